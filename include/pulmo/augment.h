@@ -1,0 +1,47 @@
+/* What training does to an image, different for every (seed, epoch, sample). Not collective. */
+#ifndef PULMO_AUGMENT_H
+#define PULMO_AUGMENT_H
+
+#include <stdint.h>
+
+#include "pulmo/rng.h"
+#include "pulmo/status.h"
+
+/* Parameter names and meanings are torchvision's. A pair with equal ends, or 0, is "off". */
+typedef struct pulmo_augment_spec {
+    double crop_scale[2]; /* RandomResizedCrop.scale: part of the area, (0, 1]; [1, 1] off */
+    double crop_ratio[2]; /* RandomResizedCrop.ratio: width / height */
+    double hflip;         /* RandomHorizontalFlip.p */
+    double rotate_deg;    /* RandomRotation(+-degrees) */
+    double translate[2];  /* RandomAffine.translate: part of width, of height */
+    double brightness[2]; /* ColorJitter: factor range, [1, 1] off */
+    double contrast[2];
+    double gamma[2]; /* adjust_gamma: exponent range, drawn log-uniformly */
+} pulmo_augment_spec;
+
+/* Everything off. */
+void pulmo_augment_spec_init(pulmo_augment_spec *spec);
+/* Refuses (PULMO_CONFIG) ranges that make no sense. */
+pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec);
+
+/* What was drawn for one image. */
+typedef struct pulmo_augment_draw {
+    double crop_x, crop_y, crop_width, crop_height; /* part of the source, px */
+    int flip;
+    double angle_deg, shift_x, shift_y; /* shift as part of width, height */
+    double brightness, contrast, gamma;
+} pulmo_augment_draw;
+
+void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch,
+                           uint64_t sample, int height_px, int width_px, pulmo_augment_draw *out);
+
+/* The geometric operations are composed into one inverse map (crop-resize, then flip, rotation,
+ * translation; outside the source is black) and sampled once, bilinear, antialiased where it
+ * shrinks; then brightness, contrast, gamma on [0, 1]; then (x - mean) / std a channel.
+ * source (H, W, C) uint8 with C 1 or 3; out (3, H, W) float32 (grey is repeated). `draw` NULL
+ * means none: only scaled to [0, 1] and normalised, which is what validation and test see.
+ * The same bits for the same arguments on every machine of a tier. */
+void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px,
+                         int width_px, int channels, const float mean[3], const float std[3], float *out);
+
+#endif

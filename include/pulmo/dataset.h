@@ -1,0 +1,45 @@
+/* A packed data set: manifest.h5 and shards SPLIT-00000-of-00008.h5 in one directory.
+ *
+ * A shard: images (N, H, W, C) uint8, one chunk an image; labels (N) int32; paths, groups,
+ * digests (N) strings; attributes classes, format_version, split, resize, decode, shard, shards.
+ * The manifest: per split the shard names and counts, all labels, paths, groups and digests in
+ * shard order, refused files with reasons, and the leak audit. Not collective. */
+#ifndef PULMO_DATASET_H
+#define PULMO_DATASET_H
+
+#include <stdint.h>
+
+#include "pulmo/digest.h"
+#include "pulmo/status.h"
+
+#define PULMO_PACK_FORMAT_VERSION 1
+#define PULMO_CLASSES_MAX 1000
+
+typedef struct pulmo_dataset pulmo_dataset;
+
+typedef struct pulmo_dataset_info {
+    uint32_t count; /* samples; may be 0 */
+    int height_px, width_px, channels;
+    int classes;
+    const char *const *class_names; /* (classes) */
+    const int32_t *labels;          /* (count) */
+    const char *const *paths;       /* (count) relative to the packed source */
+    const char *const *groups;      /* (count) patient */
+    int is_demo;                    /* made by `pulmo demo-data` */
+    const char *digest_hex;         /* SHA-256 over classes, sizes and every source digest of the split */
+} pulmo_dataset_info;
+
+/* Opens a split of a packed directory. A split that the manifest lacks gives an empty data set
+ * when `may_be_absent`, else PULMO_DATA listing the splits there are. Checks that shards agree
+ * with the manifest. Owned by the caller. */
+pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent,
+                                pulmo_dataset **out);
+void pulmo_dataset_close(pulmo_dataset *dataset); /* NULL is a no-op */
+
+/* Borrowed from the data set. */
+const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *dataset);
+
+/* Reads one image, (H, W, C) uint8. Thread safe. At most a few shard files are held open. */
+pulmo_status pulmo_dataset_read(pulmo_dataset *dataset, uint32_t index, uint8_t *pixels);
+
+#endif

@@ -1,0 +1,28 @@
+/* SHA-256, by OpenSSL's libcrypto. Not collective. */
+#ifndef PULMO_DIGEST_H
+#define PULMO_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+#define PULMO_DIGEST_BYTES 32
+#define PULMO_DIGEST_HEX 65 /* with the final NUL */
+
+typedef struct pulmo_digest {
+    uint8_t bytes[PULMO_DIGEST_BYTES];
+} pulmo_digest;
+
+typedef struct pulmo_digester pulmo_digester;
+pulmo_status pulmo_digester_create(pulmo_digester **out);
+void pulmo_digester_add(pulmo_digester *digester, const void *data, size_t size_bytes);
+/* Finishes and frees. */
+pulmo_digest pulmo_digester_end(pulmo_digester *digester);
+
+pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes);
+pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out);
+/* Writes 64 hexadecimal digits and NUL. */
+void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX]);
+
+#endif

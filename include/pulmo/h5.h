@@ -1,0 +1,116 @@
+/* HDF5 files: whole or not at all. The only room that includes <hdf5.h>. Not collective.
+ *
+ * Errors: PULMO_IO when the file system refuses, PULMO_DATA when the file is damaged or does
+ * not hold what is asked for; both name the file and the object. Thread safe (one lock around
+ * the library). Names are paths inside the file ("history/train_loss"); missing groups on the
+ * way are made. Strings are stored fixed-length, UTF-8, null padded. Files hold no timestamps,
+ * so that equal contents give equal bytes. */
+#ifndef PULMO_H5_H
+#define PULMO_H5_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+#define PULMO_H5_RANK_MAX 6
+
+typedef struct pulmo_h5 pulmo_h5;
+
+typedef enum pulmo_h5_type {
+    PULMO_H5_U8,
+    PULMO_H5_I32,
+    PULMO_H5_I64,
+    PULMO_H5_U64,
+    PULMO_H5_F32,
+    PULMO_H5_F64,
+    PULMO_H5_STRING
+} pulmo_h5_type;
+
+typedef struct pulmo_h5_shape {
+    pulmo_h5_type type;
+    int rank; /* 0 is a scalar */
+    uint64_t dims[PULMO_H5_RANK_MAX];
+    size_t string_bytes; /* of STRING: length of one, with padding */
+} pulmo_h5_shape;
+
+/* ---- files ---- */
+
+/* Starts a new file under a temporary name beside `path`; nothing appears at `path` before
+ * commit. Owned by the caller, who ends it with commit or abandon. */
+pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out);
+/* Flush, close, fsync, rename to the final name, fsync of the directory. Frees the handle in
+ * every case; on failure the temporary file is removed and what stood at `path` is untouched. */
+pulmo_status pulmo_h5_commit(pulmo_h5 *file);
+/* Opens for reading. Refuses (PULMO_DATA) what is not an HDF5 file or is truncated. */
+pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out);
+/* Closes a file opened for reading, or gives up one being created. NULL is a no-op. */
+void pulmo_h5_close(pulmo_h5 *file);
+const char *pulmo_h5_path(const pulmo_h5 *file);
+
+/* ---- datasets ---- */
+
+/* One whole dataset, contiguous (chunked and deflate-compressed when `deflate` > 0). */
+pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                            const uint64_t *dims, const void *data);
+pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                                     const uint64_t *dims, const void *data, int deflate);
+pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count,
+                                    const char *const *strings);
+pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *text); /* scalar string */
+
+/* A dataset written by rows (index of the first dimension), one chunk a row. */
+pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                                  const uint64_t *dims);
+pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,
+                                 const void *rows);
+
+bool pulmo_h5_exists(pulmo_h5 *file, const char *name);
+pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out);
+/* Reads all, converted to `type`; refuses when rank or dims differ from what is given (a dim
+ * given as 0 fits any length). */
+pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                           const uint64_t *dims, void *out);
+pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type,
+                                uint64_t first, uint64_t count, void *out);
+/* All strings of a rank-1 dataset as one block: strings[i] are NUL-ended. Owned by the caller:
+ * one free(*strings) frees all. */
+pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *count, char ***strings);
+pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out); /* free(*out) */
+
+/* ---- attributes (`object` "/" is the file's root; groups are made when missing) ---- */
+
+pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name, const char *text);
+pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *name, int count,
+                                const char *const *texts);
+pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *name, int64_t value);
+pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value);
+pulmo_status pulmo_h5_get_text(pulmo_h5 *file, const char *object, const char *name, char **out);
+pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count, char ***out);
+pulmo_status pulmo_h5_get_int(pulmo_h5 *file, const char *object, const char *name, int64_t *out);
+pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *name, double *out);
+bool pulmo_h5_has_attribute(pulmo_h5 *file, const char *object, const char *name);
+
+/* ---- dimension scales ---- */
+
+/* Makes `name` (rank 1) a dimension scale called `label`; attaches it to dimension `dim` of `dataset`. */
+pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *label);
+pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim, const char *scale);
+
+/* ---- looking around ---- */
+
+/* Calls `visit` for every group and dataset in name order (`shape` NULL for a group), and for
+ * every attribute of each (`attribute` not NULL, `value` in words). */
+typedef void (*pulmo_h5_visitor)(void *context, const char *name, const pulmo_h5_shape *shape,
+                                 const char *attribute, const char *value);
+pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context);
+
+/* ---- other files that must appear whole ---- */
+
+/* Writes text to `path` as above: temporary file, fsync, rename, fsync of the directory. */
+pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);
+/* mkdir -p; PULMO_IO with the name of what stands in the way. */
+pulmo_status pulmo_directory_make(const char *path);
+
+#endif

@@ -1,0 +1,41 @@
+/* Messages and progress for people: always on stderr, never on stdout (which is for data).
+ * Thread safe. Not collective. */
+#ifndef PULMO_LOG_H
+#define PULMO_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum pulmo_log_level { PULMO_LOG_QUIET, PULMO_LOG_NORMAL, PULMO_LOG_VERBOSE } pulmo_log_level;
+
+/* Sets how much is said and by which rank. Info and progress come from rank 0 alone;
+ * warnings from any rank, with its number where size > 1. */
+void pulmo_log_setup(pulmo_log_level level, int rank, int size);
+
+/* Lines: `info` unless -q, `debug` with -v, `warn` always. A newline is added. */
+void pulmo_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void pulmo_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void pulmo_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* True where info lines are printed by this process. */
+bool pulmo_log_speaks(void);
+
+/* A progress line with rate and time left. On a terminal it is redrawn in place at most ten
+ * times a second; elsewhere a whole line is written at most every 30 seconds. */
+typedef struct pulmo_progress {
+    const char *label; /* kept: must outlive the progress */
+    const char *unit;  /* kept; e.g. "img" */
+    double total;
+    double done;
+    double started_s;
+    double shown_s;
+    double skipped; /* units done before this process began (a resumed run) */
+} pulmo_progress;
+
+void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit, double total);
+/* `note` is shown at the end of the line; may be NULL. */
+void pulmo_progress_update(pulmo_progress *progress, double done, const char *note);
+/* Clears the line on a terminal. */
+void pulmo_progress_end(pulmo_progress *progress);
+
+#endif

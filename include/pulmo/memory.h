@@ -1,0 +1,30 @@
+/* Memory: aligned blocks, and how much this process may use. Not collective. */
+#ifndef PULMO_MEMORY_H
+#define PULMO_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Blocks are aligned to this many bytes: a cache line and an AVX-512 register. */
+#define PULMO_ALIGN 64
+
+/* Returns `count * size` zeroed bytes aligned to PULMO_ALIGN, or NULL with the report set
+ * (also when the product overflows). Blocks of 2 MB and more ask for huge pages.
+ * Owned by the caller, who frees with pulmo_free. */
+void *pulmo_alloc(size_t count, size_t size);
+void pulmo_free(void *block);
+
+/* A formatted string owned by the caller (free), or NULL with the report set. */
+char *pulmo_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A copy owned by the caller (free), or NULL with the report set. */
+char *pulmo_strdup(const char *text);
+
+/* Bytes this process may still use: the smaller of the machine's available memory and the
+ * room left under the memory limits of its control groups (v1 and v2); UINT64_MAX if unknown. */
+uint64_t pulmo_memory_available_bytes(void);
+
+/* This process's resident set now, and at its highest. */
+uint64_t pulmo_memory_resident_bytes(void);
+uint64_t pulmo_memory_peak_bytes(void);
+
+#endif

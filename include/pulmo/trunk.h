@@ -1,0 +1,68 @@
+/* The frozen convolutions: images in, features out. Not collective.
+ *
+ * The bits of an image's features depend on the image, the weights and the ISA tier alone:
+ * not on the batch it is in, its place there, the number of threads, or the rank. */
+#ifndef PULMO_TRUNK_H
+#define PULMO_TRUNK_H
+
+#include <stddef.h>
+
+#include "pulmo/isa.h"
+#include "pulmo/pool.h"
+#include "pulmo/status.h"
+#include "pulmo/weights.h"
+
+typedef struct pulmo_trunk pulmo_trunk;
+
+typedef struct pulmo_trunk_spec {
+    int height_px, width_px; /* of the input images; at least 32 */
+    int blocks;              /* how many blocks (ending in a max-pool) to evaluate; 0 means all */
+    pulmo_isa isa;
+    int batch; /* images taken at once at the most; sets the size of the arena; default 16 */
+} pulmo_trunk_spec;
+
+void pulmo_trunk_spec_init(pulmo_trunk_spec *spec);
+
+/* Bytes of the packed (transformed) weights: the same for equal spec and weights, 64-aligned. */
+size_t pulmo_trunk_packed_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights);
+
+/* Fills `packed`, PULMO_ALIGN-aligned and of that many bytes; position independent, so that one
+ * copy in shared memory serves all processes of a node. */
+pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                              pulmo_pool *pool, void *packed);
+
+/* `packed` and `pool` are kept: they must outlive the trunk. `weights` is borrowed for the call
+ * (shapes only). With packed == NULL the trunk packs into memory of its own.
+ * Owned by the caller. */
+pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                                const void *packed, pulmo_pool *pool, pulmo_trunk **out);
+void pulmo_trunk_destroy(pulmo_trunk *trunk); /* NULL is a no-op */
+
+/* Bytes of the arena that create would allocate, for the account given before a run. */
+size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads);
+
+/* Shape (C, H, W) of one image's features. */
+void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width);
+
+/* images (n, 3, H, W) float32, normalised; features (n, C, h, w) float32, torchvision's order.
+ * Any n >= 0; larger than spec.batch is done in parts. Cannot fail. */
+void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features);
+
+/* Seconds and floating-point operations a layer since create, for `pulmo bench conv`.
+ * A layer is a convolution with its ReLU and pool. */
+typedef struct pulmo_trunk_layer_time {
+    char name[16];         /* "conv1_1" ... */
+    char method[24];       /* "direct", "F(4x4,3x3)" ... */
+    double seconds;        /* wall time, all threads together */
+    double gemm_thread_s;  /* thread-seconds in the GEMM (or direct) stage; 0 if not measured */
+    double total_thread_s; /* thread-seconds in all stages; 0 if not measured */
+    double gemm_flop;      /* operations really done in the GEMM stage */
+    double direct_flop;    /* operations a direct convolution would have done */
+} pulmo_trunk_layer_time;
+
+/* Turns measuring on or off (off after create) and clears the sums. */
+void pulmo_trunk_measure(pulmo_trunk *trunk, int on);
+/* Fills up to `max` entries; returns the number of layers. */
+int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int max);
+
+#endif

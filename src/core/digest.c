@@ -1,0 +1,64 @@
+/* SHA-256 by libcrypto's EVP interface. */
+#include "pulmo/digest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+/* An alias for the library's context, so that callers need not include it. */
+static EVP_MD_CTX *context_of(pulmo_digester *digester) { return (EVP_MD_CTX *)(void *)digester; }
+
+pulmo_status pulmo_digester_create(pulmo_digester **out)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(context);
+        return pulmo_fail(PULMO_RUNTIME, "libcrypto has no SHA-256");
+    }
+    *out = (pulmo_digester *)(void *)context;
+    return PULMO_OK;
+}
+
+void pulmo_digester_add(pulmo_digester *digester, const void *data, size_t size_bytes)
+{
+    EVP_DigestUpdate(context_of(digester), data, size_bytes);
+}
+
+pulmo_digest pulmo_digester_end(pulmo_digester *digester)
+{
+    pulmo_digest digest;
+    EVP_DigestFinal_ex(context_of(digester), digest.bytes, NULL);
+    EVP_MD_CTX_free(context_of(digester));
+    return digest;
+}
+
+pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes)
+{
+    pulmo_digest digest;
+    memset(&digest, 0, sizeof digest);
+    EVP_Digest(data, size_bytes, digest.bytes, NULL, EVP_sha256(), NULL);
+    return digest;
+}
+
+pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out)
+{
+    pulmo_status status = PULMO_OK;
+    pulmo_digester *digester = NULL;
+    char buffer[1 << 16];
+    size_t got;
+    FILE *file = fopen(path, "rb");
+    if (!file) return pulmo_fail(PULMO_IO, "%s: cannot open: %s", path, strerror(errno));
+    PULMO_GOTO(pulmo_digester_create(&digester));
+    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0) pulmo_digester_add(digester, buffer, got);
+    *out = pulmo_digester_end(digester);
+    if (ferror(file)) status = pulmo_fail(PULMO_IO, "%s: cannot read: %s", path, strerror(errno));
+out:
+    fclose(file);
+    return status;
+}
+
+void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX])
+{
+    for (int i = 0; i < PULMO_DIGEST_BYTES; i++) snprintf(out + 2 * i, 3, "%02x", digest->bytes[i]);
+}
