@@ -1,0 +1,69 @@
+/* Ranks: a communicator, agreement, and memory shared within a node. The only room that
+ * includes <mpi.h> (the command line starts and ends MPI through pulmo_dist_start/end).
+ *
+ * A rank never leaves alone: local work returns a status, then pulmo_agree makes it everyone's. */
+#ifndef PULMO_DIST_H
+#define PULMO_DIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+typedef struct pulmo_comm pulmo_comm;
+
+/* Starts MPI (thread level: serialized) and gives the world. Refuses (PULMO_USAGE) when a
+ * launcher's own variables (SLURM_NTASKS, PMI_SIZE, ...) say that this process is one of
+ * several but MPI sees only one: N singletons from a mismatched launcher; names the command
+ * that would work. Collective. Owned by the caller, ended by pulmo_dist_end. */
+pulmo_status pulmo_dist_start(pulmo_comm **out);
+/* Collective. NULL is a no-op. */
+void pulmo_dist_end(pulmo_comm *comm);
+/* Ends the whole job at once with this exit status: for a failure that others cannot learn of. */
+_Noreturn void pulmo_dist_abort(pulmo_comm *comm, int exit_status);
+
+int pulmo_comm_rank(const pulmo_comm *comm);
+int pulmo_comm_size(const pulmo_comm *comm);
+int pulmo_comm_node_rank(const pulmo_comm *comm); /* among the ranks on this node */
+int pulmo_comm_node_size(const pulmo_comm *comm);
+int pulmo_comm_nodes(const pulmo_comm *comm);
+const char *pulmo_comm_host(const pulmo_comm *comm);
+
+/* Collective. Every rank gets the worst status of all; where it is not PULMO_OK, the report of
+ * the lowest failing rank is every rank's report ("rank 3 on host n2: ..." for size > 1). */
+pulmo_status pulmo_agree(pulmo_comm *comm, pulmo_status local);
+
+/* Collective. True on every rank if true on any. */
+int pulmo_any(pulmo_comm *comm, int flag);
+
+/* Collective; MPI failures end as PULMO_MPI with MPI's words. */
+pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root);
+pulmo_status pulmo_barrier(pulmo_comm *comm);
+pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count); /* in place */
+pulmo_status pulmo_sum_i64(pulmo_comm *comm, int64_t *values, size_t count); /* in place */
+/* Pieces of different length (0 allowed) joined in rank order on every rank. `all` is owned by
+ * the caller (pulmo_free); counts[r] bytes came from rank r, NULL if not wanted. */
+pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all,
+                              size_t *all_bytes, size_t *counts);
+/* Fails on every rank (PULMO_RUNTIME) unless all ranks hold the same text; `what` names it. */
+pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text);
+
+/* ---- one copy a node ---- */
+
+typedef struct pulmo_shared pulmo_shared;
+/* Collective over all ranks. `*base` points at `bytes` bytes, PULMO_ALIGN-aligned, shared by the ranks of a
+ * node. *owner is 1 on the node's rank that shall fill it; call pulmo_shared_publish on all
+ * ranks after that. */
+pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, int *owner, pulmo_shared **out);
+pulmo_status pulmo_shared_publish(pulmo_comm *comm, pulmo_shared *shared);
+void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op. */
+
+/* ---- being watched ---- */
+
+/* Starts a thread that ends the process (_exit, status 1, one line on stderr naming rank, host and
+ * `doing`) when pulmo_watch_beat has not been called for `limit_s` seconds; 0 turns it off. */
+pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s);
+void pulmo_watch_beat(pulmo_comm *comm, const char *doing);
+void pulmo_watch_stop(pulmo_comm *comm);
+
+#endif

@@ -1,0 +1,109 @@
+/* The trainable head: pooled features to logits, its loss, and its gradients a slot at a time.
+ *
+ *   features (C, h, w) - pool - [Linear - ReLU - Dropout]* - Linear - logits
+ *
+ * A slot (a fixed number of samples) is the unit of exactness: its arithmetic is the same
+ * wherever it runs, so a sum of slot gradients that does not depend on order gives the same
+ * bits at any number of ranks and threads. Gradients are those of the SUM of the samples'
+ * losses; dividing by the global batch's weight is the caller's last step. Not collective.
+ * Calls for different slots may run at once in different threads. OpenBLAS must be set to
+ * one thread (pulmo_blas_setup). */
+#ifndef PULMO_HEAD_H
+#define PULMO_HEAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+#define PULMO_HIDDEN_MAX 8
+#define PULMO_TENSORS_MAX (2 * (PULMO_HIDDEN_MAX + 1))
+
+typedef enum pulmo_pooling { PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX, PULMO_POOL_AVGMAX } pulmo_pooling;
+
+typedef struct pulmo_head_spec {
+    int channels, height, width; /* of one image's features */
+    pulmo_pooling pool;          /* flatten: C*h*w inputs in torchvision's order; avg, max: C; avgmax: 2C */
+    int hidden_layers;           /* 0 .. PULMO_HIDDEN_MAX */
+    int hidden[PULMO_HIDDEN_MAX];
+    double dropout; /* after each hidden ReLU (on the pooled features if there is none); [0, 1) */
+    int classes;
+} pulmo_head_spec;
+
+void pulmo_head_spec_init(pulmo_head_spec *spec);
+/* Number of values after pooling. */
+int pulmo_head_inputs(const pulmo_head_spec *spec);
+
+/* Where each tensor stands in the flat parameter vector. */
+typedef struct pulmo_tensor {
+    char name[32];  /* "classifier.0.weight": torchvision's numbering, Linear at 0, 3, 6 ... */
+    int rows, cols; /* weight (out, in); bias (out, 1) */
+    size_t offset;
+} pulmo_tensor;
+typedef struct pulmo_head_layout {
+    int tensors;
+    pulmo_tensor tensor[PULMO_TENSORS_MAX];
+    size_t parameters;
+} pulmo_head_layout;
+void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_head_layout *out);
+
+/* torch.nn.Linear's initialisation: uniform in +-1/sqrt(in), weights and biases. */
+void pulmo_head_parameters_init(const pulmo_head_spec *spec, uint64_t seed, float *parameters);
+
+typedef struct pulmo_loss_spec {
+    double label_smoothing;                /* [0, 1): torch.nn.CrossEntropyLoss's meaning */
+    const float *class_weights;            /* (classes) or NULL for ones; kept */
+} pulmo_loss_spec;
+
+typedef struct pulmo_head pulmo_head;
+
+/* `parameters` is kept and read at every call. Workspace for `slots` slots of `slot` samples.
+ * Owned by the caller. */
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
+                               int slots, const float *parameters, pulmo_head **out);
+void pulmo_head_destroy(pulmo_head *head);
+
+typedef struct pulmo_slot_input {
+    int count;               /* 1 .. slot */
+    const float *features;   /* (count, C, h, w); kept until the slot's gradients have been taken */
+    const int32_t *labels;   /* (count) */
+    const uint32_t *samples; /* (count) index in the data set: keys the dropout */
+    uint64_t seed;
+    uint32_t epoch;
+} pulmo_slot_input;
+
+typedef struct pulmo_slot_result {
+    double loss;   /* sum of weighted losses, PyTorch's numerator */
+    double weight; /* sum of class weights of the labels, PyTorch's denominator */
+    int correct;   /* argmax of the logits (lowest index wins a tie) is the label */
+    int finite;    /* 0 if the loss or a logit's gradient is NaN or infinite */
+} pulmo_slot_result;
+
+/* Forward with dropout, loss, and backward down to each layer's input and output gradient. */
+void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
+                         pulmo_slot_result *result);
+
+/* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude. */
+double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor);
+
+/* After slot_run: the slot's gradient for rows [row, row+rows) x cols [col, col+cols) of a
+ * tensor, into out (rows, cols) dense. The same bits however the tensor is cut into blocks
+ * whose edges are multiples of 16 (or the tensor's end). */
+typedef struct pulmo_block {
+    int tensor, row, rows, col, cols;
+} pulmo_block;
+void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out);
+
+/* Without dropout: logits (n, classes), the same bits for an image whatever batch it is in.
+ * Not for several threads at once on one head. */
+void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
+/* Softmax in double, rounded once: probabilities (n, classes). */
+void pulmo_softmax(int n, int classes, const float *logits, float *probabilities);
+/* Cross-entropy of one row of logits with PyTorch's meaning (weighted, smoothed), and its weight. */
+double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label, double *weight);
+
+/* One thread for OpenBLAS; to be called once by the program. The name of its kernel set
+ * ("SkylakeX", ...) is part of what makes bits: static storage. */
+const char *pulmo_blas_setup(void);
+
+#endif
