@@ -1,0 +1,116 @@
+/* The configuration: one schema table gives defaults, the YAML file's checks, --set, --help,
+ * the echo and what binds a checkpoint. Not collective (rank 0 reads, the text is broadcast).
+ *
+ * A configuration file has two levels, `section:` and `key: value`. Unknown sections and keys,
+ * a key given twice, wrong types, trailing junk in numbers and values out of range are
+ * PULMO_CONFIG with file, line, value, rule and, where a name is close, "did you mean". */
+#ifndef PULMO_CONFIG_H
+#define PULMO_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pulmo/digest.h"
+#include "pulmo/status.h"
+
+#define PULMO_TEXT_BYTES 1024
+#define PULMO_LIST_MAX 64
+
+/* A list of integers or reals. */
+typedef struct pulmo_int_list {
+    int count;
+    int64_t value[PULMO_LIST_MAX];
+} pulmo_int_list;
+
+typedef struct pulmo_config {
+    struct {
+        char path[PULMO_TEXT_BYTES];
+    } data;
+    struct {
+        int64_t size, shard_images, pixels_max;
+        double val_fraction, test_fraction;
+        int64_t seed;
+        char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
+        int decode, on_bad; /* index into the key's choices */
+    } pack;
+    struct {
+        double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2];
+        double brightness[2], contrast[2], gamma[2];
+    } augment;
+    struct {
+        char weights[PULMO_TEXT_BYTES];
+        int trainable, pool;
+        pulmo_int_list hidden;
+        double dropout;
+    } model;
+    struct {
+        char run_dir[PULMO_TEXT_BYTES];
+        int64_t epochs, batch, slot, seed, patience, threads, loader_threads;
+        int monitor, features;
+        int64_t checkpoint_batches;
+        double checkpoint_seconds, stall_seconds;
+    } train;
+    struct {
+        int name;
+        double lr, weight_decay, beta1, beta2, eps, momentum;
+        int schedule;
+        double warmup_epochs, step_epochs, step_gamma, min_lr, label_smoothing;
+        char class_weights[PULMO_TEXT_BYTES]; /* "none", "balanced" or "[w0, w1, ...]" */
+    } optim;
+    struct {
+        char threshold[64];
+    } eval;
+} pulmo_config;
+
+/* Values of choice keys, in the order of the table's choices. */
+enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
+enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
+enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
+
+typedef enum pulmo_key_type {
+    PULMO_KEY_TEXT,   /* char[PULMO_TEXT_BYTES] (or `bytes`) */
+    PULMO_KEY_INT,    /* int64_t */
+    PULMO_KEY_REAL,   /* double */
+    PULMO_KEY_PAIR,   /* double[2]: "[low, high]" */
+    PULMO_KEY_JITTER, /* double[2]: "[low, high]", or a number b for [max(0, 1-b), 1+b] */
+    PULMO_KEY_SHIFT,  /* double[2]: "[x, y]", or one number for both */
+    PULMO_KEY_CHOICE, /* int: index into `choices` */
+    PULMO_KEY_INTS    /* pulmo_int_list: "[a, b, ...]" */
+} pulmo_key_type;
+
+typedef struct pulmo_key {
+    const char *section, *name;
+    pulmo_key_type type;
+    size_t offset;         /* into pulmo_config */
+    size_t bytes;          /* of the field */
+    const char *initial;   /* default, as text */
+    double minimum, maximum; /* of numbers, inclusive */
+    const char *choices;   /* "a|b|c" */
+    int binds;             /* 1 if another value makes another model: part of the configuration's digest */
+    const char *help;
+} pulmo_key;
+
+/* The table; *count is its length. */
+const pulmo_key *pulmo_config_keys(int *count);
+
+/* All defaults. */
+void pulmo_config_init(pulmo_config *config);
+/* Reads a file over what is there. */
+pulmo_status pulmo_config_read(pulmo_config *config, const char *path);
+/* The same from memory; `name` stands for the file in errors. */
+pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const char *text);
+/* "section.key=value", as given to --set. */
+pulmo_status pulmo_config_set(pulmo_config *config, const char *assignment);
+
+/* Every key and value as a YAML document that reads back to the same configuration.
+ * Owned by the caller (free); NULL when out of memory. */
+char *pulmo_config_echo(const pulmo_config *config);
+/* SHA-256 over every key that binds. */
+pulmo_digest pulmo_config_digest(const pulmo_config *config);
+/* The bound keys whose values differ, "section.key: a, not b" a line; owned by the caller (free). */
+char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other);
+/* One line a key, for --help: sections in order, each starting with `sections` (a "|" list, or NULL for all). */
+void pulmo_config_help(FILE *out, const char *sections);
+
+#endif

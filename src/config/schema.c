@@ -1,0 +1,119 @@
+/* The schema: every key of the configuration, in the order in which it is echoed. */
+#include <float.h>
+#include <string.h>
+
+#include "pulmo/config.h"
+#include "schema.h"
+
+#define FIELD(section, name) offsetof(pulmo_config, section.name), sizeof(((pulmo_config *)0)->section.name)
+#define ANY -DBL_MAX, DBL_MAX
+
+#define TEXT(section, name, initial, binds, help)                                                  \
+    {#section, #name, PULMO_KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help}
+#define INT(section, name, initial, low, high, binds, help)                                        \
+    {#section, #name, PULMO_KEY_INT, FIELD(section, name), initial, low, high, NULL, binds, help}
+#define REAL(section, name, initial, low, high, binds, help)                                       \
+    {#section, #name, PULMO_KEY_REAL, FIELD(section, name), initial, low, high, NULL, binds, help}
+#define TWO(type, section, name, initial, low, high, binds, help)                                  \
+    {#section, #name, PULMO_KEY_##type, FIELD(section, name), initial, low, high, NULL, binds, help}
+#define CHOICE(section, name, initial, choices, binds, help)                                       \
+    {#section, #name, PULMO_KEY_CHOICE, FIELD(section, name), initial, ANY, choices, binds, help}
+#define INTS(section, name, initial, low, high, binds, help)                                       \
+    {#section, #name, PULMO_KEY_INTS, FIELD(section, name), initial, low, high, NULL, binds, help}
+
+static const pulmo_key keys[] = {
+    TEXT(data, path, "", 0, "packed directory (required for train)"),
+
+    INT(pack, size, "224", 32, 4096, 0, "height and width of the packed images, px"),
+    REAL(pack, val_fraction, "0", 0, 0.9, 0, "part of train carved out as val, by patient and class"),
+    REAL(pack, test_fraction, "0", 0, 0.9, 0, "part of train carved out as test, by patient and class"),
+    INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of the carving"),
+    TEXT(pack, group_pattern, "", 0, "extended regular expression whose first group is the patient, matched on the file name (default: the names of the Kermany set)"),
+    TEXT(pack, label_pattern, "", 0, "extended regular expression whose first group is the class, matched on the file name (default: the folder is the class)"),
+    CHOICE(pack, decode, "exact", "exact|fast", 0, "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
+    CHOICE(pack, on_bad, "skip", "skip|fail", 0, "what a file that cannot be used does"),
+    INT(pack, pixels_max, "178956970", 1, 4e9, 0, "images of more pixels are refused"),
+    INT(pack, shard_images, "1024", 1, 1e6, 0, "images a shard at the most"),
+
+    TWO(PAIR, augment, crop_scale, "[0.8, 1]", 0, 1, 1, "RandomResizedCrop: part of the area; [1, 1] is off"),
+    TWO(PAIR, augment, crop_ratio, "[0.9, 1.1]", 0, 10, 1, "RandomResizedCrop: width / height"),
+    REAL(augment, hflip, "0.5", 0, 1, 1, "probability of a horizontal flip"),
+    REAL(augment, rotate_deg, "10", 0, 180, 1, "rotation between -x and +x degrees"),
+    TWO(SHIFT, augment, translate, "[0.05, 0.05]", 0, 1, 1, "shift up to this part of width, height"),
+    TWO(JITTER, augment, brightness, "[0.8, 1.2]", 0, 10, 1, "factor range, or b for [1-b, 1+b]"),
+    TWO(JITTER, augment, contrast, "[0.8, 1.2]", 0, 10, 1, "factor range, or c for [1-c, 1+c]"),
+    TWO(JITTER, augment, gamma, "[1, 1]", 0, 10, 1, "exponent range, or g for [1-g, 1+g]"),
+
+    TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors); default $PULMO_WEIGHTS, then the user's cache"),
+    CHOICE(model, trainable, "head", "head", 1, "what is trained; everything below stays frozen"),
+    CHOICE(model, pool, "flatten", "flatten|avg|max|avgmax", 1, "how 512 x 7 x 7 features become the head's input"),
+    INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),
+    REAL(model, dropout, "0.5", 0, 0.99, 1, "dropout after each hidden layer"),
+
+    TEXT(train, run_dir, "", 0, "where results go (required)"),
+    INT(train, epochs, "30", 1, 100000, 1, "epochs at the most"),
+    INT(train, batch, "64", 1, 65536, 1, "images a batch, over all ranks"),
+    INT(train, slot, "8", 1, 1024, 1, "images a slot, the unit that is computed whole by one rank"),
+    INT(train, seed, "0", 0, 9007199254740992.0, 1, "one seed, one model"),
+    INT(train, patience, "10", 0, 100000, 1, "epochs without improvement before stopping early; 0: never stop"),
+    CHOICE(train, monitor, "accuracy", "accuracy|auc|loss", 1, "what is compared on val to keep the best model"),
+    CHOICE(train, features, "fresh", "fresh", 1, "fresh: new augmentations every epoch"),
+    INT(train, threads, "0", 0, 4096, 0, "compute threads a rank; 0: the CPUs given, shared by the node's ranks"),
+    INT(train, loader_threads, "1", 1, 256, 0, "threads a rank that read and augment"),
+    INT(train, checkpoint_batches, "0", 0, 1e12, 0, "checkpoint every so many batches; 0: by time and epoch only"),
+    REAL(train, checkpoint_seconds, "300", 0, 1e9, 0, "checkpoint when so many seconds have passed; 0: by batch and epoch only"),
+    REAL(train, stall_seconds, "120", 0, 1e9, 0, "end the job when a rank makes no progress for so long; 0: never"),
+
+    CHOICE(optim, name, "adam", "adam|adamw|sgd", 1, "the optimiser"),
+    REAL(optim, lr, "0.001", 0, 1000, 1, "learning rate"),
+    REAL(optim, weight_decay, "0", 0, 1000, 1, "adam, sgd: L2 in the gradient; adamw: decoupled"),
+    REAL(optim, beta1, "0.9", 0, 0.999999999, 1, "adam"),
+    REAL(optim, beta2, "0.999", 0, 0.999999999, 1, "adam"),
+    REAL(optim, eps, "1e-08", 1e-300, 1, 1, "adam"),
+    REAL(optim, momentum, "0.9", 0, 0.999999999, 1, "sgd"),
+    CHOICE(optim, schedule, "constant", "constant|cosine|step", 1, "of the learning rate"),
+    REAL(optim, warmup_epochs, "0", 0, 100000, 1, "linear warm-up over these epochs"),
+    REAL(optim, step_epochs, "10", 0.001, 100000, 1, "step: every so many epochs ..."),
+    REAL(optim, step_gamma, "0.1", 0, 1, 1, "step: ... the rate is multiplied by this"),
+    REAL(optim, min_lr, "0", 0, 1000, 1, "cosine: the rate at the end"),
+    REAL(optim, label_smoothing, "0", 0, 0.99, 1, "part of the target spread over all classes"),
+    TEXT(optim, class_weights, "none", 1, "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
+
+    TEXT(eval, threshold, "0.5", 1, "two classes: 0.5, youden, sensitivity>=X or specificity>=X, chosen on val"),
+};
+
+const pulmo_key *pulmo_config_keys(int *count)
+{
+    *count = (int)(sizeof keys / sizeof keys[0]);
+    return keys;
+}
+
+static void print_rule(FILE *out, const pulmo_key *key)
+{
+    if (key->choices) fprintf(out, "%s; ", key->choices);
+    else if (key->minimum > -DBL_MAX) fprintf(out, "%.10g to %.10g; ", key->minimum, key->maximum);
+}
+
+static int section_wanted(const char *sections, const char *section)
+{
+    size_t length = strlen(section);
+    for (const char *at = sections; at; at = strchr(at, '|')) {
+        if (*at == '|') at++;
+        if (strncmp(at, section, length) == 0 && (at[length] == '|' || at[length] == '\0')) return 1;
+    }
+    return sections == NULL;
+}
+
+void pulmo_config_help(FILE *out, const char *sections)
+{
+    const char *section = "";
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const pulmo_key *key = &keys[i];
+        if (!section_wanted(sections, key->section)) continue;
+        if (strcmp(section, key->section) != 0) fprintf(out, "%s:\n", key->section);
+        section = key->section;
+        fprintf(out, "  %-20s %s (", key->name, key->help);
+        print_rule(out, key);
+        fprintf(out, "default %s)\n", key->initial[0] ? key->initial : "empty");
+    }
+}
