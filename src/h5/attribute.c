@@ -1,0 +1,193 @@
+/* Attributes of the root, of groups and of datasets. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "h5_room.h"
+#include "pulmo/memory.h"
+
+/* Opens an object; a group that is missing is made when the file is being written. */
+static hid_t open_object(pulmo_h5 *file, const char *object)
+{
+    if (strcmp(object, "/") == 0) return H5Oopen(file->id, "/", H5P_DEFAULT);
+    hid_t id = H5Oopen(file->id, object, H5P_DEFAULT);
+    if (id >= 0 || !file->temporary) return id;
+    H5Eclear2(H5E_DEFAULT);
+    hid_t links = H5Pcreate(H5P_LINK_CREATE), properties = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_create_intermediate_group(links, 1);
+    H5Pset_obj_track_times(properties, false);
+    id = H5Gcreate2(file->id, object, links, properties, H5P_DEFAULT);
+    H5Pclose(links);
+    H5Pclose(properties);
+    return id;
+}
+
+/* Writes an attribute in place of one that is there. Takes the lock; closes type and space. */
+static pulmo_status set_attribute(pulmo_h5 *file, const char *object, const char *name, hid_t type, hid_t space,
+                                  hid_t memory, const void *value)
+{
+    hid_t id = open_object(file, object), attribute = -1;
+    if (id >= 0 && H5Aexists(id, name) > 0) H5Adelete(id, name);
+    if (id >= 0) attribute = H5Acreate2(id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    pulmo_status status = PULMO_OK;
+    if (attribute < 0 || H5Awrite(attribute, memory, value) < 0) status = h5_fail(file, name, "cannot be written");
+    if (attribute >= 0) H5Aclose(attribute);
+    if (id >= 0) H5Oclose(id);
+    H5Sclose(space);
+    return status;
+}
+
+pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name, const char *text)
+{
+    h5_lock();
+    hid_t type = h5_string_type(strlen(text));
+    /* An empty string still takes one byte. */
+    char padded[2] = "";
+    pulmo_status status =
+        set_attribute(file, object, name, type, H5Screate(H5S_SCALAR), type, *text ? text : padded);
+    H5Tclose(type);
+    h5_unlock();
+    return status;
+}
+
+pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *name, int count,
+                                const char *const *texts)
+{
+    size_t longest = 1;
+    hsize_t dims = (hsize_t)count;
+    for (int i = 0; i < count; i++)
+        if (strlen(texts[i]) > longest) longest = strlen(texts[i]);
+    char *block = calloc((size_t)count + 1, longest);
+    if (!block) return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+    for (int i = 0; i < count; i++) memcpy(block + (size_t)i * longest, texts[i], strlen(texts[i]));
+    h5_lock();
+    hid_t type = h5_string_type(longest);
+    pulmo_status status = set_attribute(file, object, name, type, H5Screate_simple(1, &dims, NULL), type, block);
+    H5Tclose(type);
+    h5_unlock();
+    free(block);
+    return status;
+}
+
+pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *name, int64_t value)
+{
+    h5_lock();
+    pulmo_status status =
+        set_attribute(file, object, name, H5T_STD_I64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_INT64, &value);
+    h5_unlock();
+    return status;
+}
+
+pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value)
+{
+    h5_lock();
+    pulmo_status status =
+        set_attribute(file, object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_DOUBLE, &value);
+    h5_unlock();
+    return status;
+}
+
+/* ---- reading ---- */
+
+/* With the lock held: opens an attribute for reading, -1 with the report set if it is not there. */
+static hid_t open_attribute(pulmo_h5 *file, const char *object, const char *name)
+{
+    hid_t attribute = H5Aopen_by_name(file->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute < 0) {
+        H5Eclear2(H5E_DEFAULT);
+        pulmo_fail(PULMO_DATA, "%s: attribute %s of %s is missing; the file is damaged or was not written by pulmo",
+                   file->path, name, object);
+    }
+    return attribute;
+}
+
+static pulmo_status get_number(pulmo_h5 *file, const char *object, const char *name, hid_t memory, void *out)
+{
+    h5_lock();
+    pulmo_status status = PULMO_DATA;
+    hid_t attribute = open_attribute(file, object, name);
+    if (attribute >= 0) {
+        hid_t space = H5Aget_space(attribute);
+        status = PULMO_OK;
+        if (H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, memory, out) < 0)
+            status = h5_fail(file, name, "must be one number: the file is damaged");
+        H5Sclose(space);
+        H5Aclose(attribute);
+    }
+    h5_unlock();
+    return status;
+}
+
+pulmo_status pulmo_h5_get_int(pulmo_h5 *file, const char *object, const char *name, int64_t *out)
+{
+    return get_number(file, object, name, H5T_NATIVE_INT64, out);
+}
+
+pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *name, double *out)
+{
+    return get_number(file, object, name, H5T_NATIVE_DOUBLE, out);
+}
+
+/* With the lock held: all strings of an open attribute in one block, pointers first. */
+static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count, char ***out)
+{
+    size_t bytes = 0;
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    hssize_t points = H5Sget_simple_extent_npoints(space);
+    bool fits = h5_type_of(type, &bytes) == PULMO_H5_STRING && points >= 0 && points < (1 << 20) &&
+                bytes < H5_STRING_MAX;
+    size_t n = fits ? (size_t)points : 0;
+    char *raw = fits ? malloc(n * bytes + 1) : NULL;
+    char **texts = fits ? malloc(n * (sizeof *texts + bytes + 1) + sizeof *texts) : NULL;
+    pulmo_status status = PULMO_OK;
+    if (!fits || !raw || !texts || H5Aread(attribute, type, raw) < 0)
+        status = h5_fail(file, name, "must be text: the file is damaged");
+    for (size_t i = 0; status == PULMO_OK && i < n; i++) {
+        texts[i] = (char *)(texts + n) + i * (bytes + 1);
+        memcpy(texts[i], raw + i * bytes, bytes);
+        texts[i][bytes] = '\0';
+    }
+    free(raw);
+    H5Sclose(space);
+    H5Tclose(type);
+    if (status != PULMO_OK) {
+        free(texts);
+        return status;
+    }
+    *count = (int)n;
+    *out = texts;
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count, char ***out)
+{
+    h5_lock();
+    pulmo_status status = PULMO_DATA;
+    hid_t attribute = open_attribute(file, object, name);
+    if (attribute >= 0) {
+        status = read_texts(file, attribute, name, count, out);
+        H5Aclose(attribute);
+    }
+    h5_unlock();
+    return status;
+}
+
+pulmo_status pulmo_h5_get_text(pulmo_h5 *file, const char *object, const char *name, char **out)
+{
+    char **texts = NULL;
+    int count = 0;
+    PULMO_TRY(pulmo_h5_get_texts(file, object, name, &count, &texts));
+    pulmo_status status = PULMO_OK;
+    if (count != 1) status = pulmo_fail(PULMO_DATA, "%s: attribute %s must be one text", file->path, name);
+    else if (!(*out = pulmo_strdup(texts[0]))) status = PULMO_MEMORY;
+    free(texts);
+    return status;
+}
+
+bool pulmo_h5_has_attribute(pulmo_h5 *file, const char *object, const char *name)
+{
+    h5_lock();
+    bool found = H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) > 0;
+    H5Eclear2(H5E_DEFAULT);
+    h5_unlock();
+    return found;
+}

@@ -1,0 +1,327 @@
+/* Datasets: written whole or by rows, read whole or by rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "h5_room.h"
+#include "pulmo/memory.h"
+
+/* Everything that a dataset operation may have open; closed by end(). */
+typedef struct handles {
+    hid_t dataset, space, memory, type, properties, links;
+} handles;
+
+static const handles none = {-1, -1, -1, -1, -1, -1};
+
+static void end(handles *h)
+{
+    if (h->dataset >= 0) H5Dclose(h->dataset);
+    if (h->space >= 0) H5Sclose(h->space);
+    if (h->memory >= 0) H5Sclose(h->memory);
+    if (h->type >= 0) H5Tclose(h->type);
+    if (h->properties >= 0) H5Pclose(h->properties);
+    if (h->links >= 0) H5Pclose(h->links);
+    h5_unlock();
+}
+
+static uint64_t elements(int rank, const uint64_t *dims)
+{
+    uint64_t count = 1;
+    for (int i = 0; i < rank; i++) count *= dims[i];
+    return count;
+}
+
+/* ---- writing ---- */
+
+static void set_layout(hid_t properties, int rank, const uint64_t *dims, uint64_t chunk_rows, int deflate)
+{
+    hsize_t chunk[PULMO_H5_RANK_MAX];
+    for (int i = 0; i < rank; i++) chunk[i] = dims[i] ? dims[i] : 1;
+    if (chunk_rows > 0) chunk[0] = chunk_rows;
+    H5Pset_chunk(properties, rank, chunk);
+    if (deflate > 0) {
+        H5Pset_shuffle(properties);
+        H5Pset_deflate(properties, (unsigned)deflate);
+    }
+}
+
+/* Makes the dataset; leaves it open in *h. */
+static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int rank, const uint64_t *dims,
+                 uint64_t chunk_rows, int deflate)
+{
+    hsize_t sizes[PULMO_H5_RANK_MAX];
+    for (int i = 0; i < rank; i++) sizes[i] = dims[i];
+    h->space = rank > 0 ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
+    h->links = H5Pcreate(H5P_LINK_CREATE);
+    h->properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_create_intermediate_group(h->links, 1);
+    H5Pset_obj_track_times(h->properties, false);
+    H5Pset_fill_time(h->properties, H5D_FILL_TIME_NEVER);
+    bool empty = rank > 0 && elements(rank, dims) == 0;
+    if ((chunk_rows > 0 || deflate > 0) && !empty) set_layout(h->properties, rank, dims, chunk_rows, deflate);
+    h->dataset = H5Dcreate2(file->id, name, type, h->space, h->links, h->properties, H5P_DEFAULT);
+    return h->dataset >= 0;
+}
+
+static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_type, hid_t memory_type, int rank,
+                                const uint64_t *dims, const void *data, int deflate)
+{
+    handles h = none;
+    pulmo_status status = PULMO_OK;
+    if (!make(file, &h, name, file_type, rank, dims, 0, deflate) ||
+        (elements(rank, dims) > 0 && H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
+        status = h5_fail(file, name, "cannot be written");
+    end(&h);
+    return status;
+}
+
+pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                                     const uint64_t *dims, const void *data, int deflate)
+{
+    h5_lock();
+    return write_typed(file, name, h5_file_type(type), h5_memory_type(type), rank, dims, data, deflate);
+}
+
+pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank, const uint64_t *dims,
+                            const void *data)
+{
+    return pulmo_h5_write_deflated(file, name, type, rank, dims, data, 0);
+}
+
+pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count, const char *const *strings)
+{
+    size_t longest = 1;
+    for (uint64_t i = 0; i < count; i++)
+        if (strlen(strings[i]) > longest) longest = strlen(strings[i]);
+    char *block = calloc(count ? count : 1, longest);
+    if (!block) return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+    for (uint64_t i = 0; i < count; i++) memcpy(block + i * longest, strings[i], strlen(strings[i]));
+    h5_lock();
+    hid_t type = h5_string_type(longest);
+    pulmo_status status = write_typed(file, name, type, type, 1, &count, block, 0);
+    H5Tclose(type);
+    free(block);
+    return status;
+}
+
+pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *text)
+{
+    h5_lock();
+    hid_t type = h5_string_type(strlen(text));
+    pulmo_status status = write_typed(file, name, type, type, 0, NULL, text, 0);
+    H5Tclose(type);
+    return status;
+}
+
+pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank, const uint64_t *dims)
+{
+    handles h = none;
+    h5_lock();
+    pulmo_status status = PULMO_OK;
+    if (!make(file, &h, name, h5_file_type(type), rank, dims, 1, 0)) status = h5_fail(file, name, "cannot be created");
+    end(&h);
+    return status;
+}
+
+/* ---- rows ---- */
+
+/* Opens a dataset and selects rows [first, first + count) in it. */
+static pulmo_status select_rows(pulmo_h5 *file, handles *h, const char *name, uint64_t first, uint64_t count)
+{
+    hsize_t dims[H5S_MAX_RANK], start[H5S_MAX_RANK] = {0};
+    h->dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    if (h->dataset < 0) return h5_fail(file, name, "is missing or damaged");
+    h->space = H5Dget_space(h->dataset);
+    int rank = H5Sget_simple_extent_ndims(h->space);
+    if (rank < 1 || rank > PULMO_H5_RANK_MAX) return h5_fail(file, name, "has no rows");
+    H5Sget_simple_extent_dims(h->space, dims, NULL);
+    if (first + count > dims[0])
+        return pulmo_fail(PULMO_DATA, "%s: /%s: rows %llu to %llu of %llu: the file is damaged or of another data set",
+                          file->path, name, (unsigned long long)first, (unsigned long long)(first + count),
+                          (unsigned long long)dims[0]);
+    start[0] = first;
+    dims[0] = count;
+    H5Sselect_hyperslab(h->space, H5S_SELECT_SET, start, NULL, dims, NULL);
+    h->memory = H5Screate_simple(rank, dims, NULL);
+    return PULMO_OK;
+}
+
+/* Ours for the type the dataset is stored in; the memory type rows are given in. */
+static hid_t stored_type(const handles *h)
+{
+    size_t string_bytes = 0;
+    hid_t type = H5Dget_type(h->dataset);
+    int ours = h5_type_of(type, &string_bytes);
+    H5Tclose(type);
+    return ours < 0 || ours == PULMO_H5_STRING ? -1 : h5_memory_type((pulmo_h5_type)ours);
+}
+
+pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count, const void *rows)
+{
+    handles h = none;
+    h5_lock();
+    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
+    if (status == PULMO_OK && count &&
+        H5Dwrite(h.dataset, stored_type(&h), h.memory, h.space, H5P_DEFAULT, rows) < 0)
+        status = h5_fail(file, name, "cannot be written");
+    end(&h);
+    return status;
+}
+
+pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, uint64_t first, uint64_t count,
+                                void *out)
+{
+    handles h = none;
+    h5_lock();
+    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
+    if (status == PULMO_OK && count &&
+        H5Dread(h.dataset, h5_memory_type(type), h.memory, h.space, H5P_DEFAULT, out) < 0)
+        status = h5_fail(file, name, "cannot be read: the file is damaged");
+    end(&h);
+    return status;
+}
+
+/* ---- reading ---- */
+
+bool pulmo_h5_exists(pulmo_h5 *file, const char *name)
+{
+    char path[256];
+    bool found = true;
+    h5_lock();
+    /* Every group on the way must be asked for. */
+    for (size_t i = 1; found && i <= strlen(name); i++) {
+        if (name[i] != '/' && name[i] != '\0') continue;
+        snprintf(path, sizeof path, "%.*s", (int)i, name);
+        found = H5Lexists(file->id, path, H5P_DEFAULT) > 0;
+    }
+    H5Eclear2(H5E_DEFAULT);
+    h5_unlock();
+    return found;
+}
+
+/* With the lock held and h->dataset open. */
+static pulmo_status shape_open(const pulmo_h5 *file, handles *h, const char *name, pulmo_h5_shape *out)
+{
+    hsize_t dims[H5S_MAX_RANK] = {0};
+    memset(out, 0, sizeof *out);
+    h->type = H5Dget_type(h->dataset);
+    h->space = H5Dget_space(h->dataset);
+    int type = h->type < 0 ? -1 : h5_type_of(h->type, &out->string_bytes);
+    int rank = h->space < 0 ? -1 : H5Sget_simple_extent_ndims(h->space);
+    if (type < 0 || rank < 0 || rank > PULMO_H5_RANK_MAX)
+        return h5_fail(file, name, "has a type or shape that pulmo does not write");
+    H5Sget_simple_extent_dims(h->space, dims, NULL);
+    out->type = (pulmo_h5_type)type;
+    out->rank = rank;
+    uint64_t count = 1;
+    for (int i = 0; i < rank; i++) {
+        out->dims[i] = dims[i];
+        if (dims[i] && count > H5_ELEMENTS_MAX / dims[i]) return h5_fail(file, name, "is too large to be true");
+        count *= dims[i];
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status open_shape(pulmo_h5 *file, handles *h, const char *name, pulmo_h5_shape *out)
+{
+    h->dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    if (h->dataset < 0) return h5_fail(file, name, "is missing or damaged");
+    return shape_open(file, h, name, out);
+}
+
+pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out)
+{
+    handles h = none;
+    h5_lock();
+    pulmo_status status = open_shape(file, &h, name, out);
+    end(&h);
+    return status;
+}
+
+static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pulmo_h5_shape *shape, int rank,
+                               const uint64_t *dims)
+{
+    bool fits = shape->rank == rank && shape->type != PULMO_H5_STRING;
+    for (int i = 0; fits && i < rank; i++) fits = dims[i] == 0 || dims[i] == shape->dims[i];
+    if (fits) return PULMO_OK;
+    char found[160] = "", wanted[160] = "";
+    size_t f = 0, w = 0;
+    for (int i = 0; i < shape->rank; i++)
+        f += (size_t)snprintf(found + f, sizeof found - f, "%s%llu", i ? " x " : "", (unsigned long long)shape->dims[i]);
+    for (int i = 0; i < rank; i++)
+        w += (size_t)snprintf(wanted + w, sizeof wanted - w, "%s%llu", i ? " x " : "", (unsigned long long)dims[i]);
+    return pulmo_fail(PULMO_DATA, "%s: /%s: has shape (%s)%s, must be (%s) numbers; the file is damaged or of another kind",
+                      file->path, name, found, shape->type == PULMO_H5_STRING ? " of strings" : "", wanted);
+}
+
+pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank, const uint64_t *dims,
+                           void *out)
+{
+    handles h = none;
+    pulmo_h5_shape shape;
+    h5_lock();
+    pulmo_status status = open_shape(file, &h, name, &shape);
+    if (status == PULMO_OK) status = check_dims(file, name, &shape, rank, dims);
+    if (status == PULMO_OK && elements(shape.rank, shape.dims) > 0 &&
+        H5Dread(h.dataset, h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
+        status = h5_fail(file, name, "cannot be read: the file is damaged");
+    end(&h);
+    return status;
+}
+
+/* Reads `count` strings of `bytes` each into one block: pointers first, then the text. */
+static pulmo_status read_block(const pulmo_h5 *file, const handles *h, const char *name, uint64_t count, size_t bytes,
+                               char ***out)
+{
+    if (count > H5_ELEMENTS_MAX / (bytes + 1) || count * (bytes + 1) > (uint64_t)8 << 30)
+        return h5_fail(file, name, "is too large to be true");
+    char *raw = malloc(count * bytes + 1);
+    char **strings = malloc(count * (sizeof *strings + bytes + 1) + sizeof *strings);
+    hid_t type = h5_string_type(bytes);
+    pulmo_status status = PULMO_OK;
+    if (!raw || !strings) status = pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
+    else if (count > 0 && H5Dread(h->dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)
+        status = h5_fail(file, name, "cannot be read: the file is damaged");
+    for (uint64_t i = 0; status == PULMO_OK && i < count; i++) {
+        strings[i] = (char *)(strings + count) + i * (bytes + 1);
+        memcpy(strings[i], raw + i * bytes, bytes);
+        strings[i][bytes] = '\0';
+    }
+    H5Tclose(type);
+    free(raw);
+    if (status == PULMO_OK) *out = strings;
+    else free(strings);
+    return status;
+}
+
+pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *count, char ***strings)
+{
+    handles h = none;
+    pulmo_h5_shape shape;
+    h5_lock();
+    pulmo_status status = open_shape(file, &h, name, &shape);
+    if (status == PULMO_OK && (shape.type != PULMO_H5_STRING || shape.rank != 1))
+        status = h5_fail(file, name, "must be a list of strings");
+    if (status == PULMO_OK) status = read_block(file, &h, name, shape.dims[0], shape.string_bytes, strings);
+    if (status == PULMO_OK) *count = shape.dims[0];
+    end(&h);
+    return status;
+}
+
+pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out)
+{
+    handles h = none;
+    pulmo_h5_shape shape;
+    char **strings = NULL;
+    h5_lock();
+    pulmo_status status = open_shape(file, &h, name, &shape);
+    if (status == PULMO_OK && (shape.type != PULMO_H5_STRING || shape.rank != 0))
+        status = h5_fail(file, name, "must be one string");
+    if (status == PULMO_OK) status = read_block(file, &h, name, 1, shape.string_bytes, &strings);
+    if (status == PULMO_OK) {
+        *out = pulmo_strdup(strings[0]);
+        if (!*out) status = PULMO_MEMORY;
+    }
+    free(strings);
+    end(&h);
+    return status;
+}

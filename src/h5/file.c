@@ -1,0 +1,231 @@
+/* Files that appear whole or not at all: temporary name, fsync, rename, fsync of the directory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "h5_room.h"
+#include "pulmo/memory.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void h5_lock(void)
+{
+    static int quiet = 0;
+    pthread_mutex_lock(&lock);
+    if (!quiet) H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell it our way */
+    quiet = 1;
+}
+
+void h5_unlock(void) { pthread_mutex_unlock(&lock); }
+
+/* ---- the library's reasons ---- */
+
+static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
+{
+    (void)depth;
+    if (error->desc && *error->desc) snprintf(context, 200, "%s", error->desc);
+    return 0;
+}
+
+pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
+{
+    char reason[200] = "";
+    bool writing = file->temporary != NULL;
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
+    H5Eclear2(H5E_DEFAULT);
+    return pulmo_fail(writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
+                      object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason,
+                      *reason ? ")" : "");
+}
+
+/* ---- what any file needs ---- */
+
+static pulmo_status sync_directory_of(const char *path)
+{
+    char *directory = pulmo_strdup(path);
+    if (!directory) return PULMO_MEMORY;
+    char *slash = strrchr(directory, '/');
+    if (slash == directory) slash[1] = '\0';
+    else if (slash) *slash = '\0';
+    int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Some file systems cannot sync a directory (EINVAL); there is nothing better to do there. */
+    bool failed = fd < 0 || (fsync(fd) != 0 && errno != EINVAL && errno != EROFS);
+    int reason = errno;
+    if (fd >= 0) close(fd);
+    free(directory);
+    if (failed) return pulmo_fail(PULMO_IO, "%s: cannot sync its directory: %s", path, strerror(reason));
+    return PULMO_OK;
+}
+
+/* The temporary file, already closed by its writer, becomes `path`. */
+static pulmo_status publish(const char *temporary, const char *path)
+{
+    int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0) close(fd);
+    if (!synced) return pulmo_fail(PULMO_IO, "%s: cannot be written to disk: %s", path, strerror(reason));
+    if (rename(temporary, path) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
+    return sync_directory_of(path);
+}
+
+static char *temporary_name(const char *path) { return pulmo_format("%s.tmp.%ld", path, (long)getpid()); }
+
+static bool write_all(int fd, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t wrote = write(fd, data, bytes);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) return false;
+        data += wrote;
+        bytes -= (size_t)wrote;
+    }
+    return true;
+}
+
+pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes)
+{
+    char *temporary = temporary_name(path);
+    if (!temporary) return PULMO_MEMORY;
+    pulmo_status status = PULMO_OK;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        status = pulmo_fail(PULMO_IO, "%s: cannot be created: %s", path, strerror(errno));
+    } else {
+        bool whole = write_all(fd, data, size_bytes);
+        int reason = errno;
+        if ((close(fd) != 0 || !whole) && status == PULMO_OK)
+            status = pulmo_fail(PULMO_IO, "%s: cannot be written: %s", path, strerror(whole ? errno : reason));
+        if (status == PULMO_OK) status = publish(temporary, path);
+        if (status != PULMO_OK) unlink(temporary);
+    }
+    free(temporary);
+    return status;
+}
+
+pulmo_status pulmo_directory_make(const char *path)
+{
+    struct stat about;
+    char *copy = pulmo_strdup(path);
+    if (!copy) return PULMO_MEMORY;
+    pulmo_status status = PULMO_OK;
+    for (char *at = copy + 1; status == PULMO_OK; at++) {
+        if (*at != '/' && *at != '\0') continue;
+        char kept = *at;
+        *at = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            status = pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", copy, strerror(errno));
+        else if (stat(copy, &about) != 0 || !S_ISDIR(about.st_mode))
+            status = pulmo_fail(PULMO_IO, "%s: is not a directory", copy);
+        *at = kept;
+        if (kept == '\0') break;
+    }
+    free(copy);
+    return status;
+}
+
+/* ---- HDF5 files ---- */
+
+static pulmo_h5 *handle_of(const char *path, bool temporary)
+{
+    pulmo_h5 *file = calloc(1, sizeof *file);
+    if (!file) {
+        pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+        return NULL;
+    }
+    file->id = -1;
+    file->path = pulmo_strdup(path);
+    if (temporary) file->temporary = temporary_name(path);
+    if (file->path && (!temporary || file->temporary)) return file;
+    free(file->path);
+    free(file->temporary);
+    free(file);
+    return NULL;
+}
+
+static void free_handle(pulmo_h5 *file)
+{
+    free(file->path);
+    free(file->temporary);
+    free(file);
+}
+
+pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
+{
+    pulmo_h5 *file = handle_of(path, true);
+    if (!file) return PULMO_MEMORY;
+    /* HDF5's own words for a missing directory are poor: ask the system first. */
+    int fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        pulmo_fail(PULMO_IO, "%s: cannot be created: %s", path, strerror(errno));
+        free_handle(file);
+        return PULMO_IO;
+    }
+    close(fd);
+    h5_lock();
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    H5Pset_obj_track_times(creation, false);
+    file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
+    H5Pclose(access);
+    H5Pclose(creation);
+    pulmo_status status = file->id < 0 ? h5_fail(file, NULL, "cannot be created") : PULMO_OK;
+    h5_unlock();
+    if (status == PULMO_OK) *out = file;
+    else pulmo_h5_close(file);
+    return status;
+}
+
+pulmo_status pulmo_h5_commit(pulmo_h5 *file)
+{
+    h5_lock();
+    bool closed = H5Fflush(file->id, H5F_SCOPE_GLOBAL) >= 0;
+    pulmo_status status = closed ? PULMO_OK : h5_fail(file, NULL, "cannot be written");
+    bool ended = H5Fclose(file->id) >= 0;
+    if (status == PULMO_OK && !ended) status = h5_fail(file, NULL, "cannot be written");
+    file->id = -1;
+    h5_unlock();
+    if (status == PULMO_OK) status = publish(file->temporary, file->path);
+    if (status != PULMO_OK) unlink(file->temporary);
+    free_handle(file);
+    return status;
+}
+
+pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
+{
+    struct stat about;
+    if (stat(path, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_IO, "%s: is a directory, not an HDF5 file", path);
+    if (access(path, R_OK) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    pulmo_h5 *file = handle_of(path, false);
+    if (!file) return PULMO_MEMORY;
+    h5_lock();
+    hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
+    file->id = H5Fopen(path, H5F_ACC_RDONLY, properties);
+    H5Pclose(properties);
+    pulmo_status status = PULMO_OK;
+    if (file->id < 0) status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    h5_unlock();
+    if (status == PULMO_OK) *out = file;
+    else free_handle(file);
+    return status;
+}
+
+void pulmo_h5_close(pulmo_h5 *file)
+{
+    if (!file) return;
+    h5_lock();
+    if (file->id >= 0) H5Fclose(file->id);
+    H5Eclear2(H5E_DEFAULT);
+    h5_unlock();
+    if (file->temporary) unlink(file->temporary);
+    free_handle(file);
+}
+
+const char *pulmo_h5_path(const pulmo_h5 *file) { return file->path; }

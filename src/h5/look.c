@@ -1,0 +1,121 @@
+/* Dimension scales, and walking through a file. */
+#include <hdf5_hl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "h5_room.h"
+
+#define VALUE_BYTES 512
+
+pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *label)
+{
+    h5_lock();
+    hid_t scale = H5Dopen2(file->id, name, H5P_DEFAULT);
+    pulmo_status status = PULMO_OK;
+    if (scale < 0 || H5DSset_scale(scale, label) < 0) status = h5_fail(file, name, "cannot become a dimension scale");
+    if (scale >= 0) H5Dclose(scale);
+    h5_unlock();
+    return status;
+}
+
+pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim, const char *scale)
+{
+    h5_lock();
+    hid_t id = H5Dopen2(file->id, dataset, H5P_DEFAULT), scale_id = H5Dopen2(file->id, scale, H5P_DEFAULT);
+    pulmo_status status = PULMO_OK;
+    if (id < 0 || scale_id < 0 || H5DSattach_scale(id, scale_id, (unsigned)dim) < 0)
+        status = h5_fail(file, dataset, "cannot be given its dimension scale");
+    if (id >= 0) H5Dclose(id);
+    if (scale_id >= 0) H5Dclose(scale_id);
+    h5_unlock();
+    return status;
+}
+
+/* ---- walking ---- */
+
+typedef struct walk {
+    pulmo_h5_visitor visit;
+    void *context;
+    const char *object;
+} walk;
+
+/* One attribute's value in words, at most VALUE_BYTES. */
+static void value_in_words(hid_t attribute, char out[VALUE_BYTES])
+{
+    size_t bytes = 0;
+    double numbers[16];
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    hssize_t points = H5Sget_simple_extent_npoints(space);
+    int ours = h5_type_of(type, &bytes);
+    size_t at = 0;
+    snprintf(out, VALUE_BYTES, "(%lld values)", (long long)points);
+    if (ours == PULMO_H5_STRING && points > 0 && points < 4096 && bytes < 65536) {
+        char *raw = malloc((size_t)points * bytes + 1);
+        if (raw && H5Aread(attribute, type, raw) >= 0) {
+            out[0] = '\0';
+            for (hssize_t i = 0; i < points && at < VALUE_BYTES; i++)
+                at += (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%.*s", i ? ", " : "",
+                                       (int)strnlen(raw + (size_t)i * bytes, bytes), raw + (size_t)i * bytes);
+        }
+        free(raw);
+    } else if (ours >= 0 && ours != PULMO_H5_STRING && points > 0 && points <= 16 &&
+               H5Aread(attribute, H5T_NATIVE_DOUBLE, numbers) >= 0) {
+        for (hssize_t i = 0; i < points && at < VALUE_BYTES; i++)
+            at += (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%.10g", i ? ", " : "", numbers[i]);
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
+static herr_t on_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context)
+{
+    const walk *w = context;
+    char value[VALUE_BYTES];
+    (void)info;
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    if (attribute < 0) return -1;
+    value_in_words(attribute, value);
+    H5Aclose(attribute);
+    w->visit(w->context, w->object, NULL, name, value);
+    return 0;
+}
+
+static void shape_of(hid_t dataset, pulmo_h5_shape *out)
+{
+    hsize_t dims[H5S_MAX_RANK] = {0};
+    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    memset(out, 0, sizeof *out);
+    int ours = h5_type_of(type, &out->string_bytes), rank = H5Sget_simple_extent_ndims(space);
+    out->type = ours < 0 ? PULMO_H5_U8 : (pulmo_h5_type)ours;
+    out->rank = rank < 0 ? 0 : rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
+    H5Sget_simple_extent_dims(space, dims, NULL);
+    for (int i = 0; i < out->rank; i++) out->dims[i] = dims[i];
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
+static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, void *context)
+{
+    walk *w = context;
+    pulmo_h5_shape shape;
+    hid_t object = H5Oopen(root, name, H5P_DEFAULT);
+    if (object < 0) return -1;
+    w->object = name;
+    bool dataset = info->type == H5O_TYPE_DATASET;
+    if (dataset) shape_of(object, &shape);
+    w->visit(w->context, name, dataset ? &shape : NULL, NULL, NULL);
+    H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, on_attribute, w);
+    H5Oclose(object);
+    return 0;
+}
+
+pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context)
+{
+    walk w = {.visit = visit, .context = context, .object = "/"};
+    h5_lock();
+    pulmo_status status = PULMO_OK;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, on_object, &w, H5O_INFO_BASIC) < 0)
+        status = h5_fail(file, NULL, "cannot be walked through: the file is damaged");
+    h5_unlock();
+    return status;
+}

@@ -1,0 +1,59 @@
+/* Our element types and HDF5's. */
+#include "h5_room.h"
+
+hid_t h5_memory_type(pulmo_h5_type type)
+{
+    switch (type) {
+    case PULMO_H5_U8: return H5T_NATIVE_UINT8;
+    case PULMO_H5_I32: return H5T_NATIVE_INT32;
+    case PULMO_H5_I64: return H5T_NATIVE_INT64;
+    case PULMO_H5_U64: return H5T_NATIVE_UINT64;
+    case PULMO_H5_F32: return H5T_NATIVE_FLOAT;
+    case PULMO_H5_F64: return H5T_NATIVE_DOUBLE;
+    case PULMO_H5_STRING: break;
+    }
+    return -1;
+}
+
+hid_t h5_file_type(pulmo_h5_type type)
+{
+    switch (type) {
+    case PULMO_H5_U8: return H5T_STD_U8LE;
+    case PULMO_H5_I32: return H5T_STD_I32LE;
+    case PULMO_H5_I64: return H5T_STD_I64LE;
+    case PULMO_H5_U64: return H5T_STD_U64LE;
+    case PULMO_H5_F32: return H5T_IEEE_F32LE;
+    case PULMO_H5_F64: return H5T_IEEE_F64LE;
+    case PULMO_H5_STRING: break;
+    }
+    return -1;
+}
+
+hid_t h5_string_type(size_t bytes)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes > 0 ? bytes : 1);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
+
+int h5_type_of(hid_t type, size_t *string_bytes)
+{
+    size_t bytes = H5Tget_size(type);
+    H5T_class_t class = H5Tget_class(type);
+    *string_bytes = 0;
+    if (class == H5T_STRING) {
+        if (H5Tis_variable_str(type) != 0 || bytes > H5_STRING_MAX) return -1;
+        *string_bytes = bytes;
+        return PULMO_H5_STRING;
+    }
+    if (class == H5T_FLOAT && bytes == 4) return PULMO_H5_F32;
+    if (class == H5T_FLOAT && bytes == 8) return PULMO_H5_F64;
+    if (class != H5T_INTEGER) return -1;
+    bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
+    if (bytes == 1) return PULMO_H5_U8;
+    if (bytes == 2 || bytes == 4) return PULMO_H5_I32;
+    if (bytes == 8) return is_signed ? PULMO_H5_I64 : PULMO_H5_U64;
+    return -1;
+}

@@ -1,0 +1,228 @@
+/* model.h5: the trainable layers of the best epoch and all that is needed to use them.
+ *
+ *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
+ *   attributes of /: pulmo_kind "model", format_version, classes, pool, hidden, dropout, channels,
+ *   height, width, size_px, mean, std, threshold_rule, threshold, best_epoch, demo,
+ *   weights_sha256 (of the frozen convolutions' file), isa */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+#include "pulmo/network.h"
+#include "pulmo/train.h"
+#include "train.h"
+
+#define MODEL_FORMAT_VERSION 1
+
+const char *pooling_name(pulmo_pooling pool)
+{
+    static const char *const names[] = {"flatten", "avg", "max", "avgmax"};
+    return names[pool];
+}
+
+static int pooling_of(const char *name)
+{
+    for (int i = 0; i <= PULMO_POOL_AVGMAX; i++)
+        if (strcmp(name, pooling_name((pulmo_pooling)i)) == 0) return i;
+    return -1;
+}
+
+/* ---- writing ---- */
+
+static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
+{
+    for (int t = 0; t < model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &model->layout.tensor[t];
+        char name[64];
+        bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
+        uint64_t dims[2] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols};
+        snprintf(name, sizeof name, "head/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, bias ? 1 : 2, dims, model->parameters + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
+{
+    const pulmo_head_spec *head = &model->head;
+    uint64_t three = 3, hidden = (uint64_t)head->hidden_layers;
+    int64_t widths[PULMO_HIDDEN_MAX] = {0};
+    for (int i = 0; i < head->hidden_layers; i++) widths[i] = head->hidden[i];
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "pool", pooling_name(head->pool)));
+    if (hidden > 0) PULMO_TRY(pulmo_h5_write(file, "hidden", PULMO_H5_I64, 1, &hidden, widths));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "dropout", head->dropout));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", head->channels));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", head->height));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", head->width));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "size_px", model->size_px));
+    PULMO_TRY(pulmo_h5_write(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
+    return pulmo_h5_write(file, "std", PULMO_H5_F32, 1, &three, model->std);
+}
+
+static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
+{
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "model"));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", MODEL_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, (const char *const *)model->class_names));
+    PULMO_TRY(write_shape(file, model));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", model->best_epoch));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", model->is_demo));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
+    return write_tensors(file, model);
+}
+
+pulmo_status pulmo_model_write(const char *path, const pulmo_model *model)
+{
+    pulmo_h5 *file = NULL;
+    PULMO_TRY(pulmo_h5_create(path, &file));
+    pulmo_status status = write_all(file, model);
+    if (status == PULMO_OK) return pulmo_h5_commit(file);
+    pulmo_h5_close(file);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64_t high, int *out)
+{
+    int64_t value = 0;
+    PULMO_TRY(pulmo_h5_get_int(file, "/", name, &value));
+    if (value < low || value > high)
+        return pulmo_fail(PULMO_DATA, "%s: attribute %s is %lld; must be %lld to %lld: the file is damaged",
+                          pulmo_h5_path(file), name, (long long)value, (long long)low, (long long)high);
+    *out = (int)value;
+    return PULMO_OK;
+}
+
+static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t out_bytes)
+{
+    char *text = NULL;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", name, &text));
+    snprintf(out, out_bytes, "%s", text);
+    free(text);
+    return PULMO_OK;
+}
+
+static pulmo_status read_kind(pulmo_h5 *file)
+{
+    char kind[32];
+    int version = 0;
+    PULMO_TRY(get_text(file, "pulmo_kind", kind, sizeof kind));
+    if (strcmp(kind, "model") != 0)
+        return pulmo_fail(PULMO_DATA, "%s: is a pulmo %s, not a model; give a run directory or its model.h5",
+                          pulmo_h5_path(file), kind);
+    return get_int(file, "format_version", 1, MODEL_FORMAT_VERSION, &version);
+}
+
+static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
+{
+    pulmo_h5_shape shape;
+    int64_t widths[PULMO_HIDDEN_MAX];
+    if (!pulmo_h5_exists(file, "hidden")) return PULMO_OK;
+    PULMO_TRY(pulmo_h5_shape_of(file, "hidden", &shape));
+    if (shape.rank != 1 || shape.dims[0] < 1 || shape.dims[0] > PULMO_HIDDEN_MAX)
+        return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged",
+                          pulmo_h5_path(file), PULMO_HIDDEN_MAX);
+    PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
+    head->hidden_layers = (int)shape.dims[0];
+    for (int i = 0; i < head->hidden_layers; i++) {
+        if (widths[i] < 1 || widths[i] > 65536)
+            return pulmo_fail(PULMO_DATA, "%s: /hidden[%d] is %lld; must be 1 to 65536: the file is damaged",
+                              pulmo_h5_path(file), i, (long long)widths[i]);
+        head->hidden[i] = (int)widths[i];
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
+{
+    char pool[16];
+    uint64_t three = 3;
+    pulmo_head_spec *head = &model->head;
+    PULMO_TRY(get_text(file, "pool", pool, sizeof pool));
+    int pooling = pooling_of(pool);
+    if (pooling < 0)
+        return pulmo_fail(PULMO_DATA, "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax",
+                          pulmo_h5_path(file), pool);
+    head->pool = (pulmo_pooling)pooling;
+    PULMO_TRY(read_hidden(file, head));
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "dropout", &head->dropout));
+    PULMO_TRY(get_int(file, "channels", 1, 65536, &head->channels));
+    PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
+    PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
+    PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
+    PULMO_TRY(pulmo_h5_read(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
+    return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
+}
+
+static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_head_layout_of(&model->head, &model->layout);
+    model->parameters = pulmo_alloc(model->layout.parameters, sizeof(float));
+    if (!model->parameters) return PULMO_MEMORY;
+    for (int t = 0; t < model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &model->layout.tensor[t];
+        char name[64];
+        bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
+        uint64_t dims[2] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols};
+        snprintf(name, sizeof name, "head/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, bias ? 1 : 2, dims, model->parameters + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
+{
+    PULMO_TRY(read_kind(file));
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
+    if (model->classes < 2)
+        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more", pulmo_h5_path(file),
+                          model->classes);
+    model->head.classes = model->classes;
+    PULMO_TRY(read_shape(file, model));
+    PULMO_TRY(get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &model->threshold));
+    PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
+    PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
+    PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
+    PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
+    return read_tensors(file, model);
+}
+
+pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
+{
+    struct stat about;
+    pulmo_h5 *file = NULL;
+    bool directory = stat(run, &about) == 0 && S_ISDIR(about.st_mode);
+    char *path = directory ? pulmo_format("%s/model.h5", run) : pulmo_strdup(run);
+    memset(out, 0, sizeof *out);
+    if (!path) return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK) status = read_all(file, out);
+    pulmo_h5_close(file);
+    free(path);
+    if (status == PULMO_OK) return PULMO_OK;
+    pulmo_model_free(out);
+    return pulmo_fail_in(status, "cannot use the model of %s", run);
+}
+
+void pulmo_model_free(pulmo_model *model)
+{
+    pulmo_free(model->parameters);
+    free(model->class_names);
+    memset(model, 0, sizeof *model);
+}
+
+int pulmo_model_class(const pulmo_model *model, const float *probabilities)
+{
+    int best = 0;
+    if (model->classes == 2) return (double)probabilities[1] >= model->threshold;
+    for (int k = 1; k < model->classes; k++)
+        if (probabilities[k] > probabilities[best]) best = k;
+    return best;
+}

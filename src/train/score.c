@@ -1,0 +1,199 @@
+/* Features and scores of a fixed split. Under a frozen trunk a split's features never change:
+ * each rank computes those of its share once a run and keeps them in an unnamed file, so that
+ * memory does not grow with the split. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pulmo/clock.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "train.h"
+
+#define CHUNK 16 /* images read and scored at once */
+
+struct feature_store {
+    int file;
+    uint32_t first, count; /* this rank's samples */
+    size_t floats;         /* of one image */
+    float *chunk;          /* (CHUNK, floats) */
+    char path[PULMO_TEXT_BYTES];
+};
+
+/* A file without a name in the run directory: gone with the process, however it ends. */
+static pulmo_status open_unnamed(const char *directory, feature_store *store)
+{
+    snprintf(store->path, sizeof store->path, "%s", directory);
+    store->file = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (store->file >= 0) return PULMO_OK;
+    /* Not every file system has O_TMPFILE. */
+    snprintf(store->path, sizeof store->path, "%s/.features-XXXXXX", directory);
+    store->file = mkostemp(store->path, O_CLOEXEC);
+    if (store->file < 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot make a temporary file for features: %s", directory, strerror(errno));
+    unlink(store->path);
+    return PULMO_OK;
+}
+
+static pulmo_status write_chunk(feature_store *store, uint32_t at, uint32_t count)
+{
+    const char *data = (const char *)store->chunk;
+    size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
+    off_t offset = (off_t)((size_t)at * store->floats * sizeof(float));
+    while (done < bytes) {
+        ssize_t wrote = pwrite(store->file, data + done, bytes - done, offset + (off_t)done);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0)
+            return pulmo_fail(PULMO_IO, "%s: cannot write features: %s; make room or choose another train.run_dir",
+                              store->path, strerror(errno));
+        done += (size_t)wrote;
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_chunk(const feature_store *store, uint32_t at, uint32_t count)
+{
+    char *data = (char *)store->chunk;
+    size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
+    off_t offset = (off_t)((size_t)at * store->floats * sizeof(float));
+    while (done < bytes) {
+        ssize_t got = pread(store->file, data + done, bytes - done, offset + (off_t)done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0)
+            return pulmo_fail(PULMO_IO, "%s: cannot read features back: %s", store->path,
+                              got < 0 ? strerror(errno) : "the file is too short");
+        done += (size_t)got;
+    }
+    return PULMO_OK;
+}
+
+/* ---- computing ---- */
+
+typedef struct decode_work {
+    pulmo_dataset *dataset;
+    const pulmo_backbone *backbone;
+    uint32_t first;
+    uint8_t *pixels;            /* (CHUNK, H, W, C) */
+    float *images;              /* (CHUNK, 3, H, W) */
+    pulmo_status status[CHUNK];
+    char report[CHUNK][512];    /* reports are per thread: carried over by hand */
+} decode_work;
+
+static void decode_task(void *context, int task, int thread)
+{
+    decode_work *work = context;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(work->dataset);
+    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
+    uint8_t *pixels = work->pixels + (size_t)task * plane * (size_t)info->channels;
+    (void)thread;
+    work->status[task] = pulmo_dataset_read(work->dataset, work->first + (uint32_t)task, pixels);
+    if (work->status[task] == PULMO_OK)
+        pulmo_augment_apply(NULL, pixels, info->height_px, info->width_px, info->channels, work->backbone->mean,
+                            work->backbone->std, work->images + (size_t)task * 3 * plane);
+    else
+        snprintf(work->report[task], sizeof work->report[task], "%s", pulmo_error());
+}
+
+static pulmo_status decode_chunk(decode_work *work, uint32_t first, uint32_t count)
+{
+    work->first = first;
+    pulmo_pool_run(work->backbone->pool, (int)count, decode_task, work);
+    for (uint32_t i = 0; i < count; i++)
+        if (work->status[i] != PULMO_OK) return pulmo_fail(work->status[i], "%s", work->report[i]);
+    return PULMO_OK;
+}
+
+static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, decode_work *work, const char *label)
+{
+    pulmo_progress progress;
+    pulmo_progress_begin(&progress, label, "img", store->count);
+    for (uint32_t at = 0; at < store->count; at += CHUNK) {
+        uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
+        PULMO_TRY(decode_chunk(work, store->first + at, count));
+        pulmo_trunk_forward(work->backbone->trunk, (int)count, work->images, store->chunk);
+        PULMO_TRY(write_chunk(store, at, count));
+        pulmo_watch_beat(comm, label);
+        pulmo_progress_update(&progress, at + count, NULL);
+    }
+    pulmo_progress_end(&progress);
+    return PULMO_OK;
+}
+
+static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                 const char *directory, const char *label, feature_store *store)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
+    pulmo_status status = PULMO_OK;
+    decode_work *work = calloc(1, sizeof *work);
+    if (!work) return pulmo_fail(PULMO_MEMORY, "cannot allocate the feature reader");
+    work->dataset = dataset;
+    work->backbone = backbone;
+    work->pixels = pulmo_alloc(CHUNK, plane * (size_t)info->channels);
+    work->images = pulmo_alloc(CHUNK, 3 * plane * sizeof(float));
+    store->chunk = pulmo_alloc(CHUNK, store->floats * sizeof(float));
+    if (!work->pixels || !work->images || !store->chunk) status = PULMO_MEMORY;
+    if (status == PULMO_OK) status = open_unnamed(directory, store);
+    if (status == PULMO_OK) status = compute_local(comm, store, work, label);
+    pulmo_free(work->pixels);
+    pulmo_free(work->images);
+    free(work);
+    return status;
+}
+
+pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                  const char *directory, const char *label, feature_store **out)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
+    feature_store *store = calloc(1, sizeof *store);
+    pulmo_status status = PULMO_OK;
+    if (!store) status = pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
+    if (store) {
+        store->file = -1;
+        store->first = (uint32_t)(rank * info->count / size);
+        store->count = (uint32_t)((rank + 1) * info->count / size) - store->first;
+        store->floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+        status = create_local(comm, dataset, backbone, directory, label, store);
+    }
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK) *out = store;
+    else feature_store_destroy(store);
+    return status;
+}
+
+void feature_store_destroy(feature_store *store)
+{
+    if (!store) return;
+    if (store->file >= 0) close(store->file);
+    pulmo_free(store->chunk);
+    free(store);
+}
+
+/* ---- scoring ---- */
+
+static pulmo_status logits_local(const feature_store *store, pulmo_head *head, int classes, float *mine)
+{
+    for (uint32_t at = 0; at < store->count; at += CHUNK) {
+        uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
+        PULMO_TRY(read_chunk(store, at, count));
+        pulmo_head_logits(head, (int)count, store->chunk, mine + (size_t)at * (size_t)classes);
+    }
+    return PULMO_OK;
+}
+
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes,
+                                  float **out)
+{
+    void *all = NULL;
+    size_t all_bytes = 0, bytes = (size_t)store->count * (size_t)classes * sizeof(float);
+    float *mine = pulmo_alloc(bytes ? bytes : 1, 1);
+    pulmo_status status = mine ? logits_local(store, head, classes, mine) : PULMO_MEMORY;
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK) status = pulmo_gather_all(comm, mine, bytes, &all, &all_bytes, NULL);
+    pulmo_free(mine);
+    *out = all;
+    return status;
+}

@@ -1,0 +1,156 @@
+/* Inside the train room: the state of a run and the steps that change it. */
+#ifndef PULMO_TRAIN_ROOM_H
+#define PULMO_TRAIN_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pulmo/config.h"
+#include "pulmo/dataset.h"
+#include "pulmo/dist.h"
+#include "pulmo/exact.h"
+#include "pulmo/head.h"
+#include "pulmo/loader.h"
+#include "pulmo/network.h"
+#include "pulmo/optim.h"
+#include "pulmo/train.h"
+
+/* ---- what a configuration means (settings.c) ---- */
+
+const char *pooling_name(pulmo_pooling pool);
+void augment_from(const pulmo_config *config, pulmo_augment_spec *out);
+void optim_from(const pulmo_config *config, pulmo_optim_spec *out);
+pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out);
+/* Weights a class from optim.class_weights; `out` (classes). */
+pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out);
+
+/* ---- the state of a run: all that a checkpoint holds (state.c) ---- */
+
+/* One epoch of history. Values are NaN where there is no val split. */
+typedef struct epoch_row {
+    double lr, train_loss, train_accuracy, val_loss, val_accuracy, val_auc;
+} epoch_row;
+
+/* Sums over the batches of the epoch so far, exact over ranks. */
+typedef struct epoch_sums {
+    double loss, weight;
+    int64_t correct, count;
+} epoch_sums;
+
+typedef struct run_state {
+    size_t parameters;
+    int states;              /* vectors of optimiser state */
+    float *parameter;        /* (parameters) */
+    float *optim[2];         /* (parameters) each, NULL beyond `states` */
+    float *best;             /* (parameters): those of the best epoch */
+    uint64_t step;           /* updates done */
+    uint32_t epoch, batch;   /* the next batch to do; epochs count from 0 */
+    epoch_sums sums;
+    double best_value;       /* of the monitored quantity, larger is better */
+    double best_loss;        /* val loss of the best epoch: decides ties */
+    double best_accuracy;
+    uint32_t best_epoch;     /* counted from 1; 0: none yet */
+    uint32_t since_best;
+    uint32_t finished;       /* stopped early or through all epochs */
+    epoch_row *history;      /* (epochs configured), `epoch` of them filled */
+    uint32_t history_rows;   /* room */
+} run_state;
+
+pulmo_status run_state_create(size_t parameters, int states, uint32_t epochs, run_state *out);
+void run_state_free(run_state *state);
+
+/* ---- checkpoint.h5 (checkpoint.c) ---- */
+
+/* What a checkpoint must agree with to be gone on with. */
+typedef struct run_identity {
+    const pulmo_config *config;
+    char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
+    const char *isa, *blas;
+    double stored_s; /* time of the last checkpoint */
+} run_identity;
+
+/* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
+pulmo_status checkpoint_write(const char *path, const run_identity *identity, const run_state *state);
+/* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs. */
+pulmo_status checkpoint_read(const char *path, const run_identity *identity, run_state *state);
+
+/* ---- features and scores of a fixed split (score.c) ---- */
+
+/* The features of this rank's share of a split, on disk in an unnamed file. */
+typedef struct feature_store feature_store;
+
+/* Computes them with the trunk, without augmentation. Collective. */
+pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                  const char *directory, const char *label, feature_store **out);
+void feature_store_destroy(feature_store *store);
+/* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
+ * Collective. */
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes,
+                                  float **out);
+
+/* ---- one batch (step.c) ---- */
+
+typedef struct stepper stepper;
+
+typedef struct stepper_parts {
+    pulmo_comm *comm;
+    const pulmo_backbone *backbone;
+    const pulmo_head_spec *head;
+    const pulmo_loss_spec *loss;
+    const pulmo_optim_spec *optim;
+    const pulmo_dataset_info *data;
+    const pulmo_config *config;
+    run_state *state;
+} stepper_parts;
+
+/* All parts are kept. */
+pulmo_status stepper_create(const stepper_parts *parts, stepper **out);
+void stepper_destroy(stepper *step);
+uint64_t stepper_bytes(const stepper_parts *parts);
+
+/* What the ranks decided together with this batch. */
+typedef struct step_wishes {
+    bool interrupted; /* in: this rank got a signal; out: any did */
+    bool checkpoint;  /* in: this rank wants one (time or count); out: any does */
+} step_wishes;
+
+/* Takes a batch: its features while the last batch's sum travels, then that batch's update,
+ * then this batch's gradients, whose sum is started. When the wishes come back set, the
+ * batch's gradients are held back: the state is that after all batches before this one.
+ * `status` is this rank's loading status. Collective. */
+pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch, step_wishes *wishes);
+/* Starts the sum of a batch that was held back. Collective. */
+pulmo_status stepper_release(stepper *step);
+/* Waits for the sum in flight and makes its update. Collective. */
+pulmo_status stepper_finish(stepper *step);
+/* Seconds spent waiting for sums. */
+double stepper_waited_s(const stepper *step);
+
+/* ---- results (results.c) ---- */
+
+typedef struct split_scores {
+    const char *split;
+    const pulmo_dataset_info *info;
+    float *probabilities; /* (count, classes) */
+    float *logits;        /* (count, classes) */
+} split_scores;
+
+typedef struct run_results {
+    const char *directory;
+    const run_identity *identity;
+    const run_state *state;
+    const pulmo_model *model;
+    const split_scores *val, *test; /* NULL where there is none (yet) */
+    const pulmo_comm *comm;
+    const char *head_digest;
+    bool finished;
+} run_results;
+
+/* results.h5, history.csv, predictions.csv. By rank 0. */
+pulmo_status results_write(const run_results *results);
+/* True if `directory` holds the results of a finished run. */
+bool results_finished(const char *directory);
+/* The lines that end a run or an evaluation. */
+pulmo_status results_print(FILE *out, const pulmo_model *model, const split_scores *test);
+
+#endif
