@@ -11,7 +11,8 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Recursive: a visitor may read what it is shown. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 void h5_lock(void)
 {

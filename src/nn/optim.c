@@ -1,0 +1,102 @@
+/* Optimisers and schedules. Scalars in double, elements in float, one fixed order a line. */
+#include "pulmo/optim.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+void pulmo_optim_spec_init(pulmo_optim_spec *spec)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->lr = 1e-3;
+    spec->beta1 = 0.9;
+    spec->beta2 = 0.999;
+    spec->eps = 1e-8;
+    spec->momentum = 0.9;
+    spec->step_epochs = 10;
+    spec->step_gamma = 0.1;
+}
+
+int pulmo_optim_states(const pulmo_optim_spec *spec)
+{
+    if (spec->kind == PULMO_OPTIM_SGD) return spec->momentum > 0 ? 1 : 0;
+    return 2;
+}
+
+double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
+{
+    const double pi = 3.14159265358979323846;
+    double warm = spec->warmup_epochs > 0 && done < spec->warmup_epochs ? done / spec->warmup_epochs : 1.0;
+    if (warm < 1.0) return spec->lr * warm;
+    switch (spec->schedule) {
+    case PULMO_SCHEDULE_COSINE: {
+        double span = total - spec->warmup_epochs;
+        double part = span > 0 ? (done - spec->warmup_epochs) / span : 1.0;
+        if (part > 1.0) part = 1.0;
+        return spec->min_lr + 0.5 * (spec->lr - spec->min_lr) * (1.0 + cos(pi * part));
+    }
+    case PULMO_SCHEDULE_STEP: return spec->lr * pow(spec->step_gamma, floor(done / spec->step_epochs));
+    case PULMO_SCHEDULE_CONSTANT: break;
+    }
+    return spec->lr;
+}
+
+/* What an element of Adam needs, the scalars of PyTorch's order of operations. */
+typedef struct adam {
+    float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps, l2, shrink;
+} adam;
+
+static void adam_step(const adam *a, size_t n, float *restrict p, const float *restrict gradient, float *restrict m,
+                      float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = p[i] * a->shrink;
+        float g = gradient[i] + a->l2 * x;
+        m[i] = a->beta1 * m[i] + a->one_beta1 * g;
+        v[i] = a->beta2 * v[i] + a->one_beta2 * (g * g);
+        float denominator = sqrtf(v[i]) * a->inverse_root + a->eps;
+        p[i] = x - a->step_size * (m[i] / denominator);
+    }
+}
+
+static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p, const float *restrict gradient,
+                     float *restrict velocity)
+{
+    for (size_t i = 0; i < n; i++) {
+        float g = gradient[i] + l2 * p[i];
+        velocity[i] = momentum * velocity[i] + g;
+        p[i] -= rate * velocity[i];
+    }
+}
+
+static void plain_step(float rate, float l2, size_t n, float *restrict p, const float *restrict gradient)
+{
+    for (size_t i = 0; i < n; i++) p[i] -= rate * (gradient[i] + l2 * p[i]);
+}
+
+void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n, float *parameters,
+                      const float *gradient, float *const state[2])
+{
+    double decay = spec->weight_decay;
+    if (spec->kind == PULMO_OPTIM_SGD) {
+        if (spec->momentum > 0)
+            sgd_step((float)rate, (float)spec->momentum, (float)decay, n, parameters, gradient, state[0]);
+        else
+            plain_step((float)rate, (float)decay, n, parameters, gradient);
+        return;
+    }
+    bool decoupled = spec->kind == PULMO_OPTIM_ADAMW;
+    double correction1 = 1.0 - pow(spec->beta1, (double)step), correction2 = 1.0 - pow(spec->beta2, (double)step);
+    const adam a = {
+        .beta1 = (float)spec->beta1,
+        .one_beta1 = (float)(1.0 - spec->beta1),
+        .beta2 = (float)spec->beta2,
+        .one_beta2 = (float)(1.0 - spec->beta2),
+        .step_size = (float)(rate / correction1),
+        .inverse_root = (float)(1.0 / sqrt(correction2)),
+        .eps = (float)spec->eps,
+        .l2 = decoupled ? 0.0f : (float)decay,
+        .shrink = decoupled ? (float)(1.0 - rate * decay) : 1.0f,
+    };
+    adam_step(&a, n, parameters, gradient, state[0], state[1]);
+}
