@@ -17,6 +17,7 @@
 #include "pulmo/status.h"
 
 #define PULMO_HIDDEN_MAX 8
+#define PULMO_LOSS_CLASSES_MAX 1000
 #define PULMO_TENSORS_MAX (2 * (PULMO_HIDDEN_MAX + 1))
 
 typedef enum pulmo_pooling { PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX, PULMO_POOL_AVGMAX } pulmo_pooling;

@@ -5,6 +5,7 @@
 #include "pulmo/trunk.h"
 
 #include <cblas.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,22 +214,21 @@ static void run_layer(const layer *l, const float *in, float *out, float *column
 static void image_task(void *context, int task, int thread)
 {
     pulmo_trunk *trunk = context;
-    float *a = trunk->arena + (size_t)thread * thread_floats(trunk);
-    float *b = a + trunk->plane_floats, *column = b + trunk->plane_floats;
+    float *arena = trunk->arena + (size_t)thread * thread_floats(trunk);
+    float *out = arena, *other = arena + trunk->plane_floats, *column = other + trunk->plane_floats;
     const float *in = trunk->images + (size_t)task * trunk->image_floats;
     for (int i = 0; i < trunk->layers; i++) {
         const layer *l = &trunk->layer[i];
         double began_s = trunk->measuring ? pulmo_now_s() : 0;
-        run_layer(l, in, a, column);
-        in = a;
-        a = b;
+        run_layer(l, in, out, column);
+        in = out;
         if (l->conv.pool_after) {
-            max_pool(in, l->conv.out_channels, l->height, l->width, a);
-            b = (float *)(uintptr_t)in;
-            in = a;
-            a = b;
+            max_pool(out, l->conv.out_channels, l->height, l->width, other);
+            in = other;
+        } else {
+            out = other;
+            other = (float *)(uintptr_t)in;
         }
-        b = (float *)(uintptr_t)in;
         if (trunk->measuring && thread == 0) trunk->seconds[i] += pulmo_now_s() - began_s;
     }
     memcpy(trunk->features + (size_t)task * trunk->feature_floats, in, trunk->feature_floats * sizeof *in);
@@ -253,7 +253,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
     for (int i = 0; i < trunk->layers && i < max; i++) {
         const layer *l = &trunk->layer[i];
         memset(&out[i], 0, sizeof out[i]);
-        snprintf(out[i].name, sizeof out[i].name, "conv%d_%d", block, within++);
+        snprintf(out[i].name, sizeof out[i].name, "conv%u_%u", (unsigned char)block, (unsigned char)within++);
         snprintf(out[i].method, sizeof out[i].method, "im2col");
         out[i].seconds = trunk->seconds[i];
         out[i].direct_flop = 2.0 * (double)conv_floats(&l->conv) * l->height * l->width;

@@ -1,0 +1,346 @@
+/* The head, a slot at a time. GEMMs have the shape of a whole slot however many samples it
+ * holds, so a sample's numbers do not depend on its neighbours; gradient sums over a slot's
+ * samples run in sample order. */
+#include "pulmo/head.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "head_real.h"
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
+
+#define LAYERS_MAX (PULMO_HIDDEN_MAX + 1)
+
+/* One slot's workspace: layer l takes input[l] (slot, in_l) and gives output[l] (slot, out_l);
+ * delta[l] (slot, out_l) is the loss's gradient by output[l] before its ReLU. */
+typedef struct workspace {
+    int count;
+    real *input[LAYERS_MAX];
+    real *output[LAYERS_MAX];
+    real *delta[LAYERS_MAX];
+    real *scale[LAYERS_MAX]; /* dropout's factor on input[l]: 0 or 1 / (1 - p); NULL where there is none */
+} workspace;
+
+struct pulmo_head {
+    pulmo_head_spec spec;
+    pulmo_head_layout layout;
+    pulmo_loss_spec loss;
+    int slot, slots, layers;
+    int width[LAYERS_MAX + 1]; /* width[l] is layer l's input, width[layers] the classes */
+    const real *parameters;
+    workspace *spaces; /* (slots + 1): the last is for logits */
+    real *storage;
+};
+
+static int padded(int count) { return (count + 15) / 16 * 16; }
+
+/* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
+static bool drops(const pulmo_head *head, int layer)
+{
+    return head->spec.dropout > 0 && (layer > 0 || head->layers == 1);
+}
+
+static size_t workspace_reals(const pulmo_head *head)
+{
+    size_t count = 0;
+    for (int l = 0; l < head->layers; l++) {
+        count += (size_t)head->slot * (size_t)padded(head->width[l]) * (drops(head, l) ? 2 : 1);
+        count += 2 * (size_t)head->slot * (size_t)padded(head->width[l + 1]);
+    }
+    return count;
+}
+
+static void place_workspace(const pulmo_head *head, workspace *space, real *at)
+{
+    for (int l = 0; l < head->layers; l++) {
+        size_t in = (size_t)head->slot * (size_t)padded(head->width[l]);
+        size_t out = (size_t)head->slot * (size_t)padded(head->width[l + 1]);
+        space->input[l] = at;
+        space->output[l] = at + in;
+        space->delta[l] = at + in + out;
+        at += in + 2 * out;
+        if (!drops(head, l)) continue;
+        space->scale[l] = at;
+        at += in;
+    }
+}
+
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots,
+                               const float *parameters, pulmo_head **out)
+{
+    pulmo_head *head = calloc(1, sizeof *head);
+    if (!head) return pulmo_fail(PULMO_MEMORY, "cannot allocate the head");
+    head->spec = *spec;
+    head->loss = *loss;
+    head->slot = slot;
+    head->slots = slots;
+    head->layers = spec->hidden_layers + 1;
+    head->parameters = (const real *)(const void *)parameters;
+    pulmo_head_layout_of(spec, &head->layout);
+    head->width[0] = pulmo_head_inputs(spec);
+    for (int l = 0; l < spec->hidden_layers; l++) head->width[l + 1] = spec->hidden[l];
+    head->width[head->layers] = spec->classes;
+    size_t each = workspace_reals(head);
+    head->spaces = calloc((size_t)slots + 1, sizeof *head->spaces);
+    head->storage = pulmo_alloc((size_t)slots + 1, each * sizeof(real));
+    if (!head->spaces || !head->storage) {
+        pulmo_head_destroy(head);
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d slots", slots + 1);
+    }
+    for (int s = 0; s <= slots; s++) place_workspace(head, &head->spaces[s], head->storage + (size_t)s * each);
+    *out = head;
+    return PULMO_OK;
+}
+
+void pulmo_head_destroy(pulmo_head *head)
+{
+    if (!head) return;
+    pulmo_free(head->storage);
+    free(head->spaces);
+    free(head);
+}
+
+const char *pulmo_blas_setup(void)
+{
+    openblas_set_num_threads(1);
+    return openblas_get_corename();
+}
+
+/* ---- forward ---- */
+
+/* One image's features (C, h, w) pooled, in a fixed order. */
+static void pool_features(const pulmo_head_spec *spec, const float *features, real *out)
+{
+    int cells = spec->height * spec->width;
+    if (spec->pool == PULMO_POOL_FLATTEN) {
+        for (int i = 0; i < spec->channels * cells; i++) out[i] = (real)features[i];
+        return;
+    }
+    for (int c = 0; c < spec->channels; c++) {
+        const float *plane = features + (size_t)c * (size_t)cells;
+        real sum = 0, most = (real)plane[0];
+        for (int i = 0; i < cells; i++) {
+            sum += (real)plane[i];
+            if ((real)plane[i] > most) most = (real)plane[i];
+        }
+        if (spec->pool == PULMO_POOL_MAX) out[c] = most;
+        else out[c] = sum / (real)cells;
+        if (spec->pool == PULMO_POOL_AVGMAX) out[spec->channels + c] = most;
+    }
+}
+
+static void fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
+{
+    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t width = (size_t)head->width[0];
+    space->count = count;
+    for (int n = 0; n < count; n++) pool_features(&head->spec, features + (size_t)n * floats, space->input[0] + (size_t)n * width);
+    memset(space->input[0] + (size_t)count * width, 0, (size_t)(head->slot - count) * width * sizeof(real));
+}
+
+/* Draws the masks of all layers, a sample's in layer order, and applies the first layer's. */
+static void draw_dropout(const pulmo_head *head, workspace *space, const pulmo_slot_input *input)
+{
+    const real keep = (real)(1.0 / (1.0 - head->spec.dropout));
+    for (int n = 0; n < input->count; n++) {
+        pulmo_rng rng;
+        pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, input->samples[n]);
+        for (int l = 0; l < head->layers; l++) {
+            if (!drops(head, l)) continue;
+            real *scale = space->scale[l] + (size_t)n * (size_t)head->width[l];
+            for (int i = 0; i < head->width[l]; i++)
+                scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
+        }
+    }
+}
+
+static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
+{
+    size_t count = (size_t)space->count * (size_t)head->width[layer];
+    for (size_t i = 0; i < count; i++) space->input[layer][i] *= space->scale[layer][i];
+}
+
+static void forward(const pulmo_head *head, workspace *space, bool dropout)
+{
+    for (int l = 0; l < head->layers; l++) {
+        int in = head->width[l], out = head->width[l + 1];
+        const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
+        const real *bias = head->parameters + head->layout.tensor[2 * l + 1].offset;
+        real *y = space->output[l];
+        if (dropout && drops(head, l)) apply_dropout(head, space, l);
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->slot, out, in, 1, space->input[l], in, weight, in, 0, y, out);
+        for (int n = 0; n < head->slot; n++)
+            for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
+        if (l + 1 == head->layers) break;
+        for (int i = 0; i < head->slot * out; i++) space->input[l + 1][i] = y[i] > 0 ? y[i] : 0;
+    }
+}
+
+/* ---- loss ---- */
+
+/* log sum exp of a row, in double. */
+static double log_sum(const real *row, int classes)
+{
+    double most = (double)row[0], sum = 0;
+    for (int k = 1; k < classes; k++) most = fmax(most, (double)row[k]);
+    for (int k = 0; k < classes; k++) sum += exp((double)row[k] - most);
+    return most + log(sum);
+}
+
+static double class_weight(const pulmo_loss_spec *loss, int k) { return loss->class_weights ? (double)loss->class_weights[k] : 1.0; }
+
+/* PyTorch's cross-entropy with weights w and smoothing e: (1 - e) w_y (-log p_y) + e / K * sum_k w_k (-log p_k). */
+static double row_loss(const pulmo_loss_spec *loss, int classes, const real *row, int label)
+{
+    double total = log_sum(row, classes), smooth = loss->label_smoothing, spread = 0;
+    for (int k = 0; k < classes; k++) spread += class_weight(loss, k) * (total - (double)row[k]);
+    return (1.0 - smooth) * class_weight(loss, label) * (total - (double)row[label]) + smooth / classes * spread;
+}
+
+/* Its gradient by the logits: p_k * (sum of target weights) - target weight of k. */
+static void row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label, real *delta)
+{
+    double total = log_sum(row, classes), smooth = loss->label_smoothing, all = 0;
+    for (int k = 0; k < classes; k++) all += class_weight(loss, k);
+    double mass = (1.0 - smooth) * class_weight(loss, label) + smooth / classes * all;
+    for (int k = 0; k < classes; k++) {
+        double target = smooth / classes * class_weight(loss, k) + (k == label ? (1.0 - smooth) * class_weight(loss, k) : 0.0);
+        delta[k] = (real)(mass * exp((double)row[k] - total) - target);
+    }
+}
+
+static int argmax(const real *row, int classes)
+{
+    int best = 0;
+    for (int k = 1; k < classes; k++)
+        if (row[k] > row[best]) best = k;
+    return best;
+}
+
+static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_input *input, pulmo_slot_result *result)
+{
+    int classes = head->spec.classes, last = head->layers - 1;
+    memset(result, 0, sizeof *result);
+    result->finite = 1;
+    for (int n = 0; n < head->slot; n++) {
+        const real *row = space->output[last] + (size_t)n * (size_t)classes;
+        real *delta = space->delta[last] + (size_t)n * (size_t)classes;
+        memset(delta, 0, (size_t)classes * sizeof *delta);
+        if (n >= input->count) continue;
+        row_delta(&head->loss, classes, row, input->labels[n], delta);
+        result->loss += row_loss(&head->loss, classes, row, input->labels[n]);
+        result->weight += class_weight(&head->loss, input->labels[n]);
+        result->correct += argmax(row, classes) == input->labels[n];
+        for (int k = 0; k < classes; k++) result->finite = result->finite && isfinite((double)delta[k]);
+    }
+    result->finite = result->finite && isfinite(result->loss);
+}
+
+/* ---- backward ---- */
+
+static void backward(const pulmo_head *head, workspace *space)
+{
+    for (int l = head->layers - 1; l > 0; l--) {
+        int in = head->width[l], out = head->width[l + 1];
+        const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
+        real *below = space->delta[l - 1];
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, head->slot, in, out, 1, space->delta[l], out, weight, in, 0, below, in);
+        for (int i = 0; i < space->count * in; i++) {
+            if (drops(head, l)) below[i] *= space->scale[l][i];
+            if (!(space->output[l - 1][i] > 0)) below[i] = 0;
+        }
+    }
+}
+
+void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+{
+    workspace *space = &head->spaces[slot_index];
+    fill_input(head, space, input->count, input->features);
+    draw_dropout(head, space, input);
+    forward(head, space, true);
+    run_loss(head, space, input, result);
+    backward(head, space);
+}
+
+static double largest(const real *values, int count)
+{
+    double most = 0;
+    for (int i = 0; i < count; i++) {
+        double x = fabs((double)values[i]);
+        if (!(x <= most)) most = x; /* a NaN wins */
+    }
+    return most;
+}
+
+/* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|; the computed sum of `count` products exceeds its
+ * exact value by a factor below (1 + epsilon)^(2 count), Higham 2002, section 3.1. */
+double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
+{
+    const workspace *space = &head->spaces[slot_index];
+    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
+    double sum = 0;
+    for (int n = 0; n < space->count; n++) {
+        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
+        sum += delta * (tensor % 2 ? 1.0 : largest(space->input[layer] + (size_t)n * (size_t)in, in));
+    }
+    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0) * (1.0 + 1e-12);
+}
+
+void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out)
+{
+    const workspace *space = &head->spaces[slot_index];
+    int layer = block->tensor / 2;
+    bool bias = block->tensor % 2 != 0;
+    size_t in = (size_t)head->width[layer], outputs = (size_t)head->width[layer + 1], cols = (size_t)block->cols;
+    real *sums = (real *)(void *)out;
+    for (int r = 0; r < block->rows; r++) {
+        real *restrict row = sums + (size_t)r * cols;
+        const real *delta = space->delta[layer] + (size_t)(block->row + r);
+        memset(row, 0, cols * sizeof *row);
+        for (int n = 0; n < space->count; n++) {
+            const real d = delta[(size_t)n * outputs];
+            const real *restrict x = space->input[layer] + (size_t)n * in + (size_t)block->col;
+            if (bias) row[0] += d;
+            else
+                for (size_t c = 0; c < cols; c++) row[c] += d * x[c];
+        }
+    }
+}
+
+/* ---- scoring ---- */
+
+void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
+{
+    workspace *space = &head->spaces[head->slots];
+    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    int classes = head->spec.classes;
+    for (int at = 0; at < n; at += head->slot) {
+        int count = n - at < head->slot ? n - at : head->slot;
+        fill_input(head, space, count, features + (size_t)at * floats);
+        forward(head, space, false);
+        for (int i = 0; i < count * classes; i++) logits[at * classes + i] = (float)space->output[head->layers - 1][i];
+    }
+}
+
+void pulmo_softmax(int n, int classes, const float *logits, float *probabilities)
+{
+    for (int i = 0; i < n; i++) {
+        const float *row = logits + (size_t)i * (size_t)classes;
+        double most = (double)row[0], sum = 0;
+        for (int k = 1; k < classes; k++) most = fmax(most, (double)row[k]);
+        for (int k = 0; k < classes; k++) sum += exp((double)row[k] - most);
+        for (int k = 0; k < classes; k++)
+            probabilities[(size_t)i * (size_t)classes + (size_t)k] = (float)(exp((double)row[k] - most) / sum);
+    }
+}
+
+double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label, double *weight)
+{
+    real row[PULMO_LOSS_CLASSES_MAX];
+    for (int k = 0; k < classes; k++) row[k] = (real)logits[k];
+    *weight = class_weight(loss, label);
+    return row_loss(loss, classes, row, label);
+}
