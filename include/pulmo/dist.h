@@ -41,6 +41,7 @@ pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root);
 pulmo_status pulmo_barrier(pulmo_comm *comm);
 pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count); /* in place */
 pulmo_status pulmo_sum_i64(pulmo_comm *comm, int64_t *values, size_t count); /* in place */
+pulmo_status pulmo_sum_f32(pulmo_comm *comm, float *values, size_t count); /* in place; order unspecified: benchmarks only */
 /* Pieces of different length (0 allowed) joined in rank order on every rank. `all` is owned by
  * the caller (pulmo_free); counts[r] bytes came from rank r, NULL if not wanted. */
 pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all,

@@ -270,7 +270,7 @@ static double largest(const real *values, int count)
     double most = 0;
     for (int i = 0; i < count; i++) {
         double x = fabs((double)values[i]);
-        if (!(x <= most)) most = x; /* a NaN wins */
+        if (x > most || isnan(x)) most = x; /* a NaN stays */
     }
     return most;
 }

@@ -1,0 +1,144 @@
+/* Order-independent sums. The rounding trick: adding 1.5 * 2^52 to a double of magnitude below
+ * 2^51 rounds it to an integer, ties to even, and leaves that integer in the low bits. It is one
+ * correctly rounded IEEE addition, hence the same on every tier; tiers differ in width alone. */
+#include "pulmo/exact.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm.h"
+#include "pulmo/isa.h"
+
+#define SUM_BITS 50
+#define EXPONENT_MAX 1000
+#define MAGIC 0x1.8p52
+#define PIECE_ELEMENTS ((size_t)1 << 22)
+
+int pulmo_exact_exponent(double bound, uint32_t slots)
+{
+    int exponent = 0;
+    if (!(bound > 0)) return PULMO_EXACT_ZERO;
+    /* n * (B * 2^E + 1/2) <= 2^50, with n <= 2^bits: B * 2^E <= 2^(50 - bits) - 1/2 follows from
+     * B < 2^b and E = 49 - bits - b. */
+    int bits = 0;
+    while (bits < 32 && ((uint64_t)1 << bits) < slots) bits++;
+    (void)frexp(bound, &exponent); /* bound < 2^exponent */
+    int e = SUM_BITS - 1 - bits - exponent;
+    return e > EXPONENT_MAX ? EXPONENT_MAX : e < -EXPONENT_MAX ? -EXPONENT_MAX : e;
+}
+
+static inline __attribute__((always_inline)) void add_body(int64_t *restrict sums, const float *restrict values,
+                                                           size_t count, double scale)
+{
+    int64_t magic_bits;
+    const double magic = MAGIC;
+    memcpy(&magic_bits, &magic, sizeof magic_bits);
+    for (size_t i = 0; i < count; i++) {
+        double shifted = (double)values[i] * scale + magic;
+        int64_t bits;
+        memcpy(&bits, &shifted, sizeof bits);
+        sums[i] += bits - magic_bits;
+    }
+}
+
+static inline __attribute__((always_inline)) void finish_body(const int64_t *restrict sums, size_t count, double back,
+                                                              double scale, float *restrict out)
+{
+    int64_t magic_bits;
+    const double magic = MAGIC;
+    memcpy(&magic_bits, &magic, sizeof magic_bits);
+    for (size_t i = 0; i < count; i++) {
+        int64_t bits = sums[i] + magic_bits; /* |sum| <= 2^50: the integer becomes a double, exactly */
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        out[i] = (float)((value - magic) * back * scale);
+    }
+}
+
+static void add_plain(int64_t *sums, const float *values, size_t count, double scale) { add_body(sums, values, count, scale); }
+static void finish_plain(const int64_t *sums, size_t count, double back, double scale, float *out) { finish_body(sums, count, back, scale, out); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void add_avx2(int64_t *sums, const float *values, size_t count, double scale)
+{
+    add_body(sums, values, count, scale);
+}
+__attribute__((target("avx2"))) static void finish_avx2(const int64_t *sums, size_t count, double back, double scale, float *out)
+{
+    finish_body(sums, count, back, scale, out);
+}
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_avx512(int64_t *sums, const float *values, size_t count, double scale)
+{
+    add_body(sums, values, count, scale);
+}
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void finish_avx512(const int64_t *sums, size_t count, double back, double scale, float *out)
+{
+    finish_body(sums, count, back, scale, out);
+}
+#else
+#define add_avx2 add_plain
+#define finish_avx2 finish_plain
+#define add_avx512 add_plain
+#define finish_avx512 finish_plain
+#endif
+
+/* The widest that this CPU has: all give the same bits. */
+static pulmo_isa widest(void)
+{
+    if (pulmo_isa_available(PULMO_ISA_AVX512)) return PULMO_ISA_AVX512;
+    return pulmo_isa_available(PULMO_ISA_AVX2) ? PULMO_ISA_AVX2 : PULMO_ISA_REF;
+}
+
+void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int exponent)
+{
+    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {add_plain, add_avx2, add_avx512};
+    kernels[widest()](sums, values, count, ldexp(1.0, exponent));
+}
+
+void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double scale, float *out)
+{
+    static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double, float *) = {finish_plain, finish_avx2, finish_avx512};
+    kernels[widest()](sums, count, ldexp(1.0, -exponent), scale, out);
+}
+
+/* ---- in flight ---- */
+
+struct pulmo_exact_sum {
+    int pieces;
+    MPI_Request requests[];
+};
+
+pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)
+{
+    size_t pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
+    pulmo_exact_sum *sum = malloc(sizeof *sum + pieces * sizeof(MPI_Request));
+    if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate %zu requests", pieces);
+    sum->pieces = 0;
+    for (size_t at = 0; at < count && pieces > 0; at += PIECE_ELEMENTS) {
+        int piece = (int)(count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS);
+        pulmo_status status = mpi_status(MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, comm->world,
+                                                        &sum->requests[sum->pieces]), "starting a sum");
+        if (status != PULMO_OK) {
+            free(sum);
+            return status;
+        }
+        sum->pieces++;
+    }
+    *out = sum;
+    return PULMO_OK;
+}
+
+void pulmo_exact_poll(pulmo_exact_sum *sum)
+{
+    int done = 0;
+    if (sum->pieces > 0) MPI_Testall(sum->pieces, sum->requests, &done, MPI_STATUSES_IGNORE);
+}
+
+pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
+{
+    pulmo_status status = PULMO_OK;
+    if (sum->pieces > 0) status = mpi_status(MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE), "waiting for a sum");
+    free(sum);
+    return status;
+}
