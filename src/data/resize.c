@@ -16,7 +16,7 @@
 #define ROWS 8
 
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-#define WIDE __attribute__((target_clones("default", "avx2", "avx512bw")))
+#define WIDE __attribute__((target_clones("default", "avx2")))
 #else
 #define WIDE
 #endif

@@ -1,0 +1,71 @@
+/* Writing a packed data set: shards and the manifest; dataset.h reads them. Not collective.
+ *
+ * shard SPLIT-00000-of-00008.h5
+ *   /images (N, H, W, C) uint8, one chunk an image; /labels (N) int32; /paths, /groups (N) strings;
+ *   /digests (N) strings: SHA-256 of the source file; /index (N) int64: place in the split
+ *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode
+ * manifest.h5
+ *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order; attributes count,
+ *   shards, sha256
+ *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients}: one text line a finding
+ *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
+ *   decode, demo, carve, options */
+#ifndef PULMO_PACKED_H
+#define PULMO_PACKED_H
+
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+/* "DIR/SPLIT-00003-of-00008.h5"; owned by the caller (free), NULL when out of memory. */
+char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards);
+/* First sample of a shard when `count` samples are cut into `shards`. */
+uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards);
+
+/* What all files of a packed data set share. */
+typedef struct pulmo_packed_form {
+    int height_px, width_px, channels;
+    int classes;
+    const char *const *class_names;
+    const char *resize, *decode; /* in words */
+    int is_demo;
+} pulmo_packed_form;
+
+/* The samples of a split, in order. */
+typedef struct pulmo_packed_split {
+    const char *name;
+    uint32_t count, shards;
+    const int32_t *labels;
+    const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
+    const char *const *pixel_digests;                          /* (count): SHA-256 of the packed pixels */
+} pulmo_packed_split;
+
+typedef struct pulmo_shard_writer pulmo_shard_writer;
+
+/* Starts shard `shard` of a split: labels, paths, groups, digests of its samples are written at
+ * once, pixels follow. All is borrowed for the call. */
+pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split,
+                                uint32_t shard, pulmo_shard_writer **out);
+/* Pixels of the shard's next image, (H, W, C). */
+pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, const uint8_t *pixels);
+/* Ends it; frees the writer in every case. */
+pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer);
+void pulmo_shard_abandon(pulmo_shard_writer *writer); /* NULL is a no-op */
+
+typedef struct pulmo_lines {
+    uint64_t count;
+    const char *const *text;
+} pulmo_lines;
+
+typedef struct pulmo_manifest {
+    pulmo_packed_form form;
+    int splits;
+    const pulmo_packed_split *split;
+    pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients;
+    const char *carve;   /* how splits were carved, in words */
+    const char *options; /* what was asked for: the same text, the same data set */
+} pulmo_manifest;
+
+pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest);
+
+#endif

@@ -1,0 +1,188 @@
+/* Augmentation: one inverse map sampled once, then brightness, contrast and gamma. */
+#include "pulmo/augment.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define CROP_TRIES 10 /* torchvision's */
+
+void pulmo_augment_spec_init(pulmo_augment_spec *spec)
+{
+    memset(spec, 0, sizeof *spec);
+    for (int i = 0; i < 2; i++)
+        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = 1.0;
+}
+
+static pulmo_status check_pair(const char *name, const double pair[2], double low, double high)
+{
+    if (pair[0] > 0 && pair[0] <= pair[1] && pair[0] >= low && pair[1] <= high) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "augment.%s: [%g, %g]: must be two positive numbers in order, up to %g", name, pair[0],
+                      pair[1], high);
+}
+
+pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
+{
+    PULMO_TRY(check_pair("crop_scale", spec->crop_scale, 1e-4, 1));
+    PULMO_TRY(check_pair("crop_ratio", spec->crop_ratio, 0.01, 100));
+    PULMO_TRY(check_pair("gamma", spec->gamma, 0.01, 100));
+    if (spec->brightness[0] < 0 || spec->brightness[1] < spec->brightness[0] || spec->contrast[0] < 0 ||
+        spec->contrast[1] < spec->contrast[0])
+        return pulmo_fail(PULMO_CONFIG, "augment.brightness, augment.contrast: must be ranges of factors of 0 or more");
+    return PULMO_OK;
+}
+
+/* ---- drawing ---- */
+
+static bool is_off(const double pair[2]) { return pair[0] == 1.0 && pair[1] == 1.0; }
+
+/* torchvision's RandomResizedCrop.get_params. */
+static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width, pulmo_augment_draw *out)
+{
+    double area = (double)height * width;
+    double low = log(spec->crop_ratio[0]), high = log(spec->crop_ratio[1]);
+    for (int i = 0; i < CROP_TRIES; i++) {
+        double target = area * pulmo_rng_range(rng, spec->crop_scale[0], spec->crop_scale[1]);
+        double aspect = exp(pulmo_rng_range(rng, low, high));
+        int w = (int)rint(sqrt(target * aspect)), h = (int)rint(sqrt(target / aspect));
+        if (w <= 0 || w > width || h <= 0 || h > height) continue;
+        out->crop_y = pulmo_rng_below(rng, (uint32_t)(height - h + 1));
+        out->crop_x = pulmo_rng_below(rng, (uint32_t)(width - w + 1));
+        out->crop_width = w;
+        out->crop_height = h;
+        return;
+    }
+    /* The whole image as far as the ratio allows, from its centre. */
+    double ratio = (double)width / height;
+    if (ratio < spec->crop_ratio[0]) out->crop_height = rint(width / spec->crop_ratio[0]);
+    else if (ratio > spec->crop_ratio[1]) out->crop_width = rint(height * spec->crop_ratio[1]);
+    out->crop_x = floor((width - out->crop_width) / 2);
+    out->crop_y = floor((height - out->crop_height) / 2);
+}
+
+/* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
+static double draw_shift(pulmo_rng *rng, double most, int side) { return rint(pulmo_rng_range(rng, -most * side, most * side)) / side; }
+
+void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px,
+                           int width_px, pulmo_augment_draw *out)
+{
+    pulmo_rng rng;
+    pulmo_rng_at(&rng, seed, PULMO_RNG_AUGMENT, epoch, sample);
+    memset(out, 0, sizeof *out);
+    out->crop_width = width_px;
+    out->crop_height = height_px;
+    out->brightness = out->contrast = out->gamma = 1.0;
+    if (!is_off(spec->crop_scale)) draw_crop(spec, &rng, height_px, width_px, out);
+    if (spec->hflip > 0) out->flip = (double)pulmo_rng_uniform(&rng) < spec->hflip;
+    if (spec->rotate_deg > 0) out->angle_deg = pulmo_rng_range(&rng, -spec->rotate_deg, spec->rotate_deg);
+    if (spec->translate[0] > 0) out->shift_x = draw_shift(&rng, spec->translate[0], width_px);
+    if (spec->translate[1] > 0) out->shift_y = draw_shift(&rng, spec->translate[1], height_px);
+    if (!is_off(spec->brightness)) out->brightness = pulmo_rng_range(&rng, spec->brightness[0], spec->brightness[1]);
+    if (!is_off(spec->contrast)) out->contrast = pulmo_rng_range(&rng, spec->contrast[0], spec->contrast[1]);
+    if (!is_off(spec->gamma)) out->gamma = exp(pulmo_rng_range(&rng, log(spec->gamma[0]), log(spec->gamma[1])));
+}
+
+/* ---- applying ---- */
+
+/* Where in the source (pixel centres at whole numbers) an output pixel comes from:
+ * u = u0 + ux x + uy y, v = v0 + vx x + vy y. */
+typedef struct inverse_map {
+    double u0, ux, uy, v0, vx, vy;
+} inverse_map;
+
+static inverse_map invert(const pulmo_augment_draw *d, int height, int width)
+{
+    const double pi = 3.14159265358979323846;
+    double angle = d->angle_deg * pi / 180.0, c = cos(angle), s = sin(angle);
+    double cx = (width - 1) / 2.0, cy = (height - 1) / 2.0;
+    double zoom_x = d->crop_width / width, zoom_y = d->crop_height / height, mirror = d->flip ? -1.0 : 1.0;
+    /* Undo the shift, then the rotation (counter-clockwise on the screen, y pointing down), about
+     * the centre; then the flip; then crop and resize. */
+    double tx = -cx - d->shift_x * width, ty = -cy - d->shift_y * height;
+    inverse_map map;
+    map.ux = mirror * c * zoom_x;
+    map.uy = -mirror * s * zoom_x;
+    map.vx = s * zoom_y;
+    map.vy = c * zoom_y;
+    map.u0 = map.ux * tx + map.uy * ty + d->crop_x + (cx + 0.5) * zoom_x - 0.5;
+    map.v0 = map.vx * tx + map.vy * ty + d->crop_y + (cy + 0.5) * zoom_y - 0.5;
+    return map;
+}
+
+/* A coordinate up to half a pixel outside belongs to the edge pixel; further out is black. */
+static inline bool settle(float *at, int side)
+{
+    if (!(*at > -0.5f - 1e-4f && *at < (float)side - 0.5f + 1e-4f)) return false;
+    if (*at < 0) *at = 0;
+    if (*at > (float)(side - 1)) *at = (float)(side - 1);
+    return true;
+}
+
+static void sample_plane(const inverse_map *map, const uint8_t *source, int height, int width, int step, float *out)
+{
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, out++) {
+            float u = (float)(map->u0 + map->ux * x + map->uy * y), v = (float)(map->v0 + map->vx * x + map->vy * y);
+            *out = 0;
+            if (!settle(&u, width) || !settle(&v, height)) continue;
+            int i = (int)u, j = (int)v;
+            float a = u - (float)i, b = v - (float)j;
+            const uint8_t *p = source + ((size_t)j * (size_t)width + (size_t)i) * (size_t)step;
+            size_t right = i + 1 < width ? (size_t)step : 0, below = j + 1 < height ? (size_t)width * (size_t)step : 0;
+            float top = (float)p[0] * (1.0f - a) + (float)p[right] * a;
+            float bottom = (float)p[below] * (1.0f - a) + (float)p[below + right] * a;
+            *out = top * (1.0f - b) + bottom * b;
+        }
+}
+
+static inline float clamp255(float x) { return x < 0 ? 0 : x > 255.0f ? 255.0f : x; }
+
+/* Rec. 601 grey of the image, averaged in row order: what torchvision's contrast turns about. */
+static float grey_mean(const float *planes, int channels, size_t pixels)
+{
+    double sum = 0;
+    for (size_t i = 0; i < pixels; i++)
+        sum += channels == 1 ? (double)planes[i]
+                             : (double)(0.2989f * planes[i] + 0.587f * planes[pixels + i] + 0.114f * planes[2 * pixels + i]);
+    return (float)(sum / (double)pixels);
+}
+
+/* On values of 0 to 255. */
+static void photometric(const pulmo_augment_draw *d, float *planes, int channels, size_t pixels)
+{
+    size_t count = (size_t)channels * pixels;
+    float brightness = (float)d->brightness, contrast = (float)d->contrast, gamma = (float)d->gamma;
+    if (d->brightness != 1.0)
+        for (size_t i = 0; i < count; i++) planes[i] = clamp255(planes[i] * brightness);
+    if (d->contrast != 1.0) {
+        float rest = (1.0f - contrast) * grey_mean(planes, channels, pixels);
+        for (size_t i = 0; i < count; i++) planes[i] = clamp255(planes[i] * contrast + rest);
+    }
+    if (d->gamma != 1.0)
+        for (size_t i = 0; i < count; i++) planes[i] = 255.0f * powf(planes[i] / 255.0f, gamma);
+}
+
+static void plain_plane(const uint8_t *source, size_t pixels, int step, float *out)
+{
+    for (size_t i = 0; i < pixels; i++) out[i] = (float)source[i * (size_t)step];
+}
+
+void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px, int width_px, int channels,
+                         const float mean[3], const float std[3], float *out)
+{
+    size_t pixels = (size_t)height_px * (size_t)width_px;
+    if (draw) {
+        inverse_map map = invert(draw, height_px, width_px);
+        for (int c = 0; c < channels; c++)
+            sample_plane(&map, source + c, height_px, width_px, channels, out + (size_t)c * pixels);
+        photometric(draw, out, channels, pixels);
+    } else {
+        for (int c = 0; c < channels; c++) plain_plane(source + c, pixels, channels, out + (size_t)c * pixels);
+    }
+    /* Last plane first: a grey image's one plane is the first, and is needed until the end. */
+    for (int c = 2; c >= 0; c--) {
+        const float *from = out + (channels == 1 ? 0 : (size_t)c * pixels);
+        float *to = out + (size_t)c * pixels, m = mean[c], s = std[c];
+        for (size_t i = 0; i < pixels; i++) to[i] = (from[i] / 255.0f - m) / s;
+    }
+}

@@ -1,0 +1,265 @@
+/* A packed data set, read. Labels and names are held in memory, pixels are read when asked for. */
+#include "pulmo/dataset.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+#include "pulmo/packed.h"
+
+#define OPEN_SHARDS 8 /* files held open at once */
+
+typedef struct open_shard {
+    pulmo_h5 *file;
+    uint32_t shard;
+    uint64_t used; /* when, in reads */
+} open_shard;
+
+struct pulmo_dataset {
+    pulmo_dataset_info info;
+    char *directory, split[64];
+    uint32_t shards;
+    int32_t *labels;
+    char **class_names, **paths, **groups;
+    char *digest_hex;
+    pthread_mutex_t lock; /* of the open shards */
+    open_shard open[OPEN_SHARDS];
+    uint64_t reads;
+};
+
+static pulmo_status damaged(const pulmo_h5 *file, const char *what)
+{
+    return pulmo_fail(PULMO_DATA, "%s: %s; the data set is damaged or mixed up: pack again", pulmo_h5_path(file), what);
+}
+
+static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t low, int64_t high, int64_t *out)
+{
+    char what[160];
+    PULMO_TRY(pulmo_h5_get_int(file, object, name, out));
+    if (*out >= low && *out <= high) return PULMO_OK;
+    snprintf(what, sizeof what, "attribute %s is %lld, must be %lld to %lld", name, (long long)*out, (long long)low, (long long)high);
+    return damaged(file, what);
+}
+
+static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
+{
+    char *found = NULL;
+    int64_t version = 0;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &found));
+    bool same = strcmp(found, kind) == 0;
+    free(found);
+    if (!same) return damaged(file, kind[0] == 's' ? "is not a shard" : "is not a manifest");
+    return get_int(file, "/", "format_version", PULMO_PACK_FORMAT_VERSION, PULMO_PACK_FORMAT_VERSION, &version);
+}
+
+static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
+{
+    int64_t height = 0, width = 0, channels = 0, demo = 0;
+    PULMO_TRY(check_kind(file, "manifest"));
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &d->info.classes, &d->class_names));
+    if (d->info.classes < 1 || d->info.classes > PULMO_CLASSES_MAX) return damaged(file, "has no classes, or too many");
+    PULMO_TRY(get_int(file, "/", "height", 32, 32768, &height));
+    PULMO_TRY(get_int(file, "/", "width", 32, 32768, &width));
+    PULMO_TRY(get_int(file, "/", "channels", 1, 3, &channels));
+    PULMO_TRY(get_int(file, "/", "demo", 0, 1, &demo));
+    if (channels == 2) return damaged(file, "has 2 channels");
+    d->info.height_px = (int)height;
+    d->info.width_px = (int)width;
+    d->info.channels = (int)channels;
+    d->info.is_demo = (int)demo;
+    d->info.class_names = (const char *const *)d->class_names;
+    return PULMO_OK;
+}
+
+static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *what, uint64_t wanted, char ***out)
+{
+    char name[128];
+    uint64_t count = 0;
+    snprintf(name, sizeof name, "%s/%s", base, what);
+    PULMO_TRY(pulmo_h5_read_strings(file, name, &count, out));
+    return count == wanted ? PULMO_OK : damaged(file, "lists of a split differ in length");
+}
+
+static pulmo_status read_labels(pulmo_h5 *file, const char *base, pulmo_dataset *d)
+{
+    char name[128];
+    uint64_t count = d->info.count;
+    d->labels = malloc((count ? count : 1) * sizeof *d->labels);
+    if (!d->labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    snprintf(name, sizeof name, "%s/labels", base);
+    pulmo_h5_shape shape;
+    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
+    if (shape.rank != 1 || shape.dims[0] != count) return damaged(file, "labels do not match the count");
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, d->labels));
+    for (uint64_t i = 0; i < count; i++)
+        if (d->labels[i] < 0 || d->labels[i] >= d->info.classes) return damaged(file, "holds a label that is no class");
+    d->info.labels = d->labels;
+    return PULMO_OK;
+}
+
+static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
+{
+    char base[96];
+    int64_t count = 0, shards = 0;
+    snprintf(base, sizeof base, "splits/%s", d->split);
+    PULMO_TRY(get_int(file, base, "count", 0, UINT32_MAX / 2, &count));
+    PULMO_TRY(get_int(file, base, "shards", 1, UINT32_MAX / 2, &shards));
+    PULMO_TRY(pulmo_h5_get_text(file, base, "sha256", &d->digest_hex));
+    d->info.count = (uint32_t)count;
+    d->shards = (uint32_t)shards;
+    PULMO_TRY(read_labels(file, base, d));
+    PULMO_TRY(read_names(file, base, "paths", (uint64_t)count, &d->paths));
+    PULMO_TRY(read_names(file, base, "groups", (uint64_t)count, &d->groups));
+    d->info.paths = (const char *const *)d->paths;
+    d->info.groups = (const char *const *)d->groups;
+    d->info.digest_hex = d->digest_hex;
+    return PULMO_OK;
+}
+
+static pulmo_status no_such_split(const pulmo_dataset *d, pulmo_h5 *file)
+{
+    char there[128] = "";
+    static const char *const names[] = {"train", "val", "test"};
+    for (int i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "splits/%s", names[i]);
+        if (!pulmo_h5_exists(file, path)) continue;
+        snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", *there ? ", " : "", names[i]);
+    }
+    return pulmo_fail(PULMO_DATA, "%s: has no split \"%s\"; there are: %s", d->directory, d->split, *there ? there : "none");
+}
+
+/* An absent split is an empty one, with a digest that says so. */
+static pulmo_status make_empty(pulmo_dataset *d)
+{
+    d->digest_hex = pulmo_strdup("absent");
+    d->info.digest_hex = d->digest_hex;
+    return d->digest_hex ? PULMO_OK : PULMO_MEMORY;
+}
+
+/* ---- shards ---- */
+
+static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
+{
+    pulmo_h5_shape shape;
+    char what[192];
+    uint64_t count = pulmo_shard_first(d->info.count, shard + 1, d->shards) - pulmo_shard_first(d->info.count, shard, d->shards);
+    PULMO_TRY(check_kind(file, "shard"));
+    PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
+    const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px, (uint64_t)d->info.channels};
+    if (shape.type == PULMO_H5_U8 && shape.rank == 4 && memcmp(shape.dims, wanted, sizeof wanted) == 0) return PULMO_OK;
+    snprintf(what, sizeof what, "/images is not the %llu x %d x %d x %d bytes that the manifest says",
+             (unsigned long long)count, d->info.height_px, d->info.width_px, d->info.channels);
+    return damaged(file, what);
+}
+
+static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
+{
+    char *path = pulmo_shard_path(d->directory, d->split, shard, d->shards);
+    if (!path) return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, out);
+    free(path);
+    if (status == PULMO_IO) return pulmo_fail_in(PULMO_DATA, "%s: a shard that the manifest lists is missing; pack again", d->directory);
+    PULMO_TRY(status);
+    status = check_shard(d, shard, *out);
+    if (status != PULMO_OK) pulmo_h5_close(*out);
+    return status;
+}
+
+/* With the lock held: the shard's file, opened in place of the one unused for longest if need be. */
+static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
+{
+    open_shard *oldest = &d->open[0];
+    d->reads++;
+    for (int i = 0; i < OPEN_SHARDS; i++) {
+        open_shard *o = &d->open[i];
+        if (o->file && o->shard == shard) {
+            o->used = d->reads;
+            *out = o->file;
+            return PULMO_OK;
+        }
+        if (o->used < oldest->used) oldest = o;
+    }
+    pulmo_h5_close(oldest->file);
+    oldest->file = NULL;
+    oldest->used = 0;
+    PULMO_TRY(open_checked(d, shard, &oldest->file));
+    oldest->shard = shard;
+    oldest->used = d->reads;
+    *out = oldest->file;
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixels)
+{
+    uint32_t shard = (uint32_t)(((uint64_t)index * d->shards) / (d->info.count ? d->info.count : 1));
+    pulmo_h5 *file = NULL;
+    while (index >= pulmo_shard_first(d->info.count, shard + 1, d->shards)) shard++;
+    pthread_mutex_lock(&d->lock);
+    pulmo_status status = shard_file(d, shard, &file);
+    if (status == PULMO_OK)
+        status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - pulmo_shard_first(d->info.count, shard, d->shards), 1, pixels);
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
+{
+    char base[96];
+    pulmo_h5 *file = NULL, *shard = NULL;
+    char *path = pulmo_format("%s/manifest.h5", d->directory);
+    if (!path) return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    free(path);
+    if (status == PULMO_IO)
+        return pulmo_fail_in(PULMO_DATA, "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)", d->directory);
+    PULMO_TRY(status);
+    status = read_form(file, d);
+    snprintf(base, sizeof base, "splits/%s", d->split);
+    if (status == PULMO_OK) {
+        if (pulmo_h5_exists(file, base)) status = read_split(file, d);
+        else status = may_be_absent ? make_empty(d) : no_such_split(d, file);
+    }
+    pulmo_h5_close(file);
+    /* A missing shard is better found now than in the middle of an epoch. */
+    for (uint32_t s = 0; status == PULMO_OK && s < d->shards; s++) {
+        status = open_checked(d, s, &shard);
+        if (status == PULMO_OK) pulmo_h5_close(shard);
+    }
+    return status;
+}
+
+pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent, pulmo_dataset **out)
+{
+    pulmo_dataset *d = calloc(1, sizeof *d);
+    if (!d) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
+    pthread_mutex_init(&d->lock, NULL);
+    d->directory = pulmo_strdup(directory);
+    snprintf(d->split, sizeof d->split, "%s", split);
+    pulmo_status status = d->directory ? open_all(d, may_be_absent) : PULMO_MEMORY;
+    if (status == PULMO_OK) *out = d;
+    else pulmo_dataset_close(d);
+    return status;
+}
+
+void pulmo_dataset_close(pulmo_dataset *d)
+{
+    if (!d) return;
+    for (int i = 0; i < OPEN_SHARDS; i++) pulmo_h5_close(d->open[i].file);
+    pthread_mutex_destroy(&d->lock);
+    free(d->labels);
+    free(d->class_names);
+    free(d->paths);
+    free(d->groups);
+    free(d->digest_hex);
+    free(d->directory);
+    free(d);
+}
+
+const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d) { return &d->info; }

@@ -1,0 +1,312 @@
+/* Who processes what, and the images on time.
+ *
+ * A ring of `depth` batches. Helper threads take the images of the ring's batches one by one, in
+ * order, and fill their places; next() hands out the oldest batch when its last image is there.
+ * An image is read and augmented by one thread from (seed, epoch, sample) alone. */
+#include "pulmo/loader.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/clock.h"
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
+
+#define REPORT_BYTES 1024
+
+/* ---- arithmetic ---- */
+
+uint32_t pulmo_batches(uint32_t samples, uint32_t batch) { return (uint32_t)(((uint64_t)samples + batch - 1) / batch); }
+
+uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
+{
+    uint32_t left = samples - b * batch;
+    return left < batch ? left : batch;
+}
+
+pulmo_slots pulmo_slots_of(uint32_t batch_size, uint32_t slot, int rank, int size)
+{
+    uint64_t slots = ((uint64_t)batch_size + slot - 1) / slot;
+    uint32_t first = (uint32_t)(slots * (uint64_t)rank / (uint64_t)size);
+    uint32_t end = (uint32_t)(slots * ((uint64_t)rank + 1) / (uint64_t)size);
+    return (pulmo_slots){.first = first, .count = end - first};
+}
+
+/* ---- the ring ---- */
+
+/* One batch of the ring. */
+typedef struct place {
+    uint32_t epoch, number, global_count, first_slot, count;
+    uint32_t taken, filled; /* images given to threads, images ready */
+    uint32_t *samples;
+    int32_t *labels;
+    float *images;
+    pulmo_status status;
+    char report[REPORT_BYTES];
+} place;
+
+struct pulmo_loader {
+    pulmo_dataset *dataset;
+    const pulmo_dataset_info *info;
+    pulmo_loader_spec spec;
+    pulmo_augment_spec augment;
+    bool augments;
+    size_t image_floats, image_bytes;
+    uint32_t room; /* images of this rank in a batch, at the most */
+    place *ring;
+    uint32_t *order;      /* of order_epoch */
+    uint32_t order_epoch;
+    uint32_t epoch, number; /* the next batch to plan */
+    int head, ready;      /* the oldest planned batch, and how many are planned */
+    bool lent;            /* the oldest is in the caller's hands */
+    int busy;             /* images being filled now */
+    pthread_mutex_t lock;
+    pthread_cond_t work, progress;
+    pthread_t *threads;
+    int started;
+    bool stop;
+    double waited_s;
+};
+
+void pulmo_loader_spec_init(pulmo_loader_spec *spec)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->batch = 64;
+    spec->slot = 8;
+    spec->size = 1;
+    spec->threads = 1;
+    spec->depth = 2;
+    for (int c = 0; c < 3; c++) spec->std[c] = 1.0f;
+}
+
+static uint32_t room_of(const pulmo_loader_spec *spec)
+{
+    uint32_t slots = (spec->batch + spec->slot - 1) / spec->slot, size = (uint32_t)spec->size;
+    return (slots + size - 1) / size * spec->slot;
+}
+
+uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spec *spec)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    uint64_t image = 3 * (uint64_t)info->height_px * (uint64_t)info->width_px * sizeof(float);
+    return (uint64_t)spec->depth * room_of(spec) * image + (uint64_t)info->count * sizeof(uint32_t);
+}
+
+/* With the lock held. */
+static void order_epoch(pulmo_loader *l, uint32_t epoch)
+{
+    pulmo_rng rng;
+    if (l->order_epoch == epoch) return;
+    pulmo_rng_at(&rng, l->spec.seed, PULMO_RNG_SHUFFLE, epoch, 0);
+    if (l->spec.shuffle) pulmo_rng_permutation(&rng, l->info->count, l->order);
+    else
+        for (uint32_t i = 0; i < l->info->count; i++) l->order[i] = i;
+    l->order_epoch = epoch;
+}
+
+/* With the lock held: plans batches while there is room in the ring. */
+static void plan(pulmo_loader *l)
+{
+    uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
+    while (l->ready < l->spec.depth && batches > 0) {
+        place *p = &l->ring[(l->head + l->ready) % l->spec.depth];
+        order_epoch(l, l->epoch);
+        p->epoch = l->epoch;
+        p->number = l->number;
+        p->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
+        pulmo_slots slots = pulmo_slots_of(p->global_count, l->spec.slot, l->spec.rank, l->spec.size);
+        uint32_t first = slots.first * l->spec.slot, end = (slots.first + slots.count) * l->spec.slot;
+        if (end > p->global_count) end = p->global_count;
+        p->first_slot = slots.first;
+        p->count = slots.count ? end - first : 0;
+        p->taken = p->filled = 0;
+        p->status = PULMO_OK;
+        for (uint32_t i = 0; i < p->count; i++) {
+            p->samples[i] = l->order[l->number * l->spec.batch + first + i];
+            p->labels[i] = l->info->labels[p->samples[i]];
+        }
+        l->ready++;
+        if (++l->number == batches) {
+            l->number = 0;
+            l->epoch++;
+        }
+    }
+    pthread_cond_broadcast(&l->work);
+}
+
+static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels, float *out)
+{
+    pulmo_augment_draw draw;
+    const pulmo_dataset_info *info = l->info;
+    PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
+    if (l->augments) pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px, info->width_px, &draw);
+    pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean,
+                        l->spec.std, out);
+    return PULMO_OK;
+}
+
+/* With the lock held: the next image to fill, or NULL. */
+static place *next_image(pulmo_loader *l, uint32_t *image)
+{
+    for (int i = 0; i < l->ready; i++) {
+        place *p = &l->ring[(l->head + i) % l->spec.depth];
+        if (p->taken == p->count) continue;
+        *image = p->taken++;
+        return p;
+    }
+    return NULL;
+}
+
+static void *helper(void *argument)
+{
+    pulmo_loader *l = argument;
+    uint8_t *pixels = malloc(l->image_bytes);
+    uint32_t image = 0;
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        place *p = next_image(l, &image);
+        if (!p) {
+            pthread_cond_wait(&l->work, &l->lock);
+            continue;
+        }
+        l->busy++;
+        pthread_mutex_unlock(&l->lock);
+        pulmo_status status = pixels ? fill(l, p->epoch, p->samples[image], pixels, p->images + image * l->image_floats)
+                                     : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+        pthread_mutex_lock(&l->lock);
+        if (status != PULMO_OK && p->status == PULMO_OK) {
+            p->status = status;
+            snprintf(p->report, sizeof p->report, "%s", pulmo_error());
+        }
+        p->filled++;
+        l->busy--;
+        pthread_cond_broadcast(&l->progress);
+    }
+    pthread_mutex_unlock(&l->lock);
+    free(pixels);
+    return NULL;
+}
+
+/* ---- the interface ---- */
+
+static pulmo_status allocate(pulmo_loader *l)
+{
+    l->ring = calloc((size_t)l->spec.depth, sizeof *l->ring);
+    l->order = malloc(((size_t)l->info->count + 1) * sizeof *l->order);
+    l->threads = calloc((size_t)l->spec.threads, sizeof *l->threads);
+    if (!l->ring || !l->order || !l->threads) return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
+    for (int i = 0; i < l->spec.depth; i++) {
+        place *p = &l->ring[i];
+        p->samples = malloc(l->room * sizeof *p->samples);
+        p->labels = malloc(l->room * sizeof *p->labels);
+        p->images = pulmo_alloc(l->room, l->image_floats * sizeof *p->images);
+        if (!p->samples || !p->labels || !p->images) return pulmo_fail(PULMO_MEMORY, "cannot allocate a batch of %u images", l->room);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status start_threads(pulmo_loader *l)
+{
+    for (; l->started < l->spec.threads; l->started++)
+        if (pthread_create(&l->threads[l->started], NULL, helper, l) != 0)
+            return pulmo_fail(PULMO_RUNTIME, "cannot start loader thread %d; lower train.loader_threads", l->started + 1);
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec, pulmo_loader **out)
+{
+    pulmo_loader *l = calloc(1, sizeof *l);
+    if (!l) return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
+    l->dataset = dataset;
+    l->info = pulmo_dataset_info_of(dataset);
+    l->spec = *spec;
+    l->augments = spec->augment != NULL;
+    if (l->augments) l->augment = *spec->augment;
+    l->image_floats = 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    l->image_bytes = (size_t)l->info->channels * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    l->room = room_of(spec);
+    l->order_epoch = UINT32_MAX;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, NULL);
+    pthread_cond_init(&l->progress, NULL);
+    pulmo_status status = allocate(l);
+    if (status == PULMO_OK) status = start_threads(l);
+    if (status == PULMO_OK) *out = l;
+    else pulmo_loader_destroy(l);
+    return status;
+}
+
+void pulmo_loader_destroy(pulmo_loader *l)
+{
+    if (!l) return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
+    for (int i = 0; l->ring && i < l->spec.depth; i++) {
+        free(l->ring[i].samples);
+        free(l->ring[i].labels);
+        pulmo_free(l->ring[i].images);
+    }
+    pthread_cond_destroy(&l->progress);
+    pthread_cond_destroy(&l->work);
+    pthread_mutex_destroy(&l->lock);
+    free(l->ring);
+    free(l->order);
+    free(l->threads);
+    free(l);
+}
+
+pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
+{
+    uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
+    if (number > 0 && number >= batches) {
+        /* The end of an epoch is the start of the next. */
+        if (number > batches) return pulmo_fail(PULMO_DATA, "batch %u of an epoch of %u batches", number, batches);
+        number = 0;
+        epoch++;
+    }
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->ready; i++) { /* what nobody has begun is not begun any more */
+        place *p = &l->ring[(l->head + i) % l->spec.depth];
+        p->taken = p->count;
+    }
+    while (l->busy > 0) pthread_cond_wait(&l->progress, &l->lock);
+    l->head = l->ready = 0;
+    l->lent = false;
+    l->epoch = epoch;
+    l->number = number;
+    plan(l);
+    pthread_mutex_unlock(&l->lock);
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
+{
+    double began_s = pulmo_now_s();
+    memset(out, 0, sizeof *out);
+    if (l->info->count == 0) return pulmo_fail(PULMO_DATA, "the data set is empty");
+    pthread_mutex_lock(&l->lock);
+    if (l->lent) { /* the last batch's place is free again */
+        l->head = (l->head + 1) % l->spec.depth;
+        l->ready--;
+        l->lent = false;
+    }
+    plan(l);
+    place *p = &l->ring[l->head];
+    while (p->filled < p->count) pthread_cond_wait(&l->progress, &l->lock);
+    l->lent = true;
+    l->waited_s += pulmo_now_s() - began_s;
+    pulmo_status status = p->status;
+    if (status != PULMO_OK) pulmo_fail(status, "%s", p->report);
+    pthread_mutex_unlock(&l->lock);
+    *out = (pulmo_batch){.epoch = p->epoch, .number = p->number, .global_count = p->global_count, .first_slot = p->first_slot,
+                         .count = p->count, .samples = p->samples, .labels = p->labels, .images = p->images};
+    return status;
+}
+
+double pulmo_loader_waited_s(const pulmo_loader *l) { return l->waited_s; }

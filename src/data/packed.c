@@ -1,0 +1,197 @@
+/* Shards and manifests, written. The layout stands in pulmo/packed.h. */
+#include "pulmo/packed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/dataset.h"
+#include "pulmo/digest.h"
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+
+char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards)
+{
+    return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
+}
+
+uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
+{
+    return (uint32_t)((uint64_t)count * shard / shards);
+}
+
+/* ---- shards ---- */
+
+struct pulmo_shard_writer {
+    pulmo_h5 *file;
+    uint64_t next;
+};
+
+static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_packed_form *form)
+{
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", kind));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", PULMO_PACK_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "resize", form->resize));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "decode", form->decode));
+    return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
+}
+
+/* /index is the dimension scale of every per-image dataset. */
+static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
+{
+    int64_t *index = malloc((count ? count : 1) * sizeof *index);
+    if (!index) return pulmo_fail(PULMO_MEMORY, "cannot allocate %llu indices", (unsigned long long)count);
+    for (uint64_t i = 0; i < count; i++) index[i] = (int64_t)first + (int64_t)i;
+    pulmo_status status = pulmo_h5_write(file, "index", PULMO_H5_I64, 1, &count, index);
+    free(index);
+    PULMO_TRY(status);
+    PULMO_TRY(pulmo_h5_set_text(file, "index", "long_name", "place of the image in its split"));
+    return pulmo_h5_make_scale(file, "index", "image");
+}
+
+static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split,
+                                  uint32_t first, uint64_t count)
+{
+    static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
+    const uint64_t dims[4] = {count, (uint64_t)form->height_px, (uint64_t)form->width_px, (uint64_t)form->channels};
+    PULMO_TRY(write_index(file, first, count));
+    PULMO_TRY(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 4, dims));
+    PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, split->labels + first));
+    PULMO_TRY(pulmo_h5_write_strings(file, "paths", count, split->paths + first));
+    PULMO_TRY(pulmo_h5_write_strings(file, "groups", count, split->groups + first));
+    PULMO_TRY(pulmo_h5_write_strings(file, "digests", count, split->digests + first));
+    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
+        PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
+    PULMO_TRY(pulmo_h5_set_text(file, "images", "long_name", "images (N, H, W, C), 8 bits a channel"));
+    PULMO_TRY(pulmo_h5_set_text(file, "labels", "long_name", "class index; names in the attribute classes of /"));
+    PULMO_TRY(pulmo_h5_set_text(file, "groups", "long_name", "patient"));
+    return pulmo_h5_set_text(file, "digests", "long_name", "SHA-256 of the source file");
+}
+
+static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t shard)
+{
+    uint32_t first = pulmo_shard_first(split->count, shard, split->shards);
+    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
+    PULMO_TRY(describe_form(file, "shard", form));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", shard));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "shards", split->shards));
+    return write_samples(file, form, split, first, end - first);
+}
+
+pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split,
+                                uint32_t shard, pulmo_shard_writer **out)
+{
+    char *path = pulmo_shard_path(directory, split->name, shard, split->shards);
+    pulmo_shard_writer *writer = calloc(1, sizeof *writer);
+    pulmo_status status = path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
+    if (status == PULMO_OK) status = pulmo_h5_create(path, &writer->file);
+    if (status == PULMO_OK) status = start_shard(writer->file, form, split, shard);
+    free(path);
+    if (status == PULMO_OK) *out = writer;
+    else pulmo_shard_abandon(writer);
+    return status;
+}
+
+pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, const uint8_t *pixels)
+{
+    return pulmo_h5_write_rows(writer->file, "images", writer->next++, 1, pixels);
+}
+
+pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)
+{
+    pulmo_status status = pulmo_h5_commit(writer->file);
+    free(writer);
+    return status;
+}
+
+void pulmo_shard_abandon(pulmo_shard_writer *writer)
+{
+    if (!writer) return;
+    pulmo_h5_close(writer->file);
+    free(writer);
+}
+
+/* ---- the manifest ---- */
+
+static void add_text(pulmo_digester *digester, const char *text) { pulmo_digester_add(digester, text, strlen(text) + 1); }
+
+/* Over everything that makes the split's tensors and scores what they are. */
+static pulmo_status digest_split(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX])
+{
+    pulmo_digester *digester = NULL;
+    char shape[96];
+    PULMO_TRY(pulmo_digester_create(&digester));
+    snprintf(shape, sizeof shape, "%u x %d x %d x %d", split->count, form->height_px, form->width_px, form->channels);
+    add_text(digester, shape);
+    add_text(digester, form->resize);
+    add_text(digester, form->decode);
+    for (int k = 0; k < form->classes; k++) add_text(digester, form->class_names[k]);
+    for (uint32_t i = 0; i < split->count; i++) {
+        char label[16];
+        snprintf(label, sizeof label, "%d", split->labels[i]);
+        add_text(digester, label);
+        add_text(digester, split->paths[i]);
+        add_text(digester, split->digests[i]);
+    }
+    pulmo_digest digest = pulmo_digester_end(digester);
+    pulmo_digest_hex(&digest, hex);
+    return PULMO_OK;
+}
+
+static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split)
+{
+    char base[96], name[128], hex[PULMO_DIGEST_HEX];
+    uint64_t count = split->count;
+    snprintf(base, sizeof base, "splits/%s", split->name);
+    PULMO_TRY(digest_split(form, split, hex));
+    PULMO_TRY(pulmo_h5_set_int(file, base, "count", (int64_t)count));
+    PULMO_TRY(pulmo_h5_set_int(file, base, "shards", split->shards));
+    PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
+    snprintf(name, sizeof name, "%s/labels", base);
+    PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
+    snprintf(name, sizeof name, "%s/paths", base);
+    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->paths));
+    snprintf(name, sizeof name, "%s/groups", base);
+    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->groups));
+    snprintf(name, sizeof name, "%s/digests", base);
+    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->digests));
+    snprintf(name, sizeof name, "%s/pixel_digests", base);
+    return pulmo_h5_write_strings(file, name, count, split->pixel_digests);
+}
+
+static pulmo_status write_lines(pulmo_h5 *file, const char *name, const pulmo_lines *lines)
+{
+    return pulmo_h5_write_strings(file, name, lines->count, lines->text);
+}
+
+static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
+{
+    PULMO_TRY(describe_form(file, "manifest", &manifest->form));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", manifest->form.height_px));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", manifest->form.width_px));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", manifest->form.channels));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->carve));
+    PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
+    for (int s = 0; s < manifest->splits; s++) PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
+    PULMO_TRY(write_lines(file, "refused/paths", &manifest->refused_paths));
+    PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));
+    PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));
+    PULMO_TRY(write_lines(file, "audit/similar", &manifest->similar));
+    return write_lines(file, "audit/shared_patients", &manifest->shared_patients);
+}
+
+pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest)
+{
+    pulmo_h5 *file = NULL;
+    char *path = pulmo_format("%s/manifest.h5", directory);
+    if (!path) return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_create(path, &file);
+    free(path);
+    PULMO_TRY(status);
+    status = write_manifest(file, manifest);
+    if (status == PULMO_OK) return pulmo_h5_commit(file);
+    pulmo_h5_close(file);
+    return status;
+}
