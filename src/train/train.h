@@ -24,6 +24,12 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
 /* Weights a class from optim.class_weights; `out` (classes). */
 pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out);
 
+/* Slots of scoring: rows a GEMM takes at once where no training run says otherwise. */
+#define SCORE_SLOT 8
+
+/* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
+pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run);
+
 /* ---- the state of a run: all that a checkpoint holds (state.c) ---- */
 
 /* One epoch of history. Values are NaN where there is no val split. */

@@ -1,0 +1,308 @@
+/* Metrics with intervals. */
+#include "pulmo/metrics.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define Z95 1.959963984540054 /* the normal distribution's 0.975 quantile */
+
+typedef struct scored {
+    double score;
+    bool positive;
+} scored;
+
+static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
+
+pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
+{
+    if (n == 0) return (pulmo_interval){NAN, NAN, NAN};
+    double p = (double)k / (double)n, z2 = Z95 * Z95, m = (double)n;
+    double centre = (p + z2 / (2 * m)) / (1 + z2 / m);
+    double half = Z95 / (1 + z2 / m) * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
+    return (pulmo_interval){p, fmax(0, centre - half), fmin(1, centre + half)};
+}
+
+static int predict(int classes, const float *row, double threshold)
+{
+    int best = 0;
+    if (classes == 2) return (double)row[1] >= threshold;
+    for (int k = 1; k < classes; k++)
+        if (row[k] > row[best]) best = k;
+    return best;
+}
+
+/* ---- ranks ---- */
+
+static int by_score(const void *a, const void *b)
+{
+    const scored *x = a, *y = b;
+    return (x->score > y->score) - (x->score < y->score);
+}
+
+static scored *sorted_scores(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive)
+{
+    scored *all = malloc(((size_t)n + 1) * sizeof *all);
+    if (!all) return NULL;
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = (scored){(double)probabilities[(size_t)i * (size_t)classes + (size_t)positive], labels[i] == positive};
+    qsort(all, n, sizeof *all, by_score);
+    return all;
+}
+
+/* AUC and DeLong's variance in one pass over the sorted scores. A positive's placement is the
+ * part of negatives below it (ties count half), a negative's the part of positives above it;
+ * Sun and Xu 2014, eq. 5 and 6: var = var(placements of positives) / P + var(of negatives) / N. */
+static void delong(const scored *all, uint32_t n, double *auc, double *variance)
+{
+    double positives = 0, negatives = 0, seen_p = 0, seen_n = 0;
+    double sum_p = 0, square_p = 0, sum_n = 0, square_n = 0;
+    for (uint32_t i = 0; i < n; i++) *(all[i].positive ? &positives : &negatives) += 1;
+    *auc = *variance = NAN;
+    if (positives == 0 || negatives == 0) return;
+    for (uint32_t i = 0, j; i < n; i = j) {
+        double tied_p = 0, tied_n = 0;
+        for (j = i; j < n && all[j].score == all[i].score; j++) *(all[j].positive ? &tied_p : &tied_n) += 1;
+        double place_p = (seen_n + tied_n / 2) / negatives;
+        double place_n = (positives - seen_p - tied_p + tied_p / 2) / positives;
+        sum_p += tied_p * place_p;
+        square_p += tied_p * place_p * place_p;
+        sum_n += tied_n * place_n;
+        square_n += tied_n * place_n * place_n;
+        seen_p += tied_p;
+        seen_n += tied_n;
+    }
+    *auc = sum_p / positives;
+    if (positives < 2 || negatives < 2) return;
+    double var_p = (square_p - sum_p * sum_p / positives) / (positives - 1);
+    double var_n = (square_n - sum_n * sum_n / negatives) / (negatives - 1);
+    *variance = fmax(0, var_p) / positives + fmax(0, var_n) / negatives;
+}
+
+static pulmo_status compute_auc(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
+{
+    double sum = 0, variance = NAN;
+    int defined = 0;
+    for (int k = 0; k < classes; k++) {
+        scored *all = sorted_scores(n, classes, labels, probabilities, k);
+        if (!all) return pulmo_fail(PULMO_MEMORY, "cannot rank %u scores", n);
+        delong(all, n, &out->per_class[k].auc, &variance);
+        free(all);
+        if (isnan(out->per_class[k].auc)) continue;
+        sum += out->per_class[k].auc;
+        defined++;
+    }
+    out->auc = classes == 2 ? out->per_class[1].auc : ratio(sum, defined);
+    out->auc_ci = (pulmo_interval){out->auc, NAN, NAN};
+    if (classes != 2 || isnan(variance)) return PULMO_OK;
+    out->auc_ci.low = fmax(0, out->auc - Z95 * sqrt(variance));
+    out->auc_ci.high = fmin(1, out->auc + Z95 * sqrt(variance));
+    return PULMO_OK;
+}
+
+/* ---- counts ---- */
+
+static void from_confusion(pulmo_metrics *out)
+{
+    size_t K = (size_t)out->classes;
+    double recalls = 0, present = 0;
+    for (size_t k = 0; k < K; k++) {
+        pulmo_class_metrics *c = &out->per_class[k];
+        double hits = out->confusion[k * K + k], predicted = 0, support = 0;
+        for (size_t j = 0; j < K; j++) {
+            support += out->confusion[k * K + j];
+            predicted += out->confusion[j * K + k];
+        }
+        c->support = (uint32_t)support;
+        /* scikit-learn's zero_division: 0 where nothing was predicted or nothing is there. */
+        c->precision = predicted > 0 ? hits / predicted : 0;
+        c->recall = support > 0 ? hits / support : 0;
+        c->f1 = predicted + support > 0 ? 2 * hits / (predicted + support) : 0;
+        out->macro_precision += c->precision / (double)K;
+        out->macro_recall += c->recall / (double)K;
+        out->macro_f1 += c->f1 / (double)K;
+        double part = ratio(support, out->count);
+        out->weighted_precision += part * c->precision;
+        out->weighted_recall += part * c->recall;
+        out->weighted_f1 += part * c->f1;
+        recalls += support > 0 ? c->recall : 0;
+        present += support > 0;
+    }
+    out->balanced_accuracy = ratio(recalls, present);
+    const pulmo_interval none = {NAN, NAN, NAN};
+    const uint32_t *m = out->confusion;
+    out->sensitivity = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[2] + m[3]) : none;
+    out->specificity = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[1]) : none;
+}
+
+static void calibration(pulmo_metrics *out, const int32_t *labels, const float *probabilities, double threshold)
+{
+    double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
+    for (uint32_t i = 0; i < out->count; i++) {
+        const float *row = probabilities + (size_t)i * (size_t)out->classes;
+        int k = predict(out->classes, row, threshold);
+        double p = (double)row[k];
+        int bin = (int)(p * PULMO_CALIBRATION_BINS);
+        if (bin >= PULMO_CALIBRATION_BINS) bin = PULMO_CALIBRATION_BINS - 1;
+        out->bin_count[bin]++;
+        sums[bin] += p;
+        hits[bin] += k == labels[i];
+    }
+    for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
+        out->bin_confidence[b] = ratio(sums[b], out->bin_count[b]);
+        out->bin_accuracy[b] = ratio(hits[b], out->bin_count[b]);
+        if (out->bin_count[b]) out->calibration_error += fabs(sums[b] - hits[b]) / out->count;
+    }
+    if (out->count == 0) out->calibration_error = NAN;
+}
+
+static void proper_scores(pulmo_metrics *out, const int32_t *labels, const float *probabilities)
+{
+    double log_sum = 0, square = 0;
+    for (uint32_t i = 0; i < out->count; i++) {
+        const float *row = probabilities + (size_t)i * (size_t)out->classes;
+        log_sum -= log(fmax((double)row[labels[i]], 0x1p-149)); /* the smallest float there is */
+        for (int k = 0; k < out->classes; k++) {
+            double off = (double)row[k] - (k == labels[i]);
+            if (out->classes > 2 || k == 1) square += off * off;
+        }
+    }
+    out->log_loss = ratio(log_sum, out->count);
+    out->brier = ratio(square, out->count);
+}
+
+pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities,
+                                   double threshold, pulmo_metrics *out)
+{
+    size_t K = (size_t)classes;
+    memset(out, 0, sizeof *out);
+    out->count = n;
+    out->classes = classes;
+    out->confusion = calloc(K * K, sizeof *out->confusion);
+    out->per_class = calloc(K, sizeof *out->per_class);
+    if (!out->confusion || !out->per_class) {
+        pulmo_metrics_free(out);
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate metrics of %d classes", classes);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int k = predict(classes, probabilities + (size_t)i * K, threshold);
+        out->confusion[(size_t)labels[i] * K + (size_t)k]++;
+        out->correct += k == labels[i];
+    }
+    out->accuracy = ratio(out->correct, n);
+    out->accuracy_ci = pulmo_wilson(out->correct, n);
+    from_confusion(out);
+    calibration(out, labels, probabilities, threshold);
+    proper_scores(out, labels, probabilities);
+    pulmo_status status = compute_auc(n, classes, labels, probabilities, out);
+    if (status != PULMO_OK) pulmo_metrics_free(out);
+    return status;
+}
+
+void pulmo_metrics_free(pulmo_metrics *metrics)
+{
+    free(metrics->confusion);
+    free(metrics->per_class);
+    metrics->confusion = NULL;
+    metrics->per_class = NULL;
+}
+
+/* ---- curves and thresholds ---- */
+
+pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+                               pulmo_roc *out)
+{
+    memset(out, 0, sizeof *out);
+    scored *all = sorted_scores(n, classes, labels, probabilities, positive);
+    out->fpr = malloc(((size_t)n + 1) * sizeof(double));
+    out->tpr = malloc(((size_t)n + 1) * sizeof(double));
+    out->threshold = malloc(((size_t)n + 1) * sizeof(double));
+    if (!all || !out->fpr || !out->tpr || !out->threshold) {
+        free(all);
+        pulmo_roc_free(out);
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate a ROC curve of %u points", n + 1);
+    }
+    double positives = 0, tp = 0, fp = 0;
+    for (uint32_t i = 0; i < n; i++) positives += all[i].positive;
+    double negatives = n - positives;
+    out->fpr[0] = out->tpr[0] = 0;
+    out->threshold[0] = INFINITY;
+    out->points = 1;
+    for (uint32_t i = n; i > 0; i--) {
+        *(all[i - 1].positive ? &tp : &fp) += 1;
+        if (i > 1 && all[i - 2].score == all[i - 1].score) continue;
+        out->fpr[out->points] = ratio(fp, negatives);
+        out->tpr[out->points] = ratio(tp, positives);
+        out->threshold[out->points++] = all[i - 1].score;
+    }
+    free(all);
+    return PULMO_OK;
+}
+
+void pulmo_roc_free(pulmo_roc *roc)
+{
+    free(roc->fpr);
+    free(roc->tpr);
+    free(roc->threshold);
+    memset(roc, 0, sizeof *roc);
+}
+
+typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
+
+static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number)
+{
+    const char *at = rule;
+    char *end = NULL;
+    *kind = RULE_NUMBER;
+    if (strcmp(rule, "youden") == 0) {
+        *kind = RULE_YOUDEN;
+        return PULMO_OK;
+    }
+    if (strncmp(rule, "sensitivity>=", 13) == 0) *kind = RULE_SENSITIVITY;
+    if (strncmp(rule, "specificity>=", 13) == 0) *kind = RULE_SPECIFICITY;
+    if (*kind != RULE_NUMBER) at += 13;
+    *number = strtod(at, &end);
+    if (end != at && *end == '\0' && *number >= 0 && *number <= 1) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "eval.threshold: \"%s\": must be a number from 0 to 1, youden, sensitivity>=X or specificity>=X", rule);
+}
+
+/* Half-way down to the next lower score, so that the threshold does not stand on a score. */
+static double between(const pulmo_roc *roc, uint32_t point)
+{
+    if (point == 0) return 1.0;
+    double here = roc->threshold[point];
+    double below = point + 1 < roc->points ? roc->threshold[point + 1] : 0.0;
+    return (here + below) / 2;
+}
+
+static double pick(const pulmo_roc *roc, rule_kind kind, double wanted)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < roc->points; i++) {
+        double sensitivity = roc->tpr[i], specificity = 1 - roc->fpr[i];
+        if (kind == RULE_YOUDEN && sensitivity + specificity > roc->tpr[best] + 1 - roc->fpr[best] + 1e-12) best = i;
+        if (kind == RULE_SENSITIVITY && sensitivity >= wanted) return between(roc, i);
+        if (kind == RULE_SPECIFICITY && specificity >= wanted) best = i;
+    }
+    return between(roc, best);
+}
+
+pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels,
+                                     const float *probabilities, double *out)
+{
+    rule_kind kind;
+    double number = 0;
+    pulmo_roc roc;
+    PULMO_TRY(parse_rule(rule, &kind, &number));
+    *out = number;
+    if (kind == RULE_NUMBER) return PULMO_OK;
+    if (classes != 2) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs two classes, there are %d", rule, classes);
+    if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
+    PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, 1, &roc));
+    *out = pick(&roc, kind, number);
+    pulmo_roc_free(&roc);
+    return PULMO_OK;
+}
