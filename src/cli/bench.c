@@ -1,0 +1,193 @@
+/* `pulmo bench`: throughput of the parts. The last line of stdout is one JSON object. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "pulmo/clock.h"
+#include "pulmo/exact.h"
+#include "pulmo/head.h"
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
+#include "pulmo/trunk.h"
+
+enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS };
+
+typedef struct bench_arguments {
+    common_options common;
+    const char *what, *weights;
+    int threads, batch, size, layers;
+    long elements;
+    double seconds;
+} bench_arguments;
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    bench_arguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+    case KEY_THREADS: a->threads = (int)parse_long(state, "--threads", argument, 1, 4096); return 0;
+    case KEY_BATCH: a->batch = (int)parse_long(state, "--batch", argument, 1, 4096); return 0;
+    case KEY_SIZE: a->size = (int)parse_long(state, "--size", argument, 32, 4096); return 0;
+    case KEY_SECONDS: a->seconds = (double)parse_long(state, "--seconds", argument, 1, 3600); return 0;
+    case KEY_ELEMENTS: a->elements = parse_long(state, "--elements", argument, 1, 1L << 40); return 0;
+    case KEY_LAYERS: a->layers = 1; return 0;
+    case KEY_WEIGHTS: a->weights = argument; return 0;
+    case ARGP_KEY_ARG:
+        if (a->what) argp_error(state, "one benchmark at a time");
+        a->what = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "allreduce") != 0))
+            argp_error(state, "which benchmark: conv or allreduce");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- conv ---- */
+
+static void print_layers(const pulmo_trunk *trunk, long images)
+{
+    pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
+    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
+    fprintf(stderr, "%-10s %-12s %10s %16s\n", "layer", "method", "ms/image", "GFLOP/s direct");
+    for (int i = 0; i < layers; i++) {
+        double s = times[i].seconds / (double)images;
+        fprintf(stderr, "%-10s %-12s %10.3f %16.1f\n", times[i].name, times[i].method, 1e3 * s, s > 0 ? times[i].direct_flop / s / 1e9 : 0);
+    }
+}
+
+static double direct_gflop(const pulmo_trunk *trunk)
+{
+    pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
+    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
+    double flop = 0;
+    for (int i = 0; i < layers; i++) flop += times[i].direct_flop;
+    return flop / 1e9;
+}
+
+static pulmo_status run_conv(const bench_arguments *a, pulmo_trunk *trunk, pulmo_isa isa)
+{
+    int channels, height, width;
+    pulmo_rng rng;
+    pulmo_trunk_shape(trunk, &channels, &height, &width);
+    size_t floats = (size_t)a->batch * 3 * (size_t)a->size * (size_t)a->size;
+    float *images = pulmo_alloc(floats, sizeof *images);
+    float *features = pulmo_alloc((size_t)a->batch * (size_t)channels * (size_t)height * (size_t)width, sizeof *features);
+    if (!images || !features) return PULMO_MEMORY;
+    pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
+    for (size_t i = 0; i < floats; i++) images[i] = pulmo_rng_uniform(&rng) * 4 - 2;
+    pulmo_trunk_forward(trunk, a->batch, images, features); /* warm-up */
+    pulmo_trunk_measure(trunk, a->layers);
+    double began_s = pulmo_now_s(), best_s = INFINITY;
+    long images_done = 0;
+    do {
+        double before_s = pulmo_now_s();
+        pulmo_trunk_forward(trunk, a->batch, images, features);
+        best_s = fmin(best_s, pulmo_now_s() - before_s);
+        images_done += a->batch;
+    } while (pulmo_now_s() - began_s < a->seconds);
+    double rate = (double)images_done / (pulmo_now_s() - began_s), gflop = direct_gflop(trunk);
+    fprintf(stderr, "%ld images of %d x %d, batch %d, %d threads, %s: %.2f images/s (best batch %.2f), %.1f effective GFLOP/s\n",
+            images_done, a->size, a->size, a->batch, a->threads, pulmo_isa_name(isa), rate, a->batch / best_s, rate * gflop);
+    if (a->layers) print_layers(trunk, images_done);
+    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"effective_gflops\": %.2f, \"threads\": %d, "
+           "\"ranks\": 1, \"isa\": \"%s\", \"batch\": %d, \"size\": %d}\n",
+           rate, a->batch / best_s, rate * gflop, a->threads, pulmo_isa_name(isa), a->batch, a->size);
+    pulmo_free(images);
+    pulmo_free(features);
+    return PULMO_OK;
+}
+
+static pulmo_status bench_conv(const bench_arguments *a)
+{
+    pulmo_weights weights;
+    pulmo_trunk_spec spec;
+    pulmo_pool *pool = NULL;
+    pulmo_trunk *trunk = NULL;
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = spec.width_px = a->size;
+    spec.batch = a->batch < 16 ? a->batch : 16;
+    (void)pulmo_blas_setup();
+    PULMO_TRY(pulmo_isa_choose(&spec.isa));
+    pulmo_status status = a->weights ? pulmo_weights_read(a->weights, &weights) : pulmo_weights_random(1, &weights);
+    PULMO_TRY(status);
+    PULMO_GOTO(pulmo_pool_create(a->threads, &pool));
+    PULMO_GOTO(pulmo_trunk_create(&spec, &weights, NULL, pool, &trunk));
+    status = run_conv(a, trunk, spec.isa);
+out:
+    pulmo_trunk_destroy(trunk);
+    pulmo_pool_destroy(pool);
+    pulmo_weights_free(&weights);
+    return status;
+}
+
+/* ---- allreduce ---- */
+
+static pulmo_status time_sums(pulmo_comm *comm, const bench_arguments *a, int64_t *integers, float *reals, double seconds[2])
+{
+    size_t count = (size_t)a->elements;
+    seconds[0] = seconds[1] = INFINITY;
+    for (int i = 0; i < 10; i++) {
+        pulmo_exact_sum *sum = NULL;
+        double times[2];
+        PULMO_TRY(pulmo_barrier(comm));
+        double began_s = pulmo_now_s();
+        PULMO_TRY(pulmo_exact_start(comm, integers, count, &sum));
+        PULMO_TRY(pulmo_exact_wait(sum));
+        times[0] = pulmo_now_s() - began_s;
+        PULMO_TRY(pulmo_barrier(comm));
+        began_s = pulmo_now_s();
+        PULMO_TRY(pulmo_sum_f32(comm, reals, count));
+        times[1] = pulmo_now_s() - began_s;
+        PULMO_TRY(pulmo_max_f64(comm, times, 2));
+        for (int k = 0; k < 2; k++) seconds[k] = fmin(seconds[k], times[k]);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status bench_allreduce(const bench_arguments *a, pulmo_comm *comm)
+{
+    double seconds[2];
+    pulmo_isa isa;
+    PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
+    int64_t *integers = pulmo_alloc((size_t)a->elements, sizeof *integers);
+    float *reals = pulmo_alloc((size_t)a->elements, sizeof *reals);
+    pulmo_status status = pulmo_agree(comm, integers && reals ? PULMO_OK : PULMO_MEMORY);
+    if (status == PULMO_OK) status = time_sums(comm, a, integers, reals, seconds);
+    pulmo_free(integers);
+    pulmo_free(reals);
+    PULMO_TRY(status);
+    if (pulmo_comm_rank(comm) != 0) return PULMO_OK;
+    fprintf(stderr, "%ld elements over %d ranks: exact integers %.2f ms, plain floats %.2f ms\n", a->elements,
+            pulmo_comm_size(comm), 1e3 * seconds[0], 1e3 * seconds[1]);
+    printf("{\"bytes\": %ld, \"seconds\": %.6f, \"float_seconds\": %.6f, \"elements\": %ld, \"threads\": 1, \"ranks\": %d, \"isa\": \"%s\"}\n",
+           a->elements * (long)sizeof(int64_t), seconds[0], seconds[1], a->elements, pulmo_comm_size(comm), pulmo_isa_name(isa));
+    return PULMO_OK;
+}
+
+pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
+{
+    static const struct argp_option options[] = {
+        {"threads", KEY_THREADS, "N", 0, "compute threads (default: the CPUs given)", 0},
+        {"batch", KEY_BATCH, "N", 0, "conv: images a batch (default 16)", 0},
+        {"size", KEY_SIZE, "PX", 0, "conv: height and width (default 224)", 0},
+        {"seconds", KEY_SECONDS, "N", 0, "conv: how long (default 5)", 0},
+        {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape)", 0},
+        {"elements", KEY_ELEMENTS, "N", 0, "allreduce: parameters summed (default 6423298, the default head's)", 0},
+        {0},
+    };
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
+    static const struct argp argp = {options, parse, "conv|allreduce",
+                                     "Throughput of the convolutions or, under mpirun, of the gradient sum. The last line of stdout is "
+                                     "one JSON object.", children, NULL, NULL};
+    bench_arguments a = {.common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298};
+    a.threads = pulmo_cpu_count();
+    parse_arguments(&argp, argc, argv, &a);
+    if (strcmp(a.what, "conv") == 0) return bench_conv(&a);
+    PULMO_TRY(start_ranks(&a.common, comm));
+    return bench_allreduce(&a, *comm);
+}

@@ -1,0 +1,52 @@
+/* The command line: options that every command has, and the commands. */
+#ifndef PULMO_CLI_H
+#define PULMO_CLI_H
+
+#include <argp.h>
+
+#include "pulmo/config.h"
+#include "pulmo/dist.h"
+#include "pulmo/log.h"
+#include "pulmo/status.h"
+
+#define SETS_MAX 64
+
+/* -q, -v, -c FILE, --set KEY=VALUE. */
+typedef struct common_options {
+    pulmo_log_level level;
+    const char *config_path;
+    const char *sets[SETS_MAX];
+    int set_count;
+} common_options;
+
+/* A child parser for argp; its input is a common_options. */
+extern const struct argp common_argp;
+
+/* Parses a command's own arguments; usage errors and --help end the process here. `input` starts
+ * with a common_options. */
+void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
+
+/* Defaults, then the file, then --set. */
+pulmo_status load_config(const common_options *common, pulmo_config *out);
+
+/* Starts MPI and sets up messages. */
+pulmo_status start_ranks(const common_options *common, pulmo_comm **out);
+
+/* Whole number in [low, high], else argp's error. */
+long parse_long(struct argp_state *state, const char *name, const char *text, long low, long high);
+
+/* A command takes its own argv (argv[0] is "pulmo NAME") and sets *comm once MPI runs. */
+typedef struct command {
+    const char *name, *does;
+    pulmo_status (*run)(int argc, char **argv, pulmo_comm **comm);
+} command;
+
+pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_train(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_inspect(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_demo(int argc, char **argv, pulmo_comm **comm);
+
+#endif

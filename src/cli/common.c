@@ -1,0 +1,48 @@
+/* The options that every command has. */
+#include <stdlib.h>
+
+#include "cli.h"
+
+const char *argp_program_version = "pulmo " PULMO_VERSION;
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "configuration, YAML", 1},
+    {"set", 's', "KEY=VALUE", 0, "one configuration key, as in optim.lr=0.001; wins over the file; repeatable", 1},
+    {"quiet", 'q', NULL, 0, "say nothing but warnings and errors", 1},
+    {"verbose", 'v', NULL, 0, "say more", 1},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    common_options *common = state->input;
+    switch (key) {
+    case 'c': common->config_path = argument; return 0;
+    case 's':
+        if (common->set_count == SETS_MAX) argp_error(state, "more than %d times --set", SETS_MAX);
+        common->sets[common->set_count++] = argument;
+        return 0;
+    case 'q': common->level = PULMO_LOG_QUIET; return 0;
+    case 'v': common->level = PULMO_LOG_VERBOSE; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp common_argp = {.options = options, .parser = parse};
+
+pulmo_status load_config(const common_options *common, pulmo_config *out)
+{
+    pulmo_config_init(out);
+    if (common->config_path) PULMO_TRY(pulmo_config_read(out, common->config_path));
+    for (int i = 0; i < common->set_count; i++) PULMO_TRY(pulmo_config_set(out, common->sets[i]));
+    return PULMO_OK;
+}
+
+long parse_long(struct argp_state *state, const char *name, const char *text, long low, long high)
+{
+    char *end = NULL;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || value < low || value > high)
+        argp_error(state, "%s: \"%s\" must be a whole number from %ld to %ld", name, text, low, high);
+    return value;
+}
