@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #define CROP_TRIES 10 /* torchvision's */
@@ -14,11 +15,18 @@ void pulmo_augment_spec_init(pulmo_augment_spec *spec)
         spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = 1.0;
 }
 
+/* Comparisons are written so that a NaN fails them. */
 static pulmo_status check_pair(const char *name, const double pair[2], double low, double high)
 {
-    if (pair[0] > 0 && pair[0] <= pair[1] && pair[0] >= low && pair[1] <= high) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "augment.%s: [%g, %g]: must be two positive numbers in order, up to %g", name, pair[0],
-                      pair[1], high);
+    if (pair[0] <= pair[1] && pair[0] >= low && pair[1] <= high) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g", name, pair[0], pair[1],
+                      low, high);
+}
+
+static pulmo_status check_value(const char *name, double value, double high)
+{
+    if (value >= 0 && value <= high) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "augment.%s: %g: must be from 0 to %g", name, value, high);
 }
 
 pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
@@ -26,9 +34,12 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
     PULMO_TRY(check_pair("crop_scale", spec->crop_scale, 1e-4, 1));
     PULMO_TRY(check_pair("crop_ratio", spec->crop_ratio, 0.01, 100));
     PULMO_TRY(check_pair("gamma", spec->gamma, 0.01, 100));
-    if (spec->brightness[0] < 0 || spec->brightness[1] < spec->brightness[0] || spec->contrast[0] < 0 ||
-        spec->contrast[1] < spec->contrast[0])
-        return pulmo_fail(PULMO_CONFIG, "augment.brightness, augment.contrast: must be ranges of factors of 0 or more");
+    PULMO_TRY(check_pair("brightness", spec->brightness, 0, 100));
+    PULMO_TRY(check_pair("contrast", spec->contrast, 0, 100));
+    PULMO_TRY(check_value("hflip", spec->hflip, 1));
+    PULMO_TRY(check_value("rotate_deg", spec->rotate_deg, 180));
+    PULMO_TRY(check_value("translate", spec->translate[0], 1));
+    PULMO_TRY(check_value("translate", spec->translate[1], 1));
     return PULMO_OK;
 }
 
@@ -118,21 +129,39 @@ static inline bool settle(float *at, int side)
     return true;
 }
 
-static void sample_plane(const inverse_map *map, const uint8_t *source, int height, int width, int step, float *out)
+/* Four neighbours of a place in the source, and how near it is to the right and lower ones. */
+typedef struct corners {
+    const uint8_t *at;
+    size_t right, below;
+    float a, b;
+} corners;
+
+static inline float blend(const corners *q, int c)
 {
-    for (int y = 0; y < height; y++)
+    const uint8_t *p = q->at + c;
+    float top = (float)p[0] * (1.0f - q->a) + (float)p[q->right] * q->a;
+    float bottom = (float)p[q->below] * (1.0f - q->a) + (float)p[q->below + q->right] * q->a;
+    return top * (1.0f - q->b) + bottom * q->b;
+}
+
+/* Every channel of one place at once; planes are `plane` apart. */
+static void sample(const inverse_map *map, const uint8_t *source, int height, int width, int channels, float *out)
+{
+    size_t plane = (size_t)height * (size_t)width, step = (size_t)channels;
+    for (int y = 0; y < height; y++) {
+        double row_u = map->u0 + map->uy * y, row_v = map->v0 + map->vy * y;
         for (int x = 0; x < width; x++, out++) {
-            float u = (float)(map->u0 + map->ux * x + map->uy * y), v = (float)(map->v0 + map->vx * x + map->vy * y);
-            *out = 0;
-            if (!settle(&u, width) || !settle(&v, height)) continue;
-            int i = (int)u, j = (int)v;
-            float a = u - (float)i, b = v - (float)j;
-            const uint8_t *p = source + ((size_t)j * (size_t)width + (size_t)i) * (size_t)step;
-            size_t right = i + 1 < width ? (size_t)step : 0, below = j + 1 < height ? (size_t)width * (size_t)step : 0;
-            float top = (float)p[0] * (1.0f - a) + (float)p[right] * a;
-            float bottom = (float)p[below] * (1.0f - a) + (float)p[below + right] * a;
-            *out = top * (1.0f - b) + bottom * b;
+            float u = (float)(row_u + map->ux * x), v = (float)(row_v + map->vx * x);
+            bool inside = settle(&u, width) && settle(&v, height);
+            int i = inside ? (int)u : 0, j = inside ? (int)v : 0;
+            corners q = {.at = source + ((size_t)j * (size_t)width + (size_t)i) * step,
+                         .right = i + 1 < width ? step : 0,
+                         .below = j + 1 < height ? (size_t)width * step : 0,
+                         .a = u - (float)i,
+                         .b = v - (float)j};
+            for (int c = 0; c < channels; c++) out[(size_t)c * plane] = inside ? blend(&q, c) : 0.0f;
         }
+    }
 }
 
 static inline float clamp255(float x) { return x < 0 ? 0 : x > 255.0f ? 255.0f : x; }
@@ -147,6 +176,33 @@ static float grey_mean(const float *planes, int channels, size_t pixels)
     return (float)(sum / (double)pixels);
 }
 
+/* x to the power g for 0 <= x <= 1, to about 1e-6, in basic operations alone: unlike powf, whose
+ * last bits differ between processors, and the compiler can use vectors. x is 2^e m with m near 1;
+ * its logarithm is a series in (m - 1) / (m + 1), and 2^t one in t's fraction. */
+static inline float power(float x, float g)
+{
+    const float tiny = 1e-30f; /* black has a logarithm too, and no branch keeps the loop out of vectors */
+    int32_t bits;
+    float m = x + tiny;
+    memcpy(&bits, &m, sizeof bits);
+    int32_t e = (bits - 0x3f3504f3) / (1 << 23) - (bits < 0x3f3504f3); /* 0x3f3504f3 is sqrt(1/2) */
+    bits -= e * (1 << 23);
+    memcpy(&m, &bits, sizeof m);
+    float s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
+    float log2 = (float)e + s * (2.88539008f + s2 * (0.961796694f + s2 * (0.577078016f + s2 * (0.412198583f + s2 * 0.320598898f))));
+    float t = g * log2;
+    int32_t k = (int32_t)(t - 0.5f);
+    float f = t - (float)k;
+    float two_f = 1.0f + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f + f * (0.00961812911f +
+                  f * (0.00133335581f + f * (0.000154035304f + f * 1.52527338e-05f))))));
+    int32_t exponent = k < -126 ? 0 : k + 127; /* 0 makes the whole 0: black stays black */
+    int32_t lit = x > 0;
+    int32_t scale_bits = lit * exponent * (1 << 23);
+    float scale;
+    memcpy(&scale, &scale_bits, sizeof scale);
+    return two_f * scale;
+}
+
 /* On values of 0 to 255. */
 static void photometric(const pulmo_augment_draw *d, float *planes, int channels, size_t pixels)
 {
@@ -159,7 +215,7 @@ static void photometric(const pulmo_augment_draw *d, float *planes, int channels
         for (size_t i = 0; i < count; i++) planes[i] = clamp255(planes[i] * contrast + rest);
     }
     if (d->gamma != 1.0)
-        for (size_t i = 0; i < count; i++) planes[i] = 255.0f * powf(planes[i] / 255.0f, gamma);
+        for (size_t i = 0; i < count; i++) planes[i] = 255.0f * power(planes[i] / 255.0f, gamma);
 }
 
 static void plain_plane(const uint8_t *source, size_t pixels, int step, float *out)
@@ -173,8 +229,7 @@ void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, 
     size_t pixels = (size_t)height_px * (size_t)width_px;
     if (draw) {
         inverse_map map = invert(draw, height_px, width_px);
-        for (int c = 0; c < channels; c++)
-            sample_plane(&map, source + c, height_px, width_px, channels, out + (size_t)c * pixels);
+        sample(&map, source, height_px, width_px, channels, out);
         photometric(draw, out, channels, pixels);
     } else {
         for (int c = 0; c < channels; c++) plain_plane(source + c, pixels, channels, out + (size_t)c * pixels);

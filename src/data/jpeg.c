@@ -14,6 +14,7 @@
 #include "pulmo/memory.h"
 
 #define SIDE_MAX 65500 /* libjpeg's own limit */
+#define SCANS_MAX 500  /* a progressive file with more is made to waste time: each walks the whole image */
 
 void pulmo_decode_spec_init(pulmo_decode_spec *spec)
 {
@@ -75,7 +76,8 @@ static int orientation_in(const uint8_t *data, size_t size)
     if (size < 14 || memcmp(data, "Exif\0\0", 6) != 0) return 1;
     const uint8_t *tiff = data + 6;
     size_t length = size - 6;
-    bool little = tiff[0] == 'I';
+    bool little = memcmp(tiff, "II*\0", 4) == 0;
+    if (!little && memcmp(tiff, "MM\0*", 4) != 0) return 1;
     uint32_t at = read32(tiff + 4, little);
     if (length < 10 || at > length - 2) return 1;
     unsigned entries = read16(tiff + at, little);
@@ -83,6 +85,7 @@ static int orientation_in(const uint8_t *data, size_t size)
         size_t entry = (size_t)at + 2 + 12 * (size_t)i;
         if (entry + 12 > length) return 1;
         if (read16(tiff + entry, little) != 0x0112) continue;
+        if (read16(tiff + entry + 2, little) != 3) return 1; /* SHORT */
         unsigned value = read16(tiff + entry + 8, little);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
@@ -143,10 +146,19 @@ static void cmyk_to_rgb(const uint8_t *in, int width, uint8_t *out)
 /* Everything that must be freed however decoding ends. */
 typedef struct decoder {
     struct jpeg_decompress_struct jpeg;
+    struct jpeg_progress_mgr progress;
     failure fail;
     uint8_t *pixels;
     uint8_t *row; /* of CMYK */
 } decoder;
+
+static void on_progress(j_common_ptr common)
+{
+    failure *fail = (failure *)common->err;
+    if (((j_decompress_ptr)common)->input_scan_number <= SCANS_MAX) return;
+    snprintf(fail->text, sizeof fail->text, "has more than %d scans", SCANS_MAX);
+    longjmp(fail->leave, 1);
+}
 
 static void choose_output(struct jpeg_decompress_struct *jpeg, const pulmo_decode_spec *spec)
 {
@@ -204,12 +216,17 @@ static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo
     return PULMO_OK;
 }
 
+static pulmo_status truncated(void) { return pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does"); }
+
 static pulmo_status decode_guarded(decoder *d, const void *data, size_t size, const pulmo_decode_spec *spec,
                                    pulmo_decode_notes *notes)
 {
     d->jpeg.err = &d->fail.manager;
-    if (setjmp(d->fail.leave)) return pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
+    if (setjmp(d->fail.leave))
+        return d->fail.premature_end ? truncated() : pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
     jpeg_create_decompress(&d->jpeg);
+    d->progress.progress_monitor = on_progress;
+    d->jpeg.progress = &d->progress;
     jpeg_mem_src(&d->jpeg, data, (unsigned long)size);
     return decode_body(d, spec, notes);
 }
@@ -242,7 +259,7 @@ pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_
     listen(&d->fail);
     pulmo_status status = decode_guarded(d, data, size_bytes, spec, notes);
     snprintf(notes->warning, sizeof notes->warning, "%.199s", d->fail.warning);
-    if (status == PULMO_OK && d->fail.premature_end) status = pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does");
+    if (status == PULMO_OK && d->fail.premature_end) status = truncated();
     if (status == PULMO_OK) {
         *out = (pulmo_image){.height_px = (int)d->jpeg.output_height, .width_px = (int)d->jpeg.output_width,
                              .channels = d->jpeg.out_color_space == JCS_GRAYSCALE ? 1 : 3, .pixels = d->pixels};

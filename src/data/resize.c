@@ -44,12 +44,12 @@ static double triangle(double x)
 /* Weights of one output, normalised to 1, then in fixed point, rounded away from zero at half. */
 static void fill_taps(taps *t, int position, double scale, double filter_scale, int inputs, double *raw)
 {
-    double center = (position + 0.5) * scale, support = filter_scale, sum = 0;
+    double center = (position + 0.5) * scale, support = filter_scale, shrink = 1.0 / filter_scale, sum = 0;
     int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
     if (first < 0) first = 0;
     if (last > inputs) last = inputs;
     for (int i = 0; i < last - first; i++) {
-        raw[i] = triangle((i + first - center + 0.5) / filter_scale);
+        raw[i] = triangle((i + first - center + 0.5) * shrink); /* rounded in Pillow's order */
         sum += raw[i];
     }
     for (int i = 0; i < last - first; i++) {
