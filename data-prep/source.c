@@ -1,0 +1,226 @@
+/* The files of a source, listed in name order. */
+#include <dirent.h>
+#include <errno.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "prep.h"
+#include "pulmo/memory.h"
+
+#define DEPTH_MAX 16
+
+const char *const split_names[SPLITS] = {"train", "val", "test"};
+
+typedef struct patterns {
+    regex_t group, label;
+    bool has_group, has_label;
+} patterns;
+
+/* ---- names ---- */
+
+static size_t digits(const char *text) { return strspn(text, "0123456789"); }
+
+void group_of_name(const char *name, char *out, size_t out_bytes)
+{
+    const char *dot = strrchr(name, '.');
+    size_t length = dot ? (size_t)(dot - name) : strlen(name);
+    const char *study = strncmp(name, "IM-", 3) == 0 ? name : strstr(name, "-IM-");
+    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 && name[6 + digits(name + 6)] == '_')
+        length = 6 + digits(name + 6);
+    else if (study) {
+        const char *number = study + (study == name ? 3 : 4);
+        if (digits(number) > 0) length = (size_t)(number - name) + digits(number);
+    }
+    snprintf(out, out_bytes, "%.*s", (int)length, name);
+}
+
+static pulmo_status compile(const char *key, const char *pattern, regex_t *out, bool *has)
+{
+    char words[160];
+    *has = false;
+    if (!*pattern) return PULMO_OK;
+    int code = regcomp(out, pattern, REG_EXTENDED);
+    if (code != 0) {
+        regerror(code, out, words, sizeof words);
+        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is not an extended regular expression: %s", key, pattern, words);
+    }
+    *has = true;
+    if (out->re_nsub >= 1) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_", key, pattern);
+}
+
+/* The pattern's first group in `name`; false where it does not match. */
+static bool matched(const regex_t *pattern, const char *name, char *out, size_t out_bytes)
+{
+    regmatch_t found[2];
+    if (regexec(pattern, name, 2, found, 0) != 0 || found[1].rm_so < 0 || found[1].rm_eo == found[1].rm_so) return false;
+    snprintf(out, out_bytes, "%.*s", (int)(found[1].rm_eo - found[1].rm_so), name + found[1].rm_so);
+    return true;
+}
+
+static bool is_utf8(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        int more = *p < 0x80 ? 0 : *p >= 0xC2 && *p < 0xE0 ? 1 : *p >= 0xE0 && *p < 0xF0 ? 2 : *p >= 0xF0 && *p < 0xF5 ? 3 : -1;
+        if (more < 0) return false;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xC0) != 0x80) return false;
+    }
+    return true;
+}
+
+/* ---- walking ---- */
+
+typedef struct walk {
+    source_list *list;
+    const patterns *patterns;
+    const char *label; /* the class folder */
+    int split;
+} walk;
+
+static pulmo_status add_file(const walk *w, const char *path, const char *name, const struct stat *about)
+{
+    source_list *list = w->list;
+    char group[256], label[256];
+    if (!is_utf8(path)) return pulmo_fail(PULMO_DATA, "%s/%s: the file's name is not UTF-8; rename it", list->root, path);
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 1024;
+        source_file *larger = realloc(list->file, room * sizeof *larger);
+        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", room);
+        list->file = larger;
+        list->room = room;
+    }
+    if (!w->patterns->has_group || !matched(&w->patterns->group, name, group, sizeof group)) group_of_name(name, group, sizeof group);
+    if (!w->patterns->has_label || !matched(&w->patterns->label, name, label, sizeof label)) snprintf(label, sizeof label, "%s", w->label);
+    source_file *file = &list->file[list->count];
+    *file = (source_file){.path = pulmo_strdup(path), .group = pulmo_strdup(group), .label = pulmo_strdup(label), .split = w->split,
+                          .size_bytes = about->st_size,
+                          .modified_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
+    list->count++;
+    return file->path && file->group && file->label ? PULMO_OK : PULMO_MEMORY;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0; }
+
+static pulmo_status list_folder(const char *root, const char *path, struct dirent ***entries, int *count)
+{
+    char *full = *path ? pulmo_format("%s/%s", root, path) : pulmo_strdup(root);
+    if (!full) return PULMO_MEMORY;
+    *count = scandir(full, entries, is_visible, by_bytes);
+    pulmo_status status = PULMO_OK;
+    if (*count < 0) status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
+    free(full);
+    return status;
+}
+
+static void free_entries(struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++) free(entries[i]);
+    free(entries);
+}
+
+static pulmo_status walk_class(const walk *w, const char *path, int depth);
+
+static pulmo_status visit(const walk *w, const char *path, const char *name, int depth)
+{
+    struct stat about;
+    char *child = pulmo_format("%s/%s", path, name), *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
+    pulmo_status status = child && full ? PULMO_OK : PULMO_MEMORY;
+    if (status == PULMO_OK && stat(full, &about) != 0)
+        status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", full, strerror(errno));
+    if (status == PULMO_OK) status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1) : add_file(w, child, name, &about);
+    free(child);
+    free(full);
+    return status;
+}
+
+/* Everything below a class folder belongs to the class, as in torchvision's ImageFolder. */
+static pulmo_status walk_class(const walk *w, const char *path, int depth)
+{
+    struct dirent **entries = NULL;
+    int count = 0;
+    if (depth > DEPTH_MAX) return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?", w->list->root, path, DEPTH_MAX);
+    PULMO_TRY(list_folder(w->list->root, path, &entries, &count));
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; i < count && status == PULMO_OK; i++) status = visit(w, path, entries[i]->d_name, depth);
+    free_entries(entries, count);
+    return status;
+}
+
+static bool is_folder(const char *root, const char *path)
+{
+    struct stat about;
+    char *full = pulmo_format("%s/%s", root, path);
+    bool folder = full && stat(full, &about) == 0 && S_ISDIR(about.st_mode);
+    free(full);
+    return folder;
+}
+
+/* The class folders in `path` of the source ("" for its root). */
+static pulmo_status walk_classes(source_list *list, const patterns *p, const char *path, int split)
+{
+    struct dirent **entries = NULL;
+    int count = 0, folders = 0;
+    PULMO_TRY(list_folder(list->root, path, &entries, &count));
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; i < count && status == PULMO_OK; i++) {
+        char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name) : pulmo_strdup(entries[i]->d_name);
+        const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .split = split};
+        if (!child) status = PULMO_MEMORY;
+        else if (is_folder(list->root, child)) {
+            folders++;
+            status = walk_class(&w, child, 0);
+        }
+        free(child);
+    }
+    free_entries(entries, count);
+    if (status == PULMO_OK && folders == 0)
+        return pulmo_fail(PULMO_DATA, "%s/%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root, path);
+    return status;
+}
+
+static pulmo_status walk_source(source_list *list, const patterns *p)
+{
+    struct stat about;
+    if (stat(list->root, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", list->root, strerror(errno));
+    if (!S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders", list->root);
+    for (int s = 0; s < SPLITS; s++) {
+        if (!is_folder(list->root, split_names[s])) continue;
+        list->has_splits = true;
+        PULMO_TRY(walk_classes(list, p, split_names[s], s));
+    }
+    char *marker = pulmo_format("%s/DEMO", list->root);
+    list->is_demo = marker && stat(marker, &about) == 0;
+    free(marker);
+    return list->has_splits ? PULMO_OK : walk_classes(list, p, "", SPLIT_TRAIN);
+}
+
+pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out)
+{
+    patterns p = {0};
+    memset(out, 0, sizeof *out);
+    out->root = root;
+    pulmo_status status = compile("group_pattern", config->pack.group_pattern, &p.group, &p.has_group);
+    if (status == PULMO_OK) status = compile("label_pattern", config->pack.label_pattern, &p.label, &p.has_label);
+    if (status == PULMO_OK) status = walk_source(out, &p);
+    if (status == PULMO_OK && out->count == 0) status = pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", root);
+    if (p.has_group) regfree(&p.group);
+    if (p.has_label) regfree(&p.label);
+    if (status != PULMO_OK) source_list_free(out);
+    return status;
+}
+
+void source_list_free(source_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->file[i].path);
+        free(list->file[i].group);
+        free(list->file[i].label);
+    }
+    free(list->file);
+    memset(list, 0, sizeof *list);
+}
