@@ -11,6 +11,8 @@
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
 
+#include "packed_room.h"
+
 #define OPEN_SHARDS 8 /* files held open at once */
 
 typedef struct open_shard {
@@ -25,6 +27,7 @@ struct pulmo_dataset {
     uint32_t shards;
     int32_t *labels;
     char **class_names, **paths, **groups;
+    char **digests; /* of the source files; only while opening */
     char *digest_hex;
     pthread_mutex_t lock; /* of the open shards */
     open_shard open[OPEN_SHARDS];
@@ -84,21 +87,54 @@ static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *wha
     return count == wanted ? PULMO_OK : damaged(file, "lists of a split differ in length");
 }
 
+static pulmo_status check_labels(pulmo_h5 *file, const pulmo_dataset *d)
+{
+    char what[160];
+    for (uint32_t i = 0; i < d->info.count; i++) {
+        if (d->labels[i] >= 0 && d->labels[i] < d->info.classes) continue;
+        snprintf(what, sizeof what, "label %u of split %s is %d, must be 0 to %d", i, d->split, d->labels[i], d->info.classes - 1);
+        return damaged(file, what);
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_labels(pulmo_h5 *file, const char *base, pulmo_dataset *d)
 {
-    char name[128];
+    char name[128], what[256];
     uint64_t count = d->info.count;
+    pulmo_h5_shape shape;
+    snprintf(name, sizeof name, "%s/labels", base);
+    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
+    if (shape.rank != 1 || shape.dims[0] != count) {
+        snprintf(what, sizeof what, "/%s has %llu labels, the split's count is %llu", name,
+                 (unsigned long long)(shape.rank == 1 ? shape.dims[0] : 0), (unsigned long long)count);
+        return damaged(file, what);
+    }
     d->labels = malloc((count ? count : 1) * sizeof *d->labels);
     if (!d->labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
-    snprintf(name, sizeof name, "%s/labels", base);
-    pulmo_h5_shape shape;
-    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
-    if (shape.rank != 1 || shape.dims[0] != count) return damaged(file, "labels do not match the count");
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, d->labels));
-    for (uint64_t i = 0; i < count; i++)
-        if (d->labels[i] < 0 || d->labels[i] >= d->info.classes) return damaged(file, "holds a label that is no class");
     d->info.labels = d->labels;
-    return PULMO_OK;
+    return check_labels(file, d);
+}
+
+/* The split's digest, worked out again: finds what changed in the manifest since it was written. */
+static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
+{
+    char *resize = NULL, *decode = NULL, hex[PULMO_DIGEST_HEX];
+    pulmo_status status = pulmo_h5_get_text(file, "/", "resize", &resize);
+    if (status == PULMO_OK) status = pulmo_h5_get_text(file, "/", "decode", &decode);
+    if (status == PULMO_OK) {
+        const pulmo_packed_form form = {.height_px = d->info.height_px, .width_px = d->info.width_px, .channels = d->info.channels,
+                                        .classes = d->info.classes, .class_names = d->info.class_names, .resize = resize, .decode = decode};
+        const pulmo_packed_split split = {.name = d->split, .count = d->info.count, .shards = d->shards, .labels = d->labels,
+                                          .paths = d->info.paths, .groups = d->info.groups, .digests = (const char *const *)d->digests};
+        status = packed_digest(&form, &split, hex);
+    }
+    if (status == PULMO_OK && strcmp(hex, d->digest_hex) != 0)
+        status = damaged(file, "labels, paths or digests of the split are not those its attribute sha256 was made of");
+    free(resize);
+    free(decode);
+    return status;
 }
 
 static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
@@ -114,10 +150,11 @@ static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
     PULMO_TRY(read_labels(file, base, d));
     PULMO_TRY(read_names(file, base, "paths", (uint64_t)count, &d->paths));
     PULMO_TRY(read_names(file, base, "groups", (uint64_t)count, &d->groups));
+    PULMO_TRY(read_names(file, base, "digests", (uint64_t)count, &d->digests));
     d->info.paths = (const char *const *)d->paths;
     d->info.groups = (const char *const *)d->groups;
     d->info.digest_hex = d->digest_hex;
-    return PULMO_OK;
+    return check_digest(file, d);
 }
 
 static pulmo_status no_such_split(const pulmo_dataset *d, pulmo_h5 *file)
@@ -143,11 +180,13 @@ static pulmo_status make_empty(pulmo_dataset *d)
 
 /* ---- shards ---- */
 
+static uint32_t first_of(const pulmo_dataset *d, uint32_t shard) { return pulmo_shard_first(d->info.count, shard, d->shards); }
+
 static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
 {
     pulmo_h5_shape shape;
     char what[192];
-    uint64_t count = pulmo_shard_first(d->info.count, shard + 1, d->shards) - pulmo_shard_first(d->info.count, shard, d->shards);
+    uint64_t count = first_of(d, shard + 1) - first_of(d, shard);
     PULMO_TRY(check_kind(file, "shard"));
     PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
     const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px, (uint64_t)d->info.channels};
@@ -155,6 +194,27 @@ static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5
     snprintf(what, sizeof what, "/images is not the %llu x %d x %d x %d bytes that the manifest says",
              (unsigned long long)count, d->info.height_px, d->info.width_px, d->info.channels);
     return damaged(file, what);
+}
+
+/* A shard of another packing may have the same shape: its images are told by their sources' digests. */
+static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
+{
+    uint32_t first = first_of(d, shard);
+    const uint64_t wanted = first_of(d, shard + 1) - first;
+    uint64_t count = 0;
+    char **digests = NULL;
+    if (wanted == 0) return PULMO_OK;
+    int32_t *labels = malloc(wanted * sizeof *labels);
+    if (!labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    pulmo_status status = pulmo_h5_read(file, "labels", PULMO_H5_I32, 1, &wanted, labels);
+    if (status == PULMO_OK) status = pulmo_h5_read_strings(file, "digests", &count, &digests);
+    bool same = status == PULMO_OK && count == wanted;
+    for (uint64_t i = 0; same && i < wanted; i++)
+        same = labels[i] == d->labels[first + i] && strcmp(digests[i], d->digests[first + i]) == 0;
+    if (status == PULMO_OK && !same) status = damaged(file, "labels or digests of its images are not those in the manifest");
+    free(labels);
+    free(digests);
+    return status;
 }
 
 static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
@@ -196,13 +256,15 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 
 pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixels)
 {
-    uint32_t shard = (uint32_t)(((uint64_t)index * d->shards) / (d->info.count ? d->info.count : 1));
     pulmo_h5 *file = NULL;
-    while (index >= pulmo_shard_first(d->info.count, shard + 1, d->shards)) shard++;
+    if (index >= d->info.count)
+        return pulmo_fail(PULMO_RUNTIME, "%s: image %u of split %s, which has %u", d->directory, index, d->split, d->info.count);
+    uint32_t shard = (uint32_t)((uint64_t)index * d->shards / d->info.count);
+    while (index >= first_of(d, shard + 1)) shard++;
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
     if (status == PULMO_OK)
-        status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - pulmo_shard_first(d->info.count, shard, d->shards), 1, pixels);
+        status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
     pthread_mutex_unlock(&d->lock);
     return status;
 }
@@ -230,8 +292,12 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     /* A missing shard is better found now than in the middle of an epoch. */
     for (uint32_t s = 0; status == PULMO_OK && s < d->shards; s++) {
         status = open_checked(d, s, &shard);
-        if (status == PULMO_OK) pulmo_h5_close(shard);
+        if (status != PULMO_OK) break;
+        status = check_samples(d, s, shard);
+        pulmo_h5_close(shard);
     }
+    free(d->digests);
+    d->digests = NULL;
     return status;
 }
 
@@ -257,6 +323,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
     free(d->class_names);
     free(d->paths);
     free(d->groups);
+    free(d->digests);
     free(d->digest_hex);
     free(d->directory);
     free(d);

@@ -10,6 +10,8 @@
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 
+#include "packed_room.h"
+
 char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards)
 {
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
@@ -117,8 +119,7 @@ void pulmo_shard_abandon(pulmo_shard_writer *writer)
 
 static void add_text(pulmo_digester *digester, const char *text) { pulmo_digester_add(digester, text, strlen(text) + 1); }
 
-/* Over everything that makes the split's tensors and scores what they are. */
-static pulmo_status digest_split(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX])
+pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX])
 {
     pulmo_digester *digester = NULL;
     char shape[96];
@@ -145,7 +146,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form, c
     char base[96], name[128], hex[PULMO_DIGEST_HEX];
     uint64_t count = split->count;
     snprintf(base, sizeof base, "splits/%s", split->name);
-    PULMO_TRY(digest_split(form, split, hex));
+    PULMO_TRY(packed_digest(form, split, hex));
     PULMO_TRY(pulmo_h5_set_int(file, base, "count", (int64_t)count));
     PULMO_TRY(pulmo_h5_set_int(file, base, "shards", split->shards));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));

@@ -1,0 +1,12 @@
+/* Inside the data room: what both the writer and the reader of packed files need. */
+#ifndef PULMO_PACKED_ROOM_H
+#define PULMO_PACKED_ROOM_H
+
+#include "pulmo/digest.h"
+#include "pulmo/packed.h"
+
+/* SHA-256 over everything that makes a split's tensors and scores what they are: its shape, resize,
+ * decode, class names and, in order, labels, paths and source digests. */
+pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX]);
+
+#endif
