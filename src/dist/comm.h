@@ -1,4 +1,4 @@
-/* Inside the dist room: what a communicator is made of. */
+/* Inside the dist room: what a communicator is made of, and how its files work together. */
 #ifndef PULMO_DIST_COMM_H
 #define PULMO_DIST_COMM_H
 
@@ -10,20 +10,35 @@
 
 #define HOST_BYTES 256
 
+typedef struct pulse pulse;
+
 struct pulmo_comm {
     MPI_Comm world, node;
     int rank, size, node_rank, node_size, nodes;
     char host[HOST_BYTES];
+    /* what this rank is at, written by the main thread and read by the watch */
+    _Atomic(double) beat_s;
+    _Atomic(const char *) doing;   /* its work; static text */
+    _Atomic(const char *) waiting; /* what it waits for inside MPI; NULL while it works */
     /* the watch */
     pthread_t watcher;
     int watching;
     double limit_s;
     atomic_int stop;
-    _Atomic(double) beat_s;
-    _Atomic(const char *) doing;
+    pulse *pulse; /* NULL: no word from other ranks */
 };
 
 /* PULMO_OK, or PULMO_MPI with MPI's words for `code`. */
 pulmo_status mpi_status(int code, const char *what);
+
+/* Around every MPI call that waits for other ranks: `what` is static text. wait_end turns the
+ * call's code into a status, and counts as a beat. */
+void wait_begin(pulmo_comm *comm, const char *what);
+pulmo_status wait_end(pulmo_comm *comm, int code);
+
+/* PULMO_USAGE where launchers' variables show that this process is one of several that MPI does
+ * not join; once before MPI_Init, once when the size is known. */
+pulmo_status launcher_check_before(void);
+pulmo_status launcher_check_after(int size);
 
 #endif

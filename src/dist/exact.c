@@ -3,12 +3,13 @@
  * correctly rounded IEEE addition, hence the same on every tier; tiers differ in width alone. */
 #include "pulmo/exact.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comm.h"
-#include "pulmo/isa.h"
+#include "exact_tier.h"
 
 #define SUM_BITS 50
 #define EXPONENT_MAX 1000
@@ -86,25 +87,52 @@ __attribute__((target("avx512f,prefer-vector-width=512"))) static void finish_av
 /* The widest that this CPU has: all give the same bits. */
 static pulmo_isa widest(void)
 {
-    if (pulmo_isa_available(PULMO_ISA_AVX512)) return PULMO_ISA_AVX512;
-    return pulmo_isa_available(PULMO_ISA_AVX2) ? PULMO_ISA_AVX2 : PULMO_ISA_REF;
+    static _Atomic int known = -1; /* asked once: sums are made a row at a time */
+    int isa = atomic_load_explicit(&known, memory_order_relaxed);
+    if (isa < 0) {
+        isa = pulmo_isa_available(PULMO_ISA_AVX512) ? PULMO_ISA_AVX512 : pulmo_isa_available(PULMO_ISA_AVX2) ? PULMO_ISA_AVX2 : PULMO_ISA_REF;
+        atomic_store_explicit(&known, isa, memory_order_relaxed);
+    }
+    return (pulmo_isa)isa;
+}
+
+/* What the exponent promises: no value leaves the range in which the magic number rounds. */
+static inline int in_range(const float *values, size_t count, double scale)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs((double)values[i] * scale) <= (double)((int64_t)1 << SUM_BITS))) return 0;
+    return 1;
+}
+
+void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, size_t count, int exponent)
+{
+    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {add_plain, add_avx2, add_avx512};
+    double scale = ldexp(1.0, exponent);
+    assert(in_range(values, count, scale));
+    kernels[isa](sums, values, count, scale);
+}
+
+void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, int exponent, double scale, float *out)
+{
+    static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double, float *) = {finish_plain, finish_avx2, finish_avx512};
+    kernels[isa](sums, count, ldexp(1.0, -exponent), scale, out);
 }
 
 void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int exponent)
 {
-    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {add_plain, add_avx2, add_avx512};
-    kernels[widest()](sums, values, count, ldexp(1.0, exponent));
+    pulmo_exact_add_tier(widest(), sums, values, count, exponent);
 }
 
 void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double scale, float *out)
 {
-    static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double, float *) = {finish_plain, finish_avx2, finish_avx512};
-    kernels[widest()](sums, count, ldexp(1.0, -exponent), scale, out);
+    pulmo_exact_finish_tier(widest(), sums, count, exponent, scale, out);
 }
 
 /* ---- in flight ---- */
 
 struct pulmo_exact_sum {
+    pulmo_comm *comm;
+    int code; /* MPI's, of the first call that failed */
     int pieces;
     MPI_Request requests[];
 };
@@ -114,31 +142,36 @@ pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pu
     size_t pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
     pulmo_exact_sum *sum = malloc(sizeof *sum + pieces * sizeof(MPI_Request));
     if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate %zu requests", pieces);
+    sum->comm = comm;
+    sum->code = MPI_SUCCESS;
     sum->pieces = 0;
-    for (size_t at = 0; at < count && pieces > 0; at += PIECE_ELEMENTS) {
+    for (size_t at = 0; at < count && pieces > 0 && sum->code == MPI_SUCCESS; at += PIECE_ELEMENTS) {
         int piece = (int)(count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS);
-        pulmo_status status = mpi_status(MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, comm->world,
-                                                        &sum->requests[sum->pieces]), "starting a sum");
-        if (status != PULMO_OK) {
-            free(sum);
-            return status;
-        }
-        sum->pieces++;
+        sum->code = MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, comm->world, &sum->requests[sum->pieces]);
+        if (sum->code == MPI_SUCCESS) sum->pieces++;
     }
+    /* A piece that could not be started is reported by wait, when the others are in: until then
+     * they write into `sums`. */
     *out = sum;
     return PULMO_OK;
+}
+
+static void keep_code(pulmo_exact_sum *sum, int code)
+{
+    if (sum->code == MPI_SUCCESS) sum->code = code;
 }
 
 void pulmo_exact_poll(pulmo_exact_sum *sum)
 {
     int done = 0;
-    if (sum->pieces > 0) MPI_Testall(sum->pieces, sum->requests, &done, MPI_STATUSES_IGNORE);
+    if (sum->pieces > 0) keep_code(sum, MPI_Testall(sum->pieces, sum->requests, &done, MPI_STATUSES_IGNORE));
 }
 
 pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
 {
-    pulmo_status status = PULMO_OK;
-    if (sum->pieces > 0) status = mpi_status(MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE), "waiting for a sum");
+    wait_begin(sum->comm, "the gradients of all ranks");
+    if (sum->pieces > 0) keep_code(sum, MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE));
+    pulmo_status status = wait_end(sum->comm, sum->code);
     free(sum);
     return status;
 }

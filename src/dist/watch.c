@@ -1,29 +1,73 @@
-/* A thread that ends the process when it has made no progress for too long: a peer that hangs
- * or a link that is down leaves the others waiting inside MPI for ever, where nothing else can
- * reach them. _exit and not MPI_Abort, which may itself wait for the lost peer. */
+/* A thread that ends the process when the job gets nowhere: a peer that hangs or a link that is
+ * down leaves the others waiting inside MPI for ever, where nothing else can reach them.
+ *
+ * Waiting is no fault while another rank works, and only rank 0 hears all (pulse.h): it names who
+ * is silent or stuck and ends the job. A rank that hears nobody judges by its own clock alone.
+ * _exit and not MPI_Abort, which may itself wait for the lost peer. */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "comm.h"
 #include "pulmo/clock.h"
+#include "pulse.h"
 
-#define LOOK_EVERY_S 0.2
+#define PERIOD_MAX_S 1.0
+#define PERIODS_A_LIMIT 20
+#define GAP_PERIODS 5
+
+_Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
+{
+    if (*verdict)
+        fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the limit)\n",
+                comm->rank, comm->size, comm->host, verdict);
+    fflush(stderr);
+    _exit(1);
+}
+
+/* This rank's own clock, where no other rank can be heard. */
+static int judge_alone(const pulmo_comm *comm, char verdict[VERDICT_BYTES])
+{
+    double age_s = pulmo_now_s() - atomic_load(&comm->beat_s);
+    const char *waiting = atomic_load(&comm->waiting), *doing = atomic_load(&comm->doing);
+    if (age_s <= comm->limit_s) return 0;
+    if (waiting)
+        snprintf(verdict, VERDICT_BYTES, "has waited %.0f s for %s; which rank is missing is not known, as no datagrams of "
+                                         "the watch get through", age_s, waiting);
+    else
+        snprintf(verdict, VERDICT_BYTES, "no progress for %.0f s with %s", age_s, doing);
+    return 1;
+}
+
+static int look(pulmo_comm *comm)
+{
+    char verdict[VERDICT_BYTES] = "";
+    int alone = 1, end = 0;
+    if (comm->pulse) end = pulse_tick(comm, comm->pulse, comm->limit_s, verdict, &alone);
+    if (!end && alone) end = judge_alone(comm, verdict);
+    if (end && !atomic_load(&comm->stop)) give_up(comm, verdict);
+    return end;
+}
+
+/* The whole process was stopped (suspended job, debugger): the time does not count. */
+static void forgive(pulmo_comm *comm, double seconds)
+{
+    atomic_store(&comm->beat_s, pulmo_now_s());
+    if (comm->pulse) pulse_forgive(comm->pulse, seconds);
+}
 
 static void *watch(void *argument)
 {
     pulmo_comm *comm = argument;
-    const struct timespec nap = {.tv_nsec = (long)(LOOK_EVERY_S * 1e9)};
+    double period_s = comm->limit_s / PERIODS_A_LIMIT < PERIOD_MAX_S ? comm->limit_s / PERIODS_A_LIMIT : PERIOD_MAX_S;
+    const struct timespec nap = {.tv_sec = (time_t)period_s, .tv_nsec = (long)((period_s - (double)(time_t)period_s) * 1e9)};
+    double last_s = pulmo_now_s();
     while (!atomic_load(&comm->stop)) {
+        double now_s = pulmo_now_s(), gap_s = now_s - last_s;
+        if (gap_s > GAP_PERIODS * period_s) forgive(comm, gap_s);
+        last_s = now_s;
+        (void)look(comm);
         nanosleep(&nap, NULL);
-        if (pulmo_now_s() - atomic_load(&comm->beat_s) < comm->limit_s) continue;
-        if (atomic_load(&comm->stop)) break;
-        fprintf(stderr,
-                "pulmo: rank %d of %d on host %s: no progress for %.0f s while %s; a rank or a link is down or stuck; "
-                "ending the job (train.stall_seconds sets the limit)\n",
-                comm->rank, comm->size, comm->host, comm->limit_s, atomic_load(&comm->doing));
-        fflush(stderr);
-        _exit(1);
     }
     return NULL;
 }
@@ -33,9 +77,13 @@ pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s)
     if (limit_s <= 0 || comm->watching) return PULMO_OK;
     comm->limit_s = limit_s;
     atomic_store(&comm->stop, 0);
+    PULMO_TRY(pulse_open(comm, &comm->pulse));
     pulmo_watch_beat(comm, "starting");
-    if (pthread_create(&comm->watcher, NULL, watch, comm) != 0)
+    if (pthread_create(&comm->watcher, NULL, watch, comm) != 0) {
+        pulse_close(comm, comm->pulse);
+        comm->pulse = NULL;
         return pulmo_fail(PULMO_RUNTIME, "cannot start the thread that watches for stalls");
+    }
     comm->watching = 1;
     return PULMO_OK;
 }
@@ -51,5 +99,7 @@ void pulmo_watch_stop(pulmo_comm *comm)
     if (!comm->watching) return;
     atomic_store(&comm->stop, 1);
     pthread_join(comm->watcher, NULL);
+    pulse_close(comm, comm->pulse);
+    comm->pulse = NULL;
     comm->watching = 0;
 }

@@ -276,7 +276,9 @@ static pulmo_status read_block(const pulmo_h5 *file, const handles *h, const cha
         return h5_fail(file, name, "is too large to be true");
     char *raw = malloc(count * bytes + 1);
     char **strings = malloc(count * (sizeof *strings + bytes + 1) + sizeof *strings);
-    hid_t type = h5_string_type(bytes);
+    hid_t type = h5_string_type(bytes), stored = H5Dget_type(h->dataset);
+    H5Tset_cset(type, H5Tget_cset(stored)); /* the library does not convert ASCII, which other programs write */
+    H5Tclose(stored);
     pulmo_status status = PULMO_OK;
     if (!raw || !strings) status = pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
     else if (count > 0 && H5Dread(h->dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)

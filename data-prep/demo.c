@@ -1,0 +1,190 @@
+/* pulmo demo-data: who is drawn, under which names, and the files. */
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/demo.h"
+#include "pulmo/h5.h"
+#include "pulmo/isa.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/pool.h"
+#include "pulmo/rng.h"
+
+#define QUALITY 90
+
+/* One image to draw. */
+typedef struct portrait {
+    int kind; /* 0 normal, 1 bacterial, 2 viral */
+    uint32_t patient, image;
+    char name[64]; /* below the destination */
+} portrait;
+
+typedef struct gallery {
+    const pulmo_demo_options *options;
+    portrait *portrait;
+    int count;
+    pulmo_status *status; /* (count) */
+    char report[512];
+} gallery;
+
+void pulmo_demo_options_init(pulmo_demo_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->images[0] = 320;
+    options->images[1] = 80;
+    options->images[2] = 120;
+}
+
+/* ---- who ---- */
+
+static const char *const splits[] = {"train", "val", "test"};
+
+static void name_portrait(portrait *p, const char *split, uint32_t number)
+{
+    static const char *const kinds[] = {"", "bacteria", "virus"};
+    if (p->kind == 0)
+        snprintf(p->name, sizeof p->name, "%s/NORMAL/%sIM-%04u-%04u.jpeg", split, p->patient % 3 == 0 ? "NORMAL2-" : "", p->patient, p->image + 1);
+    else
+        snprintf(p->name, sizeof p->name, "%s/PNEUMONIA/person%u_%s_%u.jpeg", split, p->patient, kinds[p->kind], number);
+}
+
+/* About a third of patients have two images. Patients are numbered through all splits. */
+static void plan_gallery(gallery *g)
+{
+    uint32_t patient = 1, number = 1;
+    pulmo_rng rng;
+    pulmo_rng_at(&rng, g->options->seed, PULMO_RNG_DEMO, 0, 0);
+    for (int s = 0; s < 3; s++)
+        for (int sick = 0; sick < 2; sick++) {
+            int wanted = sick ? g->options->images[s] / 2 : g->options->images[s] - g->options->images[s] / 2;
+            while (wanted > 0) {
+                int kind = sick ? 1 + (int)pulmo_rng_below(&rng, 2) : 0;
+                uint32_t images = pulmo_rng_below(&rng, 3) == 0 && wanted > 1 ? 2 : 1;
+                for (uint32_t i = 0; i < images; i++, wanted--) {
+                    portrait *p = &g->portrait[g->count++];
+                    *p = (portrait){.kind = kind, .patient = patient, .image = i};
+                    name_portrait(p, splits[s], number++);
+                }
+                patient++;
+            }
+        }
+}
+
+/* ---- files ---- */
+
+static pulmo_status draw_one(const gallery *g, const portrait *p)
+{
+    pulmo_image image = {0};
+    PULMO_TRY(pulmo_demo_draw(g->options->seed, p->kind, p->patient, p->image, &image));
+    char *path = pulmo_format("%s/%s", g->options->directory, p->name);
+    pulmo_status status = path ? pulmo_jpeg_write(path, &image, QUALITY) : PULMO_MEMORY;
+    pulmo_image_free(&image);
+    free(path);
+    return status;
+}
+
+static void draw_task(void *context, int task, int thread)
+{
+    gallery *g = context;
+    (void)thread;
+    g->status[task] = draw_one(g, &g->portrait[task]);
+    if (g->status[task] != PULMO_OK) snprintf(g->report, sizeof g->report, "%s", pulmo_error());
+}
+
+static pulmo_status draw_all(gallery *g)
+{
+    pulmo_pool *pool = NULL;
+    PULMO_TRY(pulmo_pool_create(g->options->threads > 0 ? g->options->threads : pulmo_cpu_count(), &pool));
+    pulmo_pool_run(pool, g->count, draw_task, g);
+    pulmo_pool_destroy(pool);
+    for (int i = 0; i < g->count; i++)
+        if (g->status[i] != PULMO_OK) return pulmo_fail(g->status[i], "%s", g->report);
+    return PULMO_OK;
+}
+
+static pulmo_status make_folders(const char *directory)
+{
+    static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
+    for (int i = 0; i < 6; i++) {
+        char *path = pulmo_format("%s/%s/%s", directory, splits[i / 2], classes[i % 2]);
+        if (!path) return PULMO_MEMORY;
+        pulmo_status status = pulmo_directory_make(path);
+        free(path);
+        PULMO_TRY(status);
+    }
+    return PULMO_OK;
+}
+
+/* The marker's text: the same text, the same demo. */
+static char *marker_text(const pulmo_demo_options *o)
+{
+    return pulmo_format("pulmo demo data, version 1, seed %llu, %d + %d + %d images\n"
+                        "Procedurally drawn phantoms. Not medical images; of no clinical meaning.\n",
+                        (unsigned long long)o->seed, o->images[0], o->images[1], o->images[2]);
+}
+
+/* 1: the same demo is there; 0: nothing is; -1: something else. */
+static int look_at(const char *directory, const char *marker)
+{
+    int found = 0;
+    char text[512] = "";
+    char *path = pulmo_format("%s/DEMO", directory);
+    DIR *dir = opendir(directory);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) found = -1;
+    if (dir) closedir(dir);
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (file) {
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+    }
+    free(path);
+    return strcmp(text, marker) == 0 ? 1 : found;
+}
+
+static pulmo_status write_named(const char *directory, const char *name, const char *text)
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    pulmo_status status = path ? pulmo_file_write(path, text, strlen(text)) : PULMO_MEMORY;
+    free(path);
+    return status;
+}
+
+static pulmo_status write_all(gallery *g, const char *marker)
+{
+    const char *directory = g->options->directory;
+    PULMO_TRY(make_folders(directory));
+    PULMO_TRY(draw_all(g));
+    PULMO_TRY(write_named(directory, "README.txt",
+                          "These images were drawn by a program (pulmo demo-data). They look a little like chest X-rays\n"
+                          "and serve to try the software. They are not medical images, show no person, and nothing\n"
+                          "learned from them has any clinical meaning.\n"));
+    return write_named(directory, "DEMO", marker);
+}
+
+pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
+{
+    gallery g = {.options = options};
+    size_t total = (size_t)options->images[0] + (size_t)options->images[1] + (size_t)options->images[2];
+    char *marker = marker_text(options);
+    pulmo_status status = PULMO_OK;
+    int there = marker ? look_at(options->directory, marker) : 0;
+    g.portrait = calloc(total + 1, sizeof *g.portrait);
+    g.status = calloc(total + 1, sizeof *g.status);
+    if (!marker || !g.portrait || !g.status) status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
+    else if (there == 1) pulmo_info("%s: this demo is there already; nothing to do", options->directory);
+    else if (there == -1)
+        status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", options->directory);
+    else {
+        plan_gallery(&g);
+        status = write_all(&g, marker);
+        if (status == PULMO_OK) pulmo_info("drew %d phantoms (a demo, not medical images) into %s", g.count, options->directory);
+    }
+    free(g.portrait);
+    free(g.status);
+    free(marker);
+    return status;
+}

@@ -1,0 +1,88 @@
+/* `pulmo pack`. */
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli.h"
+#include "pulmo/pack.h"
+
+enum { KEY_VAL = 1000, KEY_TEST, KEY_SIZE, KEY_DECODE, KEY_ON_BAD, KEY_THREADS, KEY_OVERWRITE, KEY_SEED };
+
+typedef struct pack_arguments {
+    common_options common;
+    pulmo_pack_options options;
+    char sets[8][160]; /* options that stand for a key */
+    int set_count;
+} pack_arguments;
+
+/* An option that is a configuration key: checked by the key's own rule. */
+static void set_key(pack_arguments *a, struct argp_state *state, const char *key, const char *value)
+{
+    if (a->set_count == 8) argp_error(state, "too many options");
+    snprintf(a->sets[a->set_count++], sizeof a->sets[0], "pack.%s=%s", key, value);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    pack_arguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+    case KEY_VAL: set_key(a, state, "val_fraction", argument); return 0;
+    case KEY_TEST: set_key(a, state, "test_fraction", argument); return 0;
+    case KEY_SIZE: set_key(a, state, "size", argument); return 0;
+    case KEY_SEED: set_key(a, state, "seed", argument); return 0;
+    case KEY_DECODE: set_key(a, state, "decode", argument); return 0;
+    case KEY_ON_BAD: set_key(a, state, "on_bad", argument); return 0;
+    case KEY_THREADS: a->options.threads = (int)parse_long(state, "--threads", argument, 0, 4096); return 0;
+    case KEY_OVERWRITE: a->options.overwrite = 1; return 0;
+    case ARGP_KEY_ARG:
+        if (!a->options.source) a->options.source = argument;
+        else if (!a->options.destination) a->options.destination = argument;
+        else argp_error(state, "unexpected argument \"%s\"", argument);
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->options.destination) argp_error(state, "SOURCE and DEST are needed");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static char *help_with_keys(int key, const char *text, void *input)
+{
+    char *out = NULL;
+    size_t length = 0;
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
+    FILE *stream = open_memstream(&out, &length);
+    if (!stream) return NULL;
+    fprintf(stream, "Configuration keys (-c FILE or --set pack.KEY=VALUE):\n\n");
+    pulmo_config_help(stream, "pack");
+    fclose(stream);
+    return out;
+}
+
+pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
+{
+    static const struct argp_option options[] = {
+        {"val-fraction", KEY_VAL, "X", 0, "carve this part of train as val, by patient and class", 0},
+        {"test-fraction", KEY_TEST, "X", 0, "the same for test", 0},
+        {"seed", KEY_SEED, "N", 0, "of the carving (default 0)", 0},
+        {"size", KEY_SIZE, "PX", 0, "height and width of packed images (default 224)", 0},
+        {"decode", KEY_DECODE, "exact|fast", 0, "fast: scaled DCT for images much larger than that", 0},
+        {"on-bad", KEY_ON_BAD, "skip|fail", 0, "what a file that cannot be used does (default skip)", 0},
+        {"threads", KEY_THREADS, "N", 0, "threads a rank (default: the CPUs given)", 0},
+        {"overwrite", KEY_OVERWRITE, NULL, 0, "replace a pack of other files or options in DEST", 0},
+        {0},
+    };
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
+    static const struct argp argp = {options, parse, "SOURCE DEST",
+                                     "Class folders of JPEGs into sharded HDF5. SOURCE is train/ val/ test/ with class folders, or class "
+                                     "folders alone. Also under mpirun.\v ", children, help_with_keys, NULL};
+    pack_arguments a = {.common.level = PULMO_LOG_NORMAL};
+    pulmo_config config;
+    parse_arguments(&argp, argc, argv, &a);
+    PULMO_TRY(load_config(&a.common, &config));
+    for (int i = 0; i < a.set_count; i++) PULMO_TRY(pulmo_config_set(&config, a.sets[i]));
+    a.options.config = &config;
+    PULMO_TRY(start_ranks(&a.common, comm));
+    return pulmo_pack(*comm, &a.options);
+}

@@ -1,0 +1,70 @@
+/* Was this process started as one of several by a launcher that MPI knows nothing of? Then each
+ * would be rank 0 of 1 and write the same files. Only launchers' own variables can tell.
+ *
+ * What must not be taken for such a start: the shell of sbatch or salloc (a job's SLURM_NTASKS,
+ * but no step of several tasks), "mpirun -n 1" inside a job (its daemons are a Slurm step, but
+ * Open MPI says how many ranks there are), and a single task. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "comm.h"
+
+#define WAY_OUT "start with \"srun --mpi=pmix pulmo ...\", or with \"mpirun pulmo ...\" inside the job"
+
+/* A whole number in the environment, or -1. */
+static long number_in(const char *name)
+{
+    const char *text = getenv(name);
+    if (!text || !isdigit((unsigned char)*text)) return -1;
+    char *end = NULL;
+    long value = strtol(text, &end, 10);
+    return *end ? -1 : value;
+}
+
+/* How many tasks of srun this process is one of; 0 if srun did not start it. */
+static long srun_tasks(void)
+{
+    if (getenv("OMPI_COMM_WORLD_SIZE")) return 0; /* the step is mpirun's daemons */
+    if (number_in("SLURM_STEP_ID") < 0 && number_in("SLURM_STEPID") < 0) return 0;
+    if (number_in("SLURM_PROCID") < 0) return 0;
+    long tasks = number_in("SLURM_STEP_NUM_TASKS");
+    return tasks > 1 ? tasks : 0;
+}
+
+static pulmo_status refuse_srun(long tasks)
+{
+    return pulmo_fail(PULMO_USAGE,
+                      "srun started %ld tasks, but MPI was not told of the others: each would be rank 0 of 1; " WAY_OUT, tasks);
+}
+
+pulmo_status launcher_check_before(void)
+{
+    /* MPI_Init would end the process here, in many words that do not help. */
+    long tasks = srun_tasks();
+    int told = getenv("PMIX_RANK") || getenv("PMI_RANK") || getenv("PMI_FD");
+    return tasks > 0 && !told ? refuse_srun(tasks) : PULMO_OK;
+}
+
+pulmo_status launcher_check_after(int size)
+{
+    static const struct {
+        const char *variable, *launcher;
+    } sizes[] = {
+        {"OMPI_COMM_WORLD_SIZE", "another Open MPI's mpirun"},
+        {"PMI_SIZE", "another MPI's launcher"},
+        {"MPI_LOCALNRANKS", "MPICH's or Intel MPI's mpiexec"},
+        {"MV2_COMM_WORLD_SIZE", "MVAPICH's mpirun"},
+    };
+    if (size > 1) return PULMO_OK;
+    long tasks = srun_tasks();
+    if (tasks > 0) return refuse_srun(tasks);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        long ranks = number_in(sizes[i].variable);
+        if (ranks > 1)
+            return pulmo_fail(PULMO_USAGE,
+                              "%s started %ld ranks (%s=%ld), but MPI sees one in each: each would be rank 0 of 1; start "
+                              "with the mpirun of the Open MPI that pulmo was built with",
+                              sizes[i].launcher, ranks, sizes[i].variable, ranks);
+    }
+    return PULMO_OK;
+}

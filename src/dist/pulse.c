@@ -1,0 +1,338 @@
+/* Datagrams between each rank and rank 0, and rank 0's judgement of what they say. */
+#include "pulse.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pulmo/clock.h"
+
+#define ADDRESSES_MAX 16
+#define TEXT_BYTES 96
+#define NAMED_MAX 4 /* ranks named in a verdict; the others are counted */
+
+enum { PULSE, ANSWER, VERDICT, BYE };
+
+typedef struct word {
+    uint64_t token[2];
+    int32_t kind, rank, waiting;
+    double age_s;
+    char text[VERDICT_BYTES];
+} word;
+
+/* What rank 0 knows of a rank. Times are 0 while nothing was heard. */
+typedef struct peer {
+    double heard_s, beat_s;
+    int waiting, gone;
+    char text[TEXT_BYTES];
+    char host[HOST_BYTES];
+    struct sockaddr_in address;
+} peer;
+
+/* What rank 0 tells all at the start: where to reach it. */
+typedef struct card {
+    uint64_t token[2];
+    int32_t addresses; /* 0: there is no channel */
+    uint32_t address[ADDRESSES_MAX];
+    uint16_t port;
+    char host[HOST_BYTES];
+} card;
+
+struct pulse {
+    int socket;
+    card card;
+    peer *peers;       /* (size) on rank 0; one, rank 0 itself, elsewhere */
+    int peer_count;
+};
+
+/* ---- opening ---- */
+
+/* This host's addresses; the loopback comes last: it serves ranks on this host alone. */
+static int list_addresses(uint32_t *out)
+{
+    int count = 0;
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) != 0) return 0;
+    for (int loopback = 0; loopback <= 1; loopback++) {
+        for (struct ifaddrs *i = list; i && count < ADDRESSES_MAX; i = i->ifa_next) {
+            struct sockaddr_in address;
+            if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP)) continue;
+            if (((i->ifa_flags & IFF_LOOPBACK) != 0) != loopback) continue;
+            memcpy(&address, i->ifa_addr, sizeof address);
+            out[count++] = address.sin_addr.s_addr;
+        }
+    }
+    freeifaddrs(list);
+    return count;
+}
+
+/* A socket on any address and a free port; -1 if there is none. */
+static int open_socket(uint16_t *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address, &bytes) == 0) {
+        *port = address.sin_port;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+static void make_card(const pulmo_comm *comm, card *card, int fd, uint16_t port)
+{
+    memset(card, 0, sizeof *card);
+    snprintf(card->host, sizeof card->host, "%s", comm->host);
+    card->port = port;
+    if (fd < 0 || getrandom(card->token, sizeof card->token, 0) != (ssize_t)sizeof card->token) return;
+    card->addresses = list_addresses(card->address);
+}
+
+static pulmo_status name_peers(pulmo_comm *comm, pulse *it)
+{
+    char *hosts = comm->rank == 0 ? calloc((size_t)comm->size, HOST_BYTES) : NULL;
+    PULMO_TRY(pulmo_agree(comm, comm->rank == 0 && !hosts ? pulmo_fail(PULMO_MEMORY, "cannot allocate host names") : PULMO_OK));
+    wait_begin(comm, "the host names of all ranks");
+    pulmo_status status = wait_end(comm, MPI_Gather(comm->host, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES, MPI_BYTE, 0, comm->world));
+    for (int r = 0; hosts && r < comm->size; r++) memcpy(it->peers[r].host, hosts + (size_t)r * HOST_BYTES, HOST_BYTES);
+    if (comm->rank != 0) memcpy(it->peers[0].host, it->card.host, HOST_BYTES);
+    free(hosts);
+    return status;
+}
+
+static void release(pulse *it)
+{
+    if (!it) return;
+    if (it->socket >= 0) close(it->socket);
+    free(it->peers);
+    free(it);
+}
+
+static pulmo_status open_local(const pulmo_comm *comm, pulse **out)
+{
+    uint16_t port = 0;
+    pulse *it = calloc(1, sizeof *it);
+    if (!it) return pulmo_fail(PULMO_MEMORY, "cannot allocate the watch");
+    *out = it;
+    it->peer_count = comm->rank == 0 ? comm->size : 1;
+    it->peers = calloc((size_t)it->peer_count, sizeof *it->peers);
+    it->socket = open_socket(&port);
+    if (comm->rank == 0) make_card(comm, &it->card, it->socket, port);
+    return it->peers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the watch of %d ranks", it->peer_count);
+}
+
+pulmo_status pulse_open(pulmo_comm *comm, pulse **out)
+{
+    pulse *it = NULL;
+    pulmo_status status = PULMO_OK;
+    *out = NULL;
+    if (comm->size == 1) return PULMO_OK;
+    PULMO_GOTO(pulmo_agree(comm, open_local(comm, &it)));
+    PULMO_GOTO(pulmo_bcast(comm, &it->card, sizeof it->card, 0));
+    PULMO_GOTO(name_peers(comm, it));
+    if (it->card.addresses > 0 && it->socket >= 0) {
+        *out = it;
+        it = NULL;
+    }
+out:
+    release(it);
+    return status;
+}
+
+/* ---- sending and hearing ---- */
+
+static void send_to(const pulse *it, const word *what, const struct sockaddr_in *address)
+{
+    /* Best effort: a datagram that is lost is one pulse late. */
+    (void)sendto(it->socket, what, sizeof *what, MSG_DONTWAIT, (const struct sockaddr *)address, sizeof *address);
+}
+
+/* This rank's state as a word. */
+static void fill(const pulmo_comm *comm, const pulse *it, int kind, word *out)
+{
+    const char *waiting = atomic_load(&comm->waiting);
+    memset(out, 0, sizeof *out);
+    memcpy(out->token, it->card.token, sizeof out->token);
+    out->kind = kind;
+    out->rank = comm->rank;
+    out->waiting = waiting != NULL;
+    out->age_s = pulmo_now_s() - atomic_load(&comm->beat_s);
+    snprintf(out->text, TEXT_BYTES, "%s", waiting ? waiting : atomic_load(&comm->doing));
+}
+
+/* To rank 0: where its answer came from, or else everywhere it might be. */
+static void send_to_root(const pulse *it, const word *what)
+{
+    if (it->peers[0].heard_s > 0) {
+        send_to(it, what, &it->peers[0].address);
+        return;
+    }
+    for (int i = 0; i < it->card.addresses; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = it->card.port};
+        address.sin_addr.s_addr = it->card.address[i];
+        send_to(it, what, &address);
+    }
+}
+
+static void note(peer *peer, const word *what, const struct sockaddr_in *from)
+{
+    peer->heard_s = pulmo_now_s();
+    peer->beat_s = peer->heard_s - what->age_s;
+    peer->waiting = what->waiting;
+    peer->gone = what->kind == BYE;
+    peer->address = *from;
+    memcpy(peer->text, what->text, sizeof peer->text - 1);
+}
+
+/* Takes in what has come. Returns 1 if it was rank 0's verdict. */
+static int hear(const pulmo_comm *comm, pulse *it)
+{
+    word what, answer;
+    struct sockaddr_in from;
+    socklen_t bytes = sizeof from;
+    fill(comm, it, ANSWER, &answer);
+    while (recvfrom(it->socket, &what, sizeof what, MSG_DONTWAIT, (struct sockaddr *)&from, &bytes) >= 0) {
+        bytes = sizeof from;
+        if (memcmp(what.token, it->card.token, sizeof what.token) != 0) continue;
+        if (what.kind == VERDICT && comm->rank != 0) return 1;
+        if (what.rank < 0 || what.rank >= it->peer_count || what.rank == comm->rank) continue;
+        note(&it->peers[what.rank], &what, &from);
+        if (comm->rank == 0 && what.kind == PULSE) send_to(it, &answer, &from);
+    }
+    return 0;
+}
+
+/* ---- judging ---- */
+
+typedef struct sentence {
+    char *text;
+    size_t at;
+    int named;
+} sentence;
+
+__attribute__((format(printf, 2, 3))) static void say(sentence *s, const char *format, ...)
+{
+    va_list arguments;
+    s->named++;
+    if (s->named > NAMED_MAX || s->at >= VERDICT_BYTES) return;
+    if (s->named > 1) s->at += (size_t)snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; ");
+    if (s->at >= VERDICT_BYTES) return;
+    va_start(arguments, format);
+    s->at += (size_t)vsnprintf(s->text + s->at, VERDICT_BYTES - s->at, format, arguments);
+    va_end(arguments);
+}
+
+static void say_how_many(sentence *s)
+{
+    if (s->named > NAMED_MAX && s->at < VERDICT_BYTES)
+        snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; and %d more ranks", s->named - NAMED_MAX);
+}
+
+/* Ranks that are silent, or at work on the same thing for too long. */
+static void name_culprits(const pulse *it, double limit_s, sentence *s)
+{
+    double now_s = pulmo_now_s();
+    for (int r = 0; r < it->peer_count; r++) {
+        const peer *p = &it->peers[r];
+        if (p->heard_s == 0 || p->gone) continue;
+        if (now_s - p->heard_s > limit_s)
+            say(s, "rank %d on host %s has not been heard from for %.0f s (it was %s %s)", r, p->host, now_s - p->heard_s,
+                p->waiting ? "waiting for" : "busy with", p->text);
+        else if (!p->waiting && now_s - p->beat_s > limit_s)
+            say(s, "rank %d on host %s has made no progress for %.0f s with %s", r, p->host, now_s - p->beat_s, p->text);
+    }
+}
+
+/* All that are heard wait, and have waited for too long: nobody will get on. */
+static void name_deadlock(const pulse *it, double limit_s, sentence *s)
+{
+    double now_s = pulmo_now_s();
+    int silent = -1, unheard = 0;
+    for (int r = 0; r < it->peer_count; r++) {
+        const peer *p = &it->peers[r];
+        if (p->heard_s == 0) {
+            silent = r;
+            unheard++;
+        } else if (p->gone || !p->waiting || now_s - p->beat_s <= limit_s) {
+            return;
+        }
+    }
+    if (unheard > 0)
+        say(s, "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all others have waited for "
+               "them for more than %.0f s", unheard, it->peer_count, silent, it->peers[silent].host, limit_s);
+    else
+        say(s, "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for %s, rank %d for %s): a "
+               "link between two hosts may be down", limit_s, it->peers[0].text, it->peer_count - 1, it->peers[it->peer_count - 1].text);
+}
+
+static void send_verdict(const pulmo_comm *comm, const pulse *it, const char *text)
+{
+    word what;
+    fill(comm, it, VERDICT, &what);
+    memcpy(what.text, text, sizeof what.text);
+    for (int r = 1; r < it->peer_count; r++)
+        if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
+}
+
+/* Rank 0's own row, so that it is judged like all others. */
+static void note_self(const pulmo_comm *comm, pulse *it)
+{
+    word what;
+    fill(comm, it, PULSE, &what);
+    note(&it->peers[0], &what, &it->peers[0].address);
+}
+
+int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT_BYTES], int *alone)
+{
+    sentence s = {.text = verdict};
+    word what;
+    verdict[0] = '\0';
+    if (hear(comm, it)) return 1;
+    if (comm->rank == 0) {
+        note_self(comm, it);
+        *alone = 0;
+        name_culprits(it, limit_s, &s);
+        if (s.named == 0) name_deadlock(it, limit_s, &s);
+        say_how_many(&s);
+        if (s.named > 0) send_verdict(comm, it, verdict);
+        return s.named > 0;
+    }
+    fill(comm, it, PULSE, &what);
+    send_to_root(it, &what);
+    *alone = it->peers[0].heard_s == 0 || it->peers[0].gone;
+    /* Rank 0 judges all; what only this rank can see is rank 0's own silence. */
+    if (!*alone && pulmo_now_s() - it->peers[0].heard_s > limit_s) name_culprits(it, limit_s, &s);
+    return s.named > 0;
+}
+
+void pulse_forgive(pulse *it, double seconds)
+{
+    for (int r = 0; r < it->peer_count; r++) {
+        if (it->peers[r].heard_s == 0) continue;
+        it->peers[r].heard_s += seconds;
+        it->peers[r].beat_s += seconds;
+    }
+}
+
+void pulse_close(pulmo_comm *comm, pulse *it)
+{
+    word what;
+    if (!it) return;
+    fill(comm, it, BYE, &what);
+    if (comm->rank != 0) send_to_root(it, &what);
+    for (int r = 1; comm->rank == 0 && r < it->peer_count; r++)
+        if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
+    release(it);
+}
