@@ -91,13 +91,13 @@ static int open_socket(uint16_t *port)
     return -1;
 }
 
-static void make_card(const pulmo_comm *comm, card *card, int fd, uint16_t port)
+static void make_card(const pulmo_comm *comm, int fd, uint16_t port, card *out)
 {
-    memset(card, 0, sizeof *card);
-    snprintf(card->host, sizeof card->host, "%s", comm->host);
-    card->port = port;
-    if (fd < 0 || getrandom(card->token, sizeof card->token, 0) != (ssize_t)sizeof card->token) return;
-    card->addresses = list_addresses(card->address);
+    memset(out, 0, sizeof *out);
+    snprintf(out->host, sizeof out->host, "%s", comm->host);
+    out->port = port;
+    if (fd < 0 || getrandom(out->token, sizeof out->token, 0) != (ssize_t)sizeof out->token) return;
+    out->addresses = list_addresses(out->address);
 }
 
 static pulmo_status name_peers(pulmo_comm *comm, pulse *it)
@@ -129,7 +129,7 @@ static pulmo_status open_local(const pulmo_comm *comm, pulse **out)
     it->peer_count = comm->rank == 0 ? comm->size : 1;
     it->peers = calloc((size_t)it->peer_count, sizeof *it->peers);
     it->socket = open_socket(&port);
-    if (comm->rank == 0) make_card(comm, &it->card, it->socket, port);
+    if (comm->rank == 0) make_card(comm, it->socket, port, &it->card);
     return it->peers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the watch of %d ranks", it->peer_count);
 }
 
@@ -186,14 +186,14 @@ static void send_to_root(const pulse *it, const word *what)
     }
 }
 
-static void note(peer *peer, const word *what, const struct sockaddr_in *from)
+static void note(const word *what, const struct sockaddr_in *from, peer *out)
 {
-    peer->heard_s = pulmo_now_s();
-    peer->beat_s = peer->heard_s - what->age_s;
-    peer->waiting = what->waiting;
-    peer->gone = what->kind == BYE;
-    peer->address = *from;
-    memcpy(peer->text, what->text, sizeof peer->text - 1);
+    out->heard_s = pulmo_now_s();
+    out->beat_s = out->heard_s - what->age_s;
+    out->waiting = what->waiting;
+    out->gone = what->kind == BYE;
+    out->address = *from;
+    memcpy(out->text, what->text, sizeof out->text - 1);
 }
 
 /* Takes in what has come. Returns 1 if it was rank 0's verdict. */
@@ -203,15 +203,16 @@ static int hear(const pulmo_comm *comm, pulse *it)
     struct sockaddr_in from;
     socklen_t bytes = sizeof from;
     fill(comm, it, ANSWER, &answer);
-    while (recvfrom(it->socket, &what, sizeof what, MSG_DONTWAIT, (struct sockaddr *)&from, &bytes) >= 0) {
+    for (;;) {
+        ssize_t got = recvfrom(it->socket, &what, sizeof what, MSG_DONTWAIT, (struct sockaddr *)&from, &bytes);
+        if (got < 0) return 0;
         bytes = sizeof from;
-        if (memcmp(what.token, it->card.token, sizeof what.token) != 0) continue;
+        if (got != (ssize_t)sizeof what || memcmp(what.token, it->card.token, sizeof what.token) != 0) continue;
         if (what.kind == VERDICT && comm->rank != 0) return 1;
         if (what.rank < 0 || what.rank >= it->peer_count || what.rank == comm->rank) continue;
-        note(&it->peers[what.rank], &what, &from);
+        note(&what, &from, &it->peers[what.rank]);
         if (comm->rank == 0 && what.kind == PULSE) send_to(it, &answer, &from);
     }
-    return 0;
 }
 
 /* ---- judging ---- */
@@ -248,10 +249,10 @@ static void name_culprits(const pulse *it, double limit_s, sentence *s)
         const peer *p = &it->peers[r];
         if (p->heard_s == 0 || p->gone) continue;
         if (now_s - p->heard_s > limit_s)
-            say(s, "rank %d on host %s has not been heard from for %.0f s (it was %s %s)", r, p->host, now_s - p->heard_s,
-                p->waiting ? "waiting for" : "busy with", p->text);
+            say(s, "rank %d on host %s has not been heard from for %.0f s (last word: %s%s)", r, p->host,
+                now_s - p->heard_s, p->waiting ? "waiting for " : "", p->text);
         else if (!p->waiting && now_s - p->beat_s > limit_s)
-            say(s, "rank %d on host %s has made no progress for %.0f s with %s", r, p->host, now_s - p->beat_s, p->text);
+            say(s, "rank %d on host %s has made no progress for %.0f s (%s)", r, p->host, now_s - p->beat_s, p->text);
     }
 }
 
@@ -282,8 +283,9 @@ static void send_verdict(const pulmo_comm *comm, const pulse *it, const char *te
     word what;
     fill(comm, it, VERDICT, &what);
     memcpy(what.text, text, sizeof what.text);
-    for (int r = 1; r < it->peer_count; r++)
-        if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
+    for (int again = 0; again < 2; again++) /* one may be lost */
+        for (int r = 1; r < it->peer_count; r++)
+            if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
 }
 
 /* Rank 0's own row, so that it is judged like all others. */
@@ -291,7 +293,8 @@ static void note_self(const pulmo_comm *comm, pulse *it)
 {
     word what;
     fill(comm, it, PULSE, &what);
-    note(&it->peers[0], &what, &it->peers[0].address);
+    const struct sockaddr_in nowhere = {.sin_family = AF_INET};
+    note(&what, &nowhere, &it->peers[0]);
 }
 
 int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT_BYTES], int *alone)

@@ -86,6 +86,16 @@ static pulmo_status share(pulmo_comm *comm, size_t bytes, void **base, int *erro
     return status == PULMO_OK ? arrived : status;
 }
 
+/* Reserving more than there is would not fail but have the kernel kill something. Memory that is
+ * too small for one copy is not enough for a copy a rank either. */
+static pulmo_status check_room(const pulmo_comm *comm, size_t bytes)
+{
+    uint64_t room = pulmo_memory_available_bytes();
+    if (bytes <= room) return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "host %s has %llu MB free or allowed, but %zu MB are to be shared by its ranks; give the "
+                                    "job more memory", comm->host, (unsigned long long)(room >> 20), bytes >> 20);
+}
+
 /* Fills shared->base by sharing or, where that fails on any node, not at all. Collective. */
 static pulmo_status try_sharing(pulmo_comm *comm, pulmo_shared *shared)
 {
@@ -108,9 +118,10 @@ static pulmo_status try_sharing(pulmo_comm *comm, pulmo_shared *shared)
 pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, int *owner, pulmo_shared **out)
 {
     pulmo_shared *shared = calloc(1, sizeof *shared);
-    PULMO_TRY(pulmo_agree(comm, shared ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a handle")));
-    shared->bytes = bytes;
-    pulmo_status status = try_sharing(comm, shared);
+    pulmo_status status = shared ? check_room(comm, bytes) : pulmo_fail(PULMO_MEMORY, "cannot allocate a handle");
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK) shared->bytes = bytes;
+    if (status == PULMO_OK) status = try_sharing(comm, shared);
     if (status == PULMO_OK && !shared->mapped) shared->base = pulmo_alloc(bytes, 1);
     if (status == PULMO_OK) status = pulmo_agree(comm, shared->base ? PULMO_OK : PULMO_MEMORY);
     if (status != PULMO_OK) {

@@ -35,7 +35,7 @@ static int judge_alone(const pulmo_comm *comm, char verdict[VERDICT_BYTES])
         snprintf(verdict, VERDICT_BYTES, "has waited %.0f s for %s; which rank is missing is not known, as no datagrams of "
                                          "the watch get through", age_s, waiting);
     else
-        snprintf(verdict, VERDICT_BYTES, "no progress for %.0f s with %s", age_s, doing);
+        snprintf(verdict, VERDICT_BYTES, "no progress for %.0f s (%s)", age_s, doing);
     return 1;
 }
 
