@@ -5,18 +5,35 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
+bool h5_make_groups(pulmo_h5 *file, const char *path)
+{
+    char *copy = pulmo_strdup(path);
+    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+    bool made = copy != NULL;
+    H5Pset_obj_track_times(properties, false);
+    for (char *slash = copy; made && (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (H5Lexists(file->id, copy, H5P_DEFAULT) == 0) {
+            hid_t group = H5Gcreate2(file->id, copy, H5P_DEFAULT, properties, H5P_DEFAULT);
+            made = group >= 0 && H5Gclose(group) >= 0;
+        }
+        *slash = '/';
+    }
+    H5Pclose(properties);
+    free(copy);
+    return made;
+}
+
 /* Opens an object; a group that is missing is made when the file is being written. */
 static hid_t open_object(pulmo_h5 *file, const char *object)
 {
     if (strcmp(object, "/") == 0) return H5Oopen(file->id, "/", H5P_DEFAULT);
     hid_t id = H5Oopen(file->id, object, H5P_DEFAULT);
-    if (id >= 0 || !file->temporary) return id;
+    if (id >= 0 || !file->temporary || !h5_make_groups(file, object)) return id;
     H5Eclear2(H5E_DEFAULT);
-    hid_t links = H5Pcreate(H5P_LINK_CREATE), properties = H5Pcreate(H5P_GROUP_CREATE);
-    H5Pset_create_intermediate_group(links, 1);
+    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(properties, false);
-    id = H5Gcreate2(file->id, object, links, properties, H5P_DEFAULT);
-    H5Pclose(links);
+    id = H5Gcreate2(file->id, object, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
     return id;
 }

@@ -7,10 +7,10 @@
 
 /* Everything that a dataset operation may have open; closed by end(). */
 typedef struct handles {
-    hid_t dataset, space, memory, type, properties, links;
+    hid_t dataset, space, memory, type, properties;
 } handles;
 
-static const handles none = {-1, -1, -1, -1, -1, -1};
+static const handles none = {-1, -1, -1, -1, -1};
 
 static void end(handles *h)
 {
@@ -19,7 +19,6 @@ static void end(handles *h)
     if (h->memory >= 0) H5Sclose(h->memory);
     if (h->type >= 0) H5Tclose(h->type);
     if (h->properties >= 0) H5Pclose(h->properties);
-    if (h->links >= 0) H5Pclose(h->links);
     h5_unlock();
 }
 
@@ -51,14 +50,13 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
     hsize_t sizes[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++) sizes[i] = dims[i];
     h->space = rank > 0 ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
-    h->links = H5Pcreate(H5P_LINK_CREATE);
     h->properties = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_create_intermediate_group(h->links, 1);
     H5Pset_obj_track_times(h->properties, false);
     H5Pset_fill_time(h->properties, H5D_FILL_TIME_NEVER);
     bool empty = rank > 0 && elements(rank, dims) == 0;
     if ((chunk_rows > 0 || deflate > 0) && !empty) set_layout(h->properties, rank, dims, chunk_rows, deflate);
-    h->dataset = H5Dcreate2(file->id, name, type, h->space, h->links, h->properties, H5P_DEFAULT);
+    if (!h5_make_groups(file, name)) return false;
+    h->dataset = H5Dcreate2(file->id, name, type, h->space, H5P_DEFAULT, h->properties, H5P_DEFAULT);
     return h->dataset >= 0;
 }
 

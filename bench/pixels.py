@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Packed pixels against Pillow's, and Pillow's speed on the same files.
+
+    bench/pixels.py SOURCE PACKED [--limit N]
+
+SOURCE is the folder that `pulmo pack SOURCE PACKED` was given. Every packed image is compared with
+Image.open -> EXIF orientation -> convert("RGB") -> resize(BILINEAR) of its source; exit status 1 if a
+sample differs by more than one level or more than 0.1 % differ at all (for --decode exact).
+The last line is one JSON object, with Pillow's images/s a thread: decoding and resizing as grey where
+the file is grey, as RGB always, decoding alone, and in draft mode (scaled decoding).
+Needs Pillow, NumPy and h5py (Debian: python3-pil, python3-numpy, python3-h5py)."""
+import argparse
+import glob
+import json
+import os
+import sys
+import time
+
+import h5py
+import numpy
+from PIL import Image, ImageOps
+
+
+def packed_images(directory):
+    """(path of the source, (H, W, C) pixels) of every packed image."""
+    for name in sorted(glob.glob(os.path.join(glob.escape(directory), "*-*-of-*.h5"))):
+        with h5py.File(name) as shard:
+            for path, pixels in zip(shard["paths"][:], shard["images"]):
+                yield path.decode(), pixels
+
+
+def pillow_pixels(path, width, height):
+    with Image.open(path) as image:
+        image = ImageOps.exif_transpose(image).convert("RGB")
+        return numpy.asarray(image.resize((width, height), Image.BILINEAR)).astype(int)
+
+
+def compare(source, packed, limit):
+    worst, equal, samples, sizes = 0, 0, 0, {}
+    for number, (path, pixels) in enumerate(packed_images(packed)):
+        if number == limit:
+            break
+        height, width, channels = pixels.shape
+        theirs = pillow_pixels(os.path.join(source, path), width, height)
+        apart = abs(numpy.broadcast_to(pixels, (height, width, 3)).astype(int) - theirs)
+        if apart.max() > 1:
+            print(f"{path}: {(apart > 1).sum()} samples differ by up to {apart.max()} levels")
+        worst = max(worst, int(apart.max()))
+        equal += int((apart == 0).sum())
+        samples += apart.size
+        sizes[path] = (width, height)
+    return worst, equal / max(samples, 1), sizes
+
+
+def pillow_rate(source, sizes, prepare, resize=True):
+    """Images/s from bytes in memory."""
+    spent = 0.0
+    for path, size in sizes.items():
+        began = time.perf_counter()
+        with Image.open(os.path.join(source, path)) as image:
+            image = prepare(image, size)
+            image.load()
+            if resize:
+                image.resize(size, Image.BILINEAR)
+        spent += time.perf_counter() - began
+    return round(len(sizes) / spent, 1)
+
+
+def as_draft(image, size):
+    image.draft(None, size)
+    return image
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("packed")
+    parser.add_argument("--limit", type=int, default=-1, help="compare only the first images")
+    options = parser.parse_args()
+    worst, equal, sizes = compare(options.source, options.packed, options.limit)
+    if not sizes:
+        sys.exit(f"{options.packed}: holds no shards; make them with: pulmo pack {options.source} {options.packed}")
+    print(json.dumps({
+        "images": len(sizes), "worst_level": worst, "equal": equal,
+        "pillow_grey_per_second": pillow_rate(options.source, sizes, lambda image, size: image),
+        "pillow_rgb_per_second": pillow_rate(options.source, sizes, lambda image, size: image.convert("RGB")),
+        "pillow_decode_per_second": pillow_rate(options.source, sizes, lambda image, size: image, resize=False),
+        "pillow_draft_per_second": pillow_rate(options.source, sizes, as_draft),
+    }))
+    sys.exit(0 if worst <= 1 and equal >= 0.999 else 1)
+
+
+if __name__ == "__main__":
+    main()
