@@ -25,8 +25,8 @@ int pulmo_exact_exponent(double bound, uint32_t slots)
     int bits = 0;
     while (bits < 32 && ((uint64_t)1 << bits) < slots) bits++;
     (void)frexp(bound, &exponent); /* bound < 2^exponent */
-    int e = SUM_BITS - 1 - bits - exponent;
-    return e > EXPONENT_MAX ? EXPONENT_MAX : e < -EXPONENT_MAX ? -EXPONENT_MAX : e;
+    int e = SUM_BITS - 1 - bits - exponent; /* at least -1007: 2^e is a normal double */
+    return e > EXPONENT_MAX ? EXPONENT_MAX : e;
 }
 
 static inline __attribute__((always_inline)) void add_body(int64_t *restrict sums, const float *restrict values,
