@@ -1,0 +1,36 @@
+#!/bin/bash
+# A rank that hangs, stops, dies or waits for nobody ends the job in time, and is named.
+# Usage: test_stall.sh PATH-OF-PULMO; the scenarios are played by the test program beside it.
+set -u
+player=$(dirname "$1")/../tests/t_mpi_watch
+[ -x "$player" ] || { echo "skipped: $player is not built"; exit 77; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+    OMPI_MCA_mpi_yield_when_idle=1
+limit_s=2
+slack_s=15 # the launcher's own time, on a busy machine
+failed=0
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+# play SCENARIO STATUS WORDS...: ends in time, with that status ("not 0": any other), saying each of the words
+play() {
+    local scenario=$1 wanted=$2 began=$SECONDS status ok=1
+    shift 2
+    timeout -k 5 60 mpirun -n 3 "$player" "$scenario" $limit_s > "$out" 2>&1
+    status=$?
+    [ $((SECONDS - began)) -le $((limit_s + slack_s)) ] || { echo "  took $((SECONDS - began)) s"; ok=0; }
+    if [ "$wanted" = "not 0" ]; then [ $status != 0 ]; else [ $status = "$wanted" ]; fi ||
+        { echo "  status $status, not $wanted"; ok=0; }
+    for words in "$@"; do
+        grep -qF -- "$words" "$out" || { echo "  does not say: $words"; ok=0; }
+    done
+    if [ $ok = 1 ]; then echo "ok   $scenario"; else echo "FAIL $scenario"; cat "$out"; failed=1; fi
+}
+
+play fine 0 "status 0"
+play stuck 1 "rank 2 on host $(hostname) has made no progress for 2 s (a long task)"
+play stopped 1 "rank 2 on host $(hostname) has not been heard from for"
+play root 1 "rank 0 on host $(hostname) has not been heard from for"
+play deadlock 1 "all ranks are alive and have waited for each other"
+play killed "not 0" "rank 2" "signal 9"
+exit $failed
