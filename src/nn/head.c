@@ -22,6 +22,7 @@ typedef struct workspace {
     real *output[LAYERS_MAX];
     real *delta[LAYERS_MAX];
     real *scale[LAYERS_MAX]; /* dropout's factor on input[l]: 0 or 1 / (1 - p); NULL where there is none */
+    double bound[PULMO_TENSORS_MAX];
 } workspace;
 
 struct pulmo_head {
@@ -35,6 +36,7 @@ struct pulmo_head {
     real *storage;
 };
 
+/* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
 static int padded(int count) { return (count + 15) / 16 * 16; }
 
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
@@ -68,9 +70,33 @@ static void place_workspace(const pulmo_head *head, workspace *space, real *at)
     }
 }
 
+/* Settings that cannot be; files and configurations are checked before they get here. */
+static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots)
+{
+    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 ||
+        (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
+        return pulmo_fail(PULMO_CONFIG, "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
+                          spec->channels, spec->height, spec->width);
+    if (spec->classes < 1 || spec->classes > PULMO_LOSS_CLASSES_MAX)
+        return pulmo_fail(PULMO_CONFIG, "head: %d classes: must be 1 to %d", spec->classes, PULMO_LOSS_CLASSES_MAX);
+    if (spec->hidden_layers < 0 || spec->hidden_layers > PULMO_HIDDEN_MAX)
+        return pulmo_fail(PULMO_CONFIG, "head: %d hidden layers: must be 0 to %d", spec->hidden_layers, PULMO_HIDDEN_MAX);
+    for (int l = 0; l < spec->hidden_layers; l++)
+        if (spec->hidden[l] < 1)
+            return pulmo_fail(PULMO_CONFIG, "head: hidden layer %d has width %d: must be 1 or more", l + 1, spec->hidden[l]);
+    if (!(spec->dropout >= 0 && spec->dropout < 1))
+        return pulmo_fail(PULMO_CONFIG, "head: dropout %g: must be in [0, 1)", spec->dropout);
+    if (!(loss->label_smoothing >= 0 && loss->label_smoothing < 1))
+        return pulmo_fail(PULMO_CONFIG, "head: label smoothing %g: must be in [0, 1)", loss->label_smoothing);
+    if (slot < 1 || slots < 0)
+        return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more", slots, slot);
+    return PULMO_OK;
+}
+
 pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots,
                                const float *parameters, pulmo_head **out)
 {
+    PULMO_TRY(check_spec(spec, loss, slot, slots));
     pulmo_head *head = calloc(1, sizeof *head);
     if (!head) return pulmo_fail(PULMO_MEMORY, "cannot allocate the head");
     head->spec = *spec;
@@ -124,7 +150,7 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
         real sum = 0, most = (real)plane[0];
         for (int i = 0; i < cells; i++) {
             sum += (real)plane[i];
-            if ((real)plane[i] > most) most = (real)plane[i];
+            if ((real)plane[i] > most || isnan(plane[i])) most = (real)plane[i]; /* a NaN stays */
         }
         if (spec->pool == PULMO_POOL_MAX) out[c] = most;
         else out[c] = sum / (real)cells;
@@ -175,7 +201,8 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         for (int n = 0; n < head->slot; n++)
             for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
         if (l + 1 == head->layers) break;
-        for (int i = 0; i < head->slot * out; i++) space->input[l + 1][i] = y[i] > 0 ? y[i] : 0;
+        /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
+        for (int i = 0; i < head->slot * out; i++) space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
     }
 }
 
@@ -255,6 +282,33 @@ static void backward(const pulmo_head *head, workspace *space)
     }
 }
 
+static double largest(const real *values, int count)
+{
+    double most = 0;
+    for (int i = 0; i < count; i++) {
+        double x = fabs((double)values[i]);
+        if (!(x <= most)) most = isnan(x) ? INFINITY : x;
+    }
+    return most;
+}
+
+/* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|. Each computed product is within a factor 1 + u of
+ * its exact value and each of at most `count` additions too (Higham 2002, section 3.1), so the
+ * computed sum's magnitude is below the right side times (1 + u)^(count + 1); twice that exponent
+ * also covers this function's own rounding, in double. Where a product rounds to a subnormal the
+ * error is at most half the smallest one, which `count` times 2^-149 covers. */
+static double bound_of(const pulmo_head *head, const workspace *space, int tensor)
+{
+    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
+    double sum = 0;
+    for (int n = 0; n < space->count; n++) {
+        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
+        double input = tensor % 2 ? 1.0 : largest(space->input[layer] + (size_t)n * (size_t)in, in);
+        if (delta > 0 && input > 0) sum += delta * input + 0x1p-149;
+    }
+    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
+}
+
 void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
 {
     workspace *space = &head->spaces[slot_index];
@@ -263,50 +317,58 @@ void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_inpu
     forward(head, space, true);
     run_loss(head, space, input, result);
     backward(head, space);
-}
-
-static double largest(const real *values, int count)
-{
-    double most = 0;
-    for (int i = 0; i < count; i++) {
-        double x = fabs((double)values[i]);
-        if (x > most || isnan(x)) most = x; /* a NaN stays */
+    for (int t = 0; t < head->layout.tensors; t++) {
+        space->bound[t] = bound_of(head, space, t);
+        result->finite = result->finite && isfinite(space->bound[t]);
     }
-    return most;
 }
 
-/* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|; the computed sum of `count` products exceeds its
- * exact value by a factor below (1 + epsilon)^(2 count), Higham 2002, section 3.1. */
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
 {
-    const workspace *space = &head->spaces[slot_index];
-    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
-    double sum = 0;
-    for (int n = 0; n < space->count; n++) {
-        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        sum += delta * (tensor % 2 ? 1.0 : largest(space->input[layer] + (size_t)n * (size_t)in, in));
+    return head->spaces[slot_index].bound[tensor];
+}
+
+/* One row of an outer product's sum: row[c] = sum_n delta[n * outputs] * x[n * inputs + c], in
+ * sample order, each product rounded before it is added. LANES columns stay in registers over
+ * all samples; a column's own sums are the same in either loop. */
+typedef real lane __attribute__((vector_size(16), aligned(sizeof(real)), may_alias)); /* any x86-64's */
+enum { LANE = 16 / sizeof(real), LANES = 4 * LANE };
+
+static void outer_row(int count, size_t cols, const real *delta, size_t outputs, const real *x, size_t inputs, real *row)
+{
+    size_t c = 0;
+    for (; c + LANES <= cols; c += LANES) {
+        lane sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0};
+        for (int n = 0; n < count; n++) {
+            const real d = delta[(size_t)n * outputs];
+            const lane *value = (const lane *)(x + (size_t)n * inputs + c);
+            sum0 += d * value[0];
+            sum1 += d * value[1];
+            sum2 += d * value[2];
+            sum3 += d * value[3];
+        }
+        lane *out = (lane *)(row + c);
+        out[0] = sum0, out[1] = sum1, out[2] = sum2, out[3] = sum3;
     }
-    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0) * (1.0 + 1e-12);
+    for (; c < cols; c++) {
+        real sum = 0;
+        for (int n = 0; n < count; n++) sum += delta[(size_t)n * outputs] * x[(size_t)n * inputs + c];
+        row[c] = sum;
+    }
 }
 
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out)
 {
     const workspace *space = &head->spaces[slot_index];
+    const real one = 1;
     int layer = block->tensor / 2;
     bool bias = block->tensor % 2 != 0;
     size_t in = (size_t)head->width[layer], outputs = (size_t)head->width[layer + 1], cols = (size_t)block->cols;
     real *sums = (real *)(void *)out;
     for (int r = 0; r < block->rows; r++) {
-        real *restrict row = sums + (size_t)r * cols;
         const real *delta = space->delta[layer] + (size_t)(block->row + r);
-        memset(row, 0, cols * sizeof *row);
-        for (int n = 0; n < space->count; n++) {
-            const real d = delta[(size_t)n * outputs];
-            const real *restrict x = space->input[layer] + (size_t)n * in + (size_t)block->col;
-            if (bias) row[0] += d;
-            else
-                for (size_t c = 0; c < cols; c++) row[c] += d * x[c];
-        }
+        if (bias) outer_row(space->count, 1, delta, outputs, &one, 0, sums + r);
+        else outer_row(space->count, cols, delta, outputs, space->input[layer] + (size_t)block->col, in, sums + (size_t)r * cols);
     }
 }
 

@@ -1,40 +1,54 @@
-/* The frozen convolutions, one image a task: im2col and OpenBLAS's GEMM.
+/* The frozen convolutions: a direct first layer, then Winograd F(4x4, 3x3).
  *
- * An image is computed whole by one thread with shapes that depend on the layer alone, so its
- * bits depend on nothing else. */
+ * Activations stay in one blocked layout, framed by zeros, from the first layer to the last. Early
+ * blocks, whose activations are large, go through a few images at a time; deep ones, whose
+ * weights are large, take the whole batch, so that each transformed weight serves many tiles. A
+ * task is a run of tiles that one thread takes through input transform, 36 products and output
+ * transform with buffers of its own. Which tiles share a task changes no bit: every output
+ * element is one fixed chain of operations. */
 #include "pulmo/trunk.h"
 
-#include <cblas.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
+#include "trunk_pack.h"
+
+#define EARLY_IMAGES 2        /* images at once in blocks 1 to 3 */
+#define EARLY_BLOCKS 3
+#define BLOCK_FLOATS 196608   /* V and M of a run for few channels: 768 kB, three quarters of an L2 */
+#define RUN_TILES_LEAST 96    /* tiles a run where weights are large, so that their stream is used well */
+#define RUN_TILES_MOST 132
+#define POINT_PAD 16          /* floats between points, against cache-set conflicts */
+#define ROWS_A_TASK 16        /* of the first layer */
+
+/* ---- shapes ---- */
 
 typedef struct layer {
-    pulmo_conv conv;
-    int height, width; /* of its input and of its output before the pool */
-    const float *weight, *bias; /* in the packed block */
+    trunk_layer pack;            /* where its weights are */
+    int height, width;           /* of its input */
+    int out_height, out_width;   /* after the pool */
+    int block;                   /* from 1 */
+    double seconds, input_s, gemm_s, output_s; /* wall; thread-seconds a stage, of all threads */
 } layer;
 
 struct pulmo_trunk {
-    int layers;
-    layer layer[PULMO_CONVS_MAX];
+    const pulmo_kernels *kernels;
     pulmo_pool *pool;
+    int layers, batch, height_px, width_px;
+    layer layer[PULMO_CONVS_MAX];
+    const float *packed;
     void *own_packed;
     float *arena;
-    size_t plane_floats, column_floats; /* a thread's parts: two activations and one im2col */
-    int channels, height, width;
-    size_t image_floats, feature_floats;
+    size_t early_floats, late_floats, scratch_floats, image_floats; /* parts of the arena */
+    int stride; /* of a framed input image */
     int measuring;
-    double seconds[PULMO_CONVS_MAX];
-    const float *images;
-    float *features;
+    double (*stage_s)[3]; /* (threads): input, GEMM, output of the layer at hand */
 };
-
-#define COLUMN_ROWS 8 /* output rows unfolded at once */
 
 void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
 {
@@ -43,78 +57,90 @@ void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
     spec->batch = 16;
 }
 
-static int layers_of(const pulmo_trunk_spec *spec, const pulmo_weights *weights)
+static int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+static pulmo_plane plane_of(int channels, int height, int width)
 {
-    int blocks = 0;
-    for (int i = 0; i < weights->convs; i++) {
-        blocks += weights->conv[i].pool_after;
-        if (spec->blocks > 0 && blocks == spec->blocks) return i + 1;
-    }
-    return weights->convs;
+    pulmo_plane p = {.channels = channels, .height = height, .width = width};
+    p.rows = round_up(height, WINO_OUT) + 2;
+    p.columns = round_up(width, WINO_OUT) + 2;
+    p.image_floats = (size_t)channels * (size_t)p.rows * (size_t)p.columns;
+    return p;
 }
 
-static size_t conv_floats(const pulmo_conv *conv) { return (size_t)conv->out_channels * (size_t)conv->in_channels * 9; }
-static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
+static pulmo_plane input_plane(const layer *l) { return plane_of(l->pack.in_channels, l->height, l->width); }
+static pulmo_plane output_plane(const layer *l) { return plane_of(l->pack.out_channels, l->out_height, l->out_width); }
 
-size_t pulmo_trunk_packed_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights)
+static pulmo_tiles tiles_of(const layer *l)
 {
-    size_t floats = 0;
-    for (int i = 0; i < layers_of(spec, weights); i++)
-        floats += aligned(conv_floats(&weights->conv[i])) + aligned((size_t)weights->conv[i].out_channels);
-    return floats * sizeof(float);
+    return (pulmo_tiles){.down = (l->height + WINO_OUT - 1) / WINO_OUT, .across = (l->width + WINO_OUT - 1) / WINO_OUT};
 }
 
-pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_pool *pool, void *packed)
+/* Tiles a run: many where weights are large, few where V and M can stay in L2; evened out so that
+ * threads get equal shares. */
+static int run_tiles(const layer *l, int total, int threads)
 {
-    float *at = packed;
-    (void)pool;
-    for (int i = 0; i < layers_of(spec, weights); i++) {
-        const pulmo_conv *conv = &weights->conv[i];
-        memcpy(at, conv->weight, conv_floats(conv) * sizeof *at);
-        at += aligned(conv_floats(conv));
-        memcpy(at, conv->bias, (size_t)conv->out_channels * sizeof *at);
-        at += aligned((size_t)conv->out_channels);
-    }
-    return PULMO_OK;
+    int floats = WINO_POINTS * (l->pack.in_channels + l->pack.out_channels);
+    int most = BLOCK_FLOATS / floats;
+    if (most < RUN_TILES_LEAST && l->pack.out_channels > 64) most = RUN_TILES_LEAST;
+    if (most > RUN_TILES_MOST) most = RUN_TILES_MOST;
+    int runs = round_up((total + most - 1) / most, threads);
+    int each = (total + runs - 1) / runs;
+    return each < 1 ? 1 : each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
 }
 
-/* Shapes of all layers, and what a thread needs. */
-static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights)
+static size_t point_floats(int channels) { return (size_t)RUN_TILES_MOST * (size_t)channels + POINT_PAD; }
+
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Shapes of all layers and sizes of the arena's parts. */
+static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads)
 {
-    int height = spec->height_px, width = spec->width_px;
-    trunk->layers = layers_of(spec, weights);
-    trunk->image_floats = 3 * (size_t)height * (size_t)width;
+    trunk_layer packs[PULMO_CONVS_MAX];
+    int height = spec->height_px, width = spec->width_px, block = 1;
+    trunk->kernels = pulmo_kernels_of(spec->isa);
+    trunk->layers = trunk_pack_layers(spec, weights, packs, NULL);
+    trunk->batch = spec->batch > 0 ? spec->batch : 1;
+    trunk->height_px = height;
+    trunk->width_px = width;
+    trunk->stride = width + 2 + 16; /* register blocks may read past a row's end */
+    trunk->image_floats = (3 * (size_t)(height + 2) + 1) * (size_t)trunk->stride;
     for (int i = 0; i < trunk->layers; i++) {
         layer *l = &trunk->layer[i];
-        l->conv = weights->conv[i];
-        l->height = height;
-        l->width = width;
-        size_t out = (size_t)l->conv.out_channels * (size_t)height * (size_t)width;
-        size_t column = (size_t)l->conv.in_channels * 9 * COLUMN_ROWS * (size_t)width;
-        if (out > trunk->plane_floats) trunk->plane_floats = out;
-        if (column > trunk->column_floats) trunk->column_floats = column;
-        if (l->conv.pool_after) {
+        *l = (layer){.pack = packs[i], .height = height, .width = width, .block = block};
+        if (packs[i].pool_after) {
             height /= 2;
             width /= 2;
+            block++;
         }
-        trunk->channels = l->conv.out_channels;
+        l->out_height = height;
+        l->out_width = width;
+        size_t out = output_plane(l).image_floats;
+        if (l->block <= EARLY_BLOCKS) trunk->early_floats = max_size(trunk->early_floats, EARLY_IMAGES * out);
+        if (l->block > EARLY_BLOCKS || (l->block == EARLY_BLOCKS && packs[i].pool_after) || i + 1 == trunk->layers)
+            trunk->late_floats = max_size(trunk->late_floats, (size_t)trunk->batch * out);
+        trunk->scratch_floats = max_size(trunk->scratch_floats, WINO_POINTS * (point_floats(packs[i].in_channels) + point_floats(packs[i].out_channels)));
     }
-    trunk->height = height;
-    trunk->width = width;
-    trunk->feature_floats = (size_t)trunk->channels * (size_t)height * (size_t)width;
-    trunk->plane_floats = aligned(trunk->plane_floats);
-    trunk->column_floats = aligned(trunk->column_floats);
+    trunk->scratch_floats = (trunk->scratch_floats + 15) / 16 * 16 * (size_t)threads;
+    trunk->early_floats = (trunk->early_floats + 15) / 16 * 16;
+    trunk->late_floats = (trunk->late_floats + 15) / 16 * 16;
+    trunk->image_floats = (trunk->image_floats + 15) / 16 * 16;
 }
 
-static size_t thread_floats(const pulmo_trunk *trunk) { return 2 * trunk->plane_floats + trunk->column_floats; }
+static size_t arena_floats(const pulmo_trunk *trunk)
+{
+    return 2 * trunk->early_floats + 2 * trunk->late_floats + trunk->scratch_floats + EARLY_IMAGES * trunk->image_floats;
+}
 
 size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads)
 {
     pulmo_trunk trunk;
     memset(&trunk, 0, sizeof trunk);
-    lay_out(&trunk, spec, weights);
-    return thread_floats(&trunk) * (size_t)threads * sizeof(float);
+    lay_out(&trunk, spec, weights, threads);
+    return arena_floats(&trunk) * sizeof(float);
 }
+
+/* ---- making ---- */
 
 pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weights *weights, const void *packed,
                                 pulmo_pool *pool, pulmo_trunk **out)
@@ -123,32 +149,30 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
         return pulmo_fail(PULMO_DATA, "images of %d x %d px: both sides must be at least 32", spec->height_px, spec->width_px);
     pulmo_trunk *trunk = calloc(1, sizeof *trunk);
     if (!trunk) return pulmo_fail(PULMO_MEMORY, "cannot allocate the trunk");
-    lay_out(trunk, spec, weights);
+    pulmo_status status = PULMO_OK;
+    lay_out(trunk, spec, weights, pulmo_pool_threads(pool));
     trunk->pool = pool;
     if (!packed) {
         trunk->own_packed = pulmo_alloc(pulmo_trunk_packed_bytes(spec, weights), 1);
-        if (trunk->own_packed) (void)pulmo_trunk_pack(spec, weights, pool, trunk->own_packed);
+        if (!trunk->own_packed) PULMO_GOTO(PULMO_MEMORY);
+        PULMO_GOTO(pulmo_trunk_pack(spec, weights, pool, trunk->own_packed));
         packed = trunk->own_packed;
     }
-    trunk->arena = pulmo_alloc(thread_floats(trunk) * (size_t)pulmo_pool_threads(pool), sizeof(float));
-    if (!packed || !trunk->arena) {
-        pulmo_trunk_destroy(trunk);
-        return PULMO_MEMORY;
-    }
-    const float *at = packed;
-    for (int i = 0; i < trunk->layers; i++) {
-        trunk->layer[i].weight = at;
-        at += aligned(conv_floats(&trunk->layer[i].conv));
-        trunk->layer[i].bias = at;
-        at += aligned((size_t)trunk->layer[i].conv.out_channels);
-    }
+    trunk->packed = packed;
+    trunk->arena = pulmo_alloc(arena_floats(trunk), sizeof(float));
+    trunk->stage_s = pulmo_alloc((size_t)pulmo_pool_threads(pool), PULMO_ALIGN);
+    if (!trunk->arena || !trunk->stage_s) PULMO_GOTO(PULMO_MEMORY);
     *out = trunk;
     return PULMO_OK;
+out:
+    pulmo_trunk_destroy(trunk);
+    return status;
 }
 
 void pulmo_trunk_destroy(pulmo_trunk *trunk)
 {
     if (!trunk) return;
+    pulmo_free(trunk->stage_s);
     pulmo_free(trunk->arena);
     pulmo_free(trunk->own_packed);
     free(trunk);
@@ -156,111 +180,270 @@ void pulmo_trunk_destroy(pulmo_trunk *trunk)
 
 void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width)
 {
-    *channels = trunk->channels;
-    *height = trunk->height;
-    *width = trunk->width;
+    const layer *last = &trunk->layer[trunk->layers - 1];
+    *channels = last->pack.out_channels;
+    *height = last->out_height;
+    *width = last->out_width;
 }
 
-/* Rows [row, row + rows) of the output, unfolded: (I * 9, rows * W). */
-static void unfold(const float *in, int channels, int height, int width, int row, int rows, float *column)
-{
-    for (int c = 0; c < channels; c++)
-        for (int k = 0; k < 9; k++) {
-            int dy = k / 3 - 1, dx = k % 3 - 1;
-            for (int y = row; y < row + rows; y++, column += width) {
-                int from = y + dy;
-                memset(column, 0, (size_t)width * sizeof *column);
-                if (from < 0 || from >= height) continue;
-                const float *source = in + ((size_t)c * (size_t)height + (size_t)from) * (size_t)width;
-                int first = dx < 0 ? 1 : 0, last = dx > 0 ? width - 1 : width;
-                memcpy(column + first, source + first + dx, (size_t)(last - first) * sizeof *column);
-            }
-        }
-}
+/* ---- running a layer ---- */
 
-static void bias_relu(float *out, const float *bias, int channels, size_t plane)
-{
-    for (int c = 0; c < channels; c++)
-        for (size_t i = 0; i < plane; i++) {
-            float x = out[(size_t)c * plane + i] + bias[c];
-            out[(size_t)c * plane + i] = x > 0 ? x : 0;
-        }
-}
+typedef struct pass {
+    pulmo_trunk *trunk;
+    const layer *layer;
+    pulmo_plane in, out;
+    pulmo_tiles tiles; /* count: of all images */
+    int run, images;
+    const float *source; /* of the first layer: (images, 3, H, W) */
+    float *framed;       /* of the first layer: framed images */
+} pass;
 
-static void max_pool(const float *in, int channels, int height, int width, float *out)
+/* The frame and the padding of one block of channels of one image are zero again. */
+static void clear_frame(const pulmo_plane *p, float *block)
 {
-    for (int c = 0; c < channels; c++)
-        for (int y = 0; y < height / 2; y++)
-            for (int x = 0; x < width / 2; x++) {
-                const float *a = in + ((size_t)c * (size_t)height + 2 * (size_t)y) * (size_t)width + 2 * x;
-                float top = a[0] > a[1] ? a[0] : a[1], bottom = a[width] > a[width + 1] ? a[width] : a[width + 1];
-                *out++ = top > bottom ? top : bottom;
-            }
-}
-
-static void run_layer(const layer *l, const float *in, float *out, float *column)
-{
-    int m = l->conv.out_channels, k = l->conv.in_channels * 9;
-    size_t plane = (size_t)l->height * (size_t)l->width;
-    for (int row = 0; row < l->height; row += COLUMN_ROWS) {
-        int rows = l->height - row < COLUMN_ROWS ? l->height - row : COLUMN_ROWS;
-        unfold(in, l->conv.in_channels, l->height, l->width, row, rows, column);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, rows * l->width, k, 1.0f, l->weight, k, column,
-                    rows * l->width, 0.0f, out + (size_t)row * (size_t)l->width, (int)plane);
+    size_t row_floats = (size_t)p->columns * CHANNEL_BLOCK;
+    memset(block, 0, row_floats * sizeof(float));
+    for (int y = 1; y <= p->height; y++) {
+        float *row = block + (size_t)y * row_floats;
+        memset(row, 0, CHANNEL_BLOCK * sizeof(float));
+        memset(row + (size_t)(p->width + 1) * CHANNEL_BLOCK, 0, (size_t)(p->columns - p->width - 1) * CHANNEL_BLOCK * sizeof(float));
     }
-    bias_relu(out, l->bias, m, plane);
+    memset(block + (size_t)(p->height + 1) * row_floats, 0, (size_t)(p->rows - p->height - 1) * row_floats * sizeof(float));
 }
 
-static void image_task(void *context, int task, int thread)
+static void frame_task(void *context, int task, int thread)
 {
-    pulmo_trunk *trunk = context;
-    float *arena = trunk->arena + (size_t)thread * thread_floats(trunk);
-    float *out = arena, *other = arena + trunk->plane_floats, *column = other + trunk->plane_floats;
-    const float *in = trunk->images + (size_t)task * trunk->image_floats;
-    for (int i = 0; i < trunk->layers; i++) {
-        const layer *l = &trunk->layer[i];
-        double began_s = trunk->measuring ? pulmo_now_s() : 0;
-        run_layer(l, in, out, column);
-        in = out;
-        if (l->conv.pool_after) {
-            max_pool(out, l->conv.out_channels, l->height, l->width, other);
-            in = other;
-        } else {
-            out = other;
-            other = (float *)(uintptr_t)in;
-        }
-        if (trunk->measuring && thread == 0) trunk->seconds[i] += pulmo_now_s() - began_s;
+    const pass *p = context;
+    (void)thread;
+    clear_frame(&p->out, p->out.data + (size_t)task * (size_t)p->out.rows * (size_t)p->out.columns * CHANNEL_BLOCK);
+}
+
+/* Adds the time since *before_s to a stage of this thread. */
+static void lap(pulmo_trunk *trunk, int thread, int stage, double *before_s)
+{
+    if (!trunk->measuring) return;
+    double now_s = pulmo_now_s();
+    double (*mine)[3] = (double (*)[3])(void *)((char *)trunk->stage_s + (size_t)thread * PULMO_ALIGN);
+    (*mine)[stage] += now_s - *before_s;
+    *before_s = now_s;
+}
+
+static void run_task(void *context, int task, int thread)
+{
+    const pass *p = context;
+    pulmo_trunk *trunk = p->trunk;
+    const trunk_layer *w = &p->layer->pack;
+    pulmo_tiles tiles = p->tiles;
+    tiles.first = task * p->run;
+    tiles.count = p->tiles.count - tiles.first < p->run ? p->tiles.count - tiles.first : p->run;
+    float *scratch = trunk->arena + 2 * trunk->early_floats + 2 * trunk->late_floats +
+                     (size_t)thread * (trunk->scratch_floats / (size_t)pulmo_pool_threads(trunk->pool));
+    /* Points stand as close as the run allows, an odd number of cache lines apart. */
+    pulmo_transformed v = {.data = scratch, .channels = w->in_channels, .point_floats = (size_t)tiles.count * (size_t)w->in_channels + POINT_PAD};
+    pulmo_transformed m = {.data = scratch + WINO_POINTS * v.point_floats, .channels = w->out_channels,
+                           .point_floats = (size_t)tiles.count * (size_t)w->out_channels + POINT_PAD};
+    double before_s = trunk->measuring ? pulmo_now_s() : 0;
+    trunk->kernels->wino43_input(&p->in, &tiles, &v);
+    lap(trunk, thread, 0, &before_s);
+    const float *u = trunk->packed + w->weight_at;
+    size_t u_floats = (size_t)w->in_channels * (size_t)w->out_channels;
+    for (int point = 0; point < WINO_POINTS; point++)
+        trunk->kernels->wino43_gemm(v.data + (size_t)point * v.point_floats, u + (size_t)point * u_floats,
+                                    m.data + (size_t)point * m.point_floats, tiles.count, w->in_channels, w->out_channels);
+    lap(trunk, thread, 1, &before_s);
+    trunk->kernels->wino43_output(&m, &tiles, trunk->packed + w->bias_at, w->pool_after, &p->out);
+    lap(trunk, thread, 2, &before_s);
+}
+
+/* ---- the first layer ---- */
+
+/* Copies one plane of one image into its frame. */
+static void enter_task(void *context, int task, int thread)
+{
+    const pass *p = context;
+    const pulmo_trunk *trunk = p->trunk;
+    int image = task / 3, channel = task % 3, height = trunk->height_px, width = trunk->width_px;
+    const float *from = p->source + ((size_t)image * 3 + (size_t)channel) * (size_t)height * (size_t)width;
+    float *to = p->framed + (size_t)image * trunk->image_floats + (size_t)channel * (size_t)(height + 2) * (size_t)trunk->stride;
+    (void)thread;
+    memset(to, 0, (size_t)trunk->stride * sizeof *to);
+    for (int y = 0; y < height; y++) {
+        float *row = to + (size_t)(y + 1) * (size_t)trunk->stride;
+        row[0] = 0;
+        memcpy(row + 1, from + (size_t)y * (size_t)width, (size_t)width * sizeof *row);
+        memset(row + 1 + width, 0, (size_t)(trunk->stride - 1 - width) * sizeof *row);
     }
-    memcpy(trunk->features + (size_t)task * trunk->feature_floats, in, trunk->feature_floats * sizeof *in);
+    memset(to + (size_t)(height + 1) * (size_t)trunk->stride, 0, (size_t)trunk->stride * sizeof *to);
+}
+
+static void first_task(void *context, int task, int thread)
+{
+    const pass *p = context;
+    const pulmo_trunk *trunk = p->trunk;
+    const trunk_layer *w = &p->layer->pack;
+    int tasks = (trunk->height_px + ROWS_A_TASK - 1) / ROWS_A_TASK, image = task / tasks, row = task % tasks * ROWS_A_TASK;
+    int rows = trunk->height_px - row < ROWS_A_TASK ? trunk->height_px - row : ROWS_A_TASK;
+    pulmo_plane out = p->out;
+    double before_s = trunk->measuring ? pulmo_now_s() : 0;
+    out.data += (size_t)image * out.image_floats;
+    trunk->kernels->direct3(p->framed + (size_t)image * trunk->image_floats, trunk->stride, trunk->packed + w->weight_at,
+                            trunk->packed + w->bias_at, row, rows, &out);
+    lap(p->trunk, thread, 1, &before_s);
+}
+
+static void max_pool_in_place(const pass *p);
+
+static void run_layer(pass *p)
+{
+    pulmo_trunk *trunk = p->trunk;
+    layer *l = &trunk->layer[p->layer - trunk->layer];
+    double began_s = trunk->measuring ? pulmo_now_s() : 0;
+    if (trunk->measuring) memset(trunk->stage_s, 0, (size_t)pulmo_pool_threads(trunk->pool) * PULMO_ALIGN);
+    pulmo_pool_run(trunk->pool, p->images * (p->out.channels / CHANNEL_BLOCK), frame_task, p);
+    if (l == trunk->layer) {
+        pulmo_pool_run(trunk->pool, p->images * 3, enter_task, p);
+        pulmo_pool_run(trunk->pool, p->images * ((trunk->height_px + ROWS_A_TASK - 1) / ROWS_A_TASK), first_task, p);
+        if (l->pack.pool_after) max_pool_in_place(p);
+    } else {
+        p->tiles = tiles_of(l);
+        p->tiles.count = p->images * p->tiles.down * p->tiles.across;
+        p->run = run_tiles(l, p->tiles.count, pulmo_pool_threads(trunk->pool));
+        pulmo_pool_run(trunk->pool, (p->tiles.count + p->run - 1) / p->run, run_task, p);
+    }
+    if (!trunk->measuring) return;
+    l->seconds += pulmo_now_s() - began_s;
+    for (int t = 0; t < pulmo_pool_threads(trunk->pool); t++) {
+        const double *mine = (const double *)(const void *)((char *)trunk->stage_s + (size_t)t * PULMO_ALIGN);
+        l->input_s += mine[0];
+        l->gemm_s += mine[1];
+        l->output_s += mine[2];
+    }
+}
+
+/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is. Rows
+ * are read before they are written over. */
+static void max_pool_in_place(const pass *p)
+{
+    const pulmo_plane full = p->out, small = output_plane(p->layer);
+    size_t row = (size_t)full.columns * CHANNEL_BLOCK;
+    for (int block = 0; block < p->images * full.channels / CHANNEL_BLOCK; block++) {
+        const float *from = full.data + (size_t)block * (size_t)full.rows * row;
+        float *to = full.data + (size_t)block * (size_t)small.rows * (size_t)small.columns * CHANNEL_BLOCK;
+        for (int y = 0; y < small.height; y++)
+            for (int x = 0; x < small.width; x++)
+                for (int c = 0; c < CHANNEL_BLOCK; c++) {
+                    const float *at = from + (size_t)(2 * y + 1) * row + (size_t)(2 * x + 1) * CHANNEL_BLOCK + c;
+                    float top = at[0] > at[CHANNEL_BLOCK] ? at[0] : at[CHANNEL_BLOCK];
+                    float bottom = at[row] > at[row + CHANNEL_BLOCK] ? at[row] : at[row + CHANNEL_BLOCK];
+                    to[((size_t)(y + 1) * (size_t)small.columns + (size_t)(x + 1)) * CHANNEL_BLOCK + (size_t)c] = top > bottom ? top : bottom;
+                }
+        clear_frame(&small, to);
+    }
+}
+
+/* ---- forward ---- */
+
+/* Runs layers [first, end) on `images` images; `here` holds the input and gets swapped with `there`;
+ * the last layer writes to `last` where that is not NULL. Returns where the output is. */
+static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, const float *source, float *here, float *there, float *last)
+{
+    for (int i = first; i < end; i++) {
+        layer *l = &trunk->layer[i];
+        float *to = i + 1 == end && last ? last : there;
+        pass p = {.trunk = trunk, .layer = l, .in = input_plane(l), .out = output_plane(l), .images = images, .source = source};
+        if (i == 0 && l->pack.pool_after) p.out = plane_of(l->pack.out_channels, l->height, l->width);
+        p.in.data = here;
+        p.out.data = to;
+        p.framed = trunk->arena + arena_floats(trunk) - EARLY_IMAGES * trunk->image_floats;
+        run_layer(&p);
+        there = here;
+        here = to;
+    }
+    return here;
+}
+
+typedef struct leaving {
+    const pulmo_plane *plane;
+    float *features;
+} leaving;
+
+/* One image's blocks of channels to torchvision's order. */
+static void leave_task(void *context, int task, int thread)
+{
+    const leaving *l = context;
+    const pulmo_plane *p = l->plane;
+    int blocks = p->channels / CHANNEL_BLOCK;
+    size_t cells = (size_t)p->height * (size_t)p->width;
+    const float *from = p->data + (size_t)task * (size_t)p->rows * (size_t)p->columns * CHANNEL_BLOCK;
+    float *to = l->features + ((size_t)(task / blocks) * (size_t)p->channels + (size_t)(task % blocks) * CHANNEL_BLOCK) * cells;
+    (void)thread;
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++)
+            for (int c = 0; c < CHANNEL_BLOCK; c++)
+                to[(size_t)c * cells + (size_t)y * (size_t)p->width + (size_t)x] =
+                    from[((size_t)(y + 1) * (size_t)p->columns + (size_t)(x + 1)) * CHANNEL_BLOCK + (size_t)c];
+}
+
+static int early_layers(const pulmo_trunk *trunk)
+{
+    int n = 0;
+    while (n < trunk->layers && trunk->layer[n].block <= EARLY_BLOCKS) n++;
+    return n;
+}
+
+static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float *features)
+{
+    int early = early_layers(trunk);
+    float *e0 = trunk->arena, *e1 = e0 + trunk->early_floats, *d0 = e1 + trunk->early_floats, *d1 = d0 + trunk->late_floats;
+    size_t each = output_plane(&trunk->layer[early - 1]).image_floats;
+    for (int at = 0; at < n; at += EARLY_IMAGES) {
+        int count = n - at < EARLY_IMAGES ? n - at : EARLY_IMAGES;
+        (void)run_layers(trunk, 0, early, count, images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px, e0, e1,
+                         d0 + (size_t)at * each);
+    }
+    pulmo_plane last = output_plane(&trunk->layer[trunk->layers - 1]);
+    last.data = run_layers(trunk, early, trunk->layers, n, NULL, d0, d1, NULL);
+    leaving leave = {.plane = &last, .features = features};
+    pulmo_pool_run(trunk->pool, n * last.channels / CHANNEL_BLOCK, leave_task, &leave);
 }
 
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features)
 {
-    trunk->images = images;
-    trunk->features = features;
-    pulmo_pool_run(trunk->pool, n, image_task, trunk);
+    int channels, height, width;
+    pulmo_trunk_shape(trunk, &channels, &height, &width);
+    for (int at = 0; at < n; at += trunk->batch)
+        forward_batch(trunk, n - at < trunk->batch ? n - at : trunk->batch,
+                      images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px,
+                      features + (size_t)at * (size_t)channels * (size_t)height * (size_t)width);
 }
+
+/* ---- measuring ---- */
 
 void pulmo_trunk_measure(pulmo_trunk *trunk, int on)
 {
     trunk->measuring = on;
-    memset(trunk->seconds, 0, sizeof trunk->seconds);
+    for (int i = 0; i < trunk->layers; i++)
+        trunk->layer[i].seconds = trunk->layer[i].input_s = trunk->layer[i].gemm_s = trunk->layer[i].output_s = 0;
 }
 
 int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int max)
 {
-    int block = 1, within = 1;
+    int block = 0, within = 0;
     for (int i = 0; i < trunk->layers && i < max; i++) {
         const layer *l = &trunk->layer[i];
-        memset(&out[i], 0, sizeof out[i]);
-        snprintf(out[i].name, sizeof out[i].name, "conv%u_%u", (unsigned char)block, (unsigned char)within++);
-        snprintf(out[i].method, sizeof out[i].method, "im2col");
-        out[i].seconds = trunk->seconds[i];
-        out[i].direct_flop = 2.0 * (double)conv_floats(&l->conv) * l->height * l->width;
-        if (l->conv.pool_after) {
-            block++;
-            within = 1;
-        }
+        pulmo_trunk_layer_time *time = &out[i];
+        within = l->block == block ? within + 1 : 1;
+        block = l->block;
+        memset(time, 0, sizeof *time);
+        snprintf(time->name, sizeof time->name, "conv%d_%d", block, within);
+        snprintf(time->method, sizeof time->method, i == 0 ? "direct" : "F(4x4,3x3)");
+        time->seconds = l->seconds;
+        time->gemm_thread_s = l->gemm_s;
+        time->total_thread_s = l->input_s + l->gemm_s + l->output_s;
+        double pairs = 2.0 * l->pack.in_channels * l->pack.out_channels;
+        pulmo_tiles tiles = tiles_of(l);
+        time->direct_flop = pairs * 9 * l->height * l->width;
+        time->gemm_flop = i == 0 ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;
     }
     return trunk->layers;
 }

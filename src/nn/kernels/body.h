@@ -1,0 +1,278 @@
+/* The kernels' bodies, written once for a vector of LANES floats. Each tier's file defines the
+ * vector type and these operations, and includes this:
+ *   vec, LANES, PANEL_VECTORS (vectors a panel), TILE_ROWS (tiles a register block),
+ *   load, store, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, TIER(name)
+ *
+ * Winograd F(4x4, 3x3): Lavin and Gray 2016, "Fast algorithms for convolutional neural networks",
+ * section 4; interpolation points 0, +-a, +-b, infinity with a^2 = 1/2, b^2 = 2, which keep the
+ * transforms' entries near 1 and their rounding errors small. */
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#define PANEL (PANEL_VECTORS * LANES)
+#define A 0.70710678118654752f  /* a */
+#define B 1.41421356237309505f  /* b */
+#define A3 0.35355339059327376f /* a^3 */
+#define B3 2.82842712474619010f /* b^3 */
+#define INLINE static inline __attribute__((always_inline))
+
+static size_t offset_of(const pulmo_plane *p, int image, int channel, int row, int column)
+{
+    return (size_t)image * p->image_floats +
+           (((size_t)(channel / CHANNEL_BLOCK) * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) *
+               CHANNEL_BLOCK + (size_t)(channel % CHANNEL_BLOCK);
+}
+
+/* ---- input ---- */
+
+/* t = B^T d, one dimension. */
+INLINE void input_1d(const vec d[6], vec t[6])
+{
+    const vec half = splat(0.5f), two = splat(2.0f), sum = splat(2.5f), a = splat(A), b = splat(B);
+    vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
+    vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
+    t[0] = fnma_(sum, d[2], add(d[0], d[4]));
+    t[1] = fma_(a, odd_a, even_a);
+    t[2] = fnma_(a, odd_a, even_a);
+    t[3] = fma_(b, odd_b, even_b);
+    t[4] = fnma_(b, odd_b, even_b);
+    t[5] = fnma_(sum, d[3], add(d[1], d[5]));
+}
+
+INLINE void input_tile(const float *from, size_t row_floats, float *to, size_t point_floats)
+{
+    vec w[6][6];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec d[6], t[6];
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) d[y] = load(from + (size_t)y * row_floats + (size_t)x * CHANNEL_BLOCK);
+        input_1d(d, t);
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) w[y][x] = t[y];
+    }
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; y++) {
+        vec t[6];
+        input_1d(w[y], t);
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_floats, t[x]);
+    }
+}
+
+void TIER(pulmo_k_wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles, const pulmo_transformed *v)
+{
+    int each = tiles->down * tiles->across;
+    size_t row_floats = (size_t)in->columns * CHANNEL_BLOCK;
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, place = (tiles->first + t) % each;
+        int row = place / tiles->across * WINO_OUT, column = place % tiles->across * WINO_OUT;
+        for (int c = 0; c < in->channels; c += LANES)
+            input_tile(in->data + offset_of(in, image, c, row, column), row_floats,
+                       v->data + (size_t)t * (size_t)v->channels + (size_t)c, v->point_floats);
+    }
+}
+
+/* ---- GEMM ---- */
+
+/* rows x (vectors * LANES) of M; one chain of fused multiply-adds an element, over c in order. */
+INLINE void gemm_block(const float *v, const float *u, float *m, int c, int k, const int rows, const int vectors)
+{
+    vec sum[TILE_ROWS][PANEL_VECTORS];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) sum[r][j] = splat(0.0f);
+    for (int i = 0; i < c; i++) {
+        vec w[PANEL_VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) w[j] = load(u + ((size_t)i * (size_t)vectors + (size_t)j) * LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            vec x = splat(v[(size_t)r * (size_t)c + (size_t)i]);
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++) sum[r][j] = fma_(x, w[j], sum[r][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) store(m + (size_t)r * (size_t)k + (size_t)j * LANES, sum[r][j]);
+}
+
+INLINE void gemm_panel(const float *v, const float *u, float *m, int tiles, int c, int k, const int vectors)
+{
+    int t = 0;
+    for (; t + TILE_ROWS <= tiles; t += TILE_ROWS)
+        gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, TILE_ROWS, vectors);
+    for (; t + 2 <= tiles; t += 2)
+        gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, 2, vectors);
+    if (t < tiles) gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, 1, vectors);
+}
+
+void TIER(pulmo_k_wino43_gemm)(const float *v, const float *u, float *m, int tiles, int c, int k)
+{
+    int at = 0;
+    for (; at + PANEL <= k; at += PANEL) gemm_panel(v, u + (size_t)at * (size_t)c, m + at, tiles, c, k, PANEL_VECTORS);
+    /* Where K is no multiple of a panel, one vector at a time. */
+    for (; at < k; at += LANES) gemm_panel(v, u + (size_t)at * (size_t)c, m + at, tiles, c, k, 1);
+}
+
+/* ---- output ---- */
+
+/* y = A^T m, one dimension. */
+INLINE void output_1d(const vec m[6], vec y[4])
+{
+    const vec a = splat(A), b = splat(B), half = splat(0.5f), two = splat(2.0f), a3 = splat(A3), b3 = splat(B3);
+    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
+    y[0] = add(m[0], add(even_a, even_b));
+    y[1] = fma_(b, odd_b, mul(a, odd_a));
+    y[2] = fma_(two, even_b, mul(half, even_a));
+    y[3] = fma_(b3, odd_b, fma_(a3, odd_a, m[5]));
+}
+
+INLINE void output_tile(const float *from, size_t point_floats, vec bias, vec y[4][4])
+{
+    vec w[4][6];
+    const vec zero = splat(0.0f);
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec m[6], t[4];
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; r++) m[r] = load(from + (size_t)(6 * r + x) * point_floats);
+        output_1d(m, t);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) w[r][x] = t[r];
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; r++) {
+        output_1d(w[r], y[r]);
+#pragma GCC unroll 4
+        for (int x = 0; x < 4; x++) y[r][x] = max_(add(y[r][x], bias), zero);
+    }
+}
+
+INLINE void write_tile(const pulmo_plane *out, float *to, int row, int column, vec y[4][4])
+{
+    size_t row_floats = (size_t)out->columns * CHANNEL_BLOCK;
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; r++)
+#pragma GCC unroll 4
+        for (int x = 0; x < 4; x++)
+            if (row + r < out->height && column + x < out->width) store(to + (size_t)r * row_floats + (size_t)x * CHANNEL_BLOCK, y[r][x]);
+}
+
+INLINE void write_pooled(const pulmo_plane *out, float *to, int row, int column, vec y[4][4])
+{
+    size_t row_floats = (size_t)out->columns * CHANNEL_BLOCK;
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; r++)
+#pragma GCC unroll 2
+        for (int x = 0; x < 2; x++)
+            if (row + r < out->height && column + x < out->width)
+                store(to + (size_t)r * row_floats + (size_t)x * CHANNEL_BLOCK,
+                      max_(max_(y[2 * r][2 * x], y[2 * r][2 * x + 1]), max_(y[2 * r + 1][2 * x], y[2 * r + 1][2 * x + 1])));
+}
+
+void TIER(pulmo_k_wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool,
+                                 const pulmo_plane *out)
+{
+    int each = tiles->down * tiles->across, side = pool ? WINO_OUT / 2 : WINO_OUT;
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, place = (tiles->first + t) % each;
+        int row = place / tiles->across * side, column = place % tiles->across * side;
+        for (int k = 0; k < m->channels; k += LANES) {
+            vec y[4][4];
+            float *to = out->data + offset_of(out, image, k, row + 1, column + 1);
+            output_tile(m->data + (size_t)t * (size_t)m->channels + (size_t)k, m->point_floats, load(bias + k), y);
+            if (pool) write_pooled(out, to, row, column, y);
+            else write_tile(out, to, row, column, y);
+        }
+    }
+}
+
+/* ---- first layer ---- */
+
+/* `pixels` neighbouring outputs of one row, one panel of channels. */
+INLINE void direct_block(const float *image, int stride, size_t plane, const float *weights, const float *bias,
+                         float *out, size_t block_floats, const int pixels, const int vectors)
+{
+    vec sum[TILE_ROWS][PANEL_VECTORS];
+    const vec zero = splat(0.0f);
+#pragma GCC unroll 8
+    for (int r = 0; r < pixels; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) sum[r][j] = load(bias + j * LANES);
+    for (int tap = 0; tap < 27; tap++) {
+        const float *from = image + (size_t)(tap / 9) * plane + (size_t)(tap % 9 / 3) * (size_t)stride + (size_t)(tap % 3);
+#pragma GCC unroll 8
+        for (int r = 0; r < pixels; r++) {
+            vec x = splat(from[r]);
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++) sum[r][j] = fma_(x, load(weights + (tap * vectors + j) * LANES), sum[r][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < pixels; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            store(out + (size_t)(j * LANES / CHANNEL_BLOCK) * block_floats + (size_t)r * CHANNEL_BLOCK + (size_t)(j * LANES % CHANNEL_BLOCK),
+                  max_(sum[r][j], zero));
+}
+
+INLINE void direct_row(const float *image, int stride, size_t plane, const float *weights, const float *bias,
+                       const pulmo_plane *out, int channel, int row, const int vectors)
+{
+    size_t block_floats = (size_t)out->rows * (size_t)out->columns * CHANNEL_BLOCK;
+    int x = 0;
+    for (; x + TILE_ROWS <= out->width; x += TILE_ROWS)
+        direct_block(image + (size_t)row * (size_t)stride + x, stride, plane, weights, bias,
+                     out->data + offset_of(out, 0, channel, row + 1, x + 1), block_floats, TILE_ROWS, vectors);
+    for (; x < out->width; x++)
+        direct_block(image + (size_t)row * (size_t)stride + x, stride, plane, weights, bias,
+                     out->data + offset_of(out, 0, channel, row + 1, x + 1), block_floats, 1, vectors);
+}
+
+void TIER(pulmo_k_direct3)(const float *image, int stride, const float *weights, const float *bias, int row, int rows,
+                           const pulmo_plane *out)
+{
+    size_t plane = (size_t)(out->height + 2) * (size_t)stride;
+    for (int y = row; y < row + rows; y++) {
+        int at = 0;
+        for (; at + PANEL <= out->channels; at += PANEL) direct_row(image, stride, plane, weights + at * 27, bias + at, out, at, y, PANEL_VECTORS);
+        for (; at < out->channels; at += LANES) direct_row(image, stride, plane, weights + at * 27, bias + at, out, at, y, 1);
+    }
+}
+
+/* ---- peak ---- */
+
+double TIER(pulmo_k_fma_peak)(long rounds, float *sink)
+{
+    enum { CHAINS = 12 };
+    vec sum[CHAINS], x = splat(0.999f), y = splat(0.001f);
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS; i++) sum[i] = splat((float)i);
+    for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++) sum[i] = fma_(sum[i], x, y);
+        __asm__ volatile("" ::: "memory");
+    }
+    vec all = sum[0];
+#pragma GCC unroll 12
+    for (int i = 1; i < CHAINS; i++) all = add(all, sum[i]);
+    store(sink, all);
+    return 2.0 * CHAINS * LANES * (double)rounds;
+}
+
+const pulmo_kernels TIER(pulmo_kernels_table) = {
+    .name = TIER_NAME,
+    .lanes = LANES,
+    .panel = PANEL,
+    .wino43_input = TIER(pulmo_k_wino43_input),
+    .wino43_gemm = TIER(pulmo_k_wino43_gemm),
+    .wino43_output = TIER(pulmo_k_wino43_output),
+    .direct3 = TIER(pulmo_k_direct3),
+    .fma_peak = TIER(pulmo_k_fma_peak),
+};

@@ -1,0 +1,102 @@
+/* Weights for the engine: U = G g G^T in double, rounded once, in the panels the GEMM streams. */
+#include "trunk_pack.h"
+
+#include <string.h>
+
+#include "kernels.h"
+
+static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
+
+int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out, size_t *floats)
+{
+    int blocks = 0, layers = 0;
+    size_t at = 0;
+    while (layers < weights->convs && (spec->blocks <= 0 || blocks < spec->blocks)) {
+        const pulmo_conv *conv = &weights->conv[layers];
+        trunk_layer *l = &out[layers];
+        size_t points = layers == 0 ? 9 : WINO_POINTS;
+        *l = (trunk_layer){.in_channels = conv->in_channels, .out_channels = conv->out_channels, .pool_after = conv->pool_after, .weight_at = at};
+        at += aligned(points * (size_t)conv->in_channels * (size_t)conv->out_channels);
+        l->bias_at = at;
+        at += aligned((size_t)conv->out_channels);
+        blocks += conv->pool_after;
+        layers++;
+    }
+    if (floats) *floats = at;
+    return layers;
+}
+
+size_t pulmo_trunk_packed_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights)
+{
+    trunk_layer layers[PULMO_CONVS_MAX];
+    size_t floats = 0;
+    (void)trunk_pack_layers(spec, weights, layers, &floats);
+    return floats * sizeof(float);
+}
+
+/* G, with N_i = the product of (p_i - p_j): 1, -3/2, -3/2, 6, 6 for the points 0, a, -a, b, -b. */
+static void transform(const float g[9], double u[WINO_POINTS])
+{
+    const double a = 0.70710678118654752440, b = 1.41421356237309504880;
+    const double G[6][3] = {{1, 0, 0},
+                            {-1 / 1.5, -a / 1.5, -a * a / 1.5},
+                            {-1 / 1.5, a / 1.5, -a * a / 1.5},
+                            {1 / 6.0, b / 6.0, b * b / 6.0},
+                            {1 / 6.0, -b / 6.0, b * b / 6.0},
+                            {0, 0, 1}};
+    double half[6][3];
+    for (int i = 0; i < 6; i++)
+        for (int x = 0; x < 3; x++) half[i][x] = G[i][0] * (double)g[x] + G[i][1] * (double)g[3 + x] + G[i][2] * (double)g[6 + x];
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++) u[6 * i + j] = half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2];
+}
+
+/* Where weight (c, k) of one point stands: whole panels first, then single vectors. */
+static size_t place(const pulmo_kernels *kernels, int c, int k, int in, int out)
+{
+    int panel = k / kernels->panel, whole = out / kernels->panel;
+    int width = panel < whole ? kernels->panel : kernels->lanes;
+    int base = panel < whole ? panel * kernels->panel : k / width * width;
+    return (size_t)base * (size_t)in + (size_t)c * (size_t)width + (size_t)(k - base);
+}
+
+typedef struct packing {
+    const pulmo_kernels *kernels;
+    const pulmo_conv *conv;
+    float *to;
+} packing;
+
+static void pack_filter(void *context, int k, int thread)
+{
+    const packing *p = context;
+    int in = p->conv->in_channels, out = p->conv->out_channels;
+    (void)thread;
+    for (int c = 0; c < in; c++) {
+        double u[WINO_POINTS];
+        transform(p->conv->weight + ((size_t)k * (size_t)in + (size_t)c) * 9, u);
+        size_t at = place(p->kernels, c, k, in, out);
+        for (int point = 0; point < WINO_POINTS; point++) p->to[(size_t)point * (size_t)in * (size_t)out + at] = (float)u[point];
+    }
+}
+
+/* The first layer's 27 taps are its "channels". */
+static void pack_direct(const packing *p)
+{
+    for (int k = 0; k < p->conv->out_channels; k++)
+        for (int tap = 0; tap < 27; tap++)
+            p->to[place(p->kernels, tap, k, 27, p->conv->out_channels)] = p->conv->weight[(size_t)k * 27 + (size_t)tap];
+}
+
+pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_pool *pool, void *packed)
+{
+    trunk_layer layers[PULMO_CONVS_MAX];
+    float *block = packed;
+    int count = trunk_pack_layers(spec, weights, layers, NULL);
+    for (int i = 0; i < count; i++) {
+        packing p = {.kernels = pulmo_kernels_of(spec->isa), .conv = &weights->conv[i], .to = block + layers[i].weight_at};
+        if (i == 0) pack_direct(&p);
+        else pulmo_pool_run(pool, p.conv->out_channels, pack_filter, &p);
+        memcpy(block + layers[i].bias_at, p.conv->bias, (size_t)p.conv->out_channels * sizeof *block);
+    }
+    return PULMO_OK;
+}
