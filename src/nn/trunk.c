@@ -436,7 +436,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         block = l->block;
         memset(time, 0, sizeof *time);
         snprintf(time->name, sizeof time->name, "conv%d_%d", block, within);
-        snprintf(time->method, sizeof time->method, i == 0 ? "direct" : "F(4x4,3x3)");
+        snprintf(time->method, sizeof time->method, "%s", i == 0 ? "direct" : "F(4x4,3x3)");
         time->seconds = l->seconds;
         time->gemm_thread_s = l->gemm_s;
         time->total_thread_s = l->input_s + l->gemm_s + l->output_s;

@@ -154,7 +154,7 @@ static pulmo_status list_layers(const container *file, pulmo_weights *out)
 static pulmo_status copy_layer(const container *file, pulmo_weights *out, int index, float **room)
 {
     char weight_name[64], bias_name[64];
-    int64_t shape[4], bias_shape[4];
+    int64_t shape[4] = {0}, bias_shape[4] = {0};
     const char *weight = NULL, *bias = NULL;
     pulmo_conv *conv = &out->conv[index];
     snprintf(weight_name, sizeof weight_name, "features.%d.weight", conv->feature_index);

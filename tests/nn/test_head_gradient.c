@@ -1,0 +1,246 @@
+/* The head's gradients: the same source built for double against central differences of its own
+ * loss, and the float build against the double one within a bound carried along with the sums. */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "pulmo/head.h"
+#include "pulmo/rng.h"
+
+/* A second head, in double, beside the library's. */
+#define PULMO_HEAD_DOUBLE
+#define pulmo_head_create head64_create
+#define pulmo_head_destroy head64_destroy
+#define pulmo_head_slot_run head64_slot_run
+#define pulmo_head_slot_bound head64_slot_bound
+#define pulmo_head_slot_gradient head64_slot_gradient
+#define pulmo_head_logits head64_logits
+#define pulmo_softmax head64_softmax
+#define pulmo_cross_entropy head64_cross_entropy
+#define pulmo_blas_setup head64_blas_setup
+pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int, const float *, pulmo_head **);
+void pulmo_head_destroy(pulmo_head *);
+void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
+double pulmo_head_slot_bound(const pulmo_head *, int, int);
+void pulmo_head_slot_gradient(const pulmo_head *, int, const pulmo_block *, float *);
+void pulmo_head_logits(pulmo_head *, int, const float *, float *);
+void pulmo_softmax(int, int, const float *, float *);
+double pulmo_cross_entropy(const pulmo_loss_spec *, int, const float *, int, double *);
+const char *pulmo_blas_setup(void);
+#include "../../src/nn/head.c"
+#undef pulmo_head_create
+#undef pulmo_head_destroy
+#undef pulmo_head_slot_run
+#undef pulmo_head_slot_bound
+#undef pulmo_head_slot_gradient
+#undef pulmo_head_logits
+#undef pulmo_softmax
+#undef pulmo_cross_entropy
+#undef pulmo_blas_setup
+
+#define SLOT 8
+#define COUNT 7 /* a short slot: the row that is padding must not count */
+
+/* The library's head: its struct is the one that float builds, so it is only passed on. */
+typedef struct fixture {
+    pulmo_head_spec spec;
+    pulmo_loss_spec loss;
+    pulmo_head_layout layout;
+    float features[SLOT * 600], class_weights[10];
+    int32_t labels[SLOT];
+    uint32_t samples[SLOT];
+    float *parameters;    /* (parameters) */
+    double *parameters64; /* the same values */
+    pulmo_head *head, *head64;
+} fixture;
+
+typedef struct option {
+    const char *name;
+    pulmo_pooling pool;
+    int hidden_layers, hidden[3], classes;
+    double dropout, smoothing;
+    bool weights;
+} option;
+
+static const option options[] = {
+    {"softmax regression", PULMO_POOL_FLATTEN, 0, {0}, 2, 0, 0, false},
+    {"avg", PULMO_POOL_AVG, 1, {19}, 2, 0, 0, false},
+    {"max", PULMO_POOL_MAX, 1, {19}, 3, 0, 0, false},
+    {"avgmax", PULMO_POOL_AVGMAX, 1, {19}, 3, 0, 0, false},
+    {"dropout on the features", PULMO_POOL_FLATTEN, 0, {0}, 3, 0.5, 0, false},
+    {"one hidden layer", PULMO_POOL_FLATTEN, 1, {19}, 2, 0.5, 0, false},
+    {"two hidden layers", PULMO_POOL_FLATTEN, 2, {19, 11}, 2, 0.3, 0, false},
+    {"three hidden layers", PULMO_POOL_AVG, 3, {17, 13, 9}, 4, 0.25, 0.1, true},
+    {"class weights", PULMO_POOL_FLATTEN, 1, {19}, 3, 0, 0, true},
+    {"label smoothing", PULMO_POOL_FLATTEN, 1, {19}, 3, 0, 0.1, false},
+    {"everything", PULMO_POOL_AVGMAX, 2, {19, 11}, 5, 0.4, 0.2, true},
+    {"ten classes", PULMO_POOL_FLATTEN, 1, {33}, 10, 0.5, 0.05, true},
+    {"one class", PULMO_POOL_AVG, 1, {8}, 1, 0, 0, false},
+};
+#define OPTIONS (sizeof options / sizeof *options)
+
+static void fixture_fill(fixture *f, uint32_t which)
+{
+    pulmo_rng rng;
+    pulmo_rng_at(&rng, 17, PULMO_RNG_TEST, which, 0);
+    size_t floats = (size_t)f->spec.channels * (size_t)f->spec.height * (size_t)f->spec.width;
+    for (size_t i = 0; i < SLOT * floats; i++) f->features[i] = (float)pulmo_rng_normal(&rng);
+    for (int n = 0; n < SLOT; n++) {
+        f->labels[n] = (int32_t)pulmo_rng_below(&rng, (uint32_t)f->spec.classes);
+        f->samples[n] = pulmo_rng_below(&rng, 5000);
+    }
+    for (int k = 0; k < f->spec.classes; k++) f->class_weights[k] = 0.25f * (float)(k + 1);
+    /* Twice the initial scale: no layer is close to linear. */
+    for (size_t i = 0; i < f->layout.parameters; i++) {
+        f->parameters[i] *= 2;
+        f->parameters64[i] = (double)f->parameters[i];
+    }
+}
+
+static void fixture_open(fixture *f, const option *o, uint32_t which)
+{
+    memset(f, 0, sizeof *f);
+    pulmo_head_spec_init(&f->spec);
+    f->spec.channels = 12;
+    f->spec.height = 5;
+    f->spec.width = 3;
+    f->spec.pool = o->pool;
+    f->spec.hidden_layers = o->hidden_layers;
+    memcpy(f->spec.hidden, o->hidden, sizeof o->hidden);
+    f->spec.classes = o->classes;
+    f->spec.dropout = o->dropout;
+    f->loss.label_smoothing = o->smoothing;
+    f->loss.class_weights = o->weights ? f->class_weights : NULL;
+    pulmo_head_layout_of(&f->spec, &f->layout);
+    f->parameters = calloc(f->layout.parameters, sizeof(float));
+    f->parameters64 = calloc(f->layout.parameters, sizeof(double));
+    assert_non_null(f->parameters);
+    assert_non_null(f->parameters64);
+    pulmo_head_parameters_init(&f->spec, 5, f->parameters);
+    fixture_fill(f, which);
+    assert_int_equal(pulmo_head_create(&f->spec, &f->loss, SLOT, 1, f->parameters, &f->head), PULMO_OK);
+    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1, (const float *)(const void *)f->parameters64, &f->head64),
+                     PULMO_OK);
+}
+
+static void fixture_close(fixture *f)
+{
+    pulmo_head_destroy(f->head);
+    head64_destroy(f->head64);
+    free(f->parameters);
+    free(f->parameters64);
+}
+
+static pulmo_slot_input input_of(const fixture *f)
+{
+    return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3};
+}
+
+static double loss64(fixture *f)
+{
+    pulmo_slot_input input = input_of(f);
+    pulmo_slot_result result;
+    head64_slot_run(f->head64, 0, &input, &result);
+    return result.loss;
+}
+
+/* Fourth-order central difference: the error is about h^4 of the fifth derivative plus 2^-53 |loss| / h. */
+static double difference(fixture *f, size_t at)
+{
+    const double h = 1e-4;
+    double here = f->parameters64[at], loss[4];
+    const double steps[4] = {-2 * h, -h, h, 2 * h};
+    for (int i = 0; i < 4; i++) {
+        f->parameters64[at] = here + steps[i];
+        loss[i] = loss64(f);
+    }
+    f->parameters64[at] = here;
+    return (loss[0] - 8 * loss[1] + 8 * loss[2] - loss[3]) / (12 * h);
+}
+
+/* How near a hidden unit of a real sample comes to the ReLU's kink, where no derivative exists. */
+static double nearest_kink(const fixture *f)
+{
+    double nearest = INFINITY;
+    for (int l = 0; l + 1 < f->head64->layers; l++)
+        for (int i = 0; i < COUNT * f->head64->width[l + 1]; i++)
+            nearest = fmin(nearest, fabs(f->head64->spaces[0].output[l][i]));
+    return nearest;
+}
+
+/* Layer tensor's whole gradient, in double or, for the library's head, in float made double. */
+static double *gradient_of(const fixture *f, int t, bool wide)
+{
+    const pulmo_tensor *tensor = &f->layout.tensor[t];
+    pulmo_block block = {t, 0, tensor->rows, 0, tensor->cols};
+    size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
+    double *out = calloc(count, sizeof *out);
+    float *narrow = calloc(count, sizeof *narrow);
+    assert_non_null(out);
+    assert_non_null(narrow);
+    if (wide) head64_slot_gradient(f->head64, 0, &block, (float *)(void *)out);
+    else pulmo_head_slot_gradient(f->head, 0, &block, narrow);
+    for (size_t i = 0; !wide && i < count; i++) out[i] = (double)narrow[i];
+    free(narrow);
+    return out;
+}
+
+/* Relative errors of one option: of each tensor as a vector, and of each element that is not
+ * lost in the differences' own rounding. */
+static void check_differences(const option *o, uint32_t which, double *vectors, double *elements)
+{
+    fixture f;
+    fixture_open(&f, o, which);
+    (void)loss64(&f);
+    /* 2h times the largest input a unit sees, and downstream of it, stays on one side of the kink. */
+    assert_true(nearest_kink(&f) > 2e-4 * 5);
+    for (int t = 0; t < f.layout.tensors; t++) {
+        const pulmo_tensor *tensor = &f.layout.tensor[t];
+        (void)loss64(&f);
+        double *gradient = gradient_of(&f, t, true), off = 0, size = 0;
+        for (size_t i = 0; i < (size_t)tensor->rows * (size_t)tensor->cols; i++) {
+            double wanted = difference(&f, tensor->offset + i), error = gradient[i] - wanted;
+            off += error * error;
+            size += wanted * wanted;
+            if (fabs(wanted) > 1e-4) *elements = fmax(*elements, fabs(error / wanted));
+            else assert_true(fabs(error) < 1e-10);
+        }
+        if (size > 0) *vectors = fmax(*vectors, sqrt(off / size));
+        free(gradient);
+    }
+    fixture_close(&f);
+}
+
+/* Seeds for which no unit stands at its kink, checked by the test itself. */
+static const uint32_t seeds[OPTIONS] = {0};
+
+static void gradients_are_the_losss(void **state)
+{
+    (void)state;
+    double worst_vector = 0, worst_element = 0;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        double vectors = 0, elements = 0;
+        check_differences(&options[i], seeds[i], &vectors, &elements);
+        print_message("%-24s relative error of a tensor %.1e, of an element %.1e\n", options[i].name, vectors, elements);
+        worst_vector = fmax(worst_vector, vectors);
+        worst_element = fmax(worst_element, elements);
+    }
+    assert_true(worst_vector <= 1e-6);
+    assert_true(worst_element <= 1e-6);
+}
+
+int main(void)
+{
+    (void)pulmo_blas_setup();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_are_the_losss),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,244 @@
+/* The frozen convolutions against a direct evaluation in double, against outside values, and
+ * against themselves in other batches and on other numbers of threads. */
+#include "support.h"
+
+#include "pulmo/h5.h"
+#include "pulmo/trunk.h"
+
+/* ---- a direct evaluation in double ---- */
+
+static double *naive(const pulmo_weights *weights, int layers, const float *image, int height, int width, int *c, int *h, int *w)
+{
+    double *here = malloc((size_t)(3 * height * width) * sizeof *here);
+    *c = 3, *h = height, *w = width;
+    for (int i = 0; i < 3 * height * width; i++) here[i] = (double)image[i];
+    for (int l = 0; l < layers; l++) {
+        const pulmo_conv *conv = &weights->conv[l];
+        int out = conv->out_channels, H = *h, W = *w;
+        double *there = calloc((size_t)(out * H * W), sizeof *there);
+        for (int k = 0; k < out; k++)
+            for (int y = 0; y < H; y++)
+                for (int x = 0; x < W; x++) {
+                    double sum = (double)conv->bias[k];
+                    for (int i = 0; i < *c; i++)
+                        for (int t = 0; t < 9; t++) {
+                            int yy = y + t / 3 - 1, xx = x + t % 3 - 1;
+                            if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
+                            sum += (double)conv->weight[(k * *c + i) * 9 + t] * here[(i * H + yy) * W + xx];
+                        }
+                    there[(k * H + y) * W + x] = sum > 0 ? sum : 0;
+                }
+        free(here);
+        here = there;
+        *c = out;
+        if (!conv->pool_after) continue;
+        *h = H / 2, *w = W / 2;
+        double *pooled = malloc((size_t)(out * *h * *w) * sizeof *pooled);
+        for (int k = 0; k < out; k++)
+            for (int y = 0; y < *h; y++)
+                for (int x = 0; x < *w; x++) {
+                    const double *at = here + (k * H + 2 * y) * W + 2 * x;
+                    pooled[(k * *h + y) * *w + x] = fmax(fmax(at[0], at[1]), fmax(at[W], at[W + 1]));
+                }
+        free(here);
+        here = pooled;
+    }
+    return here;
+}
+
+/* A small network with odd widths: `pools` says after which layers. */
+static void small_network(pulmo_weights *out, const int *widths, const int *pools, int convs)
+{
+    size_t total = 0;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < convs; i++) total += (size_t)(widths[i] * ((i ? widths[i - 1] : 3) * 9 + 1));
+    float *at = pulmo_alloc(total, sizeof *at);
+    out->storage = at;
+    out->convs = convs;
+    for (int i = 0; i < convs; i++) {
+        int in = i ? widths[i - 1] : 3;
+        out->conv[i] = (pulmo_conv){.in_channels = in, .out_channels = widths[i], .pool_after = pools[i]};
+        fill_normal(at, (size_t)(widths[i] * in * 9), (unsigned)i);
+        for (int k = 0; k < widths[i] * in * 9; k++) at[k] *= (float)sqrt(2.0 / (9 * in));
+        out->conv[i].weight = at;
+        at += widths[i] * in * 9;
+        fill_normal(at, (size_t)widths[i], (unsigned)(100 + i));
+        for (int k = 0; k < widths[i]; k++) at[k] *= 0.1f;
+        out->conv[i].bias = at;
+        at += widths[i];
+    }
+}
+
+static void run(const pulmo_weights *weights, int height, int width, int blocks, pulmo_isa isa, int threads, int batch, int n,
+                const float *images, float **features, int shape[3])
+{
+    pulmo_trunk_spec spec;
+    pulmo_pool *pool = NULL;
+    pulmo_trunk *trunk = NULL;
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = batch;
+    assert_ok(pulmo_pool_create(threads, &pool));
+    assert_ok(pulmo_trunk_create(&spec, weights, NULL, pool, &trunk));
+    pulmo_trunk_shape(trunk, &shape[0], &shape[1], &shape[2]);
+    *features = malloc((size_t)n * (size_t)(shape[0] * shape[1] * shape[2]) * sizeof(float) + 1);
+    pulmo_trunk_forward(trunk, n, images, *features);
+    pulmo_trunk_destroy(trunk);
+    pulmo_pool_destroy(pool);
+}
+
+/* The error of a layer of F(4x4, 3x3) is bounded, relative to sum |x||w|, by a constant times
+ * (C + 13) epsilon: 13 operations in the longest chain of the transforms, amplified by the norms of
+ * |A^T|, |G| and |B^T| in two dimensions (||A^T||_1 <= 6.4, ||G|| <= 3, ||B^T|| <= 4.5 in the infinity
+ * norm: squared and multiplied about 7.5e3; Higham 2002, chapter 3, for the inner products), and it
+ * grows linearly over the layers. For widths up to 48 and 6 layers the bound is some 1e-2, far from
+ * tight; a rounding error that is random gives about the root of it times epsilon, 1e-6. The test
+ * asks for 1e-5 of the features' norm: an error in any coefficient or edge is at least 1e-3. */
+#define RMS_BOUND 1e-5
+
+static void check_shape(int height, int width, int blocks)
+{
+    static const int widths[] = {16, 48, 32, 80, 16, 64}, pools[] = {0, 1, 0, 1, 0, 1};
+    pulmo_weights weights;
+    small_network(&weights, widths, pools, 6);
+    size_t floats = 3 * (size_t)(height * width);
+    float *image = malloc(floats * sizeof *image);
+    fill_normal(image, floats, 7);
+    int c, h, w, layers = blocks ? 2 * blocks : 6;
+    double *truth = naive(&weights, layers, image, height, width, &c, &h, &w);
+    float *expected = malloc((size_t)(c * h * w) * sizeof *expected);
+    for (int i = 0; i < c * h * w; i++) expected[i] = (float)truth[i];
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        int shape[3];
+        float *features = NULL;
+        if (!pulmo_isa_available((pulmo_isa)isa)) {
+            print_message("skipped: tier %s: this CPU lacks it\n", pulmo_isa_name((pulmo_isa)isa));
+            continue;
+        }
+        run(&weights, height, width, blocks, (pulmo_isa)isa, 2, 4, 1, image, &features, shape);
+        assert_int_equal(shape[0], c);
+        assert_int_equal(shape[1], h);
+        assert_int_equal(shape[2], w);
+        double error = relative_rms(features, expected, (size_t)(c * h * w));
+        if (!(error < RMS_BOUND)) fail_msg("%d x %d, %s: relative RMS error %g", height, width, pulmo_isa_name((pulmo_isa)isa), error);
+        free(features);
+    }
+    free(expected);
+    free(truth);
+    free(image);
+    pulmo_weights_free(&weights);
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    check_shape(32, 32, 0);
+    check_shape(33, 47, 0);
+    check_shape(46, 35, 2);
+    check_shape(61, 34, 1);
+}
+
+/* VGG11 pools after its first layer. */
+static void test_pool_after_first(void **state)
+{
+    static const int widths[] = {32, 16}, pools[] = {1, 1};
+    pulmo_weights weights;
+    (void)state;
+    small_network(&weights, widths, pools, 2);
+    float image[3 * 37 * 42], *features = NULL;
+    int c, h, w, shape[3];
+    fill_normal(image, sizeof image / sizeof *image, 3);
+    double *truth = naive(&weights, 2, image, 37, 42, &c, &h, &w);
+    run(&weights, 37, 42, 0, PULMO_ISA_REF, 1, 2, 1, image, &features, shape);
+    for (int i = 0; i < c * h * w; i++) assert_true(fabs((double)features[i] - truth[i]) < 1e-4);
+    free(features);
+    free(truth);
+    pulmo_weights_free(&weights);
+}
+
+/* The bits of an image's features do not depend on its company, its place or the threads. */
+static void test_same_bits(void **state)
+{
+    static const int widths[] = {16, 32, 48, 64}, pools[] = {0, 1, 0, 1};
+    enum { N = 7, SIDE = 36 };
+    pulmo_weights weights;
+    (void)state;
+    small_network(&weights, widths, pools, 4);
+    size_t floats = 3 * SIDE * SIDE;
+    float *images = malloc(N * floats * sizeof *images);
+    fill_normal(images, N * floats, 5);
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        int shape[3];
+        float *all = NULL, *one = NULL;
+        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 1, N, N, images, &all, shape);
+        size_t each = (size_t)(shape[0] * shape[1] * shape[2]);
+        for (int threads = 1; threads <= 3; threads++)
+            for (int batch = 1; batch <= 5; batch += 2) {
+                run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, threads, batch, N, images, &one, shape);
+                assert_memory_equal(one, all, N * each * sizeof *all);
+                free(one);
+            }
+        for (int i = 0; i < N; i++) {
+            run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 2, 16, 1, images + (size_t)i * floats, &one, shape);
+            assert_memory_equal(one, all + (size_t)i * each, each * sizeof *all);
+            free(one);
+        }
+        free(all);
+    }
+    free(images);
+    pulmo_weights_free(&weights);
+}
+
+/* PyTorch's float64 features of real images. */
+static void test_golden(void **state)
+{
+    char *path = outside_data("golden/vgg16_pool5.h5");
+    const char *weights_path = getenv("PULMO_WEIGHTS");
+    (void)state;
+    if (!path || !weights_path) {
+        print_message("skipped: PULMO_TEST_DATA and PULMO_WEIGHTS are not both set\n");
+        free(path);
+        skip();
+    }
+    enum { N = 16, SIDE = 224 };
+    const uint64_t pixel_dims[4] = {N, SIDE, SIDE, 3}, pool_dims[4] = {N, 512, 7, 7};
+    const size_t plane = SIDE * SIDE, each = 512 * 7 * 7;
+    uint8_t *pixels = malloc(N * plane * 3);
+    float *truth = malloc(N * each * sizeof *truth), *images = malloc(N * plane * 3 * sizeof *images), *features = NULL;
+    pulmo_h5 *file = NULL;
+    pulmo_weights weights;
+    int shape[3];
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_ok(pulmo_h5_read(file, "pixels", PULMO_H5_U8, 4, pixel_dims, pixels));
+    assert_ok(pulmo_h5_read(file, "pool5", PULMO_H5_F32, 4, pool_dims, truth));
+    pulmo_h5_close(file);
+    assert_ok(pulmo_weights_read(weights_path, &weights));
+    for (size_t n = 0; n < N; n++)
+        for (size_t i = 0; i < plane; i++)
+            for (size_t c = 0; c < 3; c++)
+                images[(n * 3 + c) * plane + i] = ((float)pixels[(n * plane + i) * 3 + c] / 255.0f - weights.mean[c]) / weights.std[c];
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 2, N, N, images, &features, shape);
+        double error = relative_rms(features, truth, N * each);
+        print_message("pool5 against PyTorch in float64, %s: relative RMS error %.2e\n", pulmo_isa_name((pulmo_isa)isa), error);
+        assert_true(error <= 1e-5);
+        free(features);
+    }
+    pulmo_weights_free(&weights);
+    free(pixels);
+    free(truth);
+    free(images);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_pool_after_first),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_golden),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
