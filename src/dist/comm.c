@@ -42,10 +42,10 @@ pulmo_status wait_end(pulmo_comm *comm, int code)
 
 static pulmo_status start_mpi(void)
 {
-    int provided = 0, ready = 0;
+    int provided = 0, ready = 0, code = MPI_SUCCESS;
     MPI_Initialized(&ready);
-    if (!ready && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
-        return pulmo_fail(PULMO_MPI, "MPI cannot be started");
+    if (!ready) code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided);
+    if (code != MPI_SUCCESS) return pulmo_fail(PULMO_MPI, "MPI cannot be started");
     /* From here on failures are statuses, not the end of the process. */
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     return PULMO_OK;

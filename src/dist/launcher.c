@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "comm.h"
+#include "pulmo/log.h"
 
 #define WAY_OUT "start with \"srun --mpi=pmix pulmo ...\", or with \"mpirun pulmo ...\" inside the job"
 
@@ -39,10 +40,14 @@ static pulmo_status refuse_srun(long tasks)
 
 pulmo_status launcher_check_before(void)
 {
-    /* MPI_Init would end the process here, in many words that do not help. */
     long tasks = srun_tasks();
-    int told = getenv("PMIX_RANK") || getenv("PMI_RANK") || getenv("PMI_FD");
-    return tasks > 0 && !told ? refuse_srun(tasks) : PULMO_OK;
+    if (tasks == 0 || getenv("PMIX_RANK")) return PULMO_OK;
+    /* MPI_Init would end the process here, in many words that do not help. */
+    if (!getenv("PMI_RANK") && !getenv("PMI_FD")) return refuse_srun(tasks);
+    /* Some builds of MPI can talk to this plugin. One that cannot does not come back. */
+    if (number_in("SLURM_PROCID") == 0)
+        pulmo_info("srun was started with --mpi=pmi2 or a default like it; if MPI does not start, " WAY_OUT);
+    return PULMO_OK;
 }
 
 pulmo_status launcher_check_after(int size)

@@ -1,7 +1,9 @@
 /* The watch: it lets a job be while any rank gets on. What it does when none does ends the
  * process, and is tried by tests/cli/test_stall.sh, which starts this program with a scenario:
  *
- *   test_watch stuck|stopped|root|deadlock|killed|fine LIMIT_S
+ *   test_watch fine|stuck|stopped|root|deadlock|killed|summing LIMIT_S
+ *
+ * ("summing" adds up gradients for two minutes, for someone to cut a link meanwhile)
  */
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +14,8 @@
 
 #include "mpi/agreed.h"
 #include "pulmo/clock.h"
+#include "pulmo/exact.h"
+#include "pulmo/memory.h"
 
 #define LIMIT_S 2.0
 
@@ -65,6 +69,20 @@ static void test_start_and_stop(void **state)
 
 /* ---- scenarios ---- */
 
+static void sum_for(double seconds)
+{
+    const size_t count = 1 << 20;
+    int64_t *sums = pulmo_alloc(count, sizeof *sums);
+    double began_s = pulmo_now_s();
+    while (sums && !pulmo_any(world, pulmo_now_s() - began_s > seconds)) {
+        pulmo_exact_sum *flight = NULL;
+        if (pulmo_exact_start(world, sums, count, &flight) != PULMO_OK) break;
+        work(0.1);
+        if (pulmo_exact_wait(flight) != PULMO_OK) break;
+    }
+    pulmo_free(sums);
+}
+
 static void play(const char *scenario)
 {
     int last = rank() == size() - 1;
@@ -74,6 +92,7 @@ static void play(const char *scenario)
     if (strcmp(scenario, "root") == 0 && rank() == 0) raise(SIGSTOP);
     if (strcmp(scenario, "deadlock") == 0 && last) (void)pulmo_barrier(world);
     if (strcmp(scenario, "killed") == 0 && last) raise(SIGKILL);
+    if (strcmp(scenario, "summing") == 0) sum_for(120);
 }
 
 static int run_scenario(const char *scenario, double limit_s)
