@@ -1,19 +1,19 @@
 /* Antialiased bilinear resize with Pillow's arithmetic: a horizontal pass rounded to 8 bits, then
  * a vertical one; a triangle filter as wide as the scale; coefficients in 22-bit fixed point.
  * Integers throughout: the same pixels on every machine.
- *
- * The horizontal pass takes 8 rows at once, interleaved, so that one coefficient multiplies 8
- * neighbouring bytes and the compiler can use vectors. */
+ * The horizontal pass is described in resize.h. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/image.h"
+#include "pulmo/isa.h"
 #include "pulmo/memory.h"
+#include "resize.h"
 
-#define PRECISION_BITS 22 /* 32 - 8 bits of pixel - 2 of headroom */
-#define ROWS 8
+#define PRECISION_BITS RESIZE_BITS
+#define ROWS RESIZE_ROWS
 
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define WIDE __attribute__((target_clones("default", "avx2")))
@@ -21,14 +21,7 @@
 #define WIDE
 #endif
 
-/* For each output position, the first input, how many, and their weights. */
-typedef struct taps {
-    int most; /* weights a position */
-    int *first, *count;
-    int32_t *weight; /* (outputs, most) */
-} taps;
-
-static void taps_free(taps *t)
+static void taps_free(resize_taps *t)
 {
     free(t->first);
     free(t->count);
@@ -42,7 +35,7 @@ static double triangle(double x)
 }
 
 /* Weights of one output, normalised to 1, then in fixed point, rounded away from zero at half. */
-static void fill_taps(taps *t, int position, double scale, double filter_scale, int inputs, double *raw)
+static void fill_taps(resize_taps *t, int position, double scale, double filter_scale, int inputs, double *raw)
 {
     double center = (position + 0.5) * scale, support = filter_scale, shrink = 1.0 / filter_scale, sum = 0;
     int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
@@ -60,7 +53,7 @@ static void fill_taps(taps *t, int position, double scale, double filter_scale, 
     t->count[position] = last - first;
 }
 
-static pulmo_status taps_make(int inputs, int outputs, taps *t)
+static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
 {
     double scale = (double)inputs / outputs, filter_scale = scale < 1.0 ? 1.0 : scale;
     memset(t, 0, sizeof *t);
@@ -83,20 +76,14 @@ static inline uint8_t clip8(int32_t sum)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* (ROWS, n) becomes (n, ROWS). */
-WIDE static void interleave(const uint8_t *const rows[ROWS], size_t n, uint8_t *restrict out)
+void resize_interleave_ref(const uint8_t *const rows[ROWS], size_t n, uint8_t *restrict out)
 {
-    const uint8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
-    const uint8_t *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];
-    for (size_t i = 0; i < n; i++) {
-        uint64_t column = (uint64_t)r0[i] | (uint64_t)r1[i] << 8 | (uint64_t)r2[i] << 16 | (uint64_t)r3[i] << 24 |
-                          (uint64_t)r4[i] << 32 | (uint64_t)r5[i] << 40 | (uint64_t)r6[i] << 48 | (uint64_t)r7[i] << 56;
-        memcpy(out + i * ROWS, &column, sizeof column);
-    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = 0; r < ROWS; r++) out[i * ROWS + r] = rows[r][i];
 }
 
-WIDE static void horizontal_block(const taps *t, const uint8_t *restrict in, int channels, int outputs,
-                                  uint8_t *const rows[ROWS])
+void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels, int outputs,
+                           uint8_t *const rows[ROWS])
 {
     for (int x = 0; x < outputs; x++) {
         const int32_t *weight = t->weight + (size_t)x * (size_t)t->most;
@@ -113,12 +100,14 @@ WIDE static void horizontal_block(const taps *t, const uint8_t *restrict in, int
 
 static pulmo_status horizontal(const pulmo_image *source, int width_px, pulmo_image *out)
 {
-    taps t;
+    resize_taps t;
     size_t channels = (size_t)source->channels, in = (size_t)source->width_px * channels, wide = (size_t)width_px * channels;
     PULMO_TRY(taps_make(source->width_px, width_px, &t));
     uint8_t *mixed = malloc(in * ROWS), *spill = malloc(wide);
     out->pixels = malloc(wide * (size_t)source->height_px);
-    bool whole = mixed && spill && out->pixels;
+    bool whole = mixed && spill && out->pixels, avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
+    resize_interleave interleave = avx2 ? resize_interleave_avx2 : resize_interleave_ref;
+    resize_horizontal horizontal_block = avx2 ? resize_horizontal_avx2 : resize_horizontal_ref;
     for (int y = 0; whole && y < source->height_px; y += ROWS) {
         const uint8_t *from[ROWS];
         uint8_t *to[ROWS];
@@ -151,7 +140,7 @@ WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const i
 
 static pulmo_status vertical(const pulmo_image *source, int height_px, pulmo_image *out)
 {
-    taps t;
+    resize_taps t;
     size_t stride = (size_t)source->width_px * (size_t)source->channels;
     PULMO_TRY(taps_make(source->height_px, height_px, &t));
     int32_t *sums = malloc(stride * sizeof *sums);

@@ -10,7 +10,10 @@
 #include <cmocka.h>
 
 #include "pulmo/image.h"
+#include "pulmo/isa.h"
 #include "pulmo/rng.h"
+
+#include "../../src/data/resize.h"
 
 static pulmo_image noise(int height, int width, int channels, uint32_t which)
 {
@@ -156,11 +159,49 @@ static void colour_does_not_collapse(void **state)
     pulmo_image_free(&image);
 }
 
+/* Both versions of the horizontal pass, with coefficients that also overshoot: the same bytes. */
+static void versions_agree(void **state)
+{
+    (void)state;
+    enum { WIDTH = 77, MOST = 9, OUTPUTS = 23, ROWS = RESIZE_ROWS };
+    if (!pulmo_isa_available(PULMO_ISA_AVX2)) {
+        print_message("skipped: this CPU lacks AVX2\n");
+        skip();
+    }
+    for (int channels = 1; channels <= 3; channels += 2) {
+        pulmo_image image = noise(ROWS, WIDTH, channels, 6);
+        size_t n = (size_t)(WIDTH * channels);
+        int first[OUTPUTS], count[OUTPUTS];
+        int32_t weight[OUTPUTS * MOST];
+        static uint8_t mixed[2][WIDTH * 3 * ROWS], out[2][ROWS][OUTPUTS * 3];
+        const uint8_t *rows[ROWS];
+        uint8_t *to[2][ROWS];
+        for (int i = 0; i < OUTPUTS; i++) {
+            first[i] = i * 3;
+            count[i] = 1 + i % MOST;
+            for (int k = 0; k < MOST; k++) weight[i * MOST + k] = ((i * 7 + k * 5) % 13 - 5) << 18;
+        }
+        for (int r = 0; r < ROWS; r++) {
+            rows[r] = image.pixels + (size_t)r * n;
+            to[0][r] = out[0][r];
+            to[1][r] = out[1][r];
+        }
+        const resize_taps taps = {.most = MOST, .first = first, .count = count, .weight = weight};
+        resize_interleave_ref(rows, n, mixed[0]);
+        resize_interleave_avx2(rows, n, mixed[1]);
+        assert_memory_equal(mixed[0], mixed[1], n * ROWS);
+        resize_horizontal_ref(&taps, mixed[0], channels, OUTPUTS, to[0]);
+        resize_horizontal_avx2(&taps, mixed[0], channels, OUTPUTS, to[1]);
+        assert_memory_equal(out[0], out[1], sizeof out[0]);
+        pulmo_image_free(&image);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_slow_way), cmocka_unit_test(equal_size_is_a_copy), cmocka_unit_test(flat_stays_flat),
-        cmocka_unit_test(grey_equals_rgb),     cmocka_unit_test(colour_does_not_collapse),
+        cmocka_unit_test(grey_equals_rgb),     cmocka_unit_test(colour_does_not_collapse), cmocka_unit_test(versions_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
