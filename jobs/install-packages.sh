@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Installs the packages that building and running pulmo need, and with --tests those of the tests.
+#
+#   bash jobs/install-packages.sh [--tests]
+#
+# Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
+# Without apt or without the right to use it, it looks for the programs and libraries themselves,
+# and goes on if they are found.
+set -euo pipefail
+
+# One package a line; a|b: either will do, the first that the system knows is installed.
+run_packages="build-essential cmake ninja-build pkg-config|pkgconf openmpi-bin libopenmpi-dev
+libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
+libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
+libyaml-dev libjansson-dev libssl-dev python3 python3-pip"
+test_packages="libcmocka-dev"
+
+# The same needs as commands and pkg-config modules, for systems whose package names differ.
+run_commands="cc cmake pkg-config mpicc mpirun python3"
+run_modules="openblas hdf5 libjpeg libpng yaml-0.1 jansson libcrypto"
+test_modules="cmocka"
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { local status=$1; shift; say "install-packages: $*"; exit "$status"; }
+
+installed() {
+    dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed$'
+}
+
+# Prints the packages that are missing, alternatives as they were written.
+missing_packages() {
+    local entry name found
+    for entry in "$@"; do
+        found=no
+        for name in ${entry//|/ }; do
+            if installed "$name"; then found=yes; break; fi
+        done
+        [ "$found" = yes ] || printf '%s\n' "$entry"
+    done
+}
+
+# The first of a|b that apt knows.
+choose() {
+    local name
+    for name in ${1//|/ }; do
+        if apt-cache show "$name" >/dev/null 2>&1; then printf '%s\n' "$name"; return; fi
+    done
+    printf '%s\n' "${1%%|*}"
+}
+
+# What is not to be found by its own name, for systems without apt. Empty: all is there.
+missing_parts() {
+    local part
+    for part in $1; do command -v "$part" >/dev/null 2>&1 || printf 'command %s\n' "$part"; done
+    command -v pkg-config >/dev/null 2>&1 || return 0
+    for part in $2; do pkg-config --exists "$part" || printf 'library %s\n' "$part"; done
+}
+
+privilege() {
+    if [ "$(id -u)" = 0 ]; then return 0; fi
+    command -v sudo >/dev/null 2>&1 || return 1
+    if [ -t 0 ]; then echo sudo; else echo "sudo -n"; sudo -n true 2>/dev/null; fi
+}
+
+go_on_if_found() { # why, packages, commands, modules
+    local parts
+    parts=$(missing_parts "$3" "$4")
+    if [ -z "$parts" ]; then
+        say "install-packages: $1, but all that is needed was found"
+        return 0
+    fi
+    fail 1 "$1, and these were not found:
+$parts
+Debian names the packages: $2
+Install them in this system's way and run the same command again."
+}
+
+main() {
+    local tests=no packages=$run_packages modules=$run_modules missing as_root entry
+    for entry in "$@"; do
+        case $entry in
+        --tests) tests=yes ;;
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) fail 2 "unknown argument \"$entry\"; only --tests is known" ;;
+        esac
+    done
+    if [ "$tests" = yes ]; then
+        packages="$packages $test_packages"
+        modules="$modules $test_modules"
+    fi
+    if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+        go_on_if_found "this system has no apt" "${packages//$'\n'/ }" "$run_commands" "$modules"
+        return
+    fi
+    # shellcheck disable=SC2086 # split on purpose
+    missing=$(missing_packages $packages)
+    [ -n "$missing" ] || return 0
+    if ! as_root=$(privilege); then
+        go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$run_commands" "$modules"
+        return
+    fi
+    $as_root apt-get update -q </dev/null >&2 || fail 74 "apt-get update failed (see above); is there a network?"
+    local chosen=()
+    for entry in $missing; do chosen+=("$(choose "$entry")"); done
+    say "install-packages: installing ${chosen[*]}"
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${chosen[@]}" \
+        </dev/null >&2 || fail 74 "apt-get install failed (see above) for: ${chosen[*]}"
+}
+
+main "$@"
