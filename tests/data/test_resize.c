@@ -179,7 +179,7 @@ static void versions_agree(void **state)
         for (int i = 0; i < OUTPUTS; i++) {
             first[i] = i * 3;
             count[i] = 1 + i % MOST;
-            for (int k = 0; k < MOST; k++) weight[i * MOST + k] = ((i * 7 + k * 5) % 13 - 5) << 18;
+            for (int k = 0; k < MOST; k++) weight[i * MOST + k] = ((i * 7 + k * 5) % 13 - 5) * (1 << 18);
         }
         for (int r = 0; r < ROWS; r++) {
             rows[r] = image.pixels + (size_t)r * n;
