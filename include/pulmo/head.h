@@ -59,7 +59,7 @@ typedef struct pulmo_loss_spec {
 typedef struct pulmo_head pulmo_head;
 
 /* `parameters` is kept and read at every call. Workspace for `slots` slots of `slot` samples.
- * Owned by the caller. */
+ * Owned by the caller. PULMO_CONFIG for a shape that cannot be. */
 pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
                                int slots, const float *parameters, pulmo_head **out);
 void pulmo_head_destroy(pulmo_head *head);
@@ -77,14 +77,15 @@ typedef struct pulmo_slot_result {
     double loss;   /* sum of weighted losses, PyTorch's numerator */
     double weight; /* sum of class weights of the labels, PyTorch's denominator */
     int correct;   /* argmax of the logits (lowest index wins a tie) is the label */
-    int finite;    /* 0 if the loss or a logit's gradient is NaN or infinite */
+    int finite;    /* 0 if the loss or a bound on a gradient is NaN or infinite */
 } pulmo_slot_result;
 
 /* Forward with dropout, loss, and backward down to each layer's input and output gradient. */
 void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
                          pulmo_slot_result *result);
 
-/* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude. */
+/* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude;
+ * infinite where one is NaN. */
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor);
 
 /* After slot_run: the slot's gradient for rows [row, row+rows) x cols [col, col+cols) of a
@@ -95,7 +96,8 @@ typedef struct pulmo_block {
 } pulmo_block;
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out);
 
-/* Without dropout: logits (n, classes), the same bits for an image whatever batch it is in.
+/* Without dropout: logits (n, classes), the same bits for an image whatever batch it is in and
+ * whatever `slot` is.
  * Not for several threads at once on one head. */
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
 /* Softmax in double, rounded once: probabilities (n, classes). */

@@ -1,6 +1,6 @@
-/* The head, a slot at a time. GEMMs have the shape of a whole slot however many samples it
- * holds, so a sample's numbers do not depend on its neighbours; gradient sums over a slot's
- * samples run in sample order. */
+/* The head, a slot at a time. GEMMs always have ROWS rows however many samples a slot holds, so
+ * a sample's numbers do not depend on its neighbours; gradient sums over a slot's samples run
+ * in sample order. */
 #include "pulmo/head.h"
 
 #include <math.h>
@@ -13,9 +13,13 @@
 #include "pulmo/rng.h"
 
 #define LAYERS_MAX (PULMO_HIDDEN_MAX + 1)
+/* Rows of every GEMM. OpenBLAS computes rows in groups of 2, 4, 8 ... and rounds differently in
+ * a group of another size, so a shape that leaves a rest (3, 13) makes a row's bits depend on
+ * its place; 8 leaves none. It also makes the bits the same for every slot size. */
+#define ROWS 8
 
-/* One slot's workspace: layer l takes input[l] (slot, in_l) and gives output[l] (slot, out_l);
- * delta[l] (slot, out_l) is the loss's gradient by output[l] before its ReLU. */
+/* One slot's workspace: layer l takes input[l] (rows, in_l) and gives output[l] (rows, out_l);
+ * delta[l] (rows, out_l) is the loss's gradient by output[l] before its ReLU. */
 typedef struct workspace {
     int count;
     real *input[LAYERS_MAX];
@@ -30,6 +34,7 @@ struct pulmo_head {
     pulmo_head_layout layout;
     pulmo_loss_spec loss;
     int slot, slots, layers;
+    int rows; /* slot rounded up to whole GEMMs; rows beyond a slot's samples are zeros */
     int width[LAYERS_MAX + 1]; /* width[l] is layer l's input, width[layers] the classes */
     const real *parameters;
     workspace *spaces; /* (slots + 1): the last is for logits */
@@ -49,8 +54,8 @@ static size_t workspace_reals(const pulmo_head *head)
 {
     size_t count = 0;
     for (int l = 0; l < head->layers; l++) {
-        count += (size_t)head->slot * (size_t)padded(head->width[l]) * (drops(head, l) ? 2 : 1);
-        count += 2 * (size_t)head->slot * (size_t)padded(head->width[l + 1]);
+        count += (size_t)head->rows * (size_t)padded(head->width[l]) * (drops(head, l) ? 2 : 1);
+        count += 2 * (size_t)head->rows * (size_t)padded(head->width[l + 1]);
     }
     return count;
 }
@@ -58,8 +63,8 @@ static size_t workspace_reals(const pulmo_head *head)
 static void place_workspace(const pulmo_head *head, workspace *space, real *at)
 {
     for (int l = 0; l < head->layers; l++) {
-        size_t in = (size_t)head->slot * (size_t)padded(head->width[l]);
-        size_t out = (size_t)head->slot * (size_t)padded(head->width[l + 1]);
+        size_t in = (size_t)head->rows * (size_t)padded(head->width[l]);
+        size_t out = (size_t)head->rows * (size_t)padded(head->width[l + 1]);
         space->input[l] = at;
         space->output[l] = at + in;
         space->delta[l] = at + in + out;
@@ -103,6 +108,7 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->loss = *loss;
     head->slot = slot;
     head->slots = slots;
+    head->rows = (slot + ROWS - 1) / ROWS * ROWS;
     head->layers = spec->hidden_layers + 1;
     head->parameters = (const real *)(const void *)parameters;
     pulmo_head_layout_of(spec, &head->layout);
@@ -164,7 +170,7 @@ static void fill_input(const pulmo_head *head, workspace *space, int count, cons
     size_t width = (size_t)head->width[0];
     space->count = count;
     for (int n = 0; n < count; n++) pool_features(&head->spec, features + (size_t)n * floats, space->input[0] + (size_t)n * width);
-    memset(space->input[0] + (size_t)count * width, 0, (size_t)(head->slot - count) * width * sizeof(real));
+    memset(space->input[0] + (size_t)count * width, 0, (size_t)(head->rows - count) * width * sizeof(real));
 }
 
 /* Draws the masks of all layers, a sample's in layer order, and applies the first layer's. */
@@ -197,12 +203,14 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         const real *bias = head->parameters + head->layout.tensor[2 * l + 1].offset;
         real *y = space->output[l];
         if (dropout && drops(head, l)) apply_dropout(head, space, l);
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->slot, out, in, 1, space->input[l], in, weight, in, 0, y, out);
-        for (int n = 0; n < head->slot; n++)
+        for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
+            real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, out, in, 1, space->input[l] + n * (size_t)in, in,
+                      weight, in, 0, y + n * (size_t)out, out);
+        for (int n = 0; n < head->rows; n++)
             for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
         if (l + 1 == head->layers) break;
         /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
-        for (int i = 0; i < head->slot * out; i++) space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
+        for (int i = 0; i < head->rows * out; i++) space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
     }
 }
 
@@ -252,7 +260,7 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_
     int classes = head->spec.classes, last = head->layers - 1;
     memset(result, 0, sizeof *result);
     result->finite = 1;
-    for (int n = 0; n < head->slot; n++) {
+    for (int n = 0; n < head->rows; n++) {
         const real *row = space->output[last] + (size_t)n * (size_t)classes;
         real *delta = space->delta[last] + (size_t)n * (size_t)classes;
         memset(delta, 0, (size_t)classes * sizeof *delta);
@@ -274,10 +282,12 @@ static void backward(const pulmo_head *head, workspace *space)
         int in = head->width[l], out = head->width[l + 1];
         const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
         real *below = space->delta[l - 1];
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, head->slot, in, out, 1, space->delta[l], out, weight, in, 0, below, in);
+        for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
+            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1, space->delta[l] + n * (size_t)out, out,
+                      weight, in, 0, below + n * (size_t)in, in);
         for (int i = 0; i < space->count * in; i++) {
             if (drops(head, l)) below[i] *= space->scale[l][i];
-            if (!(space->output[l - 1][i] > 0)) below[i] = 0;
+            if (space->output[l - 1][i] <= 0) below[i] = 0;
         }
     }
 }
