@@ -1,0 +1,39 @@
+# What tests of the whole program share. Sourced with the program's path in $1: makes a scratch
+# directory, removed at the end, and a small data set and weight file in it.
+set -euo pipefail
+PULMO=$1
+TOOLS=$(dirname "$PULMO")/../tests
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/pulmo-cli-XXXXXX")
+trap 'rm -rf "$WORK"' EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+unset PULMO_WEIGHTS
+cd "$WORK"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# expect STATUS WORD COMMAND...: the command ends with the status and says the word.
+expect() {
+    local status=$1 word=$2 got=0
+    shift 2
+    "$@" > out.txt 2>&1 || got=$?
+    [ "$got" = "$status" ] || { cat out.txt >&2; fail "status $got, not $status: $*"; }
+    grep -qF -e "$word" out.txt || { cat out.txt >&2; fail "no \"$word\" from: $*"; }
+}
+
+ranks() { local n=$1; shift; mpirun --oversubscribe --bind-to none -n "$n" "$@"; }
+
+make_small() {
+    "$TOOLS/make_weights" weights.safetensors
+    export PULMO_WEIGHTS=$WORK/weights.safetensors
+    "$PULMO" demo-data demo --train 26 --val 11 --test 9 --seed 3 -q
+    "$PULMO" pack demo packed --size 64 -q
+}
+
+# A run of a few seconds: 3 epochs of 4 batches.
+small_train() {
+    local run=$1
+    shift
+    "$@" "$PULMO" train --set data.path=packed --set train.run_dir="$run" --set train.epochs=3 --set train.batch=8 \
+        --set train.slot=2 --set model.hidden='[12]' --set train.patience=0 ${EXTRA:-}
+}
+head_of() { sed -n 's/^Head SHA-256: //p' "$1"; }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# One seed, one model: the same bytes at 1 to 4 ranks, with other numbers of threads, and after an
+# interruption that is gone on from on another number of ranks.
+. "$(dirname "$0")/common.sh"
+make_small
+
+small_train one ranks 1 > one.txt
+wanted=$(head_of one.txt)
+[ -n "$wanted" ] || fail "no Head SHA-256"
+for n in 2 3 4; do
+    EXTRA="--set train.threads=$((n % 2 + 1))" small_train "run$n" ranks "$n" > "run$n.txt" 2> "run$n.err"
+    [ "$(head_of "run$n.txt")" = "$wanted" ] || fail "$n ranks gave another head"
+    cmp one/history.csv "run$n/history.csv"
+    cmp one/predictions.csv "run$n/predictions.csv"
+done
+
+# Stopped twice in the middle, by SIGTERM (status 75 after a checkpoint) and by SIGKILL, and gone on
+# with on other numbers of ranks: the bytes of the run that was never stopped.
+long="--set train.epochs=40 --set train.checkpoint_batches=1"
+EXTRA=$long small_train whole ranks 2 > whole.txt 2> whole.err
+stop_after_checkpoint() {
+    EXTRA=$long small_train stopped env > stopped.txt 2>&1 &
+    local started=$! child status=0
+    for _ in $(seq 200); do
+        [ "$1" = TERM ] && [ -s stopped/checkpoint.h5 ] && break
+        [ "$1" = KILL ] && grep -q "^Epoch" stopped.txt && break
+        sleep 0.02
+    done
+    child=$(pgrep -P "$started" -f "pulmo train" || echo "$started")
+    kill "-$1" $child
+    wait "$started" || status=$?
+    echo "$status"
+}
+status=$(stop_after_checkpoint TERM)
+[ "$status" = 75 ] || { cat stopped.txt; fail "SIGTERM: status $status, not 75"; }
+status=$(stop_after_checkpoint KILL)
+[ "$status" = 137 ] || { cat stopped.txt; fail "SIGKILL: status $status, not 137"; }
+EXTRA=$long small_train stopped ranks 3 > resumed.txt 2> resumed.err
+grep -q "going on from" resumed.err || fail "did not go on"
+[ "$(head_of resumed.txt)" = "$(head_of whole.txt)" ] || fail "the resumed run gave another head"
+cmp whole/history.csv stopped/history.csv
+cmp whole/predictions.csv stopped/predictions.csv
+
+# Another configuration does not go on from a checkpoint, and says what differs.
+cp -r stopped changed && rm changed/results.h5
+EXTRA="$long --set optim.lr=0.5" expect 2 "optim.lr: 0.5, not 0.001" small_train changed env
+
+# A finished run is refused unless overwritten; other settings do not go on from a checkpoint.
+expect 2 "--overwrite" small_train one env
+"$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.slot=2 \
+    --set model.hidden='[12]' --set train.patience=0 --overwrite > again.txt 2>/dev/null
+[ "$(head_of again.txt)" = "$wanted" ] || fail "--overwrite gave another head"
+
+# Evaluation of the model gives the run's own numbers; every sample counts once at any number of ranks.
+grep "^Test accuracy" one.txt > wanted.txt
+for n in 1 3; do
+    ranks "$n" "$PULMO" evaluate one --data packed > "evaluate$n.txt" 2>/dev/null
+    grep "^Test accuracy" "evaluate$n.txt" | cmp - wanted.txt
+done
+"$PULMO" evaluate one --data packed --split val --out scored > /dev/null 2>&1
+[ "$(grep -c '^val,' scored/predictions.csv)" = 11 ] || fail "val has 11 images"
+
+# Prediction from the JPEGs agrees with the scores of the packed images.
+"$PULMO" predict one demo/test > predicted.csv 2>/dev/null
+[ "$(wc -l < predicted.csv)" = 10 ] || fail "9 images and a header were expected"
+"$PULMO" predict one demo/test --format json 2>/dev/null | head -1 | grep -q '"probabilities"' || fail "no JSON"
+find demo/test -name '*.jpeg' | "$PULMO" predict one - 2>/dev/null | wc -l | grep -qx 10 || fail "list on stdin"
+join -t, <(grep '^test,' one/predictions.csv | cut -d, -f2,7 | sort) <(tail -n +2 predicted.csv | sed 's,^demo/,,' | cut -d, -f1,4 | sort) |
+    awk -F, '{ d = $2 - $3; if (d < 0) d = -d; if (d > 1e-5) bad = 1; n++ } END { exit bad || n != 9 }' || fail "predict and train disagree"
+
+# The files are ordinary HDF5.
+for file in one/results.h5 one/model.h5 one/checkpoint.h5 packed/manifest.h5 packed/train-00000-of-00001.h5; do
+    "$PULMO" inspect "$file" > /dev/null || fail "inspect $file"
+    if command -v h5dump > /dev/null; then h5dump -H "$file" > /dev/null || fail "h5dump $file"; fi
+done
+if command -v h5diff > /dev/null; then h5diff one/model.h5 run3/model.h5 || fail "models differ"; fi
+echo "1 to 4 ranks, resumed, evaluated and predicted: $wanted"
