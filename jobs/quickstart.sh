@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# From a clone to a trained model: installs packages, builds, gets the VGG16 weights, packs, trains
+# on all cores with mpirun, and ends with the test result.
+#
+#   bash jobs/quickstart.sh             on demo data, drawn first (minutes)
+#   bash jobs/quickstart.sh DATA_DIR    on your images: train/ val/ test/ with class folders,
+#                                       class folders alone, or what `pulmo pack` wrote
+#
+# What is there already is kept: run twice, it does nothing twice; interrupted, it goes on. Writes
+# below runs/ in the repository, or below $PULMO_RUNS.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+runs=${PULMO_RUNS:-$root/runs}
+pulmo=$root/build/release/bin/pulmo
+
+say() { printf '%s\n' "$*" >&2; }
+step() { say "== $(printf '%4d s' "$SECONDS")  $*"; }
+fail() { local status=$1; shift; say "quickstart: $*"; exit "$status"; }
+
+# Runs a command whose output matters only when it fails.
+quietly() { # log, command...
+    local log=$1 status=0
+    shift
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" != 0 ]; then
+        tail -n 30 "$log" >&2
+        fail "$status" "this command failed; its whole output is in $log: $*"
+    fi
+}
+
+build() {
+    local tests=()
+    # A user needs no tests; whoever has their library keeps one build for both.
+    pkg-config --exists cmocka || tests=(-DPULMO_TESTS=OFF)
+    cd "$root"
+    quietly "$runs/configure.log" cmake --preset release "${tests[@]}"
+    quietly "$runs/build.log" cmake --build --preset release --parallel "$(nproc)" --target pulmo
+    cd - >/dev/null
+}
+
+# A Python that has pip: the first in PATH may be a bare one.
+python_with_pip() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -m pip --version >/dev/null 2>&1; then echo "$python"; return; fi
+    done
+    echo python3
+}
+
+get_weights() {
+    if [ -n "${PULMO_WEIGHTS:-}" ]; then
+        [ -r "$PULMO_WEIGHTS" ] || fail 65 "PULMO_WEIGHTS: $PULMO_WEIGHTS cannot be read; name the file, or unset it to have the weights fetched"
+        step "weights: $PULMO_WEIGHTS"
+    else
+        step "weights: from the cache, or fetched once (64 MB)"
+        "$(python_with_pip)" "$root/data-prep/fetch-weights" </dev/null || exit
+    fi
+}
+
+# How many ranks: one a physical core that may be used, and no more than memory holds.
+count_ranks() {
+    local cores cpus memory_mb quota
+    cpus=$(nproc)
+    cores=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l) || cores=0
+    if [ "$cores" -lt 1 ] || [ "$cores" -gt "$cpus" ]; then cores=$cpus; fi
+    # A container may be given less time than CPUs.
+    if read -r quota period 2>/dev/null </sys/fs/cgroup/cpu.max && [ "$quota" != max ]; then
+        quota=$(((quota + period - 1) / period))
+        if [ "$quota" -lt "$cores" ]; then cores=$quota; fi
+    fi
+    memory_mb=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || echo 0)
+    while [ "$cores" -gt 1 ] && [ "$memory_mb" -gt 0 ] && [ $((500 + cores * 600)) -gt "$memory_mb" ]; do
+        cores=$((cores - 1))
+    done
+    echo "$cores"
+}
+
+# Sets `launch`. Open MPI wants to be told that the slots are meant, and that root is.
+choose_launcher() { # ranks
+    launch=(mpirun -n "$1")
+    mpirun --version 2>/dev/null | grep "Open MPI" >/dev/null || return 0
+    launch+=(--bind-to none)
+    if [ -z "${SLURM_JOB_ID:-}" ]; then launch+=(--host "localhost:$1"); fi
+    if [ "$(id -u)" = 0 ]; then launch+=(--allow-run-as-root); fi
+    # Containers often forbid one process to read another's memory; messages go through a buffer then.
+    export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+}
+
+stored() { [ -f "$1/results.h5" ] && "$pulmo" inspect "$1/results.h5"; }
+finished() { stored "$1" 2>/dev/null | grep -E '^ +state +finished$' >/dev/null; }
+
+train() { # packed, run directory, configuration
+    local ranks status=0
+    if finished "$2"; then
+        step "train: $2 holds the finished run; nothing to do"
+        return
+    fi
+    ranks=$(count_ranks)
+    choose_launcher "$ranks"
+    step "train: $ranks ranks, $(basename "$3"), into $2"
+    "${launch[@]}" "$pulmo" train -c "$3" --set data.path="$1" --set train.run_dir="$2" \
+        --set train.threads=1 </dev/null || status=$?
+    if [ "$status" = 75 ]; then fail 75 "interrupted; the same command goes on from the checkpoint in $2"; fi
+    if [ "$status" != 0 ]; then fail "$status" "training failed (see above)"; fi
+}
+
+# The stored result, from results.h5: the same whether it was trained now or before.
+show_result() { # run directory
+    local name
+    stored "$1" | awk '
+        /^  demo +1/ { demo = 1 }
+        /^  [\/]/ { group = $1 }
+        group == "/test" && /^ +@/ { value[substr($1, 2)] = $2 }
+        END {
+            if (demo) print "DEMO data: drawn phantoms, not medical images"
+            if (!("accuracy" in value)) { print "No test split: nothing to report on"; exit }
+            printf "Test accuracy: %.4f (95 %% CI %.4f–%.4f)", value["accuracy"], value["accuracy_low95"], value["accuracy_high95"]
+            if ("sensitivity" in value) printf "  sensitivity %.4f  specificity %.4f", value["sensitivity"], value["specificity"]
+            printf "  AUC %.4f\n", value["auc"]
+        }'
+    printf 'Run directory: %s\n' "$1"
+    for name in results.h5 model.h5 predictions.csv history.csv report.html; do
+        if [ -f "$1/$name" ]; then printf '  %s\n' "$1/$name"; fi
+    done
+}
+
+main() {
+    local data=${1:-} name=demo packed config=$root/configs/demo.yaml options=()
+    case $data in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+    if [ $# -gt 1 ]; then fail 2 "one DATA_DIR at a time; got $#: $*"; fi
+    if [ -n "$data" ]; then
+        [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of JPEGs"
+        data=$(cd "$data" && pwd)
+        name=$(basename "$data")
+        config=$root/configs/recommended.yaml
+        options=(--val-fraction 0.15 --test-fraction 0.15)
+    fi
+    mkdir -p "$runs" || fail 74 "$runs: cannot be made; set PULMO_RUNS to a directory that can be written"
+    runs=$(cd "$runs" && pwd)
+    packed=$runs/$name-packed
+
+    step "packages"
+    bash "$root/jobs/install-packages.sh"
+    step "build"
+    build
+    get_weights
+    if [ -z "$data" ]; then
+        step "demo data (drawn, not medical images)"
+        data=$runs/demo-data
+        "$pulmo" demo-data "$data"
+    fi
+    if [ -f "$data/manifest.h5" ]; then
+        packed=$data
+        step "pack: $data is packed already"
+    else
+        step "pack: $data"
+        "$pulmo" pack "$data" "$packed" "${options[@]}" >&2 \
+            || fail $? "packing failed (see above); for a fresh start remove $packed and $runs/$name, or set PULMO_RUNS"
+    fi
+    train "$packed" "$runs/$name" "$config"
+    step "done"
+    show_result "$runs/$name"
+}
+
+main "$@"
