@@ -1,10 +1,7 @@
-/* The head as its header promises it: PyTorch's numbers, and the same bits however samples are
- * grouped, slots are ordered and tensors are cut. */
+/* The head as its header promises it: PyTorch's numbers, its shape, dropout, and what it refuses or reports. */
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,75 +9,7 @@
 
 #include <cmocka.h>
 
-#include "pulmo/head.h"
-#include "pulmo/rng.h"
-
-static float *noise(size_t count, uint32_t which)
-{
-    pulmo_rng rng;
-    float *out = malloc(count * sizeof *out);
-    assert_non_null(out);
-    pulmo_rng_at(&rng, 23, PULMO_RNG_TEST, which, 0);
-    for (size_t i = 0; i < count; i++) out[i] = (float)pulmo_rng_normal(&rng);
-    return out;
-}
-
-static pulmo_head_spec small_spec(void)
-{
-    pulmo_head_spec spec;
-    pulmo_head_spec_init(&spec);
-    spec.channels = 37;
-    spec.height = 3;
-    spec.width = 5;
-    spec.hidden_layers = 2;
-    spec.hidden[0] = 45;
-    spec.hidden[1] = 18;
-    spec.classes = 3;
-    spec.dropout = 0.5;
-    return spec;
-}
-
-static size_t floats_of(const pulmo_head_spec *spec)
-{
-    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
-}
-
-typedef struct network {
-    pulmo_head_spec spec;
-    pulmo_loss_spec loss;
-    pulmo_head_layout layout;
-    float *parameters;
-    pulmo_head *head;
-} network;
-
-static void network_open(network *net, const pulmo_head_spec *spec, int slot, int slots)
-{
-    memset(net, 0, sizeof *net);
-    net->spec = *spec;
-    pulmo_head_layout_of(spec, &net->layout);
-    net->parameters = calloc(net->layout.parameters, sizeof(float));
-    assert_non_null(net->parameters);
-    pulmo_head_parameters_init(spec, 7, net->parameters);
-    assert_int_equal(pulmo_head_create(spec, &net->loss, slot, slots, net->parameters, &net->head), PULMO_OK);
-}
-
-static void network_close(network *net)
-{
-    pulmo_head_destroy(net->head);
-    free(net->parameters);
-}
-
-/* All of a slot's gradients, (parameters), in one block a tensor. */
-static float *gradients(const network *net, int slot_index)
-{
-    float *out = malloc(net->layout.parameters * sizeof *out);
-    assert_non_null(out);
-    for (int t = 0; t < net->layout.tensors; t++) {
-        pulmo_block block = {t, 0, net->layout.tensor[t].rows, 0, net->layout.tensor[t].cols};
-        pulmo_head_slot_gradient(net->head, slot_index, &block, out + net->layout.tensor[t].offset);
-    }
-    return out;
-}
+#include "nn/heads.h"
 
 static void assert_near(const float *have, const float *want, size_t count, double tolerance)
 {
@@ -289,186 +218,6 @@ static void wrong_settings_are_refused(void **state)
     pulmo_head_destroy(NULL);
 }
 
-/* ---- the same bits ---- */
-
-/* Every image's logits, alone and in company, at every place of a slot, in slots of many sizes. */
-static void logits_do_not_depend_on_company(void **state)
-{
-    (void)state;
-    const int sizes[] = {8, 1, 2, 3, 5, 13, 16, 32}, n = 37;
-    pulmo_head_spec spec = small_spec();
-    size_t floats = floats_of(&spec), row = 3 * sizeof(float);
-    float *x = noise((size_t)n * floats, 1), *shifted = malloc((size_t)n * floats * sizeof *x);
-    float first[3 * 37];
-    assert_non_null(shifted);
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        float all[3 * 37], one[3], moved[3 * 37];
-        network net;
-        network_open(&net, &spec, sizes[s], 0);
-        pulmo_head_logits(net.head, n, x, all);
-        if (s == 0) memcpy(first, all, sizeof first);
-        assert_memory_equal(all, first, sizeof first);
-        for (int i = 0; i < n; i++) {
-            pulmo_head_logits(net.head, 1, x + (size_t)i * floats, one);
-            assert_memory_equal(one, all + 3 * i, row);
-            assert_true(all[3 * i] != all[3 * ((i + 1) % n)]);
-        }
-        for (int by = 1; by < sizes[s] && by < n; by++) {
-            for (int i = 0; i < n; i++) memcpy(shifted + (size_t)i * floats, x + (size_t)((i + by) % n) * floats, floats * sizeof *x);
-            pulmo_head_logits(net.head, n, shifted, moved);
-            for (int i = 0; i < n; i++) assert_memory_equal(moved + 3 * i, all + 3 * ((i + by) % n), row);
-        }
-        network_close(&net);
-    }
-    free(x);
-    free(shifted);
-}
-
-/* The shape that real training has: long sums are cut into panels. */
-static void real_shapes_do_not_depend_on_place(void **state)
-{
-    (void)state;
-    pulmo_head_spec spec;
-    pulmo_head_spec_init(&spec);
-    spec.hidden_layers = 1;
-    spec.hidden[0] = 256;
-    size_t floats = floats_of(&spec);
-    float *x = noise(11 * floats, 12), all[22], one[16];
-    network net;
-    network_open(&net, &spec, 8, 0);
-    pulmo_head_logits(net.head, 11, x, all);
-    for (int i = 1; i <= 10; i++) {
-        int count = 11 - i < 8 ? 11 - i : 8;
-        pulmo_head_logits(net.head, count, x + (size_t)i * floats, one);
-        assert_memory_equal(one, all + 2 * i, (size_t)count * 2 * sizeof(float));
-    }
-    free(x);
-    network_close(&net);
-}
-
-/* A slot's gradient is the float sum, in sample order, of its samples' own: no sample's numbers
- * depend on the others, on its place or on how full the slot is. */
-static void a_slot_is_its_samples_in_order(void **state)
-{
-    (void)state;
-    pulmo_head_spec spec = small_spec();
-    size_t floats = floats_of(&spec);
-    const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
-    const uint32_t samples[8] = {5, 900, 17, 3, 4, 8, 100000, 0};
-    float *x = noise(8 * floats, 2);
-    network net;
-    network_open(&net, &spec, 8, 2);
-    for (int count = 1; count <= 8; count++) {
-        pulmo_slot_input input = {count, x, labels, samples, 11, 2};
-        pulmo_slot_result whole, single;
-        double loss = 0;
-        int correct = 0;
-        float *sum = calloc(net.layout.parameters, sizeof *sum);
-        assert_non_null(sum);
-        for (int n = 0; n < count; n++) {
-            pulmo_slot_input one = {1, x + (size_t)n * floats, labels + n, samples + n, 11, 2};
-            pulmo_head_slot_run(net.head, 1, &one, &single);
-            float *part = gradients(&net, 1);
-            for (size_t i = 0; i < net.layout.parameters; i++) sum[i] += part[i];
-            loss += single.loss;
-            correct += single.correct;
-            free(part);
-        }
-        pulmo_head_slot_run(net.head, 0, &input, &whole);
-        float *have = gradients(&net, 0);
-        for (size_t i = 0; i < net.layout.parameters; i++) assert_true(have[i] == sum[i]);
-        assert_true(whole.loss == loss);
-        assert_int_equal(whole.correct, correct);
-        assert_true(whole.weight == count);
-        free(have);
-        free(sum);
-    }
-    free(x);
-    network_close(&net);
-}
-
-static void blocks_do_not_change_bits(void **state)
-{
-    (void)state;
-    pulmo_head_spec spec = small_spec();
-    const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
-    const uint32_t samples[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    float *x = noise(8 * floats_of(&spec), 3), *tile = malloc(64 * 1024 * sizeof *tile);
-    assert_non_null(tile);
-    network net;
-    network_open(&net, &spec, 8, 1);
-    pulmo_slot_input input = {7, x, labels, samples, 1, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
-    float *whole = gradients(&net, 0);
-    const int sides[][2] = {{16, 16}, {16, 48}, {32, 512}, {64, 1024}, {1, 16}};
-    for (size_t s = 0; s < sizeof sides / sizeof *sides; s++)
-        for (int t = 0; t < net.layout.tensors; t++) {
-            const pulmo_tensor *tensor = &net.layout.tensor[t];
-            for (int r = 0; r < tensor->rows; r += sides[s][0])
-                for (int c = 0; c < tensor->cols; c += sides[s][1]) {
-                    int rows = tensor->rows - r < sides[s][0] ? tensor->rows - r : sides[s][0];
-                    int cols = tensor->cols - c < sides[s][1] ? tensor->cols - c : sides[s][1];
-                    pulmo_head_slot_gradient(net.head, 0, &(pulmo_block){t, r, rows, c, cols}, tile);
-                    for (int i = 0; i < rows; i++)
-                        assert_memory_equal(tile + (size_t)i * (size_t)cols,
-                                            whole + tensor->offset + (size_t)(r + i) * (size_t)tensor->cols + (size_t)c,
-                                            (size_t)cols * sizeof(float));
-                }
-        }
-    free(whole);
-    free(tile);
-    free(x);
-    network_close(&net);
-}
-
-typedef struct thread_work {
-    network *net;
-    const float *x;
-    int first;
-} thread_work;
-
-static void *run_slots(void *context)
-{
-    const thread_work *work = context;
-    const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
-    size_t floats = floats_of(&work->net->spec);
-    for (int s = work->first; s < 8; s += 2) {
-        uint32_t samples[8];
-        for (uint32_t n = 0; n < 8; n++) samples[n] = 8 * (uint32_t)s + n;
-        pulmo_slot_input input = {8, work->x + 8 * (size_t)s * floats, labels, samples, 1, 0};
-        pulmo_slot_result result;
-        pulmo_head_slot_run(work->net->head, s, &input, &result);
-    }
-    return NULL;
-}
-
-static void threads_do_not_change_bits(void **state)
-{
-    (void)state;
-    pulmo_head_spec spec = small_spec();
-    float *x = noise(64 * floats_of(&spec), 4), *want[8];
-    network net;
-    pthread_t thread[2];
-    network_open(&net, &spec, 8, 8);
-    thread_work work[2] = {{&net, x, 0}, {&net, x, 1}};
-    (void)run_slots(&work[1]);
-    (void)run_slots(&work[0]);
-    for (int s = 0; s < 8; s++) want[s] = gradients(&net, s);
-    for (int again = 0; again < 20; again++) {
-        for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, run_slots, &work[i]), 0);
-        for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
-        for (int s = 0; s < 8; s++) {
-            float *have = gradients(&net, s);
-            assert_memory_equal(have, want[s], net.layout.parameters * sizeof *have);
-            free(have);
-        }
-    }
-    for (int s = 0; s < 8; s++) free(want[s]);
-    free(x);
-    network_close(&net);
-}
-
 /* ---- dropout ---- */
 
 /* With features of one and no hidden layer, a row of the weight's gradient is the logit's
@@ -623,11 +372,6 @@ int main(void)
         cmocka_unit_test(layout_is_torchvisions),
         cmocka_unit_test(initial_weights_are_linears),
         cmocka_unit_test(wrong_settings_are_refused),
-        cmocka_unit_test(logits_do_not_depend_on_company),
-        cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),
-        cmocka_unit_test(blocks_do_not_change_bits),
-        cmocka_unit_test(threads_do_not_change_bits),
         cmocka_unit_test(dropout_is_keyed_by_the_sample),
         cmocka_unit_test(dropout_is_inverted),
         cmocka_unit_test(not_a_number_is_noticed),
