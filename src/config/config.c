@@ -43,8 +43,8 @@ const pulmo_key *key_find(const char *section, const char *name)
         section_known |= same_section;
         if (same_section && strcmp(keys[i].name, name) == 0) return &keys[i];
         int away = distance(section, keys[i].section) + distance(name, keys[i].name);
-        if (same_section && strstr(keys[i].name, name)) away = 1;
-        if (!same_section && strcmp(keys[i].name, name) == 0) away = 2;
+        if (same_section && strstr(keys[i].name, name)) away = 2;
+        if (!same_section && strcmp(keys[i].name, name) == 0) away = 1;
         if (away < best) {
             best = away;
             close = &keys[i];

@@ -72,7 +72,10 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
 }
 
 /* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
-static double draw_shift(pulmo_rng *rng, double most, int side) { return rint(pulmo_rng_range(rng, -most * side, most * side)) / side; }
+static double draw_shift(pulmo_rng *rng, double most, int side)
+{
+    return rint(pulmo_rng_range(rng, -most * side, most * side)) / side;
+}
 
 void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px,
                            int width_px, pulmo_augment_draw *out)

@@ -15,7 +15,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define REPORT_BYTES 1024
+#define REPORT_BYTES 4096 /* room for a path */
 
 /* ---- arithmetic ---- */
 

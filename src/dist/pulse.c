@@ -278,16 +278,6 @@ static void name_deadlock(const pulse *it, double limit_s, sentence *s)
                "link between two hosts may be down", limit_s, it->peers[0].text, it->peer_count - 1, it->peers[it->peer_count - 1].text);
 }
 
-static void send_verdict(const pulmo_comm *comm, const pulse *it, const char *text)
-{
-    word what;
-    fill(comm, it, VERDICT, &what);
-    memcpy(what.text, text, sizeof what.text);
-    for (int again = 0; again < 2; again++) /* one may be lost */
-        for (int r = 1; r < it->peer_count; r++)
-            if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
-}
-
 /* Rank 0's own row, so that it is judged like all others. */
 static void note_self(const pulmo_comm *comm, pulse *it)
 {
@@ -309,7 +299,6 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
         name_culprits(it, limit_s, &s);
         if (s.named == 0) name_deadlock(it, limit_s, &s);
         say_how_many(&s);
-        if (s.named > 0) send_verdict(comm, it, verdict);
         return s.named > 0;
     }
     fill(comm, it, PULSE, &what);
@@ -318,6 +307,15 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
     /* Rank 0 judges all; what only this rank can see is rank 0's own silence. */
     if (!*alone && pulmo_now_s() - it->peers[0].heard_s > limit_s) name_culprits(it, limit_s, &s);
     return s.named > 0;
+}
+
+void pulse_tell(const pulmo_comm *comm, const pulse *it)
+{
+    word what;
+    fill(comm, it, VERDICT, &what);
+    for (int again = 0; again < 2; again++) /* one may be lost */
+        for (int r = 1; comm->rank == 0 && r < it->peer_count; r++)
+            if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
 }
 
 void pulse_forgive(pulse *it, double seconds)

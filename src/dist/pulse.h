@@ -10,7 +10,7 @@
  *     rank       the sender
  *     age_s      since the sender's main thread last got on
  *     waiting    1: inside MPI, waiting for others; 0: at work
- *     text       what for, or with what; a VERDICT's is why the job ends */
+ *     text       what for, or with what */
 #ifndef PULMO_DIST_PULSE_H
 #define PULMO_DIST_PULSE_H
 
@@ -30,6 +30,8 @@ void pulse_close(pulmo_comm *comm, pulse *pulse);
  * long. An empty verdict: rank 0 has said it already. *alone is 1 while this rank hears nobody
  * and must judge by itself. */
 int pulse_tick(pulmo_comm *comm, pulse *pulse, double limit_s, char verdict[VERDICT_BYTES], int *alone);
+/* Rank 0 tells all that the job ends; they end without a word of their own. */
+void pulse_tell(const pulmo_comm *comm, const pulse *pulse);
 /* The process was stopped for so long; nobody shall be blamed for that time. */
 void pulse_forgive(pulse *pulse, double seconds);
 

@@ -15,13 +15,25 @@
 #define PERIOD_MAX_S 1.0
 #define PERIODS_A_LIMIT 20
 #define GAP_PERIODS 5
+#define LAST_WORDS_S 1.0
+
+static void nap_for(double seconds)
+{
+    struct timespec nap = {.tv_sec = (time_t)seconds};
+    nap.tv_nsec = (long)((seconds - (double)nap.tv_sec) * 1e9);
+    nanosleep(&nap, NULL);
+}
 
 _Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
 {
-    if (*verdict)
+    if (*verdict) {
         fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the limit)\n",
                 comm->rank, comm->size, comm->host, verdict);
-    fflush(stderr);
+        fflush(stderr);
+        /* A launcher drops what it has not yet forwarded when the first rank ends. */
+        nap_for(LAST_WORDS_S);
+        if (comm->pulse) pulse_tell(comm, comm->pulse);
+    }
     _exit(1);
 }
 
@@ -60,14 +72,13 @@ static void *watch(void *argument)
 {
     pulmo_comm *comm = argument;
     double period_s = comm->limit_s / PERIODS_A_LIMIT < PERIOD_MAX_S ? comm->limit_s / PERIODS_A_LIMIT : PERIOD_MAX_S;
-    const struct timespec nap = {.tv_sec = (time_t)period_s, .tv_nsec = (long)((period_s - (double)(time_t)period_s) * 1e9)};
     double last_s = pulmo_now_s();
     while (!atomic_load(&comm->stop)) {
         double now_s = pulmo_now_s(), gap_s = now_s - last_s;
         if (gap_s > GAP_PERIODS * period_s) forgive(comm, gap_s);
         last_s = now_s;
         (void)look(comm);
-        nanosleep(&nap, NULL);
+        nap_for(period_s);
     }
     return NULL;
 }

@@ -1,0 +1,156 @@
+/* Every rule of the configuration, and that what is echoed reads back. */
+#include "support.h"
+
+#include "pulmo/config.h"
+
+static pulmo_config config;
+
+static int reset(void **state)
+{
+    (void)state;
+    pulmo_config_init(&config);
+    return 0;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(config.train.epochs, 30);
+    assert_int_equal(config.train.batch, 64);
+    assert_int_equal(config.model.hidden.count, 1);
+    assert_int_equal(config.model.hidden.value[0], 256);
+    assert_true(config.optim.lr == 0.001 && config.optim.beta2 == 0.999);
+    assert_string_equal(config.eval.threshold, "0.5");
+}
+
+static void test_file(void **state)
+{
+    (void)state;
+    assert_ok(pulmo_config_parse(&config, "f.yaml",
+                                 "# a comment\n"
+                                 "train:\n  epochs: 7\n  run_dir: \"runs/a b\"\n"
+                                 "model:\n  hidden: [64, 32]\n  pool: avgmax\n"
+                                 "augment:\n  crop_scale: [0.5, 0.9]\n  brightness: 0.25\n  translate: 0.1\n  gamma: 0\n"
+                                 "optim:\n  class_weights: [1, 2.5]\n"
+                                 "eval:\n"));
+    assert_int_equal(config.train.epochs, 7);
+    assert_string_equal(config.train.run_dir, "runs/a b");
+    assert_int_equal(config.model.hidden.count, 2);
+    assert_int_equal(config.model.hidden.value[1], 32);
+    assert_int_equal(config.model.pool, 3);
+    assert_true(config.augment.brightness[0] == 0.75 && config.augment.brightness[1] == 1.25);
+    assert_true(config.augment.translate[0] == 0.1 && config.augment.translate[1] == 0.1);
+    assert_true(config.augment.gamma[0] == 1 && config.augment.gamma[1] == 1);
+    assert_string_equal(config.optim.class_weights, "[1, 2.5]");
+    assert_ok(pulmo_config_parse(&config, "empty.yaml", ""));
+}
+
+static void refused(const char *text, const char *word)
+{
+    pulmo_config before = config;
+    assert_refused(pulmo_config_parse(&config, "f.yaml", text), PULMO_CONFIG, word);
+    assert_memory_equal(&config, &before, sizeof config); /* a file with an error changes nothing */
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    refused("train:\n  epoch: 3\n", "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
+    refused("trian:\n  epochs: 3\n", "did you mean train.epochs?");
+    refused("optim:\n  epochs: 3\n", "did you mean train.epochs?");
+    refused("train:\n  epochs: 3 x\n", "whole number");
+    refused("train:\n  epochs: 3.5\n", "whole number");
+    refused("train:\n  epochs: 0x10\n", "whole number");
+    refused("train:\n  epochs: 0\n", "between 1 and");
+    refused("train:\n  epochs: 99999999999999999999\n", "whole number");
+    refused("optim:\n  lr: 1e-3junk\n", "must be a number");
+    refused("optim:\n  lr: nan\n", "must be a number");
+    refused("optim:\n  lr: inf\n", "must be a number");
+    refused("optim:\n  lr: -1\n", "between 0 and");
+    refused("optim:\n  lr:\n", "must be a number");
+    refused("optim:\n  lr: [1, 2]\n", "must be a number");
+    refused("optim:\n  lr: {a: 1}\n", "not a mapping");
+    refused("optim:\n  name: Adam\n", "adam|adamw|sgd");
+    refused("model:\n  hidden: [256,]x\n", "f.yaml");
+    refused("model:\n  hidden: [0]\n", "between 1 and");
+    refused("model:\n  hidden: [1.5]\n", "whole numbers");
+    refused("augment:\n  crop_scale: [0.9, 0.5]\n", "must not be above");
+    refused("augment:\n  crop_scale: [0.5]\n", "two numbers");
+    refused("train:\n  epochs: 3\n  epochs: 4\n", "given twice");
+    refused("train: 3\n", "must hold");
+    refused("- a\n- b\n", "f.yaml:1");
+    refused("train:\n  epochs: [\n", "not YAML");
+    refused("train:\n\tepochs: 3\n", "not YAML");
+}
+
+static void test_set(void **state)
+{
+    (void)state;
+    assert_ok(pulmo_config_set(&config, "optim.lr=0.25"));
+    assert_true(config.optim.lr == 0.25);
+    assert_ok(pulmo_config_set(&config, "model.hidden=[]"));
+    assert_int_equal(config.model.hidden.count, 0);
+    assert_ok(pulmo_config_set(&config, "data.path=a=b")); /* the first = separates */
+    assert_string_equal(config.data.path, "a=b");
+    assert_refused(pulmo_config_set(&config, "optim.lr"), PULMO_CONFIG, "section.key=value");
+    assert_refused(pulmo_config_set(&config, "lr=1"), PULMO_CONFIG, "section.key=value");
+    assert_refused(pulmo_config_set(&config, "optim.rl=1"), PULMO_CONFIG, "did you mean optim.lr?");
+    assert_refused(pulmo_config_set(&config, "optim.lr=1,0"), PULMO_CONFIG, "must be a number");
+}
+
+static void test_echo_reads_back(void **state)
+{
+    (void)state;
+    assert_ok(pulmo_config_set(&config, "optim.lr=0.1"));
+    assert_ok(pulmo_config_set(&config, "optim.weight_decay=1e-7"));
+    assert_ok(pulmo_config_set(&config, "train.run_dir=a \"quoted\" \\ name: [x]"));
+    assert_ok(pulmo_config_set(&config, "pack.group_pattern=^(p[0-9]+)_"));
+    assert_ok(pulmo_config_set(&config, "optim.class_weights=[1, 3]"));
+    assert_ok(pulmo_config_set(&config, "eval.threshold=sensitivity>=0.95"));
+    char *echo = pulmo_config_echo(&config);
+    pulmo_config again;
+    pulmo_config_init(&again);
+    assert_ok(pulmo_config_parse(&again, "echo", echo));
+    assert_memory_equal(&again, &config, sizeof config);
+    free(echo);
+}
+
+static void test_digest_and_differences(void **state)
+{
+    pulmo_config other = config;
+    (void)state;
+    assert_ok(pulmo_config_set(&other, "train.threads=3")); /* does not bind */
+    pulmo_digest a = pulmo_config_digest(&config), b = pulmo_config_digest(&other);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_ok(pulmo_config_set(&other, "optim.lr=0.5"));
+    b = pulmo_config_digest(&other);
+    assert_memory_not_equal(&a, &b, sizeof a);
+    char *differences = pulmo_config_differences(&other, &config);
+    assert_string_equal(differences, "optim.lr: 0.5, not 0.001");
+    free(differences);
+}
+
+/* Every configuration that is shipped reads. */
+static void test_shipped(void **state)
+{
+    static const char *const names[] = {"demo", "tutorial", "recommended"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = pulmo_format("%s/configs/%s.yaml", PULMO_SOURCE, names[i]);
+        pulmo_config_init(&config);
+        assert_ok(pulmo_config_read(&config, path));
+        free(path);
+    }
+    assert_refused(pulmo_config_read(&config, "/nonexistent.yaml"), PULMO_CONFIG, "/nonexistent.yaml");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_defaults, reset), cmocka_unit_test_setup(test_file, reset),
+        cmocka_unit_test_setup(test_refusals, reset), cmocka_unit_test_setup(test_set, reset),
+        cmocka_unit_test_setup(test_echo_reads_back, reset), cmocka_unit_test_setup(test_digest_and_differences, reset),
+        cmocka_unit_test_setup(test_shipped, reset),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
