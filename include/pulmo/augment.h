@@ -36,8 +36,9 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
                            uint64_t sample, int height_px, int width_px, pulmo_augment_draw *out);
 
 /* The geometric operations are composed into one inverse map (crop-resize, then flip, rotation,
- * translation; outside the source is black) and sampled once, bilinear, antialiased where it
- * shrinks; then brightness, contrast, gamma on [0, 1]; then (x - mean) / std a channel.
+ * translation; outside the source is black) and sampled once, bilinear: a crop is never larger than
+ * the image it fills, so nothing shrinks and no filter is needed; then brightness, contrast, gamma on
+ * [0, 1]; then (x - mean) / std a channel.
  * source (H, W, C) uint8 with C 1 or 3; out (3, H, W) float32 (grey is repeated). `draw` NULL
  * means none: only scaled to [0, 1] and normalised, which is what validation and test see.
  * The same bits for the same arguments on every machine of a tier. */
