@@ -16,10 +16,15 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 void h5_lock(void)
 {
-    static int quiet = 0;
+    static int ready = 0;
     pthread_mutex_lock(&lock);
-    if (!quiet) H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell it our way */
-    quiet = 1;
+    if (!ready) {
+        /* A file that could not be flushed stays in the library's care for ever; its clean-up at
+         * exit would try again and crash. All that we keep has been committed by then. */
+        H5dont_atexit();
+        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
+    }
+    ready = 1;
 }
 
 void h5_unlock(void) { pthread_mutex_unlock(&lock); }

@@ -1,0 +1,302 @@
+/* HDF5 files: what is written reads back, appears whole or not at all, and damage is an error. */
+#include "support.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "pulmo/h5.h"
+
+static char *directory, *path;
+
+static int set_up(void **state)
+{
+    (void)state;
+    directory = scratch_directory();
+    path = pulmo_format("%s/file.h5", directory);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    remove_directory(directory);
+    free(path);
+    return 0;
+}
+
+static const uint8_t pixels[2 * 3 * 2] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255};
+static const double reals[4] = {0.1, -1e300, 5e-324, 3};
+static const char *const names[3] = {"NORMAL", "", "b\xc3\xa4r"};
+
+static void write_file(const char *to)
+{
+    pulmo_h5 *file = NULL;
+    const uint64_t dims[3] = {2, 3, 2}, four = 4, none = 0;
+    assert_ok(pulmo_h5_create(to, &file));
+    assert_ok(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 3, dims));
+    assert_ok(pulmo_h5_write_rows(file, "images", 1, 1, pixels + 6));
+    assert_ok(pulmo_h5_write_rows(file, "images", 0, 1, pixels));
+    assert_ok(pulmo_h5_write(file, "group/deep/reals", PULMO_H5_F64, 1, &four, reals));
+    assert_ok(pulmo_h5_write_deflated(file, "squeezed", PULMO_H5_F64, 1, &four, reals, 4));
+    assert_ok(pulmo_h5_write(file, "empty", PULMO_H5_I32, 1, &none, NULL));
+    assert_ok(pulmo_h5_write_strings(file, "names", 3, names));
+    assert_ok(pulmo_h5_write_strings(file, "no_names", 0, NULL));
+    assert_ok(pulmo_h5_write_text(file, "text", "two\nlines"));
+    assert_ok(pulmo_h5_set_text(file, "/", "kind", "test"));
+    assert_ok(pulmo_h5_set_text(file, "/", "nothing", ""));
+    assert_ok(pulmo_h5_set_texts(file, "/", "classes", 3, names));
+    assert_ok(pulmo_h5_set_int(file, "group", "count", -7));
+    assert_ok(pulmo_h5_set_int(file, "group", "count", 1ll << 40)); /* in place of the first */
+    assert_ok(pulmo_h5_set_real(file, "images", "scale", 0.5));
+    assert_ok(pulmo_h5_make_scale(file, "squeezed", "axis"));
+    assert_ok(pulmo_h5_attach_scale(file, "group/deep/reals", 0, "squeezed"));
+    assert_ok(pulmo_h5_commit(file));
+}
+
+static void test_round_trip(void **state)
+{
+    pulmo_h5 *file = NULL;
+    pulmo_h5_shape shape;
+    uint8_t back[12], row[6];
+    double values[4], real = 0;
+    uint64_t count = 0, any[3] = {0, 3, 0};
+    const uint64_t four = 4;
+    int64_t integer = 0;
+    char **strings = NULL, *text = NULL;
+    int texts = 0;
+    (void)state;
+    write_file(path);
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_string_equal(pulmo_h5_path(file), path);
+    assert_ok(pulmo_h5_shape_of(file, "images", &shape));
+    assert_true(shape.type == PULMO_H5_U8 && shape.rank == 3 && shape.dims[0] == 2 && shape.dims[2] == 2);
+    assert_ok(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, any, back));
+    assert_memory_equal(back, pixels, sizeof back);
+    assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 1, row));
+    assert_memory_equal(row, pixels + 6, sizeof row);
+    assert_ok(pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, &four, values));
+    assert_memory_equal(values, reals, sizeof values);
+    assert_ok(pulmo_h5_read(file, "squeezed", PULMO_H5_F64, 1, &four, values));
+    assert_memory_equal(values, reals, sizeof values);
+    assert_ok(pulmo_h5_read_strings(file, "names", &count, &strings));
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++) assert_string_equal(strings[i], names[i]);
+    free(strings);
+    assert_ok(pulmo_h5_read_strings(file, "no_names", &count, &strings));
+    assert_int_equal(count, 0);
+    free(strings);
+    assert_ok(pulmo_h5_read_text(file, "text", &text));
+    assert_string_equal(text, "two\nlines");
+    free(text);
+    assert_ok(pulmo_h5_get_text(file, "/", "nothing", &text));
+    assert_string_equal(text, "");
+    free(text);
+    assert_ok(pulmo_h5_get_texts(file, "/", "classes", &texts, &strings));
+    assert_int_equal(texts, 3);
+    assert_string_equal(strings[2], names[2]);
+    free(strings);
+    assert_ok(pulmo_h5_get_int(file, "group", "count", &integer));
+    assert_true(integer == 1ll << 40);
+    assert_ok(pulmo_h5_get_real(file, "images", "scale", &real));
+    assert_true(real == 0.5);
+    assert_true(pulmo_h5_exists(file, "group/deep/reals") && !pulmo_h5_exists(file, "group/none/reals"));
+    assert_true(pulmo_h5_has_attribute(file, "/", "kind") && !pulmo_h5_has_attribute(file, "/", "none"));
+    pulmo_h5_close(file);
+}
+
+static void test_refusals(void **state)
+{
+    pulmo_h5 *file = NULL;
+    uint8_t back[12];
+    double real;
+    uint64_t count, wrong[3] = {2, 3, 3};
+    char **strings = NULL, *text = NULL;
+    (void)state;
+    write_file(path);
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, wrong, back), PULMO_DATA, "(2 x 3 x 2)");
+    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_U8, 3, wrong, back), PULMO_DATA, "nothing");
+    assert_refused(pulmo_h5_read(file, "names", PULMO_H5_U8, 1, wrong, back), PULMO_DATA, "strings");
+    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 2, back), PULMO_DATA, "rows 1 to 3 of 2");
+    assert_refused(pulmo_h5_read_strings(file, "images", &count, &strings), PULMO_DATA, "images");
+    assert_refused(pulmo_h5_get_text(file, "/", "none", &text), PULMO_DATA, "none");
+    assert_refused(pulmo_h5_get_text(file, "/", "classes", &text), PULMO_DATA, "classes");
+    assert_refused(pulmo_h5_get_real(file, "/", "kind", &real), PULMO_DATA, "kind");
+    pulmo_h5_close(file);
+    assert_refused(pulmo_h5_open("/nonexistent/x.h5", &file), PULMO_IO, "/nonexistent/x.h5");
+    assert_refused(pulmo_h5_open(directory, &file), PULMO_IO, "directory");
+    assert_refused(pulmo_h5_create("/nonexistent/x.h5", &file), PULMO_IO, "/nonexistent/x.h5");
+}
+
+static char *slurp(const char *name, size_t *size)
+{
+    struct stat about;
+    assert_int_equal(stat(name, &about), 0);
+    char *bytes = malloc((size_t)about.st_size + 1);
+    FILE *in = fopen(name, "rb");
+    *size = fread(bytes, 1, (size_t)about.st_size, in);
+    fclose(in);
+    return bytes;
+}
+
+static void spill(const char *name, const char *bytes, size_t size)
+{
+    FILE *out = fopen(name, "wb");
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+}
+
+/* No times in it: equal contents, equal bytes. */
+static void test_same_bytes(void **state)
+{
+    size_t a_size, b_size;
+    char *other = pulmo_format("%s/other.h5", directory);
+    (void)state;
+    write_file(path);
+    sleep(1);
+    write_file(other);
+    char *a = slurp(path, &a_size), *b = slurp(other, &b_size);
+    assert_int_equal(a_size, b_size);
+    assert_memory_equal(a, b, a_size);
+    free(a);
+    free(b);
+    free(other);
+}
+
+static int files_in_directory(void)
+{
+    char *command = pulmo_format("ls -A '%s' | wc -l", directory);
+    FILE *out = popen(command, "r");
+    int count = -1;
+    assert_int_equal(fscanf(out, "%d", &count), 1);
+    pclose(out);
+    free(command);
+    return count;
+}
+
+/* Given up, or out of room while writing: what stood there stands, and nothing else does. */
+static void test_whole_or_not_at_all(void **state)
+{
+    pulmo_h5 *file = NULL;
+    size_t before_size, after_size;
+    struct rlimit old, tight;
+    const uint64_t many = 1 << 20;
+    (void)state;
+    write_file(path);
+    char *before = slurp(path, &before_size);
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_h5_set_text(file, "/", "kind", "half"));
+    pulmo_h5_close(file);
+    assert_int_equal(files_in_directory(), 1);
+
+    double *values = calloc(many, sizeof *values);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    tight = old;
+    tight.rlim_cur = 100000; /* as good as a full disk */
+    setrlimit(RLIMIT_FSIZE, &tight);
+    assert_ok(pulmo_h5_create(path, &file));
+    pulmo_status status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
+    if (status == PULMO_OK) status = pulmo_h5_commit(file);
+    else pulmo_h5_close(file);
+    pulmo_status plain = pulmo_file_write(path, values, many * sizeof *values);
+    setrlimit(RLIMIT_FSIZE, &old);
+    free(values);
+    assert_int_equal(status, PULMO_IO);
+    assert_int_equal(plain, PULMO_IO);
+    assert_int_equal(files_in_directory(), 1);
+    char *after = slurp(path, &after_size);
+    assert_int_equal(after_size, before_size);
+    assert_memory_equal(after, before, before_size);
+    free(before);
+    free(after);
+}
+
+static void look(void *context, const char *name, const pulmo_h5_shape *shape, const char *attribute, const char *value)
+{
+    (void)name, (void)shape, (void)attribute, (void)value;
+    ++*(int *)context;
+}
+
+/* Damaged anywhere: an answer or an error, never a crash. */
+static void test_damage(void **state)
+{
+    size_t size;
+    (void)state;
+    write_file(path);
+    char *good = slurp(path, &size), *bad = malloc(size), *other = pulmo_format("%s/bad.h5", directory);
+    for (size_t i = 0; i < 240; i++) {
+        pulmo_h5 *file = NULL;
+        size_t cut = size;
+        memcpy(bad, good, size);
+        if (i % 3 == 0) cut = size * i / 240;
+        else bad[(i * 7919) % size] ^= (char)(1 << i % 8 | 0x40);
+        spill(other, bad, cut);
+        if (pulmo_h5_open(other, &file) != PULMO_OK) {
+            assert_non_null(strstr(pulmo_error(), "bad.h5"));
+            continue;
+        }
+        double values[64];
+        uint64_t any[3] = {0}, count;
+        char **strings = NULL;
+        int seen = 0;
+        pulmo_h5_shape shape;
+        if (pulmo_h5_shape_of(file, "group/deep/reals", &shape) == PULMO_OK && shape.rank == 1 && shape.dims[0] <= 64)
+            (void)pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, any, values);
+        if (pulmo_h5_read_strings(file, "names", &count, &strings) == PULMO_OK) free(strings);
+        (void)pulmo_h5_visit(file, look, &seen);
+        pulmo_h5_close(file);
+    }
+    free(good);
+    free(bad);
+    free(other);
+}
+
+/* The tools that people know read it; skipped, visibly, where they are not installed. */
+static void test_other_tools(void **state)
+{
+    (void)state;
+    write_file(path);
+    char *dump = pulmo_format("command -v h5dump > /dev/null || exit 77; h5dump -d /names '%s' | grep -q NORMAL", path);
+    char *h5py = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; /usr/bin/python3 -c \"import h5py; "
+                              "f = h5py.File('%s'); assert f['images'].shape == (2, 3, 2); assert f['names'][0] == b'NORMAL'; "
+                              "assert f.attrs['kind'] == b'test' or f.attrs['kind'] == 'test'; "
+                              "assert f['group/deep/reals'].dims[0][0].name == '/squeezed'\"", path);
+    int a = WEXITSTATUS(system(dump)), b = WEXITSTATUS(system(h5py));
+    if (a == 77) print_message("skipped: h5dump is not installed\n");
+    else assert_int_equal(a, 0);
+    if (b == 77) print_message("skipped: h5py is not installed\n");
+    else assert_int_equal(b, 0);
+    free(dump);
+    free(h5py);
+}
+
+static void test_directories(void **state)
+{
+    (void)state;
+    char *deep = pulmo_format("%s/a/b//c/", directory), *blocked = pulmo_format("%s/file.h5/x", directory);
+    struct stat about;
+    assert_ok(pulmo_directory_make(deep));
+    assert_ok(pulmo_directory_make(deep));
+    assert_int_equal(stat(deep, &about), 0);
+    spill(path, "x", 1);
+    assert_refused(pulmo_directory_make(blocked), PULMO_IO, "file.h5");
+    free(deep);
+    free(blocked);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_whole_or_not_at_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_tools, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
