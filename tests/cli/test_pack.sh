@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Packing: the same bytes at any number of threads and ranks, splits by patient and class with
+# duplicates on one side, classes from names, and every finding told.
+. "$(dirname "$0")/common.sh"
+"$PULMO" demo-data demo --train 90 --val 8 --test 10 --seed 5 -q
+"$PULMO" demo-data again --train 90 --val 8 --test 10 --seed 5 --threads 3 -q
+diff -r demo again > /dev/null || fail "the same seed drew another demo"
+expect 0 "nothing to do" "$PULMO" demo-data demo --train 90 --val 8 --test 10 --seed 5
+expect 2 "not empty" "$PULMO" demo-data demo --seed 6
+
+# ---- the same bytes ----
+small="--size 48 --set pack.shard_images=16 --val-fraction 0.2"
+"$PULMO" pack demo one $small --threads 1 > /dev/null 2> one.txt
+"$PULMO" pack demo threads $small --threads 3 -q
+diff -r one threads || fail "3 threads gave other bytes"
+for n in 2 3; do
+    ranks "$n" "$PULMO" pack demo "ranks$n" $small -q
+    diff -r one "ranks$n" || fail "$n ranks gave other bytes"
+done
+[ "$(find one -name '.*' -type f | wc -l)" = 0 ] || fail "spools stayed behind"
+grep -q "8 images given are too few to mean anything" one.txt || { cat one.txt; fail "the small val was not carved anew"; }
+grep -q "^test *10 images" one.txt || fail "test was given and must be kept"
+
+# ---- splits by patient and class ----
+mkdir source && cp -r demo/train/NORMAL demo/train/PNEUMONIA source
+first=$(ls source/NORMAL | head -1)
+cp "source/NORMAL/$first" source/NORMAL/copy-of-another-name.jpeg
+"$PULMO" pack source split --size 48 --val-fraction 0.25 --test-fraction 0.25 2> split.txt
+grep -q "byte-identical files: 1" split.txt || { cat split.txt; fail "the copy was not found"; }
+command -v h5dump > /dev/null || { echo "h5dump is not installed: the rest is skipped"; exit 77; }
+column() { h5dump -y -o col.txt -d "/splits/$1/$2" split/manifest.h5 > /dev/null && tr -d ' "' < col.txt | sed 's/\\000.*//; s/,$//' | grep -v '^$'; }
+for s in train val test; do column "$s" groups | sort -u > "$s.groups"; column "$s" paths > "$s.paths"; done
+[ -z "$(sort train.groups val.groups test.groups | uniq -d)" ] || fail "a patient stands in two splits"
+[ "$(cat train.paths val.paths test.paths | wc -l)" = 91 ] || fail "91 images were expected"
+for s in train val test; do
+    both=$(grep -cE "NORMAL/($first|copy-of)" "$s.paths" || true)
+    [ "$both" = 0 ] || [ "$both" = 2 ] || fail "a copy was split from its original"
+done
+for class in NORMAL PNEUMONIA; do
+    for s in val test; do
+        n=$(grep -c "^$class/" "$s.paths") || true
+        { [ "$n" -ge 9 ] && [ "$n" -le 14 ]; } || fail "$s has $n of class $class; a quarter of 45 was asked for"
+    done
+done
+
+# ---- classes from names ----
+"$PULMO" pack source three --size 48 --set 'pack.label_pattern=_(bacteria|virus)_' 2> three.txt
+grep -qE "^train .*NORMAL 46 +bacteria [0-9]+ +virus [0-9]+" three.txt || { cat three.txt; fail "no three classes"; }
+"$PULMO" pack source named --size 48 --set 'pack.group_pattern=^([A-Za-z0-9]+)-' -q
+expect 2 "regular expression" "$PULMO" pack source bad --set 'pack.group_pattern=('
+expect 2 "must have a group" "$PULMO" pack source bad --set 'pack.group_pattern=abc'
+
+# ---- a patient in two given splits is told ----
+mkdir -p leaky/val/NORMAL leaky/val/PNEUMONIA && cp -r source leaky/train
+cp "demo/train/NORMAL/$first" leaky/val/NORMAL/ && cp demo/val/PNEUMONIA/* leaky/val/PNEUMONIA/
+expect 0 "stand in more than one split" "$PULMO" pack leaky leaky-packed --size 48
+expect 2 "inside the source" "$PULMO" pack source source/packed
+expect 0 "manifest" "$PULMO" inspect split/manifest.h5
+echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"
