@@ -1,7 +1,16 @@
 /* How good a classifier is, with uncertainty. Pure functions on labels and probabilities: no MPI,
  * no files. Not collective.
  *
- * Undefined quantities (a class without samples, no samples at all) are NaN. */
+ * Where a quantity is undefined:
+ *   no samples                    everything is NaN, counts and a class's own figures are 0
+ *   a class without samples       its recall and F1 are 0, as is the precision of a class never
+ *                                 predicted (scikit-learn's zero_division=0); macro means count it,
+ *                                 balanced accuracy leaves it out; its AUC is NaN and left out of
+ *                                 the mean; of two classes, sensitivity or specificity is NaN
+ *   fewer than two of a class     the AUC's interval is NaN
+ *   classes separated completely  the AUC's interval is [1, 1]: DeLong's variance is 0 there
+ *   all scores equal              AUC 0.5
+ * Labels outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
 #ifndef PULMO_METRICS_H
 #define PULMO_METRICS_H
 
@@ -32,9 +41,10 @@ typedef struct pulmo_metrics {
     pulmo_interval sensitivity, specificity; /* two classes, class 1 positive; Wilson; NaN else */
     double auc;                          /* two classes: class 1; more: mean one against the rest */
     pulmo_interval auc_ci;               /* two classes: DeLong 1988, by Sun and Xu 2014; NaN else */
-    double log_loss;
+    double log_loss;                     /* mean of -log(probability of the label), that at least 2^-149 */
     double brier;                        /* two classes: mean (p1 - y)^2; more: mean sum over classes */
-    double calibration_error;            /* ECE over equal-width bins of the predicted class's probability */
+    double calibration_error;            /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
+                                          * |mean probability - accuracy| weighted by the bin's share */
     uint32_t *confusion;                 /* (classes, classes): row the truth, column the prediction; owned */
     pulmo_class_metrics *per_class;      /* (classes); owned */
     uint32_t bin_count[PULMO_CALIBRATION_BINS];
@@ -51,15 +61,20 @@ void pulmo_metrics_free(pulmo_metrics *metrics);
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
 /* The threshold that a rule means on these scores (two classes): "0.5" or another number in
- * [0, 1], "youden" (largest sensitivity + specificity - 1), "sensitivity>=X" (the highest
- * threshold that reaches X), "specificity>=X" (the lowest that does). Thresholds stand half-way
- * between neighbouring scores. With other than two classes or no samples only a number is
- * allowed. PULMO_CONFIG for a rule that is none. */
+ * [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest threshold),
+ * "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X" (the lowest that
+ * does). Thresholds stand half-way between neighbouring scores; one that no score may reach is
+ * above 1 if a score is 1. Unless there are two classes and samples of both only a number is
+ * allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
 pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels,
                                      const float *probabilities, double *out);
 
+/* The same complaints without scores, to be made before training rather than after it. */
+pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels);
+
 /* Points of the ROC curve from (0, 0) to (1, 1), a point a distinct score, for class `positive`
- * against the rest; thresholds[0] is infinite. Arrays of n + 1; returns the number of points. */
+ * against the rest; threshold[0] is infinite (scikit-learn's roc_curve with
+ * drop_intermediate=False). A rate of none is NaN. */
 typedef struct pulmo_roc {
     uint32_t points;
     double *fpr, *tpr, *threshold; /* owned */
@@ -67,5 +82,17 @@ typedef struct pulmo_roc {
 pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
                                pulmo_roc *out);
 void pulmo_roc_free(pulmo_roc *roc);
+
+/* The precision-recall curve from (recall 0, precision 1) down to the lowest score: scikit-learn's
+ * points in reverse. average_precision is the sum of precision times the gain in recall. Without
+ * positives recall and average_precision are NaN. */
+typedef struct pulmo_pr {
+    uint32_t points;
+    double *precision, *recall, *threshold; /* owned */
+    double average_precision;
+} pulmo_pr;
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+                              pulmo_pr *out);
+void pulmo_pr_free(pulmo_pr *pr);
 
 #endif

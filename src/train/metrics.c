@@ -22,7 +22,25 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
     double p = (double)k / (double)n, z2 = Z95 * Z95, m = (double)n;
     double centre = (p + z2 / (2 * m)) / (1 + z2 / m);
     double half = Z95 / (1 + z2 / m) * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
-    return (pulmo_interval){p, fmax(0, centre - half), fmin(1, centre + half)};
+    /* At the ends the bound is exactly 0 or 1, which rounding may miss. */
+    return (pulmo_interval){p, k == 0 ? 0 : fmax(0, centre - half), k == n ? 1 : fmin(1, centre + half)};
+}
+
+static pulmo_status check_input(uint32_t n, int classes, const int32_t *labels, const float *probabilities)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (labels[i] < 0 || labels[i] >= classes)
+            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i], classes - 1);
+        for (int k = 0; k < classes; k++) {
+            double p = (double)probabilities[(size_t)i * (size_t)classes + (size_t)k];
+            if (!(p >= 0 && p <= 1))
+                return pulmo_fail(PULMO_DATA,
+                                  "image %u, class %d: the probability is %g: must be from 0 to 1; the head's parameters "
+                                  "are damaged or training diverged (a lower optim.lr helps)",
+                                  i, k, p);
+        }
+    }
+    return PULMO_OK;
 }
 
 static int predict(int classes, const float *row, double threshold)
@@ -104,10 +122,28 @@ static pulmo_status compute_auc(uint32_t n, int classes, const int32_t *labels, 
 
 /* ---- counts ---- */
 
+/* Means over classes: of K alike (macro), and by support (weighted). */
+static void average_classes(pulmo_metrics *out)
+{
+    double K = out->classes, recalls = 0, present = 0;
+    for (int k = 0; k < out->classes; k++) {
+        const pulmo_class_metrics *c = &out->per_class[k];
+        double part = ratio(c->support, out->count), each = out->count > 0 ? 1 / K : NAN;
+        out->macro_precision += each * c->precision;
+        out->macro_recall += each * c->recall;
+        out->macro_f1 += each * c->f1;
+        out->weighted_precision += part * c->precision;
+        out->weighted_recall += part * c->recall;
+        out->weighted_f1 += part * c->f1;
+        recalls += c->recall;
+        present += c->support > 0;
+    }
+    out->balanced_accuracy = ratio(recalls, present);
+}
+
 static void from_confusion(pulmo_metrics *out)
 {
     size_t K = (size_t)out->classes;
-    double recalls = 0, present = 0;
     for (size_t k = 0; k < K; k++) {
         pulmo_class_metrics *c = &out->per_class[k];
         double hits = out->confusion[k * K + k], predicted = 0, support = 0;
@@ -120,17 +156,8 @@ static void from_confusion(pulmo_metrics *out)
         c->precision = predicted > 0 ? hits / predicted : 0;
         c->recall = support > 0 ? hits / support : 0;
         c->f1 = predicted + support > 0 ? 2 * hits / (predicted + support) : 0;
-        out->macro_precision += c->precision / (double)K;
-        out->macro_recall += c->recall / (double)K;
-        out->macro_f1 += c->f1 / (double)K;
-        double part = ratio(support, out->count);
-        out->weighted_precision += part * c->precision;
-        out->weighted_recall += part * c->recall;
-        out->weighted_f1 += part * c->f1;
-        recalls += support > 0 ? c->recall : 0;
-        present += support > 0;
     }
-    out->balanced_accuracy = ratio(recalls, present);
+    average_classes(out);
     const pulmo_interval none = {NAN, NAN, NAN};
     const uint32_t *m = out->confusion;
     out->sensitivity = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[2] + m[3]) : none;
@@ -178,6 +205,7 @@ pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *label
 {
     size_t K = (size_t)classes;
     memset(out, 0, sizeof *out);
+    PULMO_TRY(check_input(n, classes, labels, probabilities));
     out->count = n;
     out->classes = classes;
     out->confusion = calloc(K * K, sizeof *out->confusion);
@@ -215,6 +243,7 @@ pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, c
                                pulmo_roc *out)
 {
     memset(out, 0, sizeof *out);
+    PULMO_TRY(check_input(n, classes, labels, probabilities));
     scored *all = sorted_scores(n, classes, labels, probabilities, positive);
     out->fpr = malloc(((size_t)n + 1) * sizeof(double));
     out->tpr = malloc(((size_t)n + 1) * sizeof(double));
@@ -249,6 +278,40 @@ void pulmo_roc_free(pulmo_roc *roc)
     memset(roc, 0, sizeof *roc);
 }
 
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+                              pulmo_pr *out)
+{
+    pulmo_roc roc;
+    memset(out, 0, sizeof *out);
+    PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, positive, &roc));
+    double positives = 0, negatives = 0;
+    for (uint32_t i = 0; i < n; i++) *(labels[i] == positive ? &positives : &negatives) += 1;
+    /* Back to whole numbers; a rate of none is NaN, its number 0. */
+    for (uint32_t i = 0; i < roc.points; i++) {
+        double tp = positives > 0 ? rint(roc.tpr[i] * positives) : 0, fp = negatives > 0 ? rint(roc.fpr[i] * negatives) : 0;
+        double precision = i == 0 ? 1 : tp / (tp + fp);
+        if (i > 0) out->average_precision += (roc.tpr[i] - roc.tpr[i - 1]) * precision;
+        roc.fpr[i] = precision;
+    }
+    if (positives == 0) {
+        roc.tpr[0] = NAN;
+        out->average_precision = NAN;
+    }
+    out->points = roc.points;
+    out->precision = roc.fpr;
+    out->recall = roc.tpr;
+    out->threshold = roc.threshold;
+    return PULMO_OK;
+}
+
+void pulmo_pr_free(pulmo_pr *pr)
+{
+    free(pr->precision);
+    free(pr->recall);
+    free(pr->threshold);
+    memset(pr, 0, sizeof *pr);
+}
+
 typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
 
 static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number)
@@ -269,25 +332,47 @@ static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number
                       "eval.threshold: \"%s\": must be a number from 0 to 1, youden, sensitivity>=X or specificity>=X", rule);
 }
 
-/* Half-way down to the next lower score, so that the threshold does not stand on a score. */
+/* Half-way down to the next lower score, so that the threshold does not stand on a score. What
+ * nothing may reach stands half-way to 1, or just above 1 where a score is 1. */
 static double between(const pulmo_roc *roc, uint32_t point)
 {
-    if (point == 0) return 1.0;
-    double here = roc->threshold[point];
+    double here = point > 0 ? roc->threshold[point] : 1.0;
     double below = point + 1 < roc->points ? roc->threshold[point + 1] : 0.0;
-    return (here + below) / 2;
+    return here > below || point > 0 ? (here + below) / 2 : nextafter(1.0, 2.0);
 }
 
 static double pick(const pulmo_roc *roc, rule_kind kind, double wanted)
 {
+    const double rounding = 1e-12; /* 1 - 9/10 is a little below 1/10 */
     uint32_t best = 0;
     for (uint32_t i = 0; i < roc->points; i++) {
         double sensitivity = roc->tpr[i], specificity = 1 - roc->fpr[i];
-        if (kind == RULE_YOUDEN && sensitivity + specificity > roc->tpr[best] + 1 - roc->fpr[best] + 1e-12) best = i;
-        if (kind == RULE_SENSITIVITY && sensitivity >= wanted) return between(roc, i);
-        if (kind == RULE_SPECIFICITY && specificity >= wanted) best = i;
+        if (kind == RULE_YOUDEN && sensitivity - roc->fpr[i] > roc->tpr[best] - roc->fpr[best] + rounding) best = i;
+        if (kind == RULE_SENSITIVITY && sensitivity >= wanted - rounding) return between(roc, i);
+        if (kind == RULE_SPECIFICITY && specificity >= wanted - rounding) best = i;
     }
     return between(roc, best);
+}
+
+/* What the rule needs of the split it is to be chosen on. */
+static pulmo_status check_rule(const char *rule, rule_kind kind, uint32_t n, int classes, const int32_t *labels)
+{
+    uint32_t positives = 0;
+    if (kind == RULE_NUMBER) return PULMO_OK;
+    if (classes != 2) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs two classes, there are %d", rule, classes);
+    if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
+    for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
+    if (positives > 0 && positives < n) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": val must hold both classes; all its %u images are of class %d",
+                      rule, n, positives > 0);
+}
+
+pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels)
+{
+    rule_kind kind;
+    double number;
+    PULMO_TRY(parse_rule(rule, &kind, &number));
+    return check_rule(rule, kind, n, classes, labels);
 }
 
 pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels,
@@ -297,10 +382,9 @@ pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, 
     double number = 0;
     pulmo_roc roc;
     PULMO_TRY(parse_rule(rule, &kind, &number));
+    PULMO_TRY(check_rule(rule, kind, n, classes, labels));
     *out = number;
     if (kind == RULE_NUMBER) return PULMO_OK;
-    if (classes != 2) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs two classes, there are %d", rule, classes);
-    if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
     PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, 1, &roc));
     *out = pick(&roc, kind, number);
     pulmo_roc_free(&roc);

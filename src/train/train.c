@@ -122,6 +122,8 @@ static pulmo_status build_local(run *r)
     const pulmo_dataset_info *data = info_of(r->train);
     PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
     PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
+    const pulmo_dataset_info *val = info_of(r->val);
+    PULMO_TRY(pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
     optim_from(r->config, &r->optim);
@@ -328,7 +330,8 @@ static pulmo_status validate(run *r, epoch_row *row)
     PULMO_TRY(feature_store_logits(r->comm, r->val_features, r->scorer, info->classes, &logits));
     PULMO_TRY(set_scores(&r->val_scores, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
-    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, r->val_scores.probabilities, 0.5, &metrics));
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_compute(info->count, info->classes, info->labels,
+                                                         r->val_scores.probabilities, 0.5, &metrics)));
     row->val_accuracy = metrics.accuracy;
     row->val_auc = metrics.auc;
     pulmo_metrics_free(&metrics);
@@ -472,12 +475,10 @@ static pulmo_status finish_root(run *r)
 
 static pulmo_status finish(run *r)
 {
-    if (info_of(r->val)->count > 0) {
-        PULMO_TRY(score_best(r, r->val_features, info_of(r->val), "val", &r->val_scores));
-        PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, info_of(r->val)->count,
-                                                               info_of(r->val)->classes, info_of(r->val)->labels,
-                                                               r->val_scores.probabilities, &r->model.threshold)));
-    }
+    const pulmo_dataset_info *val = info_of(r->val);
+    if (val->count > 0) PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
+                                                           r->val_scores.probabilities, &r->model.threshold)));
     PULMO_TRY(score_test(r));
     pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
     return pulmo_agree(r->comm, status);

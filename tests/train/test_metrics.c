@@ -1,0 +1,444 @@
+/* Metrics against scikit-learn and SciPy, DeLong against its definition, and every degenerate case. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pulmo/metrics.h"
+#include "pulmo/rng.h"
+
+#define ROUNDING 1e-12
+
+static void near_at(double have, double want, int line)
+{
+    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= ROUNDING)) fail_msg("line %d: %.17g, not %.17g", line, have, want);
+}
+#define NEAR(have, want) near_at(have, want, __LINE__)
+#define INTERVAL(i, a, b, c) NEAR((i).value, a), NEAR((i).low, b), NEAR((i).high, c)
+
+/* Two classes, with scores that tie within and across them:
+ *   i = np.arange(40); y = ((i * 7) % 5 < 2).astype(int); p1 = np.float32(((i * 29) % 53 + 24 * y) / 128)
+ *   P = np.stack([1 - p1, p1], 1) */
+#define TWO 40
+static int32_t two_labels[TWO];
+static float two_scores[TWO][2];
+
+/* Three classes:
+ *   i = np.arange(50); y = (i * 3) % 4; y[y == 3] = (i[y == 3] // 4) % 3
+ *   a = np.minimum((i * 11) % 23 + 10 * (y == 0), 60); b = np.minimum((i * 17) % 19 + 9 * (y == 1), 63 - a)
+ *   P = np.stack([a, b, 64 - a - b], 1).astype(np.float32) / 64 */
+#define THREE 50
+static int32_t three_labels[THREE];
+static float three_scores[THREE][3];
+
+static int fill_data(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TWO; i++) {
+        two_labels[i] = i * 7 % 5 < 2;
+        two_scores[i][1] = (float)(i * 29 % 53 + 24 * two_labels[i]) / 128;
+        two_scores[i][0] = 1 - two_scores[i][1];
+    }
+    for (int i = 0; i < THREE; i++) {
+        int y = i * 3 % 4;
+        if (y == 3) y = i / 4 % 3;
+        int a = i * 11 % 23 + 10 * (y == 0), b = i * 17 % 19 + 9 * (y == 1);
+        if (a > 60) a = 60;
+        if (b > 63 - a) b = 63 - a;
+        three_labels[i] = y;
+        three_scores[i][0] = (float)a / 64;
+        three_scores[i][1] = (float)b / 64;
+        three_scores[i][2] = (float)(64 - a - b) / 64;
+    }
+    return 0;
+}
+
+/* scipy.stats.binomtest(k, n).proportion_ci(method='wilson') */
+static void wilson_is_scipys(void **state)
+{
+    (void)state;
+    INTERVAL(pulmo_wilson(585, 624), 0.9375, 0.9157005859556732, 0.9539457114162443);
+    INTERVAL(pulmo_wilson(3, 7), 3 / 7.0, 0.1582198552514697, 0.7495416354723428);
+    INTERVAL(pulmo_wilson(0, 10), 0, 0, 0.27753279986288926);
+    INTERVAL(pulmo_wilson(10, 10), 1, 0.7224672001371109, 1);
+    INTERVAL(pulmo_wilson(1, 1), 1, 0.20654931437723745, 1);
+    INTERVAL(pulmo_wilson(0, 0), NAN, NAN, NAN);
+    for (uint64_t n = 1; n < 300; n++) { /* the ends are exact, not nearly so */
+        assert_true(pulmo_wilson(0, n).low == 0 && pulmo_wilson(n, n).high == 1);
+        assert_true(pulmo_wilson(1, n).low > 0);
+    }
+}
+
+/* With pred = (p1 >= threshold).astype(int): confusion_matrix(y, pred), balanced_accuracy_score,
+ * precision_recall_fscore_support (each class, average='macro', 'weighted'), SciPy's Wilson. */
+static void two_classes_are_scikit_learns(void **state)
+{
+    (void)state;
+    pulmo_metrics m;
+    assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 0.375, &m), PULMO_OK);
+    const uint32_t confusion[4] = {22, 2, 8, 8};
+    assert_memory_equal(m.confusion, confusion, sizeof confusion);
+    assert_int_equal(m.count, 40);
+    assert_int_equal(m.correct, 30);
+    NEAR(m.accuracy, 0.75);
+    INTERVAL(m.accuracy_ci, 0.75, 0.5980603857923197, 0.858128813609037);
+    NEAR(m.balanced_accuracy, 0.7083333333333333);
+    NEAR(m.per_class[0].precision, 0.7333333333333333);
+    NEAR(m.per_class[1].precision, 0.8);
+    NEAR(m.per_class[0].recall, 0.9166666666666666);
+    NEAR(m.per_class[1].recall, 0.5);
+    NEAR(m.per_class[0].f1, 0.8148148148148148);
+    NEAR(m.per_class[1].f1, 0.6153846153846154);
+    assert_int_equal(m.per_class[0].support, 24);
+    assert_int_equal(m.per_class[1].support, 16);
+    NEAR(m.macro_precision, 0.7666666666666666);
+    NEAR(m.macro_recall, 0.7083333333333333);
+    NEAR(m.macro_f1, 0.7150997150997151);
+    NEAR(m.weighted_precision, 0.76);
+    NEAR(m.weighted_recall, 0.75);
+    NEAR(m.weighted_f1, 0.735042735042735);
+    INTERVAL(m.sensitivity, 0.5, 0.27999563610326017, 0.7200043638967398);
+    INTERVAL(m.specificity, 0.9166666666666666, 0.7415119780678932, 0.9768411847029568);
+    NEAR(m.calibration_error, 0.153125); /* NumPy, with bins np.minimum((confidence * 10).astype(int), 9) */
+    pulmo_metrics_free(&m);
+
+    assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 0.5, &m), PULMO_OK);
+    const uint32_t stricter[4] = {24, 0, 13, 3};
+    assert_memory_equal(m.confusion, stricter, sizeof stricter);
+    INTERVAL(m.sensitivity, 0.1875, 0.06591599071428142, 0.4300888096197414);
+    INTERVAL(m.specificity, 1, 0.8620237953250198, 1);
+    NEAR(m.weighted_f1, 0.5984469370146679);
+    NEAR(m.calibration_error, 0.07656250000000005);
+    NEAR(m.log_loss, 0.5508716115708122);  /* log_loss(y, P) */
+    NEAR(m.brier, 0.19261474609375);       /* brier_score_loss(y, p1.astype(float)) */
+    /* roc_auc_score(y, p1); the interval from all pairs, as in DeLong 1988, in NumPy */
+    INTERVAL(m.auc_ci, 0.8385416666666667, 0.7167437197389922, 0.9603396135943411);
+    NEAR(m.auc, 0.8385416666666667);
+    NEAR(m.per_class[0].auc, 0.8385416666666667);
+    NEAR(m.per_class[1].auc, 0.8385416666666667);
+    pulmo_metrics_free(&m);
+}
+
+/* The same functions on P.argmax(1); roc_auc_score(y, P, multi_class='ovr', average='macro');
+ * brier_score_loss(y, P, scale_by_half=False). */
+static void three_classes_are_scikit_learns(void **state)
+{
+    (void)state;
+    pulmo_metrics m;
+    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m), PULMO_OK);
+    const uint32_t confusion[9] = {4, 0, 14, 0, 3, 13, 0, 0, 16};
+    const double precision[3] = {1, 1, 0.37209302325581395}, recall[3] = {0.2222222222222222, 0.1875, 1};
+    const double f1[3] = {0.36363636363636365, 0.3157894736842105, 0.5423728813559322};
+    const double auc[3] = {0.8576388888888888, 0.8566176470588235, 0.7849264705882353};
+    const uint32_t support[3] = {18, 16, 16};
+    assert_memory_equal(m.confusion, confusion, sizeof confusion);
+    for (int k = 0; k < 3; k++) {
+        NEAR(m.per_class[k].precision, precision[k]);
+        NEAR(m.per_class[k].recall, recall[k]);
+        NEAR(m.per_class[k].f1, f1[k]);
+        NEAR(m.per_class[k].auc, auc[k]);
+        assert_int_equal(m.per_class[k].support, support[k]);
+    }
+    NEAR(m.accuracy, 0.46);
+    NEAR(m.balanced_accuracy, 0.46990740740740744);
+    NEAR(m.macro_precision, 0.7906976744186046);
+    NEAR(m.macro_f1, 0.4072662395588355);
+    NEAR(m.weighted_precision, 0.7990697674418604);
+    NEAR(m.weighted_recall, 0.46);
+    NEAR(m.weighted_f1, 0.4055210445219366);
+    NEAR(m.auc, 0.8330610021786491);
+    INTERVAL(m.auc_ci, 0.8330610021786491, NAN, NAN);
+    INTERVAL(m.sensitivity, NAN, NAN, NAN);
+    INTERVAL(m.specificity, NAN, NAN, NAN);
+    NEAR(m.log_loss, 0.9558198285599712);
+    NEAR(m.brier, 0.617333984375);
+    NEAR(m.calibration_error, 0.22125);
+    pulmo_metrics_free(&m);
+}
+
+/* roc_curve(y, p1, drop_intermediate=False) and precision_recall_curve(y, p1): hits of 16, false alarms of 24. */
+static void curves_are_scikit_learns(void **state)
+{
+    (void)state;
+    const int fp[33] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
+    const int tp[33] = {0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 11, 11, 12, 13, 14, 14, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16};
+    const int score[33] = {0,  74, 69, 66, 63, 60, 58, 55, 51, 49, 46, 44, 41, 40, 37, 35, 32,
+                           30, 29, 27, 26, 24, 21, 18, 16, 15, 13, 12, 10, 7,  5,  2,  1};
+    pulmo_roc roc;
+    pulmo_pr pr;
+    assert_int_equal(pulmo_roc_compute(TWO, 2, two_labels, two_scores[0], 1, &roc), PULMO_OK);
+    assert_int_equal(pulmo_pr_compute(TWO, 2, two_labels, two_scores[0], 1, &pr), PULMO_OK);
+    assert_int_equal(roc.points, 33);
+    assert_int_equal(pr.points, 33);
+    for (int i = 0; i < 33; i++) {
+        NEAR(roc.fpr[i], fp[i] / 24.0);
+        NEAR(roc.tpr[i], tp[i] / 16.0);
+        NEAR(pr.recall[i], tp[i] / 16.0);
+        NEAR(pr.precision[i], i ? tp[i] / (double)(tp[i] + fp[i]) : 1);
+        assert_true(roc.threshold[i] == (i ? score[i] / 128.0 : (double)INFINITY));
+        assert_true(pr.threshold[i] == roc.threshold[i]);
+    }
+    NEAR(pr.average_precision, 0.8020817395009204); /* average_precision_score(y, p1) */
+    pulmo_roc_free(&roc);
+    pulmo_pr_free(&pr);
+}
+
+/* DeLong, DeLong and Clarke-Pearson 1988, eq. 2 to 6, from all pairs. */
+static pulmo_interval slow_delong(int n, const int32_t *labels, const float (*scores)[2])
+{
+    double place_p[200] = {0}, place_n[200] = {0}, auc = 0, var_p = 0, var_n = 0;
+    int P = 0, N = 0;
+    for (int i = 0; i < n; i++) *(labels[i] ? &P : &N) += 1;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            if (!labels[i] || labels[j]) continue;
+            double win = scores[i][1] > scores[j][1] ? 1 : scores[i][1] == scores[j][1] ? 0.5 : 0;
+            place_p[i] += win / N;
+            place_n[j] += win / P;
+            auc += win / P / N;
+        }
+    for (int i = 0; i < n; i++) {
+        if (labels[i]) var_p += (place_p[i] - auc) * (place_p[i] - auc) / (P - 1);
+        else var_n += (place_n[i] - auc) * (place_n[i] - auc) / (N - 1);
+    }
+    double half = 1.959963984540054 * sqrt(var_p / P + var_n / N);
+    return (pulmo_interval){auc, fmax(0, auc - half), fmin(1, auc + half)};
+}
+
+static void delong_is_its_definition(void **state)
+{
+    (void)state;
+    for (uint32_t run = 0; run < 50; run++) {
+        static int32_t labels[200];
+        static float scores[200][2];
+        pulmo_rng rng;
+        pulmo_metrics m;
+        pulmo_rng_at(&rng, 41, PULMO_RNG_TEST, run, 0);
+        int n = 10 + (int)pulmo_rng_below(&rng, 190), levels = 3 + (int)pulmo_rng_below(&rng, 200);
+        for (int i = 0; i < n; i++) {
+            labels[i] = i < 4 ? i % 2 : pulmo_rng_below(&rng, 4) == 0;
+            scores[i][1] = (float)pulmo_rng_below(&rng, (uint32_t)levels + (labels[i] ? 2 : 0)) / (float)(levels + 2);
+            scores[i][0] = 1 - scores[i][1];
+        }
+        assert_int_equal(pulmo_metrics_compute((uint32_t)n, 2, labels, scores[0], 0.5, &m), PULMO_OK);
+        pulmo_interval want = slow_delong(n, labels, (const float(*)[2])scores);
+        NEAR(m.auc, want.value);
+        /* The difference of squares loses digits, and the root halves what is left. */
+        assert_true(fabs(m.auc_ci.low - want.low) < 1e-7 && fabs(m.auc_ci.high - want.high) < 1e-7);
+        pulmo_metrics_free(&m);
+    }
+}
+
+/* ---- degenerate cases ---- */
+
+static void no_samples(void **state)
+{
+    (void)state;
+    pulmo_metrics m;
+    pulmo_roc roc;
+    pulmo_pr pr;
+    for (int classes = 2; classes <= 3; classes++) {
+        assert_int_equal(pulmo_metrics_compute(0, classes, NULL, NULL, 0.5, &m), PULMO_OK);
+        const double nothing[] = {m.accuracy, m.accuracy_ci.low, m.balanced_accuracy, m.macro_precision, m.macro_recall,
+                                  m.macro_f1, m.weighted_precision, m.weighted_recall, m.weighted_f1, m.sensitivity.value,
+                                  m.specificity.value, m.auc, m.auc_ci.low, m.log_loss, m.brier, m.calibration_error,
+                                  m.bin_accuracy[9], m.per_class[0].auc};
+        for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+            if (!isnan(nothing[i])) fail_msg("%d classes: number %zu is %g", classes, i, nothing[i]);
+        assert_int_equal(m.count + m.correct + m.confusion[0] + m.per_class[0].support, 0);
+        pulmo_metrics_free(&m);
+    }
+    assert_int_equal(pulmo_roc_compute(0, 2, NULL, NULL, 1, &roc), PULMO_OK);
+    assert_int_equal(roc.points, 1);
+    pulmo_roc_free(&roc);
+    assert_int_equal(pulmo_pr_compute(0, 2, NULL, NULL, 1, &pr), PULMO_OK);
+    assert_true(isnan(pr.average_precision) && isnan(pr.recall[0]));
+    pulmo_pr_free(&pr);
+}
+
+static void a_class_is_absent(void **state)
+{
+    (void)state;
+    const int32_t labels[3] = {0, 0, 0};
+    const float scores[3][2] = {{0.75f, 0.25f}, {0.5f, 0.5f}, {1, 0}};
+    pulmo_metrics m;
+    pulmo_roc roc;
+    pulmo_pr pr;
+    assert_int_equal(pulmo_metrics_compute(3, 2, labels, scores[0], 0.5, &m), PULMO_OK);
+    assert_int_equal(m.correct, 2); /* 0.5 is from the threshold on */
+    INTERVAL(m.sensitivity, NAN, NAN, NAN);
+    NEAR(m.specificity.value, 2 / 3.0);
+    INTERVAL(m.auc_ci, NAN, NAN, NAN);
+    NEAR(m.balanced_accuracy, 2 / 3.0);
+    NEAR(m.per_class[1].recall, 0);
+    NEAR(m.per_class[1].precision, 0);
+    NEAR(m.per_class[1].f1, 0);
+    NEAR(m.macro_recall, 1 / 3.0);
+    NEAR(m.weighted_recall, 2 / 3.0);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_roc_compute(3, 2, labels, scores[0], 1, &roc), PULMO_OK);
+    NEAR(roc.fpr[roc.points - 1], 1);
+    NEAR(roc.tpr[roc.points - 1], NAN);
+    pulmo_roc_free(&roc);
+    assert_int_equal(pulmo_pr_compute(3, 2, labels, scores[0], 1, &pr), PULMO_OK);
+    NEAR(pr.average_precision, NAN);
+    NEAR(pr.precision[pr.points - 1], 0);
+    pulmo_pr_free(&pr);
+    /* Of three classes one is absent: the mean AUC is of the others. */
+    const int32_t three[4] = {0, 1, 0, 1};
+    const float wide[4][3] = {{0.5f, 0.25f, 0.25f}, {0.5f, 0.5f, 0}, {0.75f, 0.125f, 0.125f}, {0.25f, 0.125f, 0.625f}};
+    assert_int_equal(pulmo_metrics_compute(4, 3, three, wide[0], 0.5, &m), PULMO_OK);
+    NEAR(m.per_class[2].auc, NAN);
+    NEAR(m.per_class[0].auc, 3.5 / 4);
+    NEAR(m.per_class[1].auc, 2.5 / 4);
+    NEAR(m.auc, 3.0 / 4);
+    assert_int_equal(m.confusion[3], 1); /* a tie of 0 and 1 goes to 0 */
+    pulmo_metrics_free(&m);
+}
+
+static void ties_and_separation(void **state)
+{
+    (void)state;
+    const int32_t labels[4] = {0, 0, 1, 1};
+    const float tied[4][2] = {{0.75f, 0.25f}, {0.75f, 0.25f}, {0.75f, 0.25f}, {0.75f, 0.25f}};
+    const float apart[4][2] = {{1, 0}, {0.75f, 0.25f}, {0.5f, 0.5f}, {0, 1}};
+    pulmo_metrics m;
+    assert_int_equal(pulmo_metrics_compute(4, 2, labels, tied[0], 0.5, &m), PULMO_OK);
+    INTERVAL(m.auc_ci, 0.5, 0.5, 0.5);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_metrics_compute(4, 2, labels, apart[0], 0.5, &m), PULMO_OK);
+    INTERVAL(m.auc_ci, 1, 1, 1);
+    NEAR(m.accuracy, 1);
+    NEAR(m.log_loss, -(log(0.75) + log(0.5)) / 4);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_metrics_compute(3, 2, labels, apart[0], 0.5, &m), PULMO_OK); /* one positive */
+    INTERVAL(m.auc_ci, 1, NAN, NAN);
+    pulmo_metrics_free(&m);
+    /* Certain and wrong: finite. */
+    const int32_t wrong[1] = {1};
+    assert_int_equal(pulmo_metrics_compute(1, 2, wrong, apart[0], 0.5, &m), PULMO_OK);
+    NEAR(m.log_loss, 149 * log(2.0));
+    NEAR(m.brier, 1);
+    NEAR(m.calibration_error, 1);
+    assert_int_equal(m.bin_count[9], 1); /* a probability of 1 is in the last bin */
+    pulmo_metrics_free(&m);
+}
+
+static void nonsense_is_refused(void **state)
+{
+    (void)state;
+    const int32_t labels[2] = {0, 2};
+    float scores[2][2] = {{0.5f, 0.5f}, {1, 0}};
+    const int32_t fine[2] = {0, 1};
+    pulmo_metrics m;
+    pulmo_roc roc;
+    assert_int_equal(pulmo_metrics_compute(2, 2, labels, scores[0], 0.5, &m), PULMO_DATA);
+    assert_non_null(strstr(pulmo_error(), "image 1 has label 2: must be 0 to 1"));
+    const float bad[3] = {NAN, 1.5f, -0.25f};
+    for (int i = 0; i < 3; i++) {
+        scores[1][0] = bad[i];
+        assert_int_equal(pulmo_metrics_compute(2, 2, fine, scores[0], 0.5, &m), PULMO_DATA);
+        assert_non_null(strstr(pulmo_error(), "image 1, class 0"));
+        assert_int_equal(pulmo_roc_compute(2, 2, fine, scores[0], 1, &roc), PULMO_DATA);
+    }
+}
+
+/* ---- thresholds ---- */
+
+static double threshold(const char *rule)
+{
+    double out = NAN;
+    assert_int_equal(pulmo_metrics_threshold(rule, TWO, 2, two_labels, two_scores[0], &out), PULMO_OK);
+    return out;
+}
+
+/* From roc_curve's fpr, tpr, thresholds: np.argmax(tpr - fpr); the first tpr >= X; the last
+ * 1 - fpr >= X; then half-way to the next threshold. */
+static void thresholds_are_where_the_curve_says(void **state)
+{
+    (void)state;
+    assert_true(threshold("0.5") == 0.5);
+    assert_true(threshold("0") == 0);
+    assert_true(threshold("1") == 1);
+    assert_true(threshold("youden") == 0.31640625);
+    assert_true(threshold("sensitivity>=0.8") == 0.2421875);
+    assert_true(threshold("sensitivity>=0.95") == 0.17578125);
+    assert_true(threshold("sensitivity>=1") == 0.17578125);
+    assert_true(threshold("specificity>=0.8") == 0.33203125);
+    assert_true(threshold("specificity>=0.95") == 0.390625);
+    assert_true(threshold("specificity>=1.0") == 0.4140625);
+    assert_true(threshold("specificity>=0") == 1 / 256.0); /* below every score */
+}
+
+/* What is asked for is reached on the scores it was chosen on, for every X. */
+static void thresholds_reach_what_they_say(void **state)
+{
+    (void)state;
+    for (int percent = 0; percent <= 100; percent++) {
+        char rule[32];
+        pulmo_metrics m;
+        snprintf(rule, sizeof rule, "sensitivity>=%.2f", percent / 100.0);
+        assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m), PULMO_OK);
+        assert_true(m.sensitivity.value >= percent / 100.0 - ROUNDING);
+        assert_true(m.sensitivity.value < percent / 100.0 + 1 / 16.0 + ROUNDING); /* and no lower than need be */
+        pulmo_metrics_free(&m);
+        snprintf(rule, sizeof rule, "specificity>=%.2f", percent / 100.0);
+        assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m), PULMO_OK);
+        assert_true(m.specificity.value >= percent / 100.0 - ROUNDING);
+        pulmo_metrics_free(&m);
+    }
+    /* A negative of probability 1: only a threshold above 1 leaves it out. */
+    const int32_t labels[2] = {0, 1};
+    const float scores[2][2] = {{0, 1}, {0.5f, 0.5f}};
+    double out = 0;
+    assert_int_equal(pulmo_metrics_threshold("specificity>=1", 2, 2, labels, scores[0], &out), PULMO_OK);
+    assert_true(out > 1 && out < 1.000001);
+}
+
+static void useless_rules_are_refused(void **state)
+{
+    (void)state;
+    const char *wrong[] = {"", "half", "0.5x", "1.5", "-0.1", "nan", "inf", "Youden", "sensitivity", "sensitivity>=", "sensitivity>=2",
+                           "sensitivity>0.9", "specificity>=0.9 ", "specificity>=x", "0.5 0.6"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        double out;
+        assert_int_equal(pulmo_metrics_threshold(wrong[i], TWO, 2, two_labels, two_scores[0], &out), PULMO_CONFIG);
+        assert_non_null(strstr(pulmo_error(), "eval.threshold"));
+        assert_int_equal(pulmo_metrics_rule_check(wrong[i], TWO, 2, two_labels), PULMO_CONFIG);
+    }
+    const int32_t healthy[2] = {0, 0};
+    assert_int_equal(pulmo_metrics_rule_check("youden", THREE, 3, three_labels), PULMO_CONFIG);
+    assert_non_null(strstr(pulmo_error(), "needs two classes, there are 3"));
+    assert_int_equal(pulmo_metrics_rule_check("youden", 0, 2, NULL), PULMO_CONFIG);
+    assert_non_null(strstr(pulmo_error(), "needs a val split"));
+    assert_int_equal(pulmo_metrics_rule_check("sensitivity>=0.9", 2, 2, healthy), PULMO_CONFIG);
+    assert_non_null(strstr(pulmo_error(), "all its 2 images are of class 0"));
+    assert_int_equal(pulmo_metrics_rule_check("0.25", 0, 3, NULL), PULMO_OK);
+    assert_int_equal(pulmo_metrics_rule_check("youden", TWO, 2, two_labels), PULMO_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wilson_is_scipys),
+        cmocka_unit_test(two_classes_are_scikit_learns),
+        cmocka_unit_test(three_classes_are_scikit_learns),
+        cmocka_unit_test(curves_are_scikit_learns),
+        cmocka_unit_test(delong_is_its_definition),
+        cmocka_unit_test(no_samples),
+        cmocka_unit_test(a_class_is_absent),
+        cmocka_unit_test(ties_and_separation),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(thresholds_are_where_the_curve_says),
+        cmocka_unit_test(thresholds_reach_what_they_say),
+        cmocka_unit_test(useless_rules_are_refused),
+    };
+    return cmocka_run_group_tests(tests, fill_data, NULL);
+}
