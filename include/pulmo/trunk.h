@@ -62,6 +62,9 @@ typedef struct pulmo_trunk_layer_time {
 
 /* Turns measuring on or off (off after create) and clears the sums. */
 void pulmo_trunk_measure(pulmo_trunk *trunk, int on);
+/* The rate of fused multiply-adds of one thread now, in FLOP/s, by the tier's own vectors: what the
+ * GEMM stage is compared with. Takes about `seconds`. */
+double pulmo_trunk_peak(pulmo_isa isa, double seconds);
 /* Fills up to `max` entries; returns the number of layers. */
 int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int max);
 

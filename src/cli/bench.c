@@ -12,11 +12,11 @@
 #include "pulmo/rng.h"
 #include "pulmo/trunk.h"
 
-enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS };
+enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS, KEY_INPUT, KEY_DUMP };
 
 typedef struct bench_arguments {
     common_options common;
-    const char *what, *weights;
+    const char *what, *weights, *input, *dump;
     int threads, batch, size, layers;
     long elements;
     double seconds;
@@ -34,6 +34,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_ELEMENTS: a->elements = parse_long(state, "--elements", argument, 1, 1L << 40); return 0;
     case KEY_LAYERS: a->layers = 1; return 0;
     case KEY_WEIGHTS: a->weights = argument; return 0;
+    case KEY_INPUT: a->input = argument; return 0;
+    case KEY_DUMP: a->dump = argument; return 0;
     case ARGP_KEY_ARG:
         if (a->what) argp_error(state, "one benchmark at a time");
         a->what = argument;
@@ -48,57 +50,110 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 /* ---- conv ---- */
 
-static void print_layers(const pulmo_trunk *trunk, long images)
+/* GEMM's rate a thread over all Winograd layers, FLOP/s; the first, direct layer is left out. */
+static double gemm_rate(const pulmo_trunk_layer_time *times, int layers, long images)
 {
-    pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
-    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
-    fprintf(stderr, "%-10s %-12s %10s %16s\n", "layer", "method", "ms/image", "GFLOP/s direct");
+    double flop = 0, seconds = 0;
+    for (int i = 1; i < layers; i++) {
+        flop += times[i].gemm_flop * (double)images;
+        seconds += times[i].gemm_thread_s;
+    }
+    return seconds > 0 ? flop / seconds : 0;
+}
+
+static void print_layers(const pulmo_trunk_layer_time *times, int layers, long images, double peak)
+{
+    fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s\n", "layer", "method", "ms/image", "direct GFLOP/s", "GEMM GFLOP/s", "of peak", "GEMM's part");
     for (int i = 0; i < layers; i++) {
-        double s = times[i].seconds / (double)images;
-        fprintf(stderr, "%-10s %-12s %10.3f %16.1f\n", times[i].name, times[i].method, 1e3 * s, s > 0 ? times[i].direct_flop / s / 1e9 : 0);
+        const pulmo_trunk_layer_time *t = &times[i];
+        double s = t->seconds / (double)images, gemm = t->gemm_flop * (double)images / t->gemm_thread_s;
+        fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method, 1e3 * s, t->direct_flop / s / 1e9, gemm / 1e9,
+                100 * gemm / peak, 100 * t->gemm_thread_s / t->total_thread_s);
     }
 }
 
-static double direct_gflop(const pulmo_trunk *trunk)
+static double direct_gflop(const pulmo_trunk_layer_time *times, int layers)
 {
-    pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
-    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
     double flop = 0;
     for (int i = 0; i < layers; i++) flop += times[i].direct_flop;
     return flop / 1e9;
 }
 
-static pulmo_status run_conv(const bench_arguments *a, pulmo_trunk *trunk, pulmo_isa isa)
+/* Images from --input (raw float32, (batch, 3, size, size), normalised), else random ones. */
+static pulmo_status fill_images(const bench_arguments *a, float *images, size_t floats)
 {
-    int channels, height, width;
     pulmo_rng rng;
-    pulmo_trunk_shape(trunk, &channels, &height, &width);
-    size_t floats = (size_t)a->batch * 3 * (size_t)a->size * (size_t)a->size;
-    float *images = pulmo_alloc(floats, sizeof *images);
-    float *features = pulmo_alloc((size_t)a->batch * (size_t)channels * (size_t)height * (size_t)width, sizeof *features);
-    if (!images || !features) return PULMO_MEMORY;
     pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
     for (size_t i = 0; i < floats; i++) images[i] = pulmo_rng_uniform(&rng) * 4 - 2;
-    pulmo_trunk_forward(trunk, a->batch, images, features); /* warm-up */
-    pulmo_trunk_measure(trunk, a->layers);
+    if (!a->input) return PULMO_OK;
+    FILE *file = fopen(a->input, "rb");
+    size_t got = file ? fread(images, sizeof *images, floats, file) : 0;
+    if (file) fclose(file);
+    if (got == floats) return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: must hold %zu float32 values, %d x 3 x %d x %d", a->input, floats, a->batch, a->size, a->size);
+}
+
+typedef struct conv_result {
+    long images;
+    double rate, best_rate;
+} conv_result;
+
+static conv_result time_conv(const bench_arguments *a, pulmo_trunk *trunk, const float *images, float *features)
+{
+    conv_result out = {0};
     double began_s = pulmo_now_s(), best_s = INFINITY;
-    long images_done = 0;
     do {
         double before_s = pulmo_now_s();
         pulmo_trunk_forward(trunk, a->batch, images, features);
         best_s = fmin(best_s, pulmo_now_s() - before_s);
-        images_done += a->batch;
+        out.images += a->batch;
     } while (pulmo_now_s() - began_s < a->seconds);
-    double rate = (double)images_done / (pulmo_now_s() - began_s), gflop = direct_gflop(trunk);
-    fprintf(stderr, "%ld images of %d x %d, batch %d, %d threads, %s: %.2f images/s (best batch %.2f), %.1f effective GFLOP/s\n",
-            images_done, a->size, a->size, a->batch, a->threads, pulmo_isa_name(isa), rate, a->batch / best_s, rate * gflop);
-    if (a->layers) print_layers(trunk, images_done);
-    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"effective_gflops\": %.2f, \"threads\": %d, "
-           "\"ranks\": 1, \"isa\": \"%s\", \"batch\": %d, \"size\": %d}\n",
-           rate, a->batch / best_s, rate * gflop, a->threads, pulmo_isa_name(isa), a->batch, a->size);
+    out.rate = (double)out.images / (pulmo_now_s() - began_s);
+    out.best_rate = a->batch / best_s;
+    return out;
+}
+
+static void report_conv(const bench_arguments *a, const pulmo_trunk *trunk, pulmo_isa isa, const conv_result *r)
+{
+    pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
+    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
+    double peak = pulmo_trunk_peak(isa, 0.3), gflop = direct_gflop(times, layers), gemm = gemm_rate(times, layers, r->images);
+    fprintf(stderr, "%ld images of %d x %d, batch %d, %d threads, %s: %.2f images/s (best batch %.2f), %.1f effective GFLOP/s\n", r->images,
+            a->size, a->size, a->batch, a->threads, pulmo_isa_name(isa), r->rate, r->best_rate, r->rate * gflop);
+    fprintf(stderr, "FMA peak of one thread %.1f GFLOP/s; Winograd GEMM stage %.1f GFLOP/s a thread, %.0f%% of it\n", peak / 1e9, gemm / 1e9, 100 * gemm / peak);
+    if (a->layers) print_layers(times, layers, r->images, peak);
+    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"effective_gflops\": %.2f, \"peak_gflops\": %.2f, "
+           "\"gemm_fraction_of_peak\": %.4f, \"threads\": %d, \"ranks\": 1, \"isa\": \"%s\", \"batch\": %d, \"size\": %d}\n",
+           r->rate, r->best_rate, r->rate * gflop, peak / 1e9, gemm / peak, a->threads, pulmo_isa_name(isa), a->batch, a->size);
+}
+
+static pulmo_status dump(const char *path, const float *values, size_t count)
+{
+    FILE *file = path ? fopen(path, "wb") : NULL;
+    if (!path) return PULMO_OK;
+    size_t wrote = file ? fwrite(values, sizeof *values, count, file) : 0;
+    if (file && fclose(file) == 0 && wrote == count) return PULMO_OK;
+    return pulmo_fail(PULMO_IO, "%s: cannot be written", path);
+}
+
+static pulmo_status run_conv(const bench_arguments *a, pulmo_trunk *trunk, pulmo_isa isa)
+{
+    int channels, height, width;
+    pulmo_trunk_shape(trunk, &channels, &height, &width);
+    size_t in = (size_t)a->batch * 3 * (size_t)a->size * (size_t)a->size;
+    size_t out = (size_t)a->batch * (size_t)channels * (size_t)height * (size_t)width;
+    float *images = pulmo_alloc(in, sizeof *images), *features = pulmo_alloc(out, sizeof *features);
+    pulmo_status status = images && features ? fill_images(a, images, in) : PULMO_MEMORY;
+    if (status == PULMO_OK) {
+        pulmo_trunk_forward(trunk, a->batch, images, features); /* warm-up */
+        pulmo_trunk_measure(trunk, 1);
+        conv_result result = time_conv(a, trunk, images, features);
+        report_conv(a, trunk, isa, &result);
+        status = dump(a->dump, features, out);
+    }
     pulmo_free(images);
     pulmo_free(features);
-    return PULMO_OK;
+    return status;
 }
 
 static pulmo_status bench_conv(const bench_arguments *a)
@@ -177,6 +232,8 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
         {"seconds", KEY_SECONDS, "N", 0, "conv: how long (default 5)", 0},
         {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
         {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape)", 0},
+        {"input", KEY_INPUT, "FILE", 0, "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
+        {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
         {"elements", KEY_ELEMENTS, "N", 0, "allreduce: parameters summed (default 6423298, the default head's)", 0},
         {0},
     };

@@ -435,7 +435,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         within = l->block == block ? within + 1 : 1;
         block = l->block;
         memset(time, 0, sizeof *time);
-        snprintf(time->name, sizeof time->name, "conv%d_%d", block, within);
+        snprintf(time->name, sizeof time->name, "conv%d_%d", block & 0xFF, within & 0xFF);
         snprintf(time->method, sizeof time->method, "%s", i == 0 ? "direct" : "F(4x4,3x3)");
         time->seconds = l->seconds;
         time->gemm_thread_s = l->gemm_s;
@@ -446,4 +446,17 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         time->gemm_flop = i == 0 ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;
     }
     return trunk->layers;
+}
+
+double pulmo_trunk_peak(pulmo_isa isa, double seconds)
+{
+    const pulmo_kernels *kernels = pulmo_kernels_of(isa);
+    float sink[64];
+    double best = 0, until_s = pulmo_now_s() + seconds;
+    do {
+        double began_s = pulmo_now_s(), flop = kernels->fma_peak(200000, sink);
+        double rate = flop / (pulmo_now_s() - began_s);
+        if (rate > best) best = rate;
+    } while (pulmo_now_s() < until_s);
+    return best;
 }
