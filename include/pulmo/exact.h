@@ -32,9 +32,9 @@ void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double 
 typedef struct pulmo_exact_sum pulmo_exact_sum;
 
 /* Collective. Starts the sum of `count` integers over all ranks, in place; `sums` is kept and
- * must not be touched until wait. Sent in pieces below 2^31 - 1 elements. */
+ * must not be touched until wait. A thread of the room moves it on while the caller computes. */
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out);
-/* Lets the library make progress; cheap; call now and then during other work. */
+/* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
 /* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive within the
  * watch's limit ends the process, naming who was missing where that is known. */

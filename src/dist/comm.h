@@ -7,15 +7,20 @@
 #include <stdatomic.h>
 
 #include "pulmo/dist.h"
+#include "pulmo/exact.h"
 
 #define HOST_BYTES 256
 
 typedef struct pulse pulse;
+typedef struct helper helper;
 
 struct pulmo_comm {
     MPI_Comm world, node;
     int rank, size, node_rank, node_size, nodes;
     char host[HOST_BYTES];
+    pthread_mutex_t mpi; /* held for every MPI call: one thread at a time */
+    int level;           /* MPI's thread level */
+    helper *helper;      /* moves sums on while this rank computes; NULL until there is one */
     /* what this rank is at, written by the main thread and read by the watch */
     _Atomic(double) beat_s;
     _Atomic(const char *) doing;   /* its work; static text */
@@ -31,10 +36,16 @@ struct pulmo_comm {
 /* PULMO_OK, or PULMO_MPI with MPI's words for `code`. */
 pulmo_status mpi_status(int code, const char *what);
 
-/* Around every MPI call that waits for other ranks: `what` is static text. wait_end turns the
- * call's code into a status, and counts as a beat. */
+/* Around every MPI call that waits for other ranks: `what` is static text. They take and leave
+ * the MPI lock. wait_end turns the call's code into a status, and counts as a beat. */
 void wait_begin(pulmo_comm *comm, const char *what);
 pulmo_status wait_end(pulmo_comm *comm, int code);
+
+/* The helper thread (helper.c): looks after one sum at a time. */
+void helper_watch(pulmo_comm *comm, pulmo_exact_sum *sum); /* NULL: none; the MPI lock is held */
+void helper_stop(pulmo_comm *comm);
+/* Lets MPI get on with the sum; returns 1 once it is complete. The MPI lock is held. */
+int exact_sum_test(pulmo_exact_sum *sum);
 
 /* PULMO_USAGE where launchers' variables show that this process is one of several that MPI does
  * not join; once before MPI_Init, once when the size is known. */

@@ -14,7 +14,9 @@
 #define SUM_BITS 50
 #define EXPONENT_MAX 1000
 #define MAGIC 0x1.8p52
-#define PIECE_ELEMENTS ((size_t)1 << 22)
+/* Short pieces follow each other through the network, and MPI's copies of them are memory that the
+ * allocator has at hand (see keep_freed_memory in comm.c). */
+#define PIECE_ELEMENTS ((size_t)1 << 16)
 
 int pulmo_exact_exponent(double bound, uint32_t slots)
 {
@@ -133,22 +135,38 @@ void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double 
 struct pulmo_exact_sum {
     pulmo_comm *comm;
     int code; /* MPI's, of the first call that failed */
+    int done;
     int pieces;
     MPI_Request requests[];
 };
 
+static void keep_code(pulmo_exact_sum *sum, int code)
+{
+    if (sum->code == MPI_SUCCESS) sum->code = code;
+}
+
+static void start_pieces(pulmo_exact_sum *sum, int64_t *sums, size_t count)
+{
+    for (size_t at = 0; at < count && sum->code == MPI_SUCCESS; at += PIECE_ELEMENTS) {
+        int piece = (int)(count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS);
+        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, sum->comm->world,
+                                      &sum->requests[sum->pieces]));
+        if (sum->code == MPI_SUCCESS) sum->pieces++;
+    }
+}
+
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)
 {
     size_t pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
-    pulmo_exact_sum *sum = malloc(sizeof *sum + pieces * sizeof(MPI_Request));
+    pulmo_exact_sum *sum = calloc(1, sizeof *sum + pieces * sizeof(MPI_Request));
     if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate %zu requests", pieces);
     sum->comm = comm;
     sum->code = MPI_SUCCESS;
-    sum->pieces = 0;
-    for (size_t at = 0; at < count && pieces > 0 && sum->code == MPI_SUCCESS; at += PIECE_ELEMENTS) {
-        int piece = (int)(count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS);
-        sum->code = MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, comm->world, &sum->requests[sum->pieces]);
-        if (sum->code == MPI_SUCCESS) sum->pieces++;
+    if (pieces > 0) {
+        pthread_mutex_lock(&comm->mpi);
+        start_pieces(sum, sums, count);
+        helper_watch(comm, sum);
+        pthread_mutex_unlock(&comm->mpi);
     }
     /* A piece that could not be started is reported by wait, when the others are in: until then
      * they write into `sums`. */
@@ -156,22 +174,27 @@ pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pu
     return PULMO_OK;
 }
 
-static void keep_code(pulmo_exact_sum *sum, int code)
+int exact_sum_test(pulmo_exact_sum *sum)
 {
-    if (sum->code == MPI_SUCCESS) sum->code = code;
+    if (!sum->done) keep_code(sum, MPI_Testall(sum->pieces, sum->requests, &sum->done, MPI_STATUSES_IGNORE));
+    return sum->done || sum->code != MPI_SUCCESS;
 }
 
 void pulmo_exact_poll(pulmo_exact_sum *sum)
 {
-    int done = 0;
-    if (sum->pieces > 0) keep_code(sum, MPI_Testall(sum->pieces, sum->requests, &done, MPI_STATUSES_IGNORE));
+    /* Where the helper is at it already, there is nothing to add. */
+    if (sum->pieces == 0 || pthread_mutex_trylock(&sum->comm->mpi) != 0) return;
+    (void)exact_sum_test(sum);
+    pthread_mutex_unlock(&sum->comm->mpi);
 }
 
 pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
 {
-    wait_begin(sum->comm, "the gradients of all ranks");
-    if (sum->pieces > 0) keep_code(sum, MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE));
-    pulmo_status status = wait_end(sum->comm, sum->code);
+    pulmo_comm *comm = sum->comm;
+    wait_begin(comm, "the gradients of all ranks");
+    helper_watch(comm, NULL);
+    if (sum->pieces > 0 && !sum->done) keep_code(sum, MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE));
+    pulmo_status status = wait_end(comm, sum->code);
     free(sum);
     return status;
 }

@@ -280,7 +280,7 @@ static void test_error_bound(void **state)
 /* Several pieces, with rounds of polling; the other end may be late. */
 static void test_many_pieces(void **state)
 {
-    size_t count = ((size_t)1 << 22) * 2 + 77;
+    size_t count = ((size_t)1 << 22) * 2 + 77; /* 129 pieces */
     int64_t *sums = pulmo_alloc(count, sizeof *sums);
     pulmo_exact_sum *flight = NULL;
     (void)state;
