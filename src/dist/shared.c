@@ -86,6 +86,13 @@ static pulmo_status share(pulmo_comm *comm, size_t bytes, void **base, int *erro
     return status == PULMO_OK ? arrived : status;
 }
 
+/* Why a rank of this node has no shared memory; 0 if all have. Collective. */
+static pulmo_status node_reason(pulmo_comm *comm, int mine, int *reason)
+{
+    wait_begin(comm, "this node's reasons");
+    return wait_end(comm, MPI_Allreduce(&mine, reason, 1, MPI_INT, MPI_MAX, comm->node));
+}
+
 /* Reserving more than there is would not fail but have the kernel kill something. Memory that is
  * too small for one copy is not enough for a copy a rank either. */
 static pulmo_status check_room(const pulmo_comm *comm, size_t bytes)
@@ -99,16 +106,17 @@ static pulmo_status check_room(const pulmo_comm *comm, size_t bytes)
 /* Fills shared->base by sharing or, where that fails on any node, not at all. Collective. */
 static pulmo_status try_sharing(pulmo_comm *comm, pulmo_shared *shared)
 {
-    int error = 0;
+    int error = 0, reason = 0;
     /* A rank alone on its node shares with nobody; all must take the same way through the barriers. */
     if (shared->bytes == 0 || !pulmo_any(comm, comm->node_size > 1)) return PULMO_OK;
     pulmo_status status = share(comm, shared->bytes, &shared->base, &error);
     shared->mapped = shared->base != NULL;
     PULMO_TRY(pulmo_agree(comm, status));
     if (!pulmo_any(comm, shared->base == NULL)) return PULMO_OK;
-    if (comm->node_rank == 0 || !shared->base)
+    PULMO_TRY(node_reason(comm, shared->base ? 0 : error, &reason));
+    if (comm->node_rank == 0)
         pulmo_warn("ranks of host %s cannot share %zu MB of memory (%s): each keeps a copy of its own", comm->host,
-                   shared->bytes >> 20, shared->base ? "another rank failed" : strerror(error));
+                   shared->bytes >> 20, reason ? strerror(reason) : "those of another host cannot");
     if (shared->mapped) munmap(shared->base, shared->bytes);
     shared->mapped = 0;
     shared->base = NULL;

@@ -1,6 +1,8 @@
 /* One copy a node. */
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "mpi/agreed.h"
 #include "pulmo/memory.h"
@@ -69,9 +71,34 @@ static void test_too_large(void **state)
     CHECK(shared == NULL && strlen(pulmo_error()) > 0);
 }
 
+/* Where memory cannot be shared (here: no file may be so large) each rank fills a copy of its own. */
+static void test_copies_instead(void **state)
+{
+    const size_t bytes = 3 << 20;
+    struct rlimit before, low;
+    pulmo_shared *shared = NULL;
+    void *base = NULL;
+    int owner = 0;
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    low = before;
+    low.rlim_cur = 1 << 20;
+    CHECK(setrlimit(RLIMIT_FSIZE, &low) == 0);
+    pulmo_status status = pulmo_shared_create(world, bytes, &base, &owner, &shared);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(status == PULMO_OK && owner == 1);
+    unsigned seed = (unsigned)pulmo_comm_rank(world); /* nobody else sees it */
+    fill(base, bytes, owner, seed);
+    CHECK(pulmo_shared_publish(world, shared) == PULMO_OK);
+    CHECK(as_filled(base, bytes, seed));
+    pulmo_shared_destroy(shared);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_two_at_once),
+    cmocka_unit_test(test_copies_instead),
     cmocka_unit_test(test_too_large),
 };
 RUN_AGREED(tests)
