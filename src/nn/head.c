@@ -34,7 +34,7 @@ struct pulmo_head {
     pulmo_head_layout layout;
     pulmo_loss_spec loss;
     int slot, slots, layers;
-    int rows; /* slot rounded up to whole GEMMs; rows beyond a slot's samples are zeros */
+    int rows;                  /* slot rounded up to whole GEMMs; rows beyond a slot's samples are zeros */
     int width[LAYERS_MAX + 1]; /* width[l] is layer l's input, width[layers] the classes */
     const real *parameters;
     workspace *spaces; /* (slots + 1): the last is for logits */
@@ -45,10 +45,7 @@ struct pulmo_head {
 static int padded(int count) { return (count + 15) / 16 * 16; }
 
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
-static bool drops(const pulmo_head *head, int layer)
-{
-    return head->spec.dropout > 0 && (layer > 0 || head->layers == 1);
-}
+static bool drops(const pulmo_head *head, int layer) { return head->spec.dropout > 0 && (layer > 0 || head->layers == 1); }
 
 static size_t workspace_reals(const pulmo_head *head)
 {
@@ -78,8 +75,7 @@ static void place_workspace(const pulmo_head *head, workspace *space, real *at)
 /* Settings that cannot be; files and configurations are checked before they get here. */
 static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots)
 {
-    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 ||
-        (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
+    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 || (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
         return pulmo_fail(PULMO_CONFIG, "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
                           spec->channels, spec->height, spec->width);
     if (spec->classes < 1 || spec->classes > PULMO_LOSS_CLASSES_MAX)
@@ -89,17 +85,15 @@ static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spe
     for (int l = 0; l < spec->hidden_layers; l++)
         if (spec->hidden[l] < 1)
             return pulmo_fail(PULMO_CONFIG, "head: hidden layer %d has width %d: must be 1 or more", l + 1, spec->hidden[l]);
-    if (!(spec->dropout >= 0 && spec->dropout < 1))
-        return pulmo_fail(PULMO_CONFIG, "head: dropout %g: must be in [0, 1)", spec->dropout);
+    if (!(spec->dropout >= 0 && spec->dropout < 1)) return pulmo_fail(PULMO_CONFIG, "head: dropout %g: must be in [0, 1)", spec->dropout);
     if (!(loss->label_smoothing >= 0 && loss->label_smoothing < 1))
         return pulmo_fail(PULMO_CONFIG, "head: label smoothing %g: must be in [0, 1)", loss->label_smoothing);
-    if (slot < 1 || slots < 0)
-        return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more", slots, slot);
+    if (slot < 1 || slots < 0) return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more", slots, slot);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots,
-                               const float *parameters, pulmo_head **out)
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots, const float *parameters,
+                               pulmo_head **out)
 {
     PULMO_TRY(check_spec(spec, loss, slot, slots));
     pulmo_head *head = calloc(1, sizeof *head);
@@ -158,8 +152,10 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
             sum += (real)plane[i];
             if ((real)plane[i] > most || isnan(plane[i])) most = (real)plane[i]; /* a NaN stays */
         }
-        if (spec->pool == PULMO_POOL_MAX) out[c] = most;
-        else out[c] = sum / (real)cells;
+        if (spec->pool == PULMO_POOL_MAX)
+            out[c] = most;
+        else
+            out[c] = sum / (real)cells;
         if (spec->pool == PULMO_POOL_AVGMAX) out[spec->channels + c] = most;
     }
 }
@@ -183,8 +179,7 @@ static void draw_dropout(const pulmo_head *head, workspace *space, const pulmo_s
         for (int l = 0; l < head->layers; l++) {
             if (!drops(head, l)) continue;
             real *scale = space->scale[l] + (size_t)n * (size_t)head->width[l];
-            for (int i = 0; i < head->width[l]; i++)
-                scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
+            for (int i = 0; i < head->width[l]; i++) scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
         }
     }
 }
@@ -204,8 +199,8 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         real *y = space->output[l];
         if (dropout && drops(head, l)) apply_dropout(head, space, l);
         for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-            real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, out, in, 1, space->input[l] + n * (size_t)in, in,
-                      weight, in, 0, y + n * (size_t)out, out);
+            real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, out, in, 1, space->input[l] + n * (size_t)in, in, weight, in, 0,
+                      y + n * (size_t)out, out);
         for (int n = 0; n < head->rows; n++)
             for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
         if (l + 1 == head->layers) break;
@@ -283,8 +278,8 @@ static void backward(const pulmo_head *head, workspace *space)
         const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
         real *below = space->delta[l - 1];
         for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1, space->delta[l] + n * (size_t)out, out,
-                      weight, in, 0, below + n * (size_t)in, in);
+            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1, space->delta[l] + n * (size_t)out, out, weight, in, 0,
+                      below + n * (size_t)in, in);
         for (int i = 0; i < space->count * in; i++) {
             if (drops(head, l)) below[i] *= space->scale[l][i];
             if (space->output[l - 1][i] <= 0) below[i] = 0;
@@ -333,10 +328,7 @@ void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_inpu
     }
 }
 
-double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
-{
-    return head->spaces[slot_index].bound[tensor];
-}
+double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor) { return head->spaces[slot_index].bound[tensor]; }
 
 /* One row of an outer product's sum: row[c] = sum_n delta[n * outputs] * x[n * inputs + c], in
  * sample order, each product rounded before it is added. LANES columns stay in registers over
@@ -377,8 +369,10 @@ void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulm
     real *sums = (real *)(void *)out;
     for (int r = 0; r < block->rows; r++) {
         const real *delta = space->delta[layer] + (size_t)(block->row + r);
-        if (bias) outer_row(space->count, 1, delta, outputs, &one, 0, sums + r);
-        else outer_row(space->count, cols, delta, outputs, space->input[layer] + (size_t)block->col, in, sums + (size_t)r * cols);
+        if (bias)
+            outer_row(space->count, 1, delta, outputs, &one, 0, sums + r);
+        else
+            outer_row(space->count, cols, delta, outputs, space->input[layer] + (size_t)block->col, in, sums + (size_t)r * cols);
     }
 }
 
@@ -393,7 +387,8 @@ void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *lo
         int count = n - at < head->slot ? n - at : head->slot;
         fill_input(head, space, count, features + (size_t)at * floats);
         forward(head, space, false);
-        for (int i = 0; i < count * classes; i++) logits[at * classes + i] = (float)space->output[head->layers - 1][i];
+        float *out = logits + (size_t)at * (size_t)classes;
+        for (int i = 0; i < count * classes; i++) out[i] = (float)space->output[head->layers - 1][i];
     }
 }
 

@@ -46,8 +46,7 @@ typedef struct adam {
     float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps, l2, shrink;
 } adam;
 
-static void adam_step(const adam *a, size_t n, float *restrict p, const float *restrict gradient, float *restrict m,
-                      float *restrict v)
+static void adam_step(const adam *a, size_t n, float *restrict p, const float *restrict gradient, float *restrict m, float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
         float x = p[i] * a->shrink;
@@ -74,8 +73,8 @@ static void plain_step(float rate, float l2, size_t n, float *restrict p, const 
     for (size_t i = 0; i < n; i++) p[i] -= rate * (gradient[i] + l2 * p[i]);
 }
 
-void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n, float *parameters,
-                      const float *gradient, float *const state[2])
+void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n, float *parameters, const float *gradient,
+                      float *const state[2])
 {
     double decay = spec->weight_decay;
     if (spec->kind == PULMO_OPTIM_SGD) {

@@ -200,8 +200,8 @@ static void proper_scores(pulmo_metrics *out, const int32_t *labels, const float
     out->brier = ratio(square, out->count);
 }
 
-pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities,
-                                   double threshold, pulmo_metrics *out)
+pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, double threshold,
+                                   pulmo_metrics *out)
 {
     size_t K = (size_t)classes;
     memset(out, 0, sizeof *out);
@@ -239,8 +239,7 @@ void pulmo_metrics_free(pulmo_metrics *metrics)
 
 /* ---- curves and thresholds ---- */
 
-pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
-                               pulmo_roc *out)
+pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_roc *out)
 {
     memset(out, 0, sizeof *out);
     PULMO_TRY(check_input(n, classes, labels, probabilities));
@@ -278,8 +277,7 @@ void pulmo_roc_free(pulmo_roc *roc)
     memset(roc, 0, sizeof *roc);
 }
 
-pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
-                              pulmo_pr *out)
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_pr *out)
 {
     pulmo_roc roc;
     memset(out, 0, sizeof *out);
@@ -328,8 +326,7 @@ static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number
     if (*kind != RULE_NUMBER) at += 13;
     *number = strtod(at, &end);
     if (end != at && *end == '\0' && *number >= 0 && *number <= 1) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG,
-                      "eval.threshold: \"%s\": must be a number from 0 to 1, youden, sensitivity>=X or specificity>=X", rule);
+    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": must be a number from 0 to 1, youden, sensitivity>=X or specificity>=X", rule);
 }
 
 /* Half-way down to the next lower score, so that the threshold does not stand on a score. What
@@ -363,8 +360,8 @@ static pulmo_status check_rule(const char *rule, rule_kind kind, uint32_t n, int
     if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
     for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
     if (positives > 0 && positives < n) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": val must hold both classes; all its %u images are of class %d",
-                      rule, n, positives > 0);
+    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": val must hold both classes; all its %u images are of class %d", rule, n,
+                      positives > 0);
 }
 
 pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels)
@@ -375,8 +372,8 @@ pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes,
     return check_rule(rule, kind, n, classes, labels);
 }
 
-pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels,
-                                     const float *probabilities, double *out)
+pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels, const float *probabilities,
+                                     double *out)
 {
     rule_kind kind;
     double number = 0;

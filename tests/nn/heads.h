@@ -33,10 +33,7 @@ static inline pulmo_head_spec small_spec(void)
     return spec;
 }
 
-static inline size_t floats_of(const pulmo_head_spec *spec)
-{
-    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
-}
+static inline size_t floats_of(const pulmo_head_spec *spec) { return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width; }
 
 typedef struct network {
     pulmo_head_spec spec;

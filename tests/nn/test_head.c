@@ -36,19 +36,56 @@ static void wave(float *out, int n, double f, double s)
 static const float torch_logits[6] = {0.242177144f, 0.357040048f, 0.2467421f, 0.24254182f, 0.363015145f, 0.258162588f};
 static const double torch_loss = 3.36500502;
 static const float torch_gradient[43] = {
-    -0.0517141521f, -0.063618727f, -0.0589057915f, -0.62779665f, -0.542456329f, -0.620435476f,
-    0.0511341356f, 0.0629242286f, 0.0582782067f, 0.620607436f, 0.536239386f, 0.613287508f,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    -0.309386432f, 0.305818856f, 0, 0,
-    0.528988481f, 0.157625794f, 0, 0, 1.1821624f, 0.358150601f, 0, 0, -1.71115077f, -0.515776396f, 0, 0,
-    0.4645693f, 0.99778533f, -1.46235454f,
+    -0.0517141521f,
+    -0.063618727f,
+    -0.0589057915f,
+    -0.62779665f,
+    -0.542456329f,
+    -0.620435476f,
+    0.0511341356f,
+    0.0629242286f,
+    0.0582782067f,
+    0.620607436f,
+    0.536239386f,
+    0.613287508f,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    -0.309386432f,
+    0.305818856f,
+    0,
+    0,
+    0.528988481f,
+    0.157625794f,
+    0,
+    0,
+    1.1821624f,
+    0.358150601f,
+    0,
+    0,
+    -1.71115077f,
+    -0.515776396f,
+    0,
+    0,
+    0.4645693f,
+    0.99778533f,
+    -1.46235454f,
 };
 
 static void numbers_are_pytorchs(void **state)
 {
     (void)state;
-    pulmo_head_spec spec = {.channels = 3, .height = 2, .width = 2, .pool = PULMO_POOL_AVGMAX,
-                            .hidden_layers = 1, .hidden = {4}, .classes = 3};
+    pulmo_head_spec spec = {
+        .channels = 3, .height = 2, .width = 2, .pool = PULMO_POOL_AVGMAX, .hidden_layers = 1, .hidden = {4}, .classes = 3};
     const float weights[3] = {0.5f, 1, 2.5f};
     const int32_t labels[2] = {2, 0};
     const uint32_t samples[2] = {0, 1};
@@ -136,8 +173,8 @@ static void layout_is_torchvisions(void **state)
     spec.hidden[1] = 64;
     spec.classes = 3;
     pulmo_head_layout_of(&spec, &layout);
-    const char *names[6] = {"classifier.0.weight", "classifier.0.bias", "classifier.3.weight",
-                            "classifier.3.bias", "classifier.6.weight", "classifier.6.bias"};
+    const char *names[6] = {"classifier.0.weight", "classifier.0.bias",   "classifier.3.weight",
+                            "classifier.3.bias",   "classifier.6.weight", "classifier.6.bias"};
     const int rows[6] = {256, 256, 64, 64, 3, 3}, cols[6] = {25088, 1, 256, 1, 64, 1};
     size_t offset = 0;
     assert_int_equal(layout.tensors, 6);
@@ -197,11 +234,11 @@ static void wrong_settings_are_refused(void **state)
     const float nothing[1] = {0};
     pulmo_head *head = NULL;
     pulmo_head_spec spec = small_spec(), bad;
-#define REFUSED(field, wrong, word)                                                             \
-    bad = spec;                                                                                 \
-    bad.field = wrong;                                                                          \
-    assert_int_equal(pulmo_head_create(&bad, &plain, 8, 1, nothing, &head), PULMO_CONFIG);      \
-    assert_non_null(strstr(pulmo_error(), word));                                               \
+#define REFUSED(field, wrong, word)                                                                                                        \
+    bad = spec;                                                                                                                            \
+    bad.field = wrong;                                                                                                                     \
+    assert_int_equal(pulmo_head_create(&bad, &plain, 8, 1, nothing, &head), PULMO_CONFIG);                                                 \
+    assert_non_null(strstr(pulmo_error(), word));                                                                                          \
     assert_null(head)
     REFUSED(classes, 0, "0 classes");
     REFUSED(classes, 1001, "1001 classes");
@@ -366,16 +403,11 @@ int main(void)
 {
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_pytorchs),
-        cmocka_unit_test(cross_entropy_is_pytorchs),
-        cmocka_unit_test(softmax_survives_large_logits),
-        cmocka_unit_test(layout_is_torchvisions),
-        cmocka_unit_test(initial_weights_are_linears),
-        cmocka_unit_test(wrong_settings_are_refused),
-        cmocka_unit_test(dropout_is_keyed_by_the_sample),
-        cmocka_unit_test(dropout_is_inverted),
-        cmocka_unit_test(not_a_number_is_noticed),
-        cmocka_unit_test(ties_go_to_the_lowest_class),
+        cmocka_unit_test(numbers_are_pytorchs),           cmocka_unit_test(cross_entropy_is_pytorchs),
+        cmocka_unit_test(softmax_survives_large_logits),  cmocka_unit_test(layout_is_torchvisions),
+        cmocka_unit_test(initial_weights_are_linears),    cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(dropout_is_keyed_by_the_sample), cmocka_unit_test(dropout_is_inverted),
+        cmocka_unit_test(not_a_number_is_noticed),        cmocka_unit_test(ties_go_to_the_lowest_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

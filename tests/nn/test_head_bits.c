@@ -193,10 +193,8 @@ int main(void)
 {
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logits_do_not_depend_on_company),
-        cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),
-        cmocka_unit_test(blocks_do_not_change_bits),
+        cmocka_unit_test(logits_do_not_depend_on_company), cmocka_unit_test(real_shapes_do_not_depend_on_place),
+        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits),
         cmocka_unit_test(threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

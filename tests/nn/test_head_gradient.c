@@ -16,15 +16,15 @@
 
 /* A second head, in double, beside the library's. */
 #define PULMO_HEAD_DOUBLE
-#define pulmo_head_create head64_create
-#define pulmo_head_destroy head64_destroy
-#define pulmo_head_slot_run head64_slot_run
-#define pulmo_head_slot_bound head64_slot_bound
+#define pulmo_head_create        head64_create
+#define pulmo_head_destroy       head64_destroy
+#define pulmo_head_slot_run      head64_slot_run
+#define pulmo_head_slot_bound    head64_slot_bound
 #define pulmo_head_slot_gradient head64_slot_gradient
-#define pulmo_head_logits head64_logits
-#define pulmo_softmax head64_softmax
-#define pulmo_cross_entropy head64_cross_entropy
-#define pulmo_blas_setup head64_blas_setup
+#define pulmo_head_logits        head64_logits
+#define pulmo_softmax            head64_softmax
+#define pulmo_cross_entropy      head64_cross_entropy
+#define pulmo_blas_setup         head64_blas_setup
 pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int, const float *, pulmo_head **);
 void pulmo_head_destroy(pulmo_head *);
 void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
@@ -45,7 +45,7 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_cross_entropy
 #undef pulmo_blas_setup
 
-#define SLOT 8
+#define SLOT  8
 #define COUNT 7 /* a short slot: the row that is padding must not count */
 
 typedef struct fixture {
@@ -57,7 +57,7 @@ typedef struct fixture {
     uint32_t samples[SLOT];
     float *parameters;    /* (parameters) */
     double *parameters64; /* the same values */
-    pulmo_head *head; /* the library's, in float: nothing here may look inside */
+    pulmo_head *head;     /* the library's, in float: nothing here may look inside */
     pulmo_head *head64;
 } fixture;
 
@@ -126,8 +126,7 @@ static void fixture_open(fixture *f, const option *o, uint32_t which)
     pulmo_head_parameters_init(&f->spec, 5, f->parameters);
     fixture_fill(f, which);
     assert_int_equal(pulmo_head_create(&f->spec, &f->loss, SLOT, 1, f->parameters, &f->head), PULMO_OK);
-    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1, (const float *)(const void *)f->parameters64, &f->head64),
-                     PULMO_OK);
+    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1, (const float *)(const void *)f->parameters64, &f->head64), PULMO_OK);
 }
 
 static void fixture_close(fixture *f)
@@ -138,10 +137,7 @@ static void fixture_close(fixture *f)
     free(f->parameters64);
 }
 
-static pulmo_slot_input input_of(const fixture *f)
-{
-    return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3};
-}
+static pulmo_slot_input input_of(const fixture *f) { return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3}; }
 
 static double loss64(fixture *f)
 {
@@ -188,8 +184,10 @@ static double *gradient_of(const fixture *f, int t, bool wide)
     float *narrow = calloc(count, sizeof *narrow);
     assert_non_null(out);
     assert_non_null(narrow);
-    if (wide) head64_slot_gradient(f->head64, 0, &block, (float *)(void *)out);
-    else pulmo_head_slot_gradient(f->head, 0, &block, narrow);
+    if (wide)
+        head64_slot_gradient(f->head64, 0, &block, (float *)(void *)out);
+    else
+        pulmo_head_slot_gradient(f->head, 0, &block, narrow);
     for (size_t i = 0; !wide && i < count; i++) out[i] = (double)narrow[i];
     free(narrow);
     return out;
@@ -209,8 +207,10 @@ static void check_differences(const option *o, double *vectors, double *elements
             double wanted = difference(&f, tensor->offset + i), error = gradient[i] - wanted;
             off += error * error;
             size += wanted * wanted;
-            if (fabs(wanted) > 1e-4) *elements = fmax(*elements, fabs(error / wanted));
-            else assert_true(fabs(error) < 1e-10);
+            if (fabs(wanted) > 1e-4)
+                *elements = fmax(*elements, fabs(error / wanted));
+            else
+                assert_true(fabs(error) < 1e-10);
         }
         if (size > 0) *vectors = fmax(*vectors, sqrt(off / size));
         free(gradient);
@@ -271,7 +271,8 @@ static void forward_errors(const fixture *f, errors *e)
     const workspace *space = &head->spaces[0];
     for (int l = 0; l < head->layers; l++) {
         int in = head->width[l], out = head->width[l + 1];
-        const double *weight = f->parameters64 + f->layout.tensor[2 * l].offset, *bias = f->parameters64 + f->layout.tensor[2 * l + 1].offset;
+        const double *weight = f->parameters64 + f->layout.tensor[2 * l].offset,
+                     *bias = f->parameters64 + f->layout.tensor[2 * l + 1].offset;
         for (int j = 0; j < COUNT * out; j++) {
             int n = j / out, o = j % out;
             double size = fabs(bias[o]), carried = 0;

@@ -21,7 +21,7 @@
  *   for row in gradients: p.grad = torch.tensor(row); o.step(); print(p) */
 static const float start[WIDTH] = {0.5f, -1.25f, 3.0f, 0.0f};
 static const float gradients[STEPS][WIDTH] = {
-    {0.1f, -0.2f, 1e-3f, 0.0f}, {0.3f, 0.2f, -2e-3f, 1e-8f}, {-0.4f, -0.1f, 5.0f, 0.25f},
+    {0.1f, -0.2f, 1e-3f, 0.0f}, {0.3f, 0.2f, -2e-3f, 1e-8f},  {-0.4f, -0.1f, 5.0f, 0.25f},
     {0.0f, 0.7f, -1.0f, -0.5f}, {1.5f, -0.05f, 0.02f, 1e-4f},
 };
 
@@ -33,31 +33,66 @@ typedef struct trajectory {
 } trajectory;
 
 static const trajectory trajectories[] = {
-    {"torch.optim.Adam([p], lr=1e-2)", PULMO_OPTIM_ADAM, 1e-2, 0.9, 0.999, 1e-8, 0, 0,
+    {"torch.optim.Adam([p], lr=1e-2)",
+     PULMO_OPTIM_ADAM,
+     1e-2,
+     0.9,
+     0.999,
+     1e-8,
+     0,
+     0,
      {{0.49000001f, -1.24000001f, 2.99000001f, 0.0f},
       {0.480822206f, -1.24052632f, 2.99366093f, -0.0030827669f},
       {0.481436223f, -1.23877907f, 2.98727417f, -0.00947090238f},
       {0.481939197f, -1.24355817f, 2.98328447f, -0.00661184359f},
       {0.476910561f, -1.24723136f, 2.97989082f, -0.00419626292f}}},
-    {"torch.optim.Adam([p], lr=1e-2, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)", PULMO_OPTIM_ADAM, 1e-2, 0.8, 0.95, 1e-6, 0.1, 0,
+    {"torch.optim.Adam([p], lr=1e-2, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)",
+     PULMO_OPTIM_ADAM,
+     1e-2,
+     0.8,
+     0.95,
+     1e-6,
+     0.1,
+     0,
      {{0.490000069f, -1.24000001f, 2.99000001f, 0.0f},
       {0.48038438f, -1.23561811f, 2.98000598f, -5.51605408e-05f},
       {0.480068862f, -1.22900927f, 2.97254395f, -0.00697697746f},
       {0.479198426f, -1.23166108f, 2.96770048f, -0.00345352944f},
       {0.472954333f, -1.23212767f, 2.96345997f, -0.000646100147f}}},
-    {"torch.optim.AdamW([p], lr=1e-2, weight_decay=0.1)", PULMO_OPTIM_ADAMW, 1e-2, 0.9, 0.999, 1e-8, 0.1, 0,
+    {"torch.optim.AdamW([p], lr=1e-2, weight_decay=0.1)",
+     PULMO_OPTIM_ADAMW,
+     1e-2,
+     0.9,
+     0.999,
+     1e-8,
+     0.1,
+     0,
      {{0.489500016f, -1.23874998f, 2.98699999f, 0.0f},
       {0.479832709f, -1.23803759f, 2.987674f, -0.0030827669f},
       {0.479966909f, -1.23505235f, 2.97829962f, -0.00946781971f},
       {0.479989916f, -1.23859644f, 2.9713316f, -0.00659929309f},
       {0.474481285f, -1.24103105f, 2.96496654f, -0.00417711306f}}},
-    {"torch.optim.SGD([p], lr=0.1)", PULMO_OPTIM_SGD, 0.1, 0, 0, 0, 0, 0,
+    {"torch.optim.SGD([p], lr=0.1)",
+     PULMO_OPTIM_SGD,
+     0.1,
+     0,
+     0,
+     0,
+     0,
+     0,
      {{0.49000001f, -1.23000002f, 2.9999001f, 0.0f},
       {0.460000008f, -1.25f, 3.00010014f, -9.99999972e-10f},
       {0.5f, -1.24000001f, 2.50010014f, -0.0250000022f},
       {0.5f, -1.31000006f, 2.60010004f, 0.0249999985f},
       {0.349999994f, -1.30500007f, 2.59809995f, 0.024989998f}}},
-    {"torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.01)", PULMO_OPTIM_SGD, 0.1, 0, 0, 0, 0.01, 0.9,
+    {"torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.01)",
+     PULMO_OPTIM_SGD,
+     0.1,
+     0,
+     0,
+     0,
+     0.01,
+     0.9,
      {{0.489499986f, -1.22874999f, 2.99690008f, 0.0f},
       {0.449560493f, -1.2283963f, 2.99131322f, -9.99999972e-10f},
       {0.453165382f, -1.21684957f, 2.48329377f, -0.0250000022f},
@@ -174,8 +209,9 @@ static void schedules_are_pytorchs(void **state)
 {
     (void)state;
     /* CosineAnnealingLR(SGD([p], lr=0.1), T_max=10, eta_min=0.001), its rate before each of eleven epochs */
-    const double cosine[11] = {0.1, 0.09757729755661011, 0.0905463412215599, 0.07959536998847742, 0.0657963412215599, 0.0505,
-                               0.03520365877844011, 0.02140463001152259, 0.010453658778440109, 0.0034227024433899004, 0.001};
+    const double cosine[11] = {0.1,    0.09757729755661011, 0.0905463412215599,  0.07959536998847742,  0.0657963412215599,
+                               0.0505, 0.03520365877844011, 0.02140463001152259, 0.010453658778440109, 0.0034227024433899004,
+                               0.001};
     /* StepLR(SGD([p], lr=0.1), 3, 0.5) */
     const double step[10] = {0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.0125};
     pulmo_optim_spec spec;
@@ -221,10 +257,8 @@ static void warm_up_is_linear_then_the_schedule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_are_pytorchs),
-        cmocka_unit_test(defaults_are_pytorchs),
-        cmocka_unit_test(ranges_do_not_change_bits),
-        cmocka_unit_test(schedules_are_pytorchs),
+        cmocka_unit_test(trajectories_are_pytorchs),           cmocka_unit_test(defaults_are_pytorchs),
+        cmocka_unit_test(ranges_do_not_change_bits),           cmocka_unit_test(schedules_are_pytorchs),
         cmocka_unit_test(warm_up_is_linear_then_the_schedule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

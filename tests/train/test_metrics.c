@@ -20,7 +20,7 @@ static void near_at(double have, double want, int line)
 {
     if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= ROUNDING)) fail_msg("line %d: %.17g, not %.17g", line, have, want);
 }
-#define NEAR(have, want) near_at(have, want, __LINE__)
+#define NEAR(have, want)     near_at(have, want, __LINE__)
 #define INTERVAL(i, a, b, c) NEAR((i).value, a), NEAR((i).low, b), NEAR((i).high, c)
 
 /* Two classes, with scores that tie within and across them:
@@ -116,8 +116,8 @@ static void two_classes_are_scikit_learns(void **state)
     INTERVAL(m.specificity, 1, 0.8620237953250198, 1);
     NEAR(m.weighted_f1, 0.5984469370146679);
     NEAR(m.calibration_error, 0.07656250000000005);
-    NEAR(m.log_loss, 0.5508716115708122);  /* log_loss(y, P) */
-    NEAR(m.brier, 0.19261474609375);       /* brier_score_loss(y, p1.astype(float)) */
+    NEAR(m.log_loss, 0.5508716115708122); /* log_loss(y, P) */
+    NEAR(m.brier, 0.19261474609375);      /* brier_score_loss(y, p1.astype(float)) */
     /* roc_auc_score(y, p1); the interval from all pairs, as in DeLong 1988, in NumPy */
     INTERVAL(m.auc_ci, 0.8385416666666667, 0.7167437197389922, 0.9603396135943411);
     NEAR(m.auc, 0.8385416666666667);
@@ -168,7 +168,8 @@ static void curves_are_scikit_learns(void **state)
 {
     (void)state;
     const int fp[33] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
-    const int tp[33] = {0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 11, 11, 12, 13, 14, 14, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16};
+    const int tp[33] = {0,  1,  2,  3,  4,  5,  6,  7,  7,  8,  9,  10, 11, 11, 11, 12, 13,
+                        14, 14, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16};
     const int score[33] = {0,  74, 69, 66, 63, 60, 58, 55, 51, 49, 46, 44, 41, 40, 37, 35, 32,
                            30, 29, 27, 26, 24, 21, 18, 16, 15, 13, 12, 10, 7,  5,  2,  1};
     pulmo_roc roc;
@@ -205,8 +206,10 @@ static pulmo_interval slow_delong(int n, const int32_t *labels, const float (*sc
             auc += win / P / N;
         }
     for (int i = 0; i < n; i++) {
-        if (labels[i]) var_p += (place_p[i] - auc) * (place_p[i] - auc) / (P - 1);
-        else var_n += (place_n[i] - auc) * (place_n[i] - auc) / (N - 1);
+        if (labels[i])
+            var_p += (place_p[i] - auc) * (place_p[i] - auc) / (P - 1);
+        else
+            var_n += (place_n[i] - auc) * (place_n[i] - auc) / (N - 1);
     }
     double half = 1.959963984540054 * sqrt(var_p / P + var_n / N);
     return (pulmo_interval){auc, fmax(0, auc - half), fmin(1, auc + half)};
@@ -246,10 +249,12 @@ static void no_samples(void **state)
     pulmo_pr pr;
     for (int classes = 2; classes <= 3; classes++) {
         assert_int_equal(pulmo_metrics_compute(0, classes, NULL, NULL, 0.5, &m), PULMO_OK);
-        const double nothing[] = {m.accuracy, m.accuracy_ci.low, m.balanced_accuracy, m.macro_precision, m.macro_recall,
-                                  m.macro_f1, m.weighted_precision, m.weighted_recall, m.weighted_f1, m.sensitivity.value,
-                                  m.specificity.value, m.auc, m.auc_ci.low, m.log_loss, m.brier, m.calibration_error,
-                                  m.bin_accuracy[9], m.per_class[0].auc};
+        const double nothing[] = {m.accuracy,           m.accuracy_ci.low,   m.balanced_accuracy,
+                                  m.macro_precision,    m.macro_recall,      m.macro_f1,
+                                  m.weighted_precision, m.weighted_recall,   m.weighted_f1,
+                                  m.sensitivity.value,  m.specificity.value, m.auc,
+                                  m.auc_ci.low,         m.log_loss,          m.brier,
+                                  m.calibration_error,  m.bin_accuracy[9],   m.per_class[0].auc};
         for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
             if (!isnan(nothing[i])) fail_msg("%d classes: number %zu is %g", classes, i, nothing[i]);
         assert_int_equal(m.count + m.correct + m.confusion[0] + m.per_class[0].support, 0);
@@ -405,8 +410,21 @@ static void thresholds_reach_what_they_say(void **state)
 static void useless_rules_are_refused(void **state)
 {
     (void)state;
-    const char *wrong[] = {"", "half", "0.5x", "1.5", "-0.1", "nan", "inf", "Youden", "sensitivity", "sensitivity>=", "sensitivity>=2",
-                           "sensitivity>0.9", "specificity>=0.9 ", "specificity>=x", "0.5 0.6"};
+    const char *wrong[] = {"",
+                           "half",
+                           "0.5x",
+                           "1.5",
+                           "-0.1",
+                           "nan",
+                           "inf",
+                           "Youden",
+                           "sensitivity",
+                           "sensitivity>=",
+                           "sensitivity>=2",
+                           "sensitivity>0.9",
+                           "specificity>=0.9 ",
+                           "specificity>=x",
+                           "0.5 0.6"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         double out;
         assert_int_equal(pulmo_metrics_threshold(wrong[i], TWO, 2, two_labels, two_scores[0], &out), PULMO_CONFIG);
