@@ -1,5 +1,6 @@
 /* pulmo demo-data: who is drawn, under which names, and the files. */
 #include <dirent.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ typedef struct gallery {
     portrait *portrait;
     int count;
     pulmo_status *status; /* (count) */
+    atomic_flag reported;  /* whether `report` holds the first error */
     char report[512];
 } gallery;
 
@@ -91,7 +93,8 @@ static void draw_task(void *context, int task, int thread)
     gallery *g = context;
     (void)thread;
     g->status[task] = draw_one(g, &g->portrait[task]);
-    if (g->status[task] != PULMO_OK) snprintf(g->report, sizeof g->report, "%s", pulmo_error());
+    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported))
+        snprintf(g->report, sizeof g->report, "%s", pulmo_error());
 }
 
 static pulmo_status draw_all(gallery *g)
@@ -121,28 +124,35 @@ static pulmo_status make_folders(const char *directory)
 /* The marker's text: the same text, the same demo. */
 static char *marker_text(const pulmo_demo_options *o)
 {
-    return pulmo_format("pulmo demo data, version 1, seed %llu, %d + %d + %d images\n"
+    return pulmo_format("pulmo demo data, version 2, seed %llu, %d + %d + %d images\n"
                         "Procedurally drawn phantoms. Not medical images; of no clinical meaning.\n",
                         (unsigned long long)o->seed, o->images[0], o->images[1], o->images[2]);
 }
 
-/* 1: the same demo is there; 0: nothing is; -1: something else. */
-static int look_at(const char *directory, const char *marker)
+/* Stands in the directory while it is being filled: the marker's text. */
+#define UNFINISHED "UNFINISHED"
+
+static bool holds(const char *directory, const char *name, const char *wanted)
 {
-    int found = 0;
     char text[512] = "";
-    char *path = pulmo_format("%s/DEMO", directory);
-    DIR *dir = opendir(directory);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) found = -1;
-    if (dir) closedir(dir);
+    char *path = pulmo_format("%s/%s", directory, name);
     FILE *file = path ? fopen(path, "r") : NULL;
     if (file) {
         text[fread(text, 1, sizeof text - 1, file)] = '\0';
         fclose(file);
     }
     free(path);
-    return strcmp(text, marker) == 0 ? 1 : found;
+    return strcmp(text, wanted) == 0;
+}
+
+static bool is_empty(const char *directory)
+{
+    bool empty = true;
+    DIR *dir = opendir(directory);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
+    if (dir) closedir(dir);
+    return empty;
 }
 
 static pulmo_status write_named(const char *directory, const char *name, const char *text)
@@ -157,32 +167,45 @@ static pulmo_status write_all(gallery *g, const char *marker)
 {
     const char *directory = g->options->directory;
     PULMO_TRY(make_folders(directory));
+    PULMO_TRY(write_named(directory, UNFINISHED, marker));
     PULMO_TRY(draw_all(g));
     PULMO_TRY(write_named(directory, "README.txt",
                           "These images were drawn by a program (pulmo demo-data). They look a little like chest X-rays\n"
                           "and serve to try the software. They are not medical images, show no person, and nothing\n"
                           "learned from them has any clinical meaning.\n"));
-    return write_named(directory, "DEMO", marker);
+    PULMO_TRY(write_named(directory, "DEMO", marker));
+    char *path = pulmo_format("%s/%s", directory, UNFINISHED);
+    if (!path) return PULMO_MEMORY;
+    remove(path);
+    free(path);
+    return PULMO_OK;
+}
+
+static pulmo_status write_gallery(gallery *g, const char *marker)
+{
+    const pulmo_demo_options *o = g->options;
+    size_t total = (size_t)o->images[0] + (size_t)o->images[1] + (size_t)o->images[2];
+    g->portrait = calloc(total + 1, sizeof *g->portrait);
+    g->status = calloc(total + 1, sizeof *g->status);
+    if (!g->portrait || !g->status) return pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
+    plan_gallery(g);
+    PULMO_TRY(write_all(g, marker));
+    pulmo_info("drew %d phantoms (a demo, not medical images) into %s", g->count, o->directory);
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
 {
-    gallery g = {.options = options};
-    size_t total = (size_t)options->images[0] + (size_t)options->images[1] + (size_t)options->images[2];
-    char *marker = marker_text(options);
+    gallery g = {.options = options, .reported = ATOMIC_FLAG_INIT};
+    const char *directory = options->directory;
     pulmo_status status = PULMO_OK;
-    int there = marker ? look_at(options->directory, marker) : 0;
-    g.portrait = calloc(total + 1, sizeof *g.portrait);
-    g.status = calloc(total + 1, sizeof *g.status);
-    if (!marker || !g.portrait || !g.status) status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
-    else if (there == 1) pulmo_info("%s: this demo is there already; nothing to do", options->directory);
-    else if (there == -1)
-        status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", options->directory);
-    else {
-        plan_gallery(&g);
-        status = write_all(&g, marker);
-        if (status == PULMO_OK) pulmo_info("drew %d phantoms (a demo, not medical images) into %s", g.count, options->directory);
-    }
+    for (int s = 0; s < 3; s++)
+        if (options->images[s] < 0) return pulmo_fail(PULMO_USAGE, "%d images of %s; must be 0 or more", options->images[s], splits[s]);
+    char *marker = marker_text(options);
+    if (!marker) return PULMO_MEMORY;
+    if (holds(directory, "DEMO", marker)) pulmo_info("%s: this demo is there already; nothing to do", directory);
+    else if (is_empty(directory) || holds(directory, UNFINISHED, marker)) status = write_gallery(&g, marker);
+    else status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", directory);
     free(g.portrait);
     free(g.status);
     free(marker);

@@ -1,9 +1,9 @@
 /* Chest-X-ray-like phantoms, drawn from a few smooth shapes.
  *
- * A patient has an anatomy (lungs, ribs, heart, spine); an image of him a pose, an exposure and
- * noise. Pneumonia adds soft consolidations (bacterial) or a diffuse mottle (viral) inside the
- * lungs, often faint. Healthy lungs have vessels and a varying haze, and exposure varies more than
- * disease does, so that brightness does not give the class away. */
+ * A patient has an anatomy (torso, lungs, ribs, heart, spine); an image of him a pose, an exposure
+ * and noise. Pneumonia adds soft consolidations (bacterial) or a diffuse mottle (viral) inside the
+ * lungs, often faint. Healthy and sick lungs alike have vessels, haze and soft shadows of the chest
+ * wall, and exposure varies more than disease does, so that brightness does not give the class away. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,10 +13,10 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define RIBS 8
+#define RIBS 9
 #define BLOBS_MAX 4
 #define LATTICE 32
-#define VESSELS 14
+#define VESSELS 16
 
 /* Value noise: random numbers on a grid, smoothly joined. */
 typedef struct noise {
@@ -28,19 +28,21 @@ typedef struct blob {
 } blob;
 
 typedef struct vessel {
-    double x, y, angle, length, bend, width;
+    double x, y, cosine, sine, length, bend, width;
 } vessel;
 
 /* All lengths in units of half the image's width; the origin is the centre, y points down. */
 typedef struct phantom {
-    /* anatomy */
-    double lung_x, lung_y, lung_rx, lung_ry, lung_tilt, body_rx, body_ry;
-    double heart_x, heart_y, heart_rx, heart_ry, spine_width, rib_first, rib_step, rib_curve, rib_strength;
-    double diaphragm[2], clavicle_slope;
-    vessel vessels[2 * VESSELS];
+    /* anatomy; pairs are of the image's left and right */
+    double lung_x, lung_y, lung_rx, lung_ry, lung_tilt, body_rx, shoulder_y, shoulder_slope, neck;
+    double heart_x, heart_y, heart_rx, heart_ry, mediastinum, spine_width, spine_strength, trachea;
+    double rib_first, rib_step, rib_curve, rib_strength, scapula, chest_wall;
+    double diaphragm[2], dome[2], clavicle_y, clavicle_slope;
+    vessel vessels[2][VESSELS];
+    double vessel_strength;
     /* pose and exposure */
     double angle, zoom, shift_x, shift_y, gain, offset, gamma, grain, haze, border;
-    int marker_left;
+    bool marker_left;
     /* disease */
     int blobs;
     blob blob[BLOBS_MAX];
@@ -55,7 +57,11 @@ static double smooth(double low, double high, double x)
     return t * t * (3 - 2 * t);
 }
 
-static double bell(double x, double width) { return exp(-x * x / (width * width)); }
+static double bell(double x, double width)
+{
+    double t = x / width;
+    return t < -4 || t > 4 ? 0 : exp(-t * t);
+}
 
 static void fill_noise(noise *n, pulmo_rng *rng)
 {
@@ -73,58 +79,77 @@ static double noise_at(const noise *n, double x, double y, double frequency)
     b = b * b * (3 - 2 * b);
     const float *top = n->value[(unsigned)j % LATTICE], *bottom = n->value[(unsigned)j % LATTICE + 1];
     unsigned k = (unsigned)i % LATTICE;
-    double upper = (double)top[k] * (1 - a) + (double)top[k + 1] * a, lower = (double)bottom[k] * (1 - a) + (double)bottom[k + 1] * a;
+    double upper = (double)top[k] * (1 - a) + (double)top[k + 1] * a;
+    double lower = (double)bottom[k] * (1 - a) + (double)bottom[k + 1] * a;
     return upper * (1 - b) + lower * b;
 }
 
 /* ---- drawing lots ---- */
 
+static void draw_vessels(phantom *p, pulmo_rng *rng)
+{
+    p->vessel_strength = pulmo_rng_range(rng, 0.05, 0.11);
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < VESSELS; i++) {
+            vessel *v = &p->vessels[side][i];
+            double angle = pulmo_rng_range(rng, -1.2, 1.3);
+            v->x = p->mediastinum + pulmo_rng_range(rng, 0.0, 0.08);
+            v->y = pulmo_rng_range(rng, -0.12, 0.18);
+            v->cosine = cos(angle);
+            v->sine = sin(angle);
+            v->length = pulmo_rng_range(rng, 0.18, 0.52);
+            v->bend = pulmo_rng_range(rng, -0.7, 0.7);
+            v->width = pulmo_rng_range(rng, 0.009, 0.020);
+        }
+}
+
 static void draw_anatomy(phantom *p, pulmo_rng *rng)
 {
-    p->lung_x = pulmo_rng_range(rng, 0.38, 0.45);
-    p->lung_y = pulmo_rng_range(rng, -0.08, 0.04);
-    p->lung_rx = pulmo_rng_range(rng, 0.26, 0.33);
-    p->lung_ry = pulmo_rng_range(rng, 0.50, 0.64);
-    p->lung_tilt = pulmo_rng_range(rng, 0.05, 0.20);
-    p->body_rx = pulmo_rng_range(rng, 0.92, 1.12);
-    p->body_ry = pulmo_rng_range(rng, 1.15, 1.45);
-    p->heart_x = pulmo_rng_range(rng, 0.10, 0.18);
-    p->heart_y = pulmo_rng_range(rng, 0.20, 0.32);
-    p->heart_rx = pulmo_rng_range(rng, 0.24, 0.34);
-    p->heart_ry = pulmo_rng_range(rng, 0.22, 0.32);
+    p->lung_x = pulmo_rng_range(rng, 0.41, 0.47);
+    p->lung_y = pulmo_rng_range(rng, -0.10, 0.02);
+    p->lung_rx = pulmo_rng_range(rng, 0.29, 0.36);
+    p->lung_ry = pulmo_rng_range(rng, 0.54, 0.68);
+    p->lung_tilt = pulmo_rng_range(rng, 0.08, 0.26);
+    p->body_rx = pulmo_rng_range(rng, 0.88, 1.10);
+    p->shoulder_y = pulmo_rng_range(rng, -0.84, -0.70);
+    p->shoulder_slope = pulmo_rng_range(rng, 0.15, 0.45);
+    p->neck = pulmo_rng_range(rng, 0.22, 0.34);
+    p->mediastinum = pulmo_rng_range(rng, 0.13, 0.18);
+    p->heart_x = pulmo_rng_range(rng, 0.08, 0.17);
+    p->heart_y = pulmo_rng_range(rng, 0.18, 0.30);
+    p->heart_rx = pulmo_rng_range(rng, 0.24, 0.36);
+    p->heart_ry = pulmo_rng_range(rng, 0.22, 0.33);
     p->spine_width = pulmo_rng_range(rng, 0.07, 0.11);
-    p->rib_first = pulmo_rng_range(rng, -0.62, -0.52);
+    p->spine_strength = pulmo_rng_range(rng, 0.08, 0.20);
+    p->trachea = pulmo_rng_range(rng, 0.05, 0.12);
+    p->rib_first = pulmo_rng_range(rng, -0.68, -0.56);
     p->rib_step = pulmo_rng_range(rng, 0.13, 0.17);
     p->rib_curve = pulmo_rng_range(rng, 0.35, 0.75);
-    p->rib_strength = pulmo_rng_range(rng, 0.06, 0.14);
-    p->diaphragm[0] = pulmo_rng_range(rng, 0.38, 0.52);
+    p->rib_strength = pulmo_rng_range(rng, 0.05, 0.13);
+    p->scapula = pulmo_rng_range(rng, 0.0, 0.12);
+    p->chest_wall = pulmo_rng_range(rng, 0.0, 0.12);
+    p->diaphragm[0] = pulmo_rng_range(rng, 0.34, 0.48);
     p->diaphragm[1] = p->diaphragm[0] + pulmo_rng_range(rng, 0.02, 0.08);
-    p->clavicle_slope = pulmo_rng_range(rng, 0.1, 0.35);
-    for (int i = 0; i < 2 * VESSELS; i++) {
-        vessel *v = &p->vessels[i];
-        double side = i < VESSELS ? -1 : 1;
-        v->x = side * pulmo_rng_range(rng, 0.14, 0.22);
-        v->y = pulmo_rng_range(rng, -0.08, 0.14);
-        v->angle = pulmo_rng_range(rng, -1.3, 1.3);
-        v->length = pulmo_rng_range(rng, 0.15, 0.42);
-        v->bend = pulmo_rng_range(rng, -0.6, 0.6);
-        v->width = pulmo_rng_range(rng, 0.010, 0.022);
-    }
+    p->dome[0] = pulmo_rng_range(rng, 0.5, 1.4);
+    p->dome[1] = pulmo_rng_range(rng, 0.5, 1.4);
+    p->clavicle_y = pulmo_rng_range(rng, -0.66, -0.56);
+    p->clavicle_slope = pulmo_rng_range(rng, 0.05, 0.35);
+    draw_vessels(p, rng);
 }
 
 static void draw_exposure(phantom *p, pulmo_rng *rng)
 {
     p->angle = pulmo_rng_range(rng, -0.10, 0.10);
-    p->zoom = pulmo_rng_range(rng, 0.92, 1.12);
+    p->zoom = pulmo_rng_range(rng, 0.94, 1.16);
     p->shift_x = pulmo_rng_range(rng, -0.08, 0.08);
-    p->shift_y = pulmo_rng_range(rng, -0.08, 0.08);
+    p->shift_y = pulmo_rng_range(rng, -0.06, 0.08);
     p->gain = pulmo_rng_range(rng, 0.75, 1.15);
     p->offset = pulmo_rng_range(rng, -0.06, 0.12);
     p->gamma = pulmo_rng_range(rng, 0.75, 1.35);
     p->grain = pulmo_rng_range(rng, 0.008, 0.025);
     p->haze = pulmo_rng_range(rng, 0.0, 0.10);
     p->border = pulmo_rng_below(rng, 4) == 0 ? pulmo_rng_range(rng, 0.02, 0.07) : 0;
-    p->marker_left = (int)pulmo_rng_below(rng, 2);
+    p->marker_left = pulmo_rng_below(rng, 2) == 1;
     fill_noise(&p->coarse, rng);
     fill_noise(&p->fine, rng);
 }
@@ -135,24 +160,44 @@ static void draw_disease(phantom *p, int kind, pulmo_rng *rng)
         p->blobs = 1 + (int)pulmo_rng_below(rng, BLOBS_MAX - 1);
         for (int i = 0; i < p->blobs; i++) {
             double side = pulmo_rng_below(rng, 2) ? 1 : -1;
-            p->blob[i] = (blob){.x = side * (p->lung_x + pulmo_rng_range(rng, -0.14, 0.12)),
-                                .y = p->lung_y + pulmo_rng_range(rng, -0.32, 0.38),
-                                .rx = pulmo_rng_range(rng, 0.08, 0.22), .ry = pulmo_rng_range(rng, 0.08, 0.24),
-                                .strength = pulmo_rng_range(rng, 0.10, 0.30)};
+            blob *b = &p->blob[i];
+            b->x = side * (p->lung_x + pulmo_rng_range(rng, -0.12, 0.12));
+            b->y = p->lung_y + pulmo_rng_range(rng, -0.34, 0.34);
+            b->rx = pulmo_rng_range(rng, 0.09, 0.24);
+            b->ry = pulmo_rng_range(rng, 0.09, 0.26);
+            b->strength = pulmo_rng_range(rng, 0.15, 0.42);
         }
     }
-    if (kind == 2) p->mottle = pulmo_rng_range(rng, 0.10, 0.24);
+    if (kind == 2) p->mottle = pulmo_rng_range(rng, 0.15, 0.34);
 }
 
 /* ---- the picture ---- */
 
-/* How far inside a lung: 0 outside, 1 well inside. Side -1 is the image's left. */
+/* Side 0 is the image's left, where x is negative. */
+static double sign_of(int side) { return side ? 1.0 : -1.0; }
+
+/* How far inside a lung: 0 outside, 1 well inside. */
 static double lung(const phantom *p, double x, double y, int side)
 {
-    double dy = (y - p->lung_y) / p->lung_ry, dx = (x - side * (p->lung_x + p->lung_tilt * (y - p->lung_y) * 0.6)) / (p->lung_rx * (dy < 0 ? 1 + 0.25 * dy : 1));
-    double inside = 1 - smooth(0.78, 1.08, sqrt(dx * dx + dy * dy));
-    double dome = p->diaphragm[side > 0] + 0.35 * (x - side * p->lung_x) * (x - side * p->lung_x);
-    return inside * (1 - smooth(dome - 0.04, dome + 0.03, y));
+    double centre = p->lung_x + p->lung_tilt * (y - p->lung_y) * 0.6;
+    double dy = (y - p->lung_y) / p->lung_ry, from_centre = sign_of(side) * x - centre;
+    double dx = from_centre / (p->lung_rx * (dy < 0 ? 1 + 0.3 * dy : 1));
+    double radius2 = dx * dx + dy * dy;
+    if (radius2 > 1.2) return 0;
+    double dome = p->diaphragm[side] + p->dome[side] * (from_centre + 0.08) * (from_centre + 0.08);
+    double inner = smooth(p->mediastinum - 0.05, p->mediastinum + 0.03, sign_of(side) * x);
+    return (1 - smooth(0.80, 1.06, sqrt(radius2))) * (1 - smooth(dome - 0.04, dome + 0.03, y)) * inner;
+}
+
+/* Torso with shoulders and neck; around it is air. */
+static double body(const phantom *p, double x, double y)
+{
+    double out = fabs(x);
+    double shoulder = p->shoulder_y + p->shoulder_slope * (out - p->neck);
+    double above = smooth(shoulder - 0.05, shoulder + 0.05, y);
+    double within_neck = 1 - smooth(p->neck - 0.03, p->neck + 0.06, out);
+    double side = 1 - smooth(p->body_rx - 0.06, p->body_rx + 0.03, out + 0.06 * y * y);
+    return fmax(above, within_neck) * side;
 }
 
 static double ribs(const phantom *p, double x, double y)
@@ -165,57 +210,80 @@ static double ribs(const phantom *p, double x, double y)
     return sum * smooth(0.06, 0.2, out) * (1 - smooth(0.8, 0.95, out));
 }
 
-static double vessels(const phantom *p, double x, double y)
+static double bones(const phantom *p, double x, double y)
 {
-    double sum = 0;
-    for (int i = 0; i < 2 * VESSELS; i++) {
-        const vessel *v = &p->vessels[i];
-        double side = i < VESSELS ? -1 : 1, c = cos(v->angle), s = sin(v->angle);
-        double dx = side * (x - v->x), dy = y - v->y, along = dx * c + dy * s;
-        if (along < 0 || along > v->length) continue;
-        double across = -dx * s + dy * c - v->bend * along * along;
-        double width = v->width * (1 - 0.7 * along / v->length);
-        if (fabs(across) < 3 * width) sum += bell(across, width) * (1 - along / v->length);
-    }
-    return sum;
+    double out = fabs(x);
+    double sum = p->spine_strength * bell(x, p->spine_width) * (0.8 + 0.2 * cos(y * 42));
+    sum += p->rib_strength * ribs(p, x, y);
+    double clavicle = y - p->clavicle_y + p->clavicle_slope * (out - 0.3);
+    sum += 0.15 * bell(clavicle, 0.032) * smooth(0.05, 0.12, out) * (1 - smooth(0.66, 0.8, out));
+    double blade_x = (out - 0.80) / 0.17, blade_y = (y + 0.28) / 0.34;
+    return sum + p->scapula * (1 - smooth(0.7, 1.0, blade_x * blade_x + blade_y * blade_y));
 }
 
-static double disease(const phantom *p, double x, double y, double in_lung)
+static double vessels(const phantom *p, double x, double y, int side)
+{
+    double sum = 0;
+    for (int i = 0; i < VESSELS; i++) {
+        const vessel *v = &p->vessels[side][i];
+        double dx = sign_of(side) * x - v->x, dy = y - v->y, along = dx * v->cosine + dy * v->sine;
+        if (along < 0 || along > v->length) continue;
+        double across = -dx * v->sine + dy * v->cosine - v->bend * along * along;
+        sum += bell(across, v->width * (1 - 0.7 * along / v->length)) * (1 - along / v->length);
+    }
+    return p->vessel_strength * sum / (1 + 0.35 * sum);
+}
+
+static double disease(const phantom *p, double x, double y)
 {
     double sum = 0;
     for (int i = 0; i < p->blobs; i++) {
         const blob *b = &p->blob[i];
-        double dx = (x - b->x) / b->rx, dy = (y - b->y) / b->ry;
-        double edge = dx * dx + dy * dy + 0.5 * noise_at(&p->fine, x, y, 7);
+        double dx = (x - b->x) / b->rx, dy = (y - b->y) / b->ry, distance2 = dx * dx + dy * dy;
+        if (distance2 > 8) continue;
+        double edge = distance2 + 0.5 * noise_at(&p->fine, x, y, 7);
         sum += b->strength * exp(-fmax(0, edge)) * (0.8 + 0.4 * noise_at(&p->coarse, x, y, 12));
     }
     if (p->mottle > 0) {
         double grain = noise_at(&p->fine, x, y, 11) + 0.7 * noise_at(&p->coarse, y, x, 15);
         sum += p->mottle * fmax(0, grain + 0.25) * (0.6 + 0.4 * noise_at(&p->coarse, x, y, 2));
     }
-    return sum * in_lung;
+    return sum;
 }
 
-/* Brightness, 0 (air) to about 1 (bone), at a point of the body. */
+/* What a lung shows instead of the tissue around it. */
+static double lung_value(const phantom *p, double x, double y, int side, double tissue)
+{
+    double air = 0.17 + p->haze + 0.05 * noise_at(&p->coarse, y, x, 3);
+    double hx = (x - p->heart_x) / p->heart_rx, hy = (y - p->heart_y) / p->heart_ry;
+    double heart2 = hx * hx + hy * hy + 0.5 * hx * hy;
+    double value = air + vessels(p, x, y, side) + disease(p, x, y);
+    /* The lungs are thinner towards their rims. */
+    value += 0.06 * smooth(0.35, 0.75, fabs(x)) + 0.10 * bell(fabs(x) - p->mediastinum, 0.12);
+    if (heart2 >= 1.3) return value;
+    double covered = 0.9 * (1 - smooth(0.75, 1.1, sqrt(heart2)));
+    return value * (1 - covered) + tissue * covered;
+}
+
+/* Brightness, 0 (air) to about 1 (bone), at a point. */
 static double brightness_at(const phantom *p, double x, double y)
 {
-    double body = 1 - smooth(0.9, 1.05, sqrt(x * x / (p->body_rx * p->body_rx) + y * y / (p->body_ry * p->body_ry)));
-    double in_lung = fmax(lung(p, x, y, -1), lung(p, x, y, 1));
-    double tissue = 0.60 + 0.06 * noise_at(&p->coarse, x, y, 3) + 0.10 * smooth(0.3, 0.9, y);
-    double air = 0.20 + p->haze + 0.05 * noise_at(&p->coarse, y, x, 3);
-    double value = tissue * (1 - in_lung) + air * in_lung;
-    double hx = (x - p->heart_x) / p->heart_rx, hy = (y - p->heart_y) / p->heart_ry;
-    value += 0.30 * (1 - smooth(0.75, 1.1, sqrt(hx * hx + hy * hy + 0.5 * hx * hy))) * in_lung;
-    value += 0.22 * bell(x, p->spine_width) * (0.85 + 0.15 * cos(y * 42));
-    value += p->rib_strength * ribs(p, x, y);
-    double clavicle = y + 0.62 + p->clavicle_slope * (fabs(x) - 0.3);
-    value += 0.16 * bell(clavicle, 0.03) * smooth(0.05, 0.12, fabs(x)) * (1 - smooth(0.6, 0.75, fabs(x)));
-    value += 0.10 * vessels(p, x, y) * in_lung;
-    return (value + disease(p, x, y, in_lung)) * body;
+    double inside = body(p, x, y);
+    if (inside <= 0) return 0;
+    int side = x > 0;
+    double in_lung = lung(p, x, y, side);
+    double tissue = 0.56 + 0.06 * noise_at(&p->coarse, x, y, 3) + 0.12 * smooth(0.25, 0.8, y);
+    tissue -= 0.14 * smooth(0.7, 1.05, fabs(x));
+    double value = tissue * (1 - in_lung);
+    if (in_lung > 0) value += lung_value(p, x, y, side, tissue) * in_lung;
+    double wall_x = (fabs(x) - 0.5) / 0.34, wall_y = (y - 0.28) / 0.30;
+    value += p->chest_wall * (1 - smooth(0.3, 1.0, wall_x * wall_x + wall_y * wall_y));
+    value -= p->trachea * bell(x, 0.05) * (1 - smooth(-0.25, -0.05, y));
+    return (value + bones(p, x, y)) * inside;
 }
 
 /* The side's letter, burnt in at the top: an R of 5 x 7 dots. */
-static int marker_dot(const phantom *p, int x, int y, int width, int dot)
+static bool marker_dot(const phantom *p, int x, int y, int width, int dot)
 {
     static const unsigned char rows[7] = {0x1E, 0x11, 0x11, 0x1E, 0x14, 0x12, 0x11};
     int left = p->marker_left ? 2 * dot : width - 8 * dot, i = (x - left) / dot, j = (y - 2 * dot) / dot;
@@ -254,8 +322,8 @@ pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t
     pulmo_rng_at(&rng, seed, PULMO_RNG_DEMO, patient, 1 + image);
     draw_exposure(p, &rng);
     draw_disease(p, kind, &rng);
-    out->width_px = 300 + (int)pulmo_rng_below(&rng, 121);
-    out->height_px = (int)(out->width_px * pulmo_rng_range(&rng, 0.72, 0.98));
+    out->width_px = 300 + (int)pulmo_rng_below(&rng, 301);
+    out->height_px = (int)(out->width_px * pulmo_rng_range(&rng, 0.70, 0.98));
     out->channels = 1;
     out->pixels = malloc((size_t)out->width_px * (size_t)out->height_px);
     pulmo_status status = out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
