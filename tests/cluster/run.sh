@@ -4,12 +4,13 @@
 #   PULMO_LAB=DIR bash tests/cluster/run.sh [BUILD_DIR]
 #
 # DIR holds the lab's scripts (lab-up.sh, lab-down.sh, lab-node.sh, netns-rsh). Ends with 77
-# (skipped) where there is no lab or this machine cannot run one. Takes about a minute.
+# (skipped) where there is no lab or this machine cannot run one. Takes about two minutes.
 set -u
-build=$(readlink -f "${1:-$(dirname "$0")/../../build/release}")
+here=$(dirname "$(readlink -f "$0")")
+build=$(readlink -f "${1:-$here/../../build/release}")
 [ -n "${PULMO_LAB:-}" ] || { echo "skipped: PULMO_LAB does not name the lab's directory"; exit 77; }
 lab=$(readlink -f "$PULMO_LAB")
-for program in bin/pulmo tests/t_mpi_comm tests/t_mpi_exact tests/t_mpi_shared tests/t_mpi_watch; do
+for program in bin/pulmo tests/t_mpi_comm tests/t_mpi_exact tests/t_mpi_shared tests/t_mpi_watch tests/make_weights; do
     [ -x "$build/$program" ] || { echo "$build/$program is missing; build first: cmake --build $build"; exit 1; }
 done
 
@@ -61,6 +62,40 @@ job=$("$lab/netns-rsh" ctl sbatch --parsable -N3 --ntasks-per-node=1 -o "$work/o
 for _ in $(seq 100); do grep -q "^finished" "$work/out" 2> /dev/null && break; sleep 0.2; done
 ranks() { [ "$(grep -o '"ranks": [0-9]*' "$work/out" | tr -dc '0-9\n' | tr '\n' ' ')" = "1 1 3 3 " ]; }
 check "batch job $job: alone, mpirun -n 1, mpirun, srun" ranks
+
+# ---- training ----
+# One model wherever it runs: on one rank, on three hosts, on a slow network, and in a batch job that
+# is told to stop, puts itself back into the queue and goes on, there on another number of hosts' ranks.
+cd "$work" || exit 1
+export PULMO=$build/bin/pulmo PULMO_WEIGHTS=$work/weights.safetensors
+"$build/tests/make_weights" weights.safetensors
+"$PULMO" demo-data demo --train 26 --val 11 --test 9 --seed 3 -q && "$PULMO" pack demo packed --size 64 -q || exit 1
+settings="--set data.path=$work/packed --set train.epochs=120 --set train.batch=8 --set train.slot=2 \
+    --set model.hidden=[12] --set train.patience=0 --set train.checkpoint_batches=20 --set train.stall_seconds=20"
+head_of() { sed -n 's/^Head SHA-256: //p' "$1"; }
+# shellcheck disable=SC2086 # settings are words
+"$PULMO" train $settings --set train.run_dir=alone > alone.txt 2> alone.err
+wanted=$(head_of alone.txt)
+same() { [ -n "$wanted" ] && [ "$(head_of "$work/out")" = "$wanted" ]; }
+
+began=$SECONDS
+on_login 60 "srun --mpi=pmix -K -N3 $PULMO train $settings --set train.run_dir=$work/hosts"
+check "training on three hosts gives one rank's model" same
+began=$SECONDS
+"$lab/lab-node.sh" slow n2 100mbit 1
+on_login 60 "mpirun --host n1,n2 $PULMO train $settings --set train.run_dir=$work/slow"
+"$lab/lab-node.sh" fast n2
+check "so does a network of 100 Mbit/s and 1 ms" same
+
+began=$SECONDS
+: > "$work/out"
+job=$("$lab/netns-rsh" ctl "sbatch --parsable -N2 --ntasks-per-node=1 -o $work/out $here/../../jobs/train.sbatch \
+    $settings --set train.run_dir=$work/job")
+for _ in $(seq 200); do [ -s "$work/job/checkpoint.h5" ] && break; sleep 0.05; done
+"$lab/netns-rsh" ctl "scancel --signal=USR1 $job"
+for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2; done
+requeued() { same && says "going on from" && says "requeue"; }
+check "job $job, told to stop, requeues itself and finishes the same model" requeued
 
 # ---- failures ----
 limit_s=5
