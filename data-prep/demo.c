@@ -28,7 +28,7 @@ typedef struct gallery {
     portrait *portrait;
     int count;
     pulmo_status *status; /* (count) */
-    atomic_flag reported;  /* whether `report` holds the first error */
+    atomic_flag reported; /* whether `report` holds the first error */
     char report[512];
 } gallery;
 
@@ -48,7 +48,8 @@ static void name_portrait(portrait *p, const char *split, uint32_t number)
 {
     static const char *const kinds[] = {"", "bacteria", "virus"};
     if (p->kind == 0)
-        snprintf(p->name, sizeof p->name, "%s/NORMAL/%sIM-%04u-%04u.jpeg", split, p->patient % 3 == 0 ? "NORMAL2-" : "", p->patient, p->image + 1);
+        snprintf(p->name, sizeof p->name, "%s/NORMAL/%sIM-%04u-%04u.jpeg", split, p->patient % 3 == 0 ? "NORMAL2-" : "", p->patient,
+                 p->image + 1);
     else
         snprintf(p->name, sizeof p->name, "%s/PNEUMONIA/person%u_%s_%u.jpeg", split, p->patient, kinds[p->kind], number);
 }
@@ -93,8 +94,7 @@ static void draw_task(void *context, int task, int thread)
     gallery *g = context;
     (void)thread;
     g->status[task] = draw_one(g, &g->portrait[task]);
-    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported))
-        snprintf(g->report, sizeof g->report, "%s", pulmo_error());
+    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported)) snprintf(g->report, sizeof g->report, "%s", pulmo_error());
 }
 
 static pulmo_status draw_all(gallery *g)
@@ -203,9 +203,12 @@ pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
         if (options->images[s] < 0) return pulmo_fail(PULMO_USAGE, "%d images of %s; must be 0 or more", options->images[s], splits[s]);
     char *marker = marker_text(options);
     if (!marker) return PULMO_MEMORY;
-    if (holds(directory, "DEMO", marker)) pulmo_info("%s: this demo is there already; nothing to do", directory);
-    else if (is_empty(directory) || holds(directory, UNFINISHED, marker)) status = write_gallery(&g, marker);
-    else status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", directory);
+    if (holds(directory, "DEMO", marker))
+        pulmo_info("%s: this demo is there already; nothing to do", directory);
+    else if (is_empty(directory) || holds(directory, UNFINISHED, marker))
+        status = write_gallery(&g, marker);
+    else
+        status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", directory);
     free(g.portrait);
     free(g.status);
     free(marker);

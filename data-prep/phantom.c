@@ -13,10 +13,10 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define RIBS 9
+#define RIBS      9
 #define BLOBS_MAX 4
-#define LATTICE 32
-#define VESSELS 16
+#define LATTICE   32
+#define VESSELS   16
 
 /* Value noise: random numbers on a grid, smoothly joined. */
 typedef struct noise {
