@@ -17,7 +17,7 @@
 #include "pulmo/exact.h"
 #include "pulmo/memory.h"
 
-#define LIMIT_S 2.0
+#define LIMIT_S 1.5
 
 static int rank(void) { return pulmo_comm_rank(world); }
 static int size(void) { return pulmo_comm_size(world); }
@@ -44,9 +44,9 @@ static void test_waiting_is_no_fault(void **state)
     (void)state;
     CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
     work(0.3);
-    if (rank() == size() - 1) work(2 * LIMIT_S);
+    if (rank() == size() - 1) work(1.5 * LIMIT_S);
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
-    if (rank() == 0) work(1.5 * LIMIT_S);
+    if (rank() == 0) work(1.25 * LIMIT_S);
     CHECK(pulmo_barrier(world) == PULMO_OK);
     pulmo_watch_stop(world);
 }
