@@ -25,7 +25,8 @@ typedef enum pulmo_h5_type {
     PULMO_H5_U64,
     PULMO_H5_F32,
     PULMO_H5_F64,
-    PULMO_H5_STRING
+    PULMO_H5_STRING,
+    PULMO_H5_OTHER /* what only other programs write; shown by pulmo_h5_visit, read by nobody */
 } pulmo_h5_type;
 
 typedef struct pulmo_h5_shape {

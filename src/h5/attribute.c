@@ -151,7 +151,7 @@ static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     hssize_t points = H5Sget_simple_extent_npoints(space);
     bool fits = h5_type_of(type, &bytes) == PULMO_H5_STRING && points >= 0 && points < (1 << 20) &&
-                bytes < H5_STRING_MAX;
+                bytes * (size_t)points <= H5_STRING_MAX;
     size_t n = fits ? (size_t)points : 0;
     char *raw = fits ? malloc(n * bytes + 1) : NULL;
     char **texts = fits ? malloc(n * (sizeof *texts + bytes + 1) + sizeof *texts) : NULL;

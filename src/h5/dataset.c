@@ -31,11 +31,17 @@ static uint64_t elements(int rank, const uint64_t *dims)
 
 /* ---- writing ---- */
 
+/* Of a compressed dataset: a few MiB a chunk, far from the library's limit of 4 GiB. */
+#define CHUNK_ELEMENTS ((uint64_t)1 << 19)
+
+/* Chunks of `chunk_rows` rows, or of as many as CHUNK_ELEMENTS allows. */
 static void set_layout(hid_t properties, int rank, const uint64_t *dims, uint64_t chunk_rows, int deflate)
 {
     hsize_t chunk[PULMO_H5_RANK_MAX];
-    for (int i = 0; i < rank; i++) chunk[i] = dims[i] ? dims[i] : 1;
-    if (chunk_rows > 0) chunk[0] = chunk_rows;
+    for (int i = 0; i < rank; i++) chunk[i] = dims[i];
+    uint64_t row = elements(rank, dims) / dims[0];
+    if (chunk_rows == 0) chunk_rows = row < CHUNK_ELEMENTS ? CHUNK_ELEMENTS / row : 1;
+    chunk[0] = chunk_rows < dims[0] ? chunk_rows : dims[0];
     H5Pset_chunk(properties, rank, chunk);
     if (deflate > 0) {
         H5Pset_shuffle(properties);
@@ -52,9 +58,8 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
     h->space = rank > 0 ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
     h->properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(h->properties, false);
-    H5Pset_fill_time(h->properties, H5D_FILL_TIME_NEVER);
-    bool empty = rank > 0 && elements(rank, dims) == 0;
-    if ((chunk_rows > 0 || deflate > 0) && !empty) set_layout(h->properties, rank, dims, chunk_rows, deflate);
+    bool empty = elements(rank, dims) == 0;
+    if ((chunk_rows > 0 || deflate > 0) && rank > 0 && !empty) set_layout(h->properties, rank, dims, chunk_rows, deflate);
     if (!h5_make_groups(file, name)) return false;
     h->dataset = H5Dcreate2(file->id, name, type, h->space, H5P_DEFAULT, h->properties, H5P_DEFAULT);
     return h->dataset >= 0;
@@ -132,7 +137,7 @@ static pulmo_status select_rows(pulmo_h5 *file, handles *h, const char *name, ui
     int rank = H5Sget_simple_extent_ndims(h->space);
     if (rank < 1 || rank > PULMO_H5_RANK_MAX) return h5_fail(file, name, "has no rows");
     H5Sget_simple_extent_dims(h->space, dims, NULL);
-    if (first + count > dims[0])
+    if (first > dims[0] || count > dims[0] - first)
         return pulmo_fail(PULMO_DATA, "%s: /%s: rows %llu to %llu of %llu: the file is damaged or of another data set",
                           file->path, name, (unsigned long long)first, (unsigned long long)(first + count),
                           (unsigned long long)dims[0]);

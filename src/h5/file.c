@@ -44,13 +44,16 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
     bool writing = file->temporary != NULL;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
-    return pulmo_fail(writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
+    /* The library gives an errno only where a system call failed. */
+    bool refused = writing || strstr(reason, "errno = ") != NULL;
+    return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
                       object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason,
                       *reason ? ")" : "");
 }
 
 /* ---- what any file needs ---- */
 
+/* A failure here would come too late to leave the old file in place: only what says that data may be lost is told. */
 static pulmo_status sync_directory_of(const char *path)
 {
     char *directory = pulmo_strdup(path);
@@ -59,8 +62,8 @@ static pulmo_status sync_directory_of(const char *path)
     if (slash == directory) slash[1] = '\0';
     else if (slash) *slash = '\0';
     int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Some file systems cannot sync a directory (EINVAL); there is nothing better to do there. */
-    bool failed = fd < 0 || (fsync(fd) != 0 && errno != EINVAL && errno != EROFS);
+    /* Some file systems cannot sync a directory (EINVAL), and one may write to some that one may not read (EACCES). */
+    bool failed = fd < 0 ? errno != EACCES : fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
     int reason = errno;
     if (fd >= 0) close(fd);
     free(directory);
@@ -115,9 +118,21 @@ pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_by
     return status;
 }
 
-pulmo_status pulmo_directory_make(const char *path)
+/* What is there already is asked for only after a refusal: a directory may exist where one may not make any. */
+static pulmo_status make_one(const char *path)
 {
     struct stat about;
+    if (mkdir(path, 0777) == 0) return PULMO_OK;
+    int reason = errno;
+    bool there = stat(path, &about) == 0;
+    if (there && S_ISDIR(about.st_mode)) return PULMO_OK;
+    if (there) return pulmo_fail(PULMO_IO, "%s: is not a directory; remove it or name another place", path);
+    return pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", path, strerror(reason));
+}
+
+pulmo_status pulmo_directory_make(const char *path)
+{
+    if (!*path) return pulmo_fail(PULMO_IO, "cannot make a directory without a name; give its path");
     char *copy = pulmo_strdup(path);
     if (!copy) return PULMO_MEMORY;
     pulmo_status status = PULMO_OK;
@@ -125,10 +140,7 @@ pulmo_status pulmo_directory_make(const char *path)
         if (*at != '/' && *at != '\0') continue;
         char kept = *at;
         *at = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
-            status = pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", copy, strerror(errno));
-        else if (stat(copy, &about) != 0 || !S_ISDIR(about.st_mode))
-            status = pulmo_fail(PULMO_IO, "%s: is not a directory", copy);
+        status = make_one(copy);
         *at = kept;
         if (kept == '\0') break;
     }
@@ -155,6 +167,24 @@ static pulmo_h5 *handle_of(const char *path, bool temporary)
     return NULL;
 }
 
+/* How every file is opened. */
+static hid_t access_properties(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG); /* damage can make the library lose count of what it opened */
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
+    /* Files change by rename only, so locks protect nothing; on NFS and Lustre they often cannot be had. */
+    H5Pset_file_locking(access, false, true);
+#endif
+    return access;
+}
+
+/* Emptied first: the library keeps a file open that it could not flush, and its room on disk with it. */
+static void remove_temporary(const pulmo_h5 *file)
+{
+    if (truncate(file->temporary, 0) == 0 || errno != ENOENT) unlink(file->temporary);
+}
+
 static void free_handle(pulmo_h5 *file)
 {
     free(file->path);
@@ -175,7 +205,7 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
     }
     close(fd);
     h5_lock();
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = access_properties(), creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(creation, false);
     file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
@@ -198,7 +228,7 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     file->id = -1;
     h5_unlock();
     if (status == PULMO_OK) status = publish(file->temporary, file->path);
-    if (status != PULMO_OK) unlink(file->temporary);
+    if (status != PULMO_OK) remove_temporary(file);
     free_handle(file);
     return status;
 }
@@ -208,11 +238,13 @@ pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
     struct stat about;
     if (stat(path, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_IO, "%s: is a directory, not an HDF5 file", path);
+    /* Opening a pipe would wait for ever. */
+    if (!S_ISREG(about.st_mode)) return pulmo_fail(PULMO_IO, "%s: is a pipe or a device, must be an HDF5 file", path);
     if (access(path, R_OK) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
     pulmo_h5 *file = handle_of(path, false);
     if (!file) return PULMO_MEMORY;
     h5_lock();
-    hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t properties = access_properties();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, properties);
     H5Pclose(properties);
     pulmo_status status = PULMO_OK;
@@ -230,7 +262,7 @@ void pulmo_h5_close(pulmo_h5 *file)
     if (file->id >= 0) H5Fclose(file->id);
     H5Eclear2(H5E_DEFAULT);
     h5_unlock();
-    if (file->temporary) unlink(file->temporary);
+    if (file->temporary) remove_temporary(file);
     free_handle(file);
 }
 

@@ -6,6 +6,7 @@
 #include "h5_room.h"
 
 #define VALUE_BYTES 512
+#define DEPTH_MAX 64
 
 pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *label)
 {
@@ -86,7 +87,8 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     memset(out, 0, sizeof *out);
     int ours = h5_type_of(type, &out->string_bytes), rank = H5Sget_simple_extent_ndims(space);
-    out->type = ours < 0 ? PULMO_H5_U8 : (pulmo_h5_type)ours;
+    out->type = ours < 0 ? PULMO_H5_OTHER : (pulmo_h5_type)ours;
+    if (rank > PULMO_H5_RANK_MAX) out->type = PULMO_H5_OTHER;
     out->rank = rank < 0 ? 0 : rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
     H5Sget_simple_extent_dims(space, dims, NULL);
     for (int i = 0; i < out->rank; i++) out->dims[i] = dims[i];
@@ -94,10 +96,19 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
     H5Tclose(type);
 }
 
+/* A group that holds itself would never end. */
+static bool too_deep(const char *name)
+{
+    int depth = 0;
+    for (const char *c = name; *c; c++) depth += *c == '/';
+    return depth > DEPTH_MAX;
+}
+
 static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, void *context)
 {
     walk *w = context;
     pulmo_h5_shape shape;
+    if (too_deep(name)) return -1;
     hid_t object = H5Oopen(root, name, H5P_DEFAULT);
     if (object < 0) return -1;
     w->object = name;

@@ -10,7 +10,8 @@ hid_t h5_memory_type(pulmo_h5_type type)
     case PULMO_H5_U64: return H5T_NATIVE_UINT64;
     case PULMO_H5_F32: return H5T_NATIVE_FLOAT;
     case PULMO_H5_F64: return H5T_NATIVE_DOUBLE;
-    case PULMO_H5_STRING: break;
+    case PULMO_H5_STRING:
+    case PULMO_H5_OTHER: break;
     }
     return -1;
 }
@@ -24,7 +25,8 @@ hid_t h5_file_type(pulmo_h5_type type)
     case PULMO_H5_U64: return H5T_STD_U64LE;
     case PULMO_H5_F32: return H5T_IEEE_F32LE;
     case PULMO_H5_F64: return H5T_IEEE_F64LE;
-    case PULMO_H5_STRING: break;
+    case PULMO_H5_STRING:
+    case PULMO_H5_OTHER: break;
     }
     return -1;
 }
@@ -48,12 +50,14 @@ int h5_type_of(hid_t type, size_t *string_bytes)
         *string_bytes = bytes;
         return PULMO_H5_STRING;
     }
-    if (class == H5T_FLOAT && bytes == 4) return PULMO_H5_F32;
+    if (class == H5T_FLOAT && (bytes == 2 || bytes == 4)) return PULMO_H5_F32;
     if (class == H5T_FLOAT && bytes == 8) return PULMO_H5_F64;
     if (class != H5T_INTEGER) return -1;
+    /* Ours is one that holds every value of theirs. */
     bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
-    if (bytes == 1) return PULMO_H5_U8;
-    if (bytes == 2 || bytes == 4) return PULMO_H5_I32;
+    if (bytes == 1) return is_signed ? PULMO_H5_I32 : PULMO_H5_U8;
+    if (bytes == 2 || (bytes == 4 && is_signed)) return PULMO_H5_I32;
+    if (bytes == 4) return PULMO_H5_I64;
     if (bytes == 8) return is_signed ? PULMO_H5_I64 : PULMO_H5_U64;
     return -1;
 }
