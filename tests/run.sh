@@ -24,6 +24,9 @@ if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
+# For the sanitizer presets: what other libraries leak is not ours to mend.
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/lsan.supp:print_suppressions=0}
+
 cd "$root"
 cmake --preset "$preset" -DPULMO_TESTS=ON
 cmake --build --preset "$preset" --parallel "$(nproc)"
