@@ -15,7 +15,7 @@ typedef struct pulmo_comm pulmo_comm;
 /* Starts MPI (thread level: serialized) and gives the world. Refuses (PULMO_USAGE) when a
  * launcher's own variables (SLURM_NTASKS, PMI_SIZE, ...) say that this process is one of
  * several but MPI sees only one: N singletons from a mismatched launcher; names the command
- * that would work. Collective. Owned by the caller, ended by pulmo_dist_end. */
+ * that would work. MPI is called by one thread at a time; the room sees to that. Collective. Owned by the caller, ended by pulmo_dist_end. */
 pulmo_status pulmo_dist_start(pulmo_comm **out);
 /* Collective. NULL is a no-op. */
 void pulmo_dist_end(pulmo_comm *comm);
@@ -61,10 +61,16 @@ void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op.
 
 /* ---- being watched ---- */
 
-/* Starts a thread that ends the process (_exit, status 1, one line on stderr naming rank, host and
- * `doing`) when pulmo_watch_beat has not been called for `limit_s` seconds; 0 turns it off. */
+/* Starts a thread that ends the process (_exit, status 1, one line on stderr) when the job has not
+ * got on for `limit_s` seconds; 0 turns it off. Waiting for others inside this room is no fault
+ * while one of them works. Ends the job: a rank not heard from for so long, one at work without
+ * a beat for so long, or all ranks waiting for each other; the line names rank, host and what it
+ * was at. Without datagrams between the hosts each rank goes by its own waiting, and cannot say
+ * who is missing. Time in which the whole process was stopped does not count. Collective. */
 pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s);
+/* This rank gets on, with `doing` (kept: static text). Every collective call is a beat as well. */
 void pulmo_watch_beat(pulmo_comm *comm, const char *doing);
+/* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);
 
 #endif

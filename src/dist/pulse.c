@@ -256,26 +256,37 @@ static void name_culprits(const pulse *it, double limit_s, sentence *s)
     }
 }
 
-/* All that are heard wait, and have waited for too long: nobody will get on. */
-static void name_deadlock(const pulse *it, double limit_s, sentence *s)
+/* True if every rank that is heard waits, and has waited for too long. Counts those never heard
+ * and those that are watched no more, with the last of each. */
+static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2])
 {
     double now_s = pulmo_now_s();
-    int silent = -1, unheard = 0;
     for (int r = 0; r < it->peer_count; r++) {
         const peer *p = &it->peers[r];
-        if (p->heard_s == 0) {
-            silent = r;
-            unheard++;
-        } else if (p->gone || !p->waiting || now_s - p->beat_s <= limit_s) {
-            return;
-        }
+        int *kind = p->heard_s == 0 ? unheard : p->gone ? left : NULL;
+        if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s)) return 0;
+        if (!kind) continue;
+        kind[0]++;
+        kind[1] = r;
     }
-    if (unheard > 0)
+    return 1;
+}
+
+/* Nobody will get on any more: why? */
+static void name_deadlock(const pulse *it, double limit_s, sentence *s)
+{
+    int unheard[2] = {0}, left[2] = {0}, last = it->peer_count - 1;
+    if (!all_wait(it, limit_s, unheard, left)) return;
+    if (left[0] > 0)
+        say(s, "rank %d on host %s%s has come to its end, and the others have waited for more than %.0f s for %s", left[1],
+            it->peers[left[1]].host, left[0] > 1 ? " (not alone)" : "", limit_s, it->peers[0].text);
+    else if (unheard[0] > 0)
         say(s, "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all others have waited for "
-               "them for more than %.0f s", unheard, it->peer_count, silent, it->peers[silent].host, limit_s);
+               "more than %.0f s for %s", unheard[0], it->peer_count, unheard[1], it->peers[unheard[1]].host, limit_s,
+            it->peers[0].text);
     else
         say(s, "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for %s, rank %d for %s): a "
-               "link between two hosts may be down", limit_s, it->peers[0].text, it->peer_count - 1, it->peers[it->peer_count - 1].text);
+               "link between two hosts may be down", limit_s, it->peers[0].text, last, it->peers[last].text);
 }
 
 /* Rank 0's own row, so that it is judged like all others. */

@@ -32,5 +32,6 @@ play stuck 1 "rank 2 on host $(hostname) has made no progress for 2 s (a long ta
 play stopped 1 "rank 2 on host $(hostname) has not been heard from for"
 play root 1 "rank 0 on host $(hostname) has not been heard from for"
 play deadlock 1 "all ranks are alive and have waited for each other"
+play left 1 "rank 2 on host $(hostname) has come to its end"
 play killed "not 0" "rank 2" "signal 9"
 exit $failed
