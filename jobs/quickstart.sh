@@ -7,12 +7,13 @@
 #                                       class folders alone, or what `pulmo pack` wrote
 #
 # What is there already is kept: run twice, it does nothing twice; interrupted, it goes on. Writes
-# below runs/ in the repository, or below $PULMO_RUNS.
+# below runs/ in the repository, or below $PULMO_RUNS. With $PULMO naming a program that is there,
+# packages and build are left out.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 runs=${PULMO_RUNS:-$root/runs}
-pulmo=$root/build/release/bin/pulmo
+pulmo=${PULMO:-$root/build/release/bin/pulmo}
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "== $(printf '%4d s' "$SECONDS")  $*"; }
@@ -127,7 +128,7 @@ show_result() { # run directory
 
 main() {
     local data=${1:-} name=demo packed config=$root/configs/demo.yaml options=()
-    case $data in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+    case $data in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
     if [ $# -gt 1 ]; then fail 2 "one DATA_DIR at a time; got $#: $*"; fi
     if [ -n "$data" ]; then
         [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of JPEGs"
@@ -140,10 +141,12 @@ main() {
     runs=$(cd "$runs" && pwd)
     packed=$runs/$name-packed
 
-    step "packages"
-    bash "$root/jobs/install-packages.sh"
-    step "build"
-    build
+    if [ -z "${PULMO:-}" ]; then
+        step "packages"
+        bash "$root/jobs/install-packages.sh"
+        step "build"
+        build
+    fi
     get_weights
     if [ -z "$data" ]; then
         step "demo data (drawn, not medical images)"
