@@ -59,23 +59,31 @@ static inline __attribute__((always_inline)) void finish_body(const int64_t *res
     }
 }
 
-static void add_plain(int64_t *sums, const float *values, size_t count, double scale) { add_body(sums, values, count, scale); }
-static void finish_plain(const int64_t *sums, size_t count, double back, double scale, float *out) { finish_body(sums, count, back, scale, out); }
+static void add_plain(int64_t *sums, const float *values, size_t count, double scale)
+{
+    add_body(sums, values, count, scale);
+}
+static void finish_plain(const int64_t *sums, size_t count, double back, double scale, float *out)
+{
+    finish_body(sums, count, back, scale, out);
+}
 
 #if defined(__x86_64__)
+#define WIDE __attribute__((target("avx512f,prefer-vector-width=512")))
 __attribute__((target("avx2"))) static void add_avx2(int64_t *sums, const float *values, size_t count, double scale)
 {
     add_body(sums, values, count, scale);
 }
-__attribute__((target("avx2"))) static void finish_avx2(const int64_t *sums, size_t count, double back, double scale, float *out)
+__attribute__((target("avx2"))) static void finish_avx2(const int64_t *sums, size_t count, double back, double scale,
+                                                        float *out)
 {
     finish_body(sums, count, back, scale, out);
 }
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_avx512(int64_t *sums, const float *values, size_t count, double scale)
+WIDE static void add_avx512(int64_t *sums, const float *values, size_t count, double scale)
 {
     add_body(sums, values, count, scale);
 }
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void finish_avx512(const int64_t *sums, size_t count, double back, double scale, float *out)
+WIDE static void finish_avx512(const int64_t *sums, size_t count, double back, double scale, float *out)
 {
     finish_body(sums, count, back, scale, out);
 }
@@ -92,7 +100,8 @@ static pulmo_isa widest(void)
     static _Atomic int known = -1; /* asked once: sums are made a row at a time */
     int isa = atomic_load_explicit(&known, memory_order_relaxed);
     if (isa < 0) {
-        isa = pulmo_isa_available(PULMO_ISA_AVX512) ? PULMO_ISA_AVX512 : pulmo_isa_available(PULMO_ISA_AVX2) ? PULMO_ISA_AVX2 : PULMO_ISA_REF;
+        isa = PULMO_ISA_COUNT - 1;
+        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
         atomic_store_explicit(&known, isa, memory_order_relaxed);
     }
     return (pulmo_isa)isa;
@@ -108,7 +117,8 @@ static inline int in_range(const float *values, size_t count, double scale)
 
 void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, size_t count, int exponent)
 {
-    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {add_plain, add_avx2, add_avx512};
+    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {
+        add_plain, add_avx2, add_avx512};
     double scale = ldexp(1.0, exponent);
     assert(in_range(values, count, scale));
     kernels[isa](sums, values, count, scale);
@@ -116,7 +126,8 @@ void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, siz
 
 void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, int exponent, double scale, float *out)
 {
-    static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double, float *) = {finish_plain, finish_avx2, finish_avx512};
+    static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double, float *) = {
+        finish_plain, finish_avx2, finish_avx512};
     kernels[isa](sums, count, ldexp(1.0, -exponent), scale, out);
 }
 
