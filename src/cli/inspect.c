@@ -9,12 +9,22 @@
 
 #define SMALL 12        /* values shown one by one */
 #define NUMBERS_MAX ((uint64_t)1 << 26)
-#define VALUE_WIDTH 100 /* characters of an attribute shown */
+#define VALUE_WIDTH 100 /* bytes of an attribute shown */
+#define TEXT_WIDTH  48  /* of a text, or of the first and the last of many */
 
 typedef struct inspection {
     pulmo_h5 *file;
     FILE *out;
 } inspection;
+
+/* At most `width` bytes of a text's first line, no character cut in two; what would move the cursor is shown as "?". */
+static void show_text(FILE *out, const char *text, size_t width)
+{
+    size_t length = strcspn(text, "\n"), shown = length < width ? length : width;
+    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) shown--;
+    for (size_t i = 0; i < shown; i++) fputc((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i], out);
+    if (text[shown]) fputs(" ...", out);
+}
 
 static uint64_t count_of(const pulmo_h5_shape *shape)
 {
@@ -25,7 +35,7 @@ static uint64_t count_of(const pulmo_h5_shape *shape)
 
 static void shape_in_words(const pulmo_h5_shape *shape, char *out, size_t bytes)
 {
-    static const char *const types[] = {"uint8", "int32", "int64", "uint64", "float32", "float64", "text"};
+    static const char *const types[] = {"uint8", "int32", "int64", "uint64", "float32", "float64", "text", "of a type not pulmo's"};
     size_t at = 0;
     if (shape->rank == 0) at += (size_t)snprintf(out, bytes, "one ");
     for (int i = 0; i < shape->rank && at < bytes; i++)
@@ -37,10 +47,14 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
 {
     char **strings = NULL, *text = NULL;
     uint64_t count = 0;
-    if (shape->rank == 0 && pulmo_h5_read_text(in->file, name, &text) == PULMO_OK)
-        fprintf(in->out, "%.*s%s", (int)strcspn(text, "\n") < 60 ? (int)strcspn(text, "\n") : 60, text, strlen(text) > 60 ? " ..." : "");
-    if (shape->rank == 1 && pulmo_h5_read_strings(in->file, name, &count, &strings) == PULMO_OK && count > 0)
-        fprintf(in->out, "%s%s%s", strings[0], count > 1 ? " ... " : "", count > 1 ? strings[count - 1] : "");
+    pulmo_status status = PULMO_OK;
+    if (shape->rank == 0) status = pulmo_h5_read_text(in->file, name, &text);
+    if (shape->rank == 1) status = pulmo_h5_read_strings(in->file, name, &count, &strings);
+    if (status != PULMO_OK) fprintf(in->out, "unreadable: %s", pulmo_error());
+    if (text) show_text(in->out, text, TEXT_WIDTH);
+    if (count > 0) show_text(in->out, strings[0], TEXT_WIDTH);
+    if (count > 1) fputs(" to ", in->out);
+    if (count > 1) show_text(in->out, strings[count - 1], TEXT_WIDTH);
     free(strings);
     free(text);
 }
@@ -61,7 +75,8 @@ static void show_numbers(const inspection *in, const char *name, const pulmo_h5_
         high = fmax(high, values[i]);
     }
     if (count <= SMALL)
-        for (uint64_t i = 0; i < count; i++) fprintf(in->out, "%s%.6g", i ? " " : "", values[i]);
+        for (uint64_t i = 0; i < count; i++)
+            fprintf(in->out, "%s%.*g", i ? " " : "", shape->type < PULMO_H5_F32 ? 15 : 6, values[i]);
     else
         fprintf(in->out, "min %.6g  mean %.6g  max %.6g", low, sum / (double)count, high);
     free(values);
@@ -76,8 +91,9 @@ static void on_entry(void *context, const char *name, const pulmo_h5_shape *shap
     if (attribute) {
         for (size_t i = 0; i < sizeof plumbing / sizeof plumbing[0]; i++)
             if (strcmp(attribute, plumbing[i]) == 0) return;
-        fprintf(in->out, "%s%-24s %.*s%s\n", strcmp(name, ".") == 0 ? "  " : "      @", attribute, VALUE_WIDTH, value,
-                strlen(value) > VALUE_WIDTH ? " ..." : "");
+        fprintf(in->out, "%s%-24s ", strcmp(name, ".") == 0 ? "  " : "      @", attribute);
+        show_text(in->out, value, VALUE_WIDTH);
+        fputc('\n', in->out);
         return;
     }
     if (strcmp(name, ".") == 0) return;
@@ -88,7 +104,7 @@ static void on_entry(void *context, const char *name, const pulmo_h5_shape *shap
     shape_in_words(shape, words, sizeof words);
     fprintf(in->out, "  /%-28s %-24s ", name, words);
     if (shape->type == PULMO_H5_STRING) show_strings(in, name, shape);
-    else if (strcmp(name, "images") != 0) show_numbers(in, name, shape);
+    else if (shape->type != PULMO_H5_OTHER && strcmp(name, "images") != 0) show_numbers(in, name, shape);
     fputc('\n', in->out);
 }
 

@@ -210,7 +210,8 @@ static pulmo_status shape_open(const pulmo_h5 *file, handles *h, const char *nam
     h->space = H5Dget_space(h->dataset);
     int type = h->type < 0 ? -1 : h5_type_of(h->type, &out->string_bytes);
     int rank = h->space < 0 ? -1 : H5Sget_simple_extent_ndims(h->space);
-    if (type < 0 || rank < 0 || rank > PULMO_H5_RANK_MAX)
+    /* A null space calls itself a scalar, but there is nothing to read. */
+    if (type < 0 || rank < 0 || rank > PULMO_H5_RANK_MAX || H5Sget_simple_extent_type(h->space) == H5S_NULL)
         return h5_fail(file, name, "has a type or shape that pulmo does not write");
     H5Sget_simple_extent_dims(h->space, dims, NULL);
     out->type = (pulmo_h5_type)type;

@@ -16,15 +16,14 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 void h5_lock(void)
 {
-    static int ready = 0;
+    static bool ready = false;
+    static _Thread_local bool quiet = false; /* where the library knows threads, each has its own printing of errors */
     pthread_mutex_lock(&lock);
-    if (!ready) {
-        /* A file that could not be flushed stays in the library's care for ever; its clean-up at
-         * exit would try again and crash. All that we keep has been committed by then. */
-        H5dont_atexit();
-        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
-    }
-    ready = 1;
+    /* A file that could not be flushed stays in the library's care for ever; its clean-up at
+     * exit would try again and crash. All that we keep has been committed by then. */
+    if (!ready) H5dont_atexit();
+    if (!quiet) H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
+    ready = quiet = true;
 }
 
 void h5_unlock(void) { pthread_mutex_unlock(&lock); }

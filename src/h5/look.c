@@ -88,7 +88,7 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
     memset(out, 0, sizeof *out);
     int ours = h5_type_of(type, &out->string_bytes), rank = H5Sget_simple_extent_ndims(space);
     out->type = ours < 0 ? PULMO_H5_OTHER : (pulmo_h5_type)ours;
-    if (rank > PULMO_H5_RANK_MAX) out->type = PULMO_H5_OTHER;
+    if (rank > PULMO_H5_RANK_MAX || H5Sget_simple_extent_type(space) == H5S_NULL) out->type = PULMO_H5_OTHER;
     out->rank = rank < 0 ? 0 : rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
     H5Sget_simple_extent_dims(space, dims, NULL);
     for (int i = 0; i < out->rank; i++) out->dims[i] = dims[i];

@@ -1,6 +1,7 @@
 /* HDF5 files: what is written reads back, appears whole or not at all, and damage is an error. */
 #include "support.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -291,6 +292,161 @@ static void test_directories(void **state)
     free(blocked);
 }
 
+/* Whatever the path names that is not a readable HDF5 file: which it is, and never a wait. */
+static void test_not_ours(void **state)
+{
+    pulmo_h5 *file = NULL;
+    char noise[4096];
+    pulmo_rng rng;
+    (void)state;
+    pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
+    for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)pulmo_rng_u32(&rng);
+    spill(path, noise, 0);
+    assert_refused(pulmo_h5_open(path, &file), PULMO_DATA, "file.h5");
+    spill(path, noise, sizeof noise);
+    assert_refused(pulmo_h5_open(path, &file), PULMO_DATA, "not an HDF5 file");
+    spill(path, "\211HDF\r\n\032\n", 8); /* the signature alone */
+    assert_refused(pulmo_h5_open(path, &file), PULMO_DATA, "file.h5");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_refused(pulmo_h5_open(path, &file), PULMO_IO, "pipe");
+    assert_refused(pulmo_h5_open("/dev/zero", &file), PULMO_IO, "device");
+    assert_null(file);
+}
+
+/* A directory where the file should go: the final rename is refused and nothing is left beside it. */
+static void test_in_the_way(void **state)
+{
+    pulmo_h5 *file = NULL;
+    (void)state;
+    assert_int_equal(mkdir(path, 0777), 0);
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_refused(pulmo_h5_commit(file), PULMO_IO, "file.h5");
+    assert_refused(pulmo_file_write(path, "x", 1), PULMO_IO, "file.h5");
+    assert_int_equal(files_in_directory(), 1);
+    assert_refused(pulmo_directory_make(""), PULMO_IO, "without a name");
+}
+
+/* Attributes larger than an object header holds, lists compressed in several chunks, rows never written. */
+static void test_sizes(void **state)
+{
+    enum { LONG = 200000, MANY = 700000 };
+    pulmo_h5 *file = NULL;
+    char *words = calloc(LONG + 1, 1), *back = NULL;
+    int32_t *numbers = malloc(MANY * sizeof *numbers), *read = malloc(MANY * sizeof *read);
+    const uint64_t many = MANY, rows[2] = {3, 4};
+    uint8_t got[12];
+    (void)state;
+    memset(words, 'w', LONG);
+    memset(got, 7, sizeof got);
+    for (int i = 0; i < MANY; i++) numbers[i] = i * 31;
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_h5_set_text(file, "/", "long", words));
+    assert_ok(pulmo_h5_write_deflated(file, "numbers", PULMO_H5_I32, 1, &many, numbers, 1));
+    assert_ok(pulmo_h5_create_rows(file, "rows", PULMO_H5_U8, 2, rows));
+    assert_ok(pulmo_h5_write_rows(file, "rows", 1, 1, "abcd"));
+    assert_ok(pulmo_h5_commit(file));
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_ok(pulmo_h5_get_text(file, "/", "long", &back));
+    assert_string_equal(back, words);
+    assert_ok(pulmo_h5_read(file, "numbers", PULMO_H5_I32, 1, &many, read));
+    assert_memory_equal(read, numbers, MANY * sizeof *read);
+    assert_ok(pulmo_h5_read(file, "rows", PULMO_H5_U8, 2, rows, got));
+    assert_memory_equal(got, "\0\0\0\0abcd\0\0\0\0", 12);
+    assert_refused(pulmo_h5_read_rows(file, "rows", PULMO_H5_U8, UINT64_MAX, 2, got), PULMO_DATA, "of 3");
+    pulmo_h5_close(file);
+    free(words);
+    free(back);
+    free(numbers);
+    free(read);
+}
+
+/* ---- threads ---- */
+
+static void *read_often(void *context)
+{
+    long *wrong = context;
+    for (int i = 0; i < 200; i++) {
+        pulmo_h5 *file = NULL;
+        uint8_t row[6] = {0};
+        if (pulmo_h5_open(path, &file) != PULMO_OK) {
+            ++*wrong;
+            continue;
+        }
+        *wrong += pulmo_h5_read_rows(file, "images", PULMO_H5_U8, (uint64_t)i % 2, 1, row) != PULMO_OK;
+        *wrong += memcmp(row, pixels + i % 2 * 6, sizeof row) != 0;
+        /* A failure on one thread must not be told on another. */
+        *wrong += pulmo_h5_read_rows(file, "none", PULMO_H5_U8, 0, 1, row) != PULMO_DATA || !strstr(pulmo_error(), "none");
+        pulmo_h5_close(file);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t threads[4];
+    long wrong[4] = {0};
+    (void)state;
+    write_file(path);
+    char *said = pulmo_format("%s/said", directory);
+    struct stat about;
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO), made = 0;
+    assert_non_null(freopen(said, "w", stderr));
+    for (int t = 0; t < 4; t++) made += pthread_create(&threads[t], NULL, read_often, &wrong[t]) == 0;
+    for (int t = 0; t < made; t++) pthread_join(threads[t], NULL);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_int_equal(made, 4);
+    for (int t = 0; t < 4; t++) assert_int_equal(wrong[t], 0);
+    assert_int_equal(stat(said, &about), 0);
+    assert_int_equal(about.st_size, 0); /* the library printed nothing of its own, on any thread */
+    free(said);
+}
+
+/* ---- files of other programs ---- */
+
+static void find_types(void *context, const char *name, const pulmo_h5_shape *shape, const char *attribute, const char *value)
+{
+    int *others = context;
+    (void)value;
+    if (!attribute && shape && shape->type == PULMO_H5_OTHER && strcmp(name, "signed") != 0) ++*others;
+}
+
+/* Numbers of any width keep their values; what we have no type for is called so and is not read. */
+static void test_foreign(void **state)
+{
+    char *command = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; /usr/bin/python3 -c \"import h5py, numpy as n; "
+                                 "f = h5py.File('%s', 'w'); f['signed'] = n.array([-2, 1], 'i1'); f['wide'] = n.array([4000000000], '>u4'); "
+                                 "f['half'] = n.array([0.5], 'f2'); f['nothing'] = h5py.Empty('f4'); f['free'] = 'any length'; "
+                                 "f['pair'] = n.zeros(3, [('x', 'f4'), ('y', 'i4')]); g = f.create_group('a'); g['loop'] = g\"", path);
+    int made = WEXITSTATUS(system(command)), others = 0;
+    free(command);
+    (void)state;
+    if (made == 77) {
+        print_message("skipped: h5py is not installed\n");
+        skip();
+    }
+    assert_int_equal(made, 0);
+    pulmo_h5 *file = NULL;
+    int64_t numbers[2] = {0};
+    double half = 0;
+    uint64_t any = 0;
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_ok(pulmo_h5_read(file, "signed", PULMO_H5_I64, 1, &any, numbers));
+    assert_true(numbers[0] == -2 && numbers[1] == 1);
+    assert_ok(pulmo_h5_read(file, "wide", PULMO_H5_I64, 1, &any, numbers));
+    assert_true(numbers[0] == 4000000000);
+    assert_ok(pulmo_h5_read(file, "half", PULMO_H5_F64, 1, &any, &half));
+    assert_true(half == 0.5);
+    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_F64, 0, NULL, &half), PULMO_DATA, "nothing");
+    assert_refused(pulmo_h5_read(file, "pair", PULMO_H5_F64, 1, &any, &half), PULMO_DATA, "pair");
+    assert_ok(pulmo_h5_visit(file, find_types, &others));
+    assert_int_equal(others, 3); /* nothing, free, pair */
+    pulmo_h5_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +457,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_tools, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_in_the_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
