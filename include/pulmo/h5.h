@@ -52,7 +52,8 @@ const char *pulmo_h5_path(const pulmo_h5 *file);
 
 /* ---- datasets ---- */
 
-/* One whole dataset, contiguous (chunked and deflate-compressed when `deflate` > 0). */
+/* One whole dataset: contiguous when small; otherwise in chunks with checksums, so that damage is
+ * found on reading (and deflate-compressed when `deflate` > 0). */
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                             const uint64_t *dims, const void *data);
 pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
@@ -61,7 +62,7 @@ pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t c
                                     const char *const *strings);
 pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *text); /* scalar string */
 
-/* A dataset written by rows (index of the first dimension), one chunk a row. */
+/* A dataset written by rows (index of the first dimension), one chunk a row, with a checksum. */
 pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                   const uint64_t *dims);
 pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,

@@ -31,22 +31,23 @@ static uint64_t elements(int rank, const uint64_t *dims)
 
 /* ---- writing ---- */
 
-/* Of a compressed dataset: a few MiB a chunk, far from the library's limit of 4 GiB. */
-#define CHUNK_ELEMENTS ((uint64_t)1 << 19)
+#define CHUNK_BYTES ((uint64_t)1 << 21) /* far from the library's limit of 4 GiB */
+#define WHOLE_BYTES ((uint64_t)1 << 13) /* up to here a dataset lies in one piece, without a checksum */
 
-/* Chunks of `chunk_rows` rows, or of as many as CHUNK_ELEMENTS allows. */
-static void set_layout(hid_t properties, int rank, const uint64_t *dims, uint64_t chunk_rows, int deflate)
+/* Chunks of `chunk_rows` rows, or of as many as CHUNK_BYTES allows. Only chunks can have checksums: a bit that
+ * fell over on disk must become neither a pixel nor a weight. */
+static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint64_t *dims, uint64_t chunk_rows, int deflate)
 {
     hsize_t chunk[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++) chunk[i] = dims[i];
-    uint64_t row = elements(rank, dims) / dims[0];
-    if (chunk_rows == 0) chunk_rows = row < CHUNK_ELEMENTS ? CHUNK_ELEMENTS / row : 1;
+    if (chunk_rows == 0) chunk_rows = row_bytes < CHUNK_BYTES ? CHUNK_BYTES / row_bytes : 1;
     chunk[0] = chunk_rows < dims[0] ? chunk_rows : dims[0];
     H5Pset_chunk(properties, rank, chunk);
     if (deflate > 0) {
         H5Pset_shuffle(properties);
         H5Pset_deflate(properties, (unsigned)deflate);
     }
+    H5Pset_fletcher32(properties);
 }
 
 /* Makes the dataset; leaves it open in *h. */
@@ -58,8 +59,9 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
     h->space = rank > 0 ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
     h->properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(h->properties, false);
-    bool empty = elements(rank, dims) == 0;
-    if ((chunk_rows > 0 || deflate > 0) && rank > 0 && !empty) set_layout(h->properties, rank, dims, chunk_rows, deflate);
+    uint64_t bytes = elements(rank, dims) * H5Tget_size(type);
+    if (rank > 0 && bytes > 0 && (chunk_rows > 0 || deflate > 0 || bytes > WHOLE_BYTES))
+        set_chunks(h->properties, bytes / dims[0], rank, dims, chunk_rows, deflate);
     if (!h5_make_groups(file, name)) return false;
     h->dataset = H5Dcreate2(file->id, name, type, h->space, H5P_DEFAULT, h->properties, H5P_DEFAULT);
     return h->dataset >= 0;

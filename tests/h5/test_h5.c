@@ -361,6 +361,42 @@ static void test_sizes(void **state)
     free(read);
 }
 
+/* One bit of the data turned over: an error that names file and dataset, not another number. */
+static void test_checksums(void **state)
+{
+    enum { MANY = 5000 };
+    float *numbers = malloc(MANY * sizeof *numbers);
+    uint8_t rows[4][64];
+    const uint64_t many = MANY, dims[2] = {4, 64};
+    size_t size, found = 0;
+    pulmo_h5 *file = NULL;
+    (void)state;
+    for (int i = 0; i < MANY; i++) numbers[i] = (float)i;
+    for (int i = 0; i < 256; i++) rows[i / 64][i % 64] = (uint8_t)(i * 37);
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_h5_write(file, "weights", PULMO_H5_F32, 1, &many, numbers));
+    assert_ok(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, dims));
+    assert_ok(pulmo_h5_write_rows(file, "images", 0, 4, rows));
+    assert_ok(pulmo_h5_commit(file));
+    char *bytes = slurp(path, &size);
+    for (size_t i = 0; i + 64 <= size; i++) {
+        bool weight = memcmp(bytes + i, numbers + 3000, 64) == 0;
+        if (!weight && memcmp(bytes + i, rows[2], 64) != 0) continue;
+        bytes[i + 5] ^= 0x10;
+        found++;
+    }
+    assert_int_equal(found, 2);
+    spill(path, bytes, size);
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_refused(pulmo_h5_read(file, "weights", PULMO_H5_F32, 1, &many, numbers), PULMO_DATA, "weights");
+    assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 0, 2, rows));
+    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 2, 1, rows), PULMO_DATA, "file.h5: /images");
+    assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 3, 1, rows));
+    pulmo_h5_close(file);
+    free(numbers);
+    free(bytes);
+}
+
 /* ---- threads ---- */
 
 static void *read_often(void *context)
@@ -460,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_checksums, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
     };
