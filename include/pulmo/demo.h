@@ -20,7 +20,8 @@ void pulmo_demo_options_init(pulmo_demo_options *options);
 
 /* Writes the JPEGs, a README.txt, and last the marker file DEMO, by which pack knows a demo.
  * The same options give the same bytes for any number of threads. Does nothing when the same
- * demo is there already; refuses (PULMO_USAGE) any other directory that is not empty. */
+ * demo is there already, draws one again that was interrupted (a file UNFINISHED tells), and
+ * refuses (PULMO_USAGE) any other directory that is not empty. */
 pulmo_status pulmo_demo_write(const pulmo_demo_options *options);
 
 /* Draws one phantom, grey. `kind`: 0 normal, 1 bacterial, 2 viral pneumonia. `patient` fixes the anatomy,
