@@ -326,8 +326,11 @@ pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t
     out->height_px = (int)(out->width_px * pulmo_rng_range(&rng, 0.70, 0.98));
     out->channels = 1;
     out->pixels = malloc((size_t)out->width_px * (size_t)out->height_px);
-    pulmo_status status = out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
-    if (status == PULMO_OK) draw_pixels(p, out, &rng);
+    pulmo_status status = PULMO_OK;
+    if (out->pixels)
+        draw_pixels(p, out, &rng);
+    else
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
     free(p);
     return status;
 }
