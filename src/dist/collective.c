@@ -62,15 +62,17 @@ static pulmo_status join_short(pulmo_comm *comm, const void *piece, const uint64
 {
     int at = 0;
     int *counts = calloc((size_t)comm->size * 2, sizeof *counts);
-    PULMO_TRY(pulmo_agree(comm, counts ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d counts", comm->size)));
+    pulmo_status status = counts ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d counts", comm->size);
+    PULMO_GOTO(pulmo_agree(comm, status));
     for (int r = 0; r < comm->size; r++) {
         counts[r] = (int)sizes[r];
         counts[comm->size + r] = at;
         at += counts[r];
     }
     wait_begin(comm, "the pieces of all ranks");
-    pulmo_status status = wait_end(comm, MPI_Allgatherv(piece, counts[comm->rank], MPI_BYTE, joined, counts,
-                                                        counts + comm->size, MPI_BYTE, comm->world));
+    status = wait_end(comm, MPI_Allgatherv(piece, counts[comm->rank], MPI_BYTE, joined, counts, counts + comm->size, MPI_BYTE,
+                                           comm->world));
+out:
     free(counts);
     return status;
 }

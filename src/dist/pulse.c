@@ -103,11 +103,14 @@ static void make_card(const pulmo_comm *comm, int fd, uint16_t port, card *out)
 static pulmo_status name_peers(pulmo_comm *comm, pulse *it)
 {
     char *hosts = comm->rank == 0 ? calloc((size_t)comm->size, HOST_BYTES) : NULL;
-    PULMO_TRY(pulmo_agree(comm, comm->rank == 0 && !hosts ? pulmo_fail(PULMO_MEMORY, "cannot allocate host names") : PULMO_OK));
+    pulmo_status status = PULMO_OK;
+    if (comm->rank == 0 && !hosts) status = pulmo_fail(PULMO_MEMORY, "cannot allocate host names");
+    PULMO_GOTO(pulmo_agree(comm, status));
     wait_begin(comm, "the host names of all ranks");
-    pulmo_status status = wait_end(comm, MPI_Gather(comm->host, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES, MPI_BYTE, 0, comm->world));
+    status = wait_end(comm, MPI_Gather(comm->host, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES, MPI_BYTE, 0, comm->world));
     for (int r = 0; hosts && r < comm->size; r++) memcpy(it->peers[r].host, hosts + (size_t)r * HOST_BYTES, HOST_BYTES);
     if (comm->rank != 0) memcpy(it->peers[0].host, it->card.host, HOST_BYTES);
+out:
     free(hosts);
     return status;
 }
