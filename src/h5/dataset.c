@@ -12,14 +12,18 @@ typedef struct handles {
 
 static const handles none = {-1, -1, -1, -1, -1};
 
-static void end(handles *h)
+/* Ends an operation that has come to `status`, with closing's own failure: chunks still in the library's cache
+ * are written only then, and a full disk may be met no earlier. */
+static pulmo_status end(const pulmo_h5 *file, handles *h, const char *name, pulmo_status status)
 {
-    if (h->dataset >= 0) H5Dclose(h->dataset);
+    bool closed = h->dataset < 0 || H5Dclose(h->dataset) >= 0;
+    if (!closed && file->temporary && status == PULMO_OK) status = h5_fail(file, name, "cannot be written");
     if (h->space >= 0) H5Sclose(h->space);
     if (h->memory >= 0) H5Sclose(h->memory);
     if (h->type >= 0) H5Tclose(h->type);
     if (h->properties >= 0) H5Pclose(h->properties);
     h5_unlock();
+    return status;
 }
 
 static uint64_t elements(int rank, const uint64_t *dims)
@@ -75,8 +79,7 @@ static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_typ
     if (!make(file, &h, name, file_type, rank, dims, 0, deflate) ||
         (elements(rank, dims) > 0 && H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
         status = h5_fail(file, name, "cannot be written");
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
@@ -123,8 +126,7 @@ pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_typ
     h5_lock();
     pulmo_status status = PULMO_OK;
     if (!make(file, &h, name, h5_file_type(type), rank, dims, 1, 0)) status = h5_fail(file, name, "cannot be created");
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 /* ---- rows ---- */
@@ -168,8 +170,7 @@ pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t firs
     if (status == PULMO_OK && count &&
         H5Dwrite(h.dataset, stored_type(&h), h.memory, h.space, H5P_DEFAULT, rows) < 0)
         status = h5_fail(file, name, "cannot be written");
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, uint64_t first, uint64_t count,
@@ -181,8 +182,7 @@ pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type 
     if (status == PULMO_OK && count &&
         H5Dread(h.dataset, h5_memory_type(type), h.memory, h.space, H5P_DEFAULT, out) < 0)
         status = h5_fail(file, name, "cannot be read: the file is damaged");
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 /* ---- reading ---- */
@@ -239,8 +239,7 @@ pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape 
     handles h = none;
     h5_lock();
     pulmo_status status = open_shape(file, &h, name, out);
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pulmo_h5_shape *shape, int rank,
@@ -270,8 +269,7 @@ pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type,
     if (status == PULMO_OK && elements(shape.rank, shape.dims) > 0 &&
         H5Dread(h.dataset, h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
         status = h5_fail(file, name, "cannot be read: the file is damaged");
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 /* Reads `count` strings of `bytes` each into one block: pointers first, then the text. */
@@ -311,8 +309,7 @@ pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *c
         status = h5_fail(file, name, "must be a list of strings");
     if (status == PULMO_OK) status = read_block(file, &h, name, shape.dims[0], shape.string_bytes, strings);
     if (status == PULMO_OK) *count = shape.dims[0];
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out)
@@ -330,6 +327,5 @@ pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out)
         if (!*out) status = PULMO_MEMORY;
     }
     free(strings);
-    end(&h);
-    return status;
+    return end(file, &h, name, status);
 }

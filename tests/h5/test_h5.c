@@ -206,10 +206,17 @@ static void test_whole_or_not_at_all(void **state)
     pulmo_status status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
     if (status == PULMO_OK) status = pulmo_h5_commit(file);
     else pulmo_h5_close(file);
+    const uint64_t rows[2] = {4, 50000}; /* a row stays in the library's cache until its dataset is closed */
+    pulmo_status by_rows = pulmo_h5_create(path, &file);
+    if (by_rows == PULMO_OK) by_rows = pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, rows);
+    for (uint64_t i = 0; by_rows == PULMO_OK && i < 4; i++) by_rows = pulmo_h5_write_rows(file, "images", i, 1, values);
+    if (by_rows == PULMO_OK) by_rows = pulmo_h5_commit(file);
+    else pulmo_h5_close(file);
     pulmo_status plain = pulmo_file_write(path, values, many * sizeof *values);
     setrlimit(RLIMIT_FSIZE, &old);
     free(values);
     assert_int_equal(status, PULMO_IO);
+    assert_int_equal(by_rows, PULMO_IO);
     assert_int_equal(plain, PULMO_IO);
     assert_int_equal(files_in_directory(), 1);
     char *after = slurp(path, &after_size);
@@ -217,6 +224,64 @@ static void test_whole_or_not_at_all(void **state)
     assert_memory_equal(after, before, before_size);
     free(before);
     free(after);
+}
+
+static int on_disk(const char *disk, const char *command)
+{
+    char *words = pulmo_format("cd '%s' && { %s; } > /dev/null 2>&1", disk, command);
+    int status = system(words);
+    free(words);
+    return status;
+}
+
+/* A file system that is really read-only, then really full; only root can make one. */
+static void test_full_disk(void **state)
+{
+    enum { MANY = 1 << 17 };
+    (void)state;
+    if (geteuid() != 0 || on_disk(directory, "mount -t tmpfs -o size=512k pulmo-test .") != 0) {
+        print_message("skipped: may not mount a small file system\n");
+        skip();
+    }
+    const uint64_t many = MANY;
+    double *values = calloc(MANY, sizeof *values);
+    char *end = pulmo_format("umount -l '%s'", directory);
+    size_t size, again = 0;
+    pulmo_h5 *file = NULL;
+    write_file(path);
+    char *before = slurp(path, &size), *after = NULL;
+    int sealed = on_disk(directory, "mount -o remount,ro .");
+    pulmo_status refused = pulmo_h5_create(path, &file);
+    pulmo_status written = pulmo_file_write(path, "x", 1);
+    pulmo_status made = pulmo_directory_make(directory);
+    sealed |= on_disk(directory, "mount -o remount,rw .");
+    pulmo_status status = pulmo_h5_create(path, &file);
+    if (status == PULMO_OK) status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
+    bool named = strstr(pulmo_error(), "file.h5") != NULL;
+    if (status == PULMO_OK) status = pulmo_h5_commit(file);
+    else pulmo_h5_close(file);
+    int left = files_in_directory();
+    pulmo_status plain = pulmo_file_write(path, values, MANY * sizeof *values);
+    /* The room of what failed is free again, though the library may still hold the file. */
+    int room = on_disk(directory, "head -c 300000 /dev/zero > x && rm x");
+    after = slurp(path, &again);
+    bool same = size == again && memcmp(before, after, size) == 0;
+    int ended = on_disk("/", end);
+    free(end);
+    free(before);
+    free(after);
+    free(values);
+    assert_int_equal(ended, 0);
+    assert_int_equal(status, PULMO_IO);
+    assert_true(named);
+    assert_int_equal(left, 1);
+    assert_int_equal(plain, PULMO_IO);
+    assert_int_equal(room, 0);
+    assert_int_equal(sealed, 0);
+    assert_int_equal(refused, PULMO_IO);
+    assert_int_equal(written, PULMO_IO);
+    assert_int_equal(made, PULMO_OK); /* it is there */
+    assert_true(same);
 }
 
 static void look(void *context, const char *name, const pulmo_h5_shape *shape, const char *attribute, const char *value)
@@ -490,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whole_or_not_at_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_tools, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
