@@ -211,6 +211,7 @@ static bool checkpoint_due(const run *r)
 static pulmo_status write_checkpoint(run *r)
 {
     pulmo_status status = PULMO_OK;
+    pulmo_watch_beat(r->comm, "writing a checkpoint");
     if (is_root(r)) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();
     return pulmo_agree(r->comm, status);
