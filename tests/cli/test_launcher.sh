@@ -24,7 +24,7 @@ started() {
 says() { grep -qF -- "$1" "$out" || { echo "FAIL does not say: $1"; cat "$out"; failed=1; }; }
 
 echo "-- refused"
-started 2 SLURM_JOB_ID=7 SLURM_NTASKS=4 SLURM_STEP_ID=0 SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=4
+started 2 SLURM_JOB_ID=7 SLURM_NTASKS=4 SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4
 says "srun started 4 tasks"
 says "srun --mpi=pmix pulmo"
 says "mpirun pulmo"
