@@ -26,6 +26,9 @@ extern const struct argp common_argp;
  * with a common_options. */
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
 
+/* For argp's help filter: the configuration's keys of these sections, and `ending`, stand at the end of --help. */
+char *help_with_keys(int key, const char *text, const char *sections, const char *ending);
+
 /* Defaults, then the file, then --set. */
 pulmo_status load_config(const common_options *common, pulmo_config *out);
 

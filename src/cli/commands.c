@@ -31,21 +31,12 @@ static error_t parse_train(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* The configuration's keys stand at the end of --help. */
-static char *help_with_keys(int key, const char *text, void *input)
+static char *train_help(int key, const char *text, void *input)
 {
-    char *out = NULL;
-    size_t length = 0;
     (void)input;
-    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
-    FILE *stream = open_memstream(&out, &length);
-    if (!stream) return NULL;
-    fprintf(stream, "Configuration keys (-c FILE has sections and \"key: value\" lines; --set SECTION.KEY=VALUE):\n\n");
-    pulmo_config_help(stream, "data|augment|model|train|optim|eval");
-    fprintf(stream, "\nExit status: 0 done, 1 runtime or MPI failure, 2 usage or configuration, 65 bad data or weights, 74 I/O,\n"
-                    "75 interrupted after a checkpoint (run the same command again to go on).\n");
-    fclose(stream);
-    return out;
+    return help_with_keys(key, text, "data|augment|model|train|optim|eval",
+                          "\nExit status: 0 done, 1 runtime or MPI failure, 2 usage or configuration, 65 bad data or weights, 74 I/O,\n"
+                          "75 interrupted after a checkpoint (run the same command again to go on).\n");
 }
 
 pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
@@ -58,7 +49,7 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
     static const struct argp argp = {options, parse_train, "-c FILE",
                                      "Trains a head on the frozen network. Under mpirun or srun, on all ranks.\v ", children,
-                                     help_with_keys, NULL};
+                                     train_help, NULL};
     train_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;
     parse_arguments(&argp, argc, argv, &a);

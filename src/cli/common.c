@@ -1,4 +1,6 @@
 /* The options that every command has. */
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli.h"
@@ -29,6 +31,20 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 const struct argp common_argp = {.options = options, .parser = parse};
+
+char *help_with_keys(int key, const char *text, const char *sections, const char *ending)
+{
+    char *out = NULL;
+    size_t length = 0;
+    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
+    FILE *stream = open_memstream(&out, &length);
+    if (!stream) return NULL;
+    fprintf(stream, "Configuration keys (-c FILE has sections and \"key: value\" lines; --set SECTION.KEY=VALUE):\n\n");
+    pulmo_config_help(stream, sections);
+    fputs(ending, stream);
+    fclose(stream);
+    return out;
+}
 
 pulmo_status load_config(const common_options *common, pulmo_config *out)
 {

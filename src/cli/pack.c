@@ -46,18 +46,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-static char *help_with_keys(int key, const char *text, void *input)
+static char *pack_help(int key, const char *text, void *input)
 {
-    char *out = NULL;
-    size_t length = 0;
     (void)input;
-    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
-    FILE *stream = open_memstream(&out, &length);
-    if (!stream) return NULL;
-    fprintf(stream, "Configuration keys (-c FILE or --set pack.KEY=VALUE):\n\n");
-    pulmo_config_help(stream, "pack");
-    fclose(stream);
-    return out;
+    return help_with_keys(key, text, "pack", "");
 }
 
 pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
@@ -76,7 +68,7 @@ pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
     static const struct argp argp = {options, parse, "SOURCE DEST",
                                      "Class folders of JPEGs into sharded HDF5. SOURCE is train/ val/ test/ with class folders, or class "
-                                     "folders alone. Also under mpirun.\v ", children, help_with_keys, NULL};
+                                     "folders alone. Also under mpirun.\v ", children, pack_help, NULL};
     pack_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;
     parse_arguments(&argp, argc, argv, &a);

@@ -137,22 +137,11 @@ static void load_task(void *context, int task, int thread)
     if (!w->good[task]) snprintf(w->report[task], sizeof w->report[task], "%s", pulmo_error());
 }
 
-static void csv_text(const char *text)
-{
-    bool quote = strpbrk(text, ",\"\r\n") != NULL;
-    if (quote) putchar('"');
-    for (; *text; text++) {
-        if (quote && *text == '"') putchar('"');
-        putchar(*text);
-    }
-    if (quote) putchar('"');
-}
-
 static void print_csv(const work *w, const char *path, const float *row)
 {
-    csv_text(path);
+    csv_field(stdout, path);
     putchar(',');
-    csv_text(w->model->class_names[pulmo_model_class(w->model, row)]);
+    csv_field(stdout, w->model->class_names[pulmo_model_class(w->model, row)]);
     for (int k = 0; k < w->model->classes; k++) printf(",%.6g", (double)row[k]);
     putchar('\n');
 }
@@ -212,7 +201,7 @@ static pulmo_status predict_list(work *w, const list *l)
         printf("path,class");
         for (size_t k = 0; k < classes; k++) {
             printf(",p_");
-            csv_text(w->model->class_names[k]);
+            csv_field(stdout, w->model->class_names[k]);
         }
         putchar('\n');
     }

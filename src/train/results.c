@@ -189,8 +189,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_model *model, const 
     return info->classes == 2 ? write_roc(file, scores) : PULMO_OK;
 }
 
-/* A CSV field: quoted where it must be, quotes doubled. */
-static void csv_field(FILE *out, const char *text)
+void csv_field(FILE *out, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, out);

@@ -156,6 +156,8 @@ typedef struct run_results {
 pulmo_status results_write(const run_results *results);
 /* True if `directory` holds the results of a finished run. */
 bool results_finished(const char *directory);
+/* A CSV field: quoted where it must be, quotes doubled. */
+void csv_field(FILE *out, const char *text);
 /* The lines that end a run or an evaluation. */
 pulmo_status results_print(FILE *out, const pulmo_model *model, const split_scores *test);
 
