@@ -1,4 +1,5 @@
 /* pulmo: the only main(). Finds the command, runs it, prints one error, ends with its status. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +56,12 @@ static int run(const command *c, int argc, char **argv)
     pulmo_comm *comm = NULL;
     snprintf(name, sizeof name, "pulmo %s", c->name);
     argv[0] = name;
-    signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error that we report */
+    signal(SIGPIPE, SIG_IGN); /* training goes on when nobody reads */
     signal(SIGXFSZ, SIG_IGN); /* so is a file-size limit */
     pulmo_status status = c->run(argc, argv, &comm);
-    if (fflush(stdout) != 0 && status == PULMO_OK) status = pulmo_fail(PULMO_IO, "cannot write to standard output");
+    /* A reader that has had enough ("| head") is no error; a full disk is. */
+    if (fflush(stdout) != 0 && errno != EPIPE && status == PULMO_OK)
+        status = pulmo_fail(PULMO_IO, "cannot write to standard output: %s", strerror(errno));
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
     if (status != PULMO_OK && rank == 0)
         fprintf(stderr, "pulmo: %s: %s\n", status == PULMO_INTERRUPTED ? "stopped" : "error",
