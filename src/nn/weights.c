@@ -82,6 +82,7 @@ static pulmo_status find_tensor(const container *file, const char *name, int ran
         shape[i] = json_integer_value(json_array_get(sizes, (size_t)i));
         if (shape[i] < 1 || shape[i] > CHANNELS_MAX) return bad(file, name, "has a size out of range");
         count *= shape[i];
+        if (count > (int64_t)file->size) return bad(file, name, "has a shape larger than the file"); /* so that it cannot overflow */
     }
     json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     json_int_t end = json_integer_value(json_array_get(offsets, 1));
