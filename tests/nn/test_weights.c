@@ -14,12 +14,12 @@
 #include "pulmo/weights.h"
 
 /* Two layers of 16 channels: weights 3x16x9 and 16x16x9 floats, each followed by 16 biases. */
-#define W0 "\"features.0.weight\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,1728]}"
-#define B0 "\"features.0.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[1728,1792]}"
-#define W3 "\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}"
-#define B3 "\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}"
+#define W0         "\"features.0.weight\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,1728]}"
+#define B0         "\"features.0.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[1728,1792]}"
+#define W3         "\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}"
+#define B3         "\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}"
 #define DATA_BYTES 11072
-#define WHOLE "{" W0 "," B0 "," W3 "," B3 "}"
+#define WHOLE      "{" W0 "," B0 "," W3 "," B3 "}"
 
 static char path[64];
 
@@ -75,18 +75,26 @@ static const struct {
     {"[1, 2]", "not a JSON object"},
     {"{" W0 "," W0 "}", "not a JSON object"},
     {"{}", "do not end where the file does"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bia\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}}", "features.3.bias: is missing"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F16\",\"shape\":[16],\"data_offsets\":[11008,11072]}}", "features.3.bias: has a dtype"},
+    {"{" W0 "," B0 "," W3 ",\"features.3.bia\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
+     "features.3.bias: is missing"},
+    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F16\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
+     "features.3.bias: has a dtype"},
     {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16,1],\"data_offsets\":[11008,11072]}}", "wrong rank"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[15],\"data_offsets\":[11008,11072]}}", "bytes its shape needs"},
+    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[15],\"data_offsets\":[11008,11072]}}",
+     "bytes its shape needs"},
     {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[-16],\"data_offsets\":[11008,11072]}}", "out of range"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11004,11072]}}", "overlap or leave gaps"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11012,11072]}}", "overlap or leave gaps"},
+    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11004,11072]}}",
+     "overlap or leave gaps"},
+    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11012,11072]}}",
+     "overlap or leave gaps"},
     {"{" W0 "," B0 "," W3 ",\"features.3.bias\":3}", "overlap or leave gaps"},
-    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[65536,65536,65536,65536],\"data_offsets\":[1792,11008]}," B3 "}", "larger than the file"},
+    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[65536,65536,65536,65536],\"data_offsets\":[1792,11008]}," B3 "}",
+     "larger than the file"},
     {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[3,16,48,1],\"data_offsets\":[1792,11008]}," B3 "}", "not a 3 x 3"},
-    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[8,32,3,3],\"data_offsets\":[1792,11008]}," B3 "}", "channels that the layer before gives"},
-    {"{" W0 "," B0 ",\"features.4.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}," B3 "}", "by 2 (ReLU) or 3"},
+    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[8,32,3,3],\"data_offsets\":[1792,11008]}," B3 "}",
+     "channels that the layer before gives"},
+    {"{" W0 "," B0 ",\"features.4.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}," B3 "}",
+     "by 2 (ReLU) or 3"},
 };
 
 static void test_refuses_headers(void **state)
