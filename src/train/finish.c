@@ -1,0 +1,92 @@
+/* The end of a run: results as they stand, the test split, the last lines. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "run.h"
+
+/* Turns logits (kept) into scores of a split. */
+pulmo_status scores_set(split_scores *scores, const char *split, const pulmo_dataset_info *info, float *logits)
+{
+    pulmo_free(scores->logits);
+    pulmo_free(scores->probabilities);
+    scores->split = split;
+    scores->info = info;
+    scores->logits = logits;
+    scores->probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes + 1, sizeof(float));
+    if (!scores->probabilities) return PULMO_MEMORY;
+    pulmo_softmax((int)info->count, info->classes, logits, scores->probabilities);
+    return PULMO_OK;
+}
+
+pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
+{
+    char *path = pulmo_format("%s/model.h5", r->directory);
+    if (!path) return PULMO_MEMORY;
+    r->model.best_epoch = (int)r->state.best_epoch;
+    pulmo_status status = pulmo_model_write(path, &r->model);
+    free(path);
+    const run_results results = {.directory = r->directory,
+                                 .identity = &r->identity,
+                                 .state = &r->state,
+                                 .model = &r->model,
+                                 .comm = r->comm,
+                                 .finished = finished,
+                                 .head_digest = head_digest,
+                                 .val = info_of(r->val)->count ? &r->val_scores : NULL,
+                                 .test = finished && info_of(r->test)->count ? &r->test_scores : NULL};
+    return status == PULMO_OK ? results_write(&results) : status;
+}
+
+/* Scores a split with the best parameters. Collective. */
+static pulmo_status score_best(run *r, feature_store *features, const pulmo_dataset_info *info, const char *split, split_scores *scores)
+{
+    pulmo_head *head = NULL;
+    float *logits = NULL;
+    pulmo_status status = pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, r->state.best, &head);
+    PULMO_TRY(pulmo_agree(r->comm, status));
+    status = feature_store_logits(r->comm, features, head, info->classes, &logits);
+    pulmo_head_destroy(head);
+    PULMO_TRY(status);
+    return scores_set(scores, split, info, logits);
+}
+
+static pulmo_status score_test(run *r)
+{
+    feature_store *features = NULL;
+    if (info_of(r->test)->count == 0) return PULMO_OK;
+    PULMO_TRY(feature_store_create(r->comm, r->test, &r->backbone, r->directory, "  test features", &features));
+    pulmo_status status = score_best(r, features, info_of(r->test), "test", &r->test_scores);
+    feature_store_destroy(features);
+    return status;
+}
+
+static pulmo_status finish_root(run *r)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_digest digest = pulmo_digest_of(r->state.best, r->state.parameters * sizeof(float));
+    pulmo_digest_hex(&digest, hex);
+    PULMO_TRY(run_snapshot(r, true, hex));
+    if (info_of(r->val)->count > 0) printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
+    if (info_of(r->test)->count > 0)
+        PULMO_TRY(results_print(stdout, &r->model, &r->test_scores));
+    else
+        printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
+    printf("Head SHA-256: %s\n", hex);
+    printf("Results: %s/results.h5\n", r->directory);
+    fflush(stdout);
+    return PULMO_OK;
+}
+
+pulmo_status run_finish(run *r)
+{
+    const pulmo_dataset_info *val = info_of(r->val);
+    if (val->count > 0) PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
+                                                           r->val_scores.probabilities, &r->model.threshold)));
+    PULMO_TRY(score_test(r));
+    pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
+    return pulmo_agree(r->comm, status);
+}

@@ -1,0 +1,212 @@
+/* Opening and closing a training run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/clock.h"
+#include "pulmo/h5.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "run.h"
+
+#define MB (1024.0 * 1024.0)
+
+static pulmo_status check_splits(const run *r)
+{
+    const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val), *test = info_of(r->test);
+    if (train->count == 0) return pulmo_fail(PULMO_DATA, "%s: the train split is empty; pack a source with images", r->config->data.path);
+    if (train->height_px != train->width_px)
+        return pulmo_fail(PULMO_DATA, "%s: images are %d x %d; must be square", r->config->data.path, train->height_px, train->width_px);
+    if (val->count == 0 && r->config->train.patience > 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "%s has no val split, which early stopping and keeping the best epoch need; pack with "
+                          "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
+                          r->config->data.path);
+    if ((val->count && val->classes != train->classes) || (test->count && test->classes != train->classes))
+        return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again", r->config->data.path);
+    return PULMO_OK;
+}
+
+static pulmo_status open_data_local(run *r)
+{
+    const char *path = r->config->data.path;
+    if (!*path)
+        return pulmo_fail(PULMO_CONFIG, "data.path is not set; give the directory that \"pulmo pack\" wrote, in the "
+                                        "configuration or as --set data.path=DIR");
+    if (!*r->directory)
+        return pulmo_fail(PULMO_CONFIG, "train.run_dir is not set; give the directory for the results, in the "
+                                        "configuration or as --set train.run_dir=DIR");
+    PULMO_TRY(pulmo_dataset_open(path, "train", 0, &r->train));
+    PULMO_TRY(pulmo_dataset_open(path, "val", 1, &r->val));
+    PULMO_TRY(pulmo_dataset_open(path, "test", 1, &r->test));
+    return check_splits(r);
+}
+
+static pulmo_status check_data_same(run *r)
+{
+    char all[3 * PULMO_DIGEST_HEX];
+    snprintf(all, sizeof all, "%s %s %s", info_of(r->train)->digest_hex, info_of(r->val)->digest_hex, info_of(r->test)->digest_hex);
+    PULMO_TRY(pulmo_same(r->comm, "the packed data", all));
+    pulmo_digest digest = pulmo_digest_of(all, strlen(all));
+    pulmo_digest_hex(&digest, r->identity.data_digest);
+    char *echo = pulmo_config_echo(r->config);
+    if (!echo) return pulmo_fail(PULMO_MEMORY, "cannot compare configurations: out of memory");
+    pulmo_status status = pulmo_same(r->comm, "the configuration", echo);
+    free(echo);
+    return status;
+}
+
+/* The run directory: made, and neither finished nor someone else's. Rank 0. */
+static pulmo_status prepare_directory(const run *r, int overwrite)
+{
+    PULMO_TRY(pulmo_directory_make(r->directory));
+    if (!overwrite && results_finished(r->directory))
+        return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
+                          r->directory);
+    if (overwrite) {
+        static const char *const files[] = {"checkpoint.h5", "results.h5", "model.h5"};
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            char *path = pulmo_format("%s/%s", r->directory, files[i]);
+            if (!path) return PULMO_MEMORY;
+            remove(path);
+            free(path);
+        }
+    }
+    char *path = pulmo_format("%s/config.yaml", r->directory), *echo = pulmo_config_echo(r->config);
+    pulmo_status status = path && echo ? pulmo_file_write(path, echo, strlen(echo)) : PULMO_MEMORY;
+    free(path);
+    free(echo);
+    return status;
+}
+
+static pulmo_status build_local(run *r)
+{
+    const pulmo_dataset_info *data = info_of(r->train);
+    PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
+    PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
+    const pulmo_dataset_info *val = info_of(r->val);
+    PULMO_TRY(pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
+    r->loss.label_smoothing = r->config->optim.label_smoothing;
+    r->loss.class_weights = r->class_weights;
+    optim_from(r->config, &r->optim);
+    pulmo_head_layout_of(&r->head, &r->layout);
+    PULMO_TRY(run_state_create(r->layout.parameters, pulmo_optim_states(&r->optim), (uint32_t)r->config->train.epochs, &r->state));
+    pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed, r->state.parameter);
+    memcpy(r->state.best, r->state.parameter, r->layout.parameters * sizeof(float));
+    const stepper_parts parts = {.comm = r->comm,
+                                 .backbone = &r->backbone,
+                                 .head = &r->head,
+                                 .loss = &r->loss,
+                                 .optim = &r->optim,
+                                 .data = data,
+                                 .config = r->config,
+                                 .state = &r->state};
+    PULMO_TRY(stepper_create(&parts, &r->stepper));
+    return pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, r->state.parameter, &r->scorer);
+}
+
+static pulmo_status open_loader_local(run *r)
+{
+    pulmo_augment_spec augment;
+    pulmo_loader_spec spec;
+    augment_from(r->config, &augment);
+    PULMO_TRY(pulmo_augment_spec_check(&augment));
+    pulmo_loader_spec_init(&spec);
+    spec.seed = (uint64_t)r->config->train.seed;
+    spec.batch = (uint32_t)r->config->train.batch;
+    spec.slot = (uint32_t)r->config->train.slot;
+    spec.rank = pulmo_comm_rank(r->comm);
+    spec.size = pulmo_comm_size(r->comm);
+    spec.threads = (int)r->config->train.loader_threads;
+    spec.depth = 2;
+    spec.shuffle = 1;
+    spec.augment = &augment;
+    memcpy(spec.mean, r->backbone.mean, sizeof spec.mean);
+    memcpy(spec.std, r->backbone.std, sizeof spec.std);
+    return pulmo_loader_create(r->train, &spec, &r->loader);
+}
+
+/* The names and preprocessing that model.h5 carries; parameters are pointed at when written. */
+static void describe_model(run *r)
+{
+    const pulmo_dataset_info *data = info_of(r->train);
+    pulmo_model *model = &r->model;
+    model->head = r->head;
+    model->layout = r->layout;
+    model->parameters = r->state.best;
+    model->size_px = data->height_px;
+    memcpy(model->mean, r->backbone.mean, sizeof model->mean);
+    memcpy(model->std, r->backbone.std, sizeof model->std);
+    model->classes = data->classes;
+    model->class_names = (char **)(uintptr_t)data->class_names; /* borrowed, not written through */
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", r->config->eval.threshold);
+    model->threshold = 0.5;
+    model->is_demo = data->is_demo;
+    memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
+    snprintf(model->isa, sizeof model->isa, "%s", pulmo_isa_name(r->backbone.isa));
+}
+
+static void announce(const run *r)
+{
+    const pulmo_dataset_info *data = info_of(r->train);
+    const pulmo_config *config = r->config;
+    const stepper_parts parts = {.comm = r->comm, .head = &r->head, .config = config};
+    double head_mb = (double)r->layout.parameters * sizeof(float) * (2 + r->state.states) / MB;
+    double mine_mb = ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
+    pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d", PULMO_VERSION,
+               data->is_demo ? "DEMO data (drawn, not medical): " : "", data->count, info_of(r->val)->count, info_of(r->test)->count,
+               data->classes, data->height_px, data->width_px, data->channels);
+    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s", pulmo_comm_size(r->comm),
+               pulmo_comm_size(r->comm) == 1 ? "" : "s", pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
+               r->backbone.threads, r->backbone.threads == 1 ? "" : "s", pulmo_isa_name(r->backbone.isa), r->backbone.blas,
+               pulmo_cpu_model());
+    pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters", (double)r->backbone.packed_bytes / MB,
+               mine_mb, r->layout.parameters);
+}
+
+pulmo_status run_open(run *r, int overwrite)
+{
+    pulmo_comm *comm = r->comm;
+    PULMO_TRY(pulmo_agree(comm, open_data_local(r)));
+    PULMO_TRY(check_data_same(r));
+    PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
+    PULMO_TRY(
+        pulmo_backbone_open(comm, r->config->model.weights, info_of(r->train)->height_px, (int)r->config->train.threads, &r->backbone));
+    r->backbone_open = true;
+    pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
+    r->identity.config = r->config;
+    r->identity.isa = pulmo_isa_name(r->backbone.isa);
+    r->identity.blas = r->backbone.blas;
+    PULMO_TRY(pulmo_agree(comm, build_local(r)));
+    describe_model(r);
+    r->checkpoint_path = pulmo_format("%s/checkpoint.h5", r->directory);
+    PULMO_TRY(pulmo_agree(comm, r->checkpoint_path ? PULMO_OK : PULMO_MEMORY));
+    PULMO_TRY(run_resume(r));
+    announce(r);
+    PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
+    PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
+    if (info_of(r->val)->count > 0)
+        PULMO_TRY(feature_store_create(comm, r->val, &r->backbone, r->directory, "  val features", &r->val_features));
+    r->checkpoint_s = pulmo_now_s();
+    return PULMO_OK;
+}
+
+void run_close(run *r)
+{
+    pulmo_watch_stop(r->comm);
+    pulmo_free(r->val_scores.logits);
+    pulmo_free(r->val_scores.probabilities);
+    pulmo_free(r->test_scores.logits);
+    pulmo_free(r->test_scores.probabilities);
+    feature_store_destroy(r->val_features);
+    pulmo_head_destroy(r->scorer);
+    stepper_destroy(r->stepper);
+    pulmo_loader_destroy(r->loader);
+    run_state_free(&r->state);
+    if (r->backbone_open) pulmo_backbone_close(&r->backbone);
+    pulmo_dataset_close(r->train);
+    pulmo_dataset_close(r->val);
+    pulmo_dataset_close(r->test);
+    free(r->checkpoint_path);
+    free(r);
+}

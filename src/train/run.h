@@ -1,0 +1,68 @@
+/* Inside the train room: a training run, from opening to results.
+ *
+ *   run.c      opens data, backbone, head and loader; closes them
+ *   resume.c   writes checkpoints and goes on from one
+ *   train.c    epochs: batches, validation, early stopping
+ *   finish.c   snapshots of results, the test split, the last lines
+ *
+ * Functions are collective unless they say otherwise. */
+#ifndef PULMO_RUN_H
+#define PULMO_RUN_H
+
+#include "train.h"
+
+/* All that a run holds, in the order in which it is made. */
+typedef struct run {
+    pulmo_comm *comm;
+    const pulmo_config *config;
+    const char *directory;
+    pulmo_dataset *train, *val, *test;
+    pulmo_backbone backbone;
+    bool backbone_open;
+    pulmo_head_spec head;
+    pulmo_head_layout layout;
+    pulmo_optim_spec optim;
+    pulmo_loss_spec loss;
+    float class_weights[PULMO_CLASSES_MAX];
+    run_state state;
+    run_identity identity;
+    pulmo_loader *loader;
+    stepper *stepper;
+    pulmo_head *scorer; /* a head on the current parameters, for validation */
+    feature_store *val_features;
+    split_scores val_scores, test_scores;
+    pulmo_model model;
+    char *checkpoint_path;
+    double checkpoint_s; /* when the last one was written */
+    double epoch_began_s;
+} run;
+
+static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset) { return pulmo_dataset_info_of(dataset); }
+static inline bool is_root(const run *r) { return pulmo_comm_rank(r->comm) == 0; }
+
+/* ---- run.c ---- */
+
+/* Opens all of it and goes on from a checkpoint that is there. */
+pulmo_status run_open(run *r, int overwrite);
+void run_close(run *r);
+
+/* ---- resume.c ---- */
+
+/* By time (rank 0's clock) or by count. Not collective. */
+bool run_checkpoint_due(const run *r);
+pulmo_status run_checkpoint(run *r);
+/* Writes a checkpoint and returns PULMO_INTERRUPTED with the way on. */
+pulmo_status run_interrupted(run *r);
+/* Reads the checkpoint, if there is one, and sends it to all ranks. */
+pulmo_status run_resume(run *r);
+
+/* ---- finish.c ---- */
+
+/* Turns logits (kept) into scores of a split. Not collective. */
+pulmo_status scores_set(split_scores *scores, const char *split, const pulmo_dataset_info *info, float *logits);
+/* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs. */
+pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
+/* Scores val and test with the best parameters, chooses the threshold, writes and prints the results. */
+pulmo_status run_finish(run *r);
+
+#endif
