@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interrupt.h"
 #include "pulmo/clock.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/metrics.h"
 #include "run.h"
@@ -27,7 +27,7 @@ static pulmo_status train_batches(run *r)
     for (uint32_t b = already; b < batches; b++) {
         pulmo_batch batch;
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
-        step_wishes wishes = {.interrupted = interrupt_wanted(), .checkpoint = b > already && run_checkpoint_due(r)};
+        step_wishes wishes = {.interrupted = pulmo_interrupt_wanted(), .checkpoint = b > already && run_checkpoint_due(r)};
         PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
         if (wishes.interrupted) return run_interrupted(r);
         if (wishes.checkpoint) {
@@ -146,7 +146,7 @@ static pulmo_status all_epochs(run *r)
     PULMO_TRY(pulmo_agree(r->comm, pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch)));
     while (!r->state.finished) {
         PULMO_TRY(one_epoch(r));
-        if (pulmo_any(r->comm, interrupt_wanted())) return run_interrupted(r);
+        if (pulmo_any(r->comm, pulmo_interrupt_wanted())) return run_interrupted(r);
     }
     return run_checkpoint(r);
 }
@@ -158,7 +158,7 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;
-    interrupt_listen();
+    pulmo_interrupt_listen();
     pulmo_status status = run_open(r, overwrite);
     if (status == PULMO_OK) status = all_epochs(r);
     if (status == PULMO_OK) status = run_finish(r);

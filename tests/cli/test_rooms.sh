@@ -21,7 +21,7 @@ only_in 'openssl/' 'src/core'
 only_in 'argp\.h>' 'src/cli'
 
 # ---- dependencies point down: the public headers that a room may include ----
-core='status|log|memory|rng|isa|pool|digest|clock'
+core='interrupt|status|log|memory|rng|isa|pool|digest|clock'
 allowed() {
     local room=$1 headers=$2 file header
     while IFS=: read -r file header; do complain "$file: includes pulmo/$header.h, which is not below $room"; done < <(

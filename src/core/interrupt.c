@@ -1,4 +1,4 @@
-#include "interrupt.h"
+#include "pulmo/interrupt.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@ static void on_signal(int number)
     if (number == SIGINT) signal(SIGINT, SIG_DFL);
 }
 
-void interrupt_listen(void)
+void pulmo_interrupt_listen(void)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -24,4 +24,4 @@ void interrupt_listen(void)
     sigaction(SIGUSR1, &action, NULL);
 }
 
-bool interrupt_wanted(void) { return came != 0; }
+bool pulmo_interrupt_wanted(void) { return came != 0; }
