@@ -1,4 +1,4 @@
-/* The plan of a pack: classes, splits carved by patient and class, order, and the leak audit. */
+/* The plan of a pack: classes, splits carved by patient and class, order. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define SPLIT_MEANINGFUL 50  /* images below which a given split says nothing */
-#define HASH_AWAY 6          /* bits in which near duplicates' hashes may differ */
-#define THUMB_AWAY 2.0       /* mean difference of their thumbnails, levels, after removing the mean */
+#define SPLIT_MEANINGFUL 50 /* images below which a given split says nothing */
 
 /* ---- small things ---- */
 
@@ -40,28 +38,11 @@ void lines_free(text_lines *lines)
     memset(lines, 0, sizeof *lines);
 }
 
-uint32_t join_find(uint32_t *parent, uint32_t i)
-{
-    while (parent[i] != i) {
-        parent[i] = parent[parent[i]];
-        i = parent[i];
-    }
-    return i;
-}
-
-void join_sets(uint32_t *parent, uint32_t i, uint32_t j)
-{
-    i = join_find(parent, i);
-    j = join_find(parent, j);
-    if (i < j) parent[j] = i;
-    else parent[i] = j;
-}
-
 /* ---- classes ---- */
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static pulmo_status find_classes(const source_list *list, pack_plan *plan)
+pulmo_status plan_classes(const source_list *list, pack_plan *plan)
 {
     char **all = malloc(list->count * sizeof *all);
     if (!all) return pulmo_fail(PULMO_MEMORY, "out of memory for class names");
@@ -83,8 +64,10 @@ static int class_of(const pack_plan *plan, const char *label)
     return (int)(found - plan->class_names);
 }
 
-static pulmo_status sort_out(const source_list *list, const image_record *records, pack_plan *plan)
+static pulmo_status sort_out(const part_store *store, pack_plan *plan)
 {
+    const source_list *list = store->list;
+    const image_record *records = store->records;
     plan->label = malloc(list->count * sizeof *plan->label);
     if (!plan->label) return pulmo_fail(PULMO_MEMORY, "out of memory for labels");
     plan->channels = 1;
@@ -93,107 +76,9 @@ static pulmo_status sort_out(const source_list *list, const image_record *record
         if (records[i].usable && records[i].channels == 3) plan->channels = 3;
         if (records[i].usable) continue;
         PULMO_TRY(lines_add(&plan->refused_paths, "%s", list->file[i].path));
-        PULMO_TRY(lines_add(&plan->refused_reasons, "%s", records[i].reason));
+        PULMO_TRY(lines_add(&plan->refused_reasons, "%s", store->reasons[i]));
     }
     return PULMO_OK;
-}
-
-/* ---- what belongs together ---- */
-
-typedef struct keyed {
-    const char *text;
-    const void *bytes;
-    uint32_t index;
-} keyed;
-
-static int by_group(const void *a, const void *b)
-{
-    const keyed *x = a, *y = b;
-    int order = strcmp(x->text, y->text);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-static int by_digest(const void *a, const void *b)
-{
-    const keyed *x = a, *y = b;
-    int order = memcmp(x->bytes, y->bytes, PULMO_DIGEST_BYTES);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-typedef struct joining {
-    const source_list *list;
-    const image_record *records;
-    pack_plan *plan;
-    uint32_t *parent;
-    keyed *keys;
-    uint32_t usable;
-} joining;
-
-static void join_patients(joining *j)
-{
-    qsort(j->keys, j->usable, sizeof *j->keys, by_group);
-    for (uint32_t i = 1; i < j->usable; i++)
-        if (strcmp(j->keys[i - 1].text, j->keys[i].text) == 0) join_sets(j->parent, j->keys[i - 1].index, j->keys[i].index);
-}
-
-static pulmo_status join_identical(joining *j)
-{
-    const source_file *file = j->list->file;
-    qsort(j->keys, j->usable, sizeof *j->keys, by_digest);
-    for (uint32_t i = 1; i < j->usable; i++) {
-        const keyed *a = &j->keys[i - 1], *b = &j->keys[i];
-        if (memcmp(a->bytes, b->bytes, PULMO_DIGEST_BYTES) != 0) continue;
-        join_sets(j->parent, a->index, b->index);
-        bool torn = j->plan->label[a->index] != j->plan->label[b->index];
-        PULMO_TRY(lines_add(&j->plan->identical, "%s = %s%s", file[a->index].path, file[b->index].path, torn ? " (in different classes!)" : ""));
-    }
-    return PULMO_OK;
-}
-
-static double thumb_difference(const image_record *a, const image_record *b)
-{
-    double shift = 0, away = 0;
-    for (int i = 0; i < THUMB * THUMB; i++) shift += (double)a->thumb[i] - b->thumb[i];
-    shift /= THUMB * THUMB;
-    for (int i = 0; i < THUMB * THUMB; i++) {
-        double d = (double)a->thumb[i] - b->thumb[i] - shift;
-        away += d < 0 ? -d : d;
-    }
-    return away / (THUMB * THUMB);
-}
-
-static pulmo_status join_similar(joining *j)
-{
-    const image_record *records = j->records;
-    for (uint32_t a = 0; a < j->list->count; a++) {
-        if (!records[a].usable) continue;
-        for (uint32_t b = a + 1; b < j->list->count; b++) {
-            if (!records[b].usable || __builtin_popcountll(records[a].hash ^ records[b].hash) > HASH_AWAY) continue;
-            if (memcmp(&records[a].digest, &records[b].digest, sizeof records[a].digest) == 0) continue;
-            if (thumb_difference(&records[a], &records[b]) > THUMB_AWAY) continue;
-            join_sets(j->parent, a, b);
-            PULMO_TRY(lines_add(&j->plan->similar, "%s ~ %s", j->list->file[a].path, j->list->file[b].path));
-        }
-    }
-    return PULMO_OK;
-}
-
-/* parent[] of sets that stay on one side of every split. */
-static pulmo_status join_all(const source_list *list, const image_record *records, pack_plan *plan, uint32_t *parent)
-{
-    joining j = {.list = list, .records = records, .plan = plan, .parent = parent};
-    j.keys = malloc(list->count * sizeof *j.keys);
-    if (!j.keys) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (uint32_t i = 0; i < list->count; i++) {
-        parent[i] = i;
-        if (!records[i].usable) continue;
-        j.keys[j.usable++] = (keyed){.text = list->file[i].group, .bytes = records[i].digest.bytes, .index = i};
-    }
-    join_patients(&j);
-    pulmo_status status = join_identical(&j);
-    if (status == PULMO_OK) status = join_similar(&j);
-    free(j.keys);
-    return status;
 }
 
 /* ---- carving ---- */
@@ -201,13 +86,15 @@ static pulmo_status join_all(const source_list *list, const image_record *record
 typedef struct carving {
     const source_list *list;
     pack_plan *plan;
-    uint32_t *parent;
-    int *split;         /* (count): where each file goes */
+    uint32_t *together; /* parents of sets that stay on one side */
+    int *split;         /* (count): where each file goes; -1 for a refused one */
     uint32_t *sets;     /* roots of sets of train, one class at a time */
-    uint32_t *set_size; /* (count), by root: files in train */
+    uint32_t *set_size; /* (count), by root: files in train, 0 once the set has gone elsewhere */
+    int32_t *set_class; /* (count), by root: class of its first file in train */
+    int *goes;          /* (count), by root: where its files of train go */
 } carving;
 
-/* Moves shuffled sets of one class to `to` until the wanted number of images is reached; a set
+/* Sends shuffled sets of one class to `to` until the wanted number of images is reached; a set
  * that would overshoot by more than it lacked is passed over. */
 static void take_sets(carving *c, uint32_t count, double wanted, int to)
 {
@@ -217,23 +104,21 @@ static void take_sets(carving *c, uint32_t count, double wanted, int to)
         if (size == 0 || taken + size - wanted > wanted - taken) continue;
         taken += size;
         c->set_size[root] = 0;
-        for (uint32_t f = 0; f < c->list->count; f++)
-            if (c->split[f] == SPLIT_TRAIN && join_find(c->parent, f) == root) c->split[f] = to;
+        c->goes[root] = to;
     }
 }
 
-/* A set belongs to the class of its first file. */
 static void carve_class(carving *c, int class, const double fraction[SPLITS], uint64_t seed)
 {
     uint32_t count = 0;
     double images = 0;
     pulmo_rng rng;
-    for (uint32_t f = 0; f < c->list->count; f++) {
-        if (c->split[f] != SPLIT_TRAIN) continue;
-        if (c->plan->label[join_find(c->parent, f)] == class) images++;
-        if (join_find(c->parent, f) == f && c->plan->label[f] == class) c->sets[count++] = f;
+    for (uint32_t root = 0; root < c->list->count; root++) {
+        if (c->set_size[root] == 0 || c->set_class[root] != class) continue;
+        images += c->set_size[root];
+        c->sets[count++] = root;
     }
-    pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, (uint64_t)class, 0);
+    pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, (uint64_t) class, 0);
     for (uint32_t i = count; i > 1; i--) {
         uint32_t j = pulmo_rng_below(&rng, i), swap = c->sets[i - 1];
         c->sets[i - 1] = c->sets[j];
@@ -261,51 +146,31 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
     if (given == 0) return lines_add(&c->plan->carve, "%s: %g of train carved out, by patient and class", name, *fraction);
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == split) c->split[f] = SPLIT_TRAIN;
-    return lines_add(&c->plan->carve, "%s: the %u images given are too few to mean anything and join train; %g of train carved out instead, by patient and class",
-                     name, given, *fraction);
+    return lines_add(
+        &c->plan->carve,
+        "%s: the %u images given are too few to mean anything and join train; %g of train carved out instead, by patient and class", name,
+        given, *fraction);
 }
 
 static pulmo_status carve(carving *c, const pulmo_config *config)
 {
     double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
     if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
-        return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g", fraction[SPLIT_VAL], fraction[SPLIT_TEST]);
+        return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g", fraction[SPLIT_VAL],
+                          fraction[SPLIT_TEST]);
     PULMO_TRY(judge_given(c, SPLIT_VAL, &fraction[SPLIT_VAL]));
     PULMO_TRY(judge_given(c, SPLIT_TEST, &fraction[SPLIT_TEST]));
     if (fraction[SPLIT_VAL] <= 0 && fraction[SPLIT_TEST] <= 0) return PULMO_OK;
-    /* A set that already stands in a given split stays whole there only if none of it is in train:
-     * such leaks are reported by the audit, not moved. */
-    for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == SPLIT_TRAIN) c->set_size[join_find(c->parent, f)]++;
-    for (int k = 0; k < c->plan->classes; k++) carve_class(c, k, fraction, (uint64_t)config->pack.seed);
-    return PULMO_OK;
-}
-
-/* ---- audit across splits ---- */
-
-static pulmo_status audit_patients(const source_list *list, pack_plan *plan, const int *split)
-{
-    keyed *keys = malloc((list->count + 1) * sizeof *keys);
-    uint32_t usable = 0;
-    if (!keys) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (uint32_t i = 0; i < list->count; i++)
-        if (plan->label[i] >= 0) keys[usable++] = (keyed){.text = list->file[i].group, .index = i};
-    qsort(keys, usable, sizeof *keys, by_group);
-    pulmo_status status = PULMO_OK;
-    for (uint32_t i = 0, end; i < usable && status == PULMO_OK; i = end) {
-        unsigned splits = 0;
-        int first_class = plan->label[keys[i].index];
-        bool classes = false;
-        for (end = i; end < usable && strcmp(keys[end].text, keys[i].text) == 0; end++) {
-            splits |= 1u << split[keys[end].index];
-            classes = classes || plan->label[keys[end].index] != first_class;
-        }
-        if (splits & (splits - 1))
-            status = lines_add(&plan->shared_patients, "%s: in splits%s%s%s", keys[i].text, splits & 1 ? " train" : "", splits & 2 ? " val" : "", splits & 4 ? " test" : "");
-        if (status == PULMO_OK && classes) status = lines_add(&plan->shared_patients, "%s: in several classes", keys[i].text);
+    for (uint32_t f = 0; f < c->list->count; f++) {
+        if (c->split[f] != SPLIT_TRAIN) continue;
+        uint32_t root = join_find(c->together, f);
+        if (c->set_size[root]++ == 0) c->set_class[root] = c->plan->label[f];
     }
-    free(keys);
-    return status;
+    for (uint32_t f = 0; f < c->list->count; f++) c->goes[f] = SPLIT_TRAIN;
+    for (int k = 0; k < c->plan->classes; k++) carve_class(c, k, fraction, (uint64_t)config->pack.seed);
+    for (uint32_t f = 0; f < c->list->count; f++)
+        if (c->split[f] == SPLIT_TRAIN) c->split[f] = c->goes[join_find(c->together, f)];
+    return PULMO_OK;
 }
 
 /* ---- order ---- */
@@ -325,7 +190,8 @@ static pulmo_status set_order(const source_list *list, pack_plan *plan, const in
         for (uint32_t i = 0; i < plan->count[SPLIT_TRAIN]; i++) images += plan->label[plan->order[SPLIT_TRAIN][i]] == k;
         bool elsewhere = plan->count[SPLIT_TRAIN] == 0; /* a source that is only to be tested on */
         if (images == 0 && !elsewhere)
-            return pulmo_fail(PULMO_DATA, "%s: class %s has no usable image in train; every class needs some", list->root, plan->class_names[k]);
+            return pulmo_fail(PULMO_DATA, "%s: class %s has no usable image in train; every class needs some", list->root,
+                              plan->class_names[k]);
     }
     if (plan->count[0] + plan->count[1] + plan->count[2] == 0)
         return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s", list->root, list->count,
@@ -333,29 +199,37 @@ static pulmo_status set_order(const source_list *list, pack_plan *plan, const in
     return PULMO_OK;
 }
 
-pulmo_status pack_plan_make(const source_list *list, const image_record *records, const pulmo_config *config, pack_plan *out)
+static pulmo_status carve_and_audit(carving *c, audit *a, const pulmo_config *config)
 {
-    carving c = {.list = list, .plan = out};
+    c->together = a->together;
+    PULMO_TRY(carve(c, config));
+    PULMO_TRY(audit_splits(a, c->split, config->pack.leaks == PULMO_LEAKS_DROP));
+    return set_order(c->list, c->plan, c->split);
+}
+
+pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count, const pulmo_config *config, pack_plan *plan)
+{
+    const source_list *list = store->list;
+    carving c = {.list = list, .plan = plan};
+    audit a = {0};
     pulmo_status status = PULMO_OK;
-    memset(out, 0, sizeof *out);
-    c.parent = malloc(list->count * sizeof *c.parent);
     c.split = malloc(list->count * sizeof *c.split);
     c.sets = malloc(list->count * sizeof *c.sets);
     c.set_size = calloc(list->count, sizeof *c.set_size);
-    if (!c.parent || !c.split || !c.sets || !c.set_size) PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
-    PULMO_GOTO(find_classes(list, out));
-    PULMO_GOTO(sort_out(list, records, out));
-    for (size_t i = 0; i < list->count; i++) c.split[i] = records[i].usable ? list->file[i].split : -1;
-    PULMO_GOTO(join_all(list, records, out, c.parent));
-    PULMO_GOTO(carve(&c, config));
-    PULMO_GOTO(audit_patients(list, out, c.split));
-    PULMO_GOTO(set_order(list, out, c.split));
+    c.set_class = malloc(list->count * sizeof *c.set_class);
+    c.goes = malloc(list->count * sizeof *c.goes);
+    if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes) PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
+    PULMO_GOTO(sort_out(store, plan));
+    for (size_t i = 0; i < list->count; i++) c.split[i] = store->records[i].usable ? list->file[i].split : -1;
+    PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
+    PULMO_GOTO(carve_and_audit(&c, &a, config));
 out:
-    free(c.parent);
+    audit_free(&a);
     free(c.split);
     free(c.sets);
     free(c.set_size);
-    if (status != PULMO_OK) pack_plan_free(out);
+    free(c.set_class);
+    free(c.goes);
     return status;
 }
 
@@ -369,6 +243,7 @@ void pack_plan_free(pack_plan *plan)
     lines_free(&plan->identical);
     lines_free(&plan->similar);
     lines_free(&plan->shared_patients);
+    lines_free(&plan->leaks);
     lines_free(&plan->carve);
     memset(plan, 0, sizeof *plan);
 }

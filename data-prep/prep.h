@@ -17,10 +17,12 @@ extern const char *const split_names[SPLITS];
 /* ---- source.c: what there is to pack ---- */
 
 typedef struct source_file {
-    char *path;  /* relative to the source */
-    char *group; /* patient */
-    char *label; /* class name */
-    int split;   /* as given */
+    char *path;       /* relative to the source */
+    char *group;      /* patient, as far as the name tells: images of one group are never carved apart */
+    char *label;      /* class name */
+    const char *sure; /* equal only for images of one patient for certain; inside path or group, not ended by NUL */
+    int sure_bytes;   /* 0: the name tells nothing for certain */
+    int split;        /* as given */
     int64_t size_bytes, modified_ns;
 } source_file;
 
@@ -36,37 +38,57 @@ typedef struct source_list {
 pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out);
 void source_list_free(source_list *list);
 
-/* The patient in a file name: by `pattern` (compiled by the caller elsewhere), or, with NULL, by the
- * Kermany set's names: person123_bacteria_4 -> person123, IM-0115-0001 -> IM-0115,
- * NORMAL2-IM-0927-0001 -> NORMAL2-IM-0927; else the name without its ending. Writes to `out`. */
-void group_of_name(const char *name, char *out, size_t out_bytes);
+/* The patient in a file name, by the Kermany set's names: person123_bacteria_4 -> person123,
+ * IM-0115-0001 -> IM-0115, NORMAL2-IM-0927-0001 -> NORMAL2-IM-0927; else the name without its ending.
+ * Writes to `out`. Returns how many of the name's first bytes name one patient for certain: the set numbers
+ * bacterial and viral cases apart (person123_bacteria and person123_virus are two children), and a name of
+ * another form says nothing (0). */
+int group_of_name(const char *name, char *out, size_t out_bytes);
 
-/* ---- spool.c: decoding ---- */
+/* ---- near.c: images that look alike ---- */
 
-#define THUMB 16 /* side of the thumbnail that near duplicates are told by */
+#define SKETCH 64 /* numbers that describe how an image looks */
+
+/* The image's low frequencies, without its brightness and contrast: 8 x 8 of a cosine transform of
+ * its 16 x 16 cell means, scaled to a length of about SKETCH_LENGTH. The first is not 0 where the image
+ * has contrast enough to be compared at all. */
+#define SKETCH_LENGTH 200
+void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channels, int8_t out[SKETCH]);
+
+/* Called for pairs a < b; returns false to hear of no further b for this a. */
+typedef bool (*near_visit)(void *context, uint32_t a, uint32_t b);
+/* All pairs of `count` sketches whose squared distance is at most `distance2`, by a k-d tree (Bentley 1975).
+ * In order of a; of b unspecified, but always the same. */
+pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, int distance2, near_visit visit, void *context);
+
+/* ---- parts.c: decoding, resumable ---- */
 
 typedef struct image_record {
-    uint8_t usable, channels;
-    uint8_t had_icc;
-    uint8_t thumb[THUMB * THUMB];
-    uint64_t hash;   /* difference hash of the thumbnail's neighbourhood means */
-    pulmo_digest digest, pixel_digest;
-    int32_t spool;   /* rank that holds the pixels */
-    uint64_t offset; /* in its spool */
-    char reason[192];
+    pulmo_digest digest, pixel_digest; /* of the file, of the packed pixels (grey as one channel) */
+    int8_t sketch[SKETCH];
+    uint64_t offset; /* of the pixels in the part's file */
+    uint8_t usable, channels, had_icc;
 } image_record;
 
-/* Decodes this rank's share of the list with `threads` threads into its spool in `destination`,
- * then gathers all records on all ranks; `out` (count) is owned by the caller (pulmo_free).
- * Collective. */
-pulmo_status spool_fill(pulmo_comm *comm, const source_list *list, const pulmo_pack_options *options, image_record **out);
-/* Pixels of one record from whichever spool holds them, (H, W, channels of the data set). */
-typedef struct spool_reader spool_reader;
-pulmo_status spool_open(const char *destination, int ranks, spool_reader **out);
-pulmo_status spool_read(spool_reader *reader, const image_record *record, int size_px, int channels, uint8_t *pixels);
-void spool_close(spool_reader *reader);
-/* Removes this rank's spool. */
-void spool_remove(const char *destination, int rank);
+/* What became of every file, in the list's order; the pixels lie in DEST/.pack. */
+typedef struct part_store {
+    const source_list *list;
+    const char *work; /* DEST/.pack; kept */
+    int size_px;
+    image_record *records;
+    char **reasons; /* (list count): of refused files, else NULL */
+    struct part_files *files;
+} part_store;
+
+/* Decodes what is not decoded yet, shared out among ranks and `threads` threads. Returns PULMO_INTERRUPTED
+ * after a signal, with every whole part kept. `key` says what the pixels depend on. Collective. */
+pulmo_status parts_fill(pulmo_comm *comm, const source_list *list, const pulmo_pack_options *options, const char *work,
+                        const pulmo_digest *key);
+/* Reads all records. Not collective: after parts_fill on all ranks. Owned by the caller. */
+pulmo_status parts_open(const source_list *list, const pulmo_config *config, const char *work, const pulmo_digest *key, part_store *out);
+/* Pixels of one file, (H, W, channels): grey is repeated where `channels` is 3. Refuses what is not as recorded. */
+pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t *pixels);
+void parts_close(part_store *store);
 
 /* ---- plan.c: who is where ---- */
 
@@ -77,25 +99,51 @@ typedef struct text_lines {
 pulmo_status lines_add(text_lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void lines_free(text_lines *lines);
 
+/* Two files whose packed pixels are nearly the same. */
+typedef struct near_pair {
+    uint32_t a, b;
+} near_pair;
+
 typedef struct pack_plan {
     int classes;
     char **class_names;
     int channels;
     uint32_t *order[SPLITS]; /* indices into the list, in packed order */
     uint32_t count[SPLITS];
-    int32_t *label;          /* (list count), -1 for a refused file */
-    text_lines refused_paths, refused_reasons, identical, similar, shared_patients, carve;
+    int32_t *label; /* (list count), -1 for a refused file */
+    text_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks, carve;
 } pack_plan;
 
-/* Decides classes, splits and order from the list and its records, and audits for leaks.
- * Owned by the caller. */
-pulmo_status pack_plan_make(const source_list *list, const image_record *records, const pulmo_config *config, pack_plan *out);
+/* Class names alone; to be called before anything is decoded. */
+pulmo_status plan_classes(const source_list *list, pack_plan *plan);
+/* Decides splits and order from the list, its records and the near duplicates among them, and audits
+ * for leaks. Cannot tell whether leaks are wanted: the caller looks at plan->leaks. */
+pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count, const pulmo_config *config, pack_plan *plan);
 void pack_plan_free(pack_plan *plan);
 
-/* ---- plan.c: sets of files that must stay together ---- */
+/* ---- audit.c: what belongs together ---- */
 
-/* Union of i and j; find's result is the smallest index of the set. */
+/* Sets of files: find's result is the smallest index of the set. */
 uint32_t join_find(uint32_t *parent, uint32_t i);
 void join_sets(uint32_t *parent, uint32_t i, uint32_t j);
+
+typedef struct audit {
+    const source_list *list;
+    const image_record *records;
+    pack_plan *plan;
+    uint32_t *together; /* parents of sets that stay on one side of a carved split: one group, or one picture */
+    uint32_t *copies;   /* parents of sets of one picture */
+} audit;
+
+/* Finds pairs of nearly the same pixels: alike by sketch, confirmed by the correlation of their pixels.
+ * `pairs` is owned by the caller (free). */
+pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count);
+/* Fills the sets and the plan's lists of identical and similar files. Owned by the caller. */
+pulmo_status audit_make(const part_store *store, const near_pair *near, size_t near_count, pack_plan *plan, audit *out);
+void audit_free(audit *a);
+/* Lists patients in several splits or classes, and leaks: one picture, or surely one patient, in more than one
+ * split. With `drop`, a leaking file that is not in the last of its set's splits (train before val before test)
+ * gets split -1 and a line among the refused. `split` (list count) is as carved, -1 for refused files. */
+pulmo_status audit_splits(audit *a, int *split, bool drop);
 
 #endif

@@ -23,18 +23,20 @@ typedef struct patterns {
 
 static size_t digits(const char *text) { return strspn(text, "0123456789"); }
 
-void group_of_name(const char *name, char *out, size_t out_bytes)
+int group_of_name(const char *name, char *out, size_t out_bytes)
 {
     const char *dot = strrchr(name, '.');
-    size_t length = dot ? (size_t)(dot - name) : strlen(name);
+    size_t length = dot ? (size_t)(dot - name) : strlen(name), sure = 0;
     const char *study = strncmp(name, "IM-", 3) == 0 ? name : strstr(name, "-IM-");
-    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 && name[6 + digits(name + 6)] == '_')
+    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 && name[6 + digits(name + 6)] == '_') {
         length = 6 + digits(name + 6);
-    else if (study) {
+        sure = length + 1 + strcspn(name + length + 1, "_."); /* with the kind */
+    } else if (study) {
         const char *number = study + (study == name ? 3 : 4);
-        if (digits(number) > 0) length = (size_t)(number - name) + digits(number);
+        if (digits(number) > 0) sure = length = (size_t)(number - name) + digits(number);
     }
     snprintf(out, out_bytes, "%.*s", (int)length, name);
+    return (int)sure;
 }
 
 static pulmo_status compile(const char *key, const char *pattern, regex_t *out, bool *has)
@@ -93,14 +95,21 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name, 
         list->file = larger;
         list->room = room;
     }
-    if (!w->patterns->has_group || !matched(&w->patterns->group, name, group, sizeof group)) group_of_name(name, group, sizeof group);
+    bool by_pattern = w->patterns->has_group && matched(&w->patterns->group, name, group, sizeof group);
+    int sure = by_pattern ? (int)strlen(group) : group_of_name(name, group, sizeof group);
     if (!w->patterns->has_label || !matched(&w->patterns->label, name, label, sizeof label)) snprintf(label, sizeof label, "%s", w->label);
     source_file *file = &list->file[list->count];
-    *file = (source_file){.path = pulmo_strdup(path), .group = pulmo_strdup(group), .label = pulmo_strdup(label), .split = w->split,
+    *file = (source_file){.path = pulmo_strdup(path),
+                          .group = pulmo_strdup(group),
+                          .label = pulmo_strdup(label),
+                          .split = w->split,
                           .size_bytes = about->st_size,
                           .modified_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
     list->count++;
-    return file->path && file->group && file->label ? PULMO_OK : PULMO_MEMORY;
+    if (!file->path || !file->group || !file->label) return PULMO_MEMORY;
+    file->sure = by_pattern ? file->group : file->path + strlen(file->path) - strlen(name);
+    file->sure_bytes = sure;
+    return PULMO_OK;
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
@@ -130,8 +139,7 @@ static pulmo_status visit(const walk *w, const char *path, const char *name, int
     struct stat about;
     char *child = pulmo_format("%s/%s", path, name), *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
     pulmo_status status = child && full ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK && stat(full, &about) != 0)
-        status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", full, strerror(errno));
+    if (status == PULMO_OK && stat(full, &about) != 0) status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", full, strerror(errno));
     if (status == PULMO_OK) status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1) : add_file(w, child, name, &about);
     free(child);
     free(full);
@@ -143,7 +151,8 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
 {
     struct dirent **entries = NULL;
     int count = 0;
-    if (depth > DEPTH_MAX) return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?", w->list->root, path, DEPTH_MAX);
+    if (depth > DEPTH_MAX)
+        return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?", w->list->root, path, DEPTH_MAX);
     PULMO_TRY(list_folder(w->list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) status = visit(w, path, entries[i]->d_name, depth);
@@ -170,7 +179,8 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name) : pulmo_strdup(entries[i]->d_name);
         const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .split = split};
-        if (!child) status = PULMO_MEMORY;
+        if (!child)
+            status = PULMO_MEMORY;
         else if (is_folder(list->root, child)) {
             folders++;
             status = walk_class(&w, child, 0);
@@ -179,7 +189,8 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     }
     free_entries(entries, count);
     if (status == PULMO_OK && folders == 0)
-        return pulmo_fail(PULMO_DATA, "%s/%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root, path);
+        return pulmo_fail(PULMO_DATA, "%s/%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root,
+                          path);
     return status;
 }
 

@@ -32,7 +32,7 @@ typedef struct pulmo_config {
         double val_fraction, test_fraction;
         int64_t seed;
         char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
-        int decode, on_bad; /* index into the key's choices */
+        int decode, on_bad, leaks; /* index into the key's choices */
     } pack;
     struct {
         double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2];
@@ -66,6 +66,7 @@ typedef struct pulmo_config {
 /* Values of choice keys, in the order of the table's choices. */
 enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
 enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
+enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 typedef enum pulmo_key_type {

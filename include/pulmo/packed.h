@@ -7,7 +7,7 @@
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order; attributes count,
  *   shards, sha256
- *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients}: one text line a finding
+ *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients,leaks}: one text line a finding
  *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
  *   decode, demo, carve, options */
 #ifndef PULMO_PACKED_H
@@ -61,7 +61,7 @@ typedef struct pulmo_manifest {
     pulmo_packed_form form;
     int splits;
     const pulmo_packed_split *split;
-    pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients;
+    pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks;
     const char *carve;   /* how splits were carved, in words */
     const char *options; /* what was asked for: the same text, the same data set */
 } pulmo_manifest;

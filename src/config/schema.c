@@ -32,6 +32,7 @@ static const pulmo_key keys[] = {
     TEXT(pack, label_pattern, "", 0, "extended regular expression whose first group is the class, matched on the file name (default: the folder is the class)"),
     CHOICE(pack, decode, "exact", "exact|fast", 0, "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
     CHOICE(pack, on_bad, "skip", "skip|fail", 0, "what a file that cannot be used does"),
+    CHOICE(pack, leaks, "fail", "fail|allow|drop", 0, "one picture or patient in several given splits: an error; packed as it is; or left out of train (and of val where test has it)"),
     INT(pack, pixels_max, "178956970", 1, 4e9, 0, "images of more pixels are refused"),
     INT(pack, shard_images, "1024", 1, 1e6, 0, "images a shard at the most"),
 

@@ -180,7 +180,8 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));
     PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));
     PULMO_TRY(write_lines(file, "audit/similar", &manifest->similar));
-    return write_lines(file, "audit/shared_patients", &manifest->shared_patients);
+    PULMO_TRY(write_lines(file, "audit/shared_patients", &manifest->shared_patients));
+    return write_lines(file, "audit/leaks", &manifest->leaks);
 }
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest)

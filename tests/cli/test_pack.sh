@@ -50,10 +50,7 @@ grep -qE "^train .*NORMAL 46 +bacteria [0-9]+ +virus [0-9]+" three.txt || { cat 
 expect 2 "regular expression" "$PULMO" pack source bad --set 'pack.group_pattern=('
 expect 2 "must have a group" "$PULMO" pack source bad --set 'pack.group_pattern=abc'
 
-# ---- a patient in two given splits is told ----
-mkdir -p leaky/val/NORMAL leaky/val/PNEUMONIA && cp -r source leaky/train
-cp "demo/train/NORMAL/$first" leaky/val/NORMAL/ && cp demo/val/PNEUMONIA/* leaky/val/PNEUMONIA/
-expect 0 "stand in more than one split" "$PULMO" pack leaky leaky-packed --size 48
+# ---- places ----
 expect 2 "inside the source" "$PULMO" pack source source/packed
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
 echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"

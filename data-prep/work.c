@@ -1,0 +1,197 @@
+/* DEST and the work in progress beneath it; the picture is in work.h. */
+#include "work.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/image.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+
+pulmo_status work_name(const char *destination, work_place *out)
+{
+    *out = (work_place){.destination = destination, .lock = -1};
+    out->work = pulmo_format("%s/.pack", destination);
+    out->out = pulmo_format("%s/.pack/out", destination);
+    if (out->work && out->out) return PULMO_OK;
+    work_free(out);
+    return PULMO_MEMORY;
+}
+
+void work_free(work_place *w)
+{
+    if (w->lock >= 0) close(w->lock);
+    free(w->work);
+    free(w->out);
+    *w = (work_place){.lock = -1};
+}
+
+int work_look(const work_place *w, const char *options_text)
+{
+    struct stat about;
+    pulmo_h5 *file = NULL;
+    char *text = NULL, *path = pulmo_format("%s/manifest.h5", w->destination);
+    int found = 0;
+    if (path && stat(path, &about) == 0) {
+        found = -1;
+        if (pulmo_h5_open(path, &file) == PULMO_OK && pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
+            strcmp(text, options_text) == 0)
+            found = 1;
+        pulmo_error_clear();
+    }
+    pulmo_h5_close(file);
+    free(text);
+    free(path);
+    return found;
+}
+
+/* ---- removing and moving ---- */
+
+typedef bool (*is_wanted)(const char *name);
+static bool is_part(const char *name) { return strncmp(name, "part-", 5) == 0 || strcmp(name, "stop") == 0; }
+static bool is_scratch(const char *name) { return strcmp(name, "stop") == 0 || strstr(name, ".tmp") != NULL; }
+static bool is_any(const char *name) { return strcmp(name, ".") != 0 && strcmp(name, "..") != 0; }
+
+/* What a pack puts into DEST, and what an earlier version left there when it was interrupted. */
+static bool is_ours(const char *name)
+{
+    unsigned shard, shards;
+    char split[8], rest[8] = "";
+    if (strncmp(name, "manifest.h5", 11) == 0 || strncmp(name, ".spool-", 7) == 0 || strcmp(name, "leaks.txt") == 0) return true;
+    return sscanf(name, "%7[a-z]-%5u-of-%5u.%7s", split, &shard, &shards, rest) == 4 && strncmp(rest, "h5", 2) == 0;
+}
+
+/* Removes files of a directory, returns how many; one that is not there has none. */
+static int remove_files(const char *directory, is_wanted wanted)
+{
+    int removed = 0;
+    DIR *entries = opendir(directory);
+    if (!entries) return 0;
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        char *full = wanted(entry->d_name) ? pulmo_format("%s/%s", directory, entry->d_name) : NULL;
+        if (full && unlink(full) == 0) removed++;
+        free(full);
+    }
+    closedir(entries);
+    return removed;
+}
+
+pulmo_status work_publish(const work_place *w)
+{
+    /* The old manifest goes first: without it nothing there counts as packed. */
+    char *manifest = pulmo_format("%s/manifest.h5", w->destination);
+    if (!manifest) return PULMO_MEMORY;
+    unlink(manifest);
+    free(manifest);
+    remove_files(w->destination, is_ours);
+    pulmo_status status = PULMO_OK;
+    DIR *entries = opendir(w->out);
+    if (!entries) return pulmo_fail(PULMO_IO, "%s: cannot be listed: %s", w->out, strerror(errno));
+    for (struct dirent *entry; status == PULMO_OK && (entry = readdir(entries));) {
+        if (!is_ours(entry->d_name)) continue;
+        char *from = pulmo_format("%s/%s", w->out, entry->d_name), *to = pulmo_format("%s/%s", w->destination, entry->d_name);
+        if (!from || !to)
+            status = PULMO_MEMORY;
+        else if (rename(from, to) != 0)
+            status = pulmo_fail(PULMO_IO, "%s: cannot be moved to %s: %s", from, to, strerror(errno));
+        free(from);
+        free(to);
+    }
+    closedir(entries);
+    return status;
+}
+
+void work_end(const work_place *w)
+{
+    remove_files(w->out, is_any);
+    rmdir(w->out);
+    remove_files(w->work, is_any);
+    rmdir(w->work);
+}
+
+/* ---- beginning ---- */
+
+static pulmo_status check_places(const work_place *w, const char *source_path)
+{
+    char *source = realpath(source_path, NULL), *destination = realpath(w->destination, NULL);
+    size_t length = source ? strlen(source) : 0;
+    bool inside =
+        source && destination && strncmp(destination, source, length) == 0 && (destination[length] == '/' || destination[length] == '\0');
+    free(source);
+    free(destination);
+    if (inside)
+        return pulmo_fail(PULMO_USAGE, "%s: lies inside the source %s; choose a destination elsewhere", w->destination, source_path);
+    return PULMO_OK;
+}
+
+/* A file system that knows no locks does without. */
+static pulmo_status take_lock(work_place *w)
+{
+    char *path = pulmo_format("%s/lock", w->work);
+    if (!path) return PULMO_MEMORY;
+    w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int reason = errno;
+    free(path);
+    if (w->lock < 0) return pulmo_fail(PULMO_IO, "%s: cannot be written to: %s", w->work, strerror(reason));
+    if (flock(w->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return pulmo_fail(PULMO_USAGE, "%s: another pulmo pack is at work there; wait for it or choose another destination",
+                          w->destination);
+    return PULMO_OK;
+}
+
+/* Whether DEST/.pack/NAME holds just this digest; *found says whether it is there at all. */
+static bool holds(const work_place *w, const char *name, const char hex[PULMO_DIGEST_HEX], bool *found)
+{
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    char *path = pulmo_format("%s/%s", w->work, name);
+    *found = path && pulmo_file_read(path, 4096, &data, &bytes) == PULMO_OK;
+    bool same = *found && bytes == PULMO_DIGEST_HEX - 1 && memcmp(data, hex, bytes) == 0;
+    pulmo_error_clear();
+    free(data);
+    free(path);
+    return same;
+}
+
+static pulmo_status put(const work_place *w, const char *name, const char hex[PULMO_DIGEST_HEX])
+{
+    char *path = pulmo_format("%s/%s", w->work, name);
+    pulmo_status status = path ? pulmo_file_write(path, hex, PULMO_DIGEST_HEX - 1) : PULMO_MEMORY;
+    free(path);
+    return status;
+}
+
+pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *key)
+{
+    char hex[PULMO_DIGEST_HEX];
+    bool found = false;
+    PULMO_TRY(pulmo_directory_make(w->destination));
+    PULMO_TRY(check_places(w, source));
+    PULMO_TRY(pulmo_directory_make(w->out));
+    PULMO_TRY(take_lock(w));
+    pulmo_digest_hex(key, hex);
+    remove_files(w->work, is_scratch);
+    remove_files(w->out, is_scratch);
+    if (holds(w, "key", hex, &found)) return PULMO_OK;
+    int removed = remove_files(w->work, is_part);
+    if (found && removed > 0) pulmo_info("%s: an interrupted pack of other files or options lay there; beginning anew", w->destination);
+    return put(w, "key", hex);
+}
+
+pulmo_status work_plan(const work_place *w, const pulmo_digest *plan)
+{
+    char hex[PULMO_DIGEST_HEX];
+    bool found = false;
+    pulmo_digest_hex(plan, hex);
+    if (holds(w, "plan", hex, &found)) return PULMO_OK;
+    remove_files(w->out, is_any);
+    return put(w, "plan", hex);
+}

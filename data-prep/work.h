@@ -1,0 +1,36 @@
+/* Inside the preparation room: DEST and the work in progress beneath it.
+ *
+ * DEST/.pack/lock      held while a pack is at work
+ *           /key       digest of what decoded pixels depend on; parts of another key are thrown away
+ *           /part-*    decoded images (parts.c)
+ *           /plan      digest of all that shards depend on; shards of another plan are thrown away
+ *           /out/      finished shards, moved to DEST when all are there
+ *           /stop      a rank was told to end */
+#ifndef PULMO_PREP_WORK_H
+#define PULMO_PREP_WORK_H
+
+#include "prep.h"
+
+typedef struct work_place {
+    const char *destination; /* kept */
+    char *work, *out;        /* DEST/.pack, DEST/.pack/out */
+    int lock;
+} work_place;
+
+/* Names only; touches nothing. Owned by the caller. */
+pulmo_status work_name(const char *destination, work_place *out);
+void work_free(work_place *w);
+
+/* 1 if DEST holds a finished pack whose options read so, 0 if none, -1 if one of something else. */
+int work_look(const work_place *w, const char *options_text);
+/* Makes DEST and its work place, for parts of this key: what others left is thrown away. Takes the lock;
+ * PULMO_USAGE where another process has it. Rank 0. */
+pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *key);
+/* Throws shards of another plan away. Rank 0. */
+pulmo_status work_plan(const work_place *w, const pulmo_digest *plan);
+/* Moves the shards to DEST, in place of an older pack: rank 0, when all are written; the manifest is to follow. */
+pulmo_status work_publish(const work_place *w);
+/* Removes the work place. Rank 0, when the manifest is there. */
+void work_end(const work_place *w);
+
+#endif
