@@ -17,6 +17,10 @@ typedef struct pulmo_trunk pulmo_trunk;
 typedef struct pulmo_trunk_spec {
     int height_px, width_px; /* of the input images; at least 32 */
     int blocks;              /* how many blocks (ending in a max-pool) to evaluate; 0 means all */
+    /* Leaves out the max-pool of the last block evaluated, so that the features are what its last
+     * convolution gives after ReLU: (512, 14, 14) for VGG16 at 224 x 224, which Grad-CAM looks at.
+     * Their 2 x 2 maxima are the usual features, bit for bit. Packed weights serve both. */
+    int keep_last_resolution;
     pulmo_isa isa;
     int batch; /* images taken at once at the most; sets the size of the arena; default 16 */
 } pulmo_trunk_spec;

@@ -22,6 +22,7 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
         blocks += conv->pool_after;
         layers++;
     }
+    if (spec->keep_last_resolution && layers > 0) out[layers - 1].pool_after = false;
     if (floats) *floats = at;
     return layers;
 }

@@ -69,21 +69,27 @@ static void small_network(pulmo_weights *out, const int *widths, const int *pool
     }
 }
 
-static void run(const pulmo_weights *weights, int height, int width, int blocks, pulmo_isa isa, int threads, int batch, int n,
-                const float *images, float **features, int shape[3])
+static void run_spec(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads, int n, const float *images, float **features,
+                     int shape[3])
 {
-    pulmo_trunk_spec spec;
     pulmo_pool *pool = NULL;
     pulmo_trunk *trunk = NULL;
-    pulmo_trunk_spec_init(&spec);
-    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = batch;
     assert_ok(pulmo_pool_create(threads, &pool));
-    assert_ok(pulmo_trunk_create(&spec, weights, NULL, pool, &trunk));
+    assert_ok(pulmo_trunk_create(spec, weights, NULL, pool, &trunk));
     pulmo_trunk_shape(trunk, &shape[0], &shape[1], &shape[2]);
     *features = malloc((size_t)n * (size_t)(shape[0] * shape[1] * shape[2]) * sizeof(float) + 1);
     pulmo_trunk_forward(trunk, n, images, *features);
     pulmo_trunk_destroy(trunk);
     pulmo_pool_destroy(pool);
+}
+
+static void run(const pulmo_weights *weights, int height, int width, int blocks, pulmo_isa isa, int threads, int batch, int n,
+                const float *images, float **features, int shape[3])
+{
+    pulmo_trunk_spec spec;
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = batch;
+    run_spec(&spec, weights, threads, n, images, features, shape);
 }
 
 /* A layer's error, element by element, is bounded and tested in test_kernels.c. Over several layers the
@@ -185,6 +191,63 @@ static void test_same_bits(void **state)
     pulmo_weights_free(&weights);
 }
 
+static float pooled(const float *plane, int width, int y, int x)
+{
+    const float *at = plane + 2 * y * width + 2 * x;
+    return fmaxf(fmaxf(at[0], at[1]), fmaxf(at[width], at[width + 1]));
+}
+
+/* Without the last pool, `blocks` blocks of `weights` give what pools to the usual features. */
+static void check_kept(const pulmo_weights *weights, pulmo_isa isa, int blocks, int height, int width)
+{
+    enum { N = 3 };
+    size_t floats = N * 3 * (size_t)(height * width);
+    float *images = malloc(floats * sizeof *images), *small = NULL, *kept = NULL;
+    int shape[3], full[3];
+    pulmo_trunk_spec spec;
+    fill_normal(images, floats, 9);
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = 2;
+    run_spec(&spec, weights, 2, N, images, &small, shape);
+    size_t packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
+    spec.keep_last_resolution = 1;
+    run_spec(&spec, weights, 2, N, images, &kept, full);
+    assert_int_equal(pulmo_trunk_packed_bytes(&spec, weights), packed_bytes);
+    assert_int_equal(full[0], shape[0]);
+    assert_int_equal(full[1] / 2, shape[1]);
+    assert_int_equal(full[2] / 2, shape[2]);
+    const float *at = small;
+    for (int plane = 0; plane < N * full[0]; plane++)
+        for (int y = 0; y < shape[1]; y++)
+            for (int x = 0; x < shape[2]; x++) {
+                float value = pooled(kept + plane * full[1] * full[2], full[2], y, x);
+                assert_memory_equal(&value, at++, sizeof value);
+            }
+    free(images);
+    free(small);
+    free(kept);
+}
+
+static void test_keep_last_resolution(void **state)
+{
+    static const int widths[] = {16, 48, 32, 80, 16, 64}, pools[] = {0, 1, 0, 1, 0, 1};
+    static const int one_width[] = {32, 16}, one_pools[] = {1, 1}; /* the direct layer is a block of its own */
+    pulmo_weights weights, first;
+    (void)state;
+    small_network(&weights, widths, pools, 6);
+    small_network(&first, one_width, one_pools, 2);
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        for (int blocks = 0; blocks <= 3; blocks++) {
+            check_kept(&weights, (pulmo_isa)isa, blocks, 32, 40);
+            check_kept(&weights, (pulmo_isa)isa, blocks, 35, 33); /* a last row and column outside every pool */
+        }
+        check_kept(&first, (pulmo_isa)isa, 1, 33, 32);
+    }
+    pulmo_weights_free(&weights);
+    pulmo_weights_free(&first);
+}
+
 /* PyTorch's float64 features of real images. */
 static void test_golden(void **state)
 {
@@ -234,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_pool_after_first),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_keep_last_resolution),
         cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
