@@ -40,7 +40,7 @@ typedef struct pulmo_config {
     } augment;
     struct {
         char weights[PULMO_TEXT_BYTES];
-        int trainable, pool;
+        int trainable, pool, preprocessing, weights_check;
         pulmo_int_list hidden;
         double dropout;
     } model;

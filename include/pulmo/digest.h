@@ -22,6 +22,9 @@ pulmo_digest pulmo_digester_end(pulmo_digester *digester);
 
 pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes);
 pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out);
+/* MD5, for comparing with what others publish, as 32 hexadecimal digits; "" where libcrypto has none. */
+void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33]);
+
 /* Writes 64 hexadecimal digits and NUL. */
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX]);
 

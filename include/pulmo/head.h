@@ -100,6 +100,10 @@ void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulm
  * whatever `slot` is.
  * Not for several threads at once on one head. */
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
+/* The gradient of one logit, without dropout, by the values after pooling: `features` (C, h, w) of one
+ * image, `gradient` (pulmo_head_inputs). In double, by plain loops: for explanations, not for training. */
+pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters, const float *features,
+                                       int class_index, double *gradient);
 /* Softmax in double, rounded once: probabilities (n, classes). */
 void pulmo_softmax(int n, int classes, const float *logits, float *probabilities);
 /* Cross-entropy of one row of logits with PyTorch's meaning (weighted, smoothed), and its weight. */

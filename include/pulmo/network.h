@@ -17,18 +17,20 @@ typedef struct pulmo_backbone {
     int threads;       /* compute threads of this rank */
     int channels, height, width; /* of the features */
     float mean[3], std[3];
-    pulmo_digest weights_digest;
+    pulmo_preprocessing preprocessing;
+    pulmo_digest weights_digest;      /* of their values, in whatever file they came */
+    pulmo_digest weights_file_digest; /* of that file */
     uint64_t packed_bytes, arena_bytes; /* packed is shared by the node's ranks */
     pulmo_pool *pool;
     pulmo_shared *shared;
     pulmo_trunk *trunk;
 } pulmo_backbone;
 
-/* Reads the weights (`weights_path` "" looks in the usual places), packs them once a node, and
+/* Reads the weights, packs them once a node, and
  * makes sure that all ranks have the same file, ISA tier and OpenBLAS kernels. Images are
  * size_px x size_px. `threads` 0: the CPUs of the node over its ranks. Collective.
  * `out` is owned by the caller, who ends it with close; on failure there is nothing to close. */
-pulmo_status pulmo_backbone_open(pulmo_comm *comm, const char *weights_path, int size_px, int threads,
+pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads,
                                  pulmo_backbone *out);
 void pulmo_backbone_close(pulmo_backbone *backbone); /* Collective. */
 
@@ -47,6 +49,7 @@ typedef struct pulmo_model {
     int is_demo;
     char weights_digest[PULMO_DIGEST_HEX];
     char isa[16];
+    char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
 } pulmo_model;
 
 /* `run` is a run directory or a model file. Not collective. Freed by pulmo_model_free. */

@@ -1,10 +1,13 @@
 /* The convolutions of a VGG network, read from a file. Not collective.
  *
- * Reads the safetensors container (8-byte little-endian header length, JSON header, raw
- * little-endian data) with torchvision's names: features.N.weight (O, I, 3, 3) and
- * features.N.bias (O), float32. Where blocks end is told from the numbering: two convolutions
- * are 2 apart inside a block and 3 apart across a max-pool, so VGG11, 13, 16 and 19 (without
- * batch normalisation) all load. */
+ * Formats: safetensors with torchvision's or timm's names; PyTorch's .pth (legacy stream and zip
+ * archive, read without running anything in it); Keras' HDF5 (`...tf_kernels[_notop].h5`); ONNX.
+ * The format is told from the content. Only the convolutions are read: float32, 3 x 3, stride 1,
+ * padding 1, each with a bias and a ReLU. Where blocks end is told from the numbering or the graph,
+ * so VGG11, 13, 16 and 19 (without batch normalisation) all load.
+ *
+ * A file with VGG16's shapes can prove what it is, by a known answer: a pass of a small computed
+ * image, whose result PyTorch gives in float64, or by the digest its publisher names. */
 #ifndef PULMO_WEIGHTS_H
 #define PULMO_WEIGHTS_H
 
@@ -21,29 +24,84 @@ typedef struct pulmo_conv {
     int in_channels;
     int out_channels;
     bool pool_after;     /* followed by a 2x2 max-pool of stride 2 */
-    int feature_index;   /* N of features.N */
+    int feature_index;   /* N of torchvision's features.N */
     const float *weight; /* (O, I, 3, 3) */
     const float *bias;   /* (O) */
 } pulmo_conv;
+
+/* What a network was trained to see. Values are indices of model.preprocessing's choices. */
+typedef enum pulmo_preprocessing {
+    PULMO_PREPROCESSING_AUTO,        /* the format's usual: Caffe's for Keras, else torchvision's */
+    PULMO_PREPROCESSING_TORCHVISION, /* RGB in [0, 1], minus ImageNet's mean, over its deviation */
+    PULMO_PREPROCESSING_CAFFE,       /* BGR in 0 .. 255, minus 103.939, 116.779, 123.68 */
+    PULMO_PREPROCESSING_CAFFE_RGB    /* the same with the first convolution already turned to RGB */
+} pulmo_preprocessing;
+const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing);
+/* PULMO_PREPROCESSING_AUTO for a name that is none. */
+pulmo_preprocessing pulmo_preprocessing_of(const char *name);
+
+typedef enum pulmo_proof {
+    PULMO_PROOF_NONE,      /* not asked for, or VGG16's shapes but other numbers */
+    PULMO_PROOF_NOT_VGG16, /* other shapes: nothing is known of them */
+    PULMO_PROOF_ANSWER,    /* the known answer, within its tolerance */
+    PULMO_PROOF_PUBLISHED  /* the file's own digest is its publisher's */
+} pulmo_proof;
 
 /* All convolutions in order; the arrays belong to this object. */
 typedef struct pulmo_weights {
     int convs;
     pulmo_conv conv[PULMO_CONVS_MAX];
-    float mean[3]; /* of the preprocessing they were trained with: RGB in [0, 1] */
-    float std[3];
-    pulmo_digest digest; /* of the file */
+    pulmo_preprocessing preprocessing; /* never AUTO */
+    float mean[3]; /* of the preprocessing: RGB in [0, 1]. A first convolution that takes BGR has */
+    float std[3];  /* been turned to RGB, so that this is all there is to do */
+    const char *format, *naming; /* in words; static storage */
+    pulmo_digest digest;      /* of shapes and values as they are here: equal for equal weights in any format */
+    pulmo_digest file_digest; /* of the file */
+    char published[33];       /* MD5 of an HDF5 file (what Keras publishes), else "" */
+    pulmo_proof proof;
+    const char *proof_of;     /* what was proved, in words; "" where nothing was */
+    double answer_away;       /* largest difference from the nearest known answer, relative; -1: not compared */
     void *storage;
 } pulmo_weights;
 
-/* Reads a file. Refuses (PULMO_WEIGHTS) what is truncated, overlaps, has a wrong type, shape,
- * a missing layer, a non-finite value, or widths that do not chain. Owned by the caller. */
+/* Reads a file. Refuses (PULMO_WEIGHTS) what is truncated, overlaps, has a wrong type, shape, a
+ * missing layer, a non-finite value, or widths that do not chain. No proof is asked for. Owned by
+ * the caller. */
 pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out);
+pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing, pulmo_weights *out);
 void pulmo_weights_free(pulmo_weights *weights);
+
+/* True for VGG16's 13 convolutions, widths and pools. */
+bool pulmo_weights_is_vgg16(const pulmo_weights *weights);
+/* Fills `proof`, `proof_of` and `answer_away`; about 50 ms for VGG16. */
+pulmo_status pulmo_weights_prove(pulmo_weights *weights);
+/* PULMO_WEIGHTS where proof was asked for of VGG16's shapes and not given; names the way out. */
+pulmo_status pulmo_weights_require_proof(const pulmo_weights *weights, const char *path);
+
+/* The known answer's image, (3, PULMO_ANSWER_SIDE, PULMO_ANSWER_SIDE), with the weights' preprocessing; and
+ * the sums over features (512, 2, 2) that are compared, PULMO_ANSWER_SUMS of them. bench/known_answer.py
+ * computes them with PyTorch. */
+#define PULMO_ANSWER_SIDE 64
+#define PULMO_ANSWER_SUMS 16
+#define PULMO_ANSWER_TOLERANCE 1e-3 /* of the largest sum: some 30 times what float32 costs here */
+void pulmo_weights_answer_image(const pulmo_weights *weights, float *image);
+void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS]);
+/* The largest difference from the nearest known answer, relative to its largest sum; `which` may be NULL. */
+double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS], pulmo_preprocessing preprocessing, const char **which);
 
 /* Random convolutions of the same shape as VGG16 (He et al. 2015, eq. 10), for tests,
  * benchmarks and the comparison with random features. Owned by the caller. */
 pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out);
+
+/* Which file to read, and as what. */
+typedef struct pulmo_weights_choice {
+    const char *path; /* "" or NULL for the usual places */
+    pulmo_preprocessing preprocessing;
+    bool any; /* no proof is asked for */
+} pulmo_weights_choice;
+
+/* Finds, reads and, unless `any`, proves. Owned by the caller. */
+pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weights *out);
 
 /* The path to read: `given` if not NULL or empty, $PULMO_WEIGHTS, or
  * ${XDG_CACHE_HOME:-~/.cache}/pulmo/vgg16_features.safetensors. Fails with PULMO_WEIGHTS,

@@ -45,7 +45,9 @@ static const pulmo_key keys[] = {
     TWO(JITTER, augment, contrast, "[0.8, 1.2]", 0, 10, 1, "factor range, or c for [1-c, 1+c]"),
     TWO(JITTER, augment, gamma, "[1, 1]", 0, 10, 1, "exponent range, or g for [1-g, 1+g]"),
 
-    TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors); default $PULMO_WEIGHTS, then the user's cache"),
+    TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then the user's cache"),
+    CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1, "what the convolutions were trained to see; auto: Caffe's for Keras, else torchvision's; caffe-rgb: first layer already takes RGB"),
+    CHOICE(model, weights_check, "true", "false|true", 0, "refuse a file with VGG16's shapes that is no VGG16 known here; false for a VGG16 of your own"),
     CHOICE(model, trainable, "head", "head", 1, "what is trained; everything below stays frozen"),
     CHOICE(model, pool, "flatten", "flatten|avg|max|avgmax", 1, "how 512 x 7 x 7 features become the head's input"),
     INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),

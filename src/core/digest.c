@@ -1,4 +1,4 @@
-/* SHA-256 by libcrypto's EVP interface. */
+/* SHA-256, and MD5, by libcrypto's EVP interface. */
 #include "pulmo/digest.h"
 
 #include <errno.h>
@@ -61,4 +61,12 @@ out:
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX])
 {
     for (int i = 0; i < PULMO_DIGEST_BYTES; i++) snprintf(out + 2 * i, 3, "%02x", digest->bytes[i]);
+}
+
+void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    out[0] = '\0';
+    if (EVP_Digest(data, size_bytes, bytes, NULL, EVP_md5(), NULL) != 1) return;
+    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }

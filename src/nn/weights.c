@@ -1,213 +1,293 @@
-/* VGG convolutions from a safetensors file: an 8-byte little-endian header length, a JSON
- * object {"name": {"dtype", "shape", "data_offsets"}, "__metadata__": {...}}, then the data. */
+/* Weight files: which format one is, its layers checked and copied, and the digest of what they hold. */
 #include "pulmo/weights.h"
 
 #include <errno.h>
-#include <jansson.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
+#include "weights_room.h"
 
-#define HEADER_BYTES_MAX ((uint64_t)16 << 20)
-#define FILE_BYTES_MAX ((uint64_t)4 << 30)
-#define FEATURES_MAX 64 /* features.0 ... : torchvision's VGG19 ends at 34 */
-#define CHANNELS_MAX 65536
+#define FEATURES_MAX    64                    /* features.0 ... : torchvision's VGG19 ends at 34 */
+#define BLOCK_BYTES_MAX ((uint64_t)512 << 20) /* a VGG's largest convolution has 9.4 MB; some files keep all in one */
 
-static const float torchvision_mean[3] = {0.485f, 0.456f, 0.406f};
-static const float torchvision_std[3] = {0.229f, 0.224f, 0.225f};
+/* ---- what readers share ---- */
 
-/* The file in memory, and what its header says. */
-typedef struct container {
-    const char *path;
-    char *bytes;
-    uint64_t size, data_at; /* data begins here */
-    json_t *header;
-} container;
-
-static pulmo_status bad(const container *file, const char *tensor, const char *what)
+pulmo_status weights_bad(const weight_file *file, const char *format, ...)
 {
+    char why[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
     return pulmo_fail(PULMO_WEIGHTS,
-                      "%s: %s%s%s; it must be a safetensors file of VGG convolutions with torchvision's names "
-                      "(data-prep/fetch-weights makes one)",
-                      file->path, tensor, *tensor ? ": " : "", what);
+                      "%s: %s; what can be read are VGG convolutions as safetensors, PyTorch's .pth, Keras' .h5 or ONNX "
+                      "(data-prep/fetch-weights gets a file)",
+                      file->path, why);
 }
 
-static pulmo_status read_whole(container *file)
+pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out)
 {
-    FILE *in = fopen(file->path, "rb");
-    if (!in) return pulmo_fail(PULMO_WEIGHTS, "%s: cannot open the weights: %s", file->path, strerror(errno));
+    if (file->blocks == BLOCKS_MAX || bytes > BLOCK_BYTES_MAX) return weights_bad(file, "holds more than any VGG does");
+    void *block = pulmo_alloc((size_t)bytes + 1, 1);
+    if (!block) return PULMO_MEMORY;
+    *out = file->block[file->blocks++] = block;
+    return PULMO_OK;
+}
+
+void source_dense(source_tensor *tensor)
+{
+    int64_t step = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        tensor->stride[i] = step;
+        step *= tensor->shape[i];
+    }
+}
+
+bool weights_torch_prefix(const char *name, char prefix[NAME_BYTES])
+{
+    static const char first[] = "features.0.weight";
+    size_t length = strlen(name), tail = sizeof first - 1;
+    if (length < tail || length - tail >= NAME_BYTES - 32 || strcmp(name + length - tail, first) != 0) return false;
+    if (length > tail && name[length - tail - 1] != '.') return false;
+    snprintf(prefix, NAME_BYTES, "%.*s", (int)(length - tail), name);
+    return true;
+}
+
+/* Two convolutions are 2 apart inside a block and 3 apart across a max-pool. */
+static pulmo_status follow(weight_file *file, const source_conv *conv, int n, int before)
+{
+    if (file->convs == PULMO_CONVS_MAX) return weights_bad(file, "%s: is one layer too many", conv->weight.name);
+    if (file->convs == 0) return PULMO_OK;
+    if (n - before != 2 && n - before != 3)
+        return weights_bad(file, "%s: does not follow the layer before it by 2 (ReLU) or 3 (ReLU, pool): no VGG without batch normalisation",
+                           conv->weight.name);
+    file->conv[file->convs - 1].pool_after = n - before == 3;
+    return PULMO_OK;
+}
+
+pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find, void *context)
+{
+    int before = 0;
+    file->naming = "torchvision and timm (features.N)";
+    for (int n = 0; n < FEATURES_MAX; n++) {
+        source_conv conv = {0};
+        bool found = false;
+        snprintf(conv.weight.name, NAME_BYTES, "%.150sfeatures.%d.weight", prefix, n);
+        snprintf(conv.bias.name, NAME_BYTES, "%.150sfeatures.%d.bias", prefix, n);
+        PULMO_TRY(find(context, conv.weight.name, &conv.weight, &found));
+        if (!found && n == 0) break;
+        if (!found) continue;
+        PULMO_TRY(follow(file, &conv, n, before));
+        PULMO_TRY(find(context, conv.bias.name, &conv.bias, &found));
+        if (!found) return weights_bad(file, "%s: is missing", conv.bias.name);
+        file->conv[file->convs++] = conv;
+        before = n;
+    }
+    if (file->convs == 0) return weights_bad(file, "%.150sfeatures.0.weight: is missing", prefix);
+    file->conv[file->convs - 1].pool_after = true;
+    return PULMO_OK;
+}
+
+/* ---- the file ---- */
+
+static pulmo_status map_file(weight_file *file)
+{
+    struct stat about;
+    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return pulmo_fail(PULMO_WEIGHTS, "%s: cannot open the weights: %s", file->path, strerror(errno));
     pulmo_status status = PULMO_OK;
-    long end = fseek(in, 0, SEEK_END) == 0 ? ftell(in) : -1;
-    rewind(in);
-    if (end < 8 || (uint64_t)end > FILE_BYTES_MAX) status = bad(file, "", end < 0 ? "cannot be read" : end < 8 ? "is shorter than a safetensors header" : "is larger than 4 GiB");
-    if (status == PULMO_OK && !(file->bytes = malloc((size_t)end))) status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", file->path);
-    if (status == PULMO_OK && fread(file->bytes, 1, (size_t)end, in) != (size_t)end)
+    if (fstat(descriptor, &about) != 0)
         status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", file->path, strerror(errno));
-    if (status == PULMO_OK) file->size = (uint64_t)end;
-    fclose(in);
+    else if (!S_ISREG(about.st_mode))
+        status = weights_bad(file, "is no regular file");
+    else if (about.st_size < 8)
+        status = weights_bad(file, "is shorter than a safetensors header");
+    if (status == PULMO_OK) {
+        void *bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (bytes == MAP_FAILED)
+            status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", file->path, strerror(errno));
+        else
+            file->bytes = bytes, file->size = (uint64_t)about.st_size;
+    }
+    close(descriptor);
     return status;
 }
 
-static pulmo_status parse_header(container *file)
+/* By the first bytes. ONNX begins with its version as field 1; a safetensors header with 8 such bytes as
+ * its length has "{" behind them. */
+static pulmo_status read_by_format(weight_file *file)
 {
-    uint64_t length = 0;
-    json_error_t error;
-    for (int i = 7; i >= 0; i--) length = length << 8 | (uint8_t)file->bytes[i];
-    if (length > HEADER_BYTES_MAX || length > file->size - 8)
-        return bad(file, "", "its header's length is beyond the file: not safetensors, or truncated");
-    file->data_at = 8 + length;
-    file->header = json_loadb(file->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_object(file->header)) return bad(file, "", "its header is not a JSON object");
+    const uint8_t *b = file->bytes;
+    if (memcmp(b, "PK\3\4", 4) == 0) return weights_read_torch_zip(file);
+    if (memcmp(b, "\x89HDF\r\n\x1a\n", 8) == 0) return weights_read_keras(file);
+    if (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5) return weights_read_torch_stream(file);
+    if (b[0] == 0x08 && b[1] > 0 && b[1] < 64 && b[2] != 0 && !(file->size > 8 && b[8] == '{')) return weights_read_onnx(file);
+    return weights_read_safetensors(file);
+}
+
+/* ---- layers ---- */
+
+static pulmo_status check_conv(const weight_file *file, int index, int64_t inputs)
+{
+    const source_tensor *w = &file->conv[index].weight, *b = &file->conv[index].bias;
+    if (w->rank != 4) return weights_bad(file, "%s: has a shape of the wrong rank", w->name);
+    if (b->rank != 1) return weights_bad(file, "%s: has a shape of the wrong rank", b->name);
+    if (w->shape[2] != 3 || w->shape[3] != 3) return weights_bad(file, "%s: is not a 3 x 3 convolution", w->name);
+    if (w->shape[1] != inputs) return weights_bad(file, "%s: does not take the channels that the layer before gives", w->name);
+    if (b->shape[0] != w->shape[0]) return weights_bad(file, "%s: does not match its weight", b->name);
+    if (w->shape[0] % 16 != 0) return weights_bad(file, "%s: has a width that is not a multiple of 16", w->name);
+    if (w->shape[0] > 8192 || inputs > 8192) return weights_bad(file, "%s: is wider than any VGG", w->name);
     return PULMO_OK;
 }
 
-/* Checks one tensor against its entry; *data points into the file. */
-static pulmo_status find_tensor(const container *file, const char *name, int rank, int64_t shape[4], const char **data)
+/* Copies in the order (O, I, 3, 3), or (O) for a bias. False where a value is not finite. */
+static bool copy_values(const source_tensor *t, bool turn, float *to)
 {
-    int64_t count = 1;
-    const json_t *entry = json_object_get(file->header, name);
-    if (!entry) return bad(file, name, "is missing");
-    const char *type = json_string_value(json_object_get(entry, "dtype"));
-    if (!type || strcmp(type, "F32") != 0) return bad(file, name, "has a dtype other than F32");
-    const json_t *sizes = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
-    if (json_array_size(sizes) != (size_t)rank || json_array_size(offsets) != 2)
-        return bad(file, name, "has a shape of the wrong rank, or no two offsets");
-    for (int i = 0; i < rank; i++) {
-        shape[i] = json_integer_value(json_array_get(sizes, (size_t)i));
-        if (shape[i] < 1 || shape[i] > CHANNELS_MAX) return bad(file, name, "has a size out of range");
-        count *= shape[i];
-        if (count > (int64_t)file->size) return bad(file, name, "has a shape larger than the file"); /* so that it cannot overflow */
+    int64_t size[4] = {1, 1, 1, 1}, stride[4] = {0};
+    bool finite = true;
+    for (int i = 0; i < t->rank; i++) {
+        size[4 - t->rank + i] = t->shape[i];
+        stride[4 - t->rank + i] = t->stride[i];
     }
-    json_int_t begin = json_integer_value(json_array_get(offsets, 0));
-    json_int_t end = json_integer_value(json_array_get(offsets, 1));
-    if (begin < 0 || end < begin || (uint64_t)end > file->size - file->data_at)
-        return bad(file, name, "lies beyond the end of the file: it is truncated");
-    if (end - begin != count * (int64_t)sizeof(float)) return bad(file, name, "does not take the bytes its shape needs");
-    *data = file->bytes + file->data_at + begin;
-    return PULMO_OK;
+    for (int64_t o = 0; o < size[0]; o++)
+        for (int64_t i = 0; i < size[1]; i++)
+            for (int64_t y = 0; y < size[2]; y++)
+                for (int64_t x = 0; x < size[3]; x++) {
+                    int64_t from = turn ? size[1] - 1 - i : i;
+                    memcpy(to, t->at + (o * stride[0] + from * stride[1] + y * stride[2] + x * stride[3]) * (int64_t)sizeof(float),
+                           sizeof *to);
+                    finite = finite && isfinite(*to);
+                    to++;
+                }
+    return finite;
 }
 
-typedef struct span {
-    int64_t begin, end;
-} span;
-
-static int by_begin(const void *a, const void *b)
+static pulmo_status check_layers(const weight_file *file, size_t *floats)
 {
-    const span *x = a, *y = b;
-    return (x->begin > y->begin) - (x->begin < y->begin);
-}
-
-/* The format's own rule: tensors fill the data without overlap, gap or rest. */
-static pulmo_status check_spans(const container *file)
-{
-    size_t count = 0;
-    const char *name;
-    json_t *entry;
-    span *spans = calloc(json_object_size(file->header) + 1, sizeof *spans);
-    if (!spans) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", file->path);
-    json_object_foreach(file->header, name, entry)
-    {
-        const json_t *offsets = json_object_get(entry, "data_offsets");
-        if (strcmp(name, "__metadata__") == 0) continue;
-        spans[count].begin = json_integer_value(json_array_get(offsets, 0));
-        spans[count++].end = json_integer_value(json_array_get(offsets, 1));
+    int64_t inputs = 3;
+    *floats = 0;
+    for (int i = 0; i < file->convs; i++) {
+        PULMO_TRY(check_conv(file, i, inputs));
+        *floats += (size_t)(file->conv[i].weight.shape[0] * (9 * inputs + 1));
+        inputs = file->conv[i].weight.shape[0];
     }
-    qsort(spans, count, sizeof *spans, by_begin);
-    int64_t at = 0;
-    bool whole = true;
-    for (size_t i = 0; i < count; i++) {
-        whole = whole && spans[i].begin == at && spans[i].end >= at;
-        at = spans[i].end;
-    }
-    free(spans);
-    if (!whole) return bad(file, "", "its tensors overlap or leave gaps");
-    if ((uint64_t)at != file->size - file->data_at) return bad(file, "", "its tensors do not end where the file does: it is truncated or has something behind");
     return PULMO_OK;
 }
 
-/* The convolutions there are, by index, and whether a pool follows each. */
-static pulmo_status list_layers(const container *file, pulmo_weights *out)
+static pulmo_status copy_layers(const weight_file *file, bool turn_first, pulmo_weights *out)
 {
-    char name[64];
-    for (int n = 0; n < FEATURES_MAX; n++) {
-        snprintf(name, sizeof name, "features.%d.weight", n);
-        if (!json_object_get(file->header, name)) continue;
-        if (out->convs == PULMO_CONVS_MAX) return bad(file, name, "is one layer too many");
-        if (out->convs > 0) {
-            pulmo_conv *before = &out->conv[out->convs - 1];
-            int apart = n - before->feature_index;
-            if (apart != 2 && apart != 3) return bad(file, name, "does not follow the layer before it by 2 (ReLU) or 3 (ReLU, pool): no VGG without batch normalisation");
-            before->pool_after = apart == 3;
-        }
-        out->conv[out->convs++].feature_index = n;
-    }
-    if (out->convs == 0 || out->conv[0].feature_index != 0) return bad(file, "features.0.weight", "is missing");
-    out->conv[out->convs - 1].pool_after = true;
-    return PULMO_OK;
-}
-
-static pulmo_status copy_layer(const container *file, pulmo_weights *out, int index, float **room)
-{
-    char weight_name[64], bias_name[64];
-    int64_t shape[4] = {0}, bias_shape[4] = {0};
-    const char *weight = NULL, *bias = NULL;
-    pulmo_conv *conv = &out->conv[index];
-    snprintf(weight_name, sizeof weight_name, "features.%d.weight", conv->feature_index);
-    snprintf(bias_name, sizeof bias_name, "features.%d.bias", conv->feature_index);
-    PULMO_TRY(find_tensor(file, weight_name, 4, shape, &weight));
-    PULMO_TRY(find_tensor(file, bias_name, 1, bias_shape, &bias));
-    int64_t inputs = index == 0 ? 3 : out->conv[index - 1].out_channels;
-    if (shape[2] != 3 || shape[3] != 3) return bad(file, weight_name, "is not a 3 x 3 convolution");
-    if (shape[1] != inputs) return bad(file, weight_name, "does not take the channels that the layer before gives");
-    if (bias_shape[0] != shape[0]) return bad(file, bias_name, "does not match its weight");
-    if (shape[0] % 16 != 0) return bad(file, weight_name, "has a width that is not a multiple of 16");
-    size_t count = (size_t)(shape[0] * shape[1] * 9);
-    float *to = *room;
-    memcpy(to, weight, count * sizeof *to);
-    memcpy(to + count, bias, (size_t)shape[0] * sizeof *to);
-    for (size_t i = 0; i < count + (size_t)shape[0]; i++)
-        if (!isfinite(to[i])) return bad(file, i < count ? weight_name : bias_name, "holds a value that is not finite");
-    conv->in_channels = (int)shape[1];
-    conv->out_channels = (int)shape[0];
-    conv->weight = to;
-    conv->bias = to + count;
-    *room = to + count + (size_t)shape[0];
-    return PULMO_OK;
-}
-
-static pulmo_status read_layers(const container *file, pulmo_weights *out)
-{
-    PULMO_TRY(check_spans(file));
-    PULMO_TRY(list_layers(file, out));
-    /* The tensors together are no more than the file. */
-    float *room = pulmo_alloc(file->size / sizeof(float) + 1, sizeof(float));
+    size_t floats;
+    int feature = 0;
+    PULMO_TRY(check_layers(file, &floats));
+    float *room = pulmo_alloc(floats, sizeof *room);
     if (!room) return PULMO_MEMORY;
     out->storage = room;
-    for (int i = 0; i < out->convs; i++) PULMO_TRY(copy_layer(file, out, i, &room));
-    memcpy(out->mean, torchvision_mean, sizeof out->mean);
-    memcpy(out->std, torchvision_std, sizeof out->std);
-    out->digest = pulmo_digest_of(file->bytes, (size_t)file->size);
+    out->convs = file->convs;
+    for (int i = 0; i < file->convs; i++) {
+        const source_conv *from = &file->conv[i];
+        pulmo_conv *to = &out->conv[i];
+        *to = (pulmo_conv){.in_channels = (int)from->weight.shape[1],
+                           .out_channels = (int)from->weight.shape[0],
+                           .pool_after = from->pool_after,
+                           .feature_index = feature,
+                           .weight = room};
+        feature += from->pool_after ? 3 : 2;
+        if (!copy_values(&from->weight, turn_first && i == 0, room))
+            return weights_bad(file, "%s: holds a value that is not finite", from->weight.name);
+        room += (size_t)to->in_channels * (size_t)to->out_channels * 9;
+        to->bias = room;
+        if (!copy_values(&from->bias, false, room)) return weights_bad(file, "%s: holds a value that is not finite", from->bias.name);
+        room += to->out_channels;
+    }
     return PULMO_OK;
 }
 
-pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out)
+/* ---- preprocessing ---- */
+
+static const char *const preprocessings[] = {"auto", "torchvision", "caffe", "caffe-rgb"};
+
+const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing) { return preprocessings[preprocessing]; }
+
+pulmo_preprocessing pulmo_preprocessing_of(const char *name)
 {
-    container file = {.path = path};
+    for (int i = 0; i <= PULMO_PREPROCESSING_CAFFE_RGB; i++)
+        if (strcmp(name, preprocessings[i]) == 0) return (pulmo_preprocessing)i;
+    return PULMO_PREPROCESSING_AUTO;
+}
+
+/* Caffe's 255 x - m is (x - m / 255) / (1 / 255). */
+static void set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing)
+{
+    static const float torchvision_mean[3] = {0.485f, 0.456f, 0.406f}, torchvision_std[3] = {0.229f, 0.224f, 0.225f};
+    static const double caffe_mean[3] = {123.68, 116.779, 103.939}; /* RGB */
+    out->preprocessing = preprocessing;
+    for (int c = 0; c < 3; c++) {
+        bool torchvision = preprocessing == PULMO_PREPROCESSING_TORCHVISION;
+        out->mean[c] = torchvision ? torchvision_mean[c] : (float)(caffe_mean[c] / 255);
+        out->std[c] = torchvision ? torchvision_std[c] : (float)(1 / 255.0);
+    }
+}
+
+/* ---- reading ---- */
+
+static pulmo_status digest_values(pulmo_weights *out)
+{
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(pulmo_digester_create(&digester));
+    pulmo_digester_add(digester, "pulmo VGG 1", 11);
+    for (int i = 0; i < out->convs; i++) {
+        const pulmo_conv *conv = &out->conv[i];
+        const int32_t shape[3] = {conv->in_channels, conv->out_channels, conv->pool_after};
+        pulmo_digester_add(digester, shape, sizeof shape);
+        pulmo_digester_add(digester, conv->weight, (size_t)conv->in_channels * (size_t)conv->out_channels * 9 * sizeof(float));
+        pulmo_digester_add(digester, conv->bias, (size_t)conv->out_channels * sizeof(float));
+    }
+    out->digest = pulmo_digester_end(digester);
+    return PULMO_OK;
+}
+
+static pulmo_status read_all(weight_file *file, pulmo_preprocessing preprocessing, pulmo_weights *out)
+{
+    PULMO_TRY(map_file(file));
+    PULMO_TRY(read_by_format(file));
+    if (preprocessing == PULMO_PREPROCESSING_AUTO)
+        preprocessing = file->caffe ? PULMO_PREPROCESSING_CAFFE : PULMO_PREPROCESSING_TORCHVISION;
+    PULMO_TRY(copy_layers(file, preprocessing == PULMO_PREPROCESSING_CAFFE, out));
+    set_preprocessing(out, preprocessing);
+    out->format = file->format;
+    out->naming = file->naming;
+    out->proof_of = "";
+    out->answer_away = -1;
+    out->file_digest = pulmo_digest_of(file->bytes, (size_t)file->size);
+    if (file->caffe) pulmo_md5_hex(file->bytes, (size_t)file->size, out->published);
+    return digest_values(out);
+}
+
+pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing, pulmo_weights *out)
+{
+    weight_file *file = calloc(1, sizeof *file);
     memset(out, 0, sizeof *out);
-    pulmo_status status = read_whole(&file);
-    if (status == PULMO_OK) status = parse_header(&file);
-    if (status == PULMO_OK) status = read_layers(&file, out);
-    json_decref(file.header);
-    free(file.bytes);
+    if (!file) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+    file->path = path;
+    pulmo_status status = read_all(file, preprocessing, out);
+    for (int i = 0; i < file->blocks; i++) pulmo_free(file->block[i]);
+    if (file->bytes) munmap((void *)(uintptr_t)file->bytes, (size_t)file->size);
+    free(file);
     if (status != PULMO_OK) pulmo_weights_free(out);
     return status;
 }
+
+pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out) { return pulmo_weights_read_as(path, PULMO_PREPROCESSING_AUTO, out); }
 
 void pulmo_weights_free(pulmo_weights *weights)
 {
@@ -241,10 +321,11 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out)
         conv->bias = at;
         at += conv->out_channels;
     }
-    memcpy(out->mean, torchvision_mean, sizeof out->mean);
-    memcpy(out->std, torchvision_std, sizeof out->std);
-    out->digest = pulmo_digest_of(out->storage, total * sizeof(float));
-    return PULMO_OK;
+    set_preprocessing(out, PULMO_PREPROCESSING_TORCHVISION);
+    out->format = out->naming = "random numbers";
+    out->proof_of = "";
+    out->answer_away = -1;
+    return digest_values(out);
 }
 
 pulmo_status pulmo_weights_find(const char *given, char **out)
@@ -268,4 +349,17 @@ pulmo_status pulmo_weights_find(const char *given, char **out)
                path);
     free(path);
     return PULMO_WEIGHTS;
+}
+
+pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weights *out)
+{
+    char *path = NULL;
+    memset(out, 0, sizeof *out);
+    PULMO_TRY(pulmo_weights_find(choice->path, &path));
+    pulmo_status status = pulmo_weights_read_as(path, choice->preprocessing, out);
+    if (status == PULMO_OK && !choice->any) status = pulmo_weights_prove(out);
+    if (status == PULMO_OK && !choice->any) status = pulmo_weights_require_proof(out, path);
+    free(path);
+    if (status != PULMO_OK) pulmo_weights_free(out);
+    return status;
 }

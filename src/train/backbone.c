@@ -7,17 +7,8 @@
 #include "pulmo/memory.h"
 #include "pulmo/network.h"
 
-#define MB (1024.0 * 1024.0)
+#define MB          (1024.0 * 1024.0)
 #define TRUNK_BATCH 16
-
-static pulmo_status read_weights(const char *given, pulmo_weights *weights)
-{
-    char *path = NULL;
-    PULMO_TRY(pulmo_weights_find(given, &path));
-    pulmo_status status = pulmo_weights_read(path, weights);
-    free(path);
-    return status;
-}
 
 /* ---- how many threads ---- */
 
@@ -35,8 +26,7 @@ static int fair_share(const placement *all, int ranks, int me)
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         int users = 0;
         if (!CPU_ISSET(cpu, &all[me].cpus)) continue;
-        for (int r = 0; r < ranks; r++)
-            users += strcmp(all[r].host, all[me].host) == 0 && CPU_ISSET(cpu, &all[r].cpus);
+        for (int r = 0; r < ranks; r++) users += strcmp(all[r].host, all[me].host) == 0 && CPU_ISSET(cpu, &all[r].cpus);
         share += 1.0 / users;
     }
     int threads = (int)(share + 0.01);
@@ -61,15 +51,29 @@ static pulmo_status threads_for(pulmo_comm *comm, int asked, int *out)
 
 /* ---- one backbone on all ranks ---- */
 
+static void say_what(const pulmo_weights *weights)
+{
+    const char *seen = pulmo_preprocessing_name(weights->preprocessing);
+    if (weights->proof == PULMO_PROOF_NOT_VGG16)
+        pulmo_info("frozen weights: no VGG16 (%d convolutions), so nothing is known of them; %s, %s preprocessing", weights->convs,
+                   weights->format, seen);
+    else
+        pulmo_debug("frozen weights: %s; %s, %s preprocessing", *weights->proof_of ? weights->proof_of : "a VGG16, not checked",
+                    weights->format, seen);
+}
+
 /* Rank-local: what each rank finds out for itself. */
-static pulmo_status open_local(const char *weights_path, pulmo_backbone *out, pulmo_weights *weights)
+static pulmo_status open_local(const pulmo_weights_choice *choice, pulmo_backbone *out, pulmo_weights *weights)
 {
     PULMO_TRY(pulmo_isa_choose(&out->isa));
-    PULMO_TRY(read_weights(weights_path, weights));
+    PULMO_TRY(pulmo_weights_open(choice, weights));
+    say_what(weights);
     PULMO_TRY(pulmo_pool_create(out->threads, &out->pool));
     memcpy(out->mean, weights->mean, sizeof out->mean);
     memcpy(out->std, weights->std, sizeof out->std);
+    out->preprocessing = weights->preprocessing;
     out->weights_digest = weights->digest;
+    out->weights_file_digest = weights->file_digest;
     return PULMO_OK;
 }
 
@@ -77,7 +81,7 @@ static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
 {
     char hex[PULMO_DIGEST_HEX];
     pulmo_digest_hex(&backbone->weights_digest, hex);
-    PULMO_TRY(pulmo_same(comm, "the digest of the weight file", hex));
+    PULMO_TRY(pulmo_same(comm, "the digest of the frozen weights", hex));
     PULMO_TRY(pulmo_same(comm, "the ISA tier (set PULMO_ISA to one that all have)", pulmo_isa_name(backbone->isa)));
     return pulmo_same(comm, "OpenBLAS's kernels (set OPENBLAS_CORETYPE to one that all have)", backbone->blas);
 }
@@ -95,8 +99,7 @@ static pulmo_status check_memory(const pulmo_comm *comm, const pulmo_backbone *b
                       pulmo_comm_node_size(comm), (double)room / MB);
 }
 
-static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                                pulmo_backbone *out)
+static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_backbone *out)
 {
     void *packed = NULL;
     int owner = 0;
@@ -109,8 +112,7 @@ static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec, 
     return pulmo_agree(comm, status);
 }
 
-pulmo_status pulmo_backbone_open(pulmo_comm *comm, const char *weights_path, int size_px, int threads,
-                                 pulmo_backbone *out)
+pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads, pulmo_backbone *out)
 {
     pulmo_status status = PULMO_OK;
     pulmo_weights weights;
@@ -120,7 +122,7 @@ pulmo_status pulmo_backbone_open(pulmo_comm *comm, const char *weights_path, int
     out->blas = pulmo_blas_setup();
     PULMO_TRY(threads_for(comm, threads, &out->threads));
 
-    PULMO_GOTO(pulmo_agree(comm, open_local(weights_path, out, &weights)));
+    PULMO_GOTO(pulmo_agree(comm, open_local(choice, out, &weights)));
     PULMO_GOTO(check_same(comm, out));
     pulmo_trunk_spec_init(&spec);
     spec.height_px = spec.width_px = size_px;

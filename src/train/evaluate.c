@@ -18,14 +18,36 @@ static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info
     return PULMO_OK;
 }
 
+pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *path)
+{
+    return (pulmo_weights_choice){.path = path, .preprocessing = pulmo_preprocessing_of(model->preprocessing), .any = true};
+}
+
+/* The oldest models name the digest of the file. */
+pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const pulmo_digest *file, const char *run)
+{
+    char hex[PULMO_DIGEST_HEX], file_hex[PULMO_DIGEST_HEX];
+    pulmo_digest_hex(values, hex);
+    pulmo_digest_hex(file, file_hex);
+    if (strcmp(hex, model->weights_digest) == 0 || strcmp(file_hex, model->weights_digest) == 0) return PULMO_OK;
+    return pulmo_fail(
+        PULMO_WEIGHTS,
+        "%s was trained on other frozen weights (SHA-256 of their values %.12s..., not %.12s...); give that file as --weights", run,
+        model->weights_digest, hex);
+}
+
+pulmo_status model_weights_read(const pulmo_model *model, const char *run, const char *path, pulmo_weights *out)
+{
+    const pulmo_weights_choice choice = model_weights_choice(model, path);
+    PULMO_TRY(pulmo_weights_open(&choice, out));
+    pulmo_status status = check_model_weights(model, &out->digest, &out->file_digest, run);
+    if (status != PULMO_OK) pulmo_weights_free(out);
+    return status;
+}
+
 pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run)
 {
-    char hex[PULMO_DIGEST_HEX];
-    pulmo_digest_hex(&backbone->weights_digest, hex);
-    if (strcmp(hex, model->weights_digest) != 0)
-        return pulmo_fail(PULMO_WEIGHTS,
-                          "%s was trained on other frozen weights (SHA-256 %.12s..., not %.12s...); give that file as --weights",
-                          run, model->weights_digest, hex);
+    PULMO_TRY(check_model_weights(model, &backbone->weights_digest, &backbone->weights_file_digest, run));
     if (backbone->channels != model->head.channels || backbone->height != model->head.height || backbone->width != model->head.width)
         return pulmo_fail(PULMO_WEIGHTS, "%s: its head does not fit the frozen network's features", run);
     return PULMO_OK;
@@ -42,8 +64,8 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     return PULMO_OK;
 }
 
-static pulmo_status score(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model,
-                          const pulmo_backbone *backbone, pulmo_dataset *dataset)
+static pulmo_status score(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model, const pulmo_backbone *backbone,
+                          pulmo_dataset *dataset)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     const pulmo_loss_spec loss = {0};
@@ -73,12 +95,14 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     pulmo_model model;
     pulmo_dataset *dataset = NULL;
     pulmo_backbone backbone;
+    pulmo_weights_choice choice;
     memset(&model, 0, sizeof model);
     pulmo_status status = pulmo_model_read(o->run, &model);
     if (status == PULMO_OK) status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
     if (status == PULMO_OK) status = check_fit(&model, pulmo_dataset_info_of(dataset), o);
     PULMO_GOTO(pulmo_agree(comm, status));
-    PULMO_GOTO(pulmo_backbone_open(comm, o->weights, model.size_px, o->threads, &backbone));
+    choice = model_weights_choice(&model, o->weights);
+    PULMO_GOTO(pulmo_backbone_open(comm, &choice, model.size_px, o->threads, &backbone));
     status = score(comm, o, &model, &backbone, dataset);
     pulmo_backbone_close(&backbone);
 out:

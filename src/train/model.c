@@ -72,6 +72,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", model->best_epoch));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", model->is_demo));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     return write_tensors(file, model);
 }
@@ -93,8 +94,8 @@ static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64
     int64_t value = 0;
     PULMO_TRY(pulmo_h5_get_int(file, "/", name, &value));
     if (value < low || value > high)
-        return pulmo_fail(PULMO_DATA, "%s: attribute %s is %lld; must be %lld to %lld: the file is damaged",
-                          pulmo_h5_path(file), name, (long long)value, (long long)low, (long long)high);
+        return pulmo_fail(PULMO_DATA, "%s: attribute %s is %lld; must be %lld to %lld: the file is damaged", pulmo_h5_path(file), name,
+                          (long long)value, (long long)low, (long long)high);
     *out = (int)value;
     return PULMO_OK;
 }
@@ -114,8 +115,7 @@ static pulmo_status read_kind(pulmo_h5 *file)
     int version = 0;
     PULMO_TRY(get_text(file, "pulmo_kind", kind, sizeof kind));
     if (strcmp(kind, "model") != 0)
-        return pulmo_fail(PULMO_DATA, "%s: is a pulmo %s, not a model; give a run directory or its model.h5",
-                          pulmo_h5_path(file), kind);
+        return pulmo_fail(PULMO_DATA, "%s: is a pulmo %s, not a model; give a run directory or its model.h5", pulmo_h5_path(file), kind);
     return get_int(file, "format_version", 1, MODEL_FORMAT_VERSION, &version);
 }
 
@@ -126,14 +126,13 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
     if (!pulmo_h5_exists(file, "hidden")) return PULMO_OK;
     PULMO_TRY(pulmo_h5_shape_of(file, "hidden", &shape));
     if (shape.rank != 1 || shape.dims[0] < 1 || shape.dims[0] > PULMO_HIDDEN_MAX)
-        return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged",
-                          pulmo_h5_path(file), PULMO_HIDDEN_MAX);
+        return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged", pulmo_h5_path(file), PULMO_HIDDEN_MAX);
     PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
     head->hidden_layers = (int)shape.dims[0];
     for (int i = 0; i < head->hidden_layers; i++) {
         if (widths[i] < 1 || widths[i] > 65536)
-            return pulmo_fail(PULMO_DATA, "%s: /hidden[%d] is %lld; must be 1 to 65536: the file is damaged",
-                              pulmo_h5_path(file), i, (long long)widths[i]);
+            return pulmo_fail(PULMO_DATA, "%s: /hidden[%d] is %lld; must be 1 to 65536: the file is damaged", pulmo_h5_path(file), i,
+                              (long long)widths[i]);
         head->hidden[i] = (int)widths[i];
     }
     return PULMO_OK;
@@ -147,8 +146,7 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_text(file, "pool", pool, sizeof pool));
     int pooling = pooling_of(pool);
     if (pooling < 0)
-        return pulmo_fail(PULMO_DATA, "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax",
-                          pulmo_h5_path(file), pool);
+        return pulmo_fail(PULMO_DATA, "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax", pulmo_h5_path(file), pool);
     head->pool = (pulmo_pooling)pooling;
     PULMO_TRY(read_hidden(file, head));
     PULMO_TRY(pulmo_h5_get_real(file, "/", "dropout", &head->dropout));
@@ -181,8 +179,7 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(read_kind(file));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
     if (model->classes < 2)
-        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more", pulmo_h5_path(file),
-                          model->classes);
+        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more", pulmo_h5_path(file), model->classes);
     model->head.classes = model->classes;
     PULMO_TRY(read_shape(file, model));
     PULMO_TRY(get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
@@ -190,6 +187,8 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
+    if (pulmo_h5_has_attribute(file, "/", "preprocessing")) /* not in the oldest files, which know torchvision's only */
+        PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
     return read_tensors(file, model);
 }

@@ -1,99 +1,15 @@
 /* `pulmo predict`: class and probability of single images. */
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 
-#include "pulmo/image.h"
+#include "inputs.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "train.h"
 
 #define CHUNK 16
-#define FILE_BYTES_MAX ((size_t)256 << 20)
-
-/* ---- the list of files ---- */
-
-typedef struct list {
-    char **paths;
-    size_t count, room;
-} list;
-
-static pulmo_status list_add(list *l, const char *path)
-{
-    if (l->count == l->room) {
-        size_t room = l->room ? 2 * l->room : 64;
-        char **larger = realloc(l->paths, room * sizeof *larger);
-        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for the list of images");
-        l->paths = larger;
-        l->room = room;
-    }
-    l->paths[l->count] = pulmo_strdup(path);
-    return l->paths[l->count] ? (l->count++, PULMO_OK) : PULMO_MEMORY;
-}
-
-static void list_free(list *l)
-{
-    for (size_t i = 0; i < l->count; i++) free(l->paths[i]);
-    free(l->paths);
-}
-
-static bool is_jpeg_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".jpg") == 0);
-}
-
-/* JPEGs of a directory and those below it, in name order. */
-static pulmo_status add_directory(list *l, const char *path)
-{
-    struct dirent **entries = NULL;
-    int count = scandir(path, &entries, NULL, alphasort);
-    if (count < 0) return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", path, strerror(errno));
-    pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count; i++) {
-        struct stat about;
-        char *full = entries[i]->d_name[0] == '.' ? NULL : pulmo_format("%s/%s", path, entries[i]->d_name);
-        if (full && status == PULMO_OK && stat(full, &about) == 0) {
-            if (S_ISDIR(about.st_mode)) status = add_directory(l, full);
-            else if (is_jpeg_name(full)) status = list_add(l, full);
-        }
-        free(full);
-        free(entries[i]);
-    }
-    free(entries);
-    return status;
-}
-
-static pulmo_status add_stdin(list *l)
-{
-    char *line = NULL;
-    size_t room = 0;
-    pulmo_status status = PULMO_OK;
-    while (status == PULMO_OK && getline(&line, &room, stdin) > 0) {
-        line[strcspn(line, "\r\n")] = '\0';
-        if (*line) status = list_add(l, line);
-    }
-    free(line);
-    return status;
-}
-
-static pulmo_status collect(const pulmo_predict_options *o, list *l)
-{
-    for (int i = 0; i < o->input_count; i++) {
-        struct stat about;
-        if (strcmp(o->inputs[i], "-") == 0) PULMO_TRY(add_stdin(l));
-        else if (stat(o->inputs[i], &about) == 0 && S_ISDIR(about.st_mode)) PULMO_TRY(add_directory(l, o->inputs[i]));
-        else PULMO_TRY(list_add(l, o->inputs[i]));
-    }
-    if (l->count == 0) return pulmo_fail(PULMO_USAGE, "no images given; name files or directories of JPEGs, or - for a list on stdin");
-    return PULMO_OK;
-}
-
 /* ---- scoring ---- */
 
 typedef struct work {
@@ -110,17 +26,12 @@ typedef struct work {
 
 static pulmo_status load_image(const work *w, const char *path, float *out)
 {
-    uint8_t *data = NULL;
-    size_t bytes = 0;
     pulmo_image image = {0}, resized = {0};
-    pulmo_decode_spec spec;
-    pulmo_decode_spec_init(&spec);
-    PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    pulmo_status status = pulmo_jpeg_decode(data, bytes, &spec, &image, NULL);
-    free(data);
-    if (status == PULMO_OK) status = pulmo_image_resize(&image, w->model->size_px, w->model->size_px, &resized);
+    PULMO_TRY(input_image_read(path, &image));
+    pulmo_status status = pulmo_image_resize(&image, w->model->size_px, w->model->size_px, &resized);
     if (status == PULMO_OK)
-        pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels, w->model->mean, w->model->std, out);
+        pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels, w->model->mean, w->model->std,
+                            out);
     else
         pulmo_fail_in(status, "%s", path);
     pulmo_image_free(&image);
@@ -150,8 +61,7 @@ static void print_csv(const work *w, const char *path, const float *row)
 static void print_json(const work *w, const char *path, const float *row)
 {
     json_t *object = json_object(), *probabilities = json_object();
-    for (int k = 0; k < w->model->classes; k++)
-        json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
+    for (int k = 0; k < w->model->classes; k++) json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
     json_object_set_new(object, "path", json_string(path));
     json_object_set_new(object, "class", json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
     json_object_set_new(object, "probabilities", probabilities);
@@ -180,13 +90,15 @@ static void score_chunk(work *w, char *const *paths, int count)
             continue;
         }
         const float *row = w->probabilities + (size_t)at++ * (size_t)w->model->classes;
-        if (w->options->json) print_json(w, paths[i], row);
-        else print_csv(w, paths[i], row);
+        if (w->options->json)
+            print_json(w, paths[i], row);
+        else
+            print_csv(w, paths[i], row);
     }
     fflush(stdout);
 }
 
-static pulmo_status predict_list(work *w, const list *l)
+static pulmo_status predict_list(work *w, const input_list *l)
 {
     size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px, classes = (size_t)w->model->classes;
     size_t features = (size_t)w->backbone->channels * (size_t)w->backbone->height * (size_t)w->backbone->width;
@@ -219,16 +131,18 @@ static pulmo_status predict_list(work *w, const list *l)
 
 pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
 {
-    list l = {0};
+    input_list l = {0};
     pulmo_model model;
     pulmo_backbone backbone;
+    pulmo_weights_choice choice;
     memset(&model, 0, sizeof model);
     work *w = calloc(1, sizeof *w);
     pulmo_status status = w ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory");
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_model_read(o->run, &model));
-    PULMO_GOTO(collect(o, &l));
-    PULMO_GOTO(pulmo_backbone_open(comm, o->weights, model.size_px, o->threads, &backbone));
+    PULMO_GOTO(input_list_collect(o->inputs, o->input_count, &l));
+    choice = model_weights_choice(&model, o->weights);
+    PULMO_GOTO(pulmo_backbone_open(comm, &choice, model.size_px, o->threads, &backbone));
     w->options = o;
     w->model = &model;
     w->backbone = &backbone;
@@ -240,7 +154,7 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     pulmo_free(w->logits);
     pulmo_backbone_close(&backbone);
 out:
-    list_free(&l);
+    input_list_free(&l);
     pulmo_model_free(&model);
     free(w);
     return status;

@@ -1,4 +1,5 @@
 /* Opening and closing a training run. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,7 @@ static void describe_model(run *r)
     snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", r->config->eval.threshold);
     model->threshold = 0.5;
     model->is_demo = data->is_demo;
+    snprintf(model->preprocessing, sizeof model->preprocessing, "%s", pulmo_preprocessing_name(r->backbone.preprocessing));
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
     snprintf(model->isa, sizeof model->isa, "%s", pulmo_isa_name(r->backbone.isa));
 }
@@ -170,8 +172,8 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(pulmo_agree(comm, open_data_local(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
-    PULMO_TRY(
-        pulmo_backbone_open(comm, r->config->model.weights, info_of(r->train)->height_px, (int)r->config->train.threads, &r->backbone));
+    const pulmo_weights_choice choice = weights_choice_from(r->config);
+    PULMO_TRY(pulmo_backbone_open(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads, &r->backbone));
     r->backbone_open = true;
     pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
     r->identity.config = r->config;

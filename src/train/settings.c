@@ -5,6 +5,13 @@
 
 #include "train.h"
 
+pulmo_weights_choice weights_choice_from(const pulmo_config *config)
+{
+    return (pulmo_weights_choice){.path = config->model.weights,
+                                  .preprocessing = (pulmo_preprocessing)config->model.preprocessing,
+                                  .any = !config->model.weights_check};
+}
+
 void augment_from(const pulmo_config *config, pulmo_augment_spec *out)
 {
     pulmo_augment_spec_init(out);
@@ -39,8 +46,7 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
 {
     pulmo_head_spec_init(out);
     if (config->model.hidden.count > PULMO_HIDDEN_MAX)
-        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d", config->model.hidden.count,
-                          PULMO_HIDDEN_MAX);
+        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d", config->model.hidden.count, PULMO_HIDDEN_MAX);
     out->channels = backbone->channels;
     out->height = backbone->height;
     out->width = backbone->width;
@@ -58,8 +64,7 @@ static pulmo_status balanced_weights(const pulmo_dataset_info *info, float *out)
     uint32_t *counts = calloc((size_t)info->classes, sizeof *counts);
     if (!counts) return pulmo_fail(PULMO_MEMORY, "cannot allocate the class counts");
     for (uint32_t i = 0; i < info->count; i++) counts[info->labels[i]]++;
-    for (int k = 0; k < info->classes; k++)
-        out[k] = counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
+    for (int k = 0; k < info->classes; k++) out[k] = counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
     free(counts);
     return PULMO_OK;
 }

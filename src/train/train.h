@@ -18,6 +18,7 @@
 /* ---- what a configuration means (settings.c) ---- */
 
 const char *pooling_name(pulmo_pooling pool);
+pulmo_weights_choice weights_choice_from(const pulmo_config *config);
 void augment_from(const pulmo_config *config, pulmo_augment_spec *out);
 void optim_from(const pulmo_config *config, pulmo_optim_spec *out);
 pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out);
@@ -27,6 +28,11 @@ pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_
 /* Slots of scoring: rows a GEMM takes at once where no training run says otherwise. */
 #define SCORE_SLOT 8
 
+/* The frozen weights of a trained model: how they are to be read, whether these are they, and both at
+ * once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
+pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *path);
+pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const pulmo_digest *file, const char *run);
+pulmo_status model_weights_read(const pulmo_model *model, const char *run, const char *path, pulmo_weights *out);
 /* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
 pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run);
 
@@ -45,21 +51,21 @@ typedef struct epoch_sums {
 
 typedef struct run_state {
     size_t parameters;
-    int states;              /* vectors of optimiser state */
-    float *parameter;        /* (parameters) */
-    float *optim[2];         /* (parameters) each, NULL beyond `states` */
-    float *best;             /* (parameters): those of the best epoch */
-    uint64_t step;           /* updates done */
-    uint32_t epoch, batch;   /* the next batch to do; epochs count from 0 */
+    int states;            /* vectors of optimiser state */
+    float *parameter;      /* (parameters) */
+    float *optim[2];       /* (parameters) each, NULL beyond `states` */
+    float *best;           /* (parameters): those of the best epoch */
+    uint64_t step;         /* updates done */
+    uint32_t epoch, batch; /* the next batch to do; epochs count from 0 */
     epoch_sums sums;
-    double best_value;       /* of the monitored quantity, larger is better */
-    double best_loss;        /* val loss of the best epoch: decides ties */
+    double best_value; /* of the monitored quantity, larger is better */
+    double best_loss;  /* val loss of the best epoch: decides ties */
     double best_accuracy;
-    uint32_t best_epoch;     /* counted from 1; 0: none yet */
+    uint32_t best_epoch; /* counted from 1; 0: none yet */
     uint32_t since_best;
-    uint32_t finished;       /* stopped early or through all epochs */
-    epoch_row *history;      /* (epochs configured), `epoch` of them filled */
-    uint32_t history_rows;   /* room */
+    uint32_t finished;     /* stopped early or through all epochs */
+    epoch_row *history;    /* (epochs configured), `epoch` of them filled */
+    uint32_t history_rows; /* room */
 } run_state;
 
 pulmo_status run_state_create(size_t parameters, int states, uint32_t epochs, run_state *out);
@@ -86,13 +92,12 @@ pulmo_status checkpoint_read(const char *path, const run_identity *identity, run
 typedef struct feature_store feature_store;
 
 /* Computes them with the trunk, without augmentation. Collective. */
-pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
-                                  const char *directory, const char *label, feature_store **out);
+pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
+                                  const char *label, feature_store **out);
 void feature_store_destroy(feature_store *store);
 /* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
  * Collective. */
-pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes,
-                                  float **out);
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes, float **out);
 
 /* ---- one batch (step.c) ---- */
 

@@ -18,6 +18,8 @@ only_in 'setjmp\.h>' 'src/data'
 only_in 'cblas\.h>' 'src/nn'
 only_in 'yaml\.h>' 'src/config'
 only_in 'openssl/' 'src/core'
+only_in 'zip\.h>' 'src/nn'
+only_in 'png\.h>' 'src/train|src/data'
 only_in 'argp\.h>' 'src/cli'
 
 # ---- dependencies point down: the public headers that a room may include ----
@@ -32,7 +34,7 @@ allowed src/core "$core"
 allowed src/config "$core|config"
 allowed src/h5 "$core|h5"
 allowed src/dist "$core|dist|exact"
-allowed src/nn "$core|head|optim|trunk|weights"
+allowed src/nn "$core|h5|head|optim|trunk|weights"
 allowed src/data "$core|h5|image|augment|dataset|packed|loader"
 
 # ---- exits only where the process is owned ----
