@@ -2,6 +2,7 @@
 #ifndef PULMO_TRAIN_H
 #define PULMO_TRAIN_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "pulmo/config.h"
@@ -38,5 +39,35 @@ typedef struct pulmo_predict_options {
 /* One line an image on stdout, in the order given. A file that cannot be read is reported on
  * stderr and the rest done; the status is then PULMO_DATA. Not collective: one process. */
 pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *options);
+
+typedef struct pulmo_explain_options {
+    const char *run;
+    const char *weights;    /* "" for the usual places */
+    const char *out;        /* directory for the overlays and maps.h5 */
+    const char *class_name; /* NULL: of each image the class that the model predicts */
+    const char *const *inputs; /* as in predict */
+    int input_count;
+    int threads;
+} pulmo_explain_options;
+
+/* Grad-CAM of each image: an overlay PNG and a map in maps.h5; one CSV line an image on stdout. Bad
+ * files are as in predict. pulmo/explain.h has the same as a library call. Not collective. */
+pulmo_status pulmo_explain(const pulmo_explain_options *options);
+
+typedef struct pulmo_export_options {
+    const char *run;
+    const char *weights; /* "" for the usual places */
+    const char *out;     /* the file */
+    bool safetensors;    /* else ONNX */
+    bool with_normalization; /* ONNX: the input is RGB in [0, 1] and normalised by the graph */
+} pulmo_export_options;
+
+/* Convolutions and head in one file for other programs; what it holds is drawn in export_onnx.c and
+ * export_safetensors.c. The file appears whole or not at all. Not collective. */
+pulmo_status pulmo_export(const pulmo_export_options *options);
+
+/* What the file of config->model.weights is, in words, with a known-answer pass through plain code and
+ * through the engine. PULMO_WEIGHTS, after all has been said, where training would refuse it. */
+pulmo_status pulmo_weights_check(FILE *out, const pulmo_config *config);
 
 #endif

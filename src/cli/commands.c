@@ -43,7 +43,7 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
         {"overwrite", KEY_OVERWRITE, NULL, 0, "start anew in a run directory that holds a run", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions (safetensors)", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions", 0},
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
@@ -92,7 +92,7 @@ pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm)
     static const struct argp_option options[] = {
         {"data", KEY_DATA, "PACKED", 0, "packed directory", 0},
         {"split", KEY_SPLIT, "NAME", 0, "train, val or test (default test)", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions (safetensors)", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions", 0},
         {"out", KEY_OUT, "DIR", 0, "write results.h5 and predictions.csv there", 0},
         {"threads", KEY_THREADS, "N", 0, "compute threads a rank (default: the CPUs given)", 0},
         {0},
@@ -142,7 +142,7 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
         {"format", KEY_FORMAT, "csv|json", 0, "of the lines on stdout (default csv)", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions (safetensors)", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions", 0},
         {"threads", KEY_THREADS, "N", 0, "compute threads (default: the CPUs given)", 0},
         {0},
     };
