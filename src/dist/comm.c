@@ -76,11 +76,12 @@ static void keep_freed_memory(void)
 
 static pulmo_status open_world(pulmo_comm *comm)
 {
-    comm->world = comm->node = MPI_COMM_NULL;
+    comm->world = comm->node = comm->sums = MPI_COMM_NULL;
     atomic_store(&comm->doing, "starting");
     if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "unknown");
     PULMO_TRY(mpi_status(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "starting MPI"));
     MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN);
+    PULMO_TRY(mpi_status(MPI_Comm_dup(comm->world, &comm->sums), "starting MPI"));
     MPI_Comm_rank(comm->world, &comm->rank);
     MPI_Comm_size(comm->world, &comm->size);
     PULMO_TRY(launcher_check_after(comm->size));
@@ -111,6 +112,7 @@ void pulmo_dist_end(pulmo_comm *comm)
     if (!comm) return;
     helper_stop(comm);
     if (comm->node != MPI_COMM_NULL) MPI_Comm_free(&comm->node);
+    if (comm->sums != MPI_COMM_NULL) MPI_Comm_free(&comm->sums);
     if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
     wait_begin(comm, "all ranks to end");
     MPI_Finalize();

@@ -17,6 +17,8 @@
 /* Short pieces follow each other through the network, and MPI's copies of them are memory that the
  * allocator has at hand (see keep_freed_memory in comm.c). */
 #define PIECE_ELEMENTS ((size_t)1 << 16)
+/* Pieces on their way at once: 8 MB. All at once would be a copy of the whole sum a rank. */
+#define IN_FLIGHT 16
 
 int pulmo_exact_exponent(double bound, uint32_t slots)
 {
@@ -146,9 +148,9 @@ void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double 
 struct pulmo_exact_sum {
     pulmo_comm *comm;
     int code; /* MPI's, of the first call that failed */
-    int done;
-    int pieces;
-    MPI_Request requests[];
+    int64_t *sums;
+    size_t count, pieces, started, finished; /* pieces are started and finished in order */
+    MPI_Request requests[IN_FLIGHT];         /* of piece i at i % IN_FLIGHT */
 };
 
 static void keep_code(pulmo_exact_sum *sum, int code)
@@ -156,26 +158,30 @@ static void keep_code(pulmo_exact_sum *sum, int code)
     if (sum->code == MPI_SUCCESS) sum->code = code;
 }
 
-static void start_pieces(pulmo_exact_sum *sum, int64_t *sums, size_t count)
+/* As many as there is room for. */
+static void start_pieces(pulmo_exact_sum *sum)
 {
-    for (size_t at = 0; at < count && sum->code == MPI_SUCCESS; at += PIECE_ELEMENTS) {
-        int piece = (int)(count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS);
-        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, sums + at, piece, MPI_INT64_T, MPI_SUM, sum->comm->world,
-                                      &sum->requests[sum->pieces]));
-        if (sum->code == MPI_SUCCESS) sum->pieces++;
+    while (sum->code == MPI_SUCCESS && sum->started < sum->pieces && sum->started < sum->finished + IN_FLIGHT) {
+        size_t at = sum->started * PIECE_ELEMENTS;
+        int piece = (int)(sum->count - at < PIECE_ELEMENTS ? sum->count - at : PIECE_ELEMENTS);
+        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, sum->sums + at, piece, MPI_INT64_T, MPI_SUM, sum->comm->sums,
+                                      &sum->requests[sum->started % IN_FLIGHT]));
+        if (sum->code == MPI_SUCCESS) sum->started++;
     }
 }
 
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)
 {
-    size_t pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
-    pulmo_exact_sum *sum = calloc(1, sizeof *sum + pieces * sizeof(MPI_Request));
-    if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate %zu requests", pieces);
+    pulmo_exact_sum *sum = calloc(1, sizeof *sum);
+    if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate a sum");
     sum->comm = comm;
     sum->code = MPI_SUCCESS;
-    if (pieces > 0) {
+    sum->sums = sums;
+    sum->count = count;
+    sum->pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
+    if (sum->pieces > 0) {
         pthread_mutex_lock(&comm->mpi);
-        start_pieces(sum, sums, count);
+        start_pieces(sum);
         helper_watch(comm, sum);
         pthread_mutex_unlock(&comm->mpi);
     }
@@ -187,8 +193,14 @@ pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pu
 
 int exact_sum_test(pulmo_exact_sum *sum)
 {
-    if (!sum->done) keep_code(sum, MPI_Testall(sum->pieces, sum->requests, &sum->done, MPI_STATUSES_IGNORE));
-    return sum->done || sum->code != MPI_SUCCESS;
+    int done = 1;
+    while (done && sum->finished < sum->started && sum->code == MPI_SUCCESS) {
+        keep_code(sum, MPI_Test(&sum->requests[sum->finished % IN_FLIGHT], &done, MPI_STATUS_IGNORE));
+        if (!done || sum->code != MPI_SUCCESS) break;
+        sum->finished++;
+        start_pieces(sum);
+    }
+    return sum->finished == sum->pieces || sum->code != MPI_SUCCESS;
 }
 
 void pulmo_exact_poll(pulmo_exact_sum *sum)
@@ -204,7 +216,11 @@ pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
     pulmo_comm *comm = sum->comm;
     wait_begin(comm, "the gradients of all ranks");
     helper_watch(comm, NULL);
-    if (sum->pieces > 0 && !sum->done) keep_code(sum, MPI_Waitall(sum->pieces, sum->requests, MPI_STATUSES_IGNORE));
+    while (sum->finished < sum->started) {
+        keep_code(sum, MPI_Wait(&sum->requests[sum->finished % IN_FLIGHT], MPI_STATUS_IGNORE));
+        sum->finished++;
+        start_pieces(sum);
+    }
     pulmo_status status = wait_end(comm, sum->code);
     free(sum);
     return status;

@@ -18,7 +18,7 @@
 #include "pulmo/memory.h"
 #include "trunk_pack.h"
 
-#define EARLY_IMAGES 2        /* images at once in blocks 1 to 3 */
+#define EARLY_IMAGES 1        /* images at once in blocks 1 to 3 */
 #define EARLY_BLOCKS 3
 #define BLOCK_FLOATS 196608   /* V and M of a run for few channels: 768 kB, three quarters of an L2 */
 #define RUN_TILES_LEAST 96    /* tiles a run where weights are large, so that their stream is used well */
@@ -44,7 +44,7 @@ struct pulmo_trunk {
     const float *packed;
     void *own_packed;
     float *arena;
-    size_t early_floats, late_floats, scratch_floats, image_floats; /* parts of the arena */
+    size_t early_floats, late_floats, scratch_floats, image_floats; /* sizes of what the arena holds; see arena_of */
     int stride; /* of a framed input image */
     int measuring;
     double (*stage_s)[3]; /* (threads): input, GEMM, output of the layer at hand */
@@ -127,9 +127,21 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
     trunk->image_floats = (trunk->image_floats + 15) / 16 * 16;
 }
 
-static size_t arena_floats(const pulmo_trunk *trunk)
+/* Where things stand in the arena, in floats. Deep layers swap late[0] and late[1]; early ones leave
+ * their output in late[0], and use the memory of late[1], not needed yet, for their own. */
+typedef struct places {
+    size_t late[2], early[2], framed, scratch, end;
+} places;
+
+static places arena_of(const pulmo_trunk *trunk)
 {
-    return 2 * trunk->early_floats + 2 * trunk->late_floats + trunk->scratch_floats + EARLY_IMAGES * trunk->image_floats;
+    places at = {.late = {0, trunk->late_floats}};
+    at.early[0] = at.late[1];
+    at.early[1] = at.early[0] + trunk->early_floats;
+    at.framed = at.early[1] + trunk->early_floats;
+    at.scratch = max_size(at.framed + EARLY_IMAGES * trunk->image_floats, at.late[1] + trunk->late_floats);
+    at.end = at.scratch + trunk->scratch_floats;
+    return at;
 }
 
 size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads)
@@ -137,7 +149,7 @@ size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights
     pulmo_trunk trunk;
     memset(&trunk, 0, sizeof trunk);
     lay_out(&trunk, spec, weights, threads);
-    return arena_floats(&trunk) * sizeof(float);
+    return arena_of(&trunk).end * sizeof(float);
 }
 
 /* ---- making ---- */
@@ -159,7 +171,7 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
         packed = trunk->own_packed;
     }
     trunk->packed = packed;
-    trunk->arena = pulmo_alloc(arena_floats(trunk), sizeof(float));
+    trunk->arena = pulmo_alloc(arena_of(trunk).end, sizeof(float));
     trunk->stage_s = pulmo_alloc((size_t)pulmo_pool_threads(pool), PULMO_ALIGN);
     if (!trunk->arena || !trunk->stage_s) PULMO_GOTO(PULMO_MEMORY);
     *out = trunk;
@@ -236,8 +248,7 @@ static void run_task(void *context, int task, int thread)
     pulmo_tiles tiles = p->tiles;
     tiles.first = task * p->run;
     tiles.count = p->tiles.count - tiles.first < p->run ? p->tiles.count - tiles.first : p->run;
-    float *scratch = trunk->arena + 2 * trunk->early_floats + 2 * trunk->late_floats +
-                     (size_t)thread * (trunk->scratch_floats / (size_t)pulmo_pool_threads(trunk->pool));
+    float *scratch = trunk->arena + arena_of(trunk).scratch + (size_t)thread * (trunk->scratch_floats / (size_t)pulmo_pool_threads(trunk->pool));
     /* Points stand as close as the run allows, an odd number of cache lines apart. */
     pulmo_transformed v = {.data = scratch, .channels = w->in_channels, .point_floats = (size_t)tiles.count * (size_t)w->in_channels + POINT_PAD};
     pulmo_transformed m = {.data = scratch + WINO_POINTS * v.point_floats, .channels = w->out_channels,
@@ -354,7 +365,7 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
         if (i == 0 && l->pack.pool_after) p.out = plane_of(l->pack.out_channels, l->height, l->width);
         p.in.data = here;
         p.out.data = to;
-        p.framed = trunk->arena + arena_floats(trunk) - EARLY_IMAGES * trunk->image_floats;
+        p.framed = trunk->arena + arena_of(trunk).framed;
         run_layer(&p);
         there = here;
         here = to;
@@ -394,11 +405,13 @@ static int early_layers(const pulmo_trunk *trunk)
 static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float *features)
 {
     int early = early_layers(trunk);
-    float *e0 = trunk->arena, *e1 = e0 + trunk->early_floats, *d0 = e1 + trunk->early_floats, *d1 = d0 + trunk->late_floats;
+    places place = arena_of(trunk);
+    float *d0 = trunk->arena + place.late[0], *d1 = trunk->arena + place.late[1];
     size_t each = output_plane(&trunk->layer[early - 1]).image_floats;
     for (int at = 0; at < n; at += EARLY_IMAGES) {
         int count = n - at < EARLY_IMAGES ? n - at : EARLY_IMAGES;
-        (void)run_layers(trunk, 0, early, count, images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px, e0, e1,
+        (void)run_layers(trunk, 0, early, count, images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px,
+                         trunk->arena + place.early[0], trunk->arena + place.early[1],
                          d0 + (size_t)at * each);
     }
     pulmo_plane last = output_plane(&trunk->layer[trunk->layers - 1]);

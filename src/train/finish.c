@@ -83,6 +83,7 @@ static pulmo_status finish_root(run *r)
 pulmo_status run_finish(run *r)
 {
     const pulmo_dataset_info *val = info_of(r->val);
+    PULMO_TRY(pulmo_bcast(r->comm, r->state.best, r->state.parameters * sizeof(float), 0));
     if (val->count > 0) PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
     PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
                                                            r->val_scores.probabilities, &r->model.threshold)));

@@ -23,7 +23,7 @@ pulmo_status run_checkpoint(run *r)
     return pulmo_agree(r->comm, status);
 }
 
-/* Sends rank 0's state to all. */
+/* Sends rank 0's state to all, but for the best parameters, which it alone keeps. */
 static pulmo_status share_state(run *r)
 {
     run_state *state = &r->state;
@@ -36,7 +36,6 @@ static pulmo_status share_state(run *r)
     *state = copy;
     size_t bytes = state->parameters * sizeof(float);
     PULMO_TRY(pulmo_bcast(r->comm, state->parameter, bytes, 0));
-    PULMO_TRY(pulmo_bcast(r->comm, state->best, bytes, 0));
     for (int k = 0; k < state->states; k++) PULMO_TRY(pulmo_bcast(r->comm, state->optim[k], bytes, 0));
     return pulmo_bcast(r->comm, state->history, state->history_rows * sizeof *state->history, 0);
 }

@@ -91,9 +91,9 @@ static pulmo_status build_local(run *r)
     r->loss.class_weights = r->class_weights;
     optim_from(r->config, &r->optim);
     pulmo_head_layout_of(&r->head, &r->layout);
-    PULMO_TRY(run_state_create(r->layout.parameters, pulmo_optim_states(&r->optim), (uint32_t)r->config->train.epochs, &r->state));
+    PULMO_TRY(run_state_create(r->layout.parameters, pulmo_optim_states(&r->optim), (uint32_t)r->config->train.epochs, is_root(r), &r->state));
     pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed, r->state.parameter);
-    memcpy(r->state.best, r->state.parameter, r->layout.parameters * sizeof(float));
+    run_state_keep_best(&r->state);
     const stepper_parts parts = {.comm = r->comm,
                                  .backbone = &r->backbone,
                                  .head = &r->head,

@@ -19,7 +19,7 @@
 /* Tiles in which slot gradients are made and added: a tile of floats and one of integers stay in L2. */
 #define TILE_ROWS 64
 #define TILE_COLS 512
-#define UPDATE_CHUNK 65536 /* parameters a task */
+#define UPDATE_CHUNK (TILE_ROWS * TILE_COLS) /* parameters a task: their gradients take a thread's tile */
 
 enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
 /* The small maximum: one entry each, then a bound a tensor. */
@@ -39,7 +39,6 @@ struct stepper {
     int64_t *sums;                  /* (parameters + SUMS) */
     int exponent[PULMO_TENSORS_MAX];
     int exponent_loss, exponent_weight;
-    float *gradient;                /* (parameters) */
     float *tiles;                   /* (threads, TILE_ROWS * TILE_COLS) */
     int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a tensor's first tile */
     pulmo_batch batch;              /* the batch at hand */
@@ -72,8 +71,7 @@ uint64_t stepper_bytes(const stepper_parts *parts)
     pulmo_head_layout layout;
     pulmo_head_layout_of(parts->head, &layout);
     uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot;
-    uint64_t a_parameter = sizeof(int64_t) + sizeof(float);
-    return images * feature_floats(parts) * sizeof(float) + layout.parameters * a_parameter;
+    return images * feature_floats(parts) * sizeof(float) + layout.parameters * sizeof(int64_t);
 }
 
 static pulmo_status allocate(stepper *step)
@@ -83,9 +81,8 @@ static pulmo_status allocate(stepper *step)
     step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
     step->sums = pulmo_alloc(step->layout.parameters + SUMS, sizeof *step->sums);
-    step->gradient = pulmo_alloc(step->layout.parameters, sizeof(float));
     step->tiles = pulmo_alloc(threads, TILE_ROWS * TILE_COLS * sizeof(float));
-    if (!step->features || !step->results || !step->sums || !step->gradient || !step->tiles) return PULMO_MEMORY;
+    if (!step->features || !step->results || !step->sums || !step->tiles) return PULMO_MEMORY;
     return PULMO_OK;
 }
 
@@ -116,7 +113,6 @@ void stepper_destroy(stepper *step)
     pulmo_free(step->features);
     pulmo_free(step->results);
     pulmo_free(step->sums);
-    pulmo_free(step->gradient);
     pulmo_free(step->tiles);
     free(step);
 }
@@ -146,20 +142,20 @@ typedef struct update_work {
     double scale; /* 1 / weight of the batch */
 } update_work;
 
-static void update_range(stepper *step, double scale, int tensor, size_t first, size_t count)
+static void update_range(stepper *step, double scale, int tensor, size_t first, size_t count, float *gradient)
 {
     run_state *state = step->parts.state;
     size_t at = step->layout.tensor[tensor].offset + first;
     float *states[2] = {state->optim[0] ? state->optim[0] + at : NULL, state->optim[1] ? state->optim[1] + at : NULL};
-    pulmo_exact_finish(step->sums + at, count, step->exponent[tensor], scale, step->gradient + at);
-    pulmo_optim_step(step->parts.optim, step->rate, state->step, count, state->parameter + at, step->gradient + at, states);
+    pulmo_exact_finish(step->sums + at, count, step->exponent[tensor], scale, gradient);
+    pulmo_optim_step(step->parts.optim, step->rate, state->step, count, state->parameter + at, gradient, states);
 }
 
 static void update_task(void *context, int task, int thread)
 {
     update_work *work = context;
     const pulmo_head_layout *layout = &work->step->layout;
-    (void)thread;
+    float *gradient = work->step->tiles + (size_t)thread * UPDATE_CHUNK;
     for (int t = 0; t < layout->tensors; t++) {
         size_t size = (size_t)layout->tensor[t].rows * (size_t)layout->tensor[t].cols;
         int tasks = (int)((size + UPDATE_CHUNK - 1) / UPDATE_CHUNK);
@@ -168,7 +164,7 @@ static void update_task(void *context, int task, int thread)
             continue;
         }
         size_t first = (size_t)task * UPDATE_CHUNK;
-        update_range(work->step, work->scale, t, first, size - first < UPDATE_CHUNK ? size - first : UPDATE_CHUNK);
+        update_range(work->step, work->scale, t, first, size - first < UPDATE_CHUNK ? size - first : UPDATE_CHUNK, gradient);
         return;
     }
 }

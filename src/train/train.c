@@ -100,7 +100,7 @@ static pulmo_status decide(run *r, const epoch_row *row)
     state->best_accuracy = row->val_accuracy;
     state->best_epoch = state->epoch + 1;
     state->since_best = 0;
-    memcpy(state->best, state->parameter, state->parameters * sizeof(float));
+    run_state_keep_best(state);
     return PULMO_OK;
 }
 

@@ -51,10 +51,12 @@ typedef struct epoch_sums {
 
 typedef struct run_state {
     size_t parameters;
-    int states;            /* vectors of optimiser state */
-    float *parameter;      /* (parameters) */
-    float *optim[2];       /* (parameters) each, NULL beyond `states` */
-    float *best;           /* (parameters): those of the best epoch */
+    int states;       /* vectors of optimiser state */
+    float *parameter; /* (parameters) */
+    float *optim[2];  /* (parameters) each, NULL beyond `states` */
+    /* (parameters): those of the best epoch. Rank 0 alone keeps them while a run goes on; on other ranks this
+     * is `parameter` itself, and run_finish sends the best there. */
+    float *best;
     uint64_t step;         /* updates done */
     uint32_t epoch, batch; /* the next batch to do; epochs count from 0 */
     epoch_sums sums;
@@ -68,8 +70,11 @@ typedef struct run_state {
     uint32_t history_rows; /* room */
 } run_state;
 
-pulmo_status run_state_create(size_t parameters, int states, uint32_t epochs, run_state *out);
+/* `keeps_best`: memory of its own for the best epoch's parameters. */
+pulmo_status run_state_create(size_t parameters, int states, uint32_t epochs, bool keeps_best, run_state *out);
 void run_state_free(run_state *state);
+/* The parameters as they are become the best, where this rank keeps them. */
+void run_state_keep_best(run_state *state);
 
 /* ---- checkpoint.h5 (checkpoint.c) ---- */
 
