@@ -115,7 +115,8 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
         }
         l->out_height = height;
         l->out_width = width;
-        size_t out = output_plane(l).image_floats;
+        /* The first layer is written whole and pooled where it is. */
+        size_t out = i == 0 ? plane_of(packs[i].out_channels, l->height, l->width).image_floats : output_plane(l).image_floats;
         if (l->block <= EARLY_BLOCKS) trunk->early_floats = max_size(trunk->early_floats, EARLY_IMAGES * out);
         if (l->block > EARLY_BLOCKS || (l->block == EARLY_BLOCKS && packs[i].pool_after) || i + 1 == trunk->layers)
             trunk->late_floats = max_size(trunk->late_floats, (size_t)trunk->batch * out);
