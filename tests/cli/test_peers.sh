@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Other libraries and pulmo agree on each other's files: weights that PyTorch and onnx write are the same
+# values here; models exported from here give the same probabilities in PyTorch and ONNX Runtime; Grad-CAM is
+# PyTorch's. Needs a Python with torch, onnx, onnxruntime, safetensors, h5py and Pillow: $PULMO_PYTHON or
+# python3. The real weights and images take part where $PULMO_WEIGHTS and $PULMO_TEST_DATA name them.
+real_weights=${PULMO_WEIGHTS:-}
+. "$(dirname "$0")/common.sh"
+python=${PULMO_PYTHON:-python3}
+peers=$PULMO_SOURCE/tests/tools/peers.py
+if ! "$python" -c 'import torch, onnx, onnxruntime, safetensors, h5py, PIL' 2> missing.txt; then
+    echo "SKIPPED: $python: $(tail -1 missing.txt); PULMO_PYTHON may name another"
+    exit 77
+fi
+make_small
+
+values() { "$PULMO" weights check "$1" | sed -n 's/^  values *SHA-256 \([0-9a-f]*\).*/\1/p'; }
+wanted=$(values weights.safetensors)
+mkdir made
+"$python" "$peers" make weights.safetensors made 2> make.txt || { cat make.txt; fail "peers.py make"; }
+for file in made/[!b]*.*; do
+    [ "$(values "$file")" = "$wanted" ] || { "$PULMO" weights check "$file"; fail "$file: other values"; }
+done
+for file in made/bad-*; do expect 65 "$file" "$PULMO" weights check "$file"; done
+expect 65 "is not run here" "$PULMO" weights check made/bad-whole-module.pth
+
+# compare RUN IMAGE...: everything that leaves a run, against the others.
+compare() {
+    local run=$1
+    shift
+    mkdir "out-$run"
+    "$PULMO" predict "$run" --format json "$@" > "out-$run/predicted.json" 2> err.txt || { cat err.txt; fail "predict $run"; }
+    "$PULMO" explain "$run" "$@" --out "out-$run/maps" > lines.csv 2> err.txt || { cat err.txt; fail "explain $run"; }
+    for class in NORMAL PNEUMONIA; do "$PULMO" explain "$run" "$@" --class $class --out "out-$run/maps-$class" -q > /dev/null; done
+    [ "$(wc -l < lines.csv)" = $(($# + 1)) ] || fail "explain: not one line an image"
+    "$PULMO" export "$run" --format onnx --out "out-$run/model.onnx" -q
+    "$PULMO" export "$run" --format onnx --with-normalization --out "out-$run/normalised.onnx" -q
+    "$PULMO" export "$run" --format safetensors --out "out-$run/model.safetensors" -q
+    "$python" "$peers" model "$run" "out-$run" "$@" || fail "$run: the others disagree"
+    [ "$(values "out-$run/model.onnx")" = "$(values "out-$run/model.safetensors")" ] || fail "exports do not read back as the same weights"
+}
+images=$(find demo/test -name '*.jpeg' | sort | head -4)
+for pool in flatten avg max avgmax; do
+    hidden='[12]'
+    [ "$pool" = avg ] && hidden='[]'
+    [ "$pool" = max ] && hidden='[12, 5]'
+    EXTRA="--set model.pool=$pool --set model.hidden=${hidden// /} --set train.epochs=2" small_train "$pool" env > train.txt 2>&1 || { cat train.txt; fail "train $pool"; }
+    compare "$pool" $images
+done
+
+# The same weights in another file: the same model, to the last bit; and predictions take either.
+EXTRA="--set train.epochs=2 --weights made/legacy.pth" small_train pth env > pth.txt 2>&1
+EXTRA="--set train.epochs=2" small_train st env > st.txt 2>&1
+[ -n "$(head_of pth.txt)" ] && [ "$(head_of pth.txt)" = "$(head_of st.txt)" ] || fail "another head from the same weights as .pth"
+"$PULMO" predict st $images --weights made/raw.onnx > /dev/null 2>&1 || fail "predict with the same weights as ONNX"
+
+if [ -n "$real_weights" ] && [ -n "${PULMO_TEST_DATA:-}" ]; then
+    export PULMO_WEIGHTS=$real_weights
+    originals=$(find "$PULMO_TEST_DATA/data/chest_xray_originals" -name '*.jpeg' | sort | awk 'NR % 28 == 1')
+    "$PULMO" pack demo packed224 --size 224 -q
+    "$PULMO" train --set data.path=packed224 --set train.run_dir=real --set train.epochs=1 --set train.batch=8 --set train.slot=2 \
+        --set model.hidden='[16]' --set train.patience=0 > train.txt 2>&1 || { cat train.txt; fail "train on the real weights"; }
+    compare real $originals
+else
+    echo "without the real weights and images: PULMO_WEIGHTS or PULMO_TEST_DATA is unset"
+fi
+echo "PyTorch, onnx and ONNX Runtime agree"
