@@ -60,6 +60,7 @@ typedef struct pulmo_config {
     } optim;
     struct {
         char threshold[64];
+        int calibration;
     } eval;
 } pulmo_config;
 
@@ -67,6 +68,7 @@ typedef struct pulmo_config {
 enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
 enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
 enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };
+enum { PULMO_CALIBRATE_NONE, PULMO_CALIBRATE_TEMPERATURE };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 typedef enum pulmo_key_type {

@@ -5,8 +5,10 @@
  *   no samples                    everything is NaN, counts and a class's own figures are 0
  *   a class without samples       its recall and F1 are 0, as is the precision of a class never
  *                                 predicted (scikit-learn's zero_division=0); macro means count it,
- *                                 balanced accuracy leaves it out; its AUC is NaN and left out of
- *                                 the mean; of two classes, sensitivity or specificity is NaN
+ *                                 balanced accuracy leaves it out; its AUC and average precision are
+ *                                 NaN and left out of the means; of two classes, sensitivity or
+ *                                 specificity is NaN
+ *   a class never predicted       of two, its predictive value is NaN
  *   fewer than two of a class     the AUC's interval is NaN
  *   classes separated completely  the AUC's interval is [1, 1]: DeLong's variance is 0 there
  *   all scores equal              AUC 0.5
@@ -26,7 +28,8 @@ typedef struct pulmo_interval {
 } pulmo_interval;
 
 typedef struct pulmo_class_metrics {
-    double precision, recall, f1, auc; /* auc: one against the rest */
+    double precision, recall, f1;
+    double auc, average_precision; /* one against the rest */
     uint32_t support;
 } pulmo_class_metrics;
 
@@ -39,7 +42,9 @@ typedef struct pulmo_metrics {
     double macro_precision, macro_recall, macro_f1;
     double weighted_precision, weighted_recall, weighted_f1;
     pulmo_interval sensitivity, specificity; /* two classes, class 1 positive; Wilson; NaN else */
-    double auc;                          /* two classes: class 1; more: mean one against the rest */
+    pulmo_interval positive_value, negative_value; /* predictive values: precision of class 1, of class 0; as above */
+    double auc, average_precision;       /* two classes: class 1; more: mean one against the rest */
+    double weighted_auc, weighted_average_precision; /* means one against the rest, by support */
     pulmo_interval auc_ci;               /* two classes: DeLong 1988, by Sun and Xu 2014; NaN else */
     double log_loss;                     /* mean of -log(probability of the label), that at least 2^-149 */
     double brier;                        /* two classes: mean (p1 - y)^2; more: mean sum over classes */
@@ -62,7 +67,7 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
 /* The threshold that a rule means on these scores (two classes): "0.5" or another number in
  * [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest threshold),
- * "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X" (the lowest that
+ * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X" (the lowest that
  * does). Thresholds stand half-way between neighbouring scores; one that no score may reach is
  * above 1 if a score is 1. Unless there are two classes and samples of both only a number is
  * allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
@@ -94,5 +99,25 @@ typedef struct pulmo_pr {
 pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
                               pulmo_pr *out);
 void pulmo_pr_free(pulmo_pr *pr);
+
+/* The reliability curve of class `positive` against the rest: scikit-learn's calibration_curve with
+ * n_bins=PULMO_CALIBRATION_BINS and strategy "uniform", empty bins kept with NaN. */
+typedef struct pulmo_calibration {
+    uint32_t count[PULMO_CALIBRATION_BINS];
+    double predicted[PULMO_CALIBRATION_BINS]; /* mean probability of the bin */
+    double observed[PULMO_CALIBRATION_BINS];  /* share of positives in it */
+} pulmo_calibration;
+pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+                                       pulmo_calibration *out);
+
+/* Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML
+ * 2017, section 4.2. The temperature T in [PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX] that minimises
+ * the mean -log softmax(logits / T) of the labels; logits (n, classes). The loss is convex in 1/T: the
+ * root of its slope is found by halving. Scores that are all right, or no better than chance, have
+ * their least loss at an end of the range, which is returned. PULMO_DATA unless logits are finite and
+ * there is at least one. */
+#define PULMO_TEMPERATURE_MIN 0.05
+#define PULMO_TEMPERATURE_MAX 20.0
+pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels, const float *logits, double *out);
 
 #endif

@@ -45,6 +45,7 @@ typedef struct pulmo_model {
     char **class_names;   /* owned: one block */
     char threshold_rule[64];
     double threshold;     /* two classes: class 1 is predicted from this probability on */
+    double temperature;   /* logits are divided by it; 1 unless fitted on val */
     int best_epoch;       /* counted from 1 */
     int is_demo;
     char weights_digest[PULMO_DIGEST_HEX];
@@ -56,6 +57,9 @@ typedef struct pulmo_model {
 pulmo_status pulmo_model_read(const char *run, pulmo_model *out);
 pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
 void pulmo_model_free(pulmo_model *model);
+
+/* Probabilities (n, classes) of logits (n, classes): softmax(logits / temperature). The two may be one array. */
+void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits, float *probabilities);
 
 /* The class that probabilities (classes) stand for: with two, the threshold decides; else the largest. */
 int pulmo_model_class(const pulmo_model *model, const float *probabilities);

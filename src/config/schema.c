@@ -82,7 +82,8 @@ static const pulmo_key keys[] = {
     REAL(optim, label_smoothing, "0", 0, 0.99, 1, "part of the target spread over all classes"),
     TEXT(optim, class_weights, "none", 1, "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
 
-    TEXT(eval, threshold, "0.5", 1, "two classes: 0.5, youden, sensitivity>=X or specificity>=X, chosen on val"),
+    TEXT(eval, threshold, "0.5", 1, "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),
+    CHOICE(eval, calibration, "none", "none|temperature", 1, "temperature: divide logits by a number fitted on val, so that probabilities mean what they say"),
 };
 
 const pulmo_key *pulmo_config_keys(int *count)

@@ -53,13 +53,24 @@ pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone
     return PULMO_OK;
 }
 
-static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model, const split_scores *scores)
+static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model, int threads,
+                              const split_scores *scores)
 {
     PULMO_TRY(results_print(stdout, model, scores));
     if (!o->out) return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));
-    const run_results results = {.directory = o->out, .model = model, .test = scores, .comm = comm, .finished = true};
-    PULMO_TRY(results_write(&results));
+    char *place = realpath(o->run, NULL);
+    const run_results results = {.directory = o->out,
+                                 .model = model,
+                                 .test = scores,
+                                 .comm = comm,
+                                 .data = o->data,
+                                 .model_place = place,
+                                 .threads = threads,
+                                 .finished = true};
+    pulmo_status status = results_write(&results);
+    free(place);
+    PULMO_TRY(status);
     printf("Results: %s/results.h5\n", o->out);
     return PULMO_OK;
 }
@@ -80,8 +91,8 @@ static pulmo_status score(pulmo_comm *comm, const pulmo_evaluate_options *o, con
     PULMO_GOTO(feature_store_logits(comm, features, head, info->classes, &scores.logits));
     scores.probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes, sizeof(float));
     PULMO_GOTO(pulmo_agree(comm, scores.probabilities ? PULMO_OK : PULMO_MEMORY));
-    pulmo_softmax((int)info->count, info->classes, scores.logits, scores.probabilities);
-    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? write_out(comm, o, model, &scores) : PULMO_OK));
+    pulmo_model_probabilities(model, (int)info->count, scores.logits, scores.probabilities);
+    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? write_out(comm, o, model, backbone->threads, &scores) : PULMO_OK));
 out:
     pulmo_head_destroy(head);
     feature_store_destroy(features);

@@ -163,7 +163,7 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
     pool_last(e);
     pulmo_head_logits(e->head, 1, e->features, e->logits);
-    pulmo_softmax(1, classes, e->logits, out->probabilities);
+    pulmo_model_probabilities(e->model, 1, e->logits, out->probabilities);
     out->predicted = pulmo_model_class(e->model, out->probabilities);
     out->class_index = class_index < 0 ? out->predicted : class_index;
     out->height = e->height;

@@ -65,6 +65,7 @@ static pulmo_status gather_facts(exporting *e)
         facts_add(&e->facts, "threshold_rule", "%s is predicted from this probability on; chosen by: %s", m->class_names[1],
                   m->threshold_rule);
     }
+    facts_add(&e->facts, "temperature", "%.17g", m->temperature);
     facts_add(&e->facts, "best_epoch", "%d", m->best_epoch);
     facts_add(&e->facts, "demo", "%d", m->is_demo);
     pulmo_digest head = pulmo_digest_of(m->parameters, m->layout.parameters * sizeof(float));

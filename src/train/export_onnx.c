@@ -1,7 +1,7 @@
 /* The model as ONNX (IR version 8, operator set 13):
  *
  *   input (batch, 3, size, size) [Sub Div] (Conv Relu)+ MaxPool ... pooling (Gemm Relu)* Gemm - logits -
- *   Softmax - probabilities (batch, classes)
+ *   [Div by the temperature] Softmax - probabilities (batch, classes)
  *
  * pooling: flatten - Flatten; avg, max - GlobalAveragePool, GlobalMaxPool, Flatten; avgmax - both, Concat.
  *
@@ -207,6 +207,10 @@ static void put_initializers(byte_buffer *b, const exporting *e)
         const int64_t dims[2] = {tensor->rows, tensor->cols};
         put_tensor(b, tensor->name, dims, t % 2 ? 1 : 2, e->model->parameters + tensor->offset);
     }
+    if (e->model->temperature != 1) {
+        const float temperature = (float)e->model->temperature;
+        put_tensor(b, "temperature", NULL, 0, &temperature);
+    }
     if (!e->options->with_normalization) return;
     put_tensor(b, "mean", per_channel, 4, e->model->mean);
     put_tensor(b, "std", per_channel, 4, e->model->std);
@@ -242,7 +246,11 @@ static void put_graph(byte_buffer *b, const exporting *e)
     for (int i = 0; i < e->weights->convs; i++) put_convolution(b, &e->weights->conv[i], at);
     put_pooling(b, e->model->head.pool, at);
     put_head(b, &e->model->layout, at);
-    const char *logits = at;
+    const char *logits = at, *both[] = {at, "temperature"};
+    if (e->model->temperature != 1) {
+        end_message(b, begin_node(b, "Div", both, 2, "scaled"));
+        logits = "scaled";
+    }
     size_t node = begin_node(b, "Softmax", &logits, 1, "probabilities");
     put_attribute(b, "axis", 1);
     end_message(b, node);

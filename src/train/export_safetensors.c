@@ -56,7 +56,7 @@ pulmo_status export_safetensors(exporting *e, byte_buffer *out)
     json_t *header = json_object(), *metadata = json_object();
     facts_add(&e->facts, "format", "pt");
     facts_add(&e->facts, "input", "RGB in 0..1, minus mean, over std");
-    facts_add(&e->facts, "output", "logits; softmax gives probabilities");
+    facts_add(&e->facts, "output", "logits; softmax(logits / temperature) gives probabilities");
     for (int i = 0; i < e->facts.count; i++) json_object_set_new(metadata, e->facts.key[i], json_string(e->facts.value[i]));
     json_object_set_new(header, "__metadata__", metadata);
     add_entries(header, e);

@@ -8,7 +8,7 @@
 #include "run.h"
 
 /* Turns logits (kept) into scores of a split. */
-pulmo_status scores_set(split_scores *scores, const char *split, const pulmo_dataset_info *info, float *logits)
+pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split, const pulmo_dataset_info *info, float *logits)
 {
     pulmo_free(scores->logits);
     pulmo_free(scores->probabilities);
@@ -17,7 +17,7 @@ pulmo_status scores_set(split_scores *scores, const char *split, const pulmo_dat
     scores->logits = logits;
     scores->probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes + 1, sizeof(float));
     if (!scores->probabilities) return PULMO_MEMORY;
-    pulmo_softmax((int)info->count, info->classes, logits, scores->probabilities);
+    pulmo_model_probabilities(model, (int)info->count, logits, scores->probabilities);
     return PULMO_OK;
 }
 
@@ -35,6 +35,8 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
                                  .comm = r->comm,
                                  .finished = finished,
                                  .head_digest = head_digest,
+                                 .data = r->config->data.path,
+                                 .threads = r->backbone.threads,
                                  .val = info_of(r->val)->count ? &r->val_scores : NULL,
                                  .test = finished && info_of(r->test)->count ? &r->test_scores : NULL};
     return status == PULMO_OK ? results_write(&results) : status;
@@ -50,7 +52,7 @@ static pulmo_status score_best(run *r, feature_store *features, const pulmo_data
     status = feature_store_logits(r->comm, features, head, info->classes, &logits);
     pulmo_head_destroy(head);
     PULMO_TRY(status);
-    return scores_set(scores, split, info, logits);
+    return scores_set(scores, &r->model, split, info, logits);
 }
 
 static pulmo_status score_test(run *r)
@@ -80,11 +82,22 @@ static pulmo_status finish_root(run *r)
     return PULMO_OK;
 }
 
+/* All ranks hold the same logits and come to the same temperature. */
+static pulmo_status calibrate(run *r)
+{
+    const pulmo_dataset_info *val = info_of(r->val);
+    if (r->config->eval.calibration == PULMO_CALIBRATE_NONE) return PULMO_OK;
+    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->val_scores.logits, &r->model.temperature));
+    pulmo_model_probabilities(&r->model, (int)val->count, r->val_scores.logits, r->val_scores.probabilities);
+    return PULMO_OK;
+}
+
 pulmo_status run_finish(run *r)
 {
     const pulmo_dataset_info *val = info_of(r->val);
     PULMO_TRY(pulmo_bcast(r->comm, r->state.best, r->state.parameters * sizeof(float), 0));
     if (val->count > 0) PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
+    PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
     PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
                                                            r->val_scores.probabilities, &r->model.threshold)));
     PULMO_TRY(score_test(r));

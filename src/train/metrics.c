@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,24 +100,55 @@ static void delong(const scored *all, uint32_t n, double *auc, double *variance)
     *variance = fmax(0, var_p) / positives + fmax(0, var_n) / negatives;
 }
 
-static pulmo_status compute_auc(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
+/* Area under the curve and average precision of each class against the rest, and the AUC's interval. */
+static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
 {
-    double sum = 0, variance = NAN;
-    int defined = 0;
+    out->auc_ci = (pulmo_interval){NAN, NAN, NAN};
     for (int k = 0; k < classes; k++) {
+        pulmo_class_metrics *c = &out->per_class[k];
+        pulmo_pr pr;
+        double variance = NAN;
         scored *all = sorted_scores(n, classes, labels, probabilities, k);
         if (!all) return pulmo_fail(PULMO_MEMORY, "cannot rank %u scores", n);
-        delong(all, n, &out->per_class[k].auc, &variance);
+        delong(all, n, &c->auc, &variance);
         free(all);
-        if (isnan(out->per_class[k].auc)) continue;
-        sum += out->per_class[k].auc;
-        defined++;
+        PULMO_TRY(pulmo_pr_compute(n, classes, labels, probabilities, k, &pr));
+        c->average_precision = pr.average_precision;
+        pulmo_pr_free(&pr);
+        if (classes != 2 || k != 1 || isnan(variance)) continue;
+        out->auc_ci.low = fmax(0, c->auc - Z95 * sqrt(variance));
+        out->auc_ci.high = fmin(1, c->auc + Z95 * sqrt(variance));
     }
-    out->auc = classes == 2 ? out->per_class[1].auc : ratio(sum, defined);
-    out->auc_ci = (pulmo_interval){out->auc, NAN, NAN};
-    if (classes != 2 || isnan(variance)) return PULMO_OK;
-    out->auc_ci.low = fmax(0, out->auc - Z95 * sqrt(variance));
-    out->auc_ci.high = fmin(1, out->auc + Z95 * sqrt(variance));
+    return PULMO_OK;
+}
+
+/* A value's mean over the classes that have one: alike, and by support. */
+static void mean_defined(const pulmo_metrics *m, size_t offset, double *macro, double *weighted)
+{
+    double sum = 0, defined = 0, by_support = 0, support = 0;
+    for (int k = 0; k < m->classes; k++) {
+        double value;
+        memcpy(&value, (const char *)&m->per_class[k] + offset, sizeof value);
+        if (isnan(value)) continue;
+        sum += value;
+        defined++;
+        by_support += value * m->per_class[k].support;
+        support += m->per_class[k].support;
+    }
+    *macro = ratio(sum, defined);
+    *weighted = ratio(by_support, support);
+}
+
+static pulmo_status compute_ranks(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
+{
+    PULMO_TRY(rank_classes(n, classes, labels, probabilities, out));
+    mean_defined(out, offsetof(pulmo_class_metrics, auc), &out->auc, &out->weighted_auc);
+    mean_defined(out, offsetof(pulmo_class_metrics, average_precision), &out->average_precision, &out->weighted_average_precision);
+    if (classes == 2) {
+        out->auc = out->per_class[1].auc;
+        out->average_precision = out->per_class[1].average_precision;
+    }
+    out->auc_ci.value = out->auc;
     return PULMO_OK;
 }
 
@@ -162,6 +194,8 @@ static void from_confusion(pulmo_metrics *out)
     const uint32_t *m = out->confusion;
     out->sensitivity = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[2] + m[3]) : none;
     out->specificity = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[1]) : none;
+    out->positive_value = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[1] + m[3]) : none;
+    out->negative_value = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[2]) : none;
 }
 
 static void calibration(pulmo_metrics *out, const int32_t *labels, const float *probabilities, double threshold)
@@ -224,7 +258,7 @@ pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *label
     from_confusion(out);
     calibration(out, labels, probabilities, threshold);
     proper_scores(out, labels, probabilities);
-    pulmo_status status = compute_auc(n, classes, labels, probabilities, out);
+    pulmo_status status = compute_ranks(n, classes, labels, probabilities, out);
     if (status != PULMO_OK) pulmo_metrics_free(out);
     return status;
 }
@@ -310,23 +344,23 @@ void pulmo_pr_free(pulmo_pr *pr)
     memset(pr, 0, sizeof *pr);
 }
 
-typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
+typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_ACCURACY, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
 
 static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number)
 {
     const char *at = rule;
     char *end = NULL;
     *kind = RULE_NUMBER;
-    if (strcmp(rule, "youden") == 0) {
-        *kind = RULE_YOUDEN;
-        return PULMO_OK;
-    }
+    if (strcmp(rule, "youden") == 0) *kind = RULE_YOUDEN;
+    if (strcmp(rule, "accuracy") == 0) *kind = RULE_ACCURACY;
+    if (*kind != RULE_NUMBER) return PULMO_OK;
     if (strncmp(rule, "sensitivity>=", 13) == 0) *kind = RULE_SENSITIVITY;
     if (strncmp(rule, "specificity>=", 13) == 0) *kind = RULE_SPECIFICITY;
     if (*kind != RULE_NUMBER) at += 13;
     *number = strtod(at, &end);
     if (end != at && *end == '\0' && *number >= 0 && *number <= 1) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": must be a number from 0 to 1, youden, sensitivity>=X or specificity>=X", rule);
+    return pulmo_fail(PULMO_CONFIG,
+                      "eval.threshold: \"%s\": must be a number from 0 to 1, youden, accuracy, sensitivity>=X or specificity>=X", rule);
 }
 
 /* Half-way down to the next lower score, so that the threshold does not stand on a score. What
@@ -338,13 +372,20 @@ static double between(const pulmo_roc *roc, uint32_t point)
     return here > below || point > 0 ? (here + below) / 2 : nextafter(1.0, 2.0);
 }
 
-static double pick(const pulmo_roc *roc, rule_kind kind, double wanted)
+/* What a rule makes largest: `share` of the images are positive. */
+static double worth(const pulmo_roc *roc, uint32_t point, rule_kind kind, double share)
+{
+    if (kind == RULE_YOUDEN) return roc->tpr[point] - roc->fpr[point];
+    return share * roc->tpr[point] + (1 - share) * (1 - roc->fpr[point]);
+}
+
+static double pick(const pulmo_roc *roc, rule_kind kind, double wanted, double share)
 {
     const double rounding = 1e-12; /* 1 - 9/10 is a little below 1/10 */
     uint32_t best = 0;
     for (uint32_t i = 0; i < roc->points; i++) {
         double sensitivity = roc->tpr[i], specificity = 1 - roc->fpr[i];
-        if (kind == RULE_YOUDEN && sensitivity - roc->fpr[i] > roc->tpr[best] - roc->fpr[best] + rounding) best = i;
+        if (kind <= RULE_ACCURACY && worth(roc, i, kind, share) > worth(roc, best, kind, share) + rounding) best = i;
         if (kind == RULE_SENSITIVITY && sensitivity >= wanted - rounding) return between(roc, i);
         if (kind == RULE_SPECIFICITY && specificity >= wanted - rounding) best = i;
     }
@@ -383,7 +424,9 @@ pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, 
     *out = number;
     if (kind == RULE_NUMBER) return PULMO_OK;
     PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, 1, &roc));
-    *out = pick(&roc, kind, number);
+    double positives = 0;
+    for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
+    *out = pick(&roc, kind, number, positives / n);
     pulmo_roc_free(&roc);
     return PULMO_OK;
 }

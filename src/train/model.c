@@ -2,7 +2,7 @@
  *
  *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, hidden, dropout, channels,
- *   height, width, size_px, mean, std, threshold_rule, threshold, best_epoch, demo,
+ *   height, width, size_px, mean, std, threshold_rule, threshold, temperature, best_epoch, demo,
  *   weights_sha256 (of the frozen convolutions' file), isa */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
+#include "pulmo/metrics.h"
 #include "pulmo/network.h"
 #include "pulmo/train.h"
 #include "train.h"
@@ -69,6 +70,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(write_shape(file, model));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", model->best_epoch));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", model->is_demo));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
@@ -174,6 +176,17 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
     return PULMO_OK;
 }
 
+/* Models from before there were temperatures have none. */
+static pulmo_status read_temperature(pulmo_h5 *file, pulmo_model *model)
+{
+    model->temperature = 1;
+    if (!pulmo_h5_has_attribute(file, "/", "temperature")) return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &model->temperature));
+    if (model->temperature >= PULMO_TEMPERATURE_MIN && model->temperature <= PULMO_TEMPERATURE_MAX) return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: attribute temperature is %g; must be %g to %g: the file is damaged", pulmo_h5_path(file),
+                      model->temperature, PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX);
+}
+
 static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
 {
     PULMO_TRY(read_kind(file));
@@ -184,6 +197,7 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(read_shape(file, model));
     PULMO_TRY(get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
     PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &model->threshold));
+    PULMO_TRY(read_temperature(file, model));
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
@@ -215,6 +229,16 @@ void pulmo_model_free(pulmo_model *model)
     pulmo_free(model->parameters);
     free(model->class_names);
     memset(model, 0, sizeof *model);
+}
+
+void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits, float *probabilities)
+{
+    const size_t count = (size_t)n * (size_t)model->classes;
+    if (model->temperature != 1) {
+        for (size_t i = 0; i < count; i++) probabilities[i] = (float)((double)logits[i] / model->temperature);
+        logits = probabilities;
+    }
+    pulmo_softmax(n, model->classes, logits, probabilities);
 }
 
 int pulmo_model_class(const pulmo_model *model, const float *probabilities)

@@ -82,7 +82,7 @@ static void score_chunk(work *w, char *const *paths, int count)
     }
     pulmo_trunk_forward(w->backbone->trunk, good, w->images, w->features);
     pulmo_head_logits(w->head, good, w->features, w->logits);
-    pulmo_softmax(good, w->model->classes, w->logits, w->probabilities);
+    pulmo_model_probabilities(w->model, good, w->logits, w->probabilities);
     for (int i = 0, at = 0; i < count; i++) {
         if (!w->good[i]) {
             pulmo_warn("%s", w->report[i]);

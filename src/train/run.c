@@ -87,6 +87,9 @@ static pulmo_status build_local(run *r)
     PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
     const pulmo_dataset_info *val = info_of(r->val);
     PULMO_TRY(pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
+    if (r->config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
+        return pulmo_fail(PULMO_CONFIG, "eval.calibration: temperature needs a val split to be fitted on; pack with --val-fraction "
+                                        "0.15, or set eval.calibration: none");
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
     optim_from(r->config, &r->optim);
@@ -142,6 +145,7 @@ static void describe_model(run *r)
     model->class_names = (char **)(uintptr_t)data->class_names; /* borrowed, not written through */
     snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", r->config->eval.threshold);
     model->threshold = 0.5;
+    model->temperature = 1;
     model->is_demo = data->is_demo;
     snprintf(model->preprocessing, sizeof model->preprocessing, "%s", pulmo_preprocessing_name(r->backbone.preprocessing));
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);

@@ -59,7 +59,7 @@ pulmo_status run_resume(run *r);
 /* ---- finish.c ---- */
 
 /* Turns logits (kept) into scores of a split. Not collective. */
-pulmo_status scores_set(split_scores *scores, const char *split, const pulmo_dataset_info *info, float *logits);
+pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split, const pulmo_dataset_info *info, float *logits);
 /* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs. */
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
 /* Scores val and test with the best parameters, chooses the threshold, writes and prints the results. */

@@ -62,7 +62,7 @@ static pulmo_status validate(run *r, epoch_row *row)
     row->val_loss = row->val_accuracy = row->val_auc = NAN;
     if (info->count == 0) return PULMO_OK;
     PULMO_TRY(feature_store_logits(r->comm, r->val_features, r->scorer, info->classes, &logits));
-    PULMO_TRY(scores_set(&r->val_scores, "val", info, logits));
+    PULMO_TRY(scores_set(&r->val_scores, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
     PULMO_TRY(
         pulmo_agree(r->comm, pulmo_metrics_compute(info->count, info->classes, info->labels, r->val_scores.probabilities, 0.5, &metrics)));

@@ -159,6 +159,9 @@ typedef struct run_results {
     const split_scores *val, *test; /* NULL where there is none (yet) */
     const pulmo_comm *comm;
     const char *head_digest;
+    const char *data;        /* packed directory */
+    const char *model_place; /* run directory of the model, where results are not written beside it; or NULL */
+    int threads;             /* of rank 0 */
     bool finished;
 } run_results;
 

@@ -163,6 +163,37 @@ static void three_classes_are_scikit_learns(void **state)
     pulmo_metrics_free(&m);
 }
 
+/* average_precision_score of each class against the rest; SciPy's Wilson of confusion_matrix's columns. */
+static void rest_is_scikit_learns(void **state)
+{
+    (void)state;
+    pulmo_metrics m;
+    assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 0.25, &m), PULMO_OK);
+    NEAR(m.average_precision, 0.8020817395009204);
+    NEAR(m.per_class[0].average_precision, 0.8893194328316611);
+    NEAR(m.per_class[1].average_precision, 0.8020817395009204);
+    INTERVAL(m.positive_value, 13 / 22.0, 0.3873481847631512, 0.7674418380352812);
+    INTERVAL(m.negative_value, 15 / 18.0, 0.6077796189608428, 0.9416342319413856);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 0.5, &m), PULMO_OK);
+    INTERVAL(m.positive_value, 1, 0.4385029682449546, 1);
+    INTERVAL(m.negative_value, 24 / 37.0, 0.4875902312255084, 0.7817439286607287);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 1, &m), PULMO_OK);
+    INTERVAL(m.positive_value, NAN, NAN, NAN); /* never predicted */
+    NEAR(m.negative_value.value, 24 / 40.0);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m), PULMO_OK);
+    NEAR(m.per_class[0].average_precision, 0.8051003125039637);
+    NEAR(m.per_class[1].average_precision, 0.7778517072864499);
+    NEAR(m.per_class[2].average_precision, 0.6681253629500581);
+    NEAR(m.average_precision, 0.7503591275801572);
+    NEAR(m.weighted_average_precision, 0.7525487749771095);
+    NEAR(m.weighted_auc, 0.8340441176470589);
+    INTERVAL(m.positive_value, NAN, NAN, NAN);
+    pulmo_metrics_free(&m);
+}
+
 /* roc_curve(y, p1, drop_intermediate=False) and precision_recall_curve(y, p1): hits of 16, false alarms of 24. */
 static void curves_are_scikit_learns(void **state)
 {
@@ -373,6 +404,7 @@ static void thresholds_are_where_the_curve_says(void **state)
     assert_true(threshold("0") == 0);
     assert_true(threshold("1") == 1);
     assert_true(threshold("youden") == 0.31640625);
+    assert_true(threshold("accuracy") == 0.4140625); /* the first np.argmax of (tpr P + (1 - fpr) N) / (P + N) */
     assert_true(threshold("sensitivity>=0.8") == 0.2421875);
     assert_true(threshold("sensitivity>=0.95") == 0.17578125);
     assert_true(threshold("sensitivity>=1") == 0.17578125);
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(wilson_is_scipys),
         cmocka_unit_test(two_classes_are_scikit_learns),
         cmocka_unit_test(three_classes_are_scikit_learns),
+        cmocka_unit_test(rest_is_scikit_learns),
         cmocka_unit_test(curves_are_scikit_learns),
         cmocka_unit_test(delong_is_its_definition),
         cmocka_unit_test(no_samples),
