@@ -18,7 +18,7 @@
 
 #define PULMO_HIDDEN_MAX 8
 #define PULMO_LOSS_CLASSES_MAX 1000
-#define PULMO_TENSORS_MAX (2 * (PULMO_HIDDEN_MAX + 1))
+#define PULMO_TENSORS_MAX (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tail.h) */
 
 typedef enum pulmo_pooling { PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX, PULMO_POOL_AVGMAX } pulmo_pooling;
 
@@ -95,6 +95,12 @@ typedef struct pulmo_block {
     int tensor, row, rows, col, cols;
 } pulmo_block;
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out);
+
+/* Allocates what pulmo_head_slot_features needs; to be called once before it. */
+pulmo_status pulmo_head_train_below(pulmo_head *head);
+/* After slot_run: the gradient of the slot's loss by its features, out (count, C, h, w). Where a
+ * maximum is pooled, it goes to the first of equals, as PyTorch's does. */
+void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out);
 
 /* Without dropout: logits (n, classes), the same bits for an image whatever batch it is in and
  * whatever `slot` is.

@@ -27,6 +27,8 @@ typedef struct workspace {
     real *delta[LAYERS_MAX];
     real *scale[LAYERS_MAX]; /* dropout's factor on input[l]: 0 or 1 / (1 - p); NULL where there is none */
     double bound[PULMO_TENSORS_MAX];
+    const float *features; /* the slot's, kept by the caller */
+    real *below;           /* (rows, in_0): the gradient by input[0]; NULL unless asked for */
 } workspace;
 
 struct pulmo_head {
@@ -38,7 +40,7 @@ struct pulmo_head {
     int width[LAYERS_MAX + 1]; /* width[l] is layer l's input, width[layers] the classes */
     const real *parameters;
     workspace *spaces; /* (slots + 1): the last is for logits */
-    real *storage;
+    real *storage, *below;
 };
 
 /* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
@@ -125,6 +127,7 @@ void pulmo_head_destroy(pulmo_head *head)
 {
     if (!head) return;
     pulmo_free(head->storage);
+    pulmo_free(head->below);
     free(head->spaces);
     free(head);
 }
@@ -317,6 +320,7 @@ static double bound_of(const pulmo_head *head, const workspace *space, int tenso
 void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
 {
     workspace *space = &head->spaces[slot_index];
+    space->features = input->features;
     fill_input(head, space, input->count, input->features);
     draw_dropout(head, space, input);
     forward(head, space, true);
@@ -373,6 +377,53 @@ void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulm
             outer_row(space->count, 1, delta, outputs, &one, 0, sums + r);
         else
             outer_row(space->count, cols, delta, outputs, space->input[layer] + (size_t)block->col, in, sums + (size_t)r * cols);
+    }
+}
+
+/* ---- what is below the head ---- */
+
+pulmo_status pulmo_head_train_below(pulmo_head *head)
+{
+    size_t each = (size_t)head->rows * (size_t)padded(head->width[0]);
+    head->below = pulmo_alloc((size_t)head->slots + 1, each * sizeof(real));
+    if (!head->below) return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
+    for (int s = 0; s < head->slots; s++) head->spaces[s].below = head->below + (size_t)s * each;
+    return PULMO_OK;
+}
+
+/* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken back to its features. */
+static void unpool_features(const pulmo_head_spec *spec, const float *features, const real *gradient, real *out)
+{
+    int cells = spec->height * spec->width;
+    if (spec->pool == PULMO_POOL_FLATTEN) {
+        memcpy(out, gradient, (size_t)(spec->channels * cells) * sizeof *out);
+        return;
+    }
+    for (int c = 0; c < spec->channels; c++) {
+        const float *plane = features + (size_t)c * (size_t)cells;
+        real *to = out + (size_t)c * (size_t)cells, even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
+        int most = 0;
+        for (int i = 0; i < cells; i++) {
+            if (plane[i] > plane[most]) most = i;
+            to[i] = even;
+        }
+        if (spec->pool == PULMO_POOL_MAX) to[most] += gradient[c];
+        if (spec->pool == PULMO_POOL_AVGMAX) to[most] += gradient[spec->channels + c];
+    }
+}
+
+void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out)
+{
+    workspace *space = &head->spaces[slot_index];
+    int in = head->width[0], outputs = head->width[1];
+    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1, space->delta[0] + n * (size_t)outputs, outputs,
+                  head->parameters + head->layout.tensor[0].offset, in, 0, space->below + n * (size_t)in, in);
+    for (size_t n = 0; n < (size_t)space->count; n++) {
+        real *gradient = space->below + n * (size_t)in;
+        for (int i = 0; drops(head, 0) && i < in; i++) gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
+        unpool_features(&head->spec, space->features + n * floats, gradient, (real *)(void *)out + n * floats);
     }
 }
 

@@ -34,7 +34,7 @@ allowed src/core "$core"
 allowed src/config "$core|config"
 allowed src/h5 "$core|h5"
 allowed src/dist "$core|dist|exact"
-allowed src/nn "$core|h5|head|optim|trunk|weights"
+allowed src/nn "$core|h5|head|optim|tail|trunk|weights"
 allowed src/data "$core|h5|image|augment|dataset|packed|loader"
 
 # ---- exits only where the process is owned ----

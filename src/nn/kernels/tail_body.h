@@ -1,0 +1,469 @@
+/* The trainable convolutions' kernels, written once for a vector of LANES reals. Each tier defines the
+ * vector type and these operations, and includes this:
+ *   vec, LANES, PANEL_BLOCKS (blocks of 16 channels a panel), TILE_ROWS, OUTER_ROWS, OUTER_BLOCKS (register blocks),
+ *   load, store, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y), TIER(name)
+ *
+ * The forward transforms are those of body.h. The gradient by the weights is the same bilinear form
+ * with the roles changed: with Y = A^T [(G g G^T) . (B^T d B)] A, a loss of gradient dY by Y has the
+ * gradient G^T [sum over tiles of (B^T d B) . (A dY A^T)] G by g. */
+#include <string.h>
+
+#include "tail_kernels.h"
+
+#define VECTORS (TAIL_BLOCK / LANES) /* vectors a block */
+#define A       ((real)0.70710678118654752440)
+#define B       ((real)1.41421356237309504880)
+#define A3      ((real)0.35355339059327376220)
+#define B3      ((real)2.82842712474619009760)
+#define INLINE  static inline __attribute__((always_inline))
+
+static size_t place_of(const tail_plane *p, int image, int block, int row, int column)
+{
+    return (size_t)image * p->image_reals +
+           (((size_t)block * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) * TAIL_BLOCK;
+}
+
+/* ---- transforms of data ---- */
+
+/* t = B^T d, one dimension. */
+INLINE void input_1d(const vec d[6], vec t[6])
+{
+    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5), a = splat(A), b = splat(B);
+    vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
+    vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
+    t[0] = fnma_(sum, d[2], add(d[0], d[4]));
+    t[1] = fma_(a, odd_a, even_a);
+    t[2] = fnma_(a, odd_a, even_a);
+    t[3] = fma_(b, odd_b, even_b);
+    t[4] = fnma_(b, odd_b, even_b);
+    t[5] = fnma_(sum, d[3], add(d[1], d[5]));
+}
+
+/* t = A y, one dimension: 4 values to 6 points. */
+INLINE void spread_1d(const vec y[4], vec t[6])
+{
+    const vec half = splat((real)0.5), two = splat((real)2), a = splat(A), b = splat(B);
+    vec even_a = fma_(half, y[2], y[0]), odd_a = fma_(half, y[3], y[1]); /* a^3 = a / 2 */
+    vec even_b = fma_(two, y[2], y[0]), odd_b = fma_(two, y[3], y[1]);   /* b^3 = 2 b */
+    t[0] = y[0];
+    t[1] = fma_(a, odd_a, even_a);
+    t[2] = fnma_(a, odd_a, even_a);
+    t[3] = fma_(b, odd_b, even_b);
+    t[4] = fnma_(b, odd_b, even_b);
+    t[5] = y[3];
+}
+
+INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t point_reals)
+{
+    vec w[6][6];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec d[6], t[6];
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) d[y] = load(from + (size_t)y * row_reals + (size_t)x * TAIL_BLOCK);
+        input_1d(d, t);
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) w[y][x] = t[y];
+    }
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; y++) {
+        vec t[6];
+        input_1d(w[y], t);
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_reals, t[x]);
+    }
+}
+
+INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t point_reals)
+{
+    vec w[6][4];
+#pragma GCC unroll 4
+    for (int x = 0; x < 4; x++) {
+        vec d[4], t[6];
+#pragma GCC unroll 4
+        for (int y = 0; y < 4; y++) d[y] = load(from + (size_t)y * row_reals + (size_t)x * TAIL_BLOCK);
+        spread_1d(d, t);
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) w[y][x] = t[y];
+    }
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; y++) {
+        vec t[6];
+        spread_1d(w[y], t);
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_reals, t[x]);
+    }
+}
+
+static void TIER(pulmo_k_tail_input)(const tail_plane *in, const tail_tiles *tiles, int first, int count, real *v)
+{
+    int each = tiles->down * tiles->across, blocks = in->channels / TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)in->columns * TAIL_BLOCK;
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
+        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+        for (int block = first; block < first + count; block++)
+            for (int j = 0; j < TAIL_BLOCK; j += LANES)
+                input_tile(in->data + place_of(in, image, block, row, column) + j, row_reals,
+                           v + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals);
+    }
+}
+
+static void TIER(pulmo_k_tail_spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count, real *m)
+{
+    int each = tiles->down * tiles->across, blocks = gradient->channels / TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)gradient->columns * TAIL_BLOCK;
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
+        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+        for (int block = first; block < first + count; block++)
+            for (int j = 0; j < TAIL_BLOCK; j += LANES)
+                spread_tile(gradient->data + place_of(gradient, image, block, row + 1, column + 1) + j, row_reals,
+                            m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals);
+    }
+}
+
+/* ---- products ---- */
+
+/* rows tiles x blocks of 16 outputs. */
+INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, const int rows, const int blocks)
+{
+    vec sum[TILE_ROWS][PANEL_BLOCKS * VECTORS];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = splat(0);
+    for (int cb = 0; cb < c; cb += TAIL_BLOCK) {
+        const real *x = v + (size_t)cb * (size_t)tiles, *w = u + (size_t)cb * TAIL_BLOCK;
+        for (int i = 0; i < TAIL_BLOCK; i++) {
+            vec weight[PANEL_BLOCKS * VECTORS];
+#pragma GCC unroll 8
+            for (int j = 0; j < blocks * VECTORS; j++)
+                weight[j] =
+                    load(w + (size_t)(j / VECTORS) * (size_t)c * TAIL_BLOCK + (size_t)i * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                vec value = splat(x[r * TAIL_BLOCK + i]);
+#pragma GCC unroll 8
+                for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = fma_(value, weight[j], sum[r][j]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < blocks * VECTORS; j++)
+            store(m + (size_t)(j / VECTORS) * (size_t)tiles * TAIL_BLOCK + (size_t)r * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES,
+                  sum[r][j]);
+}
+
+INLINE void gemm_panel(const real *v, const real *u, real *m, int tiles, int c, const int blocks)
+{
+    int t = 0;
+    for (; t + TILE_ROWS <= tiles; t += TILE_ROWS)
+        gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, TILE_ROWS, blocks);
+    for (; t + 2 <= tiles; t += 2) gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, 2, blocks);
+    if (t < tiles) gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, 1, blocks);
+}
+
+static void TIER(pulmo_k_tail_gemm)(const real *v, const real *u, real *m, int tiles, int c, int k)
+{
+    int block = 0, blocks = k / TAIL_BLOCK;
+    size_t u_reals = (size_t)c * TAIL_BLOCK, m_reals = (size_t)tiles * TAIL_BLOCK;
+    for (; block + PANEL_BLOCKS <= blocks; block += PANEL_BLOCKS)
+        gemm_panel(v, u + (size_t)block * u_reals, m + (size_t)block * m_reals, tiles, c, PANEL_BLOCKS);
+    for (; block < blocks; block++) gemm_panel(v, u + (size_t)block * u_reals, m + (size_t)block * m_reals, tiles, c, 1);
+}
+
+/* OUTER_ROWS output channels x blocks of 16 input channels. */
+INLINE void outer_block(const real *m, const real *v, int tiles, int cols, real *du, const int blocks)
+{
+    vec sum[OUTER_ROWS][OUTER_BLOCKS * VECTORS];
+#pragma GCC unroll 8
+    for (int r = 0; r < OUTER_ROWS; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = splat(0);
+    for (int t = 0; t < tiles; t++) {
+        vec value[OUTER_BLOCKS * VECTORS];
+#pragma GCC unroll 8
+        for (int j = 0; j < blocks * VECTORS; j++)
+            value[j] = load(v + ((size_t)(j / VECTORS) * (size_t)tiles + (size_t)t) * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < OUTER_ROWS; r++) {
+            vec x = splat(m[(size_t)t * TAIL_BLOCK + r]);
+#pragma GCC unroll 8
+            for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = fma_(x, value[j], sum[r][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < OUTER_ROWS; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < blocks * VECTORS; j++) store(du + (size_t)r * (size_t)cols + (size_t)j * LANES, sum[r][j]);
+}
+
+static void TIER(pulmo_k_tail_outer)(const real *m, const real *v, int tiles, int rows, int cols, real *du)
+{
+    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
+    int block = 0, blocks = cols / TAIL_BLOCK;
+    while (block < blocks) {
+        bool wide = block + OUTER_BLOCKS <= blocks;
+        for (int r = 0; r < rows; r += OUTER_ROWS) {
+            const real *from = m + (size_t)(r / TAIL_BLOCK) * block_reals + r % TAIL_BLOCK;
+            real *to = du + (size_t)r * (size_t)cols + (size_t)block * TAIL_BLOCK;
+            if (wide)
+                outer_block(from, v + (size_t)block * block_reals, tiles, cols, to, OUTER_BLOCKS);
+            else
+                outer_block(from, v + (size_t)block * block_reals, tiles, cols, to, 1);
+        }
+        block += wide ? OUTER_BLOCKS : 1;
+    }
+}
+
+/* ---- out of the transformed space ---- */
+
+/* y = A^T m, one dimension. */
+INLINE void output_1d(const vec m[6], vec y[4])
+{
+    const vec a = splat(A), b = splat(B), half = splat((real)0.5), two = splat((real)2), a3 = splat(A3), b3 = splat(B3);
+    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
+    y[0] = add(m[0], add(even_a, even_b));
+    y[1] = fma_(b, odd_b, mul(a, odd_a));
+    y[2] = fma_(two, even_b, mul(half, even_a));
+    y[3] = fma_(b3, odd_b, fma_(a3, odd_a, m[5]));
+}
+
+INLINE void output_tile(const real *from, size_t point_reals, vec y[4][4])
+{
+    vec w[4][6];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec m[6], t[4];
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; r++) m[r] = load(from + (size_t)(6 * r + x) * point_reals);
+        output_1d(m, t);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) w[r][x] = t[r];
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; r++) output_1d(w[r], y[r]);
+}
+
+static void TIER(pulmo_k_tail_output)(const real *m, const tail_tiles *tiles, const real *bias, const tail_plane *out)
+{
+    int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)out->columns * TAIL_BLOCK;
+    const vec zero = splat(0);
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
+        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+        for (int block = 0; block < blocks; block++)
+            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+                vec y[4][4], shift = load(bias + block * TAIL_BLOCK + j);
+                real *to = out->data + place_of(out, image, block, row + 1, column + 1) + j;
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals, y);
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; r++)
+#pragma GCC unroll 4
+                    for (int x = 0; x < 4; x++)
+                        if (row + r < out->height && column + x < out->width)
+                            store(to + (size_t)r * row_reals + (size_t)x * TAIL_BLOCK, max_(zero, add(y[r][x], shift)) /* a NaN passes */);
+            }
+    }
+}
+
+static void TIER(pulmo_k_tail_output_masked)(const real *m, const tail_tiles *tiles, const tail_plane *mask, const tail_plane *out)
+{
+    int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)out->columns * TAIL_BLOCK;
+    for (int t = 0; t < tiles->count; t++) {
+        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
+        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+        for (int block = 0; block < blocks; block++)
+            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+                vec y[4][4];
+                size_t place = place_of(out, image, block, row + 1, column + 1) + (size_t)j;
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals, y);
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; r++)
+#pragma GCC unroll 4
+                    for (int x = 0; x < 4; x++) {
+                        size_t here = place + (size_t)r * row_reals + (size_t)x * TAIL_BLOCK;
+                        if (row + r < out->height && column + x < out->width)
+                            store(out->data + here, mask ? where_positive(load(mask->data + here), y[r][x]) : y[r][x]);
+                    }
+            }
+    }
+}
+
+/* ---- max-pool ---- */
+
+static void TIER(pulmo_k_tail_pool)(const tail_plane *in, const tail_plane *out, int image, int block)
+{
+    size_t row_reals = (size_t)in->columns * TAIL_BLOCK;
+    for (int y = 0; y < out->height; y++)
+        for (int x = 0; x < out->width; x++) {
+            const real *from = in->data + place_of(in, image, block, 2 * y + 1, 2 * x + 1);
+            real *to = out->data + place_of(out, image, block, y + 1, x + 1);
+            for (int j = 0; j < TAIL_BLOCK; j += LANES)
+                store(to + j, max_(max_(load(from + j), load(from + TAIL_BLOCK + j)),
+                                   max_(load(from + row_reals + j), load(from + row_reals + TAIL_BLOCK + j))));
+        }
+}
+
+static void TIER(pulmo_k_tail_unpool)(const tail_plane *from, const tail_plane *values, const tail_plane *to, int image, int block)
+{
+    size_t row_reals = (size_t)to->columns * TAIL_BLOCK, at[4] = {0, TAIL_BLOCK, row_reals, row_reals + TAIL_BLOCK};
+    for (int y = 0; y < from->height; y++)
+        for (int x = 0; x < from->width; x++) {
+            const real *gradient = from->data + place_of(from, image, block, y + 1, x + 1);
+            const real *value = values->data + place_of(values, image, block, 2 * y + 1, 2 * x + 1);
+            real *out = to->data + place_of(to, image, block, 2 * y + 1, 2 * x + 1);
+            for (int i = 0; i < TAIL_BLOCK; i++) {
+                real most = value[at[0] + (size_t)i];
+                for (int q = 1; q < 4; q++) most = value[at[q] + (size_t)i] > most ? value[at[q] + (size_t)i] : most;
+                real rest = most > 0 ? gradient[i] : 0; /* nothing passes a ReLU at 0 */
+                for (int q = 0; q < 4; q++) {
+                    bool here = value[at[q] + (size_t)i] == most;
+                    out[at[q] + (size_t)i] = here ? rest : 0;
+                    rest = here ? 0 : rest;
+                }
+            }
+        }
+}
+
+/* ---- weights ---- */
+
+INLINE void filter_1d(vec g0, vec g1, vec g2, vec t[6])
+{
+    const vec third2 = splat((real)(2.0 / 3)), sixth = splat((real)(1.0 / 6)), half = splat((real)0.5), two = splat((real)2);
+    const vec a = splat((real)(2.0 / 3) * A), b = splat((real)(1.0 / 6) * B);
+    vec even_a = mul(third2, fma_(half, g2, g0)), even_b = mul(sixth, fma_(two, g2, g0)), odd_a = mul(a, g1), odd_b = mul(b, g1);
+    const vec zero = splat(0);
+    t[0] = g0;
+    t[1] = sub(zero, add(even_a, odd_a));
+    t[2] = sub(odd_a, even_a);
+    t[3] = add(even_b, odd_b);
+    t[4] = sub(even_b, odd_b);
+    t[5] = g2;
+}
+
+/* 16 outputs at one input: taps (9, 16) to 36 points. */
+INLINE void filter_16(const real *taps, real *u, size_t point_reals)
+{
+    for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+        vec w[6][3];
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; x++) {
+            vec t[6];
+            filter_1d(load(taps + x * TAIL_BLOCK + j), load(taps + (3 + x) * TAIL_BLOCK + j), load(taps + (6 + x) * TAIL_BLOCK + j), t);
+#pragma GCC unroll 6
+            for (int y = 0; y < 6; y++) w[y][x] = t[y];
+        }
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) {
+            vec t[6];
+            filter_1d(w[y][0], w[y][1], w[y][2], t);
+#pragma GCC unroll 6
+            for (int x = 0; x < 6; x++) store(u + (size_t)(6 * y + x) * point_reals + j, t[x]);
+        }
+    }
+}
+
+static void TIER(pulmo_k_tail_filter)(const real *g, int k, int c, int block, int turned, real *u)
+{
+    int inputs = turned ? k : (c + TAIL_BLOCK - 1) / TAIL_BLOCK * TAIL_BLOCK, outputs = turned ? c : k;
+    size_t point_reals = (size_t)inputs * (size_t)outputs;
+    for (int i = 0; i < inputs; i++) {
+        real taps[9 * TAIL_BLOCK];
+        for (int o = 0; o < TAIL_BLOCK; o++) {
+            int output = block * TAIL_BLOCK + o;
+            size_t at = turned ? (size_t)i * (size_t)c + (size_t)output : (size_t)output * (size_t)c + (size_t)i;
+            for (int tap = 0; tap < 9; tap++)
+                taps[(turned ? 8 - tap : tap) * TAIL_BLOCK + o] = turned || i < c ? g[9 * at + (size_t)tap] : 0;
+        }
+        filter_16(taps, u + ((size_t)block * (size_t)inputs + (size_t)i) * TAIL_BLOCK, point_reals);
+    }
+}
+
+/* g = G^T t, one dimension. */
+INLINE void filter_gradient_1d(const vec t[6], vec g[3])
+{
+    const vec third2 = splat((real)(2.0 / 3)), sixth = splat((real)(1.0 / 6)), third = splat((real)(1.0 / 3));
+    const vec a = splat((real)(2.0 / 3) * A), b = splat((real)(1.0 / 6) * B);
+    vec even_a = add(t[1], t[2]), even_b = add(t[3], t[4]);
+    g[0] = fma_(sixth, even_b, fnma_(third2, even_a, t[0]));
+    g[1] = fma_(b, sub(t[3], t[4]), mul(a, sub(t[2], t[1])));
+    g[2] = fma_(third, sub(even_b, even_a), t[5]);
+}
+
+static void TIER(pulmo_k_tail_filter_gradient)(const real *du, int rows, int cols, real *out)
+{
+    size_t point_reals = (size_t)rows * (size_t)cols;
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c += LANES) {
+            const real *from = du + (size_t)r * (size_t)cols + (size_t)c;
+            real *to = out + (size_t)r * 9 * (size_t)cols + (size_t)c;
+            vec w[3][6];
+#pragma GCC unroll 6
+            for (int x = 0; x < 6; x++) {
+                vec t[6], g[3];
+#pragma GCC unroll 6
+                for (int y = 0; y < 6; y++) t[y] = load(from + (size_t)(6 * y + x) * point_reals);
+                filter_gradient_1d(t, g);
+#pragma GCC unroll 3
+                for (int y = 0; y < 3; y++) w[y][x] = g[y];
+            }
+#pragma GCC unroll 3
+            for (int y = 0; y < 3; y++) {
+                vec g[3];
+                filter_gradient_1d(w[y], g);
+#pragma GCC unroll 3
+                for (int x = 0; x < 3; x++) store(to + (size_t)(3 * y + x) * (size_t)cols, g[x]);
+            }
+        }
+}
+
+/* ---- moments ---- */
+
+static void TIER(pulmo_k_tail_moments)(const tail_plane *plane, int image, int block, double squares[TAIL_BLOCK], double sums[TAIL_BLOCK])
+{
+    for (int j = 0; j < TAIL_BLOCK; j++) squares[j] = sums[j] = 0;
+    for (int y = 0; y < plane->height; y++) {
+        const real *row = plane->data + place_of(plane, image, block, y + 1, 1);
+        real part[2][TAIL_BLOCK];
+        vec square[VECTORS], sum[VECTORS];
+#pragma GCC unroll 8
+        for (int j = 0; j < VECTORS; j++) square[j] = sum[j] = splat(0);
+        for (int x = 0; x < plane->width; x++)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++) {
+                vec value = load(row + x * TAIL_BLOCK + j * LANES);
+                square[j] = fma_(value, value, square[j]);
+                sum[j] = add(sum[j], value);
+            }
+#pragma GCC unroll 8
+        for (int j = 0; j < VECTORS; j++) {
+            store(part[0] + j * LANES, square[j]);
+            store(part[1] + j * LANES, sum[j]);
+        }
+        for (int j = 0; j < TAIL_BLOCK; j++) {
+            squares[j] += (double)part[0][j];
+            sums[j] += (double)part[1][j];
+        }
+    }
+}
+
+const tail_kernels TIER(tail_kernels_table) = {
+    .name = TIER_NAME,
+    .input = TIER(pulmo_k_tail_input),
+    .spread = TIER(pulmo_k_tail_spread),
+    .gemm = TIER(pulmo_k_tail_gemm),
+    .outer = TIER(pulmo_k_tail_outer),
+    .output = TIER(pulmo_k_tail_output),
+    .output_masked = TIER(pulmo_k_tail_output_masked),
+    .pool = TIER(pulmo_k_tail_pool),
+    .unpool = TIER(pulmo_k_tail_unpool),
+    .filter = TIER(pulmo_k_tail_filter),
+    .filter_gradient = TIER(pulmo_k_tail_filter_gradient),
+    .moments = TIER(pulmo_k_tail_moments),
+};

@@ -1,0 +1,321 @@
+/* The trainable convolutions, forward. A task is a run of tiles that one thread takes through input
+ * transform, 36 products and output transform; which tiles share a run changes no bit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/memory.h"
+#include "tail_room.h"
+
+#define RUN_REALS       196608 /* V and M of a run for few channels: within an L2 */
+#define RUN_TILES_LEAST 96     /* tiles a run where weights are large, so that their stream is used well */
+#define RUN_TILES_MOST  132
+#define WAVE_BYTES      ((size_t)64 << 20) /* V and M of units held at once, where one is smaller */
+
+static int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+static size_t padded(size_t reals) { return (reals + 15) / 16 * 16; }
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static tail_plane plane_of(int channels, int height, int width)
+{
+    tail_plane p = {.channels = channels, .height = height, .width = width};
+    p.rows = round_up(height, TAIL_OUT) + 2;
+    p.columns = round_up(width, TAIL_OUT) + 2;
+    p.image_reals = (size_t)channels * (size_t)p.rows * (size_t)p.columns;
+    return p;
+}
+
+static tail_tiles tiles_of(int height, int width)
+{
+    return (tail_tiles){.down = (height + TAIL_OUT - 1) / TAIL_OUT, .across = (width + TAIL_OUT - 1) / TAIL_OUT};
+}
+
+int tail_unit_tiles(const tail_tiles *tiles, int slot)
+{
+    int total = slot * tiles->down * tiles->across, units = (total + TAIL_UNIT_MOST - 1) / TAIL_UNIT_MOST;
+    return (total + units - 1) / units;
+}
+
+static int run_tiles(int inputs, int outputs, int total, int threads)
+{
+    int tiles = RUN_REALS / (TAIL_POINTS * (inputs + outputs));
+    if (tiles < RUN_TILES_LEAST) tiles = outputs > 64 ? RUN_TILES_LEAST : tiles < 8 ? 8 : tiles;
+    if (tiles > RUN_TILES_MOST) tiles = RUN_TILES_MOST;
+    int runs = round_up((total + tiles - 1) / tiles, threads);
+    int each = (total + runs - 1) / runs;
+    return each < 1 ? 1 : each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
+}
+
+/* ---- making ---- */
+
+/* The next `count` reals of `base`, which may be NULL while sizes are only counted. */
+static real *take(real *base, size_t *at, size_t count)
+{
+    real *out = base ? base + *at : NULL;
+    *at += padded(count);
+    return out;
+}
+
+/* Shapes of all layers, and where each part of the storage begins . */
+static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, int images, int threads, real *base)
+{
+    size_t at = 0, plane = 0, unit = 0, run = 0;
+    int height = spec->height, width = spec->width;
+    pulmo_head_layout layout;
+    pulmo_tail_layout_of(spec, &layout);
+    for (int l = 0; l < spec->layers; l++) {
+        tail_layer *it = &tail->layer[l];
+        it->true_inputs = spec->layer[l].in_channels;
+        it->inputs = round_up(it->true_inputs, TAIL_BLOCK);
+        it->outputs = spec->layer[l].out_channels;
+        it->pool_after = spec->layer[l].pool_after;
+        it->weight_at = layout.tensor[2 * l].offset;
+        it->bias_at = layout.tensor[2 * l + 1].offset;
+        it->tiles = tiles_of(height, width);
+        it->in = plane_of(it->inputs, height, width);
+        it->values = plane_of(it->outputs, height, width);
+        if (it->pool_after) height /= 2, width /= 2;
+        it->out = plane_of(it->outputs, height, width);
+        it->in.data = l > 0 ? tail->layer[l - 1].out.data : take(base, &at, (size_t)images * it->in.image_reals);
+        it->values.data = take(base, &at, (size_t)images * it->values.image_reals);
+        it->out.data = it->pool_after ? take(base, &at, (size_t)images * it->out.image_reals) : it->values.data;
+        size_t pairs = (size_t)it->inputs * (size_t)it->outputs;
+        it->u = take(base, &at, TAIL_POINTS * pairs);
+        it->turned = l > 0 ? take(base, &at, TAIL_POINTS * pairs) : NULL;
+        plane = most(plane, most(it->in.image_reals, it->values.image_reals));
+        size_t both = TAIL_POINTS * (size_t)(it->inputs + it->outputs);
+        unit = most(unit, both * (size_t)tail_unit_tiles(&it->tiles, slot));
+        run = most(run, both * (size_t)run_tiles(it->inputs, it->outputs, 1 << 20, threads));
+        if (it->outputs > tail->most_channels) tail->most_channels = it->outputs;
+        if (it->inputs > tail->most_channels) tail->most_channels = it->inputs;
+    }
+    for (int i = 0; i < 2; i++) tail->gradient[i] = take(base, &at, (size_t)images * plane);
+    tail->scratch_reals = padded(most(run, (TAIL_POINTS + 9) * TAIL_PART * TAIL_PART));
+    tail->scratch = take(base, &at, (size_t)threads * tail->scratch_reals);
+    tail->wave_reals = most(unit, WAVE_BYTES / sizeof(real));
+    tail->wave = take(base, &at, tail->wave_reals);
+    tail->bias_gradient = take(base, &at, (size_t)images * (size_t)tail->most_channels);
+    for (int l = 0; l < spec->layers; l++) tail->bias[l] = take(base, &at, (size_t)tail->layer[l].outputs);
+    return at;
+}
+
+uint64_t pulmo_tail_bytes(const pulmo_tail_spec *spec, int slot, int images, int threads)
+{
+    pulmo_tail tail;
+    memset(&tail, 0, sizeof tail);
+    return lay_out(&tail, spec, slot, images, threads, NULL) * sizeof(real);
+}
+
+static pulmo_status check_spec(const pulmo_tail_spec *spec)
+{
+    int channels = spec->channels;
+    for (int l = 0; l < spec->layers; l++) {
+        if (spec->layer[l].in_channels != channels || spec->layer[l].out_channels % TAIL_BLOCK != 0 ||
+            (l > 0 && channels % TAIL_BLOCK != 0))
+            return pulmo_fail(PULMO_WEIGHTS,
+                              "convolution features.%d: %d to %d channels: must follow the layer below and be multiples of %d",
+                              spec->layer[l].feature_index, spec->layer[l].in_channels, spec->layer[l].out_channels, TAIL_BLOCK);
+        channels = spec->layer[l].out_channels;
+    }
+    if (spec->layers < 1 || !spec->layer[spec->layers - 1].pool_after)
+        return pulmo_fail(PULMO_WEIGHTS, "trainable convolutions: there must be one at least, and a max-pool after the last");
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images, pulmo_tail **out)
+{
+    PULMO_TRY(check_spec(spec));
+    pulmo_tail *tail = calloc(1, sizeof *tail);
+    if (!tail) return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainable convolutions");
+    tail->spec = *spec;
+    tail->kernels = tail_kernels_of(spec->isa);
+    tail->pool = pool;
+    tail->threads = pulmo_pool_threads(pool);
+    tail->slot = slot;
+    tail->images = images > 0 ? images : 1;
+    tail->layers = spec->layers;
+    size_t reals = lay_out(tail, spec, slot, tail->images, tail->threads, NULL);
+    tail->storage = pulmo_alloc(reals, sizeof(real));
+    tail->norms = pulmo_alloc(2 * (size_t)tail->images, sizeof(double));
+    tail->squares = pulmo_alloc((size_t)tail->images * (size_t)tail->most_channels, sizeof(double));
+    if (!tail->storage || !tail->norms || !tail->squares) {
+        pulmo_tail_destroy(tail);
+        return pulmo_fail_in(
+            PULMO_MEMORY,
+            "trainable convolutions for %d images (a smaller train.batch, more ranks, or a higher model.trainable needs less)", images);
+    }
+    (void)lay_out(tail, spec, slot, tail->images, tail->threads, tail->storage);
+    *out = tail;
+    return PULMO_OK;
+}
+
+void pulmo_tail_destroy(pulmo_tail *tail)
+{
+    if (!tail) return;
+    pulmo_free(tail->storage);
+    pulmo_free(tail->norms);
+    pulmo_free(tail->squares);
+    free(tail);
+}
+
+/* ---- weights ---- */
+
+typedef struct using
+{
+    pulmo_tail *tail;
+    const real *parameters;
+}
+using;
+
+/* One block of outputs of one layer, forward or turned. */
+static void filter_task(void *context, int task, int thread)
+{
+    const using *what = context;
+    pulmo_tail *tail = what->tail;
+    (void)thread;
+    for (int l = 0; l < tail->layers; l++) {
+        const tail_layer *it = &tail->layer[l];
+        const real *g = what->parameters + it->weight_at;
+        int forward = it->outputs / TAIL_BLOCK, turned = it->turned ? it->inputs / TAIL_BLOCK : 0;
+        if (task < forward) {
+            tail->kernels->filter(g, it->outputs, it->true_inputs, task, 0, it->u);
+            return;
+        }
+        if (task < forward + turned) {
+            tail->kernels->filter(g, it->outputs, it->inputs, task - forward, 1, it->turned);
+            return;
+        }
+        task -= forward + turned;
+    }
+}
+
+void pulmo_tail_use(pulmo_tail *tail, const float *parameters)
+{
+    using what = {.tail = tail, .parameters = (const real *)(const void *)parameters};
+    int tasks = 0;
+    for (int l = 0; l < tail->layers; l++) {
+        const tail_layer *it = &tail->layer[l];
+        memcpy(tail->bias[l], what.parameters + it->bias_at, (size_t)it->outputs * sizeof(real));
+        tasks += it->outputs / TAIL_BLOCK + (it->turned ? it->inputs / TAIL_BLOCK : 0);
+    }
+    pulmo_pool_run(tail->pool, tasks, filter_task, &what);
+}
+
+/* ---- a convolution ---- */
+
+void tail_clear_frame(const tail_plane *p, int image, int block)
+{
+    size_t row_reals = (size_t)p->columns * TAIL_BLOCK;
+    real *at = p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
+    memset(at, 0, row_reals * sizeof *at);
+    for (int y = 1; y <= p->height; y++) {
+        real *row = at + (size_t)y * row_reals;
+        memset(row, 0, TAIL_BLOCK * sizeof *row);
+        memset(row + (size_t)(p->width + 1) * TAIL_BLOCK, 0, (size_t)(p->columns - p->width - 1) * TAIL_BLOCK * sizeof *row);
+    }
+    memset(at + (size_t)(p->height + 1) * row_reals, 0, (size_t)(p->rows - p->height - 1) * row_reals * sizeof *at);
+}
+
+typedef struct convolving {
+    pulmo_tail *tail;
+    const tail_convolution *what;
+    int run, total;
+} convolving;
+
+static void run_task(void *context, int task, int thread)
+{
+    const convolving *c = context;
+    const tail_convolution *what = c->what;
+    pulmo_tail *tail = c->tail;
+    tail_tiles tiles = *what->tiles;
+    tiles.first = task * c->run;
+    tiles.count = c->total - tiles.first < c->run ? c->total - tiles.first : c->run;
+    size_t v_reals = (size_t)tiles.count * (size_t)what->in->channels, m_reals = (size_t)tiles.count * (size_t)what->out->channels;
+    size_t u_reals = (size_t)what->in->channels * (size_t)what->out->channels;
+    real *v = tail->scratch + (size_t)thread * tail->scratch_reals, *m = v + TAIL_POINTS * v_reals;
+    tail->kernels->input(what->in, &tiles, 0, what->in->channels / TAIL_BLOCK, v);
+    for (int point = 0; point < TAIL_POINTS; point++)
+        tail->kernels->gemm(v + (size_t)point * v_reals, what->u + (size_t)point * u_reals, m + (size_t)point * m_reals, tiles.count,
+                            what->in->channels, what->out->channels);
+    if (what->bias)
+        tail->kernels->output(m, &tiles, what->bias, what->out);
+    else
+        tail->kernels->output_masked(m, &tiles, what->mask, what->out);
+}
+
+void tail_convolve(pulmo_tail *tail, const tail_convolution *what)
+{
+    convolving c = {.tail = tail, .what = what, .total = tail->n * what->tiles->down * what->tiles->across};
+    c.run = run_tiles(what->in->channels, what->out->channels, c.total, tail->threads);
+    pulmo_pool_run(tail->pool, (c.total + c.run - 1) / c.run, run_task, &c);
+}
+
+/* ---- forward ---- */
+
+typedef struct crossing {
+    pulmo_tail *tail;
+    const tail_layer *layer;
+    const float *from;
+    real *to;
+} crossing;
+
+/* One block of channels of one image of the cut. */
+static void enter_task(void *context, int task, int thread)
+{
+    const crossing *c = context;
+    const tail_plane *p = &c->layer->in;
+    int blocks = p->channels / TAIL_BLOCK, image = task / blocks, block = task % blocks, channels = c->layer->true_inputs;
+    size_t cells = (size_t)p->height * (size_t)p->width;
+    (void)thread;
+    tail_clear_frame(p, image, block);
+    for (int i = 0; i < TAIL_BLOCK; i++) {
+        int channel = block * TAIL_BLOCK + i;
+        const float *from = c->from + ((size_t)image * (size_t)channels + (size_t)channel) * cells;
+        for (int y = 0; y < p->height; y++) {
+            real *to = p->data + (size_t)image * p->image_reals +
+                       (((size_t)block * (size_t)p->rows + (size_t)y + 1) * (size_t)p->columns + 1) * TAIL_BLOCK + (size_t)i;
+            for (int x = 0; x < p->width; x++)
+                to[(size_t)x * TAIL_BLOCK] = channel < channels ? (real)from[(size_t)y * (size_t)p->width + (size_t)x] : 0;
+        }
+    }
+}
+
+static void pool_task(void *context, int task, int thread)
+{
+    const crossing *c = context;
+    int blocks = c->layer->outputs / TAIL_BLOCK;
+    (void)thread;
+    c->tail->kernels->pool(&c->layer->values, &c->layer->out, task / blocks, task % blocks);
+}
+
+static void leave_task(void *context, int task, int thread)
+{
+    const crossing *c = context;
+    const tail_plane *p = &c->layer->out;
+    int blocks = p->channels / TAIL_BLOCK, image = task / blocks, block = task % blocks;
+    size_t cells = (size_t)p->height * (size_t)p->width;
+    (void)thread;
+    for (int i = 0; i < TAIL_BLOCK; i++) {
+        real *to = c->to + ((size_t)image * (size_t)p->channels + (size_t)(block * TAIL_BLOCK + i)) * cells;
+        for (int y = 0; y < p->height; y++)
+            for (int x = 0; x < p->width; x++)
+                to[(size_t)y * (size_t)p->width + (size_t)x] =
+                    p->data[(size_t)image * p->image_reals +
+                            (((size_t)block * (size_t)p->rows + (size_t)y + 1) * (size_t)p->columns + (size_t)x + 1) * TAIL_BLOCK +
+                            (size_t)i];
+    }
+}
+
+void pulmo_tail_forward(pulmo_tail *tail, int n, const float *cut, float *features)
+{
+    crossing c = {.tail = tail, .layer = &tail->layer[0], .from = cut, .to = (real *)(void *)features};
+    tail->n = n;
+    pulmo_pool_run(tail->pool, n * tail->layer[0].inputs / TAIL_BLOCK, enter_task, &c);
+    for (int l = 0; l < tail->layers; l++) {
+        c.layer = &tail->layer[l];
+        const tail_convolution what = {
+            .in = &c.layer->in, .out = &c.layer->values, .tiles = &c.layer->tiles, .u = c.layer->u, .bias = tail->bias[l]};
+        tail_convolve(tail, &what);
+        if (c.layer->pool_after) pulmo_pool_run(tail->pool, n * c.layer->outputs / TAIL_BLOCK, pool_task, &c);
+    }
+    pulmo_pool_run(tail->pool, n * c.layer->outputs / TAIL_BLOCK, leave_task, &c);
+}

@@ -1,0 +1,85 @@
+/* The trainable convolutions' shapes and parameters. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pulmo/tail.h"
+
+pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px, pulmo_isa isa, pulmo_tail_spec *out)
+{
+    int block = 1;
+    memset(out, 0, sizeof *out);
+    out->isa = isa;
+    out->frozen_blocks = frozen_blocks;
+    out->channels = weights->conv[0].in_channels;
+    out->height = out->width = size_px;
+    for (int i = 0; i < weights->convs; i++) {
+        const pulmo_conv *conv = &weights->conv[i];
+        if (block > frozen_blocks) {
+            int at = out->layers++;
+            out->layer[at].in_channels = conv->in_channels;
+            out->layer[at].out_channels = conv->out_channels;
+            out->layer[at].feature_index = conv->feature_index;
+            out->layer[at].block = block;
+            out->layer[at].pool_after = conv->pool_after;
+        } else {
+            out->channels = conv->out_channels;
+            if (conv->pool_after) out->height = out->width = out->height / 2;
+        }
+        block += conv->pool_after;
+    }
+    if (frozen_blocks >= 0 && out->layers == 0)
+        return pulmo_fail(PULMO_CONFIG, "model.trainable: block%d, but these weights have %d blocks; choose one of them, or head",
+                          frozen_blocks + 1, block - 1);
+    return PULMO_OK;
+}
+
+void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, int *width)
+{
+    *channels = spec->layers ? spec->layer[spec->layers - 1].out_channels : spec->channels;
+    *height = spec->height;
+    *width = spec->width;
+    for (int l = 0; l < spec->layers; l++)
+        if (spec->layer[l].pool_after) *height /= 2, *width /= 2;
+}
+
+static void add_tensor(pulmo_head_layout *out, int feature, const char *kind, int rows, int cols)
+{
+    pulmo_tensor *tensor = &out->tensor[out->tensors++];
+    snprintf(tensor->name, sizeof tensor->name, "features.%d.%s", feature, kind);
+    tensor->rows = rows;
+    tensor->cols = cols;
+    tensor->offset = out->parameters;
+    out->parameters += (size_t)rows * (size_t)cols;
+}
+
+void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int l = 0; l < spec->layers; l++) {
+        add_tensor(out, spec->layer[l].feature_index, "weight", spec->layer[l].out_channels, spec->layer[l].in_channels * 9);
+        add_tensor(out, spec->layer[l].feature_index, "bias", spec->layer[l].out_channels, 1);
+    }
+}
+
+void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights, float *parameters)
+{
+    pulmo_head_layout layout;
+    pulmo_tail_layout_of(spec, &layout);
+    for (int l = 0; l < spec->layers; l++) {
+        const pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
+        const pulmo_tensor *weight = &layout.tensor[2 * l], *bias = &layout.tensor[2 * l + 1];
+        memcpy(parameters + weight->offset, conv->weight, (size_t)weight->rows * (size_t)weight->cols * sizeof *parameters);
+        memcpy(parameters + bias->offset, conv->bias, (size_t)bias->rows * sizeof *parameters);
+    }
+}
+
+void pulmo_tail_apply(const pulmo_tail_spec *spec, const float *parameters, pulmo_weights *weights)
+{
+    pulmo_head_layout layout;
+    pulmo_tail_layout_of(spec, &layout);
+    for (int l = 0; l < spec->layers; l++) {
+        pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
+        conv->weight = parameters + layout.tensor[2 * l].offset;
+        conv->bias = parameters + layout.tensor[2 * l + 1].offset;
+    }
+}

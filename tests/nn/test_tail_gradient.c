@@ -1,0 +1,450 @@
+/* The trainable convolutions: the same source built for double against plain direct convolutions and
+ * central differences, and every tier's float build against the double one. */
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
+#include "pulmo/tail.h"
+
+/* A second tail, in double, beside the library's. */
+#define PULMO_HEAD_DOUBLE
+#define pulmo_tail_bytes         tail64_bytes
+#define pulmo_tail_create        tail64_create
+#define pulmo_tail_destroy       tail64_destroy
+#define pulmo_tail_use           tail64_use
+#define pulmo_tail_forward       tail64_forward
+#define pulmo_tail_backward      tail64_backward
+#define pulmo_tail_bounds        tail64_bounds
+#define pulmo_tail_bias_gradient tail64_bias_gradient
+#define pulmo_tail_gradients     tail64_gradients
+#define pulmo_tail_below         tail64_below
+#define tail_convolve            tail64_convolve
+#define tail_clear_frame         tail64_clear_frame
+#define tail_unit_tiles          tail64_unit_tiles
+#define tail_kernels_of          tail64_kernels_of
+#define tail_kernels_table__ref  tail64_kernels_table__ref
+uint64_t pulmo_tail_bytes(const pulmo_tail_spec *, int, int, int);
+pulmo_status pulmo_tail_create(const pulmo_tail_spec *, pulmo_pool *, int, int, pulmo_tail **);
+void pulmo_tail_destroy(pulmo_tail *);
+void pulmo_tail_use(pulmo_tail *, const float *);
+void pulmo_tail_forward(pulmo_tail *, int, const float *, float *);
+void pulmo_tail_backward(pulmo_tail *, const float *);
+void pulmo_tail_bounds(pulmo_tail *, int, double *, double *);
+const float *pulmo_tail_bias_gradient(const pulmo_tail *, int);
+void pulmo_tail_gradients(pulmo_tail *, int, pulmo_tail_sink, void *);
+void pulmo_tail_below(pulmo_tail *, int);
+#include "../../src/nn/tail.c"
+#include "../../src/nn/tail_backward.c"
+#include "../../src/nn/kernels/ref/tail_ref.c"
+const tail_kernels *tail_kernels_of(pulmo_isa isa) { return (void)isa, &tail_kernels_table__ref; }
+#undef pulmo_tail_bytes
+#undef pulmo_tail_create
+#undef pulmo_tail_destroy
+#undef pulmo_tail_use
+#undef pulmo_tail_forward
+#undef pulmo_tail_backward
+#undef pulmo_tail_bounds
+#undef pulmo_tail_bias_gradient
+#undef pulmo_tail_gradients
+#undef pulmo_tail_below
+#undef add
+#undef sub
+#undef mul
+
+#define IMAGES 5
+#define SLOT   2  /* the last slot is short */
+#define HEIGHT 45 /* 12 x 13 tiles: more than a unit a slot; odd sides below the pools */
+#define WIDTH  50
+
+static pulmo_tail_spec spec_of(pulmo_isa isa)
+{
+    static const int channels[] = {3, 16, 32, 48, 80, 16};
+    pulmo_tail_spec spec = {.channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
+    for (int l = 0; l < spec.layers; l++) {
+        spec.layer[l].in_channels = channels[l];
+        spec.layer[l].out_channels = channels[l + 1];
+        spec.layer[l].feature_index = l;
+        spec.layer[l].pool_after = l == 1 || l == 2 || l == 4;
+    }
+    return spec;
+}
+
+typedef struct fixture {
+    pulmo_head_layout layout;
+    size_t features;     /* values of all images */
+    float *cut, *weight; /* the loss is sum of weight * features */
+    float *parameters;
+    double *parameters64;
+    pulmo_pool *pool;
+} fixture;
+
+static float *noise(size_t count, uint32_t which, double scale)
+{
+    pulmo_rng rng;
+    float *out = malloc(count * sizeof *out);
+    assert_non_null(out);
+    pulmo_rng_at(&rng, 31, PULMO_RNG_TEST, which, 0);
+    for (size_t i = 0; i < count; i++) out[i] = (float)(scale * pulmo_rng_normal(&rng));
+    return out;
+}
+
+static int set_up(void **state)
+{
+    static fixture f;
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    int channels, height, width;
+    pulmo_tail_shape(&spec, &channels, &height, &width);
+    assert_int_equal(channels, 16);
+    assert_int_equal(height, HEIGHT / 8);
+    assert_int_equal(width, WIDTH / 8);
+    pulmo_tail_layout_of(&spec, &f.layout);
+    f.features = (size_t)IMAGES * 16 * (HEIGHT / 8) * (WIDTH / 8);
+    f.cut = noise(IMAGES * 3 * HEIGHT * WIDTH, 1, 1);
+    f.weight = noise(f.features, 2, 1);
+    f.parameters = malloc(f.layout.parameters * sizeof(float));
+    f.parameters64 = malloc(f.layout.parameters * sizeof(double));
+    for (int t = 0; t < f.layout.tensors; t++) {
+        const pulmo_tensor *tensor = &f.layout.tensor[t];
+        float *values = noise((size_t)tensor->rows * (size_t)tensor->cols, 10 + (uint32_t)t, t % 2 ? 0.2 : 1.5 / sqrt(tensor->cols));
+        for (size_t i = 0; i < (size_t)tensor->rows * (size_t)tensor->cols; i++) {
+            f.parameters[tensor->offset + i] = values[i];
+            f.parameters64[tensor->offset + i] = (double)values[i];
+        }
+        free(values);
+    }
+    assert_int_equal(pulmo_pool_create(3, &f.pool), PULMO_OK);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    free(f->cut);
+    free(f->weight);
+    free(f->parameters);
+    free(f->parameters64);
+    pulmo_pool_destroy(f->pool);
+    return 0;
+}
+
+/* ---- plain convolutions to compare with ---- */
+
+static double *plain_layer(const double *in, int images, int c, int k, int height, int width, const double *weight, const double *bias,
+                           bool pool)
+{
+    int h = pool ? height / 2 : height, w = pool ? width / 2 : width;
+    double *full = calloc((size_t)(height * width), sizeof *full), *out = calloc((size_t)images * (size_t)(k * h * w), sizeof *out);
+    for (int n = 0; n < images; n++)
+        for (int o = 0; o < k; o++) {
+            for (int y = 0; y < height; y++)
+                for (int x = 0; x < width; x++) {
+                    double sum = bias[o];
+                    for (int i = 0; i < c; i++)
+                        for (int tap = 0; tap < 9; tap++) {
+                            int yy = y + tap / 3 - 1, xx = x + tap % 3 - 1;
+                            if (yy >= 0 && yy < height && xx >= 0 && xx < width)
+                                sum += weight[(o * c + i) * 9 + tap] * in[((n * c + i) * height + yy) * width + xx];
+                        }
+                    full[y * width + x] = sum > 0 ? sum : 0;
+                }
+            for (int y = 0; y < h; y++)
+                for (int x = 0; x < w; x++) {
+                    double most = pool ? full[2 * y * width + 2 * x] : full[y * width + x];
+                    for (int q = 1; pool && q < 4; q++) most = fmax(most, full[(2 * y + q / 2) * width + 2 * x + q % 2]);
+                    out[((n * k + o) * h + y) * w + x] = most;
+                }
+        }
+    free(full);
+    return out;
+}
+
+static double *plain_forward(const fixture *f)
+{
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    double *at = malloc(IMAGES * 3 * HEIGHT * WIDTH * sizeof *at);
+    int height = HEIGHT, width = WIDTH;
+    for (int i = 0; i < IMAGES * 3 * HEIGHT * WIDTH; i++) at[i] = (double)f->cut[i];
+    for (int l = 0; l < spec.layers; l++) {
+        double *next = plain_layer(at, IMAGES, spec.layer[l].in_channels, spec.layer[l].out_channels, height, width,
+                                   f->parameters64 + f->layout.tensor[2 * l].offset, f->parameters64 + f->layout.tensor[2 * l + 1].offset,
+                                   spec.layer[l].pool_after);
+        free(at);
+        at = next;
+        if (spec.layer[l].pool_after) height /= 2, width /= 2;
+    }
+    return at;
+}
+
+/* ---- sums of all units ---- */
+
+typedef struct totals {
+    const fixture *f;
+    pthread_mutex_t lock;
+    bool wide; /* values are doubles */
+    int parts, units;
+    double *gradient; /* (parameters), torchvision's order */
+} totals;
+
+static void add_part(void *context, const pulmo_tail_part *part)
+{
+    totals *t = context;
+    const pulmo_tensor *tensor = &t->f->layout.tensor[2 * part->layer];
+    const double *wide = (const double *)(const void *)part->values;
+    pthread_mutex_lock(&t->lock);
+    t->parts++;
+    if (part->unit >= t->units) t->units = part->unit + 1;
+    for (int r = 0; r < part->rows; r++)
+        for (int tap = 0; tap < 9; tap++)
+            for (int c = 0; c < part->cols; c++) {
+                size_t from = (size_t)((r * 9 + tap) * part->stride + c);
+                t->gradient[tensor->offset + (size_t)(part->row + r) * (size_t)tensor->cols + (size_t)((part->col + c) * 9 + tap)] +=
+                    t->wide ? wide[from] : (double)part->values[from];
+            }
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void totals_open(totals *t, const fixture *f, bool wide)
+{
+    memset(t, 0, sizeof *t);
+    t->f = f;
+    t->wide = wide;
+    pthread_mutex_init(&t->lock, NULL);
+    t->gradient = calloc(f->layout.parameters, sizeof(double));
+}
+
+/* The whole gradient in double. */
+static double *gradient64(const fixture *f, pulmo_tail *tail, double *features)
+{
+    totals t;
+    totals_open(&t, f, true);
+    tail64_use(tail, (const float *)(const void *)f->parameters64);
+    tail64_forward(tail, IMAGES, f->cut, (float *)(void *)features);
+    tail64_backward(tail, f->weight);
+    for (int l = 4; l >= 0; l--) {
+        double weight, bias;
+        tail64_bounds(tail, l, &weight, &bias);
+        tail64_gradients(tail, l, add_part, &t);
+        for (int n = 0; n < IMAGES; n++)
+            for (int k = 0; k < f->layout.tensor[2 * l + 1].rows; k++)
+                t.gradient[f->layout.tensor[2 * l + 1].offset + (size_t)k] +=
+                    ((const double *)(const void *)tail64_bias_gradient(tail, n))[k];
+        if (l > 0) tail64_below(tail, l);
+    }
+    return t.gradient;
+}
+
+static double loss64(const fixture *f, pulmo_tail *tail, double *features)
+{
+    double loss = 0;
+    tail64_use(tail, (const float *)(const void *)f->parameters64);
+    tail64_forward(tail, IMAGES, f->cut, (float *)(void *)features);
+    for (size_t i = 0; i < f->features; i++) loss += (double)f->weight[i] * features[i];
+    return loss;
+}
+
+static void forward_is_a_convolution(void **state)
+{
+    const fixture *f = *state;
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tail *tail = NULL;
+    double *features = calloc(f->features, sizeof *features), *wanted = plain_forward(f);
+    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
+    (void)loss64(f, tail, features);
+    for (size_t i = 0; i < f->features; i++) assert_true(fabs(features[i] - wanted[i]) < 1e-12 * (1 + fabs(wanted[i])));
+    tail64_destroy(tail);
+    free(features);
+    free(wanted);
+}
+
+static void gradients_are_differences(void **state)
+{
+    const fixture *f = *state;
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tail *tail = NULL;
+    pulmo_rng rng;
+    int near = 0, tried = 0;
+    double *features = calloc(f->features, sizeof *features);
+    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
+    double *gradient = gradient64(f, tail, features);
+    pulmo_rng_at(&rng, 7, PULMO_RNG_TEST, 0, 0);
+    for (int t = 0; t < f->layout.tensors; t++)
+        for (int i = 0; i < 12; i++, tried++) {
+            const pulmo_tensor *tensor = &f->layout.tensor[t];
+            size_t at = tensor->offset + pulmo_rng_below(&rng, (uint32_t)(tensor->rows * tensor->cols));
+            const double before = f->parameters64[at], h = 1e-6;
+            f->parameters64[at] = before + h;
+            double up = loss64(f, tail, features);
+            f->parameters64[at] = before - h;
+            double down = loss64(f, tail, features);
+            f->parameters64[at] = before;
+            double slope = (up - down) / (2 * h);
+            /* A step may cross the corner of a ReLU or a pool now and then, in thousands of values. */
+            near += fabs(slope - gradient[at]) < 1e-5 * (1 + fabs(gradient[at]));
+        }
+    print_message("%d of %d central differences agree\n", near, tried);
+    assert_true(near >= tried - 3);
+    tail64_destroy(tail);
+    free(features);
+    free(gradient);
+}
+
+/* ---- the float build, every tier ---- */
+
+static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted, const double *features64)
+{
+    pulmo_tail_spec spec = spec_of(isa);
+    pulmo_tail *tail = NULL;
+    totals t;
+    float *features = calloc(f->features, sizeof *features);
+    totals_open(&t, f, false);
+    assert_int_equal(pulmo_tail_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
+    pulmo_tail_use(tail, f->parameters);
+    pulmo_tail_forward(tail, IMAGES, f->cut, features);
+    for (size_t i = 0; i < f->features; i++) assert_true(fabs((double)features[i] - features64[i]) < 1e-4 * (1 + fabs(features64[i])));
+    pulmo_tail_backward(tail, f->weight);
+    for (int l = 4; l >= 0; l--) {
+        const pulmo_tensor *weight = &f->layout.tensor[2 * l], *bias = &f->layout.tensor[2 * l + 1];
+        double weight_bound, bias_bound, square = 0, error = 0;
+        pulmo_tail_bounds(tail, l, &weight_bound, &bias_bound);
+        t.units = 0;
+        pulmo_tail_gradients(tail, l, add_part, &t);
+        for (int n = 0; n < IMAGES; n++)
+            for (int k = 0; k < bias->rows; k++) t.gradient[bias->offset + (size_t)k] += (double)pulmo_tail_bias_gradient(tail, n)[k];
+        for (size_t i = weight->offset; i < bias->offset + (size_t)bias->rows; i++) {
+            square += wanted[i] * wanted[i];
+            error += (t.gradient[i] - wanted[i]) * (t.gradient[i] - wanted[i]);
+            /* Three slots: each slot's sum is below the bound. */
+            assert_true(fabs(t.gradient[i]) <= 3 * (i < bias->offset ? weight_bound : bias_bound));
+        }
+        assert_true(sqrt(error / square) < 3e-5);
+        if (l == 0) assert_true(t.units > 3); /* a slot of the first layer is more than one unit */
+        if (l > 0) pulmo_tail_below(tail, l);
+    }
+    pulmo_tail_destroy(tail);
+    free(t.gradient);
+    free(features);
+}
+
+static void tiers_agree_with_double(void **state)
+{
+    const fixture *f = *state;
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tail *tail = NULL;
+    double *features = calloc(f->features, sizeof *features);
+    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
+    double *wanted = gradient64(f, tail, features);
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        if (pulmo_isa_available((pulmo_isa)isa))
+            tier_agrees(f, (pulmo_isa)isa, wanted, features);
+        else
+            print_message("tier %s is not on this machine: skipped\n", pulmo_isa_name((pulmo_isa)isa));
+    }
+    tail64_destroy(tail);
+    free(features);
+    free(wanted);
+}
+
+/* ---- bits ---- */
+
+/* Everything that crosses the interface, for one slot of images at a place in a batch. */
+static uint64_t mix(uint64_t hash, const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
+    return hash;
+}
+
+typedef struct hashes {
+    pthread_mutex_t lock;
+    int first_unit, last_unit; /* of the slot at hand */
+    uint64_t sum;              /* parts come in any order */
+} hashes;
+
+static void hash_part(void *context, const pulmo_tail_part *part)
+{
+    hashes *h = context;
+    if (part->unit < h->first_unit || part->unit >= h->last_unit) return;
+    int place = part->unit - h->first_unit;
+    uint64_t hash = mix(mix(mix(mix(1, &place, sizeof place), &part->layer, sizeof part->layer), &part->row, sizeof part->row), &part->col,
+                        sizeof part->col);
+    hash = mix(hash, part->values, (size_t)(part->rows * 9 * part->stride) * sizeof(float));
+    pthread_mutex_lock(&h->lock);
+    h->sum += hash;
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* The slot of images {0, 1} stands first or last among `images`, run by `threads` threads. */
+static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
+{
+    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_pool *pool = NULL;
+    pulmo_tail *tail = NULL;
+    hashes h = {.sum = 0};
+    size_t cut = 3 * HEIGHT * WIDTH, each = f->features / IMAGES;
+    int place = last ? images - SLOT : 0;
+    float *x = malloc((size_t)images * cut * sizeof *x), *w = malloc((size_t)images * each * sizeof *w),
+          *features = malloc((size_t)images * each * sizeof *w);
+    pthread_mutex_init(&h.lock, NULL);
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++)
+        if (pulmo_isa_available((pulmo_isa)isa)) spec.isa = (pulmo_isa)isa;
+    for (int n = 0; n < images; n++) {
+        int from = n >= place && n < place + SLOT ? n - place : 2 + n % 3;
+        memcpy(x + (size_t)n * cut, f->cut + (size_t)from * cut, cut * sizeof *x);
+        memcpy(w + (size_t)n * each, f->weight + (size_t)from * each, each * sizeof *w);
+    }
+    assert_int_equal(pulmo_pool_create(threads, &pool), PULMO_OK);
+    assert_int_equal(pulmo_tail_create(&spec, pool, SLOT, images, &tail), PULMO_OK);
+    pulmo_tail_use(tail, f->parameters);
+    pulmo_tail_forward(tail, images, x, features);
+    h.sum = mix(0, features + (size_t)place * each, SLOT * each * sizeof *features);
+    pulmo_tail_backward(tail, w);
+    static const int units_a_slot[] = {2, 2, 1, 1, 1};
+    for (int l = 4; l >= 0; l--) {
+        double weight, bias;
+        pulmo_tail_bounds(tail, l, &weight, &bias);
+        for (int n = place; n < place + SLOT; n++)
+            h.sum +=
+                mix((uint64_t)(n - place), pulmo_tail_bias_gradient(tail, n), (size_t)f->layout.tensor[2 * l + 1].rows * sizeof(float));
+        h.first_unit = place / SLOT * units_a_slot[l];
+        h.last_unit = h.first_unit + units_a_slot[l];
+        pulmo_tail_gradients(tail, l, hash_part, &h);
+        if (l > 0) pulmo_tail_below(tail, l);
+    }
+    pulmo_tail_destroy(tail);
+    pulmo_pool_destroy(pool);
+    free(x);
+    free(w);
+    free(features);
+    return h.sum;
+}
+
+static void a_slot_has_its_own_bits(void **state)
+{
+    const fixture *f = *state;
+    uint64_t wanted = slot_bits(f, 2, false, 1);
+    assert_true(slot_bits(f, 2, false, 3) == wanted);
+    assert_true(slot_bits(f, 4, true, 2) == wanted);
+    assert_true(slot_bits(f, 8, false, 3) == wanted);
+    assert_true(slot_bits(f, 6, true, 1) == wanted);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_is_a_convolution),
+        cmocka_unit_test(gradients_are_differences),
+        cmocka_unit_test(tiers_agree_with_double),
+        cmocka_unit_test(a_slot_has_its_own_bits),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
