@@ -48,12 +48,13 @@ typedef struct pulmo_config {
         char run_dir[PULMO_TEXT_BYTES];
         int64_t epochs, batch, slot, seed, patience, threads, loader_threads;
         int monitor, features;
+        pulmo_int_list unfreeze_epochs;
         int64_t checkpoint_batches;
         double checkpoint_seconds, stall_seconds;
     } train;
     struct {
         int name;
-        double lr, weight_decay, beta1, beta2, eps, momentum;
+        double lr, trunk_lr_scale, clip_norm, ema, weight_decay, beta1, beta2, eps, momentum;
         int schedule;
         double warmup_epochs, step_epochs, step_gamma, min_lr, label_smoothing;
         char class_weights[PULMO_TEXT_BYTES]; /* "none", "balanced" or "[w0, w1, ...]" */
@@ -69,6 +70,14 @@ enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
 enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
 enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };
 enum { PULMO_CALIBRATE_NONE, PULMO_CALIBRATE_TEMPERATURE };
+enum {
+    PULMO_TRAINABLE_HEAD,
+    PULMO_TRAINABLE_BLOCK5,
+    PULMO_TRAINABLE_BLOCK4,
+    PULMO_TRAINABLE_BLOCK3,
+    PULMO_TRAINABLE_BLOCK2,
+    PULMO_TRAINABLE_ALL
+};
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 typedef enum pulmo_key_type {

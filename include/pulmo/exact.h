@@ -28,12 +28,17 @@ void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int expon
 /* out[i] = (float)(sums[i] * 2^-exponent * scale), computed in double. Pure. */
 void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double scale, float *out);
 
-/* A sum in flight. Only one at a time a communicator. */
+/* A sum in flight. Only one at a time a communicator; it may take off in buckets. */
 typedef struct pulmo_exact_sum pulmo_exact_sum;
 
 /* Collective. Starts the sum of `count` integers over all ranks, in place; `sums` is kept and
  * must not be touched until wait. A thread of the room moves it on while the caller computes. */
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out);
+/* The same in buckets: begin, then push each as it comes to be known, in the same order on all ranks; at most
+ * `buckets` of them. A failed push is reported by wait. Other
+ * collective calls may stand in between. Collective. */
+pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out);
+void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
 /* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
 /* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive within the

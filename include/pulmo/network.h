@@ -8,13 +8,14 @@
 #include "pulmo/isa.h"
 #include "pulmo/pool.h"
 #include "pulmo/status.h"
+#include "pulmo/tail.h"
 #include "pulmo/trunk.h"
 
 /* The frozen part, one packed copy a node. */
 typedef struct pulmo_backbone {
     pulmo_isa isa;
-    const char *blas;  /* OpenBLAS's kernel set */
-    int threads;       /* compute threads of this rank */
+    const char *blas;            /* OpenBLAS's kernel set */
+    int threads;                 /* compute threads of this rank */
     int channels, height, width; /* of the features */
     float mean[3], std[3];
     pulmo_preprocessing preprocessing;
@@ -23,8 +24,13 @@ typedef struct pulmo_backbone {
     uint64_t packed_bytes, arena_bytes; /* packed is shared by the node's ranks */
     pulmo_pool *pool;
     pulmo_shared *shared;
-    pulmo_trunk *trunk;
+    pulmo_trunk *trunk;    /* NULL where nothing is frozen: the features are then the images */
+    pulmo_tail_spec tail;  /* what stands between the features and the head; no layers where all is frozen */
+    pulmo_weights weights; /* the pretrained convolutions, kept where there is a tail */
 } pulmo_backbone;
+
+/* Blocks that are frozen; all of them. */
+#define PULMO_FROZEN_ALL (-1)
 
 /* Reads the weights, packs them once a node, and
  * makes sure that all ranks have the same file, ISA tier and OpenBLAS kernels. Images are
@@ -32,17 +38,29 @@ typedef struct pulmo_backbone {
  * `out` is owned by the caller, who ends it with close; on failure there is nothing to close. */
 pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads,
                                  pulmo_backbone *out);
+/* The same, ending after `frozen_blocks` blocks: what is above is described by `tail`. Collective. */
+pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads, int frozen_blocks,
+                                     pulmo_backbone *out);
+struct pulmo_model;
+/* The same, all of it, with the convolutions that `model` trained in place of the pretrained ones: the network as it was
+ * trained, at the frozen network's speed. Collective. */
+pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_choice *choice, const struct pulmo_model *model, int threads,
+                                         pulmo_backbone *out);
+/* images (n, 3, H, W) normalised to features (n, channels, height, width). Not collective. */
+void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images, float *features);
 void pulmo_backbone_close(pulmo_backbone *backbone); /* Collective. */
 
 /* What model.h5 holds. */
 typedef struct pulmo_model {
     pulmo_head_spec head;
-    pulmo_head_layout layout;
-    float *parameters; /* (layout.parameters), owned */
+    pulmo_head_layout layout; /* the head's */
+    pulmo_tail_spec tail;     /* the trained convolutions; no layers where the head alone was trained */
+    float *storage;           /* owned: the convolutions' parameters (pulmo_tail_layout_of), then the head's */
+    float *parameters;        /* the head's, in there: (layout.parameters) */
     int size_px;
     float mean[3], std[3];
     int classes;
-    char **class_names;   /* owned: one block */
+    char **class_names; /* owned: one block */
     char threshold_rule[64];
     double threshold;     /* two classes: class 1 is predicted from this probability on */
     double temperature;   /* logits are divided by it; 1 unless fitted on val */
@@ -52,6 +70,11 @@ typedef struct pulmo_model {
     char isa[16];
     char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
 } pulmo_model;
+
+/* Makes `weights` the network as trained: its convolutions above the cut become the model's (kept: the model must outlive
+ * their use), in torchvision's order. Nothing changes for a model of the head alone. For whatever works on
+ * weights (a trunk, an export, an explanation). PULMO_WEIGHTS if the shapes differ. Not collective. */
+pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights);
 
 /* `run` is a run directory or a model file. Not collective. Freed by pulmo_model_free. */
 pulmo_status pulmo_model_read(const char *run, pulmo_model *out);

@@ -41,6 +41,10 @@ void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, i
 /* Tensors in order, "features.N.weight" (O, I * 9: torchvision's order) and "features.N.bias" (O, 1);
  * tensor 2 l is layer l's weight, 2 l + 1 its bias. */
 void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out);
+/* The tensors of both in one vector: the convolutions', then the head's. */
+void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head, pulmo_head_layout *out);
+/* Parameters of the convolutions: where the head's begin in that vector. */
+size_t pulmo_tail_parameters(const pulmo_tail_spec *spec);
 /* The pretrained values: where training starts. */
 void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights, float *parameters);
 /* Points the convolutions above the cut at trained parameters (kept), so that whatever uses `weights` (the

@@ -145,12 +145,19 @@ void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double 
 
 /* ---- in flight ---- */
 
+typedef struct bucket {
+    int64_t *sums;
+    size_t count;
+} bucket;
+
 struct pulmo_exact_sum {
     pulmo_comm *comm;
     int code; /* MPI's, of the first call that failed */
-    int64_t *sums;
-    size_t count, pieces, started, finished; /* pieces are started and finished in order */
-    MPI_Request requests[IN_FLIGHT];         /* of piece i at i % IN_FLIGHT */
+    size_t pieces, started, finished; /* of the buckets pushed; started and finished in order */
+    MPI_Request requests[IN_FLIGHT];  /* of piece i at i % IN_FLIGHT */
+    size_t at;                        /* the next piece: in bucket `current`, from element `at` */
+    int current, buckets, most;
+    bucket bucket[];
 };
 
 static void keep_code(pulmo_exact_sum *sum, int code)
@@ -162,32 +169,49 @@ static void keep_code(pulmo_exact_sum *sum, int code)
 static void start_pieces(pulmo_exact_sum *sum)
 {
     while (sum->code == MPI_SUCCESS && sum->started < sum->pieces && sum->started < sum->finished + IN_FLIGHT) {
-        size_t at = sum->started * PIECE_ELEMENTS;
-        int piece = (int)(sum->count - at < PIECE_ELEMENTS ? sum->count - at : PIECE_ELEMENTS);
-        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, sum->sums + at, piece, MPI_INT64_T, MPI_SUM, sum->comm->sums,
+        const bucket *b = &sum->bucket[sum->current];
+        int piece = (int)(b->count - sum->at < PIECE_ELEMENTS ? b->count - sum->at : PIECE_ELEMENTS);
+        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, b->sums + sum->at, piece, MPI_INT64_T, MPI_SUM, sum->comm->sums,
                                       &sum->requests[sum->started % IN_FLIGHT]));
-        if (sum->code == MPI_SUCCESS) sum->started++;
+        if (sum->code != MPI_SUCCESS) return;
+        sum->started++;
+        sum->at += (size_t)piece;
+        if (sum->at < b->count) continue;
+        sum->at = 0;
+        sum->current++;
     }
+}
+
+pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out)
+{
+    pulmo_exact_sum *sum = calloc(1, sizeof *sum + (size_t)buckets * sizeof(bucket));
+    if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate a sum");
+    sum->comm = comm;
+    sum->code = MPI_SUCCESS;
+    sum->most = buckets;
+    *out = sum;
+    return PULMO_OK;
+}
+
+/* A piece that could not be started is reported by wait, when the others are in: until then they
+ * write into `sums`. */
+void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count)
+{
+    pulmo_comm *comm = sum->comm;
+    assert(sum->buckets < sum->most);
+    if (comm->size == 1 || count == 0) return;
+    pthread_mutex_lock(&comm->mpi);
+    sum->bucket[sum->buckets++] = (bucket){.sums = sums, .count = count};
+    sum->pieces += (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS;
+    start_pieces(sum);
+    helper_watch(comm, sum);
+    pthread_mutex_unlock(&comm->mpi);
 }
 
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)
 {
-    pulmo_exact_sum *sum = calloc(1, sizeof *sum);
-    if (!sum) return pulmo_fail(PULMO_MEMORY, "cannot allocate a sum");
-    sum->comm = comm;
-    sum->code = MPI_SUCCESS;
-    sum->sums = sums;
-    sum->count = count;
-    sum->pieces = comm->size > 1 ? (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS : 0;
-    if (sum->pieces > 0) {
-        pthread_mutex_lock(&comm->mpi);
-        start_pieces(sum);
-        helper_watch(comm, sum);
-        pthread_mutex_unlock(&comm->mpi);
-    }
-    /* A piece that could not be started is reported by wait, when the others are in: until then
-     * they write into `sums`. */
-    *out = sum;
+    PULMO_TRY(pulmo_exact_begin(comm, 1, out));
+    pulmo_exact_push(*out, sums, count);
     return PULMO_OK;
 }
 

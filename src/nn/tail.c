@@ -245,6 +245,7 @@ static void run_task(void *context, int task, int thread)
 void tail_convolve(pulmo_tail *tail, const tail_convolution *what)
 {
     convolving c = {.tail = tail, .what = what, .total = tail->n * what->tiles->down * what->tiles->across};
+    if (c.total == 0) return; /* a rank without slots */
     c.run = run_tiles(what->in->channels, what->out->channels, c.total, tail->threads);
     pulmo_pool_run(tail->pool, (c.total + c.run - 1) / c.run, run_task, &c);
 }

@@ -61,6 +61,25 @@ void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out)
     }
 }
 
+size_t pulmo_tail_parameters(const pulmo_tail_spec *spec)
+{
+    pulmo_head_layout layout;
+    pulmo_tail_layout_of(spec, &layout);
+    return layout.parameters;
+}
+
+void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head, pulmo_head_layout *out)
+{
+    pulmo_head_layout above;
+    pulmo_tail_layout_of(spec, out);
+    pulmo_head_layout_of(head, &above);
+    for (int t = 0; t < above.tensors; t++) {
+        out->tensor[out->tensors] = above.tensor[t];
+        out->tensor[out->tensors++].offset += out->parameters;
+    }
+    out->parameters += above.parameters;
+}
+
 void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights, float *parameters)
 {
     pulmo_head_layout layout;

@@ -62,11 +62,17 @@ static void say_what(const pulmo_weights *weights)
                     weights->format, seen);
 }
 
+typedef struct opening {
+    const pulmo_weights_choice *choice;
+    int size_px, threads, frozen_blocks;
+    const pulmo_model *model; /* whose trained convolutions take the pretrained ones' place, or NULL */
+} opening;
+
 /* Rank-local: what each rank finds out for itself. */
-static pulmo_status open_local(const pulmo_weights_choice *choice, pulmo_backbone *out, pulmo_weights *weights)
+static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_weights *weights)
 {
     PULMO_TRY(pulmo_isa_choose(&out->isa));
-    PULMO_TRY(pulmo_weights_open(choice, weights));
+    PULMO_TRY(pulmo_weights_open(how->choice, weights));
     say_what(weights);
     PULMO_TRY(pulmo_pool_create(out->threads, &out->pool));
     memcpy(out->mean, weights->mean, sizeof out->mean);
@@ -74,7 +80,9 @@ static pulmo_status open_local(const pulmo_weights_choice *choice, pulmo_backbon
     out->preprocessing = weights->preprocessing;
     out->weights_digest = weights->digest;
     out->weights_file_digest = weights->file_digest;
-    return PULMO_OK;
+    if (how->model) PULMO_TRY(pulmo_model_apply(how->model, weights));
+    if (how->frozen_blocks == PULMO_FROZEN_ALL) return PULMO_OK;
+    return pulmo_tail_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tail);
 }
 
 static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
@@ -112,31 +120,79 @@ static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec, 
     return pulmo_agree(comm, status);
 }
 
-pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads, pulmo_backbone *out)
+/* The frozen convolutions, if there are any. */
+static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo_weights *weights, pulmo_backbone *out)
+{
+    pulmo_trunk_spec spec;
+    if (how->frozen_blocks == 0) {
+        out->channels = out->tail.channels;
+        out->height = out->tail.height;
+        out->width = out->tail.width;
+        return PULMO_OK;
+    }
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = spec.width_px = how->size_px;
+    spec.isa = out->isa;
+    spec.batch = TRUNK_BATCH;
+    spec.blocks = how->frozen_blocks == PULMO_FROZEN_ALL ? 0 : how->frozen_blocks;
+    out->packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
+    out->arena_bytes = pulmo_trunk_arena_bytes(&spec, weights, out->threads);
+    PULMO_TRY(pulmo_agree(comm, check_memory(comm, out)));
+    PULMO_TRY(pack_shared(comm, &spec, weights, out));
+    pulmo_trunk_shape(out->trunk, &out->channels, &out->height, &out->width);
+    return PULMO_OK;
+}
+
+static pulmo_status open_backbone(pulmo_comm *comm, const opening *how, pulmo_backbone *out)
 {
     pulmo_status status = PULMO_OK;
     pulmo_weights weights;
-    pulmo_trunk_spec spec;
     memset(out, 0, sizeof *out);
     memset(&weights, 0, sizeof weights);
     out->blas = pulmo_blas_setup();
-    PULMO_TRY(threads_for(comm, threads, &out->threads));
+    PULMO_TRY(threads_for(comm, how->threads, &out->threads));
 
-    PULMO_GOTO(pulmo_agree(comm, open_local(choice, out, &weights)));
+    PULMO_GOTO(pulmo_agree(comm, open_local(how, out, &weights)));
     PULMO_GOTO(check_same(comm, out));
-    pulmo_trunk_spec_init(&spec);
-    spec.height_px = spec.width_px = size_px;
-    spec.isa = out->isa;
-    spec.batch = TRUNK_BATCH;
-    out->packed_bytes = pulmo_trunk_packed_bytes(&spec, &weights);
-    out->arena_bytes = pulmo_trunk_arena_bytes(&spec, &weights, out->threads);
-    PULMO_GOTO(pulmo_agree(comm, check_memory(comm, out)));
-    PULMO_GOTO(pack_shared(comm, &spec, &weights, out));
-    pulmo_trunk_shape(out->trunk, &out->channels, &out->height, &out->width);
+    PULMO_GOTO(open_trunk(comm, how, &weights, out));
+    if (out->tail.layers > 0) {
+        out->weights = weights;
+        memset(&weights, 0, sizeof weights);
+    }
 out:
     pulmo_weights_free(&weights);
     if (status != PULMO_OK) pulmo_backbone_close(out);
     return status;
+}
+
+pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads, pulmo_backbone *out)
+{
+    const opening how = {.choice = choice, .size_px = size_px, .threads = threads, .frozen_blocks = PULMO_FROZEN_ALL};
+    return open_backbone(comm, &how, out);
+}
+
+pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px, int threads, int frozen_blocks,
+                                     pulmo_backbone *out)
+{
+    const opening how = {.choice = choice, .size_px = size_px, .threads = threads, .frozen_blocks = frozen_blocks};
+    return open_backbone(comm, &how, out);
+}
+
+pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_choice *choice, const pulmo_model *model, int threads,
+                                         pulmo_backbone *out)
+{
+    const opening how = {
+        .choice = choice, .size_px = model->size_px, .threads = threads, .frozen_blocks = PULMO_FROZEN_ALL, .model = model};
+    return open_backbone(comm, &how, out);
+}
+
+void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images, float *features)
+{
+    size_t floats = (size_t)n * (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+    if (backbone->trunk)
+        pulmo_trunk_forward(backbone->trunk, n, images, features);
+    else
+        memcpy(features, images, floats * sizeof *features);
 }
 
 void pulmo_backbone_close(pulmo_backbone *backbone)
@@ -144,5 +200,6 @@ void pulmo_backbone_close(pulmo_backbone *backbone)
     pulmo_trunk_destroy(backbone->trunk);
     pulmo_shared_destroy(backbone->shared);
     pulmo_pool_destroy(backbone->pool);
+    pulmo_weights_free(&backbone->weights);
     memset(backbone, 0, sizeof *backbone);
 }

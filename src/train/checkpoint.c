@@ -1,6 +1,7 @@
 /* checkpoint.h5: all that is needed to go on, exact, on any number of ranks.
  *
  *   /state/parameter, /state/best, /state/optim0, /state/optim1   (parameters) float32
+ *   /state/average       (parameters) float32, with optim.ema
  *   /state/history       (epoch, 6) float64: lr, train loss, train accuracy, val loss, val accuracy, val AUC
  *   /state/counters      (8) uint64: step, epoch, batch, correct, count, best epoch, since best, finished
  *   /state/values        (5) float64: loss and weight of the epoch so far, best value, best loss, best accuracy
@@ -40,6 +41,7 @@ static pulmo_status write_state(pulmo_h5 *file, const run_state *state)
     PULMO_TRY(pulmo_h5_write(file, "state/best", PULMO_H5_F32, 1, &n, state->best));
     for (int k = 0; k < state->states; k++)
         PULMO_TRY(pulmo_h5_write(file, k ? "state/optim1" : "state/optim0", PULMO_H5_F32, 1, &n, state->optim[k]));
+    if (state->average) PULMO_TRY(pulmo_h5_write(file, "state/average", PULMO_H5_F32, 1, &n, state->average));
     PULMO_TRY(pulmo_h5_write(file, "state/counters", PULMO_H5_U64, 1, &eight, counters));
     PULMO_TRY(pulmo_h5_write(file, "state/values", PULMO_H5_F64, 1, &five, values));
     if (state->epoch == 0) return PULMO_OK;
@@ -153,6 +155,7 @@ static pulmo_status read_state(pulmo_h5 *file, run_state *state)
     PULMO_TRY(pulmo_h5_read(file, "state/best", PULMO_H5_F32, 1, &n, state->best));
     for (int k = 0; k < state->states; k++)
         PULMO_TRY(pulmo_h5_read(file, k ? "state/optim1" : "state/optim0", PULMO_H5_F32, 1, &n, state->optim[k]));
+    if (state->average) PULMO_TRY(pulmo_h5_read(file, "state/average", PULMO_H5_F32, 1, &n, state->average));
     uint64_t rows[2] = {state->epoch, HISTORY_COLUMNS};
     if (state->epoch == 0) return PULMO_OK;
     return pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, rows, state->history);

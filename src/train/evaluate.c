@@ -41,6 +41,7 @@ pulmo_status model_weights_read(const pulmo_model *model, const char *run, const
     const pulmo_weights_choice choice = model_weights_choice(model, path);
     PULMO_TRY(pulmo_weights_open(&choice, out));
     pulmo_status status = check_model_weights(model, &out->digest, &out->file_digest, run);
+    if (status == PULMO_OK) status = pulmo_model_apply(model, out);
     if (status != PULMO_OK) pulmo_weights_free(out);
     return status;
 }
@@ -88,7 +89,8 @@ static pulmo_status score(pulmo_comm *comm, const pulmo_evaluate_options *o, con
     PULMO_GOTO(pulmo_agree(comm, check_model_backbone(model, backbone, o->run)));
     PULMO_GOTO(feature_store_create(comm, dataset, backbone, scratch && *scratch ? scratch : "/tmp", "  features", &features));
     PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, 1, model->parameters, &head)));
-    PULMO_GOTO(feature_store_logits(comm, features, head, info->classes, &scores.logits));
+    const scorer with = {.head = head};
+    PULMO_GOTO(feature_store_logits(comm, features, &with, info->classes, &scores.logits));
     scores.probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes, sizeof(float));
     PULMO_GOTO(pulmo_agree(comm, scores.probabilities ? PULMO_OK : PULMO_MEMORY));
     pulmo_model_probabilities(model, (int)info->count, scores.logits, scores.probabilities);
@@ -113,7 +115,7 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     if (status == PULMO_OK) status = check_fit(&model, pulmo_dataset_info_of(dataset), o);
     PULMO_GOTO(pulmo_agree(comm, status));
     choice = model_weights_choice(&model, o->weights);
-    PULMO_GOTO(pulmo_backbone_open(comm, &choice, model.size_px, o->threads, &backbone));
+    PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));
     status = score(comm, o, &model, &backbone, dataset);
     pulmo_backbone_close(&backbone);
 out:

@@ -42,16 +42,24 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     return status == PULMO_OK ? results_write(&results) : status;
 }
 
+pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out)
+{
+    size_t below = pulmo_tail_parameters(&r->backbone.tail);
+    scorer with = {.head_floats = (size_t)r->head.channels * (size_t)r->head.height * (size_t)r->head.width};
+    pulmo_status status = pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, parameters + below, &with.head);
+    PULMO_TRY(pulmo_agree(r->comm, status));
+    stepper_score_with(r->stepper, parameters, &with.tail, &with.tail_images);
+    status = feature_store_logits(r->comm, features, &with, info->classes, out);
+    stepper_ready(r->stepper);
+    pulmo_head_destroy(with.head);
+    return status;
+}
+
 /* Scores a split with the best parameters. Collective. */
 static pulmo_status score_best(run *r, feature_store *features, const pulmo_dataset_info *info, const char *split, split_scores *scores)
 {
-    pulmo_head *head = NULL;
     float *logits = NULL;
-    pulmo_status status = pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, r->state.best, &head);
-    PULMO_TRY(pulmo_agree(r->comm, status));
-    status = feature_store_logits(r->comm, features, head, info->classes, &logits);
-    pulmo_head_destroy(head);
-    PULMO_TRY(status);
+    PULMO_TRY(run_logits(r, features, info, r->state.best, &logits));
     return scores_set(scores, &r->model, split, info, logits);
 }
 

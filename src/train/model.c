@@ -1,9 +1,13 @@
 /* model.h5: the trainable layers of the best epoch and all that is needed to use them.
  *
  *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
+ *   and where convolutions were trained:
+ *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
+ *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, hidden, dropout, channels,
  *   height, width, size_px, mean, std, threshold_rule, threshold, temperature, best_epoch, demo,
- *   weights_sha256 (of the frozen convolutions' file), isa */
+ *   weights_sha256 (of the pretrained convolutions' file), isa,
+ *   frozen_blocks (-1: all) */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +19,8 @@
 #include "pulmo/train.h"
 #include "train.h"
 
-#define MODEL_FORMAT_VERSION 1
+/* 1 has no trained convolutions, and is still what is written where there are none. */
+#define MODEL_FORMAT_VERSION 2
 
 const char *pooling_name(pulmo_pooling pool)
 {
@@ -45,6 +50,32 @@ static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
     return PULMO_OK;
 }
 
+#define LAYER_COLUMNS 5
+
+static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
+{
+    const pulmo_tail_spec *tail = &model->tail;
+    int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
+    uint64_t dims[2] = {(uint64_t)tail->layers, LAYER_COLUMNS};
+    pulmo_head_layout layout;
+    if (tail->layers == 0) return PULMO_OK;
+    pulmo_tail_layout_of(tail, &layout);
+    for (int l = 0; l < tail->layers; l++) {
+        const int64_t row[LAYER_COLUMNS] = {tail->layer[l].feature_index, tail->layer[l].in_channels, tail->layer[l].out_channels,
+                                            tail->layer[l].block, tail->layer[l].pool_after};
+        memcpy(rows[l], row, sizeof row);
+    }
+    PULMO_TRY(pulmo_h5_write(file, "trunk/layers", PULMO_H5_I64, 2, dims, rows));
+    for (int t = 0; t < layout.tensors; t++) {
+        const pulmo_tensor *tensor = &layout.tensor[t];
+        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
+        char name[64];
+        snprintf(name, sizeof name, "trunk/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape, model->storage + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
 {
     const pulmo_head_spec *head = &model->head;
@@ -65,7 +96,7 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
 static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
 {
     PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "model"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", MODEL_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", model->tail.layers > 0 ? MODEL_FORMAT_VERSION : 1));
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, (const char *const *)model->class_names));
     PULMO_TRY(write_shape(file, model));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
@@ -76,6 +107,8 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", model->tail.layers > 0 ? model->tail.frozen_blocks : PULMO_FROZEN_ALL));
+    PULMO_TRY(write_trunk(file, model));
     return write_tensors(file, model);
 }
 
@@ -160,11 +193,58 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
 }
 
+/* Which convolutions were trained. Their place in the network is checked where they are used. */
+static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_h5_shape shape;
+    pulmo_tail_spec *tail = &model->tail;
+    int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
+    if (!pulmo_h5_exists(file, "trunk/layers")) return PULMO_OK;
+    PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tail->frozen_blocks));
+    PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
+    if (shape.rank != 2 || shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX || shape.dims[1] != LAYER_COLUMNS)
+        return pulmo_fail(PULMO_DATA, "%s: /trunk/layers must hold 1 to %d layers of %d values: the file is damaged", pulmo_h5_path(file),
+                          PULMO_CONVS_MAX, LAYER_COLUMNS);
+    PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
+    tail->layers = (int)shape.dims[0];
+    for (int l = 0; l < tail->layers; l++) {
+        for (int i = 0; i < LAYER_COLUMNS; i++)
+            if (rows[l][i] < 0 || rows[l][i] > 65536)
+                return pulmo_fail(PULMO_DATA, "%s: /trunk/layers[%d] holds %lld; must be 0 to 65536: the file is damaged",
+                                  pulmo_h5_path(file), l, (long long)rows[l][i]);
+        tail->layer[l].feature_index = (int)rows[l][0];
+        tail->layer[l].in_channels = (int)rows[l][1];
+        tail->layer[l].out_channels = (int)rows[l][2];
+        tail->layer[l].block = (int)rows[l][3];
+        tail->layer[l].pool_after = rows[l][4] != 0;
+    }
+    tail->channels = tail->layer[0].in_channels;
+    tail->height = tail->width = model->size_px >> tail->frozen_blocks;
+    return PULMO_OK;
+}
+
+static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_head_layout layout;
+    pulmo_tail_layout_of(&model->tail, &layout);
+    for (int t = 0; t < layout.tensors; t++) {
+        const pulmo_tensor *tensor = &layout.tensor[t];
+        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
+        char name[64];
+        snprintf(name, sizeof name, "trunk/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape, model->storage + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
 {
     pulmo_head_layout_of(&model->head, &model->layout);
-    model->parameters = pulmo_alloc(model->layout.parameters, sizeof(float));
-    if (!model->parameters) return PULMO_MEMORY;
+    size_t below = pulmo_tail_parameters(&model->tail);
+    model->storage = pulmo_alloc(below + model->layout.parameters, sizeof(float));
+    if (!model->storage) return PULMO_MEMORY;
+    model->parameters = model->storage + below;
+    PULMO_TRY(read_trunk(file, model));
     for (int t = 0; t < model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &model->layout.tensor[t];
         char name[64];
@@ -204,6 +284,7 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     if (pulmo_h5_has_attribute(file, "/", "preprocessing")) /* not in the oldest files, which know torchvision's only */
         PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
+    PULMO_TRY(read_layers(file, model));
     return read_tensors(file, model);
 }
 
@@ -226,7 +307,7 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
 
 void pulmo_model_free(pulmo_model *model)
 {
-    pulmo_free(model->parameters);
+    pulmo_free(model->storage);
     free(model->class_names);
     memset(model, 0, sizeof *model);
 }
@@ -239,6 +320,23 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
         logits = probabilities;
     }
     pulmo_softmax(n, model->classes, logits, probabilities);
+}
+
+pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
+{
+    pulmo_tail_spec theirs;
+    const pulmo_tail_spec *mine = &model->tail;
+    if (mine->layers == 0) return PULMO_OK;
+    PULMO_TRY(pulmo_tail_spec_of(weights, mine->frozen_blocks, model->size_px, mine->isa, &theirs));
+    bool same = theirs.layers == mine->layers;
+    for (int l = 0; same && l < mine->layers; l++)
+        same = theirs.layer[l].in_channels == mine->layer[l].in_channels && theirs.layer[l].out_channels == mine->layer[l].out_channels &&
+               theirs.layer[l].feature_index == mine->layer[l].feature_index && theirs.layer[l].pool_after == mine->layer[l].pool_after;
+    if (!same)
+        return pulmo_fail(PULMO_WEIGHTS, "the model's %d trained convolutions do not fit these weights: give the file it was trained on",
+                          mine->layers);
+    pulmo_tail_apply(mine, model->storage, weights);
+    return PULMO_OK;
 }
 
 int pulmo_model_class(const pulmo_model *model, const float *probabilities)

@@ -142,7 +142,7 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     PULMO_GOTO(pulmo_model_read(o->run, &model));
     PULMO_GOTO(input_list_collect(o->inputs, o->input_count, &l));
     choice = model_weights_choice(&model, o->weights);
-    PULMO_GOTO(pulmo_backbone_open(comm, &choice, model.size_px, o->threads, &backbone));
+    PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));
     w->options = o;
     w->model = &model;
     w->backbone = &backbone;

@@ -31,12 +31,14 @@ static pulmo_status share_state(run *r)
     PULMO_TRY(pulmo_bcast(r->comm, &copy, sizeof copy, 0));
     copy.parameter = state->parameter; /* the pointers are each rank's own */
     copy.best = state->best;
+    copy.average = state->average;
     copy.history = state->history;
     memcpy(copy.optim, state->optim, sizeof copy.optim);
     *state = copy;
     size_t bytes = state->parameters * sizeof(float);
     PULMO_TRY(pulmo_bcast(r->comm, state->parameter, bytes, 0));
     for (int k = 0; k < state->states; k++) PULMO_TRY(pulmo_bcast(r->comm, state->optim[k], bytes, 0));
+    if (state->average) PULMO_TRY(pulmo_bcast(r->comm, state->average, bytes, 0));
     return pulmo_bcast(r->comm, state->history, state->history_rows * sizeof *state->history, 0);
 }
 
@@ -52,6 +54,7 @@ pulmo_status run_resume(run *r)
     PULMO_TRY(pulmo_agree(r->comm, status));
     if (!pulmo_any(r->comm, found)) return PULMO_OK;
     PULMO_TRY(share_state(r));
+    stepper_ready(r->stepper);
     pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoint_path, r->state.epoch + 1, r->state.batch + 1);
     return PULMO_OK;
 }

@@ -80,6 +80,25 @@ static pulmo_status prepare_directory(const run *r, int overwrite)
     return status;
 }
 
+/* Parameters as training finds them: pretrained convolutions, a new head. */
+static pulmo_status build_state(run *r)
+{
+    pulmo_tail_layout_with_head(&r->backbone.tail, &r->head, &r->layout);
+    const run_state_shape shape = {.parameters = r->layout.parameters,
+                                   .states = pulmo_optim_states(&r->optim),
+                                   .epochs = (uint32_t)r->config->train.epochs,
+                                   .keeps_best = is_root(r),
+                                   .averages = r->config->optim.ema > 0};
+    PULMO_TRY(run_state_create(&shape, &r->state));
+    size_t below = pulmo_tail_parameters(&r->backbone.tail), bytes = r->layout.parameters * sizeof(float);
+    pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed, r->state.parameter + below);
+    if (below > 0) pulmo_tail_parameters_init(&r->backbone.tail, &r->backbone.weights, r->state.parameter);
+    pulmo_weights_free(&r->backbone.weights);
+    if (r->state.average) memcpy(r->state.average, r->state.parameter, bytes);
+    run_state_keep_best(&r->state);
+    return PULMO_OK;
+}
+
 static pulmo_status build_local(run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
@@ -93,10 +112,7 @@ static pulmo_status build_local(run *r)
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
     optim_from(r->config, &r->optim);
-    pulmo_head_layout_of(&r->head, &r->layout);
-    PULMO_TRY(run_state_create(r->layout.parameters, pulmo_optim_states(&r->optim), (uint32_t)r->config->train.epochs, is_root(r), &r->state));
-    pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed, r->state.parameter);
-    run_state_keep_best(&r->state);
+    PULMO_TRY(build_state(r));
     const stepper_parts parts = {.comm = r->comm,
                                  .backbone = &r->backbone,
                                  .head = &r->head,
@@ -105,8 +121,7 @@ static pulmo_status build_local(run *r)
                                  .data = data,
                                  .config = r->config,
                                  .state = &r->state};
-    PULMO_TRY(stepper_create(&parts, &r->stepper));
-    return pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, r->state.parameter, &r->scorer);
+    return stepper_create(&parts, &r->stepper);
 }
 
 static pulmo_status open_loader_local(run *r)
@@ -136,8 +151,10 @@ static void describe_model(run *r)
     const pulmo_dataset_info *data = info_of(r->train);
     pulmo_model *model = &r->model;
     model->head = r->head;
-    model->layout = r->layout;
-    model->parameters = r->state.best;
+    pulmo_head_layout_of(&r->head, &model->layout);
+    model->tail = r->backbone.tail;
+    model->storage = r->state.best;
+    model->parameters = r->state.best + pulmo_tail_parameters(&model->tail);
     model->size_px = data->height_px;
     memcpy(model->mean, r->backbone.mean, sizeof model->mean);
     memcpy(model->std, r->backbone.std, sizeof model->std);
@@ -156,7 +173,7 @@ static void announce(const run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
     const pulmo_config *config = r->config;
-    const stepper_parts parts = {.comm = r->comm, .head = &r->head, .config = config};
+    const stepper_parts parts = {.comm = r->comm, .backbone = &r->backbone, .head = &r->head, .config = config};
     double head_mb = (double)r->layout.parameters * sizeof(float) * (2 + r->state.states) / MB;
     double mine_mb = ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
     pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d", PULMO_VERSION,
@@ -166,8 +183,12 @@ static void announce(const run *r)
                pulmo_comm_size(r->comm) == 1 ? "" : "s", pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
                r->backbone.threads, r->backbone.threads == 1 ? "" : "s", pulmo_isa_name(r->backbone.isa), r->backbone.blas,
                pulmo_cpu_model());
+    size_t below = pulmo_tail_parameters(&r->backbone.tail);
     pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters", (double)r->backbone.packed_bytes / MB,
-               mine_mb, r->layout.parameters);
+               mine_mb, r->layout.parameters - below);
+    if (below > 0)
+        pulmo_info("trained with it: %d convolutions from features.%d up, %zu parameters", r->backbone.tail.layers,
+                   r->backbone.tail.layer[0].feature_index, below);
 }
 
 pulmo_status run_open(run *r, int overwrite)
@@ -177,7 +198,8 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
     const pulmo_weights_choice choice = weights_choice_from(r->config);
-    PULMO_TRY(pulmo_backbone_open(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads, &r->backbone));
+    PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads, frozen_blocks_from(r->config),
+                                      &r->backbone));
     r->backbone_open = true;
     pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
     r->identity.config = r->config;
@@ -205,7 +227,6 @@ void run_close(run *r)
     pulmo_free(r->test_scores.logits);
     pulmo_free(r->test_scores.probabilities);
     feature_store_destroy(r->val_features);
-    pulmo_head_destroy(r->scorer);
     stepper_destroy(r->stepper);
     pulmo_loader_destroy(r->loader);
     run_state_free(&r->state);

@@ -20,7 +20,7 @@ typedef struct run {
     pulmo_backbone backbone;
     bool backbone_open;
     pulmo_head_spec head;
-    pulmo_head_layout layout;
+    pulmo_head_layout layout; /* of all that is trained: convolutions, then head */
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
     float class_weights[PULMO_CLASSES_MAX];
@@ -28,7 +28,6 @@ typedef struct run {
     run_identity identity;
     pulmo_loader *loader;
     stepper *stepper;
-    pulmo_head *scorer; /* a head on the current parameters, for validation */
     feature_store *val_features;
     split_scores val_scores, test_scores;
     pulmo_model model;
@@ -57,6 +56,9 @@ pulmo_status run_interrupted(run *r);
 pulmo_status run_resume(run *r);
 
 /* ---- finish.c ---- */
+
+/* Scores a split with these parameters: logits (count, classes), owned by the caller (pulmo_free). */
+pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out);
 
 /* Turns logits (kept) into scores of a split. Not collective. */
 pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split, const pulmo_dataset_info *info, float *logits);

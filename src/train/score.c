@@ -31,8 +31,7 @@ static pulmo_status open_unnamed(const char *directory, feature_store *store)
     /* Not every file system has O_TMPFILE. */
     snprintf(store->path, sizeof store->path, "%s/.features-XXXXXX", directory);
     store->file = mkostemp(store->path, O_CLOEXEC);
-    if (store->file < 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot make a temporary file for features: %s", directory, strerror(errno));
+    if (store->file < 0) return pulmo_fail(PULMO_IO, "%s: cannot make a temporary file for features: %s", directory, strerror(errno));
     unlink(store->path);
     return PULMO_OK;
 }
@@ -46,8 +45,8 @@ static pulmo_status write_chunk(feature_store *store, uint32_t at, uint32_t coun
         ssize_t wrote = pwrite(store->file, data + done, bytes - done, offset + (off_t)done);
         if (wrote < 0 && errno == EINTR) continue;
         if (wrote <= 0)
-            return pulmo_fail(PULMO_IO, "%s: cannot write features: %s; make room or choose another train.run_dir",
-                              store->path, strerror(errno));
+            return pulmo_fail(PULMO_IO, "%s: cannot write features: %s; make room or choose another train.run_dir", store->path,
+                              strerror(errno));
         done += (size_t)wrote;
     }
     return PULMO_OK;
@@ -75,10 +74,10 @@ typedef struct decode_work {
     pulmo_dataset *dataset;
     const pulmo_backbone *backbone;
     uint32_t first;
-    uint8_t *pixels;            /* (CHUNK, H, W, C) */
-    float *images;              /* (CHUNK, 3, H, W) */
+    uint8_t *pixels; /* (CHUNK, H, W, C) */
+    float *images;   /* (CHUNK, 3, H, W) */
     pulmo_status status[CHUNK];
-    char report[CHUNK][512];    /* reports are per thread: carried over by hand */
+    char report[CHUNK][512]; /* reports are per thread: carried over by hand */
 } decode_work;
 
 static void decode_task(void *context, int task, int thread)
@@ -90,8 +89,8 @@ static void decode_task(void *context, int task, int thread)
     (void)thread;
     work->status[task] = pulmo_dataset_read(work->dataset, work->first + (uint32_t)task, pixels);
     if (work->status[task] == PULMO_OK)
-        pulmo_augment_apply(NULL, pixels, info->height_px, info->width_px, info->channels, work->backbone->mean,
-                            work->backbone->std, work->images + (size_t)task * 3 * plane);
+        pulmo_augment_apply(NULL, pixels, info->height_px, info->width_px, info->channels, work->backbone->mean, work->backbone->std,
+                            work->images + (size_t)task * 3 * plane);
     else
         snprintf(work->report[task], sizeof work->report[task], "%s", pulmo_error());
 }
@@ -112,7 +111,7 @@ static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, decode
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
         PULMO_TRY(decode_chunk(work, store->first + at, count));
-        pulmo_trunk_forward(work->backbone->trunk, (int)count, work->images, store->chunk);
+        pulmo_backbone_features(work->backbone, (int)count, work->images, store->chunk);
         PULMO_TRY(write_chunk(store, at, count));
         pulmo_watch_beat(comm, label);
         pulmo_progress_update(&progress, at + count, NULL);
@@ -121,8 +120,8 @@ static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, decode
     return PULMO_OK;
 }
 
-static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
-                                 const char *directory, const char *label, feature_store *store)
+static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
+                                 const char *label, feature_store *store)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
@@ -143,8 +142,8 @@ static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const
     return status;
 }
 
-pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone,
-                                  const char *directory, const char *label, feature_store **out)
+pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
+                                  const char *label, feature_store **out)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
@@ -159,8 +158,10 @@ pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, cons
         status = create_local(comm, dataset, backbone, directory, label, store);
     }
     status = pulmo_agree(comm, status);
-    if (status == PULMO_OK) *out = store;
-    else feature_store_destroy(store);
+    if (status == PULMO_OK)
+        *out = store;
+    else
+        feature_store_destroy(store);
     return status;
 }
 
@@ -174,26 +175,32 @@ void feature_store_destroy(feature_store *store)
 
 /* ---- scoring ---- */
 
-static pulmo_status logits_local(const feature_store *store, pulmo_head *head, int classes, float *mine)
+/* `above` (CHUNK, the head's features), used where there is a tail. */
+static pulmo_status logits_local(const feature_store *store, const scorer *with, float *above, int classes, float *mine)
 {
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
         PULMO_TRY(read_chunk(store, at, count));
-        pulmo_head_logits(head, (int)count, store->chunk, mine + (size_t)at * (size_t)classes);
+        if (with->tail)
+            for (uint32_t i = 0; i < count; i += (uint32_t)with->tail_images) {
+                uint32_t part = count - i < (uint32_t)with->tail_images ? count - i : (uint32_t)with->tail_images;
+                pulmo_tail_forward(with->tail, (int)part, store->chunk + i * store->floats, above + i * with->head_floats);
+            }
+        pulmo_head_logits(with->head, (int)count, with->tail ? above : store->chunk, mine + (size_t)at * (size_t)classes);
     }
     return PULMO_OK;
 }
 
-pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes,
-                                  float **out)
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, const scorer *with, int classes, float **out)
 {
     void *all = NULL;
     size_t all_bytes = 0, bytes = (size_t)store->count * (size_t)classes * sizeof(float);
-    float *mine = pulmo_alloc(bytes ? bytes : 1, 1);
-    pulmo_status status = mine ? logits_local(store, head, classes, mine) : PULMO_MEMORY;
+    float *mine = pulmo_alloc(bytes ? bytes : 1, 1), *above = pulmo_alloc(with->tail ? CHUNK * with->head_floats : 1, sizeof(float));
+    pulmo_status status = mine && above ? logits_local(store, with, above, classes, mine) : PULMO_MEMORY;
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK) status = pulmo_gather_all(comm, mine, bytes, &all, &all_bytes, NULL);
     pulmo_free(mine);
+    pulmo_free(above);
     *out = all;
     return status;
 }

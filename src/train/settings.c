@@ -42,6 +42,12 @@ void optim_from(const pulmo_config *config, pulmo_optim_spec *out)
     out->min_lr = config->optim.min_lr;
 }
 
+int frozen_blocks_from(const pulmo_config *config)
+{
+    int trainable = config->model.trainable;
+    return trainable == PULMO_TRAINABLE_HEAD ? PULMO_FROZEN_ALL : PULMO_TRAINABLE_ALL - trainable;
+}
+
 pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out)
 {
     pulmo_head_spec_init(out);
@@ -50,6 +56,7 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
     out->channels = backbone->channels;
     out->height = backbone->height;
     out->width = backbone->width;
+    if (backbone->tail.layers > 0) pulmo_tail_shape(&backbone->tail, &out->channels, &out->height, &out->width);
     out->pool = (pulmo_pooling)config->model.pool;
     out->hidden_layers = config->model.hidden.count;
     for (int i = 0; i < out->hidden_layers; i++) out->hidden[i] = (int)config->model.hidden.value[i];

@@ -14,38 +14,7 @@
 
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
-#include "train.h"
-
-/* Tiles in which slot gradients are made and added: a tile of floats and one of integers stay in L2. */
-#define TILE_ROWS 64
-#define TILE_COLS 512
-#define UPDATE_CHUNK (TILE_ROWS * TILE_COLS) /* parameters a task: their gradients take a thread's tile */
-
-enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
-/* The small maximum: one entry each, then a bound a tensor. */
-enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
-
-struct stepper {
-    stepper_parts parts;
-    pulmo_head_layout layout;
-    pulmo_head *head;
-    uint32_t slot;
-    int slots_room;                 /* slots of this rank in a batch, at the most */
-    int slots;                      /* of the batch at hand */
-    float *features;                /* (slots_room * slot, C, h, w) */
-    size_t feature_floats;          /* of one image */
-    pulmo_slot_result *results;     /* (slots_room) */
-    double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
-    int64_t *sums;                  /* (parameters + SUMS) */
-    int exponent[PULMO_TENSORS_MAX];
-    int exponent_loss, exponent_weight;
-    float *tiles;                   /* (threads, TILE_ROWS * TILE_COLS) */
-    int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a tensor's first tile */
-    pulmo_batch batch;              /* the batch at hand */
-    pulmo_exact_sum *flight;        /* the sum that travels; NULL if none */
-    double rate;                    /* of the update that belongs to it */
-    double waited_s;
-};
+#include "step_room.h"
 
 static int tiles_of(const pulmo_tensor *tensor)
 {
@@ -53,6 +22,8 @@ static int tiles_of(const pulmo_tensor *tensor)
     int across = (tensor->cols + TILE_COLS - 1) / TILE_COLS;
     return down * across;
 }
+
+static int head_tensors(const stepper *step) { return step->layout.tensors - step->tail_tensors; }
 
 static int slots_room(const stepper_parts *parts)
 {
@@ -63,15 +34,29 @@ static int slots_room(const stepper_parts *parts)
 
 static size_t feature_floats(const stepper_parts *parts)
 {
+    const pulmo_backbone *backbone = parts->backbone;
+    return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+}
+
+static size_t head_floats(const stepper_parts *parts)
+{
     return (size_t)parts->head->channels * (size_t)parts->head->height * (size_t)parts->head->width;
+}
+
+static uint64_t tail_bytes(const stepper_parts *parts)
+{
+    int slot = (int)parts->config->train.slot, images = slots_room(parts) * slot;
+    const pulmo_tail_spec *tail = &parts->backbone->tail;
+    return tail->layers > 0 ? pulmo_tail_bytes(tail, slot, images, parts->backbone->threads) : 0;
 }
 
 uint64_t stepper_bytes(const stepper_parts *parts)
 {
     pulmo_head_layout layout;
-    pulmo_head_layout_of(parts->head, &layout);
-    uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot;
-    return images * feature_floats(parts) * sizeof(float) + layout.parameters * sizeof(int64_t);
+    pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &layout);
+    uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot, floats = feature_floats(parts);
+    if (parts->backbone->tail.layers > 0) floats += 2 * head_floats(parts);
+    return images * floats * sizeof(float) + layout.parameters * sizeof(int64_t) + tail_bytes(parts);
 }
 
 static pulmo_status allocate(stepper *step)
@@ -81,8 +66,37 @@ static pulmo_status allocate(stepper *step)
     step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
     step->sums = pulmo_alloc(step->layout.parameters + SUMS, sizeof *step->sums);
-    step->tiles = pulmo_alloc(threads, TILE_ROWS * TILE_COLS * sizeof(float));
-    if (!step->features || !step->results || !step->sums || !step->tiles) return PULMO_MEMORY;
+    step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
+    step->squares = pulmo_alloc((size_t)stepper_update_tasks(step), sizeof *step->squares);
+    if (!step->features || !step->results || !step->sums || !step->tiles || !step->squares) return PULMO_MEMORY;
+    return PULMO_OK;
+}
+
+/* Refuses, before anything large is allocated, what this node cannot hold. */
+static pulmo_status check_memory(const stepper_parts *parts)
+{
+    const double mb = 1024.0 * 1024.0;
+    uint64_t room = pulmo_memory_available_bytes(), need = stepper_bytes(parts) * (uint64_t)pulmo_comm_node_size(parts->comm);
+    if (parts->backbone->tail.layers == 0 || need <= room) return PULMO_OK;
+    return pulmo_fail(PULMO_RUNTIME,
+                      "training the convolutions needs %.0f MB on this node (%d ranks) but %.0f MB are free or allowed; use a smaller "
+                      "train.batch, a higher model.trainable, more nodes, or raise the memory limit",
+                      (double)need / mb, pulmo_comm_node_size(parts->comm), (double)room / mb);
+}
+
+/* The trained convolutions, and what joins them to the head. */
+static pulmo_status create_tail(stepper *step)
+{
+    const stepper_parts *parts = &step->parts;
+    size_t images = (size_t)step->slots_room * step->slot;
+    for (int i = 0; i < SUM_LOCKS; i++) pthread_mutex_init(&step->locks[i], NULL);
+    if (step->tail_tensors == 0) return PULMO_OK;
+    step->above = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
+    step->below = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
+    if (!step->above || !step->below) return PULMO_MEMORY;
+    PULMO_TRY(pulmo_head_train_below(step->head));
+    PULMO_TRY(pulmo_tail_create(&parts->backbone->tail, parts->backbone->pool, (int)step->slot, (int)images, &step->tail));
+    stepper_ready(step);
     return PULMO_OK;
 }
 
@@ -94,15 +108,24 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
     step->slot = (uint32_t)parts->config->train.slot;
     step->slots_room = slots_room(parts);
     step->feature_floats = feature_floats(parts);
-    pulmo_head_layout_of(parts->head, &step->layout);
-    for (int t = 0; t < step->layout.tensors; t++)
-        step->tile_first[t + 1] = step->tile_first[t] + tiles_of(&step->layout.tensor[t]);
-    pulmo_status status = allocate(step);
+    step->head_floats = head_floats(parts);
+    step->tile_floats = TILE_ROWS * TILE_COLS;
+    pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &step->layout);
+    step->tail_tensors = 2 * parts->backbone->tail.layers;
+    for (int t = 0; t < step->tail_tensors; t++)
+        if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats) step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
+    for (int t = 0; t < head_tensors(step); t++)
+        step->tile_first[t + 1] = step->tile_first[t] + tiles_of(&step->layout.tensor[step->tail_tensors + t]);
+    pulmo_status status = check_memory(parts);
+    if (status == PULMO_OK) status = allocate(step);
     if (status == PULMO_OK)
         status = pulmo_head_create(parts->head, parts->loss, (int)step->slot, step->slots_room,
-                                   parts->state->parameter, &step->head);
-    if (status == PULMO_OK) *out = step;
-    else stepper_destroy(step);
+                                   parts->state->parameter + step->layout.tensor[step->tail_tensors].offset, &step->head);
+    if (status == PULMO_OK) status = create_tail(step);
+    if (status == PULMO_OK)
+        *out = step;
+    else
+        stepper_destroy(step);
     return status;
 }
 
@@ -110,6 +133,10 @@ void stepper_destroy(stepper *step)
 {
     if (!step) return;
     pulmo_head_destroy(step->head);
+    pulmo_tail_destroy(step->tail);
+    pulmo_free(step->above);
+    pulmo_free(step->below);
+    pulmo_free(step->squares);
     pulmo_free(step->features);
     pulmo_free(step->results);
     pulmo_free(step->sums);
@@ -118,6 +145,18 @@ void stepper_destroy(stepper *step)
 }
 
 double stepper_waited_s(const stepper *step) { return step->waited_s; }
+
+void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images)
+{
+    *tail = step->tail;
+    *images = step->slots_room * (int)step->slot > 0 ? step->slots_room * (int)step->slot : 1;
+    if (step->tail) pulmo_tail_use(step->tail, parameters);
+}
+
+void stepper_ready(stepper *step)
+{
+    if (step->tail) pulmo_tail_use(step->tail, step->parts.state->parameter);
+}
 
 /* ---- features ---- */
 
@@ -128,56 +167,14 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
     for (uint32_t at = 0; at < batch->count; at += step->slot) {
         uint32_t count = batch->count - at < step->slot ? batch->count - at : step->slot;
-        pulmo_trunk_forward(step->parts.backbone->trunk, (int)count, batch->images + at * image_floats,
-                            step->features + at * step->feature_floats);
+        pulmo_backbone_features(step->parts.backbone, (int)count, batch->images + at * image_floats,
+                                step->features + at * step->feature_floats);
         if (step->flight) pulmo_exact_poll(step->flight);
         pulmo_watch_beat(step->parts.comm, "computing features");
     }
 }
 
-/* ---- the update ---- */
-
-typedef struct update_work {
-    stepper *step;
-    double scale; /* 1 / weight of the batch */
-} update_work;
-
-static void update_range(stepper *step, double scale, int tensor, size_t first, size_t count, float *gradient)
-{
-    run_state *state = step->parts.state;
-    size_t at = step->layout.tensor[tensor].offset + first;
-    float *states[2] = {state->optim[0] ? state->optim[0] + at : NULL, state->optim[1] ? state->optim[1] + at : NULL};
-    pulmo_exact_finish(step->sums + at, count, step->exponent[tensor], scale, gradient);
-    pulmo_optim_step(step->parts.optim, step->rate, state->step, count, state->parameter + at, gradient, states);
-}
-
-static void update_task(void *context, int task, int thread)
-{
-    update_work *work = context;
-    const pulmo_head_layout *layout = &work->step->layout;
-    float *gradient = work->step->tiles + (size_t)thread * UPDATE_CHUNK;
-    for (int t = 0; t < layout->tensors; t++) {
-        size_t size = (size_t)layout->tensor[t].rows * (size_t)layout->tensor[t].cols;
-        int tasks = (int)((size + UPDATE_CHUNK - 1) / UPDATE_CHUNK);
-        if (task >= tasks) {
-            task -= tasks;
-            continue;
-        }
-        size_t first = (size_t)task * UPDATE_CHUNK;
-        update_range(work->step, work->scale, t, first, size - first < UPDATE_CHUNK ? size - first : UPDATE_CHUNK, gradient);
-        return;
-    }
-}
-
-static int update_tasks(const pulmo_head_layout *layout)
-{
-    int tasks = 0;
-    for (int t = 0; t < layout->tensors; t++) {
-        size_t size = (size_t)layout->tensor[t].rows * (size_t)layout->tensor[t].cols;
-        tasks += (int)((size + UPDATE_CHUNK - 1) / UPDATE_CHUNK);
-    }
-    return tasks;
-}
+/* ---- the update of the batch before ---- */
 
 pulmo_status stepper_finish(stepper *step)
 {
@@ -191,9 +188,8 @@ pulmo_status stepper_finish(stepper *step)
 
     const int64_t *totals = step->sums + step->layout.parameters;
     double weight = ldexp((double)totals[SUM_WEIGHT], -step->exponent_weight);
-    update_work work = {.step = step, .scale = weight > 0 ? 1.0 / weight : 0.0};
     state->step++;
-    pulmo_pool_run(step->parts.backbone->pool, update_tasks(&step->layout), update_task, &work);
+    stepper_update(step, weight);
     state->sums.loss += ldexp((double)totals[SUM_LOSS], -step->exponent_loss);
     state->sums.weight += weight;
     state->sums.correct += totals[SUM_CORRECT];
@@ -204,16 +200,22 @@ pulmo_status stepper_finish(stepper *step)
 
 /* ---- this batch's slots ---- */
 
+typedef struct slot_work {
+    stepper *step;
+    const float *features; /* of the batch, as the head takes them */
+} slot_work;
+
 static void slot_task(void *context, int task, int thread)
 {
-    stepper *step = context;
+    const slot_work *work = context;
+    stepper *step = work->step;
     const pulmo_batch *batch = &step->batch;
     uint32_t at = (uint32_t)task * step->slot;
     uint32_t left = batch->count - at;
     (void)thread;
     pulmo_slot_input input = {
         .count = (int)(left < step->slot ? left : step->slot),
-        .features = step->features + at * step->feature_floats,
+        .features = work->features + at * step->head_floats,
         .labels = batch->labels + at,
         .samples = batch->samples + at,
         .seed = (uint64_t)step->parts.config->train.seed,
@@ -250,10 +252,10 @@ static void local_maxima(stepper *step, pulmo_status *status, const step_wishes 
         finite = finite && result->finite;
         maxima[MAX_LOSS] = fmax(maxima[MAX_LOSS], fabs(result->loss));
         maxima[MAX_WEIGHT] = fmax(maxima[MAX_WEIGHT], result->weight);
-        for (int t = 0; t < step->layout.tensors; t++)
+        for (int t = 0; t < head_tensors(step); t++)
             maxima[MAX_BOUNDS + t] = fmax(maxima[MAX_BOUNDS + t], pulmo_head_slot_bound(step->head, s, t));
     }
-    for (int t = 0; t < step->layout.tensors; t++) finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
+    for (int t = 0; t < head_tensors(step); t++) finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
     if (*status == PULMO_OK && !finite) *status = fail_nonfinite(step);
     maxima[MAX_STATUS] = *status;
     maxima[MAX_SIGNAL] = wishes->interrupted;
@@ -267,20 +269,20 @@ static void tile_task(void *context, int task, int thread)
     stepper *step = context;
     int t = 0;
     while (task >= step->tile_first[t + 1]) t++;
-    const pulmo_tensor *tensor = &step->layout.tensor[t];
+    const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
     int across = (tensor->cols + TILE_COLS - 1) / TILE_COLS, number = task - step->tile_first[t];
     pulmo_block block = {.tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
     block.rows = tensor->rows - block.row < TILE_ROWS ? tensor->rows - block.row : TILE_ROWS;
     block.cols = tensor->cols - block.col < TILE_COLS ? tensor->cols - block.col : TILE_COLS;
-    float *tile = step->tiles + (size_t)thread * TILE_ROWS * TILE_COLS;
+    float *tile = step->tiles + (size_t)thread * step->tile_floats;
 
     int64_t *sums = step->sums + tensor->offset + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col;
     for (int r = 0; r < block.rows; r++) memset(sums + (size_t)r * (size_t)tensor->cols, 0, (size_t)block.cols * sizeof *sums);
     for (int s = 0; s < step->slots; s++) {
         pulmo_head_slot_gradient(step->head, s, &block, tile);
         for (int r = 0; r < block.rows; r++)
-            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols, tile + (size_t)r * (size_t)block.cols,
-                            (size_t)block.cols, step->exponent[t]);
+            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols, tile + (size_t)r * (size_t)block.cols, (size_t)block.cols,
+                            step->exponent[step->tail_tensors + t]);
     }
 }
 
@@ -301,16 +303,22 @@ pulmo_status stepper_release(stepper *step)
     const pulmo_config *config = step->parts.config;
     const pulmo_dataset_info *data = step->parts.data;
     uint32_t slots = (step->batch.global_count + step->slot - 1) / step->slot;
-    for (int t = 0; t < step->layout.tensors; t++)
-        step->exponent[t] = pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
+    for (int t = 0; t < head_tensors(step); t++)
+        step->exponent[step->tail_tensors + t] = pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
     step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], slots);
     step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], slots);
-    pulmo_pool_run(step->parts.backbone->pool, step->tile_first[step->layout.tensors], tile_task, step);
+    pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task, step);
     sum_scalars(step);
     double batches = pulmo_batches(data->count, (uint32_t)config->train.batch);
-    step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches,
-                                  (double)config->train.epochs);
-    return pulmo_exact_start(step->parts.comm, step->sums, step->layout.parameters + SUMS, &step->flight);
+    step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches, (double)config->train.epochs);
+    size_t first = step->layout.tensor[step->tail_tensors].offset;
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 1 + step->tail_tensors / 2, &step->flight));
+    pulmo_exact_push(step->flight, step->sums + first, step->layout.parameters + SUMS - first);
+    pulmo_status status = stepper_descend(step, slots);
+    if (status == PULMO_OK) return PULMO_OK;
+    (void)pulmo_exact_wait(step->flight); /* what has taken off must land before the end */
+    step->flight = NULL;
+    return status;
 }
 
 pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch, step_wishes *wishes)
@@ -322,9 +330,10 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
         compute_features(step, batch);
     }
     PULMO_TRY(stepper_finish(step));
-    pulmo_pool_run(step->parts.backbone->pool, step->slots, slot_task, step);
+    slot_work work = {.step = step, .features = stepper_climb(step)};
+    pulmo_pool_run(step->parts.backbone->pool, step->slots, slot_task, &work);
     local_maxima(step, &status, wishes);
-    PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + step->layout.tensors));
+    PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));
     if (step->maxima[MAX_STATUS] != PULMO_OK) return pulmo_agree(step->parts.comm, status);
     wishes->interrupted = step->maxima[MAX_SIGNAL] > 0;
     wishes->checkpoint = step->maxima[MAX_CHECKPOINT] > 0;

@@ -61,7 +61,7 @@ static pulmo_status validate(run *r, epoch_row *row)
     float *logits = NULL;
     row->val_loss = row->val_accuracy = row->val_auc = NAN;
     if (info->count == 0) return PULMO_OK;
-    PULMO_TRY(feature_store_logits(r->comm, r->val_features, r->scorer, info->classes, &logits));
+    PULMO_TRY(run_logits(r, r->val_features, info, run_state_current(&r->state), &logits));
     PULMO_TRY(scores_set(&r->val_scores, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
     PULMO_TRY(

@@ -21,6 +21,8 @@ const char *pooling_name(pulmo_pooling pool);
 pulmo_weights_choice weights_choice_from(const pulmo_config *config);
 void augment_from(const pulmo_config *config, pulmo_augment_spec *out);
 void optim_from(const pulmo_config *config, pulmo_optim_spec *out);
+/* Blocks that model.trainable leaves frozen, or PULMO_FROZEN_ALL. */
+int frozen_blocks_from(const pulmo_config *config);
 pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out);
 /* Weights a class from optim.class_weights; `out` (classes). */
 pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out);
@@ -54,6 +56,7 @@ typedef struct run_state {
     int states;       /* vectors of optimiser state */
     float *parameter; /* (parameters) */
     float *optim[2];  /* (parameters) each, NULL beyond `states` */
+    float *average;   /* (parameters): their exponential moving average; NULL without optim.ema */
     /* (parameters): those of the best epoch. Rank 0 alone keeps them while a run goes on; on other ranks this
      * is `parameter` itself, and run_finish sends the best there. */
     float *best;
@@ -70,8 +73,16 @@ typedef struct run_state {
     uint32_t history_rows; /* room */
 } run_state;
 
-/* `keeps_best`: memory of its own for the best epoch's parameters. */
-pulmo_status run_state_create(size_t parameters, int states, uint32_t epochs, bool keeps_best, run_state *out);
+typedef struct run_state_shape {
+    size_t parameters;
+    int states;
+    uint32_t epochs;
+    bool keeps_best; /* memory of its own for the best epoch's parameters */
+    bool averages;
+} run_state_shape;
+pulmo_status run_state_create(const run_state_shape *shape, run_state *out);
+/* The parameters that are validated and kept: the average, where there is one. */
+const float *run_state_current(const run_state *state);
 void run_state_free(run_state *state);
 /* The parameters as they are become the best, where this rank keeps them. */
 void run_state_keep_best(run_state *state);
@@ -100,9 +111,16 @@ typedef struct feature_store feature_store;
 pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
                                   const char *label, feature_store **out);
 void feature_store_destroy(feature_store *store);
+/* What turns stored features into logits. */
+typedef struct scorer {
+    pulmo_tail *tail;   /* NULL where the features are the head's */
+    int tail_images;    /* its room */
+    size_t head_floats; /* values of one image's features above the tail */
+    pulmo_head *head;
+} scorer;
 /* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
  * Collective. */
-pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, pulmo_head *head, int classes, float **out);
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, const scorer *with, int classes, float **out);
 
 /* ---- one batch (step.c) ---- */
 
@@ -141,6 +159,11 @@ pulmo_status stepper_release(stepper *step);
 pulmo_status stepper_finish(stepper *step);
 /* Seconds spent waiting for sums. */
 double stepper_waited_s(const stepper *step);
+/* Makes the trained convolutions, if any, ready for these parameters (tail's first; borrowed for the call), to score
+ * with between batches: *tail is NULL where there are none. Before the next batch they must be given the state's
+ * own again: stepper_ready. Not collective. */
+void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images);
+void stepper_ready(stepper *step);
 
 /* ---- results (results.c) ---- */
 

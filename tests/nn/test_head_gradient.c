@@ -21,6 +21,8 @@
 #define pulmo_head_slot_run      head64_slot_run
 #define pulmo_head_slot_bound    head64_slot_bound
 #define pulmo_head_slot_gradient head64_slot_gradient
+#define pulmo_head_train_below   head64_train_below
+#define pulmo_head_slot_features head64_slot_features
 #define pulmo_head_logits        head64_logits
 #define pulmo_softmax            head64_softmax
 #define pulmo_cross_entropy      head64_cross_entropy
@@ -30,6 +32,8 @@ void pulmo_head_destroy(pulmo_head *);
 void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
 double pulmo_head_slot_bound(const pulmo_head *, int, int);
 void pulmo_head_slot_gradient(const pulmo_head *, int, const pulmo_block *, float *);
+pulmo_status pulmo_head_train_below(pulmo_head *);
+void pulmo_head_slot_features(pulmo_head *, int, float *);
 void pulmo_head_logits(pulmo_head *, int, const float *, float *);
 void pulmo_softmax(int, int, const float *, float *);
 double pulmo_cross_entropy(const pulmo_loss_spec *, int, const float *, int, double *);
@@ -40,6 +44,8 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_head_slot_run
 #undef pulmo_head_slot_bound
 #undef pulmo_head_slot_gradient
+#undef pulmo_head_train_below
+#undef pulmo_head_slot_features
 #undef pulmo_head_logits
 #undef pulmo_softmax
 #undef pulmo_cross_entropy
@@ -233,6 +239,56 @@ static void gradients_are_the_losss(void **state)
     assert_true(worst_element <= 1e-6);
 }
 
+/* ---- the gradient by the features ---- */
+
+/* Central differences with steps of 2^-9 that float features hold exactly; where no unit or maximum changes. */
+static void features_gradients_are_the_losss(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        fixture f;
+        fixture_open(&f, &options[i], 0);
+        size_t floats = (size_t)f.spec.channels * (size_t)f.spec.height * (size_t)f.spec.width;
+        double *gradient = calloc(SLOT * floats, sizeof *gradient), off = 0, size = 0;
+        float *narrow = calloc(SLOT * floats, sizeof *narrow);
+        for (size_t k = 0; k < SLOT * floats; k++) f.features[k] = roundf(f.features[k] * 4096) / 4096;
+        assert_int_equal(head64_train_below(f.head64), PULMO_OK);
+        assert_int_equal(pulmo_head_train_below(f.head), PULMO_OK);
+        (void)loss64(&f);
+        head64_slot_features(f.head64, 0, (float *)(void *)gradient);
+        pulmo_slot_input input = input_of(&f);
+        pulmo_slot_result result;
+        pulmo_head_slot_run(f.head, 0, &input, &result);
+        pulmo_head_slot_features(f.head, 0, narrow);
+        uint64_t active = active_units(&f);
+        int tried = 0;
+        for (size_t k = 0; k < COUNT * floats; k += 7) {
+            const float here = f.features[k], h = 0x1p-9f;
+            double loss[2];
+            bool same = true;
+            for (int side = 0; side < 2; side++) {
+                f.features[k] = side ? here + h : here - h;
+                loss[side] = loss64(&f);
+                same = same && active_units(&f) == active;
+            }
+            f.features[k] = here;
+            if (!same) continue;
+            tried++;
+            double wanted = (loss[1] - loss[0]) / (2 * (double)h);
+            off += (gradient[k] - wanted) * (gradient[k] - wanted);
+            size += wanted * wanted;
+            assert_true(fabs((double)narrow[k] - gradient[k]) < 1e-5);
+        }
+        print_message("%-24s relative error of the features' gradient %.1e in %d values\n", options[i].name,
+                      size > 0 ? sqrt(off / size) : 0.0, tried);
+        assert_true(tried > 20);
+        assert_true(off <= 1e-8 * size); /* a maximum that changes hands within a step is off by a part of one value in hundreds */
+        fixture_close(&f);
+        free(gradient);
+        free(narrow);
+    }
+}
+
 /* ---- float against double ---- */
 
 #define U 0x1p-24 /* float's unit roundoff */
@@ -397,6 +453,7 @@ int main(void)
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_the_losss),
+        cmocka_unit_test(features_gradients_are_the_losss),
         cmocka_unit_test(float_is_near_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

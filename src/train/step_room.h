@@ -1,0 +1,68 @@
+/* Inside the train room: what the parts of a training step share.
+ *
+ *   step.c      a batch: features, slots, the head's gradients, their sum
+ *   descend.c   trained convolutions: forward, and down through them bucket by bucket
+ *   update.c    sums to gradients to parameters */
+#ifndef PULMO_STEP_ROOM_H
+#define PULMO_STEP_ROOM_H
+
+#include <pthread.h>
+
+#include "train.h"
+
+/* Tiles in which slot gradients are made and added: a tile of floats and one of integers stay in L2. */
+#define TILE_ROWS 64
+#define TILE_COLS 512
+#define SUM_LOCKS 64
+
+enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
+/* The small maximum: one entry each, then a bound a tensor of the head. */
+enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
+
+struct stepper {
+    stepper_parts parts;
+    pulmo_head_layout layout; /* of all that is trained: the tail's tensors, then the head's */
+    int tail_tensors;         /* how many are the tail's */
+    pulmo_head *head;
+    pulmo_tail *tail; /* NULL where the head alone is trained */
+    uint32_t slot;
+    int slots_room;        /* slots of this rank in a batch, at the most */
+    int slots;             /* of the batch at hand */
+    float *features;       /* (slots_room * slot, C, h, w): below the tail, if there is one */
+    size_t feature_floats; /* of one image */
+    float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's gradient by them */
+    size_t head_floats;
+    pulmo_slot_result *results; /* (slots_room) */
+    double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
+    int64_t *sums; /* (parameters + SUMS); a convolution's weights in the order (O, tap, I) */
+    int exponent[PULMO_TENSORS_MAX];
+    int exponent_loss, exponent_weight;
+    float *gradient; /* (parameters) */
+    float *tiles;    /* (threads, tile_floats) */
+    size_t tile_floats;
+    int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
+    double *squares;                       /* (update tasks): parts of the gradient's squared norm */
+    pthread_mutex_t locks[SUM_LOCKS];      /* of parts of a convolution's sums */
+    pulmo_batch batch;                     /* the batch at hand */
+    pulmo_exact_sum *flight;               /* the sum that travels; NULL if none */
+    double rate;                           /* of the update that belongs to it */
+    int lowest;                            /* lowest layer of the tail that takes part in it */
+    double waited_s;
+};
+
+/* ---- descend.c ---- */
+
+/* How many updates a layer of the tail has sat out by its block's unfreeze epoch; *frozen if it still does in `epoch`. */
+uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *frozen);
+/* The head's features of the batch at hand, from step->features. */
+const float *stepper_climb(stepper *step);
+/* Gradients of the layers that take part, from the head's down; each one's sum takes off as it is ready. Collective. */
+pulmo_status stepper_descend(stepper *step, uint32_t slots);
+
+/* ---- update.c ---- */
+
+int stepper_update_tasks(const stepper *step);
+/* One optimiser step from the summed gradients; `weight` is the batch's. */
+void stepper_update(stepper *step, double weight);
+
+#endif
