@@ -19,8 +19,8 @@ typedef struct pulmo_backbone {
     int channels, height, width; /* of the features */
     float mean[3], std[3];
     pulmo_preprocessing preprocessing;
-    pulmo_digest weights_digest;      /* of their values, in whatever file they came */
-    pulmo_digest weights_file_digest; /* of that file */
+    pulmo_digest weights_digest;        /* of their values, in whatever file they came */
+    pulmo_digest weights_file_digest;   /* of that file */
     uint64_t packed_bytes, arena_bytes; /* packed is shared by the node's ranks */
     pulmo_pool *pool;
     pulmo_shared *shared;
@@ -50,6 +50,10 @@ pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_c
 void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images, float *features);
 void pulmo_backbone_close(pulmo_backbone *backbone); /* Collective. */
 
+/* The compute threads of this rank: `asked`, or, for 0, the CPUs of the node over its ranks (those it is
+ * bound to where ranks are bound). Collective. */
+pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out);
+
 /* What model.h5 holds. */
 typedef struct pulmo_model {
     pulmo_head_spec head;
@@ -62,9 +66,9 @@ typedef struct pulmo_model {
     int classes;
     char **class_names; /* owned: one block */
     char threshold_rule[64];
-    double threshold;     /* two classes: class 1 is predicted from this probability on */
-    double temperature;   /* logits are divided by it; 1 unless fitted on val */
-    int best_epoch;       /* counted from 1 */
+    double threshold;   /* two classes: class 1 is predicted from this probability on */
+    double temperature; /* logits are divided by it; 1 unless fitted on val */
+    int best_epoch;     /* counted from 1 */
     int is_demo;
     char weights_digest[PULMO_DIGEST_HEX];
     char isa[16];

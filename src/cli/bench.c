@@ -9,6 +9,7 @@
 #include "pulmo/exact.h"
 #include "pulmo/head.h"
 #include "pulmo/memory.h"
+#include "pulmo/network.h"
 #include "pulmo/rng.h"
 #include "pulmo/trunk.h"
 
@@ -63,12 +64,13 @@ static double gemm_rate(const pulmo_trunk_layer_time *times, int layers, long im
 
 static void print_layers(const pulmo_trunk_layer_time *times, int layers, long images, double peak)
 {
-    fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s\n", "layer", "method", "ms/image", "direct GFLOP/s", "GEMM GFLOP/s", "of peak", "GEMM's part");
+    fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s\n", "layer", "method", "ms/image", "direct GFLOP/s", "GEMM GFLOP/s", "of peak",
+            "GEMM's part");
     for (int i = 0; i < layers; i++) {
         const pulmo_trunk_layer_time *t = &times[i];
         double s = t->seconds / (double)images, gemm = t->gemm_flop * (double)images / t->gemm_thread_s;
-        fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method, 1e3 * s, t->direct_flop / s / 1e9, gemm / 1e9,
-                100 * gemm / peak, 100 * t->gemm_thread_s / t->total_thread_s);
+        fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method, 1e3 * s, t->direct_flop / s / 1e9,
+                gemm / 1e9, 100 * gemm / peak, 100 * t->gemm_thread_s / t->total_thread_s);
     }
 }
 
@@ -98,33 +100,48 @@ typedef struct conv_result {
     double rate, best_rate;
 } conv_result;
 
-static conv_result time_conv(const bench_arguments *a, pulmo_trunk *trunk, const float *images, float *features)
+/* All ranks begin together; each goes on for the time asked. */
+static pulmo_status time_conv(const bench_arguments *a, pulmo_comm *comm, pulmo_trunk *trunk, const float *images, float *features,
+                              conv_result *out)
 {
-    conv_result out = {0};
+    pulmo_trunk_forward(trunk, a->batch, images, features); /* warm-up */
+    pulmo_trunk_measure(trunk, 1);
+    PULMO_TRY(pulmo_barrier(comm));
     double began_s = pulmo_now_s(), best_s = INFINITY;
     do {
         double before_s = pulmo_now_s();
         pulmo_trunk_forward(trunk, a->batch, images, features);
         best_s = fmin(best_s, pulmo_now_s() - before_s);
-        out.images += a->batch;
+        out->images += a->batch;
     } while (pulmo_now_s() - began_s < a->seconds);
-    out.rate = (double)out.images / (pulmo_now_s() - began_s);
-    out.best_rate = a->batch / best_s;
-    return out;
+    double mine[2] = {(double)out->images / (pulmo_now_s() - began_s), a->batch / best_s};
+    void *all = NULL;
+    size_t bytes = 0;
+    PULMO_TRY(pulmo_gather_all(comm, mine, sizeof mine, &all, &bytes, NULL));
+    for (size_t r = 0; r < bytes / sizeof mine; r++) {
+        out->rate += ((double *)all)[2 * r];
+        out->best_rate += ((double *)all)[2 * r + 1];
+    }
+    pulmo_free(all);
+    return PULMO_OK;
 }
 
-static void report_conv(const bench_arguments *a, const pulmo_trunk *trunk, pulmo_isa isa, const conv_result *r)
+static void report_conv(const bench_arguments *a, int ranks, const pulmo_trunk *trunk, pulmo_isa isa, const conv_result *r)
 {
     pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
     int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
     double peak = pulmo_trunk_peak(isa, 0.3), gflop = direct_gflop(times, layers), gemm = gemm_rate(times, layers, r->images);
-    fprintf(stderr, "%ld images of %d x %d, batch %d, %d threads, %s: %.2f images/s (best batch %.2f), %.1f effective GFLOP/s\n", r->images,
-            a->size, a->size, a->batch, a->threads, pulmo_isa_name(isa), r->rate, r->best_rate, r->rate * gflop);
-    fprintf(stderr, "FMA peak of one thread %.1f GFLOP/s; Winograd GEMM stage %.1f GFLOP/s a thread, %.0f%% of it\n", peak / 1e9, gemm / 1e9, 100 * gemm / peak);
+    fprintf(
+        stderr,
+        "%ld images of %d x %d a rank, batch %d, %d rank%s of %d threads, %s: %.2f images/s (best batches %.2f), %.1f effective GFLOP/s\n",
+        r->images, a->size, a->size, a->batch, ranks, ranks == 1 ? "" : "s", a->threads, pulmo_isa_name(isa), r->rate, r->best_rate,
+        r->rate * gflop);
+    fprintf(stderr, "FMA peak of one thread %.1f GFLOP/s; Winograd GEMM stage %.1f GFLOP/s a thread, %.0f%% of it\n", peak / 1e9,
+            gemm / 1e9, 100 * gemm / peak);
     if (a->layers) print_layers(times, layers, r->images, peak);
     printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"effective_gflops\": %.2f, \"peak_gflops\": %.2f, "
-           "\"gemm_fraction_of_peak\": %.4f, \"threads\": %d, \"ranks\": 1, \"isa\": \"%s\", \"batch\": %d, \"size\": %d}\n",
-           r->rate, r->best_rate, r->rate * gflop, peak / 1e9, gemm / peak, a->threads, pulmo_isa_name(isa), a->batch, a->size);
+           "\"gemm_fraction_of_peak\": %.4f, \"threads\": %d, \"ranks\": %d, \"isa\": \"%s\", \"batch\": %d, \"size\": %d}\n",
+           r->rate, r->best_rate, r->rate * gflop, peak / 1e9, gemm / peak, a->threads, ranks, pulmo_isa_name(isa), a->batch, a->size);
 }
 
 static pulmo_status dump(const char *path, const float *values, size_t count)
@@ -136,44 +153,59 @@ static pulmo_status dump(const char *path, const float *values, size_t count)
     return pulmo_fail(PULMO_IO, "%s: cannot be written", path);
 }
 
-static pulmo_status run_conv(const bench_arguments *a, pulmo_trunk *trunk, pulmo_isa isa)
+static pulmo_status run_conv(const bench_arguments *a, pulmo_comm *comm, pulmo_trunk *trunk, pulmo_isa isa)
 {
     int channels, height, width;
+    conv_result result = {0};
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     size_t in = (size_t)a->batch * 3 * (size_t)a->size * (size_t)a->size;
     size_t out = (size_t)a->batch * (size_t)channels * (size_t)height * (size_t)width;
     float *images = pulmo_alloc(in, sizeof *images), *features = pulmo_alloc(out, sizeof *features);
-    pulmo_status status = images && features ? fill_images(a, images, in) : PULMO_MEMORY;
-    if (status == PULMO_OK) {
-        pulmo_trunk_forward(trunk, a->batch, images, features); /* warm-up */
-        pulmo_trunk_measure(trunk, 1);
-        conv_result result = time_conv(a, trunk, images, features);
-        report_conv(a, trunk, isa, &result);
+    pulmo_status status = pulmo_agree(comm, images && features ? fill_images(a, images, in) : PULMO_MEMORY);
+    if (status == PULMO_OK) status = time_conv(a, comm, trunk, images, features, &result);
+    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0) {
+        report_conv(a, pulmo_comm_size(comm), trunk, isa, &result);
         status = dump(a->dump, features, out);
     }
     pulmo_free(images);
     pulmo_free(features);
-    return status;
+    return pulmo_agree(comm, status);
 }
 
-static pulmo_status bench_conv(const bench_arguments *a)
+/* Rank-local: weights and threads. */
+static pulmo_status open_conv(const bench_arguments *a, pulmo_isa *isa, pulmo_weights *weights, pulmo_pool **pool)
+{
+    PULMO_TRY(pulmo_isa_choose(isa));
+    PULMO_TRY(a->weights ? pulmo_weights_read(a->weights, weights) : pulmo_weights_random(1, weights));
+    return pulmo_pool_create(a->threads, pool);
+}
+
+/* One packed copy a node, as in training. */
+static pulmo_status bench_conv(bench_arguments *a, pulmo_comm *comm)
 {
     pulmo_weights weights;
     pulmo_trunk_spec spec;
     pulmo_pool *pool = NULL;
     pulmo_trunk *trunk = NULL;
+    pulmo_shared *shared = NULL;
+    void *packed = NULL;
+    int owner = 0;
+    memset(&weights, 0, sizeof weights);
     pulmo_trunk_spec_init(&spec);
     spec.height_px = spec.width_px = a->size;
     spec.batch = a->batch < 16 ? a->batch : 16;
-    (void)pulmo_blas_setup();
-    PULMO_TRY(pulmo_isa_choose(&spec.isa));
-    pulmo_status status = a->weights ? pulmo_weights_read(a->weights, &weights) : pulmo_weights_random(1, &weights);
-    PULMO_TRY(status);
-    PULMO_GOTO(pulmo_pool_create(a->threads, &pool));
-    PULMO_GOTO(pulmo_trunk_create(&spec, &weights, NULL, pool, &trunk));
-    status = run_conv(a, trunk, spec.isa);
+    PULMO_TRY(pulmo_backbone_threads(comm, a->threads, &a->threads));
+    pulmo_status status = pulmo_agree(comm, open_conv(a, &spec.isa, &weights, &pool));
+    PULMO_GOTO(status);
+    PULMO_GOTO(pulmo_same(comm, "the ISA tier (set PULMO_ISA to one that all have)", pulmo_isa_name(spec.isa)));
+    PULMO_GOTO(pulmo_shared_create(comm, pulmo_trunk_packed_bytes(&spec, &weights), &packed, &owner, &shared));
+    PULMO_GOTO(pulmo_agree(comm, owner ? pulmo_trunk_pack(&spec, &weights, pool, packed) : PULMO_OK));
+    PULMO_GOTO(pulmo_shared_publish(comm, shared));
+    PULMO_GOTO(pulmo_agree(comm, pulmo_trunk_create(&spec, &weights, packed, pool, &trunk)));
+    status = run_conv(a, comm, trunk, spec.isa);
 out:
     pulmo_trunk_destroy(trunk);
+    pulmo_shared_destroy(shared);
     pulmo_pool_destroy(pool);
     pulmo_weights_free(&weights);
     return status;
@@ -216,17 +248,18 @@ static pulmo_status bench_allreduce(const bench_arguments *a, pulmo_comm *comm)
     pulmo_free(reals);
     PULMO_TRY(status);
     if (pulmo_comm_rank(comm) != 0) return PULMO_OK;
-    fprintf(stderr, "%ld elements over %d ranks: exact integers %.2f ms, plain floats %.2f ms\n", a->elements,
-            pulmo_comm_size(comm), 1e3 * seconds[0], 1e3 * seconds[1]);
-    printf("{\"bytes\": %ld, \"seconds\": %.6f, \"float_seconds\": %.6f, \"elements\": %ld, \"threads\": 1, \"ranks\": %d, \"isa\": \"%s\"}\n",
-           a->elements * (long)sizeof(int64_t), seconds[0], seconds[1], a->elements, pulmo_comm_size(comm), pulmo_isa_name(isa));
+    fprintf(stderr, "%ld elements over %d ranks: exact integers %.2f ms, plain floats %.2f ms\n", a->elements, pulmo_comm_size(comm),
+            1e3 * seconds[0], 1e3 * seconds[1]);
+    printf(
+        "{\"bytes\": %ld, \"seconds\": %.6f, \"float_seconds\": %.6f, \"elements\": %ld, \"threads\": 1, \"ranks\": %d, \"isa\": \"%s\"}\n",
+        a->elements * (long)sizeof(int64_t), seconds[0], seconds[1], a->elements, pulmo_comm_size(comm), pulmo_isa_name(isa));
     return PULMO_OK;
 }
 
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
-        {"threads", KEY_THREADS, "N", 0, "compute threads (default: the CPUs given)", 0},
+        {"threads", KEY_THREADS, "N", 0, "conv: compute threads a rank (default: the CPUs given, over the ranks)", 0},
         {"batch", KEY_BATCH, "N", 0, "conv: images a batch (default 16)", 0},
         {"size", KEY_SIZE, "PX", 0, "conv: height and width (default 224)", 0},
         {"seconds", KEY_SECONDS, "N", 0, "conv: how long (default 5)", 0},
@@ -238,13 +271,19 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {options, parse, "conv|allreduce",
-                                     "Throughput of the convolutions or, under mpirun, of the gradient sum. The last line of stdout is "
-                                     "one JSON object.", children, NULL, NULL};
+    static const struct argp argp = {
+        options,
+        parse,
+        "conv|allreduce",
+        "Throughput of the convolutions and of the gradient sum, also under mpirun. The last line of stdout is "
+        "one JSON object.",
+        children,
+        NULL,
+        NULL};
     bench_arguments a = {.common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298};
-    a.threads = pulmo_cpu_count();
     parse_arguments(&argp, argc, argv, &a);
-    if (strcmp(a.what, "conv") == 0) return bench_conv(&a);
     PULMO_TRY(start_ranks(&a.common, comm));
+    (void)pulmo_blas_setup();
+    if (strcmp(a.what, "conv") == 0) return bench_conv(&a, *comm);
     return bench_allreduce(&a, *comm);
 }

@@ -34,7 +34,7 @@ static int fair_share(const placement *all, int ranks, int me)
     return threads > 0 ? threads : 1;
 }
 
-static pulmo_status threads_for(pulmo_comm *comm, int asked, int *out)
+pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out)
 {
     placement mine;
     void *all = NULL;
@@ -150,7 +150,7 @@ static pulmo_status open_backbone(pulmo_comm *comm, const opening *how, pulmo_ba
     memset(out, 0, sizeof *out);
     memset(&weights, 0, sizeof weights);
     out->blas = pulmo_blas_setup();
-    PULMO_TRY(threads_for(comm, how->threads, &out->threads));
+    PULMO_TRY(pulmo_backbone_threads(comm, how->threads, &out->threads));
 
     PULMO_GOTO(pulmo_agree(comm, open_local(how, out, &weights)));
     PULMO_GOTO(check_same(comm, out));
