@@ -124,6 +124,7 @@ static pulmo_status write_one(const explaining *e, const char *path, const pulmo
     PULMO_GOTO(write_map(e, name, path, &found));
     PULMO_GOTO(write_overlay(e, file, path, image, &found));
     print_line(e, path, file, &found);
+    if (found.largest <= 0) pulmo_info("%s: nothing in it speaks for %s; its map is empty", path, e->model->class_names[found.class_index]);
 out:
     pulmo_explanation_free(&found);
     free(name);

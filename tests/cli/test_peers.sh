@@ -43,7 +43,7 @@ for pool in flatten avg max avgmax; do
     hidden='[12]'
     [ "$pool" = avg ] && hidden='[]'
     [ "$pool" = max ] && hidden='[12, 5]'
-    EXTRA="--set model.pool=$pool --set model.hidden=${hidden// /} --set train.epochs=2" small_train "$pool" env > train.txt 2>&1 || { cat train.txt; fail "train $pool"; }
+    EXTRA="--set model.pool=$pool --set train.seed=5 --set model.hidden=${hidden// /} --set train.epochs=2" small_train "$pool" env > train.txt 2>&1 || { cat train.txt; fail "train $pool"; }
     compare "$pool" $images
 done
 

@@ -164,15 +164,17 @@ def model(run, directory, images):
         print(f"{run}: ONNX Runtime, {name} {far:.1e}")
         check(far <= 1e-5, f"{name}: probabilities are more than 1e-5 away")
 
-    far = 0.0
+    far, seen = 0.0, 0
     for folder in ["maps"] + [f"maps-{name}" for name in classes]:
-        far = max(far, compare_maps(f"{directory}/{folder}", tensors, trunk, facts["pool"], classes, images, normal))
-    print(f"{run}: Grad-CAM in PyTorch {far:.1e}")
+        away, drawn = compare_maps(f"{directory}/{folder}", tensors, trunk, facts["pool"], classes, images, normal)
+        far, seen = max(far, away), seen + drawn
+    print(f"{run}: Grad-CAM in PyTorch {far:.1e}, {seen} maps not empty")
+    check(seen > 0, "all maps are empty: nothing was compared")
     check(far <= 1e-4, "a map is more than 1e-4 away from PyTorch's")
 
 
 def compare_maps(folder, tensors, trunk, pool, classes, images, normal):
-    far = 0.0
+    far, drawn = 0.0, 0
     with h5py.File(f"{folder}/maps.h5") as maps:
         check(len(maps["maps"]) == len(images), "maps.h5 has another number of maps")
         for entry in maps["maps"].values():
@@ -182,11 +184,11 @@ def compare_maps(folder, tensors, trunk, pool, classes, images, normal):
             alpha = torch.autograd.grad(logit, activations)[0].mean((2, 3), keepdim=True)
             wanted = torch.relu((alpha * activations).sum(1))[0].detach()
             wanted = wanted / wanted.max() if wanted.max() > 0 else wanted
-            far = max(far, worst(entry[:], wanted))
+            far, drawn = max(far, worst(entry[:], wanted)), drawn + bool(wanted.max() > 0)
             overlay = Image.open(f"{folder}/{os.path.basename(entry.name)}.png")
             overlay.load()
             check(overlay.text["Class"] == name and overlay.mode == "RGB", "an overlay lacks its class")
-    return far
+    return far, drawn
 
 
 if __name__ == "__main__":
