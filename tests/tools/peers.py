@@ -2,6 +2,7 @@
 
     peers.py make WEIGHTS DIR          PyTorch's and ONNX's files of the same weights, by those libraries
     peers.py model RUN DIR IMAGE...    exports and maps of a trained run against PyTorch and ONNX Runtime
+    peers.py keras WEIGHTS DIR IMAGE... predictions of a run on Keras' file of these weights
 
 `model` reads DIR/model.onnx, DIR/normalised.onnx, DIR/model.safetensors, DIR/maps[-CLASS]/maps.h5, DIR/predicted.json.
 """
@@ -99,8 +100,27 @@ def make_onnx(tensors, directory, raw):
     onnx.save(helper.make_model(helper.make_graph(nodes, "vgg", graph.input, graph.output, weights)), f"{directory}/bad-pads.onnx")
 
 
+def make_keras(tensors, path):
+    """The layout of Keras' vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5; the first layer takes BGR."""
+    block, conv, found = 1, 1, indices(tensors)
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"input_1"]
+        file.create_group("input_1").attrs["weight_names"] = np.array([], "S1")
+        for k, n in enumerate(found):
+            name = f"block{block}_conv{conv}"
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}_W_1:0".encode(), f"{name}_b_1:0".encode()]
+            group[f"{name}_W_1:0"] = tensors[f"features.{n}.weight"].numpy().transpose(2, 3, 1, 0)
+            group[f"{name}_b_1:0"] = tensors[f"features.{n}.bias"].numpy()
+            conv += 1
+            if k + 1 < len(found) and found[k + 1] - n == 3:
+                file.create_group(f"block{block}_pool").attrs["weight_names"] = np.array([], "S1")
+                block, conv = block + 1, 1
+
+
 def make(weights, directory):
     tensors = load_file(weights)
+    make_keras(tensors, f"{directory}/keras.h5")
     make_torch(tensors, directory)
     make_onnx(tensors, directory, True)
     make_onnx(tensors, directory, False)
@@ -128,6 +148,23 @@ def pixels(path, size):
     image = image if image.mode == "L" else image.convert("RGB")
     array = np.asarray(image.resize((size, size), Image.BILINEAR), np.float32) / 255
     return np.ascontiguousarray(array.transpose(2, 0, 1)) if array.ndim == 3 else np.repeat(array[None], 3, 0)
+
+
+def keras(weights, directory, images):
+    """A run on keras.h5: its probabilities, with Keras' own preprocessing and the file's own order of channels."""
+    original, exported = load_file(weights), load_file(f"{directory}/model.safetensors")
+    with safe_open(f"{directory}/model.safetensors", "pt") as file:
+        facts = file.metadata()
+    check(facts["weights_preprocessing"] == "caffe", "the preprocessing was not recorded")
+    lines = [json.loads(line)["probabilities"] for line in open(f"{directory}/predicted.json")]
+    ours = np.array([[line[c] for c in json.loads(facts["classes"])] for line in lines])
+    rgb = 255.0 * np.stack([pixels(path, int(facts["size_px"])) for path in images]).astype(np.float64)
+    bgr = rgb[:, ::-1] - np.array([103.939, 116.779, 123.68]).reshape(3, 1, 1)
+    trunk = torch.nn.Sequential(*layers_of(original)).double()
+    with torch.no_grad():
+        theirs = torch.softmax(head(exported, pooled(facts["pool"], trunk(torch.tensor(bgr.copy())))), 1)
+    print(f"Keras: PyTorch with Caffe's preprocessing {worst(ours, theirs):.1e}")
+    check(worst(ours, theirs) <= 1e-5, "probabilities are more than 1e-5 away")
 
 
 def worst(a, b):
@@ -195,5 +232,7 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     if sys.argv[1] == "make":
         make(*sys.argv[2:])
+    elif sys.argv[1] == "keras":
+        keras(sys.argv[2], sys.argv[3], sys.argv[4:])
     else:
         model(sys.argv[2], sys.argv[3], sys.argv[4:])
