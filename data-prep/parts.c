@@ -71,7 +71,6 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
-    pulmo_image image = {0};
     pulmo_decode_notes notes;
     pulmo_decode_spec spec;
     int size = (int)config->pack.size;
@@ -80,13 +79,14 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     if (config->pack.decode == PULMO_DECODE_FAST) spec.fast_target_px = size;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
     record->digest = pulmo_digest_of(data, bytes);
-    pulmo_status status = pulmo_jpeg_decode(data, bytes, &spec, &image, &notes);
+    pulmo_status status = pulmo_jpeg_decode_resized(data, bytes, &spec, size, size, out, &notes);
     free(data);
     PULMO_TRY(status);
     record->had_icc = (uint8_t)notes.had_icc;
-    if (notes.warning[0]) status = pulmo_fail(PULMO_DATA, "is damaged: %s", notes.warning);
-    if (status == PULMO_OK) status = pulmo_image_resize(&image, size, size, out);
-    pulmo_image_free(&image);
+    if (notes.warning[0]) {
+        pulmo_image_free(out);
+        status = pulmo_fail(PULMO_DATA, "is damaged: %s", notes.warning);
+    }
     return status;
 }
 

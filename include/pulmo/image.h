@@ -40,6 +40,11 @@ typedef struct pulmo_decode_notes {
 pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
                                pulmo_image *out, pulmo_decode_notes *notes);
 
+/* pulmo_jpeg_decode and pulmo_image_resize in one, and the same pixels: rows are resized as they are decoded,
+ * so that no memory is needed for the whole image (but where EXIF turns it). */
+pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px,
+                                       int width_px, pulmo_image *out, pulmo_decode_notes *notes);
+
 /* Reads a whole file. Owned by the caller (free). Refuses more than `max_bytes`. */
 pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "cli.h"
 #include "pulmo/clock.h"
 #include "pulmo/exact.h"
@@ -13,11 +14,11 @@
 #include "pulmo/rng.h"
 #include "pulmo/trunk.h"
 
-enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS, KEY_INPUT, KEY_DUMP };
+enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS, KEY_INPUT, KEY_DUMP, KEY_SOURCE, KEY_DECODE };
 
 typedef struct bench_arguments {
     common_options common;
-    const char *what, *weights, *input, *dump;
+    const char *what, *weights, *input, *dump, *source, *decode;
     int threads, batch, size, layers;
     long elements;
     double seconds;
@@ -36,14 +37,19 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LAYERS: a->layers = 1; return 0;
     case KEY_WEIGHTS: a->weights = argument; return 0;
     case KEY_INPUT: a->input = argument; return 0;
+    case KEY_SOURCE: a->source = argument; return 0;
+    case KEY_DECODE:
+        if (strcmp(argument, "exact") != 0 && strcmp(argument, "fast") != 0) argp_error(state, "--decode: \"%s\" must be exact or fast", argument);
+        a->decode = argument;
+        return 0;
     case KEY_DUMP: a->dump = argument; return 0;
     case ARGP_KEY_ARG:
         if (a->what) argp_error(state, "one benchmark at a time");
         a->what = argument;
         return 0;
     case ARGP_KEY_END:
-        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "allreduce") != 0))
-            argp_error(state, "which benchmark: conv or allreduce");
+        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "pack") != 0 && strcmp(a->what, "allreduce") != 0))
+            argp_error(state, "which benchmark: conv, pack or allreduce");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -259,14 +265,16 @@ static pulmo_status bench_allreduce(const bench_arguments *a, pulmo_comm *comm)
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
-        {"threads", KEY_THREADS, "N", 0, "conv: compute threads a rank (default: the CPUs given, over the ranks)", 0},
+        {"threads", KEY_THREADS, "N", 0, "conv, pack: threads a rank (default: the CPUs given, over the ranks)", 0},
         {"batch", KEY_BATCH, "N", 0, "conv: images a batch (default 16)", 0},
-        {"size", KEY_SIZE, "PX", 0, "conv: height and width (default 224)", 0},
-        {"seconds", KEY_SECONDS, "N", 0, "conv: how long (default 5)", 0},
+        {"size", KEY_SIZE, "PX", 0, "conv, pack: height and width (default 224)", 0},
+        {"seconds", KEY_SECONDS, "N", 0, "conv, pack: how long (default 5)", 0},
         {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
         {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape)", 0},
         {"input", KEY_INPUT, "FILE", 0, "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
         {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
+        {"source", KEY_SOURCE, "DIR", 0, "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
+        {"decode", KEY_DECODE, "exact|fast", 0, "pack: how (default exact)", 0},
         {"elements", KEY_ELEMENTS, "N", 0, "allreduce: parameters summed (default 6423298, the default head's)", 0},
         {0},
     };
@@ -274,16 +282,19 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
     static const struct argp argp = {
         options,
         parse,
-        "conv|allreduce",
-        "Throughput of the convolutions and of the gradient sum, also under mpirun. The last line of stdout is "
+        "conv|pack|allreduce",
+        "Throughput of the convolutions, of packing and of the gradient sum, also under mpirun. The last line of stdout is "
         "one JSON object.",
         children,
         NULL,
         NULL};
-    bench_arguments a = {.common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298};
+    bench_arguments a = {
+        .common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298, .decode = "exact"};
     parse_arguments(&argp, argc, argv, &a);
     PULMO_TRY(start_ranks(&a.common, comm));
     (void)pulmo_blas_setup();
     if (strcmp(a.what, "conv") == 0) return bench_conv(&a, *comm);
+    const bench_pack_options pack = {.source = a.source, .decode = a.decode, .threads = a.threads, .size = a.size, .seconds = a.seconds};
+    if (strcmp(a.what, "pack") == 0) return bench_pack(*comm, &pack);
     return bench_allreduce(&a, *comm);
 }

@@ -16,7 +16,7 @@ static const command commands[] = {
     {"export", "the whole model as ONNX or safetensors", command_export},
     {"weights", "check: which VGG16 a file of weights is", command_weights},
     {"inspect", "what a shard, manifest, model, checkpoint or results file holds", command_inspect},
-    {"bench", "throughput of the parts: conv, allreduce", command_bench},
+    {"bench", "throughput of the parts: conv, pack, allreduce", command_bench},
     {"demo-data", "draw a chest-X-ray-like data set", command_demo},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))

@@ -1,10 +1,13 @@
 /* JPEG files by libjpeg-turbo, with Pillow's pixels. The only file with <jpeglib.h> and setjmp. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
@@ -12,6 +15,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/memory.h"
+#include "resize.h"
 
 #define SIDE_MAX 65500 /* libjpeg's own limit */
 #define SCANS_MAX 500  /* a progressive file with more is made to waste time: each walks the whole image */
@@ -149,7 +153,10 @@ typedef struct decoder {
     struct jpeg_progress_mgr progress;
     failure fail;
     uint8_t *pixels;
-    uint8_t *row; /* of CMYK */
+    uint8_t *row;      /* of CMYK */
+    int height, width; /* wanted; 0 leaves the image as it is */
+    bool resizes;      /* rows go to `resize` as they come, not to `pixels` */
+    resizer resize;
 } decoder;
 
 static void on_progress(j_common_ptr common)
@@ -187,6 +194,22 @@ static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg, cons
     return PULMO_OK;
 }
 
+static int channels_of(const struct jpeg_decompress_struct *jpeg) { return jpeg->out_color_space == JCS_GRAYSCALE ? 1 : 3; }
+
+/* An image that EXIF turns is turned before it is resized: whole, then. */
+static pulmo_status make_room(decoder *d, const pulmo_decode_notes *notes)
+{
+    const struct jpeg_decompress_struct *jpeg = &d->jpeg;
+    size_t height = jpeg->output_height, width = jpeg->output_width;
+    bool four = jpeg->out_color_space == JCS_CMYK;
+    d->resizes = d->height > 0 && notes->orientation <= 1;
+    if (d->resizes) PULMO_TRY(resizer_begin(&d->resize, (int)height, (int)width, channels_of(jpeg), d->height, d->width));
+    d->pixels = d->resizes ? NULL : malloc(height * width * (size_t)channels_of(jpeg));
+    d->row = four ? malloc(width * 4) : NULL;
+    if ((d->resizes || d->pixels) && (!four || d->row)) return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "out of memory for %zu x %zu pixels", width, height);
+}
+
 /* May leave by longjmp: touches nothing but *d, which is not the caller's automatic variable. */
 static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
 {
@@ -201,16 +224,15 @@ static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo
     read_markers(jpeg, notes);
     choose_output(jpeg, spec);
     jpeg_start_decompress(jpeg);
+    PULMO_TRY(make_room(d, notes));
     bool four = jpeg->out_color_space == JCS_CMYK;
-    size_t stride = (size_t)jpeg->output_width * (four ? 3 : (size_t)jpeg->output_components);
-    d->pixels = malloc(stride * jpeg->output_height);
-    d->row = four ? malloc((size_t)jpeg->output_width * 4) : NULL;
-    if (!d->pixels || (four && !d->row)) return pulmo_fail(PULMO_MEMORY, "out of memory for %u x %u pixels", jpeg->output_width, jpeg->output_height);
+    size_t stride = (size_t)jpeg->output_width * (size_t)channels_of(jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
-        uint8_t *to = d->pixels + stride * jpeg->output_scanline;
+        uint8_t *to = d->resizes ? resizer_row(&d->resize) : d->pixels + stride * jpeg->output_scanline;
         JSAMPROW row = four ? d->row : to;
         jpeg_read_scanlines(jpeg, &row, 1);
         if (four) cmyk_to_rgb(d->row, (int)jpeg->output_width, to);
+        if (d->resizes) resizer_took(&d->resize);
     }
     jpeg_finish_decompress(jpeg);
     return PULMO_OK;
@@ -242,12 +264,26 @@ static const char *kind_of(const uint8_t *data, size_t size)
     return "something else";
 }
 
-pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, pulmo_image *out,
-                               pulmo_decode_notes *notes)
+/* The decoded image: turned, and resized unless that was done on the way. */
+static pulmo_status finish(decoder *d, const pulmo_decode_notes *notes, pulmo_image *out)
 {
-    pulmo_decode_notes own;
+    pulmo_image whole = {.height_px = (int)d->jpeg.output_height, .width_px = (int)d->jpeg.output_width, .channels = channels_of(&d->jpeg), .pixels = d->pixels};
+    if (d->resizes) return resizer_end(&d->resize, out);
+    d->pixels = NULL;
+    pulmo_status status = orient(&whole, notes->orientation);
+    if (status == PULMO_OK && d->height > 0) status = pulmo_image_resize(&whole, d->height, d->width, out);
+    else if (status == PULMO_OK) {
+        *out = whole;
+        return PULMO_OK;
+    }
+    pulmo_image_free(&whole);
+    return status;
+}
+
+static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px, int width_px,
+                           pulmo_image *out, pulmo_decode_notes *notes)
+{
     const uint8_t *bytes = data;
-    if (!notes) notes = &own;
     memset(notes, 0, sizeof *notes);
     notes->orientation = 1;
     memset(out, 0, sizeof *out);
@@ -257,21 +293,32 @@ pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_
     decoder *d = calloc(1, sizeof *d);
     if (!d) return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
     listen(&d->fail);
+    d->height = height_px;
+    d->width = width_px;
     pulmo_status status = decode_guarded(d, data, size_bytes, spec, notes);
     snprintf(notes->warning, sizeof notes->warning, "%.199s", d->fail.warning);
     if (status == PULMO_OK && d->fail.premature_end) status = truncated();
-    if (status == PULMO_OK) {
-        *out = (pulmo_image){.height_px = (int)d->jpeg.output_height, .width_px = (int)d->jpeg.output_width,
-                             .channels = d->jpeg.out_color_space == JCS_GRAYSCALE ? 1 : 3, .pixels = d->pixels};
-        d->pixels = NULL;
-        status = orient(out, notes->orientation);
-        if (status != PULMO_OK) pulmo_image_free(out);
-    }
+    if (status == PULMO_OK) status = finish(d, notes, out);
     jpeg_destroy_decompress(&d->jpeg);
+    resizer_free(&d->resize);
     free(d->pixels);
     free(d->row);
     free(d);
     return status;
+}
+
+pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, pulmo_image *out,
+                               pulmo_decode_notes *notes)
+{
+    pulmo_decode_notes own;
+    return decode(data, size_bytes, spec, 0, 0, out, notes ? notes : &own);
+}
+
+pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px,
+                                       int width_px, pulmo_image *out, pulmo_decode_notes *notes)
+{
+    pulmo_decode_notes own;
+    return decode(data, size_bytes, spec, height_px, width_px, out, notes ? notes : &own);
 }
 
 /* ---- encoding ---- */
@@ -319,23 +366,40 @@ pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int qu
     return status;
 }
 
+/* Reads up to `room` bytes; fewer only at the end of the file, negative after a failure. */
+static ssize_t read_some(int fd, uint8_t *to, size_t room)
+{
+    size_t size = 0;
+    while (size < room) {
+        ssize_t got = read(fd, to + size, room - size);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        size += (size_t)got;
+    }
+    return (ssize_t)size;
+}
+
 pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes)
 {
-    size_t room = 1 << 16, size = 0, got;
-    FILE *file = fopen(path, "rb");
-    if (!file) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    /* A file that grows, or whose size is not known, is read in larger and larger pieces. */
+    size_t room = fstat(fd, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size + 1 : 1 << 16, size = 0;
+    if (room > max_bytes) room = max_bytes + 1;
     uint8_t *bytes = malloc(room);
     pulmo_status status = bytes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
-    while (status == PULMO_OK && (got = fread(bytes + size, 1, room - size, file)) > 0) {
-        size += got;
-        if (size > max_bytes) status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
-        if (size < room || status != PULMO_OK) continue;
+    while (status == PULMO_OK) {
+        ssize_t got = read_some(fd, bytes + size, room - size);
+        if (got < 0) status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
+        else if ((size += (size_t)got) > max_bytes) status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
+        if (status != PULMO_OK || size < room) break;
         uint8_t *larger = realloc(bytes, room *= 2);
         if (larger) bytes = larger;
         else status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     }
-    if (status == PULMO_OK && ferror(file)) status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
-    fclose(file);
+    close(fd);
     if (status != PULMO_OK) {
         free(bytes);
         return status;

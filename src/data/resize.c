@@ -1,7 +1,7 @@
 /* Antialiased bilinear resize with Pillow's arithmetic: a horizontal pass rounded to 8 bits, then
  * a vertical one; a triangle filter as wide as the scale; coefficients in 22-bit fixed point.
  * Integers throughout: the same pixels on every machine.
- * The horizontal pass is described in resize.h. */
+ * The horizontal pass and the stream are described in resize.h. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,6 +26,21 @@ static void taps_free(resize_taps *t)
     free(t->first);
     free(t->count);
     free(t->weight);
+    free(t->pair);
+}
+
+void resize_pair(resize_taps *t, int outputs)
+{
+    size_t most = (size_t)t->most, pairs = (most + 1) / 2;
+    const uint32_t low = (1u << RESIZE_LOW_BITS) - 1;
+    for (size_t x = 0; x < (size_t)outputs; x++)
+        for (size_t k = 0; k < pairs; k++) {
+            const int32_t *w = t->weight + x * most + 2 * k;
+            int32_t first = 2 * (int)k < t->count[x] ? w[0] : 0, second = 2 * (int)k + 1 < t->count[x] ? w[1] : 0;
+            uint32_t *to = t->pair + 2 * (x * pairs + k);
+            to[0] = ((uint32_t)first & low) | ((uint32_t)second & low) << 16;
+            to[1] = ((uint32_t)(first >> RESIZE_LOW_BITS) & 0xFFFF) | (uint32_t)(second >> RESIZE_LOW_BITS) << 16;
+        }
 }
 
 static double triangle(double x)
@@ -61,12 +76,15 @@ static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
     t->first = malloc((size_t)outputs * sizeof *t->first);
     t->count = malloc((size_t)outputs * sizeof *t->count);
     t->weight = calloc((size_t)outputs * (size_t)t->most, sizeof *t->weight);
+    t->pair = malloc((size_t)outputs * (size_t)(t->most + 1) * sizeof *t->pair);
     double *raw = malloc((size_t)t->most * sizeof *raw);
-    bool whole = t->first && t->count && t->weight && raw;
+    bool whole = t->first && t->count && t->weight && t->pair && raw;
     for (int i = 0; whole && i < outputs; i++) fill_taps(t, i, scale, filter_scale, inputs, raw);
     free(raw);
+    if (whole) resize_pair(t, outputs);
     if (whole) return PULMO_OK;
     taps_free(t);
+    memset(t, 0, sizeof *t);
     return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
 }
 
@@ -98,37 +116,6 @@ void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int
     }
 }
 
-static pulmo_status horizontal(const pulmo_image *source, int width_px, pulmo_image *out)
-{
-    resize_taps t;
-    size_t channels = (size_t)source->channels, in = (size_t)source->width_px * channels, wide = (size_t)width_px * channels;
-    PULMO_TRY(taps_make(source->width_px, width_px, &t));
-    uint8_t *mixed = malloc(in * ROWS), *spill = malloc(wide);
-    out->pixels = malloc(wide * (size_t)source->height_px);
-    bool whole = mixed && spill && out->pixels, avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
-    resize_interleave interleave = avx2 ? resize_interleave_avx2 : resize_interleave_ref;
-    resize_horizontal horizontal_block = avx2 ? resize_horizontal_avx2 : resize_horizontal_ref;
-    for (int y = 0; whole && y < source->height_px; y += ROWS) {
-        const uint8_t *from[ROWS];
-        uint8_t *to[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            bool inside = y + r < source->height_px; /* the last block repeats its last row, into nowhere */
-            from[r] = source->pixels + in * (size_t)(inside ? y + r : source->height_px - 1);
-            to[r] = inside ? out->pixels + wide * (size_t)(y + r) : spill;
-        }
-        interleave(from, in, mixed);
-        horizontal_block(&t, mixed, source->channels, width_px, to);
-    }
-    free(mixed);
-    free(spill);
-    taps_free(&t);
-    if (!whole) return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
-    out->height_px = source->height_px;
-    out->width_px = width_px;
-    out->channels = source->channels;
-    return PULMO_OK;
-}
-
 WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const int32_t *weight, int count,
                               int32_t *restrict sums, uint8_t *restrict out)
 {
@@ -138,53 +125,98 @@ WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const i
     for (size_t i = 0; i < stride; i++) out[i] = clip8(sums[i]);
 }
 
-static pulmo_status vertical(const pulmo_image *source, int height_px, pulmo_image *out)
+/* ---- the stream ---- */
+
+void resizer_free(resizer *r)
 {
-    resize_taps t;
-    size_t stride = (size_t)source->width_px * (size_t)source->channels;
-    PULMO_TRY(taps_make(source->height_px, height_px, &t));
-    int32_t *sums = malloc(stride * sizeof *sums);
-    out->pixels = malloc(stride * (size_t)height_px);
-    bool whole = sums && out->pixels;
-    for (int y = 0; whole && y < height_px; y++)
-        vertical_row(source->pixels + (size_t)t.first[y] * stride, stride, t.weight + (size_t)y * (size_t)t.most,
-                     t.count[y], sums, out->pixels + (size_t)y * stride);
-    free(sums);
-    taps_free(&t);
-    if (!whole) return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
-    out->height_px = height_px;
-    out->width_px = source->width_px;
-    out->channels = source->channels;
-    return PULMO_OK;
+    taps_free(&r->across);
+    taps_free(&r->down);
+    free(r->waiting);
+    free(r->mixed);
+    free(r->narrow);
+    memset(r, 0, sizeof *r);
 }
 
-static pulmo_status copy_image(const pulmo_image *source, pulmo_image *out)
+pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px, int out_width_px)
 {
-    size_t bytes = (size_t)source->height_px * (size_t)source->width_px * (size_t)source->channels;
-    *out = *source;
-    out->pixels = malloc(bytes);
-    if (!out->pixels) return pulmo_fail(PULMO_MEMORY, "out of memory for an image");
-    memcpy(out->pixels, source->pixels, bytes);
-    return PULMO_OK;
+    size_t in = (size_t)width_px * (size_t)channels, wide = (size_t)out_width_px * (size_t)channels;
+    *r = (resizer){.height = height_px, .width = width_px, .channels = channels, .out_height = out_height_px, .out_width = out_width_px};
+    pulmo_status status = taps_make(width_px, out_width_px, &r->across);
+    if (status == PULMO_OK) status = taps_make(height_px, out_height_px, &r->down);
+    r->waiting = calloc(in, ROWS);
+    r->mixed = malloc(in * ROWS);
+    r->narrow = malloc(wide * ((size_t)height_px + ROWS)); /* the last block may be less than full, and is narrowed whole */
+    if (status == PULMO_OK && (!r->waiting || !r->mixed || !r->narrow)) status = pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    if (status != PULMO_OK) resizer_free(r);
+    return status;
 }
 
 /* A pass that would change nothing is left out, as Pillow does. */
+static bool keeps_width(const resizer *r) { return r->width == r->out_width; }
+
+uint8_t *resizer_row(resizer *r)
+{
+    size_t in = (size_t)r->width * (size_t)r->channels;
+    return keeps_width(r) ? r->narrow + in * (size_t)r->rows : r->waiting + in * (size_t)(r->rows % ROWS);
+}
+
+/* The block that ends with the last row taken; rows that were not given are narrowed with it, and forgotten. */
+static void narrow_block(resizer *r)
+{
+    bool avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
+    size_t in = (size_t)r->width * (size_t)r->channels, wide = (size_t)r->out_width * (size_t)r->channels;
+    size_t first = (size_t)((r->rows - 1) / ROWS * ROWS);
+    const uint8_t *from[ROWS];
+    uint8_t *to[ROWS];
+    for (size_t k = 0; k < ROWS; k++) {
+        from[k] = r->waiting + in * k;
+        to[k] = r->narrow + wide * (first + k);
+    }
+    (avx2 ? resize_interleave_avx2 : resize_interleave_ref)(from, in, r->mixed);
+    (avx2 ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width, to);
+}
+
+void resizer_took(resizer *r)
+{
+    r->rows++;
+    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height)) narrow_block(r);
+}
+
+static pulmo_status vertical(resizer *r, uint8_t *out)
+{
+    size_t stride = (size_t)r->out_width * (size_t)r->channels;
+    int32_t *sums = malloc(stride * sizeof *sums);
+    if (!sums) return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    for (int y = 0; y < r->out_height; y++)
+        vertical_row(r->narrow + (size_t)r->down.first[y] * stride, stride, r->down.weight + (size_t)y * (size_t)r->down.most,
+                     r->down.count[y], sums, out + (size_t)y * stride);
+    free(sums);
+    return PULMO_OK;
+}
+
+pulmo_status resizer_end(resizer *r, pulmo_image *out)
+{
+    size_t bytes = (size_t)r->out_width * (size_t)r->channels * (size_t)r->out_height;
+    *out = (pulmo_image){.height_px = r->out_height, .width_px = r->out_width, .channels = r->channels, .pixels = malloc(bytes)};
+    pulmo_status status = out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+    if (status == PULMO_OK && r->height == r->out_height) memcpy(out->pixels, r->narrow, bytes);
+    else if (status == PULMO_OK) status = vertical(r, out->pixels);
+    if (status != PULMO_OK) pulmo_image_free(out);
+    resizer_free(r);
+    return status;
+}
+
 pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px, pulmo_image *out)
 {
-    pulmo_image between = {0};
-    bool across = source->width_px != width_px, down = source->height_px != height_px;
+    resizer r;
+    size_t in = (size_t)source->width_px * (size_t)source->channels;
     memset(out, 0, sizeof *out);
-    pulmo_status status = PULMO_OK;
-    if (!across && !down) status = copy_image(source, out);
-    else if (!across) status = vertical(source, height_px, out);
-    else if (!down) status = horizontal(source, width_px, out);
-    else {
-        status = horizontal(source, width_px, &between);
-        if (status == PULMO_OK) status = vertical(&between, height_px, out);
+    PULMO_TRY(resizer_begin(&r, source->height_px, source->width_px, source->channels, height_px, width_px));
+    for (int y = 0; y < source->height_px; y++) {
+        memcpy(resizer_row(&r), source->pixels + in * (size_t)y, in);
+        resizer_took(&r);
     }
-    pulmo_image_free(&between);
-    if (status != PULMO_OK) pulmo_image_free(out);
-    return status;
+    return resizer_end(&r, out);
 }
 
 int pulmo_image_collapse_grey(pulmo_image *image)

@@ -36,25 +36,39 @@ AVX2 void resize_interleave_avx2(const uint8_t *const rows[RESIZE_ROWS], size_t 
         for (size_t r = 0; r < RESIZE_ROWS; r++) out[i * RESIZE_ROWS + r] = rows[r][i];
 }
 
+/* Two columns of eight rows, neighbours by row, as 16-bit numbers. */
+AVX2 static inline __m256i two_columns(const uint8_t *first, const uint8_t *second)
+{
+    __m128i a = _mm_loadl_epi64((const __m128i *)(const void *)first), b = _mm_loadl_epi64((const __m128i *)(const void *)second);
+    return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+}
+
+AVX2 static inline __m256i all_lanes(uint32_t pair) { return _mm256_set1_epi32((int)pair); }
+
+/* Eight rows' sums, a byte each. Sums wrap where a product of 32 bits would. */
+AVX2 static inline uint64_t weighted_rows(const uint32_t *pair, int count, const uint8_t *from, size_t step)
+{
+    __m256i low = _mm256_set1_epi32(1 << (RESIZE_BITS - 1)), high = _mm256_setzero_si256();
+    for (int i = 0; i < count; i += 2, from += 2 * step, pair += 2) {
+        __m256i pixels = two_columns(from, i + 1 < count ? from + step : from); /* the weight of what is not there is 0 */
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, all_lanes(pair[0])));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, all_lanes(pair[1])));
+    }
+    __m256i sum = _mm256_srai_epi32(_mm256_add_epi32(low, _mm256_slli_epi32(high, RESIZE_LOW_BITS)), RESIZE_BITS);
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    return (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+}
+
 AVX2 void resize_horizontal_avx2(const resize_taps *taps, const uint8_t *restrict in, int channels, int outputs,
                                  uint8_t *const rows[RESIZE_ROWS])
 {
-    size_t step = (size_t)channels * RESIZE_ROWS;
-    for (int x = 0; x < outputs; x++) {
-        const int32_t *weight = taps->weight + (size_t)x * (size_t)taps->most;
+    size_t step = (size_t)channels * RESIZE_ROWS, pairs = ((size_t)taps->most + 1) / 2;
+    for (int x = 0; x < outputs; x++)
         for (int c = 0; c < channels; c++) {
             const uint8_t *from = in + (size_t)taps->first[x] * step + (size_t)c * RESIZE_ROWS;
-            __m256i sum = _mm256_set1_epi32(1 << (RESIZE_BITS - 1));
-            for (int i = 0; i < taps->count[x]; i++, from += step) {
-                __m256i pixels = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from));
-                sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(pixels, _mm256_set1_epi32(weight[i])));
-            }
-            sum = _mm256_srai_epi32(sum, RESIZE_BITS);
-            __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-            uint64_t column = (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+            uint64_t column = weighted_rows(taps->pair + 2 * pairs * (size_t)x, taps->count[x], from, step);
             for (int r = 0; r < RESIZE_ROWS; r++) rows[r][x * channels + c] = (uint8_t)(column >> 8 * r);
         }
-    }
 }
 
 #else

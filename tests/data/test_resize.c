@@ -186,7 +186,9 @@ static void versions_agree(void **state)
             to[0][r] = out[0][r];
             to[1][r] = out[1][r];
         }
-        const resize_taps taps = {.most = MOST, .first = first, .count = count, .weight = weight};
+        uint32_t pair[OUTPUTS * (MOST + 1)];
+        resize_taps taps = {.most = MOST, .first = first, .count = count, .weight = weight, .pair = pair};
+        resize_pair(&taps, OUTPUTS);
         resize_interleave_ref(rows, n, mixed[0]);
         resize_interleave_avx2(rows, n, mixed[1]);
         assert_memory_equal(mixed[0], mixed[1], n * ROWS);

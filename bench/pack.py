@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Packing against Pillow, on the same bytes, by turns in one run.
+
+    bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 4]
+
+SOURCE is class folders of JPEGs. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
+grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
+two (everything: listing, reading, SHA-256, decoding, resizing, audit, writing shards and manifest). Pillow does one pass;
+pulmo packs --repeat links to every file, so that its fixed costs count as they do in a data set of some size. Figures are
+images a second of the wall clock, the median of all rounds. The last line is one JSON object.
+Needs Pillow (Debian: python3-pil)."""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+from PIL import Image
+
+SIZE = (224, 224)
+
+
+def files_of(source):
+    for folder, _, names in sorted(os.walk(source)):
+        for name in sorted(names):
+            if name.lower().endswith((".jpeg", ".jpg")):
+                yield os.path.join(folder, name)
+
+
+def grey(image):
+    return image
+
+
+def rgb(image):
+    return image.convert("RGB")
+
+
+def draft(image):
+    image.draft(None, SIZE)
+    return image
+
+
+def pillow(files, prepare):
+    began = time.perf_counter()
+    for path in files:
+        with Image.open(path) as image:
+            prepare(image).resize(SIZE, Image.BILINEAR)
+    return len(files) / (time.perf_counter() - began)
+
+
+def pulmo(program, source, threads, decode, seconds):
+    done = subprocess.run([program, "bench", "pack", "--source", source, "--threads", str(threads), "--decode", decode,
+                           "--seconds", str(seconds)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return json.loads(done.stdout.decode().splitlines()[-1])["images_per_second"]
+
+
+def link_all(source, repeat, into):
+    for path in files_of(source):
+        folder, name = os.path.split(os.path.relpath(path, source))
+        os.makedirs(os.path.join(into, folder), exist_ok=True)
+        for k in range(repeat):
+            os.symlink(os.path.abspath(path), os.path.join(into, folder, f"{k}x{name}"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("--pulmo", default="build/release/bin/pulmo")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=2, help="of pulmo bench pack, a measurement")
+    options = parser.parse_args()
+    files = list(files_of(options.source))
+    rates = {}
+    with tempfile.TemporaryDirectory() as many:
+        link_all(options.source, options.repeat, many)
+        for _ in range(options.rounds):
+            measured = {
+                "pillow_grey": pillow(files, grey), "pulmo_exact": pulmo(options.pulmo, many, 1, "exact", options.seconds),
+                "pillow_rgb": pillow(files, rgb), "pulmo_exact_2_threads": pulmo(options.pulmo, many, 2, "exact", options.seconds),
+                "pillow_draft": pillow(files, draft), "pulmo_fast": pulmo(options.pulmo, many, 1, "fast", options.seconds),
+            }
+            for name, rate in measured.items():
+                rates.setdefault(name, []).append(rate)
+    figures = {name: round(statistics.median(values), 1) for name, values in rates.items()}
+    figures.update({
+        "images": len(files),
+        "exact_to_pillow_grey": round(figures["pulmo_exact"] / figures["pillow_grey"], 3),
+        "exact_to_pillow_rgb": round(figures["pulmo_exact"] / figures["pillow_rgb"], 3),
+        "fast_to_pillow_draft": round(figures["pulmo_fast"] / figures["pillow_draft"], 3),
+        "threads_2_to_1": round(figures["pulmo_exact_2_threads"] / figures["pulmo_exact"], 3),
+    })
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
