@@ -17,6 +17,8 @@
 #include "pulmo/memory.h"
 #include "resize.h"
 
+#include "baseline.h"
+
 #define SIDE_MAX 65500 /* libjpeg's own limit */
 #define SCANS_MAX 500  /* a progressive file with more is made to waste time: each walks the whole image */
 
@@ -74,8 +76,7 @@ static uint32_t read32(const uint8_t *p, bool little)
                   : (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* The orientation (1 to 8) in an APP1 segment, 1 where it has none or makes no sense. */
-static int orientation_in(const uint8_t *data, size_t size)
+int exif_orientation(const uint8_t *data, size_t size)
 {
     if (size < 14 || memcmp(data, "Exif\0\0", 6) != 0) return 1;
     const uint8_t *tiff = data + 6;
@@ -99,7 +100,7 @@ static int orientation_in(const uint8_t *data, size_t size)
 static void read_markers(const struct jpeg_decompress_struct *jpeg, pulmo_decode_notes *notes)
 {
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next) {
-        if (m->marker == JPEG_APP0 + 1 && notes->orientation == 1) notes->orientation = orientation_in(m->data, m->data_length);
+        if (m->marker == JPEG_APP0 + 1 && notes->orientation == 1) notes->orientation = exif_orientation(m->data, m->data_length);
         if (m->marker == JPEG_APP0 + 2 && m->data_length >= 12 && memcmp(m->data, "ICC_PROFILE", 12) == 0) notes->had_icc = 1;
     }
 }
@@ -174,13 +175,8 @@ static void choose_output(struct jpeg_decompress_struct *jpeg, const pulmo_decod
     bool four = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
     if (four) jpeg->out_color_space = JCS_CMYK;
     else if (jpeg->jpeg_color_space != JCS_GRAYSCALE) jpeg->out_color_space = JCS_RGB;
-    unsigned shorter = jpeg->image_width < jpeg->image_height ? jpeg->image_width : jpeg->image_height;
-    for (unsigned eighth = 1; spec->fast_target_px > 0 && eighth < 8; eighth *= 2) {
-        if (shorter * eighth / 8 < (unsigned)spec->fast_target_px) continue;
-        jpeg->scale_num = eighth;
-        jpeg->scale_denom = 8;
-        break;
-    }
+    jpeg->scale_num = baseline_eighths(jpeg->image_width, jpeg->image_height, spec);
+    jpeg->scale_denom = 8;
 }
 
 static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg, const pulmo_decode_spec *spec)
@@ -290,6 +286,7 @@ static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_deco
     if (size_bytes == 0) return pulmo_fail(PULMO_DATA, "is empty");
     if (size_bytes < 3 || bytes[0] != 0xFF || bytes[1] != 0xD8 || bytes[2] != 0xFF)
         return pulmo_fail(PULMO_DATA, "is not a JPEG but %s", kind_of(bytes, size_bytes));
+    if (height_px > 0 && baseline_decode(bytes, size_bytes, spec, height_px, width_px, out, notes)) return PULMO_OK;
     decoder *d = calloc(1, sizeof *d);
     if (!d) return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
     listen(&d->fail);

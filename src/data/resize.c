@@ -144,7 +144,7 @@ pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels
     pulmo_status status = taps_make(width_px, out_width_px, &r->across);
     if (status == PULMO_OK) status = taps_make(height_px, out_height_px, &r->down);
     r->waiting = calloc(in, ROWS);
-    r->mixed = malloc(in * ROWS);
+    r->mixed = malloc((in + 15) * ROWS);
     r->narrow = malloc(wide * ((size_t)height_px + ROWS)); /* the last block may be less than full, and is narrowed whole */
     if (status == PULMO_OK && (!r->waiting || !r->mixed || !r->narrow)) status = pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
     if (status != PULMO_OK) resizer_free(r);
@@ -160,26 +160,36 @@ uint8_t *resizer_row(resizer *r)
     return keeps_width(r) ? r->narrow + in * (size_t)r->rows : r->waiting + in * (size_t)(r->rows % ROWS);
 }
 
-/* The block that ends with the last row taken; rows that were not given are narrowed with it, and forgotten. */
-static void narrow_block(resizer *r)
+/* The block in `mixed`, that ends with the last row taken; rows that were not given are narrowed with it, and forgotten. */
+static void narrow_mixed(resizer *r)
 {
-    bool avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
-    size_t in = (size_t)r->width * (size_t)r->channels, wide = (size_t)r->out_width * (size_t)r->channels;
-    size_t first = (size_t)((r->rows - 1) / ROWS * ROWS);
-    const uint8_t *from[ROWS];
+    size_t wide = (size_t)r->out_width * (size_t)r->channels, first = (size_t)((r->rows - 1) / ROWS * ROWS);
     uint8_t *to[ROWS];
-    for (size_t k = 0; k < ROWS; k++) {
-        from[k] = r->waiting + in * k;
-        to[k] = r->narrow + wide * (first + k);
-    }
-    (avx2 ? resize_interleave_avx2 : resize_interleave_ref)(from, in, r->mixed);
-    (avx2 ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width, to);
+    for (size_t k = 0; k < ROWS; k++) to[k] = r->narrow + wide * (first + k);
+    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width, to);
+}
+
+static void narrow_waiting(resizer *r)
+{
+    size_t in = (size_t)r->width * (size_t)r->channels;
+    const uint8_t *from[ROWS];
+    for (size_t k = 0; k < ROWS; k++) from[k] = r->waiting + in * k;
+    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_interleave_avx2 : resize_interleave_ref)(from, in, r->mixed);
+    narrow_mixed(r);
 }
 
 void resizer_took(resizer *r)
 {
     r->rows++;
-    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height)) narrow_block(r);
+    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height)) narrow_waiting(r);
+}
+
+uint8_t *resizer_block(resizer *r) { return r->mixed; }
+
+void resizer_took_block(resizer *r, int rows)
+{
+    r->rows += rows;
+    narrow_mixed(r);
 }
 
 static pulmo_status vertical(resizer *r, uint8_t *out)

@@ -13,7 +13,7 @@ typedef struct jpeg_kind {
     int width, height;
     J_COLOR_SPACE in, stored; /* of the pixels given, of the file */
     int h_factor, v_factor;   /* of the first component; 0 leaves libjpeg's choice */
-    int progressive, arithmetic, restart_rows;
+    int progressive, arithmetic, restart_rows, quality; /* quality 0: 92 */
     const uint8_t *app;       /* a marker to put in, or NULL */
     unsigned app_bytes;
     int app_marker;
@@ -46,7 +46,7 @@ static inline jpeg_bytes make_jpeg(const jpeg_kind *kind, const uint8_t *pixels)
     jpeg.input_components = kind->in == JCS_GRAYSCALE ? 1 : kind->in == JCS_CMYK ? 4 : 3;
     jpeg_set_defaults(&jpeg);
     jpeg_set_colorspace(&jpeg, kind->stored);
-    jpeg_set_quality(&jpeg, 92, TRUE);
+    jpeg_set_quality(&jpeg, kind->quality ? kind->quality : 92, TRUE);
     if (kind->h_factor) {
         jpeg.comp_info[0].h_samp_factor = kind->h_factor;
         jpeg.comp_info[0].v_samp_factor = kind->v_factor;
