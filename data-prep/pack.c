@@ -5,6 +5,7 @@
  * left of it (work.h) and goes on from there. */
 #include "pulmo/pack.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/pool.h"
 #include "work.h"
 
 typedef struct packing {
@@ -163,19 +165,18 @@ static bool is_there(const packing *p, int s, uint32_t shard)
     return there;
 }
 
-static pulmo_status write_shard(packing *p, int s, uint32_t shard, uint8_t *pixels)
+static pulmo_status write_shard(const packing *p, part_store *store, int s, uint32_t shard, uint8_t *pixels)
 {
     pulmo_shard_writer *writer = NULL;
     const pulmo_packed_split *split = &p->split[s];
     uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
     if (is_there(p, s, shard)) return PULMO_OK;
     if (pulmo_interrupt_wanted())
-        return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on",
-                          p->place.work);
+        return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on", p->place.work);
     PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, split, shard, &writer));
     pulmo_status status = PULMO_OK;
     for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end && status == PULMO_OK; i++) {
-        status = parts_read(&p->store, p->plan.order[s][i], p->form.channels, pixels);
+        status = parts_read(store, p->plan.order[s][i], p->form.channels, pixels);
         if (status == PULMO_OK) status = pulmo_shard_append(writer, pixels);
     }
     if (status == PULMO_OK) return pulmo_shard_commit(writer);
@@ -183,16 +184,56 @@ static pulmo_status write_shard(packing *p, int s, uint32_t shard, uint8_t *pixe
     return status;
 }
 
-static pulmo_status write_my_shards(packing *p)
+/* Shards of one rank, shared out among its threads. */
+typedef struct shard_work {
+    const packing *p;
+    int rank, size;
+    pthread_mutex_t lock;
+    pulmo_status status;
+    char report[1024];
+} shard_work;
+
+/* The shard that is number `turn` over all splits. */
+static pulmo_status write_turn(const packing *p, part_store *store, uint32_t turn)
 {
-    int rank = pulmo_comm_rank(p->comm), size = pulmo_comm_size(p->comm), turn = 0;
     uint8_t *pixels = pulmo_alloc(3, (size_t)p->form.height_px * (size_t)p->form.width_px);
     pulmo_status status = pixels ? PULMO_OK : PULMO_MEMORY;
-    for (int s = 0; s < SPLITS; s++)
-        for (uint32_t shard = 0; shard < p->split[s].shards && p->split[s].count > 0; shard++, turn++)
-            if (status == PULMO_OK && turn % size == rank) status = write_shard(p, s, shard, pixels);
+    int s = 0;
+    while (p->split[s].count == 0 || turn >= p->split[s].shards) turn -= p->split[s].count ? p->split[s].shards : 0, s++;
+    if (status == PULMO_OK) status = write_shard(p, store, s, turn, pixels);
     pulmo_free(pixels);
     return status;
+}
+
+static void shard_task(void *context, int task, int thread)
+{
+    shard_work *w = context;
+    part_store store = {0};
+    (void)thread;
+    pulmo_status status = w->status == PULMO_OK ? parts_share(&w->p->store, &store) : PULMO_OK;
+    if (status == PULMO_OK && w->status == PULMO_OK) status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
+    pthread_mutex_lock(&w->lock);
+    if (status != PULMO_OK && w->status == PULMO_OK) {
+        w->status = status;
+        snprintf(w->report, sizeof w->report, "%s", pulmo_error());
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (store.files) parts_unshare(&store);
+}
+
+static pulmo_status write_my_shards(packing *p)
+{
+    shard_work w = {.p = p, .rank = pulmo_comm_rank(p->comm), .size = pulmo_comm_size(p->comm)};
+    uint32_t shards = 0;
+    pulmo_pool *pool = NULL;
+    for (int s = 0; s < SPLITS; s++) shards += p->split[s].count ? p->split[s].shards : 0;
+    uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
+    PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
+    pthread_mutex_init(&w.lock, NULL);
+    pulmo_pool_run(pool, (int)mine, shard_task, &w);
+    pthread_mutex_destroy(&w.lock);
+    pulmo_pool_destroy(pool);
+    return w.status == PULMO_OK ? PULMO_OK : pulmo_fail(w.status, "%s", w.report);
 }
 
 /* ---- the report and the manifest ---- */

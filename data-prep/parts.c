@@ -314,18 +314,44 @@ static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32
     return PULMO_OK;
 }
 
+static struct part_files *make_files(int size_px)
+{
+    struct part_files *files = calloc(1, sizeof *files + (size_t)size_px * (size_t)size_px);
+    for (int i = 0; files && i < OPEN_PARTS; i++) files->fd[i] = -1;
+    if (!files) pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+    return files;
+}
+
+static void free_files(struct part_files *files)
+{
+    for (int i = 0; files && i < OPEN_PARTS; i++)
+        if (files->fd[i] >= 0) close(files->fd[i]);
+    free(files);
+}
+
+pulmo_status parts_share(const part_store *store, part_store *out)
+{
+    *out = *store;
+    out->files = make_files(store->size_px);
+    return out->files ? PULMO_OK : PULMO_MEMORY;
+}
+
+void parts_unshare(part_store *store)
+{
+    free_files(store->files);
+    memset(store, 0, sizeof *store);
+}
+
 pulmo_status parts_open(const source_list *list, const pulmo_config *config, const char *work, const pulmo_digest *key, part_store *out)
 {
-    size_t pixels = (size_t)config->pack.size * (size_t)config->pack.size;
     part_entry *entries = malloc(PART_FILES * sizeof *entries);
     *out = (part_store){.list = list, .work = work, .size_px = (int)config->pack.size};
     out->records = malloc((list->count + 1) * sizeof *out->records);
     out->reasons = calloc(list->count + 1, sizeof *out->reasons);
-    out->files = calloc(1, sizeof *out->files + pixels);
+    out->files = make_files(out->size_px);
     pulmo_status status = PULMO_OK;
     if (!entries || !out->records || !out->reasons || !out->files)
         status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", list->count);
-    for (int i = 0; out->files && i < OPEN_PARTS; i++) out->files->fd[i] = -1;
     for (uint32_t p = 0; p < parts_of(list) && status == PULMO_OK; p++) status = read_part(out, key, p, entries);
     free(entries);
     if (status != PULMO_OK) parts_close(out);
@@ -368,9 +394,7 @@ pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t 
 void parts_close(part_store *store)
 {
     for (size_t i = 0; store->reasons && i < store->list->count; i++) free(store->reasons[i]);
-    for (int i = 0; store->files && i < OPEN_PARTS; i++)
-        if (store->files->fd[i] >= 0) close(store->files->fd[i]);
-    free(store->files);
+    free_files(store->files);
     free(store->reasons);
     free(store->records);
     memset(store, 0, sizeof *store);

@@ -89,6 +89,9 @@ pulmo_status parts_open(const source_list *list, const pulmo_config *config, con
 /* Pixels of one file, (H, W, channels): grey is repeated where `channels` is 3. Refuses what is not as recorded. */
 pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t *pixels);
 void parts_close(part_store *store);
+/* The same records, for another thread to read pixels with. `store` must outlive it. Owned by the caller, ended by parts_unshare. */
+pulmo_status parts_share(const part_store *store, part_store *out);
+void parts_unshare(part_store *store);
 
 /* ---- plan.c: who is where ---- */
 

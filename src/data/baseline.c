@@ -17,8 +17,10 @@
 #endif
 #define OVERRUN 1024 /* more than one block of a damaged file can read beyond the end */
 
+/* Places along the zigzag that a pair of values may name: beyond the block is place 64, of no use. */
+#define PLACES (64 + 16 + END_STEPS)
 /* Figure A.6. */
-static const uint8_t natural[64] = {
+static const uint8_t zigzag[64] = {
     0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
     6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
     39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
@@ -41,6 +43,12 @@ static inline int run_of(entry e) { return (int)(e >> 8 & 0xFF); }
 static inline int bits_of(entry e) { return (int)(e & 31); }
 static inline int value_of(entry e) { return (int32_t)e >> 16; }
 
+/* Two values at once: of a WHOLE entry, and of what follows it if that is WHOLE or the end of the block and both fit into
+ * a look-up. Otherwise the second is a value of 0 at the place of the first, which is to be stored after it. From bit 0 on:
+ * bits of both (6), kind (2), bits of the first (8), its run (8), steps from the first place to the second (8), values (16, 16). */
+typedef uint64_t double_entry;
+#define END_STEPS 127 /* a second place beyond any block */
+
 typedef struct code_table {
     bool defined;
     entry look[1 << LOOK];
@@ -48,6 +56,12 @@ typedef struct code_table {
     int32_t first[17], index[17]; /* by length: the first code, and where its symbol stands */
     uint8_t symbol[256];
 } code_table;
+
+/* As many as a baseline file may have. */
+typedef struct code_tables {
+    code_table dc[2], ac[2];
+    double_entry twice[2][1 << LOOK]; /* of ac */
+} code_tables;
 
 /* Bits still to be read: `count` at the top of `bits`, then from `at` on. */
 typedef struct bit_reader {
@@ -58,16 +72,17 @@ typedef struct bit_reader {
 
 typedef struct baseline {
     const uint8_t *at, *end; /* what is not read yet */
+    uint8_t natural[PLACES]; /* of a place along the zigzag; 64 beyond the block */
     uint8_t *plain;          /* the scan's bytes up to the next marker, without what is stuffed in, and OVERRUN zeros */
     const uint8_t *plain_end;
     bit_reader bits;
     int width, height, restart;
     int last_dc;
-    uint16_t quant[4][64]; /* in zigzag order */
+    uint16_t quant[4][PLACES]; /* in zigzag order; 0 beyond the block */
     bool has_quant[4];
     int quant_of, dc_of, ac_of;
     uint8_t component;
-    code_table dc[2], ac[2]; /* as many as a baseline file may have */
+    code_tables *codes;
     resizer resize;
 } baseline;
 
@@ -105,6 +120,19 @@ static bool make_table(code_table *t, bool ac, const uint8_t counts[16], const u
         t->end[length] = counts[length - 1] ? code << (16 - length) : -1;
     }
     return t->defined = true;
+}
+
+static void pair_up(const code_table *t, double_entry twice[1 << LOOK])
+{
+    for (uint32_t i = 0; i < 1 << LOOK; i++) {
+        entry a = t->look[i], b = t->look[i << bits_of(a) & ((1 << LOOK) - 1)];
+        bool both = kind_of(a) == WHOLE && bits_of(a) + bits_of(b) <= LOOK;
+        int steps = 0, bits = bits_of(a), value = 0;
+        if (both && kind_of(b) == NO_VALUE && run_of(b) == 64) steps = END_STEPS, bits += bits_of(b);
+        else if (both && kind_of(b) == WHOLE) steps = run_of(b) + 1, bits += bits_of(b), value = value_of(b);
+        twice[i] = (uint64_t)bits | (uint64_t)kind_of(a) << 6 | (uint64_t)bits_of(a) << 8 | (uint64_t)run_of(a) << 16 | (uint64_t)steps << 24 |
+                   (uint64_t)(uint16_t)value_of(a) << 32 | (uint64_t)(uint16_t)value << 48;
+    }
 }
 
 /* ---- bits ---- */
@@ -183,7 +211,7 @@ static inline entry other_entry(bit_reader *r, const code_table *t, bool ac, ent
 
 static bool read_dc(baseline *b, bit_reader *r)
 {
-    const code_table *t = &b->dc[b->dc_of];
+    const code_table *t = &b->codes->dc[b->dc_of];
     refill(r);
     entry e = t->look[r->bits >> (64 - LOOK)];
     int value = value_of(e);
@@ -193,39 +221,58 @@ static bool read_dc(baseline *b, bit_reader *r)
     return kind_of(e) != LONG_CODE && b->last_dc >= -4096 && b->last_dc <= 4096;
 }
 
-/* Dequantised coefficients in natural order, into zeroed memory. False for what an encoder does not write. */
+/* What is no WHOLE entry: moves *k on, and *value is what is to be stored there, 0 for nothing. False for no code. */
+static inline bool read_other(bit_reader *r, const code_table *t, int *k, int *value)
+{
+    entry e = t->look[r->bits >> (64 - LOOK)];
+    e = other_entry(r, t, true, e, value);
+    *k += run_of(e) == 64 ? 2 * 64 : run_of(e);
+    if (run_of(e) == 16) (*k)--; /* of sixteen zeros the caller counts one */
+    return kind_of(e) != LONG_CODE;
+}
+
+typedef int16_t coefficient_vector __attribute__((vector_size(32), may_alias));
+
+static inline double_entry first_alone(double_entry e) { return (e & 0xFFFF00FFFF00u) | (e >> 8 & 0x3F); }
+
+/* Dequantised coefficients in natural order. False for what an encoder does not write. */
 FAST static inline bool read_block(baseline *b, int16_t *coefficients)
 {
     const uint16_t *quant = b->quant[b->quant_of];
-    const code_table *t = &b->ac[b->ac_of];
-    bit_reader r = b->bits; /* a copy of its own, to stay in registers */
+    const double_entry *twice = b->codes->twice[b->ac_of];
+    coefficient_vector room[5] = {{0}, {0}, {0}, {0}, {0}}; /* so that the compiler clears it by vectors, not byte by byte */
+    int16_t *block = (int16_t *)room; /* and a place for what is beyond */
+    bit_reader r = b->bits;      /* a copy of its own, to stay in registers */
+    int k = 1, value;
     if (!read_dc(b, &r)) return false;
-    int32_t first = b->last_dc * quant[0], sum = abs(first);
-    coefficients[0] = (int16_t)first;
-    for (int k = 1; k < 64; k++) {
-        if (r.count < 16) refill(&r);
-        entry e = t->look[r.bits >> (64 - LOOK)];
-        int value = value_of(e);
-        k += run_of(e);
-        if (__builtin_expect(kind_of(e) == WHOLE, 1)) drop(&r, bits_of(e));
-        else {
-            bool was_long = kind_of(e) == LONG_CODE;
-            e = other_entry(&r, t, true, e, &value);
-            if (kind_of(e) == LONG_CODE) return false;
-            if (was_long) k += run_of(e);
-            if (kind_of(e) == NO_VALUE) {
-                if (run_of(e) == 64) break;
-                k--; /* of sixteen zeros the loop counts one */
-                continue;
-            }
+    int32_t first = b->last_dc * quant[0], second, sum = abs(first);
+    block[0] = (int16_t)first;
+    while (k < 64) {
+        if (r.count < LOOK) refill(&r);
+        double_entry e = twice[r.bits >> (64 - LOOK)];
+        if (__builtin_expect((e >> 6 & 3) != WHOLE, 0)) {
+            if (!read_other(&r, &b->codes->ac[b->ac_of], &k, &value) || (k > 63 && value != 0)) return false;
+            first = value * quant[k];
+            sum += abs(first);
+            block[b->natural[k++]] = (int16_t)first;
+            continue;
         }
-        if (k > 63) return false;
-        int32_t coefficient = value * quant[k];
-        sum += abs(coefficient);
-        coefficients[natural[k]] = (int16_t)coefficient;
+        k += (int)(e >> 16 & 0xFF);
+        if (__builtin_expect(k >= 63, 0)) e = first_alone(e);
+        drop(&r, (int)(e & 0x3F));
+        int place = k + (int)(e >> 24 & 0xFF);
+        first = (int16_t)(e >> 32) * quant[k];
+        second = (int16_t)(e >> 48) * quant[place];
+        block[b->natural[place]] = (int16_t)second;
+        block[b->natural[k]] = (int16_t)first;
+        sum += (first ^ first >> 31) - (first >> 31); /* magnitudes, spelled so that they stay out of vectors */
+        sum += (second ^ second >> 31) - (second >> 31);
+        k = place + 1;
     }
+    memcpy(coefficients, room, 64 * sizeof *block);
     b->bits = r;
-    return sum <= BASELINE_SUM_MAX && bits_left(b, &r) >= 0;
+    /* 64 is a block that was full, above 128 one that was ended; between lies what left it. */
+    return (k == 64 || (k > 128 && k <= 64 + 2 * 64 + 1)) && sum <= BASELINE_SUM_MAX && bits_left(b, &r) >= 0;
 }
 
 /* Section E.2.4: after the last bits of an interval comes the marker that is due. */
@@ -238,39 +285,39 @@ static bool marker_is_next(const baseline *b, unsigned marker)
 /* ---- the scan ---- */
 
 typedef struct scan {
-    int side;             /* pixels a block leaves: 8, 4, 2, 1 */
-    int blocks;           /* a row */
+    int side;                /* pixels a block leaves: 8, 4, 2, 1 */
+    int blocks;              /* a row */
     unsigned done, restarts; /* blocks; markers met */
-    int16_t *coefficients; /* (blocks, rounded up to two, 64) */
-    uint8_t *rows;         /* (side, blocks * side): of reduced blocks */
+    uint8_t *rows;           /* (side, blocks * side): of reduced blocks */
 } scan;
+
+/* The pixels of block x; of whole ones two at a time go to the resize's block. */
+FAST static inline void turn_block(baseline *b, const scan *s, int x, const int16_t *pair)
+{
+    if (s->side < 8) baseline_idct_small(pair + 64 * (x % 2), s->side, s->rows + x * s->side, (size_t)s->blocks * (size_t)s->side);
+    else if (x % 2 == 1 || x == s->blocks - 1) baseline_idct_pair(pair, resizer_block(&b->resize) + 64 * (size_t)(x / 2 * 2));
+}
 
 FAST static bool read_row(baseline *b, scan *s)
 {
-    memset(s->coefficients, 0, (size_t)(s->blocks + 1) * 64 * sizeof *s->coefficients);
+    int16_t pair[2 * 64] = {0};
     for (int x = 0; x < s->blocks; x++, s->done++) {
         if (b->restart > 0 && s->done > 0 && s->done % (unsigned)b->restart == 0) {
             if (!marker_is_next(b, 0xD0 + s->restarts++ % 8)) return false;
             b->at += 2;
             load_segment(b);
         }
-        if (!read_block(b, s->coefficients + 64 * (size_t)x)) return false;
+        if (!read_block(b, pair + 64 * (x % 2))) return false;
+        turn_block(b, s, x, pair);
     }
     return true;
 }
 
-/* Eight rows of whole blocks, or rows of reduced ones, to the resize. */
 static void give_row(baseline *b, const scan *s, int rows)
 {
     size_t stride = (size_t)s->blocks * (size_t)s->side;
-    if (s->side == 8) {
-        uint8_t *block = resizer_block(&b->resize);
-        for (int x = 0; x < s->blocks; x += 2) baseline_idct_pair(s->coefficients + 64 * (size_t)x, block + 64 * (size_t)x);
-        resizer_took_block(&b->resize, rows);
-        return;
-    }
-    for (int x = 0; x < s->blocks; x++) baseline_idct_small(s->coefficients + 64 * (size_t)x, s->side, s->rows + x * s->side, stride);
-    for (int y = 0; y < rows; y++) {
+    if (s->side == 8) resizer_took_block(&b->resize, rows);
+    for (int y = 0; y < rows && s->side < 8; y++) {
         memcpy(resizer_row(&b->resize), s->rows + (size_t)y * stride, (size_t)b->resize.width);
         resizer_took(&b->resize);
     }
@@ -307,8 +354,9 @@ static bool read_codes(baseline *b, const uint8_t *p, size_t size)
         if ((p[0] & 15) > 1 || p[0] >> 4 > 1) return false;
         for (int i = 1; i <= 16; i++) symbols += p[i];
         if (symbols > 256 || symbols > size - 17) return false;
-        code_table *table = p[0] >> 4 ? &b->ac[p[0] & 1] : &b->dc[p[0] & 1];
+        code_table *table = p[0] >> 4 ? &b->codes->ac[p[0] & 1] : &b->codes->dc[p[0] & 1];
         if (!make_table(table, p[0] >> 4, p + 1, p + 17)) return false;
+        if (p[0] >> 4) pair_up(table, b->codes->twice[p[0] & 1]);
         p += 17 + symbols;
         size -= 17 + symbols;
     }
@@ -332,7 +380,7 @@ static bool read_scan_head(baseline *b, const uint8_t *p, size_t size)
     b->dc_of = p[2] >> 4;
     b->ac_of = p[2] & 15;
     if (p[3] != 0 || p[4] != 63 || p[5] != 0 || b->dc_of > 1 || b->ac_of > 1) return false;
-    return b->dc[b->dc_of].defined && b->ac[b->ac_of].defined && b->has_quant[b->quant_of];
+    return b->codes->dc[b->dc_of].defined && b->codes->ac[b->ac_of].defined && b->has_quant[b->quant_of];
 }
 
 static bool read_segment(baseline *b, unsigned marker, const uint8_t *p, size_t size, pulmo_decode_notes *notes)
@@ -386,13 +434,11 @@ static bool decode_grey(baseline *b, const pulmo_decode_spec *spec, int out_heig
     scan s = {.side = (int)baseline_eighths((unsigned)b->width, (unsigned)b->height, spec), .blocks = (b->width + 7) / 8};
     int width = (b->width * s.side + 7) / 8, height = (b->height * s.side + 7) / 8;
     if (width == out_width || resizer_begin(&b->resize, height, width, 1, out_height, out_width) != PULMO_OK) return false;
-    s.coefficients = malloc((size_t)(s.blocks + 1) * 64 * sizeof *s.coefficients);
     s.rows = malloc((size_t)s.blocks * (size_t)(s.side * s.side));
     b->plain = malloc((size_t)(b->end - b->at) + OVERRUN);
-    bool whole = s.coefficients && s.rows && b->plain && read_scan(b, &s);
+    bool whole = s.rows && b->plain && read_scan(b, &s);
     if (whole) whole = resizer_end(&b->resize, out) == PULMO_OK;
     else resizer_free(&b->resize);
-    free(s.coefficients);
     free(s.rows);
     free(b->plain);
     notes->source_width_px = b->width;
@@ -406,11 +452,20 @@ bool baseline_decode(const uint8_t *data, size_t size, const pulmo_decode_spec *
 {
     pulmo_decode_notes found = {.orientation = 1};
     baseline *b = size > 4 && pulmo_isa_available(PULMO_ISA_AVX2) ? calloc(1, sizeof *b) : NULL;
-    if (!b) return false;
+    code_tables *codes = malloc(sizeof *codes); /* not cleared: a table is whole once it is defined */
+    if (!b || !codes) {
+        free(b);
+        free(codes);
+        return false;
+    }
+    for (int i = 0; i < 2; i++) codes->dc[i].defined = codes->ac[i].defined = false;
+    b->codes = codes;
     b->at = data;
     b->end = data + size;
+    for (int k = 0; k < PLACES; k++) b->natural[k] = k < 64 ? zigzag[k] : 64;
     bool whole = decode_grey(b, spec, out_height_px, out_width_px, out, &found);
     if (whole) *notes = found;
+    free(codes);
     free(b);
     pulmo_error_clear();
     return whole;
