@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packing against Pillow, on the same bytes, by turns in one run.
 
-    bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 8]
+    bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 16]
 
 SOURCE is class folders of JPEGs. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
 grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
@@ -69,7 +69,7 @@ def main():
     parser.add_argument("source")
     parser.add_argument("--pulmo", default="build/release/bin/pulmo")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=8)
+    parser.add_argument("--repeat", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=2, help="of pulmo bench pack, a measurement")
     options = parser.parse_args()
     files = list(files_of(options.source))

@@ -28,6 +28,7 @@ typedef struct packing {
     source_list list;
     work_place place;
     part_store store;
+    uint8_t *fresh; /* parts decoded by this rank in this run */
     pack_plan plan;
     pulmo_packed_form form;
     pulmo_packed_split split[SPLITS];
@@ -172,7 +173,8 @@ static pulmo_status write_shard(const packing *p, part_store *store, int s, uint
     uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
     if (is_there(p, s, shard)) return PULMO_OK;
     if (pulmo_interrupt_wanted())
-        return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on", p->place.work);
+        return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on",
+                          p->place.work);
     PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, split, shard, &writer));
     pulmo_status status = PULMO_OK;
     for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end && status == PULMO_OK; i++) {
@@ -367,6 +369,7 @@ static pulmo_status plan_all(packing *p)
     size_t near_count = 0;
     pulmo_digest digest;
     pulmo_status status = pulmo_agree(p->comm, parts_open(&p->list, p->options.config, p->place.work, &p->key, &p->store));
+    p->store.fresh = p->fresh;
     if (status == PULMO_OK) status = find_near(p, &near, &near_count);
     if (status == PULMO_OK) status = pulmo_agree(p->comm, plan_local(p, near, near_count));
     free(near);
@@ -400,7 +403,7 @@ static pulmo_status pack_all(packing *p)
         pulmo_info("%s: these files are packed already, with the same options; nothing to do", p->options.destination);
         return PULMO_OK;
     }
-    PULMO_TRY(parts_fill(p->comm, &p->list, &p->options, p->place.work, &p->key));
+    PULMO_TRY(parts_fill(p->comm, &p->list, &p->options, p->place.work, &p->key, &p->fresh));
     PULMO_TRY(plan_all(p));
     PULMO_TRY(pulmo_agree(p->comm, write_my_shards(p)));
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? publish(p) : PULMO_OK));
@@ -428,6 +431,7 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     source_list_free(&p->list);
     work_free(&p->place);
     free(p->options_text);
+    free(p->fresh);
     free(p);
     return status;
 }

@@ -14,7 +14,19 @@
 #include "pulmo/rng.h"
 #include "pulmo/trunk.h"
 
-enum { KEY_THREADS = 1000, KEY_BATCH, KEY_SIZE, KEY_SECONDS, KEY_LAYERS, KEY_WEIGHTS, KEY_ELEMENTS, KEY_INPUT, KEY_DUMP, KEY_SOURCE, KEY_DECODE };
+enum {
+    KEY_THREADS = 1000,
+    KEY_BATCH,
+    KEY_SIZE,
+    KEY_SECONDS,
+    KEY_LAYERS,
+    KEY_WEIGHTS,
+    KEY_ELEMENTS,
+    KEY_INPUT,
+    KEY_DUMP,
+    KEY_SOURCE,
+    KEY_DECODE
+};
 
 typedef struct bench_arguments {
     common_options common;
@@ -39,7 +51,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_INPUT: a->input = argument; return 0;
     case KEY_SOURCE: a->source = argument; return 0;
     case KEY_DECODE:
-        if (strcmp(argument, "exact") != 0 && strcmp(argument, "fast") != 0) argp_error(state, "--decode: \"%s\" must be exact or fast", argument);
+        if (strcmp(argument, "exact") != 0 && strcmp(argument, "fast") != 0)
+            argp_error(state, "--decode: \"%s\" must be exact or fast", argument);
         a->decode = argument;
         return 0;
     case KEY_DUMP: a->dump = argument; return 0;

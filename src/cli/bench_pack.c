@@ -19,7 +19,7 @@
 #define DEMO_IMAGES 400
 
 typedef struct timing {
-    uint64_t images;             /* of one pack */
+    uint64_t images; /* of one pack */
     int packs;
     double seconds, cpu_seconds; /* of all packs; processor time of all ranks */
     double best_s;
@@ -78,7 +78,8 @@ static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o, co
         if (out->packs == 1) PULMO_TRY(pulmo_agree(comm, count_images(packed, &out->images)));
         /* A finished pack would be left alone. */
         PULMO_TRY(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 && nftw(packed, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0
-                                        ? pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno)) : PULMO_OK));
+                                        ? pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno))
+                                        : PULMO_OK));
     } while (out->seconds < o->seconds);
     return PULMO_OK;
 }
@@ -86,17 +87,22 @@ static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o, co
 static void report(const bench_pack_options *o, const timing *t, int ranks)
 {
     double images = (double)t->images * t->packs;
-    fprintf(stderr, "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s (best %.1f), %.1f a second of processor time\n",
-            t->packs, (unsigned long long)t->images, o->size, o->size, o->decode, ranks, o->threads, images / t->seconds,
-            (double)t->images / t->best_s, images / t->cpu_seconds);
+    fprintf(
+        stderr,
+        "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s (best %.1f), %.1f a second of processor time\n",
+        t->packs, (unsigned long long)t->images, o->size, o->size, o->decode, ranks, o->threads, images / t->seconds,
+        (double)t->images / t->best_s, images / t->cpu_seconds);
     printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"images_per_cpu_second\": %.3f, \"images\": %llu, "
            "\"packs\": %d, \"decode\": \"%s\", \"size\": %d, \"threads\": %d, \"ranks\": %d, \"isa\": \"%s\"}\n",
            images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds, (unsigned long long)t->images, t->packs, o->decode,
            o->size, o->threads, ranks, pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref");
 }
 
-pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *o)
+pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
 {
+    bench_pack_options resolved = *options, *o = &resolved;
+    int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
+    if (o->threads == 0) o->threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
     char scratch[PULMO_TEXT_BYTES] = "", setting[64];
     pulmo_config config;
     timing t;

@@ -11,16 +11,14 @@
 void pulmo_augment_spec_init(pulmo_augment_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
-    for (int i = 0; i < 2; i++)
-        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = 1.0;
+    for (int i = 0; i < 2; i++) spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = 1.0;
 }
 
 /* Comparisons are written so that a NaN fails them. */
 static pulmo_status check_pair(const char *name, const double pair[2], double low, double high)
 {
     if (pair[0] <= pair[1] && pair[0] >= low && pair[1] <= high) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g", name, pair[0], pair[1],
-                      low, high);
+    return pulmo_fail(PULMO_CONFIG, "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g", name, pair[0], pair[1], low, high);
 }
 
 static pulmo_status check_value(const char *name, double value, double high)
@@ -65,20 +63,19 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
     }
     /* The whole image as far as the ratio allows, from its centre. */
     double ratio = (double)width / height;
-    if (ratio < spec->crop_ratio[0]) out->crop_height = rint(width / spec->crop_ratio[0]);
-    else if (ratio > spec->crop_ratio[1]) out->crop_width = rint(height * spec->crop_ratio[1]);
+    if (ratio < spec->crop_ratio[0])
+        out->crop_height = rint(width / spec->crop_ratio[0]);
+    else if (ratio > spec->crop_ratio[1])
+        out->crop_width = rint(height * spec->crop_ratio[1]);
     out->crop_x = floor((width - out->crop_width) / 2);
     out->crop_y = floor((height - out->crop_height) / 2);
 }
 
 /* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
-static double draw_shift(pulmo_rng *rng, double most, int side)
-{
-    return rint(pulmo_rng_range(rng, -most * side, most * side)) / side;
-}
+static double draw_shift(pulmo_rng *rng, double most, int side) { return rint(pulmo_rng_range(rng, -most * side, most * side)) / side; }
 
-void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px,
-                           int width_px, pulmo_augment_draw *out)
+void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px, int width_px,
+                           pulmo_augment_draw *out)
 {
     pulmo_rng rng;
     pulmo_rng_at(&rng, seed, PULMO_RNG_AUGMENT, epoch, sample);
@@ -196,8 +193,10 @@ static inline float power(float x, float g)
     float t = g * log2;
     int32_t k = (int32_t)(t - 0.5f);
     float f = t - (float)k;
-    float two_f = 1.0f + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f + f * (0.00961812911f +
-                  f * (0.00133335581f + f * (0.000154035304f + f * 1.52527338e-05f))))));
+    float two_f =
+        1.0f + f * (0.693147181f +
+                    f * (0.240226507f +
+                         f * (0.0555041087f + f * (0.00961812911f + f * (0.00133335581f + f * (0.000154035304f + f * 1.52527338e-05f))))));
     int32_t exponent = k < -126 ? 0 : k + 127; /* 0 makes the whole 0: black stays black */
     int32_t lit = x > 0;
     int32_t scale_bits = lit * exponent * (1 << 23);

@@ -8,7 +8,7 @@
 
 #include "pulmo/isa.h"
 
-#define LOOK 12 /* bits of the look-up tables */
+#define LOOK     12 /* bits of the look-up tables */
 #define SIDE_MAX 65500
 #if defined(__x86_64__)
 #define FAST __attribute__((target("avx2,bmi,bmi2"))) /* shifts that leave the flags alone */
@@ -20,10 +20,9 @@
 /* Places along the zigzag that a pair of values may name: beyond the block is place 64, of no use. */
 #define PLACES (64 + 16 + END_STEPS)
 /* Figure A.6. */
-static const uint8_t zigzag[64] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
-    6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
-    39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+static const uint8_t zigzag[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
+                                   41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
+                                   30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
 /* What a look-up of the next LOOK bits says: bits to drop (5), kind (2), from bit 8 the run (8), above that the value (16, signed). */
 typedef enum entry_kind {
@@ -52,7 +51,7 @@ typedef uint64_t double_entry;
 typedef struct code_table {
     bool defined;
     entry look[1 << LOOK];
-    int32_t end[18]; /* by length: one more than the last code, filled up to 16 bits; -1 where there is none */
+    int32_t end[18];              /* by length: one more than the last code, filled up to 16 bits; -1 where there is none */
     int32_t first[17], index[17]; /* by length: the first code, and where its symbol stands */
     uint8_t symbol[256];
 } code_table;
@@ -96,9 +95,12 @@ static void fill_entries(code_table *t, bool ac, int code, int length, int symbo
     int run = ac ? symbol >> 4 : 0, size = symbol & 15, rest = LOOK - length;
     for (int i = 0; i < 1 << rest; i++) {
         entry *e = &t->look[code << rest | i];
-        if (size == 0) *e = entry_of(NO_VALUE, !ac ? 0 : run == 15 ? 16 : 64, length, 0);
-        else if (size <= rest) *e = entry_of(WHOLE, run, length + size, extend(i >> (rest - size), size));
-        else *e = entry_of(CODE, run, length, size);
+        if (size == 0)
+            *e = entry_of(NO_VALUE, !ac ? 0 : run == 15 ? 16 : 64, length, 0);
+        else if (size <= rest)
+            *e = entry_of(WHOLE, run, length + size, extend(i >> (rest - size), size));
+        else
+            *e = entry_of(CODE, run, length, size);
     }
 }
 
@@ -128,10 +130,14 @@ static void pair_up(const code_table *t, double_entry twice[1 << LOOK])
         entry a = t->look[i], b = t->look[i << bits_of(a) & ((1 << LOOK) - 1)];
         bool both = kind_of(a) == WHOLE && bits_of(a) + bits_of(b) <= LOOK;
         int steps = 0, bits = bits_of(a), value = 0;
-        if (both && kind_of(b) == NO_VALUE && run_of(b) == 64) steps = END_STEPS, bits += bits_of(b);
-        else if (both && kind_of(b) == WHOLE) steps = run_of(b) + 1, bits += bits_of(b), value = value_of(b);
-        twice[i] = (uint64_t)bits | (uint64_t)kind_of(a) << 6 | (uint64_t)bits_of(a) << 8 | (uint64_t)run_of(a) << 16 | (uint64_t)steps << 24 |
-                   (uint64_t)(uint16_t)value_of(a) << 32 | (uint64_t)(uint16_t)value << 48;
+        if (both && kind_of(b) == NO_VALUE && run_of(b) == 64)
+            steps = END_STEPS, bits += bits_of(b);
+        else if (both && kind_of(b) == WHOLE)
+            steps = run_of(b) + 1, bits += bits_of(b), value = value_of(b);
+        bool ends = kind_of(a) == NO_VALUE && run_of(a) == 64; /* as a value of 0 beyond the block */
+        twice[i] = (uint64_t)bits | (uint64_t)(ends ? WHOLE : kind_of(a)) << 6 | (uint64_t)bits_of(a) << 8 |
+                   (uint64_t)(ends ? END_STEPS : run_of(a)) << 16 | (uint64_t)steps << 24 | (uint64_t)(uint16_t)value_of(a) << 32 |
+                   (uint64_t)(uint16_t)value << 48;
     }
 }
 
@@ -215,8 +221,10 @@ static bool read_dc(baseline *b, bit_reader *r)
     refill(r);
     entry e = t->look[r->bits >> (64 - LOOK)];
     int value = value_of(e);
-    if (kind_of(e) == WHOLE) drop(r, bits_of(e));
-    else e = other_entry(r, t, false, e, &value);
+    if (kind_of(e) == WHOLE)
+        drop(r, bits_of(e));
+    else
+        e = other_entry(r, t, false, e, &value);
     b->last_dc += value;
     return kind_of(e) != LONG_CODE && b->last_dc >= -4096 && b->last_dc <= 4096;
 }
@@ -241,33 +249,37 @@ FAST static inline bool read_block(baseline *b, int16_t *coefficients)
     const uint16_t *quant = b->quant[b->quant_of];
     const double_entry *twice = b->codes->twice[b->ac_of];
     coefficient_vector room[5] = {{0}, {0}, {0}, {0}, {0}}; /* so that the compiler clears it by vectors, not byte by byte */
-    int16_t *block = (int16_t *)room; /* and a place for what is beyond */
-    bit_reader r = b->bits;      /* a copy of its own, to stay in registers */
+    int16_t *block = (int16_t *)room;                       /* and a place for what is beyond */
+    bit_reader r = b->bits;                                 /* a copy of its own, to stay in registers */
     int k = 1, value;
     if (!read_dc(b, &r)) return false;
     int32_t first = b->last_dc * quant[0], second, sum = abs(first);
     block[0] = (int16_t)first;
     while (k < 64) {
-        if (r.count < LOOK) refill(&r);
-        double_entry e = twice[r.bits >> (64 - LOOK)];
-        if (__builtin_expect((e >> 6 & 3) != WHOLE, 0)) {
-            if (!read_other(&r, &b->codes->ac[b->ac_of], &k, &value) || (k > 63 && value != 0)) return false;
-            first = value * quant[k];
-            sum += abs(first);
-            block[b->natural[k++]] = (int16_t)first;
-            continue;
+        refill(&r); /* enough for four look-ups: one branch less to guess wrong */
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            double_entry e = twice[r.bits >> (64 - LOOK)];
+            if (__builtin_expect((e >> 6 & 3) != WHOLE, 0)) {
+                if (!read_other(&r, &b->codes->ac[b->ac_of], &k, &value) || (k > 63 && value != 0)) return false;
+                first = value * quant[k];
+                sum += abs(first);
+                block[b->natural[k++]] = (int16_t)first;
+                break;
+            }
+            k += (int)(e >> 16 & 0xFF);
+            if (__builtin_expect(k >= 63, 0)) e = first_alone(e);
+            drop(&r, (int)(e & 0x3F));
+            int place = k + (int)(e >> 24 & 0xFF);
+            first = (int16_t)(e >> 32) * quant[k];
+            second = (int16_t)(e >> 48) * quant[place];
+            block[b->natural[place]] = (int16_t)second;
+            block[b->natural[k]] = (int16_t)first;
+            sum += (first ^ first >> 31) - (first >> 31); /* magnitudes, spelled so that they stay out of vectors */
+            sum += (second ^ second >> 31) - (second >> 31);
+            k = place + 1;
+            if (k > 63) break;
         }
-        k += (int)(e >> 16 & 0xFF);
-        if (__builtin_expect(k >= 63, 0)) e = first_alone(e);
-        drop(&r, (int)(e & 0x3F));
-        int place = k + (int)(e >> 24 & 0xFF);
-        first = (int16_t)(e >> 32) * quant[k];
-        second = (int16_t)(e >> 48) * quant[place];
-        block[b->natural[place]] = (int16_t)second;
-        block[b->natural[k]] = (int16_t)first;
-        sum += (first ^ first >> 31) - (first >> 31); /* magnitudes, spelled so that they stay out of vectors */
-        sum += (second ^ second >> 31) - (second >> 31);
-        k = place + 1;
     }
     memcpy(coefficients, room, 64 * sizeof *block);
     b->bits = r;
@@ -294,8 +306,10 @@ typedef struct scan {
 /* The pixels of block x; of whole ones two at a time go to the resize's block. */
 FAST static inline void turn_block(baseline *b, const scan *s, int x, const int16_t *pair)
 {
-    if (s->side < 8) baseline_idct_small(pair + 64 * (x % 2), s->side, s->rows + x * s->side, (size_t)s->blocks * (size_t)s->side);
-    else if (x % 2 == 1 || x == s->blocks - 1) baseline_idct_pair(pair, resizer_block(&b->resize) + 64 * (size_t)(x / 2 * 2));
+    if (s->side < 8)
+        baseline_idct_small(pair + 64 * (x % 2), s->side, s->rows + x * s->side, (size_t)s->blocks * (size_t)s->side);
+    else if (x % 2 == 1 || x == s->blocks - 1)
+        baseline_idct_pair(pair, resizer_block(&b->resize) + 64 * (size_t)(x / 2 * 2));
 }
 
 FAST static bool read_row(baseline *b, scan *s)
@@ -371,7 +385,8 @@ static bool read_frame(baseline *b, const uint8_t *p, size_t size)
     b->component = p[6];
     b->quant_of = p[8];
     int h = p[7] >> 4, v = p[7] & 15;
-    return b->height > 0 && b->width > 0 && b->height <= SIDE_MAX && b->width <= SIDE_MAX && h >= 1 && h <= 4 && v >= 1 && v <= 4 && p[8] < 4;
+    return b->height > 0 && b->width > 0 && b->height <= SIDE_MAX && b->width <= SIDE_MAX && h >= 1 && h <= 4 && v >= 1 && v <= 4 &&
+           p[8] < 4;
 }
 
 static bool read_scan_head(baseline *b, const uint8_t *p, size_t size)
@@ -391,9 +406,7 @@ static bool read_segment(baseline *b, unsigned marker, const uint8_t *p, size_t 
     case 0xC0: /* baseline; extended, with 8 bits, reads the same */
     case 0xC1: return read_frame(b, p, size);
     case 0xDA: return read_scan_head(b, p, size);
-    case 0xDD:
-        b->restart = size == 2 ? (int)two(p) : 0;
-        return size == 2;
+    case 0xDD: b->restart = size == 2 ? (int)two(p) : 0; return size == 2;
     case 0xE0: return size < 14 || memcmp(p, "JFIF", 5) != 0 || p[5] == 1; /* libjpeg warns of other versions */
     case 0xE1: return exif_orientation(p, size) == 1;
     case 0xE2:
@@ -428,7 +441,8 @@ unsigned baseline_eighths(unsigned width_px, unsigned height_px, const pulmo_dec
     return 8;
 }
 
-static bool decode_grey(baseline *b, const pulmo_decode_spec *spec, int out_height, int out_width, pulmo_image *out, pulmo_decode_notes *notes)
+static bool decode_grey(baseline *b, const pulmo_decode_spec *spec, int out_height, int out_width, pulmo_image *out,
+                        pulmo_decode_notes *notes)
 {
     if (!read_head(b, notes) || (uint64_t)b->width * (uint64_t)b->height > spec->pixels_max) return false;
     scan s = {.side = (int)baseline_eighths((unsigned)b->width, (unsigned)b->height, spec), .blocks = (b->width + 7) / 8};
@@ -437,8 +451,10 @@ static bool decode_grey(baseline *b, const pulmo_decode_spec *spec, int out_heig
     s.rows = malloc((size_t)s.blocks * (size_t)(s.side * s.side));
     b->plain = malloc((size_t)(b->end - b->at) + OVERRUN);
     bool whole = s.rows && b->plain && read_scan(b, &s);
-    if (whole) whole = resizer_end(&b->resize, out) == PULMO_OK;
-    else resizer_free(&b->resize);
+    if (whole)
+        whole = resizer_end(&b->resize, out) == PULMO_OK;
+    else
+        resizer_free(&b->resize);
     free(s.rows);
     free(b->plain);
     notes->source_width_px = b->width;
@@ -447,8 +463,8 @@ static bool decode_grey(baseline *b, const pulmo_decode_spec *spec, int out_heig
     return whole;
 }
 
-bool baseline_decode(const uint8_t *data, size_t size, const pulmo_decode_spec *spec, int out_height_px, int out_width_px,
-                     pulmo_image *out, pulmo_decode_notes *notes)
+bool baseline_decode(const uint8_t *data, size_t size, const pulmo_decode_spec *spec, int out_height_px, int out_width_px, pulmo_image *out,
+                     pulmo_decode_notes *notes)
 {
     pulmo_decode_notes found = {.orientation = 1};
     baseline *b = size > 4 && pulmo_isa_available(PULMO_ISA_AVX2) ? calloc(1, sizeof *b) : NULL;

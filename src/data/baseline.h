@@ -13,8 +13,8 @@
 
 /* True with `out` (owned by the caller) and `notes` filled; false where libjpeg shall look. `out_height_px` and `out_width_px`
  * are those of the resize. */
-bool baseline_decode(const uint8_t *data, size_t size, const pulmo_decode_spec *spec, int out_height_px, int out_width_px,
-                     pulmo_image *out, pulmo_decode_notes *notes);
+bool baseline_decode(const uint8_t *data, size_t size, const pulmo_decode_spec *spec, int out_height_px, int out_width_px, pulmo_image *out,
+                     pulmo_decode_notes *notes);
 
 /* How much libjpeg's scaled decoding shall keep of a side: 8 (all), 4, 2 or 1 eighths. */
 unsigned baseline_eighths(unsigned width_px, unsigned height_px, const pulmo_decode_spec *spec);

@@ -21,7 +21,10 @@ AVX2 static inline __m128i factors(int32_t p, int32_t q) { return _mm_set1_epi32
 /* The lower four 16-bit lanes, times a power of two, as 32-bit ones. */
 AVX2 static inline __m128i raised(__m128i x, int bits) { return _mm_srai_epi32(_mm_unpacklo_epi16(_mm_setzero_si128(), x), 16 - bits); }
 AVX2 static inline __m128i lowered(__m128i x, int bits) { return _mm_srai_epi32(_mm_add_epi32(x, _mm_set1_epi32(1 << (bits - 1))), bits); }
-AVX2 static inline __m128i row_of(const int16_t *coefficients, int y) { return _mm_loadu_si128((const __m128i *)(const void *)(coefficients + 8 * y)); }
+AVX2 static inline __m128i row_of(const int16_t *coefficients, int y)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)(coefficients + 8 * y));
+}
 AVX2 static inline __m128i upper(__m128i x) { return _mm_unpackhi_epi64(x, x); }
 
 /* Four lanes of a four-point transform: inputs 0, the pairs (2, 6), (1, 3), (5, 7). */
@@ -41,16 +44,19 @@ AVX2 static inline void four_of(__m128i zero, __m128i p26, __m128i p13, __m128i 
 
 AVX2 static void idct_4(const int16_t *c, uint8_t *out, size_t stride)
 {
-    __m128i r0 = row_of(c, 0), r1 = row_of(c, 1), r2 = row_of(c, 2), r3 = row_of(c, 3), r5 = row_of(c, 5), r6 = row_of(c, 6), r7 = row_of(c, 7);
+    __m128i r0 = row_of(c, 0), r1 = row_of(c, 1), r2 = row_of(c, 2), r3 = row_of(c, 3), r5 = row_of(c, 5), r6 = row_of(c, 6),
+            r7 = row_of(c, 7);
     __m128i left[4], right[4], row[4], column[4];
     four_of(r0, _mm_unpacklo_epi16(r2, r6), _mm_unpacklo_epi16(r1, r3), _mm_unpacklo_epi16(r5, r7), CONST_BITS - PASS1_BITS + 1, left);
-    four_of(upper(r0), _mm_unpackhi_epi16(r2, r6), _mm_unpackhi_epi16(r1, r3), _mm_unpackhi_epi16(r5, r7), CONST_BITS - PASS1_BITS + 1, right);
+    four_of(upper(r0), _mm_unpackhi_epi16(r2, r6), _mm_unpackhi_epi16(r1, r3), _mm_unpackhi_epi16(r5, r7), CONST_BITS - PASS1_BITS + 1,
+            right);
     for (int y = 0; y < 4; y++) row[y] = _mm_packs_epi32(left[y], right[y]);
     /* Columns 2k and 2k + 1, four rows each. */
     __m128i a = _mm_unpacklo_epi16(row[0], row[1]), b = _mm_unpacklo_epi16(row[2], row[3]);
     __m128i d = _mm_unpackhi_epi16(row[0], row[1]), e = _mm_unpackhi_epi16(row[2], row[3]);
     __m128i c01 = _mm_unpacklo_epi32(a, b), c23 = _mm_unpackhi_epi32(a, b), c45 = _mm_unpacklo_epi32(d, e), c67 = _mm_unpackhi_epi32(d, e);
-    four_of(c01, _mm_unpacklo_epi16(c23, c67), _mm_unpackhi_epi16(c01, c23), _mm_unpackhi_epi16(c45, c67), CONST_BITS + PASS1_BITS + 3 + 1, column);
+    four_of(c01, _mm_unpacklo_epi16(c23, c67), _mm_unpackhi_epi16(c01, c23), _mm_unpackhi_epi16(c45, c67), CONST_BITS + PASS1_BITS + 3 + 1,
+            column);
     __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(column[0], column[1]), _mm_packs_epi32(column[2], column[3]));
     bytes = _mm_xor_si128(bytes, _mm_set1_epi8((char)-128)); /* saturated, plus 128; by columns */
     bytes = _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
@@ -62,16 +68,18 @@ AVX2 static void idct_4(const int16_t *c, uint8_t *out, size_t stride)
 AVX2 static void idct_2(const int16_t *c, uint8_t *out, size_t stride)
 {
     const __m128i f13 = factors(FIX(3.624509785), -FIX(1.272758580)), f57 = factors(FIX(0.850430095), -FIX(0.720959822));
-    const __m128i along = _mm_setr_epi16(0, (short)FIX(3.624509785), 0, (short)-FIX(1.272758580), 0, (short)FIX(0.850430095), 0, (short)-FIX(0.720959822));
+    const __m128i along =
+        _mm_setr_epi16(0, (short)FIX(3.624509785), 0, (short)-FIX(1.272758580), 0, (short)FIX(0.850430095), 0, (short)-FIX(0.720959822));
     __m128i r0 = row_of(c, 0), r1 = row_of(c, 1), r3 = row_of(c, 3), r5 = row_of(c, 5), r7 = row_of(c, 7);
     __m128i odd_left = _mm_add_epi32(_mm_madd_epi16(_mm_unpacklo_epi16(r1, r3), f13), _mm_madd_epi16(_mm_unpacklo_epi16(r5, r7), f57));
     __m128i odd_right = _mm_add_epi32(_mm_madd_epi16(_mm_unpackhi_epi16(r1, r3), f13), _mm_madd_epi16(_mm_unpackhi_epi16(r5, r7), f57));
     __m128i even_left = raised(r0, CONST_BITS + 2), even_right = raised(upper(r0), CONST_BITS + 2);
     const int bits = CONST_BITS - PASS1_BITS + 2;
     __m128i top = _mm_packs_epi32(lowered(_mm_add_epi32(even_left, odd_left), bits), lowered(_mm_add_epi32(even_right, odd_right), bits));
-    __m128i bottom = _mm_packs_epi32(lowered(_mm_sub_epi32(even_left, odd_left), bits), lowered(_mm_sub_epi32(even_right, odd_right), bits));
+    __m128i bottom =
+        _mm_packs_epi32(lowered(_mm_sub_epi32(even_left, odd_left), bits), lowered(_mm_sub_epi32(even_right, odd_right), bits));
     __m128i odd = _mm_hadd_epi32(_mm_madd_epi16(top, along), _mm_madd_epi16(bottom, along));
-    odd = _mm_hadd_epi32(odd, odd);                                     /* top, bottom, top, bottom */
+    odd = _mm_hadd_epi32(odd, odd);                                         /* top, bottom, top, bottom */
     __m128i even = raised(_mm_unpacklo_epi16(top, bottom), CONST_BITS + 2); /* of column 0: top, bottom, ... */
     __m128i values = _mm_unpacklo_epi32(_mm_add_epi32(even, odd), _mm_sub_epi32(even, odd));
     values = lowered(values, CONST_BITS + PASS1_BITS + 3 + 2);
@@ -83,8 +91,10 @@ AVX2 static void idct_2(const int16_t *c, uint8_t *out, size_t stride)
 
 AVX2 void baseline_idct_small(const int16_t *coefficients, int side, uint8_t *out, size_t stride)
 {
-    if (side == 4) idct_4(coefficients, out, stride);
-    else if (side == 2) idct_2(coefficients, out, stride);
+    if (side == 4)
+        idct_4(coefficients, out, stride);
+    else if (side == 2)
+        idct_2(coefficients, out, stride);
     else {
         int level = ((coefficients[0] + 4) >> 3) + 128;
         *out = (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
@@ -115,14 +125,16 @@ AVX2 static inline wide rotate(pair v, int32_t p, int32_t q)
 AVX2 static inline wide shifted(__m256i x)
 {
     __m256i zero = _mm256_setzero_si256();
-    return (wide){_mm256_srai_epi32(_mm256_unpacklo_epi16(zero, x), 16 - CONST_BITS), _mm256_srai_epi32(_mm256_unpackhi_epi16(zero, x), 16 - CONST_BITS)};
+    return (wide){_mm256_srai_epi32(_mm256_unpacklo_epi16(zero, x), 16 - CONST_BITS),
+                  _mm256_srai_epi32(_mm256_unpackhi_epi16(zero, x), 16 - CONST_BITS)};
 }
 
 AVX2 static inline __m256i narrow(wide x, int bits)
 {
     __m256i half = _mm256_set1_epi32(1 << (bits - 1));
     __m128i count = _mm_cvtsi32_si128(bits);
-    return _mm256_packs_epi32(_mm256_sra_epi32(_mm256_add_epi32(x.low, half), count), _mm256_sra_epi32(_mm256_add_epi32(x.high, half), count));
+    return _mm256_packs_epi32(_mm256_sra_epi32(_mm256_add_epi32(x.low, half), count),
+                              _mm256_sra_epi32(_mm256_add_epi32(x.high, half), count));
 }
 
 #define F(x) FIX(x)

@@ -124,10 +124,20 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
     pulmo_status status = pulmo_h5_get_text(file, "/", "resize", &resize);
     if (status == PULMO_OK) status = pulmo_h5_get_text(file, "/", "decode", &decode);
     if (status == PULMO_OK) {
-        const pulmo_packed_form form = {.height_px = d->info.height_px, .width_px = d->info.width_px, .channels = d->info.channels,
-                                        .classes = d->info.classes, .class_names = d->info.class_names, .resize = resize, .decode = decode};
-        const pulmo_packed_split split = {.name = d->split, .count = d->info.count, .shards = d->shards, .labels = d->labels,
-                                          .paths = d->info.paths, .groups = d->info.groups, .digests = (const char *const *)d->digests};
+        const pulmo_packed_form form = {.height_px = d->info.height_px,
+                                        .width_px = d->info.width_px,
+                                        .channels = d->info.channels,
+                                        .classes = d->info.classes,
+                                        .class_names = d->info.class_names,
+                                        .resize = resize,
+                                        .decode = decode};
+        const pulmo_packed_split split = {.name = d->split,
+                                          .count = d->info.count,
+                                          .shards = d->shards,
+                                          .labels = d->labels,
+                                          .paths = d->info.paths,
+                                          .groups = d->info.groups,
+                                          .digests = (const char *const *)d->digests};
         status = packed_digest(&form, &split, hex);
     }
     if (status == PULMO_OK && strcmp(hex, d->digest_hex) != 0)
@@ -191,8 +201,8 @@ static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5
     PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
     const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px, (uint64_t)d->info.channels};
     if (shape.type == PULMO_H5_U8 && shape.rank == 4 && memcmp(shape.dims, wanted, sizeof wanted) == 0) return PULMO_OK;
-    snprintf(what, sizeof what, "/images is not the %llu x %d x %d x %d bytes that the manifest says",
-             (unsigned long long)count, d->info.height_px, d->info.width_px, d->info.channels);
+    snprintf(what, sizeof what, "/images is not the %llu x %d x %d x %d bytes that the manifest says", (unsigned long long)count,
+             d->info.height_px, d->info.width_px, d->info.channels);
     return damaged(file, what);
 }
 
@@ -263,8 +273,7 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
     while (index >= first_of(d, shard + 1)) shard++;
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
-    if (status == PULMO_OK)
-        status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
+    if (status == PULMO_OK) status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
     pthread_mutex_unlock(&d->lock);
     return status;
 }
@@ -285,8 +294,10 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     status = read_form(file, d);
     snprintf(base, sizeof base, "splits/%s", d->split);
     if (status == PULMO_OK) {
-        if (pulmo_h5_exists(file, base)) status = read_split(file, d);
-        else status = may_be_absent ? make_empty(d) : no_such_split(d, file);
+        if (pulmo_h5_exists(file, base))
+            status = read_split(file, d);
+        else
+            status = may_be_absent ? make_empty(d) : no_such_split(d, file);
     }
     pulmo_h5_close(file);
     /* A missing shard is better found now than in the middle of an epoch. */
@@ -309,8 +320,10 @@ pulmo_status pulmo_dataset_open(const char *directory, const char *split, int ma
     d->directory = pulmo_strdup(directory);
     snprintf(d->split, sizeof d->split, "%s", split);
     pulmo_status status = d->directory ? open_all(d, may_be_absent) : PULMO_MEMORY;
-    if (status == PULMO_OK) *out = d;
-    else pulmo_dataset_close(d);
+    if (status == PULMO_OK)
+        *out = d;
+    else
+        pulmo_dataset_close(d);
     return status;
 }
 

@@ -19,8 +19,8 @@
 
 #include "baseline.h"
 
-#define SIDE_MAX 65500 /* libjpeg's own limit */
-#define SCANS_MAX 500  /* a progressive file with more is made to waste time: each walks the whole image */
+#define SIDE_MAX  65500 /* libjpeg's own limit */
+#define SCANS_MAX 500   /* a progressive file with more is made to waste time: each walks the whole image */
 
 void pulmo_decode_spec_init(pulmo_decode_spec *spec)
 {
@@ -173,8 +173,10 @@ static void choose_output(struct jpeg_decompress_struct *jpeg, const pulmo_decod
     jpeg->dct_method = JDCT_ISLOW;
     jpeg->do_fancy_upsampling = TRUE;
     bool four = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
-    if (four) jpeg->out_color_space = JCS_CMYK;
-    else if (jpeg->jpeg_color_space != JCS_GRAYSCALE) jpeg->out_color_space = JCS_RGB;
+    if (four)
+        jpeg->out_color_space = JCS_CMYK;
+    else if (jpeg->jpeg_color_space != JCS_GRAYSCALE)
+        jpeg->out_color_space = JCS_RGB;
     jpeg->scale_num = baseline_eighths(jpeg->image_width, jpeg->image_height, spec);
     jpeg->scale_denom = 8;
 }
@@ -183,8 +185,8 @@ static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg, cons
 {
     uint64_t pixels = (uint64_t)jpeg->image_width * jpeg->image_height;
     if (jpeg->image_width > SIDE_MAX || jpeg->image_height > SIDE_MAX || pixels > spec->pixels_max)
-        return pulmo_fail(PULMO_DATA, "%u x %u is more than %llu pixels (pack.pixels_max raises the limit)",
-                          jpeg->image_width, jpeg->image_height, (unsigned long long)spec->pixels_max);
+        return pulmo_fail(PULMO_DATA, "%u x %u is more than %llu pixels (pack.pixels_max raises the limit)", jpeg->image_width,
+                          jpeg->image_height, (unsigned long long)spec->pixels_max);
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
         return pulmo_fail(PULMO_DATA, "has %d components; must be 1, 3 or 4", jpeg->num_components);
     return PULMO_OK;
@@ -236,12 +238,10 @@ static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo
 
 static pulmo_status truncated(void) { return pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does"); }
 
-static pulmo_status decode_guarded(decoder *d, const void *data, size_t size, const pulmo_decode_spec *spec,
-                                   pulmo_decode_notes *notes)
+static pulmo_status decode_guarded(decoder *d, const void *data, size_t size, const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
 {
     d->jpeg.err = &d->fail.manager;
-    if (setjmp(d->fail.leave))
-        return d->fail.premature_end ? truncated() : pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
+    if (setjmp(d->fail.leave)) return d->fail.premature_end ? truncated() : pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
@@ -263,11 +263,15 @@ static const char *kind_of(const uint8_t *data, size_t size)
 /* The decoded image: turned, and resized unless that was done on the way. */
 static pulmo_status finish(decoder *d, const pulmo_decode_notes *notes, pulmo_image *out)
 {
-    pulmo_image whole = {.height_px = (int)d->jpeg.output_height, .width_px = (int)d->jpeg.output_width, .channels = channels_of(&d->jpeg), .pixels = d->pixels};
+    pulmo_image whole = {.height_px = (int)d->jpeg.output_height,
+                         .width_px = (int)d->jpeg.output_width,
+                         .channels = channels_of(&d->jpeg),
+                         .pixels = d->pixels};
     if (d->resizes) return resizer_end(&d->resize, out);
     d->pixels = NULL;
     pulmo_status status = orient(&whole, notes->orientation);
-    if (status == PULMO_OK && d->height > 0) status = pulmo_image_resize(&whole, d->height, d->width, out);
+    if (status == PULMO_OK && d->height > 0)
+        status = pulmo_image_resize(&whole, d->height, d->width, out);
     else if (status == PULMO_OK) {
         *out = whole;
         return PULMO_OK;
@@ -311,8 +315,8 @@ pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_
     return decode(data, size_bytes, spec, 0, 0, out, notes ? notes : &own);
 }
 
-pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px,
-                                       int width_px, pulmo_image *out, pulmo_decode_notes *notes)
+pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px, int width_px,
+                                       pulmo_image *out, pulmo_decode_notes *notes)
 {
     pulmo_decode_notes own;
     return decode(data, size_bytes, spec, height_px, width_px, out, notes ? notes : &own);
@@ -355,8 +359,10 @@ pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int qu
     if (!e) return pulmo_fail(PULMO_MEMORY, "out of memory for an encoder");
     listen(&e->fail);
     pulmo_status status = encode_guarded(e, image, quality);
-    if (status == PULMO_OK) status = pulmo_file_write(path, e->data, e->size);
-    else pulmo_fail_in(status, "%s", path);
+    if (status == PULMO_OK)
+        status = pulmo_file_write(path, e->data, e->size);
+    else
+        pulmo_fail_in(status, "%s", path);
     jpeg_destroy_compress(&e->jpeg);
     free(e->data);
     free(e);
@@ -389,12 +395,16 @@ pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
     pulmo_status status = bytes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     while (status == PULMO_OK) {
         ssize_t got = read_some(fd, bytes + size, room - size);
-        if (got < 0) status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
-        else if ((size += (size_t)got) > max_bytes) status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
+        if (got < 0)
+            status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
+        else if ((size += (size_t)got) > max_bytes)
+            status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
         if (status != PULMO_OK || size < room) break;
         uint8_t *larger = realloc(bytes, room *= 2);
-        if (larger) bytes = larger;
-        else status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+        if (larger)
+            bytes = larger;
+        else
+            status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     }
     close(fd);
     if (status != PULMO_OK) {

@@ -57,12 +57,12 @@ struct pulmo_loader {
     size_t image_floats, image_bytes;
     uint32_t room; /* images of this rank in a batch, at the most */
     place *ring;
-    uint32_t *order;      /* of order_epoch */
+    uint32_t *order; /* of order_epoch */
     uint32_t order_epoch;
     uint32_t epoch, number; /* the next batch to plan */
-    int head, ready;      /* the oldest planned batch, and how many are planned */
-    bool lent;            /* the oldest is in the caller's hands */
-    int busy;             /* images being filled now */
+    int head, ready;        /* the oldest planned batch, and how many are planned */
+    bool lent;              /* the oldest is in the caller's hands */
+    int busy;               /* images being filled now */
     pthread_mutex_t lock;
     pthread_cond_t work, progress;
     pthread_t *threads;
@@ -101,7 +101,8 @@ static void order_epoch(pulmo_loader *l, uint32_t epoch)
     pulmo_rng rng;
     if (l->order_epoch == epoch) return;
     pulmo_rng_at(&rng, l->spec.seed, PULMO_RNG_SHUFFLE, epoch, 0);
-    if (l->spec.shuffle) pulmo_rng_permutation(&rng, l->info->count, l->order);
+    if (l->spec.shuffle)
+        pulmo_rng_permutation(&rng, l->info->count, l->order);
     else
         for (uint32_t i = 0; i < l->info->count; i++) l->order[i] = i;
     l->order_epoch = epoch;
@@ -143,8 +144,8 @@ static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8
     const pulmo_dataset_info *info = l->info;
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
     if (l->augments) pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px, info->width_px, &draw);
-    pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean,
-                        l->spec.std, out);
+    pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean, l->spec.std,
+                        out);
     return PULMO_OK;
 }
 
@@ -234,8 +235,10 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
     pthread_cond_init(&l->progress, NULL);
     pulmo_status status = allocate(l);
     if (status == PULMO_OK) status = start_threads(l);
-    if (status == PULMO_OK) *out = l;
-    else pulmo_loader_destroy(l);
+    if (status == PULMO_OK)
+        *out = l;
+    else
+        pulmo_loader_destroy(l);
     return status;
 }
 
@@ -304,8 +307,14 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
     pulmo_status status = p->status;
     if (status != PULMO_OK) pulmo_fail(status, "%s", p->report);
     pthread_mutex_unlock(&l->lock);
-    *out = (pulmo_batch){.epoch = p->epoch, .number = p->number, .global_count = p->global_count, .first_slot = p->first_slot,
-                         .count = p->count, .samples = p->samples, .labels = p->labels, .images = p->images};
+    *out = (pulmo_batch){.epoch = p->epoch,
+                         .number = p->number,
+                         .global_count = p->global_count,
+                         .first_slot = p->first_slot,
+                         .count = p->count,
+                         .samples = p->samples,
+                         .labels = p->labels,
+                         .images = p->images};
     return status;
 }
 

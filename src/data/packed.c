@@ -17,10 +17,7 @@ char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard,
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
 }
 
-uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
-{
-    return (uint32_t)((uint64_t)count * shard / shards);
-}
+uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards) { return (uint32_t)((uint64_t)count * shard / shards); }
 
 /* ---- shards ---- */
 
@@ -52,8 +49,8 @@ static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
     return pulmo_h5_make_scale(file, "index", "image");
 }
 
-static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split,
-                                  uint32_t first, uint64_t count)
+static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t first,
+                                  uint64_t count)
 {
     static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
     const uint64_t dims[4] = {count, (uint64_t)form->height_px, (uint64_t)form->width_px, (uint64_t)form->channels};
@@ -63,8 +60,7 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(pulmo_h5_write_strings(file, "paths", count, split->paths + first));
     PULMO_TRY(pulmo_h5_write_strings(file, "groups", count, split->groups + first));
     PULMO_TRY(pulmo_h5_write_strings(file, "digests", count, split->digests + first));
-    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
-        PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
+    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++) PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
     PULMO_TRY(pulmo_h5_set_text(file, "images", "long_name", "images (N, H, W, C), 8 bits a channel"));
     PULMO_TRY(pulmo_h5_set_text(file, "labels", "long_name", "class index; names in the attribute classes of /"));
     PULMO_TRY(pulmo_h5_set_text(file, "groups", "long_name", "patient"));
@@ -82,8 +78,8 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form, c
     return write_samples(file, form, split, first, end - first);
 }
 
-pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split,
-                                uint32_t shard, pulmo_shard_writer **out)
+pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t shard,
+                                pulmo_shard_writer **out)
 {
     char *path = pulmo_shard_path(directory, split->name, shard, split->shards);
     pulmo_shard_writer *writer = calloc(1, sizeof *writer);
@@ -91,8 +87,10 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
     if (status == PULMO_OK) status = pulmo_h5_create(path, &writer->file);
     if (status == PULMO_OK) status = start_shard(writer->file, form, split, shard);
     free(path);
-    if (status == PULMO_OK) *out = writer;
-    else pulmo_shard_abandon(writer);
+    if (status == PULMO_OK)
+        *out = writer;
+    else
+        pulmo_shard_abandon(writer);
     return status;
 }
 

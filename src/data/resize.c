@@ -13,7 +13,7 @@
 #include "resize.h"
 
 #define PRECISION_BITS RESIZE_BITS
-#define ROWS RESIZE_ROWS
+#define ROWS           RESIZE_ROWS
 
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define WIDE __attribute__((target_clones("default", "avx2")))
@@ -100,8 +100,7 @@ void resize_interleave_ref(const uint8_t *const rows[ROWS], size_t n, uint8_t *r
         for (size_t r = 0; r < ROWS; r++) out[i * ROWS + r] = rows[r][i];
 }
 
-void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels, int outputs,
-                           uint8_t *const rows[ROWS])
+void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels, int outputs, uint8_t *const rows[ROWS])
 {
     for (int x = 0; x < outputs; x++) {
         const int32_t *weight = t->weight + (size_t)x * (size_t)t->most;
@@ -116,8 +115,8 @@ void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int
     }
 }
 
-WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const int32_t *weight, int count,
-                              int32_t *restrict sums, uint8_t *restrict out)
+WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const int32_t *weight, int count, int32_t *restrict sums,
+                              uint8_t *restrict out)
 {
     for (size_t i = 0; i < stride; i++) sums[i] = 1 << (PRECISION_BITS - 1);
     for (int k = 0; k < count; k++)
@@ -166,7 +165,8 @@ static void narrow_mixed(resizer *r)
     size_t wide = (size_t)r->out_width * (size_t)r->channels, first = (size_t)((r->rows - 1) / ROWS * ROWS);
     uint8_t *to[ROWS];
     for (size_t k = 0; k < ROWS; k++) to[k] = r->narrow + wide * (first + k);
-    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width, to);
+    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width,
+                                                                                           to);
 }
 
 static void narrow_waiting(resizer *r)
@@ -209,8 +209,10 @@ pulmo_status resizer_end(resizer *r, pulmo_image *out)
     size_t bytes = (size_t)r->out_width * (size_t)r->channels * (size_t)r->out_height;
     *out = (pulmo_image){.height_px = r->out_height, .width_px = r->out_width, .channels = r->channels, .pixels = malloc(bytes)};
     pulmo_status status = out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
-    if (status == PULMO_OK && r->height == r->out_height) memcpy(out->pixels, r->narrow, bytes);
-    else if (status == PULMO_OK) status = vertical(r, out->pixels);
+    if (status == PULMO_OK && r->height == r->out_height)
+        memcpy(out->pixels, r->narrow, bytes);
+    else if (status == PULMO_OK)
+        status = vertical(r, out->pixels);
     if (status != PULMO_OK) pulmo_image_free(out);
     resizer_free(r);
     return status;

@@ -58,7 +58,8 @@ static uint8_t *make_picture(int width, int height, int roughness, uint32_t whic
 
 static jpeg_bytes encode(int width, int height, int roughness, int quality, int restart_rows)
 {
-    jpeg_kind kind = {.width = width, .height = height, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .restart_rows = restart_rows, .quality = quality};
+    jpeg_kind kind = {
+        .width = width, .height = height, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .restart_rows = restart_rows, .quality = quality};
     uint8_t *pixels = make_picture(width, height, roughness, (uint32_t)(width * 31 + height + quality));
     jpeg_bytes out = make_jpeg(&kind, pixels);
     free(pixels);
@@ -84,7 +85,8 @@ static void libjpegs_pixels(void **state)
             for (int roughness = 0; roughness < 256; roughness += 120)
                 for (int restart = 0; restart < 3; restart++) {
                     jpeg_bytes jpeg = encode(sides[s][0], sides[s][1], roughness, quality, restart);
-                    for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++, all++) taken += ways_agree(jpeg.data, jpeg.size, targets[t]);
+                    for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++, all++)
+                        taken += ways_agree(jpeg.data, jpeg.size, targets[t]);
                     free(jpeg.data);
                 }
     assert_true(taken * 10 > all * 9); /* not by never taking it */
@@ -149,7 +151,7 @@ static void damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(libjpegs_pixels), cmocka_unit_test(wild_coefficients), cmocka_unit_test(the_rest_is_left),
-                                       cmocka_unit_test(damage)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(libjpegs_pixels), cmocka_unit_test(wild_coefficients),
+                                       cmocka_unit_test(the_rest_is_left), cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
