@@ -301,8 +301,7 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
         children,
         NULL,
         NULL};
-    bench_arguments a = {
-        .common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298, .decode = "exact"};
+    bench_arguments a = {.common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298, .decode = "exact"};
     parse_arguments(&argp, argc, argv, &a);
     PULMO_TRY(start_ranks(&a.common, comm));
     (void)pulmo_blas_setup();
