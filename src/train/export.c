@@ -74,7 +74,11 @@ static pulmo_status gather_facts(exporting *e)
     facts_add(&e->facts, "head_sha256", "%s", hex);
     pulmo_digest_hex(&e->weights->digest, hex);
     facts_add(&e->facts, "weights_sha256", "%s", hex);
-    facts_add(&e->facts, "weights", "%s", *e->weights->proof_of ? e->weights->proof_of : "not known");
+    facts_add(&e->facts, "weights", "%s", *e->weights->proof_of ? e->weights->proof_of : m->tail.layers > 0 ? "not checked" : "not known");
+    if (m->tail.layers > 0)
+        facts_add(&e->facts, "trained", "the head and the convolutions from features.%d up", m->tail.layer[0].feature_index);
+    else
+        facts_add(&e->facts, "trained", "the head");
     facts_add(&e->facts, "weights_preprocessing", "%s", pulmo_preprocessing_name(e->weights->preprocessing));
     facts_add(&e->facts, "pulmo_version", "%s", PULMO_VERSION);
     facts_add(&e->facts, "disclaimer", "Research software, not a medical device");
@@ -116,7 +120,7 @@ pulmo_status pulmo_export(const pulmo_export_options *options)
     }
     PULMO_GOTO(model_weights_read(&model, options->run, options->weights, &weights));
     PULMO_GOTO(check_fit(e));
-    PULMO_GOTO(pulmo_weights_prove(&weights));
+    if (model.tail.layers == 0) PULMO_GOTO(pulmo_weights_prove(&weights)); /* what was trained is no longer what is known */
     PULMO_GOTO(gather_facts(e));
     status = write_file(e);
 out:

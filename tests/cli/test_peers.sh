@@ -48,6 +48,10 @@ for pool in flatten avg max avgmax; do
     compare "$pool" $images
 done
 
+# Convolutions that were trained too, and a temperature, are part of what leaves.
+EXTRA="--set model.pool=avg --set train.epochs=2 --set model.trainable=block5 --set eval.calibration=temperature" small_train block5 env > train.txt 2>&1 || { cat train.txt; fail "train block5"; }
+compare block5 $images
+
 # The same weights in another file: the same model, to the last bit; and predictions take either.
 EXTRA="--set train.epochs=2 --weights made/legacy.pth" small_train pth env > pth.txt 2>&1
 EXTRA="--set train.epochs=2" small_train st env > st.txt 2>&1

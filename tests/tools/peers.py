@@ -162,7 +162,7 @@ def keras(weights, directory, images):
     bgr = rgb[:, ::-1] - np.array([103.939, 116.779, 123.68]).reshape(3, 1, 1)
     trunk = torch.nn.Sequential(*layers_of(original)).double()
     with torch.no_grad():
-        theirs = torch.softmax(head(exported, pooled(facts["pool"], trunk(torch.tensor(bgr.copy())))), 1)
+        theirs = torch.softmax(head(exported, pooled(facts["pool"], trunk(torch.tensor(bgr.copy())))) / float(facts["temperature"]), 1)
     print(f"Keras: PyTorch with Caffe's preprocessing {worst(ours, theirs):.1e}")
     check(worst(ours, theirs) <= 1e-5, "probabilities are more than 1e-5 away")
 
@@ -185,7 +185,7 @@ def model(run, directory, images):
 
     trunk = torch.nn.Sequential(*layers_of(tensors)).double()
     with torch.no_grad():
-        theirs = torch.softmax(head(tensors, pooled(facts["pool"], trunk(torch.tensor(normal).double()))), 1)
+        theirs = torch.softmax(head(tensors, pooled(facts["pool"], trunk(torch.tensor(normal).double()))) / float(facts["temperature"]), 1)
     far = worst(ours, theirs)
     print(f"{run}: PyTorch on the exported safetensors {far:.1e}")
     check(far <= 1e-5, "probabilities in PyTorch are more than 1e-5 away")
