@@ -1,7 +1,7 @@
 """Runs VGG16's convolutions on pulmo and on its peers, interleaved: same machine, same threads, same
 images, and every output checked against outside values.
 
-    run.sh --pulmo PROGRAM --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S] [--json FILE]
+    run.sh [--isa avx2] --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S] [--json FILE]
 
 `golden` is an HDF5 file with `pixels` (16, 224, 224, 3) uint8 and `pool5` (16, 512, 7, 7) float32, the features
 that PyTorch computes in float64 with torchvision's normalisation. A peer that is not installed is left
@@ -177,6 +177,11 @@ def rate_of(run, images, seconds):
     return done / (time.perf_counter() - start)
 
 
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown CPU")
+
+
 def relative_rms(a, b):
     a, b = a.astype(np.float64), b.astype(np.float64)
     return float(np.sqrt(((a - b) ** 2).sum() / (b ** 2).sum()))
@@ -190,6 +195,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--isa", choices=["avx2"], help="keep to peers that can be held to AVX2 (run.sh sets the environment)")
     parser.add_argument("--json")
     options = parser.parse_args()
 
@@ -208,6 +214,10 @@ def main():
             "MNN": lambda: mnn_peer(weights, options.threads, folder, len(images)),
             "ncnn": lambda: ncnn_peer(weights, options.threads, folder),
         }
+        if options.isa:
+            for name in ("ONNX Runtime", "MNN"):
+                del makers[name]
+                missing.append(f"{name}: chooses by CPUID, cannot be held to {options.isa}")
         peers = {}
         for name, make in makers.items():
             try:
@@ -227,6 +237,7 @@ def main():
             print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
 
     fastest = max((n for n in rates if n != "pulmo"), key=lambda n: statistics.median(rates[n]), default=None)
+    print(f"{cpu_model()}; tier: {options.isa or 'each engine its best'}")
     print(f"{options.threads} thread(s), batch {len(images)}, float32, median of {options.rounds} interleaved rounds\n")
     print("| engine | version | images/s | min–max | pulmo is | relative RMS error |\n|---|---|---|---|---|---|")
     for name in sorted(rates, key=lambda n: statistics.median(rates[n])):

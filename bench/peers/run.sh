@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # Installs the peers in a virtual environment (build/peers-venv) and runs them and pulmo, interleaved:
-#   bash bench/peers/run.sh --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S]
+#   bash bench/peers/run.sh [--isa avx2] --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S]
+# With --isa avx2 all keep to AVX2: pulmo, PyTorch and OpenVINO by their own settings, ncnn by a build
+# without AVX-512 (in build/peers-venv-avx2; some minutes); ONNX Runtime and MNN have no such setting, and are left out.
 # What each engine is given, and the checks, are described in peers.py.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-venv=$root/build/peers-venv
-if [ ! -x "$venv/bin/python" ]; then python3 -m venv "$venv"; fi
-"$venv/bin/python" -c 'import numpy, h5py, onnx' 2>/dev/null || "$venv/bin/pip" install --quiet numpy h5py onnx
-# PyTorch without the GPU libraries its wheel asks for.
-"$venv/bin/python" -c 'import torch' 2>/dev/null || {
-    "$venv/bin/pip" install --quiet --no-deps torch || true
-    "$venv/bin/pip" install --quiet filelock typing_extensions sympy mpmath networkx jinja2 markupsafe fsspec || true
-}
-for package in onnxruntime openvino ncnn MNN; do
-    "$venv/bin/python" -c "import $package" 2>/dev/null || "$venv/bin/pip" install --quiet "$package" || echo "$package cannot be installed" >&2
-done
+venv=$root/build/peers-venv isa=
+if [ "${1:-}" = --isa ]; then
+    if [ "${2:-}" != avx2 ]; then echo "run.sh: --isa: \"${2:-}\" must be avx2" >&2; exit 2; fi
+    isa=avx2 venv=$root/build/peers-venv-avx2
+    export PULMO_ISA=avx2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2
+    shift 2
+fi
+bash "$root/bench/peers/install.sh" "$venv" $isa
 grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //' >&2
-exec "$venv/bin/python" "$root/bench/peers/peers.py" --pulmo "$root/build/release/bin/pulmo" "$@"
+exec "$venv/bin/python" "$root/bench/peers/peers.py" ${isa:+--isa "$isa"} --pulmo "$root/build/release/bin/pulmo" "$@"
