@@ -70,4 +70,20 @@ pulmo_status pulmo_export(const pulmo_export_options *options);
  * through the engine. PULMO_WEIGHTS, after all has been said, where training would refuse it. */
 pulmo_status pulmo_weights_check(FILE *out, const pulmo_config *config);
 
+typedef struct pulmo_report_options {
+    const char *run;     /* a directory that holds results.h5 */
+    const char *data;    /* packed directory for thumbnails; NULL: the one that the results name */
+    const char *weights; /* VGG16 convolutions for Grad-CAM; "" for the usual places */
+    const char *out;     /* report.html goes here; NULL: into the run directory */
+    int overlays;        /* 0: no Grad-CAM */
+    int threads;         /* 0: the CPUs given */
+} pulmo_report_options;
+
+void pulmo_report_options_init(pulmo_report_options *options);
+
+/* Writes report.html, one page that needs nothing beside it, and MODEL_CARD.md next to it, from
+ * results.h5. Where the packed data or the weights are not at hand the page has no thumbnails or no
+ * overlays, and says so. Not collective: one process. */
+pulmo_status pulmo_report(const pulmo_report_options *options);
+
 #endif

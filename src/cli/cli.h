@@ -51,6 +51,7 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_explain(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_export(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_weights(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_report(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_inspect(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_demo(int argc, char **argv, pulmo_comm **comm);

@@ -9,7 +9,7 @@
 #include "pulmo/demo.h"
 #include "pulmo/train.h"
 
-enum { KEY_OVERWRITE = 1000, KEY_DATA, KEY_SPLIT, KEY_WEIGHTS, KEY_OUT, KEY_THREADS, KEY_FORMAT, KEY_SEED, KEY_TRAIN, KEY_VAL, KEY_TEST };
+enum { KEY_OVERWRITE = 1000, KEY_DATA, KEY_SPLIT, KEY_WEIGHTS, KEY_OUT, KEY_THREADS, KEY_FORMAT, KEY_SEED, KEY_TRAIN, KEY_VAL, KEY_TEST, KEY_PLAIN };
 
 /* ---- train ---- */
 
@@ -93,7 +93,7 @@ pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm)
         {"data", KEY_DATA, "PACKED", 0, "packed directory", 0},
         {"split", KEY_SPLIT, "NAME", 0, "train, val or test (default test)", 0},
         {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions", 0},
-        {"out", KEY_OUT, "DIR", 0, "write results.h5 and predictions.csv there", 0},
+        {"out", KEY_OUT, "DIR", 0, "write results.h5, predictions.csv and report.html there", 0},
         {"threads", KEY_THREADS, "N", 0, "compute threads a rank (default: the CPUs given)", 0},
         {0},
     };
@@ -162,6 +162,61 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
     if (status == PULMO_OK) status = pulmo_predict(*comm, &a.options);
     free(a.inputs);
     return status;
+}
+
+/* ---- report ---- */
+
+typedef struct report_arguments {
+    common_options common;
+    pulmo_report_options options;
+} report_arguments;
+
+static error_t parse_report(int key, char *argument, struct argp_state *state)
+{
+    report_arguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+    case KEY_DATA: a->options.data = argument; return 0;
+    case KEY_WEIGHTS: a->options.weights = argument; return 0;
+    case KEY_OUT: a->options.out = argument; return 0;
+    case KEY_PLAIN: a->options.overlays = 0; return 0;
+    case KEY_THREADS: a->options.threads = (int)parse_long(state, "--threads", argument, 0, 4096); return 0;
+    case ARGP_KEY_ARG:
+        if (a->options.run) argp_error(state, "one run at a time; \"%s\" is a second", argument);
+        a->options.run = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->options.run) argp_error(state, "RUN is needed");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+pulmo_status command_report(int argc, char **argv, pulmo_comm **comm)
+{
+    static const struct argp_option options[] = {
+        {"data", KEY_DATA, "PACKED", 0, "packed directory, for thumbnails (default: where the results say)", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions, for Grad-CAM", 0},
+        {"no-overlays", KEY_PLAIN, NULL, 0, "thumbnails without Grad-CAM", 0},
+        {"out", KEY_OUT, "FILE", 0, "the page (default RUN/report.html)", 0},
+        {"threads", KEY_THREADS, "N", 0, "compute threads (default: the CPUs given)", 0},
+        {0},
+    };
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
+    static const struct argp argp = {options,
+                                     parse_report,
+                                     "RUN",
+                                     "One page that tells of a run, report.html, and MODEL_CARD.md, from its results.h5. RUN is a run "
+                                     "directory or what evaluate wrote with --out. The page needs no network and nothing beside it.",
+                                     children,
+                                     NULL,
+                                     NULL};
+    report_arguments a = {.common.level = PULMO_LOG_NORMAL};
+    (void)comm;
+    pulmo_report_options_init(&a.options);
+    parse_arguments(&argp, argc, argv, &a);
+    pulmo_log_setup(a.common.level, 0, 1);
+    return pulmo_report(&a.options);
 }
 
 /* ---- inspect ---- */

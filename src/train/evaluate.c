@@ -103,6 +103,16 @@ out:
     return status;
 }
 
+static pulmo_status write_report(const pulmo_evaluate_options *o)
+{
+    pulmo_report_options options;
+    pulmo_report_options_init(&options);
+    options.run = o->out;
+    options.weights = o->weights;
+    options.threads = o->threads;
+    return pulmo_report(&options);
+}
+
 pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
 {
     pulmo_model model;
@@ -118,6 +128,8 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));
     status = score(comm, o, &model, &backbone, dataset);
     pulmo_backbone_close(&backbone);
+    if (status == PULMO_OK && o->out && pulmo_comm_rank(comm) == 0) status = write_report(o);
+    status = pulmo_agree(comm, status);
 out:
     pulmo_dataset_close(dataset);
     pulmo_model_free(&model);

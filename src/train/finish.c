@@ -112,3 +112,15 @@ pulmo_status run_finish(run *r)
     pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
     return pulmo_agree(r->comm, status);
 }
+
+void run_report(const pulmo_config *config)
+{
+    pulmo_report_options options;
+    pulmo_report_options_init(&options);
+    options.run = config->train.run_dir;
+    options.weights = config->model.weights;
+    options.threads = (int)config->train.threads;
+    if (pulmo_report(&options) == PULMO_OK) return;
+    pulmo_warn("%s: no report: %s; \"pulmo report\" writes it", config->train.run_dir, pulmo_error());
+    pulmo_error_clear();
+}

@@ -66,5 +66,8 @@ pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const ch
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
 /* Scores val and test with the best parameters, chooses the threshold, writes and prints the results. */
 pulmo_status run_finish(run *r);
+/* report.html and MODEL_CARD.md. By rank 0, after the run has given its memory back: the results
+ * are safe, so that a report which cannot be written is a warning. Not collective. */
+void run_report(const pulmo_config *config);
 
 #endif

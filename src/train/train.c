@@ -163,5 +163,6 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
     if (status == PULMO_OK) status = all_epochs(r);
     if (status == PULMO_OK) status = run_finish(r);
     run_close(r);
+    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0) run_report(config);
     return status;
 }
