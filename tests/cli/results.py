@@ -1,0 +1,177 @@
+"""Recomputes everything in a results.h5 from its per-image scores: with scikit-learn where it can be
+imported, else from the definitions in NumPy.   python3 results.py RESULTS.h5"""
+import sys
+
+import h5py
+import numpy as np
+
+try:
+    import sklearn.calibration as calibration
+    import sklearn.metrics as metrics
+except ImportError:
+    metrics = None
+
+Z = 1.959963984540054
+checked = 0
+
+
+def near(have, want, what, bound=1e-9):
+    global checked
+    have, want = np.asarray(have, float), np.asarray(want, float)
+    if have.shape != want.shape or not np.allclose(have, want, rtol=bound, atol=bound, equal_nan=True):
+        sys.exit(f"{what}: file {have}, recomputed {want}")
+    checked += 1
+
+
+def wilson(k, n):
+    if n == 0:
+        return np.nan, np.nan, np.nan
+    p = k / n
+    centre, half = p + Z * Z / (2 * n), Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return p, max(0, (centre - half) / (1 + Z * Z / n)), min(1, (centre + half) / (1 + Z * Z / n))
+
+
+def pairs_auc(y, p):
+    """Area and DeLong's interval from all pairs."""
+    a, b = p[y == 1], p[y == 0]
+    if len(a) == 0 or len(b) == 0:
+        return np.nan, np.nan, np.nan
+    win = (a[:, None] > b[None]) + 0.5 * (a[:, None] == b[None])
+    area = win.mean()
+    if len(a) < 2 or len(b) < 2:
+        return area, np.nan, np.nan
+    half = Z * np.sqrt(win.mean(1).var(ddof=1) / len(a) + win.mean(0).var(ddof=1) / len(b))
+    return area, max(0, area - half), min(1, area + half)
+
+
+def average_precision(y, p):
+    if y.sum() == 0:
+        return np.nan
+    total, before = 0.0, 0.0
+    for t in np.unique(p)[::-1]:
+        called = p >= t
+        recall = y[called].sum() / y.sum()
+        total += (recall - before) * y[called].mean()
+        before = recall
+    return total
+
+
+def interval(split, name, want, bound=1e-9):
+    for suffix, value in zip(("", "_low95", "_high95"), want):
+        near(split.attrs[name + suffix], value, f"{split.name}: {name}{suffix}", bound)
+
+
+def check_class(split, k, suffix, y, p, per_class):
+    near(per_class["auc"][k], pairs_auc(y, p)[0], f"AUC of class {k}")
+    near(per_class["average_precision"][k], average_precision(y, p), f"average precision of class {k}")
+    roc, pr, curve = (split[name + suffix] for name in ("roc", "pr", "calibration"))
+    bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], p)
+    near(curve["count"], np.bincount(bins, minlength=10), "calibration counts")
+    if metrics and 0 < y.sum() < len(y):
+        near(per_class["auc"][k], metrics.roc_auc_score(y, p), "roc_auc_score")
+        near(per_class["average_precision"][k], metrics.average_precision_score(y, p), "average_precision_score")
+        fpr, tpr, threshold = metrics.roc_curve(y, p, drop_intermediate=False)
+        near(roc["fpr"], fpr, "fpr"), near(roc["tpr"], tpr, "tpr"), near(roc["threshold"], threshold, "ROC thresholds")
+        precision, recall, _ = metrics.precision_recall_curve(y, p)
+        near(pr["precision"], precision[::-1], "precision"), near(pr["recall"], recall[::-1], "recall")
+        observed, predicted = calibration.calibration_curve(y, p.astype(float), n_bins=10)
+        full = np.asarray(curve["count"]) > 0
+        near(np.asarray(curve["observed"])[full], observed, "calibration: observed")
+        near(np.asarray(curve["predicted"])[full], predicted, "calibration: predicted")
+
+
+def check_two(split, cm, y, p, n):
+    interval(split, "sensitivity", wilson(cm[1, 1], cm[1].sum()))
+    interval(split, "specificity", wilson(cm[0, 0], cm[0].sum()))
+    interval(split, "positive_predictive_value", wilson(cm[1, 1], cm[:, 1].sum()))
+    interval(split, "negative_predictive_value", wilson(cm[0, 0], cm[:, 0].sum()))
+    interval(split, "auc", pairs_auc(y, p), 1e-6)
+    near(split.attrs["brier"], ((p.astype(float) - y) ** 2).mean(), "Brier")
+    if metrics:
+        near(split.attrs["brier"], metrics.brier_score_loss(y, p.astype(float)), "brier_score_loss")
+
+
+def check_report(split, y, predicted, per_class, k):
+    """scikit-learn's classification_report, or the same by counting."""
+    if metrics:
+        told = metrics.classification_report(y, predicted, labels=range(k), output_dict=True, zero_division=0)
+        for c in range(k):
+            for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"), ("support", "support")):
+                near(per_class[ours][c], told[str(c)][theirs], f"class {c}: {ours}")
+        for mean, row in (("macro", "macro avg"), ("weighted", "weighted avg")):
+            for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+                near(split.attrs[f"{mean}_{ours}"], told[row][theirs], f"{mean} {ours}")
+        near(split.attrs["balanced_accuracy"], metrics.balanced_accuracy_score(y, predicted), "balanced accuracy")
+    for c in range(k):
+        hits, called, there = ((y == c) & (predicted == c)).sum(), (predicted == c).sum(), (y == c).sum()
+        near(per_class["precision"][c], hits / called if called else 0, "precision")
+        near(per_class["recall"][c], hits / there if there else 0, "recall")
+        near(per_class["f1"][c], 2 * hits / (called + there) if called + there else 0, "F1")
+
+
+def check_split(f, name):
+    split, k = f[name], len(f["classes"])
+    y, logits, p = (split[x][:] for x in ("labels", "logits", "probabilities"))
+    n = len(y)
+    z = logits.astype(float) / f.attrs["temperature"]
+    soft = np.exp(z - z.max(1, keepdims=True))
+    near(p, soft / soft.sum(1, keepdims=True), "probabilities are the softmax of logits / temperature", 2e-6)
+    predicted = (p[:, 1].astype(float) >= f.attrs["threshold"]).astype(int) if k == 2 else p.argmax(1)
+    near(split["predictions"], predicted, "predictions")
+    cm = np.zeros((k, k), int)
+    np.add.at(cm, (y, predicted), 1)
+    near(split["confusion"], cm, "confusion")
+    near([split.attrs["count"], split.attrs["correct"]], [n, np.trace(cm)], "counts")
+    interval(split, "accuracy", wilson(np.trace(cm), n))
+    check_report(split, y, predicted, split["per_class"], k)
+    for c in range(k) if k > 2 else [1]:
+        check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], split["per_class"])
+    near(split.attrs["log_loss"], -np.log(np.maximum(p[np.arange(n), y].astype(float), 2.0**-149)).mean(), "log loss")
+    sure, right = p[np.arange(n), predicted].astype(float), predicted == y
+    bins = np.minimum((sure * 10).astype(int), 9)
+    near(split.attrs["calibration_error"], sum(abs(sure[bins == b].sum() - right[bins == b].sum()) for b in range(10)) / n, "ECE")
+    support = np.bincount(y, minlength=k)
+    ap, auc = split["per_class/average_precision"][:], split["per_class/auc"][:]
+    if k == 2:
+        check_two(split, cm, y, p[:, 1], n)
+        near(split.attrs["average_precision"], ap[1], "average precision")
+    else:
+        near(split.attrs["auc"], np.nanmean(auc), "macro AUC"), near(split.attrs["average_precision"], np.nanmean(ap), "macro AP")
+        near(split.attrs["brier"], ((p.astype(float) - np.eye(k)[y]) ** 2).sum(1).mean(), "Brier")
+    there = ~np.isnan(auc)
+    near(split.attrs["weighted_auc"], (auc[there] * support[there]).sum() / support[there].sum(), "weighted AUC")
+
+
+def check_form(f):
+    """What makes it readable elsewhere: scales, units, names, the NeXus chain."""
+    text = []
+
+    def look(name, thing):
+        if not isinstance(thing, h5py.Dataset) or name in ("README", "config"):
+            return
+        assert "long_name" in thing.attrs, name
+        if thing.dtype.kind == "S":
+            assert h5py.check_string_dtype(thing.dtype).length, f"{name} is of variable length"
+            text.append(name)
+        else:
+            assert "units" in thing.attrs, name
+    f.visititems(look)
+    assert len(text) >= 3
+    at = f
+    while "default" in at.attrs:
+        at = at[at.attrs["default"].decode() if isinstance(at.attrs["default"], bytes) else at.attrs["default"]]
+    decode = lambda a: a.decode() if isinstance(a, bytes) else a
+    assert decode(at.attrs["NX_class"]) == "NXdata", at.name
+    signal, axis = at[decode(at.attrs["signal"])], at[decode(at.attrs["axes"][0])]
+    assert signal.shape == axis.shape and signal.ndim == 1
+    for name in ("test/probabilities", "test/confusion", "history/val_loss"):
+        if name in f:
+            assert len(f[name].dims[0]) == 1, f"{name} has no dimension scale"
+
+
+with h5py.File(sys.argv[1]) as f:
+    check_form(f)
+    splits = [name for name in ("train", "val", "test") if name in f]
+    for name in splits:
+        check_split(f, name)
+print(f"{sys.argv[1]}: {checked} values of {', '.join(splits)} recomputed{' with scikit-learn too' if metrics else ''}")
