@@ -9,7 +9,8 @@
 #include "pulmo/memory.h"
 #include "train.h"
 
-#define CHUNK 16
+#define CHUNK 64 /* images decoded together, then taken by the trunk: all threads do the one, then all the other */
+
 /* ---- scoring ---- */
 
 typedef struct work {
