@@ -94,14 +94,19 @@ pulmo_status input_list_collect(const char *const *inputs, int count, input_list
     return status;
 }
 
-pulmo_status input_image_read(const char *path, pulmo_image *out)
+/* size_px 0: as it is. */
+static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
     pulmo_decode_spec spec;
     pulmo_decode_spec_init(&spec);
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    pulmo_status status = pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
+    pulmo_status status = size_px > 0 ? pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL)
+                                      : pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
     free(data);
     return status == PULMO_OK ? PULMO_OK : pulmo_fail_in(status, "%s", path);
 }
+
+pulmo_status input_image_read(const char *path, pulmo_image *out) { return read_image(path, 0, out); }
+pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out) { return read_image(path, size_px, out); }

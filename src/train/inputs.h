@@ -19,5 +19,7 @@ void input_list_free(input_list *list);
 
 /* Decodes a file, any size; the report names it. */
 pulmo_status input_image_read(const char *path, pulmo_image *out);
+/* The same, resized to size_px x size_px on the way. */
+pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out);
 
 #endif

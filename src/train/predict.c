@@ -27,17 +27,11 @@ typedef struct work {
 
 static pulmo_status load_image(const work *w, const char *path, float *out)
 {
-    pulmo_image image = {0}, resized = {0};
-    PULMO_TRY(input_image_read(path, &image));
-    pulmo_status status = pulmo_image_resize(&image, w->model->size_px, w->model->size_px, &resized);
-    if (status == PULMO_OK)
-        pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels, w->model->mean, w->model->std,
-                            out);
-    else
-        pulmo_fail_in(status, "%s", path);
+    pulmo_image image = {0};
+    PULMO_TRY(input_image_read_resized(path, w->model->size_px, &image));
+    pulmo_augment_apply(NULL, image.pixels, image.height_px, image.width_px, image.channels, w->model->mean, w->model->std, out);
     pulmo_image_free(&image);
-    pulmo_image_free(&resized);
-    return status;
+    return PULMO_OK;
 }
 
 static void load_task(void *context, int task, int thread)
