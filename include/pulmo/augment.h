@@ -16,7 +16,13 @@ typedef struct pulmo_augment_spec {
     double translate[2];  /* RandomAffine.translate: part of width, of height */
     double brightness[2]; /* ColorJitter: factor range, [1, 1] off */
     double contrast[2];
-    double gamma[2]; /* adjust_gamma: exponent range, drawn log-uniformly */
+    double gamma[2];     /* adjust_gamma: exponent range, drawn log-uniformly */
+    double equalize;     /* RandomEqualize.p */
+    double autocontrast; /* RandomAutocontrast.p */
+    double sharpness[2]; /* adjust_sharpness: factor range, [1, 1] off; 0 is smooth, 2 twice as sharp */
+    double blur[2];      /* GaussianBlur.sigma range, px; [0, 0] off */
+    double noise;        /* GaussianNoise.sigma, part of the full scale */
+    double erasing;      /* RandomErasing.p, with its defaults of scale and ratio */
 } pulmo_augment_spec;
 
 /* Everything off. */
@@ -30,19 +36,24 @@ typedef struct pulmo_augment_draw {
     int flip;
     double angle_deg, shift_x, shift_y; /* shift as part of width, height */
     double brightness, contrast, gamma;
+    int equalize, autocontrast;
+    double sharpness, blur, noise;
+    int erase_x, erase_y, erase_width, erase_height; /* px; a height of 0 erases nothing */
+    pulmo_rng rng;                                   /* where noise is looked up */
 } pulmo_augment_draw;
 
-void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch,
-                           uint64_t sample, int height_px, int width_px, pulmo_augment_draw *out);
+void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px, int width_px,
+                           pulmo_augment_draw *out);
 
 /* The geometric operations are composed into one inverse map (crop-resize, then flip, rotation,
  * translation; outside the source is black) and sampled once, bilinear: a crop is never larger than
- * the image it fills, so nothing shrinks and no filter is needed; then brightness, contrast, gamma on
- * [0, 1]; then (x - mean) / std a channel.
+ * the image it fills, so nothing shrinks and no filter is needed; then equalize (on whole levels),
+ * autocontrast, brightness, contrast, gamma, sharpness, blur, noise on [0, 1], each clamped to it; then
+ * (x - mean) / std a channel; then erasing, to 0.
  * source (H, W, C) uint8 with C 1 or 3; out (3, H, W) float32 (grey is repeated). `draw` NULL
  * means none: only scaled to [0, 1] and normalised, which is what validation and test see.
- * The same bits for the same arguments on every machine of a tier. */
-void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px,
-                         int width_px, int channels, const float mean[3], const float std[3], float *out);
+ * The same bits for the same arguments on every machine of a tier. Fails only for want of memory, and never without a draw. */
+pulmo_status pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px, int width_px, int channels,
+                                 const float mean[3], const float std[3], float *out);
 
 #endif

@@ -44,6 +44,12 @@ static const pulmo_key keys[] = {
     TWO(JITTER, augment, brightness, "[0.8, 1.2]", 0, 10, 1, "factor range, or b for [1-b, 1+b]"),
     TWO(JITTER, augment, contrast, "[0.8, 1.2]", 0, 10, 1, "factor range, or c for [1-c, 1+c]"),
     TWO(JITTER, augment, gamma, "[1, 1]", 0, 10, 1, "exponent range, or g for [1-g, 1+g]"),
+    REAL(augment, equalize, "0", 0, 1, 1, "probability of histogram equalisation"),
+    REAL(augment, autocontrast, "0", 0, 1, 1, "probability of stretching to full contrast"),
+    TWO(JITTER, augment, sharpness, "[1, 1]", 0, 10, 1, "factor range, or s for [1-s, 1+s]; below 1 smoother"),
+    TWO(PAIR, augment, blur, "[0, 0]", 0, 10, 1, "GaussianBlur: range of sigma, px"),
+    REAL(augment, noise, "0", 0, 1, 1, "GaussianNoise: sigma, part of the full scale"),
+    REAL(augment, erasing, "0", 0, 1, 1, "probability of RandomErasing"),
 
     TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then the user's cache"),
     CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1, "what the convolutions were trained to see; auto: Caffe's for Keras, else torchvision's; caffe-rgb: first layer already takes RGB"),

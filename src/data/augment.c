@@ -1,4 +1,4 @@
-/* Augmentation: one inverse map sampled once, then brightness, contrast and gamma. */
+/* Augmentation: one inverse map sampled once; then what photometric.c does to the values. */
 #include "pulmo/augment.h"
 
 #include <math.h>
@@ -6,12 +6,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "photometric.h"
+
 #define CROP_TRIES 10 /* torchvision's */
 
 void pulmo_augment_spec_init(pulmo_augment_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
-    for (int i = 0; i < 2; i++) spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = 1.0;
+    for (int i = 0; i < 2; i++)
+        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = spec->sharpness[i] = 1.0;
 }
 
 /* Comparisons are written so that a NaN fails them. */
@@ -34,6 +37,12 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
     PULMO_TRY(check_pair("gamma", spec->gamma, 0.01, 100));
     PULMO_TRY(check_pair("brightness", spec->brightness, 0, 100));
     PULMO_TRY(check_pair("contrast", spec->contrast, 0, 100));
+    PULMO_TRY(check_pair("sharpness", spec->sharpness, 0, 100));
+    PULMO_TRY(check_pair("blur", spec->blur, 0, 10));
+    PULMO_TRY(check_value("equalize", spec->equalize, 1));
+    PULMO_TRY(check_value("autocontrast", spec->autocontrast, 1));
+    PULMO_TRY(check_value("noise", spec->noise, 1));
+    PULMO_TRY(check_value("erasing", spec->erasing, 1));
     PULMO_TRY(check_value("hflip", spec->hflip, 1));
     PULMO_TRY(check_value("rotate_deg", spec->rotate_deg, 180));
     PULMO_TRY(check_value("translate", spec->translate[0], 1));
@@ -74,6 +83,34 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
 /* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
 static double draw_shift(pulmo_rng *rng, double most, int side) { return rint(pulmo_rng_range(rng, -most * side, most * side)) / side; }
 
+/* torchvision's RandomErasing.get_params, of scale [0.02, 0.33] and ratio [0.3, 3.3]. */
+static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_draw *out)
+{
+    double area = (double)height * width;
+    for (int i = 0; i < CROP_TRIES; i++) {
+        double target = area * pulmo_rng_range(rng, 0.02, 0.33), aspect = exp(pulmo_rng_range(rng, log(0.3), log(3.3)));
+        int h = (int)rint(sqrt(target * aspect)), w = (int)rint(sqrt(target / aspect));
+        if (h < 1 || w < 1 || h >= height || w >= width) continue;
+        out->erase_y = (int)pulmo_rng_below(rng, (uint32_t)(height - h + 1));
+        out->erase_x = (int)pulmo_rng_below(rng, (uint32_t)(width - w + 1));
+        out->erase_height = h;
+        out->erase_width = w;
+        return;
+    }
+}
+
+/* What came later is drawn after what was there before, so that a seed keeps its meaning. */
+static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width, pulmo_augment_draw *out)
+{
+    if (spec->equalize > 0) out->equalize = (double)pulmo_rng_uniform(rng) < spec->equalize;
+    if (spec->autocontrast > 0) out->autocontrast = (double)pulmo_rng_uniform(rng) < spec->autocontrast;
+    if (!is_off(spec->sharpness)) out->sharpness = pulmo_rng_range(rng, spec->sharpness[0], spec->sharpness[1]);
+    if (spec->blur[1] > 0) out->blur = pulmo_rng_range(rng, spec->blur[0], spec->blur[1]);
+    if (spec->erasing > 0 && (double)pulmo_rng_uniform(rng) < spec->erasing) draw_erasing(rng, height, width, out);
+    out->noise = spec->noise;
+    if (spec->noise > 0) out->rng = *rng;
+}
+
 void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px, int width_px,
                            pulmo_augment_draw *out)
 {
@@ -82,7 +119,7 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
     memset(out, 0, sizeof *out);
     out->crop_width = width_px;
     out->crop_height = height_px;
-    out->brightness = out->contrast = out->gamma = 1.0;
+    out->brightness = out->contrast = out->gamma = out->sharpness = 1.0;
     if (!is_off(spec->crop_scale)) draw_crop(spec, &rng, height_px, width_px, out);
     if (spec->hflip > 0) out->flip = (double)pulmo_rng_uniform(&rng) < spec->hflip;
     if (spec->rotate_deg > 0) out->angle_deg = pulmo_rng_range(&rng, -spec->rotate_deg, spec->rotate_deg);
@@ -91,6 +128,7 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
     if (!is_off(spec->brightness)) out->brightness = pulmo_rng_range(&rng, spec->brightness[0], spec->brightness[1]);
     if (!is_off(spec->contrast)) out->contrast = pulmo_rng_range(&rng, spec->contrast[0], spec->contrast[1]);
     if (!is_off(spec->gamma)) out->gamma = exp(pulmo_rng_range(&rng, log(spec->gamma[0]), log(spec->gamma[1])));
+    draw_later_ones(spec, &rng, height_px, width_px, out);
 }
 
 /* ---- applying ---- */
@@ -164,75 +202,30 @@ static void sample(const inverse_map *map, const uint8_t *source, int height, in
     }
 }
 
-static inline float clamp255(float x) { return x < 0 ? 0 : x > 255.0f ? 255.0f : x; }
-
-/* Rec. 601 grey of the image, averaged in row order: what torchvision's contrast turns about. */
-static float grey_mean(const float *planes, int channels, size_t pixels)
-{
-    double sum = 0;
-    for (size_t i = 0; i < pixels; i++)
-        sum += channels == 1 ? (double)planes[i]
-                             : (double)(0.2989f * planes[i] + 0.587f * planes[pixels + i] + 0.114f * planes[2 * pixels + i]);
-    return (float)(sum / (double)pixels);
-}
-
-/* x to the power g for 0 <= x <= 1, to about 1e-6, in basic operations alone: unlike powf, whose
- * last bits differ between processors, and the compiler can use vectors. x is 2^e m with m near 1;
- * its logarithm is a series in (m - 1) / (m + 1), and 2^t one in t's fraction. */
-static inline float power(float x, float g)
-{
-    const float tiny = 1e-30f; /* black has a logarithm too, and no branch keeps the loop out of vectors */
-    int32_t bits;
-    float m = x + tiny;
-    memcpy(&bits, &m, sizeof bits);
-    int32_t e = (bits - 0x3f3504f3) / (1 << 23) - (bits < 0x3f3504f3); /* 0x3f3504f3 is sqrt(1/2) */
-    bits -= e * (1 << 23);
-    memcpy(&m, &bits, sizeof m);
-    float s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-    float log2 = (float)e + s * (2.88539008f + s2 * (0.961796694f + s2 * (0.577078016f + s2 * (0.412198583f + s2 * 0.320598898f))));
-    float t = g * log2;
-    int32_t k = (int32_t)(t - 0.5f);
-    float f = t - (float)k;
-    float two_f =
-        1.0f + f * (0.693147181f +
-                    f * (0.240226507f +
-                         f * (0.0555041087f + f * (0.00961812911f + f * (0.00133335581f + f * (0.000154035304f + f * 1.52527338e-05f))))));
-    int32_t exponent = k < -126 ? 0 : k + 127; /* 0 makes the whole 0: black stays black */
-    int32_t lit = x > 0;
-    int32_t scale_bits = lit * exponent * (1 << 23);
-    float scale;
-    memcpy(&scale, &scale_bits, sizeof scale);
-    return two_f * scale;
-}
-
-/* On values of 0 to 255. */
-static void photometric(const pulmo_augment_draw *d, float *planes, int channels, size_t pixels)
-{
-    size_t count = (size_t)channels * pixels;
-    float brightness = (float)d->brightness, contrast = (float)d->contrast, gamma = (float)d->gamma;
-    if (d->brightness != 1.0)
-        for (size_t i = 0; i < count; i++) planes[i] = clamp255(planes[i] * brightness);
-    if (d->contrast != 1.0) {
-        float rest = (1.0f - contrast) * grey_mean(planes, channels, pixels);
-        for (size_t i = 0; i < count; i++) planes[i] = clamp255(planes[i] * contrast + rest);
-    }
-    if (d->gamma != 1.0)
-        for (size_t i = 0; i < count; i++) planes[i] = 255.0f * power(planes[i] / 255.0f, gamma);
-}
-
 static void plain_plane(const uint8_t *source, size_t pixels, int step, float *out)
 {
     for (size_t i = 0; i < pixels; i++) out[i] = (float)source[i * (size_t)step];
 }
 
-void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px, int width_px, int channels,
-                         const float mean[3], const float std[3], float *out)
+/* To 0 after normalisation, the mean of the images the network knows. */
+static void erase(const pulmo_augment_draw *d, int width, size_t pixels, float *out)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < d->erase_height; y++) {
+            float *row = out + (size_t)c * pixels + (size_t)(d->erase_y + y) * (size_t)width + (size_t)d->erase_x;
+            memset(row, 0, (size_t)d->erase_width * sizeof *row);
+        }
+}
+
+pulmo_status pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, int height_px, int width_px, int channels,
+                                 const float mean[3], const float std[3], float *out)
 {
     size_t pixels = (size_t)height_px * (size_t)width_px;
     if (draw) {
         inverse_map map = invert(draw, height_px, width_px);
         sample(&map, source, height_px, width_px, channels, out);
-        photometric(draw, out, channels, pixels);
+        if (!photometric_apply(draw, (planes){out, channels, height_px, width_px}))
+            return pulmo_fail(PULMO_MEMORY, "out of memory augmenting an image");
     } else {
         for (int c = 0; c < channels; c++) plain_plane(source + c, pixels, channels, out + (size_t)c * pixels);
     }
@@ -242,4 +235,6 @@ void pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source, 
         float *to = out + (size_t)c * pixels, m = mean[c], s = std[c];
         for (size_t i = 0; i < pixels; i++) to[i] = (from[i] / 255.0f - m) / s;
     }
+    if (draw && draw->erase_height > 0) erase(draw, width_px, pixels, out);
+    return PULMO_OK;
 }

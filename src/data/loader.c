@@ -144,9 +144,8 @@ static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8
     const pulmo_dataset_info *info = l->info;
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
     if (l->augments) pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px, info->width_px, &draw);
-    pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean, l->spec.std,
+    return pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean, l->spec.std,
                         out);
-    return PULMO_OK;
 }
 
 /* With the lock held: the next image to fill, or NULL. */

@@ -21,6 +21,12 @@ void augment_from(const pulmo_config *config, pulmo_augment_spec *out)
     memcpy(out->brightness, config->augment.brightness, sizeof out->brightness);
     memcpy(out->contrast, config->augment.contrast, sizeof out->contrast);
     memcpy(out->gamma, config->augment.gamma, sizeof out->gamma);
+    memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
+    memcpy(out->blur, config->augment.blur, sizeof out->blur);
+    out->equalize = config->augment.equalize;
+    out->autocontrast = config->augment.autocontrast;
+    out->noise = config->augment.noise;
+    out->erasing = config->augment.erasing;
     out->hflip = config->augment.hflip;
     out->rotate_deg = config->augment.rotate_deg;
 }

@@ -34,7 +34,7 @@ static int start(void **state)
 
 static pulmo_augment_draw identity(void)
 {
-    return (pulmo_augment_draw){.crop_width = W, .crop_height = H, .brightness = 1, .contrast = 1, .gamma = 1};
+    return (pulmo_augment_draw){.crop_width = W, .crop_height = H, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
 }
 
 /* A grey image, on a scale of 0 to 255. */
@@ -213,7 +213,7 @@ static void quarter_turns(void **state)
     static float turned[3 * S * S];
     for (int i = 0; i < S * S; i++) square[i] = picture[i];
     for (int turns = 1; turns < 4; turns++) {
-        pulmo_augment_draw d = {.crop_width = S, .crop_height = S, .brightness = 1, .contrast = 1, .gamma = 1, .angle_deg = 90.0 * turns};
+        pulmo_augment_draw d = {.crop_width = S, .crop_height = S, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1, .angle_deg = 90.0 * turns};
         pulmo_augment_apply(&d, square, S, S, 1, no_mean, no_std, turned);
         for (int y = 0; y < S; y++)
             for (int x = 0; x < S; x++) {
@@ -252,7 +252,7 @@ static void operations_compose_in_order(void **state)
 {
     (void)state;
     pulmo_augment_draw d = {.crop_x = 4, .crop_y = 6, .crop_width = 36, .crop_height = 28, .flip = 1, .angle_deg = 12,
-                            .shift_x = 3.0 / W, .shift_y = -2.0 / H, .brightness = 1, .contrast = 1, .gamma = 1};
+                            .shift_x = 3.0 / W, .shift_y = -2.0 / H, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
     /* A picture that is linear in place: bilinear sampling is exact on it. */
     static uint8_t ramp[PIXELS];
     for (int i = 0; i < PIXELS; i++) ramp[i] = (uint8_t)(2 * (i % W) + 3 * (i / W));
