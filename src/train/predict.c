@@ -107,8 +107,8 @@ static pulmo_status predict_list(work *w, const input_list *l)
     if (!w->options->json) {
         printf("path,class");
         for (size_t k = 0; k < classes; k++) {
-            printf(",p_");
-            csv_field(stdout, w->model->class_names[k]);
+            putchar(',');
+            csv_class_column(stdout, w->model->class_names[k]);
         }
         putchar('\n');
     }

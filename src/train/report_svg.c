@@ -143,8 +143,10 @@ void svg_roc(FILE *out, const report *r, const report_split *s)
         double x = 1 - s->metrics.specificity.value, y = s->metrics.sensitivity.value;
         dot(&p, "mark", x, y, 5);
         snprintf(text, sizeof text, "threshold %.3f", r->threshold);
+        /* The curve never falls: below and to the right of the dot there is room. */
         if (!isnan(x) && !isnan(y))
-            text_at(&p, at_x(&p, x) + (x < 0.6 ? 11 : -11), at_y(&p, y) + (y < 0.9 ? -8 : 20), x < 0.6 ? "start" : "end", "note", text);
+            text_at(&p, at_x(&p, x) + (x < 0.65 ? 9 : 0), fmin(at_y(&p, y) + 21, p.top + p.height - 6), x < 0.65 ? "start" : "end", "note",
+                    text);
     } else {
         legend(&p, p.left + p.width * 0.6, p.top + p.height * 0.65, curves_of(r), (const char *const *)r->class_names);
     }

@@ -53,6 +53,13 @@ void csv_field(FILE *out, const char *text)
     fputc('"', out);
 }
 
+void csv_class_column(FILE *out, const char *class_name)
+{
+    char *name = pulmo_format("p_%s", class_name);
+    csv_field(out, name ? name : class_name);
+    free(name);
+}
+
 static void csv_rows(FILE *out, const pulmo_model *model, const split_scores *scores)
 {
     const pulmo_dataset_info *info = scores->info;
@@ -80,8 +87,8 @@ pulmo_status results_predictions_csv(const run_results *r)
     if (!path || !out) return pulmo_fail(PULMO_MEMORY, "out of memory for predictions.csv");
     fputs("split,path,patient,label,predicted", out);
     for (int k = 0; k < r->model->classes; k++) {
-        fputs(",p_", out);
-        csv_field(out, r->model->class_names[k]);
+        fputc(',', out);
+        csv_class_column(out, r->model->class_names[k]);
     }
     fputc('\n', out);
     if (r->val) csv_rows(out, r->model, r->val);

@@ -194,6 +194,8 @@ pulmo_status results_write(const run_results *results);
 bool results_finished(const char *directory);
 /* A CSV field: quoted where it must be, quotes doubled. */
 void csv_field(FILE *out, const char *text);
+/* The header of a class's probabilities, p_CLASS, as such a field. */
+void csv_class_column(FILE *out, const char *class_name);
 /* The lines that end a run or an evaluation. */
 pulmo_status results_print(FILE *out, const pulmo_model *model, const split_scores *test);
 

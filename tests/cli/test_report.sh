@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# report.html and MODEL_CARD.md: whole, told apart from markup whatever the names are, without network, the same
+# bytes every time, and still there where data or weights are not.
+. "$(dirname "$0")/common.sh"
+command -v python3 > /dev/null || { echo "skipped: python3 is not installed"; exit 77; }
+here=$PULMO_SOURCE/tests/cli
+make_small
+check() { python3 "$here/page.py" "$@" || fail "report.html"; }
+
+# ---- hostile names of classes, files and run ----
+evil='<img src=x onerror=alert(1)>' odd="a\"b'c&amp;\`d"
+cp -r demo plain
+for split in train val test; do
+    mv "demo/$split/NORMAL" "demo/$split/$odd" && mv "demo/$split/PNEUMONIA" "demo/$split/$evil"
+    first=$(ls "demo/$split/$evil" | head -1)
+    mv "demo/$split/$evil/$first" "demo/$split/$evil/<script>alert(2)<|script> é ${first}"
+done
+"$PULMO" pack demo hostile --size 64 -q
+EXTRA="--set data.path=hostile --set eval.threshold=accuracy" small_train '<b>run' env > run.txt 2> run.err || { cat run.err; fail "training"; }
+grep -q "^Report: <b>run/report.html" run.txt || fail "the report is not told of"
+check '<b>run/report.html' "$evil" "$odd" "<b>run" "DEMO data." "Grad-CAM" "chosen on the validation images"
+grep -q 'DEMO data' '<b>run/MODEL_CARD.md' && grep -q 'not a medical device' '<b>run/MODEL_CARD.md' || fail "MODEL_CARD.md"
+! grep -q '[^\\]<img' '<b>run/MODEL_CARD.md' || fail "markup in MODEL_CARD.md"
+[ "$(grep -o '<img ' '<b>run/report.html' | wc -l)" -gt 4 ] || fail "no thumbnails"
+
+# ---- the sentences say what is stored ----
+python3 - '<b>run' <<'EOF' || fail "the page's sentence"
+import csv, html, sys
+rows = [r for r in csv.DictReader(open(sys.argv[1] + "/predictions.csv", newline="")) if r["split"] == "test"]
+names = sorted({r["label"] for r in rows}, key=lambda n: list(rows[0]).index("p_" + n))
+right = sum(r["label"] == r["predicted"] for r in rows)
+sick = [r for r in rows if r["label"] == names[1]]
+found = sum(r["predicted"] == names[1] for r in sick)
+page = html.unescape(open(sys.argv[1] + "/report.html").read().replace("<b>", "").replace("</b>", ""))
+for wanted in (f"Of {len(rows)} test images, {right} w", f" Of {len(sick)} {names[1]} images, {found} w"):
+    assert wanted in page, wanted
+EOF
+
+# ---- again: the same bytes; without weights, without data ----
+cp '<b>run/report.html' first.html
+"$PULMO" report '<b>run' > told.txt 2>&1 || { cat told.txt; fail "pulmo report"; }
+cmp first.html '<b>run/report.html' || fail "the same results, another page"
+PULMO_WEIGHTS=nowhere.safetensors expect 0 "no Grad-CAM" "$PULMO" report '<b>run' --out bare.html
+check bare.html "Without Grad-CAM" "Hardest errors"
+"$PULMO" report '<b>run' --no-overlays --out still.html > /dev/null 2>&1 || fail "--no-overlays"
+[ "$(grep -o '<img ' still.html | wc -l)" = "$(grep -o '<img ' bare.html | wc -l)" ] || fail "thumbnails without overlays"
+mv hostile gone && expect 0 "no thumbnails" "$PULMO" report '<b>run' --out away.html
+check away.html "No thumbnails"
+expect 0 "is not the one that was scored" "$PULMO" report '<b>run' --data packed --out other.html
+
+# ---- three classes; evaluate --out; a run that is not finished ----
+cp -r plain three
+for split in train val test; do mkdir "three/$split/VIRUS" && mv "three/$split"/PNEUMONIA/*virus* "three/$split/VIRUS/"; done
+"$PULMO" pack three threes --size 64 -q
+EXTRA="--set data.path=threes" small_train three-run env > three.txt 2>&1 || fail "three classes"
+check three-run/report.html "VIRUS" "Mean over classes" "largest probability"
+"$PULMO" evaluate three-run --data threes --split val --out scored > scored.txt 2>&1 || { cat scored.txt; fail "evaluate --out"; }
+grep -q "^Report: scored/report.html" scored.txt || fail "evaluate writes no report"
+check scored/report.html "There is no test split" "Grad-CAM"
+
+# ---- what is no run ----
+mkdir empty
+expect 74 "holds no results to report on" "$PULMO" report empty
+cp -r '<b>run' broken && head -c 3000 '<b>run/results.h5' > broken/results.h5
+expect 65 "broken/results.h5" "$PULMO" report broken
+cp '<b>run/model.h5' broken/results.h5
+expect 65 "is no results file" "$PULMO" report broken
+expect 2 "RUN is needed" "$PULMO" report
+expect 74 "nowhere/page.html" "$PULMO" report '<b>run' --no-overlays --data packed --out nowhere/page.html
+
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -n "$chromium" ]; then
+    python3 "$here/browser.py" "$chromium" first.html || fail "Chromium"
+    python3 "$here/browser.py" "$chromium" three-run/report.html || fail "Chromium"
+else
+    echo "not opened in a browser: chromium is not installed"
+fi
