@@ -54,6 +54,18 @@ typedef struct pulmo_explain_options {
  * files are as in predict. pulmo/explain.h has the same as a library call. Not collective. */
 pulmo_status pulmo_explain(const pulmo_explain_options *options);
 
+typedef struct pulmo_preview_options {
+    const char *data;  /* packed directory */
+    const char *split; /* "train" */
+    const char *out;   /* the PNG */
+    int rows, views;   /* images, taken from the classes in turn; augmented views of each */
+    const pulmo_config *config; /* augmentation and train.seed; kept for the call */
+} pulmo_preview_options;
+
+/* A contact sheet: a row an image, first as it is packed, then as training sees it in its first epochs, to the
+ * very crop and turn. The same arguments, the same bytes. Not collective. */
+pulmo_status pulmo_preview(const pulmo_preview_options *options);
+
 typedef struct pulmo_export_options {
     const char *run;
     const char *weights; /* "" for the usual places */

@@ -45,6 +45,7 @@ typedef struct command {
 } command;
 
 pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_preview(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_train(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm);
