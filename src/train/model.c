@@ -6,7 +6,7 @@
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, hidden, dropout, channels,
  *   height, width, size_px, mean, std, threshold_rule, threshold, temperature, best_epoch, demo,
- *   weights_sha256 (of the pretrained convolutions' file), isa,
+ *   weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
  *   frozen_blocks (-1: all) */
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +281,7 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
+    snprintf(model->preprocessing, sizeof model->preprocessing, "torchvision");
     if (pulmo_h5_has_attribute(file, "/", "preprocessing")) /* not in the oldest files, which know torchvision's only */
         PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));

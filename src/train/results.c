@@ -8,7 +8,7 @@
  *   /data/...                                   results_data.c
  *   /provenance                                 where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, threshold,
- *   threshold_rule, temperature, best_epoch, program_version, isa, blas, weights_sha256,
+ *   threshold_rule, temperature, best_epoch, program_version, isa, blas, weights_sha256, preprocessing,
  *   data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
@@ -154,6 +154,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const run_results *r)
     const pulmo_model *model = r->model;
     PULMO_TRY(pulmo_h5_set_text(file, "/", "program_version", PULMO_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     if (r->head_digest) PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!r->identity) return PULMO_OK;
