@@ -54,6 +54,11 @@ typedef struct pulmo_config {
         double checkpoint_seconds, stall_seconds;
     } train;
     struct {
+        char path[PULMO_TEXT_BYTES];
+        int64_t views, seed; /* seed -1: train.seed */
+        int precision;
+    } bank;
+    struct {
         int name;
         double lr, trunk_lr_scale, clip_norm, ema, weight_decay, beta1, beta2, eps, momentum;
         int schedule;
@@ -79,6 +84,8 @@ enum {
     PULMO_TRAINABLE_BLOCK2,
     PULMO_TRAINABLE_ALL
 };
+enum { PULMO_FEATURES_FRESH, PULMO_FEATURES_BANK };
+enum { PULMO_PRECISION_FLOAT, PULMO_PRECISION_HALF };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 typedef enum pulmo_key_type {

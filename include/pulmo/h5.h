@@ -26,6 +26,7 @@ typedef enum pulmo_h5_type {
     PULMO_H5_F32,
     PULMO_H5_F64,
     PULMO_H5_STRING,
+    PULMO_H5_F16,  /* for writing by rows, given as its bits in uint16_t; in a shape it shows as F32 */
     PULMO_H5_OTHER /* what only other programs write; shown by pulmo_h5_visit, read by nobody */
 } pulmo_h5_type;
 
@@ -65,8 +66,13 @@ pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *t
 /* A dataset written by rows (index of the first dimension), one chunk a row, with a checksum. */
 pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                   const uint64_t *dims);
+/* The same in one piece, without checksums, its room taken at once: for readers that go straight to its bytes. */
+pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                                   const uint64_t *dims);
 pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,
                                  const void *rows);
+/* Where the bytes of such a dataset stand in the file. PULMO_DATA where it is not in one piece within the file. */
+pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes, uint64_t *size_bytes);
 
 bool pulmo_h5_exists(pulmo_h5 *file, const char *name);
 pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out);

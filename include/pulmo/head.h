@@ -35,6 +35,9 @@ void pulmo_head_spec_init(pulmo_head_spec *spec);
 /* Number of values after pooling. */
 int pulmo_head_inputs(const pulmo_head_spec *spec);
 
+/* One image's features (C, h, w) pooled, out (pulmo_head_inputs): what the first layer gets. */
+void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out);
+
 /* Where each tensor stands in the flat parameter vector. */
 typedef struct pulmo_tensor {
     char name[32];  /* "classifier.0.weight": torchvision's numbering, Linear at 0, 3, 6 ... */

@@ -27,6 +27,14 @@ pulmo_slots pulmo_slots_of(uint32_t batch_size, uint32_t slot, int rank, int siz
 
 /* ---- the loader ---- */
 
+/* What fills a sample's place where that is not its augmented image: `floats` values, from (epoch, sample) alone. Called by
+ * several threads at once. */
+typedef struct pulmo_loader_source {
+    pulmo_status (*fill)(void *context, uint32_t epoch, uint32_t sample, float *out);
+    void *context; /* kept */
+    size_t floats;
+} pulmo_loader_source;
+
 typedef struct pulmo_loader_spec {
     uint64_t seed;
     uint32_t batch, slot;
@@ -35,6 +43,7 @@ typedef struct pulmo_loader_spec {
     int depth;                   /* batches kept ready; at least 1 */
     int shuffle;                 /* 0: samples in stored order */
     const pulmo_augment_spec *augment; /* NULL: none (validation, test); copied */
+    const pulmo_loader_source *source; /* NULL: images; copied */
     float mean[3], std[3];
 } pulmo_loader_spec;
 
@@ -48,7 +57,7 @@ typedef struct pulmo_batch {
     uint32_t count;              /* samples here; slots are full but perhaps the last */
     const uint32_t *samples;     /* (count) index in the data set */
     const int32_t *labels;       /* (count) */
-    const float *images;         /* (count, 3, H, W) float32, normalised */
+    const float *images;         /* (count, 3, H, W) float32, normalised; or (count, floats) of the source */
 } pulmo_batch;
 
 typedef struct pulmo_loader pulmo_loader;

@@ -34,7 +34,7 @@ static error_t parse_train(int key, char *argument, struct argp_state *state)
 static char *train_help(int key, const char *text, void *input)
 {
     (void)input;
-    return help_with_keys(key, text, "data|augment|model|train|optim|eval",
+    return help_with_keys(key, text, "data|augment|model|train|bank|optim|eval",
                           "\nExit status: 0 done, 1 runtime or MPI failure, 2 usage or configuration, 65 bad data or weights, 74 I/O,\n"
                           "75 interrupted after a checkpoint (run the same command again to go on).\n");
 }

@@ -35,7 +35,7 @@ static uint64_t count_of(const pulmo_h5_shape *shape)
 
 static void shape_in_words(const pulmo_h5_shape *shape, char *out, size_t bytes)
 {
-    static const char *const types[] = {"uint8", "int32", "int64", "uint64", "float32", "float64", "text", "of a type not pulmo's"};
+    static const char *const types[] = {"uint8", "int32", "int64", "uint64", "float32", "float64", "text", "float16", "of a type not pulmo's"};
     size_t at = 0;
     if (shape->rank == 0) at += (size_t)snprintf(out, bytes, "one ");
     for (int i = 0; i < shape->rank && at < bytes; i++)

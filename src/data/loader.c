@@ -53,6 +53,7 @@ struct pulmo_loader {
     const pulmo_dataset_info *info;
     pulmo_loader_spec spec;
     pulmo_augment_spec augment;
+    pulmo_loader_source source;
     bool augments;
     size_t image_floats, image_bytes;
     uint32_t room; /* images of this rank in a batch, at the most */
@@ -92,6 +93,7 @@ uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spe
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     uint64_t image = 3 * (uint64_t)info->height_px * (uint64_t)info->width_px * sizeof(float);
+    if (spec->source) image = spec->source->floats * sizeof(float);
     return (uint64_t)spec->depth * room_of(spec) * image + (uint64_t)info->count * sizeof(uint32_t);
 }
 
@@ -142,6 +144,7 @@ static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8
 {
     pulmo_augment_draw draw;
     const pulmo_dataset_info *info = l->info;
+    if (l->source.fill) return l->source.fill(l->source.context, epoch, sample, out);
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
     if (l->augments) pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px, info->width_px, &draw);
     return pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean, l->spec.std,
@@ -225,7 +228,8 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
     l->spec = *spec;
     l->augments = spec->augment != NULL;
     if (l->augments) l->augment = *spec->augment;
-    l->image_floats = 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    if (spec->source) l->source = *spec->source;
+    l->image_floats = spec->source ? spec->source->floats : 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
     l->image_bytes = (size_t)l->info->channels * (size_t)l->info->height_px * (size_t)l->info->width_px;
     l->room = room_of(spec);
     l->order_epoch = UINT32_MAX;

@@ -129,6 +129,42 @@ pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_typ
     return end(file, &h, name, status);
 }
 
+pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank, const uint64_t *dims)
+{
+    handles h = none;
+    hsize_t sizes[PULMO_H5_RANK_MAX];
+    for (int i = 0; i < rank; i++) sizes[i] = dims[i];
+    h5_lock();
+    h.space = H5Screate_simple(rank, sizes, NULL);
+    h.properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(h.properties, false);
+    H5Pset_layout(h.properties, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(h.properties, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(h.properties, H5D_FILL_TIME_NEVER); /* every row is written */
+    if (h5_make_groups(file, name))
+        h.dataset = H5Dcreate2(file->id, name, h5_file_type(type), h.space, H5P_DEFAULT, h.properties, H5P_DEFAULT);
+    pulmo_status status = h.dataset < 0 ? h5_fail(file, name, "cannot be created") : PULMO_OK;
+    return end(file, &h, name, status);
+}
+
+pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes, uint64_t *size_bytes)
+{
+    handles h = none;
+    hsize_t file_bytes = 0;
+    h5_lock();
+    h.dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    pulmo_status status = h.dataset < 0 ? h5_fail(file, name, "is missing or damaged") : PULMO_OK;
+    haddr_t place = h.dataset < 0 ? HADDR_UNDEF : H5Dget_offset(h.dataset);
+    if (status == PULMO_OK && (place == HADDR_UNDEF || H5Fget_filesize(file->id, &file_bytes) < 0))
+        status = h5_fail(file, name, "is not in one piece");
+    if (status == PULMO_OK) {
+        *offset_bytes = place;
+        *size_bytes = H5Dget_storage_size(h.dataset);
+        if (place > file_bytes || *size_bytes > file_bytes - place) status = h5_fail(file, name, "reaches beyond the end of the file");
+    }
+    return end(file, &h, name, status);
+}
+
 /* ---- rows ---- */
 
 /* Opens a dataset and selects rows [first, first + count) in it. */
@@ -158,6 +194,7 @@ static hid_t stored_type(const handles *h)
     size_t string_bytes = 0;
     hid_t type = H5Dget_type(h->dataset);
     int ours = h5_type_of(type, &string_bytes);
+    if (ours == PULMO_H5_F32 && H5Tget_size(type) == 2) ours = PULMO_H5_F16;
     H5Tclose(type);
     return ours < 0 || ours == PULMO_H5_STRING ? -1 : h5_memory_type((pulmo_h5_type)ours);
 }

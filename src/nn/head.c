@@ -163,6 +163,11 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
     }
 }
 
+void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out)
+{
+    pool_features(spec, features, (real *)(void *)out);
+}
+
 static void fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
     size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;

@@ -21,8 +21,8 @@ uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *fr
 
 const float *stepper_climb(stepper *step)
 {
-    if (!step->tail) return step->features;
-    pulmo_tail_forward(step->tail, step->slots ? (int)step->batch.count : 0, step->features, step->above);
+    if (!step->tail) return step->fed;
+    pulmo_tail_forward(step->tail, step->slots ? (int)step->batch.count : 0, step->fed, step->above);
     pulmo_watch_beat(step->parts.comm, "going through the trained convolutions");
     return step->above;
 }

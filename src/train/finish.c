@@ -45,8 +45,8 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
 pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out)
 {
     size_t below = pulmo_tail_parameters(&r->backbone.tail);
-    scorer with = {.head_floats = (size_t)r->head.channels * (size_t)r->head.height * (size_t)r->head.width};
-    pulmo_status status = pulmo_head_create(&r->head, &r->loss, (int)r->config->train.slot, 1, parameters + below, &with.head);
+    scorer with = {.head_floats = (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
+    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, (int)r->config->train.slot, 1, parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
     stepper_score_with(r->stepper, parameters, &with.tail, &with.tail_images);
     status = feature_store_logits(r->comm, features, &with, info->classes, out);
@@ -67,7 +67,7 @@ static pulmo_status score_test(run *r)
 {
     feature_store *features = NULL;
     if (info_of(r->test)->count == 0) return PULMO_OK;
-    PULMO_TRY(feature_store_create(r->comm, r->test, &r->backbone, r->directory, "  test features", &features));
+    PULMO_TRY(run_features(r, BANK_TEST, &features));
     pulmo_status status = score_best(r, features, info_of(r->test), "test", &r->test_scores);
     feature_store_destroy(features);
     return status;

@@ -66,6 +66,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     PULMO_TRY(get_text(file, "/", "program_version", &r->version));
     PULMO_TRY(get_text(file, "/", "isa", &r->isa));
     PULMO_TRY(get_text(file, "/", "blas", &r->blas));
+    PULMO_TRY(get_text(file, "/", "features", &r->features));
     PULMO_TRY(get_text(file, "/", "weights_sha256", &r->weights_digest));
     PULMO_TRY(get_text(file, "/", "data_sha256", &r->data_digest));
     PULMO_TRY(get_text(file, "/", "head_sha256", &r->head_digest));
@@ -227,7 +228,7 @@ static void free_split(report_split *s)
 void report_free(report *r)
 {
     char *const texts[] = {r->title, r->results_path,   r->threshold_rule, r->config,      r->version, r->isa,
-                           r->blas,  r->weights_digest, r->data_digest,    r->head_digest, r->host,    r->data_path,
+                           r->blas,  r->features,       r->weights_digest, r->data_digest,    r->head_digest, r->host,    r->data_path,
                            r->model, r->carve,          r->resize,         r->decode};
     const report_lines lists[] = {r->refused, r->refused_reasons, r->identical, r->similar, r->shared_patients, r->leaks};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);

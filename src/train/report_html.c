@@ -445,6 +445,7 @@ static void provenance(FILE *out, const report *r)
     fact(out, "Program", r->version);
     fact(out, "Kernels", r->isa);
     fact(out, "BLAS", r->blas);
+    if (*r->features) fact(out, "Training features", r->features);
     fact(out, "Ran on", where);
     fact(out, "Results written", r->date);
     fputs("</tbody></table></div>\n<p class=\"soft\">One configuration, one data set and one file of frozen weights give the same head to "

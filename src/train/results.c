@@ -160,6 +160,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const run_results *r)
     if (!r->identity) return PULMO_OK;
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", r->identity->data_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "blas", r->identity->blas));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "features", r->identity->features));
     return write_config(file, r->identity->config);
 }
 

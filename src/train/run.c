@@ -12,6 +12,8 @@
 
 #define MB (1024.0 * 1024.0)
 
+static bool from_bank(const run *r) { return r->config->train.features == PULMO_FEATURES_BANK; }
+
 static pulmo_status check_splits(const run *r)
 {
     const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val), *test = info_of(r->test);
@@ -103,6 +105,7 @@ static pulmo_status build_local(run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
     PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
+    r->fed = from_bank(r) ? bank_fed(r->config, &r->backbone, &r->head) : r->head;
     PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
     const pulmo_dataset_info *val = info_of(r->val);
     PULMO_TRY(pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
@@ -115,7 +118,8 @@ static pulmo_status build_local(run *r)
     PULMO_TRY(build_state(r));
     const stepper_parts parts = {.comm = r->comm,
                                  .backbone = &r->backbone,
-                                 .head = &r->head,
+                                 .head = &r->fed,
+                                 .banked = from_bank(r),
                                  .loss = &r->loss,
                                  .optim = &r->optim,
                                  .data = data,
@@ -140,6 +144,8 @@ static pulmo_status open_loader_local(run *r)
     spec.depth = 2;
     spec.shuffle = 1;
     spec.augment = &augment;
+    const pulmo_loader_source source = {.fill = bank_fill, .context = r->bank, .floats = r->bank ? bank_floats(r->bank) : 0};
+    if (r->bank) spec.source = &source;
     memcpy(spec.mean, r->backbone.mean, sizeof spec.mean);
     memcpy(spec.std, r->backbone.std, sizeof spec.std);
     return pulmo_loader_create(r->train, &spec, &r->loader);
@@ -173,7 +179,7 @@ static void announce(const run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
     const pulmo_config *config = r->config;
-    const stepper_parts parts = {.comm = r->comm, .backbone = &r->backbone, .head = &r->head, .config = config};
+    const stepper_parts parts = {.comm = r->comm, .backbone = &r->backbone, .head = &r->fed, .config = config, .banked = from_bank(r)};
     double head_mb = (double)r->layout.parameters * sizeof(float) * (2 + r->state.states) / MB;
     double mine_mb = ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
     pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d", PULMO_VERSION,
@@ -191,6 +197,30 @@ static void announce(const run *r)
                    r->backbone.tail.layer[0].feature_index, below);
 }
 
+static pulmo_status open_bank(run *r)
+{
+    const bank_parts parts = {.comm = r->comm,
+                              .config = r->config,
+                              .backbone = &r->backbone,
+                              .head = &r->head,
+                              .dataset = {[BANK_TRAIN] = r->train, [BANK_VAL] = r->val, [BANK_TEST] = r->test}};
+    PULMO_TRY(bank_open(&parts, &r->bank));
+    bool half = r->config->bank.precision == PULMO_PRECISION_HALF;
+    snprintf(r->identity.features, sizeof r->identity.features,
+             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank), half ? "half" : "single",
+             bank_key(r->bank, BANK_TRAIN));
+    return PULMO_OK;
+}
+
+pulmo_status run_features(run *r, bank_split split, feature_store **out)
+{
+    pulmo_dataset *dataset = split == BANK_VAL ? r->val : r->test;
+    if (info_of(dataset)->count == 0) return PULMO_OK;
+    if (r->bank) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
+    return feature_store_create(r->comm, dataset, &r->backbone, r->directory, split == BANK_VAL ? "  val features" : "  test features",
+                                out);
+}
+
 pulmo_status run_open(run *r, int overwrite)
 {
     pulmo_comm *comm = r->comm;
@@ -198,23 +228,24 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
     const pulmo_weights_choice choice = weights_choice_from(r->config);
-    PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads, frozen_blocks_from(r->config),
-                                      &r->backbone));
+    PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads,
+                                      frozen_blocks_from(r->config), &r->backbone));
     r->backbone_open = true;
     pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
     r->identity.config = r->config;
     r->identity.isa = pulmo_isa_name(r->backbone.isa);
     r->identity.blas = r->backbone.blas;
+    snprintf(r->identity.features, sizeof r->identity.features, "fresh augmentations every epoch");
     PULMO_TRY(pulmo_agree(comm, build_local(r)));
     describe_model(r);
     r->checkpoint_path = pulmo_format("%s/checkpoint.h5", r->directory);
     PULMO_TRY(pulmo_agree(comm, r->checkpoint_path ? PULMO_OK : PULMO_MEMORY));
     PULMO_TRY(run_resume(r));
     announce(r);
-    PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
     PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
-    if (info_of(r->val)->count > 0)
-        PULMO_TRY(feature_store_create(comm, r->val, &r->backbone, r->directory, "  val features", &r->val_features));
+    if (from_bank(r)) PULMO_TRY(open_bank(r));
+    PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
+    PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
     r->checkpoint_s = pulmo_now_s();
     return PULMO_OK;
 }
@@ -229,6 +260,7 @@ void run_close(run *r)
     feature_store_destroy(r->val_features);
     stepper_destroy(r->stepper);
     pulmo_loader_destroy(r->loader);
+    bank_close(r->bank);
     run_state_free(&r->state);
     if (r->backbone_open) pulmo_backbone_close(&r->backbone);
     pulmo_dataset_close(r->train);

@@ -9,7 +9,7 @@
 #ifndef PULMO_RUN_H
 #define PULMO_RUN_H
 
-#include "train.h"
+#include "bank.h"
 
 /* All that a run holds, in the order in which it is made. */
 typedef struct run {
@@ -19,7 +19,9 @@ typedef struct run {
     pulmo_dataset *train, *val, *test;
     pulmo_backbone backbone;
     bool backbone_open;
-    pulmo_head_spec head;
+    pulmo_head_spec head;     /* the model's */
+    pulmo_head_spec fed;      /* what it is trained as: the same, unless a bank's features are pooled already */
+    bank *bank;               /* NULL in fresh training */
     pulmo_head_layout layout; /* of all that is trained: convolutions, then head */
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
@@ -44,6 +46,8 @@ static inline bool is_root(const run *r) { return pulmo_comm_rank(r->comm) == 0;
 /* Opens all of it and goes on from a checkpoint that is there. */
 pulmo_status run_open(run *r, int overwrite);
 void run_close(run *r);
+/* The features of val or test, computed or from the bank; *out stays NULL where the split is empty. */
+pulmo_status run_features(run *r, bank_split split, feature_store **out);
 
 /* ---- resume.c ---- */
 

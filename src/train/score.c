@@ -10,12 +10,14 @@
 #include "pulmo/clock.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "train.h"
+#include "bank.h"
 
-#define CHUNK 16 /* images read and scored at once */
+#define CHUNK IMAGE_CHUNK /* images read and scored at once */
 
 struct feature_store {
-    int file;
+    int file; /* -1 where they are in a bank */
+    bank *bank;
+    bank_split split;
     uint32_t first, count; /* this rank's samples */
     size_t floats;         /* of one image */
     float *chunk;          /* (CHUNK, floats) */
@@ -54,6 +56,11 @@ static pulmo_status write_chunk(feature_store *store, uint32_t at, uint32_t coun
 
 static pulmo_status read_chunk(const feature_store *store, uint32_t at, uint32_t count)
 {
+    if (store->bank) {
+        for (uint32_t i = 0; i < count; i++)
+            PULMO_TRY(bank_read(store->bank, store->split, 0, store->first + at + i, store->chunk + i * store->floats));
+        return PULMO_OK;
+    }
     char *data = (char *)store->chunk;
     size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
     off_t offset = (off_t)((size_t)at * store->floats * sizeof(float));
@@ -70,48 +77,16 @@ static pulmo_status read_chunk(const feature_store *store, uint32_t at, uint32_t
 
 /* ---- computing ---- */
 
-typedef struct decode_work {
-    pulmo_dataset *dataset;
-    const pulmo_backbone *backbone;
-    uint32_t first;
-    uint8_t *pixels; /* (CHUNK, H, W, C) */
-    float *images;   /* (CHUNK, 3, H, W) */
-    pulmo_status status[CHUNK];
-    char report[CHUNK][512]; /* reports are per thread: carried over by hand */
-} decode_work;
-
-static void decode_task(void *context, int task, int thread)
-{
-    decode_work *work = context;
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(work->dataset);
-    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
-    uint8_t *pixels = work->pixels + (size_t)task * plane * (size_t)info->channels;
-    (void)thread;
-    work->status[task] = pulmo_dataset_read(work->dataset, work->first + (uint32_t)task, pixels);
-    if (work->status[task] == PULMO_OK)
-        pulmo_augment_apply(NULL, pixels, info->height_px, info->width_px, info->channels, work->backbone->mean, work->backbone->std,
-                            work->images + (size_t)task * 3 * plane);
-    else
-        snprintf(work->report[task], sizeof work->report[task], "%s", pulmo_error());
-}
-
-static pulmo_status decode_chunk(decode_work *work, uint32_t first, uint32_t count)
-{
-    work->first = first;
-    pulmo_pool_run(work->backbone->pool, (int)count, decode_task, work);
-    for (uint32_t i = 0; i < count; i++)
-        if (work->status[i] != PULMO_OK) return pulmo_fail(work->status[i], "%s", work->report[i]);
-    return PULMO_OK;
-}
-
-static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, decode_work *work, const char *label)
+static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, image_reader *reader, const pulmo_backbone *backbone,
+                                  const char *label)
 {
     pulmo_progress progress;
     pulmo_progress_begin(&progress, label, "img", store->count);
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
-        PULMO_TRY(decode_chunk(work, store->first + at, count));
-        pulmo_backbone_features(work->backbone, (int)count, work->images, store->chunk);
+        const float *images = NULL;
+        PULMO_TRY(image_reader_read(reader, NULL, store->first + at, count, &images));
+        pulmo_backbone_features(backbone, (int)count, images, store->chunk);
         PULMO_TRY(write_chunk(store, at, count));
         pulmo_watch_beat(comm, label);
         pulmo_progress_update(&progress, at + count, NULL);
@@ -123,40 +98,47 @@ static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, decode
 static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
                                  const char *label, feature_store *store)
 {
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
-    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
-    pulmo_status status = PULMO_OK;
-    decode_work *work = calloc(1, sizeof *work);
-    if (!work) return pulmo_fail(PULMO_MEMORY, "cannot allocate the feature reader");
-    work->dataset = dataset;
-    work->backbone = backbone;
-    work->pixels = pulmo_alloc(CHUNK, plane * (size_t)info->channels);
-    work->images = pulmo_alloc(CHUNK, 3 * plane * sizeof(float));
-    store->chunk = pulmo_alloc(CHUNK, store->floats * sizeof(float));
-    if (!work->pixels || !work->images || !store->chunk) status = PULMO_MEMORY;
-    if (status == PULMO_OK) status = open_unnamed(directory, store);
-    if (status == PULMO_OK) status = compute_local(comm, store, work, label);
-    pulmo_free(work->pixels);
-    pulmo_free(work->images);
-    free(work);
+    image_reader *reader = NULL;
+    PULMO_TRY(image_reader_create(dataset, backbone, &reader));
+    pulmo_status status = open_unnamed(directory, store);
+    if (status == PULMO_OK) status = compute_local(comm, store, reader, backbone, label);
+    image_reader_destroy(reader);
     return status;
+}
+
+/* With this rank's share of a split and no features yet; NULL when out of memory. */
+static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, size_t floats)
+{
+    uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
+    feature_store *store = calloc(1, sizeof *store);
+    if (!store) return NULL;
+    store->file = -1;
+    store->first = (uint32_t)(rank * samples / size);
+    store->count = (uint32_t)((rank + 1) * samples / size) - store->first;
+    store->floats = floats;
+    store->chunk = pulmo_alloc(CHUNK, floats * sizeof(float));
+    if (store->chunk) return store;
+    feature_store_destroy(store);
+    return NULL;
+}
+
+pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out)
+{
+    feature_store *store = new_store(comm, samples, bank_floats(b));
+    PULMO_TRY(pulmo_agree(comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store")));
+    store->bank = b;
+    store->split = split;
+    *out = store;
+    return PULMO_OK;
 }
 
 pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
                                   const char *label, feature_store **out)
 {
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
-    uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
-    feature_store *store = calloc(1, sizeof *store);
-    pulmo_status status = PULMO_OK;
-    if (!store) status = pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
-    if (store) {
-        store->file = -1;
-        store->first = (uint32_t)(rank * info->count / size);
-        store->count = (uint32_t)((rank + 1) * info->count / size) - store->first;
-        store->floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-        status = create_local(comm, dataset, backbone, directory, label, store);
-    }
+    size_t floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+    feature_store *store = new_store(comm, pulmo_dataset_info_of(dataset)->count, floats);
+    pulmo_status status = store ? create_local(comm, dataset, backbone, directory, label, store)
+                                : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
         *out = store;

@@ -35,6 +35,7 @@ static int slots_room(const stepper_parts *parts)
 static size_t feature_floats(const stepper_parts *parts)
 {
     const pulmo_backbone *backbone = parts->backbone;
+    if (parts->banked) return 0; /* they stay in the loader's memory */
     return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
 }
 
@@ -63,12 +64,12 @@ static pulmo_status allocate(stepper *step)
 {
     size_t images = (size_t)step->slots_room * step->slot;
     size_t threads = (size_t)step->parts.backbone->threads;
-    step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
+    if (!step->parts.banked) step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
     step->sums = pulmo_alloc(step->layout.parameters + SUMS, sizeof *step->sums);
     step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
     step->squares = pulmo_alloc((size_t)stepper_update_tasks(step), sizeof *step->squares);
-    if (!step->features || !step->results || !step->sums || !step->tiles || !step->squares) return PULMO_MEMORY;
+    if ((!step->features && !step->parts.banked) || !step->results || !step->sums || !step->tiles || !step->squares) return PULMO_MEMORY;
     return PULMO_OK;
 }
 
@@ -164,6 +165,8 @@ void stepper_ready(stepper *step)
 static void compute_features(stepper *step, const pulmo_batch *batch)
 {
     const pulmo_dataset_info *data = step->parts.data;
+    step->fed = step->parts.banked ? batch->images : step->features;
+    if (step->parts.banked) return;
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
     for (uint32_t at = 0; at < batch->count; at += step->slot) {
         uint32_t count = batch->count - at < step->slot ? batch->count - at : step->slot;

@@ -28,7 +28,8 @@ struct stepper {
     uint32_t slot;
     int slots_room;        /* slots of this rank in a batch, at the most */
     int slots;             /* of the batch at hand */
-    float *features;       /* (slots_room * slot, C, h, w): below the tail, if there is one */
+    float *features;       /* (slots_room * slot, C, h, w): below the tail, if there is one; NULL where they come from a bank */
+    const float *fed;      /* the batch's: `features`, or a bank's */
     size_t feature_floats; /* of one image */
     float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's gradient by them */
     size_t head_floats;

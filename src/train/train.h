@@ -94,6 +94,7 @@ typedef struct run_identity {
     const pulmo_config *config;
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
     const char *isa, *blas;
+    char features[128]; /* where training's came from, in words */
     double stored_s; /* time of the last checkpoint */
 } run_identity;
 
@@ -101,6 +102,29 @@ typedef struct run_identity {
 pulmo_status checkpoint_write(const char *path, const run_identity *identity, const run_state *state);
 /* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs. */
 pulmo_status checkpoint_read(const char *path, const run_identity *identity, run_state *state);
+
+/* ---- images of a split in stored order (images.c) ---- */
+
+#define IMAGE_CHUNK 16 /* images read at once, at the most */
+
+/* Which augmentations: those of fresh training's epoch `number` with this seed. */
+typedef struct image_view {
+    const pulmo_augment_spec *augment;
+    uint64_t seed;
+    uint32_t number;
+} image_view;
+
+typedef struct image_reader image_reader;
+/* Both are kept. Owned by the caller. Not collective. */
+pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone, image_reader **out);
+void image_reader_destroy(image_reader *reader);
+/* images (count, 3, H, W), normalised; borrowed until the next call. `view` NULL: not augmented. */
+pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first, uint32_t count, const float **images);
+
+/* ---- the feature bank (bank.h) ---- */
+
+typedef struct bank bank;
+typedef enum bank_split { BANK_TRAIN, BANK_VAL, BANK_TEST, BANK_SPLITS } bank_split;
 
 /* ---- features and scores of a fixed split (score.c) ---- */
 
@@ -110,6 +134,8 @@ typedef struct feature_store feature_store;
 /* Computes them with the trunk, without augmentation. Collective. */
 pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
                                   const char *label, feature_store **out);
+/* Those that a bank holds (kept), without computing anything. Collective. */
+pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out);
 void feature_store_destroy(feature_store *store);
 /* What turns stored features into logits. */
 typedef struct scorer {
@@ -135,6 +161,7 @@ typedef struct stepper_parts {
     const pulmo_dataset_info *data;
     const pulmo_config *config;
     run_state *state;
+    bool banked; /* a batch's images are features already */
 } stepper_parts;
 
 /* All parts are kept. */

@@ -23,6 +23,7 @@
 #define pulmo_head_slot_gradient head64_slot_gradient
 #define pulmo_head_train_below   head64_train_below
 #define pulmo_head_slot_features head64_slot_features
+#define pulmo_head_pool          head64_pool
 #define pulmo_head_logits        head64_logits
 #define pulmo_softmax            head64_softmax
 #define pulmo_cross_entropy      head64_cross_entropy
@@ -34,6 +35,7 @@ double pulmo_head_slot_bound(const pulmo_head *, int, int);
 void pulmo_head_slot_gradient(const pulmo_head *, int, const pulmo_block *, float *);
 pulmo_status pulmo_head_train_below(pulmo_head *);
 void pulmo_head_slot_features(pulmo_head *, int, float *);
+void pulmo_head_pool(const pulmo_head_spec *, const float *, float *);
 void pulmo_head_logits(pulmo_head *, int, const float *, float *);
 void pulmo_softmax(int, int, const float *, float *);
 double pulmo_cross_entropy(const pulmo_loss_spec *, int, const float *, int, double *);
@@ -46,6 +48,7 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_head_slot_gradient
 #undef pulmo_head_train_below
 #undef pulmo_head_slot_features
+#undef pulmo_head_pool
 #undef pulmo_head_logits
 #undef pulmo_softmax
 #undef pulmo_cross_entropy
