@@ -25,20 +25,19 @@ export PULMO_WEIGHTS=$work/weights.safetensors
 # Batches of 16, the last one short, in slots of 2: 8 ranks have one slot each, and none in the last batch. The
 # gradients fill several pieces of a sum.
 settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set train.slot=2 --set train.patience=0
-    --set 'model.hidden=[400, 20]' --set optim.clip_norm=1)
+    --set 'model.hidden=[400, 20]' --set optim.clip_norm=0.05)
 head_only=(--set model.trainable=head)
 block5=(--set model.trainable=block5 --set 'train.unfreeze_epochs=[1]')
 
 failed=0 rows=0
 declare -A wanted
-# row NETWORK TRANSPORT "MPI OPTIONS" RANKS THREADS [SETTINGS...]
+# row NETWORK EXCHANGE TRANSPORT "MPI OPTIONS" RANKS THREADS
 row() {
-    local network=$1 transport=$2 options=$3 ranks=$4 threads=$5 head note=
-    shift 5
+    local network=$1 exchange=$2 transport=$3 options=$4 ranks=$5 threads=$6 head note=
     local -n trained=$network
     rm -rf run
     # shellcheck disable=SC2086 # options are words
-    if ! mpirun --bind-to none -n "$ranks" $options "$pulmo" train "${settings[@]}" "${trained[@]}" "$@" \
+    if ! mpirun --bind-to none -n "$ranks" $options "$pulmo" train "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
         --set train.run_dir=run --set train.threads="$threads" > out.txt 2> err.txt; then
         tail -n 5 err.txt >&2
     fi
@@ -46,7 +45,7 @@ row() {
     [ -n "${wanted[$network]:-}" ] || wanted[$network]=$head
     if [ -z "$head" ] || [ "$head" != "${wanted[$network]}" ]; then failed=1 note=" **differs**"; fi
     rows=$((rows + 1))
-    printf '| %s | %s | %d | %d | `%s`%s |\n' "${network/_/ }" "$transport" "$ranks" "$threads" "${head:-no model}" "$note"
+    printf '| %s | %s | %s | %d | %d | `%s`%s |\n' "${network/_/ }" "$exchange" "$transport" "$ranks" "$threads" "${head:-no model}" "$note"
 }
 
 shm= tcp="--mca pml ob1 --mca btl self,tcp"
@@ -55,32 +54,35 @@ sums=$(ompi_info --param coll libnbc -l 9 --parsable | sed -n 's/.*param:coll_li
 tuned() { echo "--mca coll_tuned_use_dynamic_rules 1 --mca coll_tuned_allreduce_algorithm $1"; }
 libnbc() { echo "--mca coll_libnbc_iallreduce_algorithm $1"; }
 
-echo "| trained | transport, algorithm | ranks | threads | Head SHA-256 |"
-echo "|---|---|---|---|---|"
+echo "| trained | sent | transport, algorithm | ranks | threads | Head SHA-256 |"
+echo "|---|---|---|---|---|---|"
 if [ $short = 1 ]; then
-    row head_only "shared memory" "$shm" 1 1
-    row head_only "shared memory" "$shm" 5 1
-    row head_only "TCP" "$tcp" 2 2
-    row head_only "TCP" "$tcp" 8 1
-    row head_only "shared memory, tuned 6" "$(tuned 6)" 3 1
-    row head_only "shared memory, libnbc 3" "$(libnbc 3)" 4 1
-    row block5 "shared memory" "$shm" 1 2
-    row block5 "TCP" "$tcp" 3 1
+    row head_only sums "shared memory" "$shm" 1 1
+    row head_only factors "shared memory" "$shm" 5 1
+    row head_only sums "TCP" "$tcp" 2 2
+    row head_only factors "TCP" "$tcp" 8 1
+    row head_only sums "shared memory, tuned 6" "$(tuned 6)" 3 1
+    row head_only sums "shared memory, libnbc 3" "$(libnbc 3)" 4 1
+    row block5 sums "shared memory" "$shm" 1 2
+    row block5 factors "TCP" "$tcp" 3 1
 else
-    for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
-        row head_only "shared memory" "$shm" $ranks $threads
-        [ $ranks = 1 ] || row head_only "TCP" "$tcp" $ranks $threads
-    done; done
+    for exchange in sums factors; do
+        for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
+            row head_only $exchange "shared memory" "$shm" $ranks $threads
+            [ $ranks = 1 ] || row head_only $exchange "TCP" "$tcp" $ranks $threads
+        done; done
+        for algorithm in $algorithms; do row head_only $exchange "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 5 1; done
+    done
     for algorithm in $algorithms; do for ranks in 2 3 4 5 8; do
-        row head_only "shared memory, tuned $algorithm" "$(tuned "$algorithm")" $ranks 1
+        row head_only sums "shared memory, tuned $algorithm" "$(tuned "$algorithm")" $ranks 1
     done; done
-    for algorithm in $algorithms; do row head_only "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 5 1; done
     for algorithm in $sums; do for ranks in 3 4 8; do
-        row head_only "shared memory, libnbc $algorithm" "$(libnbc "$algorithm")" $ranks 1
+        row head_only sums "shared memory, libnbc $algorithm" "$(libnbc "$algorithm")" $ranks 1
     done; done
-    for ranks in 1 2 3 5 8; do row block5 "shared memory" "$shm" $ranks 1; done
-    row block5 "shared memory" "$shm" 2 2
-    for algorithm in $algorithms; do row block5 "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 4 1; done
+    for ranks in 1 2 3 5 8; do row block5 sums "shared memory" "$shm" $ranks 1; done
+    row block5 factors "shared memory" "$shm" 2 2
+    row block5 factors "shared memory" "$shm" 8 1
+    for algorithm in $algorithms; do row block5 sums "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 4 1; done
 fi
 echo
 if [ $failed = 0 ]; then echo "$rows runs, one model of each network"; else echo "$rows runs: models differ"; fi

@@ -48,7 +48,7 @@ typedef struct pulmo_config {
     struct {
         char run_dir[PULMO_TEXT_BYTES];
         int64_t epochs, batch, slot, seed, patience, threads, loader_threads;
-        int monitor, features;
+        int monitor, features, exchange;
         pulmo_int_list unfreeze_epochs;
         int64_t checkpoint_batches;
         double checkpoint_seconds, stall_seconds;
@@ -86,6 +86,7 @@ enum {
 };
 enum { PULMO_FEATURES_FRESH, PULMO_FEATURES_BANK };
 enum { PULMO_PRECISION_FLOAT, PULMO_PRECISION_HALF };
+enum { PULMO_EXCHANGE_AUTO, PULMO_EXCHANGE_SUMS, PULMO_EXCHANGE_FACTORS };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 typedef enum pulmo_key_type {

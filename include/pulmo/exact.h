@@ -2,13 +2,26 @@
  *
  * Each tensor's slot gradients g are bounded in magnitude by B (the same on all ranks, by one
  * small maximum). With n slots in the global batch and E the exponent with
- *     n * (B * 2^E + 1/2) <= 2^50,
+ *     n * (B * 2^E + 1/2) <= 2^50,                                                            (1)
  * every g becomes q = round(g * 2^E) and the q are summed as 64-bit integers by a plain
- * MPI_Iallreduce. Integer addition is associative and cannot overflow here, so any number of
- * ranks, any order and any algorithm give the same sum. The error of the sum is at most
- * n * 2^(-E-1) <= n * n * B * 2^-49 (about), far below float32's own rounding of a sum of n
- * terms of magnitude B. (50 bits, so that rounding is one addition of 1.5 * 2^52 in double,
- * the same on every tier.) */
+ * MPI_Iallreduce. (50 bits, so that rounding is one addition of 1.5 * 2^52 in double, the same
+ * on every tier.)
+ *
+ * No overflow. |q| <= B * 2^E + 1/2, so any sum of any of the n integers is at most 2^50 by (1):
+ * far from 2^63, whatever is added to what first. Integer addition is associative, so any number
+ * of ranks, any order and any algorithm give the same sum.
+ *
+ * Error. g * 2^E is exact in double (24 bits times a power of two, far from its limits: |E| <= 1007),
+ * so |q - g * 2^E| <= 1/2 and
+ *     |sum q * 2^-E - sum g| <= n * 2^(-E-1).                                                   (2)
+ * E is chosen with at most 3 bits to spare, 2^E >= 2^47 / (n * B) (about), hence (2) is at most
+ * n * n * B * 2^-48. A float sum of n terms up to B, in the best order, may err by n * B * 2^-25 and
+ * more where terms cancel: (2) is smaller for n below 2^23. The finished value is (2) plus one
+ * rounding to float. Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a
+ * gradient below 2^-E-1 beside a B that much larger counts as 0, as it would in the float sum.
+ *
+ * Not finite. A bound that is NaN or infinite is refused before anything is added (see step.c): its
+ * maximum over ranks reaches all of them. */
 #ifndef PULMO_EXACT_H
 #define PULMO_EXACT_H
 
@@ -39,6 +52,12 @@ pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pu
  * collective calls may stand in between. Collective. */
 pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out);
 void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
+/* Joins the ranks' parts in the same flight, for factors (head.h) from which each rank makes the sum itself: `all` holds
+ * counts[r] floats of each rank r, one after the other, at most INT_MAX together, with this rank's own in their place; the
+ * others' are there after wait. `counts` has room for twice as many ints as there are ranks. Both are kept till then. */
+void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts);
+/* A plain float sum in the same flight, its order and so its bits left to MPI: for benchmarks to compare with. */
+void pulmo_exact_push_plain(pulmo_exact_sum *sum, float *sums, size_t count);
 /* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
 /* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive within the

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pulmo/isa.h"
 #include "pulmo/status.h"
 
 #define PULMO_HIDDEN_MAX 8
@@ -98,6 +99,22 @@ typedef struct pulmo_block {
     int tensor, row, rows, col, cols;
 } pulmo_block;
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out);
+
+/* What the gradient of a weight is made of: element (o, i) is the sum over a slot's samples n, in their order, of
+ * delta[n * delta_stride + o] * input[n * input_stride + i], each product rounded. Where a batch is small against a
+ * layer's width they are far fewer numbers than the gradient. */
+typedef struct pulmo_factors {
+    int count; /* samples */
+    const float *input, *delta;
+    size_t input_stride, delta_stride;
+} pulmo_factors;
+/* After slot_run: those of a weight (an even tensor number); borrowed until the slot runs again. */
+void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out);
+/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_slot_gradient wherever the factors
+ * come from. Pure. */
+void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out);
+/* The same on one tier, which must be available: for the test that all give the same bits. */
+void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols, float *out);
 
 /* Allocates what pulmo_head_slot_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);

@@ -70,6 +70,7 @@ static const pulmo_key keys[] = {
     CHOICE(train, monitor, "accuracy", "accuracy|auc|loss", 1, "what is compared on val to keep the best model"),
     CHOICE(train, features, "fresh", "fresh|bank", 1,
            "fresh: new augmentations every epoch; bank: features of bank.views augmented views, computed once and kept for later runs"),
+    CHOICE(train, exchange, "auto", "auto|sums|factors", 0, "what ranks send each other of a layer's gradient: integer sums, or its factors, which are less for batches smaller than the layer; the same bits"),
     INT(train, threads, "0", 0, 4096, 0, "compute threads a rank; 0: the CPUs given, shared by the node's ranks"),
     INT(train, loader_threads, "1", 1, 256, 0, "threads a rank that read and augment"),
     INT(train, checkpoint_batches, "0", 0, 1e12, 0, "checkpoint every so many batches; 0: by time and epoch only"),

@@ -4,6 +4,7 @@
 #include "pulmo/exact.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,9 +146,12 @@ void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double 
 
 /* ---- in flight ---- */
 
+/* What takes off together: values to be summed, cut into pieces, or ranks' parts to be joined, which are one piece. */
 typedef struct bucket {
-    int64_t *sums;
-    size_t count;
+    char *values;
+    size_t count, size; /* elements, bytes of one */
+    MPI_Datatype type;
+    int *counts; /* of parts: (ranks) elements of each, then (ranks) where they begin; NULL for sums */
 } bucket;
 
 struct pulmo_exact_sum {
@@ -165,17 +169,31 @@ static void keep_code(pulmo_exact_sum *sum, int code)
     if (sum->code == MPI_SUCCESS) sum->code = code;
 }
 
+static size_t pieces_of(const bucket *b) { return b->counts ? 1 : (b->count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS; }
+
+/* The next piece of bucket `b`; returns its elements. */
+static size_t start_piece(pulmo_exact_sum *sum, const bucket *b, MPI_Request *request)
+{
+    pulmo_comm *comm = sum->comm;
+    size_t left = b->count - sum->at, piece = left < PIECE_ELEMENTS ? left : PIECE_ELEMENTS;
+    if (b->counts) {
+        keep_code(sum, MPI_Iallgatherv(MPI_IN_PLACE, 0, b->type, b->values, b->counts, b->counts + comm->size, b->type, comm->sums,
+                                       request));
+        return b->count;
+    }
+    keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, b->values + sum->at * b->size, (int)piece, b->type, MPI_SUM, comm->sums, request));
+    return piece;
+}
+
 /* As many as there is room for. */
 static void start_pieces(pulmo_exact_sum *sum)
 {
     while (sum->code == MPI_SUCCESS && sum->started < sum->pieces && sum->started < sum->finished + IN_FLIGHT) {
         const bucket *b = &sum->bucket[sum->current];
-        int piece = (int)(b->count - sum->at < PIECE_ELEMENTS ? b->count - sum->at : PIECE_ELEMENTS);
-        keep_code(sum, MPI_Iallreduce(MPI_IN_PLACE, b->sums + sum->at, piece, MPI_INT64_T, MPI_SUM, sum->comm->sums,
-                                      &sum->requests[sum->started % IN_FLIGHT]));
+        size_t piece = start_piece(sum, b, &sum->requests[sum->started % IN_FLIGHT]);
         if (sum->code != MPI_SUCCESS) return;
         sum->started++;
-        sum->at += (size_t)piece;
+        sum->at += piece;
         if (sum->at < b->count) continue;
         sum->at = 0;
         sum->current++;
@@ -194,18 +212,42 @@ pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **
 }
 
 /* A piece that could not be started is reported by wait, when the others are in: until then they
- * write into `sums`. */
-void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count)
+ * write into the values. */
+static void push(pulmo_exact_sum *sum, bucket b)
 {
     pulmo_comm *comm = sum->comm;
     assert(sum->buckets < sum->most);
-    if (comm->size == 1 || count == 0) return;
     pthread_mutex_lock(&comm->mpi);
-    sum->bucket[sum->buckets++] = (bucket){.sums = sums, .count = count};
-    sum->pieces += (count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS;
+    sum->bucket[sum->buckets++] = b;
+    sum->pieces += pieces_of(&b);
     start_pieces(sum);
     helper_watch(comm, sum);
     pthread_mutex_unlock(&comm->mpi);
+}
+
+void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count)
+{
+    if (sum->comm->size == 1 || count == 0) return;
+    push(sum, (bucket){.values = (char *)sums, .count = count, .size = sizeof *sums, .type = MPI_INT64_T});
+}
+
+void pulmo_exact_push_plain(pulmo_exact_sum *sum, float *sums, size_t count)
+{
+    if (sum->comm->size == 1 || count == 0) return;
+    push(sum, (bucket){.values = (char *)sums, .count = count, .size = sizeof *sums, .type = MPI_FLOAT});
+}
+
+void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts)
+{
+    int ranks = sum->comm->size;
+    size_t total = 0;
+    for (int r = 0; r < ranks; r++) {
+        counts[ranks + r] = (int)total;
+        total += (size_t)counts[r];
+    }
+    assert(total <= INT_MAX);
+    if (ranks == 1 || total == 0) return;
+    push(sum, (bucket){.values = (char *)all, .count = total, .size = sizeof *all, .type = MPI_FLOAT, .counts = counts});
 }
 
 pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)

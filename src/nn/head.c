@@ -4,11 +4,12 @@
 #include "pulmo/head.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "head_real.h"
+#include "head_outer.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
@@ -339,50 +340,54 @@ void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_inpu
 
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor) { return head->spaces[slot_index].bound[tensor]; }
 
-/* One row of an outer product's sum: row[c] = sum_n delta[n * outputs] * x[n * inputs + c], in
- * sample order, each product rounded before it is added. LANES columns stay in registers over
- * all samples; a column's own sums are the same in either loop. */
-typedef real lane __attribute__((vector_size(16), aligned(sizeof(real)), may_alias)); /* any x86-64's */
-enum { LANE = 16 / sizeof(real), LANES = 4 * LANE };
-
-static void outer_row(int count, size_t cols, const real *delta, size_t outputs, const real *x, size_t inputs, real *row)
+/* The widest that this CPU has: all give the same bits. */
+static pulmo_isa widest(void)
 {
-    size_t c = 0;
-    for (; c + LANES <= cols; c += LANES) {
-        lane sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0};
-        for (int n = 0; n < count; n++) {
-            const real d = delta[(size_t)n * outputs];
-            const lane *value = (const lane *)(x + (size_t)n * inputs + c);
-            sum0 += d * value[0];
-            sum1 += d * value[1];
-            sum2 += d * value[2];
-            sum3 += d * value[3];
-        }
-        lane *out = (lane *)(row + c);
-        out[0] = sum0, out[1] = sum1, out[2] = sum2, out[3] = sum3;
+    static _Atomic int known = -1; /* asked once: gradients are made a row at a time */
+    int isa = atomic_load_explicit(&known, memory_order_relaxed);
+    if (isa < 0) {
+        isa = PULMO_ISA_COUNT - 1;
+        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
+        atomic_store_explicit(&known, isa, memory_order_relaxed);
     }
-    for (; c < cols; c++) {
-        real sum = 0;
-        for (int n = 0; n < count; n++) sum += delta[(size_t)n * outputs] * x[(size_t)n * inputs + c];
-        row[c] = sum;
-    }
+    return (pulmo_isa)isa;
+}
+
+void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out)
+{
+    const workspace *space = &head->spaces[slot_index];
+    int layer = tensor / 2;
+    *out = (pulmo_factors){.count = space->count,
+                           .input = (const float *)(const void *)space->input[layer],
+                           .delta = (const float *)(const void *)space->delta[layer],
+                           .input_stride = (size_t)head->width[layer],
+                           .delta_stride = (size_t)head->width[layer + 1]};
+}
+
+void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols, float *out)
+{
+    const outer of = {.count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
+    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row, (const real *)(const void *)factors->input + col,
+              (real *)(void *)out);
+}
+
+void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
+{
+    pulmo_factors_row_tier(widest(), factors, row, col, cols, out);
 }
 
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out)
 {
-    const workspace *space = &head->spaces[slot_index];
-    const real one = 1;
-    int layer = block->tensor / 2;
-    bool bias = block->tensor % 2 != 0;
-    size_t in = (size_t)head->width[layer], outputs = (size_t)head->width[layer + 1], cols = (size_t)block->cols;
+    static const real one = 1;
+    pulmo_factors factors;
     real *sums = (real *)(void *)out;
-    for (int r = 0; r < block->rows; r++) {
-        const real *delta = space->delta[layer] + (size_t)(block->row + r);
-        if (bias)
-            outer_row(space->count, 1, delta, outputs, &one, 0, sums + r);
-        else
-            outer_row(space->count, cols, delta, outputs, space->input[layer] + (size_t)block->col, in, sums + (size_t)r * cols);
+    pulmo_head_slot_factors(head, slot_index, block->tensor, &factors);
+    if (block->tensor % 2) { /* a bias: every sample's input is 1 */
+        factors.input = (const float *)(const void *)&one;
+        factors.input_stride = 0;
     }
+    for (int r = 0; r < block->rows; r++)
+        pulmo_factors_row(&factors, block->row + r, block->col, block->cols, (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
 }
 
 /* ---- what is below the head ---- */

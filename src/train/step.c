@@ -57,7 +57,7 @@ uint64_t stepper_bytes(const stepper_parts *parts)
     pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &layout);
     uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot, floats = feature_floats(parts);
     if (parts->backbone->tail.layers > 0) floats += 2 * head_floats(parts);
-    return images * floats * sizeof(float) + layout.parameters * sizeof(int64_t) + tail_bytes(parts);
+    return images * floats * sizeof(float) + stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tail.layers) + tail_bytes(parts);
 }
 
 static pulmo_status allocate(stepper *step)
@@ -66,7 +66,8 @@ static pulmo_status allocate(stepper *step)
     size_t threads = (size_t)step->parts.backbone->threads;
     if (!step->parts.banked) step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
-    step->sums = pulmo_alloc(step->layout.parameters + SUMS, sizeof *step->sums);
+    PULMO_TRY(stepper_ways_create(step));
+    step->sums = pulmo_alloc(step->sum_count + SUMS, sizeof *step->sums);
     step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
     step->squares = pulmo_alloc((size_t)stepper_update_tasks(step), sizeof *step->squares);
     if ((!step->features && !step->parts.banked) || !step->results || !step->sums || !step->tiles || !step->squares) return PULMO_MEMORY;
@@ -115,8 +116,11 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
     step->tail_tensors = 2 * parts->backbone->tail.layers;
     for (int t = 0; t < step->tail_tensors; t++)
         if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats) step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
-    for (int t = 0; t < head_tensors(step); t++)
-        step->tile_first[t + 1] = step->tile_first[t] + tiles_of(&step->layout.tensor[step->tail_tensors + t]);
+    for (int t = 0; t < head_tensors(step); t++) {
+        const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
+        int tiles = t % 2 == 0 && stepper_by_factors(parts, tensor) ? 0 : tiles_of(tensor);
+        step->tile_first[t + 1] = step->tile_first[t] + tiles;
+    }
     pulmo_status status = check_memory(parts);
     if (status == PULMO_OK) status = allocate(step);
     if (status == PULMO_OK)
@@ -140,6 +144,7 @@ void stepper_destroy(stepper *step)
     pulmo_free(step->squares);
     pulmo_free(step->features);
     pulmo_free(step->results);
+    stepper_ways_destroy(step);
     pulmo_free(step->sums);
     pulmo_free(step->tiles);
     free(step);
@@ -189,7 +194,7 @@ pulmo_status stepper_finish(stepper *step)
     PULMO_TRY(pulmo_exact_wait(flight));
     step->waited_s += pulmo_now_s() - began_s;
 
-    const int64_t *totals = step->sums + step->layout.parameters;
+    const int64_t *totals = step->sums + step->sum_count;
     double weight = ldexp((double)totals[SUM_WEIGHT], -step->exponent_weight);
     state->step++;
     stepper_update(step, weight);
@@ -267,6 +272,30 @@ static void local_maxima(stepper *step, pulmo_status *status, const step_wishes 
 
 /* ---- gradients into integers ---- */
 
+/* A block of a bias: one column. */
+static void add_bias(stepper *step, const pulmo_block *block, float *tile)
+{
+    int tensor = step->tail_tensors + block->tensor;
+    int64_t *sums = step->sums + step->sum_at[tensor] + block->row;
+    memset(sums, 0, (size_t)block->rows * sizeof *sums);
+    for (int s = 0; s < step->slots; s++) {
+        pulmo_head_slot_gradient(step->head, s, block, tile);
+        pulmo_exact_add(sums, tile, (size_t)block->rows, step->exponent[tensor]);
+    }
+}
+
+/* For a benchmark: what training without exact sums would do. Adds row by row, as its counterpart does. */
+static void add_plain(const stepper *step, int layer, int row, int col, int cols, float *sums)
+{
+    const weight_way *way = &step->way[layer];
+    float gradient[TILE_COLS];
+    memset(sums, 0, (size_t)cols * sizeof *sums);
+    for (int s = 0; s < way->slots; s++) {
+        pulmo_factors_row(&way->slot[s], row, col, cols, gradient);
+        for (int c = 0; c < cols; c++) sums[c] += gradient[c];
+    }
+}
+
 static void tile_task(void *context, int task, int thread)
 {
     stepper *step = context;
@@ -277,21 +306,23 @@ static void tile_task(void *context, int task, int thread)
     pulmo_block block = {.tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
     block.rows = tensor->rows - block.row < TILE_ROWS ? tensor->rows - block.row : TILE_ROWS;
     block.cols = tensor->cols - block.col < TILE_COLS ? tensor->cols - block.col : TILE_COLS;
-    float *tile = step->tiles + (size_t)thread * step->tile_floats;
-
-    int64_t *sums = step->sums + tensor->offset + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col;
-    for (int r = 0; r < block.rows; r++) memset(sums + (size_t)r * (size_t)tensor->cols, 0, (size_t)block.cols * sizeof *sums);
-    for (int s = 0; s < step->slots; s++) {
-        pulmo_head_slot_gradient(step->head, s, &block, tile);
-        for (int r = 0; r < block.rows; r++)
-            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols, tile + (size_t)r * (size_t)block.cols, (size_t)block.cols,
-                            step->exponent[step->tail_tensors + t]);
+    if (t % 2) {
+        add_bias(step, &block, step->tiles + (size_t)thread * step->tile_floats);
+        return;
+    }
+    for (int r = block.row; r < block.row + block.rows; r++) {
+        int64_t *sums = step->sums + step->sum_at[step->tail_tensors + t];
+        size_t at = (size_t)r * (size_t)tensor->cols + (size_t)block.col;
+        if (step->parts.plain_sums)
+            add_plain(step, t / 2, r, block.col, block.cols, (float *)(void *)sums + at);
+        else
+            stepper_add_slots(step, t / 2, r, block.col, block.cols, sums + at);
     }
 }
 
 static void sum_scalars(stepper *step)
 {
-    int64_t *totals = step->sums + step->layout.parameters;
+    int64_t *totals = step->sums + step->sum_count;
     memset(totals, 0, SUMS * sizeof *totals);
     for (int s = 0; s < step->slots; s++) {
         totals[SUM_LOSS] += llrint(ldexp(step->results[s].loss, step->exponent_loss));
@@ -299,6 +330,23 @@ static void sum_scalars(stepper *step)
         totals[SUM_CORRECT] += step->results[s].correct;
     }
     totals[SUM_COUNT] = step->batch.count;
+}
+
+/* The head's sums and the batch's totals. */
+static void push_sums(stepper *step)
+{
+    size_t first = step->sum_at[step->tail_tensors];
+    if (!step->parts.plain_sums) {
+        pulmo_exact_push(step->flight, step->sums + first, step->sum_count + SUMS - first);
+        return;
+    }
+    for (int t = step->tail_tensors; t < step->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &step->layout.tensor[t];
+        size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
+        if ((t - step->tail_tensors) % 2) pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
+        else pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]), count);
+    }
+    pulmo_exact_push(step->flight, step->sums + step->sum_count, SUMS);
 }
 
 pulmo_status stepper_release(stepper *step)
@@ -310,13 +358,14 @@ pulmo_status stepper_release(stepper *step)
         step->exponent[step->tail_tensors + t] = pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
     step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], slots);
     step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], slots);
+    stepper_ways_fill(step);
     pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task, step);
     sum_scalars(step);
     double batches = pulmo_batches(data->count, (uint32_t)config->train.batch);
     step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches, (double)config->train.epochs);
-    size_t first = step->layout.tensor[step->tail_tensors].offset;
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 1 + step->tail_tensors / 2, &step->flight));
-    pulmo_exact_push(step->flight, step->sums + first, step->layout.parameters + SUMS - first);
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2, &step->flight));
+    stepper_ways_push(step);
+    push_sums(step);
     pulmo_status status = stepper_descend(step, slots);
     if (status == PULMO_OK) return PULMO_OK;
     (void)pulmo_exact_wait(step->flight); /* what has taken off must land before the end */

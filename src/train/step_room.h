@@ -1,6 +1,7 @@
 /* Inside the train room: what the parts of a training step share.
  *
  *   step.c      a batch: features, slots, the head's gradients, their sum
+ *   factors.c   the two ways in which the head's gradients reach all ranks
  *   descend.c   trained convolutions: forward, and down through them bucket by bucket
  *   update.c    sums to gradients to parameters */
 #ifndef PULMO_STEP_ROOM_H
@@ -10,14 +11,23 @@
 
 #include "train.h"
 
-/* Tiles in which slot gradients are made and added: a tile of floats and one of integers stay in L2. */
-#define TILE_ROWS 64
-#define TILE_COLS 512
+/* Tiles in which slot gradients are made, added and used: the columns' inputs and a tile of gradients stay in L2. */
+#define TILE_ROWS 32
+#define TILE_COLS 1024
 #define SUM_LOCKS 64
 
 enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
 /* The small maximum: one entry each, then a bound a tensor of the head. */
 enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
+
+/* How the gradient of one of the head's weights gets to all ranks (factors.c). */
+typedef struct weight_way {
+    float *all;          /* (batch, width): an input and a delta of each of the batch's samples; NULL where sums go */
+    size_t width;        /* inputs + outputs */
+    int *counts;         /* (2, ranks): see pulmo_exact_push_parts */
+    pulmo_factors *slot; /* (slots): of all slots of the batch, or, for sums, of this rank's */
+    int slots;
+} weight_way;
 
 struct stepper {
     stepper_parts parts;
@@ -35,10 +45,11 @@ struct stepper {
     size_t head_floats;
     pulmo_slot_result *results; /* (slots_room) */
     double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
-    int64_t *sums; /* (parameters + SUMS); a convolution's weights in the order (O, tap, I) */
+    int64_t *sums; /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
+    size_t sum_at[PULMO_TENSORS_MAX], sum_count; /* where a tensor's sums begin; a weight that goes by factors has none */
+    weight_way way[PULMO_HIDDEN_MAX + 1];        /* of the head's weights */
     int exponent[PULMO_TENSORS_MAX];
     int exponent_loss, exponent_weight;
-    float *gradient; /* (parameters) */
     float *tiles;    /* (threads, tile_floats) */
     size_t tile_floats;
     int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
@@ -50,6 +61,21 @@ struct stepper {
     int lowest;                            /* lowest layer of the tail that takes part in it */
     double waited_s;
 };
+
+/* ---- factors.c ---- */
+
+/* Whether a weight of the head goes by factors. */
+bool stepper_by_factors(const stepper_parts *parts, const pulmo_tensor *weight);
+uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout, int tail_tensors);
+pulmo_status stepper_ways_create(stepper *step);
+void stepper_ways_destroy(stepper *step);
+/* After the slots have run: factors into their places. */
+void stepper_ways_fill(stepper *step);
+/* Sends the factors with the sum in flight. Collective. */
+void stepper_ways_push(stepper *step);
+/* Integer sums of columns [col, col+cols), at most TILE_COLS, of a row of a head layer's weight: over all slots of the batch
+ * where factors have come, else over this rank's. */
+void stepper_add_slots(const stepper *step, int layer, int row, int col, int cols, int64_t *sums);
 
 /* ---- descend.c ---- */
 

@@ -162,6 +162,7 @@ typedef struct stepper_parts {
     const pulmo_config *config;
     run_state *state;
     bool banked; /* a batch's images are features already */
+    bool plain_sums; /* sums in float, in MPI's order: for a benchmark to compare with, never in a run */
 } stepper_parts;
 
 /* All parts are kept. */

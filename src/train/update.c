@@ -15,66 +15,103 @@ typedef struct update_work {
     float shrink; /* on gradients */
 } update_work;
 
-/* Rows of a convolution's weights, or parameters of another tensor, in a task. */
-static size_t chunk_of(const stepper *step, int tensor, size_t *units)
+static bool is_convolution(const stepper *step, int tensor) { return tensor < step->tail_tensors && tensor % 2 == 0; }
+static bool is_head_weight(const stepper *step, int tensor)
+{
+    return tensor >= step->tail_tensors && (tensor - step->tail_tensors) % 2 == 0;
+}
+
+/* The block of a tensor that is a task, at the most. A bias is one column. */
+static void block_size(const stepper *step, int tensor, int *rows, int *cols)
 {
     const pulmo_tensor *t = &step->layout.tensor[tensor];
-    bool convolution = tensor < step->tail_tensors && tensor % 2 == 0;
-    *units = convolution ? (size_t)t->rows : (size_t)t->rows * (size_t)t->cols;
-    if (!convolution) return UPDATE_CHUNK;
-    /* One row of the tile is left for putting taps in order. */
-    return 2 * (size_t)t->cols <= UPDATE_CHUNK ? UPDATE_CHUNK / (size_t)t->cols - 1 : 1;
+    *cols = t->cols;
+    *rows = UPDATE_CHUNK;
+    if (is_head_weight(step, tensor)) {
+        *rows = TILE_ROWS;
+        *cols = TILE_COLS;
+    } else if (is_convolution(step, tensor)) {
+        /* One row of the tile is left for putting taps in order. */
+        *rows = 2 * t->cols <= UPDATE_CHUNK ? UPDATE_CHUNK / t->cols - 1 : 1;
+    }
+}
+
+static size_t blocks_of(const stepper *step, int tensor, size_t *across)
+{
+    const pulmo_tensor *t = &step->layout.tensor[tensor];
+    int rows, cols;
+    block_size(step, tensor, &rows, &cols);
+    *across = ((size_t)t->cols + (size_t)cols - 1) / (size_t)cols;
+    return *across * (((size_t)t->rows + (size_t)rows - 1) / (size_t)rows);
 }
 
 int stepper_update_tasks(const stepper *step)
 {
-    size_t tasks = 0, units;
-    for (int t = 0; t < step->layout.tensors; t++) {
-        size_t chunk = chunk_of(step, t, &units);
-        tasks += (units + chunk - 1) / chunk;
-    }
+    size_t tasks = 0, across;
+    for (int t = 0; t < step->layout.tensors; t++) tasks += blocks_of(step, t, &across);
     return (int)tasks;
 }
 
-/* The tensor and range of a task; false where the tensor has no part in this update. */
-static bool range_of(const stepper *step, int task, int *tensor, size_t *first, size_t *count)
+/* The block of a task; false where the tensor has no part in this update. */
+static bool block_of(const stepper *step, int task, pulmo_block *out)
 {
-    size_t at = (size_t)task, units;
-    for (int t = 0; t < step->layout.tensors; t++) {
-        size_t chunk = chunk_of(step, t, &units), tasks = (units + chunk - 1) / chunk;
-        if (at >= tasks) {
-            at -= tasks;
-            continue;
-        }
-        size_t each = t < step->tail_tensors && t % 2 == 0 ? (size_t)step->layout.tensor[t].cols : 1;
-        size_t begin = at * chunk, end = begin + chunk < units ? begin + chunk : units;
-        *tensor = t;
-        *first = begin * each;
-        *count = (end - begin) * each;
-        return t >= step->tail_tensors || t / 2 >= step->lowest;
-    }
-    return false;
+    size_t at = (size_t)task, across = 1;
+    int t = 0, rows, cols;
+    for (size_t blocks = blocks_of(step, t, &across); at >= blocks; blocks = blocks_of(step, ++t, &across)) at -= blocks;
+    const pulmo_tensor *tensor = &step->layout.tensor[t];
+    block_size(step, t, &rows, &cols);
+    *out = (pulmo_block){.tensor = t, .row = (int)(at / across) * rows, .col = (int)(at % across) * cols};
+    out->rows = tensor->rows - out->row < rows ? tensor->rows - out->row : rows;
+    out->cols = tensor->cols - out->col < cols ? tensor->cols - out->col : cols;
+    return t >= step->tail_tensors || t / 2 >= step->lowest;
 }
 
-/* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap). */
-static void finish_rows(const stepper *step, int tensor, size_t at, size_t count, double scale, float *gradient)
+/* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap). `gradient` has room for one
+ * row more. */
+static void finish_rows(const stepper *step, const pulmo_block *block, double scale, float *gradient)
 {
-    size_t cols = (size_t)step->layout.tensor[tensor].cols, inputs = cols / 9;
+    size_t cols = (size_t)block->cols, inputs = cols / 9, count = (size_t)block->rows * cols;
+    const int64_t *sums = step->sums + step->sum_at[block->tensor] + (size_t)block->row * cols;
     float *row = gradient + count;
     for (size_t r = 0; r < count; r += cols) {
-        pulmo_exact_finish(step->sums + at + r, cols, step->exponent[tensor], scale, row);
+        pulmo_exact_finish(sums + r, cols, step->exponent[block->tensor], scale, row);
         for (size_t c = 0; c < inputs; c++)
             for (size_t tap = 0; tap < 9; tap++) gradient[r + 9 * c + tap] = row[tap * inputs + c];
     }
 }
 
-/* A range's gradient, into a thread's tile. */
-static float *finish_range(const update_work *work, int tensor, size_t at, size_t count, int thread)
+/* One row of a block of a head's weight. */
+static void finish_row(const stepper *step, const pulmo_block *block, int row, double scale, float *gradient)
+{
+    int layer = (block->tensor - step->tail_tensors) / 2, exponent = step->exponent[block->tensor];
+    size_t cols = (size_t)block->cols;
+    size_t at = step->sum_at[block->tensor] + (size_t)row * (size_t)step->layout.tensor[block->tensor].cols + (size_t)block->col;
+    int64_t sums[TILE_COLS];
+    if (step->way[layer].all) {
+        stepper_add_slots(step, layer, row, block->col, block->cols, sums);
+        pulmo_exact_finish(sums, cols, exponent, scale, gradient);
+    } else if (step->parts.plain_sums) {
+        const float *plain = (const float *)(const void *)(step->sums + step->sum_at[block->tensor]) + (at - step->sum_at[block->tensor]);
+        for (size_t c = 0; c < cols; c++) gradient[c] = (float)((double)plain[c] * scale);
+    } else {
+        pulmo_exact_finish(step->sums + at, cols, exponent, scale, gradient);
+    }
+}
+
+/* A block's gradient, dense, into a thread's tile. */
+static float *finish_block(const update_work *work, const pulmo_block *block, int thread)
 {
     const stepper *step = work->step;
     float *gradient = step->tiles + (size_t)thread * step->tile_floats;
-    if (tensor < step->tail_tensors && tensor % 2 == 0) finish_rows(step, tensor, at, count, work->scale, gradient);
-    else pulmo_exact_finish(step->sums + at, count, step->exponent[tensor], work->scale, gradient);
+    if (is_convolution(step, block->tensor)) {
+        finish_rows(step, block, work->scale, gradient);
+    } else if (is_head_weight(step, block->tensor)) {
+        for (int r = 0; r < block->rows; r++)
+            finish_row(step, block, block->row + r, work->scale, gradient + (size_t)r * (size_t)block->cols);
+    } else {
+        pulmo_exact_finish(step->sums + step->sum_at[block->tensor] + block->row, (size_t)block->rows, step->exponent[block->tensor],
+                           work->scale, gradient);
+    }
     return gradient;
 }
 
@@ -104,32 +141,39 @@ static void optimise_range(const update_work *work, int tensor, size_t at, size_
     pulmo_optim_step(step->parts.optim, rate, number, count, state->parameter + at, gradient, states);
 }
 
+static void update_run(const update_work *work, int tensor, size_t at, size_t count, float *gradient)
+{
+    run_state *state = work->step->parts.state;
+    optimise_range(work, tensor, at, count, gradient);
+    if (state->average) average_range(state, work->step->parts.config->optim.ema, at, count);
+}
+
 /* Convolutions that sit out still count in the average: it starts from them. */
 static void update_task(void *context, int task, int thread)
 {
     const update_work *work = context;
-    stepper *step = work->step;
-    int tensor = 0;
-    size_t first = 0, count = 0;
-    if (!range_of(step, task, &tensor, &first, &count)) return;
-    size_t at = step->layout.tensor[tensor].offset + first;
-    optimise_range(work, tensor, at, count, finish_range(work, tensor, at, count, thread));
-    if (step->parts.state->average) average_range(step->parts.state, step->parts.config->optim.ema, at, count);
+    pulmo_block block;
+    if (!block_of(work->step, task, &block)) return;
+    const pulmo_tensor *tensor = &work->step->layout.tensor[block.tensor];
+    size_t cols = (size_t)block.cols, width = (size_t)tensor->cols;
+    size_t at = tensor->offset + (size_t)block.row * width + (size_t)block.col;
+    float *gradient = finish_block(work, &block, thread);
+    if (cols == width)
+        update_run(work, block.tensor, at, (size_t)block.rows * cols, gradient);
+    else
+        for (size_t r = 0; r < (size_t)block.rows; r++) update_run(work, block.tensor, at + r * width, cols, gradient + r * cols);
 }
 
 static void norm_task(void *context, int task, int thread)
 {
     const update_work *work = context;
-    stepper *step = work->step;
-    int tensor = 0;
-    size_t first = 0, count = 0;
+    pulmo_block block;
     double square = 0;
-    if (range_of(step, task, &tensor, &first, &count)) {
-        size_t at = step->layout.tensor[tensor].offset + first;
-        const float *gradient = finish_range(work, tensor, at, count, thread);
-        for (size_t i = 0; i < count; i++) square += (double)gradient[i] * (double)gradient[i];
+    if (block_of(work->step, task, &block)) {
+        const float *gradient = finish_block(work, &block, thread);
+        for (size_t i = 0; i < (size_t)block.rows * (size_t)block.cols; i++) square += (double)gradient[i] * (double)gradient[i];
     }
-    step->squares[task] = square;
+    work->step->squares[task] = square;
 }
 
 void stepper_update(stepper *step, double weight)

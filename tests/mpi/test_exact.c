@@ -275,6 +275,131 @@ static void test_error_bound(void **state)
     CHECK(plain != 8.0f);
 }
 
+/* ---- against rational arithmetic ---- */
+
+/* A fixed-point number that holds any sum of floats: 32-bit digits in signed 64-bit places, the lowest worth 2^-149. */
+enum { PLACES = 10 };
+typedef struct wide {
+    int64_t place[PLACES];
+} wide;
+
+/* Adds digits * 2^power, |digits| < 2^62; below 2^-149 the digits must be zeros. */
+static void wide_add(wide *sum, int64_t digits, int power)
+{
+    int at = power + 149;
+    if (at < 0) {
+        digits /= (int64_t)1 << -at;
+        at = 0;
+    }
+    __int128 shifted = (__int128)digits * ((__int128)1 << at % 32);
+    for (int p = at / 32; p < PLACES && shifted != 0; p++) {
+        int64_t low = (int64_t)(shifted % ((__int128)1 << 32));
+        sum->place[p] += low;
+        shifted = (shifted - low) / ((__int128)1 << 32);
+    }
+}
+
+static void wide_add_float(wide *sum, float value)
+{
+    int exponent = 0;
+    int64_t digits = (int64_t)ldexpf(frexpf(value, &exponent), 24); /* value = digits * 2^(exponent - 24) */
+    wide_add(sum, digits, exponent - 24);
+}
+
+/* |sum - other| in units of 2^-149, as a double: exact where it is below 2^53, and never too small by more than 2^-50 of it. */
+static double wide_distance(const wide *sum, const wide *other)
+{
+    __int128 carry = 0;
+    int64_t digit[PLACES];
+    for (int p = 0; p < PLACES; p++) {
+        __int128 value = (__int128)sum->place[p] - other->place[p] + carry;
+        digit[p] = (int64_t)(value & (((__int128)1 << 32) - 1));
+        carry = (value - digit[p]) / ((__int128)1 << 32);
+    }
+    double distance = (double)(int64_t)carry * ldexp(1, 32 * PLACES);
+    for (int p = PLACES - 1; p >= 0; p--) distance += ldexp((double)digit[p], 32 * p);
+    return fabs(distance);
+}
+
+typedef struct column {
+    const char *name;
+    float value[8]; /* of the eight slots */
+} column;
+
+static const column columns[] = {
+    {"cancelling", {1e8f, 1, -1e8f, 1e8f, 1, -1e8f, 1, 0}},
+    {"the same backwards", {0, 1, -1e8f, 1, 1e8f, -1e8f, 1, 1e8f}},
+    {"small beside large", {1e8f, 1e-3f, 1e-3f, 1e-3f, 1e-3f, 1e-3f, 1e-3f, -1e8f}},
+    {"denormals alone", {1e-45f, 3e-45f, -1e-45f, 1.1e-38f, -1.1e-38f, 5e-41f, 1e-45f, 1e-45f}},
+    {"denormals and their border", {0x1p-126f, -0x1.fffffcp-127f, 0x1p-149f, 0x1p-126f, 0x1p-149f, 0, 0, -0x1p-126f}},
+    {"the largest, all of one sign", {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX}},
+    {"the largest, cancelling", {FLT_MAX, -FLT_MAX, FLT_MAX, -FLT_MAX, FLT_MAX, -FLT_MAX, FLT_MAX, -FLT_MAX}},
+    {"one beside zeros", {0, 0, 0, 0, 0, -0.1f, 0, 0}},
+    {"zeros", {0, -0.0f, 0, 0, -0.0f, 0, 0, 0}},
+};
+
+/* Each column as a tensor of its own, summed over ranks: |sum - truth| <= slots * 2^(-E-1), as exact.h derives, and the
+ * finished float is the nearest to the integer's value. */
+static void test_against_rationals(void **state)
+{
+    int good = 1;
+    (void)state;
+    for (size_t k = 0; k < sizeof columns / sizeof columns[0]; k++) {
+        wide truth = {{0}}, got = {{0}};
+        double bound = 0;
+        int64_t sum = 0;
+        float out = 0;
+        pulmo_exact_sum *flight = NULL;
+        for (int s = 0; s < 8; s++) {
+            wide_add_float(&truth, columns[k].value[s]);
+            bound = fmax(bound, fabs((double)columns[k].value[s]));
+        }
+        int e = pulmo_exact_exponent(bound, 8);
+        for (int s = rank(); s < 8; s += size()) pulmo_exact_add(&sum, &columns[k].value[s], 1, e);
+        CHECK(pulmo_exact_start(world, &sum, 1, &flight) == PULMO_OK);
+        CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+        pulmo_exact_finish(&sum, 1, e, 1.0, &out);
+        /* Below 2^-149 the integer's units are finer than any float's: their digits are zeros in sums of so few. */
+        wide_add(&got, sum, -e);
+        double error = wide_distance(&got, &truth), allowed = ldexp(8, -e - 1 + 149);
+        int fine = error <= allowed && sum <= LIMIT && sum >= -LIMIT && out == (float)ldexp((double)sum, -e);
+        if (!fine) print_error("%s: sum %lld * 2^%d, error %g of %g\n", columns[k].name, (long long)sum, -e, error, allowed);
+        good = good && fine;
+    }
+    CHECK(good);
+}
+
+/* A sum beyond float's range is infinite when finished, on every rank, and not another number; the mean, which is what
+ * training takes, is finite. */
+static void test_beyond_float(void **state)
+{
+    float value = FLT_MAX, out = 0, mean = 0;
+    int64_t sum = 0;
+    int e = pulmo_exact_exponent((double)value, 8);
+    (void)state;
+    for (int s = 0; s < 8; s++) pulmo_exact_add(&sum, &value, 1, e);
+    pulmo_exact_finish(&sum, 1, e, 1.0, &out);
+    pulmo_exact_finish(&sum, 1, e, 1.0 / 8, &mean);
+    CHECK(isinf(out) && mean == FLT_MAX);
+}
+
+/* As many slots as there can be, all at the bound: the integers stay within 2^50 together. */
+static void test_no_overflow(void **state)
+{
+    static const uint32_t slots[] = {1, 3, 8, 65536, 1u << 31, UINT32_MAX};
+    static const float values[] = {FLT_MAX, -FLT_MAX, 1, -0x1.fffffep-1f, FLT_MIN, 0x1p-149f};
+    int good = 1;
+    (void)state;
+    for (size_t s = 0; s < sizeof slots / sizeof slots[0]; s++)
+        for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+            int64_t one = 0;
+            pulmo_exact_add(&one, &values[v], 1, pulmo_exact_exponent(fabs((double)values[v]), slots[s]));
+            __int128 all = (__int128)one * slots[s];
+            good = good && one != 0 && all <= LIMIT && all >= -LIMIT;
+        }
+    CHECK(good);
+}
+
 /* ---- in flight ---- */
 
 /* Several pieces, with rounds of polling; the other end may be late. */
@@ -305,6 +430,35 @@ static void test_empty(void **state)
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
 }
 
+/* Parts of different length, none among them, joined while a sum travels. */
+static void test_parts(void **state)
+{
+    int ranks = size(), *counts = pulmo_alloc((size_t)ranks * 2, sizeof *counts);
+    size_t total = 0, first = 0;
+    (void)state;
+    for (int r = 0; r < ranks; r++) {
+        counts[r] = r == 1 ? 0 : 70001 * (r + 1);
+        if (r < rank()) first += (size_t)counts[r];
+        total += (size_t)counts[r];
+    }
+    float *all = pulmo_alloc(total, sizeof *all);
+    int64_t sums[2] = {1, rank()};
+    pulmo_exact_sum *flight = NULL;
+    CHECK(counts != NULL && all != NULL);
+    for (int i = 0; i < counts[rank()]; i++) all[first + (size_t)i] = (float)(first + (size_t)i) + 0.25f;
+    CHECK(pulmo_exact_begin(world, 3, &flight) == PULMO_OK);
+    pulmo_exact_push(flight, sums, 1);
+    pulmo_exact_push_parts(flight, all, counts);
+    pulmo_exact_push(flight, sums + 1, 1);
+    for (int i = 0; i < 10; i++) pulmo_exact_poll(flight);
+    CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    int good = sums[0] == ranks && sums[1] == ranks * (ranks - 1) / 2;
+    for (size_t i = 0; i < total; i++) good = good && all[i] == (float)i + 0.25f;
+    CHECK(good);
+    pulmo_free(all);
+    pulmo_free(counts);
+}
+
 /* Other collectives may run while a sum travels. */
 static void test_beside_other_calls(void **state)
 {
@@ -325,6 +479,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_finish),          cmocka_unit_test(test_same_bits_however_dealt),
     cmocka_unit_test(test_known_bits),      cmocka_unit_test(test_error_bound),
     cmocka_unit_test(test_many_pieces),     cmocka_unit_test(test_empty),
-    cmocka_unit_test(test_beside_other_calls),
+    cmocka_unit_test(test_beside_other_calls), cmocka_unit_test(test_parts),
+    cmocka_unit_test(test_against_rationals), cmocka_unit_test(test_beyond_float),
+    cmocka_unit_test(test_no_overflow),
 };
 RUN_AGREED(tests)

@@ -142,6 +142,53 @@ static void blocks_do_not_change_bits(void **state)
     network_close(&net);
 }
 
+/* Rows from factors that have been elsewhere (other strides, no alignment) are those of slot_gradient, on every tier. */
+static void factors_give_the_gradient(void **state)
+{
+    (void)state;
+    pulmo_head_spec spec = small_spec();
+    const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
+    const uint32_t samples[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    float *x = noise(8 * floats_of(&spec), 5);
+    network net;
+    network_open(&net, &spec, 8, 1);
+    pulmo_slot_input input = {7, x, labels, samples, 1, 0};
+    pulmo_slot_result result;
+    pulmo_head_slot_run(net.head, 0, &input, &result);
+    float *whole = gradients(&net, 0);
+    int tiers = 0, rows = 0;
+    for (int t = 0; t < net.layout.tensors; t += 2) {
+        const pulmo_tensor *tensor = &net.layout.tensor[t];
+        size_t in = (size_t)tensor->cols, out = (size_t)tensor->rows, width = in + out + 3;
+        float *sent = malloc((8 * width + 1) * sizeof *sent), *row = malloc(in * sizeof *row);
+        assert_non_null(sent);
+        assert_non_null(row);
+        pulmo_factors here, there;
+        pulmo_head_slot_factors(net.head, 0, t, &here);
+        assert_int_equal(here.count, 7);
+        for (size_t n = 0; n < 7; n++) {
+            memcpy(sent + 1 + n * width, here.input + n * here.input_stride, in * sizeof *sent);
+            memcpy(sent + 1 + n * width + in, here.delta + n * here.delta_stride, out * sizeof *sent);
+        }
+        there = (pulmo_factors){.count = 7, .input = sent + 1, .delta = sent + 1 + in, .input_stride = width, .delta_stride = width};
+        for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
+            if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+            tiers++;
+            for (int r = 0; r < tensor->rows; r++, rows++) {
+                int col = r % tensor->cols, cols = tensor->cols - col;
+                pulmo_factors_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
+                assert_memory_equal(row, whole + tensor->offset + (size_t)r * in + (size_t)col, (size_t)cols * sizeof *row);
+            }
+        }
+        free(sent);
+        free(row);
+    }
+    assert_true(tiers >= 2 && rows > 10);
+    free(whole);
+    free(x);
+    network_close(&net);
+}
+
 typedef struct thread_work {
     network *net;
     const float *x;
@@ -194,7 +241,7 @@ int main(void)
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_do_not_depend_on_company), cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits),
+        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits), cmocka_unit_test(factors_give_the_gradient),
         cmocka_unit_test(threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

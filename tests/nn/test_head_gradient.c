@@ -21,6 +21,9 @@
 #define pulmo_head_slot_run      head64_slot_run
 #define pulmo_head_slot_bound    head64_slot_bound
 #define pulmo_head_slot_gradient head64_slot_gradient
+#define pulmo_head_slot_factors  head64_slot_factors
+#define pulmo_factors_row        factors64_row
+#define pulmo_factors_row_tier   factors64_row_tier
 #define pulmo_head_train_below   head64_train_below
 #define pulmo_head_slot_features head64_slot_features
 #define pulmo_head_pool          head64_pool
@@ -33,6 +36,9 @@ void pulmo_head_destroy(pulmo_head *);
 void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
 double pulmo_head_slot_bound(const pulmo_head *, int, int);
 void pulmo_head_slot_gradient(const pulmo_head *, int, const pulmo_block *, float *);
+void pulmo_head_slot_factors(const pulmo_head *, int, int, pulmo_factors *);
+void pulmo_factors_row(const pulmo_factors *, int, int, int, float *);
+void pulmo_factors_row_tier(pulmo_isa, const pulmo_factors *, int, int, int, float *);
 pulmo_status pulmo_head_train_below(pulmo_head *);
 void pulmo_head_slot_features(pulmo_head *, int, float *);
 void pulmo_head_pool(const pulmo_head_spec *, const float *, float *);
@@ -46,6 +52,9 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_head_slot_run
 #undef pulmo_head_slot_bound
 #undef pulmo_head_slot_gradient
+#undef pulmo_head_slot_factors
+#undef pulmo_factors_row
+#undef pulmo_factors_row_tier
 #undef pulmo_head_train_below
 #undef pulmo_head_slot_features
 #undef pulmo_head_pool

@@ -1,0 +1,216 @@
+/* Training steps on given features: the same parameters whichever way gradients reach the ranks and however many there are,
+ * and a value that is not finite on one rank found by all. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/train/train.h"
+#include "mpi/agreed.h"
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
+
+enum { SIDE = 6, FLOATS = 3 * SIDE * SIDE, SAMPLES = 53, BATCH = 16, SLOT = 3, CLASSES = 3 };
+
+/* A run without convolutions: a "network" whose features are the images. */
+typedef struct bench {
+    pulmo_backbone backbone;
+    pulmo_head_spec head;
+    pulmo_head_layout layout;
+    pulmo_loss_spec loss;
+    pulmo_config config;
+    pulmo_optim_spec optim;
+    pulmo_dataset_info data;
+    run_state state;
+    stepper *stepper;
+    const char *paths[SAMPLES];
+    char names[SAMPLES][16];
+    float images[BATCH * FLOATS];
+    uint32_t samples[BATCH];
+    int32_t labels[BATCH];
+} bench;
+
+static pulmo_status open_stepper(bench *b, const char *exchange)
+{
+    char setting[64];
+    pulmo_config_init(&b->config);
+    snprintf(setting, sizeof setting, "train.exchange=%s", exchange);
+    PULMO_TRY(pulmo_config_set(&b->config, setting));
+    PULMO_TRY(pulmo_config_set(&b->config, "model.hidden=[45, 20]"));
+    b->config.train.batch = BATCH;
+    b->config.train.slot = SLOT;
+    b->backbone.threads = 2;
+    b->backbone.channels = 3;
+    b->backbone.height = b->backbone.width = SIDE;
+    PULMO_TRY(pulmo_pool_create(2, &b->backbone.pool));
+    PULMO_TRY(head_from(&b->config, &b->backbone, CLASSES, &b->head));
+    optim_from(&b->config, &b->optim);
+    pulmo_head_layout_of(&b->head, &b->layout);
+    const run_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
+    PULMO_TRY(run_state_create(&shape, &b->state));
+    pulmo_head_parameters_init(&b->head, 1, b->state.parameter);
+    const stepper_parts parts = {.comm = world,
+                                 .backbone = &b->backbone,
+                                 .head = &b->head,
+                                 .loss = &b->loss,
+                                 .optim = &b->optim,
+                                 .data = &b->data,
+                                 .config = &b->config,
+                                 .state = &b->state};
+    return stepper_create(&parts, &b->stepper);
+}
+
+static bench *open_bench(const char *exchange)
+{
+    bench *b = calloc(1, sizeof *b);
+    CHECK(b != NULL);
+    (void)pulmo_blas_setup();
+    b->data.count = SAMPLES;
+    b->data.height_px = b->data.width_px = SIDE;
+    for (int i = 0; i < SAMPLES; i++) {
+        snprintf(b->names[i], sizeof b->names[i], "image-%02d.jpeg", i);
+        b->paths[i] = b->names[i];
+    }
+    b->data.paths = b->paths;
+    CHECK(open_stepper(b, exchange) == PULMO_OK);
+    return b;
+}
+
+static void close_bench(bench *b)
+{
+    stepper_destroy(b->stepper);
+    run_state_free(&b->state);
+    pulmo_pool_destroy(b->backbone.pool);
+    free(b);
+}
+
+/* Samples [first, first + count) of the data set; sample `bad`, if it is one of them, has a NaN. */
+static void fill(bench *b, uint32_t first, uint32_t count, int bad)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        pulmo_rng rng;
+        b->samples[i] = first + i;
+        b->labels[i] = (int32_t)(b->samples[i] % CLASSES);
+        pulmo_rng_at(&rng, 9, PULMO_RNG_TEST, b->samples[i], 0);
+        for (int k = 0; k < FLOATS; k++) b->images[i * FLOATS + (uint32_t)k] = (float)fmax(0, pulmo_rng_normal(&rng));
+        if ((int)b->samples[i] == bad) b->images[i * FLOATS + 7] = NAN;
+    }
+}
+
+static uint32_t size_of(uint32_t number) { return SAMPLES - number * BATCH < BATCH ? SAMPLES - number * BATCH : BATCH; }
+
+/* This rank's part of batch `number`. */
+static pulmo_batch batch_of(bench *b, uint32_t number, int bad)
+{
+    uint32_t global = size_of(number);
+    pulmo_slots part = pulmo_slots_of(global, SLOT, pulmo_comm_rank(world), pulmo_comm_size(world));
+    uint32_t first = part.first * SLOT, end = (part.first + part.count) * SLOT;
+    if (end > global) end = global;
+    uint32_t count = end > first ? end - first : 0;
+    fill(b, number * BATCH + first, count, bad);
+    return (pulmo_batch){.number = number,
+                         .global_count = global,
+                         .first_slot = part.first,
+                         .count = count,
+                         .samples = b->samples,
+                         .labels = b->labels,
+                         .images = b->images};
+}
+
+static pulmo_status take(bench *b, uint32_t number, int bad)
+{
+    step_wishes wishes = {0};
+    pulmo_batch batch = batch_of(b, number, bad);
+    return stepper_take(b->stepper, PULMO_OK, &batch, &wishes);
+}
+
+/* The same steps by one rank alone, written down plainly. */
+static void train_alone(bench *b, float *parameters)
+{
+    enum { SLOTS = (BATCH + SLOT - 1) / SLOT };
+    float *gradient = pulmo_alloc(b->layout.parameters, sizeof *gradient), *m = pulmo_alloc(b->layout.parameters, sizeof *m);
+    float *v = pulmo_alloc(b->layout.parameters, sizeof *v);
+    int64_t *sums = pulmo_alloc(b->layout.parameters, sizeof *sums);
+    pulmo_head *head = NULL;
+    pulmo_head_parameters_init(&b->head, 1, parameters);
+    CHECK(gradient && m && v && sums && pulmo_head_create(&b->head, &b->loss, SLOT, SLOTS, parameters, &head) == PULMO_OK);
+    for (uint32_t number = 0; number * BATCH < SAMPLES; number++) {
+        uint32_t count = size_of(number), slots = (count + SLOT - 1) / SLOT;
+        fill(b, number * BATCH, count, -1);
+        for (uint32_t s = 0; s < slots; s++) {
+            uint32_t at = s * SLOT;
+            pulmo_slot_input input = {.count = (int)(count - at < SLOT ? count - at : SLOT),
+                                      .features = b->images + at * FLOATS,
+                                      .labels = b->labels + at,
+                                      .samples = b->samples + at};
+            pulmo_slot_result result;
+            pulmo_head_slot_run(head, (int)s, &input, &result);
+        }
+        for (int t = 0; t < b->layout.tensors; t++) {
+            const pulmo_tensor *tensor = &b->layout.tensor[t];
+            size_t length = (size_t)tensor->rows * (size_t)tensor->cols, at = tensor->offset;
+            float *states[2] = {m + at, v + at};
+            double bound = 0;
+            for (uint32_t s = 0; s < slots; s++) bound = fmax(bound, pulmo_head_slot_bound(head, (int)s, t));
+            int exponent = pulmo_exact_exponent(bound, slots);
+            memset(sums, 0, length * sizeof *sums);
+            for (uint32_t s = 0; s < slots; s++) {
+                pulmo_block block = {t, 0, tensor->rows, 0, tensor->cols};
+                pulmo_head_slot_gradient(head, (int)s, &block, gradient);
+                pulmo_exact_add(sums, gradient, length, exponent);
+            }
+            pulmo_exact_finish(sums, length, exponent, 1.0 / count, gradient);
+            pulmo_optim_step(&b->optim, b->config.optim.lr, number + 1, length, parameters + at, gradient, states);
+        }
+    }
+    pulmo_head_destroy(head);
+    pulmo_free(gradient);
+    pulmo_free(m);
+    pulmo_free(v);
+    pulmo_free(sums);
+}
+
+static void test_same_parameters(void **state)
+{
+    static const char *const ways[] = {"sums", "factors", "auto"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        bench *b = open_bench(ways[i]);
+        size_t bytes = b->layout.parameters * sizeof(float);
+        float *alone = pulmo_alloc(bytes, 1);
+        CHECK(alone != NULL);
+        CHECK(memcmp((pulmo_head_parameters_init(&b->head, 1, alone), alone), b->state.parameter, bytes) == 0);
+        for (uint32_t number = 0; number * BATCH < SAMPLES; number++) CHECK(take(b, number, -1) == PULMO_OK);
+        CHECK(stepper_finish(b->stepper) == PULMO_OK);
+        CHECK(b->state.step == 4 && b->state.sums.count == SAMPLES);
+        train_alone(b, alone);
+        CHECK(memcmp(alone, b->state.parameter, bytes) == 0);
+        pulmo_free(alone);
+        close_bench(b);
+    }
+}
+
+/* A NaN in one image: every rank fails with its file, the batch's update is not made. */
+static void test_not_finite(void **state)
+{
+    static const char *const ways[] = {"sums", "factors"};
+    static const int bad[] = {16, 31, 52}; /* of the first, of the last rank; in the short last batch */
+    (void)state;
+    for (int k = 0; k < 6; k++) {
+        bench *b = open_bench(ways[k % 2]);
+        uint32_t number = (uint32_t)bad[k / 2] / BATCH;
+        for (uint32_t i = 0; i < number; i++) CHECK(take(b, i, -1) == PULMO_OK);
+        char batch[64];
+        snprintf(batch, sizeof batch, "epoch 1, batch %u: the loss or a gradient is not finite", number + 1);
+        CHECK(take(b, number, bad[k / 2]) == PULMO_RUNTIME);
+        CHECK(strstr(pulmo_error(), batch) != NULL);
+        CHECK(strstr(pulmo_error(), b->names[bad[k / 2]]) != NULL);
+        CHECK(b->state.step == number);
+        for (size_t i = 0; i < b->layout.parameters; i++)
+            if (!isfinite(b->state.parameter[i])) b->state.step = 999;
+        CHECK(b->state.step == number);
+        close_bench(b);
+    }
+}
+
+static const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_parameters), cmocka_unit_test(test_not_finite)};
+RUN_AGREED(tests)
