@@ -343,8 +343,10 @@ static void push_sums(stepper *step)
     for (int t = step->tail_tensors; t < step->layout.tensors; t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[t];
         size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
-        if ((t - step->tail_tensors) % 2) pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
-        else pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]), count);
+        if ((t - step->tail_tensors) % 2)
+            pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
+        else
+            pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]), count);
     }
     pulmo_exact_push(step->flight, step->sums + step->sum_count, SUMS);
 }
