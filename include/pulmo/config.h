@@ -68,6 +68,7 @@ typedef struct pulmo_config {
     struct {
         char threshold[64];
         int calibration;
+        int64_t tta;
     } eval;
 } pulmo_config;
 

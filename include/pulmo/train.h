@@ -16,7 +16,8 @@
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overwrite);
 
 typedef struct pulmo_evaluate_options {
-    const char *run;     /* run directory or model file */
+    const char *const *runs; /* run directories or model files; of several, the probabilities are averaged */
+    int run_count;
     const char *data;    /* packed directory */
     const char *split;   /* "test" */
     const char *weights; /* "" for the usual places */

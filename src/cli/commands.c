@@ -47,9 +47,9 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {options, parse_train, "-c FILE",
-                                     "Trains a head on the frozen network. Under mpirun or srun, on all ranks.\v ", children,
-                                     train_help, NULL};
+    static const struct argp argp = {
+        options,  parse_train, "-c FILE", "Trains a head on the frozen network. Under mpirun or srun, on all ranks.\v ",
+        children, train_help,  NULL};
     train_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;
     parse_arguments(&argp, argc, argv, &a);
@@ -64,6 +64,7 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
 typedef struct evaluate_arguments {
     common_options common;
     pulmo_evaluate_options options;
+    const char **runs;
 } evaluate_arguments;
 
 static error_t parse_evaluate(int key, char *argument, struct argp_state *state)
@@ -76,12 +77,9 @@ static error_t parse_evaluate(int key, char *argument, struct argp_state *state)
     case KEY_WEIGHTS: a->options.weights = argument; return 0;
     case KEY_OUT: a->options.out = argument; return 0;
     case KEY_THREADS: a->options.threads = (int)parse_long(state, "--threads", argument, 0, 4096); return 0;
-    case ARGP_KEY_ARG:
-        if (a->options.run) argp_error(state, "one run at a time; \"%s\" is a second", argument);
-        a->options.run = argument;
-        return 0;
+    case ARGP_KEY_ARG: a->runs[a->options.run_count++] = argument; return 0;
     case ARGP_KEY_END:
-        if (!a->options.run || !a->options.data) argp_error(state, "RUN and --data PACKED are needed");
+        if (a->options.run_count == 0 || !a->options.data) argp_error(state, "RUN and --data PACKED are needed");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -98,13 +96,23 @@ pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm)
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {options, parse_evaluate, "RUN --data PACKED",
-                                     "Metrics of a trained model on a packed split, on stdout. RUN is a run directory or a model.h5.",
-                                     children, NULL, NULL};
+    static const struct argp argp = {options,
+                                     parse_evaluate,
+                                     "RUN... --data PACKED",
+                                     "Metrics of a trained model on a packed split, on stdout. RUN is a run directory or a model.h5; "
+                                     "of several, the probabilities (and thresholds) are averaged.",
+                                     children,
+                                     NULL,
+                                     NULL};
     evaluate_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.split = "test", .weights = ""}};
+    a.runs = calloc((size_t)argc + 1, sizeof *a.runs);
+    if (!a.runs) return pulmo_fail(PULMO_MEMORY, "out of memory");
+    a.options.runs = a.runs;
     parse_arguments(&argp, argc, argv, &a);
-    PULMO_TRY(start_ranks(&a.common, comm));
-    return pulmo_evaluate(*comm, &a.options);
+    pulmo_status status = start_ranks(&a.common, comm);
+    if (status == PULMO_OK) status = pulmo_evaluate(*comm, &a.options);
+    free(a.runs);
+    return status;
 }
 
 /* ---- predict ---- */
@@ -128,8 +136,10 @@ static error_t parse_predict(int key, char *argument, struct argp_state *state)
         a->options.json = strcmp(argument, "json") == 0;
         return 0;
     case ARGP_KEY_ARG:
-        if (!a->options.run) a->options.run = argument;
-        else a->inputs[a->options.input_count++] = argument;
+        if (!a->options.run)
+            a->options.run = argument;
+        else
+            a->inputs[a->options.input_count++] = argument;
         return 0;
     case ARGP_KEY_END:
         if (a->options.input_count == 0) argp_error(state, "RUN and at least one image, directory or - are needed");
@@ -147,10 +157,14 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {options, parse_predict, "RUN IMAGE-or-DIR...",
+    static const struct argp argp = {options,
+                                     parse_predict,
+                                     "RUN IMAGE-or-DIR...",
                                      "Class and probabilities of each image, one line each on stdout. Directories are searched for "
                                      "JPEGs; - reads a list of files from stdin. Exit status 65 if a file could not be used.",
-                                     children, NULL, NULL};
+                                     children,
+                                     NULL,
+                                     NULL};
     predict_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.weights = ""}};
     a.inputs = calloc((size_t)argc + 1, sizeof *a.inputs);
     if (!a.inputs) return pulmo_fail(PULMO_MEMORY, "out of memory");
@@ -291,10 +305,14 @@ pulmo_status command_demo(int argc, char **argv, pulmo_comm **comm)
         {0},
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {options, parse_demo, "DEST",
+    static const struct argp argp = {options,
+                                     parse_demo,
+                                     "DEST",
                                      "Draws chest-X-ray-like phantoms as JPEGs: train/ val/ test/ with NORMAL/ and PNEUMONIA/. "
                                      "They are drawings, not medical images.",
-                                     children, NULL, NULL};
+                                     children,
+                                     NULL,
+                                     NULL};
     demo_arguments a = {.common.level = PULMO_LOG_NORMAL};
     (void)comm;
     pulmo_demo_options_init(&a.options);

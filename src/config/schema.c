@@ -102,6 +102,7 @@ static const pulmo_key keys[] = {
     TEXT(optim, class_weights, "none", 1, "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
 
     TEXT(eval, threshold, "0.5", 1, "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),
+    INT(eval, tta, "1", 1, 1000, 1, "views whose logits are averaged for an image: itself, then draws of augment, every other one flipped where augment.hflip allows"),
     CHOICE(eval, calibration, "none", "none|temperature", 1, "temperature: divide logits by a number fitted on val, so that probabilities mean what they say"),
 };
 

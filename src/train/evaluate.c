@@ -1,4 +1,5 @@
 /* `pulmo evaluate`: a trained model on a packed split. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,7 @@
 #include "pulmo/memory.h"
 #include "train.h"
 
-static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info, const pulmo_evaluate_options *o)
+static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info, const pulmo_evaluate_options *o, const char *run)
 {
     if (info->count == 0) return pulmo_fail(PULMO_DATA, "%s: the %s split is empty", o->data, o->split);
     if (info->height_px != model->size_px || info->width_px != model->size_px)
@@ -14,7 +15,7 @@ static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info
                           info->height_px, info->width_px, model->size_px, model->size_px, model->size_px);
     bool same = info->classes == model->classes;
     for (int k = 0; same && k < model->classes; k++) same = strcmp(info->class_names[k], model->class_names[k]) == 0;
-    if (!same) return pulmo_fail(PULMO_DATA, "%s: its classes are not the model's (%s has %d)", o->data, o->run, model->classes);
+    if (!same) return pulmo_fail(PULMO_DATA, "%s: its classes are not the model's (%s has %d)", o->data, run, model->classes);
     return PULMO_OK;
 }
 
@@ -60,7 +61,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     PULMO_TRY(results_print(stdout, model, scores));
     if (!o->out) return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));
-    char *place = realpath(o->run, NULL);
+    char *place = realpath(o->runs[0], NULL);
     const run_results results = {.directory = o->out,
                                  .model = model,
                                  .test = scores,
@@ -76,30 +77,41 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     return PULMO_OK;
 }
 
-static pulmo_status score(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model, const pulmo_backbone *backbone,
-                          pulmo_dataset *dataset)
+/* The models' mean so far. */
+typedef struct ensemble {
+    pulmo_model model;     /* the first one's, which stands for all when results are written */
+    double *probabilities; /* (count, classes): sums over models */
+    double threshold;      /* sum */
+    int threads;
+} ensemble;
+
+/* One model's probabilities, added. Logits are kept where there is only one model. */
+static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model, const pulmo_backbone *backbone, const char *run,
+                               pulmo_dataset *dataset, split_scores *scores, ensemble *all)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     const pulmo_loss_spec loss = {0};
     const char *scratch = getenv("TMPDIR");
+    view_spec views;
+    feature_source source = {.dataset = dataset, .backbone = backbone, .views = &views, .label = "  features"};
     feature_store *features = NULL;
-    pulmo_head *head = NULL;
-    split_scores scores = {.split = o->split, .info = info};
+    scorer with = {.head = NULL};
     pulmo_status status;
-    PULMO_GOTO(pulmo_agree(comm, check_model_backbone(model, backbone, o->run)));
-    PULMO_GOTO(feature_store_create(comm, dataset, backbone, scratch && *scratch ? scratch : "/tmp", "  features", &features));
-    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, 1, model->parameters, &head)));
-    const scorer with = {.head = head};
-    PULMO_GOTO(feature_store_logits(comm, features, &with, info->classes, &scores.logits));
-    scores.probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes, sizeof(float));
-    PULMO_GOTO(pulmo_agree(comm, scores.probabilities ? PULMO_OK : PULMO_MEMORY));
-    pulmo_model_probabilities(model, (int)info->count, scores.logits, scores.probabilities);
-    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? write_out(comm, o, model, backbone->threads, &scores) : PULMO_OK));
+    source.directory = scratch && *scratch ? scratch : "/tmp";
+    PULMO_GOTO(pulmo_agree(comm, check_model_backbone(model, backbone, run)));
+    PULMO_GOTO(pulmo_agree(comm, views_of_model(model, &views)));
+    PULMO_GOTO(feature_store_create(comm, &source, &features));
+    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, 1, model->parameters, &with.head)));
+    pulmo_free(scores->logits);
+    scores->logits = NULL;
+    PULMO_GOTO(feature_store_logits(comm, features, &with, info->classes, &scores->logits));
+    pulmo_model_probabilities(model, (int)info->count, scores->logits, scores->probabilities);
+    for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++) all->probabilities[i] += (double)scores->probabilities[i];
+    all->threshold += model->threshold;
+    all->threads = backbone->threads;
 out:
-    pulmo_head_destroy(head);
+    pulmo_head_destroy(with.head);
     feature_store_destroy(features);
-    pulmo_free(scores.logits);
-    pulmo_free(scores.probabilities);
     return status;
 }
 
@@ -113,25 +125,69 @@ static pulmo_status write_report(const pulmo_evaluate_options *o)
     return pulmo_report(&options);
 }
 
+static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o, int which, pulmo_dataset *dataset, split_scores *scores,
+                              ensemble *all)
+{
+    const char *run = o->runs[which];
+    pulmo_model model;
+    pulmo_backbone backbone;
+    memset(&model, 0, sizeof model);
+    pulmo_status status = pulmo_model_read(run, &model);
+    if (status == PULMO_OK) status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK) {
+        const pulmo_weights_choice choice = model_weights_choice(&model, o->weights);
+        status = pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone);
+        if (status == PULMO_OK) {
+            status = add_scores(comm, &model, &backbone, run, dataset, scores, all);
+            pulmo_backbone_close(&backbone);
+        }
+    }
+    if (status == PULMO_OK && which == 0)
+        all->model = model;
+    else
+        pulmo_model_free(&model);
+    return status;
+}
+
+/* Means over models: probabilities, and logits and a threshold that go with them. */
+static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all, split_scores *scores)
+{
+    if (models == 1) return;
+    for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++) {
+        scores->probabilities[i] = (float)(all->probabilities[i] / models);
+        scores->logits[i] = (float)log(fmax(all->probabilities[i] / models, 1e-45));
+    }
+    all->model.threshold = all->threshold / models;
+    all->model.temperature = 1;
+    snprintf(all->model.threshold_rule, sizeof all->model.threshold_rule, "mean of %d models", models);
+}
+
 pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
 {
-    pulmo_model model;
     pulmo_dataset *dataset = NULL;
-    pulmo_backbone backbone;
-    pulmo_weights_choice choice;
-    memset(&model, 0, sizeof model);
-    pulmo_status status = pulmo_model_read(o->run, &model);
-    if (status == PULMO_OK) status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
-    if (status == PULMO_OK) status = check_fit(&model, pulmo_dataset_info_of(dataset), o);
+    ensemble all;
+    split_scores scores = {.split = o->split};
+    memset(&all, 0, sizeof all);
+    pulmo_status status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
+    if (status == PULMO_OK) {
+        scores.info = pulmo_dataset_info_of(dataset);
+        size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;
+        scores.probabilities = pulmo_alloc(values, sizeof(float));
+        all.probabilities = pulmo_alloc(values, sizeof(double));
+        if (!scores.probabilities || !all.probabilities) status = PULMO_MEMORY;
+    }
     PULMO_GOTO(pulmo_agree(comm, status));
-    choice = model_weights_choice(&model, o->weights);
-    PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));
-    status = score(comm, o, &model, &backbone, dataset);
-    pulmo_backbone_close(&backbone);
-    if (status == PULMO_OK && o->out && pulmo_comm_rank(comm) == 0) status = write_report(o);
+    for (int i = 0; i < o->run_count; i++) PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));
+    take_mean(scores.info, o->run_count, &all, &scores);
+    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? write_out(comm, o, &all.model, all.threads, &scores) : PULMO_OK));
+    if (o->out && pulmo_comm_rank(comm) == 0) status = write_report(o);
     status = pulmo_agree(comm, status);
 out:
+    pulmo_free(scores.logits);
+    pulmo_free(scores.probabilities);
+    pulmo_free(all.probabilities);
     pulmo_dataset_close(dataset);
-    pulmo_model_free(&model);
+    pulmo_model_free(&all.model);
     return status;
 }

@@ -49,6 +49,10 @@ static pulmo_status read_one(image_reader *reader, uint32_t sample, uint8_t *pix
     const image_view *view = reader->view;
     pulmo_augment_draw draw;
     PULMO_TRY(pulmo_dataset_read(reader->dataset, sample, pixels));
+    if (view && view->averaged) {
+        const int shape[3] = {info->height_px, info->width_px, info->channels};
+        return view_apply(view->averaged, (int)view->number, pixels, shape, reader->backbone->mean, reader->backbone->std, out);
+    }
     if (view) pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, info->height_px, info->width_px, &draw);
     return pulmo_augment_apply(view ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, reader->backbone->mean,
                                reader->backbone->std, out);

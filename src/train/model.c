@@ -7,7 +7,8 @@
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, hidden, dropout, channels,
  *   height, width, size_px, mean, std, threshold_rule, threshold, temperature, best_epoch, demo,
  *   weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
- *   frozen_blocks (-1: all) */
+ *   frozen_blocks (-1: all), tta
+ *   /config   with tta > 1: the run's configuration, whose augment section the views are drawn from */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,6 +109,8 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", model->tail.layers > 0 ? model->tail.frozen_blocks : PULMO_FROZEN_ALL));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
+    if (model->tta > 1) PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
     PULMO_TRY(write_trunk(file, model));
     return write_tensors(file, model);
 }
@@ -191,6 +194,14 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
     PULMO_TRY(pulmo_h5_read(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
     return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
+}
+
+/* Older models have no views. */
+static pulmo_status read_views(pulmo_h5 *file, pulmo_model *model)
+{
+    model->tta = 1;
+    if (pulmo_h5_has_attribute(file, "/", "tta")) PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
+    return model->tta > 1 ? pulmo_h5_read_text(file, "config", &model->config) : PULMO_OK;
 }
 
 /* Which convolutions were trained. Their place in the network is checked where they are used. */
@@ -285,6 +296,7 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     if (pulmo_h5_has_attribute(file, "/", "preprocessing")) /* not in the oldest files, which know torchvision's only */
         PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
+    PULMO_TRY(read_views(file, model));
     PULMO_TRY(read_layers(file, model));
     return read_tensors(file, model);
 }
@@ -310,6 +322,7 @@ void pulmo_model_free(pulmo_model *model)
 {
     pulmo_free(model->storage);
     free(model->class_names);
+    free(model->config);
     memset(model, 0, sizeof *model);
 }
 

@@ -19,6 +19,9 @@ typedef struct work {
     const pulmo_backbone *backbone;
     pulmo_head *head;
     float *images, *features, *logits, *probabilities; /* (CHUNK, ...) */
+    double *sums;                                      /* (CHUNK, classes): of the views' logits */
+    view_spec views;
+    int view; /* the one at hand */
     char *const *paths;
     bool good[CHUNK];
     char report[CHUNK][1024];
@@ -29,9 +32,10 @@ static pulmo_status load_image(const work *w, const char *path, float *out)
 {
     pulmo_image image = {0};
     PULMO_TRY(input_image_read_resized(path, w->model->size_px, &image));
-    pulmo_augment_apply(NULL, image.pixels, image.height_px, image.width_px, image.channels, w->model->mean, w->model->std, out);
+    const int shape[3] = {image.height_px, image.width_px, image.channels};
+    pulmo_status status = view_apply(&w->views, w->view, image.pixels, shape, w->model->mean, w->model->std, out);
     pulmo_image_free(&image);
-    return PULMO_OK;
+    return status;
 }
 
 static void load_task(void *context, int task, int thread)
@@ -65,10 +69,10 @@ static void print_json(const work *w, const char *path, const float *row)
     json_decref(object);
 }
 
-static void score_chunk(work *w, char *const *paths, int count)
+/* One view of a chunk's images, which are read anew for it; returns how many could be. */
+static int score_view(work *w, int count)
 {
     size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
-    w->paths = paths;
     pulmo_pool_run(w->backbone->pool, count, load_task, w);
     int good = 0;
     for (int i = 0; i < count; i++) { /* the good ones move together */
@@ -77,6 +81,27 @@ static void score_chunk(work *w, char *const *paths, int count)
     }
     pulmo_trunk_forward(w->backbone->trunk, good, w->images, w->features);
     pulmo_head_logits(w->head, good, w->features, w->logits);
+    return good;
+}
+
+/* The mean of all views' logits, as in a run. */
+static int score_views(work *w, int count)
+{
+    int values = count * w->model->classes, good = 0;
+    if (w->views.views == 1) return w->view = 0, score_view(w, count);
+    memset(w->sums, 0, (size_t)values * sizeof *w->sums);
+    for (w->view = 0; w->view < w->views.views; w->view++) {
+        good = score_view(w, count);
+        for (int i = 0; i < good * w->model->classes; i++) w->sums[i] += (double)w->logits[i];
+    }
+    for (int i = 0; i < good * w->model->classes; i++) w->logits[i] = (float)(w->sums[i] / w->views.views);
+    return good;
+}
+
+static void score_chunk(work *w, char *const *paths, int count)
+{
+    w->paths = paths;
+    int good = score_views(w, count);
     pulmo_model_probabilities(w->model, good, w->logits, w->probabilities);
     for (int i = 0, at = 0; i < count; i++) {
         if (!w->good[i]) {
@@ -101,7 +126,9 @@ static pulmo_status predict_list(work *w, const input_list *l)
     w->images = pulmo_alloc(CHUNK * floats, sizeof(float));
     w->features = pulmo_alloc(CHUNK * features, sizeof(float));
     w->logits = pulmo_alloc(2 * CHUNK * classes, sizeof(float));
-    if (!w->images || !w->features || !w->logits) return PULMO_MEMORY;
+    w->sums = pulmo_alloc(CHUNK * classes, sizeof *w->sums);
+    if (!w->images || !w->features || !w->logits || !w->sums) return PULMO_MEMORY;
+    PULMO_TRY(views_of_model(w->model, &w->views));
     w->probabilities = w->logits + CHUNK * classes;
     PULMO_TRY(pulmo_head_create(&w->model->head, &loss, SCORE_SLOT, 1, w->model->parameters, &w->head));
     if (!w->options->json) {
@@ -147,6 +174,7 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     pulmo_free(w->images);
     pulmo_free(w->features);
     pulmo_free(w->logits);
+    pulmo_free(w->sums);
     pulmo_backbone_close(&backbone);
 out:
     input_list_free(&l);

@@ -103,7 +103,7 @@ static pulmo_status write_history(pulmo_h5 *file, const run_state *state)
 /* ---- provenance ---- */
 
 /* The lines of the echo whose keys make another model: places and numbers of threads are left out. */
-static char *binding_lines(const pulmo_config *config)
+char *binding_lines(const pulmo_config *config)
 {
     int count = 0;
     const pulmo_key *keys = pulmo_config_keys(&count);

@@ -103,6 +103,8 @@ static pulmo_status build_state(run *r)
 
 static pulmo_status build_local(run *r)
 {
+    r->model.config = binding_lines(r->config);
+    if (!r->model.config) return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
     const pulmo_dataset_info *data = info_of(r->train);
     PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
     r->fed = from_bank(r) ? bank_fed(r->config, &r->backbone, &r->head) : r->head;
@@ -170,6 +172,7 @@ static void describe_model(run *r)
     model->threshold = 0.5;
     model->temperature = 1;
     model->is_demo = data->is_demo;
+    model->tta = (int)r->config->eval.tta;
     snprintf(model->preprocessing, sizeof model->preprocessing, "%s", pulmo_preprocessing_name(r->backbone.preprocessing));
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
     snprintf(model->isa, sizeof model->isa, "%s", pulmo_isa_name(r->backbone.isa));
@@ -215,10 +218,17 @@ static pulmo_status open_bank(run *r)
 pulmo_status run_features(run *r, bank_split split, feature_store **out)
 {
     pulmo_dataset *dataset = split == BANK_VAL ? r->val : r->test;
+    view_spec views;
+    const feature_source source = {.dataset = dataset,
+                                   .backbone = &r->backbone,
+                                   .views = &views,
+                                   .directory = r->directory,
+                                   .label = split == BANK_VAL ? "  val features" : "  test features"};
+    views_from(r->config, &views);
     if (info_of(dataset)->count == 0) return PULMO_OK;
-    if (r->bank) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
-    return feature_store_create(r->comm, dataset, &r->backbone, r->directory, split == BANK_VAL ? "  val features" : "  test features",
-                                out);
+    /* A bank holds val and test images as they are, not their views. */
+    if (r->bank && views.views == 1) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
+    return feature_store_create(r->comm, &source, out);
 }
 
 pulmo_status run_open(run *r, int overwrite)
@@ -267,5 +277,6 @@ void run_close(run *r)
     pulmo_dataset_close(r->val);
     pulmo_dataset_close(r->test);
     free(r->checkpoint_path);
+    free(r->model.config);
     free(r);
 }

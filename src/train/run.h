@@ -46,7 +46,7 @@ static inline bool is_root(const run *r) { return pulmo_comm_rank(r->comm) == 0;
 /* Opens all of it and goes on from a checkpoint that is there. */
 pulmo_status run_open(run *r, int overwrite);
 void run_close(run *r);
-/* The features of val or test, computed or from the bank; *out stays NULL where the split is empty. */
+/* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL where the split is empty. */
 pulmo_status run_features(run *r, bank_split split, feature_store **out);
 
 /* ---- resume.c ---- */

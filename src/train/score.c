@@ -19,6 +19,7 @@ struct feature_store {
     bank *bank;
     bank_split split;
     uint32_t first, count; /* this rank's samples */
+    int views;             /* stored one after the other: all samples' view 0, then their view 1 ... */
     size_t floats;         /* of one image */
     float *chunk;          /* (CHUNK, floats) */
     char path[PULMO_TEXT_BYTES];
@@ -38,7 +39,7 @@ static pulmo_status open_unnamed(const char *directory, feature_store *store)
     return PULMO_OK;
 }
 
-static pulmo_status write_chunk(feature_store *store, uint32_t at, uint32_t count)
+static pulmo_status write_chunk(feature_store *store, uint64_t at, uint32_t count)
 {
     const char *data = (const char *)store->chunk;
     size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
@@ -54,11 +55,11 @@ static pulmo_status write_chunk(feature_store *store, uint32_t at, uint32_t coun
     return PULMO_OK;
 }
 
-static pulmo_status read_chunk(const feature_store *store, uint32_t at, uint32_t count)
+static pulmo_status read_chunk(const feature_store *store, uint64_t at, uint32_t count)
 {
     if (store->bank) {
         for (uint32_t i = 0; i < count; i++)
-            PULMO_TRY(bank_read(store->bank, store->split, 0, store->first + at + i, store->chunk + i * store->floats));
+            PULMO_TRY(bank_read(store->bank, store->split, 0, store->first + (uint32_t)at + i, store->chunk + i * store->floats));
         return PULMO_OK;
     }
     char *data = (char *)store->chunk;
@@ -77,37 +78,39 @@ static pulmo_status read_chunk(const feature_store *store, uint32_t at, uint32_t
 
 /* ---- computing ---- */
 
-static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, image_reader *reader, const pulmo_backbone *backbone,
-                                  const char *label)
+/* Each chunk in all its views. */
+static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, image_reader *reader, const feature_source *source)
 {
     pulmo_progress progress;
-    pulmo_progress_begin(&progress, label, "img", store->count);
+    pulmo_progress_begin(&progress, source->label, "img", store->count);
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
-        const float *images = NULL;
-        PULMO_TRY(image_reader_read(reader, NULL, store->first + at, count, &images));
-        pulmo_backbone_features(backbone, (int)count, images, store->chunk);
-        PULMO_TRY(write_chunk(store, at, count));
-        pulmo_watch_beat(comm, label);
+        for (int v = 0; v < store->views; v++) {
+            const image_view view = {.averaged = source->views, .number = (uint32_t)v};
+            const float *images = NULL;
+            PULMO_TRY(image_reader_read(reader, &view, store->first + at, count, &images));
+            pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
+            PULMO_TRY(write_chunk(store, (uint64_t)v * store->count + at, count));
+            pulmo_watch_beat(comm, source->label);
+        }
         pulmo_progress_update(&progress, at + count, NULL);
     }
     pulmo_progress_end(&progress);
     return PULMO_OK;
 }
 
-static pulmo_status create_local(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
-                                 const char *label, feature_store *store)
+static pulmo_status create_local(pulmo_comm *comm, const feature_source *source, feature_store *store)
 {
     image_reader *reader = NULL;
-    PULMO_TRY(image_reader_create(dataset, backbone, &reader));
-    pulmo_status status = open_unnamed(directory, store);
-    if (status == PULMO_OK) status = compute_local(comm, store, reader, backbone, label);
+    PULMO_TRY(image_reader_create(source->dataset, source->backbone, &reader));
+    pulmo_status status = open_unnamed(source->directory, store);
+    if (status == PULMO_OK) status = compute_local(comm, store, reader, source);
     image_reader_destroy(reader);
     return status;
 }
 
 /* With this rank's share of a split and no features yet; NULL when out of memory. */
-static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, size_t floats)
+static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, int views, size_t floats)
 {
     uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
     feature_store *store = calloc(1, sizeof *store);
@@ -115,6 +118,7 @@ static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, size_t
     store->file = -1;
     store->first = (uint32_t)(rank * samples / size);
     store->count = (uint32_t)((rank + 1) * samples / size) - store->first;
+    store->views = views;
     store->floats = floats;
     store->chunk = pulmo_alloc(CHUNK, floats * sizeof(float));
     if (store->chunk) return store;
@@ -124,7 +128,7 @@ static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, size_t
 
 pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out)
 {
-    feature_store *store = new_store(comm, samples, bank_floats(b));
+    feature_store *store = new_store(comm, samples, 1, bank_floats(b));
     PULMO_TRY(pulmo_agree(comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store")));
     store->bank = b;
     store->split = split;
@@ -132,13 +136,12 @@ pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, 
     return PULMO_OK;
 }
 
-pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
-                                  const char *label, feature_store **out)
+pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source, feature_store **out)
 {
+    const pulmo_backbone *backbone = source->backbone;
     size_t floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-    feature_store *store = new_store(comm, pulmo_dataset_info_of(dataset)->count, floats);
-    pulmo_status status = store ? create_local(comm, dataset, backbone, directory, label, store)
-                                : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
+    feature_store *store = new_store(comm, pulmo_dataset_info_of(source->dataset)->count, source->views->views, floats);
+    pulmo_status status = store ? create_local(comm, source, store) : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
         *out = store;
@@ -157,31 +160,50 @@ void feature_store_destroy(feature_store *store)
 
 /* ---- scoring ---- */
 
-/* `above` (CHUNK, the head's features), used where there is a tail. */
-static pulmo_status logits_local(const feature_store *store, const scorer *with, float *above, int classes, float *mine)
+/* One view's logits of this rank's samples. `above` (CHUNK, the head's features) is used where there is a tail. */
+static pulmo_status logits_of_view(const feature_store *store, const scorer *with, int view, float *above, int classes, float *out)
 {
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
-        PULMO_TRY(read_chunk(store, at, count));
+        PULMO_TRY(read_chunk(store, (uint64_t)view * store->count + at, count));
         if (with->tail)
             for (uint32_t i = 0; i < count; i += (uint32_t)with->tail_images) {
                 uint32_t part = count - i < (uint32_t)with->tail_images ? count - i : (uint32_t)with->tail_images;
                 pulmo_tail_forward(with->tail, (int)part, store->chunk + i * store->floats, above + i * with->head_floats);
             }
-        pulmo_head_logits(with->head, (int)count, with->tail ? above : store->chunk, mine + (size_t)at * (size_t)classes);
+        pulmo_head_logits(with->head, (int)count, with->tail ? above : store->chunk, out + (size_t)at * (size_t)classes);
     }
     return PULMO_OK;
+}
+
+/* The views' mean; `view` is room for one view's. */
+static pulmo_status logits_local(const feature_store *store, const scorer *with, float *above, int classes, float *view, float *mine)
+{
+    size_t count = (size_t)store->count * (size_t)classes;
+    if (store->views == 1) return logits_of_view(store, with, 0, above, classes, mine);
+    double *sums = calloc(count + 1, sizeof *sums);
+    if (!sums) return pulmo_fail(PULMO_MEMORY, "cannot allocate the views' logits");
+    pulmo_status status = PULMO_OK;
+    for (int v = 0; v < store->views && status == PULMO_OK; v++) {
+        status = logits_of_view(store, with, v, above, classes, view);
+        for (size_t i = 0; i < count; i++) sums[i] += (double)view[i];
+    }
+    for (size_t i = 0; i < count; i++) mine[i] = (float)(sums[i] / store->views);
+    free(sums);
+    return status;
 }
 
 pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, const scorer *with, int classes, float **out)
 {
     void *all = NULL;
     size_t all_bytes = 0, bytes = (size_t)store->count * (size_t)classes * sizeof(float);
-    float *mine = pulmo_alloc(bytes ? bytes : 1, 1), *above = pulmo_alloc(with->tail ? CHUNK * with->head_floats : 1, sizeof(float));
-    pulmo_status status = mine && above ? logits_local(store, with, above, classes, mine) : PULMO_MEMORY;
+    float *mine = pulmo_alloc(bytes ? bytes : 1, 1), *view = pulmo_alloc(bytes ? bytes : 1, 1),
+          *above = pulmo_alloc(with->tail ? CHUNK * with->head_floats : 1, sizeof(float));
+    pulmo_status status = mine && view && above ? logits_local(store, with, above, classes, view, mine) : PULMO_MEMORY;
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK) status = pulmo_gather_all(comm, mine, bytes, &all, &all_bytes, NULL);
     pulmo_free(mine);
+    pulmo_free(view);
     pulmo_free(above);
     *out = all;
     return status;

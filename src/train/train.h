@@ -95,7 +95,7 @@ typedef struct run_identity {
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
     const char *isa, *blas;
     char features[128]; /* where training's came from, in words */
-    double stored_s; /* time of the last checkpoint */
+    double stored_s;    /* time of the last checkpoint */
 } run_identity;
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
@@ -103,12 +103,28 @@ pulmo_status checkpoint_write(const char *path, const run_identity *identity, co
 /* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs. */
 pulmo_status checkpoint_read(const char *path, const run_identity *identity, run_state *state);
 
+/* ---- views of an image (views.c) ---- */
+
+/* The views of an image whose logits are averaged: the image itself, then augmented ones. They depend on the image's
+ * pixels and the view alone: the same on any rank, in a run and in a prediction. */
+typedef struct view_spec {
+    int views; /* 1: the image itself alone */
+    pulmo_augment_spec augment;
+} view_spec;
+void views_from(const pulmo_config *config, view_spec *out);
+/* The views a model was validated with. */
+pulmo_status views_of_model(const pulmo_model *model, view_spec *out);
+/* pixels (H, W, C) to view `view` (3, H, W), normalised. */
+pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3], const float mean[3], const float std[3],
+                        float *out);
+
 /* ---- images of a split in stored order (images.c) ---- */
 
 #define IMAGE_CHUNK 16 /* images read at once, at the most */
 
-/* Which augmentations: those of fresh training's epoch `number` with this seed. */
+/* Which augmentations: with `averaged`, its view `number`; else those of fresh training's epoch `number` with this seed. */
 typedef struct image_view {
+    const view_spec *averaged;
     const pulmo_augment_spec *augment;
     uint64_t seed;
     uint32_t number;
@@ -128,13 +144,19 @@ typedef enum bank_split { BANK_TRAIN, BANK_VAL, BANK_TEST, BANK_SPLITS } bank_sp
 
 /* ---- features and scores of a fixed split (score.c) ---- */
 
-/* The features of this rank's share of a split, on disk in an unnamed file. */
+/* The features of this rank's share of a split, on disk in an unnamed file: all views. */
 typedef struct feature_store feature_store;
 
-/* Computes them with the trunk, without augmentation. Collective. */
-pulmo_status feature_store_create(pulmo_comm *comm, pulmo_dataset *dataset, const pulmo_backbone *backbone, const char *directory,
-                                  const char *label, feature_store **out);
-/* Those that a bank holds (kept), without computing anything. Collective. */
+typedef struct feature_source {
+    pulmo_dataset *dataset;
+    const pulmo_backbone *backbone;
+    const view_spec *views;
+    const char *directory; /* where the file is made */
+    const char *label;     /* of the progress line */
+} feature_source;
+/* Computes them with the trunk. Collective. */
+pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source, feature_store **out);
+/* Those that a bank holds (kept), without computing anything: one view. Collective. */
 pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out);
 void feature_store_destroy(feature_store *store);
 /* What turns stored features into logits. */
@@ -216,6 +238,8 @@ typedef struct run_results {
     bool finished;
 } run_results;
 
+/* The settings that make a model, as YAML that reads back; owned by the caller (free), NULL when out of memory. */
+char *binding_lines(const pulmo_config *config);
 /* results.h5, history.csv, predictions.csv. By rank 0. */
 pulmo_status results_write(const run_results *results);
 /* True if `directory` holds the results of a finished run. */

@@ -1,0 +1,41 @@
+/* Test-time augmentation: the views of an image. */
+#include <string.h>
+
+#include "train.h"
+
+#define VIEW_SEED 0x7669657773u
+
+void views_from(const pulmo_config *config, view_spec *out)
+{
+    out->views = (int)config->eval.tta;
+    augment_from(config, &out->augment);
+}
+
+pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
+{
+    pulmo_config config;
+    pulmo_config_init(&config);
+    if (model->tta > 1) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    views_from(&config, out);
+    return PULMO_OK;
+}
+
+/* FNV-1a: what a view is keyed by, so that an image has its views wherever it comes from. */
+static uint32_t key_of(const uint8_t *pixels, size_t bytes, size_t channels)
+{
+    uint32_t key = 2166136261u;
+    for (size_t i = 0; i < bytes; i += channels) /* grey may be stored as three */
+        key = (key ^ pixels[i]) * 16777619u;
+    return key;
+}
+
+pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3], const float mean[3], const float std[3],
+                        float *out)
+{
+    pulmo_augment_draw draw;
+    if (view == 0) return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
+    uint32_t key = key_of(pixels, (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2], (size_t)shape[2]);
+    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, (uint64_t)view, key, shape[0], shape[1], &draw);
+    draw.flip = spec->augment.hflip > 0 && view % 2 == 1;
+    return pulmo_augment_apply(&draw, pixels, shape[0], shape[1], shape[2], mean, std, out);
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Trained convolutions: one seed, one model at 1 to 4 ranks, with everything switched on, and after kill
+# and resume; the model file, evaluation, prediction and export know them; views and ensembles.
+. "$(dirname "$0")/common.sh"
+make_small
+
+same_at_ranks() {
+    local name=$1 n
+    EXTRA=$2 small_train "$name" ranks 1 > "$name.txt" 2> "$name.err" || { cat "$name.err"; fail "$name"; }
+    wanted=$(head_of "$name.txt")
+    [ -n "$wanted" ] || fail "$name: no Head SHA-256"
+    for n in $3; do
+        EXTRA="$2 --set train.threads=$((n % 2 + 1))" small_train "$name$n" ranks "$n" > "$name$n.txt" 2> "$name$n.err" || { cat "$name$n.err"; fail "$name: $n ranks"; }
+        [ "$(head_of "$name$n.txt")" = "$wanted" ] || fail "$name: $n ranks gave another model"
+        cmp "$name/history.csv" "$name$n/history.csv"
+        cmp "$name/predictions.csv" "$name$n/predictions.csv"
+    done
+}
+block5="--set model.trainable=block5"
+full="--set model.trainable=block4 --set train.unfreeze_epochs=[0,1] --set optim.clip_norm=0.5 --set optim.ema=0.9 --set optim.trunk_lr_scale=0.3 --set eval.tta=3 --set model.pool=avgmax"
+same_at_ranks block5 "$block5" "2 3 4"
+same_at_ranks full "$full" "2 4"
+same_at_ranks all "--set model.trainable=all" "3"
+
+# What is below the cut, and what is not unfrozen yet, keeps its pretrained values; the rest has moved.
+moved() { "$PULMO" inspect "$1/model.h5" | sed -n "s,^  /trunk/features.$2.weight.* mean \([^ ]*\) .*,\1,p"; }
+[ -n "$(moved block5 16)" ] || fail "block5: features.16 is not in the model"
+for n in 11 13 16; do [ -n "$(moved full $n)" ] || fail "block4: features.$n is not in the model"; done
+[ -z "$(moved block5 13)" ] || fail "block5 has trained block 4"
+EXTRA="$block5 --set train.unfreeze_epochs=[3]" small_train late env > late.txt 2> /dev/null
+EXTRA="$block5 --set optim.trunk_lr_scale=0" small_train still env > still.txt 2> /dev/null
+[ "$(moved late 16)" = "$(moved still 16)" ] || fail "a frozen block has moved"
+[ "$(moved late 16)" != "$(moved block5 16)" ] || fail "a trained block has not moved"
+small_train head env > head.txt 2> /dev/null
+[ "$(head_of head.txt)" != "$(head_of late.txt)" ] || fail "the digest leaves out the convolutions"
+cut -d, -f1-4 head/history.csv > a.csv && cut -d, -f1-4 late/history.csv > b.csv
+python3 - a.csv b.csv <<'PY' || fail "a tail that is not trained is not the frozen trunk"
+import sys
+a, b = ([list(map(float, line.split(","))) for line in open(f).read().split("\n")[1:] if line] for f in sys.argv[1:])
+sys.exit(any(abs(x - y) > 1e-4 for p, q in zip(a, b) for x, y in zip(p, q)))
+PY
+
+# Killed and gone on with, on other numbers of ranks.
+long="$full --set train.epochs=30 --set train.checkpoint_batches=1"
+EXTRA=$long small_train whole ranks 2 > whole.txt 2> whole.err
+EXTRA=$long small_train stopped env > stopped.txt 2>&1 &
+started=$!
+for _ in $(seq 400); do grep -q "^Epoch 3/" stopped.txt && break; sleep 0.02; done
+kill -KILL $(pgrep -P "$started" -f "pulmo train" || echo "$started")
+wait "$started" && fail "was not killed"
+EXTRA=$long small_train stopped ranks 3 > resumed.txt 2> resumed.err || { cat resumed.err; fail "resume"; }
+grep -q "going on from" resumed.err || fail "did not go on"
+[ "$(head_of resumed.txt)" = "$(head_of whole.txt)" ] || fail "the resumed run gave another model"
+cmp whole/history.csv stopped/history.csv
+
+# Evaluation and prediction go through the fast engine with the trained weights, and agree with the run.
+for run in block5 full all; do
+    "$PULMO" evaluate $run --data packed --out "scored-$run" > evaluated.txt 2> err.txt || { cat err.txt; fail "evaluate $run"; }
+    "$PULMO" predict $run demo/test > predicted.csv 2> err.txt || { cat err.txt; fail "predict $run"; }
+    "$PULMO" predict $run demo/test/*/*.jpeg > again.csv 2> /dev/null
+    python3 - $run/predictions.csv "scored-$run/predictions.csv" predicted.csv <<'PY' || fail "$run: evaluation or prediction differs from the run"
+import csv, sys
+def read(name, test):
+    rows = list(csv.DictReader(open(name)))
+    p = [k for k in rows[0] if k.startswith("p_")][-1]
+    return {r["path"].replace("demo/", ""): float(r[p]) for r in rows if not test or r["split"] == "test"}
+run, evaluated, predicted = read(sys.argv[1], True), read(sys.argv[2], True), read(sys.argv[3], False)
+sys.exit(not (len(run) == 9 and all(abs(run[k] - evaluated[k]) < 2e-5 and abs(run[k] - predicted[k]) < 2e-5 for k in run)))
+PY
+done
+
+# An ensemble: the mean of its members' probabilities, the same at any number of ranks.
+"$PULMO" evaluate block5 full all --data packed --out mean > mean.txt 2> err.txt || { cat err.txt; fail "ensemble"; }
+ranks 3 "$PULMO" evaluate block5 full all --data packed 2> /dev/null | grep -vE "^(Results|Report)" > mean3.txt
+grep -vE "^(Results|Report)" mean.txt | cmp - mean3.txt || fail "an ensemble depends on ranks"
+python3 - mean/predictions.csv scored-{block5,full,all}/predictions.csv <<'PY' || fail "an ensemble is not the mean"
+import csv, sys
+tables = [[float(r["p_PNEUMONIA"]) for r in csv.DictReader(open(name))] for name in sys.argv[1:]]
+sys.exit(not all(abs(m - sum(p) / 3) < 1e-6 for m, *p in zip(*tables)))
+PY
+
+# What cannot be.
+EXTRA="--set model.trainable=block6" expect 2 "block5" small_train none env
+"$TOOLS/make_weights" other.safetensors 9
+expect 65 "trained on other frozen weights" "$PULMO" evaluate block5 --data packed --weights other.safetensors
+EXTRA="--set model.trainable=all --set optim.name=sgd --set optim.lr=1000 --set optim.trunk_lr_scale=1000" expect 1 "not finite" small_train blown env
+EXTRA="--set model.trainable=all --set optim.name=sgd --set optim.lr=1000 --set optim.trunk_lr_scale=1000" expect 1 "not finite" small_train blown2 ranks 3
+
+# PyTorch takes the same step: loss and every gradient.
+python=${PULMO_PYTHON:-python3}
+if "$python" -c 'import torch' 2> /dev/null; then
+    "$python" "$PULMO_SOURCE/bench/peers/finetune.py" --tool "$TOOLS/finetune_step" --weights weights.safetensors --check \
+        --trainable block5 block3 all --batch 11 || fail "PyTorch's gradients are others"
+else
+    echo "(no PyTorch: its gradients were not compared)"
+fi
+echo "trained blocks: bits, resume, model, evaluation, prediction, ensembles"
