@@ -173,6 +173,7 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
     step->fed = step->parts.banked ? batch->images : step->features;
     if (step->parts.banked) return;
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
+    if (!step->parts.backbone->trunk) image_floats = step->feature_floats; /* what comes is what the tail takes */
     for (uint32_t at = 0; at < batch->count; at += step->slot) {
         uint32_t count = batch->count - at < step->slot ? batch->count - at : step->slot;
         pulmo_backbone_features(step->parts.backbone, (int)count, batch->images + at * image_floats,

@@ -73,14 +73,8 @@ static pulmo_status open_bench(pulmo_comm *comm, bench *b, char **argv)
     pulmo_optim_spec_init(&b->optim);
     b->data.count = (uint32_t)b->config.train.batch;
     b->data.height_px = b->data.width_px = 224;
-    const stepper_parts parts = {.comm = comm,
-                                 .backbone = &b->backbone,
-                                 .head = &b->head,
-                                 .loss = &b->loss,
-                                 .optim = &b->optim,
-                                 .data = &b->data,
-                                 .config = &b->config,
-                                 .state = &b->state};
+    const stepper_parts parts = {.comm = comm, .backbone = &b->backbone, .head = &b->head, .loss = &b->loss, .optim = &b->optim,
+                                 .data = &b->data, .config = &b->config, .state = &b->state};
     return stepper_create(&parts, &b->stepper);
 }
 
