@@ -83,7 +83,11 @@ static void data(FILE *out, const report *r)
 
 static void recipe(FILE *out, const report *r)
 {
-    fputs("## Recipe\n\nVGG16's convolutions, frozen", out);
+    fputs("## Recipe\n\n", out);
+    if (r->trained_convolutions > 0)
+        fprintf(out, "VGG16's convolutions, all but the last %lld frozen", (long long)r->trained_convolutions);
+    else
+        fputs("VGG16's convolutions, frozen", out);
     if (*r->weights_digest) fprintf(out, " (weights SHA-256 `%.64s`)", r->weights_digest);
     fputs(", and a trained head", out);
     if (*r->head_digest) fprintf(out, " (SHA-256 `%.64s`)", r->head_digest);

@@ -55,7 +55,7 @@ typedef struct report {
     int best_epoch;
     char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest, *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
-    int64_t ranks, threads;
+    int64_t ranks, threads, trained_convolutions;
     uint64_t epochs;
     double *history[REPORT_COLUMNS]; /* (epochs) each */
     int splits;                      /* scored, the one to show first: test, else val */

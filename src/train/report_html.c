@@ -8,6 +8,7 @@
 
 #define LINES_SHOWN   8
 #define CLASSES_NAMED 12 /* told of in sentences */
+#define CLASSES_WIDE  24 /* that a table may have as columns */
 
 /* ---- text ---- */
 
@@ -194,6 +195,10 @@ static void summary(FILE *out, const report *r, const report_split *s)
 
 static void matrix(FILE *out, const report *r, const pulmo_metrics *m)
 {
+    if (r->classes > CLASSES_WIDE) {
+        fputs("<p class=\"soft\">The confusion matrix of so many classes is in <code>results.h5</code>.</p>\n", out);
+        return;
+    }
     fputs("<div class=\"scroll\"><table class=\"matrix\"><caption>Confusion matrix</caption><thead><tr><th scope=\"col\">Truth</th>", out);
     for (int k = 0; k < r->classes; k++) {
         fputs("<th scope=\"col\">called<br>", out);
@@ -354,11 +359,12 @@ static void training(FILE *out, const report *r)
 
 static void split_table(FILE *out, const report *r)
 {
+    int shown = r->classes > CLASSES_WIDE ? 0 : r->classes;
     static const char *const names[REPORT_PARTS] = {"Training", "Validation", "Test"};
     fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Split</th><th class=\"n\" scope=\"col\">Images</th><th class=\"n\" "
           "scope=\"col\">Patients</th>",
           out);
-    for (int k = 0; k < r->classes; k++) {
+    for (int k = 0; k < shown; k++) {
         fputs("<th class=\"n\" scope=\"col\">", out);
         html_text(out, r->class_names[k]);
         fputs("</th>", out);
@@ -368,7 +374,7 @@ static void split_table(FILE *out, const report *r)
         if (!r->part[p].present) continue;
         fprintf(out, "<tr><th scope=\"row\">%s</th><td class=\"n\">%lld</td><td class=\"n\">%lld</td>", names[p],
                 (long long)r->part[p].count, (long long)r->part[p].patients);
-        for (int k = 0; k < r->classes; k++) fprintf(out, "<td class=\"n\">%lld</td>", (long long)r->part[p].images[k]);
+        for (int k = 0; k < shown; k++) fprintf(out, "<td class=\"n\">%lld</td>", (long long)r->part[p].images[k]);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);
@@ -477,7 +483,12 @@ static void head(FILE *out, const report *r)
     if (*r->date) say(out, " \u00b7 %s", r->date);
     fputs("</p><h1>", out);
     html_text(out, r->title);
-    fputs("</h1><p class=\"soft\">VGG16 with frozen convolutions and a trained head, classifying chest X-rays as ", out);
+    fputs("</h1><p class=\"soft\">", out);
+    if (r->trained_convolutions > 0)
+        fprintf(out, "VGG16, its last %lld convolutions and head trained, ", (long long)r->trained_convolutions);
+    else
+        fputs("VGG16 with frozen convolutions and a trained head, ", out);
+    fputs("classifying chest X-rays as ", out);
     for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++)
         say(out, "%s%s", k == 0 ? "" : k + 1 == r->classes ? " or " : ", ", r->class_names[k]);
     fputs(r->classes > CLASSES_NAMED ? ", \u2026</p>\n" : "</p>\n", out);

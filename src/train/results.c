@@ -8,7 +8,7 @@
  *   /data/...                                   results_data.c
  *   /provenance                                 where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, threshold,
- *   threshold_rule, temperature, best_epoch, program_version, isa, blas, weights_sha256, preprocessing,
+ *   threshold_rule, temperature, best_epoch, trained_convolutions, program_version, isa, blas, weights_sha256, preprocessing,
  *   data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
@@ -187,6 +187,7 @@ static pulmo_status write_root(pulmo_h5 *file, const run_results *r)
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", r->model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", r->model->temperature));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", r->model->best_epoch));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "trained_convolutions", r->model->tail.layers));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "NX_class", "NXroot"));
     if (r->finished && shown)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "default", shown->split));

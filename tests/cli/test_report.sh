@@ -58,6 +58,14 @@ check three-run/report.html "VIRUS" "Mean over classes" "largest probability"
 grep -q "^Report: scored/report.html" scored.txt || fail "evaluate writes no report"
 check scored/report.html "There is no test split" "Grad-CAM"
 
+EXTRA="--set data.path=threes --set train.epochs=500" small_train going env > going.txt 2>&1 &
+for _ in $(seq 300); do [ -s going/results.h5 ] && break; sleep 0.05; done
+"$PULMO" report going --no-overlays > told.txt 2>&1 || { cat told.txt; fail "report of a run that goes on"; }
+child=$(pgrep -P $! -f "pulmo train" || echo $!)
+kill -TERM $child
+wait $! || true
+check going/report.html "Training has not finished"
+
 # ---- what is no run ----
 mkdir empty
 expect 74 "holds no results to report on" "$PULMO" report empty

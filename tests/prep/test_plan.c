@@ -1,0 +1,295 @@
+/* Splits and the leak audit on made-up lists: patients kept together, parts of classes met, leaks told from coincidences,
+ * near sketches all found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pulmo/rng.h"
+
+#include "../../data-prep/prep.h"
+
+#define MOST 4000
+
+/* A list whose files have names and digests, and no pixels. */
+typedef struct made {
+    source_list list;
+    part_store store;
+    source_file files[MOST];
+    image_record records[MOST];
+    char *reasons[MOST];
+    char text[MOST][3][200];
+    pulmo_config config;
+    pack_plan plan;
+} made;
+
+static int make(void **state)
+{
+    made *m = calloc(1, sizeof *m);
+    m->list = (source_list){.root = "made", .file = m->files};
+    m->store = (part_store){.list = &m->list, .records = m->records, .reasons = m->reasons, .size_px = 32};
+    pulmo_config_init(&m->config);
+    *state = m;
+    return 0;
+}
+
+static int drop(void **state)
+{
+    made *m = *state;
+    pack_plan_free(&m->plan);
+    free(m);
+    return 0;
+}
+
+/* Adds a file; `picture` makes its digests. */
+static void add(made *m, int split, const char *label, const char *name, uint32_t picture)
+{
+    size_t i = m->list.count++;
+    snprintf(m->text[i][0], sizeof m->text[i][0], "%s/%s/%s", split_names[split], label, name);
+    snprintf(m->text[i][2], sizeof m->text[i][2], "%s", label);
+    int sure = group_of_name(name, m->text[i][1], sizeof m->text[i][1]);
+    m->files[i] = (source_file){.path = m->text[i][0],
+                                .group = m->text[i][1],
+                                .label = m->text[i][2],
+                                .split = split,
+                                .sure = m->text[i][0] + strlen(m->text[i][0]) - strlen(name),
+                                .sure_bytes = sure};
+    m->records[i] = (image_record){.usable = 1, .channels = 1};
+    memcpy(m->records[i].digest.bytes, &picture, sizeof picture);
+    memcpy(m->records[i].pixel_digest.bytes, &picture, sizeof picture);
+}
+
+static void plan(made *m, const near_pair *near, size_t count)
+{
+    assert_int_equal(plan_classes(&m->list, &m->plan), PULMO_OK);
+    pulmo_status status = plan_make(&m->store, near, count, &m->config, &m->plan);
+    if (status != PULMO_OK) fail_msg("%s", pulmo_error());
+}
+
+/* Where file i went; -1 for nowhere. */
+static int split_of(const made *m, uint32_t i)
+{
+    for (int s = 0; s < SPLITS; s++)
+        for (uint32_t k = 0; k < m->plan.count[s]; k++)
+            if (m->plan.order[s][k] == i) return s;
+    return -1;
+}
+
+static void names_tell_patients(void **state)
+{
+    static const struct {
+        const char *name, *group;
+        int sure;
+    } names[] = {
+        {"person123_bacteria_4.jpeg", "person123", 18},
+        {"person1_virus_6.jpeg", "person1", 13},
+        {"IM-0115-0001.jpeg", "IM-0115", 7},
+        {"NORMAL2-IM-0927-0001.jpeg", "NORMAL2-IM-0927", 15},
+        {"0001.jpeg", "0001", 0},
+        {"personal_7.jpeg", "personal_7", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char group[80];
+        assert_int_equal(group_of_name(names[i].name, group, sizeof group), names[i].sure);
+        assert_string_equal(group, names[i].group);
+    }
+}
+
+/* Patients of one to five images, two classes of unlike sizes, pictures shared across patients. */
+static void fill(made *m)
+{
+    pulmo_rng rng;
+    char name[80];
+    pulmo_rng_at(&rng, 8, PULMO_RNG_TEST, 0, 0);
+    for (int patient = 0; patient < 900; patient++) {
+        int images = 1 + (int)pulmo_rng_below(&rng, 5);
+        for (int k = 0; k < images; k++) {
+            if (patient % 3)
+                snprintf(name, sizeof name, "person%d_bacteria_%zu.jpeg", patient, m->list.count);
+            else
+                snprintf(name, sizeof name, "IM-%04d-%04d.jpeg", patient, k);
+            bool copy = m->list.count > 10 && pulmo_rng_below(&rng, 100) == 0;
+            add(m, SPLIT_TRAIN, patient % 3 ? "PNEUMONIA" : "NORMAL", name, copy ? (uint32_t)m->list.count - 9 : (uint32_t)m->list.count);
+        }
+    }
+}
+
+static void parts_are_met_and_sets_kept(void **state)
+{
+    made *m = *state;
+    uint32_t images[2] = {0}, part[SPLITS][2] = {{0}};
+    fill(m);
+    m->config.pack.val_fraction = 0.15;
+    m->config.pack.test_fraction = 0.2;
+    const near_pair near[] = {{3, 700}, {700, 1500}, {40, 41}};
+    plan(m, near, 3);
+    for (uint32_t i = 0; i < m->list.count; i++) {
+        int s = split_of(m, i), class = m->plan.label[i];
+        assert_in_range(s, 0, 2);
+        images[class]++;
+        part[s][class]++;
+        for (uint32_t j = i + 1; j < m->list.count && j < i + 12; j++) {
+            bool same = strcmp(m->files[i].group, m->files[j].group) == 0 ||
+                        memcmp(&m->records[i].digest, &m->records[j].digest, sizeof(pulmo_digest)) == 0;
+            if (same) assert_int_equal(s, split_of(m, j));
+        }
+    }
+    assert_int_equal(split_of(m, 3), split_of(m, 1500));
+    for (int class = 0; class < 2; class ++) { /* a set is at most some dozen images: parts are met to within one */
+        assert_in_range(part[SPLIT_VAL][class] * 100, images[class] * 15 - 600, images[class] * 15 + 600);
+        assert_in_range(part[SPLIT_TEST][class] * 100, images[class] * 20 - 600, images[class] * 20 + 600);
+    }
+    assert_int_equal(m->plan.leaks.count, 0);
+    assert_true(m->plan.identical.count > 5);
+}
+
+/* The same list, the same plan; another seed, another. */
+static void a_plan_is_a_function(void **state)
+{
+    made *m = *state;
+    static int first[MOST];
+    fill(m);
+    m->config.pack.test_fraction = 0.3;
+    for (int round = 0; round < 3; round++) {
+        size_t moved = 0;
+        m->config.pack.seed = round / 2;
+        plan(m, NULL, 0);
+        for (uint32_t i = 0; i < m->list.count; i++) {
+            moved += round > 0 && split_of(m, i) != first[i];
+            if (round == 0) first[i] = split_of(m, i);
+        }
+        if (round == 1) assert_int_equal(moved, 0);
+        if (round == 2) assert_true(moved > m->list.count / 10);
+        pack_plan_free(&m->plan);
+    }
+}
+
+/* The Kermany set's own splits: patients numbered apart by kind are no leak, one kind and number is. */
+static void leaks_and_coincidences(void **state)
+{
+    made *m = *state;
+    add(m, SPLIT_TRAIN, "NORMAL", "IM-0115-0001.jpeg", 1);
+    add(m, SPLIT_TRAIN, "PNEUMONIA", "person1_bacteria_1.jpeg", 2);
+    add(m, SPLIT_TRAIN, "PNEUMONIA", "person3_bacteria_10.jpeg", 3);
+    add(m, SPLIT_TEST, "NORMAL", "IM-0001-0001.jpeg", 4);
+    add(m, SPLIT_TEST, "PNEUMONIA", "person1_virus_6.jpeg", 5);
+    add(m, SPLIT_TRAIN, "NORMAL", "0001.jpeg", 6);
+    add(m, SPLIT_TEST, "NORMAL", "0001.jpeg", 7);
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.leaks.count, 0);
+    assert_int_equal(m->plan.shared_patients.count, 1);
+    assert_non_null(strstr(m->plan.shared_patients.text[0], "person1"));
+    pack_plan_free(&m->plan);
+
+    add(m, SPLIT_VAL, "PNEUMONIA", "person3_bacteria_11.jpeg", 8);
+    add(m, SPLIT_TEST, "NORMAL", "IM-0002-0001.jpeg", 1);
+    add(m, SPLIT_TEST, "PNEUMONIA", "person7_virus_9.jpeg", 9);
+    const near_pair near[] = {{1, 9}};
+    plan(m, near, 1);
+    assert_int_equal(m->plan.leaks.count, 3);
+    assert_string_equal(m->plan.leaks.text[0], "identical files: train/NORMAL/IM-0115-0001.jpeg and test/NORMAL/IM-0002-0001.jpeg");
+    assert_string_equal(m->plan.leaks.text[1],
+                        "one picture: train/PNEUMONIA/person1_bacteria_1.jpeg and test/PNEUMONIA/person7_virus_9.jpeg");
+    assert_string_equal(m->plan.leaks.text[2],
+                        "patient person3_bacteria: train/PNEUMONIA/person3_bacteria_10.jpeg and val/PNEUMONIA/person3_bacteria_11.jpeg");
+    pack_plan_free(&m->plan);
+
+    add(m, SPLIT_TRAIN, "PNEUMONIA", "person8_virus_20.jpeg", 20); /* so that the class keeps one */
+    m->config.pack.leaks = PULMO_LEAKS_DROP;
+    plan(m, near, 1);
+    static const int wanted[] = {-1, -1, -1, 2, 2, 0, 2, 1, 2, 2, 0};
+    for (uint32_t i = 0; i < m->list.count; i++) assert_int_equal(split_of(m, i), wanted[i]);
+    assert_int_equal(m->plan.refused_paths.count, 3);
+}
+
+/* ---- sketches ---- */
+
+typedef struct found {
+    uint32_t count;
+    uint8_t *pair; /* (count, count) */
+} found;
+
+static bool note(void *context, uint32_t a, uint32_t b)
+{
+    found *f = context;
+    assert_true(a < b);
+    assert_int_equal(f->pair[a * f->count + b]++, 0);
+    return true;
+}
+
+/* Every pair that comparing all with all finds, once, and no other: clustered points, with ties. */
+static void the_tree_finds_all(void **state)
+{
+    enum { COUNT = 900, NEAR = 1500 };
+    static int8_t sketches[COUNT][SKETCH];
+    (void)state;
+    pulmo_rng rng;
+    pulmo_rng_at(&rng, 4, PULMO_RNG_TEST, 0, 0);
+    for (int i = 0; i < COUNT; i++)
+        for (int k = 0; k < SKETCH; k++)
+            sketches[i][k] = i % 3 == 0 || i < 10 ? (int8_t)((int)pulmo_rng_below(&rng, 40) - 20)
+                                                  : (int8_t)(sketches[i - i % 3][k] + (int)pulmo_rng_below(&rng, 13) - 6);
+    found f = {.count = COUNT, .pair = calloc(COUNT, COUNT)};
+    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, NEAR, note, &f), PULMO_OK);
+    int pairs = 0;
+    for (int a = 0; a < COUNT; a++)
+        for (int b = a + 1; b < COUNT; b++) {
+            int sum = 0;
+            for (int k = 0; k < SKETCH; k++) sum += (sketches[a][k] - sketches[b][k]) * (sketches[a][k] - sketches[b][k]);
+            assert_int_equal(f.pair[a * COUNT + b], sum <= NEAR);
+            pairs += sum <= NEAR;
+        }
+    assert_true(pairs > 100);
+    free(f.pair);
+}
+
+static int distance2(const int8_t *x, const int8_t *y)
+{
+    int sum = 0;
+    for (int k = 0; k < SKETCH; k++) sum += (x[k] - y[k]) * (x[k] - y[k]);
+    return sum;
+}
+
+/* Brighter, of more contrast, larger: the same sketch. Another picture: a far one. Nothing to see: none. */
+static void sketches_are_of_the_picture(void **state)
+{
+    enum { SIDE = 64 };
+    static uint8_t one[SIDE * SIDE], brighter[SIDE * SIDE], other[SIDE * SIDE], twice[4 * SIDE * SIDE];
+    int8_t a[SKETCH], b[SKETCH];
+    (void)state;
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            int i = y * SIDE + x;
+            one[i] = (uint8_t)(40 + x + (y - 30) * (y - 30) / 20 + (x / 16 + y / 16) % 2 * 20);
+            brighter[i] = (uint8_t)(20 + one[i] * 5 / 4);
+            other[i] = (uint8_t)(40 + y + (x - 30) * (x - 30) / 20);
+        }
+    for (int i = 0; i < 4 * SIDE * SIDE; i++) twice[i] = one[i / (2 * SIDE) / 2 * SIDE + i % (2 * SIDE) / 2];
+    sketch_make(one, SIDE, SIDE, 1, a);
+    sketch_make(brighter, SIDE, SIDE, 1, b);
+    assert_true(distance2(a, b) < 200);
+    sketch_make(twice, 2 * SIDE, 2 * SIDE, 1, b);
+    assert_true(distance2(a, b) < 100);
+    sketch_make(other, SIDE, SIDE, 1, b);
+    assert_true(distance2(a, b) > 5000);
+    memset(other, 90, sizeof other);
+    sketch_make(other, SIDE, SIDE, 1, b);
+    assert_int_equal(b[0], 0);
+    assert_int_not_equal(a[0], 0);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_tell_patients), TEST(parts_are_met_and_sets_kept),    TEST(a_plan_is_a_function),
+        TEST(leaks_and_coincidences),          cmocka_unit_test(the_tree_finds_all), cmocka_unit_test(sketches_are_of_the_picture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
