@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "pulmo/isa.h"
+#include "pulmo/pool.h"
 #include "pulmo/status.h"
 
 #define PULMO_HIDDEN_MAX 8
@@ -88,6 +89,9 @@ typedef struct pulmo_slot_result {
 void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
                          pulmo_slot_result *result);
 
+/* The same for slots [0, slots) on a pool, with the same bits, faster: the first layer's weights are read once. */
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs, pulmo_slot_result *results);
+
 /* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude;
  * infinite where one is NaN. */
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor);
@@ -115,6 +119,11 @@ void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor,
 void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out);
 /* The same on one tier, which must be available: for the test that all give the same bits. */
 void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols, float *out);
+/* For many slots at once: sums (rows, cols of the block), rows `stride` apart, of round(slot gradient * 2^exponent), as
+ * pulmo_exact_add would add them up slot by slot (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */
+void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, int64_t *sums, size_t stride);
+/* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale, without the way there. Pure. */
+void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale, float *out);
 
 /* Allocates what pulmo_head_slot_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);
@@ -126,6 +135,8 @@ void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out);
  * whatever `slot` is.
  * Not for several threads at once on one head. */
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
+/* The same on a pool, `slots` + 1 slots at a time; what slot_run left in them is gone. */
+void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features, float *logits);
 /* The gradient of one logit, without dropout, by the values after pooling: `features` (C, h, w) of one
  * image, `gradient` (pulmo_head_inputs). In double, by plain loops: for explanations, not for training. */
 pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters, const float *features,

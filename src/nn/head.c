@@ -1,6 +1,6 @@
-/* The head, a slot at a time. GEMMs always have ROWS rows however many samples a slot holds, so
- * a sample's numbers do not depend on its neighbours; gradient sums over a slot's samples run
- * in sample order. */
+/* The head, a slot at a time, or all slots of a batch at once with the same bits. Products are computed for ROWS rows
+ * however many samples a slot holds, so a sample's numbers do not depend on its neighbours; gradient sums over a slot's
+ * samples run in sample order. */
 #include "pulmo/head.h"
 
 #include <math.h>
@@ -10,39 +10,41 @@
 #include <string.h>
 
 #include "head_outer.h"
+#include "head_room.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define LAYERS_MAX (PULMO_HIDDEN_MAX + 1)
-/* Rows of every GEMM. OpenBLAS computes rows in groups of 2, 4, 8 ... and rounds differently in
- * a group of another size, so a shape that leaves a rest (3, 13) makes a row's bits depend on
- * its place; 8 leaves none. It also makes the bits the same for every slot size. */
-#define ROWS 8
+/* ---- products, by the tier's kernels; in the gradient test's double, by OpenBLAS ---- */
 
-/* One slot's workspace: layer l takes input[l] (rows, in_l) and gives output[l] (rows, out_l);
- * delta[l] (rows, out_l) is the loss's gradient by output[l] before its ReLU. */
-typedef struct workspace {
-    int count;
-    real *input[LAYERS_MAX];
-    real *output[LAYERS_MAX];
-    real *delta[LAYERS_MAX];
-    real *scale[LAYERS_MAX]; /* dropout's factor on input[l]: 0 or 1 / (1 - p); NULL where there is none */
-    double bound[PULMO_TENSORS_MAX];
-    const float *features; /* the slot's, kept by the caller */
-    real *below;           /* (rows, in_0): the gradient by input[0]; NULL unless asked for */
-} workspace;
+#ifdef PULMO_HEAD_DOUBLE
+static bool as_they_are(const pulmo_head *head, const float *features, const real **first)
+{
+    return (void)head, (void)features, (void)first, false;
+}
 
-struct pulmo_head {
-    pulmo_head_spec spec;
-    pulmo_head_layout layout;
-    pulmo_loss_spec loss;
-    int slot, slots, layers;
-    int rows;                  /* slot rounded up to whole GEMMs; rows beyond a slot's samples are zeros */
-    int width[LAYERS_MAX + 1]; /* width[l] is layer l's input, width[layers] the classes */
-    const real *parameters;
-    workspace *spaces; /* (slots + 1): the last is for logits */
-    real *storage, *below;
-};
+static void products(const pulmo_head *head, int layer, const head_group *groups, int count, int first, int outs)
+{
+    int in = head->width[layer], out = head->width[layer + 1];
+    const real *weight = head->parameters + head->layout.tensor[2 * layer].offset + (size_t)first * (size_t)in;
+    for (int g = 0; g < count; g++)
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in, weight, in, 0, groups[g].y + first,
+                  out);
+}
+#else
+/* Features that are layer 0's input just as they stand need no copy. */
+static bool as_they_are(const pulmo_head *head, const float *features, const real **first)
+{
+    if (head->spec.pool != PULMO_POOL_FLATTEN) return false;
+    *first = features;
+    return true;
+}
+
+static void products(const pulmo_head *head, int layer, const head_group *groups, int count, int first, int outs)
+{
+    head->kernels->dot(groups, count, head->rows, head->parameters + head->layout.tensor[2 * layer].offset, (size_t)head->width[layer],
+                       head->width[layer + 1], first, outs);
+}
+#endif
 
 /* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
 static int padded(int count) { return (count + 15) / 16 * 16; }
@@ -98,11 +100,14 @@ static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spe
 pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots, const float *parameters,
                                pulmo_head **out)
 {
+    pulmo_isa isa;
     PULMO_TRY(check_spec(spec, loss, slot, slots));
+    PULMO_TRY(pulmo_isa_choose(&isa));
     pulmo_head *head = calloc(1, sizeof *head);
     if (!head) return pulmo_fail(PULMO_MEMORY, "cannot allocate the head");
     head->spec = *spec;
     head->loss = *loss;
+    head->kernels = head_kernels_of(isa);
     head->slot = slot;
     head->slots = slots;
     head->rows = (slot + ROWS - 1) / ROWS * ROWS;
@@ -113,9 +118,10 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     for (int l = 0; l < spec->hidden_layers; l++) head->width[l + 1] = spec->hidden[l];
     head->width[head->layers] = spec->classes;
     size_t each = workspace_reals(head);
+    head->groups = calloc((size_t)slots + 1, sizeof *head->groups);
     head->spaces = calloc((size_t)slots + 1, sizeof *head->spaces);
     head->storage = pulmo_alloc((size_t)slots + 1, each * sizeof(real));
-    if (!head->spaces || !head->storage) {
+    if (!head->spaces || !head->storage || !head->groups) {
         pulmo_head_destroy(head);
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d slots", slots + 1);
     }
@@ -130,6 +136,7 @@ void pulmo_head_destroy(pulmo_head *head)
     pulmo_free(head->storage);
     pulmo_free(head->below);
     free(head->spaces);
+    free(head->groups);
     free(head);
 }
 
@@ -164,16 +171,15 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
     }
 }
 
-void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out)
-{
-    pool_features(spec, features, (real *)(void *)out);
-}
+void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out) { pool_features(spec, features, (real *)(void *)out); }
 
 static void fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
     size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     size_t width = (size_t)head->width[0];
     space->count = count;
+    space->first = space->input[0];
+    if (count == head->rows && !drops(head, 0) && as_they_are(head, features, &space->first)) return;
     for (int n = 0; n < count; n++) pool_features(&head->spec, features + (size_t)n * floats, space->input[0] + (size_t)n * width);
     memset(space->input[0] + (size_t)count * width, 0, (size_t)(head->rows - count) * width * sizeof(real));
 }
@@ -199,17 +205,18 @@ static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
     for (size_t i = 0; i < count; i++) space->input[layer][i] *= space->scale[layer][i];
 }
 
+/* From layer 0's products, which are in output[0] already, to the logits. */
 static void forward(const pulmo_head *head, workspace *space, bool dropout)
 {
     for (int l = 0; l < head->layers; l++) {
-        int in = head->width[l], out = head->width[l + 1];
-        const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
+        int out = head->width[l + 1];
         const real *bias = head->parameters + head->layout.tensor[2 * l + 1].offset;
         real *y = space->output[l];
-        if (dropout && drops(head, l)) apply_dropout(head, space, l);
-        for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-            real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, out, in, 1, space->input[l] + n * (size_t)in, in, weight, in, 0,
-                      y + n * (size_t)out, out);
+        if (l > 0) {
+            const head_group group = {.x = space->input[l], .y = y};
+            if (dropout && drops(head, l)) apply_dropout(head, space, l);
+            products(head, l, &group, 1, 0, out);
+        }
         for (int n = 0; n < head->rows; n++)
             for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
         if (l + 1 == head->layers) break;
@@ -296,14 +303,19 @@ static void backward(const pulmo_head *head, workspace *space)
     }
 }
 
+/* Magnitudes compare as their bits do, and a NaN's are above infinity's. */
 static double largest(const real *values, int count)
 {
-    double most = 0;
+    real_bits most = 0;
     for (int i = 0; i < count; i++) {
-        double x = fabs((double)values[i]);
-        if (!(x <= most)) most = isnan(x) ? INFINITY : x;
+        real_bits bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits &= ~REAL_SIGN;
+        most = bits > most ? bits : most;
     }
-    return most;
+    real value;
+    memcpy(&value, &most, sizeof value);
+    return isnan(value) ? INFINITY : (double)value;
 }
 
 /* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|. Each computed product is within a factor 1 + u of
@@ -317,18 +329,27 @@ static double bound_of(const pulmo_head *head, const workspace *space, int tenso
     double sum = 0;
     for (int n = 0; n < space->count; n++) {
         double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        double input = tensor % 2 ? 1.0 : largest(space->input[layer] + (size_t)n * (size_t)in, in);
+        double input = tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
         if (delta > 0 && input > 0) sum += delta * input + 0x1p-149;
     }
     return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
 }
 
-void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+/* What comes before layer 0. */
+static void begin_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input)
 {
     workspace *space = &head->spaces[slot_index];
     space->features = input->features;
     fill_input(head, space, input->count, input->features);
     draw_dropout(head, space, input);
+    if (drops(head, 0)) apply_dropout(head, space, 0);
+    head->groups[slot_index] = (head_group){.x = space->first, .y = space->output[0]};
+}
+
+/* What comes after it. */
+static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+{
+    workspace *space = &head->spaces[slot_index];
     forward(head, space, true);
     run_loss(head, space, input, result);
     backward(head, space);
@@ -336,6 +357,64 @@ void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_inpu
         space->bound[t] = bound_of(head, space, t);
         result->finite = result->finite && isfinite(space->bound[t]);
     }
+}
+
+void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+{
+    begin_slot(head, slot_index, input);
+    products(head, 0, &head->groups[slot_index], 1, 0, head->width[1]);
+    end_slot(head, slot_index, input, result);
+}
+
+/* ---- all slots on a pool: layer 0's weights are gone through once ---- */
+
+typedef struct slots_work {
+    pulmo_head *head;
+    int slots, outs; /* slots in all; outputs of layer 0 a task */
+    const pulmo_slot_input *inputs;
+    pulmo_slot_result *results;
+    const float *features; /* scoring: of the first image */
+    float *logits;
+    int images;
+} slots_work;
+
+static void begin_task(void *context, int task, int thread)
+{
+    const slots_work *work = context;
+    (void)thread;
+    begin_slot(work->head, task, &work->inputs[task]);
+}
+
+static void products_task(void *context, int task, int thread)
+{
+    const slots_work *work = context;
+    int first = task * work->outs, left = work->head->width[1] - first;
+    (void)thread;
+    products(work->head, 0, work->head->groups, work->slots, first, left < work->outs ? left : work->outs);
+}
+
+static void end_task(void *context, int task, int thread)
+{
+    const slots_work *work = context;
+    (void)thread;
+    end_slot(work->head, task, &work->inputs[task], &work->results[task]);
+}
+
+/* Two tasks a thread, of whole register blocks. */
+static void run_products(slots_work *work, pulmo_pool *pool)
+{
+    int width = work->head->width[1], tasks = 2 * pulmo_pool_threads(pool);
+    work->outs = ((width + tasks - 1) / tasks + 11) / 12 * 12;
+    pulmo_pool_run(pool, (width + work->outs - 1) / work->outs, products_task, work);
+}
+
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs, pulmo_slot_result *results)
+{
+    slots_work work = {.head = head, .slots = slots, .inputs = inputs, .results = results};
+    if (slots == 0) return;
+    pulmo_pool_run(pool, slots, begin_task, &work);
+    run_products(&work, pool);
+    pulmo_pool_run(pool, slots, end_task, &work);
 }
 
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor) { return head->spaces[slot_index].bound[tensor]; }
@@ -358,7 +437,7 @@ void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor,
     const workspace *space = &head->spaces[slot_index];
     int layer = tensor / 2;
     *out = (pulmo_factors){.count = space->count,
-                           .input = (const float *)(const void *)space->input[layer],
+                           .input = (const float *)(const void *)layer_input(space, layer),
                            .delta = (const float *)(const void *)space->delta[layer],
                            .input_stride = (size_t)head->width[layer],
                            .delta_stride = (size_t)head->width[layer + 1]};
@@ -439,17 +518,56 @@ void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out)
 
 /* ---- scoring ---- */
 
+static void score(const pulmo_head *head, workspace *space, float *logits)
+{
+    forward(head, space, false);
+    for (int i = 0; i < space->count * head->spec.classes; i++) logits[i] = (float)space->output[head->layers - 1][i];
+}
+
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
     workspace *space = &head->spaces[head->slots];
     size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int classes = head->spec.classes;
     for (int at = 0; at < n; at += head->slot) {
-        int count = n - at < head->slot ? n - at : head->slot;
-        fill_input(head, space, count, features + (size_t)at * floats);
-        forward(head, space, false);
-        float *out = logits + (size_t)at * (size_t)classes;
-        for (int i = 0; i < count * classes; i++) out[i] = (float)space->output[head->layers - 1][i];
+        fill_input(head, space, n - at < head->slot ? n - at : head->slot, features + (size_t)at * floats);
+        const head_group group = {.x = space->first, .y = space->output[0]};
+        products(head, 0, &group, 1, 0, head->width[1]);
+        score(head, space, logits + (size_t)at * (size_t)head->spec.classes);
+    }
+}
+
+static void fill_task(void *context, int task, int thread)
+{
+    const slots_work *work = context;
+    pulmo_head *head = work->head;
+    workspace *space = &head->spaces[task];
+    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    int at = task * head->slot, left = work->images - at;
+    (void)thread;
+    fill_input(head, space, left < head->slot ? left : head->slot, work->features + (size_t)at * floats);
+    head->groups[task] = (head_group){.x = space->first, .y = space->output[0]};
+}
+
+static void score_task(void *context, int task, int thread)
+{
+    const slots_work *work = context;
+    (void)thread;
+    score(work->head, &work->head->spaces[task], work->logits + (size_t)(task * work->head->slot) * (size_t)work->head->spec.classes);
+}
+
+void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features, float *logits)
+{
+    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    int room = (head->slots + 1) * head->slot;
+    for (int at = 0; at < n; at += room) {
+        slots_work work = {.head = head,
+                           .images = n - at < room ? n - at : room,
+                           .features = features + (size_t)at * floats,
+                           .logits = logits + (size_t)at * (size_t)head->spec.classes};
+        work.slots = (work.images + head->slot - 1) / head->slot;
+        pulmo_pool_run(pool, work.slots, fill_task, &work);
+        run_products(&work, pool);
+        pulmo_pool_run(pool, work.slots, score_task, &work);
     }
 }
 

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "pulmo/isa.h"
+
 void pulmo_optim_spec_init(pulmo_optim_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
@@ -46,7 +48,9 @@ typedef struct adam {
     float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps, l2, shrink;
 } adam;
 
-static void adam_step(const adam *a, size_t n, float *restrict p, const float *restrict gradient, float *restrict m, float *restrict v)
+/* Elementwise, every operation rounded as written: the same bits at any vector width. */
+static inline __attribute__((always_inline)) void adam_body(const adam *a, size_t n, float *restrict p, const float *restrict gradient,
+                                                            float *restrict m, float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
         float x = p[i] * a->shrink;
@@ -56,6 +60,32 @@ static void adam_step(const adam *a, size_t n, float *restrict p, const float *r
         float denominator = sqrtf(v[i]) * a->inverse_root + a->eps;
         p[i] = x - a->step_size * (m[i] / denominator);
     }
+}
+
+static void adam_plain(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v) { adam_body(a, n, p, gradient, m, v); }
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void adam_avx2(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+{
+    adam_body(a, n, p, gradient, m, v);
+}
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void adam_avx512(const adam *a, size_t n, float *p, const float *gradient,
+                                                                                   float *m, float *v)
+{
+    adam_body(a, n, p, gradient, m, v);
+}
+#else
+#define adam_avx2   adam_plain
+#define adam_avx512 adam_plain
+#endif
+
+static void adam_step(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+{
+    if (pulmo_isa_available(PULMO_ISA_AVX512))
+        adam_avx512(a, n, p, gradient, m, v);
+    else if (pulmo_isa_available(PULMO_ISA_AVX2))
+        adam_avx2(a, n, p, gradient, m, v);
+    else
+        adam_plain(a, n, p, gradient, m, v);
 }
 
 static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p, const float *restrict gradient,

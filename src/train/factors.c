@@ -16,10 +16,17 @@
  * one node does (docs/scaling.md). */
 #define NODE_BATCH 128
 
+bool stepper_alone(const stepper_parts *parts)
+{
+    return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tail.layers == 0 && !parts->plain_sums &&
+           parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
+}
+
 bool stepper_by_factors(const stepper_parts *parts, const pulmo_tensor *weight)
 {
     uint64_t batch = (uint64_t)parts->config->train.batch, rows = (uint64_t)weight->rows, cols = (uint64_t)weight->cols;
     uint64_t sent = batch * (rows + cols);
+    if (stepper_alone(parts)) return true;
     if (sent > INT_MAX || parts->plain_sums || parts->config->train.exchange == PULMO_EXCHANGE_SUMS) return false;
     if (parts->config->train.exchange == PULMO_EXCHANGE_FACTORS) return true;
     if (sent > rows * cols) return false;
@@ -41,10 +48,11 @@ pulmo_status stepper_ways_create(stepper *step)
         step->sum_at[t] = at;
         if (weight && stepper_by_factors(&step->parts, tensor)) {
             weight_way *way = way_of(step, (t - step->tail_tensors) / 2);
+            way->factors = true;
             way->width = (size_t)tensor->rows + (size_t)tensor->cols;
-            way->all = pulmo_alloc(batch, way->width * sizeof *way->all);
+            if (!stepper_alone(&step->parts)) way->all = pulmo_alloc(batch, way->width * sizeof *way->all);
             way->counts = pulmo_alloc(2 * ranks, sizeof *way->counts);
-            if (!way->all || !way->counts) return PULMO_MEMORY;
+            if ((!way->all && !stepper_alone(&step->parts)) || !way->counts) return PULMO_MEMORY;
         } else {
             at += (size_t)tensor->rows * (size_t)tensor->cols;
         }
@@ -64,7 +72,7 @@ uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout 
         const pulmo_tensor *tensor = &layout->tensor[t];
         uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
         if (t >= tail_tensors && (t - tail_tensors) % 2 == 0 && stepper_by_factors(parts, tensor))
-            bytes += (uint64_t)parts->config->train.batch * (rows + cols) * sizeof(float);
+            bytes += stepper_alone(parts) ? 0 : (uint64_t)parts->config->train.batch * (rows + cols) * sizeof(float);
         else
             bytes += rows * cols * sizeof(int64_t);
     }
@@ -144,15 +152,4 @@ void stepper_ways_push(stepper *step)
 {
     for (int l = 0; l <= PULMO_HIDDEN_MAX; l++)
         if (step->way[l].all) pulmo_exact_push_parts(step->flight, step->way[l].all, step->way[l].counts);
-}
-
-void stepper_add_slots(const stepper *step, int layer, int row, int col, int cols, int64_t *sums)
-{
-    const weight_way *way = &step->way[layer];
-    float gradient[TILE_COLS];
-    memset(sums, 0, (size_t)cols * sizeof *sums);
-    for (int s = 0; s < way->slots; s++) {
-        pulmo_factors_row(&way->slot[s], row, col, cols, gradient);
-        pulmo_exact_add(sums, gradient, (size_t)cols, step->exponent[step->tail_tensors + 2 * layer]);
-    }
 }

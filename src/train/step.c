@@ -65,12 +65,14 @@ static pulmo_status allocate(stepper *step)
     size_t images = (size_t)step->slots_room * step->slot;
     size_t threads = (size_t)step->parts.backbone->threads;
     if (!step->parts.banked) step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
+    step->inputs = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->inputs);
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
     PULMO_TRY(stepper_ways_create(step));
     step->sums = pulmo_alloc(step->sum_count + SUMS, sizeof *step->sums);
     step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
     step->squares = pulmo_alloc((size_t)stepper_update_tasks(step), sizeof *step->squares);
-    if ((!step->features && !step->parts.banked) || !step->results || !step->sums || !step->tiles || !step->squares) return PULMO_MEMORY;
+    if ((!step->features && !step->parts.banked) || !step->inputs || !step->results || !step->sums || !step->tiles || !step->squares)
+        return PULMO_MEMORY;
     return PULMO_OK;
 }
 
@@ -143,6 +145,7 @@ void stepper_destroy(stepper *step)
     pulmo_free(step->below);
     pulmo_free(step->squares);
     pulmo_free(step->features);
+    pulmo_free(step->inputs);
     pulmo_free(step->results);
     stepper_ways_destroy(step);
     pulmo_free(step->sums);
@@ -185,52 +188,50 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
 
 /* ---- the update of the batch before ---- */
 
-pulmo_status stepper_finish(stepper *step)
+/* The batch's totals into the state; returns its weight. */
+static double count_batch(stepper *step)
 {
-    if (!step->flight) return PULMO_OK;
     run_state *state = step->parts.state;
-    double began_s = pulmo_now_s();
-    pulmo_exact_sum *flight = step->flight;
-    step->flight = NULL;
-    PULMO_TRY(pulmo_exact_wait(flight));
-    step->waited_s += pulmo_now_s() - began_s;
-
     const int64_t *totals = step->sums + step->sum_count;
     double weight = ldexp((double)totals[SUM_WEIGHT], -step->exponent_weight);
     state->step++;
-    stepper_update(step, weight);
     state->sums.loss += ldexp((double)totals[SUM_LOSS], -step->exponent_loss);
     state->sums.weight += weight;
     state->sums.correct += totals[SUM_CORRECT];
     state->sums.count += totals[SUM_COUNT];
     state->batch++;
+    return weight;
+}
+
+pulmo_status stepper_finish(stepper *step)
+{
+    if (!step->flight) return PULMO_OK;
+    double began_s = pulmo_now_s();
+    pulmo_exact_sum *flight = step->flight;
+    step->flight = NULL;
+    PULMO_TRY(pulmo_exact_wait(flight));
+    step->waited_s += pulmo_now_s() - began_s;
+    stepper_update(step, count_batch(step));
     return PULMO_OK;
 }
 
 /* ---- this batch's slots ---- */
 
-typedef struct slot_work {
-    stepper *step;
-    const float *features; /* of the batch, as the head takes them */
-} slot_work;
-
-static void slot_task(void *context, int task, int thread)
+static void run_slots(stepper *step, const float *features)
 {
-    const slot_work *work = context;
-    stepper *step = work->step;
     const pulmo_batch *batch = &step->batch;
-    uint32_t at = (uint32_t)task * step->slot;
-    uint32_t left = batch->count - at;
-    (void)thread;
-    pulmo_slot_input input = {
-        .count = (int)(left < step->slot ? left : step->slot),
-        .features = work->features + at * step->head_floats,
-        .labels = batch->labels + at,
-        .samples = batch->samples + at,
-        .seed = (uint64_t)step->parts.config->train.seed,
-        .epoch = batch->epoch,
-    };
-    pulmo_head_slot_run(step->head, task, &input, &step->results[task]);
+    for (int s = 0; s < step->slots; s++) {
+        uint32_t at = (uint32_t)s * step->slot, left = batch->count - at;
+        step->inputs[s] = (pulmo_slot_input){
+            .count = (int)(left < step->slot ? left : step->slot),
+            .features = features + at * step->head_floats,
+            .labels = batch->labels + at,
+            .samples = batch->samples + at,
+            .seed = (uint64_t)step->parts.config->train.seed,
+            .epoch = batch->epoch,
+        };
+    }
+    pulmo_head_run(step->head, step->parts.backbone->pool, step->slots, step->inputs, step->results);
 }
 
 /* Names the files of this rank's slots that did not give finite gradients. */
@@ -311,14 +312,15 @@ static void tile_task(void *context, int task, int thread)
         add_bias(step, &block, step->tiles + (size_t)thread * step->tile_floats);
         return;
     }
-    for (int r = block.row; r < block.row + block.rows; r++) {
-        int64_t *sums = step->sums + step->sum_at[step->tail_tensors + t];
-        size_t at = (size_t)r * (size_t)tensor->cols + (size_t)block.col;
-        if (step->parts.plain_sums)
-            add_plain(step, t / 2, r, block.col, block.cols, (float *)(void *)sums + at);
-        else
-            stepper_add_slots(step, t / 2, r, block.col, block.cols, sums + at);
+    int64_t *sums = step->sums + step->sum_at[step->tail_tensors + t];
+    if (!step->parts.plain_sums) {
+        const weight_way *way = &step->way[t / 2];
+        pulmo_factors_sums(way->slot, way->slots, &block, step->exponent[step->tail_tensors + t],
+                           sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col, (size_t)tensor->cols);
+        return;
     }
+    for (int r = block.row; r < block.row + block.rows; r++)
+        add_plain(step, t / 2, r, block.col, block.cols, (float *)(void *)sums + (size_t)r * (size_t)tensor->cols + (size_t)block.col);
 }
 
 static void sum_scalars(stepper *step)
@@ -366,6 +368,10 @@ pulmo_status stepper_release(stepper *step)
     sum_scalars(step);
     double batches = pulmo_batches(data->count, (uint32_t)config->train.batch);
     step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches, (double)config->train.epochs);
+    if (stepper_alone(&step->parts)) { /* nothing travels: the factors are used where they stand */
+        stepper_update(step, count_batch(step));
+        return PULMO_OK;
+    }
     PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2, &step->flight));
     stepper_ways_push(step);
     push_sums(step);
@@ -385,8 +391,7 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
         compute_features(step, batch);
     }
     PULMO_TRY(stepper_finish(step));
-    slot_work work = {.step = step, .features = stepper_climb(step)};
-    pulmo_pool_run(step->parts.backbone->pool, step->slots, slot_task, &work);
+    run_slots(step, stepper_climb(step));
     local_maxima(step, &status, wishes);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));
     if (step->maxima[MAX_STATUS] != PULMO_OK) return pulmo_agree(step->parts.comm, status);

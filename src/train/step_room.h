@@ -22,7 +22,8 @@ enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIG
 
 /* How the gradient of one of the head's weights gets to all ranks (factors.c). */
 typedef struct weight_way {
-    float *all;          /* (batch, width): an input and a delta of each of the batch's samples; NULL where sums go */
+    bool factors;        /* else sums go */
+    float *all;          /* (batch, width): an input and a delta of each of the batch's samples; NULL where they do not travel */
     size_t width;        /* inputs + outputs */
     int *counts;         /* (2, ranks): see pulmo_exact_push_parts */
     pulmo_factors *slot; /* (slots): of all slots of the batch, or, for sums, of this rank's */
@@ -43,14 +44,15 @@ struct stepper {
     size_t feature_floats; /* of one image */
     float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's gradient by them */
     size_t head_floats;
+    pulmo_slot_input *inputs;   /* (slots_room) */
     pulmo_slot_result *results; /* (slots_room) */
     double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
-    int64_t *sums; /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
+    int64_t *sums;                               /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
     size_t sum_at[PULMO_TENSORS_MAX], sum_count; /* where a tensor's sums begin; a weight that goes by factors has none */
     weight_way way[PULMO_HIDDEN_MAX + 1];        /* of the head's weights */
     int exponent[PULMO_TENSORS_MAX];
     int exponent_loss, exponent_weight;
-    float *tiles;    /* (threads, tile_floats) */
+    float *tiles; /* (threads, tile_floats) */
     size_t tile_floats;
     int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
     double *squares;                       /* (update tasks): parts of the gradient's squared norm */
@@ -64,6 +66,8 @@ struct stepper {
 
 /* ---- factors.c ---- */
 
+/* One rank and the head alone: nothing travels, and an update is made as soon as the batch's slots have run. */
+bool stepper_alone(const stepper_parts *parts);
 /* Whether a weight of the head goes by factors. */
 bool stepper_by_factors(const stepper_parts *parts, const pulmo_tensor *weight);
 uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout, int tail_tensors);
@@ -73,9 +77,6 @@ void stepper_ways_destroy(stepper *step);
 void stepper_ways_fill(stepper *step);
 /* Sends the factors with the sum in flight. Collective. */
 void stepper_ways_push(stepper *step);
-/* Integer sums of columns [col, col+cols), at most TILE_COLS, of a row of a head layer's weight: over all slots of the batch
- * where factors have come, else over this rank's. */
-void stepper_add_slots(const stepper *step, int layer, int row, int col, int cols, int64_t *sums);
 
 /* ---- descend.c ---- */
 

@@ -7,6 +7,7 @@
 
 #include "step_room.h"
 
+#define STRIP_ROWS   8                       /* rows of a block whose gradient stays in L1 until it is used */
 #define UPDATE_CHUNK (TILE_ROWS * TILE_COLS) /* parameters a task, at the most: their gradients take a thread's tile */
 
 typedef struct update_work {
@@ -60,7 +61,9 @@ static bool block_of(const stepper *step, int task, pulmo_block *out)
     for (size_t blocks = blocks_of(step, t, &across); at >= blocks; blocks = blocks_of(step, ++t, &across)) at -= blocks;
     const pulmo_tensor *tensor = &step->layout.tensor[t];
     block_size(step, t, &rows, &cols);
-    *out = (pulmo_block){.tensor = t, .row = (int)(at / across) * rows, .col = (int)(at % across) * cols};
+    /* Down first: neighbours share the slots' inputs. */
+    size_t down = ((size_t)tensor->rows + (size_t)rows - 1) / (size_t)rows;
+    *out = (pulmo_block){.tensor = t, .row = (int)(at % down) * rows, .col = (int)(at / down) * cols};
     out->rows = tensor->rows - out->row < rows ? tensor->rows - out->row : rows;
     out->cols = tensor->cols - out->col < cols ? tensor->cols - out->col : cols;
     return t >= step->tail_tensors || t / 2 >= step->lowest;
@@ -80,21 +83,23 @@ static void finish_rows(const stepper *step, const pulmo_block *block, double sc
     }
 }
 
-/* One row of a block of a head's weight. */
-static void finish_row(const stepper *step, const pulmo_block *block, int row, double scale, float *gradient)
+/* A block of a head's weight. */
+static void finish_weight(const stepper *step, const pulmo_block *block, double scale, float *gradient)
 {
-    int layer = (block->tensor - step->tail_tensors) / 2, exponent = step->exponent[block->tensor];
-    size_t cols = (size_t)block->cols;
-    size_t at = step->sum_at[block->tensor] + (size_t)row * (size_t)step->layout.tensor[block->tensor].cols + (size_t)block->col;
-    int64_t sums[TILE_COLS];
-    if (step->way[layer].all) {
-        stepper_add_slots(step, layer, row, block->col, block->cols, sums);
-        pulmo_exact_finish(sums, cols, exponent, scale, gradient);
-    } else if (step->parts.plain_sums) {
-        const float *plain = (const float *)(const void *)(step->sums + step->sum_at[block->tensor]) + (at - step->sum_at[block->tensor]);
-        for (size_t c = 0; c < cols; c++) gradient[c] = (float)((double)plain[c] * scale);
-    } else {
-        pulmo_exact_finish(step->sums + at, cols, exponent, scale, gradient);
+    const weight_way *way = &step->way[(block->tensor - step->tail_tensors) / 2];
+    int exponent = step->exponent[block->tensor];
+    size_t cols = (size_t)block->cols, width = (size_t)step->layout.tensor[block->tensor].cols;
+    if (way->factors) {
+        pulmo_factors_gradient(way->slot, way->slots, block, exponent, scale, gradient);
+        return;
+    }
+    const int64_t *sums = step->sums + step->sum_at[block->tensor];
+    for (int r = 0; r < block->rows; r++, gradient += cols) {
+        size_t at = (size_t)(block->row + r) * width + (size_t)block->col;
+        if (step->parts.plain_sums)
+            for (size_t c = 0; c < cols; c++) gradient[c] = (float)((double)((const float *)(const void *)sums)[at + c] * scale);
+        else
+            pulmo_exact_finish(sums + at, cols, exponent, scale, gradient);
     }
 }
 
@@ -106,8 +111,7 @@ static float *finish_block(const update_work *work, const pulmo_block *block, in
     if (is_convolution(step, block->tensor)) {
         finish_rows(step, block, work->scale, gradient);
     } else if (is_head_weight(step, block->tensor)) {
-        for (int r = 0; r < block->rows; r++)
-            finish_row(step, block, block->row + r, work->scale, gradient + (size_t)r * (size_t)block->cols);
+        finish_weight(step, block, work->scale, gradient);
     } else {
         pulmo_exact_finish(step->sums + step->sum_at[block->tensor] + block->row, (size_t)block->rows, step->exponent[block->tensor],
                            work->scale, gradient);
@@ -148,20 +152,34 @@ static void update_run(const update_work *work, int tensor, size_t at, size_t co
     if (state->average) average_range(state, work->step->parts.config->optim.ema, at, count);
 }
 
+/* A block's gradient and its step. */
+static void update_block(const update_work *work, const pulmo_block *block, int thread)
+{
+    const pulmo_tensor *tensor = &work->step->layout.tensor[block->tensor];
+    size_t cols = (size_t)block->cols, width = (size_t)tensor->cols;
+    size_t at = tensor->offset + (size_t)block->row * width + (size_t)block->col;
+    float *gradient = finish_block(work, block, thread);
+    if (cols == width)
+        update_run(work, block->tensor, at, (size_t)block->rows * cols, gradient);
+    else
+        for (size_t r = 0; r < (size_t)block->rows; r++) update_run(work, block->tensor, at + r * width, cols, gradient + r * cols);
+}
+
 /* Convolutions that sit out still count in the average: it starts from them. */
 static void update_task(void *context, int task, int thread)
 {
     const update_work *work = context;
     pulmo_block block;
     if (!block_of(work->step, task, &block)) return;
-    const pulmo_tensor *tensor = &work->step->layout.tensor[block.tensor];
-    size_t cols = (size_t)block.cols, width = (size_t)tensor->cols;
-    size_t at = tensor->offset + (size_t)block.row * width + (size_t)block.col;
-    float *gradient = finish_block(work, &block, thread);
-    if (cols == width)
-        update_run(work, block.tensor, at, (size_t)block.rows * cols, gradient);
-    else
-        for (size_t r = 0; r < (size_t)block.rows; r++) update_run(work, block.tensor, at + r * width, cols, gradient + r * cols);
+    if (!is_head_weight(work->step, block.tensor)) {
+        update_block(work, &block, thread);
+        return;
+    }
+    pulmo_block strip = block;
+    for (int end = block.row + block.rows; strip.row < end; strip.row += STRIP_ROWS) {
+        strip.rows = end - strip.row < STRIP_ROWS ? end - strip.row : STRIP_ROWS;
+        update_block(work, &strip, thread);
+    }
 }
 
 static void norm_task(void *context, int task, int thread)

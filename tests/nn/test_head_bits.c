@@ -1,4 +1,5 @@
 /* The head gives the same bits however samples are grouped, slots are ordered and tensors are cut. */
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 #include <cmocka.h>
 
 #include "nn/heads.h"
+#include "head_kernels.h"
+#include "pulmo/isa.h"
 
 /* Every image's logits, alone and in company, at every place of a slot, in slots of many sizes. */
 static void logits_do_not_depend_on_company(void **state)
@@ -236,13 +239,112 @@ static void threads_do_not_change_bits(void **state)
     network_close(&net);
 }
 
+/* All slots on a pool give the bits of slot by slot, and so do logits; on every tier that the machine has. */
+static void all_at_once_is_the_same(void **state)
+{
+    (void)state;
+    static const char *const tiers[] = {"ref", "avx2", "avx512"};
+    pulmo_head_spec spec = small_spec();
+    const int32_t labels[21] = {0, 2, 1, 1, 0, 2, 2, 0, 1, 1, 0, 2, 0, 0, 1, 2, 2, 1, 0, 1, 2};
+    uint32_t samples[21];
+    float *x = noise(21 * floats_of(&spec), 6), single[63], pooled[63];
+    for (uint32_t n = 0; n < 21; n++) samples[n] = 3 * n;
+    for (int tier = 0; tier < PULMO_ISA_COUNT; tier++) {
+        if (!pulmo_isa_available((pulmo_isa)tier)) {
+            print_message("no %s here: not tried\n", tiers[tier]);
+            continue;
+        }
+        setenv("PULMO_ISA", tiers[tier], 1);
+        network one, all;
+        pulmo_pool *pool = NULL;
+        pulmo_slot_input inputs[3];
+        pulmo_slot_result want[3], have[3];
+        assert_int_equal(pulmo_pool_create(3, &pool), PULMO_OK);
+        network_open(&one, &spec, 8, 3);
+        network_open(&all, &spec, 8, 3);
+        for (int s = 0; s < 3; s++) {
+            inputs[s] = (pulmo_slot_input){s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels + 8 * s, samples + 8 * s, 11, 2};
+            pulmo_head_slot_run(one.head, s, &inputs[s], &want[s]);
+        }
+        pulmo_head_run(all.head, pool, 3, inputs, have);
+        for (int s = 0; s < 3; s++) {
+            float *a = gradients(&one, s), *b = gradients(&all, s);
+            assert_memory_equal(a, b, one.layout.parameters * sizeof *a);
+            assert_true(want[s].loss == have[s].loss && have[s].loss != have[(s + 1) % 3].loss);
+            free(a);
+            free(b);
+        }
+        pulmo_head_logits(one.head, 21, x, single);
+        pulmo_head_logits_on(all.head, pool, 21, x, pooled);
+        assert_memory_equal(single, pooled, sizeof single);
+        network_close(&one);
+        network_close(&all);
+        pulmo_pool_destroy(pool);
+    }
+    unsetenv("PULMO_ISA");
+    free(x);
+}
+
+/* Sums over slots as integers, against slot_gradient's floats rounded one by one (ldexp and llrint round a double to
+ * nearest even, too), and the gradient that they make, for blocks that begin and end anywhere; every tier. */
+static void slots_add_up_as_integers(void **state)
+{
+    (void)state;
+    pulmo_head_spec spec = small_spec();
+    const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
+    const uint32_t samples[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    float *x = noise(24 * floats_of(&spec), 6), *slot[3];
+    network net;
+    network_open(&net, &spec, 8, 3);
+    for (int s = 0; s < 3; s++) {
+        pulmo_slot_input input = {s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels, samples, 11, 2};
+        pulmo_slot_result result;
+        pulmo_head_slot_run(net.head, s, &input, &result);
+        slot[s] = gradients(&net, s);
+    }
+    for (int t = 0; t < net.layout.tensors; t += 2) {
+        const pulmo_tensor *tensor = &net.layout.tensor[t];
+        pulmo_factors factors[3];
+        int row = tensor->rows > 4 ? 3 : 0, col = tensor->cols > 8 ? 5 : 0;
+        const pulmo_block block = {t, row, tensor->rows - row, col, tensor->cols - col};
+        size_t count = (size_t)block.rows * (size_t)block.cols, cols = (size_t)block.cols;
+        int64_t *want = calloc(count, sizeof *want), *have = malloc(count * sizeof *have);
+        float *gradient = malloc(count * sizeof *gradient);
+        assert_true(want && have && gradient);
+        for (int s = 0; s < 3; s++) {
+            pulmo_head_slot_factors(net.head, s, t, &factors[s]);
+            for (size_t i = 0; i < count; i++) {
+                size_t at = tensor->offset + ((size_t)row + i / cols) * (size_t)tensor->cols + (size_t)col + i % cols;
+                want[i] += llrint(ldexp((double)slot[s][at], 40));
+            }
+        }
+        for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
+            if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+            head_kernels_of((pulmo_isa)isa)->sums(factors, 3, &block, 0x1p40, have, cols);
+            assert_memory_equal(have, want, count * sizeof *want);
+            head_kernels_of((pulmo_isa)isa)->gradient(factors, 3, &block, 0x1p40, 0.3, gradient);
+            for (size_t i = 0; i < count; i++) {
+                const float step = (float)((double)want[i] * 0x1p-40 * 0.3);
+                assert_memory_equal(&gradient[i], &step, sizeof step);
+            }
+        }
+        free(want);
+        free(have);
+        free(gradient);
+    }
+    for (int s = 0; s < 3; s++) free(slot[s]);
+    free(x);
+    network_close(&net);
+}
+
 int main(void)
 {
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_do_not_depend_on_company), cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits), cmocka_unit_test(factors_give_the_gradient),
-        cmocka_unit_test(threads_do_not_change_bits),
+        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits),
+        cmocka_unit_test(factors_give_the_gradient),       cmocka_unit_test(all_at_once_is_the_same),
+        cmocka_unit_test(slots_add_up_as_integers),        cmocka_unit_test(threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

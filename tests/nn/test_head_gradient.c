@@ -26,6 +26,8 @@
 #define pulmo_factors_row_tier   factors64_row_tier
 #define pulmo_head_train_below   head64_train_below
 #define pulmo_head_slot_features head64_slot_features
+#define pulmo_head_run           head64_run
+#define pulmo_head_logits_on     head64_logits_on
 #define pulmo_head_pool          head64_pool
 #define pulmo_head_logits        head64_logits
 #define pulmo_softmax            head64_softmax
@@ -41,6 +43,8 @@ void pulmo_factors_row(const pulmo_factors *, int, int, int, float *);
 void pulmo_factors_row_tier(pulmo_isa, const pulmo_factors *, int, int, int, float *);
 pulmo_status pulmo_head_train_below(pulmo_head *);
 void pulmo_head_slot_features(pulmo_head *, int, float *);
+void pulmo_head_run(pulmo_head *, pulmo_pool *, int, const pulmo_slot_input *, pulmo_slot_result *);
+void pulmo_head_logits_on(pulmo_head *, pulmo_pool *, int, const float *, float *);
 void pulmo_head_pool(const pulmo_head_spec *, const float *, float *);
 void pulmo_head_logits(pulmo_head *, int, const float *, float *);
 void pulmo_softmax(int, int, const float *, float *);
@@ -57,6 +61,8 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_factors_row_tier
 #undef pulmo_head_train_below
 #undef pulmo_head_slot_features
+#undef pulmo_head_run
+#undef pulmo_head_logits_on
 #undef pulmo_head_pool
 #undef pulmo_head_logits
 #undef pulmo_softmax

@@ -1,0 +1,51 @@
+/* The head, reference tier: portable C with the compiler's generic vectors, no fused operations. */
+#include <stdint.h>
+#include <string.h>
+
+typedef float vec __attribute__((vector_size(16)));
+typedef struct wide {
+    int64_t lane[4];
+} wide;
+#define LANES         4
+#define DOT_OUTS      2
+#define SUM_ROWS      2
+#define SUM_VECS      1
+#define TIER(name)    name##__ref
+#define TIER_NAME     "ref"
+#define fma_(a, b, c) ((a) * (b) + (c))
+#define add(a, b)     ((a) + (b))
+#define mul(a, b)     ((a) * (b))
+#define prefetch(p)   ((void)(p))
+
+static inline __attribute__((always_inline)) vec load(const float *p)
+{
+    vec x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+static inline __attribute__((always_inline)) void store(float *p, vec x) { memcpy(p, &x, sizeof x); }
+static inline __attribute__((always_inline)) vec splat(float x) { return (vec){x, x, x, x}; }
+static inline __attribute__((always_inline)) float reduce(vec x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+static inline __attribute__((always_inline)) wide wide_zero(void) { return (wide){{0}}; }
+static inline __attribute__((always_inline)) wide wide_add(wide sum, vec x, double scale)
+{
+    for (int i = 0; i < 4; i++) {
+        double shifted = (double)x[i] * scale + 0x1.8p52;
+        int64_t bits;
+        memcpy(&bits, &shifted, sizeof bits);
+        sum.lane[i] = (int64_t)((uint64_t)sum.lane[i] + (uint64_t)bits);
+    }
+    return sum;
+}
+static inline __attribute__((always_inline)) void wide_store(int64_t *to, wide sum, int64_t back)
+{
+    for (int i = 0; i < 4; i++) to[i] = (int64_t)((uint64_t)sum.lane[i] - (uint64_t)back);
+}
+static inline __attribute__((always_inline)) vec wide_finish(wide sum, int64_t less, double back, double by)
+{
+    vec out;
+    for (int i = 0; i < 4; i++) out[i] = (float)((double)(int64_t)((uint64_t)sum.lane[i] - (uint64_t)less) * back * by);
+    return out;
+}
+
+#include "../head_body.h"
