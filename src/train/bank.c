@@ -64,9 +64,10 @@ static char *made_of(const bank *b, bank_split split, const char *probed)
     const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
     char weights[PULMO_DIGEST_HEX], *views = NULL, *text = NULL;
     pulmo_digest_hex(&backbone->weights_digest, weights);
-    if (split == BANK_TRAIN) {
+    if (split == BANK_TRAIN || b->averaged.views > 1) {
         char *augment = augment_lines(b->parts.config);
-        if (augment) views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
+        if (augment && split == BANK_TRAIN) views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
+        if (augment && split != BANK_TRAIN) views = pulmo_format("views to average\n%s", augment);
         free(augment);
     } else {
         views = pulmo_strdup("");
@@ -126,7 +127,7 @@ static pulmo_status describe_set(bank *b, bank_split split, const char *root, co
     form->labels = info->labels;
     form->shards = shards_for(info->count);
     int64_t views = config->bank.views < config->train.epochs ? config->bank.views : config->train.epochs;
-    set->views = split == BANK_TRAIN ? (uint32_t)views : 1;
+    set->views = split == BANK_TRAIN ? (uint32_t)views : (uint32_t)b->averaged.views;
     form->text = made_of(b, split, probed);
     if (!form->text) return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
     pulmo_digest digest = pulmo_digest_of(form->text, strlen(form->text));
@@ -146,6 +147,7 @@ static pulmo_status create_local(bank *b)
     b->pooled = pools_first(config, backbone);
     b->seed = (uint64_t)(config->bank.seed < 0 ? config->train.seed : config->bank.seed);
     augment_from(config, &b->augment);
+    views_from(config, &b->averaged);
     PULMO_TRY(pulmo_augment_spec_check(&b->augment));
     PULMO_TRY(probe(b, probed));
     char *root = *config->bank.path ? pulmo_strdup(config->bank.path) : pulmo_format("%s/bank", config->data.path);
@@ -281,7 +283,7 @@ void bank_close(bank *b)
 }
 
 size_t bank_floats(const bank *b) { return b->floats; }
-uint32_t bank_views(const bank *b) { return b->set[BANK_TRAIN].views; }
+uint32_t bank_views(const bank *b, bank_split split) { return b->set[split].views; }
 const char *bank_key(const bank *b, bank_split split) { return b->set[split].form.key; }
 
 static bank_shard *shard_open_of(struct bank_set *set, bank_place place)
@@ -331,5 +333,5 @@ pulmo_status bank_read(bank *b, bank_split split, uint32_t view, uint32_t sample
 pulmo_status bank_fill(void *context, uint32_t epoch, uint32_t sample, float *out)
 {
     bank *b = context;
-    return bank_read(b, BANK_TRAIN, epoch % bank_views(b), sample, out);
+    return bank_read(b, BANK_TRAIN, epoch % bank_views(b, BANK_TRAIN), sample, out);
 }

@@ -80,8 +80,8 @@ pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backb
 pulmo_status bank_open(const bank_parts *parts, bank **out);
 void bank_close(bank *b); /* NULL is a no-op. Not collective. */
 size_t bank_floats(const bank *b);
-/* Views of the training images. */
-uint32_t bank_views(const bank *b);
+/* Views that it holds of a split: augmented ones of train, those that eval.tta averages of val and test. */
+uint32_t bank_views(const bank *b, bank_split split);
 /* The key of a split, in hexadecimal; borrowed. */
 const char *bank_key(const bank *b, bank_split split);
 /* One image's features. Thread safe. */
@@ -98,6 +98,7 @@ struct bank {
     bank_parts parts;
     bool pooled; /* as the head pools */
     pulmo_augment_spec augment;
+    view_spec averaged; /* of val and test */
     uint64_t seed;
     size_t floats;
     struct bank_set {

@@ -42,9 +42,10 @@ static void close_builder(builder *work)
 static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t first, uint32_t count, bank_writer *writer)
 {
     const bank *b = work->b;
-    const image_view view = {.augment = &b->augment, .seed = b->seed, .number = unit->view};
+    const image_view view = {
+        .augment = &b->augment, .averaged = unit->split == BANK_TRAIN ? NULL : &b->averaged, .seed = b->seed, .number = unit->view};
     const float *images = NULL;
-    PULMO_TRY(image_reader_read(work->reader[unit->split], unit->split == BANK_TRAIN ? &view : NULL, first, count, &images));
+    PULMO_TRY(image_reader_read(work->reader[unit->split], &view, first, count, &images));
     pulmo_backbone_features(b->parts.backbone, (int)count, images, work->features);
     for (uint32_t i = 0; b->pooled && i < count; i++)
         pulmo_head_pool(b->parts.head, work->features + i * backbone_floats(b), work->pooled + i * b->floats);

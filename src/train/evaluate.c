@@ -95,13 +95,13 @@ static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model, const
     view_spec views;
     feature_source source = {.dataset = dataset, .backbone = backbone, .views = &views, .label = "  features"};
     feature_store *features = NULL;
-    scorer with = {.head = NULL};
+    scorer with = {.pool = backbone->pool};
     pulmo_status status;
     source.directory = scratch && *scratch ? scratch : "/tmp";
     PULMO_GOTO(pulmo_agree(comm, check_model_backbone(model, backbone, run)));
     PULMO_GOTO(pulmo_agree(comm, views_of_model(model, &views)));
     PULMO_GOTO(feature_store_create(comm, &source, &features));
-    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, 1, model->parameters, &with.head)));
+    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, SCORE_SLOTS, model->parameters, &with.head)));
     pulmo_free(scores->logits);
     scores->logits = NULL;
     PULMO_GOTO(feature_store_logits(comm, features, &with, info->classes, &scores->logits));

@@ -45,8 +45,8 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
 pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out)
 {
     size_t below = pulmo_tail_parameters(&r->backbone.tail);
-    scorer with = {.head_floats = (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
-    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, (int)r->config->train.slot, 1, parameters + below, &with.head);
+    scorer with = {.pool = r->backbone.pool, .head_floats = (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
+    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_SLOT, SCORE_SLOTS, parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
     stepper_score_with(r->stepper, parameters, &with.tail, &with.tail_images);
     status = feature_store_logits(r->comm, features, &with, info->classes, out);

@@ -210,7 +210,7 @@ static pulmo_status open_bank(run *r)
     PULMO_TRY(bank_open(&parts, &r->bank));
     bool half = r->config->bank.precision == PULMO_PRECISION_HALF;
     snprintf(r->identity.features, sizeof r->identity.features,
-             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank), half ? "half" : "single",
+             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank, BANK_TRAIN), half ? "half" : "single",
              bank_key(r->bank, BANK_TRAIN));
     return PULMO_OK;
 }
@@ -226,8 +226,7 @@ pulmo_status run_features(run *r, bank_split split, feature_store **out)
                                    .label = split == BANK_VAL ? "  val features" : "  test features"};
     views_from(r->config, &views);
     if (info_of(dataset)->count == 0) return PULMO_OK;
-    /* A bank holds val and test images as they are, not their views. */
-    if (r->bank && views.views == 1) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
+    if (r->bank) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
     return feature_store_create(r->comm, &source, out);
 }
 

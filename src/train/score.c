@@ -12,7 +12,7 @@
 #include "pulmo/memory.h"
 #include "bank.h"
 
-#define CHUNK IMAGE_CHUNK /* images read and scored at once */
+#define CHUNK (4 * IMAGE_CHUNK) /* images scored at once */
 
 struct feature_store {
     int file; /* -1 where they are in a bank */
@@ -58,8 +58,9 @@ static pulmo_status write_chunk(feature_store *store, uint64_t at, uint32_t coun
 static pulmo_status read_chunk(const feature_store *store, uint64_t at, uint32_t count)
 {
     if (store->bank) {
+        uint32_t view = (uint32_t)(at / store->count), first = store->first + (uint32_t)(at % store->count);
         for (uint32_t i = 0; i < count; i++)
-            PULMO_TRY(bank_read(store->bank, store->split, 0, store->first + (uint32_t)at + i, store->chunk + i * store->floats));
+            PULMO_TRY(bank_read(store->bank, store->split, view, first + i, store->chunk + i * store->floats));
         return PULMO_OK;
     }
     char *data = (char *)store->chunk;
@@ -83,8 +84,8 @@ static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, image_
 {
     pulmo_progress progress;
     pulmo_progress_begin(&progress, source->label, "img", store->count);
-    for (uint32_t at = 0; at < store->count; at += CHUNK) {
-        uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
+    for (uint32_t at = 0; at < store->count; at += IMAGE_CHUNK) {
+        uint32_t count = store->count - at < IMAGE_CHUNK ? store->count - at : IMAGE_CHUNK;
         for (int v = 0; v < store->views; v++) {
             const image_view view = {.averaged = source->views, .number = (uint32_t)v};
             const float *images = NULL;
@@ -128,7 +129,7 @@ static feature_store *new_store(const pulmo_comm *comm, uint32_t samples, int vi
 
 pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out)
 {
-    feature_store *store = new_store(comm, samples, 1, bank_floats(b));
+    feature_store *store = new_store(comm, samples, (int)bank_views(b, split), bank_floats(b));
     PULMO_TRY(pulmo_agree(comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store")));
     store->bank = b;
     store->split = split;
@@ -171,7 +172,7 @@ static pulmo_status logits_of_view(const feature_store *store, const scorer *wit
                 uint32_t part = count - i < (uint32_t)with->tail_images ? count - i : (uint32_t)with->tail_images;
                 pulmo_tail_forward(with->tail, (int)part, store->chunk + i * store->floats, above + i * with->head_floats);
             }
-        pulmo_head_logits(with->head, (int)count, with->tail ? above : store->chunk, out + (size_t)at * (size_t)classes);
+        pulmo_head_logits_on(with->head, with->pool, (int)count, with->tail ? above : store->chunk, out + (size_t)at * (size_t)classes);
     }
     return PULMO_OK;
 }

@@ -28,7 +28,8 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
 pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out);
 
 /* Slots of scoring: rows a GEMM takes at once where no training run says otherwise. */
-#define SCORE_SLOT 8
+#define SCORE_SLOT  8
+#define SCORE_SLOTS 7 /* and the head's own, of which it has one more */
 
 /* The frozen weights of a trained model: how they are to be read, whether these are they, and both at
  * once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
@@ -156,7 +157,7 @@ typedef struct feature_source {
 } feature_source;
 /* Computes them with the trunk. Collective. */
 pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source, feature_store **out);
-/* Those that a bank holds (kept), without computing anything: one view. Collective. */
+/* Those that a bank holds (kept), without computing anything. Collective. */
 pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out);
 void feature_store_destroy(feature_store *store);
 /* What turns stored features into logits. */
@@ -164,7 +165,8 @@ typedef struct scorer {
     pulmo_tail *tail;   /* NULL where the features are the head's */
     int tail_images;    /* its room */
     size_t head_floats; /* values of one image's features above the tail */
-    pulmo_head *head;
+    pulmo_head *head;   /* its slots' contents are lost */
+    pulmo_pool *pool;
 } scorer;
 /* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
  * Collective. */
@@ -183,7 +185,7 @@ typedef struct stepper_parts {
     const pulmo_dataset_info *data;
     const pulmo_config *config;
     run_state *state;
-    bool banked; /* a batch's images are features already */
+    bool banked;     /* a batch's images are features already */
     bool plain_sums; /* sums in float, in MPI's order: for a benchmark to compare with, never in a run */
 } stepper_parts;
 

@@ -30,14 +30,15 @@ grep -q "all there, 2 views" two.err || fail "two of three views were not reused
 
 # What makes other features makes another bank.
 others=$(ls -d bank1/* | wc -l)
-for setting in augment.hflip=0.25 train.seed=1 bank.precision=half model.pool=avg model.trainable=block5; do
+for setting in augment.hflip=0.25 train.seed=1 bank.precision=half model.pool=avg model.trainable=block5 eval.tta=3; do
     EXTRA="$bank --set bank.path=bank1 --set $setting" small_train "other-$setting" env > other.txt 2> other.err
     [ "$(ls -d bank1/* | wc -l)" -gt "$others" ] || fail "$setting used the bank of another setting"
     others=$(ls -d bank1/* | wc -l)
     case $setting in
-        *pool* | *trainable*)
+        *pool* | *trainable* | *tta*)
             EXTRA="--set $setting" small_train "fresh-$setting" env > plain.txt 2> plain.err
-            [ "$(head_of other.txt)" = "$(head_of plain.txt)" ] || fail "$setting: fresh and bank differ" ;;
+            [ "$(head_of other.txt)" = "$(head_of plain.txt)" ] || fail "$setting: fresh and bank differ"
+            cmp "fresh-$setting/predictions.csv" "other-$setting/predictions.csv" ;;
     esac
 done
 # bank.seed keeps one bank for runs of several seeds.
