@@ -132,6 +132,32 @@ char *pulmo_config_echo(const pulmo_config *config);
 pulmo_digest pulmo_config_digest(const pulmo_config *config);
 /* The bound keys whose values differ, "section.key: a, not b" a line; owned by the caller (free). */
 char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other);
+/* ---- grids: every combination of some keys' values (pulmo sweep) ---- */
+
+#define PULMO_GRID_AXES   16
+#define PULMO_GRID_VALUES 256
+
+typedef struct pulmo_grid_axis {
+    char key[136]; /* "optim.lr" */
+    int count;
+    char *value[PULMO_GRID_VALUES]; /* as --set takes them */
+} pulmo_grid_axis;
+typedef struct pulmo_grid {
+    int axes;
+    pulmo_grid_axis axis[PULMO_GRID_AXES];
+} pulmo_grid; /* starts as zeros; ended by pulmo_grid_free */
+
+/* "section.key=value,value,...", as given to --grid; commas inside brackets are part of a value. */
+pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment);
+/* Reads a file as pulmo_config_read does, and its section `sweep`, which that refuses: "section.key: [value, ...]" a line. */
+pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path);
+uint64_t pulmo_grid_trials(const pulmo_grid *grid);
+/* Which of the axis' values a trial has; the last axis varies fastest. */
+int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis);
+/* Sets all axes' keys as the trial has them. */
+pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config);
+void pulmo_grid_free(pulmo_grid *grid);
+
 /* One line a key, for --help: sections in order, each starting with `sections` (a "|" list, or NULL for all). */
 void pulmo_config_help(FILE *out, const char *sections);
 

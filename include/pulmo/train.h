@@ -7,6 +7,7 @@
 
 #include "pulmo/config.h"
 #include "pulmo/dist.h"
+#include "pulmo/log.h"
 #include "pulmo/status.h"
 
 /* Trains as configured and leaves the results in config->train.run_dir. Goes on from a
@@ -14,6 +15,20 @@
  * On SIGTERM, SIGINT or SIGUSR1 it writes a checkpoint and returns PULMO_INTERRUPTED.
  * Collective. */
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overwrite);
+
+#define PULMO_SWEEP_TRIALS 10000
+
+typedef struct pulmo_sweep_options {
+    const pulmo_config *config; /* of all trials; train.run_dir holds theirs */
+    const pulmo_grid *grid;
+    int overwrite;         /* trains anew what is finished */
+    pulmo_log_level level; /* below verbose, trials after the first are quiet */
+} pulmo_sweep_options;
+
+/* Trains every point of the grid in turn as pulmo_train would, in train.run_dir/KEY=VALUE,..., and writes
+ * sweep.csv (and sweep_groups.csv, over seeds) there and on rank 0's stdout. Finished trials are kept. Where trials
+ * failed, the status is the first one's, after the rest is done. Collective. */
+pulmo_status pulmo_sweep(pulmo_comm *comm, const pulmo_sweep_options *options);
 
 typedef struct pulmo_evaluate_options {
     const char *const *runs; /* run directories or model files; of several, the probabilities are averaged */

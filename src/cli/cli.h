@@ -47,6 +47,7 @@ typedef struct command {
 pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_preview(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_train(int argc, char **argv, pulmo_comm **comm);
+pulmo_status command_sweep(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm);
 pulmo_status command_explain(int argc, char **argv, pulmo_comm **comm);

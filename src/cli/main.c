@@ -11,6 +11,7 @@ static const command commands[] = {
     {"pack", "class folders of JPEGs into sharded HDF5", command_pack},
     {"preview", "a contact sheet of packed images and what training sees of them", command_preview},
     {"train", "train a head on the frozen network, also under mpirun or srun", command_train},
+    {"sweep", "train every combination of some settings, and one table of what came of it", command_sweep},
     {"evaluate", "metrics of a trained model on a packed split", command_evaluate},
     {"predict", "class and probability of single images", command_predict},
     {"explain", "where the model looks: Grad-CAM over single images", command_explain},

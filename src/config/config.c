@@ -8,6 +8,7 @@
 #include <yaml.h>
 
 #include "pulmo/memory.h"
+#include "grid.h"
 #include "schema.h"
 
 #define VALUE_BYTES 4096
@@ -84,6 +85,7 @@ typedef struct reader {
     yaml_document_t *document;
     const char *name;
     pulmo_config *config;
+    pulmo_grid *grid; /* NULL where a section `sweep` has no place */
     bool seen[256];
 } reader;
 
@@ -134,6 +136,38 @@ static pulmo_status read_key(reader *in, const char *section, const yaml_node_t 
     return status == PULMO_OK ? status : pulmo_fail_in(status, "%s: %s.%s", place, section, key->name);
 }
 
+/* "optim.lr: [0.001, 0.0001]": an axis of the grid. */
+static pulmo_status read_axis(const reader *in, const yaml_node_t *name, const yaml_node_t *list)
+{
+    char *values[PULMO_GRID_VALUES];
+    int count = 0;
+    pulmo_status status = PULMO_OK;
+    if (name->type != YAML_SCALAR_NODE) return fail_at(in, name, "a key must be a plain name");
+    if (list->type != YAML_SEQUENCE_NODE) return fail_at(in, list, "a key of a sweep needs a list of values, as in [0.001, 0.0001]");
+    for (yaml_node_item_t *item = list->data.sequence.items.start; item < list->data.sequence.items.top && status == PULMO_OK; item++) {
+        char text[VALUE_BYTES];
+        const yaml_node_t *element = yaml_document_get_node(in->document, *item);
+        status = count < PULMO_GRID_VALUES ? value_text(in, element, text) : fail_at(in, element, "too many values");
+        if (status != PULMO_OK) break;
+        values[count] = pulmo_strdup(text);
+        if (!values[count++]) status = PULMO_MEMORY;
+    }
+    if (status == PULMO_OK) {
+        status = grid_add_axis(in->grid, text_of(name), count, values);
+        if (status != PULMO_OK) pulmo_fail_in(status, "%s:%zu: sweep", in->name, name->start_mark.line + 1);
+    }
+    while (count > 0) free(values[--count]);
+    return status;
+}
+
+static pulmo_status read_sweep(const reader *in, const yaml_node_t *name, const yaml_node_t *body)
+{
+    if (!in->grid) return fail_at(in, name, "the section sweep is for \"pulmo sweep\"; this command runs one configuration");
+    for (yaml_node_pair_t *pair = body->data.mapping.pairs.start; pair < body->data.mapping.pairs.top; pair++)
+        PULMO_TRY(read_axis(in, yaml_document_get_node(in->document, pair->key), yaml_document_get_node(in->document, pair->value)));
+    return PULMO_OK;
+}
+
 static pulmo_status read_section(reader *in, const yaml_node_t *name, const yaml_node_t *body)
 {
     if (name->type != YAML_SCALAR_NODE) return fail_at(in, name, "a section must be a plain name");
@@ -142,6 +176,7 @@ static pulmo_status read_section(reader *in, const yaml_node_t *name, const yaml
     if (body->type != YAML_MAPPING_NODE)
         return pulmo_fail(PULMO_CONFIG, "%s:%zu: section \"%s\" must hold \"key: value\" lines", in->name,
                           name->start_mark.line + 1, text_of(name));
+    if (strcmp(text_of(name), "sweep") == 0) return read_sweep(in, name, body);
     for (yaml_node_pair_t *pair = body->data.mapping.pairs.start; pair < body->data.mapping.pairs.top; pair++)
         PULMO_TRY(read_key(in, text_of(name), yaml_document_get_node(in->document, pair->key),
                            yaml_document_get_node(in->document, pair->value)));
@@ -159,7 +194,7 @@ static pulmo_status read_document(reader *in)
     return PULMO_OK;
 }
 
-static pulmo_status read_stream(pulmo_config *config, const char *name, yaml_parser_t *parser)
+static pulmo_status read_stream(pulmo_config *config, pulmo_grid *grid, const char *name, yaml_parser_t *parser)
 {
     yaml_document_t document;
     if (!yaml_parser_load(parser, &document))
@@ -167,7 +202,7 @@ static pulmo_status read_stream(pulmo_config *config, const char *name, yaml_par
                           parser->problem ? parser->problem : "unreadable");
     /* Into a copy, so that a file with an error changes nothing. */
     pulmo_config fresh = *config;
-    reader in = {.document = &document, .name = name, .config = &fresh};
+    reader in = {.document = &document, .name = name, .config = &fresh, .grid = grid};
     pulmo_status status = read_document(&in);
     if (status == PULMO_OK) *config = fresh;
     yaml_document_delete(&document);
@@ -179,12 +214,14 @@ pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const ch
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
-    pulmo_status status = read_stream(config, name, &parser);
+    pulmo_status status = read_stream(config, NULL, name, &parser);
     yaml_parser_delete(&parser);
     return status;
 }
 
-pulmo_status pulmo_config_read(pulmo_config *config, const char *path)
+pulmo_status pulmo_config_read(pulmo_config *config, const char *path) { return pulmo_config_read_grid(config, NULL, path); }
+
+pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path)
 {
     yaml_parser_t parser;
     FILE *file = fopen(path, "rb");
@@ -194,7 +231,7 @@ pulmo_status pulmo_config_read(pulmo_config *config, const char *path)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     }
     yaml_parser_set_input_file(&parser, file);
-    pulmo_status status = read_stream(config, path, &parser);
+    pulmo_status status = read_stream(config, grid, path, &parser);
     yaml_parser_delete(&parser);
     fclose(file);
     return status;
