@@ -11,6 +11,8 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
+#define REASON_BYTES 512
+
 /* Recursive: a visitor may read what it is shown. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
@@ -33,18 +35,32 @@ void h5_unlock(void) { pthread_mutex_unlock(&lock); }
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
 {
     (void)depth;
-    if (error->desc && *error->desc) snprintf(context, 200, "%s", error->desc);
+    if (error->desc && *error->desc) snprintf(context, REASON_BYTES, "%s", error->desc);
     return 0;
+}
+
+/* Of a system call that failed the library tells everything, over two lines; what helps are the system's own words. */
+static void shorten(char *reason)
+{
+    static const char mark[] = "error message = '";
+    char *words = strstr(reason, mark), *end = words ? strchr(words + sizeof mark - 1, '\'') : NULL;
+    if (end) {
+        *end = '\0';
+        memmove(reason, words + sizeof mark - 1, (size_t)(end - words) - sizeof mark + 2);
+    }
+    for (char *at = reason; *at; at++)
+        if (*at == '\n') *at = ' ';
 }
 
 pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 {
-    char reason[200] = "";
+    char reason[REASON_BYTES] = "";
     bool writing = file->temporary != NULL;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
     /* The library gives an errno only where a system call failed. */
     bool refused = writing || strstr(reason, "errno = ") != NULL;
+    shorten(reason);
     return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
                       object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason,
                       *reason ? ")" : "");
@@ -208,9 +224,10 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(creation, false);
     file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
+    /* Asked for the reason before another call of the library forgets it. */
+    pulmo_status status = file->id < 0 ? h5_fail(file, NULL, "cannot be created") : PULMO_OK;
     H5Pclose(access);
     H5Pclose(creation);
-    pulmo_status status = file->id < 0 ? h5_fail(file, NULL, "cannot be created") : PULMO_OK;
     h5_unlock();
     if (status == PULMO_OK) *out = file;
     else pulmo_h5_close(file);
@@ -245,9 +262,9 @@ pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
     h5_lock();
     hid_t properties = access_properties();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, properties);
-    H5Pclose(properties);
     pulmo_status status = PULMO_OK;
     if (file->id < 0) status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    H5Pclose(properties);
     h5_unlock();
     if (status == PULMO_OK) *out = file;
     else free_handle(file);
