@@ -1,4 +1,5 @@
 /* Files that appear whole or not at all: temporary name, fsync, rename, fsync of the directory. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -100,6 +101,25 @@ static pulmo_status publish(const char *temporary, const char *path)
 }
 
 static char *temporary_name(const char *path) { return pulmo_format("%s.tmp.%ld", path, (long)getpid()); }
+
+/* True for NAME.tmp.PID. */
+static bool is_temporary_of(const char *entry, const char *name)
+{
+    static const char mark[] = ".tmp.";
+    size_t length = strlen(name);
+    if (strncmp(entry, name, length) != 0 || strncmp(entry + length, mark, sizeof mark - 1) != 0) return false;
+    const char *pid = entry + length + sizeof mark - 1;
+    return *pid && pid[strspn(pid, "0123456789")] == '\0';
+}
+
+void pulmo_file_remove_leftovers(const char *directory, const char *name)
+{
+    DIR *listing = opendir(directory);
+    if (!listing) return;
+    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing))
+        if (is_temporary_of(entry->d_name, name)) (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    closedir(listing);
+}
 
 static bool write_all(int fd, const char *data, size_t bytes)
 {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "run.h"
 
@@ -42,11 +43,20 @@ static pulmo_status share_state(run *r)
     return pulmo_bcast(r->comm, state->history, state->history_rows * sizeof *state->history, 0);
 }
 
+/* What processes that were killed had begun to write: each may be as large as a checkpoint. */
+static void remove_leftovers(const run *r)
+{
+    static const char *const names[] = {"checkpoint.h5", "config.yaml",     "history.csv", "model.h5",
+                                        "MODEL_CARD.md", "predictions.csv", "report.html", "results.h5"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) pulmo_file_remove_leftovers(r->directory, names[i]);
+}
+
 pulmo_status run_resume(run *r)
 {
     struct stat about;
     pulmo_status status = PULMO_OK;
     int found = 0;
+    if (is_root(r)) remove_leftovers(r);
     if (is_root(r) && stat(r->checkpoint_path, &about) == 0) {
         found = 1;
         status = checkpoint_read(r->checkpoint_path, &r->identity, &r->state);
