@@ -12,6 +12,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/network.h"
 #include "pulmo/rng.h"
+#include "pulmo/train.h"
 #include "pulmo/trunk.h"
 
 enum {
@@ -61,8 +62,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         a->what = argument;
         return 0;
     case ARGP_KEY_END:
-        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "pack") != 0 && strcmp(a->what, "allreduce") != 0))
-            argp_error(state, "which benchmark: conv, pack or allreduce");
+        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "pack") != 0 && strcmp(a->what, "allreduce") != 0 &&
+                         strcmp(a->what, "step") != 0))
+            argp_error(state, "which benchmark: conv, pack, step or allreduce");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -275,15 +277,38 @@ static pulmo_status bench_allreduce(const bench_arguments *a, pulmo_comm *comm)
     return PULMO_OK;
 }
 
+/* ---- step ---- */
+
+static pulmo_status bench_step(const bench_arguments *a, pulmo_comm *comm)
+{
+    const pulmo_bench_step_options options = {
+        .weights = a->weights ? a->weights : "", .size_px = a->size, .batch = a->batch, .threads = a->threads, .seconds = a->seconds};
+    pulmo_bench_step_result r;
+    pulmo_isa isa;
+    PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
+    PULMO_TRY(pulmo_bench_step(comm, &options, &r));
+    if (pulmo_comm_rank(comm) != 0) return PULMO_OK;
+    fprintf(stderr,
+            "%d ranks of %d threads, batch %d, %d rounds: exact %.2f images/s, with integer sums always %.2f, with a plain float "
+            "allreduce %.2f; exact is %.3f of plain, integer sums %.3f\n",
+            pulmo_comm_size(comm), r.threads, a->batch, r.rounds, r.exact, r.sums, r.plain, r.exact_over_plain, r.sums_over_plain);
+    printf("{\"images_per_second\": %.3f, \"integer_sums_images_per_second\": %.3f, \"float_images_per_second\": %.3f, "
+           "\"exact_over_float\": %.4f, \"integer_sums_over_float\": %.4f, \"rounds\": %d, \"batch\": %d, \"threads\": %d, \"ranks\": %d, "
+           "\"isa\": \"%s\"}\n",
+           r.exact, r.sums, r.plain, r.exact_over_plain, r.sums_over_plain, r.rounds, a->batch, r.threads, pulmo_comm_size(comm),
+           pulmo_isa_name(isa));
+    return PULMO_OK;
+}
+
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
-        {"threads", KEY_THREADS, "N", 0, "conv, pack: threads a rank (default: the CPUs given, over the ranks)", 0},
-        {"batch", KEY_BATCH, "N", 0, "conv: images a batch (default 16)", 0},
-        {"size", KEY_SIZE, "PX", 0, "conv, pack: height and width (default 224)", 0},
-        {"seconds", KEY_SECONDS, "N", 0, "conv, pack: how long (default 5)", 0},
+        {"threads", KEY_THREADS, "N", 0, "conv, pack, step: threads a rank (default: the CPUs given, over the ranks)", 0},
+        {"batch", KEY_BATCH, "N", 0, "conv: images a batch; step: over all ranks (default 16)", 0},
+        {"size", KEY_SIZE, "PX", 0, "conv, pack, step: height and width (default 224)", 0},
+        {"seconds", KEY_SECONDS, "N", 0, "conv, pack, step: how long (default 5)", 0},
         {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape)", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape); step: default as in training", 0},
         {"input", KEY_INPUT, "FILE", 0, "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
         {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
         {"source", KEY_SOURCE, "DIR", 0, "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
@@ -295,8 +320,9 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
     static const struct argp argp = {
         options,
         parse,
-        "conv|pack|allreduce",
-        "Throughput of the convolutions, of packing and of the gradient sum, also under mpirun. The last line of stdout is "
+        "conv|pack|step|allreduce",
+        "Throughput of the convolutions, of packing, of training steps with exact sums beside plain ones, and of the gradient sum, also "
+        "under mpirun. The last line of stdout is "
         "one JSON object.",
         children,
         NULL,
@@ -308,5 +334,6 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
     if (strcmp(a.what, "conv") == 0) return bench_conv(&a, *comm);
     const bench_pack_options pack = {.source = a.source, .decode = a.decode, .threads = a.threads, .size = a.size, .seconds = a.seconds};
     if (strcmp(a.what, "pack") == 0) return bench_pack(*comm, &pack);
+    if (strcmp(a.what, "step") == 0) return bench_step(&a, *comm);
     return bench_allreduce(&a, *comm);
 }

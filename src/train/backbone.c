@@ -8,7 +8,9 @@
 #include "pulmo/network.h"
 
 #define MB          (1024.0 * 1024.0)
-#define TRUNK_BATCH 8 /* a slot's images; more gain little speed and cost 4 MB each at 224 x 224 */
+/* Images that go through together: the packed weights are read once for them, which ranks of one node feel (docs/scaling.md).
+ * They cost 4 MB each at 224 x 224. */
+#define TRUNK_BATCH 16
 
 /* ---- how many threads ---- */
 

@@ -169,6 +169,8 @@ void stepper_ready(stepper *step)
 
 /* ---- features ---- */
 
+#define FEATURE_IMAGES 16 /* as many as the convolutions take together */
+
 /* A few images at a time, so that the sum in flight gets on in between. */
 static void compute_features(stepper *step, const pulmo_batch *batch)
 {
@@ -177,8 +179,8 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
     if (step->parts.banked) return;
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
     if (!step->parts.backbone->trunk) image_floats = step->feature_floats; /* what comes is what the tail takes */
-    for (uint32_t at = 0; at < batch->count; at += step->slot) {
-        uint32_t count = batch->count - at < step->slot ? batch->count - at : step->slot;
+    for (uint32_t at = 0; at < batch->count; at += FEATURE_IMAGES) {
+        uint32_t count = batch->count - at < FEATURE_IMAGES ? batch->count - at : FEATURE_IMAGES;
         pulmo_backbone_features(step->parts.backbone, (int)count, batch->images + at * image_floats,
                                 step->features + at * step->feature_floats);
         if (step->flight) pulmo_exact_poll(step->flight);
