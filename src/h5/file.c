@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "h5_room.h"
@@ -63,8 +65,7 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
     bool refused = writing || strstr(reason, "errno = ") != NULL;
     shorten(reason);
     return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
-                      object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason,
-                      *reason ? ")" : "");
+                      object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
 }
 
 /* ---- what any file needs ---- */
@@ -75,8 +76,10 @@ static pulmo_status sync_directory_of(const char *path)
     char *directory = pulmo_strdup(path);
     if (!directory) return PULMO_MEMORY;
     char *slash = strrchr(directory, '/');
-    if (slash == directory) slash[1] = '\0';
-    else if (slash) *slash = '\0';
+    if (slash == directory)
+        slash[1] = '\0';
+    else if (slash)
+        *slash = '\0';
     int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Some file systems cannot sync a directory (EINVAL), and one may write to some that one may not read (EACCES). */
     bool failed = fd < 0 ? errno != EACCES : fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
@@ -95,12 +98,17 @@ static pulmo_status publish(const char *temporary, const char *path)
     int reason = errno;
     if (fd >= 0) close(fd);
     if (!synced) return pulmo_fail(PULMO_IO, "%s: cannot be written to disk: %s", path, strerror(reason));
-    if (rename(temporary, path) != 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
+    if (rename(temporary, path) != 0) return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
     return sync_directory_of(path);
 }
 
-static char *temporary_name(const char *path) { return pulmo_format("%s.tmp.%ld", path, (long)getpid()); }
+/* A number drawn at random: processes of two hosts may have one number. */
+static char *temporary_name(const char *path)
+{
+    uint32_t draw = 0;
+    if (getrandom(&draw, sizeof draw, 0) < 0) draw = (uint32_t)time(NULL);
+    return pulmo_format("%s.tmp.%ld.%08x", path, (long)getpid(), (unsigned)draw);
+}
 
 /* True for NAME.tmp.PID. */
 static bool is_temporary_of(const char *entry, const char *name)
@@ -249,8 +257,10 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
     H5Pclose(access);
     H5Pclose(creation);
     h5_unlock();
-    if (status == PULMO_OK) *out = file;
-    else pulmo_h5_close(file);
+    if (status == PULMO_OK)
+        *out = file;
+    else
+        pulmo_h5_close(file);
     return status;
 }
 
@@ -286,8 +296,10 @@ pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
     if (file->id < 0) status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
     H5Pclose(properties);
     h5_unlock();
-    if (status == PULMO_OK) *out = file;
-    else free_handle(file);
+    if (status == PULMO_OK)
+        *out = file;
+    else
+        free_handle(file);
     return status;
 }
 

@@ -26,7 +26,8 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     char *path = pulmo_format("%s/model.h5", r->directory);
     if (!path) return PULMO_MEMORY;
     r->model.best_epoch = (int)r->state.best_epoch;
-    pulmo_status status = pulmo_model_write(path, &r->model);
+    pulmo_status status = fence_check(r->fence);
+    if (status == PULMO_OK) status = pulmo_model_write(path, &r->model);
     free(path);
     const run_results results = {.directory = r->directory,
                                  .identity = &r->identity,

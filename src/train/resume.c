@@ -19,7 +19,8 @@ pulmo_status run_checkpoint(run *r)
 {
     pulmo_status status = PULMO_OK;
     pulmo_watch_beat(r->comm, "writing a checkpoint");
-    if (is_root(r)) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
+    if (is_root(r)) status = fence_check(r->fence);
+    if (is_root(r) && status == PULMO_OK) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();
     return pulmo_agree(r->comm, status);
 }

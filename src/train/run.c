@@ -1,7 +1,9 @@
 /* Opening and closing a training run. */
 #include <stdio.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pulmo/clock.h"
 #include "pulmo/h5.h"
@@ -59,10 +61,22 @@ static pulmo_status check_data_same(run *r)
     return status;
 }
 
+/* Temporary files of a run that was killed. */
+static void remove_leftovers(const char *directory)
+{
+    DIR *list = opendir(directory);
+    if (!list) return;
+    for (struct dirent *entry; (entry = readdir(list));)
+        if (strstr(entry->d_name, ".tmp.")) unlinkat(dirfd(list), entry->d_name, 0);
+    closedir(list);
+}
+
 /* The run directory: made, and neither finished nor someone else's. Rank 0. */
-static pulmo_status prepare_directory(const run *r, int overwrite)
+static pulmo_status prepare_directory(run *r, int overwrite)
 {
     PULMO_TRY(pulmo_directory_make(r->directory));
+    PULMO_TRY(fence_take(r->directory, &r->fence));
+    remove_leftovers(r->directory);
     if (!overwrite && results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
                           r->directory);
@@ -210,8 +224,8 @@ static pulmo_status open_bank(run *r)
     PULMO_TRY(bank_open(&parts, &r->bank));
     bool half = r->config->bank.precision == PULMO_PRECISION_HALF;
     snprintf(r->identity.features, sizeof r->identity.features,
-             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank, BANK_TRAIN), half ? "half" : "single",
-             bank_key(r->bank, BANK_TRAIN));
+             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank, BANK_TRAIN),
+             half ? "half" : "single", bank_key(r->bank, BANK_TRAIN));
     return PULMO_OK;
 }
 

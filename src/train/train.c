@@ -162,7 +162,9 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
     pulmo_status status = run_open(r, overwrite);
     if (status == PULMO_OK) status = all_epochs(r);
     if (status == PULMO_OK) status = run_finish(r);
+    fence *owned = r->fence; /* on rank 0 */
     run_close(r);
-    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0) run_report(config);
+    if (status == PULMO_OK && owned && fence_check(owned) == PULMO_OK) run_report(config);
+    fence_release(owned);
     return status;
 }
