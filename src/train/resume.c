@@ -12,7 +12,7 @@ bool run_checkpoint_due(const run *r)
     double seconds = r->config->train.checkpoint_seconds;
     int64_t batches = r->config->train.checkpoint_batches;
     bool by_time = is_root(r) && seconds > 0 && pulmo_now_s() - r->checkpoint_s >= seconds;
-    return by_time || (batches > 0 && r->state.step > 0 && r->state.step % (uint64_t)batches == 0);
+    return r->batches_since > 0 && (by_time || (batches > 0 && r->batches_since >= (uint64_t)batches));
 }
 
 pulmo_status run_checkpoint(run *r)
@@ -22,6 +22,7 @@ pulmo_status run_checkpoint(run *r)
     if (is_root(r)) status = fence_check(r->fence);
     if (is_root(r) && status == PULMO_OK) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();
+    r->batches_since = 0;
     return pulmo_agree(r->comm, status);
 }
 

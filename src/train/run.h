@@ -37,7 +37,8 @@ typedef struct run {
     split_scores val_scores, test_scores;
     pulmo_model model;
     char *checkpoint_path;
-    double checkpoint_s; /* when the last one was written */
+    double checkpoint_s;    /* when the last one was written */
+    uint64_t batches_since; /* batches taken since then */
     double epoch_began_s;
 } run;
 

@@ -20,20 +20,20 @@ static void show_progress(run *r, pulmo_progress *progress)
 static pulmo_status train_batches(run *r)
 {
     uint32_t batches = pulmo_batches(info_of(r->train)->count, (uint32_t)r->config->train.batch);
-    uint32_t already = r->state.batch;
     pulmo_progress progress;
     pulmo_progress_begin(&progress, "  train", "img", info_of(r->train)->count);
     progress.skipped = (double)r->state.sums.count;
-    for (uint32_t b = already; b < batches; b++) {
+    for (uint32_t b = r->state.batch; b < batches; b++) {
         pulmo_batch batch;
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
-        step_wishes wishes = {.interrupted = pulmo_interrupt_wanted(), .checkpoint = b > already && run_checkpoint_due(r)};
+        step_wishes wishes = {.interrupted = pulmo_interrupt_wanted(), .checkpoint = run_checkpoint_due(r)};
         PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
         if (wishes.interrupted) return run_interrupted(r);
         if (wishes.checkpoint) {
             PULMO_TRY(run_checkpoint(r));
             PULMO_TRY(stepper_release(r->stepper));
         }
+        r->batches_since++;
         pulmo_watch_beat(r->comm, "training");
         show_progress(r, &progress);
     }
