@@ -122,8 +122,16 @@ void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row
 /* For many slots at once: sums (rows, cols of the block), rows `stride` apart, of round(slot gradient * 2^exponent), as
  * pulmo_exact_add would add them up slot by slot (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */
 void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, int64_t *sums, size_t stride);
+/* What the caller will read next for the same block: element (r, c) of it at `at[i] + r * stride + c`. It is asked for while there is
+ * much to compute and little to read; NULL asks for nothing. */
+typedef struct pulmo_soon {
+    int arrays;
+    const float *at[4];
+    size_t stride;
+} pulmo_soon;
 /* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale, without the way there. Pure. */
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale, float *out);
+void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale,
+                            const pulmo_soon *soon, float *out);
 
 /* Allocates what pulmo_head_slot_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);

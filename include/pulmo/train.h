@@ -16,6 +16,19 @@
  * Collective. */
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overwrite);
 
+typedef struct pulmo_train_timing {
+    uint64_t images; /* of all ranks */
+    double seconds;
+    double features_s, head_s, update_s; /* of the slowest rank: the trunk; the head and its gradients; the update */
+    double data_s, sums_s;               /* compute waited for data, for sums of the ranks */
+    int threads;                         /* of a rank */
+    const char *isa;
+} pulmo_train_timing;
+
+/* Trains as pulmo_train would, for at least so many seconds after a few batches to warm up: no validation, checkpoint or
+ * result. Of train.run_dir, which is made, nothing is of use afterwards. Collective. */
+pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, double seconds, pulmo_train_timing *out);
+
 #define PULMO_SWEEP_TRIALS 10000
 
 typedef struct pulmo_sweep_options {

@@ -26,12 +26,13 @@ enum {
     KEY_INPUT,
     KEY_DUMP,
     KEY_SOURCE,
-    KEY_DECODE
+    KEY_DECODE,
+    KEY_DATA
 };
 
 typedef struct bench_arguments {
     common_options common;
-    const char *what, *weights, *input, *dump, *source, *decode;
+    const char *what, *weights, *input, *dump, *source, *decode, *data;
     int threads, batch, size, layers;
     long elements;
     double seconds;
@@ -56,15 +57,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "--decode: \"%s\" must be exact or fast", argument);
         a->decode = argument;
         return 0;
+    case KEY_DATA: a->data = argument; return 0;
     case KEY_DUMP: a->dump = argument; return 0;
     case ARGP_KEY_ARG:
         if (a->what) argp_error(state, "one benchmark at a time");
         a->what = argument;
         return 0;
     case ARGP_KEY_END:
-        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "pack") != 0 && strcmp(a->what, "allreduce") != 0 &&
-                         strcmp(a->what, "step") != 0))
-            argp_error(state, "which benchmark: conv, pack, step or allreduce");
+        if (!a->what || (strcmp(a->what, "conv") != 0 && strcmp(a->what, "pack") != 0 && strcmp(a->what, "train") != 0 &&
+                         strcmp(a->what, "step") != 0 && strcmp(a->what, "allreduce") != 0))
+            argp_error(state, "which benchmark: conv, pack, train, step or allreduce");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -300,19 +302,32 @@ static pulmo_status bench_step(const bench_arguments *a, pulmo_comm *comm)
     return PULMO_OK;
 }
 
+/* ---- train ---- */
+
+static pulmo_status time_training(const bench_arguments *a, pulmo_comm *comm)
+{
+    pulmo_config config;
+    PULMO_TRY(load_config(&a->common, &config));
+    if (a->data) snprintf(config.data.path, sizeof config.data.path, "%s", a->data);
+    if (a->weights) snprintf(config.model.weights, sizeof config.model.weights, "%s", a->weights);
+    const bench_train_options options = {.config = &config, .threads = a->threads, .size = a->size, .seconds = a->seconds};
+    return bench_train(comm, &options);
+}
+
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
-        {"threads", KEY_THREADS, "N", 0, "conv, pack, step: threads a rank (default: the CPUs given, over the ranks)", 0},
+        {"threads", KEY_THREADS, "N", 0, "conv, pack, train, step: threads a rank (default: the CPUs given, over the ranks)", 0},
         {"batch", KEY_BATCH, "N", 0, "conv: images a batch; step: over all ranks (default 16)", 0},
-        {"size", KEY_SIZE, "PX", 0, "conv, pack, step: height and width (default 224)", 0},
-        {"seconds", KEY_SECONDS, "N", 0, "conv, pack, step: how long (default 5)", 0},
+        {"size", KEY_SIZE, "PX", 0, "conv, pack, step: height and width; train: of demo images (default 224)", 0},
+        {"seconds", KEY_SECONDS, "N", 0, "conv, pack, train, step: how long (default 5)", 0},
         {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape); step: default as in training", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape); train, step: default as in training", 0},
         {"input", KEY_INPUT, "FILE", 0, "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
         {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
         {"source", KEY_SOURCE, "DIR", 0, "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
         {"decode", KEY_DECODE, "exact|fast", 0, "pack: how (default exact)", 0},
+        {"data", KEY_DATA, "PACKED", 0, "train: packed directory (default: demo images, drawn and packed first); settings by -c and --set", 0},
         {"elements", KEY_ELEMENTS, "N", 0, "allreduce: parameters summed (default 6423298, the default head's)", 0},
         {0},
     };
@@ -320,9 +335,9 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
     static const struct argp argp = {
         options,
         parse,
-        "conv|pack|step|allreduce",
-        "Throughput of the convolutions, of packing, of training steps with exact sums beside plain ones, and of the gradient sum, also "
-        "under mpirun. The last line of stdout is "
+        "conv|pack|train|step|allreduce",
+        "Throughput of the convolutions, of packing, of training, of training steps with exact sums beside plain ones, and of the gradient "
+        "sum, also under mpirun. The last line of stdout is "
         "one JSON object.",
         children,
         NULL,
@@ -335,5 +350,6 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
     const bench_pack_options pack = {.source = a.source, .decode = a.decode, .threads = a.threads, .size = a.size, .seconds = a.seconds};
     if (strcmp(a.what, "pack") == 0) return bench_pack(*comm, &pack);
     if (strcmp(a.what, "step") == 0) return bench_step(&a, *comm);
+    if (strcmp(a.what, "train") == 0) return time_training(&a, *comm);
     return bench_allreduce(&a, *comm);
 }

@@ -31,19 +31,21 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
     return remove(path);
 }
 
-static pulmo_status make_scratch(const bench_pack_options *o, char *path, size_t bytes)
+pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
 {
     const char *parent = getenv("TMPDIR");
     snprintf(path, bytes, "%s/pulmo-bench-XXXXXX", parent && *parent ? parent : "/tmp");
     if (!mkdtemp(path)) return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
-    if (o->source) return PULMO_OK;
+    if (images == 0) return PULMO_OK;
     char *demo = pulmo_format("%s/demo", path);
     if (!demo) return PULMO_MEMORY;
-    const pulmo_demo_options options = {.directory = demo, .images = {DEMO_IMAGES, 0, 0}};
+    const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
     pulmo_status status = pulmo_demo_write(&options);
     free(demo);
     return status;
 }
+
+void bench_scratch_remove(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 static pulmo_status count_images(const char *packed, uint64_t *images)
 {
@@ -114,12 +116,12 @@ pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
     PULMO_TRY(pulmo_config_set(&config, setting));
     PULMO_TRY(pulmo_config_set(&config, "pack.leaks=allow"));
     pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
-    PULMO_TRY(pulmo_agree(comm, root ? make_scratch(o, scratch, sizeof scratch) : PULMO_OK));
+    PULMO_TRY(pulmo_agree(comm, root ? bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch) : PULMO_OK));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
     char *packed = pulmo_format("%s/packed", scratch), *demo = pulmo_format("%s/demo", scratch);
     pulmo_status status = pulmo_agree(comm, packed && demo ? PULMO_OK : PULMO_MEMORY);
     if (status == PULMO_OK) status = time_packs(comm, o, &config, o->source ? o->source : demo, packed, &t);
-    if (root) nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (root) bench_scratch_remove(scratch);
     free(packed);
     free(demo);
     if (status == PULMO_OK && root) report(o, &t, pulmo_comm_size(comm));

@@ -19,7 +19,7 @@ static const command commands[] = {
     {"weights", "check: which VGG16 a file of weights is", command_weights},
     {"report", "one page that tells of a run, and its model card", command_report},
     {"inspect", "what a shard, manifest, model, checkpoint or results file holds", command_inspect},
-    {"bench", "throughput of the parts: conv, pack, allreduce", command_bench},
+    {"bench", "throughput of the parts: conv, pack, train, step, allreduce", command_bench},
     {"demo-data", "draw a chest-X-ray-like data set", command_demo},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))

@@ -23,7 +23,8 @@ void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block
     widest()->sums(slots, count, block, ldexp(1.0, exponent), sums, stride);
 }
 
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale, float *out)
+void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale,
+                            const pulmo_soon *soon, float *out)
 {
-    widest()->gradient(slots, count, block, ldexp(1.0, exponent), scale, out);
+    widest()->gradient(slots, count, block, ldexp(1.0, exponent), scale, soon, out);
 }

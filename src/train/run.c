@@ -268,7 +268,7 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
     if (from_bank(r)) PULMO_TRY(open_bank(r));
     PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
-    PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
+    if (!r->timed) PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
     r->checkpoint_s = pulmo_now_s();
     return PULMO_OK;
 }

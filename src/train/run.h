@@ -3,6 +3,7 @@
  *   run.c      opens data, backbone, head and loader; closes them
  *   resume.c   writes checkpoints and goes on from one
  *   train.c    epochs: batches, validation, early stopping
+ *   measure.c  timing of batches alone
  *   finish.c   snapshots of results, the test split, the last lines
  *   fence.c    whose run directory it is
  *
@@ -40,6 +41,7 @@ typedef struct run {
     double checkpoint_s;    /* when the last one was written */
     uint64_t batches_since; /* batches taken since then */
     double epoch_began_s;
+    bool timed; /* batches alone: val and test have no part */
 } run;
 
 static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset) { return pulmo_dataset_info_of(dataset); }

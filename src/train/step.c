@@ -154,6 +154,7 @@ void stepper_destroy(stepper *step)
 }
 
 double stepper_waited_s(const stepper *step) { return step->waited_s; }
+const step_times *stepper_times(const stepper *step) { return &step->times; }
 
 void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images)
 {
@@ -205,6 +206,13 @@ static double count_batch(stepper *step)
     return weight;
 }
 
+static void update(stepper *step)
+{
+    double began_s = pulmo_now_s();
+    stepper_update(step, count_batch(step));
+    step->times.update_s += pulmo_now_s() - began_s;
+}
+
 pulmo_status stepper_finish(stepper *step)
 {
     if (!step->flight) return PULMO_OK;
@@ -213,7 +221,7 @@ pulmo_status stepper_finish(stepper *step)
     step->flight = NULL;
     PULMO_TRY(pulmo_exact_wait(flight));
     step->waited_s += pulmo_now_s() - began_s;
-    stepper_update(step, count_batch(step));
+    update(step);
     return PULMO_OK;
 }
 
@@ -366,12 +374,14 @@ pulmo_status stepper_release(stepper *step)
     step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], slots);
     step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], slots);
     stepper_ways_fill(step);
+    double began_s = pulmo_now_s();
     pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task, step);
+    step->times.head_s += pulmo_now_s() - began_s;
     sum_scalars(step);
     double batches = pulmo_batches(data->count, (uint32_t)config->train.batch);
     step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches, (double)config->train.epochs);
     if (stepper_alone(&step->parts)) { /* nothing travels: the factors are used where they stand */
-        stepper_update(step, count_batch(step));
+        update(step);
         return PULMO_OK;
     }
     PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2, &step->flight));
@@ -390,10 +400,14 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
     if (status == PULMO_OK) {
         step->batch = *batch;
         step->slots = (int)((batch->count + step->slot - 1) / step->slot);
+        double began_s = pulmo_now_s();
         compute_features(step, batch);
+        step->times.features_s += pulmo_now_s() - began_s;
     }
     PULMO_TRY(stepper_finish(step));
+    double began_s = pulmo_now_s();
     run_slots(step, stepper_climb(step));
+    step->times.head_s += pulmo_now_s() - began_s;
     local_maxima(step, &status, wishes);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));
     if (step->maxima[MAX_STATUS] != PULMO_OK) return pulmo_agree(step->parts.comm, status);

@@ -62,6 +62,7 @@ struct stepper {
     double rate;                           /* of the update that belongs to it */
     int lowest;                            /* lowest layer of the tail that takes part in it */
     double waited_s;
+    step_times times;
 };
 
 /* ---- factors.c ---- */

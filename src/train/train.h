@@ -209,6 +209,11 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
 pulmo_status stepper_release(stepper *step);
 /* Waits for the sum in flight and makes its update. Collective. */
 pulmo_status stepper_finish(stepper *step);
+/* Seconds spent since create. */
+typedef struct step_times {
+    double features_s, head_s, update_s;
+} step_times;
+const step_times *stepper_times(const stepper *step);
 /* Seconds spent waiting for sums. */
 double stepper_waited_s(const stepper *step);
 /* Makes the trained convolutions, if any, ready for these parameters (tail's first; borrowed for the call), to score

@@ -7,7 +7,7 @@
 
 #include "step_room.h"
 
-#define STRIP_ROWS   8                       /* rows of a block whose gradient stays in L1 until it is used */
+#define STRIP_ROWS   4 /* rows of a block whose gradient stays in L1 until it is used */
 #define UPDATE_CHUNK (TILE_ROWS * TILE_COLS) /* parameters a task, at the most: their gradients take a thread's tile */
 
 typedef struct update_work {
@@ -83,6 +83,19 @@ static void finish_rows(const stepper *step, const pulmo_block *block, double sc
     }
 }
 
+/* What the optimiser will want of a block. */
+static pulmo_soon soon_of(const stepper *step, const pulmo_block *block)
+{
+    const run_state *state = step->parts.state;
+    const pulmo_tensor *tensor = &step->layout.tensor[block->tensor];
+    const float *arrays[] = {state->parameter, state->optim[0], state->optim[1], state->average};
+    pulmo_soon soon = {.stride = (size_t)tensor->cols};
+    size_t at = tensor->offset + (size_t)block->row * (size_t)tensor->cols + (size_t)block->col;
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        if (arrays[i]) soon.at[soon.arrays++] = arrays[i] + at;
+    return soon;
+}
+
 /* A block of a head's weight. */
 static void finish_weight(const stepper *step, const pulmo_block *block, double scale, float *gradient)
 {
@@ -90,7 +103,8 @@ static void finish_weight(const stepper *step, const pulmo_block *block, double 
     int exponent = step->exponent[block->tensor];
     size_t cols = (size_t)block->cols, width = (size_t)step->layout.tensor[block->tensor].cols;
     if (way->factors) {
-        pulmo_factors_gradient(way->slot, way->slots, block, exponent, scale, gradient);
+        const pulmo_soon soon = soon_of(step, block);
+        pulmo_factors_gradient(way->slot, way->slots, block, exponent, scale, &soon, gradient);
         return;
     }
     const int64_t *sums = step->sums + step->sum_at[block->tensor];

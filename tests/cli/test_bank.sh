@@ -52,15 +52,15 @@ done
 many="--set train.features=bank --set bank.views=400 --set train.epochs=400 --set train.patience=2 --set bank.path=stopped"
 for signal in KILL TERM; do
     EXTRA=$many small_train "stopped-$signal" env > stopped.txt 2> stopped.err &
-    started=$! status=0
-    for _ in $(seq 500); do
-        [ "$(find stopped -name '*.h5' 2> /dev/null | wc -l)" -gt 20 ] && break
+    started=$! status=0 there=$(find stopped -name '*.h5' 2> /dev/null | wc -l)
+    for _ in $(seq 3000); do
+        [ "$(find stopped -name '*.h5' 2> /dev/null | wc -l)" -gt $((there + 20)) ] && break
         sleep 0.02
     done
     kill "-$signal" $(pgrep -P "$started" -f "pulmo train" || echo "$started")
     wait "$started" || status=$?
     [ "$signal:$status" = KILL:137 ] || [ "$signal:$status" = TERM:75 ] || { cat stopped.err; fail "$signal: status $status"; }
-    [ "$signal" = KILL ] && rm -f stopped/*/view00[0-2]*
+    if [ "$signal" = KILL ]; then rm -f stopped/*/view00[0-2]*; fi
 done
 grep -q "run the same command again" stopped.err || fail "no way on from an interrupted bank"
 EXTRA="$bank --set bank.path=stopped" small_train resumed env > resumed.txt 2> resumed.err

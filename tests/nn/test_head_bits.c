@@ -322,7 +322,7 @@ static void slots_add_up_as_integers(void **state)
             if (!pulmo_isa_available((pulmo_isa)isa)) continue;
             head_kernels_of((pulmo_isa)isa)->sums(factors, 3, &block, 0x1p40, have, cols);
             assert_memory_equal(have, want, count * sizeof *want);
-            head_kernels_of((pulmo_isa)isa)->gradient(factors, 3, &block, 0x1p40, 0.3, gradient);
+            head_kernels_of((pulmo_isa)isa)->gradient(factors, 3, &block, 0x1p40, 0.3, NULL, gradient);
             for (size_t i = 0; i < count; i++) {
                 const float step = (float)((double)want[i] * 0x1p-40 * 0.3);
                 assert_memory_equal(&gradient[i], &step, sizeof step);

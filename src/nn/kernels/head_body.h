@@ -108,17 +108,24 @@ typedef struct head_ending {
     float *out; /* where sums is NULL */
     size_t stride;
     double scale, by;
+    const pulmo_soon *soon; /* or NULL */
 } head_ending;
 
-INLINE void sums_block(int rows, const pulmo_factors *slots, int count, size_t r, size_t c, const head_ending *end, size_t to)
+INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pulmo_block *block, size_t r, size_t c,
+                       const head_ending *end)
 {
+    const size_t to = r * end->stride + c;
+    for (int i = 0; end->soon && i < end->soon->arrays; i++)
+        for (int k = 0; k < rows; k++)
+            for (int v = 0; v < SUM_VECS * LANES; v += 16) prefetch(end->soon->at[i] + (r + (size_t)k) * end->soon->stride + c + (size_t)v);
+
     wide total[SUM_ROWS][SUM_VECS];
     const int64_t back = (int64_t)((uint64_t)magic_bits() * (uint64_t)count);
     for (int k = 0; k < rows; k++)
         for (int v = 0; v < SUM_VECS; v++) total[k][v] = wide_zero();
     for (int s = 0; s < count; s++) {
         vec sum[SUM_ROWS][SUM_VECS];
-        outer_block(rows, &slots[s], r, c, sum);
+        outer_block(rows, &slots[s], (size_t)block->row + r, (size_t)block->col + c, sum);
         for (int k = 0; k < rows; k++)
             for (int v = 0; v < SUM_VECS; v++) total[k][v] = wide_add(total[k][v], sum[k][v], end->scale);
     }
@@ -155,8 +162,8 @@ INLINE void all_sums(const pulmo_factors *slots, int count, const pulmo_block *b
     size_t c = 0;
     for (; c + side <= cols; c += side) {
         size_t r = 0;
-        for (; r + SUM_ROWS <= rows; r += SUM_ROWS) sums_block(SUM_ROWS, slots, count, row + r, col + c, end, r * end->stride + c);
-        for (; r < rows; r++) sums_block(1, slots, count, row + r, col + c, end, r * end->stride + c);
+        for (; r + SUM_ROWS <= rows; r += SUM_ROWS) sums_block(SUM_ROWS, slots, count, block, r, c, end);
+        for (; r < rows; r++) sums_block(1, slots, count, block, r, c, end);
     }
     for (; c < cols; c++)
         for (size_t r = 0; r < rows; r++) sums_rest(slots, count, row + r, col + c, end, r * end->stride + c);
@@ -168,9 +175,10 @@ void TIER(pulmo_k_head_sums)(const pulmo_factors *slots, int count, const pulmo_
     all_sums(slots, count, block, &end);
 }
 
-void TIER(pulmo_k_head_gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by, float *out)
+void TIER(pulmo_k_head_gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by,
+                                 const pulmo_soon *soon, float *out)
 {
-    const head_ending end = {.out = out, .stride = (size_t)block->cols, .scale = scale, .by = by};
+    const head_ending end = {.out = out, .stride = (size_t)block->cols, .scale = scale, .by = by, .soon = soon};
     all_sums(slots, count, block, &end);
 }
 

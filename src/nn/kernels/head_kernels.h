@@ -31,7 +31,8 @@ typedef struct head_kernels {
      * `sums` are `stride` apart. */
     void (*sums)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, int64_t *sums, size_t stride);
     /* out (rows, cols) = (float)(what `sums` gives / scale * by): what exact.h's finish makes of it. */
-    void (*gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by, float *out);
+    void (*gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by, const pulmo_soon *soon,
+                     float *out);
 } head_kernels;
 
 /* Never NULL. */
