@@ -110,14 +110,14 @@ static char *temporary_name(const char *path)
     return pulmo_format("%s.tmp.%ld.%08x", path, (long)getpid(), (unsigned)draw);
 }
 
-/* True for NAME.tmp.PID. */
+/* True for what temporary_name makes of NAME. */
 static bool is_temporary_of(const char *entry, const char *name)
 {
     static const char mark[] = ".tmp.";
     size_t length = strlen(name);
     if (strncmp(entry, name, length) != 0 || strncmp(entry + length, mark, sizeof mark - 1) != 0) return false;
-    const char *pid = entry + length + sizeof mark - 1;
-    return *pid && pid[strspn(pid, "0123456789")] == '\0';
+    const char *numbers = entry + length + sizeof mark - 1;
+    return *numbers && numbers[strspn(numbers, "0123456789abcdef.")] == '\0';
 }
 
 void pulmo_file_remove_leftovers(const char *directory, const char *name)

@@ -1,9 +1,7 @@
 /* Opening and closing a training run. */
 #include <stdio.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "pulmo/clock.h"
 #include "pulmo/h5.h"
@@ -61,22 +59,11 @@ static pulmo_status check_data_same(run *r)
     return status;
 }
 
-/* Temporary files of a run that was killed. */
-static void remove_leftovers(const char *directory)
-{
-    DIR *list = opendir(directory);
-    if (!list) return;
-    for (struct dirent *entry; (entry = readdir(list));)
-        if (strstr(entry->d_name, ".tmp.")) unlinkat(dirfd(list), entry->d_name, 0);
-    closedir(list);
-}
-
 /* The run directory: made, and neither finished nor someone else's. Rank 0. */
 static pulmo_status prepare_directory(run *r, int overwrite)
 {
     PULMO_TRY(pulmo_directory_make(r->directory));
     PULMO_TRY(fence_take(r->directory, &r->fence));
-    remove_leftovers(r->directory);
     if (!overwrite && results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
                           r->directory);
