@@ -32,6 +32,7 @@ typedef struct owner {
 
 #define OWNER_FORMAT "nonce %32s\nhost %255s\nspace %127s\npid %23s\nbegan %23s\njob %63s\nrestarts %15s\n"
 #define OWNER_FIELDS 7
+#define DYING_TRIES  30 /* of a tenth of a second */
 
 struct fence {
     char *path;
@@ -54,7 +55,8 @@ static void first_line(const char *path, char *out, size_t bytes)
     fclose(file);
 }
 
-/* Field 22 of /proc/PID/stat, counted after the command, which is in parentheses and may hold blanks. */
+/* Field 22 of /proc/PID/stat, counted after the command, which is in parentheses and may hold blanks; "-" for a process
+ * that is no more, or that is dead and waits for its parent (state Z or X). */
 static void began_of(const char *pid, char *out, size_t bytes)
 {
     char path[64], line[1024];
@@ -62,6 +64,7 @@ static void began_of(const char *pid, char *out, size_t bytes)
     first_line(path, line, sizeof line);
     char *at = strrchr(line, ')');
     snprintf(out, bytes, "-");
+    if (at && (at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')) return;
     for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
     if (at) snprintf(out, bytes, "%.*s", (int)strcspn(at + 1, " "), at + 1);
 }
@@ -160,7 +163,7 @@ static bool is_mine(const fence *f, const owner *other) { return strcmp(f->mine.
 
 static bool in_slurm(const owner *o) { return strcmp(o->job, "-") != 0; }
 
-/* Dead for certain, without waiting. */
+/* Dead for certain. */
 static bool proved_dead(const owner *me, const owner *other, const char **why)
 {
     if (strcmp(me->space, other->space) == 0) {
@@ -174,6 +177,17 @@ static bool proved_dead(const owner *me, const owner *other, const char **why)
 }
 
 static bool same_host(const owner *me, const owner *other) { return strcmp(me->space, other->space) == 0; }
+
+/* The same, with a little patience for ranks that are just being killed: mpirun may end before them. */
+static bool proves_dead(const owner *me, const owner *other, const char **why)
+{
+    bool dead = proved_dead(me, other, why);
+    for (int i = 0; i < DYING_TRIES && !dead && same_host(me, other); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        dead = proved_dead(me, other, why);
+    }
+    return dead;
+}
 
 static pulmo_status refuse(const fence *f, const owner *other)
 {
@@ -211,7 +225,7 @@ static pulmo_status attempt(fence *f, bool *taken)
     bool dead;
     *taken = false;
     if (!read_owner(f->path, &other, &sign)) return errno == ENOENT ? place(f, false, taken) : cannot(f->path, "cannot be read");
-    dead = proved_dead(&f->mine, &other, &why);
+    dead = proves_dead(&f->mine, &other, &why);
     if (!dead) {
         if (same_host(&f->mine, &other)) return refuse(f, &other);
         PULMO_TRY(await_sign(f, &other, sign, &dead));

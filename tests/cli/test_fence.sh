@@ -8,7 +8,8 @@ await() { for _ in $(seq 600); do [ -e "$1" ] && return; sleep 0.1; done; fail "
 owner_elsewhere() { # DIRECTORY JOB RESTARTS
     mkdir -p "$1"
     printf 'nonce %s\nhost elsewhere\nspace another-boot/pid:[1]\npid 4711\nbegan 99\njob %s\nrestarts %s\n' \
-        0123456789abcdef0123456789abcdef "$2" "$3" > "$1/owner"
+        0123456789abcdef0123456789abcdef "$2" "$3" > "$1/owner.new"
+    mv "$1/owner.new" "$1/owner"
 }
 
 # Two at once, also under mpirun: the second is refused on every rank, the first notices nothing.
@@ -23,6 +24,7 @@ await run/checkpoint.h5
 kill -9 "$(sed -n 's/^pid //p' run/owner)"; wait $first 2> /dev/null || true
 [ -e run/owner ] || fail "a killed run gave its directory up"
 touch run/checkpoint.h5.tmp.1.ab
+touch second.txt
 long_run run env > second.txt 2>&1 & second=$!
 for _ in $(seq 600); do grep -q "going on from" second.txt && break; sleep 0.1; done
 grep -q "its process is gone" second.txt || { cat second.txt; fail "no takeover from a dead process"; }
@@ -34,7 +36,7 @@ owner_elsewhere run 12 0
 sha256sum run/*.h5 run/history.csv > before.txt
 status=0; wait $second || status=$?
 [ $status = 1 ] || { cat second.txt; fail "status $status, not 1, after the directory was lost"; }
-grep -q "host elsewhere, process 4711 (job 12, restart 0) has taken this run over" second.txt || fail "who took over is not said"
+grep -q "host elsewhere, process 4711 (job 12, restart 0) has taken this run over" second.txt || { cat second.txt; fail "who took over is not said"; }
 sha256sum --quiet -c before.txt || fail "a run wrote to a directory that it had lost"
 grep -q "nonce 0123456789abcdef" run/owner || fail "another's ownership was removed"
 

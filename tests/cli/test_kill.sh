@@ -66,7 +66,7 @@ start_and_kill() { # run, way
     *)
         small_train "$run" ranks "$n" > "$run.txt" 2> "$run.err" &
         launcher=$!
-        kill_run "$launcher" "$run" "$way" || { wait "$launcher" || fail "ended by itself with status $?"; return 1; }
+        kill_run "$launcher" "$run" "$way" || { wait "$launcher" || { cat "$run.err" >&2; fail "ended by itself"; }; return 1; }
         wait "$launcher" || status=$?
         said="$n ranks, $way killed in epoch $((1 + $(grep -c '^Epoch' "$run.err" || true)))"
         [ "$status" != 0 ] || return 1 ;;
