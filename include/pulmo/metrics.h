@@ -29,7 +29,9 @@ typedef struct pulmo_interval {
 
 typedef struct pulmo_class_metrics {
     double precision, recall, f1;
-    double auc, average_precision; /* one against the rest */
+    double auc, average_precision;           /* one against the rest, as are the three below */
+    pulmo_interval sensitivity, specificity; /* Wilson; NaN where there is none of the class, or nothing else */
+    pulmo_interval auc_ci;                   /* DeLong; NaN with fewer than two on a side */
     uint32_t support;
 } pulmo_class_metrics;
 
@@ -37,29 +39,29 @@ typedef struct pulmo_metrics {
     uint32_t count, correct;
     int classes;
     double accuracy;
-    pulmo_interval accuracy_ci;          /* Wilson 1927 */
-    double balanced_accuracy;            /* mean recall over classes with support */
+    pulmo_interval accuracy_ci; /* Wilson 1927 */
+    double balanced_accuracy;   /* mean recall over classes with support */
     double macro_precision, macro_recall, macro_f1;
     double weighted_precision, weighted_recall, weighted_f1;
-    pulmo_interval sensitivity, specificity; /* two classes, class 1 positive; Wilson; NaN else */
-    pulmo_interval positive_value, negative_value; /* predictive values: precision of class 1, of class 0; as above */
-    double auc, average_precision;       /* two classes: class 1; more: mean one against the rest */
+    pulmo_interval sensitivity, specificity;         /* two classes, class 1 positive; Wilson; NaN else */
+    pulmo_interval positive_value, negative_value;   /* predictive values: precision of class 1, of class 0; as above */
+    double auc, average_precision;                   /* two classes: class 1; more: mean one against the rest */
     double weighted_auc, weighted_average_precision; /* means one against the rest, by support */
-    pulmo_interval auc_ci;               /* two classes: DeLong 1988, by Sun and Xu 2014; NaN else */
-    double log_loss;                     /* mean of -log(probability of the label), that at least 2^-149 */
-    double brier;                        /* two classes: mean (p1 - y)^2; more: mean sum over classes */
-    double calibration_error;            /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
-                                          * |mean probability - accuracy| weighted by the bin's share */
-    uint32_t *confusion;                 /* (classes, classes): row the truth, column the prediction; owned */
-    pulmo_class_metrics *per_class;      /* (classes); owned */
+    pulmo_interval auc_ci;                           /* two classes: DeLong 1988, by Sun and Xu 2014; NaN else */
+    double log_loss;                                 /* mean of -log(probability of the label), that at least 2^-149 */
+    double brier;                                    /* two classes: mean (p1 - y)^2; more: mean sum over classes */
+    double calibration_error;                        /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
+                                                      * |mean probability - accuracy| weighted by the bin's share */
+    uint32_t *confusion;                             /* (classes, classes): row the truth, column the prediction; owned */
+    pulmo_class_metrics *per_class;                  /* (classes); owned */
     uint32_t bin_count[PULMO_CALIBRATION_BINS];
     double bin_confidence[PULMO_CALIBRATION_BINS], bin_accuracy[PULMO_CALIBRATION_BINS];
 } pulmo_metrics;
 
 /* labels (n), probabilities (n, classes). With two classes class 1 is predicted from `threshold`
  * on; with more, the largest probability (lowest index wins a tie). */
-pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities,
-                                   double threshold, pulmo_metrics *out);
+pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, double threshold,
+                                   pulmo_metrics *out);
 void pulmo_metrics_free(pulmo_metrics *metrics);
 
 /* Wilson's 95 % score interval of k of n. */
@@ -67,12 +69,11 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
 /* The threshold that a rule means on these scores (two classes): "0.5" or another number in
  * [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest threshold),
- * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X" (the lowest that
- * does). Thresholds stand half-way between neighbouring scores; one that no score may reach is
- * above 1 if a score is 1. Unless there are two classes and samples of both only a number is
- * allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
-pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels,
-                                     const float *probabilities, double *out);
+ * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X"
+ * (the lowest that does). Thresholds stand half-way between neighbouring scores; one that no score may reach is above 1 if a score is 1.
+ * Unless there are two classes and samples of both only a number is allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
+pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels, const float *probabilities,
+                                     double *out);
 
 /* The same complaints without scores, to be made before training rather than after it. */
 pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels);
@@ -84,8 +85,7 @@ typedef struct pulmo_roc {
     uint32_t points;
     double *fpr, *tpr, *threshold; /* owned */
 } pulmo_roc;
-pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
-                               pulmo_roc *out);
+pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_roc *out);
 void pulmo_roc_free(pulmo_roc *roc);
 
 /* The precision-recall curve from (recall 0, precision 1) down to the lowest score: scikit-learn's
@@ -96,8 +96,7 @@ typedef struct pulmo_pr {
     double *precision, *recall, *threshold; /* owned */
     double average_precision;
 } pulmo_pr;
-pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
-                              pulmo_pr *out);
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_pr *out);
 void pulmo_pr_free(pulmo_pr *pr);
 
 /* The reliability curve of class `positive` against the rest: scikit-learn's calibration_curve with

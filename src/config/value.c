@@ -164,12 +164,12 @@ pulmo_status key_store(const pulmo_key *key, pulmo_config *config, const char *t
     return PULMO_OK;
 }
 
-/* The shortest decimal that reads back as the same double. */
+/* The shortest decimal that reads back as the same double; 10 rather than 1e+01. */
 static void print_real(double value, char out[32])
 {
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(out, 32, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) return;
+        if (strtod(out, NULL) == value && (fabs(value) >= 1e6 || !strstr(out, "e+"))) return;
     }
 }
 

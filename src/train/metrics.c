@@ -100,10 +100,9 @@ static void delong(const scored *all, uint32_t n, double *auc, double *variance)
     *variance = fmax(0, var_p) / positives + fmax(0, var_n) / negatives;
 }
 
-/* Area under the curve and average precision of each class against the rest, and the AUC's interval. */
+/* Area under the curve with its interval, and average precision, of each class against the rest. */
 static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
 {
-    out->auc_ci = (pulmo_interval){NAN, NAN, NAN};
     for (int k = 0; k < classes; k++) {
         pulmo_class_metrics *c = &out->per_class[k];
         pulmo_pr pr;
@@ -115,9 +114,10 @@ static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels,
         PULMO_TRY(pulmo_pr_compute(n, classes, labels, probabilities, k, &pr));
         c->average_precision = pr.average_precision;
         pulmo_pr_free(&pr);
-        if (classes != 2 || k != 1 || isnan(variance)) continue;
-        out->auc_ci.low = fmax(0, c->auc - Z95 * sqrt(variance));
-        out->auc_ci.high = fmin(1, c->auc + Z95 * sqrt(variance));
+        c->auc_ci = (pulmo_interval){c->auc, NAN, NAN};
+        if (isnan(variance)) continue;
+        c->auc_ci.low = fmax(0, c->auc - Z95 * sqrt(variance));
+        c->auc_ci.high = fmin(1, c->auc + Z95 * sqrt(variance));
     }
     return PULMO_OK;
 }
@@ -144,11 +144,12 @@ static pulmo_status compute_ranks(uint32_t n, int classes, const int32_t *labels
     PULMO_TRY(rank_classes(n, classes, labels, probabilities, out));
     mean_defined(out, offsetof(pulmo_class_metrics, auc), &out->auc, &out->weighted_auc);
     mean_defined(out, offsetof(pulmo_class_metrics, average_precision), &out->average_precision, &out->weighted_average_precision);
+    out->auc_ci = (pulmo_interval){out->auc, NAN, NAN};
     if (classes == 2) {
-        out->auc = out->per_class[1].auc;
+        out->auc_ci = out->per_class[1].auc_ci;
+        out->auc = out->auc_ci.value;
         out->average_precision = out->per_class[1].average_precision;
     }
-    out->auc_ci.value = out->auc;
     return PULMO_OK;
 }
 
@@ -188,12 +189,15 @@ static void from_confusion(pulmo_metrics *out)
         c->precision = predicted > 0 ? hits / predicted : 0;
         c->recall = support > 0 ? hits / support : 0;
         c->f1 = predicted + support > 0 ? 2 * hits / (predicted + support) : 0;
+        uint64_t others = out->count - c->support, called = (uint64_t)(predicted - hits);
+        c->sensitivity = pulmo_wilson((uint64_t)hits, c->support);
+        c->specificity = pulmo_wilson(others - called, others);
     }
     average_classes(out);
     const pulmo_interval none = {NAN, NAN, NAN};
     const uint32_t *m = out->confusion;
-    out->sensitivity = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[2] + m[3]) : none;
-    out->specificity = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[1]) : none;
+    out->sensitivity = K == 2 ? out->per_class[1].sensitivity : none;
+    out->specificity = K == 2 ? out->per_class[1].specificity : none;
     out->positive_value = K == 2 ? pulmo_wilson(m[3], (uint64_t)m[1] + m[3]) : none;
     out->negative_value = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[2]) : none;
 }

@@ -23,6 +23,15 @@ static void row(FILE *out, const char *name, pulmo_interval it)
         fprintf(out, "%.4f\u2013%.4f |\n", it.low, it.high);
 }
 
+static void ranged(FILE *out, pulmo_interval it)
+{
+    if (isnan(it.value))
+        fputs("undefined", out);
+    else
+        fprintf(out, "%.4f", it.value);
+    if (!isnan(it.low)) fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
 static void performance(FILE *out, const report *r, const report_split *s)
 {
     const pulmo_metrics *m = &s->metrics;
@@ -40,12 +49,16 @@ static void performance(FILE *out, const report *r, const report_split *s)
     row(out, "average precision", (pulmo_interval){m->average_precision, NAN, NAN});
     row(out, "Brier score", (pulmo_interval){m->brier, NAN, NAN});
     row(out, "expected calibration error", (pulmo_interval){m->calibration_error, NAN, NAN});
-    fputs("\n| class | precision | recall | F1 | images |\n|---|---|---|---|---|\n", out);
+    fputs("\n| class | precision | recall (95 % interval) | F1 | AUC (95 % interval) | images |\n|---|---|---|---|---|---|\n", out);
     for (int k = 0; k < r->classes; k++) {
         const pulmo_class_metrics *c = &m->per_class[k];
         fputs("| ", out);
         put(out, r->class_names[k]);
-        fprintf(out, " | %.4f | %.4f | %.4f | %u |\n", c->precision, c->recall, c->f1, c->support);
+        fprintf(out, " | %.4f | ", c->precision);
+        ranged(out, c->sensitivity);
+        fprintf(out, " | %.4f | ", c->f1);
+        ranged(out, c->auc_ci);
+        fprintf(out, " | %u |\n", c->support);
     }
     fputs("\nIntervals: Wilson for proportions, DeLong for the AUC.\n\n", out);
 }
@@ -68,10 +81,10 @@ static void data(FILE *out, const report *r)
         for (int k = 0; k < r->classes; k++) fprintf(out, " %lld |", (long long)r->part[p].images[k]);
     }
     fprintf(out,
-            "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu identical and %llu nearly identical pictures; %llu "
-            "files refused.\n",
-            (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count, (unsigned long long)r->identical.count,
-            (unsigned long long)r->similar.count, (unsigned long long)r->refused.count);
+            "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu patients in several classes; %llu identical and "
+            "%llu nearly identical pictures; %llu files refused.\n",
+            (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count, (unsigned long long)r->mixed_patients.count,
+            (unsigned long long)r->identical.count, (unsigned long long)r->similar.count, (unsigned long long)r->refused.count);
     if (*r->carve) {
         fputs("Splits: ", out);
         put(out, r->carve);

@@ -65,6 +65,8 @@ typedef struct report {
     int64_t size_px;
     char *carve, *resize, *decode;
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
+    report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of shared_patients,
+                                  * whose block holds their characters */
 } report;
 
 /* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */

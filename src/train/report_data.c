@@ -108,6 +108,27 @@ static pulmo_status read_lines(pulmo_h5 *file, const char *group, const char *li
     return pulmo_h5_exists(file, name) ? pulmo_h5_read_strings(file, name, &out->count, &out->text) : PULMO_OK;
 }
 
+/* The audit lists patients of several splits and of several classes together (data-prep/audit.c); only the former
+ * may flatter the model. */
+static pulmo_status part_patients(report *r)
+{
+    static const char mark[] = ": in several classes";
+    report_lines *all = &r->shared_patients, *mixed = &r->mixed_patients;
+    uint64_t kept = 0;
+    mixed->text = calloc(all->count + 1, sizeof *mixed->text);
+    if (!mixed->text) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    for (uint64_t i = 0; i < all->count; i++) {
+        char *line = all->text[i];
+        size_t length = strlen(line), tail = sizeof mark - 1;
+        if (length >= tail && strcmp(line + length - tail, mark) == 0)
+            mixed->text[mixed->count++] = line;
+        else
+            all->text[kept++] = line;
+    }
+    all->count = kept;
+    return PULMO_OK;
+}
+
 static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s)
 {
     char name[128];
@@ -174,6 +195,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     PULMO_TRY(read_lines(file, "data/audit", "identical", &r->identical));
     PULMO_TRY(read_lines(file, "data/audit", "similar", &r->similar));
     PULMO_TRY(read_lines(file, "data/audit", "shared_patients", &r->shared_patients));
+    PULMO_TRY(part_patients(r));
     return read_lines(file, "data/audit", "leaks", &r->leaks);
 }
 
@@ -228,10 +250,11 @@ static void free_split(report_split *s)
 
 void report_free(report *r)
 {
-    char *const texts[] = {r->title, r->results_path,   r->threshold_rule, r->config,      r->version, r->isa,
-                           r->blas,  r->features,       r->weights_digest, r->data_digest,    r->head_digest, r->host,    r->data_path,
-                           r->model, r->carve,          r->resize,         r->decode};
-    const report_lines lists[] = {r->refused, r->refused_reasons, r->identical, r->similar, r->shared_patients, r->leaks};
+    char *const texts[] = {r->title,     r->results_path, r->threshold_rule, r->config,      r->version,     r->isa,
+                           r->blas,      r->features,     r->weights_digest, r->data_digest, r->head_digest, r->host,
+                           r->data_path, r->model,        r->carve,          r->resize,      r->decode};
+    const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
+                                  r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) free(lists[i].text);
     for (int i = 0; i < REPORT_COLUMNS; i++) pulmo_free(r->history[i]);

@@ -121,9 +121,12 @@ static void card(FILE *out, const char *name, pulmo_interval it)
     html_text(out, name);
     fputs("</span><span class=\"value\">", out);
     number(out, it.value);
-    fputs("</span><span class=\"range\">95 % interval ", out);
-    range(out, it);
     fputs("</span>", out);
+    if (!isnan(it.low)) {
+        fputs("<span class=\"range\">95 % interval ", out);
+        range(out, it);
+        fputs("</span>", out);
+    }
     svg_interval(out, name, it);
     fputs("</li>\n", out);
 }
@@ -187,8 +190,11 @@ static void summary(FILE *out, const report *r, const report_split *s)
     fputs("<p class=\"soft\">", out);
     threshold_in_words(out, r);
     fputs("An interval of 95 % says how far chance alone may have moved a value with this many images (Wilson for shares, DeLong for the "
-          "AUC). It knows nothing of other hospitals, devices or patients.</p></section>\n",
+          "AUC). It knows nothing of other hospitals, devices or patients.",
           out);
+    if (r->classes == 2 && m->auc_ci.low >= 1)
+        fputs(" Scores that part the classes completely give DeLong's interval no width: it is too narrow here.", out);
+    fputs("</p></section>\n", out);
 }
 
 /* ---- errors ---- */
@@ -221,41 +227,55 @@ static void matrix(FILE *out, const report *r, const pulmo_metrics *m)
     fputs("</tbody></table></div>\n<p class=\"soft\">Per cent are of the images of a row. Blue is right, orange wrong.</p>\n", out);
 }
 
-static void class_row(FILE *out, const char *name, const double values[5], uint32_t support, const char *class)
+#define CLASS_COLUMNS 6
+
+static void class_row(FILE *out, const char *name, const pulmo_interval *values, uint32_t support, const char *class)
 {
     fprintf(out, "<tr%s><th scope=\"row\">", class);
     html_text(out, name);
     fputs("</th>", out);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < CLASS_COLUMNS; i++) {
         fputs("<td class=\"n\">", out);
-        number(out, values[i]);
+        number(out, values[i].value);
+        if (!isnan(values[i].low)) {
+            fputs("<small>", out);
+            range(out, values[i]);
+            fputs("</small>", out);
+        }
         fputs("</td>", out);
     }
     fprintf(out, "<td class=\"n\">%u</td></tr>\n", support);
 }
 
+static pulmo_interval bare(double value) { return (pulmo_interval){value, NAN, NAN}; }
+
 static void class_table(FILE *out, const report *r, const pulmo_metrics *m)
 {
-    fputs("<div class=\"scroll\"><table><caption>Each class against the rest</caption><thead><tr><th scope=\"col\">Class</th>"
-          "<th class=\"n\" scope=\"col\">Precision</th><th class=\"n\" scope=\"col\">Recall</th><th class=\"n\" scope=\"col\">F1</th>"
-          "<th class=\"n\" scope=\"col\">AUC</th><th class=\"n\" scope=\"col\">Average precision</th><th class=\"n\" "
-          "scope=\"col\">Images</th>"
-          "</tr></thead><tbody>\n",
-          out);
+    static const char *const names[] = {"Precision", "Recall", "Specificity", "F1", "AUC", "Average precision", "Images"};
+    fputs("<div class=\"scroll\"><table><caption>Each class against the rest</caption><thead><tr><th scope=\"col\">Class</th>", out);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) fprintf(out, "<th class=\"n\" scope=\"col\">%s</th>", names[i]);
+    fputs("</tr></thead><tbody>\n", out);
     double macro_auc = 0, macro_ap = 0, with_auc = 0, with_ap = 0;
     for (int k = 0; k < r->classes; k++) {
         const pulmo_class_metrics *c = &m->per_class[k];
-        const double values[5] = {c->precision, c->recall, c->f1, c->auc, c->average_precision};
+        pulmo_interval recall = c->sensitivity;
+        recall.value = c->recall;
+        const pulmo_interval values[] = {bare(c->precision), recall, c->specificity, bare(c->f1), c->auc_ci, bare(c->average_precision)};
         class_row(out, r->class_names[k], values, c->support, "");
         if (!isnan(c->auc)) macro_auc += c->auc, with_auc++;
         if (!isnan(c->average_precision)) macro_ap += c->average_precision, with_ap++;
     }
-    const double macro[5] = {m->macro_precision, m->macro_recall, m->macro_f1, with_auc > 0 ? macro_auc / with_auc : NAN,
-                             with_ap > 0 ? macro_ap / with_ap : NAN};
-    const double weighted[5] = {m->weighted_precision, m->weighted_recall, m->weighted_f1, m->weighted_auc, m->weighted_average_precision};
+    const pulmo_interval macro[] = {bare(m->macro_precision),
+                                    bare(m->macro_recall),
+                                    bare(NAN),
+                                    bare(m->macro_f1),
+                                    bare(with_auc > 0 ? macro_auc / with_auc : NAN),
+                                    bare(with_ap > 0 ? macro_ap / with_ap : NAN)};
+    const pulmo_interval weighted[] = {bare(m->weighted_precision), bare(m->weighted_recall), bare(NAN),
+                                       bare(m->weighted_f1),        bare(m->weighted_auc),    bare(m->weighted_average_precision)};
     class_row(out, "Mean over classes", macro, m->count, " class=\"rule\"");
     class_row(out, "Weighted by images", weighted, m->count, "");
-    fputs("</tbody></table></div>\n", out);
+    fputs("</tbody></table></div>\n<p class=\"soft\">Below a value: its 95 % interval.</p>\n", out);
 }
 
 static void measure(FILE *out, const char *name, const char *meaning, pulmo_interval it)
@@ -419,6 +439,7 @@ static void data(FILE *out, const report *r)
           out);
     finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
     finding(out, &r->leaks, "pictures in several splits", "leaks", true);
+    finding(out, &r->mixed_patients, "patients with images in several classes", "shared_patients", false);
     finding(out, &r->identical, "identical pictures", "identical", false);
     finding(out, &r->similar, "nearly identical pictures", "similar", false);
     refused(out, r);

@@ -111,7 +111,7 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
         {"refused", "reasons", "why, in the order of the paths"},
         {"audit", "identical", "images that are the same picture"},
         {"audit", "similar", "images that are nearly the same"},
-        {"audit", "shared_patients", "patients that stand in several splits"},
+        {"audit", "shared_patients", "patients that stand in several splits or classes"},
         {"audit", "leaks", "pictures that stand in several splits"},
     };
     PULMO_TRY(copy_attributes(manifest, file));

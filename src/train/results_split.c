@@ -3,7 +3,8 @@
  *   /SPLIT/paths (N)                           a dimension scale; groups, labels, predictions (N)
  *   /SPLIT/{logits,probabilities} (N, K)
  *   /SPLIT/confusion (K, K)
- *   /SPLIT/per_class/{precision,recall,f1,support,auc,average_precision} (K)
+ *   /SPLIT/per_class/{precision,recall,f1,support,specificity,auc,average_precision} (K), and
+ *       {recall,specificity,auc}_{low95,high95} (K)
  *   /SPLIT/roc/{fpr,tpr,threshold}, pr/{recall,precision,threshold}, calibration/{predicted,observed,count}
  *       of class 1 of two; of more, roc_0, pr_0, calibration_0, ... of each against the rest
  *   attributes of /SPLIT: the metrics with their 95 % intervals */
@@ -128,7 +129,14 @@ static pulmo_status write_per_class(pulmo_h5 *file, const char *split, const pul
         {"precision", "of the images predicted as the class, the part that is", offsetof(pulmo_class_metrics, precision)},
         {"recall", "of the class's images, the part that was found", offsetof(pulmo_class_metrics, recall)},
         {"f1", "harmonic mean of precision and recall", offsetof(pulmo_class_metrics, f1)},
+        {"recall_low95", "recall: the 95 % interval's lower end (Wilson)", offsetof(pulmo_class_metrics, sensitivity.low)},
+        {"recall_high95", "recall: the 95 % interval's upper end (Wilson)", offsetof(pulmo_class_metrics, sensitivity.high)},
+        {"specificity", "of the other classes' images, the part not taken for the class", offsetof(pulmo_class_metrics, specificity.value)},
+        {"specificity_low95", "specificity: the 95 % interval's lower end (Wilson)", offsetof(pulmo_class_metrics, specificity.low)},
+        {"specificity_high95", "specificity: the 95 % interval's upper end (Wilson)", offsetof(pulmo_class_metrics, specificity.high)},
         {"auc", "area under the ROC curve, one class against the rest", offsetof(pulmo_class_metrics, auc)},
+        {"auc_low95", "AUC: the 95 % interval's lower end (DeLong)", offsetof(pulmo_class_metrics, auc_ci.low)},
+        {"auc_high95", "AUC: the 95 % interval's upper end (DeLong)", offsetof(pulmo_class_metrics, auc_ci.high)},
         {"average_precision", "average precision, one class against the rest", offsetof(pulmo_class_metrics, average_precision)},
         {"support", "images of the class", 0},
     };

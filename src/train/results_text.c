@@ -135,6 +135,28 @@ static void print_rest(FILE *out, const pulmo_metrics *m)
                 m->weighted_auc, m->average_precision, m->weighted_average_precision);
 }
 
+static void print_interval(FILE *out, const char *name, pulmo_interval it)
+{
+    fprintf(out, "  %s ", name);
+    if (isnan(it.value))
+        fputs("undefined", out);
+    else
+        fprintf(out, "%.4f", it.value);
+    if (!isnan(it.low)) fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
+/* Of more than two classes, each against the rest. */
+static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
+{
+    for (int k = 0; m->classes > 2 && k < m->classes; k++) {
+        fprintf(out, "%*s", wide, model->class_names[k]);
+        print_interval(out, "sensitivity", m->per_class[k].sensitivity);
+        print_interval(out, "specificity", m->per_class[k].specificity);
+        print_interval(out, "AUC", m->per_class[k].auc_ci);
+        fputc('\n', out);
+    }
+}
+
 static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics *m)
 {
     int wide = 12;
@@ -142,6 +164,7 @@ static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics
         if ((int)strlen(model->class_names[k]) > wide) wide = (int)strlen(model->class_names[k]);
     print_report(out, model, m, wide);
     print_rest(out, m);
+    print_each(out, model, m, wide);
     print_confusion(out, model, m, wide);
 }
 

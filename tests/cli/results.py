@@ -61,8 +61,11 @@ def interval(split, name, want, bound=1e-9):
         near(split.attrs[name + suffix], value, f"{split.name}: {name}{suffix}", bound)
 
 
-def check_class(split, k, suffix, y, p, per_class):
-    near(per_class["auc"][k], pairs_auc(y, p)[0], f"AUC of class {k}")
+def check_class(split, k, suffix, y, p, called, per_class):
+    for name, want, bound in (("auc", pairs_auc(y, p), 1e-6), ("specificity", wilson(((y == 0) & ~called).sum(), (y == 0).sum()), 1e-9),
+                              ("recall", wilson(((y == 1) & called).sum(), (y == 1).sum()), 1e-9)):
+        for end, value in zip(("", "_low95", "_high95"), want):
+            near(per_class[name + end][k], value, f"{name}{end} of class {k}", bound)
     near(per_class["average_precision"][k], average_precision(y, p), f"average precision of class {k}")
     roc, pr, curve = (split[name + suffix] for name in ("roc", "pr", "calibration"))
     bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], p)
@@ -125,7 +128,7 @@ def check_split(f, name):
     interval(split, "accuracy", wilson(np.trace(cm), n))
     check_report(split, y, predicted, split["per_class"], k)
     for c in range(k) if k > 2 else [1]:
-        check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], split["per_class"])
+        check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], predicted == c, split["per_class"])
     near(split.attrs["log_loss"], -np.log(np.maximum(p[np.arange(n), y].astype(float), 2.0**-149)).mean(), "log loss")
     sure, right = p[np.arange(n), predicted].astype(float), predicted == y
     bins = np.minimum((sure * 10).astype(int), 9)

@@ -60,6 +60,7 @@ done
 EXTRA="--set eval.calibration=temperature" small_train threes ranks 2 > three.txt 2> three.err || { cat three.err; fail "three classes"; }
 "$PYTHON" "$here/results.py" threes/results.h5 || fail "results of three classes"
 grep -q "One against the rest" three.txt || fail "no figures one against the rest"
+grep -Eq "VIRUS  sensitivity 0\.[0-9]{4} \(.*specificity .*AUC 0\.[0-9]{4} \(" three.txt || fail "no intervals of a class against the rest"
 
 # ---- the examples of docs/files.md ----
 rm -r packed && mv kept packed
