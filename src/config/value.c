@@ -10,10 +10,7 @@
 #define NUMBERS_MAX PULMO_LIST_MAX
 
 static void *field_of(const pulmo_key *key, pulmo_config *config) { return (char *)config + key->offset; }
-static const void *field_in(const pulmo_key *key, const pulmo_config *config)
-{
-    return (const char *)config + key->offset;
-}
+static const void *field_in(const pulmo_key *key, const pulmo_config *config) { return (const char *)config + key->offset; }
 
 /* Parses one number at *at and leaves *at behind it and the blanks after it. */
 static int take_number(const char **at, int whole, double *value)
@@ -45,10 +42,13 @@ static int take_numbers(const char *text, int whole, int *bracketed, double *val
     while (*at != ']') {
         if (count == NUMBERS_MAX || !take_number(&at, whole, &values[count])) return -1;
         count++;
-        if (*at == ',' && at[1] != ']') at++;
-        else if (*at != ']') return -1;
+        if (*at == ',' && at[1] != ']')
+            at++;
+        else if (*at != ']')
+            return -1;
     }
-    for (at++; isspace((unsigned char)*at); at++) {}
+    for (at++; isspace((unsigned char)*at); at++) {
+    }
     return *at == '\0' ? count : -1;
 }
 
@@ -56,8 +56,7 @@ static pulmo_status check_range(const pulmo_key *key, const char *text, const do
 {
     for (int i = 0; i < count; i++) {
         if (values[i] < key->minimum || values[i] > key->maximum)
-            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be between %.10g and %.10g", text, key->minimum,
-                              key->maximum);
+            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be between %.10g and %.10g", text, key->minimum, key->maximum);
     }
     return PULMO_OK;
 }
@@ -80,8 +79,7 @@ static pulmo_status store_choice(const pulmo_key *key, int *field, const char *t
 
 static pulmo_status store_text(const pulmo_key *key, char *field, const char *text)
 {
-    if (strlen(text) >= key->bytes)
-        return pulmo_fail(PULMO_CONFIG, "\"%.40s...\": longer than %zu bytes", text, key->bytes - 1);
+    if (strlen(text) >= key->bytes) return pulmo_fail(PULMO_CONFIG, "\"%.40s...\": longer than %zu bytes", text, key->bytes - 1);
     memset(field, 0, key->bytes);
     memcpy(field, text, strlen(text));
     return PULMO_OK;
@@ -113,8 +111,7 @@ static pulmo_status store_pair(const pulmo_key *key, double *field, const char *
     int bracketed = 0;
     int count = take_numbers(text, 0, &bracketed, values);
     if (count == 1 && !bracketed && widen(key, values)) count = 2;
-    if (count != 2)
-        return pulmo_fail(PULMO_CONFIG, "\"%s\": must be two numbers, as in %s", text, key->initial);
+    if (count != 2) return pulmo_fail(PULMO_CONFIG, "\"%s\": must be two numbers, as in %s", text, key->initial);
     if (key->type != PULMO_KEY_SHIFT && values[0] > values[1])
         return pulmo_fail(PULMO_CONFIG, "\"%s\": the first number must not be above the second", text);
     PULMO_TRY(check_range(key, text, values, 2));
@@ -127,8 +124,7 @@ static pulmo_status store_ints(const pulmo_key *key, pulmo_int_list *field, cons
     double values[NUMBERS_MAX];
     int bracketed = 0;
     int count = take_numbers(text, 1, &bracketed, values);
-    if (count < 0)
-        return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a list of whole numbers, as in %s", text, key->initial);
+    if (count < 0) return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a list of whole numbers, as in %s", text, key->initial);
     PULMO_TRY(check_range(key, text, values, count));
     memset(field, 0, sizeof *field);
     field->count = count;
@@ -149,14 +145,12 @@ pulmo_status key_store(const pulmo_key *key, pulmo_config *config, const char *t
     case PULMO_KEY_JITTER:
     case PULMO_KEY_SHIFT: return store_pair(key, field, text);
     case PULMO_KEY_INT:
-        if (!take_number(&at, 1, &value) || *at != '\0')
-            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a whole number", text);
+        if (!take_number(&at, 1, &value) || *at != '\0') return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a whole number", text);
         PULMO_TRY(check_range(key, text, &value, 1));
         *(int64_t *)field = (int64_t)value;
         return PULMO_OK;
     case PULMO_KEY_REAL:
-        if (!take_number(&at, 0, &value) || *at != '\0')
-            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a number", text);
+        if (!take_number(&at, 0, &value) || *at != '\0') return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a number", text);
         PULMO_TRY(check_range(key, text, &value, 1));
         *(double *)field = value;
         return PULMO_OK;

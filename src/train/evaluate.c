@@ -61,13 +61,16 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     PULMO_TRY(results_print(stdout, model, scores));
     if (!o->out) return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));
-    char *place = realpath(o->runs[0], NULL);
+    char *place = realpath(o->runs[0], NULL), digest[PULMO_DIGEST_HEX];
+    model_head_digest(model, digest);
     const run_results results = {.directory = o->out,
                                  .model = model,
                                  .test = scores,
                                  .comm = comm,
                                  .data = o->data,
                                  .model_place = place,
+                                 .head_digest = o->run_count == 1 ? digest : NULL,
+                                 .models = o->run_count,
                                  .threads = threads,
                                  .finished = true};
     pulmo_status status = results_write(&results);

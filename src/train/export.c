@@ -68,9 +68,7 @@ static pulmo_status gather_facts(exporting *e)
     facts_add(&e->facts, "temperature", "%.17g", m->temperature);
     facts_add(&e->facts, "best_epoch", "%d", m->best_epoch);
     facts_add(&e->facts, "demo", "%d", m->is_demo);
-    /* All that was trained, as a run's last lines give it. */
-    pulmo_digest head = pulmo_digest_of(m->storage, (pulmo_tail_parameters(&m->tail) + m->layout.parameters) * sizeof(float));
-    pulmo_digest_hex(&head, hex);
+    model_head_digest(m, hex);
     facts_add(&e->facts, "head_sha256", "%s", hex);
     pulmo_digest_hex(&e->weights->digest, hex);
     facts_add(&e->facts, "weights_sha256", "%s", hex);

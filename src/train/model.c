@@ -318,6 +318,13 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
     return pulmo_fail_in(status, "cannot use the model of %s", run);
 }
 
+void model_head_digest(const pulmo_model *model, char *hex)
+{
+    const size_t values = pulmo_tail_parameters(&model->tail) + model->layout.parameters;
+    pulmo_digest digest = pulmo_digest_of(model->storage, values * sizeof(float));
+    pulmo_digest_hex(&digest, hex);
+}
+
 void pulmo_model_free(pulmo_model *model)
 {
     pulmo_free(model->storage);

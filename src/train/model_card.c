@@ -97,6 +97,8 @@ static void data(FILE *out, const report *r)
 static void recipe(FILE *out, const report *r)
 {
     fputs("## Recipe\n\n", out);
+    if (r->models > 1)
+        fprintf(out, "The mean of the probabilities of %lld models, each with its own head. The first: ", (long long)r->models);
     if (r->trained_convolutions > 0)
         fprintf(out, "VGG16's convolutions, all but the last %lld frozen", (long long)r->trained_convolutions);
     else
@@ -104,7 +106,8 @@ static void recipe(FILE *out, const report *r)
     if (*r->weights_digest) fprintf(out, " (weights SHA-256 `%.64s`)", r->weights_digest);
     fputs(", and a trained head", out);
     if (*r->head_digest) fprintf(out, " (SHA-256 `%.64s`)", r->head_digest);
-    fprintf(out, ". Epochs trained: %llu; kept: epoch %d.\n", (unsigned long long)r->epochs, r->best_epoch);
+    if (r->epochs > 0) fprintf(out, ". Epochs trained: %llu", (unsigned long long)r->epochs);
+    fprintf(out, "%s: epoch %d.\n", r->epochs > 0 ? "; kept" : ". Kept", r->best_epoch);
     if (r->classes == 2) {
         fputs("Called ", out);
         put(out, r->class_names[1]);

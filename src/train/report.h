@@ -53,6 +53,7 @@ typedef struct report {
     char **class_names; /* owned: one block */
     double threshold, temperature;
     int best_epoch;
+    int64_t models; /* whose mean was scored; the first one's maps are shown */
     char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest, *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
     int64_t ranks, threads, trained_convolutions;

@@ -59,6 +59,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     PULMO_TRY(get_int(file, "/", "demo", &demo));
     PULMO_TRY(get_int(file, "/", "best_epoch", &best));
     PULMO_TRY(get_int(file, "/", "trained_convolutions", &r->trained_convolutions));
+    PULMO_TRY(get_int(file, "/", "models", &r->models));
     r->is_demo = demo != 0;
     r->best_epoch = (int)best;
     PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &r->threshold));

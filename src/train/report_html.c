@@ -147,7 +147,9 @@ static void threshold_in_words(FILE *out, const report *r)
     bool given = *r->threshold_rule >= '0' && *r->threshold_rule <= '9';
     if (r->classes == 2) {
         say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1], r->threshold);
-        if (given)
+        if (r->models > 1)
+            fprintf(out, "That threshold is the mean of the %lld models' own. ", (long long)r->models);
+        else if (given)
             fputs("That threshold was set beforehand. ", out);
         else
             say(out, "That threshold was chosen on the validation images by the rule \u201c%s\u201d, before any test image was scored. ",
@@ -468,7 +470,7 @@ static void provenance(FILE *out, const report *r)
     fact(out, "Frozen weights SHA-256", r->weights_digest);
     fact(out, "Packed data SHA-256", r->data_digest);
     fact(out, "Packed data", r->data_path);
-    fact(out, "Model of", r->model);
+    fact(out, r->models > 1 ? "First model" : "Model of", r->model);
     fact(out, "Program", r->version);
     fact(out, "Kernels", r->isa);
     fact(out, "BLAS", r->blas);
@@ -505,6 +507,7 @@ static void head(FILE *out, const report *r)
     fputs("</p><h1>", out);
     html_text(out, r->title);
     fputs("</h1><p class=\"soft\">", out);
+    if (r->models > 1) fprintf(out, "The mean of %lld models' probabilities. The first of them: ", (long long)r->models);
     if (r->trained_convolutions > 0)
         fprintf(out, "VGG16, its last %lld convolutions and head trained, ", (long long)r->trained_convolutions);
     else

@@ -185,9 +185,10 @@ static pulmo_status put_section(gallery *g)
     if (g->explainer)
         fputs(
             "<p>Beside each image: where the parts are that spoke for the model\u2019s answer, in colour from violet to yellow (Grad-CAM). "
-            "A map tells where the model looked. It does not tell that it was right to.</p>\n",
+            "A map tells where the model looked. It does not tell that it was right to.",
             g->out);
-    else if (*g->why) {
+    if (g->explainer) fputs(g->r->models > 1 ? " Maps are of the first model, and of no other.</p>\n" : "</p>\n", g->out);
+    if (!g->explainer && *g->why) {
         fputs("<p class=\"soft\">Without Grad-CAM: ", g->out);
         html_text(g->out, g->why);
         fputs("</p>\n", g->out);

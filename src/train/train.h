@@ -31,6 +31,9 @@ pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_
 #define SCORE_SLOT  8
 #define SCORE_SLOTS 7 /* and the head's own, of which it has one more */
 
+/* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
+void model_head_digest(const pulmo_model *model, char *hex);
+
 /* The frozen weights of a trained model: how they are to be read, whether these are they, and both at
  * once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
 pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *path);
@@ -241,6 +244,7 @@ typedef struct run_results {
     const char *head_digest;
     const char *data;        /* packed directory */
     const char *model_place; /* run directory of the model, where results are not written beside it; or NULL */
+    int models;              /* whose mean was scored; 0: one */
     int threads;             /* of rank 0 */
     bool finished;
 } run_results;

@@ -72,6 +72,8 @@ done
 # An ensemble: the mean of its members' probabilities, the same at any number of ranks.
 "$PULMO" evaluate block5 full all --data packed --out mean > mean.txt 2> err.txt || { cat err.txt; fail "ensemble"; }
 ranks 3 "$PULMO" evaluate block5 full all --data packed 2> /dev/null | grep -vE "^(Results|Report)" > mean3.txt
+grep -q "The mean of 3 models" mean/report.html && grep -q "mean of the 3 models' own" mean/report.html || fail "the page of an ensemble does not say so"
+grep -q 'models, each with its own head' mean/MODEL_CARD.md || fail "the card of an ensemble does not say so"
 grep -vE "^(Results|Report)" mean.txt | cmp - mean3.txt || fail "an ensemble depends on ranks"
 python3 - mean/predictions.csv scored-{block5,full,all}/predictions.csv <<'PY' || fail "an ensemble is not the mean"
 import csv, sys
