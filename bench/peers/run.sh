@@ -3,10 +3,16 @@
 #   bash bench/peers/run.sh [--isa avx2] --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S]
 # With --isa avx2 all keep to AVX2: pulmo, PyTorch and OpenVINO by their own settings, ncnn by a build
 # without AVX-512 (in build/peers-venv-avx2; some minutes); ONNX Runtime and MNN have no such setting, and are left out.
-# What each engine is given, and the checks, are described in peers.py.
+# What each engine is given, and the checks, are described in peers.py. Training beside PyTorch's (train.py):
+#   bash bench/peers/run.sh train --weights FILE --data PACKED [--rounds N] ...
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=$root/build/peers-venv isa=
+script=peers.py
+if [ "${1:-}" = train ]; then
+    script=train.py
+    shift
+fi
 if [ "${1:-}" = --isa ]; then
     if [ "${2:-}" != avx2 ]; then echo "run.sh: --isa: \"${2:-}\" must be avx2" >&2; exit 2; fi
     isa=avx2 venv=$root/build/peers-venv-avx2
@@ -15,4 +21,4 @@ if [ "${1:-}" = --isa ]; then
 fi
 bash "$root/bench/peers/install.sh" "$venv" $isa
 grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //' >&2
-exec "$venv/bin/python" "$root/bench/peers/peers.py" ${isa:+--isa "$isa"} --pulmo "$root/build/release/bin/pulmo" "$@"
+exec "$venv/bin/python" "$root/bench/peers/$script" ${isa:+--isa "$isa"} --pulmo "$root/build/release/bin/pulmo" "$@"

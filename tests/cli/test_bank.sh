@@ -95,6 +95,18 @@ else
     echo "no tmpfs may be mounted here: the full disk is not tried"
 fi
 
+# Timing of training, fresh and from a bank: one JSON object at the end, shares of the time that make sense.
+for from in fresh bank; do
+    "$PULMO" bench train --data packed --seconds 1 --set train.features=$from --set bank.path=bank1 --set train.batch=8 2> /dev/null | tail -1 > timed.json
+    /usr/bin/python3 -c '
+import json, sys
+t = json.load(open("timed.json"))
+shares = [t[k] for k in ("features", "head", "update", "waiting_for_data", "waiting_for_sums")]
+assert t["from"] == sys.argv[1] and t["images"] >= 26 and 1 <= t["seconds"] < 60 and abs(t["images"] / t["seconds"] / t["images_per_second"] - 1) < 0.01
+assert all(0 <= s <= 1 for s in shares) and 0.3 < sum(shares) <= 1.001, shares
+' "$from" || { cat timed.json; fail "bench train, $from"; }
+done
+
 # For people: inspect, results, and the numbers themselves.
 "$PULMO" inspect "$shard" > inspected.txt
 grep -q "pulmo bank" inspected.txt && grep -q "features of a known image" "$shard" || fail "inspect"
