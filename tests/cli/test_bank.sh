@@ -50,6 +50,7 @@ done
 
 # Killed outright and stopped by a signal while it is built: the shards that are whole stay, and the bytes come out the same.
 many="--set train.features=bank --set bank.views=400 --set train.epochs=400 --set train.patience=2 --set bank.path=stopped"
+mkdir stopped
 for signal in KILL TERM; do
     EXTRA=$many small_train "stopped-$signal" env > stopped.txt 2> stopped.err &
     started=$! status=0 there=$(find stopped -name '*.h5' 2> /dev/null | wc -l)
