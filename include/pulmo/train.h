@@ -55,6 +55,9 @@ typedef struct pulmo_bench_step_options {
 typedef struct pulmo_bench_step_result {
     double exact, sums, plain;
     double exact_over_plain, sums_over_plain; /* medians of the ratios of neighbouring turns */
+    /* Of the first two: seconds from the end of a batch until its gradients have travelled, were nothing done meanwhile, and
+     * of the update alone. */
+    double travel_s[2], update_s[2];
     int rounds, threads;
 } pulmo_bench_step_result;
 /* Collective. */

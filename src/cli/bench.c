@@ -295,10 +295,12 @@ static pulmo_status bench_step(const bench_arguments *a, pulmo_comm *comm)
             "allreduce %.2f; exact is %.3f of plain, integer sums %.3f\n",
             pulmo_comm_size(comm), r.threads, a->batch, r.rounds, r.exact, r.sums, r.plain, r.exact_over_plain, r.sums_over_plain);
     printf("{\"images_per_second\": %.3f, \"integer_sums_images_per_second\": %.3f, \"float_images_per_second\": %.3f, "
-           "\"exact_over_float\": %.4f, \"integer_sums_over_float\": %.4f, \"rounds\": %d, \"batch\": %d, \"threads\": %d, \"ranks\": %d, "
+           "\"exact_over_float\": %.4f, \"integer_sums_over_float\": %.4f, "
+           "\"travel_s\": %.5f, \"update_s\": %.5f, \"integer_sums_travel_s\": %.5f, \"integer_sums_update_s\": %.5f, \"rounds\": %d, "
+           "\"batch\": %d, \"threads\": %d, \"ranks\": %d, "
            "\"isa\": \"%s\"}\n",
-           r.exact, r.sums, r.plain, r.exact_over_plain, r.sums_over_plain, r.rounds, a->batch, r.threads, pulmo_comm_size(comm),
-           pulmo_isa_name(isa));
+           r.exact, r.sums, r.plain, r.exact_over_plain, r.sums_over_plain, r.travel_s[0], r.update_s[0], r.travel_s[1], r.update_s[1],
+           r.rounds, a->batch, r.threads, pulmo_comm_size(comm), pulmo_isa_name(isa));
     return PULMO_OK;
 }
 

@@ -1,7 +1,9 @@
 /* Training steps with exact sums beside steps that differ in one thing: gradients are summed in float, by a plain allreduce.
  * Images are drawn once and stay in memory: no reading, no augmentation. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
@@ -146,6 +148,34 @@ static pulmo_status run_rounds(bench *b, double seconds, pulmo_bench_step_result
     return PULMO_OK;
 }
 
+/* One batch; its sum and update at once, or the update after the sum has had time enough. */
+static pulmo_status time_finish(bench *b, contender *c, double pause_s, double *seconds)
+{
+    step_wishes wishes = {0};
+    PULMO_TRY(stepper_take(c->stepper, PULMO_OK, &b->batch, &wishes));
+    const struct timespec pause = {.tv_sec = (time_t)pause_s, .tv_nsec = (long)((pause_s - floor(pause_s)) * 1e9)};
+    if (pause_s > 0) nanosleep(&pause, NULL);
+    double began_s = pulmo_now_s();
+    PULMO_TRY(stepper_finish(c->stepper));
+    *seconds = pulmo_now_s() - began_s;
+    return pulmo_max_f64(b->comm, seconds, 1);
+}
+
+static pulmo_status time_parts(bench *b, pulmo_bench_step_result *out)
+{
+    enum { TIMES = 3 };
+    for (int way = EXACT; way < PLAIN; way++) {
+        double both[TIMES], update[TIMES];
+        for (int i = 0; i < TIMES; i++) {
+            PULMO_TRY(time_finish(b, &b->ways[way], 0, &both[i]));
+            PULMO_TRY(time_finish(b, &b->ways[way], 1.5 * both[i], &update[i]));
+        }
+        out->update_s[way] = median(update, TIMES);
+        out->travel_s[way] = fmax(0, median(both, TIMES) - out->update_s[way]);
+    }
+    return PULMO_OK;
+}
+
 static void close_bench(bench *b, bool opened)
 {
     for (int way = 0; way < WAYS; way++) {
@@ -171,7 +201,8 @@ pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *
     opened = status == PULMO_OK;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_agree(comm, open_local(b, options)));
-    status = run_rounds(b, options->seconds, out);
+    PULMO_GOTO(run_rounds(b, options->seconds, out));
+    status = time_parts(b, out);
 out:
     close_bench(b, opened);
     return status;
