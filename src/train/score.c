@@ -145,6 +145,9 @@ pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source
     pulmo_status status = store ? create_local(comm, source, store) : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
+        pulmo_debug("%s of %u images computed, %u of them here", source->label, pulmo_dataset_info_of(source->dataset)->count,
+                    store->count);
+    if (status == PULMO_OK)
         *out = store;
     else
         feature_store_destroy(store);

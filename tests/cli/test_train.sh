@@ -8,11 +8,16 @@ small_train one ranks 1 > one.txt
 wanted=$(head_of one.txt)
 [ -n "$wanted" ] || fail "no Head SHA-256"
 for n in 2 3 4; do
-    EXTRA="--set train.threads=$((n % 2 + 1))" small_train "run$n" ranks "$n" > "run$n.txt" 2> "run$n.err"
+    EXTRA="-v --set train.threads=$((n % 2 + 1))" small_train "run$n" ranks "$n" > "run$n.txt" 2> "run$n.err"
     [ "$(head_of "run$n.txt")" = "$wanted" ] || fail "$n ranks gave another head"
     cmp one/history.csv "run$n/history.csv"
     cmp one/predictions.csv "run$n/predictions.csv"
 done
+
+# 11 val and 9 test images over 4 ranks: each once. What the frozen part makes of val is computed once in the three epochs.
+[ "$(tail -n +2 run4/predictions.csv | cut -d, -f1,2 | sort -u | wc -l)" = 20 ] || fail "not every image counts once"
+[ "$(wc -l < run4/predictions.csv)" = 21 ] || fail "an image counts twice"
+[ "$(grep -c "val features of 11 images computed" run4.err)" = 1 ] || { cat run4.err; fail "val features are not computed once"; }
 
 # Stopped twice in the middle, by SIGTERM (status 75 after a checkpoint) and by SIGKILL, and gone on
 # with on other numbers of ranks: the bytes of the run that was never stopped.
