@@ -75,11 +75,3 @@ cp '<b>run/model.h5' broken/results.h5
 expect 65 "is no results file" "$PULMO" report broken
 expect 2 "RUN is needed" "$PULMO" report
 expect 74 "nowhere/page.html" "$PULMO" report '<b>run' --no-overlays --data packed --out nowhere/page.html
-
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
-if [ -n "$chromium" ]; then
-    python3 "$here/browser.py" "$chromium" first.html || fail "Chromium"
-    python3 "$here/browser.py" "$chromium" three-run/report.html || fail "Chromium"
-else
-    echo "not opened in a browser: chromium is not installed"
-fi
