@@ -51,7 +51,7 @@ typedef struct pulmo_config {
         int monitor, features, exchange;
         pulmo_int_list unfreeze_epochs;
         int64_t checkpoint_batches;
-        double checkpoint_seconds, stall_seconds;
+        double checkpoint_seconds, stall_seconds, time_limit_seconds;
     } train;
     struct {
         char path[PULMO_TEXT_BYTES];

@@ -76,6 +76,8 @@ static const pulmo_key keys[] = {
     INT(train, checkpoint_batches, "0", 0, 1e12, 0, "checkpoint every so many batches; 0: by time and epoch only"),
     REAL(train, checkpoint_seconds, "300", 0, 1e9, 0, "checkpoint when so many seconds have passed; 0: by batch and epoch only"),
     REAL(train, stall_seconds, "120", 0, 1e9, 0, "end the job when a rank makes no progress for so long; 0: never"),
+    REAL(train, time_limit_seconds, "0", 0, 1e9, 0,
+         "stop with a checkpoint and status 75 before so many seconds are over; 0: only before Slurm's limit, where SLURM_JOB_END_TIME tells it"),
 
     TEXT(bank, path, "", 0, "where the feature bank is kept (default: bank/ in the packed directory)"),
     INT(bank, views, "8", 1, 100000, 1, "augmented views of each training image; epoch e takes view e mod views"),

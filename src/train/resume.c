@@ -1,11 +1,20 @@
-/* Checkpoints of a run: when they are due, writing them, and going on from one. */
+/* Checkpoints of a run: when they are due, writing them, going on from one, and stopping in time. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "pulmo/clock.h"
-#include "pulmo/h5.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "run.h"
+
+#define GRACE_MAX_S          5.0  /* launchers and batch systems are not exact to the second */
+#define GRACE_PART           0.1  /* of the limit, at the most */
+#define CHECKPOINT_SLACK     2.0  /* one may take so much longer than the longest before */
+#define BYTES_A_SECOND_GUESS 50e6 /* written to a slow disk, before one was measured */
 
 bool run_checkpoint_due(const run *r)
 {
@@ -18,11 +27,14 @@ bool run_checkpoint_due(const run *r)
 pulmo_status run_checkpoint(run *r)
 {
     pulmo_status status = PULMO_OK;
+    double began_s = pulmo_now_s();
     pulmo_watch_beat(r->comm, "writing a checkpoint");
     if (is_root(r)) status = fence_check(r->fence);
     if (is_root(r) && status == PULMO_OK) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();
     r->batches_since = 0;
+    r->deadline.checkpoint_s = fmax(r->deadline.checkpoint_s, r->checkpoint_s - began_s);
+    if (r->deadline.looked_s > 0) r->deadline.looked_s = r->checkpoint_s;
     return pulmo_agree(r->comm, status);
 }
 
@@ -45,20 +57,11 @@ static pulmo_status share_state(run *r)
     return pulmo_bcast(r->comm, state->history, state->history_rows * sizeof *state->history, 0);
 }
 
-/* What processes that were killed had begun to write: each may be as large as a checkpoint. */
-static void remove_leftovers(const run *r)
-{
-    static const char *const names[] = {"checkpoint.h5", "config.yaml",     "history.csv", "model.h5",
-                                        "MODEL_CARD.md", "predictions.csv", "report.html", "results.h5"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) pulmo_file_remove_leftovers(r->directory, names[i]);
-}
-
 pulmo_status run_resume(run *r)
 {
     struct stat about;
     pulmo_status status = PULMO_OK;
     int found = 0;
-    if (is_root(r)) remove_leftovers(r);
     if (is_root(r) && stat(r->checkpoint_path, &about) == 0) {
         found = 1;
         status = checkpoint_read(r->checkpoint_path, &r->identity, &r->state);
@@ -71,11 +74,55 @@ pulmo_status run_resume(run *r)
     return PULMO_OK;
 }
 
+/* ---- stopping in time ---- */
+
+/* Seconds left to a batch job, INFINITY where none is known. */
+static pulmo_status job_seconds(double *out)
+{
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    char *end = NULL;
+    *out = INFINITY;
+    if (!text || !*text) return PULMO_OK;
+    errno = 0;
+    long long when = strtoll(text, &end, 10);
+    if (*end || errno != 0 || when <= 0)
+        return pulmo_fail(PULMO_USAGE, "SLURM_JOB_END_TIME is \"%s\"; must be seconds since 1970, as from \"date +%%s\", or unset", text);
+    *out = (double)when - (double)time(NULL);
+    return PULMO_OK;
+}
+
+pulmo_status run_deadline_find(run *r, double began_s)
+{
+    double job_s = INFINITY, own_s = r->config->train.time_limit_seconds, now_s = pulmo_now_s();
+    run_deadline *it = &r->deadline;
+    PULMO_TRY(job_seconds(&job_s));
+    it->end_s = fmin(now_s + job_s, own_s > 0 ? began_s + own_s : INFINITY);
+    it->grace_s = fmax(0, fmin(GRACE_MAX_S, GRACE_PART * (it->end_s - began_s)));
+    it->checkpoint_s = (double)r->state.parameters * sizeof(float) * (2 + r->state.states) / BYTES_A_SECOND_GUESS;
+    if (isfinite(it->end_s)) pulmo_debug("%.0f s until the time limit", it->end_s - now_s);
+    return PULMO_OK;
+}
+
+static bool time_is_up(run *r)
+{
+    run_deadline *it = &r->deadline;
+    double now_s = pulmo_now_s();
+    if (!is_root(r) || !isfinite(it->end_s)) return false;
+    bool first = it->looked_s == 0;
+    if (!first) it->batch_s = fmax(it->batch_s, now_s - it->looked_s);
+    it->looked_s = now_s;
+    it->near = !first && now_s + it->batch_s + CHECKPOINT_SLACK * it->checkpoint_s + it->grace_s >= it->end_s;
+    return it->near;
+}
+
+bool run_must_stop(run *r) { return pulmo_interrupt_wanted() || time_is_up(r); }
+
 pulmo_status run_interrupted(run *r)
 {
+    const char *why = r->deadline.near ? "the time limit is near: stopped" : "interrupted";
     PULMO_TRY(run_checkpoint(r));
     return pulmo_fail(PULMO_INTERRUPTED,
-                      "interrupted in epoch %u after %u batches; checkpoint written to %s; run the "
+                      "%s in epoch %u after %u batches; checkpoint written to %s; run the "
                       "same command again to go on",
-                      r->state.epoch + 1, r->state.batch, r->checkpoint_path);
+                      why, r->state.epoch + 1, r->state.batch, r->checkpoint_path);
 }

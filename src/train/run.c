@@ -59,11 +59,20 @@ static pulmo_status check_data_same(run *r)
     return status;
 }
 
+/* What processes that were killed had begun to write: each may be as large as a checkpoint. */
+static void remove_leftovers(const run *r)
+{
+    static const char *const names[] = {"checkpoint.h5", "config.yaml",     "history.csv", "model.h5",
+                                        "MODEL_CARD.md", "predictions.csv", "report.html", "results.h5"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) pulmo_file_remove_leftovers(r->directory, names[i]);
+}
+
 /* The run directory: made, and neither finished nor someone else's. Rank 0. */
 static pulmo_status prepare_directory(run *r, int overwrite)
 {
     PULMO_TRY(pulmo_directory_make(r->directory));
     PULMO_TRY(fence_take(r->directory, &r->fence));
+    remove_leftovers(r);
     if (!overwrite && results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
                           r->directory);

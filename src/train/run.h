@@ -14,6 +14,16 @@
 #include "bank.h"
 #include "fence.h"
 
+/* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are pulmo_now_s's. */
+typedef struct run_deadline {
+    double end_s;        /* INFINITY: no limit */
+    double grace_s;      /* for all that is not measured */
+    double checkpoint_s; /* the longest time that a checkpoint took; a guess before the first */
+    double batch_s;      /* the longest time between two looks at the clock */
+    double looked_s;     /* the last look; 0: none yet */
+    bool near;           /* what the last look found */
+} run_deadline;
+
 /* All that a run holds, in the order in which it is made. */
 typedef struct run {
     pulmo_comm *comm;
@@ -40,6 +50,7 @@ typedef struct run {
     char *checkpoint_path;
     double checkpoint_s;    /* when the last one was written */
     uint64_t batches_since; /* batches taken since then */
+    run_deadline deadline;
     double epoch_began_s;
     bool timed; /* batches alone: val and test have no part */
 } run;
@@ -60,6 +71,12 @@ pulmo_status run_features(run *r, bank_split split, feature_store **out);
 /* By time (rank 0's clock) or by count. Not collective. */
 bool run_checkpoint_due(const run *r);
 pulmo_status run_checkpoint(run *r);
+/* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME, which Slurm 23.02 and
+ * jobs' scripts set. A time that is not a number is PULMO_USAGE. Rank 0. Not collective. */
+pulmo_status run_deadline_find(run *r, double began_s);
+/* True when this rank got a signal, or there may be no time for another batch and a checkpoint; not for lack of time
+ * before a first batch, so that a run whose limit is too short gets on all the same. Not collective. */
+bool run_must_stop(run *r);
 /* Writes a checkpoint and returns PULMO_INTERRUPTED with the way on. */
 pulmo_status run_interrupted(run *r);
 /* Reads the checkpoint, if there is one, and sends it to all ranks. */

@@ -26,7 +26,7 @@ static pulmo_status train_batches(run *r)
     for (uint32_t b = r->state.batch; b < batches; b++) {
         pulmo_batch batch;
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
-        step_wishes wishes = {.interrupted = pulmo_interrupt_wanted(), .checkpoint = run_checkpoint_due(r)};
+        step_wishes wishes = {.interrupted = run_must_stop(r), .checkpoint = run_checkpoint_due(r)};
         PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
         if (wishes.interrupted) return run_interrupted(r);
         if (wishes.checkpoint) {
@@ -146,7 +146,7 @@ static pulmo_status all_epochs(run *r)
     PULMO_TRY(pulmo_agree(r->comm, pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch)));
     while (!r->state.finished) {
         PULMO_TRY(one_epoch(r));
-        if (pulmo_any(r->comm, pulmo_interrupt_wanted())) return run_interrupted(r);
+        if (pulmo_any(r->comm, run_must_stop(r))) return run_interrupted(r);
     }
     return run_checkpoint(r);
 }
@@ -159,7 +159,9 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
     r->config = config;
     r->directory = config->train.run_dir;
     pulmo_interrupt_listen();
+    double began_s = pulmo_now_s();
     pulmo_status status = run_open(r, overwrite);
+    if (status == PULMO_OK) status = pulmo_agree(comm, is_root(r) ? run_deadline_find(r, began_s) : PULMO_OK);
     if (status == PULMO_OK) status = all_epochs(r);
     if (status == PULMO_OK) status = run_finish(r);
     fence *owned = r->fence; /* on rank 0 */
