@@ -64,11 +64,19 @@ static pulmo_status describe_options(packing *p)
     digest_files(&p->list, true, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
+    /* Patterns that are not given are not named: packs made before there were such keys stay valid. */
+    const struct {
+        const char *key, *pattern;
+    } held[] = {{"val", c->pack.val_pattern}, {"test", c->pack.test_pattern}, {"exclude", c->pack.exclude_pattern}};
+    char patterns[3 * (PULMO_TEXT_BYTES + 32)] = "";
+    for (size_t i = 0, at = 0; i < 3; i++)
+        if (*held[i].pattern)
+            at += (size_t)snprintf(patterns + at, sizeof patterns - at, "%s_pattern \"%s\", ", held[i].key, held[i].pattern);
     p->options_text =
         pulmo_format("format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, test_fraction %.17g, seed %lld, "
-                     "group_pattern \"%s\", label_pattern \"%s\", decode %d, on_bad %d, leaks %d, files %s",
+                     "group_pattern \"%s\", label_pattern \"%s\", %sdecode %d, on_bad %d, leaks %d, files %s",
                      1, (long long)c->pack.size, (long long)c->pack.shard_images, (long long)c->pack.pixels_max, c->pack.val_fraction,
-                     c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern, c->pack.label_pattern, c->pack.decode,
+                     c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern, c->pack.label_pattern, patterns, c->pack.decode,
                      c->pack.on_bad, c->pack.leaks, hex);
     return p->options_text ? PULMO_OK : PULMO_MEMORY;
 }

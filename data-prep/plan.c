@@ -133,6 +133,12 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
 {
     uint32_t given = 0, train = 0;
     const char *name = split_names[split];
+    const source_list *list = c->list;
+    if (list->held[split] && list->moved[split])
+        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
+                         list->held[split], name, list->moved[split]);
+    if (list->held[split])
+        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches", name, list->held[split], name);
     for (uint32_t f = 0; f < c->list->count; f++) {
         given += c->split[f] == split;
         train += c->split[f] == SPLIT_TRAIN;
@@ -158,6 +164,7 @@ static pulmo_status carve(carving *c, const pulmo_config *config)
     if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
         return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g", fraction[SPLIT_VAL],
                           fraction[SPLIT_TEST]);
+    if (c->list->excluded) PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern", c->list->excluded));
     PULMO_TRY(judge_given(c, SPLIT_VAL, &fraction[SPLIT_VAL]));
     PULMO_TRY(judge_given(c, SPLIT_TEST, &fraction[SPLIT_TEST]));
     if (fraction[SPLIT_VAL] <= 0 && fraction[SPLIT_TEST] <= 0) return PULMO_OK;

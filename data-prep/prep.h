@@ -22,7 +22,7 @@ typedef struct source_file {
     char *label;      /* class name */
     const char *sure; /* equal only for images of one patient for certain; inside path or group, not ended by NUL */
     int sure_bytes;   /* 0: the name tells nothing for certain */
-    int split;        /* as given */
+    int split;        /* as given by folder or pattern */
     int64_t size_bytes, modified_ns;
 } source_file;
 
@@ -32,6 +32,9 @@ typedef struct source_list {
     size_t count, room;
     bool has_splits; /* train/ val/ test/ were given */
     bool is_demo;
+    size_t held[SPLITS];  /* files that the split's pattern matches: they alone are that split; 0 without a pattern */
+    size_t moved[SPLITS]; /* files of the split's folder that its pattern does not match: they join train */
+    size_t excluded;      /* files left out of the list by a pattern */
 } source_list;
 
 /* Lists a source in an order that depends on names alone. Owned by the caller. */

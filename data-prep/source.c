@@ -14,9 +14,13 @@
 
 const char *const split_names[SPLITS] = {"train", "val", "test"};
 
+typedef struct pattern {
+    regex_t regex;
+    bool there;
+} pattern;
+
 typedef struct patterns {
-    regex_t group, label;
-    bool has_group, has_label;
+    pattern group, label, exclude, hold[SPLITS];
 } patterns;
 
 /* ---- names ---- */
@@ -39,26 +43,49 @@ int group_of_name(const char *name, char *out, size_t out_bytes)
     return (int)sure;
 }
 
-static pulmo_status compile(const char *key, const char *pattern, regex_t *out, bool *has)
+static pulmo_status compile(const char *key, const char *text, bool wants_group, pattern *out)
 {
     char words[160];
-    *has = false;
-    if (!*pattern) return PULMO_OK;
-    int code = regcomp(out, pattern, REG_EXTENDED);
+    if (!*text) return PULMO_OK;
+    int code = regcomp(&out->regex, text, REG_EXTENDED);
     if (code != 0) {
-        regerror(code, out, words, sizeof words);
-        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is not an extended regular expression: %s", key, pattern, words);
+        regerror(code, &out->regex, words, sizeof words);
+        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is not an extended regular expression: %s", key, text, words);
     }
-    *has = true;
-    if (out->re_nsub >= 1) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_", key, pattern);
+    out->there = true;
+    if (!wants_group || out->regex.re_nsub >= 1) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_", key, text);
 }
 
+static pulmo_status compile_all(const pulmo_config *config, patterns *p)
+{
+    PULMO_TRY(compile("group_pattern", config->pack.group_pattern, true, &p->group));
+    PULMO_TRY(compile("label_pattern", config->pack.label_pattern, true, &p->label));
+    PULMO_TRY(compile("exclude_pattern", config->pack.exclude_pattern, false, &p->exclude));
+    PULMO_TRY(compile("val_pattern", config->pack.val_pattern, false, &p->hold[SPLIT_VAL]));
+    PULMO_TRY(compile("test_pattern", config->pack.test_pattern, false, &p->hold[SPLIT_TEST]));
+    const double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
+    for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++)
+        if (p->hold[s].there && fraction[s] > 0)
+            return pulmo_fail(PULMO_CONFIG, "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
+                              split_names[s], split_names[s], fraction[s], split_names[s]);
+    return PULMO_OK;
+}
+
+static void free_patterns(patterns *p)
+{
+    pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[SPLIT_VAL], &p->hold[SPLIT_TEST]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]->there) regfree(&all[i]->regex);
+}
+
+static bool matches(const pattern *p, const char *text) { return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0; }
+
 /* The pattern's first group in `name`; false where it does not match. */
-static bool matched(const regex_t *pattern, const char *name, char *out, size_t out_bytes)
+static bool matched(const pattern *p, const char *name, char *out, size_t out_bytes)
 {
     regmatch_t found[2];
-    if (regexec(pattern, name, 2, found, 0) != 0 || found[1].rm_so < 0 || found[1].rm_eo == found[1].rm_so) return false;
+    if (!p->there || regexec(&p->regex, name, 2, found, 0) != 0 || found[1].rm_so < 0 || found[1].rm_eo == found[1].rm_so) return false;
     snprintf(out, out_bytes, "%.*s", (int)(found[1].rm_eo - found[1].rm_so), name + found[1].rm_so);
     return true;
 }
@@ -80,14 +107,38 @@ typedef struct walk {
     source_list *list;
     const patterns *patterns;
     const char *label; /* the class folder */
+    size_t below;      /* where a path goes on below it */
     int split;
 } walk;
+
+/* The split of a file given in split `given`, `below` its class folder. */
+static pulmo_status hold(source_list *list, const patterns *p, const char *below, int given, int *split)
+{
+    bool val = matches(&p->hold[SPLIT_VAL], below), test = matches(&p->hold[SPLIT_TEST], below);
+    if (val && test)
+        return pulmo_fail(PULMO_CONFIG, "%s: %s: matches both pack.val_pattern and pack.test_pattern; a file is in one split", list->root,
+                          below);
+    *split = val ? SPLIT_VAL : test ? SPLIT_TEST : given;
+    if (val || test)
+        list->held[*split]++;
+    else if (p->hold[given].there) {
+        *split = SPLIT_TRAIN;
+        list->moved[given]++;
+    }
+    return PULMO_OK;
+}
 
 static pulmo_status add_file(const walk *w, const char *path, const char *name, const struct stat *about)
 {
     source_list *list = w->list;
     char group[256], label[256];
+    int split = 0;
     if (!is_utf8(path)) return pulmo_fail(PULMO_DATA, "%s/%s: the file's name is not UTF-8; rename it", list->root, path);
+    if (matches(&w->patterns->exclude, path + w->below)) {
+        list->excluded++;
+        return PULMO_OK;
+    }
+    PULMO_TRY(hold(list, w->patterns, path + w->below, w->split, &split));
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 1024;
         source_file *larger = realloc(list->file, room * sizeof *larger);
@@ -95,14 +146,14 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name, 
         list->file = larger;
         list->room = room;
     }
-    bool by_pattern = w->patterns->has_group && matched(&w->patterns->group, name, group, sizeof group);
+    bool by_pattern = matched(&w->patterns->group, name, group, sizeof group);
     int sure = by_pattern ? (int)strlen(group) : group_of_name(name, group, sizeof group);
-    if (!w->patterns->has_label || !matched(&w->patterns->label, name, label, sizeof label)) snprintf(label, sizeof label, "%s", w->label);
+    if (!matched(&w->patterns->label, name, label, sizeof label)) snprintf(label, sizeof label, "%s", w->label);
     source_file *file = &list->file[list->count];
     *file = (source_file){.path = pulmo_strdup(path),
                           .group = pulmo_strdup(group),
                           .label = pulmo_strdup(label),
-                          .split = w->split,
+                          .split = split,
                           .size_bytes = about->st_size,
                           .modified_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
     list->count++;
@@ -178,10 +229,12 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name) : pulmo_strdup(entries[i]->d_name);
-        const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .split = split};
-        if (!child)
+        if (!child) {
             status = PULMO_MEMORY;
-        else if (is_folder(list->root, child)) {
+            continue;
+        }
+        const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .below = strlen(child) + 1, .split = split};
+        if (is_folder(list->root, child)) {
             folders++;
             status = walk_class(&w, child, 0);
         }
@@ -210,17 +263,42 @@ static pulmo_status walk_source(source_list *list, const patterns *p)
     return list->has_splits ? PULMO_OK : walk_classes(list, p, "", SPLIT_TRAIN);
 }
 
+/* A pattern that matches nothing, or leaves nothing, is a mistake. */
+static pulmo_status judge_patterns(const source_list *list, const patterns *p, const pulmo_config *config)
+{
+    const char *const text[SPLITS] = {"", config->pack.val_pattern, config->pack.test_pattern};
+    if (p->exclude.there && list->excluded == 0)
+        return pulmo_fail(PULMO_CONFIG, "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s", config->pack.exclude_pattern,
+                          list->count, list->root);
+    if (list->count == 0 && list->excluded > 0)
+        return pulmo_fail(PULMO_CONFIG, "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s", config->pack.exclude_pattern,
+                          list->excluded, list->root);
+    if (list->count == 0) return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
+    size_t train = 0;
+    for (size_t i = 0; i < list->count; i++) train += list->file[i].split == SPLIT_TRAIN;
+    for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++) {
+        if (!p->hold[s].there) continue;
+        if (list->held[s] == 0)
+            return pulmo_fail(PULMO_CONFIG,
+                              "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is matched on paths below the class "
+                              "folders, such as %s of %s",
+                              split_names[s], text[s], list->count, list->root, strrchr(list->file[0].path, '/') + 1, list->file[0].path);
+        if (train == 0)
+            return pulmo_fail(PULMO_CONFIG, "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on", split_names[s],
+                              text[s], list->count, list->root);
+    }
+    return PULMO_OK;
+}
+
 pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out)
 {
     patterns p = {0};
     memset(out, 0, sizeof *out);
     out->root = root;
-    pulmo_status status = compile("group_pattern", config->pack.group_pattern, &p.group, &p.has_group);
-    if (status == PULMO_OK) status = compile("label_pattern", config->pack.label_pattern, &p.label, &p.has_label);
+    pulmo_status status = compile_all(config, &p);
     if (status == PULMO_OK) status = walk_source(out, &p);
-    if (status == PULMO_OK && out->count == 0) status = pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", root);
-    if (p.has_group) regfree(&p.group);
-    if (p.has_label) regfree(&p.label);
+    if (status == PULMO_OK) status = judge_patterns(out, &p, config);
+    free_patterns(&p);
     if (status != PULMO_OK) source_list_free(out);
     return status;
 }

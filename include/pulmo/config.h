@@ -32,6 +32,7 @@ typedef struct pulmo_config {
         double val_fraction, test_fraction;
         int64_t seed;
         char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
+        char val_pattern[PULMO_TEXT_BYTES], test_pattern[PULMO_TEXT_BYTES], exclude_pattern[PULMO_TEXT_BYTES];
         int decode, on_bad, leaks; /* index into the key's choices */
     } pack;
     struct {
