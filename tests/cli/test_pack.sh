@@ -50,6 +50,15 @@ grep -qE "^train .*NORMAL 46 +bacteria [0-9]+ +virus [0-9]+" three.txt || { cat 
 expect 2 "regular expression" "$PULMO" pack source bad --set 'pack.group_pattern=('
 expect 2 "must have a group" "$PULMO" pack source bad --set 'pack.group_pattern=abc'
 
+# ---- splits by name ----
+"$PULMO" pack source held --size 48 --val-fraction 0.2 --set 'pack.test_pattern=_virus_' --allow-leaks 2> held.txt
+viral=$(find source -name '*_virus_*' | wc -l)
+grep -qE "^test +$viral images +NORMAL 0 +PNEUMONIA $viral" held.txt || { cat held.txt; fail "test is not what the pattern names"; }
+"$PULMO" pack source without --size 48 --set 'pack.exclude_pattern=_virus_' 2> without.txt
+grep -qE "^train +$((91 - viral)) images" without.txt || { cat without.txt; fail "excluded files were packed"; }
+expect 2 "nothing-like-it" "$PULMO" pack source bad --set 'pack.test_pattern=nothing-like-it'
+expect 2 "test_pattern" "$PULMO" pack source bad --test-fraction 0.2 --set 'pack.test_pattern=_virus_'
+
 # ---- places ----
 expect 2 "inside the source" "$PULMO" pack source source/packed
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
