@@ -111,6 +111,22 @@ static pulmo_status build_state(run *r)
     return PULMO_OK;
 }
 
+/* Refuses what this node cannot hold, before any of it is allocated: Linux promises memory that it does not have, and
+ * kills who takes it at its word. */
+static pulmo_status check_room(const run *r, const stepper_parts *parts)
+{
+    pulmo_head_layout layout;
+    pulmo_tail_layout_with_head(&r->backbone.tail, &r->head, &layout);
+    uint64_t ranks = (uint64_t)pulmo_comm_node_size(r->comm), room = pulmo_memory_available_bytes();
+    uint64_t copies = 1 + (uint64_t)pulmo_optim_states(&r->optim) + (r->config->optim.ema > 0);
+    uint64_t need = ranks * (stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) + layout.parameters * sizeof(float);
+    if (need <= room) return PULMO_OK;
+    return pulmo_fail(PULMO_RUNTIME,
+                      "training %zu parameters needs %.0f MB on this node (%llu rank%s) but %.0f MB are free or allowed; use smaller "
+                      "model.hidden, a smaller train.batch, a higher model.trainable, fewer ranks on a node, or raise the memory limit",
+                      layout.parameters, (double)need / MB, (unsigned long long)ranks, ranks == 1 ? "" : "s", (double)room / MB);
+}
+
 static pulmo_status build_local(run *r)
 {
     r->model.config = binding_lines(r->config);
@@ -127,7 +143,6 @@ static pulmo_status build_local(run *r)
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
     optim_from(r->config, &r->optim);
-    PULMO_TRY(build_state(r));
     const stepper_parts parts = {.comm = r->comm,
                                  .backbone = &r->backbone,
                                  .head = &r->fed,
@@ -137,6 +152,8 @@ static pulmo_status build_local(run *r)
                                  .data = data,
                                  .config = r->config,
                                  .state = &r->state};
+    PULMO_TRY(check_room(r, &parts));
+    PULMO_TRY(build_state(r));
     return stepper_create(&parts, &r->stepper);
 }
 
