@@ -23,6 +23,9 @@ typedef struct pulmo_augment_spec {
     double blur[2];      /* GaussianBlur.sigma range, px; [0, 0] off */
     double noise;        /* GaussianNoise.sigma, part of the full scale */
     double erasing;      /* RandomErasing.p, with its defaults of scale and ratio */
+    /* Each image is augmented at a strength drawn from this range: at 1 as said above, at 0 not at all but flipped,
+     * between them with every range and probability (hflip excepted) shrunk to that part. [1, 1] off. */
+    double strength[2];
 } pulmo_augment_spec;
 
 /* Everything off. */

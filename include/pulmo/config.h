@@ -38,7 +38,7 @@ typedef struct pulmo_config {
     struct {
         double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2];
         double brightness[2], contrast[2], gamma[2];
-        double equalize, autocontrast, sharpness[2], blur[2], noise, erasing;
+        double equalize, autocontrast, sharpness[2], blur[2], noise, erasing, strength[2];
     } augment;
     struct {
         char weights[PULMO_TEXT_BYTES];

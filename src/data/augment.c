@@ -14,7 +14,8 @@ void pulmo_augment_spec_init(pulmo_augment_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
     for (int i = 0; i < 2; i++)
-        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = spec->sharpness[i] = 1.0;
+        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = spec->sharpness[i] =
+            spec->strength[i] = 1.0;
 }
 
 /* Comparisons are written so that a NaN fails them. */
@@ -39,6 +40,7 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
     PULMO_TRY(check_pair("contrast", spec->contrast, 0, 100));
     PULMO_TRY(check_pair("sharpness", spec->sharpness, 0, 100));
     PULMO_TRY(check_pair("blur", spec->blur, 0, 10));
+    PULMO_TRY(check_pair("strength", spec->strength, 0, 1));
     PULMO_TRY(check_value("equalize", spec->equalize, 1));
     PULMO_TRY(check_value("autocontrast", spec->autocontrast, 1));
     PULMO_TRY(check_value("noise", spec->noise, 1));
@@ -111,11 +113,48 @@ static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int 
     if (spec->noise > 0) out->rng = *rng;
 }
 
+static void shrink(double pair[2], double strength)
+{
+    for (int i = 0; i < 2; i++) pair[i] = 1.0 + (pair[i] - 1.0) * strength;
+}
+
+static void shrink_ratio(double pair[2], double strength)
+{
+    for (int i = 0; i < 2; i++) pair[i] = exp(log(pair[i]) * strength);
+}
+
+/* The ranges of one image. Blur keeps its way to 0, which is none, as the others keep theirs to 1. */
+static pulmo_augment_spec at_strength(const pulmo_augment_spec *spec, double strength)
+{
+    pulmo_augment_spec out = *spec;
+    shrink(out.crop_scale, strength);
+    shrink_ratio(out.crop_ratio, strength);
+    shrink(out.brightness, strength);
+    shrink(out.contrast, strength);
+    shrink_ratio(out.gamma, strength);
+    shrink(out.sharpness, strength);
+    for (int i = 0; i < 2; i++) {
+        out.translate[i] *= strength;
+        out.blur[i] *= strength;
+    }
+    out.rotate_deg *= strength;
+    out.equalize *= strength;
+    out.autocontrast *= strength;
+    out.noise *= strength;
+    out.erasing *= strength;
+    return out;
+}
+
 void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch, uint64_t sample, int height_px, int width_px,
                            pulmo_augment_draw *out)
 {
     pulmo_rng rng;
+    pulmo_augment_spec own;
     pulmo_rng_at(&rng, seed, PULMO_RNG_AUGMENT, epoch, sample);
+    if (!is_off(spec->strength)) {
+        own = at_strength(spec, pulmo_rng_range(&rng, spec->strength[0], spec->strength[1]));
+        spec = &own;
+    }
     memset(out, 0, sizeof *out);
     out->crop_width = width_px;
     out->crop_height = height_px;

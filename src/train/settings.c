@@ -23,6 +23,7 @@ void augment_from(const pulmo_config *config, pulmo_augment_spec *out)
     memcpy(out->gamma, config->augment.gamma, sizeof out->gamma);
     memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
     memcpy(out->blur, config->augment.blur, sizeof out->blur);
+    memcpy(out->strength, config->augment.strength, sizeof out->strength);
     out->equalize = config->augment.equalize;
     out->autocontrast = config->augment.autocontrast;
     out->noise = config->augment.noise;

@@ -266,16 +266,58 @@ static void a_seed_keeps_its_meaning(void **state)
     }
 }
 
+/* A strength of 0 leaves the flip alone; one of a half halves ranges and probabilities; [0, 1] fills what is between. */
+static void strength_shrinks_all_but_the_flip(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    pulmo_augment_spec spec;
+    pulmo_augment_spec_init(&spec);
+    spec.crop_scale[0] = 0.5;
+    spec.rotate_deg = 20;
+    spec.contrast[0] = 0.6;
+    spec.gamma[0] = 0.25;
+    spec.gamma[1] = 4;
+    spec.hflip = spec.equalize = 0.5;
+    spec.noise = 0.1;
+    spec.blur[1] = 2;
+    const double ranges[3][2] = {{0, 0}, {0.5, 0.5}, {0, 1}};
+    for (int r = 0; r < 3; r++) {
+        double flips = 0, equalized = 0, turn = 0, smallest = 1, low_gamma = 1, most_blur = 0, noise = 0;
+        memcpy(spec.strength, ranges[r], sizeof spec.strength);
+        for (uint64_t i = 0; i < N; i++) {
+            pulmo_augment_draw d;
+            pulmo_augment_draw_at(&spec, 3, 1, i, 64, 64, &d);
+            double part = d.crop_width * d.crop_height / (64.0 * 64.0);
+            flips += (double)d.flip / N;
+            equalized += (double)d.equalize / N;
+            turn += fabs(d.angle_deg) / N;
+            noise += d.noise / N;
+            smallest = part < smallest ? part : smallest;
+            low_gamma = d.gamma < low_gamma ? d.gamma : low_gamma;
+            most_blur = d.blur > most_blur ? d.blur : most_blur;
+        }
+        const double most[3] = {0, 0.5, 1}, mean[3] = {0, 0.5, 0.5};
+        assert_true(fabs(flips - 0.5) < 5 * 0.5 / sqrt(N));
+        assert_true(fabs(equalized - 0.5 * mean[r]) < 5 * 0.5 / sqrt(N));
+        assert_true(fabs(turn - 10 * mean[r]) < 0.5 && fabs(noise - 0.1 * mean[r]) < 0.003);
+        assert_true(fabs(smallest - (1 - 0.5 * most[r])) < 0.05); /* sides are rounded */
+        assert_true(low_gamma >= pow(0.25, most[r]) - 1e-12 && low_gamma < pow(0.25, 0.9 * most[r]) + 1e-12);
+        assert_true(most_blur <= 2 * most[r] && most_blur >= 1.8 * most[r]);
+    }
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
     pulmo_augment_spec spec;
     pulmo_augment_spec_init(&spec);
     assert_int_equal(pulmo_augment_spec_check(&spec), PULMO_OK);
-    double *wrong[] = {&spec.equalize, &spec.autocontrast, &spec.noise, &spec.erasing, &spec.blur[1], &spec.sharpness[1]};
+    double *wrong[] = {&spec.equalize,    &spec.autocontrast, &spec.noise,       &spec.erasing,
+                       &spec.strength[1], &spec.blur[1],      &spec.sharpness[1]};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         double before = *wrong[i];
-        *wrong[i] = i < 4 ? 1.01 : 1e6;
+        *wrong[i] = i < 5 ? 1.01 : 1e6;
         assert_int_equal(pulmo_augment_spec_check(&spec), PULMO_CONFIG);
         *wrong[i] = before;
     }
@@ -284,8 +326,13 @@ static void nonsense_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pillows_numbers),     cmocka_unit_test(flat_images_stay),       cmocka_unit_test(blur_is_a_gaussian),
-        cmocka_unit_test(noise_is_normal),     cmocka_unit_test(erasing_is_a_rectangle), cmocka_unit_test(a_seed_keeps_its_meaning),
+        cmocka_unit_test(pillows_numbers),
+        cmocka_unit_test(flat_images_stay),
+        cmocka_unit_test(blur_is_a_gaussian),
+        cmocka_unit_test(noise_is_normal),
+        cmocka_unit_test(erasing_is_a_rectangle),
+        cmocka_unit_test(a_seed_keeps_its_meaning),
+        cmocka_unit_test(strength_shrinks_all_but_the_flip),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, start, NULL);
