@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""docs/accuracy.md's table: every recipe of recipes/, trained with several seeds on every validation that shows a shift.
+
+    study.py SOURCE WORK [--recipes head,block4] [--validations family,kind,random] [--seeds 1,2,3] [--every 6] [--print]
+
+SOURCE/{NORMAL,PNEUMONIA} are the training images of the Kermany set. What WORK holds already is not made again; an
+interrupted study goes on where it was. --print only prints what there is. Needs pulmo ($PULMO or build/release/bin/pulmo),
+h5py, numpy, Pillow. Metrics are computed here, from the scores in results.h5, not by pulmo.
+
+  family  training sees normal chests named IM-... alone; the test split has those named NORMAL2-IM-... and a fifth of the patients
+  kind    training sees bacterial pneumonia alone; the test split has the viral one and a fifth of the normal chests
+  random  15 % of the patients, as a split without a shift
+  re-exposed (of family's test images, every N-th): the mean over the changes of reexpose.py
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+
+import thresholds
+
+HERE = pathlib.Path(__file__).resolve().parent
+PULMO = os.environ.get("PULMO", str(HERE.parents[1] / "build/release/bin/pulmo"))
+PACKING = {
+    "family": ["--set", "pack.val_fraction=0.1"],
+    "kind": ["--set", "pack.val_fraction=0.1", "--set", "pack.test_pattern=_virus_|IM-[0-9]*[05]-"],
+    "random": ["--set", "pack.val_fraction=0.15", "--set", "pack.test_fraction=0.15"],
+}
+RULE = "sensitivity>=0.95"
+
+
+def pulmo(*arguments):
+    subprocess.run([PULMO, *map(str, arguments)], check=True)
+
+
+def packed(source, work, validation):
+    to = work / "packed" / validation
+    if not (to / "manifest.h5").exists():
+        if validation == "family":
+            family = work / "family"
+            subprocess.run([sys.executable, HERE / "splits.py", source, family], check=True)
+            source = family
+        to.parent.mkdir(parents=True, exist_ok=True)
+        pulmo("pack", source, to, *PACKING[validation])
+    return to
+
+
+def train(recipe, data, run, seed):
+    if (run / "report.html").exists():
+        return
+    began = time.monotonic()
+    pulmo("train", "-c", recipe, "--set", f"data.path={data}", "--set", f"train.run_dir={run}", "--set", f"train.seed={seed}")
+    (run / "seconds.txt").write_text(f"{time.monotonic() - began:.0f}\n")
+
+
+def reexposed(work, run, every):
+    """Scores the run on the changed copies of the family's test images; the directories of the scores."""
+    images, done = work / "re-exposed", []
+    if not (images / "as-it-is").exists():
+        subprocess.run([sys.executable, HERE / "reexpose.py", work / "family/test", images, "--every", str(every)], check=True)
+    for change in sorted(p for p in images.iterdir() if p.is_dir()):
+        data, scored = work / "packed" / f"re-exposed-{change.name}", run / "re-exposed" / change.name
+        if not (data / "manifest.h5").exists():
+            pulmo("pack", change, data, "-q")
+        if not (scored / "results.h5").exists():
+            scored.parent.mkdir(exist_ok=True)
+            pulmo("evaluate", run, "--data", data, "--out", scored, "-q")
+        done.append(scored)
+    return done
+
+
+def figures(run, scored, rule):
+    """(AUC, accuracy, sensitivity, specificity) at the rule's threshold, chosen on the run's val."""
+    labels, p = thresholds.scores(scored, "test")
+    said = p >= thresholds.threshold(rule, *thresholds.scores(run, "val"))
+    return [thresholds.area(labels, p), (said == labels).mean(), said[labels == 1].mean(), (~said[labels == 0]).mean()]
+
+
+def cell(rows):
+    mean, spread = np.mean(rows, 0), np.std(rows, 0, ddof=1) if len(rows) > 1 else None
+    tell = lambda i: f"{mean[i]:.3f}" + (f" ± {spread[i]:.3f}" if spread is not None else "")
+    return f"{tell(0)} | {tell(1)} ({mean[2]:.3f} / {mean[3]:.3f})"
+
+
+def rows_of(work, recipe, validation, seeds):
+    runs = [work / "runs" / f"{recipe}-{validation}-{seed}" for seed in seeds]
+    runs = [run for run in runs if (run / "report.html").exists()]
+    if not runs:
+        return
+    seconds = [int((run / "seconds.txt").read_text()) for run in runs if (run / "seconds.txt").exists()]
+    wall = f"{np.median(seconds) / 60:.0f} min" if seconds else ""
+    print(f"| {recipe} | {validation} | {len(runs)} | {cell([figures(r, r, '0.5') for r in runs])} | "
+          f"{cell([figures(r, r, RULE) for r in runs]).split(' | ')[1]} | {wall} |")
+    if validation != "family":
+        return
+    for name in ("re-exposed", "worst of them"):
+        at = {rule: [] for rule in ("0.5", RULE)}
+        for run in runs:
+            changes = [p for p in sorted((run / "re-exposed").glob("*")) if p.name != "as-it-is"]
+            for rule in at:
+                every = [figures(run, change, rule) for change in changes]
+                if every:
+                    at[rule].append(np.mean(every, 0) if name == "re-exposed" else min(every, key=lambda f: f[0]))
+        if at[RULE]:
+            print(f"| {recipe} | {name} | {len(at[RULE])} | {cell(at['0.5'])} | {cell(at[RULE]).split(' | ')[1]} | |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=pathlib.Path)
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("--recipes", default=",".join(sorted(p.stem for p in (HERE / "recipes").glob("*.yaml"))))
+    parser.add_argument("--validations", default="family,random")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--every", type=int, default=6)
+    parser.add_argument("--print", action="store_true")
+    o = parser.parse_args()
+    recipes, validations, seeds = o.recipes.split(","), o.validations.split(","), o.seeds.split(",")
+    for seed in [] if o.print else seeds:
+        for recipe in recipes:
+            for validation in validations:
+                run = o.work / "runs" / f"{recipe}-{validation}-{seed}"
+                run.parent.mkdir(parents=True, exist_ok=True)
+                train(HERE / "recipes" / f"{recipe}.yaml", packed(o.source.resolve(), o.work, validation), run, seed)
+                if validation == "family":
+                    reexposed(o.work, run, o.every)
+    print(f"| recipe | validation | seeds | AUC | accuracy (sensitivity / specificity), 0.5 | the same, {RULE} | a run |\n|---|---|---|---|---|---|---|")
+    for recipe in recipes:
+        for validation in validations:
+            rows_of(o.work, recipe, validation, seeds)
+
+
+if __name__ == "__main__":
+    main()
