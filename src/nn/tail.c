@@ -55,6 +55,12 @@ static real *take(real *base, size_t *at, size_t count)
     return out;
 }
 
+/* V and M of some tiles. */
+static size_t transformed(int inputs, int outputs, int tiles)
+{
+    return TAIL_POINTS * (tail_point_reals(inputs, tiles) + tail_point_reals(outputs, tiles));
+}
+
 /* Shapes of all layers, and where each part of the storage begins . */
 static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, int images, int threads, real *base)
 {
@@ -78,13 +84,12 @@ static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, i
         it->in.data = l > 0 ? tail->layer[l - 1].out.data : take(base, &at, (size_t)images * it->in.image_reals);
         it->values.data = take(base, &at, (size_t)images * it->values.image_reals);
         it->out.data = it->pool_after ? take(base, &at, (size_t)images * it->out.image_reals) : it->values.data;
-        size_t pairs = (size_t)it->inputs * (size_t)it->outputs;
-        it->u = take(base, &at, TAIL_POINTS * pairs);
-        it->turned = l > 0 ? take(base, &at, TAIL_POINTS * pairs) : NULL;
+        size_t weights = TAIL_POINTS * tail_weight_reals(it->inputs, it->outputs);
+        it->u = take(base, &at, weights);
+        it->turned = l > 0 ? take(base, &at, weights) : NULL;
         plane = most(plane, most(it->in.image_reals, it->values.image_reals));
-        size_t both = TAIL_POINTS * (size_t)(it->inputs + it->outputs);
-        unit = most(unit, both * (size_t)tail_unit_tiles(&it->tiles, slot));
-        run = most(run, both * (size_t)run_tiles(it->inputs, it->outputs, 1 << 20, threads));
+        unit = most(unit, transformed(it->inputs, it->outputs, tail_unit_tiles(&it->tiles, slot)));
+        run = most(run, transformed(it->inputs, it->outputs, run_tiles(it->inputs, it->outputs, 1 << 20, threads)));
         if (it->outputs > tail->most_channels) tail->most_channels = it->outputs;
         if (it->inputs > tail->most_channels) tail->most_channels = it->inputs;
     }
@@ -229,8 +234,8 @@ static void run_task(void *context, int task, int thread)
     tail_tiles tiles = *what->tiles;
     tiles.first = task * c->run;
     tiles.count = c->total - tiles.first < c->run ? c->total - tiles.first : c->run;
-    size_t v_reals = (size_t)tiles.count * (size_t)what->in->channels, m_reals = (size_t)tiles.count * (size_t)what->out->channels;
-    size_t u_reals = (size_t)what->in->channels * (size_t)what->out->channels;
+    size_t v_reals = tail_point_reals(what->in->channels, tiles.count), m_reals = tail_point_reals(what->out->channels, tiles.count);
+    size_t u_reals = tail_weight_reals(what->in->channels, what->out->channels);
     real *v = tail->scratch + (size_t)thread * tail->scratch_reals, *m = v + TAIL_POINTS * v_reals;
     tail->kernels->input(what->in, &tiles, 0, what->in->channels / TAIL_BLOCK, v);
     for (int point = 0; point < TAIL_POINTS; point++)

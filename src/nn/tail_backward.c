@@ -30,15 +30,24 @@ static void arrive_task(void *context, int task, int thread)
     }
 }
 
-/* All of a plane's block is cleared first: an odd last row or column belongs to no pooled cell. */
+/* An odd last row or column belongs to no pooled cell. */
+static void clear_unpooled(const tail_plane *p, int image, int block)
+{
+    size_t row_reals = (size_t)p->columns * TAIL_BLOCK;
+    real *at = p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
+    tail_clear_frame(p, image, block);
+    if (p->height % 2) memset(at + (size_t)p->height * row_reals, 0, row_reals * sizeof *at);
+    for (int y = 1; p->width % 2 && y <= p->height; y++)
+        memset(at + (size_t)y * row_reals + (size_t)p->width * TAIL_BLOCK, 0, TAIL_BLOCK * sizeof *at);
+}
+
 static void unpool_task(void *context, int task, int thread)
 {
     const passing *p = context;
     const tail_plane *to = p->to;
     int blocks = to->channels / TAIL_BLOCK, image = task / blocks, block = task % blocks;
-    size_t reals = (size_t)to->rows * (size_t)to->columns * TAIL_BLOCK;
     (void)thread;
-    memset(to->data + (size_t)image * to->image_reals + (size_t)block * reals, 0, reals * sizeof(real));
+    clear_unpooled(to, image, block);
     p->tail->kernels->unpool(p->source, &p->layer->values, to, image, block);
 }
 
@@ -176,7 +185,7 @@ typedef struct wave {
     unit unit[UNITS_MOST];
     int units;
     int input_tasks, spread_tasks; /* a unit */
-    int across, parts;             /* parts of a unit: of one row, of all */
+    int across, parts;             /* parts of a unit: side by side, of all */
     pulmo_tail_sink sink;
     void *context;
 } wave;
@@ -200,43 +209,54 @@ static void transform_task(void *context, int task, int thread)
         w->tail->kernels->spread(&w->tail->dy, &u->tiles, first, count, u->m);
 }
 
+/* One part of one unit: values (rows, 9, stride). */
+static void make_part(const wave *w, const unit *u, const pulmo_tail_part *part, real *du, real *values)
+{
+    const tail_layer *it = w->layer;
+    int tiles = u->tiles.count;
+    size_t m_point = tail_point_reals(it->outputs, tiles), v_point = tail_point_reals(it->inputs, tiles);
+    const real *m = u->m + (size_t)part->row * (size_t)tiles, *v = u->v + (size_t)part->col * (size_t)tiles;
+    for (int point = 0; point < TAIL_POINTS; point++, m += m_point, v += v_point)
+        w->tail->kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride,
+                                du + (size_t)point * (size_t)part->rows * (size_t)part->stride);
+    w->tail->kernels->filter_gradient(du, part->rows, part->stride, values);
+}
+
+/* A part of all units, so that what the sink adds it to stays in a cache. */
 static void part_task(void *context, int task, int thread)
 {
     const wave *w = context;
     const tail_layer *it = w->layer;
-    const unit *u = &w->unit[task / w->parts];
     real *du = w->tail->scratch + (size_t)thread * w->tail->scratch_reals, *values = du + TAIL_POINTS * TAIL_PART * TAIL_PART;
-    pulmo_tail_part part = {.layer = w->number, .unit = u->number, .values = (const float *)(const void *)values};
-    part.row = task % w->parts / w->across * TAIL_PART;
-    part.col = task % w->parts % w->across * TAIL_PART;
+    pulmo_tail_part part = {.layer = w->number, .values = (const float *)(const void *)values};
+    part.row = task / w->across * TAIL_PART;
+    part.col = task % w->across * TAIL_PART;
     part.rows = it->outputs - part.row < TAIL_PART ? it->outputs - part.row : TAIL_PART;
     part.stride = it->inputs - part.col < TAIL_PART ? it->inputs - part.col : TAIL_PART;
     part.cols = it->true_inputs - part.col < part.stride ? it->true_inputs - part.col : part.stride;
-    size_t tiles = (size_t)u->tiles.count;
-    for (int point = 0; point < TAIL_POINTS; point++)
-        w->tail->kernels->outer(u->m + ((size_t)point * (size_t)it->outputs + (size_t)part.row) * tiles,
-                                u->v + ((size_t)point * (size_t)it->inputs + (size_t)part.col) * tiles, u->tiles.count, part.rows,
-                                part.stride, du + (size_t)point * (size_t)part.rows * (size_t)part.stride);
-    w->tail->kernels->filter_gradient(du, part.rows, part.stride, values);
-    w->sink(w->context, &part);
+    for (int i = 0; i < w->units; i++) {
+        part.unit = w->unit[i].number;
+        make_part(w, &w->unit[i], &part, du, values);
+        w->sink(w->context, &part);
+    }
 }
 
 static void run_wave(wave *w)
 {
     pulmo_pool_run(w->tail->pool, w->units * (w->input_tasks + w->spread_tasks), transform_task, w);
-    pulmo_pool_run(w->tail->pool, w->units * w->parts, part_task, w);
+    pulmo_pool_run(w->tail->pool, w->parts, part_task, w);
     w->units = 0;
 }
 
 /* Puts a unit's arrays behind those of the wave's others; false if there is no room. */
 static bool add_unit(wave *w, int number, const tail_tiles *tiles)
 {
-    size_t v = TAIL_POINTS * (size_t)tiles->count * (size_t)w->layer->inputs,
-           m = TAIL_POINTS * (size_t)tiles->count * (size_t)w->layer->outputs;
+    size_t v = TAIL_POINTS * tail_point_reals(w->layer->inputs, tiles->count),
+           m = TAIL_POINTS * tail_point_reals(w->layer->outputs, tiles->count);
     unit *u = &w->unit[w->units], *before = u - 1;
     real *at = w->tail->wave;
     if (w->units == UNITS_MOST) return false;
-    if (w->units > 0) at = before->m + TAIL_POINTS * (size_t)before->tiles.count * (size_t)w->layer->outputs;
+    if (w->units > 0) at = before->m + TAIL_POINTS * tail_point_reals(w->layer->outputs, before->tiles.count);
     if (at + v + m > w->tail->wave + w->tail->wave_reals) return false;
     *u = (unit){.tiles = *tiles, .number = number, .v = at, .m = at + v};
     w->units++;

@@ -1,13 +1,12 @@
 /* The trainable convolutions' kernels, written once for a vector of LANES reals. Each tier defines the
  * vector type and these operations, and includes this:
  *   vec, LANES, PANEL_BLOCKS (blocks of 16 channels a panel), TILE_ROWS, OUTER_ROWS, OUTER_BLOCKS (register blocks),
- *   load, store, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y), TIER(name)
+ *   GEMM_CHANNELS, OUTER_TILES (chunks of chains), PREFETCH_REALS (a cache line), load, store, prefetch, splat, add, sub, mul,
+ *   fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y), where_equal(a, b, y), where_other(a, b, y), TIER(name)
  *
  * The forward transforms are those of body.h. The gradient by the weights is the same bilinear form
  * with the roles changed: with Y = A^T [(G g G^T) . (B^T d B)] A, a loss of gradient dY by Y has the
  * gradient G^T [sum over tiles of (B^T d B) . (A dY A^T)] G by g. */
-#include <string.h>
-
 #include "tail_kernels.h"
 
 #define VECTORS (TAIL_BLOCK / LANES) /* vectors a block */
@@ -21,6 +20,13 @@ static size_t place_of(const tail_plane *p, int image, int block, int row, int c
 {
     return (size_t)image * p->image_reals +
            (((size_t)block * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) * TAIL_BLOCK;
+}
+
+/* Where tile t of a run begins: `frame` 0 with the frame around it, 1 without. */
+static size_t place_of_tile(const tail_plane *p, const tail_tiles *tiles, int t, int block, int frame)
+{
+    int each = tiles->down * tiles->across, image = (tiles->first + t) / each, at = (tiles->first + t) % each;
+    return place_of(p, image, block, at / tiles->across * TAIL_OUT + frame, at % tiles->across * TAIL_OUT + frame);
 }
 
 /* ---- transforms of data ---- */
@@ -97,50 +103,52 @@ INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t poi
 
 static void TIER(pulmo_k_tail_input)(const tail_plane *in, const tail_tiles *tiles, int first, int count, real *v)
 {
-    int each = tiles->down * tiles->across, blocks = in->channels / TAIL_BLOCK;
     size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)in->columns * TAIL_BLOCK;
-    for (int t = 0; t < tiles->count; t++) {
-        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
-        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
-        for (int block = first; block < first + count; block++)
-            for (int j = 0; j < TAIL_BLOCK; j += LANES)
-                input_tile(in->data + place_of(in, image, block, row, column) + j, row_reals,
-                           v + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals);
-    }
+    size_t point_reals = tail_point_reals(in->channels, tiles->count);
+    for (int block = first; block < first + count; block++)
+        for (int t = 0; t < tiles->count; t++) {
+            const real *from = in->data + place_of_tile(in, tiles, t, block, 0);
+            real *to = v + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK;
+            for (int j = 0; j < TAIL_BLOCK; j += LANES) input_tile(from + j, row_reals, to + j, point_reals);
+        }
 }
 
 static void TIER(pulmo_k_tail_spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count, real *m)
 {
-    int each = tiles->down * tiles->across, blocks = gradient->channels / TAIL_BLOCK;
     size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)gradient->columns * TAIL_BLOCK;
-    for (int t = 0; t < tiles->count; t++) {
-        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
-        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
-        for (int block = first; block < first + count; block++)
-            for (int j = 0; j < TAIL_BLOCK; j += LANES)
-                spread_tile(gradient->data + place_of(gradient, image, block, row + 1, column + 1) + j, row_reals,
-                            m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals);
-    }
+    size_t point_reals = tail_point_reals(gradient->channels, tiles->count);
+    for (int block = first; block < first + count; block++)
+        for (int t = 0; t < tiles->count; t++) {
+            const real *from = gradient->data + place_of_tile(gradient, tiles, t, block, 1);
+            real *to = m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK;
+            for (int j = 0; j < TAIL_BLOCK; j += LANES) spread_tile(from + j, row_reals, to + j, point_reals);
+        }
 }
 
 /* ---- products ---- */
 
-/* rows tiles x blocks of 16 outputs. */
-INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, const int rows, const int blocks)
+/* Sums of a register block come from and go to memory between chunks of a chain, so that what they multiply stays in L1:
+ * the chain of each element is the same. */
+
+/* rows tiles x blocks of 16 outputs, over c input channels. Of `ahead`, wanted next, `lines` cache lines are fetched for each
+ * 16 of them. */
+INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, bool more, const real *ahead, int lines, const int rows,
+                       const int blocks)
 {
     vec sum[TILE_ROWS][PANEL_BLOCKS * VECTORS];
+    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = splat(0);
+        for (int j = 0; j < blocks * VECTORS; j++)
+            sum[r][j] = more ? load(m + (size_t)(j / VECTORS) * block_reals + r * TAIL_BLOCK + j % VECTORS * LANES) : splat(0);
     for (int cb = 0; cb < c; cb += TAIL_BLOCK) {
-        const real *x = v + (size_t)cb * (size_t)tiles, *w = u + (size_t)cb * TAIL_BLOCK;
+        const real *x = v + (size_t)cb * (size_t)tiles, *w = u + (size_t)(cb * blocks) * TAIL_BLOCK;
+        for (int i = 0; i < lines; i++, ahead += PREFETCH_REALS) prefetch(ahead);
         for (int i = 0; i < TAIL_BLOCK; i++) {
             vec weight[PANEL_BLOCKS * VECTORS];
 #pragma GCC unroll 8
-            for (int j = 0; j < blocks * VECTORS; j++)
-                weight[j] =
-                    load(w + (size_t)(j / VECTORS) * (size_t)c * TAIL_BLOCK + (size_t)i * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES);
+            for (int j = 0; j < blocks * VECTORS; j++) weight[j] = load(w + (i * blocks * VECTORS + j) * LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 vec value = splat(x[r * TAIL_BLOCK + i]);
@@ -153,17 +161,23 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            store(m + (size_t)(j / VECTORS) * (size_t)tiles * TAIL_BLOCK + (size_t)r * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES,
-                  sum[r][j]);
+            store(m + (size_t)(j / VECTORS) * block_reals + r * TAIL_BLOCK + j % VECTORS * LANES, sum[r][j]);
 }
 
+/* One panel of outputs: a chunk of its weights at a time, for all tiles. */
 INLINE void gemm_panel(const real *v, const real *u, real *m, int tiles, int c, const int blocks)
 {
-    int t = 0;
-    for (; t + TILE_ROWS <= tiles; t += TILE_ROWS)
-        gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, TILE_ROWS, blocks);
-    for (; t + 2 <= tiles; t += 2) gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, 2, blocks);
-    if (t < tiles) gemm_block(v + (size_t)t * TAIL_BLOCK, u, m + (size_t)t * TAIL_BLOCK, tiles, c, 1, blocks);
+    int groups = (tiles + TILE_ROWS - 1) / TILE_ROWS, lines = (blocks * TAIL_BLOCK * TAIL_BLOCK / PREFETCH_REALS + groups - 1) / groups;
+    for (int from = 0; from < c; from += GEMM_CHANNELS) {
+        int count = c - from < GEMM_CHANNELS ? c - from : GEMM_CHANNELS, t = 0;
+        const real *x = v + (size_t)from * (size_t)tiles, *w = u + (size_t)(from * blocks) * TAIL_BLOCK;
+        const real *ahead = w + count * blocks * TAIL_BLOCK;
+        size_t ahead_step = (size_t)(count / TAIL_BLOCK * lines) * PREFETCH_REALS;
+        for (; t + TILE_ROWS <= tiles; t += TILE_ROWS, ahead += ahead_step)
+            gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead, lines, TILE_ROWS, blocks);
+        for (; t + 2 <= tiles; t += 2) gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead, 0, 2, blocks);
+        if (t < tiles) gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead, 0, 1, blocks);
+    }
 }
 
 static void TIER(pulmo_k_tail_gemm)(const real *v, const real *u, real *m, int tiles, int c, int k)
@@ -175,48 +189,67 @@ static void TIER(pulmo_k_tail_gemm)(const real *v, const real *u, real *m, int t
     for (; block < blocks; block++) gemm_panel(v, u + (size_t)block * u_reals, m + (size_t)block * m_reals, tiles, c, 1);
 }
 
-/* OUTER_ROWS output channels x blocks of 16 input channels. */
-INLINE void outer_block(const real *m, const real *v, int tiles, int cols, real *du, const int blocks)
+/* rows output channels x blocks of 16 input channels, over tiles [first, end). Of `ahead`, wanted next, a cache line is fetched
+ * a tile. */
+INLINE void outer_block(const real *m, const real *v, size_t block_reals, int first, int end, int cols, real *du, const real *ahead,
+                        const int rows, const int blocks)
 {
     vec sum[OUTER_ROWS][OUTER_BLOCKS * VECTORS];
 #pragma GCC unroll 8
-    for (int r = 0; r < OUTER_ROWS; r++)
+    for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = splat(0);
-    for (int t = 0; t < tiles; t++) {
+        for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = first > 0 ? load(du + r * cols + j * LANES) : splat(0);
+    for (int t = first; t < end; t++) {
         vec value[OUTER_BLOCKS * VECTORS];
+        prefetch(ahead + t * TAIL_BLOCK);
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            value[j] = load(v + ((size_t)(j / VECTORS) * (size_t)tiles + (size_t)t) * TAIL_BLOCK + (size_t)(j % VECTORS) * LANES);
+            value[j] = load(v + (size_t)(j / VECTORS) * block_reals + t * TAIL_BLOCK + j % VECTORS * LANES);
 #pragma GCC unroll 8
-        for (int r = 0; r < OUTER_ROWS; r++) {
-            vec x = splat(m[(size_t)t * TAIL_BLOCK + r]);
+        for (int r = 0; r < rows; r++) {
+            vec x = splat(m[t * TAIL_BLOCK + r]);
 #pragma GCC unroll 8
             for (int j = 0; j < blocks * VECTORS; j++) sum[r][j] = fma_(x, value[j], sum[r][j]);
         }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < OUTER_ROWS; r++)
+    for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int j = 0; j < blocks * VECTORS; j++) store(du + (size_t)r * (size_t)cols + (size_t)j * LANES, sum[r][j]);
+        for (int j = 0; j < blocks * VECTORS; j++) store(du + r * cols + j * LANES, sum[r][j]);
 }
 
-static void TIER(pulmo_k_tail_outer)(const real *m, const real *v, int tiles, int rows, int cols, real *du)
+/* `blocks` blocks of columns, all rows; chunks of tiles, so that the columns' stay in L1. What the next point will want of
+ * both is fetched meanwhile. */
+INLINE void outer_columns(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows, int cols, real *du,
+                          const int blocks)
+{
+    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
+    for (int first = 0; first < tiles; first += OUTER_TILES) {
+        int end = tiles - first < OUTER_TILES ? tiles : first + OUTER_TILES, group = 0;
+        for (int r = 0; r < rows; group++) {
+            int here = r / TAIL_BLOCK, left = TAIL_BLOCK - r % TAIL_BLOCK;
+            const real *from = m + (size_t)here * block_reals + r % TAIL_BLOCK;
+            const real *ahead = v + v_ahead + (size_t)group * block_reals;
+            if (group >= blocks) ahead = m + m_ahead + (size_t)(group - blocks) % (size_t)(rows / TAIL_BLOCK) * block_reals;
+            if (left >= OUTER_ROWS) {
+                outer_block(from, v, block_reals, first, end, cols, du + r * cols, ahead, OUTER_ROWS, blocks);
+                r += OUTER_ROWS;
+            } else {
+                outer_block(from, v, block_reals, first, end, cols, du + r * cols, ahead, TAIL_BLOCK % OUTER_ROWS, blocks);
+                r += TAIL_BLOCK % OUTER_ROWS;
+            }
+        }
+    }
+}
+
+static void TIER(pulmo_k_tail_outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows, int cols, real *du)
 {
     size_t block_reals = (size_t)tiles * TAIL_BLOCK;
     int block = 0, blocks = cols / TAIL_BLOCK;
-    while (block < blocks) {
-        bool wide = block + OUTER_BLOCKS <= blocks;
-        for (int r = 0; r < rows; r += OUTER_ROWS) {
-            const real *from = m + (size_t)(r / TAIL_BLOCK) * block_reals + r % TAIL_BLOCK;
-            real *to = du + (size_t)r * (size_t)cols + (size_t)block * TAIL_BLOCK;
-            if (wide)
-                outer_block(from, v + (size_t)block * block_reals, tiles, cols, to, OUTER_BLOCKS);
-            else
-                outer_block(from, v + (size_t)block * block_reals, tiles, cols, to, 1);
-        }
-        block += wide ? OUTER_BLOCKS : 1;
-    }
+    for (; block + OUTER_BLOCKS <= blocks; block += OUTER_BLOCKS)
+        outer_columns(m, v + (size_t)block * block_reals, m_ahead, v_ahead, tiles, rows, cols, du + block * TAIL_BLOCK, OUTER_BLOCKS);
+    for (; block < blocks; block++)
+        outer_columns(m, v + (size_t)block * block_reals, m_ahead, v_ahead, tiles, rows, cols, du + block * TAIL_BLOCK, 1);
 }
 
 /* ---- out of the transformed space ---- */
@@ -252,15 +285,16 @@ static void TIER(pulmo_k_tail_output)(const real *m, const tail_tiles *tiles, co
 {
     int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
     size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)out->columns * TAIL_BLOCK;
+    size_t point_reals = tail_point_reals(out->channels, tiles->count);
     const vec zero = splat(0);
-    for (int t = 0; t < tiles->count; t++) {
-        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
-        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
-        for (int block = 0; block < blocks; block++)
+    for (int block = 0; block < blocks; block++)
+        for (int t = 0; t < tiles->count; t++) {
+            int at = (tiles->first + t) % each, row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+            size_t place = place_of_tile(out, tiles, t, block, 1);
             for (int j = 0; j < TAIL_BLOCK; j += LANES) {
                 vec y[4][4], shift = load(bias + block * TAIL_BLOCK + j);
-                real *to = out->data + place_of(out, image, block, row + 1, column + 1) + j;
-                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals, y);
+                real *to = out->data + place + j;
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, point_reals, y);
 #pragma GCC unroll 4
                 for (int r = 0; r < 4; r++)
 #pragma GCC unroll 4
@@ -268,21 +302,21 @@ static void TIER(pulmo_k_tail_output)(const real *m, const tail_tiles *tiles, co
                         if (row + r < out->height && column + x < out->width)
                             store(to + (size_t)r * row_reals + (size_t)x * TAIL_BLOCK, max_(zero, add(y[r][x], shift)) /* a NaN passes */);
             }
-    }
+        }
 }
 
 static void TIER(pulmo_k_tail_output_masked)(const real *m, const tail_tiles *tiles, const tail_plane *mask, const tail_plane *out)
 {
     int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
     size_t block_reals = (size_t)tiles->count * TAIL_BLOCK, row_reals = (size_t)out->columns * TAIL_BLOCK;
-    for (int t = 0; t < tiles->count; t++) {
-        int image = (tiles->first + t) / each, at = (tiles->first + t) % each;
-        int row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
-        for (int block = 0; block < blocks; block++)
-            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+    size_t point_reals = tail_point_reals(out->channels, tiles->count);
+    for (int block = 0; block < blocks; block++)
+        for (int t = 0; t < tiles->count; t++) {
+            int at = (tiles->first + t) % each, row = at / tiles->across * TAIL_OUT, column = at % tiles->across * TAIL_OUT;
+            size_t place = place_of_tile(out, tiles, t, block, 1);
+            for (int j = 0; j < TAIL_BLOCK; j += LANES, place += LANES) {
                 vec y[4][4];
-                size_t place = place_of(out, image, block, row + 1, column + 1) + (size_t)j;
-                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, (size_t)blocks * block_reals, y);
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j, point_reals, y);
 #pragma GCC unroll 4
                 for (int r = 0; r < 4; r++)
 #pragma GCC unroll 4
@@ -292,7 +326,7 @@ static void TIER(pulmo_k_tail_output_masked)(const real *m, const tail_tiles *ti
                             store(out->data + here, mask ? where_positive(load(mask->data + here), y[r][x]) : y[r][x]);
                     }
             }
-    }
+        }
 }
 
 /* ---- max-pool ---- */
@@ -318,14 +352,16 @@ static void TIER(pulmo_k_tail_unpool)(const tail_plane *from, const tail_plane *
             const real *gradient = from->data + place_of(from, image, block, y + 1, x + 1);
             const real *value = values->data + place_of(values, image, block, 2 * y + 1, 2 * x + 1);
             real *out = to->data + place_of(to, image, block, 2 * y + 1, 2 * x + 1);
-            for (int i = 0; i < TAIL_BLOCK; i++) {
-                real most = value[at[0] + (size_t)i];
-                for (int q = 1; q < 4; q++) most = value[at[q] + (size_t)i] > most ? value[at[q] + (size_t)i] : most;
-                real rest = most > 0 ? gradient[i] : 0; /* nothing passes a ReLU at 0 */
+            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+                vec four[4], most, rest;
+#pragma GCC unroll 4
+                for (int q = 0; q < 4; q++) four[q] = load(value + at[q] + j);
+                most = max_(max_(four[0], four[1]), max_(four[2], four[3]));
+                rest = where_positive(most, load(gradient + j)); /* nothing passes a ReLU at 0 */
+#pragma GCC unroll 4
                 for (int q = 0; q < 4; q++) {
-                    bool here = value[at[q] + (size_t)i] == most;
-                    out[at[q] + (size_t)i] = here ? rest : 0;
-                    rest = here ? 0 : rest;
+                    store(out + at[q] + j, where_equal(four[q], most, rest));
+                    rest = where_other(four[q], most, rest);
                 }
             }
         }
@@ -372,7 +408,10 @@ INLINE void filter_16(const real *taps, real *u, size_t point_reals)
 static void TIER(pulmo_k_tail_filter)(const real *g, int k, int c, int block, int turned, real *u)
 {
     int inputs = turned ? k : (c + TAIL_BLOCK - 1) / TAIL_BLOCK * TAIL_BLOCK, outputs = turned ? c : k;
-    size_t point_reals = (size_t)inputs * (size_t)outputs;
+    int panel = block / PANEL_BLOCKS * PANEL_BLOCKS, wide = panel + PANEL_BLOCKS <= outputs / TAIL_BLOCK ? PANEL_BLOCKS : 1;
+    int base = block / wide * wide;
+    size_t point_reals = tail_weight_reals(inputs, outputs);
+    u += (size_t)(base * inputs + block - base) * TAIL_BLOCK;
     for (int i = 0; i < inputs; i++) {
         real taps[9 * TAIL_BLOCK];
         for (int o = 0; o < TAIL_BLOCK; o++) {
@@ -381,7 +420,7 @@ static void TIER(pulmo_k_tail_filter)(const real *g, int k, int c, int block, in
             for (int tap = 0; tap < 9; tap++)
                 taps[(turned ? 8 - tap : tap) * TAIL_BLOCK + o] = turned || i < c ? g[9 * at + (size_t)tap] : 0;
         }
-        filter_16(taps, u + ((size_t)block * (size_t)inputs + (size_t)i) * TAIL_BLOCK, point_reals);
+        filter_16(taps, u + (size_t)(i * wide) * TAIL_BLOCK, point_reals);
     }
 }
 

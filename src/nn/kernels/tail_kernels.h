@@ -6,7 +6,9 @@
  *
  * Transformed arrays are (36 points, C / 16, tiles, 16): a block of 16 channels is a column of
  * vectors over tiles, so that the same array can be streamed by vectors of channels or read
- * channel by channel. Transformed weights are (36, K / 16, C, 16). */
+ * channel by channel. Transformed weights are (36, K / panel, C, panel), a tier's panel being a multiple of 16; where K is no
+ * multiple of it, the rest are panels of 16. In both, points stand a cache line further apart than they are long: else all 36
+ * of a tile would fall into one set of the caches. */
 #ifndef PULMO_TAIL_KERNELS_H
 #define PULMO_TAIL_KERNELS_H
 
@@ -40,6 +42,10 @@ typedef struct tail_tiles {
     int down, across; /* tiles of one image */
 } tail_tiles;
 
+#define TAIL_POINT_PAD 16
+static inline size_t tail_point_reals(int channels, int tiles) { return (size_t)channels * (size_t)tiles + TAIL_POINT_PAD; }
+static inline size_t tail_weight_reals(int inputs, int outputs) { return (size_t)inputs * (size_t)outputs + TAIL_POINT_PAD; }
+
 typedef struct tail_kernels {
     const char *name;
     /* V = B^T d B of each tile, all 36 points; v is (36, C / 16, tiles->count, 16), of which blocks
@@ -47,12 +53,13 @@ typedef struct tail_kernels {
     void (*input)(const tail_plane *in, const tail_tiles *tiles, int first, int count, real *v);
     /* M = A dY A^T of each 4 x 4 tile of an output's gradient, laid out like V. */
     void (*spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count, real *m);
-    /* One point: m (K / 16, tiles, 16) = v (C / 16, tiles, 16) times u (K / 16, C, 16); one chain of
+    /* One point: m (K / 16, tiles, 16) = v (C / 16, tiles, 16) times u (K / panel, C, panel); one chain of
      * fused multiply-adds an element, over c in order. */
     void (*gemm)(const real *v, const real *u, real *m, int tiles, int c, int k);
     /* One point: du (rows, cols), the sum over tiles, in order, of m[row] v[col]; `m` starts at a block of 16
-     * output channels and `v` at one of input channels; rows and cols are multiples of 16. */
-    void (*outer)(const real *m, const real *v, int tiles, int rows, int cols, real *du);
+     * output channels and `v` at one of input channels; rows and cols are multiples of 16. The next call's m and v stand
+     * m_ahead and v_ahead reals behind these: a hint. */
+    void (*outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows, int cols, real *du);
     /* out = relu(A^T m A + bias). */
     void (*output)(const real *m, const tail_tiles *tiles, const real *bias, const tail_plane *out);
     /* out = A^T m A where mask > 0 (everywhere for NULL), else 0; mask has out's shape. */
@@ -62,7 +69,7 @@ typedef struct tail_kernels {
     /* The pool's and the ReLU's gradient: `from` goes to the first maximum of each 2 x 2 of `values`
      * where that is positive, 0 elsewhere. */
     void (*unpool)(const tail_plane *from, const tail_plane *values, const tail_plane *to, int image, int block);
-    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T: into u (36, K / 16, C, 16) with C rounded
+    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T: into u (36, K / panel, C, panel) with C rounded
      * up to 16. `turned`: the roles of K and C change and the taps turn by 180 degrees. */
     void (*filter)(const real *g, int k, int c, int block, int turned, real *u);
     /* out (rows, 9, cols) = G^T du G, du (36, rows, cols). */

@@ -1,12 +1,16 @@
-/* The trainable convolutions on AVX2+FMA: register blocks of 6 tiles x 16 channels, 4 x 16 for the weights' gradient. */
+/* The trainable convolutions on AVX2+FMA: register blocks of 6 tiles x 16 channels, 6 x 16 for the weights' gradient. */
 #include <immintrin.h>
 
 typedef __m256 vec;
 #define LANES                8
 #define PANEL_BLOCKS         1
 #define TILE_ROWS            6
-#define OUTER_ROWS           4
+#define OUTER_ROWS           6
 #define OUTER_BLOCKS         1
+#define GEMM_CHANNELS        256
+#define OUTER_TILES          192
+#define PREFETCH_REALS       16
+#define prefetch(p)          _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #define TIER(name)           name##__avx2
 #define TIER_NAME            "avx2"
 #define load(p)              _mm256_loadu_ps(p)
@@ -19,5 +23,7 @@ typedef __m256 vec;
 #define fnma_(a, b, c)       _mm256_fnmadd_ps(a, b, c)
 #define max_(a, b)           _mm256_max_ps(a, b)
 #define where_positive(x, y) _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ), y)
+#define where_equal(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), y)
+#define where_other(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), y)
 
 #include "../tail_body.h"

@@ -5,13 +5,17 @@
 #include "../tail_kernels.h"
 
 typedef real vec __attribute__((vector_size(16)));
-#define LANES        ((int)(16 / sizeof(real)))
-#define PANEL_BLOCKS 1
-#define TILE_ROWS    2
-#define OUTER_ROWS   2
-#define OUTER_BLOCKS 1
-#define TIER(name)   name##__ref
-#define TIER_NAME    "ref"
+#define LANES          ((int)(16 / sizeof(real)))
+#define PANEL_BLOCKS   1
+#define TILE_ROWS      2
+#define OUTER_ROWS     2
+#define OUTER_BLOCKS   1
+#define GEMM_CHANNELS  256
+#define OUTER_TILES    192
+#define PREFETCH_REALS 16
+#define prefetch(p)    (void)(p)
+#define TIER(name)     name##__ref
+#define TIER_NAME      "ref"
 
 static inline __attribute__((always_inline)) vec load(const real *p)
 {
@@ -36,6 +40,18 @@ static inline __attribute__((always_inline)) vec where_positive(vec x, vec y)
 {
     vec out;
     for (int i = 0; i < LANES; i++) out[i] = x[i] > 0 ? y[i] : 0;
+    return out;
+}
+static inline __attribute__((always_inline)) vec where_equal(vec a, vec b, vec y)
+{
+    vec out;
+    for (int i = 0; i < LANES; i++) out[i] = a[i] == b[i] ? y[i] : 0;
+    return out;
+}
+static inline __attribute__((always_inline)) vec where_other(vec a, vec b, vec y)
+{
+    vec out;
+    for (int i = 0; i < LANES; i++) out[i] = a[i] == b[i] ? 0 : y[i];
     return out;
 }
 #define add(a, b)      ((a) + (b))
