@@ -19,6 +19,11 @@ typedef struct pulmo_comm pulmo_comm;
 pulmo_status pulmo_dist_start(pulmo_comm **out);
 /* Collective. NULL is a no-op. */
 void pulmo_dist_end(pulmo_comm *comm);
+/* Collective. The ranks of the same `color` (0 or more) among themselves, in the same order: work side by side. Until
+ * pulmo_comm_join nothing may be done with `comm`. Owned by the caller. */
+pulmo_status pulmo_comm_split(pulmo_comm *comm, int color, pulmo_comm **out);
+/* Collective over the group. NULL is a no-op. */
+void pulmo_comm_join(pulmo_comm *group);
 /* Ends the whole job at once with this exit status: for a failure that others cannot learn of. */
 _Noreturn void pulmo_dist_abort(pulmo_comm *comm, int exit_status);
 

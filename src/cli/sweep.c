@@ -6,18 +6,19 @@
 #include "cli.h"
 #include "pulmo/train.h"
 
-enum { KEY_GRID = 1000, KEY_OVERWRITE, KEY_WEIGHTS };
+enum { KEY_GRID = 1000, KEY_OVERWRITE, KEY_WEIGHTS, KEY_PART, KEY_AT_ONCE };
 
 typedef struct sweep_arguments {
     common_options common;
     const char *grids[PULMO_GRID_AXES + 1];
-    int grid_count, overwrite;
+    int grid_count, overwrite, part, parts, at_once;
     const char *weights;
 } sweep_arguments;
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     sweep_arguments *a = state->input;
+    char rest;
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
     case KEY_GRID:
@@ -26,6 +27,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_OVERWRITE: a->overwrite = 1; return 0;
     case KEY_WEIGHTS: a->weights = argument; return 0;
+    case KEY_PART:
+        if (sscanf(argument, "%d/%d%c", &a->part, &a->parts, &rest) != 2 || a->part < 0 || a->part >= a->parts)
+            argp_error(state, "--part=%s: must be K/N with K from 0 to N - 1", argument);
+        return 0;
+    case KEY_AT_ONCE:
+        if (sscanf(argument, "%d%c", &a->at_once, &rest) != 1 || a->at_once < 1)
+            argp_error(state, "--at-once=%s: must be 1 or more", argument);
+        return 0;
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument \"%s\"; values are given with --grid KEY=VALUE,VALUE", argument); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -58,6 +67,11 @@ pulmo_status command_sweep(int argc, char **argv, pulmo_comm **comm)
     static const struct argp_option options[] = {
         {"grid", KEY_GRID, "KEY=V,V,...", 0, "values of a key to try, as in optim.lr=0.001,0.0001 (repeatable: every combination)", 0},
         {"overwrite", KEY_OVERWRITE, NULL, 0, "train anew what is finished already", 0},
+        {"part", KEY_PART, "K/N", 0, "only every N-th trial, counted from K (0 to N - 1): for N jobs that share a sweep", 0},
+        {"at-once", KEY_AT_ONCE, "N", 0,
+         "trials trained side by side at the most, the ranks divided among them (default: as many as ranks where features come from a "
+         "bank, else 1)",
+         0},
         {"weights", KEY_WEIGHTS, "FILE", 0, "VGG16 convolutions", 0},
         {0},
     };
@@ -69,17 +83,23 @@ pulmo_status command_sweep(int argc, char **argv, pulmo_comm **comm)
                                      "train.run_dir, and writes one table, best on val first: sweep.csv and stdout. With train.seed as "
                                      "a key also means and spreads over seeds. What is finished is kept when the command is given again; a "
                                      "trial that fails is told of and the rest goes on. With train.features=bank the trials share one "
-                                     "feature bank. Under mpirun or srun, on all ranks.\v ",
+                                     "feature bank, built by all ranks by the first of them. Under mpirun or srun.\v ",
                                      children,
                                      sweep_help,
                                      NULL};
-    sweep_arguments a = {.common.level = PULMO_LOG_NORMAL};
+    sweep_arguments a = {.common.level = PULMO_LOG_NORMAL, .parts = 1};
     pulmo_config config;
     pulmo_grid grid = {0};
     parse_arguments(&argp, argc, argv, &a);
     pulmo_status status = load(&a, &config, &grid);
     if (status == PULMO_OK) status = start_ranks(&a.common, comm);
-    const pulmo_sweep_options sweep = {.config = &config, .grid = &grid, .overwrite = a.overwrite, .level = a.common.level};
+    const pulmo_sweep_options sweep = {.config = &config,
+                                       .grid = &grid,
+                                       .overwrite = a.overwrite,
+                                       .part = a.part,
+                                       .parts = a.parts,
+                                       .at_once = a.at_once,
+                                       .level = a.common.level};
     if (status == PULMO_OK) status = pulmo_sweep(*comm, &sweep);
     pulmo_grid_free(&grid);
     return status;

@@ -11,7 +11,7 @@
 #include "pulmo/clock.h"
 #include "pulmo/digest.h"
 
-#define REPORT_BYTES 4096
+#define REPORT_BYTES  4096
 #define ABORT_LIMIT_S 10
 
 pulmo_status mpi_status(int code, const char *what)
@@ -47,8 +47,10 @@ static pulmo_status start_mpi(int *level)
 {
     int ready = 0, code = MPI_SUCCESS;
     MPI_Initialized(&ready);
-    if (ready) MPI_Query_thread(level);
-    else code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, level);
+    if (ready)
+        MPI_Query_thread(level);
+    else
+        code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, level);
     if (code != MPI_SUCCESS) return pulmo_fail(PULMO_MPI, "MPI cannot be started");
     /* From here on failures are statuses, not the end of the process. */
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -74,52 +76,98 @@ static void keep_freed_memory(void)
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
-static pulmo_status open_world(pulmo_comm *comm)
+static pulmo_comm *new_comm(void)
 {
+    pulmo_comm *comm = calloc(1, sizeof *comm);
+    if (!comm) return NULL;
+    pthread_mutex_init(&comm->mpi, NULL);
     comm->world = comm->node = comm->sums = MPI_COMM_NULL;
     atomic_store(&comm->doing, "starting");
     if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "unknown");
-    PULMO_TRY(mpi_status(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "starting MPI"));
+    return comm;
+}
+
+/* All that follows from comm->world, which MPI gave with `code`. */
+static pulmo_status open_ranks(pulmo_comm *comm, int code)
+{
+    PULMO_TRY(mpi_status(code, "starting MPI"));
     MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN);
     PULMO_TRY(mpi_status(MPI_Comm_dup(comm->world, &comm->sums), "starting MPI"));
     MPI_Comm_rank(comm->world, &comm->rank);
     MPI_Comm_size(comm->world, &comm->size);
+    return find_node(comm);
+}
+
+static void close_ranks(pulmo_comm *comm)
+{
+    helper_stop(comm);
+    if (comm->node != MPI_COMM_NULL) MPI_Comm_free(&comm->node);
+    if (comm->sums != MPI_COMM_NULL) MPI_Comm_free(&comm->sums);
+    if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
+}
+
+static void free_comm(pulmo_comm *comm)
+{
+    pthread_mutex_destroy(&comm->mpi);
+    free(comm);
+}
+
+static pulmo_status open_world(pulmo_comm *comm)
+{
+    PULMO_TRY(open_ranks(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world)));
     PULMO_TRY(launcher_check_after(comm->size));
     if (comm->size > 1) keep_freed_memory();
-    return find_node(comm);
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_dist_start(pulmo_comm **out)
 {
     PULMO_TRY(launcher_check_before());
-    pulmo_comm *comm = calloc(1, sizeof *comm);
+    pulmo_comm *comm = new_comm();
     if (!comm) return pulmo_fail(PULMO_MEMORY, "cannot allocate the communicator");
-    pthread_mutex_init(&comm->mpi, NULL);
     pulmo_status status = start_mpi(&comm->level);
     if (status != PULMO_OK) {
-        pthread_mutex_destroy(&comm->mpi);
-        free(comm);
+        free_comm(comm);
         return status;
     }
     status = open_world(comm);
-    if (status == PULMO_OK) *out = comm;
-    else pulmo_dist_end(comm);
+    if (status == PULMO_OK)
+        *out = comm;
+    else
+        pulmo_dist_end(comm);
     return status;
 }
 
 void pulmo_dist_end(pulmo_comm *comm)
 {
     if (!comm) return;
-    helper_stop(comm);
-    if (comm->node != MPI_COMM_NULL) MPI_Comm_free(&comm->node);
-    if (comm->sums != MPI_COMM_NULL) MPI_Comm_free(&comm->sums);
-    if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
+    close_ranks(comm);
     wait_begin(comm, "all ranks to end");
     MPI_Finalize();
     pthread_mutex_unlock(&comm->mpi);
     pulmo_watch_stop(comm);
-    pthread_mutex_destroy(&comm->mpi);
-    free(comm);
+    free_comm(comm);
+}
+
+pulmo_status pulmo_comm_split(pulmo_comm *comm, int color, pulmo_comm **out)
+{
+    pulmo_comm *group = new_comm();
+    PULMO_TRY(pulmo_agree(comm, group ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a communicator")));
+    group->level = comm->level;
+    pulmo_status status = open_ranks(group, MPI_Comm_split(comm->world, color, comm->rank, &group->world));
+    if (status == PULMO_OK)
+        *out = group;
+    else
+        pulmo_comm_join(group);
+    return status;
+}
+
+void pulmo_comm_join(pulmo_comm *group)
+{
+    if (!group) return;
+    pulmo_watch_stop(group);
+    close_ranks(group);
+    free_comm(group);
 }
 
 void pulmo_dist_abort(pulmo_comm *comm, int exit_status)
@@ -182,7 +230,6 @@ pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text)
     PULMO_TRY(pulmo_bcast(comm, &first, sizeof first, 0));
     pulmo_status status = PULMO_OK;
     if (memcmp(&digest, &first, sizeof first) != 0)
-        status = pulmo_fail(PULMO_RUNTIME, "ranks differ in %s: \"%s\" here, \"%s\" on rank 0; all must be the same",
-                            what, mine, root);
+        status = pulmo_fail(PULMO_RUNTIME, "ranks differ in %s: \"%s\" here, \"%s\" on rank 0; all must be the same", what, mine, root);
     return pulmo_agree(comm, status);
 }

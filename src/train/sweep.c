@@ -1,6 +1,6 @@
-/* A sweep: one ordinary training run for each point of a grid, one after the other over all ranks, in a directory
- * named after its values. What is finished is kept, so that the same command goes on where it was. A trial that fails
- * is told of and the rest goes on. */
+/* A sweep: one ordinary training run for each point of a grid, in a directory named after its values; the first on all
+ * ranks, the others on groups of them side by side where that is faster. What is finished is kept, so that the same command goes on where
+ * it was. A trial that fails is told of and the rest goes on. */
 #include "sweep.h"
 
 #include <ctype.h>
@@ -151,14 +151,42 @@ static void note_failure(const sweep *s, sweep_trial *trial)
     if (pulmo_comm_rank(s->comm) == 0) pulmo_warn("  %s failed: %s", trial->name, trial->reason);
 }
 
-/* Rank 0 says what there is to do: 1 to train, 0 where the trial is finished or cannot be trained. */
-static int wanted(const sweep *s, const pulmo_config *config, sweep_trial *trial)
+/* Whether this command is to train a trial, of which rank 0 knows how it stands. Those of other parts are only looked at. */
+static bool is_ours(const sweep *s, uint64_t number) { return number % (uint64_t)s->options->parts == (uint64_t)s->options->part; }
+
+static pulmo_status look_at(sweep *s, uint64_t number)
 {
-    if (s->options->overwrite || !results_finished(config->train.run_dir)) return 1;
+    sweep_trial *trial = &s->trials[number];
+    pulmo_config config;
+    PULMO_TRY(config_of(s, number, &config));
+    if ((s->options->overwrite && is_ours(s, number)) || !results_finished(config.train.run_dir)) return PULMO_OK;
     trial->state = SWEEP_FINISHED;
-    if (check_same(config) != PULMO_OK || sweep_read_trial(config->train.run_dir, trial) != PULMO_OK) note_failure(s, trial);
-    pulmo_error_clear();
-    return 0;
+    if (check_same(&config) != PULMO_OK || sweep_read_trial(config.train.run_dir, trial) != PULMO_OK) {
+        if (is_ours(s, number))
+            note_failure(s, trial);
+        else
+            trial->state = SWEEP_WAITING;
+        pulmo_error_clear();
+    }
+    return PULMO_OK;
+}
+
+/* What others, at work beside us, have finished meanwhile; then the tables. By the rank 0 of a group. */
+static pulmo_status write_tables(sweep *s, FILE *out)
+{
+    for (uint64_t t = 0; t < s->count; t++)
+        if (s->trials[t].state == SWEEP_WAITING) PULMO_TRY(look_at(s, t));
+    return sweep_write_tables(s, out);
+}
+
+/* A trial as rank `root` knows it, to all. */
+static pulmo_status share_trial(const sweep *s, uint64_t number, int root)
+{
+    sweep_trial *mine = &s->trials[number], it = *mine;
+    PULMO_TRY(pulmo_bcast(s->comm, &it, sizeof it, root));
+    it.name = mine->name;
+    *mine = it;
+    return PULMO_OK;
 }
 
 static void say_what_came(const sweep *s, uint64_t number, const sweep_trial *trial, double began_s)
@@ -170,31 +198,62 @@ static void say_what_came(const sweep *s, uint64_t number, const sweep_trial *tr
 }
 
 /* Failures are noted; only what ends the sweep is returned. */
-static pulmo_status run_trial(sweep *s, uint64_t number, bool *quiet, pulmo_status *worst)
+static pulmo_status run_trial(sweep *s, uint64_t number)
 {
     sweep_trial *trial = &s->trials[number];
     pulmo_config config;
     double began_s = pulmo_now_s();
-    bool root = pulmo_comm_rank(s->comm) == 0;
+    int rank = pulmo_comm_rank(s->comm), size = pulmo_comm_size(s->comm);
     PULMO_TRY(pulmo_agree(s->comm, config_of(s, number, &config)));
-    int train = pulmo_any(s->comm, root && wanted(s, &config, trial));
-    int failed = pulmo_any(s->comm, root && trial->state == SWEEP_FAILED);
-    if (failed && *worst == PULMO_OK) *worst = PULMO_CONFIG;
-    if (!train) return PULMO_OK;
-    pulmo_info("%s", trial->name);
-    if (*quiet && s->options->level == PULMO_LOG_NORMAL)
-        pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(s->comm), pulmo_comm_size(s->comm));
+    if (!s->beside) pulmo_info("%s", trial->name);
+    if (s->quiet && s->options->level == PULMO_LOG_NORMAL) pulmo_log_setup(PULMO_LOG_QUIET, rank, size);
     pulmo_status status = train_aside(s, &config);
-    pulmo_log_setup(s->options->level, pulmo_comm_rank(s->comm), pulmo_comm_size(s->comm));
+    pulmo_log_setup(s->options->level, rank, size);
     if (status == PULMO_INTERRUPTED || status == PULMO_MPI) return status;
-    *quiet = true;
+    s->quiet = true;
     trial->state = SWEEP_FINISHED;
-    if (status == PULMO_OK && root) status = sweep_read_trial(config.train.run_dir, trial);
+    if (status == PULMO_OK && rank == 0) status = sweep_read_trial(config.train.run_dir, trial);
     if (status != PULMO_OK) note_failure(s, trial);
-    if (status != PULMO_OK && *worst == PULMO_OK) *worst = status;
+    trial->status = status;
     say_what_came(s, number, trial, began_s);
     pulmo_error_clear();
-    return pulmo_agree(s->comm, root ? sweep_write_tables(s, NULL) : PULMO_OK);
+    status = pulmo_agree(s->comm, rank == 0 ? write_tables(s, NULL) : PULMO_OK);
+    if (status == PULMO_OK && pulmo_any(s->comm, pulmo_interrupt_wanted()))
+        status = pulmo_fail(PULMO_INTERRUPTED, "interrupted after trial %llu of %llu; run the same command again to go on",
+                            (unsigned long long)number + 1, (unsigned long long)s->count);
+    return status;
+}
+
+/* ---- side by side ---- */
+
+/* Group g of G has the ranks r with r G / size = g. */
+static int group_of(int rank, int groups, int size) { return (int)((int64_t)rank * groups / size); }
+static int first_of(int group, int groups, int size) { return (int)(((int64_t)group * size + groups - 1) / groups); }
+
+/* The i-th trial of the list belongs to group i mod groups. */
+static pulmo_status run_groups(sweep *s, const uint64_t *list, uint64_t count, int groups)
+{
+    int size = pulmo_comm_size(s->comm), rank = pulmo_comm_rank(s->comm), group = group_of(rank, groups, size);
+    sweep own = *s;
+    own.beside = own.quiet = true;
+    pulmo_info("%llu trials on %d groups of ranks, side by side", (unsigned long long)count, groups);
+    PULMO_TRY(pulmo_comm_split(s->comm, group, &own.comm));
+    pulmo_status status = PULMO_OK;
+    for (uint64_t i = (uint64_t)group; status == PULMO_OK && i < count; i += (uint64_t)groups) status = run_trial(&own, list[i]);
+    pulmo_comm_join(own.comm);
+    pulmo_log_setup(s->options->level, rank, size);
+    PULMO_TRY(pulmo_agree(s->comm, status));
+    for (uint64_t i = 0; i < count; i++) PULMO_TRY(share_trial(s, list[i], first_of((int)(i % (uint64_t)groups), groups, size)));
+    return PULMO_OK;
+}
+
+/* From a bank a batch is little more than the update, which ranks do not share: trials side by side waste nothing. */
+static int groups_for(const sweep *s, uint64_t count)
+{
+    int size = pulmo_comm_size(s->comm), most = s->options->at_once;
+    if (most == 0) most = s->options->config->train.features == PULMO_FEATURES_BANK ? size : 1;
+    if (most > size) most = size;
+    return (uint64_t)most > count ? (int)count : most;
 }
 
 /* ---- all of them ---- */
@@ -205,6 +264,9 @@ static pulmo_status plan_local(sweep *s)
     if (!*config->train.run_dir)
         return pulmo_fail(PULMO_CONFIG, "train.run_dir is not set; give the directory for the sweep's runs, in the configuration or as "
                                         "--set train.run_dir=DIR");
+    if (s->options->parts < 1 || s->options->part < 0 || s->options->part >= s->options->parts || s->options->at_once < 0)
+        return pulmo_fail(PULMO_USAGE, "part %d of %d, %d at once: parts count from 0, and there must be one at least", s->options->part,
+                          s->options->parts, s->options->at_once);
     if (s->count > PULMO_SWEEP_TRIALS)
         return pulmo_fail(PULMO_CONFIG, "the grid has %llu trials; at most %d", (unsigned long long)s->count, PULMO_SWEEP_TRIALS);
     s->trials = calloc(s->count, sizeof *s->trials);
@@ -223,27 +285,54 @@ static void announce(const sweep *s)
     const pulmo_config *config = s->options->config;
     pulmo_info("sweep: %llu trial%s below %s; after the first a line each (-v: all they say)", (unsigned long long)s->count,
                s->count == 1 ? "" : "s", config->train.run_dir);
+    if (s->options->parts > 1)
+        pulmo_info("part %d of %d: every %dth of them, counted from %d", s->options->part, s->options->parts, s->options->parts,
+                   s->options->part + 1);
     for (int a = 0; a < s->grid->axes; a++)
         if (strcmp(s->grid->axis[a].key, "train.seed") == 0 && s->grid->axis[a].count > 1 &&
             config->train.features == PULMO_FEATURES_BANK && config->bank.seed < 0)
             pulmo_info("note: each seed has a feature bank of its own; with bank.seed: 0 they share one");
 }
 
+/* The first trial has all ranks, which build the bank; the rest goes on in groups. */
+static pulmo_status run_list(sweep *s, const uint64_t *list, uint64_t count)
+{
+    if (count == 0) return PULMO_OK;
+    PULMO_TRY(run_trial(s, list[0]));
+    int groups = groups_for(s, count - 1);
+    if (groups > 1) return run_groups(s, list + 1, count - 1, groups);
+    for (uint64_t i = 1; i < count; i++) PULMO_TRY(run_trial(s, list[i]));
+    return PULMO_OK;
+}
+
+static pulmo_status run_ours(sweep *s)
+{
+    uint64_t *list = malloc(s->count * sizeof *list), count = 0;
+    pulmo_status status = list ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the trials");
+    bool root = pulmo_comm_rank(s->comm) == 0;
+    for (uint64_t t = 0; root && status == PULMO_OK && t < s->count; t++) status = look_at(s, t);
+    status = pulmo_agree(s->comm, status);
+    for (uint64_t t = 0; status == PULMO_OK && t < s->count; t++) {
+        status = share_trial(s, t, 0);
+        if (s->trials[t].state == SWEEP_WAITING && is_ours(s, t)) list[count++] = t;
+    }
+    if (status == PULMO_OK) status = run_list(s, list, count);
+    free(list);
+    return status;
+}
+
 static pulmo_status run_all(sweep *s)
 {
     pulmo_status worst = PULMO_OK;
     uint64_t failed = 0;
-    bool quiet = false;
     announce(s);
-    for (uint64_t t = 0; t < s->count; t++) {
-        PULMO_TRY(run_trial(s, t, &quiet, &worst));
-        if (pulmo_any(s->comm, pulmo_interrupt_wanted()))
-            return pulmo_fail(PULMO_INTERRUPTED, "interrupted after %llu of %llu trials; run the same command again to go on",
-                              (unsigned long long)t + 1, (unsigned long long)s->count);
-    }
+    PULMO_TRY(run_ours(s));
     bool root = pulmo_comm_rank(s->comm) == 0;
-    PULMO_TRY(pulmo_agree(s->comm, root ? sweep_write_tables(s, stdout) : PULMO_OK));
-    for (uint64_t t = 0; t < s->count; t++) failed += s->trials[t].state == SWEEP_FAILED;
+    PULMO_TRY(pulmo_agree(s->comm, root ? write_tables(s, stdout) : PULMO_OK));
+    for (uint64_t t = 0; t < s->count; t++) {
+        if (s->trials[t].state != SWEEP_FAILED) continue;
+        if (failed++ == 0) worst = s->trials[t].status == PULMO_OK ? PULMO_CONFIG : s->trials[t].status;
+    }
     if (worst == PULMO_OK) return PULMO_OK;
     return pulmo_fail(worst, "%llu of %llu trials failed; %s/sweep.csv says why", (unsigned long long)failed, (unsigned long long)s->count,
                       s->options->config->train.run_dir);

@@ -13,6 +13,7 @@ typedef struct sweep_trial {
     char *name; /* of its directory, from its values */
     sweep_state state;
     char reason[512]; /* of a failure */
+    pulmo_status status;
     int64_t best_epoch;
     double val_loss, val_accuracy, val_auc; /* of the best epoch; NaN where there is none */
     double test_accuracy, test_auc;
@@ -25,6 +26,8 @@ typedef struct sweep {
     const pulmo_grid *grid;
     uint64_t count;
     sweep_trial *trials; /* (count), in the grid's order; complete on rank 0 alone */
+    bool beside;         /* this is one of several groups of ranks */
+    bool quiet;          /* trials say a line each */
 } sweep;
 
 /* A finished trial's figures, from its results.h5. */

@@ -66,13 +66,26 @@ else
     echo "no numpy: figures are not recomputed"
 fi
 
-# A trial that cannot be trained is told of, the others are done, and the status is its own.
+# Side by side on groups of ranks is what the first sweep did; one after the other on all of them, and in two parts, as two jobs
+# would, it is the same.
+grep -q "11 trials on 2 groups of ranks" table.err || { cat table.err; fail "ranks are not divided"; }
+ranks 2 "$PULMO" sweep -c sweep.yaml --at-once 1 --set train.run_dir=inturn > inturn.txt 2> inturn.err
+"$PULMO" sweep -c sweep.yaml --part 1/2 --set train.run_dir=parts > part1.txt 2> part1.err
+[ "$(grep -c ,finished, parts/sweep.csv)" = 6 ] && [ "$(grep -c ,waiting, parts/sweep.csv)" = 6 ] || fail "a part is half of it"
+ranks 3 "$PULMO" sweep -c sweep.yaml --part 0/2 --set train.run_dir=parts > part0.txt 2> part0.err
+for other in inturn parts; do cmp swept/sweep.csv $other/sweep.csv; done
+expect 2 "must be K/N" "$PULMO" sweep -c sweep.yaml --part 2/2
+
+# A trial that cannot be trained is told of, the others are done, and the status is its own; wherever it ran.
+for way in env "ranks 3"; do
+rm -rf some
 status=0
-"$PULMO" sweep --set data.path=packed --set train.run_dir=some --set train.epochs=1 --set train.features=bank --set bank.seed=0 --set bank.views=2 \
+$way "$PULMO" sweep --set data.path=packed --set train.run_dir=some --set train.epochs=1 --set train.features=bank --set bank.seed=0 --set bank.views=2 \
     --set train.patience=0 --grid optim.clip_norm=0,1 --grid optim.class_weights='none,[1, 2, 3]' > some.txt 2> some.err || status=$?
 [ "$status" = 2 ] || { cat some.err; fail "status $status, not 2"; }
 [ "$(grep -c ,failed, some/sweep.csv)" = 2 ] && [ "$(grep -c ,finished, some/sweep.csv)" = 2 ] || fail "half of 4 trials fail"
 grep failed some/sweep.csv | head -1 | grep -q "2 classes" || fail "the table does not say why"
+done
 
 # Refused before anything is trained.
 expect 2 "optim.lr" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lr=fast
