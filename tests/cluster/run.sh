@@ -4,7 +4,7 @@
 #   PULMO_LAB=DIR bash tests/cluster/run.sh [BUILD_DIR]
 #
 # DIR holds the lab's scripts (lab-up.sh, lab-down.sh, lab-node.sh, netns-rsh). Ends with 77
-# (skipped) where there is no lab or this machine cannot run one. Takes about two minutes.
+# (skipped) where there is no lab or this machine cannot run one. Takes about seven minutes.
 set -u
 here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:-$here/../../build/release}")
@@ -97,6 +97,64 @@ for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2;
 requeued() { same && says "going on from" && says "requeue"; }
 check "job $job, told to stop, requeues itself and finishes the same model" requeued
 
+# ---- the job scripts, ended by time limits ----
+# A minute is Slurm's shortest limit, and a signal asked for comes up to a minute early. One job has the signal, one knows from its
+# script when it will end, and stops half a minute before. Both go back into the queue until they are done.
+jobs=$here/../../jobs
+long="${settings/train.epochs=120/train.epochs=$((120 * ${SPEED:-8}))}"
+# shellcheck disable=SC2086 # settings are words
+"$PULMO" train $long --set train.run_dir=long > long.txt 2> long.err
+short_wanted=$wanted
+wanted=$(head_of long.txt)
+sed '/--signal/d' "$jobs/train-mpirun.sbatch" > no-signal.sbatch
+submit() { "$lab/netns-rsh" ctl "sbatch --parsable --time=1 --ntasks-per-node=1 $*"; }
+began=$SECONDS
+: > "$work/timed.out" > "$work/told.out"
+timed=$(submit -N2 --signal=USR1@20 -o "$work/timed.out" "$jobs/train.sbatch" "$long" --set "train.run_dir=$work/timed")
+told=$(submit -N2 -o "$work/told.out" "$work/no-signal.sbatch" "$long" --set "train.run_dir=$work/told")
+for _ in $(seq 900); do
+    grep -q "^Head SHA-256" "$work/timed.out" && grep -q "^Head SHA-256" "$work/told.out" && break
+    sleep 0.2
+done
+for job in timed told; do
+    mv "$work/$job.out" "$work/out"
+    check "job ${!job}, ended by its time limit ($job), requeues itself and finishes the same model" requeued
+done
+
+# An array's parts make one table; with mpirun the signal goes through the script to the ranks.
+began=$SECONDS
+: > "$work/out"
+array=$("$lab/netns-rsh" ctl "sbatch --parsable --array=3-5 --ntasks-per-node=1 -o $work/out $jobs/sweep.sbatch $settings \
+    --set train.epochs=3 --set train.run_dir=$work/swept --grid optim.lr=0.01,0.001 --grid train.seed=1,2,3,4")
+swept() { [ "$(grep -c ,finished, "$work/swept/sweep.csv" 2> /dev/null)" = 8 ]; }
+for _ in $(seq 200); do swept && break; sleep 0.2; done
+check "array $array trains every trial once" swept
+wanted=$short_wanted
+began=$SECONDS
+: > "$work/out"
+job=$(submit -N2 --time=2 -o "$work/out" "$jobs/train-mpirun.sbatch" "$settings" --set "train.run_dir=$work/signalled")
+for _ in $(seq 200); do [ -s "$work/signalled/checkpoint.h5" ] && break; sleep 0.05; done
+"$lab/netns-rsh" ctl "scancel --batch --signal=USR1 $job"
+for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2; done
+check "job $job under mpirun, told to stop, requeues itself and finishes the same model" requeued
+
+# ---- one job in two places ----
+# A cut link: Slurm starts the job again elsewhere while its first start lives on, on the same files.
+began=$SECONDS
+wanted=$(head_of long.txt)
+: > "$work/out"
+job=$("$lab/netns-rsh" ctl "sbatch --parsable -N1 --ntasks-per-node=1 -o $work/first.out --open-mode=truncate \
+    --wrap 'srun --mpi=pmix $PULMO train $long --set train.run_dir=$work/twice --set train.checkpoint_batches=1 > $work/start\$SLURM_RESTART_COUNT 2>&1'")
+for _ in $(seq 200); do [ -s "$work/twice/checkpoint.h5" ] && break; sleep 0.05; done
+first_host=$("$lab/netns-rsh" ctl "squeue -h -j $job -o %N")
+"$lab/lab-node.sh" cut "$first_host"
+for _ in $(seq 500); do grep -q "^Head SHA-256" "$work/start1" 2> /dev/null && break; sleep 0.2; done
+"$lab/lab-node.sh" heal "$first_host"
+cat "$work"/start* > "$work/out" 2> /dev/null
+fenced() { [ "$(head_of "$work/start1")" = "$wanted" ] && ! grep -q "^Head" "$work/start" && says "has taken this run over"; }
+check "job $job, started twice at once: the first one gives way" fenced
+"$lab/lab-up.sh" 3 > /dev/null || { echo "FAIL the lab does not come back"; exit 1; }
+
 # ---- failures ----
 limit_s=5
 # The launcher must not wait longer for a lost host than we do: its own keepalive is 490 s.
@@ -152,4 +210,25 @@ for launcher in "srun -K" srun mpirun; do
     check "link cut, $launcher" ended 'rank 2 on host n3 has not been heard from|Remote daemon.* on node n3'
     "$lab/lab-up.sh" 3 > /dev/null || { echo "FAIL the lab does not come back"; exit 1; }
 done
+
+# fails ACT UNDO LAUNCHER: a sum travels, and n3 fails as said
+fails() {
+    { sleep 4; "$lab/lab-node.sh" "$1" n3; } &
+    play summing "$3"
+    wait $!
+    "$lab/lab-node.sh" "$2" n3 > /dev/null
+    "$lab/lab-up.sh" 3 > /dev/null || { echo "FAIL the lab does not come back"; exit 1; }
+}
+fails freeze thaw "srun -K"
+check "node frozen, srun -K" ended 'rank 2 on host n3 has not been heard from'
+# Open MPI waits for the daemon of a node whose network answers, for ever: ranks end, mpirun is ended by the timeout around it.
+patience_s=25
+fails freeze thaw mpirun
+ranks_ended() { says 'rank 2 on host n3 has not been heard from' && nothing_left; }
+check "node frozen, mpirun under timeout" ranks_ended
+patience_s=50
+fails crash boot "srun -K"
+check "node crashed, srun -K" ended 'rank 2 on host n3 has not been heard from|[Nn]ode failure on n3'
+fails kill-slurm boot "srun -K"
+check "slurmd killed, srun -K" ended 'rank 2 on host n3 has not been heard from|[Nn]ode failure on n3'
 exit $failed
