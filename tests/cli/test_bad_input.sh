@@ -7,6 +7,7 @@ base=(--set data.path=packed --set train.run_dir=run --set train.epochs=1 --set 
 # ---- usage and configuration: 2 ----
 expect 2 "no command" "$PULMO" nonsense
 expect 2 "SOURCE and DEST" "$PULMO" pack demo
+expect 2 "takes no configuration" "$PULMO" bench step --set model.trainable=block5
 expect 2 "data.path is not set" "$PULMO" train
 expect 2 "train.run_dir is not set" "$PULMO" train --set data.path=packed
 expect 2 "did you mean optim.lr" "$PULMO" train "${base[@]}" --set optim.lrr=1
