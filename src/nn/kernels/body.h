@@ -1,7 +1,7 @@
 /* The kernels' bodies, written once for a vector of LANES floats. Each tier's file defines the
  * vector type and these operations, and includes this:
- *   vec, LANES, PANEL_VECTORS (vectors a panel), TILE_ROWS (tiles a register block),
- *   load, store, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, TIER(name)
+ *   vec, LANES, PANEL_VECTORS (vectors a panel), TILE_ROWS (tiles a register block), GEMM_CHANNELS (a chunk of a chain),
+ *   load, store, prefetch, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, TIER(name)
  *
  * Winograd F(4x4, 3x3): Lavin and Gray 2016, "Fast algorithms for convolutional neural networks",
  * section 4; interpolation points 0, +-a, +-b, infinity with a^2 = 1/2, b^2 = 2, which keep the
@@ -12,6 +12,7 @@
 #include "kernels.h"
 
 #define PANEL (PANEL_VECTORS * LANES)
+#define LINE_FLOATS 16 /* a cache line; channels are a multiple of it */
 #define A 0.70710678118654752f  /* a */
 #define B 1.41421356237309505f  /* b */
 #define A3 0.35355339059327376f /* a^3 */
@@ -77,23 +78,28 @@ void TIER(pulmo_k_wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles,
 
 /* ---- GEMM ---- */
 
-/* rows x (vectors * LANES) of M; one chain of fused multiply-adds an element, over c in order. */
-INLINE void gemm_block(const float *v, const float *u, float *m, int c, int k, const int rows, const int vectors)
+/* rows x (vectors * LANES) of M, over `count` of c input channels; one chain of fused multiply-adds an element, over c in
+ * order: it goes on from M where `more`. Of `ahead`, wanted next, `lines` cache lines are fetched for each LINE_FLOATS of them. */
+INLINE void gemm_block(const float *v, const float *u, float *m, int c, int count, int k, int more, const float *ahead, int lines,
+                       const int rows, const int vectors)
 {
     vec sum[TILE_ROWS][PANEL_VECTORS];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) sum[r][j] = splat(0.0f);
-    for (int i = 0; i < c; i++) {
-        vec w[PANEL_VECTORS];
+        for (int j = 0; j < vectors; j++) sum[r][j] = more ? load(m + (size_t)r * (size_t)k + (size_t)j * LANES) : splat(0.0f);
+    for (int from = 0; from < count; from += LINE_FLOATS) {
+        for (int i = 0; i < lines; i++, ahead += LINE_FLOATS) prefetch(ahead);
+        for (int i = from; i < from + LINE_FLOATS; i++) {
+            vec w[PANEL_VECTORS];
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) w[j] = load(u + ((size_t)i * (size_t)vectors + (size_t)j) * LANES);
+            for (int j = 0; j < vectors; j++) w[j] = load(u + ((size_t)i * (size_t)vectors + (size_t)j) * LANES);
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            vec x = splat(v[(size_t)r * (size_t)c + (size_t)i]);
+            for (int r = 0; r < rows; r++) {
+                vec x = splat(v[(size_t)r * (size_t)c + (size_t)i]);
 #pragma GCC unroll 4
-            for (int j = 0; j < vectors; j++) sum[r][j] = fma_(x, w[j], sum[r][j]);
+                for (int j = 0; j < vectors; j++) sum[r][j] = fma_(x, w[j], sum[r][j]);
+            }
         }
     }
 #pragma GCC unroll 8
@@ -102,14 +108,19 @@ INLINE void gemm_block(const float *v, const float *u, float *m, int c, int k, c
         for (int j = 0; j < vectors; j++) store(m + (size_t)r * (size_t)k + (size_t)j * LANES, sum[r][j]);
 }
 
+/* One panel of outputs: for all tiles a chunk of its weights at a time, which stays in L1 meanwhile. */
 INLINE void gemm_panel(const float *v, const float *u, float *m, int tiles, int c, int k, const int vectors)
 {
-    int t = 0;
-    for (; t + TILE_ROWS <= tiles; t += TILE_ROWS)
-        gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, TILE_ROWS, vectors);
-    for (; t + 2 <= tiles; t += 2)
-        gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, 2, vectors);
-    if (t < tiles) gemm_block(v + (size_t)t * (size_t)c, u, m + (size_t)t * (size_t)k, c, k, 1, vectors);
+    int groups = (tiles + TILE_ROWS - 1) / TILE_ROWS, lines = (vectors * LANES + groups - 1) / groups;
+    for (int from = 0; from < c; from += GEMM_CHANNELS) {
+        int count = c - from < GEMM_CHANNELS ? c - from : GEMM_CHANNELS, t = 0;
+        const float *x = v + from, *w = u + (size_t)from * (size_t)vectors * LANES, *ahead = w + (size_t)count * (size_t)vectors * LANES;
+        for (; t + TILE_ROWS <= tiles; t += TILE_ROWS, ahead += count * lines)
+            gemm_block(x + (size_t)t * (size_t)c, w, m + (size_t)t * (size_t)k, c, count, k, from > 0, ahead, lines, TILE_ROWS, vectors);
+        for (; t + 2 <= tiles; t += 2)
+            gemm_block(x + (size_t)t * (size_t)c, w, m + (size_t)t * (size_t)k, c, count, k, from > 0, ahead, 0, 2, vectors);
+        if (t < tiles) gemm_block(x + (size_t)t * (size_t)c, w, m + (size_t)t * (size_t)k, c, count, k, from > 0, ahead, 0, 1, vectors);
+    }
 }
 
 void TIER(pulmo_k_wino43_gemm)(const float *v, const float *u, float *m, int tiles, int c, int k)

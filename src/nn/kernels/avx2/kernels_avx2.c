@@ -5,6 +5,8 @@ typedef __m256 vec;
 #define LANES 8
 #define PANEL_VECTORS 2
 #define TILE_ROWS 6
+#define GEMM_CHANNELS 256
+#define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #define TIER(name) name##__avx2
 #define TIER_NAME "avx2"
 #define load(p) _mm256_loadu_ps(p)

@@ -5,6 +5,8 @@ typedef __m512 vec;
 #define LANES 16
 #define PANEL_VECTORS 4
 #define TILE_ROWS 6
+#define GEMM_CHANNELS 128
+#define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #define TIER(name) name##__avx512
 #define TIER_NAME "avx512"
 #define load(p) _mm512_loadu_ps(p)

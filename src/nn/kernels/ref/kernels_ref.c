@@ -5,6 +5,8 @@ typedef float vec __attribute__((vector_size(16)));
 #define LANES 4
 #define PANEL_VECTORS 2
 #define TILE_ROWS 4
+#define GEMM_CHANNELS 256
+#define prefetch(p) (void)(p)
 #define TIER(name) name##__ref
 #define TIER_NAME "ref"
 
