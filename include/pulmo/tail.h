@@ -84,8 +84,7 @@ typedef struct pulmo_tail_part {
     const float *values;
 } pulmo_tail_part;
 typedef void (*pulmo_tail_sink)(void *context, const pulmo_tail_part *part);
-/* Calls the sink once for every part of every unit, from several threads, in any order; parts of different units with the
- * same place (row, col) come one after the other. */
+/* Calls the sink once for every part of every unit, from several threads, in any order. */
 void pulmo_tail_gradients(pulmo_tail *tail, int layer, pulmo_tail_sink sink, void *context);
 /* Goes down to the layer below (layer > 0). */
 void pulmo_tail_below(pulmo_tail *tail, int layer);

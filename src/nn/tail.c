@@ -6,10 +6,10 @@
 #include "pulmo/memory.h"
 #include "tail_room.h"
 
-#define RUN_REALS       196608 /* V and M of a run for few channels: within an L2 */
-#define RUN_TILES_LEAST 96     /* tiles a run where weights are large, so that their stream is used well */
+#define RUN_REALS       138240 /* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2 */
+#define RUN_TILES_LEAST 128    /* tiles a run where weights are large, so that their stream is used well */
 #define RUN_TILES_MOST  132
-#define WAVE_BYTES      ((size_t)64 << 20) /* V and M of units held at once, where one is smaller */
+#define WAVE_BYTES      ((size_t)32 << 20) /* V and M of units held at once, where one is smaller */
 
 static int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 static size_t padded(size_t reals) { return (reals + 15) / 16 * 16; }

@@ -186,11 +186,13 @@ typedef struct wave {
     int units;
     int input_tasks, spread_tasks; /* a unit */
     int across, parts;             /* parts of a unit: side by side, of all */
+    int group, groups;             /* units of a task; tasks of a part */
     pulmo_tail_sink sink;
     void *context;
 } wave;
 
-#define BLOCKS_A_TASK 4
+#define BLOCKS_A_TASK  4
+#define TASKS_A_THREAD 8
 
 static void transform_task(void *context, int task, int thread)
 {
@@ -222,19 +224,20 @@ static void make_part(const wave *w, const unit *u, const pulmo_tail_part *part,
     w->tail->kernels->filter_gradient(du, part->rows, part->stride, values);
 }
 
-/* A part of all units, so that what the sink adds it to stays in a cache. */
+/* A part of some units, so that what the sink adds it to stays in a cache. */
 static void part_task(void *context, int task, int thread)
 {
     const wave *w = context;
     const tail_layer *it = w->layer;
     real *du = w->tail->scratch + (size_t)thread * w->tail->scratch_reals, *values = du + TAIL_POINTS * TAIL_PART * TAIL_PART;
     pulmo_tail_part part = {.layer = w->number, .values = (const float *)(const void *)values};
-    part.row = task / w->across * TAIL_PART;
-    part.col = task % w->across * TAIL_PART;
+    int place = task / w->groups, first = task % w->groups * w->group, end = first + w->group;
+    part.row = place / w->across * TAIL_PART;
+    part.col = place % w->across * TAIL_PART;
     part.rows = it->outputs - part.row < TAIL_PART ? it->outputs - part.row : TAIL_PART;
     part.stride = it->inputs - part.col < TAIL_PART ? it->inputs - part.col : TAIL_PART;
     part.cols = it->true_inputs - part.col < part.stride ? it->true_inputs - part.col : part.stride;
-    for (int i = 0; i < w->units; i++) {
+    for (int i = first; i < end && i < w->units; i++) {
         part.unit = w->unit[i].number;
         make_part(w, &w->unit[i], &part, du, values);
         w->sink(w->context, &part);
@@ -244,7 +247,11 @@ static void part_task(void *context, int task, int thread)
 static void run_wave(wave *w)
 {
     pulmo_pool_run(w->tail->pool, w->units * (w->input_tasks + w->spread_tasks), transform_task, w);
-    pulmo_pool_run(w->tail->pool, w->parts, part_task, w);
+    /* All units of a part together where that leaves every thread tasks enough. */
+    w->group = (w->parts * w->units + TASKS_A_THREAD * w->tail->threads - 1) / (TASKS_A_THREAD * w->tail->threads);
+    if (w->group > w->units) w->group = w->units;
+    w->groups = (w->units + w->group - 1) / w->group;
+    pulmo_pool_run(w->tail->pool, w->parts * w->groups, part_task, w);
     w->units = 0;
 }
 

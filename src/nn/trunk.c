@@ -20,8 +20,8 @@
 
 #define EARLY_IMAGES 1        /* images at once in blocks 1 to 3 */
 #define EARLY_BLOCKS 3
-#define BLOCK_FLOATS 196608   /* V and M of a run for few channels: 768 kB, three quarters of an L2 */
-#define RUN_TILES_LEAST 96    /* tiles a run where weights are large, so that their stream is used well */
+#define BLOCK_FLOATS 138240   /* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2 */
+#define RUN_TILES_LEAST 128   /* tiles a run where weights are large, so that their stream is used well */
 #define RUN_TILES_MOST 132
 #define POINT_PAD 16          /* floats between points, against cache-set conflicts */
 #define ROWS_A_TASK 16        /* of the first layer */

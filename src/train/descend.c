@@ -34,16 +34,20 @@ static void below_task(void *context, int task, int thread)
     pulmo_head_slot_features(step->head, task, step->below + (size_t)task * step->slot * step->head_floats);
 }
 
+/* Parts of different units may meet in the same sums. */
 static void add_part(void *context, const pulmo_tail_part *part)
 {
     stepper *step = context;
     const pulmo_tensor *tensor = &step->layout.tensor[2 * part->layer];
     size_t inputs = (size_t)tensor->cols / 9;
+    pthread_mutex_t *lock = &step->locks[((size_t)part->row * inputs + (size_t)part->col) / 64 % SUM_LOCKS];
     int64_t *sums = step->sums + tensor->offset + (size_t)part->row * (size_t)tensor->cols + (size_t)part->col;
+    pthread_mutex_lock(lock);
     for (int r = 0; r < part->rows; r++)
         for (int tap = 0; tap < 9; tap++)
             pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols + (size_t)tap * inputs, part->values + (r * 9 + tap) * part->stride,
                             (size_t)part->cols, step->exponent[2 * part->layer]);
+    pthread_mutex_unlock(lock);
 }
 
 static void clear_task(void *context, int task, int thread)

@@ -93,6 +93,7 @@ static pulmo_status create_tail(stepper *step)
 {
     const stepper_parts *parts = &step->parts;
     size_t images = (size_t)step->slots_room * step->slot;
+    for (int i = 0; i < SUM_LOCKS; i++) pthread_mutex_init(&step->locks[i], NULL);
     if (step->tail_tensors == 0) return PULMO_OK;
     step->above = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
     step->below = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));

@@ -7,11 +7,14 @@
 #ifndef PULMO_STEP_ROOM_H
 #define PULMO_STEP_ROOM_H
 
+#include <pthread.h>
+
 #include "train.h"
 
 /* Tiles in which slot gradients are made, added and used: the columns' inputs and a tile of gradients stay in L2. */
 #define TILE_ROWS 32
 #define TILE_COLS 1024
+#define SUM_LOCKS 64
 
 enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
 /* The small maximum: one entry each, then a bound a tensor of the head. */
@@ -53,6 +56,7 @@ struct stepper {
     size_t tile_floats;
     int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
     double *squares;                       /* (update tasks): parts of the gradient's squared norm */
+    pthread_mutex_t locks[SUM_LOCKS];      /* of parts of a convolution's sums */
     pulmo_batch batch;                     /* the batch at hand */
     pulmo_exact_sum *flight;               /* the sum that travels; NULL if none */
     double rate;                           /* of the update that belongs to it */
