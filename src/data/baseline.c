@@ -244,14 +244,14 @@ typedef int16_t coefficient_vector __attribute__((vector_size(32), may_alias));
 static inline double_entry first_alone(double_entry e) { return (e & 0xFFFF00FFFF00u) | (e >> 8 & 0x3F); }
 
 /* Dequantised coefficients in natural order. False for what an encoder does not write. */
-FAST static inline bool read_block(baseline *b, int16_t *coefficients)
+FAST static inline bool read_block(baseline *b, int16_t *block)
 {
     const uint16_t *quant = b->quant[b->quant_of];
     const double_entry *twice = b->codes->twice[b->ac_of];
-    coefficient_vector room[5] = {{0}, {0}, {0}, {0}, {0}}; /* so that the compiler clears it by vectors, not byte by byte */
-    int16_t *block = (int16_t *)room;                       /* and a place for what is beyond */
-    bit_reader r = b->bits;                                 /* a copy of its own, to stay in registers */
+    coefficient_vector *vectors = (coefficient_vector *)(void *)block;
+    bit_reader r = b->bits; /* a copy of its own, to stay in registers */
     int k = 1, value;
+    for (int i = 0; i < 4; i++) vectors[i] = (coefficient_vector){0};
     if (!read_dc(b, &r)) return false;
     int32_t first = b->last_dc * quant[0], second, sum = abs(first);
     block[0] = (int16_t)first;
@@ -281,7 +281,6 @@ FAST static inline bool read_block(baseline *b, int16_t *coefficients)
             if (k > 63) break;
         }
     }
-    memcpy(coefficients, room, 64 * sizeof *block);
     b->bits = r;
     /* 64 is a block that was full, above 128 one that was ended; between lies what left it. */
     return (k == 64 || (k > 128 && k <= 64 + 2 * 64 + 1)) && sum <= BASELINE_SUM_MAX && bits_left(b, &r) >= 0;
@@ -303,27 +302,36 @@ typedef struct scan {
     uint8_t *rows;           /* (side, blocks * side): of reduced blocks */
 } scan;
 
-/* The pixels of block x; of whole ones two at a time go to the resize's block. */
-FAST static inline void turn_block(baseline *b, const scan *s, int x, const int16_t *pair)
+/* Blocks in natural order, each with a place for what is beyond it. A block is transformed when the next are read: what was
+ * just stored in 16 bits cannot be loaded in 256 without waiting. */
+#define BLOCK 80
+typedef struct blocks {
+    int16_t at[4][BLOCK];
+} __attribute__((aligned(32))) blocks;
+
+/* The pixels of block x, if there is one; of whole ones two at a time go to the resize's block. */
+FAST static inline void turn_block(baseline *b, const scan *s, int x, const blocks *ring)
 {
+    if (x < 0) return;
     if (s->side < 8)
-        baseline_idct_small(pair + 64 * (x % 2), s->side, s->rows + x * s->side, (size_t)s->blocks * (size_t)s->side);
+        baseline_idct_small(ring->at[x & 3], s->side, s->rows + x * s->side, (size_t)s->blocks * (size_t)s->side);
     else if (x % 2 == 1 || x == s->blocks - 1)
-        baseline_idct_pair(pair, resizer_block(&b->resize) + 64 * (size_t)(x / 2 * 2));
+        baseline_idct_pair(ring->at[x & 2], ring->at[(x & 2) + 1], resizer_block(&b->resize) + 64 * (size_t)(x / 2 * 2));
 }
 
 FAST static bool read_row(baseline *b, scan *s)
 {
-    int16_t pair[2 * 64] = {0};
+    blocks ring = {0};
     for (int x = 0; x < s->blocks; x++, s->done++) {
         if (b->restart > 0 && s->done > 0 && s->done % (unsigned)b->restart == 0) {
             if (!marker_is_next(b, 0xD0 + s->restarts++ % 8)) return false;
             b->at += 2;
             load_segment(b);
         }
-        if (!read_block(b, pair + 64 * (x % 2))) return false;
-        turn_block(b, s, x, pair);
+        if (!read_block(b, ring.at[x & 3])) return false;
+        turn_block(b, s, x - 1, &ring);
     }
+    turn_block(b, s, s->blocks - 1, &ring);
     return true;
 }
 

@@ -22,10 +22,10 @@ unsigned baseline_eighths(unsigned width_px, unsigned height_px, const pulmo_dec
 /* The orientation (1 to 8) in an APP1 segment, 1 where it has none or makes no sense. */
 int exif_orientation(const uint8_t *data, size_t size);
 
-/* Two blocks of dequantised coefficients, (2, 8, 8), to pixels: column x of block b at out + (8 * b + x) * 8, top to
+/* Two blocks of dequantised coefficients, (8, 8), to pixels: column x of block b at out + (8 * b + x) * 8, top to
  * bottom. The sum of a block's magnitudes is at most BASELINE_SUM_MAX, so that nothing overflows 16 bits. Needs AVX2. */
 #define BASELINE_SUM_MAX 5800
-void baseline_idct_pair(const int16_t *coefficients, uint8_t *out);
+void baseline_idct_pair(const int16_t *first, const int16_t *second, uint8_t *out);
 /* The same for one block to `side` x `side` pixels (1, 2, 4), rows at `stride`: libjpeg's reduced transforms. Needs AVX2. */
 void baseline_idct_small(const int16_t *coefficients, int side, uint8_t *out, size_t stride);
 

@@ -186,13 +186,11 @@ AVX2 static inline void transpose(__m256i v[8])
     }
 }
 
-AVX2 void baseline_idct_pair(const int16_t *coefficients, uint8_t *out)
+AVX2 void baseline_idct_pair(const int16_t *first, const int16_t *second, uint8_t *out)
 {
     __m256i v[8];
     for (int y = 0; y < 8; y++) {
-        __m128i first = _mm_loadu_si128((const __m128i *)(const void *)(coefficients + 8 * y));
-        __m128i second = _mm_loadu_si128((const __m128i *)(const void *)(coefficients + 64 + 8 * y));
-        v[y] = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+        v[y] = _mm256_inserti128_si256(_mm256_castsi128_si256(row_of(first, y)), row_of(second, y), 1);
     }
     pass(v, CONST_BITS - PASS1_BITS);
     transpose(v);
@@ -215,9 +213,9 @@ void baseline_idct_small(const int16_t *coefficients, int side, uint8_t *out, si
     *out = 0;
 }
 
-void baseline_idct_pair(const int16_t *coefficients, uint8_t *out)
+void baseline_idct_pair(const int16_t *first, const int16_t *second, uint8_t *out)
 {
-    (void)coefficients;
+    (void)first, (void)second;
     memset(out, 0, 128);
 }
 
