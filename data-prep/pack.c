@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include "prep.h"
 #include "pulmo/h5.h"
@@ -21,6 +20,8 @@
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
 #include "work.h"
+
+#define APPENDED 16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
 
 typedef struct packing {
     pulmo_comm *comm;
@@ -174,21 +175,30 @@ static bool is_there(const packing *p, int s, uint32_t shard)
     return there;
 }
 
+/* The shard's images, APPENDED at a time. */
+static pulmo_status append_images(const packing *p, part_store *store, int s, uint32_t shard, pulmo_shard_writer *writer, uint8_t *pixels)
+{
+    const pulmo_packed_split *split = &p->split[s];
+    size_t bytes = (size_t)p->form.height_px * (size_t)p->form.width_px * (size_t)p->form.channels;
+    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards), gathered = 0;
+    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end; i++) {
+        PULMO_TRY(parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
+        if (gathered < APPENDED && i + 1 < end) continue;
+        PULMO_TRY(pulmo_shard_append(writer, gathered, pixels));
+        gathered = 0;
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status write_shard(const packing *p, part_store *store, int s, uint32_t shard, uint8_t *pixels)
 {
     pulmo_shard_writer *writer = NULL;
-    const pulmo_packed_split *split = &p->split[s];
-    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
     if (is_there(p, s, shard)) return PULMO_OK;
     if (pulmo_interrupt_wanted())
         return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on",
                           p->place.work);
-    PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, split, shard, &writer));
-    pulmo_status status = PULMO_OK;
-    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end && status == PULMO_OK; i++) {
-        status = parts_read(store, p->plan.order[s][i], p->form.channels, pixels);
-        if (status == PULMO_OK) status = pulmo_shard_append(writer, pixels);
-    }
+    PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, &p->split[s], shard, &writer));
+    pulmo_status status = append_images(p, store, s, shard, writer, pixels);
     if (status == PULMO_OK) return pulmo_shard_commit(writer);
     pulmo_shard_abandon(writer);
     return status;
@@ -206,7 +216,7 @@ typedef struct shard_work {
 /* The shard that is number `turn` over all splits. */
 static pulmo_status write_turn(const packing *p, part_store *store, uint32_t turn)
 {
-    uint8_t *pixels = pulmo_alloc(3, (size_t)p->form.height_px * (size_t)p->form.width_px);
+    uint8_t *pixels = pulmo_alloc(APPENDED * 3, (size_t)p->form.height_px * (size_t)p->form.width_px);
     pulmo_status status = pixels ? PULMO_OK : PULMO_MEMORY;
     int s = 0;
     while (p->split[s].count == 0 || turn >= p->split[s].shards) turn -= p->split[s].count ? p->split[s].shards : 0, s++;

@@ -102,6 +102,7 @@ typedef struct filler {
     int fd;
     uint64_t end; /* of the pixels written */
     part_entry *entries;
+    uint32_t order[PART_FILES]; /* the largest files first, so that threads end together */
     pthread_mutex_t lock;
     pulmo_status status; /* of the part itself; a bad image is no failure */
     char report[512];
@@ -141,11 +142,12 @@ static void keep_reason(part_entry *entry, const char *path)
 static void decode_task(void *context, int task, int thread)
 {
     filler *f = context;
-    part_entry *entry = &f->entries[task];
+    uint32_t file = f->order[task];
+    part_entry *entry = &f->entries[file];
     pulmo_image image = {0};
     (void)thread;
     if (f->status != PULMO_OK || pulmo_interrupt_wanted()) return;
-    char *path = pulmo_format("%s/%s", f->list->root, f->list->file[first_of(f->part) + (size_t)task].path);
+    char *path = pulmo_format("%s/%s", f->list->root, f->list->file[first_of(f->part) + file].path);
     pulmo_status status = path ? decode_one(path, f->options->config, &entry->record, &image) : PULMO_MEMORY;
     if (status == PULMO_OK)
         keep_pixels(f, &entry->record, &image);
@@ -160,6 +162,15 @@ static void decode_task(void *context, int task, int thread)
     pthread_mutex_unlock(&f->lock);
     pulmo_image_free(&image);
     free(path);
+}
+
+static void order_files(filler *f, uint32_t count)
+{
+    const source_file *file = &f->list->file[first_of(f->part)];
+    for (uint32_t i = 0, k; i < count; i++) {
+        for (k = i; k > 0 && file[f->order[k - 1]].size_bytes < file[i].size_bytes; k--) f->order[k] = f->order[k - 1];
+        f->order[k] = i;
+    }
 }
 
 static bool write_entries(const filler *f, uint32_t count)
@@ -180,6 +191,7 @@ static pulmo_status fill_open_part(filler *f, const char *path, const char *temp
     uint32_t count = count_of(f->list, f->part);
     memset(f->entries, 0, PART_FILES * sizeof *f->entries);
     f->end = pixels_at(count);
+    order_files(f, count);
     pulmo_pool_run(f->pool, (int)count, decode_task, f);
     if (f->status != PULMO_OK) return pulmo_fail(f->status, "%s", f->report);
     if (pulmo_interrupt_wanted()) return PULMO_INTERRUPTED;

@@ -46,8 +46,8 @@ typedef struct pulmo_shard_writer pulmo_shard_writer;
  * once, pixels follow. All is borrowed for the call. */
 pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split,
                                 uint32_t shard, pulmo_shard_writer **out);
-/* Pixels of the shard's next image, (H, W, C). */
-pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, const uint8_t *pixels);
+/* Pixels of the shard's next images, (count, H, W, C). */
+pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels);
 /* Ends it; frees the writer in every case. */
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer);
 void pulmo_shard_abandon(pulmo_shard_writer *writer); /* NULL is a no-op */

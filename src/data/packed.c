@@ -94,9 +94,10 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
     return status;
 }
 
-pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, const uint8_t *pixels)
+pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels)
 {
-    return pulmo_h5_write_rows(writer->file, "images", writer->next++, 1, pixels);
+    writer->next += count;
+    return pulmo_h5_write_rows(writer->file, "images", writer->next - count, count, pixels);
 }
 
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)

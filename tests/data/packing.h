@@ -53,7 +53,7 @@ static inline pulmo_status write_shard(packing *p, const pulmo_packed_split *spl
     PULMO_TRY(pulmo_shard_create(p->directory, &form, split, shard, &writer));
     for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < pulmo_shard_first(split->count, shard + 1, split->shards); i++) {
         for (size_t at = 0; at < sizeof pixels; at++) pixels[at] = packed_pixel(i, at);
-        pulmo_status status = pulmo_shard_append(writer, pixels);
+        pulmo_status status = pulmo_shard_append(writer, 1, pixels);
         if (status == PULMO_OK) continue;
         pulmo_shard_abandon(writer);
         return status;
