@@ -6,8 +6,9 @@
 SOURCE is class folders of JPEGs. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
 grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
 two (everything: listing, reading, SHA-256, decoding, resizing, audit, writing shards and manifest). Pillow does one pass;
-pulmo packs --repeat links to every file, so that its fixed costs count as they do in a data set of some size. Figures are
-images a second of the wall clock, the median of all rounds. The last line is one JSON object.
+pulmo packs --repeat links to every file, so that its fixed costs count as they do in a data set of some size. Rates are
+images a second of the wall clock, medians over the rounds; a ratio is the median of the rounds' ratios, whose neighbouring
+measurements suffer alike from whatever else the machine does. The last line is one JSON object.
 Needs Pillow (Debian: python3-pil)."""
 import argparse
 import json
@@ -20,6 +21,12 @@ import time
 from PIL import Image
 
 SIZE = (224, 224)
+RATIOS = {
+    "exact_to_pillow_grey": ("pulmo_exact", "pillow_grey"),
+    "exact_to_pillow_rgb": ("pulmo_exact", "pillow_rgb"),
+    "fast_to_pillow_draft": ("pulmo_fast", "pillow_draft"),
+    "threads_2_to_1": ("pulmo_exact_2_threads", "pulmo_exact"),
+}
 
 
 def files_of(source):
@@ -78,20 +85,18 @@ def main():
         link_all(options.source, options.repeat, many)
         for _ in range(options.rounds):
             measured = {
-                "pillow_grey": pillow(files, grey), "pulmo_exact": pulmo(options.pulmo, many, 1, "exact", options.seconds),
-                "pillow_rgb": pillow(files, rgb), "pulmo_exact_2_threads": pulmo(options.pulmo, many, 2, "exact", options.seconds),
+                "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb),
+                "pulmo_exact": pulmo(options.pulmo, many, 1, "exact", options.seconds), "pulmo_exact_2_threads": pulmo(options.pulmo, many, 2, "exact", options.seconds),
                 "pillow_draft": pillow(files, draft), "pulmo_fast": pulmo(options.pulmo, many, 1, "fast", options.seconds),
             }
             for name, rate in measured.items():
                 rates.setdefault(name, []).append(rate)
     figures = {name: round(statistics.median(values), 1) for name, values in rates.items()}
-    figures.update({
-        "images": len(files),
-        "exact_to_pillow_grey": round(figures["pulmo_exact"] / figures["pillow_grey"], 3),
-        "exact_to_pillow_rgb": round(figures["pulmo_exact"] / figures["pillow_rgb"], 3),
-        "fast_to_pillow_draft": round(figures["pulmo_fast"] / figures["pillow_draft"], 3),
-        "threads_2_to_1": round(figures["pulmo_exact_2_threads"] / figures["pulmo_exact"], 3),
-    })
+    figures["images"] = len(files)
+    for name, (above, below) in RATIOS.items():
+        ratios = [x / y for x, y in zip(rates[above], rates[below])]
+        figures[name] = round(statistics.median(ratios), 3)
+        figures[name + "_range"] = [round(min(ratios), 3), round(max(ratios), 3)]
     print(json.dumps(figures))
 
 
