@@ -71,6 +71,10 @@ pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_ty
                                    const uint64_t *dims);
 pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,
                                  const void *rows);
+/* Rows of bytes, of `row_bytes` each, to a dataset of pulmo_h5_create_rows: all but the writing itself is done while other
+ * threads may use the library, which is one thread's at a time. */
+pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count, size_t row_bytes,
+                                      const uint8_t *rows);
 /* Where the bytes of such a dataset stand in the file. PULMO_DATA where it is not in one piece within the file. */
 pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes, uint64_t *size_bytes);
 

@@ -24,6 +24,7 @@ uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards) { re
 struct pulmo_shard_writer {
     pulmo_h5 *file;
     uint64_t next;
+    size_t image_bytes;
 };
 
 static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_packed_form *form)
@@ -85,6 +86,7 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
     pulmo_shard_writer *writer = calloc(1, sizeof *writer);
     pulmo_status status = path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
     if (status == PULMO_OK) status = pulmo_h5_create(path, &writer->file);
+    if (status == PULMO_OK) writer->image_bytes = (size_t)form->height_px * (size_t)form->width_px * (size_t)form->channels;
     if (status == PULMO_OK) status = start_shard(writer->file, form, split, shard);
     free(path);
     if (status == PULMO_OK)
@@ -97,7 +99,7 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
 pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels)
 {
     writer->next += count;
-    return pulmo_h5_write_rows(writer->file, "images", writer->next - count, count, pixels);
+    return pulmo_h5_write_byte_rows(writer->file, "images", writer->next - count, count, writer->image_bytes, pixels);
 }
 
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)

@@ -210,6 +210,51 @@ pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t firs
     return end(file, &h, name, status);
 }
 
+/* The checksum that HDF5's filter puts behind a chunk: Fletcher's, over pairs of bytes, the first the higher. */
+static uint32_t fletcher32(const uint8_t *data, size_t bytes)
+{
+    uint32_t low = 0, high = 0;
+    for (size_t at = 0; at < bytes;) {
+        size_t end = bytes - at < 720 ? bytes : at + 720; /* before 32 bits are full */
+        for (; at < end; at += 2) {
+            low += (uint32_t)data[at] << 8 | (at + 1 < bytes ? data[at + 1] : 0u);
+            high += low;
+        }
+        low = (low & 0xFFFF) + (low >> 16);
+        high = (high & 0xFFFF) + (high >> 16);
+    }
+    low = (low & 0xFFFF) + (low >> 16);
+    high = (high & 0xFFFF) + (high >> 16);
+    return high << 16 | low;
+}
+
+pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count, size_t row_bytes,
+                                      const uint8_t *rows)
+{
+    handles h = none;
+    size_t chunk_bytes = row_bytes + 4;
+    uint8_t *chunks = malloc(count * chunk_bytes + 1);
+    if (!chunks) return pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t *to = chunks + i * chunk_bytes;
+        uint32_t sum = fletcher32(rows + i * row_bytes, row_bytes);
+        memcpy(to, rows + i * row_bytes, row_bytes);
+        for (int k = 0; k < 4; k++) to[row_bytes + (size_t)k] = (uint8_t)(sum >> 8 * k);
+    }
+    h5_lock();
+    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
+    if (status == PULMO_OK && count && (uint64_t)H5Sget_select_npoints(h.memory) != count * row_bytes)
+        status = pulmo_fail(PULMO_RUNTIME, "%s: /%s: a row has not %zu bytes", file->path, name, row_bytes);
+    for (uint64_t i = 0; i < count && status == PULMO_OK; i++) {
+        hsize_t at[H5S_MAX_RANK] = {first + i};
+        if (H5Dwrite_chunk(h.dataset, H5P_DEFAULT, 0, at, chunk_bytes, chunks + i * chunk_bytes) < 0)
+            status = h5_fail(file, name, "cannot be written");
+    }
+    status = end(file, &h, name, status);
+    free(chunks);
+    return status;
+}
+
 pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, uint64_t first, uint64_t count,
                                 void *out)
 {
