@@ -415,6 +415,7 @@ static pulmo_status pack_all(packing *p)
     int done = 0;
     PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
+    for (size_t i = 0; i < p->list.notes.count && is_root(p); i++) pulmo_warn("%s", p->list.notes.text[i]);
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? begin(p, &done) : PULMO_OK));
     PULMO_TRY(pulmo_bcast(p->comm, &done, sizeof done, 0));
     if (done) {

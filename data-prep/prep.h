@@ -14,6 +14,14 @@
 enum { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
 extern const char *const split_names[SPLITS];
 
+/* Text, a line at a time (plan.c). */
+typedef struct text_lines {
+    char **text;
+    size_t count, room;
+} text_lines;
+pulmo_status lines_add(text_lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void lines_free(text_lines *lines);
+
 /* ---- source.c: what there is to pack ---- */
 
 typedef struct source_file {
@@ -35,6 +43,7 @@ typedef struct source_list {
     size_t held[SPLITS];  /* files that the split's pattern matches: they alone are that split; 0 without a pattern */
     size_t moved[SPLITS]; /* files of the split's folder that its pattern does not match: they join train */
     size_t excluded;      /* files left out of the list by a pattern */
+    text_lines notes;     /* on folders that give nothing */
 } source_list;
 
 /* Lists a source in an order that depends on names alone. Owned by the caller. */
@@ -100,13 +109,6 @@ pulmo_status parts_share(const part_store *store, part_store *out);
 void parts_unshare(part_store *store);
 
 /* ---- plan.c: who is where ---- */
-
-typedef struct text_lines {
-    char **text;
-    size_t count, room;
-} text_lines;
-pulmo_status lines_add(text_lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void lines_free(text_lines *lines);
 
 /* Two files whose packed pixels are nearly the same. */
 typedef struct near_pair {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "prep.h"
@@ -190,7 +191,7 @@ static pulmo_status visit(const walk *w, const char *path, const char *name, int
     struct stat about;
     char *child = pulmo_format("%s/%s", path, name), *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
     pulmo_status status = child && full ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK && stat(full, &about) != 0) status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", full, strerror(errno));
+    if (status == PULMO_OK && stat(full, &about) != 0) memset(&about, 0, sizeof about); /* decoding refuses it, with the reason */
     if (status == PULMO_OK) status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1) : add_file(w, child, name, &about);
     free(child);
     free(full);
@@ -235,15 +236,48 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
         }
         const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .below = strlen(child) + 1, .split = split};
         if (is_folder(list->root, child)) {
+            size_t found = list->count + list->excluded;
             folders++;
             status = walk_class(&w, child, 0);
+            if (status == PULMO_OK && found == list->count + list->excluded)
+                status = lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class", list->root, child);
         }
         free(child);
     }
     free_entries(entries, count);
     if (status == PULMO_OK && folders == 0)
-        return pulmo_fail(PULMO_DATA, "%s/%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root,
-                          path);
+        return pulmo_fail(PULMO_DATA, "%s%s%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root,
+                          *path ? "/" : "", path);
+    return status;
+}
+
+static bool is_split(const char *name)
+{
+    for (int s = 0; s < SPLITS; s++)
+        if (strcmp(name, split_names[s]) == 0) return true;
+    return false;
+}
+
+/* A folder beside the splits that is taken for one, or would be taken for a class. */
+static pulmo_status judge_folder(source_list *list, const char *name)
+{
+    static const char *const alike[] = {"train", "training", "val", "valid", "validation", "test", "testing"};
+    if (is_split(name) || !is_folder(list->root, name)) return PULMO_OK;
+    for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
+        if (strcasecmp(name, alike[i]) == 0)
+            return pulmo_fail(PULMO_DATA, "%s/%s: looks like a split, which are named train, val and test; rename it", list->root, name);
+    if (!list->has_splits) return PULMO_OK;
+    return lines_add(&list->notes, "%s/%s: stands beside train, val or test and is left out", list->root, name);
+}
+
+static pulmo_status judge_folders(source_list *list)
+{
+    struct dirent **entries = NULL;
+    int count = 0;
+    PULMO_TRY(list_folder(list->root, "", &entries, &count));
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; i < count && status == PULMO_OK; i++) status = judge_folder(list, entries[i]->d_name);
+    free_entries(entries, count);
     return status;
 }
 
@@ -252,11 +286,10 @@ static pulmo_status walk_source(source_list *list, const patterns *p)
     struct stat about;
     if (stat(list->root, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", list->root, strerror(errno));
     if (!S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders", list->root);
-    for (int s = 0; s < SPLITS; s++) {
-        if (!is_folder(list->root, split_names[s])) continue;
-        list->has_splits = true;
-        PULMO_TRY(walk_classes(list, p, split_names[s], s));
-    }
+    for (int s = 0; s < SPLITS; s++) list->has_splits = list->has_splits || is_folder(list->root, split_names[s]);
+    PULMO_TRY(judge_folders(list));
+    for (int s = 0; s < SPLITS; s++)
+        if (is_folder(list->root, split_names[s])) PULMO_TRY(walk_classes(list, p, split_names[s], s));
     char *marker = pulmo_format("%s/DEMO", list->root);
     list->is_demo = marker && stat(marker, &about) == 0;
     free(marker);
@@ -311,5 +344,6 @@ void source_list_free(source_list *list)
         free(list->file[i].label);
     }
     free(list->file);
+    lines_free(&list->notes);
     memset(list, 0, sizeof *list);
 }

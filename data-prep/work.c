@@ -119,9 +119,23 @@ void work_end(const work_place *w)
 
 /* ---- beginning ---- */
 
+/* The real path of what there is of `path`: of itself, or of the nearest folder above it. NULL for want of memory. */
+static char *real_part(const char *path)
+{
+    char *part = pulmo_strdup(path), *real = NULL;
+    while (part && !(real = realpath(*part ? part : ".", NULL)) && *part) {
+        char *slash = strrchr(part, '/');
+        if (slash == part && part[1] != '\0') slash++; /* the root stays */
+        *(slash ? slash : part) = '\0';
+    }
+    free(part);
+    return real;
+}
+
+/* Before anything is made. */
 static pulmo_status check_places(const work_place *w, const char *source_path)
 {
-    char *source = realpath(source_path, NULL), *destination = realpath(w->destination, NULL);
+    char *source = realpath(source_path, NULL), *destination = real_part(w->destination);
     size_t length = source ? strlen(source) : 0;
     bool inside =
         source && destination && strncmp(destination, source, length) == 0 && (destination[length] == '/' || destination[length] == '\0');
@@ -177,8 +191,8 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
 {
     char hex[PULMO_DIGEST_HEX];
     bool found = false;
-    PULMO_TRY(pulmo_directory_make(w->destination));
     PULMO_TRY(check_places(w, source));
+    PULMO_TRY(pulmo_directory_make(w->destination));
     PULMO_TRY(pulmo_directory_make(w->out));
     PULMO_TRY(take_lock(w));
     pulmo_digest_hex(key, hex);

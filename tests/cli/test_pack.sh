@@ -60,6 +60,27 @@ expect 2 "nothing-like-it" "$PULMO" pack source bad --set 'pack.test_pattern=not
 expect 2 "test_pattern" "$PULMO" pack source bad --test-fraction 0.2 --set 'pack.test_pattern=_virus_'
 
 # ---- places ----
-expect 2 "inside the source" "$PULMO" pack source source/packed
+for inside in source/packed source/NORMAL/a/b source; do expect 2 "inside the source" "$PULMO" pack source "$inside"; done
+[ ! -e source/packed ] && [ ! -e source/NORMAL/a ] || fail "folders were made within the source"
+
+# ---- odd folders ----
+mkdir -p "o dd/Ä b" "o dd/c" && cp demo/train/NORMAL/* "o dd/Ä b" && cp demo/train/PNEUMONIA/* "o dd/c" && ln -s "o dd" link
+for name in JPG JPEG; do mv "$(ls -d "$PWD/o dd/c"/*.jpeg | head -1)" "o dd/c/é x.$name"; done
+expect 0 "packed 90 images" "$PULMO" pack link/ "zi el/ö" --size 48
+expect 0 "are what was packed" "$PULMO" pack --verify "zi el/ö" --source "o dd/"
+printf '\x89PNG\r\n\x1a\n' > "o dd/c/picture.png" && ln -s nowhere "o dd/c/dangling.jpeg" && mkdir "o dd/d"
+expect 0 "refused: c/picture.png: is not a JPEG but a PNG" "$PULMO" pack "o dd" odd --size 48
+grep -q "refused: c/dangling.jpeg: cannot be opened" out.txt || { cat out.txt; fail "a link that leads nowhere was not refused"; }
+grep -q "o dd/d: is an empty folder" out.txt || { cat out.txt; fail "the empty folder was not named"; }
+echo nothing > "o dd/d/a.jpeg"
+expect 65 "class d has no usable image" "$PULMO" pack "o dd" bad --size 48
+mkdir lone && cp -r demo/train/NORMAL lone
+expect 65 "has one class only (NORMAL)" "$PULMO" pack lone bad
+expect 65 "has no class folders" "$PULMO" pack demo/train/NORMAL bad
+cp -r demo named-splits && mkdir named-splits/more
+expect 0 "named-splits/more: stands beside train, val or test and is left out" "$PULMO" pack named-splits beside --size 48
+mv named-splits/val named-splits/Validation
+expect 65 "named-splits/Validation: looks like a split" "$PULMO" pack named-splits bad
+expect 74 "not a directory" "$PULMO" pack demo named-splits/val/../../demo/DEMO
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
 echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"
