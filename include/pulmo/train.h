@@ -19,7 +19,8 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
 typedef struct pulmo_train_timing {
     uint64_t images; /* of all ranks */
     double seconds;
-    double features_s, head_s, update_s; /* of the slowest rank: the trunk; the head and its gradients; the update */
+    /* Of the slowest rank: the frozen trunk; trained convolutions, forward and back; the head and its gradients; the update. */
+    double features_s, tail_s, head_s, update_s;
     double data_s, sums_s;               /* compute waited for data, for sums of the ranks */
     int threads;                         /* of a rank */
     const char *isa;

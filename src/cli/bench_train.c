@@ -41,15 +41,18 @@ static void report(const pulmo_train_timing *t, int ranks, const pulmo_config *c
     const char *from = config->train.features == PULMO_FEATURES_BANK ? "bank" : "fresh";
     fprintf(stderr,
             "%llu images in %.2f s, %d rank%s of %d thread%s, %s features: %.2f images/s\n"
-            "of the time: %.1f %% features, %.1f %% head, %.1f %% update; compute waited %.2f %% for data, %.2f %% for sums\n",
+            "of the time: %.1f %% features, %.1f %% trained convolutions, %.1f %% head, %.1f %% update; compute waited %.2f %% for data, "
+            "%.2f %% for sums\n",
             (unsigned long long)t->images, t->seconds, ranks, ranks == 1 ? "" : "s", t->threads, t->threads == 1 ? "" : "s", from, rate,
-            100 * t->features_s / t->seconds, 100 * t->head_s / t->seconds, 100 * t->update_s / t->seconds, 100 * t->data_s / t->seconds,
-            100 * t->sums_s / t->seconds);
-    printf("{\"images_per_second\": %.3f, \"images\": %llu, \"seconds\": %.3f, \"features\": %.5f, \"head\": %.5f, \"update\": %.5f, "
+            100 * t->features_s / t->seconds, 100 * t->tail_s / t->seconds, 100 * t->head_s / t->seconds, 100 * t->update_s / t->seconds,
+            100 * t->data_s / t->seconds, 100 * t->sums_s / t->seconds);
+    printf("{\"images_per_second\": %.3f, \"images\": %llu, \"seconds\": %.3f, \"features\": %.5f, \"trained_convolutions\": %.5f, "
+           "\"head\": %.5f, \"update\": %.5f, "
            "\"waiting_for_data\": %.5f, \"waiting_for_sums\": %.5f, \"batch\": %lld, \"from\": \"%s\", \"threads\": %d, \"ranks\": %d, "
            "\"isa\": \"%s\"}\n",
-           rate, (unsigned long long)t->images, t->seconds, t->features_s / t->seconds, t->head_s / t->seconds, t->update_s / t->seconds,
-           t->data_s / t->seconds, t->sums_s / t->seconds, (long long)config->train.batch, from, t->threads, ranks, t->isa);
+           rate, (unsigned long long)t->images, t->seconds, t->features_s / t->seconds, t->tail_s / t->seconds, t->head_s / t->seconds,
+           t->update_s / t->seconds, t->data_s / t->seconds, t->sums_s / t->seconds, (long long)config->train.batch, from, t->threads,
+           ranks, t->isa);
 }
 
 pulmo_status bench_train(pulmo_comm *comm, const bench_train_options *o)

@@ -387,7 +387,9 @@ pulmo_status stepper_release(stepper *step)
     PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2, &step->flight));
     stepper_ways_push(step);
     push_sums(step);
+    began_s = pulmo_now_s();
     pulmo_status status = stepper_descend(step, slots);
+    step->times.tail_s += pulmo_now_s() - began_s;
     if (status == PULMO_OK) return PULMO_OK;
     (void)pulmo_exact_wait(step->flight); /* what has taken off must land before the end */
     step->flight = NULL;
@@ -406,8 +408,11 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
     }
     PULMO_TRY(stepper_finish(step));
     double began_s = pulmo_now_s();
-    run_slots(step, stepper_climb(step));
-    step->times.head_s += pulmo_now_s() - began_s;
+    const float *above = stepper_climb(step);
+    double climbed_s = pulmo_now_s();
+    run_slots(step, above);
+    step->times.tail_s += climbed_s - began_s;
+    step->times.head_s += pulmo_now_s() - climbed_s;
     local_maxima(step, &status, wishes);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));
     if (step->maxima[MAX_STATUS] != PULMO_OK) return pulmo_agree(step->parts.comm, status);

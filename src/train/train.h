@@ -214,7 +214,7 @@ pulmo_status stepper_release(stepper *step);
 pulmo_status stepper_finish(stepper *step);
 /* Seconds spent since create. */
 typedef struct step_times {
-    double features_s, head_s, update_s;
+    double features_s, tail_s, head_s, update_s;
 } step_times;
 const step_times *stepper_times(const stepper *step);
 /* Seconds spent waiting for sums. */

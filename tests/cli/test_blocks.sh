@@ -53,6 +53,43 @@ grep -q "going on from" resumed.err || fail "did not go on"
 [ "$(head_of resumed.txt)" = "$(head_of whole.txt)" ] || fail "the resumed run gave another model"
 cmp whole/history.csv stopped/history.csv
 
+# The same with block5, killed at 1 rank, gone on with at 4.
+more="$block5 --set train.epochs=30 --set train.checkpoint_batches=1"
+EXTRA=$more small_train whole5 ranks 4 > whole5.txt 2> whole5.err
+EXTRA=$more small_train stopped5 env > stopped5.txt 2>&1 &
+started=$!
+for _ in $(seq 400); do grep -q "^Epoch 3/" stopped5.txt && break; sleep 0.02; done
+kill -KILL $(pgrep -P "$started" -f "pulmo train" || echo "$started")
+wait "$started" && fail "was not killed"
+EXTRA=$more small_train stopped5 ranks 4 > resumed5.txt 2> resumed5.err || { cat resumed5.err; fail "resume"; }
+grep -q "going on from" resumed5.err || fail "block5 did not go on"
+[ "$(head_of resumed5.txt)" = "$(head_of whole5.txt)" ] || fail "block5: the resumed run gave another model"
+
+# An export holds the trained blocks as the model does, and what is below the cut as the weight file does.
+"$PULMO" export full --format safetensors --out full.safetensors -q
+"$PULMO" inspect full/model.h5 > model.txt
+python3 - weights.safetensors full.safetensors model.txt <<'PY' || fail "export: other convolutions"
+import array, json, re, struct, sys
+def read(name):
+    with open(name, "rb") as f:
+        head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    return {k: array.array("f", data[e["data_offsets"][0]:e["data_offsets"][1]]) for k, e in head.items() if k != "__metadata__"}
+given, exported = read(sys.argv[1]), read(sys.argv[2])
+means = dict(re.findall(r"/trunk/(features\S+) .* mean (\S+)", open(sys.argv[3]).read()))
+for name in given:
+    if not name.startswith("features."): continue
+    n = int(name.split(".")[1])
+    assert (exported[name] == given[name]) == (n < 11), name
+    if n >= 11: assert abs(sum(exported[name]) / len(exported[name]) - float(means[name])) < 1e-5 * (1 + abs(float(means[name]))), name
+PY
+image=$(ls demo/test/*/*.jpeg | head -1)
+"$PULMO" explain full "$image" --out looks -q > looks.csv || fail "explain"
+"$PULMO" explain head "$image" --out looks-head -q > looks-head.csv || fail "explain"
+cmp -s looks/*.png looks-head/*.png && fail "explain does not know the trained blocks"
+grep -q "its last 3 convolutions and head trained" full/report.html || fail "the report does not know the trained blocks"
+grep -q "all but the last 3 frozen" full/MODEL_CARD.md || fail "the card does not know the trained blocks"
+
 # Evaluation and prediction go through the fast engine with the trained weights, and agree with the run.
 for run in block5 full all; do
     "$PULMO" evaluate $run --data packed --out "scored-$run" > evaluated.txt 2> err.txt || { cat err.txt; fail "evaluate $run"; }
@@ -87,6 +124,9 @@ EXTRA="--set model.trainable=block6" expect 2 "block5" small_train none env
 expect 65 "trained on other frozen weights" "$PULMO" evaluate block5 --data packed --weights other.safetensors
 EXTRA="--set model.trainable=all --set optim.name=sgd --set optim.lr=1000 --set optim.trunk_lr_scale=1000" expect 1 "not finite" small_train blown env
 EXTRA="--set model.trainable=all --set optim.name=sgd --set optim.lr=1000 --set optim.trunk_lr_scale=1000" expect 1 "not finite" small_train blown2 ranks 3
+
+EXTRA="--set model.trainable=all --set train.batch=65536" expect 1 "a smaller train.batch, a higher model.trainable" small_train vast env
+[ ! -e vast/checkpoint.h5 ] || fail "a refused run left a checkpoint"
 
 # PyTorch takes the same step: loss and every gradient.
 python=${PULMO_PYTHON:-python3}
