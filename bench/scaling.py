@@ -117,7 +117,7 @@ class Bench:
         self.heads = set()
 
     def train_command(self, epochs):
-        return [self.pulmo, "train", "-c", os.path.join(HERE, "..", "configs", "recommended.yaml"), "--overwrite",
+        return [self.pulmo, "train", "-c", os.path.join(HERE, "..", "configs", "head.yaml"), "--overwrite",
                 "--set", "data.path=" + self.data, "--set", "model.weights=" + self.weights, "--set", "train.threads=1",
                 "--set", "train.epochs=%d" % epochs, "--set", "train.patience=0", "--set", "train.checkpoint_seconds=0",
                 "--set", "train.run_dir=" + os.path.join(self.work, "run")]

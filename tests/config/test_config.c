@@ -133,7 +133,7 @@ static void test_digest_and_differences(void **state)
 /* Every configuration that is shipped reads. */
 static void test_shipped(void **state)
 {
-    static const char *const names[] = {"demo", "tutorial", "recommended"};
+    static const char *const names[] = {"demo", "tutorial", "head", "three-class", "recommended"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = pulmo_format("%s/configs/%s.yaml", PULMO_SOURCE, names[i]);
