@@ -4,7 +4,7 @@
     bench/memory.py --weights FILE [--pulmo PATH] [--images 5000,50000] [--folder DIR] [--ranks 1,2]
 
 For each number of images a data set is made in DIR (a temporary directory): class folders below train/, and 200 images of
-val, whose features are kept in memory and must not mix in. Each image is a grey JPEG of 64 x 64 pixels of its own, drawn by
+val. Each image is a grey JPEG of 64 x 64 pixels of its own, drawn by
 this script. `pulmo pack --size 64` and one epoch of `pulmo train` on FILE's convolutions (build/release/tests/make_weights makes
 a small file) run on each number of ranks, training also from 50 images a shard. What is compared is the kernel's high-water
 mark of the largest process (ru_maxrss). The last line is one JSON object: bytes each further image costs.

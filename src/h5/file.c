@@ -129,6 +129,22 @@ void pulmo_file_remove_leftovers(const char *directory, const char *name)
     closedir(listing);
 }
 
+void pulmo_file_remove_abandoned(const char *directory, double idle_s)
+{
+    DIR *listing = opendir(directory);
+    if (!listing) return;
+    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
+        struct stat about;
+        const char *end = strstr(entry->d_name, ".tmp.");
+        char *name = end ? pulmo_format("%.*s", (int)(end - entry->d_name), entry->d_name) : NULL;
+        if (name && is_temporary_of(entry->d_name, name) && fstatat(dirfd(listing), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(about.st_mode) && difftime(time(NULL), about.st_mtime) > idle_s)
+            (void)unlinkat(dirfd(listing), entry->d_name, 0);
+        free(name);
+    }
+    closedir(listing);
+}
+
 static bool write_all(int fd, const char *data, size_t bytes)
 {
     while (bytes > 0) {

@@ -13,7 +13,8 @@
 #include "pulmo/packed.h"
 #include "pulmo/rng.h"
 
-#define MB (1024.0 * 1024.0)
+#define MB          (1024.0 * 1024.0)
+#define ABANDONED_S 600 /* a shard that is being written grows every few seconds; what a killed process left does not */
 
 static const char *const split_names[BANK_SPLITS] = {"train", "val", "test"};
 
@@ -223,6 +224,8 @@ static pulmo_status prepare(const bank *b, bank_unit *units, uint32_t all, uint3
         if (b->set[s].form.count > 0)
             if (pulmo_directory_make(b->set[s].form.directory) != PULMO_OK)
                 return pulmo_fail_in(PULMO_IO, "the feature bank has no place (bank.path names another)");
+    for (int s = 0; s < BANK_SPLITS; s++)
+        if (b->set[s].form.count > 0) pulmo_file_remove_abandoned(b->set[s].form.directory, ABANDONED_S);
     *missing = list_missing(b, units);
     return check_room(b, units, *missing, all);
 }

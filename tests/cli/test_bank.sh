@@ -63,8 +63,12 @@ for signal in KILL TERM; do
     [ "$signal:$status" = KILL:137 ] || [ "$signal:$status" = TERM:75 ] || { cat stopped.err; fail "$signal: status $status"; }
     if [ "$signal" = KILL ]; then rm -f stopped/*/view00[0-2]*; fi
 done
+# What a killed writer leaves is removed, once it has lain for a while; what another may be writing is not.
+left=$(ls -d stopped/train-*)/view999-00000-of-00001.h5.tmp
+touch -d "1 hour ago" "$left.12.0123abcd" && touch "$left.12.0123abce" && touch -d "1 hour ago" "$left.of-mine"
 grep -q "run the same command again" stopped.err || fail "no way on from an interrupted bank"
 EXTRA="$bank --set bank.path=stopped" small_train resumed env > resumed.txt 2> resumed.err
+[ ! -e "$left.12.0123abcd" ] && [ -e "$left.12.0123abce" ] && [ -e "$left.of-mine" ] || fail "$(ls "$left"*): not just the abandoned file went"
 for file in $(cd bank2 && find . -name 'view00*'); do cmp "bank2/$file" "stopped/$file"; done
 
 # Damage: a cut file is computed anew; a changed byte is found when it is read, and the file's removal is the way on.

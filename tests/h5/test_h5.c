@@ -462,43 +462,6 @@ static void test_checksums(void **state)
     free(bytes);
 }
 
-/* Bytes whose checksums pulmo works out itself: the library takes them for its own, and the file is the same. */
-static void test_byte_rows(void **state)
-{
-    static const uint64_t lengths[] = {1, 2, 719, 720, 721, 1089, 50176};
-    size_t sizes[2];
-    (void)state;
-    for (size_t n = 0; n < sizeof lengths / sizeof lengths[0]; n++) {
-        const uint64_t dims[2] = {3, lengths[n]};
-        uint8_t *rows = malloc(3 * lengths[n]), *read = malloc(3 * lengths[n]);
-        char *bytes[2];
-        for (size_t i = 0; i < 3 * lengths[n]; i++) rows[i] = (uint8_t)(i % 5 == 0 ? 255 : i * 37 + i / 251);
-        for (int way = 0; way < 2; way++) {
-            pulmo_h5 *file = NULL;
-            assert_ok(pulmo_h5_create(path, &file));
-            assert_ok(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, dims));
-            if (way == 0) assert_ok(pulmo_h5_write_rows(file, "images", 0, 3, rows));
-            if (way == 1) {
-                assert_ok(pulmo_h5_write_byte_rows(file, "images", 0, 1, lengths[n], rows));
-                assert_ok(pulmo_h5_write_byte_rows(file, "images", 1, 2, lengths[n], rows + lengths[n]));
-                assert_refused(pulmo_h5_write_byte_rows(file, "images", 2, 2, lengths[n], rows), PULMO_DATA, "rows 2 to 4 of 3");
-                assert_refused(pulmo_h5_write_byte_rows(file, "images", 2, 1, lengths[n] + 1, rows), PULMO_RUNTIME, "a row has not");
-            }
-            assert_ok(pulmo_h5_commit(file));
-            assert_ok(pulmo_h5_open(path, &file));
-            assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 0, 3, read));
-            assert_memory_equal(read, rows, 3 * lengths[n]);
-            pulmo_h5_close(file);
-            bytes[way] = slurp(path, &sizes[way]);
-        }
-        assert_int_equal(sizes[0], sizes[1]);
-        assert_memory_equal(bytes[0], bytes[1], sizes[0]);
-        for (int way = 0; way < 2; way++) free(bytes[way]);
-        free(rows);
-        free(read);
-    }
-}
-
 /* ---- threads ---- */
 
 static void *read_often(void *context)
@@ -600,7 +563,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_checksums, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_byte_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
     };
