@@ -1,12 +1,12 @@
 """A training step above a cut, pulmo beside PyTorch: the same weights, the same features at the cut, the same head.
 
     finetune.py --tool build/release/tests/finetune_step --weights FILE [--check] [--trainable block5 all ...]
-                [--batch 32] [--threads 2] [--rounds 3] [--seconds 5]
+                [--batch 32] [--threads 2] [--rounds 3] [--seconds 5] [--compile] [--default-layout]
 
 --check compares one step's loss and every gradient (relative RMS error a tensor against PyTorch in float64) and
 exits with 1 where one is off. Otherwise the two are timed, interleaved: forward, loss, backward and Adam of all
-that is above the cut. PyTorch runs channels last, in its default layout and, with --compile, compiled; the
-fastest counts. PyTorch keeps the memory it frees (glibc's MALLOC_MMAP_MAX_ and its like): it is faster so.
+that is above the cut. PyTorch runs channels last, with --compile compiled as well, with --default-layout in that as
+well; the fastest counts. PyTorch keeps the memory it frees (glibc's MALLOC_MMAP_MAX_ and its like): it is faster so.
 """
 import argparse
 import json
@@ -125,7 +125,8 @@ def torch_rate(weights, options, frozen, layout, compiled):
 
 def measure(options, weights, trainable):
     frozen, rates = FROZEN[trainable], {}
-    variants = [("default layout", False), ("channels last", False)] + ([("channels last", True)] if options.compile else [])
+    variants = [("default layout", False)] if options.default_layout else []
+    variants += [("channels last", False)] + ([("channels last", True)] if options.compile else [])
     for _ in range(options.rounds):
         for layout, compiled in variants:
             name = f"PyTorch {torch.__version__}, {layout}{', compiled' if compiled else ''}"
@@ -152,7 +153,8 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="time a compiled network as well")
+    parser.add_argument("--default-layout", action="store_true", help="time the default layout as well")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
