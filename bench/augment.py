@@ -99,7 +99,8 @@ def compare(tool, pictures, keys, way, mask):
         theirs = way(torch.from_numpy(pixels)[None].float() / 255)
         apart.append((pulmo(tool, pixels, keys) - theirs).abs()[mask] * 255)
     apart = torch.cat(apart)
-    return {"mean": round(float(apart.mean()), 4), "most": round(float(apart.max()), 3), "within_one": round(float((apart <= 1).float().mean()), 5)}
+    figures = {"mean": (apart.mean(), 4), "most": (apart.max(), 3), "within_one": ((apart <= 1).float().mean(), 5)}
+    return {name: round(float(value), digits) for name, (value, digits) in figures.items()}
 
 
 def distance(ours, theirs):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packing against Pillow, on the same bytes, by turns in one run.
 
-    bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 16]
+    bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 31]
 
 SOURCE is class folders of JPEGs. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
 grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
@@ -76,7 +76,7 @@ def main():
     parser.add_argument("source")
     parser.add_argument("--pulmo", default="build/release/bin/pulmo")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=16)
+    parser.add_argument("--repeat", type=int, default=31, help="links to each file (31: of 168, a common training set's 5,216)")
     parser.add_argument("--seconds", type=int, default=2, help="of pulmo bench pack, a measurement")
     options = parser.parse_args()
     files = list(files_of(options.source))
@@ -84,10 +84,11 @@ def main():
     with tempfile.TemporaryDirectory() as many:
         link_all(options.source, options.repeat, many)
         for _ in range(options.rounds):
+            def pack(threads, decode):
+                return pulmo(options.pulmo, many, threads, decode, options.seconds)
             measured = {
-                "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb),
-                "pulmo_exact": pulmo(options.pulmo, many, 1, "exact", options.seconds), "pulmo_exact_2_threads": pulmo(options.pulmo, many, 2, "exact", options.seconds),
-                "pillow_draft": pillow(files, draft), "pulmo_fast": pulmo(options.pulmo, many, 1, "fast", options.seconds),
+                "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb), "pulmo_exact": pack(1, "exact"),
+                "pulmo_exact_2_threads": pack(2, "exact"), "pillow_draft": pillow(files, draft), "pulmo_fast": pack(1, "fast"),
             }
             for name, rate in measured.items():
                 rates.setdefault(name, []).append(rate)
