@@ -401,7 +401,11 @@ static pulmo_status check_rule(const char *rule, rule_kind kind, uint32_t n, int
 {
     uint32_t positives = 0;
     if (kind == RULE_NUMBER) return PULMO_OK;
-    if (classes != 2) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs two classes, there are %d", rule, classes);
+    if (classes != 2)
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.threshold: \"%s\": needs two classes, there are %d; set eval.threshold: 0.5 (of more than two classes the "
+                          "most probable one is taken)",
+                          rule, classes);
     if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
     for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
     if (positives > 0 && positives < n) return PULMO_OK;
