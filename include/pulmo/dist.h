@@ -75,6 +75,9 @@ void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op.
 pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s);
 /* This rank gets on, with `doing` (kept: static text). Every collective call is a beat as well. */
 void pulmo_watch_beat(pulmo_comm *comm, const char *doing);
+/* A beat, after which as much as `extra_s` more than the limit may go by until the next: for what no beat can come from, as
+ * the sync of a large file. On ranks that wait for it as well: without datagrams each goes by its own waiting. */
+void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s);
 /* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);
 

@@ -38,6 +38,7 @@ pulmo_status wait_end(pulmo_comm *comm, int code)
     pthread_mutex_unlock(&comm->mpi);
     snprintf(phrase, sizeof phrase, "waiting for %s", atomic_exchange(&comm->waiting, NULL));
     atomic_store(&comm->beat_s, pulmo_now_s());
+    atomic_store(&comm->extra_s, 0);
     return mpi_status(code, phrase);
 }
 

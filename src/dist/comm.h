@@ -24,6 +24,7 @@ struct pulmo_comm {
     helper *helper;      /* moves sums on while this rank computes; NULL until there is one */
     /* what this rank is at, written by the main thread and read by the watch */
     _Atomic(double) beat_s;
+    _Atomic(double) extra_s;       /* allowed beside the limit, until the next beat */
     _Atomic(const char *) doing;   /* its work; static text */
     _Atomic(const char *) waiting; /* what it waits for inside MPI; NULL while it works */
     /* the watch */

@@ -17,21 +17,21 @@
 #include "pulmo/clock.h"
 
 #define ADDRESSES_MAX 16
-#define TEXT_BYTES 96
-#define NAMED_MAX 4 /* ranks named in a verdict; the others are counted */
+#define TEXT_BYTES    96
+#define NAMED_MAX     4 /* ranks named in a verdict; the others are counted */
 
 enum { PULSE, ANSWER, VERDICT, BYE };
 
 typedef struct word {
     uint64_t token[2];
     int32_t kind, rank, waiting;
-    double age_s;
+    double age_s, extra_s;
     char text[VERDICT_BYTES];
 } word;
 
 /* What rank 0 knows of a rank. Times are 0 while nothing was heard. */
 typedef struct peer {
-    double heard_s, beat_s;
+    double heard_s, beat_s, extra_s;
     int waiting, gone;
     char text[TEXT_BYTES];
     char host[HOST_BYTES];
@@ -50,7 +50,7 @@ typedef struct card {
 struct pulse {
     int socket;
     card card;
-    peer *peers;       /* (size) on rank 0; one, rank 0 itself, elsewhere */
+    peer *peers; /* (size) on rank 0; one, rank 0 itself, elsewhere */
     int peer_count;
 };
 
@@ -82,8 +82,7 @@ static int open_socket(uint16_t *port)
     socklen_t bytes = sizeof address;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address, &bytes) == 0) {
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && getsockname(fd, (struct sockaddr *)&address, &bytes) == 0) {
         *port = address.sin_port;
         return fd;
     }
@@ -172,6 +171,7 @@ static void fill(const pulmo_comm *comm, const pulse *it, int kind, word *out)
     out->rank = comm->rank;
     out->waiting = waiting != NULL;
     out->age_s = pulmo_now_s() - atomic_load(&comm->beat_s);
+    out->extra_s = atomic_load(&comm->extra_s);
     snprintf(out->text, TEXT_BYTES, "%s", waiting ? waiting : atomic_load(&comm->doing));
 }
 
@@ -193,6 +193,7 @@ static void note(const word *what, const struct sockaddr_in *from, peer *out)
 {
     out->heard_s = pulmo_now_s();
     out->beat_s = out->heard_s - what->age_s;
+    out->extra_s = what->extra_s;
     out->waiting = what->waiting;
     out->gone = what->kind == BYE;
     out->address = *from;
@@ -252,9 +253,9 @@ static void name_culprits(const pulse *it, double limit_s, sentence *s)
         const peer *p = &it->peers[r];
         if (p->heard_s == 0 || p->gone) continue;
         if (now_s - p->heard_s > limit_s)
-            say(s, "rank %d on host %s has not been heard from for %.0f s (last word: %s%s)", r, p->host,
-                now_s - p->heard_s, p->waiting ? "waiting for " : "", p->text);
-        else if (!p->waiting && now_s - p->beat_s > limit_s)
+            say(s, "rank %d on host %s has not been heard from for %.0f s (last word: %s%s)", r, p->host, now_s - p->heard_s,
+                p->waiting ? "waiting for " : "", p->text);
+        else if (!p->waiting && now_s - p->beat_s > limit_s + p->extra_s)
             say(s, "rank %d on host %s has made no progress for %.0f s (%s)", r, p->host, now_s - p->beat_s, p->text);
     }
 }
@@ -267,7 +268,7 @@ static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2]
     for (int r = 0; r < it->peer_count; r++) {
         const peer *p = &it->peers[r];
         int *kind = p->heard_s == 0 ? unheard : p->gone ? left : NULL;
-        if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s)) return 0;
+        if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s + p->extra_s)) return 0;
         if (!kind) continue;
         kind[0]++;
         kind[1] = r;
@@ -284,12 +285,15 @@ static void name_deadlock(const pulse *it, double limit_s, sentence *s)
         say(s, "rank %d on host %s%s has come to its end, and the others have waited for more than %.0f s for %s", left[1],
             it->peers[left[1]].host, left[0] > 1 ? " (not alone)" : "", limit_s, it->peers[0].text);
     else if (unheard[0] > 0)
-        say(s, "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all others have waited for "
-               "more than %.0f s for %s", unheard[0], it->peer_count, unheard[1], it->peers[unheard[1]].host, limit_s,
-            it->peers[0].text);
+        say(s,
+            "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all others have waited for "
+            "more than %.0f s for %s",
+            unheard[0], it->peer_count, unheard[1], it->peers[unheard[1]].host, limit_s, it->peers[0].text);
     else
-        say(s, "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for %s, rank %d for %s): a "
-               "link between two hosts may be down", limit_s, it->peers[0].text, last, it->peers[last].text);
+        say(s,
+            "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for %s, rank %d for %s): a "
+            "link between two hosts may be down",
+            limit_s, it->peers[0].text, last, it->peers[last].text);
 }
 
 /* Rank 0's own row, so that it is judged like all others. */

@@ -9,6 +9,7 @@
  *     kind       PULSE to rank 0, ANSWER and VERDICT from it, BYE either way
  *     rank       the sender
  *     age_s      since the sender's main thread last got on
+ *     extra_s    how much longer than the limit it may take
  *     waiting    1: inside MPI, waiting for others; 0: at work
  *     text       what for, or with what */
 #ifndef PULMO_DIST_PULSE_H

@@ -12,10 +12,10 @@
 #include "pulmo/clock.h"
 #include "pulse.h"
 
-#define PERIOD_MAX_S 1.0
+#define PERIOD_MAX_S    1.0
 #define PERIODS_A_LIMIT 20
-#define GAP_PERIODS 5
-#define LAST_WORDS_S 1.0
+#define GAP_PERIODS     5
+#define LAST_WORDS_S    1.0
 
 static void nap_for(double seconds)
 {
@@ -27,8 +27,8 @@ static void nap_for(double seconds)
 _Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
 {
     if (*verdict) {
-        fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the limit)\n",
-                comm->rank, comm->size, comm->host, verdict);
+        fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the limit)\n", comm->rank,
+                comm->size, comm->host, verdict);
         fflush(stderr);
         /* A launcher drops what it has not yet forwarded when the first rank ends. */
         nap_for(LAST_WORDS_S);
@@ -42,10 +42,12 @@ static int judge_alone(const pulmo_comm *comm, char verdict[VERDICT_BYTES])
 {
     double age_s = pulmo_now_s() - atomic_load(&comm->beat_s);
     const char *waiting = atomic_load(&comm->waiting), *doing = atomic_load(&comm->doing);
-    if (age_s <= comm->limit_s) return 0;
+    if (age_s <= comm->limit_s + atomic_load(&comm->extra_s)) return 0;
     if (waiting)
-        snprintf(verdict, VERDICT_BYTES, "has waited %.0f s for %s; which rank is missing is not known, as no datagrams of "
-                                         "the watch get through", age_s, waiting);
+        snprintf(verdict, VERDICT_BYTES,
+                 "has waited %.0f s for %s; which rank is missing is not known, as no datagrams of "
+                 "the watch get through",
+                 age_s, waiting);
     else
         snprintf(verdict, VERDICT_BYTES, "no progress for %.0f s (%s)", age_s, doing);
     return 1;
@@ -99,11 +101,14 @@ pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s)
     return PULMO_OK;
 }
 
-void pulmo_watch_beat(pulmo_comm *comm, const char *doing)
+void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s)
 {
     atomic_store(&comm->doing, doing);
     atomic_store(&comm->beat_s, pulmo_now_s());
+    atomic_store(&comm->extra_s, extra_s);
 }
+
+void pulmo_watch_beat(pulmo_comm *comm, const char *doing) { pulmo_watch_allow(comm, doing, 0); }
 
 void pulmo_watch_stop(pulmo_comm *comm)
 {

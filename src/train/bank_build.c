@@ -56,6 +56,13 @@ static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t fir
     return PULMO_OK;
 }
 
+/* All ranks' shards go to one disk, and what was written is on it only when the last is synced. */
+static void allow_commit(const bank *b, uint32_t images)
+{
+    double bytes = (double)images * (double)b->floats * sizeof(float) * pulmo_comm_size(b->parts.comm);
+    pulmo_watch_allow(b->parts.comm, "writing a shard of the feature bank", bytes / SLOWEST_DISK_BYTES_A_SECOND);
+}
+
 /* A signal ends it between two chunks, without a shard. */
 static pulmo_status build_unit(builder *work, const bank_unit *unit)
 {
@@ -70,7 +77,10 @@ static pulmo_status build_unit(builder *work, const bank_unit *unit)
     pulmo_status status = PULMO_OK;
     for (uint32_t at = first; at < end && status == PULMO_OK && !pulmo_interrupt_wanted(); at += IMAGE_CHUNK)
         status = add_chunk(work, unit, at, end - at < IMAGE_CHUNK ? end - at : IMAGE_CHUNK, writer);
-    if (status == PULMO_OK && !pulmo_interrupt_wanted()) return bank_writer_commit(writer);
+    if (status == PULMO_OK && !pulmo_interrupt_wanted()) {
+        allow_commit(b, end - first);
+        return bank_writer_commit(writer);
+    }
     bank_writer_abandon(writer);
     return status;
 }

@@ -11,10 +11,11 @@
 #include "pulmo/log.h"
 #include "run.h"
 
-#define GRACE_MAX_S          5.0  /* launchers and batch systems are not exact to the second */
-#define GRACE_PART           0.1  /* of the limit, at the most */
-#define CHECKPOINT_SLACK     2.0  /* one may take so much longer than the longest before */
-#define BYTES_A_SECOND_GUESS 50e6 /* written to a slow disk, before one was measured */
+#define GRACE_MAX_S          5.0    /* launchers and batch systems are not exact to the second */
+#define GRACE_PART           0.1    /* of the limit, at the most */
+#define CHECKPOINT_SLACK     2.0    /* one may take so much longer than the longest before */
+#define BYTES_A_SECOND_GUESS 50e6   /* written to a slow disk, before one was measured */
+#define SCORE_BYTES          1000.0 /* of an image, in results.h5 and predictions.csv, at the most */
 
 bool run_checkpoint_due(const run *r)
 {
@@ -24,11 +25,18 @@ bool run_checkpoint_due(const run *r)
     return r->batches_since > 0 && (by_time || (batches > 0 && r->batches_since >= (uint64_t)batches));
 }
 
+void run_writes(run *r, const char *doing, int copies)
+{
+    double scores = (double)info_of(r->val)->count + (double)info_of(r->test)->count;
+    double bytes = (double)r->state.parameters * sizeof(float) * copies + scores * SCORE_BYTES;
+    pulmo_watch_allow(r->comm, doing, bytes / SLOWEST_DISK_BYTES_A_SECOND);
+}
+
 pulmo_status run_checkpoint(run *r)
 {
     pulmo_status status = PULMO_OK;
     double began_s = pulmo_now_s();
-    pulmo_watch_beat(r->comm, "writing a checkpoint");
+    run_writes(r, "writing a checkpoint", 3 + r->state.states); /* with an average */
     if (is_root(r)) status = fence_check(r->fence);
     if (is_root(r) && status == PULMO_OK) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();

@@ -71,6 +71,8 @@ pulmo_status run_features(run *r, bank_split split, feature_store **out);
 /* By time (rank 0's clock) or by count. Not collective. */
 bool run_checkpoint_due(const run *r);
 pulmo_status run_checkpoint(run *r);
+/* Before rank 0 writes: so many copies of the parameters on a slow disk are no stall. On all ranks. Not collective. */
+void run_writes(run *r, const char *doing, int copies);
 /* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME, which Slurm 23.02 and
  * jobs' scripts set. A time that is not a number is PULMO_USAGE. Rank 0. Not collective. */
 pulmo_status run_deadline_find(run *r, double began_s);

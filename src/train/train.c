@@ -137,6 +137,7 @@ static pulmo_status one_epoch(run *r)
     state->finished = stop || state->epoch >= (uint32_t)r->config->train.epochs;
     if (stop && state->epoch < (uint32_t)r->config->train.epochs)
         pulmo_info("No better epoch for %lld epochs: stopping early.", (long long)r->config->train.patience);
+    run_writes(r, "writing results", 1);
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
     return pulmo_agree(r->comm, status);
 }

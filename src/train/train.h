@@ -124,6 +124,7 @@ pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, 
 
 /* ---- images of a split in stored order (images.c) ---- */
 
+#define SLOWEST_DISK_BYTES_A_SECOND 1e6 /* a rank that writes slower than this is stuck to the watch */
 #define IMAGE_CHUNK 16 /* images read at once, at the most */
 
 /* Which augmentations: with `averaged`, its view `number`; else those of fresh training's epoch `number` with this seed. */

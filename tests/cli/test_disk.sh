@@ -133,3 +133,17 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=120k none full 2> 
 else
     echo "skipped: a full tmpfs needs root"
 fi
+
+# A disk so slow that one sync takes longer than the watch's limit: the ranks that wait for it do not end the job.
+head="--set model.hidden=[9000]"
+EXTRA="$head --set train.epochs=2" small_train quick ranks 1 > quick.txt 2> quick.err
+: > slow.log
+for at in 4 8; do
+    rm -rf slow
+    EXTRA="$head --set train.epochs=2 --set train.checkpoint_batches=2 --set train.stall_seconds=2" DISK_UNDER=$WORK/slow DISK_CALL=fsync \
+        DISK_AT=$at DISK_ERROR=SLOW DISK_SECONDS=5 DISK_RANK=0 DISK_LOG=$WORK/slow.log \
+        small_train slow ranks 2 env LD_PRELOAD="$shim" > slow.txt 2> slow.err || { cat slow.log slow.err; fail "slow disk: the job has ended"; }
+    [ "$(head_of slow.txt)" = "$(head_of quick.txt)" ] || { cat slow.err; fail "slow disk: another model"; }
+done
+[ "$(grep -c "^failed fsync" slow.log)" = 2 ] || { cat slow.log; fail "slow disk: no sync was slow"; }
+echo "slow disk: $(sed -n "s|^failed fsync $WORK/||p" slow.log | tr '\n' ' '): waited for"

@@ -29,6 +29,7 @@ play() {
 
 play fine 0 "status 0"
 play stuck 1 "rank 2 on host $(hostname) has made no progress for 2 s (a long task)"
+play overdue 1 "rank 2 on host $(hostname) has made no progress for 5 s (writing a large file)"
 play stopped 1 "rank 2 on host $(hostname) has not been heard from for"
 play root 1 "rank 0 on host $(hostname) has not been heard from for"
 play deadlock 1 "all ranks are alive and have waited for each other"

@@ -1,7 +1,7 @@
 /* The watch: it lets a job be while any rank gets on. What it does when none does ends the
  * process, and is tried by tests/cli/test_stall.sh, which starts this program with a scenario:
  *
- *   test_watch fine|stuck|stopped|root|deadlock|left|killed|summing LIMIT_S
+ *   test_watch fine|stuck|overdue|stopped|root|deadlock|left|killed|summing LIMIT_S
  *
  * ("summing" adds up gradients for two minutes, for someone to cut a link meanwhile)
  */
@@ -17,7 +17,8 @@
 #include "pulmo/exact.h"
 #include "pulmo/memory.h"
 
-#define LIMIT_S 1.5
+#define LIMIT_S   1.5
+#define OVERDUE_S 3.0
 
 static int rank(void) { return pulmo_comm_rank(world); }
 static int size(void) { return pulmo_comm_size(world); }
@@ -48,6 +49,21 @@ static void test_waiting_is_no_fault(void **state)
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
     if (rank() == 0) work(1.25 * LIMIT_S);
     CHECK(pulmo_barrier(world) == PULMO_OK);
+    pulmo_watch_stop(world);
+}
+
+/* One rank is at one thing for longer than the limit, as was allowed. */
+static void test_allowed(void **state)
+{
+    (void)state;
+    CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
+    work(0.3);
+    pulmo_watch_allow(world, "writing a large file", 2 * LIMIT_S);
+    if (rank() == 0) doze(1.75 * LIMIT_S);
+    CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
+    pulmo_watch_allow(world, "writing a large file", 2 * LIMIT_S);
+    if (rank() == size() - 1) doze(1.75 * LIMIT_S);
+    CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
     pulmo_watch_stop(world);
 }
 
@@ -88,6 +104,8 @@ static void play(const char *scenario)
     int last = rank() == size() - 1;
     work(0.5); /* all have been heard */
     if (strcmp(scenario, "stuck") == 0 && last) doze(3600);
+    if (strcmp(scenario, "overdue") == 0) pulmo_watch_allow(world, "writing a large file", OVERDUE_S);
+    if (strcmp(scenario, "overdue") == 0 && last) doze(3600);
     if (strcmp(scenario, "stopped") == 0 && last) raise(SIGSTOP);
     if (strcmp(scenario, "root") == 0 && rank() == 0) raise(SIGSTOP);
     if (strcmp(scenario, "deadlock") == 0 && last) (void)pulmo_barrier(world);
@@ -100,8 +118,10 @@ static int run_scenario(const char *scenario, double limit_s)
     pulmo_status status = pulmo_watch_start(world, limit_s);
     if (status == PULMO_OK) play(scenario);
     int leaves = strcmp(scenario, "left") == 0 && rank() == size() - 1; /* to do something else for ever */
-    if (leaves) pulmo_watch_stop(world), doze(3600);
-    else if (status == PULMO_OK) status = pulmo_agree(world, PULMO_OK);
+    if (leaves)
+        pulmo_watch_stop(world), doze(3600);
+    else if (status == PULMO_OK)
+        status = pulmo_agree(world, PULMO_OK);
     if (rank() == 0) printf("status %d\n", (int)status);
     pulmo_dist_end(world);
     return pulmo_status_exit(status);
@@ -113,6 +133,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waiting_is_no_fault),
+        cmocka_unit_test(test_allowed),
         cmocka_unit_test(test_start_and_stop),
     };
     if (pulmo_dist_start(&world) != PULMO_OK) {

@@ -3,7 +3,8 @@
  *   DISK_UNDER   the directory, absolute; without it nothing happens
  *   DISK_CALL    write (also pwrite, ftruncate), fsync, rename, close, open (for writing), or any of them
  *   DISK_AT      n, from 1: which call of that kind in this process
- *   DISK_ERROR   ENOSPC, EIO, EROFS, EDQUOT; or KILL: SIGKILL in place of the call, or half-way through a write
+ *   DISK_ERROR   ENOSPC, EIO, EROFS, EDQUOT; or KILL: SIGKILL in place of the call, or half-way through a write;
+ *                or SLOW: the call takes DISK_SECONDS longer, and does its work
  *   DISK_LASTS   1: all calls after it fail as well, as on a full disk
  *   DISK_RANK    only in this rank of mpirun or srun
  *   DISK_LOG     a file to which a line is added for each failure ("failed CALL PATH"), for each file that took
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_BYTES 4096
@@ -90,6 +92,13 @@ static int error_wanted(void)
     return EIO;
 }
 
+static bool doze(double seconds)
+{
+    struct timespec nap = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))};
+    nanosleep(&nap, NULL);
+    return false;
+}
+
 /* True if this call shall fail: errno is set then. */
 static bool fails(const char *call, const char *path)
 {
@@ -99,6 +108,7 @@ static bool fails(const char *call, const char *path)
     if (at < 1 || mine < at || (mine > at && !*setting("DISK_LASTS"))) return false;
     snprintf(what, sizeof what, "failed %s", call);
     note(what, path);
+    if (strcmp(setting("DISK_ERROR"), "SLOW") == 0) return doze(atof(setting("DISK_SECONDS")));
     if (strcmp(setting("DISK_ERROR"), "KILL") == 0 && strcmp(call, "write") != 0) raise(SIGKILL);
     errno = error_wanted();
     return true;
