@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 
@@ -41,6 +42,15 @@ static int launched_rank(void)
     return 0;
 }
 
+static bool joined; /* the ranks know of each other */
+
+/* Launchers end all ranks when the first one fails: rank 0 must have said why by then. */
+static void let_rank_0_speak(void)
+{
+    const struct timespec nap = {.tv_sec = 1};
+    if (!joined) nanosleep(&nap, NULL);
+}
+
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
 {
     /* Of many ranks with the same wrong argument one speaks. */
@@ -52,6 +62,7 @@ pulmo_status start_ranks(const common_options *common, pulmo_comm **out)
 {
     pulmo_log_setup(common->level, 0, 1);
     PULMO_TRY(pulmo_dist_start(out));
+    joined = true;
     pulmo_log_setup(common->level, pulmo_comm_rank(*out), pulmo_comm_size(*out));
     return PULMO_OK;
 }
@@ -79,6 +90,7 @@ static int run(const command *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
+    if (launched_rank() > 0) atexit(let_rank_0_speak);
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_usage(stdout);
