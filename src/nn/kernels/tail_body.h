@@ -1,7 +1,8 @@
 /* The trainable convolutions' kernels, written once for a vector of LANES reals. Each tier defines the
  * vector type and these operations, and includes this:
  *   vec, LANES, PANEL_BLOCKS (blocks of 16 channels a panel), TILE_ROWS, OUTER_ROWS, OUTER_BLOCKS (register blocks),
- *   GEMM_CHANNELS, OUTER_TILES (chunks of chains), PREFETCH_REALS (a cache line), load, store, prefetch, splat, add, sub, mul,
+ *   GEMM_CHANNELS, OUTER_TILES (chunks of chains), PREFETCH_REALS (a cache line), load, store, store_past (to an aligned place,
+ *   past the caches if the tier can), past_is_done (others may read that), prefetch, splat, add, sub, mul,
  *   fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y), where_equal(a, b, y), where_other(a, b, y), TIER(name)
  *
  * The forward transforms are those of body.h. The gradient by the weights is the same bilinear form
@@ -383,7 +384,7 @@ INLINE void filter_1d(vec g0, vec g1, vec g2, vec t[6])
     t[5] = g2;
 }
 
-/* 16 outputs at one input: taps (9, 16) to 36 points. */
+/* 16 outputs at one input: taps (9, 16) to 36 points, which go past the caches: they are larger. */
 INLINE void filter_16(const real *taps, real *u, size_t point_reals)
 {
     for (int j = 0; j < TAIL_BLOCK; j += LANES) {
@@ -400,7 +401,7 @@ INLINE void filter_16(const real *taps, real *u, size_t point_reals)
             vec t[6];
             filter_1d(w[y][0], w[y][1], w[y][2], t);
 #pragma GCC unroll 6
-            for (int x = 0; x < 6; x++) store(u + (size_t)(6 * y + x) * point_reals + j, t[x]);
+            for (int x = 0; x < 6; x++) store_past(u + (size_t)(6 * y + x) * point_reals + j, t[x]);
         }
     }
 }
@@ -422,6 +423,7 @@ static void TIER(pulmo_k_tail_filter)(const real *g, int k, int c, int block, in
         }
         filter_16(taps, u + (size_t)(i * wide) * TAIL_BLOCK, point_reals);
     }
+    past_is_done();
 }
 
 /* g = G^T t, one dimension. */

@@ -25,5 +25,7 @@ typedef __m512 vec;
 #define where_positive(x, y) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), y)
 #define where_equal(a, b, y) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), y)
 #define where_other(a, b, y) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), y)
+#define store_past(p, x)     _mm512_stream_ps(p, x)
+#define past_is_done()       _mm_sfence()
 
 #include "../tail_body.h"

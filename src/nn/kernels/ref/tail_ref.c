@@ -54,10 +54,12 @@ static inline __attribute__((always_inline)) vec where_other(vec a, vec b, vec y
     for (int i = 0; i < LANES; i++) out[i] = a[i] == b[i] ? 0 : y[i];
     return out;
 }
-#define add(a, b)      ((a) + (b))
-#define sub(a, b)      ((a) - (b))
-#define mul(a, b)      ((a) * (b))
-#define fma_(a, b, c)  ((a) * (b) + (c))
-#define fnma_(a, b, c) ((c) - (a) * (b))
+#define add(a, b)        ((a) + (b))
+#define sub(a, b)        ((a) - (b))
+#define mul(a, b)        ((a) * (b))
+#define fma_(a, b, c)    ((a) * (b) + (c))
+#define fnma_(a, b, c)   ((c) - (a) * (b))
+#define store_past(p, x) store(p, x)
+#define past_is_done()   (void)0
 
 #include "../tail_body.h"
