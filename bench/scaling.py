@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The model of docs/scaling.md: its constants measured on this machine, its predictions checked, and what it says further on.
 
-    bench/scaling.py measure --data PACKED --weights FILE [--parts ranks,steps,lab] [--lab DIR] [--rounds N]
+    bench/scaling.py measure --data PACKED --weights FILE [--parts ranks,steps,lab] [--lab DIR] [--rounds N] [--batch N]
                                                                               JSON; some minutes
     bench/scaling.py model [--constants FILE]                                        the table for many ranks
 
@@ -117,12 +117,12 @@ class Bench:
         self.weights = os.path.abspath(options.weights)
         self.data = os.path.abspath(options.data)
         self.work = tempfile.mkdtemp(prefix="pulmo-scaling-")
-        self.heads = set()
+        self.batch, self.heads = options.batch, set()
 
     def train_command(self, epochs):
         return [self.pulmo, "train", "-c", os.path.join(HERE, "..", "configs", "head.yaml"), "--overwrite",
                 "--set", "data.path=" + self.data, "--set", "model.weights=" + self.weights, "--set", "train.threads=1",
-                "--set", "train.epochs=%d" % epochs, "--set", "train.patience=0", "--set", "train.checkpoint_seconds=0",
+                "--set", "train.epochs=%d" % epochs, "--set", "train.batch=%d" % self.batch, "--set", "train.patience=0", "--set", "train.checkpoint_seconds=0",
                 "--set", "train.run_dir=" + os.path.join(self.work, "run")]
 
     def undisturbed(self, command, env=None):
@@ -237,6 +237,7 @@ def main():
     parser.add_argument("--weights", default=os.environ.get("PULMO_WEIGHTS"))
     parser.add_argument("--lab")
     parser.add_argument("--parts", default="ranks,steps", help="of ranks,steps,lab (default ranks,steps)")
+    parser.add_argument("--batch", type=int, default=32, help="of the trainings (default 32)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--constants", help="JSON over the built-in constants")
     options = parser.parse_args()
