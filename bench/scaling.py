@@ -27,8 +27,8 @@ INPUTS, HIDDEN, CLASSES, SLOT = 25088, 256, 2, 8
 PARAMETERS = INPUTS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
 # What `measure` gave on the machine of docs/scaling.md.
-CONSTANTS = {"images_per_core_s": 23.0, "node_share": 0.96, "update_s": 0.012, "outer_s": 0.00015, "score_image_s": 0.0004,
-             "checkpoint_s": 0.25}
+CONSTANTS = {"images_per_core_s": 25.0, "node_share": 0.95, "update_s": 0.0012, "sums_update_s": 0.0072, "outer_s": 0.000131,
+             "score_image_s": 0.0004, "checkpoint_s": 0.25}  # the last two are estimates
 
 
 def epoch(c, images, batch, ranks, bandwidth, latency, validation=256, exchange="auto", ranks_per_node=1):
@@ -44,7 +44,8 @@ def epoch(c, images, batch, ranks, bandwidth, latency, validation=256, exchange=
     fits = batch * (INPUTS + HIDDEN) <= INPUTS * HIDDEN
     factors = exchange == "factors" or (exchange == "auto" and fits)
     travel = 0 if ranks == 1 else (by_factors if factors else by_sums)
-    update = c["update_s"] + c["outer_s"] * (batch if factors else mine)
+    # With factors the optimiser's memory is read while the outer products are made; integers are read besides.
+    update = c["update_s"] + c["outer_s"] * batch if factors else c["sums_update_s"] + c["outer_s"] * mine
     agree = 2 * latency * math.ceil(math.log2(ranks)) if ranks > 1 else 0   # the small maximum
     one = max(features, travel) + update + agree
     score = c["score_image_s"] * math.ceil(validation / ranks)
