@@ -233,27 +233,24 @@ INLINE void direct_block(const float *image, int stride, size_t plane, const flo
                   max_(sum[r][j], zero));
 }
 
-INLINE void direct_row(const float *image, int stride, size_t plane, const float *weights, const float *bias,
-                       const pulmo_plane *out, int channel, int row, const int vectors)
+INLINE void direct_row(const pulmo_image3 *image, const float *weights, const float *bias, const pulmo_plane *out, int channel, int row,
+                       int to, const int vectors)
 {
-    size_t block_floats = (size_t)out->rows * (size_t)out->columns * CHANNEL_BLOCK;
+    size_t block_floats = (size_t)out->rows * (size_t)out->columns * CHANNEL_BLOCK, plane = (size_t)image->rows * (size_t)image->stride;
+    const float *from = image->data + (size_t)row * (size_t)image->stride;
     int x = 0;
     for (; x + TILE_ROWS <= out->width; x += TILE_ROWS)
-        direct_block(image + (size_t)row * (size_t)stride + x, stride, plane, weights, bias,
-                     out->data + offset_of(out, 0, channel, row + 1, x + 1), block_floats, TILE_ROWS, vectors);
+        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats, TILE_ROWS, vectors);
     for (; x < out->width; x++)
-        direct_block(image + (size_t)row * (size_t)stride + x, stride, plane, weights, bias,
-                     out->data + offset_of(out, 0, channel, row + 1, x + 1), block_floats, 1, vectors);
+        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats, 1, vectors);
 }
 
-void TIER(pulmo_k_direct3)(const float *image, int stride, const float *weights, const float *bias, int row, int rows,
-                           const pulmo_plane *out)
+void TIER(pulmo_k_direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out, int to)
 {
-    size_t plane = (size_t)(out->height + 2) * (size_t)stride;
-    for (int y = row; y < row + rows; y++) {
+    for (int y = 0; y < rows; y++) {
         int at = 0;
-        for (; at + PANEL <= out->channels; at += PANEL) direct_row(image, stride, plane, weights + at * 27, bias + at, out, at, y, PANEL_VECTORS);
-        for (; at < out->channels; at += LANES) direct_row(image, stride, plane, weights + at * 27, bias + at, out, at, y, 1);
+        for (; at + PANEL <= out->channels; at += PANEL) direct_row(image, weights + at * 27, bias + at, out, at, row + y, to + y, PANEL_VECTORS);
+        for (; at < out->channels; at += LANES) direct_row(image, weights + at * 27, bias + at, out, at, row + y, to + y, 1);
     }
 }
 

@@ -22,6 +22,12 @@ typedef struct pulmo_plane {
     size_t image_floats;         /* (channels / 16) * rows * columns * 16 */
 } pulmo_plane;
 
+/* An image of three channels framed by zeros: (3, rows, stride), pixel (y, x) at row y + 1, column x + 1. */
+typedef struct pulmo_image3 {
+    const float *data;
+    int rows, stride;
+} pulmo_image3;
+
 /* A run of tiles, numbered over images, then rows, then columns of tiles. */
 typedef struct pulmo_tiles {
     int first, count;
@@ -47,10 +53,9 @@ typedef struct pulmo_kernels {
     /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`. */
     void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool,
                           const pulmo_plane *out);
-    /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias); image (3, H + 2, stride)
-     * framed by zeros, weights in panels (K / panel, 27, panel). */
-    void (*direct3)(const float *image, int stride, const float *weights, const float *bias, int row, int rows,
-                    const pulmo_plane *out);
+    /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out` from its row `to`
+     * on, counted with the frame; weights in panels (K / panel, 27, panel). */
+    void (*direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out, int to);
     /* Runs `rounds` times a fixed number of independent fused multiply-adds; returns their flop. */
     double (*fma_peak)(long rounds, float *sink);
 } pulmo_kernels;
