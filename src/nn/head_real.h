@@ -1,6 +1,4 @@
-/* The head's arithmetic is written once for `real`. The program uses float; the gradient test
- * builds the same source with PULMO_HEAD_DOUBLE, where central differences are exact enough to
- * judge it. */
+/* The head's arithmetic is written once for `real`: what else differs between float and double. */
 #ifndef PULMO_HEAD_REAL_H
 #define PULMO_HEAD_REAL_H
 
@@ -8,9 +6,9 @@
 #include <stdint.h>
 
 #include "head_kernels.h"
+#include "real.h"
 
 #ifdef PULMO_HEAD_DOUBLE
-typedef double real;
 #define real_gemm    cblas_dgemm
 #define REAL_EPSILON 0x1p-53
 typedef int64_t real_bits;
@@ -20,7 +18,6 @@ typedef struct head_group {
     real *y;
 } head_group;
 #else
-typedef float real;
 #define real_gemm    cblas_sgemm
 #define REAL_EPSILON 0x1p-24
 typedef int32_t real_bits;

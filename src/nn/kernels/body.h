@@ -3,27 +3,21 @@
  *   vec, LANES, PANEL_VECTORS (vectors a panel), TILE_ROWS (tiles a register block), GEMM_CHANNELS (a chunk of a chain),
  *   load, store, prefetch, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, TIER(name)
  *
- * Winograd F(4x4, 3x3): Lavin and Gray 2016, "Fast algorithms for convolutional neural networks",
- * section 4; interpolation points 0, +-a, +-b, infinity with a^2 = 1/2, b^2 = 2, which keep the
- * transforms' entries near 1 and their rounding errors small. */
+ * The transforms are winograd.h's. */
 #include <stdint.h>
 #include <string.h>
 
 #include "kernels.h"
+#include "winograd.h"
 
-#define PANEL (PANEL_VECTORS * LANES)
+#define PANEL       (PANEL_VECTORS * LANES)
 #define LINE_FLOATS 16 /* a cache line; channels are a multiple of it */
-#define A 0.70710678118654752f  /* a */
-#define B 1.41421356237309505f  /* b */
-#define A3 0.35355339059327376f /* a^3 */
-#define B3 2.82842712474619010f /* b^3 */
-#define INLINE static inline __attribute__((always_inline))
 
 static size_t offset_of(const pulmo_plane *p, int image, int channel, int row, int column)
 {
     return (size_t)image * p->image_floats +
-           (((size_t)(channel / CHANNEL_BLOCK) * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) *
-               CHANNEL_BLOCK + (size_t)(channel % CHANNEL_BLOCK);
+           (((size_t)(channel / CHANNEL_BLOCK) * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) * CHANNEL_BLOCK +
+           (size_t)(channel % CHANNEL_BLOCK);
 }
 
 /* Tiles that are fetched ahead: far enough for the rows to arrive, near enough for them to stay. */
@@ -38,41 +32,6 @@ INLINE void fetch(const float *from, size_t row_floats, const int rows, const in
 }
 
 /* ---- input ---- */
-
-/* t = B^T d, one dimension. */
-INLINE void input_1d(const vec d[6], vec t[6])
-{
-    const vec half = splat(0.5f), two = splat(2.0f), sum = splat(2.5f), a = splat(A), b = splat(B);
-    vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
-    vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
-    t[0] = fnma_(sum, d[2], add(d[0], d[4]));
-    t[1] = fma_(a, odd_a, even_a);
-    t[2] = fnma_(a, odd_a, even_a);
-    t[3] = fma_(b, odd_b, even_b);
-    t[4] = fnma_(b, odd_b, even_b);
-    t[5] = fnma_(sum, d[3], add(d[1], d[5]));
-}
-
-INLINE void input_tile(const float *from, size_t row_floats, float *to, size_t point_floats)
-{
-    vec w[6][6];
-#pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) {
-        vec d[6], t[6];
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) d[y] = load(from + (size_t)y * row_floats + (size_t)x * CHANNEL_BLOCK);
-        input_1d(d, t);
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) w[y][x] = t[y];
-    }
-#pragma GCC unroll 6
-    for (int y = 0; y < 6; y++) {
-        vec t[6];
-        input_1d(w[y], t);
-#pragma GCC unroll 6
-        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_floats, t[x]);
-    }
-}
 
 void TIER(pulmo_k_wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles, const pulmo_transformed *v)
 {
@@ -146,36 +105,13 @@ void TIER(pulmo_k_wino43_gemm)(const float *v, const float *u, float *m, int til
 
 /* ---- output ---- */
 
-/* y = A^T m, one dimension. */
-INLINE void output_1d(const vec m[6], vec y[4])
+INLINE void add_bias(vec bias, vec y[4][4])
 {
-    const vec a = splat(A), b = splat(B), half = splat(0.5f), two = splat(2.0f), a3 = splat(A3), b3 = splat(B3);
-    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
-    y[0] = add(m[0], add(even_a, even_b));
-    y[1] = fma_(b, odd_b, mul(a, odd_a));
-    y[2] = fma_(two, even_b, mul(half, even_a));
-    y[3] = fma_(b3, odd_b, fma_(a3, odd_a, m[5]));
-}
-
-INLINE void output_tile(const float *from, size_t point_floats, vec bias, vec y[4][4])
-{
-    vec w[4][6];
     const vec zero = splat(0.0f);
-#pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) {
-        vec m[6], t[4];
-#pragma GCC unroll 6
-        for (int r = 0; r < 6; r++) m[r] = load(from + (size_t)(6 * r + x) * point_floats);
-        output_1d(m, t);
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) w[r][x] = t[r];
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-        output_1d(w[r], y[r]);
+    for (int r = 0; r < 4; r++)
 #pragma GCC unroll 4
         for (int x = 0; x < 4; x++) y[r][x] = max_(add(y[r][x], bias), zero);
-    }
 }
 
 INLINE void write_tile(const pulmo_plane *out, float *to, int row, int column, vec y[4][4])
@@ -200,8 +136,7 @@ INLINE void write_pooled(const pulmo_plane *out, float *to, int row, int column,
                       max_(max_(y[2 * r][2 * x], y[2 * r][2 * x + 1]), max_(y[2 * r + 1][2 * x], y[2 * r + 1][2 * x + 1])));
 }
 
-void TIER(pulmo_k_wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool,
-                                 const pulmo_plane *out)
+void TIER(pulmo_k_wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool, const pulmo_plane *out)
 {
     int each = tiles->down * tiles->across, side = pool ? WINO_OUT / 2 : WINO_OUT;
     size_t row_floats = (size_t)out->columns * CHANNEL_BLOCK;
@@ -212,9 +147,12 @@ void TIER(pulmo_k_wino43_output)(const pulmo_transformed *m, const pulmo_tiles *
             vec y[4][4];
             float *to = out->data + offset_of(out, image, k, row + 1, column + 1);
             if (k % CHANNEL_BLOCK == 0) fetch(to + OUTPUT_AHEAD * side * CHANNEL_BLOCK, row_floats, side, side);
-            output_tile(m->data + (size_t)t * (size_t)m->channels + (size_t)k, m->point_floats, load(bias + k), y);
-            if (pool) write_pooled(out, to, row, column, y);
-            else write_tile(out, to, row, column, y);
+            output_tile(m->data + (size_t)t * (size_t)m->channels + (size_t)k, m->point_floats, y);
+            add_bias(load(bias + k), y);
+            if (pool)
+                write_pooled(out, to, row, column, y);
+            else
+                write_tile(out, to, row, column, y);
         }
     }
 }
@@ -222,8 +160,8 @@ void TIER(pulmo_k_wino43_output)(const pulmo_transformed *m, const pulmo_tiles *
 /* ---- first layer ---- */
 
 /* `pixels` neighbouring outputs of one row, one panel of channels. */
-INLINE void direct_block(const float *image, int stride, size_t plane, const float *weights, const float *bias,
-                         float *out, size_t block_floats, const int pixels, const int vectors)
+INLINE void direct_block(const float *image, int stride, size_t plane, const float *weights, const float *bias, float *out,
+                         size_t block_floats, const int pixels, const int vectors)
 {
     vec sum[TILE_ROWS][PANEL_VECTORS];
     const vec zero = splat(0.0f);
@@ -244,7 +182,8 @@ INLINE void direct_block(const float *image, int stride, size_t plane, const flo
     for (int r = 0; r < pixels; r++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            store(out + (size_t)(j * LANES / CHANNEL_BLOCK) * block_floats + (size_t)r * CHANNEL_BLOCK + (size_t)(j * LANES % CHANNEL_BLOCK),
+            store(out + (size_t)(j * LANES / CHANNEL_BLOCK) * block_floats + (size_t)r * CHANNEL_BLOCK +
+                      (size_t)(j * LANES % CHANNEL_BLOCK),
                   max_(sum[r][j], zero));
 }
 
@@ -255,16 +194,20 @@ INLINE void direct_row(const pulmo_image3 *image, const float *weights, const fl
     const float *from = image->data + (size_t)row * (size_t)image->stride;
     int x = 0;
     for (; x + TILE_ROWS <= out->width; x += TILE_ROWS)
-        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats, TILE_ROWS, vectors);
+        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats,
+                     TILE_ROWS, vectors);
     for (; x < out->width; x++)
-        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats, 1, vectors);
+        direct_block(from + x, image->stride, plane, weights, bias, out->data + offset_of(out, 0, channel, to, x + 1), block_floats, 1,
+                     vectors);
 }
 
-void TIER(pulmo_k_direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out, int to)
+void TIER(pulmo_k_direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out,
+                           int to)
 {
     for (int y = 0; y < rows; y++) {
         int at = 0;
-        for (; at + PANEL <= out->channels; at += PANEL) direct_row(image, weights + at * 27, bias + at, out, at, row + y, to + y, PANEL_VECTORS);
+        for (; at + PANEL <= out->channels; at += PANEL)
+            direct_row(image, weights + at * 27, bias + at, out, at, row + y, to + y, PANEL_VECTORS);
         for (; at < out->channels; at += LANES) direct_row(image, weights + at * 27, bias + at, out, at, row + y, to + y, 1);
     }
 }

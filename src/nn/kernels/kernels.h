@@ -7,8 +7,8 @@
 #include "pulmo/isa.h"
 
 /* F(4x4, 3x3): a tile of 4 x 4 outputs from 6 x 6 inputs, 36 products a pair of channels. */
-#define WINO_OUT 4
-#define WINO_IN 6
+#define WINO_OUT    4
+#define WINO_IN     6
 #define WINO_POINTS 36
 /* Channels are stored in blocks of this many: an activation is (C / 16, rows, columns, 16). */
 #define CHANNEL_BLOCK 16
@@ -43,16 +43,15 @@ typedef struct pulmo_transformed {
 
 typedef struct pulmo_kernels {
     const char *name;
-    int lanes;         /* floats a vector */
-    int panel;         /* output channels a weight panel */
+    int lanes; /* floats a vector */
+    int panel; /* output channels a weight panel */
     /* V = B^T d B for each tile and channel of `in`. */
     void (*wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles, const pulmo_transformed *v);
     /* M (tiles, K) = V (tiles, C) U (C, K) at one point; U in panels (K / panel, C, panel), the
      * last one narrower where K is no multiple. Sums over C run in order, one chain an element. */
     void (*wino43_gemm)(const float *v, const float *u, float *m, int tiles, int c, int k);
     /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`. */
-    void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool,
-                          const pulmo_plane *out);
+    void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool, const pulmo_plane *out);
     /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out` from its row `to`
      * on, counted with the frame; weights in panels (K / panel, 27, panel). */
     void (*direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out, int to);

@@ -5,18 +5,13 @@
  *   past the caches if the tier can), past_is_done (others may read that), prefetch, splat, add, sub, mul,
  *   fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y), where_equal(a, b, y), where_other(a, b, y), TIER(name)
  *
- * The forward transforms are those of body.h. The gradient by the weights is the same bilinear form
+ * The forward transforms are winograd.h's, as in body.h. The gradient by the weights is the same bilinear form
  * with the roles changed: with Y = A^T [(G g G^T) . (B^T d B)] A, a loss of gradient dY by Y has the
  * gradient G^T [sum over tiles of (B^T d B) . (A dY A^T)] G by g. */
 #include "tail_kernels.h"
+#include "winograd.h"
 
 #define VECTORS (TAIL_BLOCK / LANES) /* vectors a block */
-#define A       ((real)0.70710678118654752440)
-#define B       ((real)1.41421356237309504880)
-#define A3      ((real)0.35355339059327376220)
-#define B3      ((real)2.82842712474619009760)
-#define INLINE  static inline __attribute__((always_inline))
-
 static size_t place_of(const tail_plane *p, int image, int block, int row, int column)
 {
     return (size_t)image * p->image_reals +
@@ -32,20 +27,6 @@ static size_t place_of_tile(const tail_plane *p, const tail_tiles *tiles, int t,
 
 /* ---- transforms of data ---- */
 
-/* t = B^T d, one dimension. */
-INLINE void input_1d(const vec d[6], vec t[6])
-{
-    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5), a = splat(A), b = splat(B);
-    vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
-    vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
-    t[0] = fnma_(sum, d[2], add(d[0], d[4]));
-    t[1] = fma_(a, odd_a, even_a);
-    t[2] = fnma_(a, odd_a, even_a);
-    t[3] = fma_(b, odd_b, even_b);
-    t[4] = fnma_(b, odd_b, even_b);
-    t[5] = fnma_(sum, d[3], add(d[1], d[5]));
-}
-
 /* t = A y, one dimension: 4 values to 6 points. */
 INLINE void spread_1d(const vec y[4], vec t[6])
 {
@@ -58,27 +39,6 @@ INLINE void spread_1d(const vec y[4], vec t[6])
     t[3] = fma_(b, odd_b, even_b);
     t[4] = fnma_(b, odd_b, even_b);
     t[5] = y[3];
-}
-
-INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t point_reals)
-{
-    vec w[6][6];
-#pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) {
-        vec d[6], t[6];
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) d[y] = load(from + (size_t)y * row_reals + (size_t)x * TAIL_BLOCK);
-        input_1d(d, t);
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) w[y][x] = t[y];
-    }
-#pragma GCC unroll 6
-    for (int y = 0; y < 6; y++) {
-        vec t[6];
-        input_1d(w[y], t);
-#pragma GCC unroll 6
-        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_reals, t[x]);
-    }
 }
 
 INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t point_reals)
@@ -254,33 +214,6 @@ static void TIER(pulmo_k_tail_outer)(const real *m, const real *v, size_t m_ahea
 }
 
 /* ---- out of the transformed space ---- */
-
-/* y = A^T m, one dimension. */
-INLINE void output_1d(const vec m[6], vec y[4])
-{
-    const vec a = splat(A), b = splat(B), half = splat((real)0.5), two = splat((real)2), a3 = splat(A3), b3 = splat(B3);
-    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
-    y[0] = add(m[0], add(even_a, even_b));
-    y[1] = fma_(b, odd_b, mul(a, odd_a));
-    y[2] = fma_(two, even_b, mul(half, even_a));
-    y[3] = fma_(b3, odd_b, fma_(a3, odd_a, m[5]));
-}
-
-INLINE void output_tile(const real *from, size_t point_reals, vec y[4][4])
-{
-    vec w[4][6];
-#pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) {
-        vec m[6], t[4];
-#pragma GCC unroll 6
-        for (int r = 0; r < 6; r++) m[r] = load(from + (size_t)(6 * r + x) * point_reals);
-        output_1d(m, t);
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) w[r][x] = t[r];
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) output_1d(w[r], y[r]);
-}
 
 static void TIER(pulmo_k_tail_output)(const real *m, const tail_tiles *tiles, const real *bias, const tail_plane *out)
 {

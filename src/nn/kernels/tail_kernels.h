@@ -1,8 +1,7 @@
 /* The kernels of the trainable convolutions: Winograd F(4x4, 3x3) forward, by the data and by the
  * weights. Pure functions on pointers, one set a tier; CONTRACT.md says what each owes.
  *
- * Written once for `real`. The program uses float; the gradient test builds the same source with
- * PULMO_HEAD_DOUBLE, where central differences are exact enough to judge it.
+ * Written once for `real` (real.h).
  *
  * Transformed arrays are (36 points, C / 16, tiles, 16): a block of 16 channels is a column of
  * vectors over tiles, so that the same array can be streamed by vectors of channels or read
@@ -16,12 +15,7 @@
 #include <stddef.h>
 
 #include "pulmo/isa.h"
-
-#ifdef PULMO_HEAD_DOUBLE
-typedef double real;
-#else
-typedef float real;
-#endif
+#include "real.h"
 
 #define TAIL_OUT    4 /* outputs of a tile, one dimension */
 #define TAIL_POINTS 36

@@ -1,24 +1,15 @@
 /* The head on AVX2+FMA: register blocks of 4 samples x 3 outputs, and of 2 x 16 gradients with their integers. */
-#include <immintrin.h>
 #include <stdint.h>
 
-typedef __m256 vec;
+#include "vector.h"
+
 typedef struct wide {
     __m256i low, high;
 } wide;
-#define LANES         8
-#define DOT_OUTS      3
-#define SUM_ROWS      2
-#define SUM_VECS      2
-#define TIER(name)    name##__avx2
-#define TIER_NAME     "avx2"
-#define load(p)       _mm256_loadu_ps(p)
-#define store(p, x)   _mm256_storeu_ps(p, x)
-#define splat(x)      _mm256_set1_ps(x)
-#define fma_(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define add(a, b)     _mm256_add_ps(a, b)
-#define mul(a, b)     _mm256_mul_ps(a, b)
-#define prefetch(p)   _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define DOT_OUTS    3
+#define SUM_ROWS    2
+#define SUM_VECS    2
+#define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 static inline __attribute__((always_inline)) float reduce(vec x)
 {

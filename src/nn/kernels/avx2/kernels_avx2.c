@@ -1,22 +1,9 @@
 /* The AVX2+FMA tier: 8 lanes, register blocks of 6 tiles x 16 channels (12 of 16 registers). */
-#include <immintrin.h>
+#include "vector.h"
 
-typedef __m256 vec;
-#define LANES 8
 #define PANEL_VECTORS 2
-#define TILE_ROWS 6
+#define TILE_ROWS     6
 #define GEMM_CHANNELS 256
-#define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
-#define TIER(name) name##__avx2
-#define TIER_NAME "avx2"
-#define load(p) _mm256_loadu_ps(p)
-#define store(p, x) _mm256_storeu_ps(p, x)
-#define splat(x) _mm256_set1_ps(x)
-#define add(a, b) _mm256_add_ps(a, b)
-#define sub(a, b) _mm256_sub_ps(a, b)
-#define mul(a, b) _mm256_mul_ps(a, b)
-#define fma_(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define fnma_(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define max_(a, b) _mm256_max_ps(a, b)
+#define prefetch(p)   _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
 #include "../body.h"

@@ -1,8 +1,6 @@
 /* The trainable convolutions on AVX2+FMA: register blocks of 6 tiles x 16 channels, 6 x 16 for the weights' gradient. */
-#include <immintrin.h>
+#include "vector.h"
 
-typedef __m256 vec;
-#define LANES                8
 #define PANEL_BLOCKS         1
 #define TILE_ROWS            6
 #define OUTER_ROWS           6
@@ -11,17 +9,6 @@ typedef __m256 vec;
 #define OUTER_TILES          192
 #define PREFETCH_REALS       16
 #define prefetch(p)          _mm_prefetch((const char *)(p), _MM_HINT_T1)
-#define TIER(name)           name##__avx2
-#define TIER_NAME            "avx2"
-#define load(p)              _mm256_loadu_ps(p)
-#define store(p, x)          _mm256_storeu_ps(p, x)
-#define splat(x)             _mm256_set1_ps(x)
-#define add(a, b)            _mm256_add_ps(a, b)
-#define sub(a, b)            _mm256_sub_ps(a, b)
-#define mul(a, b)            _mm256_mul_ps(a, b)
-#define fma_(a, b, c)        _mm256_fmadd_ps(a, b, c)
-#define fnma_(a, b, c)       _mm256_fnmadd_ps(a, b, c)
-#define max_(a, b)           _mm256_max_ps(a, b)
 #define where_positive(x, y) _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ), y)
 #define where_equal(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), y)
 #define where_other(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), y)

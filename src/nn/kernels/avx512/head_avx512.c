@@ -1,24 +1,15 @@
 /* The head on AVX-512: register blocks of 4 samples x 6 outputs, and of 4 x 32 gradients with their integers. */
-#include <immintrin.h>
 #include <stdint.h>
 
-typedef __m512 vec;
+#include "vector.h"
+
 typedef struct wide {
     __m512i low, high;
 } wide;
-#define LANES         16
-#define DOT_OUTS      6
-#define SUM_ROWS      4
-#define SUM_VECS      2
-#define TIER(name)    name##__avx512
-#define TIER_NAME     "avx512"
-#define load(p)       _mm512_loadu_ps(p)
-#define store(p, x)   _mm512_storeu_ps(p, x)
-#define splat(x)      _mm512_set1_ps(x)
-#define fma_(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define add(a, b)     _mm512_add_ps(a, b)
-#define mul(a, b)     _mm512_mul_ps(a, b)
-#define prefetch(p)   _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define DOT_OUTS    6
+#define SUM_ROWS    4
+#define SUM_VECS    2
+#define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 static inline __attribute__((always_inline)) float reduce(vec x)
 {

@@ -1,30 +1,16 @@
 /* The head, reference tier: portable C with the compiler's generic vectors, no fused operations. */
 #include <stdint.h>
-#include <string.h>
 
-typedef float vec __attribute__((vector_size(16)));
+#include "vector.h"
+
 typedef struct wide {
     int64_t lane[4];
 } wide;
-#define LANES         4
-#define DOT_OUTS      2
-#define SUM_ROWS      2
-#define SUM_VECS      1
-#define TIER(name)    name##__ref
-#define TIER_NAME     "ref"
-#define fma_(a, b, c) ((a) * (b) + (c))
-#define add(a, b)     ((a) + (b))
-#define mul(a, b)     ((a) * (b))
-#define prefetch(p)   ((void)(p))
+#define DOT_OUTS    2
+#define SUM_ROWS    2
+#define SUM_VECS    1
+#define prefetch(p) ((void)(p))
 
-static inline __attribute__((always_inline)) vec load(const float *p)
-{
-    vec x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-static inline __attribute__((always_inline)) void store(float *p, vec x) { memcpy(p, &x, sizeof x); }
-static inline __attribute__((always_inline)) vec splat(float x) { return (vec){x, x, x, x}; }
 static inline __attribute__((always_inline)) float reduce(vec x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 static inline __attribute__((always_inline)) wide wide_zero(void) { return (wide){{0}}; }
 static inline __attribute__((always_inline)) wide wide_add(wide sum, vec x, double scale)
