@@ -23,9 +23,15 @@ def contrast(factor):
     return lambda image, rng: ImageEnhance.Contrast(image).enhance(factor)
 
 
-def zoom(image, rng):
-    w, h = image.size
-    return image.resize((w, h), Image.BILINEAR, (0.1 * w, 0.1 * h, 0.9 * w, 0.9 * h))
+def closer(part_x, part_y):
+    """The middle of the image, as a closer or otherwise shaped film would show it."""
+    x, y = (1 - part_x) / 2, (1 - part_y) / 2
+
+    def change(image, rng):
+        w, h = image.size
+        return image.resize((w, h), Image.BILINEAR, (x * w, y * h, (1 - x) * w, (1 - y) * h))
+
+    return change
 
 
 def collimated(image, rng):
@@ -51,11 +57,13 @@ CHANGES = {
     "flat": contrast(0.6),
     "hard": contrast(1.5),
     "equalized": lambda image, rng: ImageOps.equalize(image),
-    "zoomed": zoom,
+    "zoomed": closer(0.8, 0.8),
     "collimated": collimated,
     "tilted": tilted,
     "soft": lambda image, rng: image.filter(ImageFilter.GaussianBlur(1.3)),
     "grain": grain,
+    "wide": closer(1, 0.8),
+    "upright": closer(0.8, 1),
 }
 
 

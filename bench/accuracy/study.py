@@ -10,7 +10,7 @@ h5py, numpy, Pillow. Metrics are computed here, from the scores in results.h5, n
   family  training sees normal chests named IM-... alone; the test split has those named NORMAL2-IM-... and a fifth of the patients
   kind    training sees bacterial pneumonia alone; the test split has the viral one and a fifth of the normal chests
   random  15 % of the patients, as a split without a shift
-  re-exposed (of family's test images, every N-th): the mean over the changes of reexpose.py
+  re-exposed, reshaped (of family's test images, every N-th): the means over the changes of reexpose.py
 """
 import argparse
 import os
@@ -32,6 +32,7 @@ PACKING = {
     "random": ["--set", "pack.val_fraction=0.15", "--set", "pack.test_fraction=0.15"],
 }
 RULE = "sensitivity>=0.95"
+RESHAPED = ("wide", "upright")  # the other changes of reexpose.py leave an image's shape
 
 
 def pulmo(*arguments):
@@ -98,10 +99,12 @@ def rows_of(work, recipe, validation, seeds):
           f"{cell([figures(r, r, RULE) for r in runs]).split(' | ')[1]} | {wall} |")
     if validation != "family":
         return
-    for name in ("re-exposed", "worst of them"):
+    for name in ("re-exposed", "reshaped", "worst of them"):
         at = {rule: [] for rule in ("0.5", RULE)}
         for run in runs:
             changes = [p for p in sorted((run / "re-exposed").glob("*")) if p.name != "as-it-is"]
+            if name != "worst of them":
+                changes = [p for p in changes if (p.name in RESHAPED) == (name == "reshaped")]
             for rule in at:
                 every = [figures(run, change, rule) for change in changes]
                 if every:
