@@ -95,20 +95,26 @@ typedef struct carving {
 } carving;
 
 /* Sends shuffled sets of one class to `to` until the wanted number of images is reached; a set
- * that would overshoot by more than it lacked is passed over. */
-static void take_sets(carving *c, uint32_t count, double wanted, int to)
+ * that would overshoot by more than it lacked is passed over. Train keeps the last set. */
+static pulmo_status take_sets(carving *c, int class, uint32_t count, double wanted, int to)
 {
     double taken = 0;
-    for (uint32_t i = 0; i < count && taken < wanted; i++) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++) left += c->set_size[c->sets[i]] > 0;
+    for (uint32_t i = 0; i < count && taken < wanted && left > 1; i++) {
         uint32_t root = c->sets[i], size = c->set_size[root];
         if (size == 0 || taken + size - wanted > wanted - taken) continue;
         taken += size;
+        left--;
         c->set_size[root] = 0;
         c->goes[root] = to;
     }
+    if (wanted <= 0 || taken > 0) return PULMO_OK;
+    return lines_add(&c->plan->carve, "%s: no image of class %s: its patients in train are too few to carve", split_names[to],
+                     c->plan->class_names[class]);
 }
 
-static void carve_class(carving *c, int class, const double fraction[SPLITS], uint64_t seed)
+static pulmo_status carve_class(carving *c, int class, const double fraction[SPLITS], uint64_t seed)
 {
     uint32_t count = 0;
     double images = 0;
@@ -124,8 +130,8 @@ static void carve_class(carving *c, int class, const double fraction[SPLITS], ui
         c->sets[i - 1] = c->sets[j];
         c->sets[j] = swap;
     }
-    take_sets(c, count, fraction[SPLIT_TEST] * images, SPLIT_TEST);
-    take_sets(c, count, fraction[SPLIT_VAL] * images, SPLIT_VAL);
+    PULMO_TRY(take_sets(c, class, count, fraction[SPLIT_TEST] * images, SPLIT_TEST));
+    return take_sets(c, class, count, fraction[SPLIT_VAL] * images, SPLIT_VAL);
 }
 
 /* What becomes of a split that was given: kept, or merged into train to be carved anew. */
@@ -174,7 +180,7 @@ static pulmo_status carve(carving *c, const pulmo_config *config)
         if (c->set_size[root]++ == 0) c->set_class[root] = c->plan->label[f];
     }
     for (uint32_t f = 0; f < c->list->count; f++) c->goes[f] = SPLIT_TRAIN;
-    for (int k = 0; k < c->plan->classes; k++) carve_class(c, k, fraction, (uint64_t)config->pack.seed);
+    for (int k = 0; k < c->plan->classes; k++) PULMO_TRY(carve_class(c, k, fraction, (uint64_t)config->pack.seed));
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == SPLIT_TRAIN) c->split[f] = c->goes[join_find(c->together, f)];
     return PULMO_OK;

@@ -120,6 +120,20 @@ static void fill(made *m)
     }
 }
 
+/* Two patients a class cannot fill three splits: train keeps one of each. */
+static void train_is_never_carved_empty(void **state)
+{
+    made *m = *state;
+    const char *names[] = {"IM-0001-0001.jpeg", "IM-0002-0001.jpeg", "person1_virus_1.jpeg", "person2_virus_2.jpeg"};
+    m->config.pack.val_fraction = m->config.pack.test_fraction = 0.45;
+    for (uint32_t i = 0; i < 4; i++) add(m, SPLIT_TRAIN, i < 2 ? "NORMAL" : "PNEUMONIA", names[i], i + 1);
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.count[SPLIT_TRAIN], 2);
+    assert_int_not_equal(m->plan.label[m->plan.order[SPLIT_TRAIN][0]], m->plan.label[m->plan.order[SPLIT_TRAIN][1]]);
+    assert_int_equal(m->plan.count[SPLIT_TEST], 2);
+    assert_int_equal(m->plan.carve.count, 4); /* what was carved, and that val has nothing of either class */
+}
+
 static void parts_are_met_and_sets_kept(void **state)
 {
     made *m = *state;
@@ -288,8 +302,13 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_tell_patients), TEST(parts_are_met_and_sets_kept),    TEST(a_plan_is_a_function),
-        TEST(leaks_and_coincidences),          cmocka_unit_test(the_tree_finds_all), cmocka_unit_test(sketches_are_of_the_picture),
+        cmocka_unit_test(names_tell_patients),
+        TEST(train_is_never_carved_empty),
+        TEST(parts_are_met_and_sets_kept),
+        TEST(a_plan_is_a_function),
+        TEST(leaks_and_coincidences),
+        cmocka_unit_test(the_tree_finds_all),
+        cmocka_unit_test(sketches_are_of_the_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
