@@ -126,6 +126,18 @@ pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const ch
 /* "section.key=value", as given to --set. */
 pulmo_status pulmo_config_set(pulmo_config *config, const char *assignment);
 
+/* What a command line says of the configuration. */
+#define PULMO_SETTINGS_MAX 64
+typedef struct pulmo_settings {
+    const char *path;                     /* -c FILE, or NULL */
+    const char *sets[PULMO_SETTINGS_MAX]; /* of --set, in order */
+    int count;
+} pulmo_settings;
+/* The file, then each --set, over what is there. */
+pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *settings);
+/* Refuses (PULMO_CONFIG) a --set of a key that means nothing to `command`. `keys`: "section.key|section.*|..."; "" for none. */
+pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *command, const char *keys);
+
 /* Every key and value as a YAML document that reads back to the same configuration.
  * Owned by the caller (free); NULL when out of memory. */
 char *pulmo_config_echo(const pulmo_config *config);

@@ -74,6 +74,7 @@ typedef struct pulmo_evaluate_options {
     const char *weights; /* "" for the usual places */
     const char *out;     /* directory for results.h5 and predictions.csv, or NULL */
     int threads;         /* 0: the CPUs given */
+    const pulmo_settings *settings; /* NULL, or what to do unlike the model: eval.threshold (a number), eval.tta, augment (of the views) */
 } pulmo_evaluate_options;
 
 /* Metrics of a trained model on a packed split, printed on stdout by rank 0. Collective. */
@@ -86,6 +87,7 @@ typedef struct pulmo_predict_options {
     int input_count;
     int json; /* else CSV */
     int threads;
+    const pulmo_settings *settings; /* as in evaluate */
 } pulmo_predict_options;
 
 /* One line an image on stdout, in the order given. A file that cannot be read is reported on

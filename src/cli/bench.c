@@ -346,7 +346,7 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
         NULL};
     bench_arguments a = {.common.level = PULMO_LOG_NORMAL, .batch = 16, .size = 224, .seconds = 5, .elements = 6423298, .decode = "exact"};
     parse_arguments(&argp, argc, argv, &a);
-    if (strcmp(a.what, "train") != 0 && (a.common.config_path || a.common.set_count > 0))
+    if (strcmp(a.what, "train") != 0 && (a.common.settings.path || a.common.settings.count > 0))
         return pulmo_fail(PULMO_USAGE, "bench %s takes no configuration: leave out --config and --set; bench train measures with settings",
                           a.what);
     PULMO_TRY(start_ranks(&a.common, comm));

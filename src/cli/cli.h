@@ -9,14 +9,10 @@
 #include "pulmo/log.h"
 #include "pulmo/status.h"
 
-#define SETS_MAX 64
-
 /* -q, -v, -c FILE, --set KEY=VALUE. */
 typedef struct common_options {
     pulmo_log_level level;
-    const char *config_path;
-    const char *sets[SETS_MAX];
-    int set_count;
+    pulmo_settings settings;
 } common_options;
 
 /* A child parser for argp; its input is a common_options. */
@@ -31,6 +27,19 @@ char *help_with_keys(int key, const char *text, const char *sections, const char
 
 /* Defaults, then the file, then --set. */
 pulmo_status load_config(const common_options *common, pulmo_config *out);
+
+/* The same for a command to which few settings mean something: others in the file are checked and left alone, others in --set
+ * are refused. `keys` as in pulmo_settings_check. */
+pulmo_status load_some(const common_options *common, const char *who, const char *keys, pulmo_config *out);
+
+/* What is set where a model is used: by evaluate and predict, and by what asks it for no decision. */
+#define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
+#define KEYS_OF_LOOK "model.weights|train.threads"
+
+/* load_some, and what the options --weights and --threads ("" and 0 where they were not given) become. *weights may point
+ * into *config. */
+pulmo_status load_use(const common_options *common, const char *who, const char *keys, pulmo_config *config, const char **weights,
+                      int *threads);
 
 /* Starts MPI and sets up messages. */
 pulmo_status start_ranks(const common_options *common, pulmo_comm **out);

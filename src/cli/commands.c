@@ -9,7 +9,20 @@
 #include "pulmo/demo.h"
 #include "pulmo/train.h"
 
-enum { KEY_OVERWRITE = 1000, KEY_DATA, KEY_SPLIT, KEY_WEIGHTS, KEY_OUT, KEY_THREADS, KEY_FORMAT, KEY_SEED, KEY_TRAIN, KEY_VAL, KEY_TEST, KEY_PLAIN };
+enum {
+    KEY_OVERWRITE = 1000,
+    KEY_DATA,
+    KEY_SPLIT,
+    KEY_WEIGHTS,
+    KEY_OUT,
+    KEY_THREADS,
+    KEY_FORMAT,
+    KEY_SEED,
+    KEY_TRAIN,
+    KEY_VAL,
+    KEY_TEST,
+    KEY_PLAIN
+};
 
 /* ---- train ---- */
 
@@ -100,16 +113,21 @@ pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm)
                                      parse_evaluate,
                                      "RUN... --data PACKED",
                                      "Metrics of a trained model on a packed split, on stdout. RUN is a run directory or a model.h5; "
-                                     "of several, the probabilities (and thresholds) are averaged.",
+                                     "of several, the probabilities (and thresholds) are averaged. --set eval.threshold=NUMBER decides by "
+                                     "another threshold than the model's, --set eval.tta=K averages K views of each image, drawn from the "
+                                     "augmentation that the model was trained with.",
                                      children,
                                      NULL,
                                      NULL};
+    pulmo_config config;
     evaluate_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.split = "test", .weights = ""}};
     a.runs = calloc((size_t)argc + 1, sizeof *a.runs);
     if (!a.runs) return pulmo_fail(PULMO_MEMORY, "out of memory");
     a.options.runs = a.runs;
     parse_arguments(&argp, argc, argv, &a);
-    pulmo_status status = start_ranks(&a.common, comm);
+    a.options.settings = &a.common.settings;
+    pulmo_status status = load_use(&a.common, "evaluate", KEYS_OF_USE, &config, &a.options.weights, &a.options.threads);
+    if (status == PULMO_OK) status = start_ranks(&a.common, comm);
     if (status == PULMO_OK) status = pulmo_evaluate(*comm, &a.options);
     free(a.runs);
     return status;
@@ -161,16 +179,20 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
                                      parse_predict,
                                      "RUN IMAGE-or-DIR...",
                                      "Class and probabilities of each image, one line each on stdout. Directories are searched for "
-                                     "JPEGs; - reads a list of files from stdin. Exit status 65 if a file could not be used.",
+                                     "JPEGs; - reads a list of files from stdin. --set eval.threshold=NUMBER and --set eval.tta=K as in "
+                                     "evaluate. Exit status 65 if a file could not be used.",
                                      children,
                                      NULL,
                                      NULL};
+    pulmo_config config;
     predict_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.weights = ""}};
     a.inputs = calloc((size_t)argc + 1, sizeof *a.inputs);
     if (!a.inputs) return pulmo_fail(PULMO_MEMORY, "out of memory");
     parse_arguments(&argp, argc, argv, &a);
     a.options.inputs = a.inputs;
-    pulmo_status status = start_ranks(&a.common, comm);
+    a.options.settings = &a.common.settings;
+    pulmo_status status = load_use(&a.common, "predict", KEYS_OF_USE, &config, &a.options.weights, &a.options.threads);
+    if (status == PULMO_OK) status = start_ranks(&a.common, comm);
     if (status == PULMO_OK && pulmo_comm_size(*comm) > 1)
         status = pulmo_fail(PULMO_USAGE, "predict runs as one process; start it without mpirun (it uses all CPUs)");
     if (status == PULMO_OK) status = pulmo_predict(*comm, &a.options);
@@ -227,8 +249,10 @@ pulmo_status command_report(int argc, char **argv, pulmo_comm **comm)
                                      NULL};
     report_arguments a = {.common.level = PULMO_LOG_NORMAL};
     (void)comm;
+    pulmo_config config;
     pulmo_report_options_init(&a.options);
     parse_arguments(&argp, argc, argv, &a);
+    PULMO_TRY(load_use(&a.common, "report", KEYS_OF_LOOK, &config, &a.options.weights, &a.options.threads));
     pulmo_log_setup(a.common.level, 0, 1);
     return pulmo_report(&a.options);
 }
@@ -261,8 +285,10 @@ pulmo_status command_inspect(int argc, char **argv, pulmo_comm **comm)
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
     static const struct argp argp = {NULL, parse_inspect, "FILE", "What an HDF5 file of pulmo's holds.", children, NULL, NULL};
     inspect_arguments a = {.common.level = PULMO_LOG_NORMAL};
+    pulmo_config config;
     (void)comm;
     parse_arguments(&argp, argc, argv, &a);
+    PULMO_TRY(load_some(&a.common, "inspect", "", &config));
     return inspect_file(a.path, stdout);
 }
 
@@ -315,8 +341,10 @@ pulmo_status command_demo(int argc, char **argv, pulmo_comm **comm)
                                      NULL};
     demo_arguments a = {.common.level = PULMO_LOG_NORMAL};
     (void)comm;
+    pulmo_config config;
     pulmo_demo_options_init(&a.options);
     parse_arguments(&argp, argc, argv, &a);
+    PULMO_TRY(load_some(&a.common, "demo-data", "", &config));
     pulmo_log_setup(a.common.level, 0, 1);
     return pulmo_demo_write(&a.options);
 }

@@ -19,10 +19,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     common_options *common = state->input;
     switch (key) {
-    case 'c': common->config_path = argument; return 0;
+    case 'c': common->settings.path = argument; return 0;
     case 's':
-        if (common->set_count == SETS_MAX) argp_error(state, "more than %d times --set", SETS_MAX);
-        common->sets[common->set_count++] = argument;
+        if (common->settings.count == PULMO_SETTINGS_MAX) argp_error(state, "more than %d times --set", PULMO_SETTINGS_MAX);
+        common->settings.sets[common->settings.count++] = argument;
         return 0;
     case 'q': common->level = PULMO_LOG_QUIET; return 0;
     case 'v': common->level = PULMO_LOG_VERBOSE; return 0;
@@ -49,8 +49,21 @@ char *help_with_keys(int key, const char *text, const char *sections, const char
 pulmo_status load_config(const common_options *common, pulmo_config *out)
 {
     pulmo_config_init(out);
-    if (common->config_path) PULMO_TRY(pulmo_config_read(out, common->config_path));
-    for (int i = 0; i < common->set_count; i++) PULMO_TRY(pulmo_config_set(out, common->sets[i]));
+    return pulmo_config_apply(out, &common->settings);
+}
+
+pulmo_status load_some(const common_options *common, const char *who, const char *keys, pulmo_config *out)
+{
+    PULMO_TRY(load_config(common, out));
+    return pulmo_settings_check(&common->settings, who, keys);
+}
+
+pulmo_status load_use(const common_options *common, const char *who, const char *keys, pulmo_config *config, const char **weights,
+                      int *threads)
+{
+    PULMO_TRY(load_some(common, who, keys, config));
+    if (weights && !**weights) *weights = config->model.weights;
+    if (threads && *threads == 0) *threads = (int)config->train.threads;
     return PULMO_OK;
 }
 

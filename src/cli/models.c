@@ -58,6 +58,7 @@ pulmo_status command_explain(int argc, char **argv, pulmo_comm **comm)
                                      children,
                                      NULL,
                                      NULL};
+    pulmo_config config;
     explain_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.weights = ""}};
     (void)comm;
     a.inputs = calloc((size_t)argc + 1, sizeof *a.inputs);
@@ -65,7 +66,8 @@ pulmo_status command_explain(int argc, char **argv, pulmo_comm **comm)
     parse_arguments(&argp, argc, argv, &a);
     a.options.inputs = a.inputs;
     pulmo_log_setup(a.common.level, 0, 1);
-    pulmo_status status = pulmo_explain(&a.options);
+    pulmo_status status = load_use(&a.common, "explain", KEYS_OF_LOOK, &config, &a.options.weights, &a.options.threads);
+    if (status == PULMO_OK) status = pulmo_explain(&a.options);
     free(a.inputs);
     return status;
 }
@@ -125,8 +127,10 @@ pulmo_status command_export(int argc, char **argv, pulmo_comm **comm)
                                      NULL,
                                      NULL};
     export_arguments a = {.common.level = PULMO_LOG_NORMAL, .options = {.weights = ""}};
+    pulmo_config config;
     (void)comm;
     parse_arguments(&argp, argc, argv, &a);
+    PULMO_TRY(load_use(&a.common, "export", "model.weights", &config, &a.options.weights, NULL));
     pulmo_log_setup(a.common.level, 0, 1);
     return pulmo_export(&a.options);
 }
@@ -183,7 +187,7 @@ pulmo_status command_weights(int argc, char **argv, pulmo_comm **comm)
     (void)comm;
     parse_arguments(&argp, argc, argv, &a);
     pulmo_log_setup(a.common.level, 0, 1);
-    PULMO_TRY(load_config(&a.common, &config));
+    PULMO_TRY(load_some(&a.common, "weights", "model.*", &config));
     if (a.path) snprintf(config.model.weights, sizeof config.model.weights, "%s", a.path);
     return pulmo_weights_check(stdout, &config);
 }

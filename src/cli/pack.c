@@ -105,7 +105,7 @@ pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
     pack_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;
     parse_arguments(&argp, argc, argv, &a);
-    PULMO_TRY(load_config(&a.common, &config));
+    PULMO_TRY(load_some(&a.common, "pack", "pack.*", &config));
     for (int i = 0; i < a.set_count; i++) PULMO_TRY(pulmo_config_set(&config, a.sets[i]));
     a.options.config = &config;
     PULMO_TRY(start_ranks(&a.common, comm));

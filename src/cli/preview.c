@@ -52,7 +52,7 @@ pulmo_status command_preview(int argc, char **argv, pulmo_comm **comm)
     (void)comm;
     parse_arguments(&argp, argc, argv, &a);
     pulmo_log_setup(a.common.level, 0, 1);
-    PULMO_TRY(load_config(&a.common, &config));
+    PULMO_TRY(load_some(&a.common, "preview", "augment.*|train.seed", &config));
     a.options.config = &config;
     return pulmo_preview(&a.options);
 }

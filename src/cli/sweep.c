@@ -54,8 +54,10 @@ static char *sweep_help(int key, const char *text, void *input)
 static pulmo_status load(const sweep_arguments *a, pulmo_config *config, pulmo_grid *grid)
 {
     pulmo_config_init(config);
-    if (a->common.config_path) PULMO_TRY(pulmo_config_read_grid(config, grid, a->common.config_path));
-    for (int i = 0; i < a->common.set_count; i++) PULMO_TRY(pulmo_config_set(config, a->common.sets[i]));
+    pulmo_settings sets = a->common.settings;
+    sets.path = NULL; /* read with its grid */
+    if (a->common.settings.path) PULMO_TRY(pulmo_config_read_grid(config, grid, a->common.settings.path));
+    PULMO_TRY(pulmo_config_apply(config, &sets));
     for (int i = 0; i < a->grid_count; i++) PULMO_TRY(pulmo_grid_add(grid, a->grids[i]));
     if (a->weights) snprintf(config->model.weights, sizeof config->model.weights, "%s", a->weights);
     if (grid->axes > 0) return PULMO_OK;

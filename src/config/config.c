@@ -174,8 +174,8 @@ static pulmo_status read_section(reader *in, const yaml_node_t *name, const yaml
     bool empty = body->type == YAML_SCALAR_NODE && body->data.scalar.length == 0;
     if (empty) return PULMO_OK;
     if (body->type != YAML_MAPPING_NODE)
-        return pulmo_fail(PULMO_CONFIG, "%s:%zu: section \"%s\" must hold \"key: value\" lines", in->name,
-                          name->start_mark.line + 1, text_of(name));
+        return pulmo_fail(PULMO_CONFIG, "%s:%zu: section \"%s\" must hold \"key: value\" lines", in->name, name->start_mark.line + 1,
+                          text_of(name));
     if (strcmp(text_of(name), "sweep") == 0) return read_sweep(in, name, body);
     for (yaml_node_pair_t *pair = body->data.mapping.pairs.start; pair < body->data.mapping.pairs.top; pair++)
         PULMO_TRY(read_key(in, text_of(name), yaml_document_get_node(in->document, pair->key),
@@ -189,8 +189,7 @@ static pulmo_status read_document(reader *in)
     if (!root) return PULMO_OK; /* an empty file changes nothing */
     if (root->type != YAML_MAPPING_NODE) return fail_at(in, root, "must hold \"section:\" and, below it, \"key: value\" lines");
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
-        PULMO_TRY(read_section(in, yaml_document_get_node(in->document, pair->key),
-                               yaml_document_get_node(in->document, pair->value)));
+        PULMO_TRY(read_section(in, yaml_document_get_node(in->document, pair->key), yaml_document_get_node(in->document, pair->value)));
     return PULMO_OK;
 }
 
@@ -249,8 +248,10 @@ static void print_yaml_value(FILE *out, const pulmo_key *key, const char *value)
     fputc('"', out);
     for (const char *c = value; *c; c++) {
         if (*c == '"' || *c == '\\') fputc('\\', out);
-        if (*c == '\n') fputs("\\n", out);
-        else fputc(*c, out);
+        if (*c == '\n')
+            fputs("\\n", out);
+        else
+            fputc(*c, out);
     }
     fputc('"', out);
 }
@@ -306,4 +307,38 @@ char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *oth
     }
     fclose(out);
     return text;
+}
+
+/* ---- command lines ---- */
+
+pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *settings)
+{
+    if (settings->path) PULMO_TRY(pulmo_config_read(config, settings->path));
+    for (int i = 0; i < settings->count; i++) PULMO_TRY(pulmo_config_set(config, settings->sets[i]));
+    return PULMO_OK;
+}
+
+/* Whether "section.key=..." is of one of the keys. */
+static bool is_among(const char *assignment, const char *keys)
+{
+    size_t length = strcspn(assignment, "=");
+    for (const char *at = keys; *at; at += strcspn(at, "|"), at += *at == '|') {
+        size_t most = strcspn(at, "|");
+        if (at[most - 1] == '*' ? strncmp(assignment, at, most - 1) == 0 : most == length && strncmp(assignment, at, most) == 0)
+            return true;
+    }
+    return false;
+}
+
+pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *command, const char *keys)
+{
+    for (int i = 0; i < settings->count; i++) {
+        if (is_among(settings->sets[i], keys)) continue;
+        int length = (int)strcspn(settings->sets[i], "=");
+        if (*keys == '\0')
+            return pulmo_fail(PULMO_CONFIG, "--set %.*s: \"pulmo %s\" has no settings; leave it out", length, settings->sets[i], command);
+        return pulmo_fail(PULMO_CONFIG, "--set %.*s: means nothing to \"pulmo %s\", whose settings are %s; leave it out", length,
+                          settings->sets[i], command, keys);
+    }
+    return PULMO_OK;
 }

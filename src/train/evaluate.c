@@ -136,6 +136,7 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
     pulmo_backbone backbone;
     memset(&model, 0, sizeof model);
     pulmo_status status = pulmo_model_read(run, &model);
+    if (status == PULMO_OK) status = model_adjust(&model, o->settings);
     if (status == PULMO_OK) status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK) {

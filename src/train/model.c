@@ -8,7 +8,7 @@
  *   height, width, size_px, mean, std, threshold_rule, threshold, temperature, best_epoch, demo,
  *   weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
  *   frozen_blocks (-1: all), tta
- *   /config   with tta > 1: the run's configuration, whose augment section the views are drawn from */
+ *   /config   the run's configuration, from whose augment section views are drawn */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,7 +110,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", model->tail.layers > 0 ? model->tail.frozen_blocks : PULMO_FROZEN_ALL));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
-    if (model->tta > 1) PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
+    if (model->config) PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
     PULMO_TRY(write_trunk(file, model));
     return write_tensors(file, model);
 }
@@ -196,12 +196,12 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
 }
 
-/* Older models have no views. */
+/* Older models have no views, and a configuration only where they have. */
 static pulmo_status read_views(pulmo_h5 *file, pulmo_model *model)
 {
     model->tta = 1;
     if (pulmo_h5_has_attribute(file, "/", "tta")) PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
-    return model->tta > 1 ? pulmo_h5_read_text(file, "config", &model->config) : PULMO_OK;
+    return model->tta > 1 || pulmo_h5_exists(file, "config") ? pulmo_h5_read_text(file, "config", &model->config) : PULMO_OK;
 }
 
 /* Which convolutions were trained. Their place in the network is checked where they are used. */

@@ -162,6 +162,7 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     pulmo_status status = w ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory");
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_model_read(o->run, &model));
+    PULMO_GOTO(model_adjust(&model, o->settings));
     PULMO_GOTO(input_list_collect(o->inputs, o->input_count, &l));
     choice = model_weights_choice(&model, o->weights);
     PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));

@@ -116,7 +116,10 @@ typedef struct view_spec {
     pulmo_augment_spec augment;
 } view_spec;
 void views_from(const pulmo_config *config, view_spec *out);
-/* The views a model was validated with. */
+/* Changes what a model decides by to what the settings say: eval.threshold, a number; eval.tta and augment, from which the views
+ * are drawn. NULL changes nothing. PULMO_CONFIG for a rule, which only training can choose, or views that cannot be drawn. */
+pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings);
+/* The views a model was validated with, or adjusted to. */
 pulmo_status views_of_model(const pulmo_model *model, view_spec *out);
 /* pixels (H, W, C) to view `view` (3, H, W), normalised. */
 pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3], const float mean[3], const float std[3],

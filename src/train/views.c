@@ -1,4 +1,5 @@
 /* Test-time augmentation: the views of an image. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "train.h"
@@ -18,6 +19,42 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
     if (model->tta > 1) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     views_from(&config, out);
     return PULMO_OK;
+}
+
+static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (strcmp(text, model->threshold_rule) == 0) return PULMO_OK;
+    if (end == text || *end != '\0' || !(number >= 0 && number <= 1))
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are chosen on val by \"pulmo train\" (this model's is %s)",
+            text, model->threshold_rule);
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", text);
+    model->threshold = number;
+    return PULMO_OK;
+}
+
+pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings)
+{
+    pulmo_config config;
+    if (!settings) return PULMO_OK;
+    pulmo_config_init(&config);
+    if (model->config) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    config.eval.tta = model->tta;
+    snprintf(config.eval.threshold, sizeof config.eval.threshold, "%s", model->threshold_rule);
+    PULMO_TRY(pulmo_config_apply(&config, settings));
+    PULMO_TRY(adjust_threshold(model, config.eval.threshold));
+    if (config.eval.tta > 1 && !model->config && !settings->path)
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.tta: %lld: this model does not carry the augmentations from which views are drawn; give the "
+                          "configuration it was trained with: -c FILE",
+                          (long long)config.eval.tta);
+    model->tta = (int)config.eval.tta;
+    free(model->config);
+    model->config = binding_lines(&config);
+    return model->config ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
 }
 
 /* FNV-1a: what a view is keyed by, so that an image has its views wherever it comes from. */

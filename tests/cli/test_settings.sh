@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# --set and -c where a model is used: what means something does it, the rest is refused, nothing is ignored.
+. "$(dirname "$0")/common.sh"
+make_small
+one_epoch="--set train.epochs=1 --set augment.hflip=0.5 --set augment.rotate_deg=25"
+EXTRA=$one_epoch small_train plain env > plain.txt 2>&1 || { cat plain.txt; fail train; }
+EXTRA="$one_epoch --set eval.tta=3" small_train views env > views.txt 2>&1 || { cat views.txt; fail "train with views"; }
+column() { cut -d, -f"$2" "$1" | tail -n +2; }
+
+# Views asked for afterwards are those of a run that was made with them, on any number of ranks.
+ranks 2 "$PULMO" evaluate plain --data packed --set eval.tta=3 --out scored -q > scored.txt || fail "evaluate with views"
+"$PULMO" evaluate views --data packed --out own -q > own.txt || fail "evaluate of views"
+cmp scored/predictions.csv own/predictions.csv || fail "views asked for afterwards score otherwise than a run's own"
+"$PULMO" evaluate plain --data packed --out alone -q > alone.txt
+! cmp -s alone/predictions.csv own/predictions.csv || fail "eval.tta changes nothing"
+"$PULMO" evaluate views --data packed --set eval.tta=1 --out less -q > less.txt
+cmp less/predictions.csv alone/predictions.csv || fail "eval.tta=1 is not the image itself"
+"$PULMO" predict plain demo/test --set eval.tta=3 -q > three.csv
+"$PULMO" predict views demo/test -q > own.csv
+cmp three.csv own.csv || fail "predict takes other views than evaluate"
+
+# Another threshold decides otherwise and scores the same.
+"$PULMO" predict plain demo/test --set eval.threshold=0 -q > all.csv
+"$PULMO" predict plain demo/test --set eval.threshold=1 -q > none.csv
+[ "$(column all.csv 2 | sort -u)" = PNEUMONIA ] && [ "$(column none.csv 2 | sort -u)" = NORMAL ] || fail "eval.threshold decides nothing"
+[ "$(column all.csv 4)" = "$(column none.csv 4)" ] || fail "eval.threshold changes a probability"
+"$PULMO" evaluate plain --data packed --set eval.threshold=0.25 -q | grep -q "from probability 0.2500 on (0.25)" || fail "no threshold told"
+printf 'eval:\n  threshold: 0.25\n' > quarter.yaml
+"$PULMO" evaluate plain --data packed -c quarter.yaml -q | grep -q "from probability 0.2500 on (0.25)" || fail "the file's threshold"
+
+# What cannot be done, or means nothing.
+expect 2 "rules are chosen on val" "$PULMO" evaluate plain --data packed --set eval.threshold=youden
+expect 2 "rules are chosen on val" ranks 2 "$PULMO" evaluate plain --data packed --set eval.threshold=1.5
+expect 2 "did you mean eval.threshold" "$PULMO" predict plain demo/test --set eval.threshhold=0.1
+expect 2 'means nothing to "pulmo evaluate"' "$PULMO" evaluate plain --data packed --set train.epochs=2
+expect 2 'means nothing to "pulmo pack"' "$PULMO" pack demo other --set train.epochs=2
+expect 2 'means nothing to "pulmo explain"' "$PULMO" explain plain demo/test --out maps --set eval.tta=2
+expect 2 '"pulmo inspect" has no settings' "$PULMO" inspect plain/model.h5 --set eval.tta=2
+expect 2 '"pulmo demo-data" has no settings' "$PULMO" demo-data drawn --set pack.size=64
+expect 65 "/nonexistent" "$PULMO" export plain --format onnx --out model.onnx --set model.weights=/nonexistent
+[ ! -e other ] && [ ! -e maps ] && [ ! -e drawn ] && [ ! -e model.onnx ] || fail "a refused command left something"
+echo "settings are used or refused"
