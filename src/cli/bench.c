@@ -1,5 +1,6 @@
 /* `pulmo bench`: throughput of the parts. The last line of stdout is one JSON object. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,26 @@ enum {
     KEY_DUMP,
     KEY_SOURCE,
     KEY_DECODE,
-    KEY_DATA
+    KEY_DATA,
+    KEYS_END
+};
+
+/* The benchmarks to which an option means something. */
+static const struct {
+    const char *name, *in;
+} option_of[KEYS_END - KEY_THREADS] = {
+    [KEY_THREADS - KEY_THREADS] = {"threads", "conv pack train step"},
+    [KEY_BATCH - KEY_THREADS] = {"batch", "conv train step"},
+    [KEY_SIZE - KEY_THREADS] = {"size", "conv pack train step"},
+    [KEY_SECONDS - KEY_THREADS] = {"seconds", "conv pack train step"},
+    [KEY_LAYERS - KEY_THREADS] = {"layers", "conv"},
+    [KEY_WEIGHTS - KEY_THREADS] = {"weights", "conv train step"},
+    [KEY_ELEMENTS - KEY_THREADS] = {"elements", "allreduce"},
+    [KEY_INPUT - KEY_THREADS] = {"input", "conv"},
+    [KEY_DUMP - KEY_THREADS] = {"dump", "conv"},
+    [KEY_SOURCE - KEY_THREADS] = {"source", "pack"},
+    [KEY_DECODE - KEY_THREADS] = {"decode", "pack"},
+    [KEY_DATA - KEY_THREADS] = {"data", "train"},
 };
 
 typedef struct bench_arguments {
@@ -36,11 +56,13 @@ typedef struct bench_arguments {
     int threads, batch, size, layers;
     long elements;
     double seconds;
+    bool given[KEYS_END - KEY_THREADS];
 } bench_arguments;
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     bench_arguments *a = state->input;
+    if (key >= KEY_THREADS && key < KEYS_END) a->given[key - KEY_THREADS] = true;
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
     case KEY_THREADS: a->threads = (int)parse_long(state, "--threads", argument, 1, 4096); return 0;
@@ -309,9 +331,10 @@ static pulmo_status bench_step(const bench_arguments *a, pulmo_comm *comm)
 static pulmo_status time_training(const bench_arguments *a, pulmo_comm *comm)
 {
     pulmo_config config;
-    PULMO_TRY(load_config(&a->common, &config));
+    PULMO_TRY(load_some(&a->common, "bench train", KEYS_OF_TRAINING, &config));
     if (a->data) snprintf(config.data.path, sizeof config.data.path, "%s", a->data);
     if (a->weights) snprintf(config.model.weights, sizeof config.model.weights, "%s", a->weights);
+    if (a->given[KEY_BATCH - KEY_THREADS]) config.train.batch = a->batch;
     const bench_train_options options = {.config = &config, .threads = a->threads, .size = a->size, .seconds = a->seconds};
     return bench_train(comm, &options);
 }
@@ -320,16 +343,19 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
         {"threads", KEY_THREADS, "N", 0, "conv, pack, train, step: threads a rank (default: the CPUs given, over the ranks)", 0},
-        {"batch", KEY_BATCH, "N", 0, "conv: images a batch; step: over all ranks (default 16)", 0},
+        {"batch", KEY_BATCH, "N", 0, "conv: images a batch (default 16); step, train: over all ranks (default 16; train: as configured)",
+         0},
         {"size", KEY_SIZE, "PX", 0, "conv, pack, step: height and width; train: of demo images (default 224)", 0},
         {"seconds", KEY_SECONDS, "N", 0, "conv, pack, train, step: how long (default 5)", 0},
         {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0, "conv: convolutions (default: random ones of the same shape); train, step: default as in training", 0},
+        {"weights", KEY_WEIGHTS, "FILE", 0,
+         "conv: convolutions (default: random ones of the same shape); train, step: default as in training", 0},
         {"input", KEY_INPUT, "FILE", 0, "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
         {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
         {"source", KEY_SOURCE, "DIR", 0, "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
         {"decode", KEY_DECODE, "exact|fast", 0, "pack: how (default exact)", 0},
-        {"data", KEY_DATA, "PACKED", 0, "train: packed directory (default: demo images, drawn and packed first); settings by -c and --set", 0},
+        {"data", KEY_DATA, "PACKED", 0, "train: packed directory (default: demo images, drawn and packed first); settings by -c and --set",
+         0},
         {"elements", KEY_ELEMENTS, "N", 0, "allreduce: parameters summed (default 6423298, the default head's)", 0},
         {0},
     };
@@ -350,6 +376,8 @@ pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
         return pulmo_fail(PULMO_USAGE, "bench %s takes no configuration: leave out --config and --set; bench train measures with settings",
                           a.what);
     PULMO_TRY(start_ranks(&a.common, comm));
+    for (int i = 0; i < KEYS_END - KEY_THREADS; i++)
+        if (a.given[i] && !strstr(option_of[i].in, a.what)) pulmo_warn("--%s means nothing to bench %s", option_of[i].name, a.what);
     (void)pulmo_blas_setup();
     if (strcmp(a.what, "conv") == 0) return bench_conv(&a, *comm);
     const bench_pack_options pack = {.source = a.source, .decode = a.decode, .threads = a.threads, .size = a.size, .seconds = a.seconds};

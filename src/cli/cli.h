@@ -35,6 +35,8 @@ pulmo_status load_some(const common_options *common, const char *who, const char
 /* What is set where a model is used: by evaluate and predict, and by what asks it for no decision. */
 #define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
 #define KEYS_OF_LOOK "model.weights|train.threads"
+/* And where one is trained: all but packing's. */
+#define KEYS_OF_TRAINING "data.*|augment.*|model.*|train.*|bank.*|optim.*|eval.*"
 
 /* load_some, and what the options --weights and --threads ("" and 0 where they were not given) become. *weights may point
  * into *config. */

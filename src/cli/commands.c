@@ -66,7 +66,7 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
     train_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;
     parse_arguments(&argp, argc, argv, &a);
-    PULMO_TRY(load_config(&a.common, &config));
+    PULMO_TRY(load_some(&a.common, "train", KEYS_OF_TRAINING, &config));
     if (a.weights) snprintf(config.model.weights, sizeof config.model.weights, "%s", a.weights);
     PULMO_TRY(start_ranks(&a.common, comm));
     return pulmo_train(*comm, &config, a.overwrite);

@@ -58,6 +58,7 @@ static pulmo_status load(const sweep_arguments *a, pulmo_config *config, pulmo_g
     sets.path = NULL; /* read with its grid */
     if (a->common.settings.path) PULMO_TRY(pulmo_config_read_grid(config, grid, a->common.settings.path));
     PULMO_TRY(pulmo_config_apply(config, &sets));
+    PULMO_TRY(pulmo_settings_check(&sets, "sweep", KEYS_OF_TRAINING));
     for (int i = 0; i < a->grid_count; i++) PULMO_TRY(pulmo_grid_add(grid, a->grids[i]));
     if (a->weights) snprintf(config->model.weights, sizeof config->model.weights, "%s", a->weights);
     if (grid->axes > 0) return PULMO_OK;

@@ -33,6 +33,7 @@ expect 2 "rules are chosen on val" "$PULMO" evaluate plain --data packed --set e
 expect 2 "rules are chosen on val" ranks 2 "$PULMO" evaluate plain --data packed --set eval.threshold=1.5
 expect 2 "did you mean eval.threshold" "$PULMO" predict plain demo/test --set eval.threshhold=0.1
 expect 2 'means nothing to "pulmo evaluate"' "$PULMO" evaluate plain --data packed --set train.epochs=2
+expect 2 'means nothing to "pulmo train"' "$PULMO" train --set pack.size=64 --set data.path=packed --set train.run_dir=other
 expect 2 'means nothing to "pulmo pack"' "$PULMO" pack demo other --set train.epochs=2
 expect 2 'means nothing to "pulmo explain"' "$PULMO" explain plain demo/test --out maps --set eval.tta=2
 expect 2 '"pulmo inspect" has no settings' "$PULMO" inspect plain/model.h5 --set eval.tta=2
