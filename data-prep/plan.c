@@ -149,6 +149,9 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
         given += c->split[f] == split;
         train += c->split[f] == SPLIT_TRAIN;
     }
+    if (*fraction <= 0 && split == SPLIT_VAL && given > 0 && given < SPLIT_MEANINGFUL)
+        return lines_add(&c->plan->carve,
+                         "val: the %u images given are too few to choose an epoch by; --val-fraction 0.15 carves val out of train", given);
     if (*fraction <= 0) return PULMO_OK;
     if (given >= SPLIT_MEANINGFUL && given * 100 >= train) {
         double unused = *fraction;
