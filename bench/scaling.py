@@ -119,9 +119,10 @@ class Bench:
         self.data = os.path.abspath(options.data)
         self.work = tempfile.mkdtemp(prefix="pulmo-scaling-")
         self.batch, self.heads = options.batch, set()
+        self.scored, self.wrote = [], []  # rank-seconds an image of val, and seconds an epoch
 
     def train_command(self, epochs):
-        return [self.pulmo, "train", "-c", os.path.join(HERE, "..", "configs", "head.yaml"), "--overwrite",
+        return [self.pulmo, "train", "-v", "-c", os.path.join(HERE, "..", "configs", "head.yaml"), "--overwrite",
                 "--set", "data.path=" + self.data, "--set", "model.weights=" + self.weights, "--set", "train.threads=1",
                 "--set", "train.epochs=%d" % epochs, "--set", "train.batch=%d" % self.batch, "--set", "train.patience=0", "--set", "train.checkpoint_seconds=0",
                 "--set", "train.run_dir=" + os.path.join(self.work, "run")]
@@ -141,6 +142,9 @@ class Bench:
         """Images a second of each epoch of a training run, evaluation of val included."""
         out, err = self.undisturbed(prefix + self.train_command(epochs))
         self.heads.add(re.search(r"Head SHA-256: (\w+)", out).group(1))
+        ranks = int(re.search(r"(\d+) ranks? on", err).group(1))
+        self.scored += [float(s) * ranks / int(n) for s, n in re.findall(r"([0-9.]+) s for (\d+) images of val", err)]
+        self.wrote += [float(s) for s in re.findall(r"([0-9.]+) s for results and checkpoint", err)]
         return [float(x) for x in re.findall(r"([0-9.]+) img/s", out + err)][-epochs:]
 
     def last_line(self, prefix, *words):
@@ -178,6 +182,8 @@ def measure_ranks(options, bench, found):
     found["one rank, images/s"] = one
     found["two ranks, images/s"] = two
     found["two over one"] = statistics.median(two) / statistics.median(one)
+    found["scoring, rank-seconds an image of val"] = statistics.median(bench.scored)
+    found["results and checkpoint, s"] = statistics.median(bench.wrote)
 
 
 def measure_steps(options, bench, found):

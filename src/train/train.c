@@ -127,7 +127,9 @@ static pulmo_status one_epoch(run *r)
     row->lr = pulmo_optim_rate(&r->optim, state->epoch, (double)r->config->train.epochs);
     row->train_loss = state->sums.weight > 0 ? state->sums.loss / state->sums.weight : NAN;
     row->train_accuracy = (double)state->sums.correct / (double)state->sums.count;
+    double began_s = pulmo_now_s();
     PULMO_TRY(validate(r, row));
+    pulmo_debug("  %.4f s for %u images of val", pulmo_now_s() - began_s, info_of(r->val)->count);
     PULMO_TRY(decide(r, row));
     report_epoch(r, row, images);
     state->epoch++;
@@ -138,8 +140,11 @@ static pulmo_status one_epoch(run *r)
     if (stop && state->epoch < (uint32_t)r->config->train.epochs)
         pulmo_info("No better epoch for %lld epochs: stopping early.", (long long)r->config->train.patience);
     run_writes(r, "writing results", 1);
+    began_s = pulmo_now_s();
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
-    return pulmo_agree(r->comm, status);
+    status = pulmo_agree(r->comm, status);
+    pulmo_debug("  %.4f s for results and checkpoint", pulmo_now_s() - began_s);
+    return status;
 }
 
 static pulmo_status all_epochs(run *r)
