@@ -26,6 +26,7 @@ typedef struct pulmo_augment_spec {
     /* Each image is augmented at a strength drawn from this range: at 1 as said above, at 0 not at all but flipped,
      * between them with every range and probability (hflip excepted) shrunk to that part. [1, 1] off. */
     double strength[2];
+    int strength_of_light; /* strength is of light, focus and noise alone: crops, rotation and shift keep their ranges */
 } pulmo_augment_spec;
 
 /* Everything off. */

@@ -39,6 +39,7 @@ typedef struct pulmo_config {
         double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2];
         double brightness[2], contrast[2], gamma[2];
         double equalize, autocontrast, sharpness[2], blur[2], noise, erasing, strength[2];
+        int strength_of;
     } augment;
     struct {
         char weights[PULMO_TEXT_BYTES];
@@ -87,6 +88,7 @@ enum {
     PULMO_TRAINABLE_ALL
 };
 enum { PULMO_FEATURES_FRESH, PULMO_FEATURES_BANK };
+enum { PULMO_STRENGTH_OF_ALL, PULMO_STRENGTH_OF_LIGHT };
 enum { PULMO_PRECISION_FLOAT, PULMO_PRECISION_HALF };
 enum { PULMO_EXCHANGE_AUTO, PULMO_EXCHANGE_SUMS, PULMO_EXCHANGE_FACTORS };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };

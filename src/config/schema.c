@@ -54,6 +54,7 @@ static const pulmo_key keys[] = {
     REAL(augment, noise, "0", 0, 1, 1, "GaussianNoise: sigma, part of the full scale"),
     REAL(augment, erasing, "0", 0, 1, 1, "probability of RandomErasing"),
     TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1, "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it but the flip; [0, 1] mixes"),
+    CHOICE(augment, strength_of, "all", "all|light", 1, "light: strength leaves crops, rotation and translation alone, so that every image is seen in all sizes and shapes"),
 
     TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then the user's cache"),
     CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1, "what the convolutions were trained to see; auto: Caffe's for Keras, else torchvision's; caffe-rgb: first layer already takes RGB"),

@@ -127,17 +127,18 @@ static void shrink_ratio(double pair[2], double strength)
 static pulmo_augment_spec at_strength(const pulmo_augment_spec *spec, double strength)
 {
     pulmo_augment_spec out = *spec;
-    shrink(out.crop_scale, strength);
-    shrink_ratio(out.crop_ratio, strength);
+    double geometry = spec->strength_of_light ? 1.0 : strength;
+    shrink(out.crop_scale, geometry);
+    shrink_ratio(out.crop_ratio, geometry);
     shrink(out.brightness, strength);
     shrink(out.contrast, strength);
     shrink_ratio(out.gamma, strength);
     shrink(out.sharpness, strength);
     for (int i = 0; i < 2; i++) {
-        out.translate[i] *= strength;
+        out.translate[i] *= geometry;
         out.blur[i] *= strength;
     }
-    out.rotate_deg *= strength;
+    out.rotate_deg *= geometry;
     out.equalize *= strength;
     out.autocontrast *= strength;
     out.noise *= strength;

@@ -24,6 +24,7 @@ void augment_from(const pulmo_config *config, pulmo_augment_spec *out)
     memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
     memcpy(out->blur, config->augment.blur, sizeof out->blur);
     memcpy(out->strength, config->augment.strength, sizeof out->strength);
+    out->strength_of_light = config->augment.strength_of == PULMO_STRENGTH_OF_LIGHT;
     out->equalize = config->augment.equalize;
     out->autocontrast = config->augment.autocontrast;
     out->noise = config->augment.noise;

@@ -307,6 +307,37 @@ static void strength_shrinks_all_but_the_flip(void **state)
     }
 }
 
+/* A strength of light alone: at 0 no value changes, and crops and angles are those drawn without a strength's shrinking. */
+static void strength_of_light_spares_the_geometry(void **state)
+{
+    (void)state;
+    enum { N = 500 };
+    pulmo_augment_spec spec;
+    pulmo_augment_spec_init(&spec);
+    spec.crop_scale[0] = 0.5;
+    spec.crop_ratio[0] = 0.6;
+    spec.rotate_deg = 20;
+    spec.translate[0] = 0.1;
+    spec.contrast[0] = 0.6;
+    spec.noise = 0.1;
+    spec.blur[1] = 2;
+    spec.strength_of_light = 1;
+    double smallest = 1, steepest = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        pulmo_augment_draw none, some;
+        spec.strength[0] = spec.strength[1] = 0;
+        pulmo_augment_draw_at(&spec, 3, 1, i, 64, 64, &none);
+        spec.strength[0] = spec.strength[1] = 0.5;
+        pulmo_augment_draw_at(&spec, 3, 1, i, 64, 64, &some);
+        assert_true(none.contrast == 1.0 && none.noise == 0.0 && none.blur == 0.0);
+        assert_true(some.noise == 0.05 && none.crop_x == some.crop_x && none.crop_width == some.crop_width &&
+                    none.crop_height == some.crop_height && none.angle_deg == some.angle_deg && none.shift_x == some.shift_x);
+        smallest = fmin(smallest, none.crop_width * none.crop_height / (64.0 * 64.0));
+        steepest = fmax(steepest, fabs(none.angle_deg));
+    }
+    assert_true(smallest < 0.55 && steepest > 19);
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
@@ -333,6 +364,7 @@ int main(void)
         cmocka_unit_test(erasing_is_a_rectangle),
         cmocka_unit_test(a_seed_keeps_its_meaning),
         cmocka_unit_test(strength_shrinks_all_but_the_flip),
+        cmocka_unit_test(strength_of_light_spares_the_geometry),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, start, NULL);
