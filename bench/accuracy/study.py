@@ -11,6 +11,7 @@ h5py, numpy, Pillow. Metrics are computed here, from the scores in results.h5, n
   kind    training sees bacterial pneumonia alone; the test split has the viral one and a fifth of the normal chests
   random  15 % of the patients, as a split without a shift
   re-exposed, reshaped (of family's test images, every N-th): the means over the changes of reexpose.py
+  closer normals (of the same): normal chests framed closer, beside those with pneumonia as they are
 """
 import argparse
 import os
@@ -33,6 +34,7 @@ PACKING = {
 }
 RULE = "sensitivity>=0.95"
 RESHAPED = ("wide", "upright")  # the other changes of reexpose.py leave an image's shape
+CLOSER = ("wide", "zoomed")     # normal chests framed as closely as those with pneumonia are
 
 
 def pulmo(*arguments):
@@ -76,10 +78,27 @@ def reexposed(work, run, every):
 
 
 def figures(run, scored, rule):
-    """(AUC, accuracy, sensitivity, specificity) at the rule's threshold, chosen on the run's val."""
-    labels, p = thresholds.scores(scored, "test")
+    """(AUC, accuracy, sensitivity, specificity) at the rule's threshold, chosen on the run's val. scored: a directory, or two:
+    normal chests of the first beside those with pneumonia of the second."""
+    if isinstance(scored, tuple):
+        sides = [thresholds.scores(side, "test") for side in scored]
+        taken = [labels == i for i, (labels, _) in enumerate(sides)]
+        labels, p = (np.concatenate([side[part][chosen] for side, chosen in zip(sides, taken)]) for part in (0, 1))
+    else:
+        labels, p = thresholds.scores(scored, "test")
     said = p >= thresholds.threshold(rule, *thresholds.scores(run, "val"))
     return [thresholds.area(labels, p), (said == labels).mean(), said[labels == 1].mean(), (~said[labels == 0]).mean()]
+
+
+def validations_of(run):
+    """Of family's test images changed: what is scored, by validation."""
+    scored = {p.name: p for p in sorted((run / "re-exposed").glob("*")) if (p / "results.h5").exists()}
+    plain = scored.pop("as-it-is", None)
+    return {
+        "re-exposed": [p for name, p in scored.items() if name not in RESHAPED],
+        "reshaped": [p for name, p in scored.items() if name in RESHAPED],
+        "closer normals": [(scored[name], plain) for name in CLOSER if name in scored],
+    }
 
 
 def cell(rows):
@@ -99,16 +118,14 @@ def rows_of(work, recipe, validation, seeds):
           f"{cell([figures(r, r, RULE) for r in runs]).split(' | ')[1]} | {wall} |")
     if validation != "family":
         return
-    for name in ("re-exposed", "reshaped", "worst of them"):
+    for name in ("re-exposed", "worst of them", "reshaped", "closer normals"):
         at = {rule: [] for rule in ("0.5", RULE)}
         for run in runs:
-            changes = [p for p in sorted((run / "re-exposed").glob("*")) if p.name != "as-it-is"]
-            if name != "worst of them":
-                changes = [p for p in changes if (p.name in RESHAPED) == (name == "reshaped")]
+            scored = validations_of(run)["re-exposed" if name == "worst of them" else name]
             for rule in at:
-                every = [figures(run, change, rule) for change in changes]
+                every = [figures(run, change, rule) for change in scored]
                 if every:
-                    at[rule].append(np.mean(every, 0) if name == "re-exposed" else min(every, key=lambda f: f[0]))
+                    at[rule].append(min(every, key=lambda f: f[0]) if name == "worst of them" else np.mean(every, 0))
         if at[RULE]:
             print(f"| {recipe} | {name} | {len(at[RULE])} | {cell(at['0.5'])} | {cell(at[RULE]).split(' | ')[1]} | |")
 
