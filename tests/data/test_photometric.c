@@ -283,14 +283,14 @@ static void strength_shrinks_all_but_the_flip(void **state)
     spec.blur[1] = 2;
     const double ranges[3][2] = {{0, 0}, {0.5, 0.5}, {0, 1}};
     for (int r = 0; r < 3; r++) {
-        double flips = 0, equalized = 0, turn = 0, smallest = 1, low_gamma = 1, most_blur = 0, noise = 0;
+        double flips = 0, even = 0, turn = 0, smallest = 1, low_gamma = 1, most_blur = 0, noise = 0;
         memcpy(spec.strength, ranges[r], sizeof spec.strength);
         for (uint64_t i = 0; i < N; i++) {
             pulmo_augment_draw d;
             pulmo_augment_draw_at(&spec, 3, 1, i, 64, 64, &d);
             double part = d.crop_width * d.crop_height / (64.0 * 64.0);
             flips += (double)d.flip / N;
-            equalized += (double)d.equalize / N;
+            even += (double)d.equalize / N;
             turn += fabs(d.angle_deg) / N;
             noise += d.noise / N;
             smallest = part < smallest ? part : smallest;
@@ -299,7 +299,7 @@ static void strength_shrinks_all_but_the_flip(void **state)
         }
         const double most[3] = {0, 0.5, 1}, mean[3] = {0, 0.5, 0.5};
         assert_true(fabs(flips - 0.5) < 5 * 0.5 / sqrt(N));
-        assert_true(fabs(equalized - 0.5 * mean[r]) < 5 * 0.5 / sqrt(N));
+        assert_true(fabs(even - 0.5 * mean[r]) < 5 * 0.5 / sqrt(N));
         assert_true(fabs(turn - 10 * mean[r]) < 0.5 && fabs(noise - 0.1 * mean[r]) < 0.003);
         assert_true(fabs(smallest - (1 - 0.5 * most[r])) < 0.05); /* sides are rounded */
         assert_true(low_gamma >= pow(0.25, most[r]) - 1e-12 && low_gamma < pow(0.25, 0.9 * most[r]) + 1e-12);
