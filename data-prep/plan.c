@@ -9,8 +9,6 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-#define SPLIT_MEANINGFUL 50 /* images below which a given split says nothing */
-
 /* ---- small things ---- */
 
 pulmo_status lines_add(text_lines *lines, const char *format, ...)
@@ -149,11 +147,11 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
         given += c->split[f] == split;
         train += c->split[f] == SPLIT_TRAIN;
     }
-    if (*fraction <= 0 && split == SPLIT_VAL && given > 0 && given < SPLIT_MEANINGFUL)
+    if (*fraction <= 0 && split == SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
         return lines_add(&c->plan->carve,
                          "val: the %u images given are too few to choose an epoch by; --val-fraction 0.15 carves val out of train", given);
     if (*fraction <= 0) return PULMO_OK;
-    if (given >= SPLIT_MEANINGFUL && given * 100 >= train) {
+    if (given >= PULMO_SPLIT_MEANINGFUL && given * 100 >= train) {
         double unused = *fraction;
         *fraction = 0;
         return lines_add(&c->plan->carve, "%s: the %u images given are kept; %g of train was not carved", name, given, unused);

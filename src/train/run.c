@@ -14,8 +14,6 @@
 
 static bool from_bank(const run *r) { return r->config->train.features == PULMO_FEATURES_BANK; }
 
-#define VAL_MEANINGFUL 50 /* images below which val says little */
-
 static pulmo_status check_splits(const run *r)
 {
     const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val), *test = info_of(r->test);
@@ -29,7 +27,7 @@ static pulmo_status check_splits(const run *r)
                           r->config->data.path);
     if ((val->count && val->classes != train->classes) || (test->count && test->classes != train->classes))
         return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again", r->config->data.path);
-    if (val->count > 0 && val->count < VAL_MEANINGFUL && is_root(r))
+    if (val->count > 0 && val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
         pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; pack with --val-fraction 0.15",
                    r->config->data.path, val->count);
     return PULMO_OK;
