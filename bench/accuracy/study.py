@@ -97,7 +97,7 @@ def validations_of(run):
     return {
         "re-exposed": [p for name, p in scored.items() if name not in RESHAPED],
         "reshaped": [p for name, p in scored.items() if name in RESHAPED],
-        "closer normals": [(scored[name], plain) for name in CLOSER if name in scored],
+        "closer normals": [(scored[name], plain) for name in CLOSER if plain and name in scored],
     }
 
 

@@ -10,6 +10,8 @@
 #include "kernels.h"
 #include "winograd.h"
 
+_Static_assert(PIXEL_REALS == CHANNEL_BLOCK, "the transforms step from pixel to pixel");
+
 #define PANEL       (PANEL_VECTORS * LANES)
 #define LINE_FLOATS 16 /* a cache line; channels are a multiple of it */
 

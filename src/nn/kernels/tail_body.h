@@ -11,6 +11,8 @@
 #include "tail_kernels.h"
 #include "winograd.h"
 
+_Static_assert(PIXEL_REALS == TAIL_BLOCK, "the transforms step from pixel to pixel");
+
 #define VECTORS (TAIL_BLOCK / LANES) /* vectors a block */
 static size_t place_of(const tail_plane *p, int image, int block, int row, int column)
 {
