@@ -43,6 +43,10 @@ def shift(image):
     return F.affine(image, 0, list(SHIFT), 1, [0, 0], BILINEAR)
 
 
+def scale(image, factor):
+    return F.affine(image, 0, [0, 0], factor, [0, 0], BILINEAR)
+
+
 def blur(image, sigma):
     return F.gaussian_blur(image, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma, sigma])
 
@@ -58,6 +62,8 @@ OPERATIONS = {  # name: pulmo's parameters, torchvision's way, largest mean diff
     "RandomHorizontalFlip": (["flip=1"], F.horizontal_flip, 0),
     "RandomRotation": (["angle=11.5"], rotate, 0.01),
     "RandomAffine.translate": ([SHIFT_KEY], shift, 0.01),
+    "RandomAffine.scale, smaller": (["scale=0.8"], lambda image: scale(image, 0.8), 0.01),
+    "RandomAffine.scale, larger": (["scale=1.3"], lambda image: scale(image, 1.3), 0.01),
     "ColorJitter.brightness": (["brightness=1.3"], lambda image: F.adjust_brightness(image, 1.3), 0.001),
     "ColorJitter.contrast": (["contrast=1.4"], lambda image: F.adjust_contrast(image, 1.4), 0.001),
     "adjust_gamma": (["gamma=1.7"], lambda image: F.adjust_gamma(image, 1.7), 0.001),

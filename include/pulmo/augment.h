@@ -14,6 +14,7 @@ typedef struct pulmo_augment_spec {
     double hflip;         /* RandomHorizontalFlip.p */
     double rotate_deg;    /* RandomRotation(+-degrees) */
     double translate[2];  /* RandomAffine.translate: part of width, of height */
+    double scale[2];      /* RandomAffine.scale: factor range, [1, 1] off; below 1 the image is smaller, with black around it */
     double brightness[2]; /* ColorJitter: factor range, [1, 1] off */
     double contrast[2];
     double gamma[2];     /* adjust_gamma: exponent range, drawn log-uniformly */
@@ -26,7 +27,7 @@ typedef struct pulmo_augment_spec {
     /* Each image is augmented at a strength drawn from this range: at 1 as said above, at 0 not at all but flipped,
      * between them with every range and probability (hflip excepted) shrunk to that part. [1, 1] off. */
     double strength[2];
-    int strength_of_light; /* strength is of light, focus and noise alone: crops, rotation and shift keep their ranges */
+    int strength_of_light; /* strength is of light, focus and noise alone: crops, rotation, shift and scale keep their ranges */
 } pulmo_augment_spec;
 
 /* Everything off. */
@@ -36,7 +37,7 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec);
 
 /* What was drawn for one image. */
 typedef struct pulmo_augment_draw {
-    double crop_x, crop_y, crop_width, crop_height; /* part of the source, px */
+    double crop_x, crop_y, crop_width, crop_height; /* part of the source, px; with scale below 1 it may reach beyond it */
     int flip;
     double angle_deg, shift_x, shift_y; /* shift as part of width, height */
     double brightness, contrast, gamma;
@@ -50,8 +51,8 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
                            pulmo_augment_draw *out);
 
 /* The geometric operations are composed into one inverse map (crop-resize, then flip, rotation,
- * translation; outside the source is black) and sampled once, bilinear: a crop is never larger than
- * the image it fills, so nothing shrinks and no filter is needed; then equalize (on whole levels),
+ * translation, scale; outside the source is black) and sampled once, bilinear: a crop is never larger than the image it fills, so
+ * nothing shrinks and no filter is needed (scale below 1 shrinks without one, as torchvision's does); then equalize (on whole levels),
  * autocontrast, brightness, contrast, gamma, sharpness, blur, noise on [0, 1], each clamped to it; then
  * (x - mean) / std a channel; then erasing, to 0.
  * source (H, W, C) uint8 with C 1 or 3; out (3, H, W) float32 (grey is repeated). `draw` NULL

@@ -36,7 +36,7 @@ typedef struct pulmo_config {
         int decode, on_bad, leaks; /* index into the key's choices */
     } pack;
     struct {
-        double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2];
+        double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2], scale[2];
         double brightness[2], contrast[2], gamma[2];
         double equalize, autocontrast, sharpness[2], blur[2], noise, erasing, strength[2];
         int strength_of;

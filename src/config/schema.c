@@ -44,6 +44,7 @@ static const pulmo_key keys[] = {
     REAL(augment, hflip, "0.5", 0, 1, 1, "probability of a horizontal flip"),
     REAL(augment, rotate_deg, "10", 0, 180, 1, "rotation between -x and +x degrees"),
     TWO(SHIFT, augment, translate, "[0.05, 0.05]", 0, 1, 1, "shift up to this part of width, height"),
+    TWO(PAIR, augment, scale, "[1, 1]", 0.1, 10, 1, "RandomAffine: factor range; below 1 the image is smaller, with black around it"),
     TWO(JITTER, augment, brightness, "[0.8, 1.2]", 0, 10, 1, "factor range, or b for [1-b, 1+b]"),
     TWO(JITTER, augment, contrast, "[0.8, 1.2]", 0, 10, 1, "factor range, or c for [1-c, 1+c]"),
     TWO(JITTER, augment, gamma, "[1, 1]", 0, 10, 1, "exponent range, or g for [1-g, 1+g]"),
@@ -54,7 +55,7 @@ static const pulmo_key keys[] = {
     REAL(augment, noise, "0", 0, 1, 1, "GaussianNoise: sigma, part of the full scale"),
     REAL(augment, erasing, "0", 0, 1, 1, "probability of RandomErasing"),
     TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1, "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it but the flip; [0, 1] mixes"),
-    CHOICE(augment, strength_of, "all", "all|light", 1, "light: strength leaves crops, rotation and translation alone, so that every image is seen in all sizes and shapes"),
+    CHOICE(augment, strength_of, "all", "all|light", 1, "light: strength leaves crops, rotation, translation and scale alone, so that every image is seen in all sizes and shapes"),
 
     TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then the user's cache"),
     CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1, "what the convolutions were trained to see; auto: Caffe's for Keras, else torchvision's; caffe-rgb: first layer already takes RGB"),

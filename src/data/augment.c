@@ -15,7 +15,7 @@ void pulmo_augment_spec_init(pulmo_augment_spec *spec)
     memset(spec, 0, sizeof *spec);
     for (int i = 0; i < 2; i++)
         spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] = spec->gamma[i] = spec->sharpness[i] =
-            spec->strength[i] = 1.0;
+            spec->scale[i] = spec->strength[i] = 1.0;
 }
 
 /* Comparisons are written so that a NaN fails them. */
@@ -35,6 +35,7 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
 {
     PULMO_TRY(check_pair("crop_scale", spec->crop_scale, 1e-4, 1));
     PULMO_TRY(check_pair("crop_ratio", spec->crop_ratio, 0.01, 100));
+    PULMO_TRY(check_pair("scale", spec->scale, 0.1, 10));
     PULMO_TRY(check_pair("gamma", spec->gamma, 0.01, 100));
     PULMO_TRY(check_pair("brightness", spec->brightness, 0, 100));
     PULMO_TRY(check_pair("contrast", spec->contrast, 0, 100));
@@ -101,6 +102,16 @@ static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_dr
     }
 }
 
+/* About the middle, as torchvision's RandomAffine scales: a larger part of the source makes a smaller image. */
+static void scale_by(double factor, pulmo_augment_draw *out)
+{
+    double width = out->crop_width / factor, height = out->crop_height / factor;
+    out->crop_x += (out->crop_width - width) / 2;
+    out->crop_y += (out->crop_height - height) / 2;
+    out->crop_width = width;
+    out->crop_height = height;
+}
+
 /* What came later is drawn after what was there before, so that a seed keeps its meaning. */
 static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width, pulmo_augment_draw *out)
 {
@@ -109,6 +120,7 @@ static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int 
     if (!is_off(spec->sharpness)) out->sharpness = pulmo_rng_range(rng, spec->sharpness[0], spec->sharpness[1]);
     if (spec->blur[1] > 0) out->blur = pulmo_rng_range(rng, spec->blur[0], spec->blur[1]);
     if (spec->erasing > 0 && (double)pulmo_rng_uniform(rng) < spec->erasing) draw_erasing(rng, height, width, out);
+    if (!is_off(spec->scale)) scale_by(pulmo_rng_range(rng, spec->scale[0], spec->scale[1]), out);
     out->noise = spec->noise;
     if (spec->noise > 0) out->rng = *rng;
 }
@@ -130,6 +142,7 @@ static pulmo_augment_spec at_strength(const pulmo_augment_spec *spec, double str
     double geometry = spec->strength_of_light ? 1.0 : strength;
     shrink(out.crop_scale, geometry);
     shrink_ratio(out.crop_ratio, geometry);
+    shrink(out.scale, geometry);
     shrink(out.brightness, strength);
     shrink(out.contrast, strength);
     shrink_ratio(out.gamma, strength);

@@ -21,6 +21,7 @@ void augment_from(const pulmo_config *config, pulmo_augment_spec *out)
     memcpy(out->brightness, config->augment.brightness, sizeof out->brightness);
     memcpy(out->contrast, config->augment.contrast, sizeof out->contrast);
     memcpy(out->gamma, config->augment.gamma, sizeof out->gamma);
+    memcpy(out->scale, config->augment.scale, sizeof out->scale);
     memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
     memcpy(out->blur, config->augment.blur, sizeof out->blur);
     memcpy(out->strength, config->augment.strength, sizeof out->strength);

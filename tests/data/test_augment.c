@@ -146,8 +146,9 @@ static void nonsense_is_refused(void **state)
     (void)state;
     pulmo_augment_spec s = rich(), bad;
     assert_int_equal(pulmo_augment_spec_check(&s), PULMO_OK);
-    double *fields[] = {&bad.crop_scale[0], &bad.crop_scale[1], &bad.crop_ratio[0], &bad.hflip, &bad.rotate_deg, &bad.translate[0],
-                        &bad.translate[1], &bad.brightness[0], &bad.contrast[0], &bad.gamma[0], &bad.gamma[1], &bad.brightness[1]};
+    double *fields[] = {&bad.crop_scale[0], &bad.crop_scale[1], &bad.crop_ratio[0], &bad.hflip,       &bad.rotate_deg,
+                        &bad.translate[0],  &bad.translate[1],  &bad.scale[0],      &bad.scale[1],    &bad.brightness[0],
+                        &bad.brightness[1], &bad.contrast[0],   &bad.gamma[0],      &bad.gamma[1]};
     static const double values[] = {-1, NAN, INFINITY, 1e9};
     for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
         for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
@@ -245,6 +246,60 @@ static void crop_is_a_resize(void **state)
             double wanted = (p[0] * (1 - a) + p[1] * a) * (1 - b) + (p[W] * (1 - a) + p[W + 1] * a) * b;
             assert_true(fabs((double)out[y * W + x] - wanted) < 1e-3);
         }
+}
+
+/* At a half, with nothing else drawn: 2 x 2 pixels become one, in the middle, and the rest is black; at two, the middle half is a resize. */
+static void scale_is_about_the_middle(void **state)
+{
+    (void)state;
+    pulmo_augment_spec s;
+    pulmo_augment_draw d;
+    pulmo_augment_spec_init(&s);
+    s.scale[0] = s.scale[1] = 0.5;
+    pulmo_augment_draw_at(&s, 1, 2, 3, H, W, &d);
+    apply_grey(&d, out);
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            int u = 2 * x - W / 2, v = 2 * y - H / 2;
+            const uint8_t *p = picture + v * W + u;
+            double wanted = u < 0 || u >= W || v < 0 || v >= H ? 0 : (p[0] + p[1] + p[W] + p[W + 1]) / 4.0;
+            assert_true(fabs((double)out[y * W + x] - wanted) < 1e-3);
+        }
+    pulmo_augment_draw resized = identity();
+    resized.crop_x = W / 4;
+    resized.crop_y = H / 4;
+    resized.crop_width = W / 2;
+    resized.crop_height = H / 2;
+    s.scale[0] = s.scale[1] = 2;
+    pulmo_augment_draw_at(&s, 1, 2, 3, H, W, &d);
+    assert_memory_equal(&d, &resized, sizeof d);
+}
+
+/* Factors fill their range; a strength shrinks it, unless that is light's alone; a crop keeps its middle and its shape. */
+static void scales_keep_their_range(void **state)
+{
+    (void)state;
+    enum { N = 2000 };
+    for (int way = 0; way < 3; way++) {
+        pulmo_augment_spec s = rich(), without = rich();
+        s.scale[0] = 0.6;
+        s.scale[1] = 1.4;
+        if (way > 0) s.strength[0] = s.strength[1] = without.strength[0] = without.strength[1] = 0.5;
+        s.strength_of_light = without.strength_of_light = way == 2;
+        double low = 10, high = 0, most = way == 1 ? 0.2 : 0.4;
+        for (uint64_t i = 0; i < N; i++) {
+            pulmo_augment_draw d, e;
+            pulmo_augment_draw_at(&s, 1, 0, i, H, W, &d);
+            pulmo_augment_draw_at(&without, 1, 0, i, H, W, &e);
+            double factor = e.crop_width / d.crop_width;
+            assert_true(fabs(e.crop_height / d.crop_height - factor) < 1e-12 && e.gamma == d.gamma && e.flip == d.flip);
+            assert_true(fabs(d.crop_x + d.crop_width / 2 - e.crop_x - e.crop_width / 2) < 1e-9);
+            assert_true(factor > 1 - most - 1e-12 && factor < 1 + most + 1e-12);
+            low = fmin(low, factor);
+            high = fmax(high, factor);
+        }
+        assert_true(low < 1 - 0.97 * most && high > 1 + 0.97 * most);
+    }
 }
 
 /* Composed: crop, then flip, then rotation, then shift, as four maps one after the other say. */
@@ -347,6 +402,8 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused),     cmocka_unit_test(identity_is_plain_normalisation),
         cmocka_unit_test(flip_mirrors),            cmocka_unit_test(whole_shifts_move),
         cmocka_unit_test(quarter_turns),           cmocka_unit_test(crop_is_a_resize),
+        cmocka_unit_test(scale_is_about_the_middle),
+        cmocka_unit_test(scales_keep_their_range),
         cmocka_unit_test(operations_compose_in_order), cmocka_unit_test(channels_are_alike),
         cmocka_unit_test(light_follows_its_formulas),  cmocka_unit_test(contrast_zero_is_the_grey_mean),
         cmocka_unit_test(gamma_is_a_power),

@@ -1,6 +1,6 @@
 /* augment_images apply H W KEY=VALUE...: one grey image (H, W) of bytes from stdin, as pulmo augments it with just these
  * parameters, to stdout: (H, W) float32 on [0, 1]. Keys: crop=Y,X,H,W flip angle shift=X,Y (of the side) brightness contrast gamma
- * equalize autocontrast sharpness blur.
+ * equalize autocontrast sharpness blur, and scale, of the whole image.
  * augment_images draw H W COUNT: parameters drawn with the ranges that bench/augment.py names, a line each: crop y, x, height,
  * width, flip, angle, shift x, y, brightness, erased y, x, height, width. */
 #include <stdio.h>
@@ -8,6 +8,16 @@
 #include <string.h>
 
 #include "pulmo/augment.h"
+
+/* What is drawn when a scale is all there is to draw. */
+static int scale(double factor, int height, int width, pulmo_augment_draw *d)
+{
+    pulmo_augment_spec spec;
+    pulmo_augment_spec_init(&spec);
+    spec.scale[0] = spec.scale[1] = factor;
+    pulmo_augment_draw_at(&spec, 0, 0, 0, height, width, d);
+    return pulmo_augment_spec_check(&spec) == PULMO_OK;
+}
 
 static int set(pulmo_augment_draw *d, const char *text)
 {
@@ -32,7 +42,7 @@ static int apply(int height, int width, int count, char **keys)
     size_t pixels = (size_t)height * (size_t)width;
     pulmo_augment_draw draw = {.crop_width = width, .crop_height = height, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
     for (int i = 0; i < count; i++)
-        if (!set(&draw, keys[i])) return 2;
+        if (strncmp(keys[i], "scale=", 6) == 0 ? !scale(strtod(keys[i] + 6, NULL), height, width, &draw) : !set(&draw, keys[i])) return 2;
     uint8_t *source = malloc(pixels);
     float *out = malloc(3 * pixels * sizeof *out);
     int done = source && out && fread(source, 1, pixels, stdin) == pixels &&
