@@ -13,6 +13,9 @@ const char *pulmo_isa_name(pulmo_isa isa);
 /* True if the machine can run the tier (avx2: AVX2+FMA; avx512: F+DQ+BW+VL). */
 int pulmo_isa_available(pulmo_isa isa);
 
+/* The last tier that this CPU has, whatever $PULMO_ISA says: for what gives the same bits in all tiers. Cheap to ask often. */
+pulmo_isa pulmo_isa_widest(void);
+
 /* The best tier, or the one forced by $PULMO_ISA. Fails with PULMO_USAGE when that names no
  * tier or one that this CPU lacks. */
 pulmo_status pulmo_isa_choose(pulmo_isa *out);

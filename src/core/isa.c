@@ -2,6 +2,7 @@
 #include "pulmo/isa.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +25,23 @@ int pulmo_isa_available(pulmo_isa isa)
     return available[isa];
 }
 
+pulmo_isa pulmo_isa_widest(void)
+{
+    static _Atomic int known = -1;
+    int isa = atomic_load_explicit(&known, memory_order_relaxed);
+    if (isa < 0) {
+        isa = PULMO_ISA_COUNT - 1;
+        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
+        atomic_store_explicit(&known, isa, memory_order_relaxed);
+    }
+    return (pulmo_isa)isa;
+}
+
 pulmo_status pulmo_isa_choose(pulmo_isa *out)
 {
     const char *forced = getenv("PULMO_ISA");
     if (!forced || !*forced) {
-        int best = PULMO_ISA_COUNT - 1;
-        while (!pulmo_isa_available((pulmo_isa)best)) best--;
-        *out = (pulmo_isa)best;
+        *out = pulmo_isa_widest();
         return PULMO_OK;
     }
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {

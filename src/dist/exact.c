@@ -97,19 +97,6 @@ WIDE static void finish_avx512(const int64_t *sums, size_t count, double back, d
 #define finish_avx512 finish_plain
 #endif
 
-/* The widest that this CPU has: all give the same bits. */
-static pulmo_isa widest(void)
-{
-    static _Atomic int known = -1; /* asked once: sums are made a row at a time */
-    int isa = atomic_load_explicit(&known, memory_order_relaxed);
-    if (isa < 0) {
-        isa = PULMO_ISA_COUNT - 1;
-        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
-        atomic_store_explicit(&known, isa, memory_order_relaxed);
-    }
-    return (pulmo_isa)isa;
-}
-
 /* What the exponent promises: no value leaves the range in which the magic number rounds. */
 static inline int in_range(const float *values, size_t count, double scale)
 {
@@ -136,12 +123,12 @@ void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, i
 
 void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int exponent)
 {
-    pulmo_exact_add_tier(widest(), sums, values, count, exponent);
+    pulmo_exact_add_tier(pulmo_isa_widest(), sums, values, count, exponent);
 }
 
 void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double scale, float *out)
 {
-    pulmo_exact_finish_tier(widest(), sums, count, exponent, scale, out);
+    pulmo_exact_finish_tier(pulmo_isa_widest(), sums, count, exponent, scale, out);
 }
 
 /* ---- in flight ---- */

@@ -4,7 +4,6 @@
 #include "pulmo/head.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,19 +418,6 @@ void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_s
 
 double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor) { return head->spaces[slot_index].bound[tensor]; }
 
-/* The widest that this CPU has: all give the same bits. */
-static pulmo_isa widest(void)
-{
-    static _Atomic int known = -1; /* asked once: gradients are made a row at a time */
-    int isa = atomic_load_explicit(&known, memory_order_relaxed);
-    if (isa < 0) {
-        isa = PULMO_ISA_COUNT - 1;
-        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
-        atomic_store_explicit(&known, isa, memory_order_relaxed);
-    }
-    return (pulmo_isa)isa;
-}
-
 void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out)
 {
     const workspace *space = &head->spaces[slot_index];
@@ -452,7 +438,7 @@ void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row
 
 void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
 {
-    pulmo_factors_row_tier(widest(), factors, row, col, cols, out);
+    pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
 }
 
 void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out)

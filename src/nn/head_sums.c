@@ -1,22 +1,11 @@
 /* Slots' gradients as integers, summed over slots: from their factors, wherever these come from. */
 #include <math.h>
-#include <stdatomic.h>
 
 #include "head_kernels.h"
 #include "pulmo/head.h"
 
-/* The widest that this CPU has: all give the same bits. */
-static const head_kernels *widest(void)
-{
-    static const head_kernels *_Atomic known = NULL;
-    const head_kernels *kernels = atomic_load_explicit(&known, memory_order_relaxed);
-    if (kernels) return kernels;
-    int isa = PULMO_ISA_COUNT - 1;
-    while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
-    kernels = head_kernels_of((pulmo_isa)isa);
-    atomic_store_explicit(&known, kernels, memory_order_relaxed);
-    return kernels;
-}
+/* All tiers give the same bits. */
+static const head_kernels *widest(void) { return head_kernels_of(pulmo_isa_widest()); }
 
 void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, int64_t *sums, size_t stride)
 {

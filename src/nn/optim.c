@@ -80,12 +80,11 @@ __attribute__((target("avx512f,prefer-vector-width=512"))) static void adam_avx5
 
 static void adam_step(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
 {
-    if (pulmo_isa_available(PULMO_ISA_AVX512))
-        adam_avx512(a, n, p, gradient, m, v);
-    else if (pulmo_isa_available(PULMO_ISA_AVX2))
-        adam_avx2(a, n, p, gradient, m, v);
-    else
-        adam_plain(a, n, p, gradient, m, v);
+    switch (pulmo_isa_widest()) {
+    case PULMO_ISA_AVX512: adam_avx512(a, n, p, gradient, m, v); return;
+    case PULMO_ISA_AVX2: adam_avx2(a, n, p, gradient, m, v); return;
+    default: adam_plain(a, n, p, gradient, m, v);
+    }
 }
 
 static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p, const float *restrict gradient,

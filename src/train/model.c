@@ -36,17 +36,29 @@ static int pooling_of(const char *name)
     return -1;
 }
 
+/* Where a tensor of the head stands in the file. */
+typedef struct head_dataset {
+    char name[64];
+    int rank;
+    uint64_t dims[2];
+} head_dataset;
+
+static head_dataset dataset_of(const pulmo_tensor *tensor)
+{
+    bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
+    head_dataset set = {.rank = bias ? 1 : 2, .dims = {(uint64_t)tensor->rows, (uint64_t)tensor->cols}};
+    snprintf(set.name, sizeof set.name, "head/%s", tensor->name);
+    return set;
+}
+
 /* ---- writing ---- */
 
 static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
 {
     for (int t = 0; t < model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &model->layout.tensor[t];
-        char name[64];
-        bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
-        uint64_t dims[2] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols};
-        snprintf(name, sizeof name, "head/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, bias ? 1 : 2, dims, model->parameters + tensor->offset));
+        head_dataset set = dataset_of(tensor);
+        PULMO_TRY(pulmo_h5_write(file, set.name, PULMO_H5_F32, set.rank, set.dims, model->parameters + tensor->offset));
     }
     return PULMO_OK;
 }
@@ -258,11 +270,8 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(read_trunk(file, model));
     for (int t = 0; t < model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &model->layout.tensor[t];
-        char name[64];
-        bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
-        uint64_t dims[2] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols};
-        snprintf(name, sizeof name, "head/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, bias ? 1 : 2, dims, model->parameters + tensor->offset));
+        head_dataset set = dataset_of(tensor);
+        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims, model->parameters + tensor->offset));
     }
     return PULMO_OK;
 }
