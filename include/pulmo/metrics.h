@@ -10,8 +10,8 @@
  *                                 specificity is NaN
  *   a class never predicted       of two, its predictive value is NaN
  *   fewer than two of a class     the AUC's interval is NaN
- *   classes separated completely  the AUC's interval is [1, 1]: DeLong's variance is 0 there
  *   all scores equal              AUC 0.5
+ * Where DeLong's variance is 0 (classes separated completely, scores all equal) the AUC's interval is Newcombe's (2006, method 5).
  * Labels outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
 #ifndef PULMO_METRICS_H
 #define PULMO_METRICS_H
@@ -31,7 +31,7 @@ typedef struct pulmo_class_metrics {
     double precision, recall, f1;
     double auc, average_precision;           /* one against the rest, as are the three below */
     pulmo_interval sensitivity, specificity; /* Wilson; NaN where there is none of the class, or nothing else */
-    pulmo_interval auc_ci;                   /* DeLong; NaN with fewer than two on a side */
+    pulmo_interval auc_ci;                   /* DeLong, or Newcombe; NaN with fewer than two on a side */
     uint32_t support;
 } pulmo_class_metrics;
 
@@ -47,7 +47,7 @@ typedef struct pulmo_metrics {
     pulmo_interval positive_value, negative_value;   /* predictive values: precision of class 1, of class 0; as above */
     double auc, average_precision;                   /* two classes: class 1; more: mean one against the rest */
     double weighted_auc, weighted_average_precision; /* means one against the rest, by support */
-    pulmo_interval auc_ci;                           /* two classes: DeLong 1988, by Sun and Xu 2014; NaN else */
+    pulmo_interval auc_ci;                           /* two classes: DeLong 1988, by Sun and Xu 2014, or Newcombe; NaN else */
     double log_loss;                                 /* mean of -log(probability of the label), that at least 2^-149 */
     double brier;                                    /* two classes: mean (p1 - y)^2; more: mean sum over classes */
     double calibration_error;                        /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,

@@ -100,6 +100,40 @@ static void delong(const scored *all, uint32_t n, double *auc, double *variance)
     *variance = fmax(0, var_p) / positives + fmax(0, var_n) / negatives;
 }
 
+/* Newcombe 2006 (part 2), method 5: the areas whose own standard error of Hanley and McNeil, with the mean of both classes' sizes in
+ * its numerator, lies within 1.96 of the one found. As Wilson's it has a width where DeLong's variance is 0. */
+static bool is_near(double area, double found, double positives, double negatives)
+{
+    double k = (positives + negatives) / 2 - 1, apart = found - area;
+    double variance = area * (1 - area) * (1 + k * (1 - area) / (2 - area) + k * area / (1 + area)) / (positives * negatives);
+    return apart * apart < Z95 * Z95 * variance;
+}
+
+/* Between `out`, which is too far, and the area found. */
+static double newcombe_end(double out, double found, double positives, double negatives)
+{
+    double in = found;
+    for (int i = 0; i < 60; i++) {
+        double middle = (out + in) / 2;
+        *(is_near(middle, found, positives, negatives) ? &in : &out) = middle;
+    }
+    return in;
+}
+
+static pulmo_interval area_interval(double area, double variance, uint32_t positives, uint32_t n)
+{
+    pulmo_interval out = {area, NAN, NAN};
+    if (isnan(variance)) return out;
+    if (variance > 0) {
+        out.low = fmax(0, area - Z95 * sqrt(variance));
+        out.high = fmin(1, area + Z95 * sqrt(variance));
+    } else {
+        out.low = newcombe_end(0, area, positives, n - positives);
+        out.high = newcombe_end(1, area, positives, n - positives);
+    }
+    return out;
+}
+
 /* Area under the curve with its interval, and average precision, of each class against the rest. */
 static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
 {
@@ -114,10 +148,7 @@ static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels,
         PULMO_TRY(pulmo_pr_compute(n, classes, labels, probabilities, k, &pr));
         c->average_precision = pr.average_precision;
         pulmo_pr_free(&pr);
-        c->auc_ci = (pulmo_interval){c->auc, NAN, NAN};
-        if (isnan(variance)) continue;
-        c->auc_ci.low = fmax(0, c->auc - Z95 * sqrt(variance));
-        c->auc_ci.high = fmin(1, c->auc + Z95 * sqrt(variance));
+        c->auc_ci = area_interval(c->auc, variance, c->support, n);
     }
     return PULMO_OK;
 }

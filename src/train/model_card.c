@@ -60,7 +60,7 @@ static void performance(FILE *out, const report *r, const report_split *s)
         ranged(out, c->auc_ci);
         fprintf(out, " | %u |\n", c->support);
     }
-    fputs("\nIntervals: Wilson for proportions, DeLong for the AUC.\n\n", out);
+    fputs("\nIntervals: Wilson for proportions, DeLong for the AUC (Newcombe where scores part the classes completely).\n\n", out);
 }
 
 static void data(FILE *out, const report *r)

@@ -192,10 +192,8 @@ static void summary(FILE *out, const report *r, const report_split *s)
     fputs("<p class=\"soft\">", out);
     threshold_in_words(out, r);
     fputs("An interval of 95 % says how far chance alone may have moved a value with this many images (Wilson for shares, DeLong for the "
-          "AUC). It knows nothing of other hospitals, devices or patients.",
+          "AUC, Newcombe where scores part the classes completely). It knows nothing of other hospitals, devices or patients.",
           out);
-    if (r->classes == 2 && m->auc_ci.low >= 1)
-        fputs(" Scores that part the classes completely give DeLong's interval no width: it is too narrow here.", out);
     fputs("</p></section>\n", out);
 }
 

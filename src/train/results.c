@@ -25,9 +25,9 @@ static const char readme[] =
     "/history holds a value an epoch. /val and /test hold, for every image of the split, its path, patient, label, logits,\n"
     "probabilities and predicted class; everything else in them is computed from these: the confusion matrix (row the true\n"
     "class, column the predicted), figures of each class, ROC, precision-recall and calibration curves. Attributes of a\n"
-    "split are its metrics with 95 % intervals (Wilson for proportions, DeLong for the AUC), NaN where undefined. Of two\n"
-    "classes the second is the positive one, predicted from the probability `threshold` on. /data tells what was packed\n"
-    "and what its leak audit found. Only /provenance tells where and on how many ranks it ran: two runs of one\n"
+    "split are its metrics with 95 % intervals (Wilson for proportions, DeLong for the AUC, Newcombe where its variance is\n"
+    "0), NaN where undefined. Of two classes the second is the positive one, predicted from the probability `threshold` on.\n"
+    "/data tells what was packed and what its leak audit found. Only /provenance tells where and on how many ranks it ran: two runs of one\n"
     "configuration on the same data differ nowhere else.\n"
     "This is research software, not a medical device.\n";
 

@@ -135,8 +135,8 @@ static pulmo_status write_per_class(pulmo_h5 *file, const char *split, const pul
         {"specificity_low95", "specificity: the 95 % interval's lower end (Wilson)", offsetof(pulmo_class_metrics, specificity.low)},
         {"specificity_high95", "specificity: the 95 % interval's upper end (Wilson)", offsetof(pulmo_class_metrics, specificity.high)},
         {"auc", "area under the ROC curve, one class against the rest", offsetof(pulmo_class_metrics, auc)},
-        {"auc_low95", "AUC: the 95 % interval's lower end (DeLong)", offsetof(pulmo_class_metrics, auc_ci.low)},
-        {"auc_high95", "AUC: the 95 % interval's upper end (DeLong)", offsetof(pulmo_class_metrics, auc_ci.high)},
+        {"auc_low95", "AUC: the 95 % interval's lower end (DeLong; Newcombe where its variance is 0)", offsetof(pulmo_class_metrics, auc_ci.low)},
+        {"auc_high95", "AUC: the 95 % interval's upper end (DeLong; Newcombe where its variance is 0)", offsetof(pulmo_class_metrics, auc_ci.high)},
         {"average_precision", "average precision, one class against the rest", offsetof(pulmo_class_metrics, average_precision)},
         {"support", "images of the class", 0},
     };

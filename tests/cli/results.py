@@ -31,8 +31,17 @@ def wilson(k, n):
     return p, max(0, (centre - half) / (1 + Z * Z / n)), min(1, (centre + half) / (1 + Z * Z / n))
 
 
+def newcombe(area, positives, negatives):
+    """Newcombe 2006, method 5: where (area - t)^2 is Z^2 times the variance at t, as the roots of a polynomial in t."""
+    k, t = (positives + negatives) / 2 - 1, np.polynomial.Polynomial([0, 1])
+    at = (area - t) ** 2 * positives * negatives * (2 - t) * (1 + t)
+    roots = (at - Z * Z * t * (1 - t) * ((2 - t) * (1 + t) + k * (1 - t) * (1 + t) + k * t * (2 - t))).roots()
+    real = [root.real for root in roots if abs(root.imag) < 1e-6 and -1e-6 <= root.real <= 1 + 1e-6]
+    return min(real), max(real)
+
+
 def pairs_auc(y, p):
-    """Area and DeLong's interval from all pairs."""
+    """Area and its interval, DeLong's from all pairs or, where that has no width, Newcombe's."""
     a, b = p[y == 1], p[y == 0]
     if len(a) == 0 or len(b) == 0:
         return np.nan, np.nan, np.nan
@@ -41,7 +50,7 @@ def pairs_auc(y, p):
     if len(a) < 2 or len(b) < 2:
         return area, np.nan, np.nan
     half = Z * np.sqrt(win.mean(1).var(ddof=1) / len(a) + win.mean(0).var(ddof=1) / len(b))
-    return area, max(0, area - half), min(1, area + half)
+    return (area, max(0, area - half), min(1, area + half)) if half > 0 else (area, *newcombe(area, len(a), len(b)))
 
 
 def average_precision(y, p):
