@@ -27,8 +27,8 @@ static const char readme[] =
     "class, column the predicted), figures of each class, ROC, precision-recall and calibration curves. Attributes of a\n"
     "split are its metrics with 95 % intervals (Wilson for proportions, DeLong for the AUC, Newcombe where its variance is\n"
     "0), NaN where undefined. Of two classes the second is the positive one, predicted from the probability `threshold` on.\n"
-    "/data tells what was packed and what its leak audit found. Only /provenance tells where and on how many ranks it ran: two runs of one\n"
-    "configuration on the same data differ nowhere else.\n"
+    "/data tells what was packed and what its leak audit found. Only /provenance tells where and on how many ranks it ran:\n"
+    "two runs of one configuration on the same data differ nowhere else.\n"
     "This is research software, not a medical device.\n";
 
 pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field)

@@ -1,6 +1,6 @@
 /* augment_images apply H W KEY=VALUE...: one grey image (H, W) of bytes from stdin, as pulmo augments it with just these
  * parameters, to stdout: (H, W) float32 on [0, 1]. Keys: crop=Y,X,H,W flip angle shift=X,Y (of the side) brightness contrast gamma
- * equalize autocontrast sharpness blur, and scale, of the whole image.
+ * equalize autocontrast sharpness blur, and scale, of the whole image, which comes first: it sets all others back.
  * augment_images draw H W COUNT: parameters drawn with the ranges that bench/augment.py names, a line each: crop y, x, height,
  * width, flip, angle, shift x, y, brightness, erased y, x, height, width. */
 #include <stdio.h>
