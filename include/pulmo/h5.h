@@ -104,6 +104,11 @@ pulmo_status pulmo_h5_get_int(pulmo_h5 *file, const char *object, const char *na
 pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *name, double *out);
 bool pulmo_h5_has_attribute(pulmo_h5 *file, const char *object, const char *name);
 
+/* What a file is, as attributes of its root: pulmo_kind ("model", "shard" ...) and format_version. */
+pulmo_status pulmo_h5_set_kind(pulmo_h5 *file, const char *kind, int version);
+/* PULMO_DATA for a file of another kind or version; `way_out` says what to do then. */
+pulmo_status pulmo_h5_check_kind(pulmo_h5 *file, const char *kind, int version, const char *way_out);
+
 /* ---- dimension scales ---- */
 
 /* Makes `name` (rank 1) a dimension scale called `label`; attaches it to dimension `dim` of `dataset`. */

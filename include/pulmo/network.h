@@ -20,7 +20,6 @@ typedef struct pulmo_backbone {
     float mean[3], std[3];
     pulmo_preprocessing preprocessing;
     pulmo_digest weights_digest;        /* of their values, in whatever file they came */
-    pulmo_digest weights_file_digest;   /* of that file */
     uint64_t packed_bytes, arena_bytes; /* packed is shared by the node's ranks */
     pulmo_pool *pool;
     pulmo_shared *shared;

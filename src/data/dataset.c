@@ -50,13 +50,7 @@ static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
-    char *found = NULL;
-    int64_t version = 0;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &found));
-    bool same = strcmp(found, kind) == 0;
-    free(found);
-    if (!same) return damaged(file, kind[0] == 's' ? "is not a shard" : "is not a manifest");
-    return get_int(file, "/", "format_version", PULMO_PACK_FORMAT_VERSION, PULMO_PACK_FORMAT_VERSION, &version);
+    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "pack again");
 }
 
 static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)

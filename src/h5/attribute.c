@@ -208,3 +208,27 @@ bool pulmo_h5_has_attribute(pulmo_h5 *file, const char *object, const char *name
     h5_unlock();
     return found;
 }
+
+/* ---- what a file is ---- */
+
+pulmo_status pulmo_h5_set_kind(pulmo_h5 *file, const char *kind, int version)
+{
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", kind));
+    return pulmo_h5_set_int(file, "/", "format_version", version);
+}
+
+pulmo_status pulmo_h5_check_kind(pulmo_h5 *file, const char *kind, int version, const char *way_out)
+{
+    char *found = NULL;
+    int64_t found_version = 0;
+    pulmo_status status = PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &found));
+    if (strcmp(found, kind) != 0)
+        status = pulmo_fail(PULMO_DATA, "%s: is not a %s file but a %.40s file; %s", file->path, kind, found, way_out);
+    free(found);
+    PULMO_TRY(status);
+    PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &found_version));
+    if (found_version == version) return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: format version %lld, this program reads %d; %s", file->path, (long long)found_version, version,
+                      way_out);
+}

@@ -81,7 +81,6 @@ static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_we
     memcpy(out->std, weights->std, sizeof out->std);
     out->preprocessing = weights->preprocessing;
     out->weights_digest = weights->digest;
-    out->weights_file_digest = weights->file_digest;
     if (how->model) PULMO_TRY(pulmo_model_apply(how->model, weights));
     if (how->frozen_blocks == PULMO_FROZEN_ALL) return PULMO_OK;
     return pulmo_tail_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tail);

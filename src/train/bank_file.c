@@ -59,8 +59,7 @@ struct bank_writer {
 
 static pulmo_status describe(pulmo_h5 *file, const bank_form *form, bank_place place)
 {
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "bank"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", BANK_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_kind(file, "bank", BANK_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", form->split));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "view", place.view));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", place.shard));
@@ -177,8 +176,7 @@ static pulmo_status read_head(pulmo_h5 *file, bank_place place, bank_shard *shar
 {
     const bank_form *form = shard->form;
     uint64_t bytes = 0, count = shard->count;
-    PULMO_TRY(check_text(file, "pulmo_kind", "bank"));
-    PULMO_TRY(check_int(file, "format_version", BANK_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_check_kind(file, "bank", BANK_FORMAT_VERSION, "it will be made anew"));
     PULMO_TRY(check_text(file, "key", form->key));
     PULMO_TRY(check_text(file, "made_of", form->text));
     PULMO_TRY(check_int(file, "view", place.view));

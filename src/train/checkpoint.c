@@ -55,8 +55,7 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
     pulmo_status status = pulmo_h5_write_text(file, "config", echo);
     free(echo);
     PULMO_TRY(status);
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "checkpoint"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", CHECKPOINT_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", identity->data_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", identity->isa));
@@ -113,11 +112,7 @@ static pulmo_status check_config(pulmo_h5 *file, const pulmo_config *config)
 
 static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
 {
-    int64_t version = 0;
-    PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &version));
-    if (version != CHECKPOINT_FORMAT_VERSION)
-        return pulmo_fail(PULMO_DATA, "%s: format version %lld; this program reads %d", pulmo_h5_path(file),
-                          (long long)version, CHECKPOINT_FORMAT_VERSION);
+    PULMO_TRY(pulmo_h5_check_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION, "go on with the pulmo that wrote it"));
     PULMO_TRY(check_text(file, "data_sha256", identity->data_digest, "data set"));
     PULMO_TRY(check_text(file, "weights_sha256", identity->weights_digest, "weight file"));
     PULMO_TRY(check_config(file, identity->config));

@@ -24,13 +24,11 @@ pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *
     return (pulmo_weights_choice){.path = path, .preprocessing = pulmo_preprocessing_of(model->preprocessing), .any = true};
 }
 
-/* The oldest models name the digest of the file. */
-pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const pulmo_digest *file, const char *run)
+pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const char *run)
 {
-    char hex[PULMO_DIGEST_HEX], file_hex[PULMO_DIGEST_HEX];
+    char hex[PULMO_DIGEST_HEX];
     pulmo_digest_hex(values, hex);
-    pulmo_digest_hex(file, file_hex);
-    if (strcmp(hex, model->weights_digest) == 0 || strcmp(file_hex, model->weights_digest) == 0) return PULMO_OK;
+    if (strcmp(hex, model->weights_digest) == 0) return PULMO_OK;
     return pulmo_fail(
         PULMO_WEIGHTS,
         "%s was trained on other frozen weights (SHA-256 of their values %.12s..., not %.12s...); give that file as --weights", run,
@@ -41,7 +39,7 @@ pulmo_status model_weights_read(const pulmo_model *model, const char *run, const
 {
     const pulmo_weights_choice choice = model_weights_choice(model, path);
     PULMO_TRY(pulmo_weights_open(&choice, out));
-    pulmo_status status = check_model_weights(model, &out->digest, &out->file_digest, run);
+    pulmo_status status = check_model_weights(model, &out->digest, run);
     if (status == PULMO_OK) status = pulmo_model_apply(model, out);
     if (status != PULMO_OK) pulmo_weights_free(out);
     return status;
@@ -49,7 +47,7 @@ pulmo_status model_weights_read(const pulmo_model *model, const char *run, const
 
 pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run)
 {
-    PULMO_TRY(check_model_weights(model, &backbone->weights_digest, &backbone->weights_file_digest, run));
+    PULMO_TRY(check_model_weights(model, &backbone->weights_digest, run));
     if (backbone->channels != model->head.channels || backbone->height != model->head.height || backbone->width != model->head.width)
         return pulmo_fail(PULMO_WEIGHTS, "%s: its head does not fit the frozen network's features", run);
     return PULMO_OK;

@@ -134,8 +134,7 @@ out:
 
 static pulmo_status write_head(const explaining *e)
 {
-    PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "pulmo_kind", "maps"));
-    PULMO_TRY(pulmo_h5_set_int(e->maps, "/", "format_version", 1));
+    PULMO_TRY(pulmo_h5_set_kind(e->maps, "maps", 1));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "method",
                                 "Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last convolution, after its ReLU"));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "run", e->options->run));

@@ -20,7 +20,6 @@
 #include "pulmo/train.h"
 #include "train.h"
 
-/* 1 has no trained convolutions, and is still what is written where there are none. */
 #define MODEL_FORMAT_VERSION 2
 
 const char *pooling_name(pulmo_pooling pool)
@@ -108,8 +107,7 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
 
 static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
 {
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "model"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", model->tail.layers > 0 ? MODEL_FORMAT_VERSION : 1));
+    PULMO_TRY(pulmo_h5_set_kind(file, "model", MODEL_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, (const char *const *)model->class_names));
     PULMO_TRY(write_shape(file, model));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
@@ -122,7 +120,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", model->tail.layers > 0 ? model->tail.frozen_blocks : PULMO_FROZEN_ALL));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
-    if (model->config) PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
+    PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
     PULMO_TRY(write_trunk(file, model));
     return write_tensors(file, model);
 }
@@ -157,16 +155,6 @@ static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t
     snprintf(out, out_bytes, "%s", text);
     free(text);
     return PULMO_OK;
-}
-
-static pulmo_status read_kind(pulmo_h5 *file)
-{
-    char kind[32];
-    int version = 0;
-    PULMO_TRY(get_text(file, "pulmo_kind", kind, sizeof kind));
-    if (strcmp(kind, "model") != 0)
-        return pulmo_fail(PULMO_DATA, "%s: is a pulmo %s, not a model; give a run directory or its model.h5", pulmo_h5_path(file), kind);
-    return get_int(file, "format_version", 1, MODEL_FORMAT_VERSION, &version);
 }
 
 static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
@@ -206,14 +194,6 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
     PULMO_TRY(pulmo_h5_read(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
     return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
-}
-
-/* Older models have no views, and a configuration only where they have. */
-static pulmo_status read_views(pulmo_h5 *file, pulmo_model *model)
-{
-    model->tta = 1;
-    if (pulmo_h5_has_attribute(file, "/", "tta")) PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
-    return model->tta > 1 || pulmo_h5_exists(file, "config") ? pulmo_h5_read_text(file, "config", &model->config) : PULMO_OK;
 }
 
 /* Which convolutions were trained. Their place in the network is checked where they are used. */
@@ -276,11 +256,8 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
     return PULMO_OK;
 }
 
-/* Models from before there were temperatures have none. */
 static pulmo_status read_temperature(pulmo_h5 *file, pulmo_model *model)
 {
-    model->temperature = 1;
-    if (!pulmo_h5_has_attribute(file, "/", "temperature")) return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &model->temperature));
     if (model->temperature >= PULMO_TEMPERATURE_MIN && model->temperature <= PULMO_TEMPERATURE_MAX) return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: attribute temperature is %g; must be %g to %g: the file is damaged", pulmo_h5_path(file),
@@ -289,7 +266,7 @@ static pulmo_status read_temperature(pulmo_h5 *file, pulmo_model *model)
 
 static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
 {
-    PULMO_TRY(read_kind(file));
+    PULMO_TRY(pulmo_h5_check_kind(file, "model", MODEL_FORMAT_VERSION, "give a run directory or its model.h5"));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
     if (model->classes < 2)
         return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more", pulmo_h5_path(file), model->classes);
@@ -301,11 +278,10 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
-    snprintf(model->preprocessing, sizeof model->preprocessing, "torchvision");
-    if (pulmo_h5_has_attribute(file, "/", "preprocessing")) /* not in the oldest files, which know torchvision's only */
-        PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
+    PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
-    PULMO_TRY(read_views(file, model));
+    PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
+    PULMO_TRY(pulmo_h5_read_text(file, "config", &model->config));
     PULMO_TRY(read_layers(file, model));
     return read_tensors(file, model);
 }

@@ -9,6 +9,7 @@
 #include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
+#include "results.h"
 
 static pulmo_status damaged(pulmo_h5 *file, const char *what)
 {
@@ -31,26 +32,11 @@ static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name
 
 /* ---- the root ---- */
 
-static pulmo_status check_kind(pulmo_h5 *file)
-{
-    char *kind = NULL;
-    int64_t version = 0;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &kind));
-    bool ours = strcmp(kind, "results") == 0;
-    free(kind);
-    if (!ours) return pulmo_fail(PULMO_DATA, "%s: is no results file; give a run directory", pulmo_h5_path(file));
-    PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &version));
-    if (version == 2) return PULMO_OK;
-    return pulmo_fail(PULMO_DATA,
-                      "%s: format version %lld, this program reads 2; \"pulmo evaluate RUN --data PACKED --out DIR\" writes it anew",
-                      pulmo_h5_path(file), (long long)version);
-}
-
 static pulmo_status read_root(pulmo_h5 *file, report *r)
 {
     char *state = NULL;
     int64_t demo = 0, best = 0;
-    PULMO_TRY(check_kind(file));
+    PULMO_TRY(pulmo_h5_check_kind(file, "results", RESULTS_FORMAT_VERSION, "\"pulmo evaluate RUN --data PACKED --out DIR\" writes one"));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &r->classes, &r->class_names));
     if (r->classes < 2 || r->classes > PULMO_CLASSES_MAX) return damaged(file, "has no classes, or too many");
     PULMO_TRY(pulmo_h5_get_text(file, "/", "state", &state));

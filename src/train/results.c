@@ -179,8 +179,7 @@ static pulmo_status write_root(pulmo_h5 *file, const run_results *r)
 {
     const split_scores *shown = r->test ? r->test : r->val;
     const bool history = r->state && r->state->epoch > 0;
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "pulmo_kind", "results"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "format_version", RESULTS_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_kind(file, "results", RESULTS_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "state", r->finished ? "finished" : "running"));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", r->model->is_demo));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", r->model->threshold_rule));

@@ -37,7 +37,7 @@ void model_head_digest(const pulmo_model *model, char *hex);
 /* The frozen weights of a trained model: how they are to be read, whether these are they, and both at
  * once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
 pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *path);
-pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const pulmo_digest *file, const char *run);
+pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const char *run);
 pulmo_status model_weights_read(const pulmo_model *model, const char *run, const char *path, pulmo_weights *out);
 /* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
 pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run);

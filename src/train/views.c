@@ -16,7 +16,7 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
 {
     pulmo_config config;
     pulmo_config_init(&config);
-    if (model->tta > 1) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     views_from(&config, out);
     return PULMO_OK;
 }
@@ -41,16 +41,11 @@ pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings)
     pulmo_config config;
     if (!settings) return PULMO_OK;
     pulmo_config_init(&config);
-    if (model->config) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     config.eval.tta = model->tta;
     snprintf(config.eval.threshold, sizeof config.eval.threshold, "%s", model->threshold_rule);
     PULMO_TRY(pulmo_config_apply(&config, settings));
     PULMO_TRY(adjust_threshold(model, config.eval.threshold));
-    if (config.eval.tta > 1 && !model->config && !settings->path)
-        return pulmo_fail(PULMO_CONFIG,
-                          "eval.tta: %lld: this model does not carry the augmentations from which views are drawn; give the "
-                          "configuration it was trained with: -c FILE",
-                          (long long)config.eval.tta);
     model->tta = (int)config.eval.tta;
     free(model->config);
     model->config = binding_lines(&config);

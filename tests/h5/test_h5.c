@@ -154,6 +154,31 @@ static void spill(const char *name, const char *bytes, size_t size)
 }
 
 /* No times in it: equal contents, equal bytes. */
+/* A file of another kind, of another version, or of another program's is told by its name, what it is and the way out. */
+static void test_kind(void **state)
+{
+    pulmo_h5 *file = NULL;
+    (void)state;
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_h5_set_kind(file, "model", 3));
+    assert_ok(pulmo_h5_commit(file));
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_ok(pulmo_h5_check_kind(file, "model", 3, "give a model"));
+    assert_int_equal(pulmo_h5_check_kind(file, "shard", 3, "pack again"), PULMO_DATA);
+    assert_non_null(strstr(pulmo_error(), "file.h5: is not a shard file but a model file; pack again"));
+    pulmo_error_clear();
+    assert_int_equal(pulmo_h5_check_kind(file, "model", 2, "train again"), PULMO_DATA);
+    assert_non_null(strstr(pulmo_error(), "file.h5: format version 3, this program reads 2; train again"));
+    pulmo_error_clear();
+    pulmo_h5_close(file);
+    write_file(path);
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_int_equal(pulmo_h5_check_kind(file, "model", 3, "give a model"), PULMO_DATA);
+    assert_non_null(strstr(pulmo_error(), "pulmo_kind"));
+    pulmo_error_clear();
+    pulmo_h5_close(file);
+}
+
 static void test_same_bytes(void **state)
 {
     size_t a_size, b_size;
@@ -553,6 +578,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whole_or_not_at_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
