@@ -70,7 +70,7 @@ typedef struct pulmo_model {
     int best_epoch;     /* counted from 1 */
     int is_demo;
     int tta;              /* views an image was validated in; 1: itself alone */
-    char *config;         /* the run's configuration, from whose augment section views are drawn; NULL in old models; owned */
+    char *config;         /* the run's configuration, from whose augment section views are drawn; owned */
     char weights_digest[PULMO_DIGEST_HEX];
     char isa[16];
     char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */

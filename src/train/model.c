@@ -9,6 +9,7 @@
  *   weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
  *   frozen_blocks (-1: all), tta
  *   /config   the run's configuration, from whose augment section views are drawn */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -148,6 +149,14 @@ static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64
     return PULMO_OK;
 }
 
+static pulmo_status get_real(pulmo_h5 *file, const char *name, double low, double high, double *out)
+{
+    PULMO_TRY(pulmo_h5_get_real(file, "/", name, out));
+    if (*out >= low && *out <= high) return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: attribute %s is %g; must be %g to %g: the file is damaged", pulmo_h5_path(file), name, *out, low,
+                      high);
+}
+
 static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t out_bytes)
 {
     char *text = NULL;
@@ -187,13 +196,21 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
         return pulmo_fail(PULMO_DATA, "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax", pulmo_h5_path(file), pool);
     head->pool = (pulmo_pooling)pooling;
     PULMO_TRY(read_hidden(file, head));
-    PULMO_TRY(pulmo_h5_get_real(file, "/", "dropout", &head->dropout));
+    PULMO_TRY(get_real(file, "dropout", 0, 1, &head->dropout));
     PULMO_TRY(get_int(file, "channels", 1, 65536, &head->channels));
     PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
     PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
     PULMO_TRY(pulmo_h5_read(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
-    return pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std);
+    PULMO_TRY(pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std));
+    for (int i = 0; i < 3; i++) {
+        bool mean_good = isfinite(model->mean[i]), std_good = isfinite(model->std[i]) && model->std[i] > 0;
+        if (!mean_good || !std_good)
+            return pulmo_fail(PULMO_DATA, "%s: /%s[%d] is %g; must be a number%s: the file is damaged", pulmo_h5_path(file),
+                              mean_good ? "std" : "mean", i, (double)(mean_good ? model->std[i] : model->mean[i]),
+                              mean_good ? " above 0" : "");
+    }
+    return PULMO_OK;
 }
 
 /* Which convolutions were trained. Their place in the network is checked where they are used. */
@@ -256,14 +273,6 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
     return PULMO_OK;
 }
 
-static pulmo_status read_temperature(pulmo_h5 *file, pulmo_model *model)
-{
-    PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &model->temperature));
-    if (model->temperature >= PULMO_TEMPERATURE_MIN && model->temperature <= PULMO_TEMPERATURE_MAX) return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "%s: attribute temperature is %g; must be %g to %g: the file is damaged", pulmo_h5_path(file),
-                      model->temperature, PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX);
-}
-
 static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
 {
     PULMO_TRY(pulmo_h5_check_kind(file, "model", MODEL_FORMAT_VERSION, "give a run directory or its model.h5"));
@@ -273,8 +282,8 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
     model->head.classes = model->classes;
     PULMO_TRY(read_shape(file, model));
     PULMO_TRY(get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
-    PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &model->threshold));
-    PULMO_TRY(read_temperature(file, model));
+    PULMO_TRY(get_real(file, "threshold", 0, nextafter(1, 2), &model->threshold)); /* just above 1: what nothing may reach */
+    PULMO_TRY(get_real(file, "temperature", PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX, &model->temperature));
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
