@@ -1,10 +1,10 @@
 /* model.h5: the trainable layers of the best epoch and all that is needed to use them.
  *
  *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
+ *   /mean, /std (3) float32; /hidden (layers) int64, where there are hidden layers
  *   and where convolutions were trained:
  *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
- *   /mean, /std (3) float32; /hidden (layers) int64, where there are hidden layers
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height, width, size_px,
  *   threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the pretrained convolutions' values),
  *   preprocessing, isa, frozen_blocks (-1: all), tta
