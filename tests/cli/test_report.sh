@@ -72,6 +72,6 @@ expect 74 "holds no results to report on" "$PULMO" report empty
 cp -r '<b>run' broken && head -c 3000 '<b>run/results.h5' > broken/results.h5
 expect 65 "broken/results.h5" "$PULMO" report broken
 cp '<b>run/model.h5' broken/results.h5
-expect 65 "is no results file" "$PULMO" report broken
+expect 65 "is not a results file but a model file" "$PULMO" report broken
 expect 2 "RUN is needed" "$PULMO" report
 expect 74 "nowhere/page.html" "$PULMO" report '<b>run' --no-overlays --data packed --out nowhere/page.html
