@@ -44,6 +44,8 @@ def row(y, recipe, colour, plain, ruled):
 
 def main():
     work, to, recipes = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
+    if not 0 < len(recipes) <= len(COLOURS):
+        sys.exit(__doc__ + f"\n1 to {len(COLOURS)} recipes, not {len(recipes)}")
     body, y = [], TOP
     for name in ("family", "re-exposed", "reshaped", "closer normals"):
         body.append(text(16, y + 4, name, weight="bold"))

@@ -50,7 +50,7 @@ static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
-    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "pack again");
+    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "the data set is damaged or mixed up: pack again");
 }
 
 static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)

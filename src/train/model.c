@@ -9,6 +9,7 @@
  *   threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the pretrained convolutions' values),
  *   preprocessing, isa, frozen_blocks (-1: all), tta
  *   /config   the run's configuration, from whose augment section views are drawn */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,10 +186,21 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
     return PULMO_OK;
 }
 
+/* A number for each of an image's channels, none below `low`. */
+static pulmo_status read_channels(pulmo_h5 *file, const char *name, float low, float *out)
+{
+    uint64_t three = 3;
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 1, &three, out));
+    for (int i = 0; i < 3; i++)
+        if (!(out[i] >= low && out[i] <= FLT_MAX))
+            return pulmo_fail(PULMO_DATA, "%s: /%s[%d] is %g; must be %g to %g: the file is damaged", pulmo_h5_path(file), name, i,
+                              (double)out[i], (double)low, (double)FLT_MAX);
+    return PULMO_OK;
+}
+
 static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
 {
     char pool[16];
-    uint64_t three = 3;
     pulmo_head_spec *head = &model->head;
     PULMO_TRY(get_text(file, "pool", pool, sizeof pool));
     int pooling = pooling_of(pool);
@@ -201,16 +213,8 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
     PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
-    PULMO_TRY(pulmo_h5_read(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
-    PULMO_TRY(pulmo_h5_read(file, "std", PULMO_H5_F32, 1, &three, model->std));
-    for (int i = 0; i < 3; i++) {
-        bool mean_good = isfinite(model->mean[i]), std_good = isfinite(model->std[i]) && model->std[i] > 0;
-        if (!mean_good || !std_good)
-            return pulmo_fail(PULMO_DATA, "%s: /%s[%d] is %g; must be a number%s: the file is damaged", pulmo_h5_path(file),
-                              mean_good ? "std" : "mean", i, (double)(mean_good ? model->std[i] : model->mean[i]),
-                              mean_good ? " above 0" : "");
-    }
-    return PULMO_OK;
+    PULMO_TRY(read_channels(file, "mean", -FLT_MAX, model->mean));
+    return read_channels(file, "std", FLT_MIN, model->std);
 }
 
 /* Which convolutions were trained. Their place in the network is checked where they are used. */

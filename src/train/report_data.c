@@ -36,7 +36,8 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
 {
     char *state = NULL;
     int64_t demo = 0, best = 0;
-    PULMO_TRY(pulmo_h5_check_kind(file, "results", RESULTS_FORMAT_VERSION, "\"pulmo evaluate RUN --data PACKED --out DIR\" writes one"));
+    PULMO_TRY(pulmo_h5_check_kind(file, "results", RESULTS_FORMAT_VERSION,
+                                  "give a run directory, or write one with \"pulmo evaluate RUN --data PACKED --out DIR\""));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &r->classes, &r->class_names));
     if (r->classes < 2 || r->classes > PULMO_CLASSES_MAX) return damaged(file, "has no classes, or too many");
     PULMO_TRY(pulmo_h5_get_text(file, "/", "state", &state));

@@ -16,7 +16,7 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
 {
     pulmo_config config;
     pulmo_config_init(&config);
-    PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    if (model->tta > 1) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     views_from(&config, out);
     return PULMO_OK;
 }

@@ -153,7 +153,6 @@ static void spill(const char *name, const char *bytes, size_t size)
     fclose(out);
 }
 
-/* No times in it: equal contents, equal bytes. */
 /* A file of another kind, of another version, or of another program's is told by its name, what it is and the way out. */
 static void test_kind(void **state)
 {
@@ -179,6 +178,7 @@ static void test_kind(void **state)
     pulmo_h5_close(file);
 }
 
+/* No times in it: equal contents, equal bytes. */
 static void test_same_bytes(void **state)
 {
     size_t a_size, b_size;

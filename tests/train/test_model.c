@@ -1,7 +1,6 @@
 /* model.h5: what is written is read back to the bit; a file that holds what no training writes is refused, naming what. */
 #include "support.h"
 
-#include "pulmo/config.h"
 #include "pulmo/network.h"
 
 static char *directory, *path;
