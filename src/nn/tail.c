@@ -89,7 +89,7 @@ static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, i
         it->turned = l > 0 ? take(base, &at, weights) : NULL;
         plane = most(plane, most(it->in.image_reals, it->values.image_reals));
         unit = most(unit, transformed(it->inputs, it->outputs, tail_unit_tiles(&it->tiles, slot)));
-        run = most(run, transformed(it->inputs, it->outputs, run_tiles(it->inputs, it->outputs, 1 << 20, threads)));
+        run = most(run, transformed(it->inputs, it->outputs, run_tiles(it->inputs, it->outputs, 1 << 20, 1))); /* evened out over threads, runs are no longer than that */
         if (it->outputs > tail->most_channels) tail->most_channels = it->outputs;
         if (it->inputs > tail->most_channels) tail->most_channels = it->inputs;
     }

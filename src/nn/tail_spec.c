@@ -30,6 +30,9 @@ pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks,
     if (frozen_blocks >= 0 && out->layers == 0)
         return pulmo_fail(PULMO_CONFIG, "model.trainable: block%d, but these weights have %d blocks; choose one of them, or head",
                           frozen_blocks + 1, block - 1);
+    int channels, height, width;
+    pulmo_tail_shape(out, &channels, &height, &width);
+    if (height < 1) return pulmo_fail(PULMO_DATA, "images of %d px: the weights' max-pools leave nothing of them; pack larger ones", size_px);
     return PULMO_OK;
 }
 

@@ -89,6 +89,7 @@ static int run_tiles(const layer *l, int total, int threads)
     int floats = WINO_POINTS * (l->pack.in_channels + l->pack.out_channels);
     int most = BLOCK_FLOATS / floats;
     if (most < RUN_TILES_LEAST && l->pack.out_channels > 64) most = RUN_TILES_LEAST;
+    if (most < 8) most = 8;
     if (most > RUN_TILES_MOST) most = RUN_TILES_MOST;
     int runs = round_up((total + most - 1) / most, threads);
     int each = (total + runs - 1) / runs;
@@ -186,6 +187,12 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
     if (!trunk) return pulmo_fail(PULMO_MEMORY, "cannot allocate the trunk");
     pulmo_status status = PULMO_OK;
     lay_out(trunk, spec, weights, pulmo_pool_threads(pool));
+    const layer *last = &trunk->layer[trunk->layers - 1];
+    if (last->out_height < 1 || last->out_width < 1) {
+        status = pulmo_fail(PULMO_DATA, "images of %d x %d px: the weights' max-pools leave nothing of them; pack larger ones", spec->height_px,
+                            spec->width_px);
+        goto out;
+    }
     trunk->pool = pool;
     if (!packed) {
         trunk->own_packed = pulmo_alloc(pulmo_trunk_packed_bytes(spec, weights), 1);

@@ -151,19 +151,34 @@ static bool all_are(const int64_t *values, int count, int64_t wanted)
     return true;
 }
 
-/* Convolutions pad by 1 with stride 1; pools are 2 x 2 with stride 2, unpadded. */
-static bool attribute_fits(piece attribute, bool pool)
+/* What must be said, since its default in ONNX is not a VGG's: Conv pads by 0 and MaxPool has strides of 1. */
+enum { SAYS_PADS = 1, SAYS_STRIDES = 2, SAYS_KERNEL = 4 };
+
+/* Convolutions pad by 1 with stride 1; pools are 2 x 2 with stride 2, unpadded. Adds to *said what the attribute settles. */
+static bool attribute_fits(piece attribute, bool pool, int *said)
 {
     field f;
     bool broken = false;
-    piece name = {0};
+    piece name = {0}, text = {0};
     int64_t ints[8];
+    uint64_t number = 0;
     int count = 0;
     while (next_field(&attribute, &f, &broken)) {
         if (f.number == 1 && f.wire == 2) name = f.bytes;
+        if (f.number == 3 && f.wire == 0) number = f.value;
+        if (f.number == 4 && f.wire == 2) text = f.bytes;
         if (f.number == 8 && !take_ints(&f, 8, ints, &count)) return false;
     }
     if (broken || !name.at) return false;
+    if (is_word(name, "strides")) *said |= SAYS_STRIDES;
+    if (is_word(name, "kernel_shape")) *said |= SAYS_KERNEL;
+    if (is_word(name, "pads")) *said |= SAYS_PADS;
+    if (is_word(name, "auto_pad")) {
+        bool same = is_word(text, "SAME_UPPER") || is_word(text, "SAME_LOWER"); /* of 3 x 3 with stride 1: by 1 */
+        if (same) *said |= SAYS_PADS;
+        return is_word(text, "NOTSET") || same == !pool;
+    }
+    if (is_word(name, "ceil_mode")) return number == 0;
     if (is_word(name, "strides")) return count == 2 && all_are(ints, count, pool ? 2 : 1);
     if (is_word(name, "pads")) return count == 4 && all_are(ints, count, pool ? 0 : 1);
     if (is_word(name, "kernel_shape")) return count == 2 && all_are(ints, count, pool ? 2 : 3);
@@ -182,9 +197,12 @@ static bool read_node(piece message, node *out)
         if (f.number == 4 && f.wire == 2) out->type = f.bytes;
     }
     if (broken || !out->type.at) return false;
+    bool pool = is_word(out->type, "MaxPool");
+    int said = 0, needed = pool ? SAYS_STRIDES | SAYS_KERNEL : is_word(out->type, "Conv") ? SAYS_PADS : 0;
     out->plain = true;
     while (next_field(&whole, &f, &broken))
-        if (f.number == 5 && f.wire == 2) out->plain = out->plain && attribute_fits(f.bytes, is_word(out->type, "MaxPool"));
+        if (f.number == 5 && f.wire == 2) out->plain = out->plain && attribute_fits(f.bytes, pool, &said);
+    out->plain = out->plain && (said & needed) == needed;
     return true;
 }
 

@@ -20,11 +20,13 @@
 #define STORAGE_BYTES_MAX ((uint64_t)512 << 20) /* a convolution has at most a few MB; some files keep all in one storage */
 #define KEY_BYTES         64
 #define KEYS_MAX          4096
+#define SHORT_STORAGE     "a storage is shorter than its pickle says"
 
 /* A storage's elements, once found. */
 typedef struct storage {
     char key[KEY_BYTES];
     const uint8_t *at;
+    uint64_t bytes;
 } storage;
 
 typedef struct torch_file {
@@ -117,7 +119,7 @@ static storage *known_storage(const torch_file *t, const pickle_node *s)
     return NULL;
 }
 
-static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length, const uint8_t *at)
+static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length, const uint8_t *at, uint64_t bytes)
 {
     if (t->count == KEYS_MAX || length >= KEY_BYTES) return weights_bad(t->file, "has more, or longer-named, storages than any VGG");
     if (!t->storages) t->storages = calloc(KEYS_MAX, sizeof *t->storages);
@@ -126,6 +128,7 @@ static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length,
     memcpy(new->key, key, length);
     new->key[length] = '\0';
     new->at = at;
+    new->bytes = bytes;
     return PULMO_OK;
 }
 
@@ -161,21 +164,24 @@ static pulmo_status extract(torch_file *t, const char *name, uint64_t bytes, uin
     return PULMO_OK;
 }
 
-/* Elements of a storage; from an archive they are extracted when first asked for. */
+/* Elements of a storage; from an archive they are extracted when first asked for. Two tensors may share one and say different sizes. */
 static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_t **out)
 {
     const storage *known = known_storage(t, s);
     uint8_t *data = NULL;
     uint64_t size = 0;
     char name[512];
+    if (known && (uint64_t)s->number > known->bytes / sizeof(float)) return weights_bad(t->file, SHORT_STORAGE);
     if (known) return *out = known->at, PULMO_OK;
     if (!t->zip)
         return weights_bad(t->file, "its storage \"%.*s\" is not among those it holds", (int)(s->length < 64 ? s->length : 64), s->text);
     if (s->length >= KEY_BYTES || memchr(s->text, '\0', s->length)) return weights_bad(t->file, "a storage has a key that is no name");
+    if ((uint64_t)s->number > STORAGE_BYTES_MAX / sizeof(float))
+        return weights_bad(t->file, "a storage takes %" PRId64 " elements; at most %" PRIu64 " bytes are read", s->number, STORAGE_BYTES_MAX);
     snprintf(name, sizeof name, "%sdata/%.*s", t->folder, (int)s->length, s->text);
     PULMO_TRY(extract(t, name, (uint64_t)s->number * sizeof(float), STORAGE_BYTES_MAX, &data, &size));
     *out = data;
-    return add_storage(t, s->text, s->length, data);
+    return add_storage(t, s->text, s->length, data, size);
 }
 
 /* ---- the stream ---- */
@@ -212,11 +218,11 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
         uint64_t elements = u64_at(file->bytes + at);
         at += 8;
         if (elements > (file->size - at) / (uint64_t)each) return weights_bad(file, "ends before its storages do: it is truncated");
-        PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at));
+        PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at, elements * (uint64_t)each));
         for (int i = 0; i < p->nodes; i++) /* what the pickle says of it must be true */
             if (p->node[i].kind == PICKLE_STORAGE && known_storage(t, &p->node[i]) == &t->storages[t->count - 1] &&
                 (uint64_t)p->node[i].number > elements)
-                return weights_bad(file, "a storage is shorter than its pickle says");
+                return weights_bad(file, SHORT_STORAGE);
         at += elements * (uint64_t)each;
     }
     return PULMO_OK;

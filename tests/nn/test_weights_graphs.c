@@ -24,7 +24,7 @@ static void add_field_int(bytes *b, int field, uint64_t value)
 }
 
 typedef struct onnx_wrongs {
-    uint64_t dtype, location, outputs, pad;
+    uint64_t dtype, location, outputs, pad, pool;
     int skip;
     const char *after; /* op type of the node after the first convolution */
 } onnx_wrongs;
@@ -52,6 +52,7 @@ static void add_initializer(bytes *graph, int tensor, const onnx_wrongs *w)
     free(b);
 }
 
+/* pad 2: the attribute that must be there, a convolution's pads or a pool's strides, is left out. */
 static void add_node(bytes *graph, const char *type, const char *in, const char *weight, const char *bias, uint64_t pad)
 {
     bytes *b = calloc(1, sizeof *b), *a = calloc(1, sizeof *a);
@@ -63,7 +64,15 @@ static void add_node(bytes *graph, const char *type, const char *in, const char 
     if (weight) {
         add_field_text(a, 1, "pads");
         for (int i = 0; i < 4; i++) add_field_int(a, 8, pad);
-        add_field(b, 5, a->at, a->size);
+        if (pad < 2) add_field(b, 5, a->at, a->size);
+    } else if (strcmp(type, "MaxPool") == 0) {
+        const char *const said[] = {"kernel_shape", "strides"};
+        for (int s = 0; s < (pad == 2 ? 1 : 2); s++) {
+            a->size = 0;
+            add_field_text(a, 1, said[s]);
+            for (int i = 0; i < 2; i++) add_field_int(a, 8, 2);
+            add_field(b, 5, a->at, a->size);
+        }
     }
     add_field(graph, 1, b->at, b->size);
     free(a);
@@ -78,7 +87,7 @@ static void make_onnx(bytes *b, const onnx_wrongs *w)
         if (t != w->skip) add_initializer(graph, t, w);
     add_node(graph, "Conv", "x", names[0], names[1], w->pad);
     add_node(graph, w->after, "a", NULL, NULL, 0);
-    add_node(graph, "MaxPool", "b", NULL, NULL, 0);
+    add_node(graph, "MaxPool", "b", NULL, NULL, w->pool);
     add_node(graph, "Conv", "c", names[2], names[3], 1);
     add_node(graph, "Relu", "d", NULL, NULL, 0);
     add_node(graph, "MaxPool", "e", NULL, NULL, 0);
@@ -118,6 +127,13 @@ static void test_onnx(void **state)
     w.pad = 0;
     make_onnx(&b, &w);
     assert_bad("padding 1");
+    w.pad = 2;
+    make_onnx(&b, &w);
+    assert_bad("padding 1");
+    w = right_onnx;
+    w.pool = 2;
+    make_onnx(&b, &w);
+    assert_bad("2 x 2 with stride 2");
     w = right_onnx;
     w.skip = 1;
     make_onnx(&b, &w);

@@ -13,6 +13,7 @@ typedef struct wrongs {
     const char *module, *function;
     int64_t numel_extra, offset, stride_last, side;
     int skip; /* tensor to leave out; -1 none */
+    bool one_key; /* every tensor says it lies in storage "0" */
 } wrongs;
 static const wrongs right = {
     .storage_type = "FloatStorage", .module = "torch._utils", .function = "_rebuild_tensor_v2", .stride_last = 1, .side = 3, .skip = -1};
@@ -58,7 +59,7 @@ static void add_shape(bytes *b, int tensor, const wrongs *w, bool strides)
 static void add_tensor(bytes *b, int tensor, const wrongs *w)
 {
     char key[8];
-    snprintf(key, sizeof key, "%d", tensor);
+    snprintf(key, sizeof key, "%d", w->one_key ? 0 : tensor);
     add_text(b, names[tensor]);
     add_name(b, w->module, w->function);
     add_words(b, "((");
@@ -341,7 +342,7 @@ static void test_archive(void **state)
 {
     const archive_wrongs good = {.state = &right, .byteorder = "little", .pickle_name = "data.pkl"};
     archive_wrongs w;
-    wrongs double_storage = right;
+    wrongs double_storage = right, one_key = right, wrapped = right;
     (void)state;
     make_archive(&good);
     assert_reads();
@@ -375,6 +376,14 @@ static void test_archive(void **state)
     w.state = &double_storage;
     make_archive(&w);
     assert_bad("dtype other than float32");
+    one_key.one_key = true; /* a storage found once must be long enough for who asks next */
+    w.state = &one_key;
+    make_archive(&w);
+    assert_bad("a storage is shorter than its pickle says");
+    wrapped.numel_extra = (int64_t)1 << 62; /* four times that is the right number again, modulo 2^64 */
+    w.state = &wrapped;
+    make_archive(&w);
+    assert_bad("bytes are read");
 }
 
 static void test_damaged_archive(void **state)
