@@ -13,7 +13,7 @@ run_packages="build-essential cmake ninja-build pkg-config|pkgconf openmpi-bin l
 libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
 libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
 libyaml-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
-test_packages="libcmocka-dev python3-h5py"
+test_packages="libcmocka-dev python3-h5py python3-pil"
 
 # The same needs as commands and pkg-config modules, for systems whose package names differ.
 run_commands="cc cmake pkg-config mpicc mpirun python3"

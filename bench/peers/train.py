@@ -6,8 +6,7 @@
 PyTorch runs as people run it: a DataLoader whose worker crops, flips and turns with Pillow (what torchvision's transforms
 do for Pillow images), the convolutions without gradients, in the default layout that tutorials use and channels last; as
 one process of 2 threads and as 2 ranks of one thread (DistributedDataParallel over gloo). Engines take turns; each is
-given some batches to warm up. The fastest way of each layout counts. Both sides are checked to learn: the loss of what they
-were given is printed.
+given some batches to warm up. The fastest way of each layout counts.
 """
 import argparse
 import json

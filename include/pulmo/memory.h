@@ -20,11 +20,8 @@ char *pulmo_format(const char *format, ...) __attribute__((format(printf, 1, 2))
 char *pulmo_strdup(const char *text);
 
 /* Bytes this process may still use: the smaller of the machine's available memory and the
- * room left under the memory limits of its control groups (v1 and v2); UINT64_MAX if unknown. */
+ * room left under the memory limits of its control groups (v1 and v2), cached files not counted
+ * as used; UINT64_MAX if unknown. */
 uint64_t pulmo_memory_available_bytes(void);
-
-/* This process's resident set now, and at its highest. */
-uint64_t pulmo_memory_resident_bytes(void);
-uint64_t pulmo_memory_peak_bytes(void);
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "pulmo/status.h"
 
@@ -61,37 +60,56 @@ static bool read_number(const char *path, uint64_t *out)
     return found;
 }
 
-/* The value in bytes of "KEY:   123 kB" in a /proc file. */
-static bool read_kb(const char *path, const char *key, uint64_t *out)
+/* The number after KEY in a file of lines "KEY 123" or "KEY:   123 kB"; false if there is none. */
+static bool read_value(const char *path, const char *key, uint64_t *out)
 {
     char line[256];
+    const size_t length = strlen(key);
     bool found = false;
     FILE *file = fopen(path, "r");
     if (!file) return false;
     while (!found && fgets(line, sizeof line, file)) {
-        unsigned long long kb = 0;
-        size_t length = strlen(key);
-        if (strncmp(line, key, length) == 0 && sscanf(line + length, ": %llu", &kb) == 1) {
-            *out = kb * 1024;
-            found = true;
-        }
+        unsigned long long value = 0;
+        if (strncmp(line, key, length) != 0) continue;
+        const char *after = line + length + (line[length] == ':');
+        found = *after == ' ' && sscanf(after, "%llu", &value) == 1;
+        if (found) *out = strstr(after, " kB") ? value * 1024 : value;
     }
     fclose(file);
     return found;
 }
 
-/* Lowers *room to what the memory limits of the group `path` under `root` and of its parents leave. */
-static void limit_by_group(const char *root, char *path, const char *limit_name,
-                           const char *usage_name, uint64_t *room)
+/* The names of a version of control groups. */
+typedef struct group_names {
+    const char *root, *limit, *usage, *cached[2];
+} group_names;
+
+/* What the group holds of files that were read or written: the kernel gives it up when the memory is asked for. */
+static uint64_t reclaimable(const char *group, const group_names *names)
+{
+    char file[1024];
+    uint64_t sum = 0;
+    snprintf(file, sizeof file, "%s/memory.stat", group);
+    for (int i = 0; i < 2; i++) {
+        uint64_t bytes = 0;
+        if (read_value(file, names->cached[i], &bytes)) sum += bytes;
+    }
+    return sum;
+}
+
+/* Lowers *room to what the memory limits of the group `path` and of its parents leave. */
+static void limit_by_group(const group_names *names, char *path, uint64_t *room)
 {
     for (;;) {
-        char file[1024];
+        char group[960], file[1024];
         uint64_t limit = 0, usage = 0;
-        snprintf(file, sizeof file, "%s%s/%s", root, path, limit_name);
+        snprintf(group, sizeof group, "%s%s", names->root, path);
+        snprintf(file, sizeof file, "%s/%s", group, names->limit);
         bool limited = read_number(file, &limit);
-        snprintf(file, sizeof file, "%s%s/%s", root, path, usage_name);
+        snprintf(file, sizeof file, "%s/%s", group, names->usage);
         if (limited && read_number(file, &usage)) {
-            uint64_t left = limit > usage ? limit - usage : 0;
+            uint64_t cached = reclaimable(group, names), used = usage > cached ? usage - cached : 0;
+            uint64_t left = limit > used ? limit - used : 0;
             if (left < *room) *room = left;
         }
         char *slash = strrchr(path, '/');
@@ -102,8 +120,11 @@ static void limit_by_group(const char *root, char *path, const char *limit_name,
 
 uint64_t pulmo_memory_available_bytes(void)
 {
+    static const group_names v2 = {"/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
+    static const group_names v1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                   {"total_inactive_file", "total_active_file"}};
     uint64_t room = UINT64_MAX;
-    (void)read_kb("/proc/meminfo", "MemAvailable", &room);
+    (void)read_value("/proc/meminfo", "MemAvailable", &room);
     FILE *file = fopen("/proc/self/cgroup", "r");
     char line[900];
     while (file && fgets(line, sizeof line, file)) {
@@ -113,24 +134,10 @@ uint64_t pulmo_memory_available_bytes(void)
         if (!path) continue;
         *path++ = '\0';
         if (controllers[1] == '\0')
-            limit_by_group("/sys/fs/cgroup", path, "memory.max", "memory.current", &room);
+            limit_by_group(&v2, path, &room);
         else if (strstr(controllers, "memory"))
-            limit_by_group("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes",
-                           "memory.usage_in_bytes", &room);
+            limit_by_group(&v1, path, &room);
     }
     if (file) fclose(file);
     return room;
-}
-
-uint64_t pulmo_memory_resident_bytes(void)
-{
-    uint64_t bytes = 0;
-    (void)read_kb("/proc/self/status", "VmRSS", &bytes);
-    return bytes;
-}
-
-uint64_t pulmo_memory_peak_bytes(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }

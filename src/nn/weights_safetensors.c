@@ -38,23 +38,26 @@ typedef struct span {
 static int by_begin(const void *a, const void *b)
 {
     const span *x = a, *y = b;
-    return (x->begin > y->begin) - (x->begin < y->begin);
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end); /* an empty tensor lies before the one that begins where it ends */
 }
 
 /* The format's own rule: tensors fill the data without overlap, gap or rest. */
 static pulmo_status check_spans(const container *c)
 {
     size_t count = 0;
-    const char *name;
+    const char *name, *odd = NULL;
     json_t *entry;
     span *spans = calloc(json_object_size(c->header) + 1, sizeof *spans);
     if (!spans) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", c->file->path);
     json_object_foreach(c->header, name, entry)
     {
         const json_t *offsets = json_object_get(entry, "data_offsets");
+        const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
         if (strcmp(name, "__metadata__") == 0) continue;
-        spans[count].begin = json_integer_value(json_array_get(offsets, 0));
-        spans[count++].end = json_integer_value(json_array_get(offsets, 1));
+        if (!json_is_integer(begin) || !json_is_integer(end)) odd = name;
+        spans[count].begin = json_integer_value(begin);
+        spans[count++].end = json_integer_value(end);
     }
     qsort(spans, count, sizeof *spans, by_begin);
     int64_t at = 0;
@@ -64,6 +67,7 @@ static pulmo_status check_spans(const container *c)
         at = spans[i].end;
     }
     free(spans);
+    if (odd) return weights_bad(c->file, "%s: its data_offsets are not two integers", odd);
     if (!whole) return weights_bad(c->file, "its tensors overlap or leave gaps");
     if ((uint64_t)at != c->data_bytes)
         return weights_bad(c->file, "its tensors do not end where the file does: it is truncated or has something behind");

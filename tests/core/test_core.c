@@ -164,7 +164,6 @@ static void test_memory(void **state)
     assert_null(pulmo_alloc(SIZE_MAX / 2, 3));
     assert_non_null(strstr(pulmo_error(), "cannot allocate"));
     assert_true(pulmo_memory_available_bytes() > (1u << 20));
-    assert_true(pulmo_memory_resident_bytes() > 0 && pulmo_memory_peak_bytes() >= pulmo_memory_resident_bytes() / 2);
 }
 
 static void test_isa(void **state)
