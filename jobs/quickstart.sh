@@ -92,7 +92,7 @@ stored() { [ -f "$1/results.h5" ] && "$pulmo" inspect "$1/results.h5"; }
 finished() { stored "$1" 2>/dev/null | grep -E '^ +state +finished$' >/dev/null; }
 
 train() { # packed, run directory, configuration
-    local ranks status=0 more=()
+    local ranks status=0 threads=1 more=()
     # A threshold is between two classes; of more, the most probable one is taken.
     if "$pulmo" inspect "$1/manifest.h5" | grep -E '^ +classes .*,.*,' >/dev/null; then more=(--set eval.threshold=0.5); fi
     if finished "$2"; then
@@ -100,10 +100,12 @@ train() { # packed, run directory, configuration
         return
     fi
     ranks=$(count_ranks)
+    # The configurations' batches of 32 are 4 units of work: further cores become threads.
+    if [ "$ranks" -gt 4 ]; then threads=$((ranks / 4)); ranks=4; fi
     choose_launcher "$ranks"
-    step "train: $ranks ranks, $(basename "$3"), into $2"
+    step "train: $ranks ranks of $threads threads, $(basename "$3"), into $2"
     "${launch[@]}" "$pulmo" train -c "$3" --set data.path="$1" --set train.run_dir="$2" \
-        --set train.threads=1 "${more[@]}" </dev/null || status=$?
+        --set train.threads="$threads" "${more[@]}" </dev/null || status=$?
     if [ "$status" = 75 ]; then fail 75 "interrupted; the same command goes on from the checkpoint in $2"; fi
     if [ "$status" != 0 ]; then fail "$status" "training failed (see above)"; fi
 }

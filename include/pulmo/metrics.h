@@ -16,6 +16,7 @@
 #ifndef PULMO_METRICS_H
 #define PULMO_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pulmo/status.h"
@@ -74,6 +75,9 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
  * Unless there are two classes and samples of both only a number is allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
 pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels, const float *probabilities,
                                      double *out);
+
+/* True for a rule that is a number, which was chosen by nobody. *number may be NULL. */
+bool pulmo_metrics_rule_given(const char *rule, double *number);
 
 /* The same complaints without scores, to be made before training rather than after it. */
 pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels);

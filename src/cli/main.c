@@ -1,10 +1,13 @@
 /* pulmo: the only main(). Finds the command, runs it, prints one error, ends with its status. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -34,15 +37,26 @@ static void print_usage(FILE *out)
 }
 
 /* Before MPI runs, only launchers' variables tell which rank this is. */
-static int launched_rank(void)
+static int number_of(const char *const names[4])
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (getenv(names[i])) return atoi(getenv(names[i]));
+    for (int i = 0; i < 4; i++)
+        if (names[i] && getenv(names[i])) return atoi(getenv(names[i]));
     return 0;
 }
 
-static bool joined; /* the ranks know of each other */
+static int launched_rank(void)
+{
+    static const char *const names[4] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    return number_of(names);
+}
+
+static bool first_of_node(void)
+{
+    static const char *const names[4] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
+    return number_of(names) == 0;
+}
+
+static bool joining, joined; /* the ranks know of each other */
 
 /* Launchers end all ranks when the first one fails: rank 0 must have said why by then. */
 static void let_rank_0_speak(void)
@@ -51,20 +65,52 @@ static void let_rank_0_speak(void)
     if (!joined) nanosleep(&nap, NULL);
 }
 
+/* What argp prints goes nowhere until unmute. */
+static void mute(FILE *stream, int *kept)
+{
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    fflush(stream);
+    *kept = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
+    if (nowhere < 0 || *kept < 0 || dup2(nowhere, fileno(stream)) < 0) exit(2);
+    close(nowhere);
+}
+
+static void unmute(FILE *stream, int kept)
+{
+    fflush(stream);
+    dup2(kept, fileno(stream));
+    close(kept);
+}
+
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
 {
-    /* Of many ranks with the same wrong argument one speaks. */
-    if (launched_rank() > 0 && (!freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout))) exit(2);
+    const bool silent = launched_rank() > 0; /* of many ranks with the same wrong argument one speaks */
+    int out = -1, err = -1;
+    if (silent) mute(stdout, &out);
+    if (silent) mute(stderr, &err);
     argp_parse(argp, argc, argv, 0, NULL, input);
+    if (silent) unmute(stdout, out);
+    if (silent) unmute(stderr, err);
 }
 
 pulmo_status start_ranks(const common_options *common, pulmo_comm **out)
 {
     pulmo_log_setup(common->level, 0, 1);
+    joining = true;
     PULMO_TRY(pulmo_dist_start(out));
     joined = true;
     pulmo_log_setup(common->level, pulmo_comm_rank(*out), pulmo_comm_size(*out));
     return PULMO_OK;
+}
+
+/* A full disk is an error, whenever it was met; a reader that has had enough ("| head") is none, and all that a pipe fails by. */
+static pulmo_status check_output(void)
+{
+    struct stat about;
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return PULMO_OK;
+    if (fstat(STDOUT_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) return PULMO_OK;
+    return pulmo_fail(PULMO_IO, "cannot write to standard output: %s", errno ? strerror(errno) : "a write failed; is its disk full?");
 }
 
 static int run(const command *c, int argc, char **argv)
@@ -76,13 +122,15 @@ static int run(const command *c, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* training goes on when nobody reads */
     signal(SIGXFSZ, SIG_IGN); /* so is a file-size limit */
     pulmo_status status = c->run(argc, argv, &comm);
-    /* A reader that has had enough ("| head") is no error; a full disk is. */
-    if (fflush(stdout) != 0 && errno != EPIPE && status == PULMO_OK)
-        status = pulmo_fail(PULMO_IO, "cannot write to standard output: %s", strerror(errno));
+    if (status == PULMO_OK) status = check_output();
+    const char *what = status == PULMO_INTERRUPTED ? "stopped" : "error", *why = *pulmo_error() ? pulmo_error() : pulmo_status_text(status);
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
-    if (status != PULMO_OK && rank == 0)
-        fprintf(stderr, "pulmo: %s: %s\n", status == PULMO_INTERRUPTED ? "stopped" : "error",
-                *pulmo_error() ? pulmo_error() : pulmo_status_text(status));
+    if (status != PULMO_OK && rank == 0) {
+        fprintf(stderr, "pulmo: %s: %s\n", what, why);
+    } else if (status != PULMO_OK && !joining && first_of_node()) {
+        let_rank_0_speak(); /* and the launcher end this one, unless the trouble is its node's alone */
+        fprintf(stderr, "pulmo: rank %d: %s: %s\n", rank, what, why);
+    }
     pulmo_dist_end(comm);
     return pulmo_status_exit(status);
 }

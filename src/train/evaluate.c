@@ -2,9 +2,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
+#include "pulmo/metrics.h"
 #include "train.h"
 
 static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info, const pulmo_evaluate_options *o, const char *run)
@@ -53,6 +55,23 @@ pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone
     return PULMO_OK;
 }
 
+/* What training left is not to be written over by what evaluating it gives. */
+static pulmo_status check_out(const char *out)
+{
+    static const char *const of_runs[] = {"checkpoint.h5", "model.h5", "history.csv"};
+    struct stat about;
+    for (size_t i = 0; out && i < sizeof of_runs / sizeof of_runs[0]; i++) {
+        char *path = pulmo_format("%s/%s", out, of_runs[i]);
+        bool there = path && stat(path, &about) == 0;
+        free(path);
+        if (!path) return PULMO_MEMORY;
+        if (there)
+            return pulmo_fail(PULMO_USAGE, "--out %s: is a training run (it holds %s), whose results would be lost; give another directory", out,
+                              of_runs[i]);
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o, const pulmo_model *model, int threads,
                               const split_scores *scores)
 {
@@ -83,6 +102,7 @@ typedef struct ensemble {
     pulmo_model model;     /* the first one's, which stands for all when results are written */
     double *probabilities; /* (count, classes): sums over models */
     double threshold;      /* sum */
+    bool rules_differ;
     int threads;
 } ensemble;
 
@@ -145,6 +165,7 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
             pulmo_backbone_close(&backbone);
         }
     }
+    if (status == PULMO_OK && which > 0 && strcmp(model.threshold_rule, all->model.threshold_rule) != 0) all->rules_differ = true;
     if (status == PULMO_OK && which == 0)
         all->model = model;
     else
@@ -160,8 +181,9 @@ static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
         scores->probabilities[i] = (float)(all->probabilities[i] / models);
         scores->logits[i] = (float)log(fmax(all->probabilities[i] / models, 1e-45));
     }
-    all->model.threshold = all->threshold / models;
     all->model.temperature = 1;
+    if (!all->rules_differ && pulmo_metrics_rule_given(all->model.threshold_rule, NULL)) return; /* one number for all */
+    all->model.threshold = all->threshold / models;
     snprintf(all->model.threshold_rule, sizeof all->model.threshold_rule, "mean of %d models", models);
 }
 
@@ -171,7 +193,8 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     ensemble all;
     split_scores scores = {.split = o->split};
     memset(&all, 0, sizeof all);
-    pulmo_status status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
+    pulmo_status status = check_out(o->out);
+    if (status == PULMO_OK) status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
     if (status == PULMO_OK) {
         scores.info = pulmo_dataset_info_of(dataset);
         size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;

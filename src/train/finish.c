@@ -109,6 +109,7 @@ pulmo_status run_finish(run *r)
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
     PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
                                                            r->val_scores.probabilities, &r->model.threshold)));
+    snprintf(r->model.threshold_rule, sizeof r->model.threshold_rule, "%s", r->config->eval.threshold);
     PULMO_TRY(score_test(r));
     run_writes(r, "writing results", 1);
     pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;

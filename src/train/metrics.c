@@ -381,19 +381,25 @@ void pulmo_pr_free(pulmo_pr *pr)
 
 typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_ACCURACY, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
 
+bool pulmo_metrics_rule_given(const char *rule, double *number)
+{
+    char *end = NULL;
+    double value = strtod(rule, &end);
+    if (end == rule || *end != '\0' || !(value >= 0 && value <= 1)) return false;
+    if (number) *number = value;
+    return true;
+}
+
 static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number)
 {
-    const char *at = rule;
-    char *end = NULL;
     *kind = RULE_NUMBER;
+    if (pulmo_metrics_rule_given(rule, number)) return PULMO_OK;
     if (strcmp(rule, "youden") == 0) *kind = RULE_YOUDEN;
     if (strcmp(rule, "accuracy") == 0) *kind = RULE_ACCURACY;
     if (*kind != RULE_NUMBER) return PULMO_OK;
     if (strncmp(rule, "sensitivity>=", 13) == 0) *kind = RULE_SENSITIVITY;
     if (strncmp(rule, "specificity>=", 13) == 0) *kind = RULE_SPECIFICITY;
-    if (*kind != RULE_NUMBER) at += 13;
-    *number = strtod(at, &end);
-    if (end != at && *end == '\0' && *number >= 0 && *number <= 1) return PULMO_OK;
+    if (*kind != RULE_NUMBER && pulmo_metrics_rule_given(rule + 13, number)) return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
                       "eval.threshold: \"%s\": must be a number from 0 to 1, youden, accuracy, sensitivity>=X or specificity>=X", rule);
 }

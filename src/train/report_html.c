@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/metrics.h"
 #include "report.h"
 
 #define LINES_SHOWN   8
@@ -144,13 +145,12 @@ static void cards(FILE *out, const report *r, const pulmo_metrics *m)
 
 static void threshold_in_words(FILE *out, const report *r)
 {
-    bool given = *r->threshold_rule >= '0' && *r->threshold_rule <= '9';
     if (r->classes == 2) {
         say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1], r->threshold);
-        if (r->models > 1)
-            fprintf(out, "That threshold is the mean of the %lld models' own. ", (long long)r->models);
-        else if (given)
+        if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
             fputs("That threshold was set beforehand. ", out);
+        else if (r->models > 1)
+            fprintf(out, "That threshold is the mean of the %lld models' own. ", (long long)r->models);
         else
             say(out, "That threshold was chosen on the validation images by the rule \u201c%s\u201d, before any test image was scored. ",
                 r->threshold_rule);

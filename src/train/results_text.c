@@ -188,9 +188,9 @@ static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
 static void print_threshold(FILE *out, const pulmo_model *model)
 {
     const char *rule = model->threshold_rule;
-    bool given = *rule >= '0' && *rule <= '9';
+    bool chosen = !pulmo_metrics_rule_given(rule, NULL) && strncmp(rule, "mean of", 7) != 0;
     fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1], model->threshold, rule,
-            given ? "" : ", chosen on val");
+            chosen ? ", chosen on val" : "");
     if (model->temperature != 1) fprintf(out, ", temperature %.4f", model->temperature);
     fputc('\n', out);
 }

@@ -78,7 +78,10 @@ pulmo_status run_resume(run *r)
     if (!pulmo_any(r->comm, found)) return PULMO_OK;
     PULMO_TRY(share_state(r));
     stepper_ready(r->stepper);
-    pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoint_path, r->state.epoch + 1, r->state.batch + 1);
+    if (r->state.finished)
+        pulmo_info("going on from %s: all epochs are done, the results are to be written", r->checkpoint_path);
+    else
+        pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoint_path, r->state.epoch + 1, r->state.batch + 1);
     return PULMO_OK;
 }
 
@@ -129,6 +132,9 @@ pulmo_status run_interrupted(run *r)
 {
     const char *why = r->deadline.near ? "the time limit is near: stopped" : "interrupted";
     PULMO_TRY(run_checkpoint(r));
+    if (r->state.finished)
+        return pulmo_fail(PULMO_INTERRUPTED, "%s after the last epoch; checkpoint written to %s; run the same command again for the results",
+                          why, r->checkpoint_path);
     return pulmo_fail(PULMO_INTERRUPTED,
                       "%s in epoch %u after %u batches; checkpoint written to %s; run the "
                       "same command again to go on",

@@ -14,6 +14,13 @@
 
 static bool from_bank(const run *r) { return r->config->train.features == PULMO_FEATURES_BANK; }
 
+static bool one_class(const pulmo_dataset_info *info)
+{
+    for (uint32_t i = 1; i < info->count; i++)
+        if (info->labels[i] != info->labels[0]) return false;
+    return true;
+}
+
 static pulmo_status check_splits(const run *r)
 {
     const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val), *test = info_of(r->test);
@@ -27,6 +34,11 @@ static pulmo_status check_splits(const run *r)
                           r->config->data.path);
     if ((val->count && val->classes != train->classes) || (test->count && test->classes != train->classes))
         return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again", r->config->data.path);
+    if (val->count > 0 && r->config->train.monitor == PULMO_MONITOR_AUC && one_class(val))
+        return pulmo_fail(PULMO_CONFIG,
+                          "train.monitor: auc needs val images of two classes; all %u of %s are %s; pack with --val-fraction 0.15, or set "
+                          "train.monitor: loss",
+                          val->count, r->config->data.path, val->class_names[val->labels[0]]);
     if (val->count > 0 && val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
         pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; pack with --val-fraction 0.15",
                    r->config->data.path, val->count);
@@ -79,15 +91,25 @@ static pulmo_status prepare_directory(run *r, int overwrite)
     if (!overwrite && results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
                           r->directory);
-    if (overwrite) {
-        static const char *const files[] = {"checkpoint.h5", "results.h5", "model.h5"};
-        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-            char *path = pulmo_format("%s/%s", r->directory, files[i]);
-            if (!path) return PULMO_MEMORY;
-            remove(path);
-            free(path);
-        }
+    return PULMO_OK;
+}
+
+/* A run that is to be replaced, once nothing stands against the new one. Rank 0. */
+static pulmo_status remove_run(const run *r)
+{
+    static const char *const files[] = {"checkpoint.h5", "results.h5", "model.h5"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char *path = pulmo_format("%s/%s", r->directory, files[i]);
+        if (!path) return PULMO_MEMORY;
+        remove(path);
+        free(path);
     }
+    return PULMO_OK;
+}
+
+/* After the checkpoint was found to be of this configuration. Rank 0. */
+static pulmo_status write_config(const run *r)
+{
     char *path = pulmo_format("%s/config.yaml", r->directory), *echo = pulmo_config_echo(r->config);
     pulmo_status status = path && echo ? pulmo_file_write(path, echo, strlen(echo)) : PULMO_MEMORY;
     free(path);
@@ -130,8 +152,21 @@ static pulmo_status check_room(const run *r, const stepper_parts *parts)
                       layout.parameters, (double)need / MB, (unsigned long long)ranks, ranks == 1 ? "" : "s", (double)room / MB);
 }
 
+/* A block can join in only above others that have. */
+static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
+{
+    for (int i = 1; i < epochs->count; i++)
+        if (epochs->value[i] < epochs->value[i - 1])
+            return pulmo_fail(PULMO_CONFIG,
+                              "train.unfreeze_epochs: %lld after %lld: must not fall; the first number is block5's, and gradients reach "
+                              "lower blocks through it",
+                              (long long)epochs->value[i], (long long)epochs->value[i - 1]);
+    return PULMO_OK;
+}
+
 static pulmo_status build_local(run *r)
 {
+    PULMO_TRY(check_unfreezing(&r->config->train.unfreeze_epochs));
     r->model.config = binding_lines(r->config);
     if (!r->model.config) return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
     const pulmo_dataset_info *data = info_of(r->train);
@@ -198,8 +233,10 @@ static void describe_model(run *r)
     memcpy(model->std, r->backbone.std, sizeof model->std);
     model->classes = data->classes;
     model->class_names = (char **)(uintptr_t)data->class_names; /* borrowed, not written through */
-    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", r->config->eval.threshold);
+    /* A rule is applied to the finished model. */
     model->threshold = 0.5;
+    bool given = pulmo_metrics_rule_given(r->config->eval.threshold, &model->threshold);
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", given ? r->config->eval.threshold : "0.5");
     model->temperature = 1;
     model->is_demo = data->is_demo;
     model->tta = (int)r->config->eval.tta;
@@ -222,6 +259,12 @@ static void announce(const run *r)
                pulmo_comm_size(r->comm) == 1 ? "" : "s", pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
                r->backbone.threads, r->backbone.threads == 1 ? "" : "s", pulmo_isa_name(r->backbone.isa), r->backbone.blas,
                pulmo_cpu_model());
+    int64_t slots = (config->train.batch + config->train.slot - 1) / config->train.slot, ranks = pulmo_comm_size(r->comm);
+    if (ranks > slots && is_root(r))
+        pulmo_warn("a batch of %lld images has %lld slots of %lld: %lld of the %lld ranks have no part in it; use fewer ranks with more "
+                   "threads each, or a larger train.batch or smaller train.slot, which change the model",
+                   (long long)config->train.batch, (long long)slots, (long long)config->train.slot, (long long)(ranks - slots),
+                   (long long)ranks);
     size_t below = pulmo_tail_parameters(&r->backbone.tail);
     pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters", (double)r->backbone.packed_bytes / MB,
                mine_mb, r->layout.parameters - below);
@@ -279,7 +322,9 @@ pulmo_status run_open(run *r, int overwrite)
     describe_model(r);
     r->checkpoint_path = pulmo_format("%s/checkpoint.h5", r->directory);
     PULMO_TRY(pulmo_agree(comm, r->checkpoint_path ? PULMO_OK : PULMO_MEMORY));
+    if (overwrite) PULMO_TRY(pulmo_agree(comm, is_root(r) ? remove_run(r) : PULMO_OK));
     PULMO_TRY(run_resume(r));
+    PULMO_TRY(pulmo_agree(comm, is_root(r) ? write_config(r) : PULMO_OK));
     announce(r);
     PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
     if (from_bank(r)) PULMO_TRY(open_bank(r));

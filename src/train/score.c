@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "bank.h"
@@ -95,6 +96,7 @@ static pulmo_status compute_local(pulmo_comm *comm, feature_store *store, image_
             pulmo_watch_beat(comm, source->label);
         }
         pulmo_progress_update(&progress, at + count, NULL);
+        if (pulmo_interrupt_wanted()) return pulmo_fail(PULMO_INTERRUPTED, "interrupted; run the same command again to go on");
     }
     pulmo_progress_end(&progress);
     return PULMO_OK;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/metrics.h"
 #include "train.h"
 
 #define VIEW_SEED 0x7669657773u
@@ -23,10 +24,9 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
 
 static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
 {
-    char *end = NULL;
-    double number = strtod(text, &end);
+    double number;
     if (strcmp(text, model->threshold_rule) == 0) return PULMO_OK;
-    if (end == text || *end != '\0' || !(number >= 0 && number <= 1))
+    if (!pulmo_metrics_rule_given(text, &number))
         return pulmo_fail(
             PULMO_CONFIG,
             "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are chosen on val by \"pulmo train\" (this model's is %s)",

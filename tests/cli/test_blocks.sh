@@ -17,7 +17,7 @@ same_at_ranks() {
     done
 }
 block5="--set model.trainable=block5"
-full="--set model.trainable=block4 --set train.unfreeze_epochs=[0,1] --set optim.clip_norm=0.5 --set optim.ema=0.9 --set optim.trunk_lr_scale=0.3 --set eval.tta=3 --set model.pool=avgmax"
+full="--set model.trainable=block4 --set train.unfreeze_epochs=[0,1] --set optim.clip_norm=0.5 --set optim.ema=0.9 --set optim.trunk_lr_scale=0.3 --set eval.tta=3 --set model.pool=avgmax --set eval.threshold=youden"
 same_at_ranks block5 "$block5" "2 3 4"
 same_at_ranks full "$full" "2 4"
 same_at_ranks all "--set model.trainable=all" "3"
@@ -106,10 +106,15 @@ sys.exit(not (len(run) == 9 and all(abs(run[k] - evaluated[k]) < 2e-5 and abs(ru
 PY
 done
 
+EXTRA="--set model.trainable=block4 --set train.unfreeze_epochs=[2,1]" expect 2 "train.unfreeze_epochs: 1 after 2: must not fall" small_train falls
+
 # An ensemble: the mean of its members' probabilities, the same at any number of ranks.
 "$PULMO" evaluate block5 full all --data packed --out mean > mean.txt 2> err.txt || { cat err.txt; fail "ensemble"; }
 ranks 3 "$PULMO" evaluate block5 full all --data packed 2> /dev/null | grep -vE "^(Results|Report)" > mean3.txt
 grep -q "The mean of 3 models" mean/report.html && grep -q "mean of the 3 models' own" mean/report.html || fail "the page of an ensemble does not say so"
+"$PULMO" evaluate block5 full all --data packed --out numbered --set eval.threshold=0.25 > numbered.txt 2> err.txt || { cat err.txt; fail "ensemble"; }
+grep -q "from probability 0.2500 on (0.25)$" numbered.txt && grep -q "threshold was set beforehand" numbered/report.html \
+    || { cat numbered.txt; fail "a threshold given to an ensemble is not told as given"; }
 grep -q 'models, each with its own head' mean/MODEL_CARD.md || fail "the card of an ensemble does not say so"
 grep -vE "^(Results|Report)" mean.txt | cmp - mean3.txt || fail "an ensemble depends on ranks"
 python3 - mean/predictions.csv scored-{block5,full,all}/predictions.csv <<'PY' || fail "an ensemble is not the mean"

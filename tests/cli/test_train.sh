@@ -50,6 +50,16 @@ cmp whole/predictions.csv stopped/predictions.csv
 cp -r stopped changed && rm changed/results.h5
 EXTRA="$long --set optim.lr=0.5" expect 2 "optim.lr: 0.5, not 0.001" small_train changed env
 
+grep -q 'lr: 0.001$' changed/config.yaml || fail "a refused resume changed config.yaml"
+# What is to be overwritten goes only once nothing stands against the new run.
+EXTRA="--overwrite --set model.weights=$WORK/none" expect 65 "$WORK/none" small_train changed env
+[ -s changed/checkpoint.h5 ] || fail "a run that could not begin removed the one it was to replace"
+
+# The epoch of the best AUC cannot be told from images of one class.
+cp -r demo healthy && rm -r healthy/val/PNEUMONIA/*
+"$PULMO" pack healthy healthy-packed --size 64 -q
+EXTRA="--set train.monitor=auc --set data.path=healthy-packed" expect 2 "needs val images of two classes" small_train never env
+
 # A finished run is refused unless overwritten; other settings do not go on from a checkpoint.
 expect 2 "--overwrite" small_train one env
 "$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.slot=2 \
@@ -72,6 +82,13 @@ done
 find demo/test -name '*.jpeg' | "$PULMO" predict one - 2>/dev/null | wc -l | grep -qx 10 || fail "list on stdin"
 join -t, <(grep '^test,' one/predictions.csv | cut -d, -f2,7 | sort) <(tail -n +2 predicted.csv | sed 's,^demo/,,' | cut -d, -f1,4 | sort) |
     awk -F, '{ d = $2 - $3; if (d < 0) d = -d; if (d > 1e-5) bad = 1; n++ } END { exit bad || n != 9 }' || fail "predict and train disagree"
+
+# A full disk is an error, and evaluation leaves a run's own results alone.
+expect 74 "cannot write to standard output" bash -c '"$1" predict one demo/test > /dev/full' - "$PULMO"
+expect 2 "is a training run" "$PULMO" evaluate one --data packed --out one
+
+# A rank whose node lacks the configuration says so, though it is not the first.
+expect 2 "rank 1: error: missing.yaml" mpirun --oversubscribe --bind-to none -n 1 sleep 20 : -n 1 env OMPI_COMM_WORLD_LOCAL_RANK=0 "$PULMO" train -c missing.yaml
 
 # The files are ordinary HDF5.
 for file in one/results.h5 one/model.h5 one/checkpoint.h5 packed/manifest.h5 packed/train-00000-of-00001.h5; do
