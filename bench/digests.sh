@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One seed, one model: trains a small network (drawn images, random convolutions) on many numbers of ranks
-# and threads, over shared memory and TCP, with every allreduce algorithm that this Open MPI has, and prints
+# and threads, over shared memory and TCP, with every algorithm of the nonblocking allreduce (libnbc: gradients) and of the
+# blocking one (tuned: bounds and agreements) that this Open MPI has, and prints
 # the digest of each trained model in one table. Ends with status 1 unless all digests of one network are equal.
 #
 #   bash bench/digests.sh [--short] [BUILD_DIR]

@@ -61,7 +61,8 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
     };
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
     static const struct argp argp = {
-        options,  parse_train, "-c FILE", "Trains a head on the frozen network. Under mpirun or srun, on all ranks.\v ",
+        options,  parse_train, "-c FILE", "Trains on packed data: the head alone, or with it the convolutions down to model.trainable. Under mpirun or "
+        "srun, on all ranks.\v ",
         children, train_help,  NULL};
     train_arguments a = {.common.level = PULMO_LOG_NORMAL};
     pulmo_config config;

@@ -14,7 +14,7 @@
 static const command commands[] = {
     {"pack", "class folders of JPEGs into sharded HDF5", command_pack},
     {"preview", "a contact sheet of packed images and what training sees of them", command_preview},
-    {"train", "train a head on the frozen network, also under mpirun or srun", command_train},
+    {"train", "train the head, and as many blocks as you say, also under mpirun or srun", command_train},
     {"sweep", "train every combination of some settings, and one table of what came of it", command_sweep},
     {"evaluate", "metrics of a trained model on a packed split", command_evaluate},
     {"predict", "class and probability of single images", command_predict},
@@ -31,7 +31,7 @@ static const command commands[] = {
 static void print_usage(FILE *out)
 {
     fprintf(out, "Usage: pulmo COMMAND [OPTION...]\n"
-                 "Trains a VGG16 with frozen convolutions on chest X-rays, on one machine or a cluster.\n\n");
+                 "Trains a VGG16, its convolutions frozen up to a block of your choice, on chest X-rays: on one machine or a cluster.\n\n");
     for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].does);
     fprintf(out, "\n\"pulmo COMMAND --help\" says more. Research software, not a medical device.\n");
 }

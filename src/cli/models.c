@@ -121,7 +121,7 @@ pulmo_status command_export(int argc, char **argv, pulmo_comm **comm)
     static const struct argp argp = {options,
                                      parse_export,
                                      "RUN --format onnx|safetensors --out FILE",
-                                     "Writes the whole model, frozen convolutions and trained head, for other programs. What they need to "
+                                     "Writes the whole model, convolutions and head, for other programs. What they need to "
                                      "know besides (classes, threshold, preprocessing, where it comes from) is in the file's metadata.",
                                      children,
                                      NULL,

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The exact sum has the same bits whichever way MPI goes about it: every algorithm of the blocking
-# and the nonblocking allreduce, shared memory and TCP, 1 to 8 ranks. The test program compares
+# The exact sum has the same bits whichever way MPI goes about it: every algorithm of the nonblocking allreduce that it
+# travels by (coll_libnbc) and of the blocking one that bounds and checks go by (coll_tuned), shared memory and TCP, 1 to 8 ranks. The test program compares
 # with a known digest. Then the benchmark says what it should.
 # Usage: test_allreduce.sh PATH-OF-PULMO
 set -u
