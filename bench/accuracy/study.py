@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """docs/accuracy.md's table: every recipe of recipes/, trained with several seeds on every validation that shows a shift.
 
-    study.py SOURCE WORK [--recipes head,block4] [--validations family,kind,random] [--seeds 1,2,3] [--every 6] [--print]
+    study.py SOURCE WORK [--recipes head,block4-framed] [--validations family,kind,random] [--seeds 1,2,3] [--every 6] [--print]
 
 SOURCE/{NORMAL,PNEUMONIA} are the training images of the Kermany set. What WORK holds already is not made again; an
 interrupted study goes on where it was. --print only prints what there is. Needs pulmo ($PULMO or build/release/bin/pulmo),

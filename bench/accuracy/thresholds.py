@@ -10,7 +10,7 @@ import sys
 import h5py
 import numpy as np
 
-RULES = ["0.5", "youden", "sensitivity>=0.99", "sensitivity>=0.98", "sensitivity>=0.97", "sensitivity>=0.95", "sensitivity>=0.9"]
+RULES = ["0.5", "youden", "sensitivity>=0.99", "sensitivity>=0.98", "sensitivity>=0.97", "sensitivity>=0.95", "sensitivity>=0.93", "sensitivity>=0.9"]
 
 
 def scores(run, split):
