@@ -96,6 +96,11 @@ train() { # packed, run directory, configuration
     # A threshold is between two classes; of more, the most probable one is taken.
     if "$pulmo" inspect "$1/manifest.h5" | grep -E '^ +classes .*,.*,' >/dev/null; then more=(--set eval.threshold=0.5); fi
     if finished "$2"; then
+        local theirs
+        theirs=$(stored "$2" | awk '/^  [\/]/ { group = $1 } group == "/provenance" && $1 == "@data_path" { sub(/^ *@data_path */, ""); print }')
+        if [ -n "$theirs" ] && [ "$theirs" != "$(realpath "$1")" ]; then
+            fail 2 "$2 holds the finished run of other data ($theirs); remove it, or set PULMO_RUNS to another directory"
+        fi
         step "train: $2 holds the finished run; nothing to do"
         return
     fi

@@ -60,6 +60,10 @@ static pulmo_status load(const sweep_arguments *a, pulmo_config *config, pulmo_g
     PULMO_TRY(pulmo_config_apply(config, &sets));
     PULMO_TRY(pulmo_settings_check(&sets, "sweep", KEYS_OF_TRAINING));
     for (int i = 0; i < a->grid_count; i++) PULMO_TRY(pulmo_grid_add(grid, a->grids[i]));
+    for (int i = 0; i < grid->axes; i++)
+        if (strncmp(grid->axis[i].key, "pack.", 5) == 0)
+            return pulmo_fail(PULMO_CONFIG, "grid: %s: means nothing to training; pack once for each value and sweep over each of the packs",
+                              grid->axis[i].key);
     if (a->weights) snprintf(config->model.weights, sizeof config->model.weights, "%s", a->weights);
     if (grid->axes > 0) return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG, "no grid: give --grid KEY=VALUE,VALUE,... or a section sweep in the file");

@@ -29,6 +29,9 @@ grep -q '^Test accuracy: ' plain.out || fail "no test split was carved"
 if grep -q '^DEMO data' plain.out; then fail "data without the marker are called a demo"; fi
 
 # ---- refusals ----
+mkdir elsewhere
+"$PULMO" pack plain elsewhere/demo --size 64 --val-fraction 0.3 --test-fraction 0.3 -q
+expect 2 "runs/demo holds the finished run of other data" quickstart elsewhere/demo
 expect 2 "nowhere: is not a directory" quickstart nowhere
 expect 2 "one DATA_DIR at a time" quickstart demo plain
 PULMO_WEIGHTS=$WORK/none expect 65 "$WORK/none cannot be read" quickstart demo

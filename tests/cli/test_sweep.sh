@@ -90,6 +90,7 @@ done
 # Refused before anything is trained.
 expect 2 "optim.lr" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lr=fast
 expect 2 "did you mean" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lrr=1
+expect 2 "pack.seed: means nothing to training" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid pack.seed=1,2
 expect 2 "no grid" "$PULMO" sweep --set data.path=packed --set train.run_dir=no
 expect 2 "pulmo sweep" "$PULMO" train -c sweep.yaml
 expect 2 "given twice" "$PULMO" sweep -c sweep.yaml --grid optim.lr=1,2
