@@ -56,12 +56,28 @@ static void print_csv(const work *w, const char *path, const float *row)
     putchar('\n');
 }
 
+/* JSON is UTF-8: of a name that is not, each byte is taken for a character of Latin-1. */
+static json_t *json_path(const char *path)
+{
+    json_t *text = json_string(path);
+    if (text) return text;
+    char *latin = malloc(2 * strlen(path) + 1), *at = latin;
+    if (!latin) return NULL;
+    for (const unsigned char *c = (const unsigned char *)path; *c; c++) {
+        if (*c >= 0x80) *at++ = (char)(0xc0 | *c >> 6);
+        *at++ = (char)(*c >= 0x80 ? 0x80 | (*c & 0x3f) : *c);
+    }
+    text = json_stringn(latin, (size_t)(at - latin));
+    free(latin);
+    return text;
+}
+
 /* One JSON object a line. */
 static void print_json(const work *w, const char *path, const float *row)
 {
     json_t *object = json_object(), *probabilities = json_object();
     for (int k = 0; k < w->model->classes; k++) json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
-    json_object_set_new(object, "path", json_string(path));
+    json_object_set_new(object, "path", json_path(path));
     json_object_set_new(object, "class", json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
     json_object_set_new(object, "probabilities", probabilities);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
