@@ -20,7 +20,7 @@ pulmo_isa pulmo_isa_widest(void);
  * tier or one that this CPU lacks. */
 pulmo_status pulmo_isa_choose(pulmo_isa *out);
 
-/* CPUs this process may run on (affinity mask and control-group quota), at least 1. */
+/* CPUs this process may run on, at least 1: the affinity mask, and the quota of the control group (v2) that it sees as its root, as in a container. */
 int pulmo_cpu_count(void);
 /* "AMD EPYC ..." from /proc/cpuinfo; static storage. */
 const char *pulmo_cpu_model(void);
