@@ -166,9 +166,12 @@ static void caution(FILE *out, const report *r, const report_split *s)
     if (strcmp(s->name, "test") == 0) return;
     fputs("<p class=\"banner\">", out);
     if (strcmp(s->name, "val") == 0)
-        say(out, r->finished ? "There is no test split. These are figures of the validation images, on which the best epoch and the "
-                               "threshold were chosen: they flatter the model."
-                             : "Training has not finished. These are figures of the validation images so far.");
+        say(out,
+            !r->finished    ? "Training has not finished. These are figures of the validation images so far."
+            : r->epochs > 0 ? "There is no test split. These are figures of the validation images, on which the best epoch and the "
+                              "threshold were chosen: they flatter the model."
+                            : "These are figures of validation images. If the best epoch and the threshold were chosen on them, they flatter "
+                              "the model.");
     else
         say(out, "These are figures of the %s images, which the model has seen: they say nothing about new images.",
             split_in_words(s->name));
@@ -361,7 +364,8 @@ static void training(FILE *out, const report *r)
     fputs("<section><h2>Training</h2>\n<p>", out);
     fprintf(out, "%llu %s were trained.", (unsigned long long)r->epochs, r->epochs == 1 ? "epoch" : "epochs");
     if (r->best_epoch > 0)
-        fprintf(out, " The model kept is that of epoch %d (dotted line), chosen on the validation images.", r->best_epoch);
+        fprintf(out, " The model kept is that of epoch %d (dotted line), %s.", r->best_epoch,
+                isnan(r->history[REPORT_VAL_LOSS][0]) ? "the last, as there were no validation images" : "chosen on the validation images");
     fputs(" Training figures are over augmented images, with dropout at work; they may be worse than those of validation.</p>\n"
           "<div class=\"figures\"><figure><b>Loss</b>",
           out);

@@ -56,7 +56,7 @@ EXTRA="--set data.path=threes" small_train three-run env > three.txt 2>&1 || fai
 check three-run/report.html "VIRUS" "Mean over classes" "largest probability"
 "$PULMO" evaluate three-run --data threes --split val --out scored > scored.txt 2>&1 || { cat scored.txt; fail "evaluate --out"; }
 grep -q "^Report: scored/report.html" scored.txt || fail "evaluate writes no report"
-check scored/report.html "There is no test split" "Grad-CAM"
+check scored/report.html "These are figures of validation images." "Grad-CAM"
 
 EXTRA="--set data.path=threes --set train.epochs=500" small_train going env > going.txt 2>&1 &
 for _ in $(seq 300); do [ -s going/results.h5 ] && break; sleep 0.05; done
