@@ -115,6 +115,7 @@ static pulmo_status make_folders(const char *directory)
         char *path = pulmo_format("%s/%s/%s", directory, splits[i / 2], classes[i % 2]);
         if (!path) return PULMO_MEMORY;
         pulmo_status status = pulmo_directory_make(path);
+        if (status == PULMO_OK) pulmo_file_remove_abandoned(path, -1); /* what a killed run left: pack would take it for an image */
         free(path);
         PULMO_TRY(status);
     }
@@ -166,8 +167,9 @@ static pulmo_status write_named(const char *directory, const char *name, const c
 static pulmo_status write_all(gallery *g, const char *marker)
 {
     const char *directory = g->options->directory;
-    PULMO_TRY(make_folders(directory));
+    PULMO_TRY(pulmo_directory_make(directory));
     PULMO_TRY(write_named(directory, UNFINISHED, marker));
+    PULMO_TRY(make_folders(directory));
     PULMO_TRY(draw_all(g));
     PULMO_TRY(write_named(directory, "README.txt",
                           "These images were drawn by a program (pulmo demo-data). They look a little like chest X-rays\n"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "prep.h"
+#include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/isa.h"
@@ -42,7 +43,7 @@ static bool is_root(const packing *p) { return pulmo_comm_rank(p->comm) == 0; }
 
 /* ---- what was asked for ---- */
 
-static void digest_files(const source_list *list, bool names, pulmo_digester *digester)
+static void digest_files(const source_list *list, bool names, bool times, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
@@ -50,19 +51,19 @@ static void digest_files(const source_list *list, bool names, pulmo_digester *di
         if (names) pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
         if (names) pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
-        pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
+        if (times) pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
 }
 
-/* The same text, the same data set: every key of the pack section, and every file's name, size
- * and time. */
+/* The same text and files, the same data set: every key of the pack section, and every file's name and size. Times are left to
+ * p->key, so that a copy of the source packs into the same bytes. */
 static pulmo_status describe_options(packing *p)
 {
     const pulmo_config *c = p->options.config;
     char hex[PULMO_DIGEST_HEX];
     pulmo_digester *digester = NULL;
     PULMO_TRY(pulmo_digester_create(&digester));
-    digest_files(&p->list, true, digester);
+    digest_files(&p->list, true, false, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
     /* Patterns that are not given are not named: packs made before there were such keys stay valid. */
@@ -90,7 +91,7 @@ static pulmo_status make_key(packing *p)
     const int64_t settings[] = {2, c->pack.size, c->pack.pixels_max, c->pack.decode};
     PULMO_TRY(pulmo_digester_create(&digester));
     pulmo_digester_add(digester, settings, sizeof settings);
-    digest_files(&p->list, false, digester);
+    digest_files(&p->list, false, true, digester);
     p->key = pulmo_digester_end(digester);
     return PULMO_OK;
 }
@@ -347,14 +348,30 @@ static pulmo_status list_local(packing *p)
     return describe_options(p);
 }
 
+/* Whether what was packed can still be opened. Pixels are --verify's matter. */
+static bool is_whole(const packing *p)
+{
+    pulmo_status status = PULMO_OK;
+    for (int s = 0; s < SPLITS && status == PULMO_OK; s++) {
+        pulmo_dataset *dataset = NULL;
+        status = pulmo_dataset_open(p->options.destination, split_names[s], 1, &dataset);
+        pulmo_dataset_close(dataset);
+    }
+    if (status != PULMO_OK) pulmo_warn("%s: packing anew", pulmo_error());
+    pulmo_error_clear();
+    return status == PULMO_OK;
+}
+
 /* Rank 0; *done is set when there is nothing to do. */
 static pulmo_status begin(packing *p, int *done)
 {
-    int found = work_look(&p->place, p->options_text);
-    *done = found == 1 && !p->options.overwrite;
+    int found = work_look(&p->place, p->options_text, &p->key);
+    *done = found == 1 && !p->options.overwrite && is_whole(p);
     if (*done) return PULMO_OK;
     if (found == -1 && !p->options.overwrite)
-        return pulmo_fail(PULMO_USAGE, "%s: holds a pack of other files or options; choose another destination, or give --overwrite",
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: holds a pack of other files or options, or the files have been touched since; choose another destination, or "
+                          "give --overwrite",
                           p->options.destination);
     return work_begin(&p->place, p->options.source, &p->key);
 }
@@ -373,8 +390,8 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
 {
     const pulmo_config *config = p->options.config;
     PULMO_TRY(plan_make(&p->store, near, near_count, config, &p->plan));
-    if (p->plan.refused_paths.count > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
-        return pulmo_fail(PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s", p->plan.refused_paths.count,
+    if (p->plan.bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
+        return pulmo_fail(PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s", p->plan.bad,
                           p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
     PULMO_TRY(make_form(p));
     for (int s = 0; s < SPLITS; s++) PULMO_TRY(make_split(p, s));
@@ -402,7 +419,7 @@ static pulmo_status plan_all(packing *p)
 
 static pulmo_status publish(packing *p)
 {
-    PULMO_TRY(work_publish(&p->place));
+    PULMO_TRY(work_publish(&p->place, &p->key));
     PULMO_TRY(write_manifest(p));
     work_end(&p->place);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_ALLOW)

@@ -75,6 +75,7 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
         if (records[i].usable) continue;
         PULMO_TRY(lines_add(&plan->refused_paths, "%s", list->file[i].path));
         PULMO_TRY(lines_add(&plan->refused_reasons, "%s", store->reasons[i]));
+        plan->bad++;
     }
     return PULMO_OK;
 }
@@ -168,9 +169,6 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
 static pulmo_status carve(carving *c, const pulmo_config *config)
 {
     double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
-    if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
-        return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g", fraction[SPLIT_VAL],
-                          fraction[SPLIT_TEST]);
     if (c->list->excluded) PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern", c->list->excluded));
     PULMO_TRY(judge_given(c, SPLIT_VAL, &fraction[SPLIT_VAL]));
     PULMO_TRY(judge_given(c, SPLIT_TEST, &fraction[SPLIT_TEST]));

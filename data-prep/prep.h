@@ -122,6 +122,7 @@ typedef struct pack_plan {
     uint32_t *order[SPLITS]; /* indices into the list, in packed order */
     uint32_t count[SPLITS];
     int32_t *label; /* (list count), -1 for a refused file */
+    size_t bad;     /* refused files that cannot be used; what is left out on request comes after them */
     text_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks, carve;
 } pack_plan;
 

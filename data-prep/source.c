@@ -66,6 +66,9 @@ static pulmo_status compile_all(const pulmo_config *config, patterns *p)
     PULMO_TRY(compile("val_pattern", config->pack.val_pattern, false, &p->hold[SPLIT_VAL]));
     PULMO_TRY(compile("test_pattern", config->pack.test_pattern, false, &p->hold[SPLIT_TEST]));
     const double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
+    if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
+        return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g, must be 0.95 at the most",
+                          fraction[SPLIT_VAL], fraction[SPLIT_TEST]);
     for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++)
         if (p->hold[s].there && fraction[s] > 0)
             return pulmo_fail(PULMO_CONFIG, "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",

@@ -285,7 +285,7 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const 
     pthread_mutex_destroy(&v.lock);
     PULMO_TRY(status);
     if (found > 0)
-        return pulmo_fail(PULMO_DATA, "%s: %lld things differ from what was packed (listed above); pack again, or restore the files",
+        return pulmo_fail(PULMO_DATA, "%s: %lld things differ from what was packed (listed above); pack again with --overwrite, or restore the files",
                           destination, (long long)found);
     pulmo_info("%s: %lld images%s are what was packed", destination, (long long)seen[0], source ? " and their source files" : "");
     return PULMO_OK;

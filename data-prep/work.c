@@ -34,16 +34,47 @@ void work_free(work_place *w)
     *w = (work_place){.lock = -1};
 }
 
-int work_look(const work_place *w, const char *options_text)
+/* ---- digests in files ---- */
+
+/* Whether a file holds just this digest; *found says whether it is there at all. */
+static bool holds(const char *directory, const char *name, const char hex[PULMO_DIGEST_HEX], bool *found)
 {
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    char *path = pulmo_format("%s/%s", directory, name);
+    *found = path && pulmo_file_read(path, 4096, &data, &bytes) == PULMO_OK;
+    bool same = *found && bytes == PULMO_DIGEST_HEX - 1 && memcmp(data, hex, bytes) == 0;
+    pulmo_error_clear();
+    free(data);
+    free(path);
+    return same;
+}
+
+/* Not synced: half of it is as good as none. */
+static pulmo_status put(const char *directory, const char *name, const char hex[PULMO_DIGEST_HEX])
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    FILE *file = path ? fopen(path, "w") : NULL;
+    bool whole = file && fputs(hex, file) >= 0;
+    if (file && fclose(file) != 0) whole = false;
+    pulmo_status status = whole ? PULMO_OK : pulmo_fail(PULMO_IO, "%s/%s: cannot be written: %s", directory, name, strerror(errno));
+    free(path);
+    return status;
+}
+
+int work_look(const work_place *w, const char *options_text, const pulmo_digest *files)
+{
+    char hex[PULMO_DIGEST_HEX];
+    bool seen = false;
     struct stat about;
     pulmo_h5 *file = NULL;
     char *text = NULL, *path = pulmo_format("%s/manifest.h5", w->destination);
     int found = 0;
+    pulmo_digest_hex(files, hex);
     if (path && stat(path, &about) == 0) {
         found = -1;
         if (pulmo_h5_open(path, &file) == PULMO_OK && pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
-            strcmp(text, options_text) == 0)
+            strcmp(text, options_text) == 0 && holds(w->destination, WORK_SEEN, hex, &seen))
             found = 1;
         pulmo_error_clear();
     }
@@ -60,13 +91,21 @@ static bool is_part(const char *name) { return strncmp(name, "part-", 5) == 0 ||
 static bool is_scratch(const char *name) { return strcmp(name, "stop") == 0 || strstr(name, ".tmp") != NULL; }
 static bool is_any(const char *name) { return strcmp(name, ".") != 0 && strcmp(name, "..") != 0; }
 
-/* What a pack puts into DEST, and what an earlier version left there when it was interrupted. */
+/* The end of a file's name, or of what a write that was killed left of it. */
+static bool is_ending(const char *name) { return strcmp(name, "h5") == 0 || strncmp(name, "h5.tmp.", 7) == 0; }
+
+/* What a pack puts into DEST; nobody else's file is to be taken for one. */
 static bool is_ours(const char *name)
 {
     unsigned shard, shards;
-    char split[8], rest[8] = "";
-    if (strncmp(name, "manifest.h5", 11) == 0 || strncmp(name, ".spool-", 7) == 0 || strcmp(name, "leaks.txt") == 0) return true;
-    return sscanf(name, "%7[a-z]-%5u-of-%5u.%7s", split, &shard, &shards, rest) == 4 && strncmp(rest, "h5", 2) == 0;
+    char split[8];
+    int at = 0;
+    if (strcmp(name, "leaks.txt") == 0 || strcmp(name, WORK_SEEN) == 0) return true;
+    if (strncmp(name, "manifest.", 9) == 0) return is_ending(name + 9);
+    if (sscanf(name, "%7[a-z]-%10u-of-%10u.%n", split, &shard, &shards, &at) != 3 || at == 0 || !is_ending(name + at)) return false;
+    for (int s = 0; s < SPLITS; s++)
+        if (strcmp(split, split_names[s]) == 0) return true;
+    return false;
 }
 
 /* Removes files of a directory, returns how many; one that is not there has none. */
@@ -84,8 +123,9 @@ static int remove_files(const char *directory, is_wanted wanted)
     return removed;
 }
 
-pulmo_status work_publish(const work_place *w)
+pulmo_status work_publish(const work_place *w, const pulmo_digest *files)
 {
+    char hex[PULMO_DIGEST_HEX];
     /* The old manifest goes first: without it nothing there counts as packed. */
     char *manifest = pulmo_format("%s/manifest.h5", w->destination);
     if (!manifest) return PULMO_MEMORY;
@@ -106,7 +146,8 @@ pulmo_status work_publish(const work_place *w)
         free(to);
     }
     closedir(entries);
-    return status;
+    pulmo_digest_hex(files, hex);
+    return status == PULMO_OK ? put(w->destination, WORK_SEEN, hex) : status;
 }
 
 void work_end(const work_place *w)
@@ -161,32 +202,6 @@ static pulmo_status take_lock(work_place *w)
     return PULMO_OK;
 }
 
-/* Whether DEST/.pack/NAME holds just this digest; *found says whether it is there at all. */
-static bool holds(const work_place *w, const char *name, const char hex[PULMO_DIGEST_HEX], bool *found)
-{
-    uint8_t *data = NULL;
-    size_t bytes = 0;
-    char *path = pulmo_format("%s/%s", w->work, name);
-    *found = path && pulmo_file_read(path, 4096, &data, &bytes) == PULMO_OK;
-    bool same = *found && bytes == PULMO_DIGEST_HEX - 1 && memcmp(data, hex, bytes) == 0;
-    pulmo_error_clear();
-    free(data);
-    free(path);
-    return same;
-}
-
-/* Not synced: half of it is as good as none. */
-static pulmo_status put(const work_place *w, const char *name, const char hex[PULMO_DIGEST_HEX])
-{
-    char *path = pulmo_format("%s/%s", w->work, name);
-    FILE *file = path ? fopen(path, "w") : NULL;
-    bool whole = file && fputs(hex, file) >= 0;
-    if (file && fclose(file) != 0) whole = false;
-    pulmo_status status = whole ? PULMO_OK : pulmo_fail(PULMO_IO, "%s/%s: cannot be written: %s", w->work, name, strerror(errno));
-    free(path);
-    return status;
-}
-
 pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *key)
 {
     char hex[PULMO_DIGEST_HEX];
@@ -198,10 +213,10 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
     pulmo_digest_hex(key, hex);
     remove_files(w->work, is_scratch);
     remove_files(w->out, is_scratch);
-    if (holds(w, "key", hex, &found)) return PULMO_OK;
+    if (holds(w->work, "key", hex, &found)) return PULMO_OK;
     int removed = remove_files(w->work, is_part);
     if (found && removed > 0) pulmo_info("%s: an interrupted pack of other files or options lay there; beginning anew", w->destination);
-    return put(w, "key", hex);
+    return put(w->work, "key", hex);
 }
 
 pulmo_status work_plan(const work_place *w, const pulmo_digest *plan)
@@ -209,7 +224,7 @@ pulmo_status work_plan(const work_place *w, const pulmo_digest *plan)
     char hex[PULMO_DIGEST_HEX];
     bool found = false;
     pulmo_digest_hex(plan, hex);
-    if (holds(w, "plan", hex, &found)) return PULMO_OK;
+    if (holds(w->work, "plan", hex, &found)) return PULMO_OK;
     remove_files(w->out, is_any);
-    return put(w, "plan", hex);
+    return put(w->work, "plan", hex);
 }

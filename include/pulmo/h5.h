@@ -80,8 +80,7 @@ pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offse
 
 bool pulmo_h5_exists(pulmo_h5 *file, const char *name);
 pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out);
-/* Reads all, converted to `type`; refuses when rank or dims differ from what is given (a dim
- * given as 0 fits any length). */
+/* Reads all, converted to `type`; refuses when rank or dims differ from what is given. */
 pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                            const uint64_t *dims, void *out);
 pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type,

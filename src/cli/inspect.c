@@ -61,10 +61,10 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
 
 static void show_numbers(const inspection *in, const char *name, const pulmo_h5_shape *shape)
 {
-    uint64_t count = count_of(shape), dims[PULMO_H5_RANK_MAX] = {0};
+    uint64_t count = count_of(shape);
     if (count == 0 || count > NUMBERS_MAX) return;
     double *values = malloc(count * sizeof *values), sum = 0, low = INFINITY, high = -INFINITY;
-    if (!values || pulmo_h5_read(in->file, name, PULMO_H5_F64, shape->rank, dims, values) != PULMO_OK) {
+    if (!values || pulmo_h5_read(in->file, name, PULMO_H5_F64, shape->rank, shape->dims, values) != PULMO_OK) {
         fprintf(in->out, "unreadable: %s", pulmo_error());
         free(values);
         return;
@@ -115,14 +115,16 @@ static void show_classes(const inspection *in)
     int classes = 0;
     char **names = NULL;
     if (!pulmo_h5_exists(in->file, "labels") || pulmo_h5_shape_of(in->file, "labels", &shape) != PULMO_OK || shape.rank != 1 ||
-        pulmo_h5_get_texts(in->file, "/", "classes", &classes, &names) != PULMO_OK)
+        shape.dims[0] > NUMBERS_MAX || pulmo_h5_get_texts(in->file, "/", "classes", &classes, &names) != PULMO_OK)
         return;
     int32_t *labels = malloc((shape.dims[0] + 1) * sizeof *labels);
     if (labels && pulmo_h5_read(in->file, "labels", PULMO_H5_I32, 1, shape.dims, labels) == PULMO_OK)
         for (int k = 0; k < classes; k++) {
             uint64_t count = 0;
             for (uint64_t i = 0; i < shape.dims[0]; i++) count += labels[i] == k;
-            fprintf(in->out, "  %-24s %llu images\n", names[k], (unsigned long long)count);
+            fputs("  ", in->out);
+            show_text(in->out, names[k], TEXT_WIDTH);
+            fprintf(in->out, "%*s %llu images\n", strlen(names[k]) < 24 ? (int)(24 - strlen(names[k])) : 0, "", (unsigned long long)count);
         }
     free(labels);
     free(names);
@@ -134,7 +136,9 @@ pulmo_status inspect_file(const char *path, FILE *out)
     char *kind = NULL;
     PULMO_TRY(pulmo_h5_open(path, &in.file));
     bool ours = pulmo_h5_has_attribute(in.file, "/", "pulmo_kind") && pulmo_h5_get_text(in.file, "/", "pulmo_kind", &kind) == PULMO_OK;
-    fprintf(out, "%s: %s%s\n", path, ours ? "pulmo " : "an HDF5 file not written by pulmo", ours ? kind : "");
+    fprintf(out, "%s: %s", path, ours ? "pulmo " : "an HDF5 file not written by pulmo");
+    if (ours) show_text(out, kind, TEXT_WIDTH);
+    fputc('\n', out);
     if (ours && strcmp(kind, "shard") == 0) show_classes(&in);
     pulmo_status status = pulmo_h5_visit(in.file, on_entry, &in);
     free(kind);

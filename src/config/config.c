@@ -193,6 +193,20 @@ static pulmo_status read_document(reader *in)
     return PULMO_OK;
 }
 
+/* Nothing may stand behind the first document. */
+static pulmo_status check_end(const char *name, yaml_parser_t *parser)
+{
+    yaml_document_t document;
+    size_t line = parser->mark.line + 1;
+    if (!yaml_parser_load(parser, &document))
+        return pulmo_fail(PULMO_CONFIG, "%s:%zu: not YAML: %s", name, parser->problem_mark.line + 1,
+                          parser->problem ? parser->problem : "unreadable");
+    bool more = yaml_document_get_root_node(&document) != NULL;
+    yaml_document_delete(&document);
+    if (!more) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "%s:%zu: a second document (\"---\"), which would be ignored; a configuration is one", name, line);
+}
+
 static pulmo_status read_stream(pulmo_config *config, pulmo_grid *grid, const char *name, yaml_parser_t *parser)
 {
     yaml_document_t document;
@@ -203,8 +217,9 @@ static pulmo_status read_stream(pulmo_config *config, pulmo_grid *grid, const ch
     pulmo_config fresh = *config;
     reader in = {.document = &document, .name = name, .config = &fresh, .grid = grid};
     pulmo_status status = read_document(&in);
-    if (status == PULMO_OK) *config = fresh;
     yaml_document_delete(&document);
+    if (status == PULMO_OK) status = check_end(name, parser);
+    if (status == PULMO_OK) *config = fresh;
     return status;
 }
 

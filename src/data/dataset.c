@@ -36,7 +36,7 @@ struct pulmo_dataset {
 
 static pulmo_status damaged(const pulmo_h5 *file, const char *what)
 {
-    return pulmo_fail(PULMO_DATA, "%s: %s; the data set is damaged or mixed up: pack again", pulmo_h5_path(file), what);
+    return pulmo_fail(PULMO_DATA, "%s: %s; the data set is damaged or mixed up: pack again with --overwrite", pulmo_h5_path(file), what);
 }
 
 static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t low, int64_t high, int64_t *out)
@@ -50,7 +50,7 @@ static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
-    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "the data set is damaged or mixed up: pack again");
+    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "the data set is damaged or mixed up: pack again with --overwrite");
 }
 
 static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
@@ -227,10 +227,12 @@ static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h
     if (!path) return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, out);
     free(path);
-    if (status == PULMO_IO) return pulmo_fail_in(PULMO_DATA, "%s: a shard that the manifest lists is missing; pack again", d->directory);
+    if (status == PULMO_IO) return pulmo_fail_in(PULMO_DATA, "%s: a shard that the manifest lists is missing; pack again with --overwrite", d->directory);
     PULMO_TRY(status);
     status = check_shard(d, shard, *out);
-    if (status != PULMO_OK) pulmo_h5_close(*out);
+    if (status == PULMO_OK) return PULMO_OK;
+    pulmo_h5_close(*out);
+    *out = NULL;
     return status;
 }
 

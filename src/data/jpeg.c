@@ -386,8 +386,12 @@ static ssize_t read_some(int fd, uint8_t *to, size_t room)
 pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes)
 {
     struct stat about;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to is not waited for */
     if (fd < 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) {
+        close(fd);
+        return pulmo_fail(PULMO_DATA, "%s: is a pipe, must be a file", path);
+    }
     /* A file that grows, or whose size is not known, is read in larger and larger pieces. */
     size_t room = fstat(fd, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size + 1 : 1 << 16, size = 0;
     if (room > max_bytes) room = max_bytes + 1;

@@ -328,7 +328,7 @@ static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pul
                                const uint64_t *dims)
 {
     bool fits = shape->rank == rank && shape->type != PULMO_H5_STRING;
-    for (int i = 0; fits && i < rank; i++) fits = dims[i] == 0 || dims[i] == shape->dims[i];
+    for (int i = 0; fits && i < rank; i++) fits = dims[i] == shape->dims[i];
     if (fits) return PULMO_OK;
     char found[160] = "", wanted[160] = "";
     size_t f = 0, w = 0;

@@ -67,6 +67,7 @@ typedef struct preview {
     const pulmo_dataset_info *info;
     pulmo_augment_spec augment;
     pulmo_image sheet;
+    int rows;        /* images shown: those asked for, or all that there are */
     int cell, left;  /* px: a cell's side, and the room for a row's text */
     uint8_t *pixels; /* of one image */
     float *view;     /* (3, H, W) */
@@ -130,7 +131,7 @@ static pulmo_status make_sheet(preview *p)
 {
     const pulmo_dataset_info *info = p->info;
     p->cell = info->width_px < CELL_MAX ? info->width_px : CELL_MAX;
-    p->sheet = (pulmo_image){.height_px = TEXT_ROOM + p->options->rows * (p->cell + TEXT_ROOM + GAP),
+    p->sheet = (pulmo_image){.height_px = TEXT_ROOM + p->rows * (p->cell + TEXT_ROOM + GAP),
                              .channels = info->channels,
                              .width_px = GAP + place(p, p->options->views + 1)};
     size_t bytes = (size_t)p->sheet.height_px * (size_t)p->sheet.width_px * (size_t)p->sheet.channels;
@@ -149,10 +150,10 @@ static pulmo_status make_sheet(preview *p)
     return PULMO_OK;
 }
 
-/* Row r shows a sample of class r modulo classes, by a permutation of the seed; -1 when all have been shown. */
-static int64_t sample_of(const preview *p, const uint32_t *order, int row)
+/* Turn t is of class t modulo classes, by a permutation of the seed; -1 when all of it have been shown. */
+static int64_t sample_of(const preview *p, const uint32_t *order, int turn)
 {
-    int class = row % p->info->classes, nth = row / p->info->classes;
+    int class = turn % p->info->classes, nth = turn / p->info->classes;
     for (uint32_t i = 0; i < p->info->count; i++)
         if (p->info->labels[order[i]] == class && nth-- == 0) return order[i];
     return -1;
@@ -166,9 +167,9 @@ static pulmo_status draw_rows(preview *p)
     pulmo_rng_at(&rng, (uint64_t)p->options->config->train.seed, PULMO_RNG_SHUFFLE, 0, 0);
     pulmo_rng_permutation(&rng, p->info->count, order);
     pulmo_status status = PULMO_OK;
-    for (int row = 0; row < p->options->rows && status == PULMO_OK; row++) {
-        int64_t sample = sample_of(p, order, row);
-        if (sample >= 0) status = draw_row(p, (uint32_t)sample, row);
+    for (int turn = 0, row = 0; row < p->rows && status == PULMO_OK; turn++) {
+        int64_t sample = sample_of(p, order, turn);
+        if (sample >= 0) status = draw_row(p, (uint32_t)sample, row++);
     }
     free(order);
     return status;
@@ -184,12 +185,13 @@ pulmo_status pulmo_preview(const pulmo_preview_options *options)
     PULMO_TRY(pulmo_augment_spec_check(&p.augment));
     PULMO_TRY(pulmo_dataset_open(options->data, options->split, 0, &p.dataset));
     p.info = pulmo_dataset_info_of(p.dataset);
+    p.rows = (uint32_t)options->rows < p.info->count ? options->rows : (int)p.info->count;
     PULMO_GOTO(make_sheet(&p));
     PULMO_GOTO(draw_rows(&p));
     PULMO_GOTO(pulmo_png_encode(&p.sheet, NULL, 0, &png, &bytes));
     PULMO_GOTO(pulmo_file_write(options->out, png, bytes));
     pulmo_info("%s: %d x %d px, %d images as packed and in the first %d epochs%s", options->out, p.sheet.width_px, p.sheet.height_px,
-               options->rows, options->views, p.info->is_demo ? " (DEMO data: drawn phantoms)" : "");
+               p.rows, options->views, p.info->is_demo ? " (DEMO data: drawn phantoms)" : "");
 out:
     free(png);
     free(p.view);

@@ -14,6 +14,7 @@
 #define GRACE_MAX_S          5.0    /* launchers and batch systems are not exact to the second */
 #define GRACE_PART           0.1    /* of the limit, at the most */
 #define CHECKPOINT_SLACK     2.0    /* one may take so much longer than the longest before */
+#define CHECKPOINT_WORTH     20.0   /* an epoch's is written after so many times what one takes */
 #define BYTES_A_SECOND_GUESS 50e6   /* written to a slow disk, before one was measured */
 #define SCORE_BYTES          1000.0 /* of an image, in results.h5 and predictions.csv, at the most */
 
@@ -23,6 +24,11 @@ bool run_checkpoint_due(const run *r)
     int64_t batches = r->config->train.checkpoint_batches;
     bool by_time = is_root(r) && seconds > 0 && pulmo_now_s() - r->checkpoint_s >= seconds;
     return r->batches_since > 0 && (by_time || (batches > 0 && r->batches_since >= (uint64_t)batches));
+}
+
+bool run_checkpoint_worth_it(const run *r)
+{
+    return is_root(r) && pulmo_now_s() - r->checkpoint_s >= CHECKPOINT_WORTH * r->deadline.checkpoint_s;
 }
 
 void run_writes(run *r, const char *doing, int copies)

@@ -33,7 +33,7 @@ static pulmo_status check_splits(const run *r)
                           "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
                           r->config->data.path);
     if ((val->count && val->classes != train->classes) || (test->count && test->classes != train->classes))
-        return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again", r->config->data.path);
+        return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again with --overwrite", r->config->data.path);
     if (val->count > 0 && r->config->train.monitor == PULMO_MONITOR_AUC && one_class(val))
         return pulmo_fail(PULMO_CONFIG,
                           "train.monitor: auc needs val images of two classes; all %u of %s are %s; pack with --val-fraction 0.15, or set "

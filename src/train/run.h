@@ -70,6 +70,9 @@ pulmo_status run_features(run *r, bank_split split, feature_store **out);
 
 /* By time (rank 0's clock) or by count. Not collective. */
 bool run_checkpoint_due(const run *r);
+/* At an epoch's end: true unless the last one is so young, beside what writing one takes, that short epochs would be spent on them. On
+ * rank 0; false elsewhere. Not collective. */
+bool run_checkpoint_worth_it(const run *r);
 pulmo_status run_checkpoint(run *r);
 /* Before rank 0 writes: so many copies of the parameters on a slow disk are no stall. On all ranks. Not collective. */
 void run_writes(run *r, const char *doing, int copies);

@@ -143,8 +143,8 @@ static pulmo_status one_epoch(run *r)
     began_s = pulmo_now_s();
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
     status = pulmo_agree(r->comm, status);
-    /* After the last one the caller writes it, finished or not. */
-    if (status == PULMO_OK && !state->finished) status = run_checkpoint(r);
+    /* After the last one the caller writes it. */
+    if (status == PULMO_OK && !state->finished && pulmo_any(r->comm, run_checkpoint_worth_it(r))) status = run_checkpoint(r);
     pulmo_debug("  %.4f s for results and checkpoint", pulmo_now_s() - began_s);
     return status;
 }

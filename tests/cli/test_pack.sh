@@ -17,7 +17,13 @@ for n in 2 3; do
     ranks "$n" "$PULMO" pack demo "ranks$n" $small -q
     diff -r one "ranks$n" || fail "$n ranks gave other bytes"
 done
-[ "$(find one -name '.*' -type f | wc -l)" = 0 ] || fail "spools stayed behind"
+[ "$(find one -mindepth 1 -name '.*')" = one/.files ] || fail "spools stayed behind"
+cp -r demo copied # other times, the same images
+"$PULMO" pack copied of-copy $small -q
+for file in one/*.h5; do cmp "$file" "of-copy/${file#one/}" || fail "a copy of the source gave other bytes"; done
+expect 0 "nothing to do" "$PULMO" pack copied of-copy $small
+touch "$(find copied/train -name '*.jpeg' | head -1)"
+expect 2 "touched since" "$PULMO" pack copied of-copy $small
 grep -q "8 images given are too few to mean anything" one.txt || { cat one.txt; fail "the small val was not carved anew"; }
 grep -q "^test *10 images" one.txt || fail "test was given and must be kept"
 
@@ -84,3 +90,37 @@ expect 65 "named-splits/Validation: looks like a split" "$PULMO" pack named-spli
 expect 74 "not a directory" "$PULMO" pack demo named-splits/val/../../demo/DEMO
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
 echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"
+
+# ---- what is there is left alone, what is not there is made again ----
+mkdir shared && touch shared/model-00001-of-00002.h5 shared/manifest.h5.mine
+"$PULMO" pack demo shared $small -q
+[ -e shared/model-00001-of-00002.h5 ] && [ -e shared/manifest.h5.mine ] || fail "files of others were removed"
+# A manifest whose counts do not fit its columns is told of, and not read beyond them.
+if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
+    cp -r shared lying && /usr/bin/python3 - lying/manifest.h5 << 'PY'
+import sys, h5py, numpy
+split = h5py.File(sys.argv[1], "r+")["splits/test"]
+split.attrs["count"] = numpy.int64(0)
+for name in ["paths", "groups", "digests", "pixel_digests"]:
+    kind = split[name].dtype
+    del split[name]
+    split.create_dataset(name, shape=(0,), dtype=kind)
+del split["labels"]
+split.create_dataset("labels", data=numpy.zeros(100000, "i4"))
+PY
+    expect 65 "lying/manifest.h5: /splits/test/labels" "$PULMO" pack --verify lying
+fi
+rm shared/train-00001-*
+expect 65 "pack again" "$PULMO" preview shared --out sheet.png
+expect 0 "packing anew" "$PULMO" pack demo shared $small
+diff one/train-00001-of-*.h5 shared/train-00001-of-*.h5 || fail "the shard that was missing is another one now"
+
+# ---- a pipe is no image, and what is dropped on request is no bad file ----
+cp -r demo piped && mkfifo piped/train/NORMAL/pipe.jpeg
+expect 0 "is a pipe, must be a file" timeout 60 "$PULMO" pack piped of-piped $small
+cp -r demo leaking && cp "leaking/test/NORMAL/$(ls leaking/test/NORMAL | head -1)" leaking/train/NORMAL/
+expect 0 "left out: its patient or picture stands in test" "$PULMO" pack leaking of-leaking $small --drop-leaks --on-bad fail
+expect 2 "leave nothing to train on" "$PULMO" pack demo nothing --val-fraction 0.6 --test-fraction 0.6
+[ ! -e nothing ] || fail "a refused pack left something behind"
+printf 'pack:\n  size: 64\n---\npack:\n  sizes: oops\n' > two.yaml
+expect 2 "two.yaml:3: a second document" "$PULMO" pack -c two.yaml demo nothing

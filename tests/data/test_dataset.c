@@ -289,6 +289,14 @@ static void mixed_up(void **state)
     assert_int_equal(write_shard(p, &other, 1), PULMO_OK);
     pulmo_dataset *dataset = NULL;
     assert_int_equal(pulmo_dataset_open(p->directory, "train", 0, &dataset), PULMO_OK);
+    /* Swapped while it is in use: refused each time it is read, and closed all the same. */
+    p->channels = 3;
+    other = packing_split(p, "train", 12, 2);
+    assert_int_equal(write_shard(p, &other, 1), PULMO_OK);
+    p->channels = 1;
+    uint8_t pixels[3 * PACK_SIDE * PACK_SIDE];
+    assert_int_equal(pulmo_dataset_read(dataset, 0, pixels), PULMO_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(pulmo_dataset_read(dataset, 8, pixels), PULMO_DATA);
     pulmo_dataset_close(dataset);
 }
 

@@ -66,7 +66,7 @@ static void test_round_trip(void **state)
     pulmo_h5_shape shape;
     uint8_t back[12], row[6];
     double values[4], real = 0;
-    uint64_t count = 0, any[3] = {0, 3, 0};
+    uint64_t count = 0, whole[3] = {2, 3, 2}, none[3] = {0, 3, 2};
     const uint64_t four = 4;
     int64_t integer = 0;
     char **strings = NULL, *text = NULL;
@@ -77,8 +77,9 @@ static void test_round_trip(void **state)
     assert_string_equal(pulmo_h5_path(file), path);
     assert_ok(pulmo_h5_shape_of(file, "images", &shape));
     assert_true(shape.type == PULMO_H5_U8 && shape.rank == 3 && shape.dims[0] == 2 && shape.dims[2] == 2);
-    assert_ok(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, any, back));
+    assert_ok(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, whole, back));
     assert_memory_equal(back, pixels, sizeof back);
+    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, none, back), PULMO_DATA, "must be (0 x 3 x 2)");
     assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 1, row));
     assert_memory_equal(row, pixels + 6, sizeof row);
     assert_ok(pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, &four, values));
@@ -334,12 +335,12 @@ static void test_damage(void **state)
             continue;
         }
         double values[64];
-        uint64_t any[3] = {0}, count;
+        uint64_t count;
         char **strings = NULL;
         int seen = 0;
         pulmo_h5_shape shape;
         if (pulmo_h5_shape_of(file, "group/deep/reals", &shape) == PULMO_OK && shape.rank == 1 && shape.dims[0] <= 64)
-            (void)pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, any, values);
+            (void)pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, shape.dims, values);
         if (pulmo_h5_read_strings(file, "names", &count, &strings) == PULMO_OK) free(strings);
         (void)pulmo_h5_visit(file, look, &seen);
         pulmo_h5_close(file);
@@ -558,16 +559,16 @@ static void test_foreign(void **state)
     pulmo_h5 *file = NULL;
     int64_t numbers[2] = {0};
     double half = 0;
-    uint64_t any = 0;
+    const uint64_t one = 1, two = 2;
     assert_ok(pulmo_h5_open(path, &file));
-    assert_ok(pulmo_h5_read(file, "signed", PULMO_H5_I64, 1, &any, numbers));
+    assert_ok(pulmo_h5_read(file, "signed", PULMO_H5_I64, 1, &two, numbers));
     assert_true(numbers[0] == -2 && numbers[1] == 1);
-    assert_ok(pulmo_h5_read(file, "wide", PULMO_H5_I64, 1, &any, numbers));
+    assert_ok(pulmo_h5_read(file, "wide", PULMO_H5_I64, 1, &one, numbers));
     assert_true(numbers[0] == 4000000000);
-    assert_ok(pulmo_h5_read(file, "half", PULMO_H5_F64, 1, &any, &half));
+    assert_ok(pulmo_h5_read(file, "half", PULMO_H5_F64, 1, &one, &half));
     assert_true(half == 0.5);
     assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_F64, 0, NULL, &half), PULMO_DATA, "nothing");
-    assert_refused(pulmo_h5_read(file, "pair", PULMO_H5_F64, 1, &any, &half), PULMO_DATA, "pair");
+    assert_refused(pulmo_h5_read(file, "pair", PULMO_H5_F64, 1, &one, &half), PULMO_DATA, "pair");
     assert_ok(pulmo_h5_visit(file, find_types, &others));
     assert_int_equal(others, 3); /* nothing, free, pair */
     pulmo_h5_close(file);
