@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "inspect.h"
 #include "pulmo/demo.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/train.h"
 
 enum {
@@ -69,6 +70,7 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
     parse_arguments(&argp, argc, argv, &a);
     PULMO_TRY(load_some(&a.common, "train", KEYS_OF_TRAINING, &config));
     if (a.weights) snprintf(config.model.weights, sizeof config.model.weights, "%s", a.weights);
+    pulmo_interrupt_listen(); /* a signal may come while the ranks still find each other */
     PULMO_TRY(start_ranks(&a.common, comm));
     return pulmo_train(*comm, &config, a.overwrite);
 }

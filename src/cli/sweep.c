@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/train.h"
 
 enum { KEY_GRID = 1000, KEY_OVERWRITE, KEY_WEIGHTS, KEY_PART, KEY_AT_ONCE };
@@ -99,6 +100,7 @@ pulmo_status command_sweep(int argc, char **argv, pulmo_comm **comm)
     pulmo_grid grid = {0};
     parse_arguments(&argp, argc, argv, &a);
     pulmo_status status = load(&a, &config, &grid);
+    pulmo_interrupt_listen(); /* a signal may come while the ranks still find each other */
     if (status == PULMO_OK) status = start_ranks(&a.common, comm);
     const pulmo_sweep_options sweep = {.config = &config,
                                        .grid = &grid,
