@@ -193,14 +193,20 @@ static pulmo_status read_document(reader *in)
     return PULMO_OK;
 }
 
+/* The stream's next document, one without a root at its end. */
+static pulmo_status load_document(const char *name, yaml_parser_t *parser, yaml_document_t *out)
+{
+    if (yaml_parser_load(parser, out)) return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "%s:%zu: not YAML: %s", name, parser->problem_mark.line + 1,
+                      parser->problem ? parser->problem : "unreadable");
+}
+
 /* Nothing may stand behind the first document. */
 static pulmo_status check_end(const char *name, yaml_parser_t *parser)
 {
     yaml_document_t document;
     size_t line = parser->mark.line + 1;
-    if (!yaml_parser_load(parser, &document))
-        return pulmo_fail(PULMO_CONFIG, "%s:%zu: not YAML: %s", name, parser->problem_mark.line + 1,
-                          parser->problem ? parser->problem : "unreadable");
+    PULMO_TRY(load_document(name, parser, &document));
     bool more = yaml_document_get_root_node(&document) != NULL;
     yaml_document_delete(&document);
     if (!more) return PULMO_OK;
@@ -210,9 +216,7 @@ static pulmo_status check_end(const char *name, yaml_parser_t *parser)
 static pulmo_status read_stream(pulmo_config *config, pulmo_grid *grid, const char *name, yaml_parser_t *parser)
 {
     yaml_document_t document;
-    if (!yaml_parser_load(parser, &document))
-        return pulmo_fail(PULMO_CONFIG, "%s:%zu: not YAML: %s", name, parser->problem_mark.line + 1,
-                          parser->problem ? parser->problem : "unreadable");
+    PULMO_TRY(load_document(name, parser, &document));
     /* Into a copy, so that a file with an error changes nothing. */
     pulmo_config fresh = *config;
     reader in = {.document = &document, .name = name, .config = &fresh, .grid = grid};

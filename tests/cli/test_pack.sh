@@ -89,7 +89,6 @@ mv named-splits/val named-splits/Validation
 expect 65 "named-splits/Validation: looks like a split" "$PULMO" pack named-splits bad
 expect 74 "not a directory" "$PULMO" pack demo named-splits/val/../../demo/DEMO
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
-echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"
 
 # ---- what is there is left alone, what is not there is made again ----
 mkdir shared && touch shared/model-00001-of-00002.h5 shared/manifest.h5.mine
@@ -109,6 +108,8 @@ del split["labels"]
 split.create_dataset("labels", data=numpy.zeros(100000, "i4"))
 PY
     expect 65 "lying/manifest.h5: /splits/test/labels" "$PULMO" pack --verify lying
+else
+    echo "skipped: a lying manifest, which python3-h5py would write"
 fi
 rm shared/train-00001-*
 expect 65 "pack again" "$PULMO" preview shared --out sheet.png
@@ -124,3 +125,4 @@ expect 2 "leave nothing to train on" "$PULMO" pack demo nothing --val-fraction 0
 [ ! -e nothing ] || fail "a refused pack left something behind"
 printf 'pack:\n  size: 64\n---\npack:\n  sizes: oops\n' > two.yaml
 expect 2 "two.yaml:3: a second document" "$PULMO" pack -c two.yaml demo nothing
+echo "packed alike at 1 to 3 threads and ranks; patients and copies on one side"
