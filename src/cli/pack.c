@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/pack.h"
 
 enum {
@@ -108,6 +109,7 @@ pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
     PULMO_TRY(load_some(&a.common, "pack", "pack.*", &config));
     for (int i = 0; i < a.set_count; i++) PULMO_TRY(pulmo_config_set(&config, a.sets[i]));
     a.options.config = &config;
+    if (!a.verify) pulmo_interrupt_listen(); /* a signal may come while the ranks still find each other */
     PULMO_TRY(start_ranks(&a.common, comm));
     if (a.verify) return pulmo_pack_verify(*comm, a.options.source, a.original, a.options.threads);
     return pulmo_pack(*comm, &a.options);
