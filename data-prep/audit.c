@@ -9,11 +9,12 @@
 
 /* Sketches this near (of a length of 200: a correlation of 0.9875) are looked at more closely. */
 #define NEAR_DISTANCE2 1000
-/* Packed pixels that correlate so are one picture: copies saved again at JPEG quality 20, at half the size, with
- * another gamma (1.3), brightness or contrast stay above 0.985; of 13.6 million pairs of different X-rays of
- * the Kermany set, none exceeds 0.951. */
+/* Packed pixels that correlate so are one picture: copies saved again at JPEG quality 20, at half
+ * the size, with another gamma (1.3), brightness or contrast stay above 0.985; of 13.6 million
+ * pairs of different X-rays of the Kermany set, none exceeds 0.951. */
 #define NEAR_CORRELATION 0.98
-/* Sketches that look alike an image is compared with at the most: a folder of blank plates takes no ages. */
+/* Sketches that look alike an image is compared with at the most: a folder of blank plates takes no
+ * ages. */
 #define NEAR_LOOKS 32
 
 /* ---- sets ---- */
@@ -63,21 +64,28 @@ static keyed key_of(const source_list *list, const image_record *records, uint32
 {
     const source_file *file = &list->file[i];
     switch (kind) {
-    case KEY_BYTES: return (keyed){records[i].digest.bytes, PULMO_DIGEST_BYTES, i};
-    case KEY_PIXELS: return (keyed){records[i].pixel_digest.bytes, PULMO_DIGEST_BYTES, i};
-    case KEY_GROUP: return (keyed){file->group, (int)strlen(file->group), i};
-    default: return (keyed){file->sure, file->sure_bytes, i};
+    case KEY_BYTES:
+        return (keyed){records[i].digest.bytes, PULMO_DIGEST_BYTES, i};
+    case KEY_PIXELS:
+        return (keyed){records[i].pixel_digest.bytes, PULMO_DIGEST_BYTES, i};
+    case KEY_GROUP:
+        return (keyed){file->group, (int)strlen(file->group), i};
+    default:
+        return (keyed){file->sure, file->sure_bytes, i};
     }
 }
 
 /* Usable files in order of a key, equal keys in order of the list. Owned by the caller. */
-static pulmo_status sort_files(const source_list *list, const image_record *records, key_kind kind, keyed **out, uint32_t *count)
+static pulmo_status sort_files(const source_list *list, const image_record *records, key_kind kind,
+                               keyed **out, uint32_t *count)
 {
     keyed *keys = malloc((list->count + 1) * sizeof *keys);
-    if (!keys) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    if (!keys)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
     *count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        if (!records[i].usable || (kind == KEY_PATIENT && list->file[i].sure_bytes == 0)) continue;
+        if (!records[i].usable || (kind == KEY_PATIENT && list->file[i].sure_bytes == 0))
+            continue;
         keys[(*count)++] = key_of(list, records, i, kind);
     }
     qsort(keys, *count, sizeof *keys, by_key);
@@ -95,8 +103,10 @@ static pulmo_status join_equal(audit *a, key_kind kind, uint32_t *parent, pair_f
     PULMO_TRY(sort_files(a->list, a->records, kind, &keys, &count));
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 1; i < count && status == PULMO_OK; i++) {
-        if (compare_keys(&keys[i - 1], &keys[i]) != 0) continue;
-        if (found) status = found(a, keys[i - 1].index, keys[i].index);
+        if (compare_keys(&keys[i - 1], &keys[i]) != 0)
+            continue;
+        if (found)
+            status = found(a, keys[i - 1].index, keys[i].index);
         join_sets(parent, keys[i - 1].index, keys[i].index);
     }
     free(keys);
@@ -126,7 +136,8 @@ static double correlation(const uint8_t *x, const uint8_t *y, size_t n)
         syy += y[i] * y[i];
         sxy += x[i] * y[i];
     }
-    double count = (double)n, xx = (double)sxx - (double)sx * (double)sx / count, yy = (double)syy - (double)sy * (double)sy / count;
+    double count = (double)n, xx = (double)sxx - (double)sx * (double)sx / count,
+           yy = (double)syy - (double)sy * (double)sy / count;
     double xy = (double)sxy - (double)sx * (double)sy / count;
     return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
 }
@@ -141,11 +152,13 @@ static pulmo_status compare(search *s, uint32_t a, uint32_t b)
     }
     s->looks++;
     PULMO_TRY(parts_read(s->store, b, s->channels, s->pixels[1]));
-    if (correlation(s->pixels[0], s->pixels[1], samples) < NEAR_CORRELATION) return PULMO_OK;
+    if (correlation(s->pixels[0], s->pixels[1], samples) < NEAR_CORRELATION)
+        return PULMO_OK;
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 64;
         near_pair *larger = realloc(s->pairs, room * sizeof *larger);
-        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates");
+        if (!larger)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates");
         s->pairs = larger;
         s->room = room;
     }
@@ -175,8 +188,10 @@ static pulmo_status choose_files(search *s, uint32_t *count)
     *count = 0;
     for (uint32_t i = 0; i < usable; i++) {
         const image_record *record = &s->store->records[keys[i].index];
-        if (record->channels == 3) s->channels = 3;
-        if (record->sketch[0] == 0 || (i > 0 && compare_keys(&keys[i - 1], &keys[i]) == 0)) continue;
+        if (record->channels == 3)
+            s->channels = 3;
+        if (record->sketch[0] == 0 || (i > 0 && compare_keys(&keys[i - 1], &keys[i]) == 0))
+            continue;
         s->file[(*count)++] = keys[i].index;
     }
     free(keys);
@@ -194,15 +209,18 @@ pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
     s.pixels[0] = malloc(2 * pixels);
     s.pixels[1] = s.pixels[0] + pixels;
     pulmo_status status = PULMO_OK;
-    if (!sketches || !s.file || !s.pixels[0]) PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
+    if (!sketches || !s.file || !s.pixels[0])
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
     PULMO_GOTO(choose_files(&s, &files));
-    for (uint32_t i = 0; i < files; i++) memcpy(sketches[i], store->records[s.file[i]].sketch, SKETCH);
+    for (uint32_t i = 0; i < files; i++)
+        memcpy(sketches[i], store->records[s.file[i]].sketch, SKETCH);
     PULMO_GOTO(near_pairs(sketches, files, NEAR_DISTANCE2, look, &s));
     PULMO_GOTO(s.status);
     *pairs = s.pairs;
     *count = s.count;
 out:
-    if (status != PULMO_OK) free(s.pairs);
+    if (status != PULMO_OK)
+        free(s.pairs);
     free(sketches);
     free(s.file);
     free(s.pixels[0]);
@@ -211,7 +229,10 @@ out:
 
 /* ---- what belongs together ---- */
 
-static const char *path_of(const audit *a, uint32_t i) { return a->list->file[i].path; }
+static const char *path_of(const audit *a, uint32_t i)
+{
+    return a->list->file[i].path;
+}
 
 static const char *torn(const audit *a, uint32_t x, uint32_t y)
 {
@@ -226,36 +247,45 @@ static pulmo_status tell_identical(audit *a, uint32_t x, uint32_t y)
 /* Equal pixels of unequal files. */
 static pulmo_status tell_same_pixels(audit *a, uint32_t x, uint32_t y)
 {
-    if (join_find(a->copies, x) == join_find(a->copies, y)) return PULMO_OK;
-    return lines_add(&a->plan->similar, "%s ~ %s: the same pixels%s", path_of(a, x), path_of(a, y), torn(a, x, y));
+    if (join_find(a->copies, x) == join_find(a->copies, y))
+        return PULMO_OK;
+    return lines_add(&a->plan->similar, "%s ~ %s: the same pixels%s", path_of(a, x), path_of(a, y),
+                     torn(a, x, y));
 }
 
 static pulmo_status join_near(audit *a, const near_pair *near, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (join_find(a->copies, near[i].a) == join_find(a->copies, near[i].b)) continue;
+        if (join_find(a->copies, near[i].a) == join_find(a->copies, near[i].b))
+            continue;
         join_sets(a->copies, near[i].a, near[i].b);
-        PULMO_TRY(lines_add(&a->plan->similar, "%s ~ %s%s", path_of(a, near[i].a), path_of(a, near[i].b), torn(a, near[i].a, near[i].b)));
+        PULMO_TRY(lines_add(&a->plan->similar, "%s ~ %s%s", path_of(a, near[i].a),
+                            path_of(a, near[i].b), torn(a, near[i].a, near[i].b)));
     }
     return PULMO_OK;
 }
 
-pulmo_status audit_make(const part_store *store, const near_pair *near, size_t near_count, pack_plan *plan, audit *out)
+pulmo_status audit_make(const part_store *store, const near_pair *near, size_t near_count,
+                        pack_plan *plan, audit *out)
 {
     size_t count = store->list->count;
     *out = (audit){.list = store->list, .records = store->records, .plan = plan};
     out->together = malloc((count + 1) * sizeof *out->together);
     out->copies = malloc((count + 1) * sizeof *out->copies);
     pulmo_status status = PULMO_OK;
-    if (!out->together || !out->copies) PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
-    for (uint32_t i = 0; i < count; i++) out->together[i] = out->copies[i] = i;
+    if (!out->together || !out->copies)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
+    for (uint32_t i = 0; i < count; i++)
+        out->together[i] = out->copies[i] = i;
     PULMO_GOTO(join_equal(out, KEY_BYTES, out->copies, tell_identical));
     PULMO_GOTO(join_equal(out, KEY_PIXELS, out->copies, tell_same_pixels));
     PULMO_GOTO(join_near(out, near, near_count));
     PULMO_GOTO(join_equal(out, KEY_GROUP, out->together, NULL));
-    for (uint32_t i = 0; i < count; i++) join_sets(out->together, i, join_find(out->copies, i));
+    for (uint32_t i = 0; i < count; i++)
+        join_sets(out->together, i, join_find(out->copies, i));
 out:
-    if (status != PULMO_OK) audit_free(out);
+    if (status != PULMO_OK)
+        audit_free(out);
     return status;
 }
 
@@ -268,28 +298,37 @@ void audit_free(audit *a)
 
 /* ---- across splits ---- */
 
-static bool several(unsigned splits) { return (splits & (splits - 1)) != 0; }
+static bool several(unsigned splits)
+{
+    return (splits & (splits - 1)) != 0;
+}
 
 /* Pictures in more than one split: a line a picture, with its first file in each. */
 static pulmo_status tell_copies(audit *a, const int *split)
 {
     size_t count = a->list->count;
     uint32_t(*first)[SPLITS] = malloc((count + 1) * sizeof *first); /* by root; count is none */
-    if (!first) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t i = 0; i < count * SPLITS; i++) first[i / SPLITS][i % SPLITS] = (uint32_t)count;
+    if (!first)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    for (size_t i = 0; i < count * SPLITS; i++)
+        first[i / SPLITS][i % SPLITS] = (uint32_t)count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t *place = split[i] >= 0 ? &first[join_find(a->copies, i)][split[i]] : NULL;
-        if (place && *place == count) *place = i;
+        if (place && *place == count)
+            *place = i;
     }
     pulmo_status status = PULMO_OK;
     for (uint32_t root = 0; root < count; root++)
         for (int s = 0, from = -1; s < SPLITS && status == PULMO_OK; s++) {
-            if (first[root][s] == count) continue;
+            if (first[root][s] == count)
+                continue;
             uint32_t x = first[root][from < 0 ? s : from], y = first[root][s];
-            bool same = memcmp(&a->records[x].digest, &a->records[y].digest, sizeof a->records[x].digest) == 0;
+            bool same = memcmp(&a->records[x].digest, &a->records[y].digest,
+                               sizeof a->records[x].digest) == 0;
             if (from >= 0)
-                status =
-                    lines_add(&a->plan->leaks, "%s: %s and %s", same ? "identical files" : "one picture", path_of(a, x), path_of(a, y));
+                status = lines_add(&a->plan->leaks, "%s: %s and %s",
+                                   same ? "identical files" : "one picture", path_of(a, x),
+                                   path_of(a, y));
             from = s;
         }
     free(first);
@@ -308,11 +347,13 @@ static pulmo_status tell_sure_patients(audit *a, const int *split)
         uint32_t other = i;
         for (end = i; end < count && compare_keys(&keys[end], &keys[i]) == 0; end++) {
             splits |= 1u << split[keys[end].index];
-            if (split[keys[end].index] != split[keys[i].index] && other == i) other = end;
+            if (split[keys[end].index] != split[keys[i].index] && other == i)
+                other = end;
         }
         if (several(splits))
-            status = lines_add(&a->plan->leaks, "patient %.*s: %s and %s", keys[i].count, (const char *)keys[i].bytes,
-                               path_of(a, keys[i].index), path_of(a, keys[other].index));
+            status = lines_add(&a->plan->leaks, "patient %.*s: %s and %s", keys[i].count,
+                               (const char *)keys[i].bytes, path_of(a, keys[i].index),
+                               path_of(a, keys[other].index));
     }
     free(keys);
     return status;
@@ -337,12 +378,18 @@ static pulmo_status tell_groups(audit *a, const int *split)
             apart = apart || file[f].sure_bytes != file[first].sure_bytes ||
                     memcmp(file[f].sure, file[first].sure, (size_t)file[f].sure_bytes) != 0;
         }
-        if (file[first].sure_bytes == 0) continue; /* a file name that tells no patient */
-        const char *maybe = apart ? " (by cases that are numbered apart; taken for different patients unless listed as a leak)" : "";
+        if (file[first].sure_bytes == 0)
+            continue; /* a file name that tells no patient */
+        const char *maybe = apart ? " (by cases that are numbered apart; taken for different "
+                                    "patients unless listed as a leak)"
+                                  : "";
         if (several(splits))
-            status = lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s", file[first].group, splits & 1 ? " train" : "",
+            status = lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s",
+                               file[first].group, splits & 1 ? " train" : "",
                                splits & 2 ? " val" : "", splits & 4 ? " test" : "", maybe);
-        if (status == PULMO_OK && classes) status = lines_add(&a->plan->shared_patients, "%s: in several classes", file[first].group);
+        if (status == PULMO_OK && classes)
+            status =
+                lines_add(&a->plan->shared_patients, "%s: in several classes", file[first].group);
     }
     free(keys);
     return status;
@@ -355,20 +402,26 @@ static pulmo_status drop_leaks(audit *a, int *split)
     uint32_t *parent = a->copies; /* needed no more: grows into sets of pictures and patients */
     PULMO_TRY(join_equal(a, KEY_PATIENT, parent, NULL));
     int *last = malloc((count + 1) * sizeof *last);
-    if (!last) return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t i = 0; i < count; i++) last[i] = -1;
+    if (!last)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    for (size_t i = 0; i < count; i++)
+        last[i] = -1;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t root = join_find(parent, i);
-        if (split[i] > last[root]) last[root] = split[i];
+        if (split[i] > last[root])
+            last[root] = split[i];
     }
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 0; i < count && status == PULMO_OK; i++) {
         int kept = last[join_find(parent, i)];
-        if (split[i] < 0 || split[i] == kept) continue;
+        if (split[i] < 0 || split[i] == kept)
+            continue;
         split[i] = -1;
         status = lines_add(&a->plan->refused_paths, "%s", path_of(a, i));
         if (status == PULMO_OK)
-            status = lines_add(&a->plan->refused_reasons, "left out: its patient or picture stands in %s as well", split_names[kept]);
+            status = lines_add(&a->plan->refused_reasons,
+                               "left out: its patient or picture stands in %s as well",
+                               split_names[kept]);
     }
     free(last);
     return status;

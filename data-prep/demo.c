@@ -48,10 +48,11 @@ static void name_portrait(portrait *p, const char *split, uint32_t number)
 {
     static const char *const kinds[] = {"", "bacteria", "virus"};
     if (p->kind == 0)
-        snprintf(p->name, sizeof p->name, "%s/NORMAL/%sIM-%04u-%04u.jpeg", split, p->patient % 3 == 0 ? "NORMAL2-" : "", p->patient,
-                 p->image + 1);
+        snprintf(p->name, sizeof p->name, "%s/NORMAL/%sIM-%04u-%04u.jpeg", split,
+                 p->patient % 3 == 0 ? "NORMAL2-" : "", p->patient, p->image + 1);
     else
-        snprintf(p->name, sizeof p->name, "%s/PNEUMONIA/person%u_%s_%u.jpeg", split, p->patient, kinds[p->kind], number);
+        snprintf(p->name, sizeof p->name, "%s/PNEUMONIA/person%u_%s_%u.jpeg", split, p->patient,
+                 kinds[p->kind], number);
 }
 
 /* About a third of patients have two images. Patients are numbered through all splits. */
@@ -62,7 +63,8 @@ static void plan_gallery(gallery *g)
     pulmo_rng_at(&rng, g->options->seed, PULMO_RNG_DEMO, 0, 0);
     for (int s = 0; s < 3; s++)
         for (int sick = 0; sick < 2; sick++) {
-            int wanted = sick ? g->options->images[s] / 2 : g->options->images[s] - g->options->images[s] / 2;
+            int wanted = sick ? g->options->images[s] / 2
+                              : g->options->images[s] - g->options->images[s] / 2;
             while (wanted > 0) {
                 int kind = sick ? 1 + (int)pulmo_rng_below(&rng, 2) : 0;
                 uint32_t images = pulmo_rng_below(&rng, 3) == 0 && wanted > 1 ? 2 : 1;
@@ -94,17 +96,20 @@ static void draw_task(void *context, int task, int thread)
     gallery *g = context;
     (void)thread;
     g->status[task] = draw_one(g, &g->portrait[task]);
-    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported)) snprintf(g->report, sizeof g->report, "%s", pulmo_error());
+    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported))
+        snprintf(g->report, sizeof g->report, "%s", pulmo_error());
 }
 
 static pulmo_status draw_all(gallery *g)
 {
     pulmo_pool *pool = NULL;
-    PULMO_TRY(pulmo_pool_create(g->options->threads > 0 ? g->options->threads : pulmo_cpu_count(), &pool));
+    PULMO_TRY(pulmo_pool_create(g->options->threads > 0 ? g->options->threads : pulmo_cpu_count(),
+                                &pool));
     pulmo_pool_run(pool, g->count, draw_task, g);
     pulmo_pool_destroy(pool);
     for (int i = 0; i < g->count; i++)
-        if (g->status[i] != PULMO_OK) return pulmo_fail(g->status[i], "%s", g->report);
+        if (g->status[i] != PULMO_OK)
+            return pulmo_fail(g->status[i], "%s", g->report);
     return PULMO_OK;
 }
 
@@ -113,9 +118,12 @@ static pulmo_status make_folders(const char *directory)
     static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
     for (int i = 0; i < 6; i++) {
         char *path = pulmo_format("%s/%s/%s", directory, splits[i / 2], classes[i % 2]);
-        if (!path) return PULMO_MEMORY;
+        if (!path)
+            return PULMO_MEMORY;
         pulmo_status status = pulmo_directory_make(path);
-        if (status == PULMO_OK) pulmo_file_remove_abandoned(path, -1); /* what a killed run left: pack would take it for an image */
+        if (status == PULMO_OK)
+            pulmo_file_remove_abandoned(
+                path, -1); /* what a killed run left: pack would take it for an image */
         free(path);
         PULMO_TRY(status);
     }
@@ -125,9 +133,10 @@ static pulmo_status make_folders(const char *directory)
 /* The marker's text: the same text, the same demo. */
 static char *marker_text(const pulmo_demo_options *o)
 {
-    return pulmo_format("pulmo demo data, version 2, seed %llu, %d + %d + %d images\n"
-                        "Procedurally drawn phantoms. Not medical images; of no clinical meaning.\n",
-                        (unsigned long long)o->seed, o->images[0], o->images[1], o->images[2]);
+    return pulmo_format(
+        "pulmo demo data, version 2, seed %llu, %d + %d + %d images\n"
+        "Procedurally drawn phantoms. Not medical images; of no clinical meaning.\n",
+        (unsigned long long)o->seed, o->images[0], o->images[1], o->images[2]);
 }
 
 /* Stands in the directory while it is being filled: the marker's text. */
@@ -151,8 +160,10 @@ static bool is_empty(const char *directory)
     bool empty = true;
     DIR *dir = opendir(directory);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
-    if (dir) closedir(dir);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            empty = false;
+    if (dir)
+        closedir(dir);
     return empty;
 }
 
@@ -171,13 +182,16 @@ static pulmo_status write_all(gallery *g, const char *marker)
     PULMO_TRY(write_named(directory, UNFINISHED, marker));
     PULMO_TRY(make_folders(directory));
     PULMO_TRY(draw_all(g));
-    PULMO_TRY(write_named(directory, "README.txt",
-                          "These images were drawn by a program (pulmo demo-data). They look a little like chest X-rays\n"
-                          "and serve to try the software. They are not medical images, show no person, and nothing\n"
-                          "learned from them has any clinical meaning.\n"));
+    PULMO_TRY(write_named(
+        directory, "README.txt",
+        "These images were drawn by a program (pulmo demo-data). They look a little like chest "
+        "X-rays\n"
+        "and serve to try the software. They are not medical images, show no person, and nothing\n"
+        "learned from them has any clinical meaning.\n"));
     PULMO_TRY(write_named(directory, "DEMO", marker));
     char *path = pulmo_format("%s/%s", directory, UNFINISHED);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     remove(path);
     free(path);
     return PULMO_OK;
@@ -189,7 +203,8 @@ static pulmo_status write_gallery(gallery *g, const char *marker)
     size_t total = (size_t)o->images[0] + (size_t)o->images[1] + (size_t)o->images[2];
     g->portrait = calloc(total + 1, sizeof *g->portrait);
     g->status = calloc(total + 1, sizeof *g->status);
-    if (!g->portrait || !g->status) return pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
+    if (!g->portrait || !g->status)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
     plan_gallery(g);
     PULMO_TRY(write_all(g, marker));
     pulmo_info("drew %d phantoms (a demo, not medical images) into %s", g->count, o->directory);
@@ -202,15 +217,21 @@ pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
     const char *directory = options->directory;
     pulmo_status status = PULMO_OK;
     for (int s = 0; s < 3; s++)
-        if (options->images[s] < 0) return pulmo_fail(PULMO_USAGE, "%d images of %s; must be 0 or more", options->images[s], splits[s]);
+        if (options->images[s] < 0)
+            return pulmo_fail(PULMO_USAGE, "%d images of %s; must be 0 or more", options->images[s],
+                              splits[s]);
     char *marker = marker_text(options);
-    if (!marker) return PULMO_MEMORY;
+    if (!marker)
+        return PULMO_MEMORY;
     if (holds(directory, "DEMO", marker))
         pulmo_info("%s: this demo is there already; nothing to do", directory);
     else if (is_empty(directory) || holds(directory, UNFINISHED, marker))
         status = write_gallery(&g, marker);
     else
-        status = pulmo_fail(PULMO_USAGE, "%s: is not empty and holds no demo with these options; choose another directory", directory);
+        status = pulmo_fail(
+            PULMO_USAGE,
+            "%s: is not empty and holds no demo with these options; choose another directory",
+            directory);
     free(g.portrait);
     free(g.status);
     free(marker);

@@ -1,8 +1,8 @@
 /* pulmo pack: list, decode into parts, plan, write shards, publish them with a manifest.
  *
  * Every rank lists the source and makes the same plan; decoding and shards are shared out. What
- * the files hold depends on the source and the options alone. Each step finds what an interrupted pack
- * left of it (work.h) and goes on from there. */
+ * the files hold depends on the source and the options alone. Each step finds what an interrupted
+ * pack left of it (work.h) and goes on from there. */
 #include "pulmo/pack.h"
 
 #include <pthread.h>
@@ -22,7 +22,8 @@
 #include "pulmo/pool.h"
 #include "work.h"
 
-#define APPENDED 16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
+#define APPENDED                                                                                   \
+    16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
 
 typedef struct packing {
     pulmo_comm *comm;
@@ -39,7 +40,10 @@ typedef struct packing {
     pulmo_digest key;
 } packing;
 
-static bool is_root(const packing *p) { return pulmo_comm_rank(p->comm) == 0; }
+static bool is_root(const packing *p)
+{
+    return pulmo_comm_rank(p->comm) == 0;
+}
 
 /* ---- what was asked for ---- */
 
@@ -48,15 +52,18 @@ static void digest_files(const source_list *list, bool names, bool times, pulmo_
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
         pulmo_digester_add(digester, f->path, strlen(f->path) + 1);
-        if (names) pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
-        if (names) pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
+        if (names)
+            pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
+        if (names)
+            pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
-        if (times) pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
+        if (times)
+            pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
 }
 
-/* The same text and files, the same data set: every key of the pack section, and every file's name and size. Times are left to
- * p->key, so that a copy of the source packs into the same bytes. */
+/* The same text and files, the same data set: every key of the pack section, and every file's name
+ * and size. Times are left to p->key, so that a copy of the source packs into the same bytes. */
 static pulmo_status describe_options(packing *p)
 {
     const pulmo_config *c = p->options.config;
@@ -66,24 +73,30 @@ static pulmo_status describe_options(packing *p)
     digest_files(&p->list, true, false, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
-    /* Patterns that are not given are not named: packs made before there were such keys stay valid. */
+    /* Patterns that are not given are not named: packs made before there were such keys stay valid.
+     */
     const struct {
         const char *key, *pattern;
-    } held[] = {{"val", c->pack.val_pattern}, {"test", c->pack.test_pattern}, {"exclude", c->pack.exclude_pattern}};
+    } held[] = {{"val", c->pack.val_pattern},
+                {"test", c->pack.test_pattern},
+                {"exclude", c->pack.exclude_pattern}};
     char patterns[3 * (PULMO_TEXT_BYTES + 32)] = "";
     for (size_t i = 0, at = 0; i < 3; i++)
         if (*held[i].pattern)
-            at += (size_t)snprintf(patterns + at, sizeof patterns - at, "%s_pattern \"%s\", ", held[i].key, held[i].pattern);
-    p->options_text =
-        pulmo_format("format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, test_fraction %.17g, seed %lld, "
-                     "group_pattern \"%s\", label_pattern \"%s\", %sdecode %d, on_bad %d, leaks %d, files %s",
-                     1, (long long)c->pack.size, (long long)c->pack.shard_images, (long long)c->pack.pixels_max, c->pack.val_fraction,
-                     c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern, c->pack.label_pattern, patterns, c->pack.decode,
-                     c->pack.on_bad, c->pack.leaks, hex);
+            at += (size_t)snprintf(patterns + at, sizeof patterns - at, "%s_pattern \"%s\", ",
+                                   held[i].key, held[i].pattern);
+    p->options_text = pulmo_format(
+        "format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, "
+        "test_fraction %.17g, seed %lld, "
+        "group_pattern \"%s\", label_pattern \"%s\", %sdecode %d, on_bad %d, leaks %d, files %s",
+        1, (long long)c->pack.size, (long long)c->pack.shard_images, (long long)c->pack.pixels_max,
+        c->pack.val_fraction, c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern,
+        c->pack.label_pattern, patterns, c->pack.decode, c->pack.on_bad, c->pack.leaks, hex);
     return p->options_text ? PULMO_OK : PULMO_MEMORY;
 }
 
-/* What decoded pixels depend on: files, size and manner of decoding. Splits and patterns may change without harm. */
+/* What decoded pixels depend on: files, size and manner of decoding. Splits and patterns may change
+ * without harm. */
 static pulmo_status make_key(packing *p)
 {
     const pulmo_config *c = p->options.config;
@@ -116,14 +129,16 @@ static pulmo_status make_form(packing *p)
 {
     int size = (int)p->options.config->pack.size;
     bool fast = p->options.config->pack.decode == PULMO_DECODE_FAST;
-    snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow", size, size);
+    snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow", size,
+             size);
     p->form = (pulmo_packed_form){.height_px = size,
                                   .width_px = size,
                                   .channels = p->plan.channels,
                                   .classes = p->plan.classes,
                                   .class_names = (const char *const *)p->plan.class_names,
                                   .resize = p->resize,
-                                  .decode = fast ? "libjpeg, scaled integer DCT" : "libjpeg, accurate integer DCT",
+                                  .decode = fast ? "libjpeg, scaled integer DCT"
+                                                 : "libjpeg, accurate integer DCT",
                                   .is_demo = p->list.is_demo};
     return PULMO_OK;
 }
@@ -163,7 +178,8 @@ static pulmo_status make_split(packing *p, int s)
 
 static void free_split(pulmo_packed_split *split)
 {
-    if (split->labels && split->paths) free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
+    if (split->labels && split->paths)
+        free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
     free((void *)(uintptr_t)split->labels);
     free((void *)(uintptr_t)split->paths);
 }
@@ -177,30 +193,38 @@ static bool is_there(const packing *p, int s, uint32_t shard)
 }
 
 /* The shard's images, APPENDED at a time. */
-static pulmo_status append_images(const packing *p, part_store *store, int s, uint32_t shard, pulmo_shard_writer *writer, uint8_t *pixels)
+static pulmo_status append_images(const packing *p, part_store *store, int s, uint32_t shard,
+                                  pulmo_shard_writer *writer, uint8_t *pixels)
 {
     const pulmo_packed_split *split = &p->split[s];
     size_t bytes = (size_t)p->form.height_px * (size_t)p->form.width_px * (size_t)p->form.channels;
     uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards), gathered = 0;
     for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end; i++) {
-        PULMO_TRY(parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
-        if (gathered < APPENDED && i + 1 < end) continue;
+        PULMO_TRY(
+            parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
+        if (gathered < APPENDED && i + 1 < end)
+            continue;
         PULMO_TRY(pulmo_shard_append(writer, gathered, pixels));
         gathered = 0;
     }
     return PULMO_OK;
 }
 
-static pulmo_status write_shard(const packing *p, part_store *store, int s, uint32_t shard, uint8_t *pixels)
+static pulmo_status write_shard(const packing *p, part_store *store, int s, uint32_t shard,
+                                uint8_t *pixels)
 {
     pulmo_shard_writer *writer = NULL;
-    if (is_there(p, s, shard)) return PULMO_OK;
+    if (is_there(p, s, shard))
+        return PULMO_OK;
     if (pulmo_interrupt_wanted())
-        return pulmo_fail(PULMO_INTERRUPTED, "interrupted; finished shards are kept in %s: run the same command again to go on",
-                          p->place.work);
+        return pulmo_fail(
+            PULMO_INTERRUPTED,
+            "interrupted; finished shards are kept in %s: run the same command again to go on",
+            p->place.work);
     PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, &p->split[s], shard, &writer));
     pulmo_status status = append_images(p, store, s, shard, writer, pixels);
-    if (status == PULMO_OK) return pulmo_shard_commit(writer);
+    if (status == PULMO_OK)
+        return pulmo_shard_commit(writer);
     pulmo_shard_abandon(writer);
     return status;
 }
@@ -217,11 +241,14 @@ typedef struct shard_work {
 /* The shard that is number `turn` over all splits. */
 static pulmo_status write_turn(const packing *p, part_store *store, uint32_t turn)
 {
-    uint8_t *pixels = pulmo_alloc(APPENDED * 3, (size_t)p->form.height_px * (size_t)p->form.width_px);
+    uint8_t *pixels =
+        pulmo_alloc(APPENDED * 3, (size_t)p->form.height_px * (size_t)p->form.width_px);
     pulmo_status status = pixels ? PULMO_OK : PULMO_MEMORY;
     int s = 0;
-    while (p->split[s].count == 0 || turn >= p->split[s].shards) turn -= p->split[s].count ? p->split[s].shards : 0, s++;
-    if (status == PULMO_OK) status = write_shard(p, store, s, turn, pixels);
+    while (p->split[s].count == 0 || turn >= p->split[s].shards)
+        turn -= p->split[s].count ? p->split[s].shards : 0, s++;
+    if (status == PULMO_OK)
+        status = write_shard(p, store, s, turn, pixels);
     pulmo_free(pixels);
     return status;
 }
@@ -232,14 +259,16 @@ static void shard_task(void *context, int task, int thread)
     part_store store = {0};
     (void)thread;
     pulmo_status status = w->status == PULMO_OK ? parts_share(&w->p->store, &store) : PULMO_OK;
-    if (status == PULMO_OK && w->status == PULMO_OK) status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
+    if (status == PULMO_OK && w->status == PULMO_OK)
+        status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
     pthread_mutex_lock(&w->lock);
     if (status != PULMO_OK && w->status == PULMO_OK) {
         w->status = status;
         snprintf(w->report, sizeof w->report, "%s", pulmo_error());
     }
     pthread_mutex_unlock(&w->lock);
-    if (store.files) parts_unshare(&store);
+    if (store.files)
+        parts_unshare(&store);
 }
 
 static pulmo_status write_my_shards(packing *p)
@@ -247,7 +276,8 @@ static pulmo_status write_my_shards(packing *p)
     shard_work w = {.p = p, .rank = pulmo_comm_rank(p->comm), .size = pulmo_comm_size(p->comm)};
     uint32_t shards = 0;
     pulmo_pool *pool = NULL;
-    for (int s = 0; s < SPLITS; s++) shards += p->split[s].count ? p->split[s].shards : 0;
+    for (int s = 0; s < SPLITS; s++)
+        shards += p->split[s].count ? p->split[s].shards : 0;
     uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
     PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
     pthread_mutex_init(&w.lock, NULL);
@@ -266,10 +296,13 @@ static pulmo_lines as_lines(const text_lines *lines)
 
 static void show_lines(const char *title, const text_lines *lines, size_t most)
 {
-    if (lines->count == 0) return;
+    if (lines->count == 0)
+        return;
     pulmo_info("%s: %zu", title, lines->count);
-    for (size_t i = 0; i < lines->count && i < most; i++) pulmo_info("  %s", lines->text[i]);
-    if (lines->count > most) pulmo_info("  ... %zu more in manifest.h5", lines->count - most);
+    for (size_t i = 0; i < lines->count && i < most; i++)
+        pulmo_info("  %s", lines->text[i]);
+    if (lines->count > most)
+        pulmo_info("  ... %zu more in manifest.h5", lines->count - most);
 }
 
 static void report(const packing *p)
@@ -280,12 +313,16 @@ static void report(const packing *p)
         size_t at = 0;
         for (int k = 0; k < plan->classes && at < sizeof text; k++) {
             uint32_t images = 0;
-            for (uint32_t i = 0; i < plan->count[s]; i++) images += plan->label[plan->order[s][i]] == k;
-            at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", plan->class_names[k], images);
+            for (uint32_t i = 0; i < plan->count[s]; i++)
+                images += plan->label[plan->order[s][i]] == k;
+            at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", plan->class_names[k],
+                                   images);
         }
-        if (plan->count[s] > 0) pulmo_info("%-5s %6u images %s", split_names[s], plan->count[s], text);
+        if (plan->count[s] > 0)
+            pulmo_info("%-5s %6u images %s", split_names[s], plan->count[s], text);
     }
-    for (size_t i = 0; i < plan->carve.count; i++) pulmo_info("%s", plan->carve.text[i]);
+    for (size_t i = 0; i < plan->carve.count; i++)
+        pulmo_info("%s", plan->carve.text[i]);
     for (size_t i = 0; i < plan->refused_paths.count; i++)
         pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
     show_lines("byte-identical files", &plan->identical, 5);
@@ -300,19 +337,24 @@ static pulmo_status refuse_leaks(const packing *p)
     char *text = NULL, *path = pulmo_format("%s/leaks.txt", p->options.destination);
     size_t bytes = 0;
     FILE *stream = open_memstream(&text, &bytes);
-    for (size_t i = 0; stream && i < p->plan.leaks.count; i++) fprintf(stream, "%s\n", p->plan.leaks.text[i]);
+    for (size_t i = 0; stream && i < p->plan.leaks.count; i++)
+        fprintf(stream, "%s\n", p->plan.leaks.text[i]);
     bool whole = stream && fclose(stream) == 0 && path;
-    pulmo_status status = whole ? pulmo_file_write(path, text, bytes) : pulmo_fail(PULMO_MEMORY, "out of memory for findings");
+    pulmo_status status = whole ? pulmo_file_write(path, text, bytes)
+                                : pulmo_fail(PULMO_MEMORY, "out of memory for findings");
     free(text);
     free(path);
     PULMO_TRY(status);
-    return pulmo_fail(
-        PULMO_DATA,
-        "%s: %zu leaks between splits would make scores on val and test too good; the first: %s (all: %s/leaks.txt). "
-        "Ways on: --drop-leaks leaves them out of train; class folders without train/ val/ test/ and --val-fraction, --test-fraction give "
-        "splits that do not leak; pack.group_pattern tells patients by another rule; --allow-leaks packs them as they are. What is decoded "
-        "is kept",
-        p->options.source, p->plan.leaks.count, p->plan.leaks.text[0], p->options.destination);
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %zu leaks between splits would make scores on val and test too good; "
+                      "the first: %s (all: %s/leaks.txt). "
+                      "Ways on: --drop-leaks leaves them out of train; class folders without "
+                      "train/ val/ test/ and --val-fraction, --test-fraction give "
+                      "splits that do not leak; pack.group_pattern tells patients by another rule; "
+                      "--allow-leaks packs them as they are. What is decoded "
+                      "is kept",
+                      p->options.source, p->plan.leaks.count, p->plan.leaks.text[0],
+                      p->options.destination);
 }
 
 static pulmo_status write_manifest(const packing *p)
@@ -321,7 +363,8 @@ static pulmo_status write_manifest(const packing *p)
     pulmo_packed_split present[SPLITS];
     char carve[1024] = "";
     for (size_t i = 0; i < plan->carve.count; i++)
-        snprintf(carve + strlen(carve), sizeof carve - strlen(carve), "%s%s", i ? "; " : "", plan->carve.text[i]);
+        snprintf(carve + strlen(carve), sizeof carve - strlen(carve), "%s%s", i ? "; " : "",
+                 plan->carve.text[i]);
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .carve = carve,
@@ -333,7 +376,8 @@ static pulmo_status write_manifest(const packing *p)
                                .shared_patients = as_lines(&plan->shared_patients),
                                .leaks = as_lines(&plan->leaks)};
     for (int s = 0; s < SPLITS; s++)
-        if (p->split[s].count > 0) present[manifest.splits++] = p->split[s];
+        if (p->split[s].count > 0)
+            present[manifest.splits++] = p->split[s];
     return pulmo_manifest_write(p->options.destination, &manifest);
 }
 
@@ -357,7 +401,8 @@ static bool is_whole(const packing *p)
         status = pulmo_dataset_open(p->options.destination, split_names[s], 1, &dataset);
         pulmo_dataset_close(dataset);
     }
-    if (status != PULMO_OK) pulmo_warn("%s: packing anew", pulmo_error());
+    if (status != PULMO_OK)
+        pulmo_warn("%s: packing anew", pulmo_error());
     pulmo_error_clear();
     return status == PULMO_OK;
 }
@@ -367,10 +412,12 @@ static pulmo_status begin(packing *p, int *done)
 {
     int found = work_look(&p->place, p->options_text, &p->key);
     *done = found == 1 && !p->options.overwrite && is_whole(p);
-    if (*done) return PULMO_OK;
+    if (*done)
+        return PULMO_OK;
     if (found == -1 && !p->options.overwrite)
         return pulmo_fail(PULMO_USAGE,
-                          "%s: holds a pack of other files or options, or the files have been touched since; choose another destination, or "
+                          "%s: holds a pack of other files or options, or the files have been "
+                          "touched since; choose another destination, or "
                           "give --overwrite",
                           p->options.destination);
     return work_begin(&p->place, p->options.source, &p->key);
@@ -381,8 +428,12 @@ static pulmo_status find_near(packing *p, near_pair **pairs, size_t *count)
 {
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? audit_near(&p->store, pairs, count) : PULMO_OK));
     PULMO_TRY(pulmo_bcast(p->comm, count, sizeof *count, 0));
-    if (!is_root(p)) *pairs = malloc((*count + 1) * sizeof **pairs);
-    PULMO_TRY(pulmo_agree(p->comm, *pairs || *count == 0 ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates")));
+    if (!is_root(p))
+        *pairs = malloc((*count + 1) * sizeof **pairs);
+    PULMO_TRY(
+        pulmo_agree(p->comm, *pairs || *count == 0
+                                 ? PULMO_OK
+                                 : pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates")));
     return *count ? pulmo_bcast(p->comm, *pairs, *count * sizeof **pairs, 0) : PULMO_OK;
 }
 
@@ -391,10 +442,12 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     const pulmo_config *config = p->options.config;
     PULMO_TRY(plan_make(&p->store, near, near_count, config, &p->plan));
     if (p->plan.bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
-        return pulmo_fail(PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s", p->plan.bad,
-                          p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
+        return pulmo_fail(
+            PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
+            p->plan.bad, p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
     PULMO_TRY(make_form(p));
-    for (int s = 0; s < SPLITS; s++) PULMO_TRY(make_split(p, s));
+    for (int s = 0; s < SPLITS; s++)
+        PULMO_TRY(make_split(p, s));
     return PULMO_OK;
 }
 
@@ -403,17 +456,22 @@ static pulmo_status plan_all(packing *p)
     near_pair *near = NULL;
     size_t near_count = 0;
     pulmo_digest digest;
-    pulmo_status status = pulmo_agree(p->comm, parts_open(&p->list, p->options.config, p->place.work, &p->key, &p->store));
+    pulmo_status status = pulmo_agree(
+        p->comm, parts_open(&p->list, p->options.config, p->place.work, &p->key, &p->store));
     p->store.fresh = p->fresh;
-    if (status == PULMO_OK) status = find_near(p, &near, &near_count);
-    if (status == PULMO_OK) status = pulmo_agree(p->comm, plan_local(p, near, near_count));
+    if (status == PULMO_OK)
+        status = find_near(p, &near, &near_count);
+    if (status == PULMO_OK)
+        status = pulmo_agree(p->comm, plan_local(p, near, near_count));
     free(near);
     PULMO_TRY(status);
-    if (is_root(p)) report(p);
+    if (is_root(p))
+        report(p);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_FAIL)
         return pulmo_agree(p->comm, is_root(p) ? refuse_leaks(p) : PULMO_OK);
     status = digest_plan(p, &digest);
-    if (status == PULMO_OK && is_root(p)) status = work_plan(&p->place, &digest);
+    if (status == PULMO_OK && is_root(p))
+        status = work_plan(&p->place, &digest);
     return pulmo_agree(p->comm, status);
 }
 
@@ -423,7 +481,8 @@ static pulmo_status publish(packing *p)
     PULMO_TRY(write_manifest(p));
     work_end(&p->place);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_ALLOW)
-        pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good", p->plan.leaks.count);
+        pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good",
+                   p->plan.leaks.count);
     return PULMO_OK;
 }
 
@@ -432,18 +491,21 @@ static pulmo_status pack_all(packing *p)
     int done = 0;
     PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
-    for (size_t i = 0; i < p->list.notes.count && is_root(p); i++) pulmo_warn("%s", p->list.notes.text[i]);
+    for (size_t i = 0; i < p->list.notes.count && is_root(p); i++)
+        pulmo_warn("%s", p->list.notes.text[i]);
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? begin(p, &done) : PULMO_OK));
     PULMO_TRY(pulmo_bcast(p->comm, &done, sizeof done, 0));
     if (done) {
-        pulmo_info("%s: these files are packed already, with the same options; nothing to do", p->options.destination);
+        pulmo_info("%s: these files are packed already, with the same options; nothing to do",
+                   p->options.destination);
         return PULMO_OK;
     }
     PULMO_TRY(parts_fill(p->comm, &p->list, &p->options, p->place.work, &p->key, &p->fresh));
     PULMO_TRY(plan_all(p));
     PULMO_TRY(pulmo_agree(p->comm, write_my_shards(p)));
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? publish(p) : PULMO_OK));
-    pulmo_info("packed %u images of %d x %d x %d into %s", p->plan.count[0] + p->plan.count[1] + p->plan.count[2], p->form.height_px,
+    pulmo_info("packed %u images of %d x %d x %d into %s",
+               p->plan.count[0] + p->plan.count[1] + p->plan.count[2], p->form.height_px,
                p->form.width_px, p->form.channels, p->options.destination);
     return PULMO_OK;
 }
@@ -456,14 +518,17 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     p->options = *options;
     p->place.lock = -1;
     if (p->options.threads == 0) {
-        int threads = pulmo_cpu_count() / (pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1);
+        int threads =
+            pulmo_cpu_count() / (pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1);
         p->options.threads = threads > 0 ? threads : 1;
     }
     pulmo_interrupt_listen();
     pulmo_status status = pack_all(p);
-    for (int s = 0; s < SPLITS; s++) free_split(&p->split[s]);
+    for (int s = 0; s < SPLITS; s++)
+        free_split(&p->split[s]);
     pack_plan_free(&p->plan);
-    if (p->store.list) parts_close(&p->store);
+    if (p->store.list)
+        parts_close(&p->store);
     source_list_free(&p->list);
     work_free(&p->place);
     free(p->options_text);

@@ -1,11 +1,11 @@
-/* Decoding, resumable. The list is cut into parts of PART_FILES files; a part is decoded by one rank into a file
- * that appears whole or not at all, so that an interrupted pack goes on with the parts that are missing, at any
- * number of ranks. Memory does not grow with the images.
+/* Decoding, resumable. The list is cut into parts of PART_FILES files; a part is decoded by one
+ * rank into a file that appears whole or not at all, so that an interrupted pack goes on with the
+ * parts that are missing, at any number of ranks. Memory does not grow with the images.
  *
  * part-00012:  part_head | part_entry[count] | SHA-256 of all before | pixels
  *
- * It is the program's own scratch file: numbers as this machine stores them, and gone when a pack is done. No
- * fsync: after a crash of the machine the digests tell what did not reach the disk. */
+ * It is the program's own scratch file: numbers as this machine stores them, and gone when a pack
+ * is done. No fsync: after a crash of the machine the digests tell what did not reach the disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -40,24 +40,41 @@ typedef struct part_entry {
 
 static const char magic[8] = "pulmopt";
 
-static uint32_t parts_of(const source_list *list) { return (uint32_t)((list->count + PART_FILES - 1) / PART_FILES); }
-static size_t first_of(uint32_t part) { return (size_t)part * PART_FILES; }
+static uint32_t parts_of(const source_list *list)
+{
+    return (uint32_t)((list->count + PART_FILES - 1) / PART_FILES);
+}
+static size_t first_of(uint32_t part)
+{
+    return (size_t)part * PART_FILES;
+}
 static uint32_t count_of(const source_list *list, uint32_t part)
 {
     size_t left = list->count - first_of(part);
     return left < PART_FILES ? (uint32_t)left : PART_FILES;
 }
-static size_t entries_bytes(uint32_t count) { return sizeof(part_head) + count * sizeof(part_entry); }
-static size_t pixels_at(uint32_t count) { return entries_bytes(count) + sizeof(pulmo_digest); }
-static char *part_path(const char *work, uint32_t part) { return pulmo_format("%s/part-%05u", work, part); }
+static size_t entries_bytes(uint32_t count)
+{
+    return sizeof(part_head) + count * sizeof(part_entry);
+}
+static size_t pixels_at(uint32_t count)
+{
+    return entries_bytes(count) + sizeof(pulmo_digest);
+}
+static char *part_path(const char *work, uint32_t part)
+{
+    return pulmo_format("%s/part-%05u", work, part);
+}
 
 static bool write_at(int fd, const void *data, size_t bytes, uint64_t offset)
 {
     const uint8_t *from = data;
     while (bytes > 0) {
         ssize_t wrote = pwrite(fd, from, bytes, (off_t)offset);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) return false;
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return false;
         from += wrote;
         offset += (uint64_t)wrote;
         bytes -= (size_t)wrote;
@@ -67,7 +84,8 @@ static bool write_at(int fd, const void *data, size_t bytes, uint64_t offset)
 
 /* ---- one image ---- */
 
-static pulmo_status decode_one(const char *path, const pulmo_config *config, image_record *record, pulmo_image *out)
+static pulmo_status decode_one(const char *path, const pulmo_config *config, image_record *record,
+                               pulmo_image *out)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
@@ -76,7 +94,8 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     int size = (int)config->pack.size;
     pulmo_decode_spec_init(&spec);
     spec.pixels_max = (uint64_t)config->pack.pixels_max;
-    if (config->pack.decode == PULMO_DECODE_FAST) spec.fast_target_px = size;
+    if (config->pack.decode == PULMO_DECODE_FAST)
+        spec.fast_target_px = size;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
     record->digest = pulmo_digest_of(data, bytes);
     pulmo_status status = pulmo_jpeg_decode_resized(data, bytes, &spec, size, size, out, &notes);
@@ -122,11 +141,13 @@ static void keep_pixels(filler *f, image_record *record, pulmo_image *image)
     record->offset = f->end;
     f->end += bytes;
     pthread_mutex_unlock(&f->lock);
-    if (write_at(f->fd, image->pixels, bytes, record->offset)) return;
+    if (write_at(f->fd, image->pixels, bytes, record->offset))
+        return;
     pthread_mutex_lock(&f->lock);
     f->status = PULMO_IO;
-    snprintf(f->report, sizeof f->report, "%s: cannot write decoded pixels: %s; make room there, the same command then goes on", f->work,
-             strerror(errno));
+    snprintf(f->report, sizeof f->report,
+             "%s: cannot write decoded pixels: %s; make room there, the same command then goes on",
+             f->work, strerror(errno));
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -135,7 +156,8 @@ static void keep_reason(part_entry *entry, const char *path)
 {
     const char *reason = pulmo_error();
     size_t named = strlen(path);
-    if (strncmp(reason, path, named) == 0 && reason[named] == ':') reason += named + 2;
+    if (strncmp(reason, path, named) == 0 && reason[named] == ':')
+        reason += named + 2;
     snprintf(entry->reason, sizeof entry->reason, "%.191s", reason);
 }
 
@@ -146,15 +168,18 @@ static void decode_task(void *context, int task, int thread)
     part_entry *entry = &f->entries[file];
     pulmo_image image = {0};
     (void)thread;
-    if (f->status != PULMO_OK || pulmo_interrupt_wanted()) return;
+    if (f->status != PULMO_OK || pulmo_interrupt_wanted())
+        return;
     char *path = pulmo_format("%s/%s", f->list->root, f->list->file[first_of(f->part) + file].path);
-    pulmo_status status = path ? decode_one(path, f->options->config, &entry->record, &image) : PULMO_MEMORY;
+    pulmo_status status =
+        path ? decode_one(path, f->options->config, &entry->record, &image) : PULMO_MEMORY;
     if (status == PULMO_OK)
         keep_pixels(f, &entry->record, &image);
     else if (status == PULMO_DATA || status == PULMO_IO)
         keep_reason(entry, path);
     pthread_mutex_lock(&f->lock);
-    if (status != PULMO_OK && status != PULMO_DATA && status != PULMO_IO) { /* not the file's fault */
+    if (status != PULMO_OK && status != PULMO_DATA &&
+        status != PULMO_IO) { /* not the file's fault */
         f->status = status;
         snprintf(f->report, sizeof f->report, "%.500s", pulmo_error());
     }
@@ -168,7 +193,8 @@ static void order_files(filler *f, uint32_t count)
 {
     const source_file *file = &f->list->file[first_of(f->part)];
     for (uint32_t i = 0, k; i < count; i++) {
-        for (k = i; k > 0 && file[f->order[k - 1]].size_bytes < file[i].size_bytes; k--) f->order[k] = f->order[k - 1];
+        for (k = i; k > 0 && file[f->order[k - 1]].size_bytes < file[i].size_bytes; k--)
+            f->order[k] = f->order[k - 1];
         f->order[k] = i;
     }
 }
@@ -178,11 +204,13 @@ static bool write_entries(const filler *f, uint32_t count)
     part_head head = {.version = 1, .part = f->part, .count = count, .key = *f->key};
     pulmo_digester *digester = NULL;
     memcpy(head.magic, magic, sizeof head.magic);
-    if (pulmo_digester_create(&digester) != PULMO_OK) return false;
+    if (pulmo_digester_create(&digester) != PULMO_OK)
+        return false;
     pulmo_digester_add(digester, &head, sizeof head);
     pulmo_digester_add(digester, f->entries, count * sizeof *f->entries);
     pulmo_digest digest = pulmo_digester_end(digester);
-    return write_at(f->fd, &head, sizeof head, 0) && write_at(f->fd, f->entries, count * sizeof *f->entries, sizeof head) &&
+    return write_at(f->fd, &head, sizeof head, 0) &&
+           write_at(f->fd, f->entries, count * sizeof *f->entries, sizeof head) &&
            write_at(f->fd, &digest, sizeof digest, entries_bytes(count));
 }
 
@@ -193,15 +221,21 @@ static pulmo_status fill_open_part(filler *f, const char *path, const char *temp
     f->end = pixels_at(count);
     order_files(f, count);
     pulmo_pool_run(f->pool, (int)count, decode_task, f);
-    if (f->status != PULMO_OK) return pulmo_fail(f->status, "%s", f->report);
-    if (pulmo_interrupt_wanted()) return PULMO_INTERRUPTED;
-    if (write_entries(f, count) && rename(temporary, path) == 0) return PULMO_OK;
-    return pulmo_fail(PULMO_IO, "%s: cannot be written: %s; make room there, the same command then goes on", path, strerror(errno));
+    if (f->status != PULMO_OK)
+        return pulmo_fail(f->status, "%s", f->report);
+    if (pulmo_interrupt_wanted())
+        return PULMO_INTERRUPTED;
+    if (write_entries(f, count) && rename(temporary, path) == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot be written: %s; make room there, the same command then goes on",
+                      path, strerror(errno));
 }
 
 static pulmo_status fill_part(filler *f)
 {
-    char *path = part_path(f->work, f->part), *temporary = path ? pulmo_format("%s.tmp", path) : NULL;
+    char *path = part_path(f->work, f->part),
+         *temporary = path ? pulmo_format("%s.tmp", path) : NULL;
     pulmo_status status = temporary ? PULMO_OK : PULMO_MEMORY;
     if (status == PULMO_OK) {
         f->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -209,8 +243,10 @@ static pulmo_status fill_part(filler *f)
             status = pulmo_fail(PULMO_IO, "%s: cannot be created: %s", temporary, strerror(errno));
         else
             status = fill_open_part(f, path, temporary);
-        if (f->fd >= 0) close(f->fd);
-        if (status != PULMO_OK) unlink(temporary);
+        if (f->fd >= 0)
+            close(f->fd);
+        if (status != PULMO_OK)
+            unlink(temporary);
     }
     free(temporary);
     free(path);
@@ -220,7 +256,8 @@ static pulmo_status fill_part(filler *f)
 /* ---- what is there already ---- */
 
 /* Reads and checks a part's entries; false if it is missing, of another pack, or not whole. */
-static bool read_entries(const source_list *list, const char *work, const pulmo_digest *key, uint32_t part, part_entry *entries)
+static bool read_entries(const source_list *list, const char *work, const pulmo_digest *key,
+                         uint32_t part, part_entry *entries)
 {
     uint32_t count = count_of(list, part);
     size_t bytes = count * sizeof *entries;
@@ -230,12 +267,15 @@ static bool read_entries(const source_list *list, const char *work, const pulmo_
     char *path = part_path(work, part);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     free(path);
-    if (fd < 0) return false;
-    bool whole = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && pread(fd, entries, bytes, sizeof head) == (ssize_t)bytes &&
+    if (fd < 0)
+        return false;
+    bool whole = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
+                 pread(fd, entries, bytes, sizeof head) == (ssize_t)bytes &&
                  pread(fd, &kept, sizeof kept, (off_t)entries_bytes(count)) == (ssize_t)sizeof kept;
     close(fd);
-    if (!whole || memcmp(head.magic, magic, sizeof magic) != 0 || head.version != 1 || head.part != part || head.count != count ||
-        memcmp(&head.key, key, sizeof *key) != 0 || pulmo_digester_create(&digester) != PULMO_OK)
+    if (!whole || memcmp(head.magic, magic, sizeof magic) != 0 || head.version != 1 ||
+        head.part != part || head.count != count || memcmp(&head.key, key, sizeof *key) != 0 ||
+        pulmo_digester_create(&digester) != PULMO_OK)
         return false;
     pulmo_digester_add(digester, &head, sizeof head);
     pulmo_digester_add(digester, entries, bytes);
@@ -251,7 +291,8 @@ static bool stop_is_wanted(const char *work)
     struct stat about;
     char *path = pulmo_format("%s/stop", work);
     bool wanted = path && stat(path, &about) == 0;
-    if (path && !wanted && pulmo_interrupt_wanted()) close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (path && !wanted && pulmo_interrupt_wanted())
+        close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     free(path);
     return wanted || pulmo_interrupt_wanted();
 }
@@ -262,22 +303,31 @@ static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
     for (uint32_t p = (uint32_t)rank; p < parts_of(f->list); p += (uint32_t)size) {
         missing[p] = !read_entries(f->list, f->work, f->key, p, f->entries);
         all += count_of(f->list, p);
-        if (!missing[p]) there += count_of(f->list, p);
+        if (!missing[p])
+            there += count_of(f->list, p);
     }
     f->done = there;
     pulmo_progress_begin(&f->progress, "  decode", "img", (double)all);
     f->progress.skipped = (double)there;
-    if (there > 0) pulmo_info("going on from an earlier pack: %zu of %zu images%s are decoded", there, all, size > 1 ? " of rank 0" : "");
+    if (there > 0)
+        pulmo_info("going on from an earlier pack: %zu of %zu images%s are decoded", there, all,
+                   size > 1 ? " of rank 0" : "");
     pulmo_status status = PULMO_OK;
-    for (uint32_t p = (uint32_t)rank; p < parts_of(f->list) && status == PULMO_OK; p += (uint32_t)size) {
-        if (!missing[p]) continue;
+    for (uint32_t p = (uint32_t)rank; p < parts_of(f->list) && status == PULMO_OK;
+         p += (uint32_t)size) {
+        if (!missing[p])
+            continue;
         f->part = p;
         status = stop_is_wanted(f->work) ? PULMO_INTERRUPTED : fill_part(f);
     }
-    if (status == PULMO_INTERRUPTED) stop_is_wanted(f->work);
+    if (status == PULMO_INTERRUPTED)
+        stop_is_wanted(f->work);
     pulmo_progress_end(&f->progress);
     if (status == PULMO_INTERRUPTED)
-        pulmo_fail(status, "interrupted; what is decoded is kept in %s: run the same command again to go on", f->work);
+        pulmo_fail(
+            status,
+            "interrupted; what is decoded is kept in %s: run the same command again to go on",
+            f->work);
     return status;
 }
 
@@ -285,21 +335,27 @@ static pulmo_status fill_local(filler *f, int rank, int size, uint8_t **fresh)
 {
     uint8_t *missing = calloc(parts_of(f->list) + 1, 1);
     f->entries = calloc(PART_FILES, sizeof *f->entries);
-    pulmo_status status = missing && f->entries ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the records of a part");
-    if (status == PULMO_OK) status = pulmo_pool_create(f->options->threads > 0 ? f->options->threads : 1, &f->pool);
-    if (status == PULMO_OK) status = fill_share(f, rank, size, missing);
+    pulmo_status status = missing && f->entries
+                              ? PULMO_OK
+                              : pulmo_fail(PULMO_MEMORY, "out of memory for the records of a part");
+    if (status == PULMO_OK)
+        status = pulmo_pool_create(f->options->threads > 0 ? f->options->threads : 1, &f->pool);
+    if (status == PULMO_OK)
+        status = fill_share(f, rank, size, missing);
     pulmo_pool_destroy(f->pool);
     free(f->entries);
     *fresh = missing;
     return status;
 }
 
-pulmo_status parts_fill(pulmo_comm *comm, const source_list *list, const pulmo_pack_options *options, const char *work,
+pulmo_status parts_fill(pulmo_comm *comm, const source_list *list,
+                        const pulmo_pack_options *options, const char *work,
                         const pulmo_digest *key, uint8_t **fresh)
 {
     filler f = {.list = list, .options = options, .work = work, .key = key, .fd = -1};
     pthread_mutex_init(&f.lock, NULL);
-    pulmo_status status = pulmo_agree(comm, fill_local(&f, pulmo_comm_rank(comm), pulmo_comm_size(comm), fresh));
+    pulmo_status status =
+        pulmo_agree(comm, fill_local(&f, pulmo_comm_rank(comm), pulmo_comm_size(comm), fresh));
     pthread_mutex_destroy(&f.lock);
     return status;
 }
@@ -312,16 +368,20 @@ struct part_files {
     uint8_t grey[];
 };
 
-static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32_t part, part_entry *entries)
+static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32_t part,
+                              part_entry *entries)
 {
     if (!read_entries(store->list, store->work, key, part, entries))
-        return pulmo_fail(PULMO_IO, "%s/part-%05u: cannot be read back; all ranks must see DEST", store->work, part);
+        return pulmo_fail(PULMO_IO, "%s/part-%05u: cannot be read back; all ranks must see DEST",
+                          store->work, part);
     for (uint32_t i = 0; i < count_of(store->list, part); i++) {
         size_t f = first_of(part) + i;
         store->records[f] = entries[i].record;
-        if (entries[i].record.usable) continue;
+        if (entries[i].record.usable)
+            continue;
         store->reasons[f] = pulmo_strdup(entries[i].reason);
-        if (!store->reasons[f]) return PULMO_MEMORY;
+        if (!store->reasons[f])
+            return PULMO_MEMORY;
     }
     return PULMO_OK;
 }
@@ -329,15 +389,18 @@ static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32
 static struct part_files *make_files(int size_px)
 {
     struct part_files *files = calloc(1, sizeof *files + (size_t)size_px * (size_t)size_px);
-    for (int i = 0; files && i < OPEN_PARTS; i++) files->fd[i] = -1;
-    if (!files) pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+    for (int i = 0; files && i < OPEN_PARTS; i++)
+        files->fd[i] = -1;
+    if (!files)
+        pulmo_fail(PULMO_MEMORY, "out of memory for an image");
     return files;
 }
 
 static void free_files(struct part_files *files)
 {
     for (int i = 0; files && i < OPEN_PARTS; i++)
-        if (files->fd[i] >= 0) close(files->fd[i]);
+        if (files->fd[i] >= 0)
+            close(files->fd[i]);
     free(files);
 }
 
@@ -354,7 +417,8 @@ void parts_unshare(part_store *store)
     memset(store, 0, sizeof *store);
 }
 
-pulmo_status parts_open(const source_list *list, const pulmo_config *config, const char *work, const pulmo_digest *key, part_store *out)
+pulmo_status parts_open(const source_list *list, const pulmo_config *config, const char *work,
+                        const pulmo_digest *key, part_store *out)
 {
     part_entry *entries = malloc(PART_FILES * sizeof *entries);
     *out = (part_store){.list = list, .work = work, .size_px = (int)config->pack.size};
@@ -364,9 +428,11 @@ pulmo_status parts_open(const source_list *list, const pulmo_config *config, con
     pulmo_status status = PULMO_OK;
     if (!entries || !out->records || !out->reasons || !out->files)
         status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", list->count);
-    for (uint32_t p = 0; p < parts_of(list) && status == PULMO_OK; p++) status = read_part(out, key, p, entries);
+    for (uint32_t p = 0; p < parts_of(list) && status == PULMO_OK; p++)
+        status = read_part(out, key, p, entries);
     free(entries);
-    if (status != PULMO_OK) parts_close(out);
+    if (status != PULMO_OK)
+        parts_close(out);
     return status;
 }
 
@@ -379,12 +445,15 @@ static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, s
         *fd = -1;
     }
     char *path = part_path(store->work, part);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     pulmo_status status = PULMO_OK;
-    if (*fd < 0) *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        *fd = open(path, O_RDONLY | O_CLOEXEC);
     store->files->part[part % OPEN_PARTS] = part;
     if (*fd < 0 || pread(*fd, pixels, bytes, (off_t)store->records[file].offset) != (ssize_t)bytes)
-        status = pulmo_fail(PULMO_IO, "%s: cannot be read back: %s; all ranks must see DEST", path, strerror(errno));
+        status = pulmo_fail(PULMO_IO, "%s: cannot be read back: %s; all ranks must see DEST", path,
+                            strerror(errno));
     free(path);
     return status;
 }
@@ -392,21 +461,26 @@ static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, s
 pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t *pixels)
 {
     const image_record *record = &store->records[file];
-    size_t count = (size_t)store->size_px * (size_t)store->size_px, bytes = count * record->channels;
+    size_t count = (size_t)store->size_px * (size_t)store->size_px,
+           bytes = count * record->channels;
     uint8_t *to = record->channels == channels ? pixels : store->files->grey;
     PULMO_TRY(read_at(store, file, to, bytes));
     pulmo_digest found = record->pixel_digest;
-    if (!store->fresh || !store->fresh[file / PART_FILES]) found = pulmo_digest_of(to, bytes);
+    if (!store->fresh || !store->fresh[file / PART_FILES])
+        found = pulmo_digest_of(to, bytes);
     if (memcmp(&found, &record->pixel_digest, sizeof found) != 0)
-        return pulmo_fail(PULMO_IO, "%s/part-%05u: is damaged; remove %s and run the same command again", store->work, file / PART_FILES,
-                          store->work);
-    for (size_t i = 0; to != pixels && i < count; i++) memset(pixels + 3 * i, to[i], 3);
+        return pulmo_fail(PULMO_IO,
+                          "%s/part-%05u: is damaged; remove %s and run the same command again",
+                          store->work, file / PART_FILES, store->work);
+    for (size_t i = 0; to != pixels && i < count; i++)
+        memset(pixels + 3 * i, to[i], 3);
     return PULMO_OK;
 }
 
 void parts_close(part_store *store)
 {
-    for (size_t i = 0; store->reasons && i < store->list->count; i++) free(store->reasons[i]);
+    for (size_t i = 0; store->reasons && i < store->list->count; i++)
+        free(store->reasons[i]);
     free_files(store->files);
     free(store->reasons);
     free(store->records);

@@ -3,7 +3,8 @@
  * A patient has an anatomy (torso, lungs, ribs, heart, spine); an image of him a pose, an exposure
  * and noise. Pneumonia adds soft consolidations (bacterial) or a diffuse mottle (viral) inside the
  * lungs, often faint. Healthy and sick lungs alike have vessels, haze and soft shadows of the chest
- * wall, and exposure varies more than disease does, so that brightness does not give the class away. */
+ * wall, and exposure varies more than disease does, so that brightness does not give the class
+ * away. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -66,7 +67,8 @@ static double bell(double x, double width)
 static void fill_noise(noise *n, pulmo_rng *rng)
 {
     for (int y = 0; y <= LATTICE; y++)
-        for (int x = 0; x <= LATTICE; x++) n->value[y][x] = pulmo_rng_uniform(rng) * 2 - 1;
+        for (int x = 0; x <= LATTICE; x++)
+            n->value[y][x] = pulmo_rng_uniform(rng) * 2 - 1;
 }
 
 /* Around -1 to 1; `frequency` cells a unit. */
@@ -77,7 +79,8 @@ static double noise_at(const noise *n, double x, double y, double frequency)
     double a = u - i, b = v - j;
     a = a * a * (3 - 2 * a);
     b = b * b * (3 - 2 * b);
-    const float *top = n->value[(unsigned)j % LATTICE], *bottom = n->value[(unsigned)j % LATTICE + 1];
+    const float *top = n->value[(unsigned)j % LATTICE],
+                *bottom = n->value[(unsigned)j % LATTICE + 1];
     unsigned k = (unsigned)i % LATTICE;
     double upper = (double)top[k] * (1 - a) + (double)top[k + 1] * a;
     double lower = (double)bottom[k] * (1 - a) + (double)bottom[k + 1] * a;
@@ -168,13 +171,17 @@ static void draw_disease(phantom *p, int kind, pulmo_rng *rng)
             b->strength = pulmo_rng_range(rng, 0.15, 0.42);
         }
     }
-    if (kind == 2) p->mottle = pulmo_rng_range(rng, 0.15, 0.34);
+    if (kind == 2)
+        p->mottle = pulmo_rng_range(rng, 0.15, 0.34);
 }
 
 /* ---- the picture ---- */
 
 /* Side 0 is the image's left, where x is negative. */
-static double sign_of(int side) { return side ? 1.0 : -1.0; }
+static double sign_of(int side)
+{
+    return side ? 1.0 : -1.0;
+}
 
 /* How far inside a lung: 0 outside, 1 well inside. */
 static double lung(const phantom *p, double x, double y, int side)
@@ -183,10 +190,12 @@ static double lung(const phantom *p, double x, double y, int side)
     double dy = (y - p->lung_y) / p->lung_ry, from_centre = sign_of(side) * x - centre;
     double dx = from_centre / (p->lung_rx * (dy < 0 ? 1 + 0.3 * dy : 1));
     double radius2 = dx * dx + dy * dy;
-    if (radius2 > 1.2) return 0;
+    if (radius2 > 1.2)
+        return 0;
     double dome = p->diaphragm[side] + p->dome[side] * (from_centre + 0.08) * (from_centre + 0.08);
     double inner = smooth(p->mediastinum - 0.05, p->mediastinum + 0.03, sign_of(side) * x);
-    return (1 - smooth(0.80, 1.06, sqrt(radius2))) * (1 - smooth(dome - 0.04, dome + 0.03, y)) * inner;
+    return (1 - smooth(0.80, 1.06, sqrt(radius2))) * (1 - smooth(dome - 0.04, dome + 0.03, y)) *
+           inner;
 }
 
 /* Torso with shoulders and neck; around it is air. */
@@ -227,7 +236,8 @@ static double vessels(const phantom *p, double x, double y, int side)
     for (int i = 0; i < VESSELS; i++) {
         const vessel *v = &p->vessels[side][i];
         double dx = sign_of(side) * x - v->x, dy = y - v->y, along = dx * v->cosine + dy * v->sine;
-        if (along < 0 || along > v->length) continue;
+        if (along < 0 || along > v->length)
+            continue;
         double across = -dx * v->sine + dy * v->cosine - v->bend * along * along;
         sum += bell(across, v->width * (1 - 0.7 * along / v->length)) * (1 - along / v->length);
     }
@@ -240,7 +250,8 @@ static double disease(const phantom *p, double x, double y)
     for (int i = 0; i < p->blobs; i++) {
         const blob *b = &p->blob[i];
         double dx = (x - b->x) / b->rx, dy = (y - b->y) / b->ry, distance2 = dx * dx + dy * dy;
-        if (distance2 > 8) continue;
+        if (distance2 > 8)
+            continue;
         double edge = distance2 + 0.5 * noise_at(&p->fine, x, y, 7);
         sum += b->strength * exp(-fmax(0, edge)) * (0.8 + 0.4 * noise_at(&p->coarse, x, y, 12));
     }
@@ -260,7 +271,8 @@ static double lung_value(const phantom *p, double x, double y, int side, double 
     double value = air + vessels(p, x, y, side) + disease(p, x, y);
     /* The lungs are thinner towards their rims. */
     value += 0.06 * smooth(0.35, 0.75, fabs(x)) + 0.10 * bell(fabs(x) - p->mediastinum, 0.12);
-    if (heart2 >= 1.3) return value;
+    if (heart2 >= 1.3)
+        return value;
     double covered = 0.9 * (1 - smooth(0.75, 1.1, sqrt(heart2)));
     return value * (1 - covered) + tissue * covered;
 }
@@ -269,13 +281,15 @@ static double lung_value(const phantom *p, double x, double y, int side, double 
 static double brightness_at(const phantom *p, double x, double y)
 {
     double inside = body(p, x, y);
-    if (inside <= 0) return 0;
+    if (inside <= 0)
+        return 0;
     int side = x > 0;
     double in_lung = lung(p, x, y, side);
     double tissue = 0.56 + 0.06 * noise_at(&p->coarse, x, y, 3) + 0.12 * smooth(0.25, 0.8, y);
     tissue -= 0.14 * smooth(0.7, 1.05, fabs(x));
     double value = tissue * (1 - in_lung);
-    if (in_lung > 0) value += lung_value(p, x, y, side, tissue) * in_lung;
+    if (in_lung > 0)
+        value += lung_value(p, x, y, side, tissue) * in_lung;
     double wall_x = (fabs(x) - 0.5) / 0.34, wall_y = (y - 0.28) / 0.30;
     value += p->chest_wall * (1 - smooth(0.3, 1.0, wall_x * wall_x + wall_y * wall_y));
     value -= p->trachea * bell(x, 0.05) * (1 - smooth(-0.25, -0.05, y));
@@ -286,7 +300,8 @@ static double brightness_at(const phantom *p, double x, double y)
 static bool marker_dot(const phantom *p, int x, int y, int width, int dot)
 {
     static const unsigned char rows[7] = {0x1E, 0x11, 0x11, 0x1E, 0x14, 0x12, 0x11};
-    int left = p->marker_left ? 2 * dot : width - 8 * dot, i = (x - left) / dot, j = (y - 2 * dot) / dot;
+    int left = p->marker_left ? 2 * dot : width - 8 * dot, i = (x - left) / dot,
+        j = (y - 2 * dot) / dot;
     return x >= left && y >= 2 * dot && i < 5 && j < 7 && (rows[j] >> (4 - i) & 1);
 }
 
@@ -306,17 +321,22 @@ static void draw_pixels(const phantom *p, pulmo_image *image, pulmo_rng *rng)
             double u = (2.0 * x - w) / w - p->shift_x, v = (2.0 * y - h) / w - p->shift_y;
             uint8_t *pixel = &image->pixels[(size_t)y * (size_t)w + (size_t)x];
             *pixel = level(p, brightness_at(p, u * c - v * s, u * s + v * c), rng);
-            bool shut = x < p->border * w || x > w - p->border * w || y < p->border * h || y > h - p->border * h;
-            if (shut) *pixel = (uint8_t)(*pixel / 16);
-            if (marker_dot(p, x, y, w, dot)) *pixel = 245;
+            bool shut = x < p->border * w || x > w - p->border * w || y < p->border * h ||
+                        y > h - p->border * h;
+            if (shut)
+                *pixel = (uint8_t)(*pixel / 16);
+            if (marker_dot(p, x, y, w, dot))
+                *pixel = 245;
         }
 }
 
-pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image, pulmo_image *out)
+pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image,
+                             pulmo_image *out)
 {
     pulmo_rng rng;
     phantom *p = calloc(1, sizeof *p);
-    if (!p) return pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
+    if (!p)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
     pulmo_rng_at(&rng, seed, PULMO_RNG_DEMO, patient, 0);
     draw_anatomy(p, &rng);
     pulmo_rng_at(&rng, seed, PULMO_RNG_DEMO, patient, 1 + image);

@@ -17,48 +17,63 @@ pulmo_status lines_add(text_lines *lines, const char *format, ...)
     if (lines->count == lines->room) {
         size_t room = lines->room ? 2 * lines->room : 16;
         char **larger = realloc(lines->text, room * sizeof *larger);
-        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
+        if (!larger)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
         lines->text = larger;
         lines->room = room;
     }
     va_start(arguments, format);
     int length = vasprintf(&lines->text[lines->count], format, arguments);
     va_end(arguments);
-    if (length < 0) return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
+    if (length < 0)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
     lines->count++;
     return PULMO_OK;
 }
 
 void lines_free(text_lines *lines)
 {
-    for (size_t i = 0; i < lines->count; i++) free(lines->text[i]);
+    for (size_t i = 0; i < lines->count; i++)
+        free(lines->text[i]);
     free(lines->text);
     memset(lines, 0, sizeof *lines);
 }
 
 /* ---- classes ---- */
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 pulmo_status plan_classes(const source_list *list, pack_plan *plan)
 {
     char **all = malloc(list->count * sizeof *all);
-    if (!all) return pulmo_fail(PULMO_MEMORY, "out of memory for class names");
-    for (size_t i = 0; i < list->count; i++) all[i] = list->file[i].label;
+    if (!all)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for class names");
+    for (size_t i = 0; i < list->count; i++)
+        all[i] = list->file[i].label;
     qsort(all, list->count, sizeof *all, by_text);
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++)
-        if (kept == 0 || strcmp(all[kept - 1], all[i]) != 0) all[kept++] = all[i];
+        if (kept == 0 || strcmp(all[kept - 1], all[i]) != 0)
+            all[kept++] = all[i];
     plan->class_names = all;
     plan->classes = (int)kept;
-    if (kept < 2) return pulmo_fail(PULMO_DATA, "%s: has one class only (%s); two or more class folders are needed", list->root, all[0]);
-    if (kept > PULMO_CLASSES_MAX) return pulmo_fail(PULMO_DATA, "%s: has %zu classes; at most %d", list->root, kept, PULMO_CLASSES_MAX);
+    if (kept < 2)
+        return pulmo_fail(PULMO_DATA,
+                          "%s: has one class only (%s); two or more class folders are needed",
+                          list->root, all[0]);
+    if (kept > PULMO_CLASSES_MAX)
+        return pulmo_fail(PULMO_DATA, "%s: has %zu classes; at most %d", list->root, kept,
+                          PULMO_CLASSES_MAX);
     return PULMO_OK;
 }
 
 static int class_of(const pack_plan *plan, const char *label)
 {
-    char *const *found = bsearch(&label, plan->class_names, (size_t)plan->classes, sizeof *plan->class_names, by_text);
+    char *const *found = bsearch(&label, plan->class_names, (size_t)plan->classes,
+                                 sizeof *plan->class_names, by_text);
     return (int)(found - plan->class_names);
 }
 
@@ -67,12 +82,15 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
     const source_list *list = store->list;
     const image_record *records = store->records;
     plan->label = malloc(list->count * sizeof *plan->label);
-    if (!plan->label) return pulmo_fail(PULMO_MEMORY, "out of memory for labels");
+    if (!plan->label)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for labels");
     plan->channels = 1;
     for (size_t i = 0; i < list->count; i++) {
         plan->label[i] = records[i].usable ? class_of(plan, list->file[i].label) : -1;
-        if (records[i].usable && records[i].channels == 3) plan->channels = 3;
-        if (records[i].usable) continue;
+        if (records[i].usable && records[i].channels == 3)
+            plan->channels = 3;
+        if (records[i].usable)
+            continue;
         PULMO_TRY(lines_add(&plan->refused_paths, "%s", list->file[i].path));
         PULMO_TRY(lines_add(&plan->refused_reasons, "%s", store->reasons[i]));
         plan->bad++;
@@ -99,18 +117,22 @@ static pulmo_status take_sets(carving *c, int class, uint32_t count, double want
 {
     double taken = 0;
     uint32_t left = 0;
-    for (uint32_t i = 0; i < count; i++) left += c->set_size[c->sets[i]] > 0;
+    for (uint32_t i = 0; i < count; i++)
+        left += c->set_size[c->sets[i]] > 0;
     for (uint32_t i = 0; i < count && taken < wanted && left > 1; i++) {
         uint32_t root = c->sets[i], size = c->set_size[root];
-        if (size == 0 || taken + size - wanted > wanted - taken) continue;
+        if (size == 0 || taken + size - wanted > wanted - taken)
+            continue;
         taken += size;
         left--;
         c->set_size[root] = 0;
         c->goes[root] = to;
     }
-    if (wanted <= 0 || taken > 0) return PULMO_OK;
-    return lines_add(&c->plan->carve, "%s: no image of class %s: its patients in train are too few to carve", split_names[to],
-                     c->plan->class_names[class]);
+    if (wanted <= 0 || taken > 0)
+        return PULMO_OK;
+    return lines_add(&c->plan->carve,
+                     "%s: no image of class %s: its patients in train are too few to carve",
+                     split_names[to], c->plan->class_names[class]);
 }
 
 static pulmo_status carve_class(carving *c, int class, const double fraction[SPLITS], uint64_t seed)
@@ -119,7 +141,8 @@ static pulmo_status carve_class(carving *c, int class, const double fraction[SPL
     double images = 0;
     pulmo_rng rng;
     for (uint32_t root = 0; root < c->list->count; root++) {
-        if (c->set_size[root] == 0 || c->set_class[root] != class) continue;
+        if (c->set_size[root] == 0 || c->set_class[root] != class)
+            continue;
         images += c->set_size[root];
         c->sets[count++] = root;
     }
@@ -140,48 +163,67 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
     const char *name = split_names[split];
     const source_list *list = c->list;
     if (list->held[split] && list->moved[split])
-        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
-                         list->held[split], name, list->moved[split]);
+        return lines_add(
+            &c->plan->carve,
+            "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
+            list->held[split], name, list->moved[split]);
     if (list->held[split])
-        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches", name, list->held[split], name);
+        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches", name,
+                         list->held[split], name);
     for (uint32_t f = 0; f < c->list->count; f++) {
         given += c->split[f] == split;
         train += c->split[f] == SPLIT_TRAIN;
     }
     if (*fraction <= 0 && split == SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
         return lines_add(&c->plan->carve,
-                         "val: the %u images given are too few to choose an epoch by; --val-fraction 0.15 carves val out of train", given);
-    if (*fraction <= 0) return PULMO_OK;
+                         "val: the %u images given are too few to choose an epoch by; "
+                         "--val-fraction 0.15 carves val out of train",
+                         given);
+    if (*fraction <= 0)
+        return PULMO_OK;
     if (given >= PULMO_SPLIT_MEANINGFUL && given * 100 >= train) {
         double unused = *fraction;
         *fraction = 0;
-        return lines_add(&c->plan->carve, "%s: the %u images given are kept; %g of train was not carved", name, given, unused);
+        return lines_add(&c->plan->carve,
+                         "%s: the %u images given are kept; %g of train was not carved", name,
+                         given, unused);
     }
-    if (given == 0) return lines_add(&c->plan->carve, "%s: %g of train carved out, by patient and class", name, *fraction);
+    if (given == 0)
+        return lines_add(&c->plan->carve, "%s: %g of train carved out, by patient and class", name,
+                         *fraction);
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == split) c->split[f] = SPLIT_TRAIN;
-    return lines_add(
-        &c->plan->carve,
-        "%s: the %u images given are too few to mean anything and join train; %g of train carved out instead, by patient and class", name,
-        given, *fraction);
+        if (c->split[f] == split)
+            c->split[f] = SPLIT_TRAIN;
+    return lines_add(&c->plan->carve,
+                     "%s: the %u images given are too few to mean anything and join train; %g of "
+                     "train carved out instead, by patient and class",
+                     name, given, *fraction);
 }
 
 static pulmo_status carve(carving *c, const pulmo_config *config)
 {
     double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
-    if (c->list->excluded) PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern", c->list->excluded));
+    if (c->list->excluded)
+        PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern",
+                            c->list->excluded));
     PULMO_TRY(judge_given(c, SPLIT_VAL, &fraction[SPLIT_VAL]));
     PULMO_TRY(judge_given(c, SPLIT_TEST, &fraction[SPLIT_TEST]));
-    if (fraction[SPLIT_VAL] <= 0 && fraction[SPLIT_TEST] <= 0) return PULMO_OK;
+    if (fraction[SPLIT_VAL] <= 0 && fraction[SPLIT_TEST] <= 0)
+        return PULMO_OK;
     for (uint32_t f = 0; f < c->list->count; f++) {
-        if (c->split[f] != SPLIT_TRAIN) continue;
+        if (c->split[f] != SPLIT_TRAIN)
+            continue;
         uint32_t root = join_find(c->together, f);
-        if (c->set_size[root]++ == 0) c->set_class[root] = c->plan->label[f];
+        if (c->set_size[root]++ == 0)
+            c->set_class[root] = c->plan->label[f];
     }
-    for (uint32_t f = 0; f < c->list->count; f++) c->goes[f] = SPLIT_TRAIN;
-    for (int k = 0; k < c->plan->classes; k++) PULMO_TRY(carve_class(c, k, fraction, (uint64_t)config->pack.seed));
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == SPLIT_TRAIN) c->split[f] = c->goes[join_find(c->together, f)];
+        c->goes[f] = SPLIT_TRAIN;
+    for (int k = 0; k < c->plan->classes; k++)
+        PULMO_TRY(carve_class(c, k, fraction, (uint64_t)config->pack.seed));
+    for (uint32_t f = 0; f < c->list->count; f++)
+        if (c->split[f] == SPLIT_TRAIN)
+            c->split[f] = c->goes[join_find(c->together, f)];
     return PULMO_OK;
 }
 
@@ -192,22 +234,27 @@ static pulmo_status set_order(const source_list *list, pack_plan *plan, const in
 {
     for (int s = 0; s < SPLITS; s++) {
         plan->order[s] = malloc((list->count + 1) * sizeof *plan->order[s]);
-        if (!plan->order[s]) return pulmo_fail(PULMO_MEMORY, "out of memory for the order");
+        if (!plan->order[s])
+            return pulmo_fail(PULMO_MEMORY, "out of memory for the order");
         for (int k = 0; k < plan->classes; k++)
             for (uint32_t f = 0; f < list->count; f++)
-                if (split[f] == s && plan->label[f] == k) plan->order[s][plan->count[s]++] = f;
+                if (split[f] == s && plan->label[f] == k)
+                    plan->order[s][plan->count[s]++] = f;
     }
     for (int k = 0; k < plan->classes; k++) {
         uint32_t images = 0;
-        for (uint32_t i = 0; i < plan->count[SPLIT_TRAIN]; i++) images += plan->label[plan->order[SPLIT_TRAIN][i]] == k;
+        for (uint32_t i = 0; i < plan->count[SPLIT_TRAIN]; i++)
+            images += plan->label[plan->order[SPLIT_TRAIN][i]] == k;
         bool elsewhere = plan->count[SPLIT_TRAIN] == 0; /* a source that is only to be tested on */
         if (images == 0 && !elsewhere)
-            return pulmo_fail(PULMO_DATA, "%s: class %s has no usable image in train; every class needs some", list->root,
-                              plan->class_names[k]);
+            return pulmo_fail(PULMO_DATA,
+                              "%s: class %s has no usable image in train; every class needs some",
+                              list->root, plan->class_names[k]);
     }
     if (plan->count[0] + plan->count[1] + plan->count[2] == 0)
-        return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s", list->root, list->count,
-                          plan->refused_paths.text[0], plan->refused_reasons.text[0]);
+        return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s",
+                          list->root, list->count, plan->refused_paths.text[0],
+                          plan->refused_reasons.text[0]);
     return PULMO_OK;
 }
 
@@ -219,7 +266,8 @@ static pulmo_status carve_and_audit(carving *c, audit *a, const pulmo_config *co
     return set_order(c->list, c->plan, c->split);
 }
 
-pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count, const pulmo_config *config, pack_plan *plan)
+pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count,
+                       const pulmo_config *config, pack_plan *plan)
 {
     const source_list *list = store->list;
     carving c = {.list = list, .plan = plan};
@@ -230,9 +278,11 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
     c.set_size = calloc(list->count, sizeof *c.set_size);
     c.set_class = malloc(list->count * sizeof *c.set_class);
     c.goes = malloc(list->count * sizeof *c.goes);
-    if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes) PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
+    if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
     PULMO_GOTO(sort_out(store, plan));
-    for (size_t i = 0; i < list->count; i++) c.split[i] = store->records[i].usable ? list->file[i].split : -1;
+    for (size_t i = 0; i < list->count; i++)
+        c.split[i] = store->records[i].usable ? list->file[i].split : -1;
     PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
     PULMO_GOTO(carve_and_audit(&c, &a, config));
 out:
@@ -247,7 +297,8 @@ out:
 
 void pack_plan_free(pack_plan *plan)
 {
-    for (int s = 0; s < SPLITS; s++) free(plan->order[s]);
+    for (int s = 0; s < SPLITS; s++)
+        free(plan->order[s]);
     free(plan->class_names);
     free(plan->label);
     lines_free(&plan->refused_paths);

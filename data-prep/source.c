@@ -26,19 +26,24 @@ typedef struct patterns {
 
 /* ---- names ---- */
 
-static size_t digits(const char *text) { return strspn(text, "0123456789"); }
+static size_t digits(const char *text)
+{
+    return strspn(text, "0123456789");
+}
 
 int group_of_name(const char *name, char *out, size_t out_bytes)
 {
     const char *dot = strrchr(name, '.');
     size_t length = dot ? (size_t)(dot - name) : strlen(name), sure = 0;
     const char *study = strncmp(name, "IM-", 3) == 0 ? name : strstr(name, "-IM-");
-    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 && name[6 + digits(name + 6)] == '_') {
+    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 &&
+        name[6 + digits(name + 6)] == '_') {
         length = 6 + digits(name + 6);
         sure = length + 1 + strcspn(name + length + 1, "_."); /* with the kind */
     } else if (study) {
         const char *number = study + (study == name ? 3 : 4);
-        if (digits(number) > 0) sure = length = (size_t)(number - name) + digits(number);
+        if (digits(number) > 0)
+            sure = length = (size_t)(number - name) + digits(number);
     }
     snprintf(out, out_bytes, "%.*s", (int)length, name);
     return (int)sure;
@@ -47,15 +52,20 @@ int group_of_name(const char *name, char *out, size_t out_bytes)
 static pulmo_status compile(const char *key, const char *text, bool wants_group, pattern *out)
 {
     char words[160];
-    if (!*text) return PULMO_OK;
+    if (!*text)
+        return PULMO_OK;
     int code = regcomp(&out->regex, text, REG_EXTENDED);
     if (code != 0) {
         regerror(code, &out->regex, words, sizeof words);
-        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is not an extended regular expression: %s", key, text, words);
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s: \"%s\": is not an extended regular expression: %s", key, text,
+                          words);
     }
     out->there = true;
-    if (!wants_group || out->regex.re_nsub >= 1) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_", key, text);
+    if (!wants_group || out->regex.re_nsub >= 1)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_",
+                      key, text);
 }
 
 static pulmo_status compile_all(const pulmo_config *config, patterns *p)
@@ -67,12 +77,16 @@ static pulmo_status compile_all(const pulmo_config *config, patterns *p)
     PULMO_TRY(compile("test_pattern", config->pack.test_pattern, false, &p->hold[SPLIT_TEST]));
     const double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
     if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
-        return pulmo_fail(PULMO_CONFIG, "pack.val_fraction and pack.test_fraction leave nothing to train on: %g + %g, must be 0.95 at the most",
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
+                          "+ %g, must be 0.95 at the most",
                           fraction[SPLIT_VAL], fraction[SPLIT_TEST]);
     for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++)
         if (p->hold[s].there && fraction[s] > 0)
-            return pulmo_fail(PULMO_CONFIG, "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
-                              split_names[s], split_names[s], fraction[s], split_names[s]);
+            return pulmo_fail(
+                PULMO_CONFIG,
+                "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
+                split_names[s], split_names[s], fraction[s], split_names[s]);
     return PULMO_OK;
 }
 
@@ -80,16 +94,22 @@ static void free_patterns(patterns *p)
 {
     pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[SPLIT_VAL], &p->hold[SPLIT_TEST]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i]->there) regfree(&all[i]->regex);
+        if (all[i]->there)
+            regfree(&all[i]->regex);
 }
 
-static bool matches(const pattern *p, const char *text) { return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0; }
+static bool matches(const pattern *p, const char *text)
+{
+    return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0;
+}
 
 /* The pattern's first group in `name`; false where it does not match. */
 static bool matched(const pattern *p, const char *name, char *out, size_t out_bytes)
 {
     regmatch_t found[2];
-    if (!p->there || regexec(&p->regex, name, 2, found, 0) != 0 || found[1].rm_so < 0 || found[1].rm_eo == found[1].rm_so) return false;
+    if (!p->there || regexec(&p->regex, name, 2, found, 0) != 0 || found[1].rm_so < 0 ||
+        found[1].rm_eo == found[1].rm_so)
+        return false;
     snprintf(out, out_bytes, "%.*s", (int)(found[1].rm_eo - found[1].rm_so), name + found[1].rm_so);
     return true;
 }
@@ -97,10 +117,16 @@ static bool matched(const pattern *p, const char *name, char *out, size_t out_by
 static bool is_utf8(const char *text)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        int more = *p < 0x80 ? 0 : *p >= 0xC2 && *p < 0xE0 ? 1 : *p >= 0xE0 && *p < 0xF0 ? 2 : *p >= 0xF0 && *p < 0xF5 ? 3 : -1;
-        if (more < 0) return false;
+        int more = *p < 0x80                 ? 0
+                   : *p >= 0xC2 && *p < 0xE0 ? 1
+                   : *p >= 0xE0 && *p < 0xF0 ? 2
+                   : *p >= 0xF0 && *p < 0xF5 ? 3
+                                             : -1;
+        if (more < 0)
+            return false;
         for (p++; more > 0; more--, p++)
-            if ((*p & 0xC0) != 0x80) return false;
+            if ((*p & 0xC0) != 0x80)
+                return false;
     }
     return true;
 }
@@ -116,12 +142,15 @@ typedef struct walk {
 } walk;
 
 /* The split of a file given in split `given`, `below` its class folder. */
-static pulmo_status hold(source_list *list, const patterns *p, const char *below, int given, int *split)
+static pulmo_status hold(source_list *list, const patterns *p, const char *below, int given,
+                         int *split)
 {
     bool val = matches(&p->hold[SPLIT_VAL], below), test = matches(&p->hold[SPLIT_TEST], below);
     if (val && test)
-        return pulmo_fail(PULMO_CONFIG, "%s: %s: matches both pack.val_pattern and pack.test_pattern; a file is in one split", list->root,
-                          below);
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "%s: %s: matches both pack.val_pattern and pack.test_pattern; a file is in one split",
+            list->root, below);
     *split = val ? SPLIT_VAL : test ? SPLIT_TEST : given;
     if (val || test)
         list->held[*split]++;
@@ -132,12 +161,15 @@ static pulmo_status hold(source_list *list, const patterns *p, const char *below
     return PULMO_OK;
 }
 
-static pulmo_status add_file(const walk *w, const char *path, const char *name, const struct stat *about)
+static pulmo_status add_file(const walk *w, const char *path, const char *name,
+                             const struct stat *about)
 {
     source_list *list = w->list;
     char group[256], label[256];
     int split = 0;
-    if (!is_utf8(path)) return pulmo_fail(PULMO_DATA, "%s/%s: the file's name is not UTF-8; rename it", list->root, path);
+    if (!is_utf8(path))
+        return pulmo_fail(PULMO_DATA, "%s/%s: the file's name is not UTF-8; rename it", list->root,
+                          path);
     if (matches(&w->patterns->exclude, path + w->below)) {
         list->excluded++;
         return PULMO_OK;
@@ -146,44 +178,58 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name, 
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 1024;
         source_file *larger = realloc(list->file, room * sizeof *larger);
-        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", room);
+        if (!larger)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", room);
         list->file = larger;
         list->room = room;
     }
     bool by_pattern = matched(&w->patterns->group, name, group, sizeof group);
     int sure = by_pattern ? (int)strlen(group) : group_of_name(name, group, sizeof group);
-    if (!matched(&w->patterns->label, name, label, sizeof label)) snprintf(label, sizeof label, "%s", w->label);
+    if (!matched(&w->patterns->label, name, label, sizeof label))
+        snprintf(label, sizeof label, "%s", w->label);
     source_file *file = &list->file[list->count];
     *file = (source_file){.path = pulmo_strdup(path),
                           .group = pulmo_strdup(group),
                           .label = pulmo_strdup(label),
                           .split = split,
                           .size_bytes = about->st_size,
-                          .modified_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
+                          .modified_ns =
+                              (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
     list->count++;
-    if (!file->path || !file->group || !file->label) return PULMO_MEMORY;
+    if (!file->path || !file->group || !file->label)
+        return PULMO_MEMORY;
     file->sure = by_pattern ? file->group : file->path + strlen(file->path) - strlen(name);
     file->sure_bytes = sure;
     return PULMO_OK;
 }
 
-static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0; }
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0;
+}
 
-static pulmo_status list_folder(const char *root, const char *path, struct dirent ***entries, int *count)
+static pulmo_status list_folder(const char *root, const char *path, struct dirent ***entries,
+                                int *count)
 {
     char *full = *path ? pulmo_format("%s/%s", root, path) : pulmo_strdup(root);
-    if (!full) return PULMO_MEMORY;
+    if (!full)
+        return PULMO_MEMORY;
     *count = scandir(full, entries, is_visible, by_bytes);
     pulmo_status status = PULMO_OK;
-    if (*count < 0) status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
+    if (*count < 0)
+        status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
     free(full);
     return status;
 }
 
 static void free_entries(struct dirent **entries, int count)
 {
-    for (int i = 0; i < count; i++) free(entries[i]);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
     free(entries);
 }
 
@@ -192,10 +238,14 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth);
 static pulmo_status visit(const walk *w, const char *path, const char *name, int depth)
 {
     struct stat about;
-    char *child = pulmo_format("%s/%s", path, name), *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
+    char *child = pulmo_format("%s/%s", path, name),
+         *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
     pulmo_status status = child && full ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK && stat(full, &about) != 0) memset(&about, 0, sizeof about); /* decoding refuses it, with the reason */
-    if (status == PULMO_OK) status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1) : add_file(w, child, name, &about);
+    if (status == PULMO_OK && stat(full, &about) != 0)
+        memset(&about, 0, sizeof about); /* decoding refuses it, with the reason */
+    if (status == PULMO_OK)
+        status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1)
+                                        : add_file(w, child, name, &about);
     free(child);
     free(full);
     return status;
@@ -207,10 +257,12 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
     struct dirent **entries = NULL;
     int count = 0;
     if (depth > DEPTH_MAX)
-        return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?", w->list->root, path, DEPTH_MAX);
+        return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?",
+                          w->list->root, path, DEPTH_MAX);
     PULMO_TRY(list_folder(w->list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK; i++) status = visit(w, path, entries[i]->d_name, depth);
+    for (int i = 0; i < count && status == PULMO_OK; i++)
+        status = visit(w, path, entries[i]->d_name, depth);
     free_entries(entries, count);
     return status;
 }
@@ -232,45 +284,61 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     PULMO_TRY(list_folder(list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
-        char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name) : pulmo_strdup(entries[i]->d_name);
+        char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name)
+                            : pulmo_strdup(entries[i]->d_name);
         if (!child) {
             status = PULMO_MEMORY;
             continue;
         }
-        const walk w = {.list = list, .patterns = p, .label = entries[i]->d_name, .below = strlen(child) + 1, .split = split};
+        const walk w = {.list = list,
+                        .patterns = p,
+                        .label = entries[i]->d_name,
+                        .below = strlen(child) + 1,
+                        .split = split};
         if (is_folder(list->root, child)) {
             size_t found = list->count + list->excluded;
             folders++;
             status = walk_class(&w, child, 0);
             if (status == PULMO_OK && found == list->count + list->excluded)
-                status = lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class", list->root, child);
+                status = lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class",
+                                   list->root, child);
         }
         free(child);
     }
     free_entries(entries, count);
     if (status == PULMO_OK && folders == 0)
-        return pulmo_fail(PULMO_DATA, "%s%s%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg", list->root,
-                          *path ? "/" : "", path);
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s%s%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg",
+            list->root, *path ? "/" : "", path);
     return status;
 }
 
 static bool is_split(const char *name)
 {
     for (int s = 0; s < SPLITS; s++)
-        if (strcmp(name, split_names[s]) == 0) return true;
+        if (strcmp(name, split_names[s]) == 0)
+            return true;
     return false;
 }
 
 /* A folder beside the splits that is taken for one, or would be taken for a class. */
 static pulmo_status judge_folder(source_list *list, const char *name)
 {
-    static const char *const alike[] = {"train", "training", "val", "valid", "validation", "test", "testing"};
-    if (is_split(name) || !is_folder(list->root, name)) return PULMO_OK;
+    static const char *const alike[] = {"train",      "training", "val",    "valid",
+                                        "validation", "test",     "testing"};
+    if (is_split(name) || !is_folder(list->root, name))
+        return PULMO_OK;
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (strcasecmp(name, alike[i]) == 0)
-            return pulmo_fail(PULMO_DATA, "%s/%s: looks like a split, which are named train, val and test; rename it", list->root, name);
-    if (!list->has_splits) return PULMO_OK;
-    return lines_add(&list->notes, "%s/%s: stands beside train, val or test and is left out", list->root, name);
+            return pulmo_fail(
+                PULMO_DATA,
+                "%s/%s: looks like a split, which are named train, val and test; rename it",
+                list->root, name);
+    if (!list->has_splits)
+        return PULMO_OK;
+    return lines_add(&list->notes, "%s/%s: stands beside train, val or test and is left out",
+                     list->root, name);
 }
 
 static pulmo_status judge_folders(source_list *list)
@@ -279,7 +347,8 @@ static pulmo_status judge_folders(source_list *list)
     int count = 0;
     PULMO_TRY(list_folder(list->root, "", &entries, &count));
     pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK; i++) status = judge_folder(list, entries[i]->d_name);
+    for (int i = 0; i < count && status == PULMO_OK; i++)
+        status = judge_folder(list, entries[i]->d_name);
     free_entries(entries, count);
     return status;
 }
@@ -287,12 +356,17 @@ static pulmo_status judge_folders(source_list *list)
 static pulmo_status walk_source(source_list *list, const patterns *p)
 {
     struct stat about;
-    if (stat(list->root, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", list->root, strerror(errno));
-    if (!S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders", list->root);
-    for (int s = 0; s < SPLITS; s++) list->has_splits = list->has_splits || is_folder(list->root, split_names[s]);
+    if (stat(list->root, &about) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", list->root, strerror(errno));
+    if (!S_ISDIR(about.st_mode))
+        return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders",
+                          list->root);
+    for (int s = 0; s < SPLITS; s++)
+        list->has_splits = list->has_splits || is_folder(list->root, split_names[s]);
     PULMO_TRY(judge_folders(list));
     for (int s = 0; s < SPLITS; s++)
-        if (is_folder(list->root, split_names[s])) PULMO_TRY(walk_classes(list, p, split_names[s], s));
+        if (is_folder(list->root, split_names[s]))
+            PULMO_TRY(walk_classes(list, p, split_names[s], s));
     char *marker = pulmo_format("%s/DEMO", list->root);
     list->is_demo = marker && stat(marker, &about) == 0;
     free(marker);
@@ -300,28 +374,38 @@ static pulmo_status walk_source(source_list *list, const patterns *p)
 }
 
 /* A pattern that matches nothing, or leaves nothing, is a mistake. */
-static pulmo_status judge_patterns(const source_list *list, const patterns *p, const pulmo_config *config)
+static pulmo_status judge_patterns(const source_list *list, const patterns *p,
+                                   const pulmo_config *config)
 {
     const char *const text[SPLITS] = {"", config->pack.val_pattern, config->pack.test_pattern};
     if (p->exclude.there && list->excluded == 0)
-        return pulmo_fail(PULMO_CONFIG, "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s", config->pack.exclude_pattern,
-                          list->count, list->root);
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s",
+                          config->pack.exclude_pattern, list->count, list->root);
     if (list->count == 0 && list->excluded > 0)
-        return pulmo_fail(PULMO_CONFIG, "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s", config->pack.exclude_pattern,
-                          list->excluded, list->root);
-    if (list->count == 0) return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s",
+                          config->pack.exclude_pattern, list->excluded, list->root);
+    if (list->count == 0)
+        return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
     size_t train = 0;
-    for (size_t i = 0; i < list->count; i++) train += list->file[i].split == SPLIT_TRAIN;
+    for (size_t i = 0; i < list->count; i++)
+        train += list->file[i].split == SPLIT_TRAIN;
     for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++) {
-        if (!p->hold[s].there) continue;
+        if (!p->hold[s].there)
+            continue;
         if (list->held[s] == 0)
             return pulmo_fail(PULMO_CONFIG,
-                              "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is matched on paths below the class "
+                              "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                              "matched on paths below the class "
                               "folders, such as %s of %s",
-                              split_names[s], text[s], list->count, list->root, strrchr(list->file[0].path, '/') + 1, list->file[0].path);
+                              split_names[s], text[s], list->count, list->root,
+                              strrchr(list->file[0].path, '/') + 1, list->file[0].path);
         if (train == 0)
-            return pulmo_fail(PULMO_CONFIG, "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on", split_names[s],
-                              text[s], list->count, list->root);
+            return pulmo_fail(
+                PULMO_CONFIG,
+                "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
+                split_names[s], text[s], list->count, list->root);
     }
     return PULMO_OK;
 }
@@ -332,10 +416,13 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, sour
     memset(out, 0, sizeof *out);
     out->root = root;
     pulmo_status status = compile_all(config, &p);
-    if (status == PULMO_OK) status = walk_source(out, &p);
-    if (status == PULMO_OK) status = judge_patterns(out, &p, config);
+    if (status == PULMO_OK)
+        status = walk_source(out, &p);
+    if (status == PULMO_OK)
+        status = judge_patterns(out, &p, config);
     free_patterns(&p);
-    if (status != PULMO_OK) source_list_free(out);
+    if (status != PULMO_OK)
+        source_list_free(out);
     return status;
 }
 

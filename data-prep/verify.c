@@ -1,5 +1,5 @@
-/* pulmo pack --verify: everything that a packed data set holds, read again and compared with the digests in its
- * manifest. Shards are shared out among ranks, images of a shard among threads. */
+/* pulmo pack --verify: everything that a packed data set holds, read again and compared with the
+ * digests in its manifest. Shards are shared out among ranks, images of a shard among threads. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +45,8 @@ typedef struct verifying {
 static void differs(verifying *v, const char *file, const char *what, const char *which)
 {
     pthread_mutex_lock(&v->lock);
-    if (lines_add(&v->differs, "%s: %s%s", file, what, which) != PULMO_OK) v->status = PULMO_MEMORY;
+    if (lines_add(&v->differs, "%s: %s%s", file, what, which) != PULMO_OK)
+        v->status = PULMO_MEMORY;
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -53,7 +54,8 @@ static void differs(verifying *v, const char *file, const char *what, const char
 static void report_differs(verifying *v)
 {
     pthread_mutex_lock(&v->lock);
-    if (lines_add(&v->differs, "%s", pulmo_error()) != PULMO_OK) v->status = PULMO_MEMORY;
+    if (lines_add(&v->differs, "%s", pulmo_error()) != PULMO_OK)
+        v->status = PULMO_MEMORY;
     pthread_mutex_unlock(&v->lock);
     pulmo_error_clear();
 }
@@ -66,18 +68,24 @@ static void check_image(void *context, int task, int thread)
     char hex[PULMO_DIGEST_HEX];
     size_t bytes = (size_t)v->height * (size_t)v->width * (size_t)v->channels;
     uint32_t i = v->first + (uint32_t)task;
-    pulmo_image image = {.height_px = v->height, .width_px = v->width, .channels = v->channels, .pixels = malloc(bytes)};
+    pulmo_image image = {.height_px = v->height,
+                         .width_px = v->width,
+                         .channels = v->channels,
+                         .pixels = malloc(bytes)};
     (void)thread;
     if (!image.pixels)
         v->status = PULMO_MEMORY;
-    else if (pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, (uint64_t)task, 1, image.pixels) != PULMO_OK)
+    else if (pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, (uint64_t)task, 1, image.pixels) !=
+             PULMO_OK)
         differs(v, v->path, "cannot be read: image of ", v->split.text[PATHS][i]);
     else {
         pulmo_image_collapse_grey(&image); /* what was digested: a grey image's one channel */
-        pulmo_digest found = pulmo_digest_of(image.pixels, bytes / (size_t)v->channels * (size_t)image.channels);
+        pulmo_digest found =
+            pulmo_digest_of(image.pixels, bytes / (size_t)v->channels * (size_t)image.channels);
         pulmo_digest_hex(&found, hex);
         if (strcmp(hex, v->split.text[PIXELS][i]) != 0)
-            differs(v, v->path, "other pixels than were packed: image of ", v->split.text[PATHS][i]);
+            differs(v, v->path, "other pixels than were packed: image of ",
+                    v->split.text[PATHS][i]);
     }
     pulmo_image_free(&image);
 }
@@ -86,9 +94,11 @@ static pulmo_status check_lists(verifying *v, uint32_t count)
 {
     const uint64_t wanted = count;
     int32_t *labels = malloc(((size_t)count + 1) * sizeof *labels);
-    if (!labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", v->path);
+    if (!labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", v->path);
     pulmo_status status = pulmo_h5_read(v->file, "labels", PULMO_H5_I32, 1, &wanted, labels);
-    if (status == PULMO_OK && memcmp(labels, v->split.labels + v->first, count * sizeof *labels) != 0)
+    if (status == PULMO_OK &&
+        memcmp(labels, v->split.labels + v->first, count * sizeof *labels) != 0)
         differs(v, v->path, "other labels than the manifest's", "");
     free(labels);
     for (int c = PATHS; c <= DIGESTS && status == PULMO_OK; c++) {
@@ -96,8 +106,10 @@ static pulmo_status check_lists(verifying *v, uint32_t count)
         char **text = NULL;
         status = pulmo_h5_read_strings(v->file, columns[c], &found, &text);
         bool same = status == PULMO_OK && found == count;
-        for (uint32_t i = 0; same && i < count; i++) same = strcmp(text[i], v->split.text[c][v->first + i]) == 0;
-        if (status == PULMO_OK && !same) differs(v, v->path, "other than the manifest's: ", columns[c]);
+        for (uint32_t i = 0; same && i < count; i++)
+            same = strcmp(text[i], v->split.text[c][v->first + i]) == 0;
+        if (status == PULMO_OK && !same)
+            differs(v, v->path, "other than the manifest's: ", columns[c]);
         free(text);
     }
     return status;
@@ -106,9 +118,12 @@ static pulmo_status check_lists(verifying *v, uint32_t count)
 static pulmo_status check_shape(verifying *v, uint32_t count)
 {
     pulmo_h5_shape shape;
-    const uint64_t wanted[4] = {count, (uint64_t)v->height, (uint64_t)v->width, (uint64_t)v->channels};
+    const uint64_t wanted[4] = {count, (uint64_t)v->height, (uint64_t)v->width,
+                                (uint64_t)v->channels};
     PULMO_TRY(pulmo_h5_shape_of(v->file, "images", &shape));
-    if (shape.type == PULMO_H5_U8 && shape.rank == 4 && memcmp(shape.dims, wanted, sizeof wanted) == 0) return PULMO_OK;
+    if (shape.type == PULMO_H5_U8 && shape.rank == 4 &&
+        memcmp(shape.dims, wanted, sizeof wanted) == 0)
+        return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: /images has not the shape that the manifest says", v->path);
 }
 
@@ -118,8 +133,10 @@ static void check_shard(verifying *v, uint32_t shard)
     v->first = pulmo_shard_first(v->split.count, shard, v->split.shards);
     uint32_t count = pulmo_shard_first(v->split.count, shard + 1, v->split.shards) - v->first;
     pulmo_status status = v->path ? pulmo_h5_open(v->path, &v->file) : PULMO_MEMORY;
-    if (status == PULMO_OK) status = check_shape(v, count);
-    if (status == PULMO_OK) status = check_lists(v, count);
+    if (status == PULMO_OK)
+        status = check_shape(v, count);
+    if (status == PULMO_OK)
+        status = check_lists(v, count);
     if (status == PULMO_OK) {
         pulmo_pool_run(v->pool, (int)count, check_image, v);
         v->images += count;
@@ -146,7 +163,8 @@ static void check_source(void *context, int task, int thread)
         report_differs(v);
     else {
         pulmo_digest_hex(&found, hex);
-        if (strcmp(hex, v->split.text[DIGESTS][i]) != 0) differs(v, path, "has changed since it was packed", "");
+        if (strcmp(hex, v->split.text[DIGESTS][i]) != 0)
+            differs(v, path, "has changed since it was packed", "");
     }
     free(path);
 }
@@ -165,7 +183,8 @@ static void check_sources(verifying *v)
 static void free_split(listed *split)
 {
     free(split->labels);
-    for (int c = 0; c < COLUMNS; c++) free(split->text[c]);
+    for (int c = 0; c < COLUMNS; c++)
+        free(split->text[c]);
     memset(split, 0, sizeof *split);
 }
 
@@ -178,8 +197,8 @@ static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out
     PULMO_TRY(pulmo_h5_get_int(manifest, base, "count", &count));
     PULMO_TRY(pulmo_h5_get_int(manifest, base, "shards", &shards));
     if (count < 0 || count > UINT32_MAX / 2 || shards < 1 || shards > UINT32_MAX / 2)
-        return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(manifest), base, (long long)count,
-                          (long long)shards);
+        return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(manifest),
+                          base, (long long)count, (long long)shards);
     out->count = (uint32_t)count;
     out->shards = (uint32_t)shards;
     for (int c = 0; c < COLUMNS; c++) {
@@ -187,13 +206,14 @@ static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out
         snprintf(path, sizeof path, "%s/%s", base, columns[c]);
         PULMO_TRY(pulmo_h5_read_strings(manifest, path, &found, &out->text[c]));
         if (found != out->count)
-            return pulmo_fail(PULMO_DATA, "%s: /%s has %llu entries, not %u", pulmo_h5_path(manifest), path, (unsigned long long)found,
-                              out->count);
+            return pulmo_fail(PULMO_DATA, "%s: /%s has %llu entries, not %u",
+                              pulmo_h5_path(manifest), path, (unsigned long long)found, out->count);
     }
     const uint64_t wanted = out->count;
     snprintf(path, sizeof path, "%s/labels", base);
     out->labels = malloc(((size_t)wanted + 1) * sizeof *out->labels);
-    if (!out->labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
+    if (!out->labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
     return pulmo_h5_read(manifest, path, PULMO_H5_I32, 1, &wanted, out->labels);
 }
 
@@ -203,14 +223,19 @@ static void check_split(verifying *v, pulmo_h5 *manifest, const char *name)
     size_t before = v->differs.count;
     pulmo_dataset *dataset = NULL;
     if (read_split(manifest, name, &v->split) != PULMO_OK) {
-        if (rank == 0) report_differs(v);
+        if (rank == 0)
+            report_differs(v);
     } else {
         for (uint32_t s = 0; s < v->split.shards; s++, v->turn++)
-            if (v->turn % size == rank) check_shard(v, s);
-        if (v->source) check_sources(v);
-        /* The split's own digest, as training would check it. What shards lack has been said above. */
+            if (v->turn % size == rank)
+                check_shard(v, s);
+        if (v->source)
+            check_sources(v);
+        /* The split's own digest, as training would check it. What shards lack has been said above.
+         */
         if (rank == 0 && v->differs.count == before) {
-            if (pulmo_dataset_open(v->destination, name, 0, &dataset) != PULMO_OK) report_differs(v);
+            if (pulmo_dataset_open(v->destination, name, 0, &dataset) != PULMO_OK)
+                report_differs(v);
             pulmo_dataset_close(dataset);
         }
     }
@@ -227,23 +252,32 @@ static pulmo_status verify_local(verifying *v, int threads)
     char *path = pulmo_format("%s/manifest.h5", v->destination);
     pulmo_status status = path ? PULMO_OK : PULMO_MEMORY;
     if (status == PULMO_OK && stat(path, &about) != 0)
-        status =
-            pulmo_fail(PULMO_DATA, "%s: holds no manifest.h5: it is not a packed data set, or its packing was interrupted", v->destination);
-    if (status == PULMO_OK) status = pulmo_h5_open(path, &manifest);
-    if (status == PULMO_OK) status = pulmo_h5_get_int(manifest, "/", "height", &height);
-    if (status == PULMO_OK) status = pulmo_h5_get_int(manifest, "/", "width", &width);
-    if (status == PULMO_OK) status = pulmo_h5_get_int(manifest, "/", "channels", &channels);
-    if (status == PULMO_OK && (height < 1 || height > 32768 || width < 1 || width > 32768 || (channels != 1 && channels != 3)))
-        status =
-            pulmo_fail(PULMO_DATA, "%s: says images of %lld x %lld x %lld", path, (long long)height, (long long)width, (long long)channels);
-    if (status == PULMO_OK) status = pulmo_pool_create(threads, &v->pool);
+        status = pulmo_fail(
+            PULMO_DATA,
+            "%s: holds no manifest.h5: it is not a packed data set, or its packing was interrupted",
+            v->destination);
+    if (status == PULMO_OK)
+        status = pulmo_h5_open(path, &manifest);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_int(manifest, "/", "height", &height);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_int(manifest, "/", "width", &width);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_int(manifest, "/", "channels", &channels);
+    if (status == PULMO_OK && (height < 1 || height > 32768 || width < 1 || width > 32768 ||
+                               (channels != 1 && channels != 3)))
+        status = pulmo_fail(PULMO_DATA, "%s: says images of %lld x %lld x %lld", path,
+                            (long long)height, (long long)width, (long long)channels);
+    if (status == PULMO_OK)
+        status = pulmo_pool_create(threads, &v->pool);
     v->height = (int)height;
     v->width = (int)width;
     v->channels = (int)channels;
     for (int s = 0; s < SPLITS && status == PULMO_OK; s++) {
         char base[64];
         snprintf(base, sizeof base, "splits/%s", split_names[s]);
-        if (pulmo_h5_exists(manifest, base)) check_split(v, manifest, split_names[s]);
+        if (pulmo_h5_exists(manifest, base))
+            check_split(v, manifest, split_names[s]);
     }
     pulmo_pool_destroy(v->pool);
     pulmo_h5_close(manifest);
@@ -258,35 +292,47 @@ static pulmo_status show_all(verifying *v, int64_t *found)
     void *all = NULL;
     size_t bytes = 0, all_bytes = 0;
     FILE *stream = open_memstream(&text, &bytes);
-    for (size_t i = 0; stream && i < v->differs.count; i++) fprintf(stream, "%s\n", v->differs.text[i]);
+    for (size_t i = 0; stream && i < v->differs.count; i++)
+        fprintf(stream, "%s\n", v->differs.text[i]);
     bool whole = stream && fclose(stream) == 0;
-    pulmo_status status = pulmo_agree(v->comm, whole ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for findings"));
-    if (status == PULMO_OK) status = pulmo_gather_all(v->comm, text, bytes, &all, &all_bytes, NULL);
-    if (status == PULMO_OK && pulmo_comm_rank(v->comm) == 0) fwrite(all, 1, all_bytes, stdout);
+    pulmo_status status = pulmo_agree(
+        v->comm, whole ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for findings"));
+    if (status == PULMO_OK)
+        status = pulmo_gather_all(v->comm, text, bytes, &all, &all_bytes, NULL);
+    if (status == PULMO_OK && pulmo_comm_rank(v->comm) == 0)
+        fwrite(all, 1, all_bytes, stdout);
     *found = (int64_t)v->differs.count;
-    if (status == PULMO_OK) status = pulmo_sum_i64(v->comm, found, 1);
+    if (status == PULMO_OK)
+        status = pulmo_sum_i64(v->comm, found, 1);
     pulmo_free(all);
     free(text);
     return status;
 }
 
-pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source, int threads)
+pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source,
+                               int threads)
 {
     verifying v = {.comm = comm, .destination = destination, .source = source};
     int64_t found = 0;
     int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
-    if (threads == 0) threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
+    if (threads == 0)
+        threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
     pthread_mutex_init(&v.lock, NULL);
     pulmo_status status = pulmo_agree(comm, verify_local(&v, threads));
-    if (status == PULMO_OK) status = show_all(&v, &found);
+    if (status == PULMO_OK)
+        status = show_all(&v, &found);
     int64_t seen[2] = {(int64_t)v.images, (int64_t)v.sources};
-    if (status == PULMO_OK) status = pulmo_sum_i64(comm, seen, 2);
+    if (status == PULMO_OK)
+        status = pulmo_sum_i64(comm, seen, 2);
     lines_free(&v.differs);
     pthread_mutex_destroy(&v.lock);
     PULMO_TRY(status);
     if (found > 0)
-        return pulmo_fail(PULMO_DATA, "%s: %lld things differ from what was packed (listed above); pack again with --overwrite, or restore the files",
+        return pulmo_fail(PULMO_DATA,
+                          "%s: %lld things differ from what was packed (listed above); pack again "
+                          "with --overwrite, or restore the files",
                           destination, (long long)found);
-    pulmo_info("%s: %lld images%s are what was packed", destination, (long long)seen[0], source ? " and their source files" : "");
+    pulmo_info("%s: %lld images%s are what was packed", destination, (long long)seen[0],
+               source ? " and their source files" : "");
     return PULMO_OK;
 }

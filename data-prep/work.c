@@ -21,14 +21,16 @@ pulmo_status work_name(const char *destination, work_place *out)
     *out = (work_place){.destination = destination, .lock = -1};
     out->work = pulmo_format("%s/.pack", destination);
     out->out = pulmo_format("%s/.pack/out", destination);
-    if (out->work && out->out) return PULMO_OK;
+    if (out->work && out->out)
+        return PULMO_OK;
     work_free(out);
     return PULMO_MEMORY;
 }
 
 void work_free(work_place *w)
 {
-    if (w->lock >= 0) close(w->lock);
+    if (w->lock >= 0)
+        close(w->lock);
     free(w->work);
     free(w->out);
     *w = (work_place){.lock = -1};
@@ -37,7 +39,8 @@ void work_free(work_place *w)
 /* ---- digests in files ---- */
 
 /* Whether a file holds just this digest; *found says whether it is there at all. */
-static bool holds(const char *directory, const char *name, const char hex[PULMO_DIGEST_HEX], bool *found)
+static bool holds(const char *directory, const char *name, const char hex[PULMO_DIGEST_HEX],
+                  bool *found)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
@@ -56,8 +59,11 @@ static pulmo_status put(const char *directory, const char *name, const char hex[
     char *path = pulmo_format("%s/%s", directory, name);
     FILE *file = path ? fopen(path, "w") : NULL;
     bool whole = file && fputs(hex, file) >= 0;
-    if (file && fclose(file) != 0) whole = false;
-    pulmo_status status = whole ? PULMO_OK : pulmo_fail(PULMO_IO, "%s/%s: cannot be written: %s", directory, name, strerror(errno));
+    if (file && fclose(file) != 0)
+        whole = false;
+    pulmo_status status = whole ? PULMO_OK
+                                : pulmo_fail(PULMO_IO, "%s/%s: cannot be written: %s", directory,
+                                             name, strerror(errno));
     free(path);
     return status;
 }
@@ -73,7 +79,8 @@ int work_look(const work_place *w, const char *options_text, const pulmo_digest 
     pulmo_digest_hex(files, hex);
     if (path && stat(path, &about) == 0) {
         found = -1;
-        if (pulmo_h5_open(path, &file) == PULMO_OK && pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
+        if (pulmo_h5_open(path, &file) == PULMO_OK &&
+            pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
             strcmp(text, options_text) == 0 && holds(w->destination, WORK_SEEN, hex, &seen))
             found = 1;
         pulmo_error_clear();
@@ -87,12 +94,24 @@ int work_look(const work_place *w, const char *options_text, const pulmo_digest 
 /* ---- removing and moving ---- */
 
 typedef bool (*is_wanted)(const char *name);
-static bool is_part(const char *name) { return strncmp(name, "part-", 5) == 0 || strcmp(name, "stop") == 0; }
-static bool is_scratch(const char *name) { return strcmp(name, "stop") == 0 || strstr(name, ".tmp") != NULL; }
-static bool is_any(const char *name) { return strcmp(name, ".") != 0 && strcmp(name, "..") != 0; }
+static bool is_part(const char *name)
+{
+    return strncmp(name, "part-", 5) == 0 || strcmp(name, "stop") == 0;
+}
+static bool is_scratch(const char *name)
+{
+    return strcmp(name, "stop") == 0 || strstr(name, ".tmp") != NULL;
+}
+static bool is_any(const char *name)
+{
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
 
 /* The end of a file's name, or of what a write that was killed left of it. */
-static bool is_ending(const char *name) { return strcmp(name, "h5") == 0 || strncmp(name, "h5.tmp.", 7) == 0; }
+static bool is_ending(const char *name)
+{
+    return strcmp(name, "h5") == 0 || strncmp(name, "h5.tmp.", 7) == 0;
+}
 
 /* What a pack puts into DEST; nobody else's file is to be taken for one. */
 static bool is_ours(const char *name)
@@ -100,11 +119,16 @@ static bool is_ours(const char *name)
     unsigned shard, shards;
     char split[8];
     int at = 0;
-    if (strcmp(name, "leaks.txt") == 0 || strcmp(name, WORK_SEEN) == 0) return true;
-    if (strncmp(name, "manifest.", 9) == 0) return is_ending(name + 9);
-    if (sscanf(name, "%7[a-z]-%10u-of-%10u.%n", split, &shard, &shards, &at) != 3 || at == 0 || !is_ending(name + at)) return false;
+    if (strcmp(name, "leaks.txt") == 0 || strcmp(name, WORK_SEEN) == 0)
+        return true;
+    if (strncmp(name, "manifest.", 9) == 0)
+        return is_ending(name + 9);
+    if (sscanf(name, "%7[a-z]-%10u-of-%10u.%n", split, &shard, &shards, &at) != 3 || at == 0 ||
+        !is_ending(name + at))
+        return false;
     for (int s = 0; s < SPLITS; s++)
-        if (strcmp(split, split_names[s]) == 0) return true;
+        if (strcmp(split, split_names[s]) == 0)
+            return true;
     return false;
 }
 
@@ -113,10 +137,12 @@ static int remove_files(const char *directory, is_wanted wanted)
 {
     int removed = 0;
     DIR *entries = opendir(directory);
-    if (!entries) return 0;
+    if (!entries)
+        return 0;
     for (struct dirent *entry; (entry = readdir(entries));) {
         char *full = wanted(entry->d_name) ? pulmo_format("%s/%s", directory, entry->d_name) : NULL;
-        if (full && unlink(full) == 0) removed++;
+        if (full && unlink(full) == 0)
+            removed++;
         free(full);
     }
     closedir(entries);
@@ -128,20 +154,25 @@ pulmo_status work_publish(const work_place *w, const pulmo_digest *files)
     char hex[PULMO_DIGEST_HEX];
     /* The old manifest goes first: without it nothing there counts as packed. */
     char *manifest = pulmo_format("%s/manifest.h5", w->destination);
-    if (!manifest) return PULMO_MEMORY;
+    if (!manifest)
+        return PULMO_MEMORY;
     unlink(manifest);
     free(manifest);
     remove_files(w->destination, is_ours);
     pulmo_status status = PULMO_OK;
     DIR *entries = opendir(w->out);
-    if (!entries) return pulmo_fail(PULMO_IO, "%s: cannot be listed: %s", w->out, strerror(errno));
+    if (!entries)
+        return pulmo_fail(PULMO_IO, "%s: cannot be listed: %s", w->out, strerror(errno));
     for (struct dirent *entry; status == PULMO_OK && (entry = readdir(entries));) {
-        if (!is_ours(entry->d_name)) continue;
-        char *from = pulmo_format("%s/%s", w->out, entry->d_name), *to = pulmo_format("%s/%s", w->destination, entry->d_name);
+        if (!is_ours(entry->d_name))
+            continue;
+        char *from = pulmo_format("%s/%s", w->out, entry->d_name),
+             *to = pulmo_format("%s/%s", w->destination, entry->d_name);
         if (!from || !to)
             status = PULMO_MEMORY;
         else if (rename(from, to) != 0)
-            status = pulmo_fail(PULMO_IO, "%s: cannot be moved to %s: %s", from, to, strerror(errno));
+            status =
+                pulmo_fail(PULMO_IO, "%s: cannot be moved to %s: %s", from, to, strerror(errno));
         free(from);
         free(to);
     }
@@ -160,13 +191,15 @@ void work_end(const work_place *w)
 
 /* ---- beginning ---- */
 
-/* The real path of what there is of `path`: of itself, or of the nearest folder above it. NULL for want of memory. */
+/* The real path of what there is of `path`: of itself, or of the nearest folder above it. NULL for
+ * want of memory. */
 static char *real_part(const char *path)
 {
     char *part = pulmo_strdup(path), *real = NULL;
     while (part && !(real = realpath(*part ? part : ".", NULL)) && *part) {
         char *slash = strrchr(part, '/');
-        if (slash == part && part[1] != '\0') slash++; /* the root stays */
+        if (slash == part && part[1] != '\0')
+            slash++; /* the root stays */
         *(slash ? slash : part) = '\0';
     }
     free(part);
@@ -178,12 +211,14 @@ static pulmo_status check_places(const work_place *w, const char *source_path)
 {
     char *source = realpath(source_path, NULL), *destination = real_part(w->destination);
     size_t length = source ? strlen(source) : 0;
-    bool inside =
-        source && destination && strncmp(destination, source, length) == 0 && (destination[length] == '/' || destination[length] == '\0');
+    bool inside = source && destination && strncmp(destination, source, length) == 0 &&
+                  (destination[length] == '/' || destination[length] == '\0');
     free(source);
     free(destination);
     if (inside)
-        return pulmo_fail(PULMO_USAGE, "%s: lies inside the source %s; choose a destination elsewhere", w->destination, source_path);
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: lies inside the source %s; choose a destination elsewhere",
+                          w->destination, source_path);
     return PULMO_OK;
 }
 
@@ -191,14 +226,18 @@ static pulmo_status check_places(const work_place *w, const char *source_path)
 static pulmo_status take_lock(work_place *w)
 {
     char *path = pulmo_format("%s/lock", w->work);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int reason = errno;
     free(path);
-    if (w->lock < 0) return pulmo_fail(PULMO_IO, "%s: cannot be written to: %s", w->work, strerror(reason));
+    if (w->lock < 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be written to: %s", w->work, strerror(reason));
     if (flock(w->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return pulmo_fail(PULMO_USAGE, "%s: another pulmo pack is at work there; wait for it or choose another destination",
-                          w->destination);
+        return pulmo_fail(
+            PULMO_USAGE,
+            "%s: another pulmo pack is at work there; wait for it or choose another destination",
+            w->destination);
     return PULMO_OK;
 }
 
@@ -213,9 +252,12 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
     pulmo_digest_hex(key, hex);
     remove_files(w->work, is_scratch);
     remove_files(w->out, is_scratch);
-    if (holds(w->work, "key", hex, &found)) return PULMO_OK;
+    if (holds(w->work, "key", hex, &found))
+        return PULMO_OK;
     int removed = remove_files(w->work, is_part);
-    if (found && removed > 0) pulmo_info("%s: an interrupted pack of other files or options lay there; beginning anew", w->destination);
+    if (found && removed > 0)
+        pulmo_info("%s: an interrupted pack of other files or options lay there; beginning anew",
+                   w->destination);
     return put(w->work, "key", hex);
 }
 
@@ -224,7 +266,8 @@ pulmo_status work_plan(const work_place *w, const pulmo_digest *plan)
     char hex[PULMO_DIGEST_HEX];
     bool found = false;
     pulmo_digest_hex(plan, hex);
-    if (holds(w->work, "plan", hex, &found)) return PULMO_OK;
+    if (holds(w->work, "plan", hex, &found))
+        return PULMO_OK;
     remove_files(w->out, is_any);
     return put(w->work, "plan", hex);
 }

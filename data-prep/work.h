@@ -1,12 +1,12 @@
 /* Inside the preparation room: DEST and the work in progress beneath it.
  *
  * DEST/.pack/lock      held while a pack is at work
- *           /key       digest of what decoded pixels depend on; parts of another key are thrown away
- *           /part-*    decoded images (parts.c)
- *           /plan      digest of all that shards depend on; shards of another plan are thrown away
- *           /out/      finished shards, moved to DEST when all are there
+ *           /key       digest of what decoded pixels depend on; parts of another key are thrown
+ * away /part-*    decoded images (parts.c) /plan      digest of all that shards depend on; shards
+ * of another plan are thrown away /out/      finished shards, moved to DEST when all are there
  *           /stop      a rank was told to end
- * DEST/.files          digest of the source's files with their times: the manifest, which has none, is the same for any copy of them */
+ * DEST/.files          digest of the source's files with their times: the manifest, which has none,
+ * is the same for any copy of them */
 #ifndef PULMO_PREP_WORK_H
 #define PULMO_PREP_WORK_H
 
@@ -24,14 +24,16 @@ void work_free(work_place *w);
 
 #define WORK_SEEN ".files"
 
-/* 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if none, -1 if one of something else. */
+/* 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if none, -1 if
+ * one of something else. */
 int work_look(const work_place *w, const char *options_text, const pulmo_digest *files);
-/* Makes DEST and its work place, for parts of this key: what others left is thrown away. Takes the lock;
- * PULMO_USAGE where another process has it. Rank 0. */
+/* Makes DEST and its work place, for parts of this key: what others left is thrown away. Takes the
+ * lock; PULMO_USAGE where another process has it. Rank 0. */
 pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *key);
 /* Throws shards of another plan away. Rank 0. */
 pulmo_status work_plan(const work_place *w, const pulmo_digest *plan);
-/* Moves the shards of files of this digest to DEST, in place of an older pack: rank 0, when all are written; the manifest is to follow. */
+/* Moves the shards of files of this digest to DEST, in place of an older pack: rank 0, when all are
+ * written; the manifest is to follow. */
 pulmo_status work_publish(const work_place *w, const pulmo_digest *files);
 /* Removes the work place. Rank 0, when the manifest is there. */
 void work_end(const work_place *w);

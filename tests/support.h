@@ -22,15 +22,18 @@
 #define assert_ok(call)                                                                            \
     do {                                                                                           \
         pulmo_status ok_ = (call);                                                                 \
-        if (ok_ != PULMO_OK) fail_msg("%s: %s", pulmo_status_text(ok_), pulmo_error());            \
+        if (ok_ != PULMO_OK)                                                                       \
+            fail_msg("%s: %s", pulmo_status_text(ok_), pulmo_error());                             \
     } while (0)
 
 /* The status, and a word that the report must hold. */
 #define assert_refused(call, status_, word)                                                        \
     do {                                                                                           \
         pulmo_status got_ = (call);                                                                \
-        if (got_ != (status_)) fail_msg("status %d, not %d: %s", got_, (status_), pulmo_error());  \
-        if (!strstr(pulmo_error(), word)) fail_msg("no \"%s\" in: %s", word, pulmo_error());      \
+        if (got_ != (status_))                                                                     \
+            fail_msg("status %d, not %d: %s", got_, (status_), pulmo_error());                     \
+        if (!strstr(pulmo_error(), word))                                                          \
+            fail_msg("no \"%s\" in: %s", word, pulmo_error());                                     \
     } while (0)
 
 /* A new empty directory under $TMPDIR; owned by the caller (free). */
@@ -38,14 +41,16 @@ static inline char *scratch_directory(void)
 {
     const char *base = getenv("TMPDIR");
     char *path = pulmo_format("%s/pulmo-test-XXXXXX", base && *base ? base : "/tmp");
-    if (!path || !mkdtemp(path)) abort();
+    if (!path || !mkdtemp(path))
+        abort();
     return path;
 }
 
 static inline void remove_directory(char *path)
 {
     char *command = pulmo_format("rm -rf '%s'", path);
-    if (!command || system(command) != 0) fprintf(stderr, "cannot remove %s\n", path);
+    if (!command || system(command) != 0)
+        fprintf(stderr, "cannot remove %s\n", path);
     free(command);
     free(path);
 }
@@ -61,7 +66,8 @@ static inline void fill_normal(float *values, size_t count, unsigned seed)
 {
     pulmo_rng rng;
     pulmo_rng_at(&rng, seed, PULMO_RNG_TEST, 99, 0);
-    for (size_t i = 0; i < count; i++) values[i] = (float)pulmo_rng_normal(&rng);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)pulmo_rng_normal(&rng);
 }
 
 /* ||a - b|| / ||b|| */

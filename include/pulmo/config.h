@@ -15,7 +15,7 @@
 #include "pulmo/status.h"
 
 #define PULMO_TEXT_BYTES 1024
-#define PULMO_LIST_MAX 64
+#define PULMO_LIST_MAX   64
 
 /* A list of integers or reals. */
 typedef struct pulmo_int_list {
@@ -32,7 +32,8 @@ typedef struct pulmo_config {
         double val_fraction, test_fraction;
         int64_t seed;
         char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
-        char val_pattern[PULMO_TEXT_BYTES], test_pattern[PULMO_TEXT_BYTES], exclude_pattern[PULMO_TEXT_BYTES];
+        char val_pattern[PULMO_TEXT_BYTES], test_pattern[PULMO_TEXT_BYTES],
+            exclude_pattern[PULMO_TEXT_BYTES];
         int decode, on_bad, leaks; /* index into the key's choices */
     } pack;
     struct {
@@ -107,12 +108,12 @@ typedef enum pulmo_key_type {
 typedef struct pulmo_key {
     const char *section, *name;
     pulmo_key_type type;
-    size_t offset;         /* into pulmo_config */
-    size_t bytes;          /* of the field */
-    const char *initial;   /* default, as text */
+    size_t offset;           /* into pulmo_config */
+    size_t bytes;            /* of the field */
+    const char *initial;     /* default, as text */
     double minimum, maximum; /* of numbers, inclusive */
-    const char *choices;   /* "a|b|c" */
-    int binds;             /* 1 if another value makes another model: part of the configuration's digest */
+    const char *choices;     /* "a|b|c" */
+    int binds; /* 1 if another value makes another model: part of the configuration's digest */
     const char *help;
 } pulmo_key;
 
@@ -137,15 +138,18 @@ typedef struct pulmo_settings {
 } pulmo_settings;
 /* The file, then each --set, over what is there. */
 pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *settings);
-/* Refuses (PULMO_CONFIG) a --set of a key that means nothing to `command`. `keys`: "section.key|section.*|..."; "" for none. */
-pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *command, const char *keys);
+/* Refuses (PULMO_CONFIG) a --set of a key that means nothing to `command`. `keys`:
+ * "section.key|section.*|..."; "" for none. */
+pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *command,
+                                  const char *keys);
 
 /* Every key and value as a YAML document that reads back to the same configuration.
  * Owned by the caller (free); NULL when out of memory. */
 char *pulmo_config_echo(const pulmo_config *config);
 /* SHA-256 over every key that binds. */
 pulmo_digest pulmo_config_digest(const pulmo_config *config);
-/* The bound keys whose values differ, "section.key: a, not b" a line; owned by the caller (free). */
+/* The bound keys whose values differ, "section.key: a, not b" a line; owned by the caller (free).
+ */
 char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other);
 /* ---- grids: every combination of some keys' values (pulmo sweep) ---- */
 
@@ -164,7 +168,8 @@ typedef struct pulmo_grid {
 
 /* "section.key=value,value,...", as given to --grid; commas inside brackets are part of a value. */
 pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment);
-/* Reads a file as pulmo_config_read does, and its section `sweep`, which that refuses: "section.key: [value, ...]" a line. */
+/* Reads a file as pulmo_config_read does, and its section `sweep`, which that refuses:
+ * "section.key: [value, ...]" a line. */
 pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path);
 uint64_t pulmo_grid_trials(const pulmo_grid *grid);
 /* Which of the axis' values a trial has; the last axis varies fastest. */
@@ -173,7 +178,8 @@ int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis);
 pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config);
 void pulmo_grid_free(pulmo_grid *grid);
 
-/* One line a key, for --help: sections in order, each starting with `sections` (a "|" list, or NULL for all). */
+/* One line a key, for --help: sections in order, each starting with `sections` (a "|" list, or NULL
+ * for all). */
 void pulmo_config_help(FILE *out, const char *sections);
 
 #endif

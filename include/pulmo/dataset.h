@@ -13,8 +13,8 @@
 #include "pulmo/status.h"
 
 #define PULMO_PACK_FORMAT_VERSION 1
-#define PULMO_CLASSES_MAX 1000
-#define PULMO_SPLIT_MEANINGFUL 50 /* images below which a split says little */
+#define PULMO_CLASSES_MAX         1000
+#define PULMO_SPLIT_MEANINGFUL    50 /* images below which a split says little */
 
 typedef struct pulmo_dataset pulmo_dataset;
 
@@ -27,7 +27,7 @@ typedef struct pulmo_dataset_info {
     const char *const *paths;       /* (count) relative to the packed source */
     const char *const *groups;      /* (count) patient */
     int is_demo;                    /* made by `pulmo demo-data` */
-    const char *digest_hex;         /* SHA-256 over classes, sizes and every source digest of the split */
+    const char *digest_hex; /* SHA-256 over classes, sizes and every source digest of the split */
 } pulmo_dataset_info;
 
 /* Opens a split of a packed directory. A split that the manifest lacks gives an empty data set

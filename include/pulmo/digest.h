@@ -8,7 +8,7 @@
 #include "pulmo/status.h"
 
 #define PULMO_DIGEST_BYTES 32
-#define PULMO_DIGEST_HEX 65 /* with the final NUL */
+#define PULMO_DIGEST_HEX   65 /* with the final NUL */
 
 typedef struct pulmo_digest {
     uint8_t bytes[PULMO_DIGEST_BYTES];
@@ -22,7 +22,8 @@ pulmo_digest pulmo_digester_end(pulmo_digester *digester);
 
 pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes);
 pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out);
-/* MD5, for comparing with what others publish, as 32 hexadecimal digits; "" where libcrypto has none. */
+/* MD5, for comparing with what others publish, as 32 hexadecimal digits; "" where libcrypto has
+ * none. */
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33]);
 
 /* Writes 64 hexadecimal digits and NUL. */

@@ -15,12 +15,13 @@ typedef struct pulmo_comm pulmo_comm;
 /* Starts MPI (thread level: serialized) and gives the world. Refuses (PULMO_USAGE) when a
  * launcher's own variables (SLURM_NTASKS, PMI_SIZE, ...) say that this process is one of
  * several but MPI sees only one: N singletons from a mismatched launcher; names the command
- * that would work. MPI is called by one thread at a time; the room sees to that. Collective. Owned by the caller, ended by pulmo_dist_end. */
+ * that would work. MPI is called by one thread at a time; the room sees to that. Collective. Owned
+ * by the caller, ended by pulmo_dist_end. */
 pulmo_status pulmo_dist_start(pulmo_comm **out);
 /* Collective. NULL is a no-op. */
 void pulmo_dist_end(pulmo_comm *comm);
-/* Collective. The ranks of the same `color` (0 or more) among themselves, in the same order: work side by side. Until
- * pulmo_comm_join nothing may be done with `comm`. Owned by the caller. */
+/* Collective. The ranks of the same `color` (0 or more) among themselves, in the same order: work
+ * side by side. Until pulmo_comm_join nothing may be done with `comm`. Owned by the caller. */
 pulmo_status pulmo_comm_split(pulmo_comm *comm, int color, pulmo_comm **out);
 /* Collective over the group. NULL is a no-op. */
 void pulmo_comm_join(pulmo_comm *group);
@@ -44,9 +45,10 @@ int pulmo_any(pulmo_comm *comm, int flag);
 /* Collective; MPI failures end as PULMO_MPI with MPI's words. */
 pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root);
 pulmo_status pulmo_barrier(pulmo_comm *comm);
-pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count); /* in place */
+pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count);     /* in place */
 pulmo_status pulmo_sum_i64(pulmo_comm *comm, int64_t *values, size_t count); /* in place */
-pulmo_status pulmo_sum_f32(pulmo_comm *comm, float *values, size_t count); /* in place; order unspecified: benchmarks only */
+pulmo_status pulmo_sum_f32(pulmo_comm *comm, float *values,
+                           size_t count); /* in place; order unspecified: benchmarks only */
 /* Pieces of different length (0 allowed) joined in rank order on every rank. `all` is owned by
  * the caller (pulmo_free); counts[r] bytes came from rank r, NULL if not wanted. */
 pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all,
@@ -57,10 +59,11 @@ pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text);
 /* ---- one copy a node ---- */
 
 typedef struct pulmo_shared pulmo_shared;
-/* Collective over all ranks. `*base` points at `bytes` bytes, PULMO_ALIGN-aligned, shared by the ranks of a
- * node. *owner is 1 on the node's rank that shall fill it; call pulmo_shared_publish on all
- * ranks after that. */
-pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, int *owner, pulmo_shared **out);
+/* Collective over all ranks. `*base` points at `bytes` bytes, PULMO_ALIGN-aligned, shared by the
+ * ranks of a node. *owner is 1 on the node's rank that shall fill it; call pulmo_shared_publish on
+ * all ranks after that. */
+pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, int *owner,
+                                 pulmo_shared **out);
 pulmo_status pulmo_shared_publish(pulmo_comm *comm, pulmo_shared *shared);
 void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op. */
 
@@ -75,8 +78,9 @@ void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op.
 pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s);
 /* This rank gets on, with `doing` (kept: static text). Every collective call is a beat as well. */
 void pulmo_watch_beat(pulmo_comm *comm, const char *doing);
-/* A beat, after which as much as `extra_s` more than the limit may go by until the next: for what no beat can come from, as
- * the sync of a large file. On ranks that wait for it as well: without datagrams each goes by its own waiting. */
+/* A beat, after which as much as `extra_s` more than the limit may go by until the next: for what
+ * no beat can come from, as the sync of a large file. On ranks that wait for it as well: without
+ * datagrams each goes by its own waiting. */
 void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s);
 /* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);

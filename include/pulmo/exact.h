@@ -11,14 +11,13 @@
  * far from 2^63, whatever is added to what first. Integer addition is associative, so any number
  * of ranks, any order and any algorithm give the same sum.
  *
- * Error. g * 2^E is exact in double (24 bits times a power of two, far from its limits: |E| <= 1007),
- * so |q - g * 2^E| <= 1/2 and
- *     |sum q * 2^-E - sum g| <= n * 2^(-E-1).                                                   (2)
- * E is chosen with at most 3 bits to spare, 2^E >= 2^47 / (n * B) (about), hence (2) is at most
- * n * n * B * 2^-48. A float sum of n terms up to B, in the best order, may err by n * B * 2^-25 and
- * more where terms cancel: (2) is smaller for n below 2^23. The finished value is (2) plus one
- * rounding to float. Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a
- * gradient below 2^-E-1 beside a B that much larger counts as 0, as it would in the float sum.
+ * Error. g * 2^E is exact in double (24 bits times a power of two, far from its limits: |E| <=
+ * 1007), so |q - g * 2^E| <= 1/2 and |sum q * 2^-E - sum g| <= n * 2^(-E-1). (2) E is chosen with
+ * at most 3 bits to spare, 2^E >= 2^47 / (n * B) (about), hence (2) is at most n * n * B * 2^-48. A
+ * float sum of n terms up to B, in the best order, may err by n * B * 2^-25 and more where terms
+ * cancel: (2) is smaller for n below 2^23. The finished value is (2) plus one rounding to float.
+ * Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a gradient below 2^-E-1
+ * beside a B that much larger counts as 0, as it would in the float sum.
  *
  * Not finite. A bound that is NaN or infinite is refused before anything is added (see step.c): its
  * maximum over ranks reaches all of them. */
@@ -46,22 +45,25 @@ typedef struct pulmo_exact_sum pulmo_exact_sum;
 
 /* Collective. Starts the sum of `count` integers over all ranks, in place; `sums` is kept and
  * must not be touched until wait. A thread of the room moves it on while the caller computes. */
-pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out);
-/* The same in buckets: begin, then push each as it comes to be known, in the same order on all ranks; at most
- * `buckets` of them. A failed push is reported by wait. Other
- * collective calls may stand in between. Collective. */
+pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count,
+                               pulmo_exact_sum **out);
+/* The same in buckets: begin, then push each as it comes to be known, in the same order on all
+ * ranks; at most `buckets` of them. A failed push is reported by wait. Other collective calls may
+ * stand in between. Collective. */
 pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out);
 void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
-/* Joins the ranks' parts in the same flight, for factors (head.h) from which each rank makes the sum itself: `all` holds
- * counts[r] floats of each rank r, one after the other, at most INT_MAX together, with this rank's own in their place; the
- * others' are there after wait. `counts` has room for twice as many ints as there are ranks. Both are kept till then. */
+/* Joins the ranks' parts in the same flight, for factors (head.h) from which each rank makes the
+ * sum itself: `all` holds counts[r] floats of each rank r, one after the other, at most INT_MAX
+ * together, with this rank's own in their place; the others' are there after wait. `counts` has
+ * room for twice as many ints as there are ranks. Both are kept till then. */
 void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts);
-/* A plain float sum in the same flight, its order and so its bits left to MPI: for benchmarks to compare with. */
+/* A plain float sum in the same flight, its order and so its bits left to MPI: for benchmarks to
+ * compare with. */
 void pulmo_exact_push_plain(pulmo_exact_sum *sum, float *sums, size_t count);
 /* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
-/* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive within the
- * watch's limit ends the process, naming who was missing where that is known. */
+/* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive
+ * within the watch's limit ends the process, naming who was missing where that is known. */
 pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum);
 
 #endif

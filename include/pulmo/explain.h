@@ -1,9 +1,9 @@
 /* Where a model looks: Grad-CAM at the last convolution, for any class. Not collective.
  *
- * Source: Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from Deep
- * Networks via Gradient-based Localization", ICCV 2017, equations 1 and 2. With A (C, h, w) the
- * activations of the last convolution after its ReLU and before its max-pool, and y the logit of
- * the class: alpha_k = 1/(h w) sum_ij dy/dA_kij, map = ReLU(sum_k alpha_k A_k). Dropout is off.
+ * Source: Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from
+ * Deep Networks via Gradient-based Localization", ICCV 2017, equations 1 and 2. With A (C, h, w)
+ * the activations of the last convolution after its ReLU and before its max-pool, and y the logit
+ * of the class: alpha_k = 1/(h w) sum_ij dy/dA_kij, map = ReLU(sum_k alpha_k A_k). Dropout is off.
  *
  * For overlays of a few images of a packed data set:
  *
@@ -30,7 +30,8 @@
 #include "pulmo/network.h"
 #include "pulmo/status.h"
 
-/* Instead of a class: the one that the model predicts (its threshold decides where there are two). */
+/* Instead of a class: the one that the model predicts (its threshold decides where there are two).
+ */
 #define PULMO_EXPLAIN_PREDICTED (-1)
 
 typedef struct pulmo_explainer pulmo_explainer;
@@ -38,28 +39,33 @@ typedef struct pulmo_explainer pulmo_explainer;
 /* Reads the frozen weights (`weights` "" or NULL looks in the usual places) and makes a trunk of
  * its own: about 300 MB until close. PULMO_WEIGHTS unless the model was trained on these weights.
  * `model` is kept. `threads` 0: the CPUs given. Owned by the caller. */
-pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads, pulmo_explainer **out);
+pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads,
+                                  pulmo_explainer **out);
 void pulmo_explainer_close(pulmo_explainer *explainer); /* NULL is a no-op */
 
 typedef struct pulmo_explanation {
-    int class_index;      /* that the map is for */
-    int predicted;        /* that the model predicts */
-    int height, width;    /* of the map: (14, 14) for images of 224 px */
-    float *map;           /* (height, width) in [0, 1]: divided by its largest value; zeros where nothing speaks for the class */
-    double largest;       /* that value, in logits */
+    int class_index;   /* that the map is for */
+    int predicted;     /* that the model predicts */
+    int height, width; /* of the map: (14, 14) for images of 224 px */
+    float *map;     /* (height, width) in [0, 1]: divided by its largest value; zeros where nothing
+                       speaks for the class */
+    double largest; /* that value, in logits */
     float *probabilities; /* (classes) */
 } pulmo_explanation;
 
 /* `image` is grey or RGB, of any size: it is resized to the model's as `pulmo predict` does.
  * `class_index` in [0, classes) or PULMO_EXPLAIN_PREDICTED. What `out` holds is owned by the
- * caller, who frees it with pulmo_explanation_free. Not for several threads at once on one explainer. */
-pulmo_status pulmo_explain_map(pulmo_explainer *explainer, const pulmo_image *image, int class_index, pulmo_explanation *out);
+ * caller, who frees it with pulmo_explanation_free. Not for several threads at once on one
+ * explainer. */
+pulmo_status pulmo_explain_map(pulmo_explainer *explainer, const pulmo_image *image,
+                               int class_index, pulmo_explanation *out);
 void pulmo_explanation_free(pulmo_explanation *explanation);
 
 /* The map, bilinearly enlarged (PyTorch's interpolate, align_corners false), in colour over the
  * image in grey: RGB of the image's size; where the map is 0 the image is left as it is. Lightness
  * of the colours grows evenly (in OKLab) from dark violet to pale yellow. Owned by the caller. */
-pulmo_status pulmo_explain_overlay(const pulmo_image *image, const pulmo_explanation *explanation, pulmo_image *out);
+pulmo_status pulmo_explain_overlay(const pulmo_image *image, const pulmo_explanation *explanation,
+                                   pulmo_image *out);
 
 /* A text chunk of a PNG. */
 typedef struct pulmo_png_text {
@@ -69,6 +75,7 @@ typedef struct pulmo_png_text {
 
 /* Grey or RGB as a PNG in memory, without time stamps: equal images give equal bytes.
  * `data` is owned by the caller (free). */
-pulmo_status pulmo_png_encode(const pulmo_image *image, const pulmo_png_text *texts, int text_count, uint8_t **data, size_t *size_bytes);
+pulmo_status pulmo_png_encode(const pulmo_image *image, const pulmo_png_text *texts, int text_count,
+                              uint8_t **data, size_t *size_bytes);
 
 #endif

@@ -26,7 +26,8 @@ typedef enum pulmo_h5_type {
     PULMO_H5_F32,
     PULMO_H5_F64,
     PULMO_H5_STRING,
-    PULMO_H5_F16,  /* for writing by rows, given as its bits in uint16_t; in a shape it shows as F32 */
+    PULMO_H5_F16,  /* for writing by rows, given as its bits in uint16_t; in a shape it shows as F32
+                    */
     PULMO_H5_OTHER /* what only other programs write; shown by pulmo_h5_visit, read by nobody */
 } pulmo_h5_type;
 
@@ -61,22 +62,26 @@ pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_
                                      const uint64_t *dims, const void *data, int deflate);
 pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count,
                                     const char *const *strings);
-pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *text); /* scalar string */
+pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name,
+                                 const char *text); /* scalar string */
 
 /* A dataset written by rows (index of the first dimension), one chunk a row, with a checksum. */
 pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                   const uint64_t *dims);
-/* The same in one piece, without checksums, its room taken at once: for readers that go straight to its bytes. */
+/* The same in one piece, without checksums, its room taken at once: for readers that go straight to
+ * its bytes. */
 pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                    const uint64_t *dims);
 pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,
                                  const void *rows);
-/* Rows of bytes, of `row_bytes` each, to a dataset of pulmo_h5_create_rows: all but the writing itself is done while other
- * threads may use the library, which is one thread's at a time. */
-pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count, size_t row_bytes,
-                                      const uint8_t *rows);
-/* Where the bytes of such a dataset stand in the file. PULMO_DATA where it is not in one piece within the file. */
-pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes, uint64_t *size_bytes);
+/* Rows of bytes, of `row_bytes` each, to a dataset of pulmo_h5_create_rows: all but the writing
+ * itself is done while other threads may use the library, which is one thread's at a time. */
+pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first,
+                                      uint64_t count, size_t row_bytes, const uint8_t *rows);
+/* Where the bytes of such a dataset stand in the file. PULMO_DATA where it is not in one piece
+ * within the file. */
+pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes,
+                               uint64_t *size_bytes);
 
 bool pulmo_h5_exists(pulmo_h5 *file, const char *name);
 pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out);
@@ -87,30 +92,36 @@ pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type 
                                 uint64_t first, uint64_t count, void *out);
 /* All strings of a rank-1 dataset as one block: strings[i] are NUL-ended. Owned by the caller:
  * one free(*strings) frees all. */
-pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *count, char ***strings);
+pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *count,
+                                   char ***strings);
 pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out); /* free(*out) */
 
 /* ---- attributes (`object` "/" is the file's root; groups are made when missing) ---- */
 
-pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name, const char *text);
+pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name,
+                               const char *text);
 pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *name, int count,
                                 const char *const *texts);
 pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *name, int64_t value);
 pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value);
 pulmo_status pulmo_h5_get_text(pulmo_h5 *file, const char *object, const char *name, char **out);
-pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count, char ***out);
+pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count,
+                                char ***out);
 pulmo_status pulmo_h5_get_int(pulmo_h5 *file, const char *object, const char *name, int64_t *out);
 pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *name, double *out);
 bool pulmo_h5_has_attribute(pulmo_h5 *file, const char *object, const char *name);
 
-/* What a file is, as attributes of its root: pulmo_kind ("model", "shard" ...) and format_version. */
+/* What a file is, as attributes of its root: pulmo_kind ("model", "shard" ...) and format_version.
+ */
 pulmo_status pulmo_h5_set_kind(pulmo_h5 *file, const char *kind, int version);
 /* PULMO_DATA for a file of another kind or version; `way_out` says what to do then. */
-pulmo_status pulmo_h5_check_kind(pulmo_h5 *file, const char *kind, int version, const char *way_out);
+pulmo_status pulmo_h5_check_kind(pulmo_h5 *file, const char *kind, int version,
+                                 const char *way_out);
 
 /* ---- dimension scales ---- */
 
-/* Makes `name` (rank 1) a dimension scale called `label`; attaches it to dimension `dim` of `dataset`. */
+/* Makes `name` (rank 1) a dimension scale called `label`; attaches it to dimension `dim` of
+ * `dataset`. */
 pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *label);
 pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim, const char *scale);
 
@@ -126,10 +137,11 @@ pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *contex
 
 /* Writes text to `path` as above: temporary file, fsync, rename, fsync of the directory. */
 pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);
-/* Removes the temporary files of such writes to directory/name that were killed. Only where no other process
- * can be writing it. Not collective. */
+/* Removes the temporary files of such writes to directory/name that were killed. Only where no
+ * other process can be writing it. Not collective. */
 void pulmo_file_remove_leftovers(const char *directory, const char *name);
-/* The same for every name in a directory where others may be writing: what nobody has written to for `idle_s` seconds. */
+/* The same for every name in a directory where others may be writing: what nobody has written to
+ * for `idle_s` seconds. */
 void pulmo_file_remove_abandoned(const char *directory, double idle_s);
 /* mkdir -p; PULMO_IO with the name of what stands in the way. */
 pulmo_status pulmo_directory_make(const char *path);

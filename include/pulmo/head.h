@@ -18,16 +18,23 @@
 #include "pulmo/pool.h"
 #include "pulmo/status.h"
 
-#define PULMO_HIDDEN_MAX 8
+#define PULMO_HIDDEN_MAX       8
 #define PULMO_LOSS_CLASSES_MAX 1000
-#define PULMO_TENSORS_MAX (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tail.h) */
+#define PULMO_TENSORS_MAX                                                                          \
+    (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tail.h)   \
+                                       */
 
-typedef enum pulmo_pooling { PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX, PULMO_POOL_AVGMAX } pulmo_pooling;
+typedef enum pulmo_pooling {
+    PULMO_POOL_FLATTEN,
+    PULMO_POOL_AVG,
+    PULMO_POOL_MAX,
+    PULMO_POOL_AVGMAX
+} pulmo_pooling;
 
 typedef struct pulmo_head_spec {
     int channels, height, width; /* of one image's features */
-    pulmo_pooling pool;          /* flatten: C*h*w inputs in torchvision's order; avg, max: C; avgmax: 2C */
-    int hidden_layers;           /* 0 .. PULMO_HIDDEN_MAX */
+    pulmo_pooling pool; /* flatten: C*h*w inputs in torchvision's order; avg, max: C; avgmax: 2C */
+    int hidden_layers;  /* 0 .. PULMO_HIDDEN_MAX */
     int hidden[PULMO_HIDDEN_MAX];
     double dropout; /* after each hidden ReLU (on the pooled features if there is none); [0, 1) */
     int classes;
@@ -57,8 +64,8 @@ void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_head_layout *out);
 void pulmo_head_parameters_init(const pulmo_head_spec *spec, uint64_t seed, float *parameters);
 
 typedef struct pulmo_loss_spec {
-    double label_smoothing;                /* [0, 1): torch.nn.CrossEntropyLoss's meaning */
-    const float *class_weights;            /* (classes) or NULL for ones; kept */
+    double label_smoothing;     /* [0, 1): torch.nn.CrossEntropyLoss's meaning */
+    const float *class_weights; /* (classes) or NULL for ones; kept */
 } pulmo_loss_spec;
 
 typedef struct pulmo_head pulmo_head;
@@ -89,8 +96,10 @@ typedef struct pulmo_slot_result {
 void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
                          pulmo_slot_result *result);
 
-/* The same for slots [0, slots) on a pool, with the same bits, faster: the first layer's weights are read once. */
-void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs, pulmo_slot_result *results);
+/* The same for slots [0, slots) on a pool, with the same bits, faster: the first layer's weights
+ * are read once. */
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs,
+                    pulmo_slot_result *results);
 
 /* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude;
  * infinite where one is NaN. */
@@ -102,36 +111,42 @@ double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
 typedef struct pulmo_block {
     int tensor, row, rows, col, cols;
 } pulmo_block;
-void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out);
+void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block,
+                              float *out);
 
-/* What the gradient of a weight is made of: element (o, i) is the sum over a slot's samples n, in their order, of
- * delta[n * delta_stride + o] * input[n * input_stride + i], each product rounded. Where a batch is small against a
- * layer's width they are far fewer numbers than the gradient. */
+/* What the gradient of a weight is made of: element (o, i) is the sum over a slot's samples n, in
+ * their order, of delta[n * delta_stride + o] * input[n * input_stride + i], each product rounded.
+ * Where a batch is small against a layer's width they are far fewer numbers than the gradient. */
 typedef struct pulmo_factors {
     int count; /* samples */
     const float *input, *delta;
     size_t input_stride, delta_stride;
 } pulmo_factors;
 /* After slot_run: those of a weight (an even tensor number); borrowed until the slot runs again. */
-void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out);
-/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_slot_gradient wherever the factors
- * come from. Pure. */
+void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor,
+                             pulmo_factors *out);
+/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_slot_gradient wherever
+ * the factors come from. Pure. */
 void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out);
 /* The same on one tier, which must be available: for the test that all give the same bits. */
-void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols, float *out);
-/* For many slots at once: sums (rows, cols of the block), rows `stride` apart, of round(slot gradient * 2^exponent), as
- * pulmo_exact_add would add them up slot by slot (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */
-void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, int64_t *sums, size_t stride);
-/* What the caller will read next for the same block: element (r, c) of it at `at[i] + r * stride + c`. It is asked for while there is
- * much to compute and little to read; NULL asks for nothing. */
+void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
+                            float *out);
+/* For many slots at once: sums (rows, cols of the block), rows `stride` apart, of round(slot
+ * gradient * 2^exponent), as pulmo_exact_add would add them up slot by slot (exact.h; the exponent
+ * must fit). The block's tensor is not looked at. Pure. */
+void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+                        int exponent, int64_t *sums, size_t stride);
+/* What the caller will read next for the same block: element (r, c) of it at `at[i] + r * stride +
+ * c`. It is asked for while there is much to compute and little to read; NULL asks for nothing. */
 typedef struct pulmo_soon {
     int arrays;
     const float *at[4];
     size_t stride;
 } pulmo_soon;
-/* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale, without the way there. Pure. */
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale,
-                            const pulmo_soon *soon, float *out);
+/* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale,
+ * without the way there. Pure. */
+void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block,
+                            int exponent, double scale, const pulmo_soon *soon, float *out);
 
 /* Allocates what pulmo_head_slot_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);
@@ -144,15 +159,19 @@ void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out);
  * Not for several threads at once on one head. */
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
 /* The same on a pool, `slots` + 1 slots at a time; what slot_run left in them is gone. */
-void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features, float *logits);
-/* The gradient of one logit, without dropout, by the values after pooling: `features` (C, h, w) of one
- * image, `gradient` (pulmo_head_inputs). In double, by plain loops: for explanations, not for training. */
-pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters, const float *features,
-                                       int class_index, double *gradient);
+void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
+                          float *logits);
+/* The gradient of one logit, without dropout, by the values after pooling: `features` (C, h, w) of
+ * one image, `gradient` (pulmo_head_inputs). In double, by plain loops: for explanations, not for
+ * training. */
+pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters,
+                                       const float *features, int class_index, double *gradient);
 /* Softmax in double, rounded once: probabilities (n, classes). */
 void pulmo_softmax(int n, int classes, const float *logits, float *probabilities);
-/* Cross-entropy of one row of logits with PyTorch's meaning (weighted, smoothed), and its weight. */
-double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label, double *weight);
+/* Cross-entropy of one row of logits with PyTorch's meaning (weighted, smoothed), and its weight.
+ */
+double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label,
+                           double *weight);
 
 /* One thread for OpenBLAS; to be called once by the program. The name of its kernel set
  * ("SkylakeX", ...) is part of what makes bits: static storage. */

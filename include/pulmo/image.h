@@ -20,7 +20,8 @@ void pulmo_image_free(pulmo_image *image);
 
 typedef struct pulmo_decode_spec {
     uint64_t pixels_max;
-    int fast_target_px; /* > 0: let libjpeg scale by 1/2, 1/4, 1/8 while both sides stay at least this */
+    int fast_target_px; /* > 0: let libjpeg scale by 1/2, 1/4, 1/8 while both sides stay at least
+                           this */
 } pulmo_decode_spec;
 void pulmo_decode_spec_init(pulmo_decode_spec *spec);
 
@@ -40,18 +41,21 @@ typedef struct pulmo_decode_notes {
 pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
                                pulmo_image *out, pulmo_decode_notes *notes);
 
-/* pulmo_jpeg_decode and pulmo_image_resize in one, and the same pixels: rows are resized as they are decoded,
- * so that no memory is needed for the whole image (but where EXIF turns it). */
-pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px,
-                                       int width_px, pulmo_image *out, pulmo_decode_notes *notes);
+/* pulmo_jpeg_decode and pulmo_image_resize in one, and the same pixels: rows are resized as they
+ * are decoded, so that no memory is needed for the whole image (but where EXIF turns it). */
+pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
+                                       const pulmo_decode_spec *spec, int height_px, int width_px,
+                                       pulmo_image *out, pulmo_decode_notes *notes);
 
 /* Reads a whole file. Owned by the caller (free). Refuses more than `max_bytes`. */
-pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);
+pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
+                             size_t *size_bytes);
 
 /* Antialiased bilinear resize with Pillow's arithmetic (Image.resize, BILINEAR, reducing_gap
  * none): separable triangle filter whose support grows with the scale, 8-bit intermediate
  * rounding, 22-bit fixed-point coefficients. Owned by the caller. */
-pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px, pulmo_image *out);
+pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px,
+                                pulmo_image *out);
 
 /* Three equal channels become one in place; returns 1 if the image is (now) grey. */
 int pulmo_image_collapse_grey(pulmo_image *image);

@@ -1,4 +1,5 @@
-/* Signals that ask a long command to keep what it has and end: SIGTERM, SIGINT, SIGUSR1. Not collective. */
+/* Signals that ask a long command to keep what it has and end: SIGTERM, SIGINT, SIGUSR1. Not
+ * collective. */
 #ifndef PULMO_INTERRUPT_H
 #define PULMO_INTERRUPT_H
 

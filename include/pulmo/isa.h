@@ -5,7 +5,12 @@
 #include "pulmo/status.h"
 
 /* Kernel tiers, slowest first. A tier's results are the same bits on every machine that has it. */
-typedef enum pulmo_isa { PULMO_ISA_REF, PULMO_ISA_AVX2, PULMO_ISA_AVX512, PULMO_ISA_COUNT } pulmo_isa;
+typedef enum pulmo_isa {
+    PULMO_ISA_REF,
+    PULMO_ISA_AVX2,
+    PULMO_ISA_AVX512,
+    PULMO_ISA_COUNT
+} pulmo_isa;
 
 /* "ref", "avx2", "avx512". */
 const char *pulmo_isa_name(pulmo_isa isa);
@@ -13,14 +18,16 @@ const char *pulmo_isa_name(pulmo_isa isa);
 /* True if the machine can run the tier (avx2: AVX2+FMA; avx512: F+DQ+BW+VL). */
 int pulmo_isa_available(pulmo_isa isa);
 
-/* The last tier that this CPU has, whatever $PULMO_ISA says: for what gives the same bits in all tiers. Cheap to ask often. */
+/* The last tier that this CPU has, whatever $PULMO_ISA says: for what gives the same bits in all
+ * tiers. Cheap to ask often. */
 pulmo_isa pulmo_isa_widest(void);
 
 /* The best tier, or the one forced by $PULMO_ISA. Fails with PULMO_USAGE when that names no
  * tier or one that this CPU lacks. */
 pulmo_status pulmo_isa_choose(pulmo_isa *out);
 
-/* CPUs this process may run on, at least 1: the affinity mask, and the quota of the control group (v2) that it sees as its root, as in a container. */
+/* CPUs this process may run on, at least 1: the affinity mask, and the quota of the control group
+ * (v2) that it sees as its root, as in a container. */
 int pulmo_cpu_count(void);
 /* "AMD EPYC ..." from /proc/cpuinfo; static storage. */
 const char *pulmo_cpu_model(void);

@@ -27,8 +27,8 @@ pulmo_slots pulmo_slots_of(uint32_t batch_size, uint32_t slot, int rank, int siz
 
 /* ---- the loader ---- */
 
-/* What fills a sample's place where that is not its augmented image: `floats` values, from (epoch, sample) alone. Called by
- * several threads at once. */
+/* What fills a sample's place where that is not its augmented image: `floats` values, from (epoch,
+ * sample) alone. Called by several threads at once. */
 typedef struct pulmo_loader_source {
     pulmo_status (*fill)(void *context, uint32_t epoch, uint32_t sample, float *out);
     void *context; /* kept */
@@ -39,9 +39,9 @@ typedef struct pulmo_loader_spec {
     uint64_t seed;
     uint32_t batch, slot;
     int rank, size;
-    int threads;                 /* helper threads that read and augment; at least 1 */
-    int depth;                   /* batches kept ready; at least 1 */
-    int shuffle;                 /* 0: samples in stored order */
+    int threads;                       /* helper threads that read and augment; at least 1 */
+    int depth;                         /* batches kept ready; at least 1 */
+    int shuffle;                       /* 0: samples in stored order */
     const pulmo_augment_spec *augment; /* NULL: none (validation, test); copied */
     const pulmo_loader_source *source; /* NULL: images; copied */
     float mean[3], std[3];
@@ -51,19 +51,21 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec);
 
 /* This rank's part of one global batch. */
 typedef struct pulmo_batch {
-    uint32_t epoch, number;      /* epoch counts from 0, number within the epoch from 0 */
-    uint32_t global_count;       /* samples in the batch over all ranks */
-    uint32_t first_slot;         /* this rank's first slot in the batch */
-    uint32_t count;              /* samples here; slots are full but perhaps the last */
-    const uint32_t *samples;     /* (count) index in the data set */
-    const int32_t *labels;       /* (count) */
-    const float *images;         /* (count, 3, H, W) float32, normalised; or (count, floats) of the source */
+    uint32_t epoch, number;  /* epoch counts from 0, number within the epoch from 0 */
+    uint32_t global_count;   /* samples in the batch over all ranks */
+    uint32_t first_slot;     /* this rank's first slot in the batch */
+    uint32_t count;          /* samples here; slots are full but perhaps the last */
+    const uint32_t *samples; /* (count) index in the data set */
+    const int32_t *labels;   /* (count) */
+    const float
+        *images; /* (count, 3, H, W) float32, normalised; or (count, floats) of the source */
 } pulmo_batch;
 
 typedef struct pulmo_loader pulmo_loader;
 
 /* `dataset` is kept. Owned by the caller. */
-pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec, pulmo_loader **out);
+pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec,
+                                 pulmo_loader **out);
 void pulmo_loader_destroy(pulmo_loader *loader); /* NULL is a no-op; stops the threads */
 
 /* Bytes create would allocate. */

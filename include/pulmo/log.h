@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum pulmo_log_level { PULMO_LOG_QUIET, PULMO_LOG_NORMAL, PULMO_LOG_VERBOSE } pulmo_log_level;
+typedef enum pulmo_log_level {
+    PULMO_LOG_QUIET,
+    PULMO_LOG_NORMAL,
+    PULMO_LOG_VERBOSE
+} pulmo_log_level;
 
 /* Sets how much is said and by which rank. Info and progress come from rank 0 alone;
  * warnings from any rank, with its number where size > 1. */
@@ -32,7 +36,8 @@ typedef struct pulmo_progress {
     double skipped; /* units done before this process began (a resumed run) */
 } pulmo_progress;
 
-void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit, double total);
+void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit,
+                          double total);
 /* `note` is shown at the end of the line; may be NULL. */
 void pulmo_progress_update(pulmo_progress *progress, double done, const char *note);
 /* Clears the line on a terminal. */

@@ -5,14 +5,12 @@
  *   no samples                    everything is NaN, counts and a class's own figures are 0
  *   a class without samples       its recall and F1 are 0, as is the precision of a class never
  *                                 predicted (scikit-learn's zero_division=0); macro means count it,
- *                                 balanced accuracy leaves it out; its AUC and average precision are
- *                                 NaN and left out of the means; of two classes, sensitivity or
- *                                 specificity is NaN
- *   a class never predicted       of two, its predictive value is NaN
- *   fewer than two of a class     the AUC's interval is NaN
- *   all scores equal              AUC 0.5
- * Where DeLong's variance is 0 (classes separated completely, scores all equal) the AUC's interval is Newcombe's (2006, method 5).
- * Labels outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
+ *                                 balanced accuracy leaves it out; its AUC and average precision
+ * are NaN and left out of the means; of two classes, sensitivity or specificity is NaN a class
+ * never predicted       of two, its predictive value is NaN fewer than two of a class     the AUC's
+ * interval is NaN all scores equal              AUC 0.5 Where DeLong's variance is 0 (classes
+ * separated completely, scores all equal) the AUC's interval is Newcombe's (2006, method 5). Labels
+ * outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
 #ifndef PULMO_METRICS_H
 #define PULMO_METRICS_H
 
@@ -30,9 +28,10 @@ typedef struct pulmo_interval {
 
 typedef struct pulmo_class_metrics {
     double precision, recall, f1;
-    double auc, average_precision;           /* one against the rest, as are the three below */
-    pulmo_interval sensitivity, specificity; /* Wilson; NaN where there is none of the class, or nothing else */
-    pulmo_interval auc_ci;                   /* DeLong, or Newcombe; NaN with fewer than two on a side */
+    double auc, average_precision; /* one against the rest, as are the three below */
+    pulmo_interval sensitivity,
+        specificity;       /* Wilson; NaN where there is none of the class, or nothing else */
+    pulmo_interval auc_ci; /* DeLong, or Newcombe; NaN with fewer than two on a side */
     uint32_t support;
 } pulmo_class_metrics;
 
@@ -44,24 +43,27 @@ typedef struct pulmo_metrics {
     double balanced_accuracy;   /* mean recall over classes with support */
     double macro_precision, macro_recall, macro_f1;
     double weighted_precision, weighted_recall, weighted_f1;
-    pulmo_interval sensitivity, specificity;         /* two classes, class 1 positive; Wilson; NaN else */
-    pulmo_interval positive_value, negative_value;   /* predictive values: precision of class 1, of class 0; as above */
-    double auc, average_precision;                   /* two classes: class 1; more: mean one against the rest */
+    pulmo_interval sensitivity, specificity; /* two classes, class 1 positive; Wilson; NaN else */
+    pulmo_interval positive_value,
+        negative_value; /* predictive values: precision of class 1, of class 0; as above */
+    double auc, average_precision; /* two classes: class 1; more: mean one against the rest */
     double weighted_auc, weighted_average_precision; /* means one against the rest, by support */
-    pulmo_interval auc_ci;                           /* two classes: DeLong 1988, by Sun and Xu 2014, or Newcombe; NaN else */
-    double log_loss;                                 /* mean of -log(probability of the label), that at least 2^-149 */
-    double brier;                                    /* two classes: mean (p1 - y)^2; more: mean sum over classes */
-    double calibration_error;                        /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
-                                                      * |mean probability - accuracy| weighted by the bin's share */
-    uint32_t *confusion;                             /* (classes, classes): row the truth, column the prediction; owned */
-    pulmo_class_metrics *per_class;                  /* (classes); owned */
+    pulmo_interval auc_ci; /* two classes: DeLong 1988, by Sun and Xu 2014, or Newcombe; NaN else */
+    double log_loss;       /* mean of -log(probability of the label), that at least 2^-149 */
+    double brier;          /* two classes: mean (p1 - y)^2; more: mean sum over classes */
+    double
+        calibration_error; /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
+                            * |mean probability - accuracy| weighted by the bin's share */
+    uint32_t *confusion;   /* (classes, classes): row the truth, column the prediction; owned */
+    pulmo_class_metrics *per_class; /* (classes); owned */
     uint32_t bin_count[PULMO_CALIBRATION_BINS];
     double bin_confidence[PULMO_CALIBRATION_BINS], bin_accuracy[PULMO_CALIBRATION_BINS];
 } pulmo_metrics;
 
 /* labels (n), probabilities (n, classes). With two classes class 1 is predicted from `threshold`
  * on; with more, the largest probability (lowest index wins a tie). */
-pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, double threshold,
+pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels,
+                                   const float *probabilities, double threshold,
                                    pulmo_metrics *out);
 void pulmo_metrics_free(pulmo_metrics *metrics);
 
@@ -70,17 +72,21 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
 /* The threshold that a rule means on these scores (two classes): "0.5" or another number in
  * [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest threshold),
- * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest threshold that reaches X), "specificity>=X"
- * (the lowest that does). Thresholds stand half-way between neighbouring scores; one that no score may reach is above 1 if a score is 1.
- * Unless there are two classes and samples of both only a number is allowed. PULMO_CONFIG for a rule that is none or cannot be used. */
-pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels, const float *probabilities,
+ * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest
+ * threshold that reaches X), "specificity>=X" (the lowest that does). Thresholds stand half-way
+ * between neighbouring scores; one that no score may reach is above 1 if a score is 1. Unless there
+ * are two classes and samples of both only a number is allowed. PULMO_CONFIG for a rule that is
+ * none or cannot be used. */
+pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes,
+                                     const int32_t *labels, const float *probabilities,
                                      double *out);
 
 /* True for a rule that is a number, which was chosen by nobody. *number may be NULL. */
 bool pulmo_metrics_rule_given(const char *rule, double *number);
 
 /* The same complaints without scores, to be made before training rather than after it. */
-pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels);
+pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes,
+                                      const int32_t *labels);
 
 /* Points of the ROC curve from (0, 0) to (1, 1), a point a distinct score, for class `positive`
  * against the rest; threshold[0] is infinite (scikit-learn's roc_curve with
@@ -89,7 +95,8 @@ typedef struct pulmo_roc {
     uint32_t points;
     double *fpr, *tpr, *threshold; /* owned */
 } pulmo_roc;
-pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_roc *out);
+pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels,
+                               const float *probabilities, int positive, pulmo_roc *out);
 void pulmo_roc_free(pulmo_roc *roc);
 
 /* The precision-recall curve from (recall 0, precision 1) down to the lowest score: scikit-learn's
@@ -100,7 +107,8 @@ typedef struct pulmo_pr {
     double *precision, *recall, *threshold; /* owned */
     double average_precision;
 } pulmo_pr;
-pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_pr *out);
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels,
+                              const float *probabilities, int positive, pulmo_pr *out);
 void pulmo_pr_free(pulmo_pr *pr);
 
 /* The reliability curve of class `positive` against the rest: scikit-learn's calibration_curve with
@@ -110,17 +118,19 @@ typedef struct pulmo_calibration {
     double predicted[PULMO_CALIBRATION_BINS]; /* mean probability of the bin */
     double observed[PULMO_CALIBRATION_BINS];  /* share of positives in it */
 } pulmo_calibration;
-pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels,
+                                       const float *probabilities, int positive,
                                        pulmo_calibration *out);
 
-/* Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML
- * 2017, section 4.2. The temperature T in [PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX] that minimises
- * the mean -log softmax(logits / T) of the labels; logits (n, classes). The loss is convex in 1/T: the
- * root of its slope is found by halving. Scores that are all right, or no better than chance, have
- * their least loss at an end of the range, which is returned. PULMO_DATA unless logits are finite and
- * there is at least one. */
+/* Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks",
+ * ICML 2017, section 4.2. The temperature T in [PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX] that
+ * minimises the mean -log softmax(logits / T) of the labels; logits (n, classes). The loss is
+ * convex in 1/T: the root of its slope is found by halving. Scores that are all right, or no better
+ * than chance, have their least loss at an end of the range, which is returned. PULMO_DATA unless
+ * logits are finite and there is at least one. */
 #define PULMO_TEMPERATURE_MIN 0.05
 #define PULMO_TEMPERATURE_MAX 20.0
-pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels, const float *logits, double *out);
+pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels,
+                                   const float *logits, double *out);
 
 #endif

@@ -5,20 +5,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum pulmo_optim_kind { PULMO_OPTIM_ADAM, PULMO_OPTIM_ADAMW, PULMO_OPTIM_SGD } pulmo_optim_kind;
-typedef enum pulmo_schedule { PULMO_SCHEDULE_CONSTANT, PULMO_SCHEDULE_COSINE, PULMO_SCHEDULE_STEP } pulmo_schedule;
+typedef enum pulmo_optim_kind {
+    PULMO_OPTIM_ADAM,
+    PULMO_OPTIM_ADAMW,
+    PULMO_OPTIM_SGD
+} pulmo_optim_kind;
+typedef enum pulmo_schedule {
+    PULMO_SCHEDULE_CONSTANT,
+    PULMO_SCHEDULE_COSINE,
+    PULMO_SCHEDULE_STEP
+} pulmo_schedule;
 
 typedef struct pulmo_optim_spec {
     pulmo_optim_kind kind;
     double lr;
     double beta1, beta2, eps; /* Adam: Kingma and Ba 2015, algorithm 1 */
-    double weight_decay;      /* Adam, SGD: added to the gradient (L2); AdamW: decoupled, Loshchilov and Hutter 2019, algorithm 2 */
-    double momentum;          /* SGD: v = momentum v + g; p -= lr v */
+    double weight_decay; /* Adam, SGD: added to the gradient (L2); AdamW: decoupled, Loshchilov and
+                            Hutter 2019, algorithm 2 */
+    double momentum;     /* SGD: v = momentum v + g; p -= lr v */
     pulmo_schedule schedule;
-    double warmup_epochs;     /* linear from 0 over these epochs */
-    double step_epochs;       /* STEP: every so many epochs ... */
-    double step_gamma;        /* ... the rate is multiplied by this */
-    double min_lr;            /* COSINE: where it ends: Loshchilov and Hutter 2017, eq. 5, one cycle */
+    double warmup_epochs; /* linear from 0 over these epochs */
+    double step_epochs;   /* STEP: every so many epochs ... */
+    double step_gamma;    /* ... the rate is multiplied by this */
+    double min_lr;        /* COSINE: where it ends: Loshchilov and Hutter 2017, eq. 5, one cycle */
 } pulmo_optim_spec;
 
 /* PyTorch's defaults: Adam, lr 1e-3, betas 0.9 0.999, eps 1e-8, no decay, constant. */

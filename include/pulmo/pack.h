@@ -16,17 +16,19 @@ typedef struct pulmo_pack_options {
 /* SOURCE is train/ val/ test/ x class folders, or class folders alone (all of it train). Splits
  * are carved as configured; patients and duplicates stay together. The same input gives the same
  * bytes for any number of ranks and threads. A finished pack of the same input is left alone; a
- * different one is refused (PULMO_USAGE) unless `overwrite`. One picture, or one patient for certain, in
- * several given splits is PULMO_DATA unless config->pack.leaks says otherwise.
+ * different one is refused (PULMO_USAGE) unless `overwrite`. One picture, or one patient for
+ * certain, in several given splits is PULMO_DATA unless config->pack.leaks says otherwise.
  *
- * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After SIGTERM or
- * SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call goes on, on any number of ranks, and gives
- * the same bytes. Collective. */
+ * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After
+ * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call goes on, on any
+ * number of ranks, and gives the same bytes. Collective. */
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options);
 
-/* Reads all of a packed data set again: digests of pixels and of each split, shards against the manifest, and,
- * with `source` (NULL: not), the SHA-256 of every source file. A line on stdout for each thing that differs; the
- * status is then PULMO_DATA. `threads` 0: the CPUs given. Collective. */
-pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source, int threads);
+/* Reads all of a packed data set again: digests of pixels and of each split, shards against the
+ * manifest, and, with `source` (NULL: not), the SHA-256 of every source file. A line on stdout for
+ * each thing that differs; the status is then PULMO_DATA. `threads` 0: the CPUs given. Collective.
+ */
+pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source,
+                               int threads);
 
 #endif

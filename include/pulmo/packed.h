@@ -7,9 +7,9 @@
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order; attributes count,
  *   shards, sha256
- *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients,leaks}: one text line a finding
- *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
- *   decode, demo, carve, options */
+ *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients,leaks}: one text line a
+ * finding attributes: pulmo_kind "manifest", format_version, classes, height, width, channels,
+ * resize, decode, demo, carve, options */
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 
@@ -37,15 +37,16 @@ typedef struct pulmo_packed_split {
     uint32_t count, shards;
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
-    const char *const *pixel_digests;                          /* (count): SHA-256 of the packed pixels */
+    const char *const *pixel_digests; /* (count): SHA-256 of the packed pixels */
 } pulmo_packed_split;
 
 typedef struct pulmo_shard_writer pulmo_shard_writer;
 
 /* Starts shard `shard` of a split: labels, paths, groups, digests of its samples are written at
  * once, pixels follow. All is borrowed for the call. */
-pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split,
-                                uint32_t shard, pulmo_shard_writer **out);
+pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form,
+                                const pulmo_packed_split *split, uint32_t shard,
+                                pulmo_shard_writer **out);
 /* Pixels of the shard's next images, (count, H, W, C). */
 pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels);
 /* Ends it; frees the writer in every case. */

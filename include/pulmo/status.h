@@ -52,14 +52,16 @@ void pulmo_error_clear(void);
 #define PULMO_TRY(call)                                                                            \
     do {                                                                                           \
         pulmo_status try_status_ = (call);                                                         \
-        if (try_status_ != PULMO_OK) return try_status_;                                           \
+        if (try_status_ != PULMO_OK)                                                               \
+            return try_status_;                                                                    \
     } while (0)
 
 /* Sets the local variable `status` and leaves through `out:` unless it is PULMO_OK. */
 #define PULMO_GOTO(call)                                                                           \
     do {                                                                                           \
         status = (call);                                                                           \
-        if (status != PULMO_OK) goto out;                                                          \
+        if (status != PULMO_OK)                                                                    \
+            goto out;                                                                              \
     } while (0)
 
 #endif

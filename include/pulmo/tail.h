@@ -21,9 +21,10 @@
 #include "pulmo/weights.h"
 
 typedef struct pulmo_tail_spec {
-    int channels, height, width; /* of one image's cut features; channels 3: the normalised image itself */
-    int frozen_blocks;           /* below the cut */
-    int layers;                  /* 0: nothing is trained below the head */
+    int channels, height,
+        width;         /* of one image's cut features; channels 3: the normalised image itself */
+    int frozen_blocks; /* below the cut */
+    int layers;        /* 0: nothing is trained below the head */
     struct {
         int in_channels, out_channels, feature_index;
         int block; /* from 1, counted from the image */
@@ -34,37 +35,42 @@ typedef struct pulmo_tail_spec {
 
 /* The convolutions above `frozen_blocks` blocks of a network that takes size_px x size_px images.
  * PULMO_CONFIG where the network has not more blocks than that and one is asked for. */
-pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px, pulmo_isa isa, pulmo_tail_spec *out);
+pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
+                                pulmo_isa isa, pulmo_tail_spec *out);
 /* Shape of one image's output. */
 void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, int *width);
 
-/* Tensors in order, "features.N.weight" (O, I * 9: torchvision's order) and "features.N.bias" (O, 1);
- * tensor 2 l is layer l's weight, 2 l + 1 its bias. */
+/* Tensors in order, "features.N.weight" (O, I * 9: torchvision's order) and "features.N.bias" (O,
+ * 1); tensor 2 l is layer l's weight, 2 l + 1 its bias. */
 void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out);
 /* The tensors of both in one vector: the convolutions', then the head's. */
-void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head, pulmo_head_layout *out);
+void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head,
+                                 pulmo_head_layout *out);
 /* Parameters of the convolutions: where the head's begin in that vector. */
 size_t pulmo_tail_parameters(const pulmo_tail_spec *spec);
 /* The pretrained values: where training starts. */
-void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights, float *parameters);
-/* Points the convolutions above the cut at trained parameters (kept), so that whatever uses `weights` (the
- * trunk, an export) uses the network as trained. */
+void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights,
+                                float *parameters);
+/* Points the convolutions above the cut at trained parameters (kept), so that whatever uses
+ * `weights` (the trunk, an export) uses the network as trained. */
 void pulmo_tail_apply(const pulmo_tail_spec *spec, const float *parameters, pulmo_weights *weights);
 
 typedef struct pulmo_tail pulmo_tail;
 
-/* Room for `images` images in slots of `slot`. Parameters are given by pulmo_tail_use. `pool` is kept.
- * Owned by the caller. */
-pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images, pulmo_tail **out);
+/* Room for `images` images in slots of `slot`. Parameters are given by pulmo_tail_use. `pool` is
+ * kept. Owned by the caller. */
+pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images,
+                               pulmo_tail **out);
 void pulmo_tail_destroy(pulmo_tail *tail); /* NULL is a no-op */
 /* Bytes create would allocate. */
 uint64_t pulmo_tail_bytes(const pulmo_tail_spec *spec, int slot, int images, int threads);
 
-/* Makes ready for these parameters (borrowed for the call). To be called after every change of them. */
+/* Makes ready for these parameters (borrowed for the call). To be called after every change of
+ * them. */
 void pulmo_tail_use(pulmo_tail *tail, const float *parameters);
 
-/* cut (n, C, h, w) to features (n, C', h', w'), torchvision's order; n is at most `images`. What backward
- * needs is kept until the next forward. */
+/* cut (n, C, h, w) to features (n, C', h', w'), torchvision's order; n is at most `images`. What
+ * backward needs is kept until the next forward. */
 void pulmo_tail_forward(pulmo_tail *tail, int n, const float *cut, float *features);
 
 /* ---- backward: begin, then for each layer from the last down: bounds, gradients, below ---- */
@@ -77,8 +83,8 @@ void pulmo_tail_bounds(pulmo_tail *tail, int layer, double *weight, double *bias
 /* One image's gradient by the layer's bias, (O); valid from bounds to below. */
 const float *pulmo_tail_bias_gradient(const pulmo_tail *tail, int image);
 
-/* Part of a unit's gradient by a layer's weights: for output row + r, tap t (0..8) and input col + c,
- * r < rows, c < cols, values[(r * 9 + t) * stride + c]. Borrowed for the call. */
+/* Part of a unit's gradient by a layer's weights: for output row + r, tap t (0..8) and input col +
+ * c, r < rows, c < cols, values[(r * 9 + t) * stride + c]. Borrowed for the call. */
 typedef struct pulmo_tail_part {
     int layer, unit, row, rows, col, cols, stride;
     const float *values;

@@ -43,7 +43,8 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
 void pulmo_trunk_destroy(pulmo_trunk *trunk); /* NULL is a no-op */
 
 /* Bytes of the arena that create would allocate, for the account given before a run. */
-size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads);
+size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                               int threads);
 
 /* Shape (C, H, W) of one image's features. */
 void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width);

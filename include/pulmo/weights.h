@@ -55,12 +55,14 @@ typedef struct pulmo_weights {
     float mean[3]; /* of the preprocessing: RGB in [0, 1]. A first convolution that takes BGR has */
     float std[3];  /* been turned to RGB, so that this is all there is to do */
     const char *format, *naming; /* in words; static storage */
-    pulmo_digest digest;      /* of shapes and values as they are here: equal for equal weights in any format */
+    pulmo_digest
+        digest; /* of shapes and values as they are here: equal for equal weights in any format */
     pulmo_digest file_digest; /* of the file */
     char published[33];       /* MD5 of an HDF5 file (what Keras publishes), else "" */
     pulmo_proof proof;
-    const char *proof_of;     /* what was proved, in words; "" where nothing was */
-    double answer_away;       /* largest difference from the nearest known answer, relative; -1: not compared */
+    const char *proof_of; /* what was proved, in words; "" where nothing was */
+    double answer_away;   /* largest difference from the nearest known answer, relative; -1: not
+                             compared */
     void *storage;
 } pulmo_weights;
 
@@ -68,7 +70,8 @@ typedef struct pulmo_weights {
  * missing layer, a non-finite value, or widths that do not chain. No proof is asked for. Owned by
  * the caller. */
 pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out);
-pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing, pulmo_weights *out);
+pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing,
+                                   pulmo_weights *out);
 void pulmo_weights_free(pulmo_weights *weights);
 
 /* True for VGG16's 13 convolutions, widths and pools. */
@@ -78,16 +81,19 @@ pulmo_status pulmo_weights_prove(pulmo_weights *weights);
 /* PULMO_WEIGHTS where proof was asked for of VGG16's shapes and not given; names the way out. */
 pulmo_status pulmo_weights_require_proof(const pulmo_weights *weights, const char *path);
 
-/* The known answer's image, (3, PULMO_ANSWER_SIDE, PULMO_ANSWER_SIDE), with the weights' preprocessing; and
- * the sums over features (512, 2, 2) that are compared, PULMO_ANSWER_SUMS of them. bench/known_answer.py
- * computes them with PyTorch. */
-#define PULMO_ANSWER_SIDE 64
-#define PULMO_ANSWER_SUMS 16
-#define PULMO_ANSWER_TOLERANCE 1e-3 /* of the largest sum: some 30 times what float32 costs here */
+/* The known answer's image, (3, PULMO_ANSWER_SIDE, PULMO_ANSWER_SIDE), with the weights'
+ * preprocessing; and the sums over features (512, 2, 2) that are compared, PULMO_ANSWER_SUMS of
+ * them. bench/known_answer.py computes them with PyTorch. */
+#define PULMO_ANSWER_SIDE      64
+#define PULMO_ANSWER_SUMS      16
+#define PULMO_ANSWER_TOLERANCE 1e-3 /* of the largest sum: some 30 times what float32 costs here   \
+                                     */
 void pulmo_weights_answer_image(const pulmo_weights *weights, float *image);
 void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS]);
-/* The largest difference from the nearest known answer, relative to its largest sum; `which` may be NULL. */
-double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS], pulmo_preprocessing preprocessing, const char **which);
+/* The largest difference from the nearest known answer, relative to its largest sum; `which` may be
+ * NULL. */
+double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
+                                     pulmo_preprocessing preprocessing, const char **which);
 
 /* Random convolutions of the same shape as VGG16 (He et al. 2015, eq. 10), for tests,
  * benchmarks and the comparison with random features. Owned by the caller. */

@@ -15,8 +15,8 @@ typedef struct bench_pack_options {
     double seconds;
 } bench_pack_options;
 
-/* Packs the source over and over into a scratch directory in $TMPDIR: list, read, decode, resize, digests, audit, shards,
- * manifest. Collective. */
+/* Packs the source over and over into a scratch directory in $TMPDIR: list, read, decode, resize,
+ * digests, audit, shards, manifest. Collective. */
 pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options);
 
 typedef struct bench_train_options {

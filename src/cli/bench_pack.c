@@ -35,17 +35,23 @@ pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
 {
     const char *parent = getenv("TMPDIR");
     snprintf(path, bytes, "%s/pulmo-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(path)) return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
-    if (images == 0) return PULMO_OK;
+    if (!mkdtemp(path))
+        return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
+    if (images == 0)
+        return PULMO_OK;
     char *demo = pulmo_format("%s/demo", path);
-    if (!demo) return PULMO_MEMORY;
+    if (!demo)
+        return PULMO_MEMORY;
     const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
     pulmo_status status = pulmo_demo_write(&options);
     free(demo);
     return status;
 }
 
-void bench_scratch_remove(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+void bench_scratch_remove(const char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 static pulmo_status count_images(const char *packed, uint64_t *images)
 {
@@ -60,10 +66,15 @@ static pulmo_status count_images(const char *packed, uint64_t *images)
     return PULMO_OK;
 }
 
-static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o, const pulmo_config *config, const char *source,
-                               const char *packed, timing *out)
+static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o,
+                               const pulmo_config *config, const char *source, const char *packed,
+                               timing *out)
 {
-    const pulmo_pack_options options = {.source = source, .destination = packed, .config = config, .threads = o->threads, .overwrite = 1};
+    const pulmo_pack_options options = {.source = source,
+                                        .destination = packed,
+                                        .config = config,
+                                        .threads = o->threads,
+                                        .overwrite = 1};
     *out = (timing){.best_s = INFINITY};
     do {
         PULMO_TRY(pulmo_barrier(comm));
@@ -77,11 +88,14 @@ static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o, co
         out->cpu_seconds += (double)cpu_us / 1e6;
         out->best_s = fmin(out->best_s, times[0]);
         out->packs++;
-        if (out->packs == 1) PULMO_TRY(pulmo_agree(comm, count_images(packed, &out->images)));
+        if (out->packs == 1)
+            PULMO_TRY(pulmo_agree(comm, count_images(packed, &out->images)));
         /* A finished pack would be left alone. */
-        PULMO_TRY(pulmo_agree(comm, pulmo_comm_rank(comm) == 0 && nftw(packed, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0
-                                        ? pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno))
-                                        : PULMO_OK));
+        PULMO_TRY(pulmo_agree(
+            comm,
+            pulmo_comm_rank(comm) == 0 && nftw(packed, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0
+                ? pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno))
+                : PULMO_OK));
     } while (out->seconds < o->seconds);
     return PULMO_OK;
 }
@@ -89,22 +103,26 @@ static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o, co
 static void report(const bench_pack_options *o, const timing *t, int ranks)
 {
     double images = (double)t->images * t->packs;
-    fprintf(
-        stderr,
-        "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s (best %.1f), %.1f a second of processor time\n",
-        t->packs, (unsigned long long)t->images, o->size, o->size, o->decode, ranks, o->threads, images / t->seconds,
-        (double)t->images / t->best_s, images / t->cpu_seconds);
-    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"images_per_cpu_second\": %.3f, \"images\": %llu, "
-           "\"packs\": %d, \"decode\": \"%s\", \"size\": %d, \"threads\": %d, \"ranks\": %d, \"isa\": \"%s\"}\n",
-           images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds, (unsigned long long)t->images, t->packs, o->decode,
-           o->size, o->threads, ranks, pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref");
+    fprintf(stderr,
+            "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s "
+            "(best %.1f), %.1f a second of processor time\n",
+            t->packs, (unsigned long long)t->images, o->size, o->size, o->decode, ranks, o->threads,
+            images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds);
+    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, "
+           "\"images_per_cpu_second\": %.3f, \"images\": %llu, "
+           "\"packs\": %d, \"decode\": \"%s\", \"size\": %d, \"threads\": %d, \"ranks\": %d, "
+           "\"isa\": \"%s\"}\n",
+           images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds,
+           (unsigned long long)t->images, t->packs, o->decode, o->size, o->threads, ranks,
+           pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref");
 }
 
 pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
 {
     bench_pack_options resolved = *options, *o = &resolved;
     int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
-    if (o->threads == 0) o->threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
+    if (o->threads == 0)
+        o->threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
     char scratch[PULMO_TEXT_BYTES] = "", setting[64];
     pulmo_config config;
     timing t;
@@ -116,14 +134,19 @@ pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
     PULMO_TRY(pulmo_config_set(&config, setting));
     PULMO_TRY(pulmo_config_set(&config, "pack.leaks=allow"));
     pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
-    PULMO_TRY(pulmo_agree(comm, root ? bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch) : PULMO_OK));
+    PULMO_TRY(pulmo_agree(
+        comm, root ? bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch)
+                   : PULMO_OK));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
     char *packed = pulmo_format("%s/packed", scratch), *demo = pulmo_format("%s/demo", scratch);
     pulmo_status status = pulmo_agree(comm, packed && demo ? PULMO_OK : PULMO_MEMORY);
-    if (status == PULMO_OK) status = time_packs(comm, o, &config, o->source ? o->source : demo, packed, &t);
-    if (root) bench_scratch_remove(scratch);
+    if (status == PULMO_OK)
+        status = time_packs(comm, o, &config, o->source ? o->source : demo, packed, &t);
+    if (root)
+        bench_scratch_remove(scratch);
     free(packed);
     free(demo);
-    if (status == PULMO_OK && root) report(o, &t, pulmo_comm_size(comm));
+    if (status == PULMO_OK && root)
+        report(o, &t, pulmo_comm_size(comm));
     return status;
 }

@@ -22,26 +22,29 @@ extern const struct argp common_argp;
  * with a common_options. */
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
 
-/* For argp's help filter: the configuration's keys of these sections, and `ending`, stand at the end of --help. */
+/* For argp's help filter: the configuration's keys of these sections, and `ending`, stand at the
+ * end of --help. */
 char *help_with_keys(int key, const char *text, const char *sections, const char *ending);
 
 /* Defaults, then the file, then --set. */
 pulmo_status load_config(const common_options *common, pulmo_config *out);
 
-/* The same for a command to which few settings mean something: others in the file are checked and left alone, others in --set
- * are refused. `keys` as in pulmo_settings_check. */
-pulmo_status load_some(const common_options *common, const char *who, const char *keys, pulmo_config *out);
+/* The same for a command to which few settings mean something: others in the file are checked and
+ * left alone, others in --set are refused. `keys` as in pulmo_settings_check. */
+pulmo_status load_some(const common_options *common, const char *who, const char *keys,
+                       pulmo_config *out);
 
-/* What is set where a model is used: by evaluate and predict, and by what asks it for no decision. */
+/* What is set where a model is used: by evaluate and predict, and by what asks it for no decision.
+ */
 #define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
 #define KEYS_OF_LOOK "model.weights|train.threads"
 /* And where one is trained: all but packing's. */
 #define KEYS_OF_TRAINING "data.*|augment.*|model.*|train.*|bank.*|optim.*|eval.*"
 
-/* load_some, and what the options --weights and --threads ("" and 0 where they were not given) become. *weights may point
- * into *config. */
-pulmo_status load_use(const common_options *common, const char *who, const char *keys, pulmo_config *config, const char **weights,
-                      int *threads);
+/* load_some, and what the options --weights and --threads ("" and 0 where they were not given)
+ * become. *weights may point into *config. */
+pulmo_status load_use(const common_options *common, const char *who, const char *keys,
+                      pulmo_config *config, const char **weights, int *threads);
 
 /* Starts MPI and sets up messages. */
 pulmo_status start_ranks(const common_options *common, pulmo_comm **out);

@@ -10,7 +10,8 @@
 void pulmo_grid_free(pulmo_grid *grid)
 {
     for (int a = 0; a < grid->axes; a++)
-        for (int v = 0; v < grid->axis[a].count; v++) free(grid->axis[a].value[v]);
+        for (int v = 0; v < grid->axis[a].count; v++)
+            free(grid->axis[a].value[v]);
     memset(grid, 0, sizeof *grid);
 }
 
@@ -18,14 +19,19 @@ void pulmo_grid_free(pulmo_grid *grid)
 static pulmo_status begin_axis(pulmo_grid *grid, const char *key, pulmo_grid_axis **out)
 {
     char section[64] = "", name[64] = "";
-    if (sscanf(key, "%63[^.].%63s", section, name) != 2) return pulmo_fail(PULMO_CONFIG, "%s: must be section.key, as in optim.lr", key);
+    if (sscanf(key, "%63[^.].%63s", section, name) != 2)
+        return pulmo_fail(PULMO_CONFIG, "%s: must be section.key, as in optim.lr", key);
     const pulmo_key *known = key_find(section, name);
-    if (!known) return PULMO_CONFIG;
+    if (!known)
+        return PULMO_CONFIG;
     if (strcmp(key, "train.run_dir") == 0)
-        return pulmo_fail(PULMO_CONFIG, "train.run_dir: each trial has its own below the sweep's; it is no axis");
+        return pulmo_fail(PULMO_CONFIG,
+                          "train.run_dir: each trial has its own below the sweep's; it is no axis");
     for (int a = 0; a < grid->axes; a++)
-        if (strcmp(grid->axis[a].key, key) == 0) return pulmo_fail(PULMO_CONFIG, "%s is given twice", key);
-    if (grid->axes == PULMO_GRID_AXES) return pulmo_fail(PULMO_CONFIG, "%s: more than %d keys in a grid", key, PULMO_GRID_AXES);
+        if (strcmp(grid->axis[a].key, key) == 0)
+            return pulmo_fail(PULMO_CONFIG, "%s is given twice", key);
+    if (grid->axes == PULMO_GRID_AXES)
+        return pulmo_fail(PULMO_CONFIG, "%s: more than %d keys in a grid", key, PULMO_GRID_AXES);
     *out = &grid->axis[grid->axes++];
     snprintf((*out)->key, sizeof(*out)->key, "%s", key);
     return PULMO_OK;
@@ -39,10 +45,13 @@ static pulmo_status add_value(pulmo_grid_axis *axis, const char *text)
     pulmo_config_init(&scratch);
     (void)sscanf(axis->key, "%63[^.].%63s", section, name);
     pulmo_status status = key_store(key_find(section, name), &scratch, text);
-    if (status != PULMO_OK) return pulmo_fail_in(status, "%s", axis->key);
-    if (axis->count == PULMO_GRID_VALUES) return pulmo_fail(PULMO_CONFIG, "%s: more than %d values", axis->key, PULMO_GRID_VALUES);
+    if (status != PULMO_OK)
+        return pulmo_fail_in(status, "%s", axis->key);
+    if (axis->count == PULMO_GRID_VALUES)
+        return pulmo_fail(PULMO_CONFIG, "%s: more than %d values", axis->key, PULMO_GRID_VALUES);
     for (int v = 0; v < axis->count; v++)
-        if (strcmp(axis->value[v], text) == 0) return pulmo_fail(PULMO_CONFIG, "%s: \"%s\" is given twice", axis->key, text);
+        if (strcmp(axis->value[v], text) == 0)
+            return pulmo_fail(PULMO_CONFIG, "%s: \"%s\" is given twice", axis->key, text);
     axis->value[axis->count] = pulmo_strdup(text);
     return axis->value[axis->count] ? (axis->count++, PULMO_OK) : PULMO_MEMORY;
 }
@@ -51,8 +60,10 @@ pulmo_status grid_add_axis(pulmo_grid *grid, const char *key, int count, char *c
 {
     pulmo_grid_axis *axis = NULL;
     PULMO_TRY(begin_axis(grid, key, &axis));
-    if (count == 0) return pulmo_fail(PULMO_CONFIG, "%s: has no values", key);
-    for (int v = 0; v < count; v++) PULMO_TRY(add_value(axis, values[v]));
+    if (count == 0)
+        return pulmo_fail(PULMO_CONFIG, "%s: has no values", key);
+    for (int v = 0; v < count; v++)
+        PULMO_TRY(add_value(axis, values[v]));
     return PULMO_OK;
 }
 
@@ -61,28 +72,38 @@ static void next_value(char **at, char **value)
 {
     int depth = 0;
     char *c = *at;
-    while (isspace((unsigned char)*c)) c++;
+    while (isspace((unsigned char)*c))
+        c++;
     *value = c;
     while (*c && (*c != ',' || depth > 0)) {
         depth += (*c == '[') - (*c == ']');
         c++;
     }
     *at = *c ? c + 1 : NULL;
-    while (c > *value && isspace((unsigned char)c[-1])) c--;
+    while (c > *value && isspace((unsigned char)c[-1]))
+        c--;
     *c = '\0';
 }
 
 pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment)
 {
     char *copy = pulmo_strdup(assignment), *values[PULMO_GRID_VALUES];
-    if (!copy) return PULMO_MEMORY;
+    if (!copy)
+        return PULMO_MEMORY;
     char *equals = strchr(copy, '='), *at = equals ? equals + 1 : NULL;
-    pulmo_status status = equals ? PULMO_OK : pulmo_fail(PULMO_CONFIG, "must be section.key=value,value,..., as in optim.lr=0.001,0.0001");
+    pulmo_status status =
+        equals ? PULMO_OK
+               : pulmo_fail(PULMO_CONFIG,
+                            "must be section.key=value,value,..., as in optim.lr=0.001,0.0001");
     int count = 0;
-    if (equals) *equals = '\0';
-    while (status == PULMO_OK && at && count < PULMO_GRID_VALUES) next_value(&at, &values[count++]);
-    if (status == PULMO_OK && at) status = pulmo_fail(PULMO_CONFIG, "%s: more than %d values", copy, PULMO_GRID_VALUES);
-    if (status == PULMO_OK) status = grid_add_axis(grid, copy, count, values);
+    if (equals)
+        *equals = '\0';
+    while (status == PULMO_OK && at && count < PULMO_GRID_VALUES)
+        next_value(&at, &values[count++]);
+    if (status == PULMO_OK && at)
+        status = pulmo_fail(PULMO_CONFIG, "%s: more than %d values", copy, PULMO_GRID_VALUES);
+    if (status == PULMO_OK)
+        status = grid_add_axis(grid, copy, count, values);
     free(copy);
     return status == PULMO_OK ? status : pulmo_fail_in(status, "--grid %s", assignment);
 }
@@ -90,21 +111,25 @@ pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment)
 uint64_t pulmo_grid_trials(const pulmo_grid *grid)
 {
     uint64_t trials = 1;
-    for (int a = 0; a < grid->axes; a++) trials *= (uint64_t)grid->axis[a].count;
+    for (int a = 0; a < grid->axes; a++)
+        trials *= (uint64_t)grid->axis[a].count;
     return trials;
 }
 
 int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis)
 {
-    for (int a = grid->axes - 1; a > axis; a--) trial /= (uint64_t)grid->axis[a].count;
+    for (int a = grid->axes - 1; a > axis; a--)
+        trial /= (uint64_t)grid->axis[a].count;
     return (int)(trial % (uint64_t)grid->axis[axis].count);
 }
 
 pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config)
 {
     for (int a = 0; a < grid->axes; a++) {
-        char *assignment = pulmo_format("%s=%s", grid->axis[a].key, grid->axis[a].value[pulmo_grid_value_of(grid, trial, a)]);
-        if (!assignment) return PULMO_MEMORY;
+        char *assignment = pulmo_format("%s=%s", grid->axis[a].key,
+                                        grid->axis[a].value[pulmo_grid_value_of(grid, trial, a)]);
+        if (!assignment)
+            return PULMO_MEMORY;
         pulmo_status status = pulmo_config_set(config, assignment);
         free(assignment);
         PULMO_TRY(status);

@@ -5,63 +5,110 @@
 #include "pulmo/config.h"
 #include "schema.h"
 
-#define FIELD(section, name) offsetof(pulmo_config, section.name), sizeof(((pulmo_config *)0)->section.name)
+#define FIELD(section, name)                                                                       \
+    offsetof(pulmo_config, section.name), sizeof(((pulmo_config *)0)->section.name)
 #define ANY -DBL_MAX, DBL_MAX
 
 #define TEXT(section, name, initial, binds, help)                                                  \
-    {#section, #name, PULMO_KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help     \
+    }
 #define INT(section, name, initial, low, high, binds, help)                                        \
-    {#section, #name, PULMO_KEY_INT, FIELD(section, name), initial, low, high, NULL, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_INT, FIELD(section, name), initial, low, high, NULL, binds,     \
+            help                                                                                   \
+    }
 #define REAL(section, name, initial, low, high, binds, help)                                       \
-    {#section, #name, PULMO_KEY_REAL, FIELD(section, name), initial, low, high, NULL, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_REAL, FIELD(section, name), initial, low, high, NULL, binds,    \
+            help                                                                                   \
+    }
 #define TWO(type, section, name, initial, low, high, binds, help)                                  \
-    {#section, #name, PULMO_KEY_##type, FIELD(section, name), initial, low, high, NULL, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_##type, FIELD(section, name), initial, low, high, NULL, binds,  \
+            help                                                                                   \
+    }
 #define CHOICE(section, name, initial, choices, binds, help)                                       \
-    {#section, #name, PULMO_KEY_CHOICE, FIELD(section, name), initial, ANY, choices, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_CHOICE, FIELD(section, name), initial, ANY, choices, binds,     \
+            help                                                                                   \
+    }
 #define INTS(section, name, initial, low, high, binds, help)                                       \
-    {#section, #name, PULMO_KEY_INTS, FIELD(section, name), initial, low, high, NULL, binds, help}
+    {                                                                                              \
+#section, #name, PULMO_KEY_INTS, FIELD(section, name), initial, low, high, NULL, binds,    \
+            help                                                                                   \
+    }
 
 static const pulmo_key keys[] = {
     TEXT(data, path, "", 0, "packed directory (required for train)"),
 
     INT(pack, size, "224", 32, 4096, 0, "height and width of the packed images, px"),
-    REAL(pack, val_fraction, "0", 0, 0.9, 0, "part of train carved out as val, by patient and class"),
-    REAL(pack, test_fraction, "0", 0, 0.9, 0, "part of train carved out as test, by patient and class"),
+    REAL(pack, val_fraction, "0", 0, 0.9, 0,
+         "part of train carved out as val, by patient and class"),
+    REAL(pack, test_fraction, "0", 0, 0.9, 0,
+         "part of train carved out as test, by patient and class"),
     INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of the carving"),
-    TEXT(pack, group_pattern, "", 0, "extended regular expression whose first group is the patient, matched on the file name, as in ^(person[0-9]+)_ (default: the names of the Kermany set)"),
-    TEXT(pack, label_pattern, "", 0, "extended regular expression whose first group is the class, matched on the file name, as in _(bacteria|virus)_ (default: the folder is the class)"),
-    TEXT(pack, val_pattern, "", 0, "extended regular expression, matched on the path below the class folder: the files it matches are val"),
-    TEXT(pack, test_pattern, "", 0, "the same for test; a site, a scanner or a kind of case that training never sees"),
+    TEXT(pack, group_pattern, "", 0,
+         "extended regular expression whose first group is the patient, matched on the file name, "
+         "as in ^(person[0-9]+)_ (default: the names of the Kermany set)"),
+    TEXT(pack, label_pattern, "", 0,
+         "extended regular expression whose first group is the class, matched on the file name, as "
+         "in _(bacteria|virus)_ (default: the folder is the class)"),
+    TEXT(pack, val_pattern, "", 0,
+         "extended regular expression, matched on the path below the class folder: the files it "
+         "matches are val"),
+    TEXT(pack, test_pattern, "", 0,
+         "the same for test; a site, a scanner or a kind of case that training never sees"),
     TEXT(pack, exclude_pattern, "", 0, "the same for files that are left out"),
-    CHOICE(pack, decode, "exact", "exact|fast", 0, "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
+    CHOICE(
+        pack, decode, "exact", "exact|fast", 0,
+        "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
     CHOICE(pack, on_bad, "skip", "skip|fail", 0, "what a file that cannot be used does"),
-    CHOICE(pack, leaks, "fail", "fail|allow|drop", 0, "one picture or patient in several given splits: an error; packed as it is; or left out of train (and of val where test has it)"),
+    CHOICE(pack, leaks, "fail", "fail|allow|drop", 0,
+           "one picture or patient in several given splits: an error; packed as it is; or left out "
+           "of train (and of val where test has it)"),
     INT(pack, pixels_max, "178956970", 1, 4e9, 0, "images of more pixels are refused"),
     INT(pack, shard_images, "1024", 1, 1e6, 0, "images a shard at the most"),
 
-    TWO(PAIR, augment, crop_scale, "[0.8, 1]", 0, 1, 1, "RandomResizedCrop: part of the area; [1, 1] is off"),
+    TWO(PAIR, augment, crop_scale, "[0.8, 1]", 0, 1, 1,
+        "RandomResizedCrop: part of the area; [1, 1] is off"),
     TWO(PAIR, augment, crop_ratio, "[0.9, 1.1]", 0, 10, 1, "RandomResizedCrop: width / height"),
     REAL(augment, hflip, "0.5", 0, 1, 1, "probability of a horizontal flip"),
     REAL(augment, rotate_deg, "10", 0, 180, 1, "rotation between -x and +x degrees"),
-    TWO(SHIFT, augment, translate, "[0.05, 0.05]", 0, 1, 1, "shift up to this part of width, height"),
-    TWO(PAIR, augment, scale, "[1, 1]", 0.1, 10, 1, "RandomAffine: factor range; below 1 the image is smaller, with black around it"),
+    TWO(SHIFT, augment, translate, "[0.05, 0.05]", 0, 1, 1,
+        "shift up to this part of width, height"),
+    TWO(PAIR, augment, scale, "[1, 1]", 0.1, 10, 1,
+        "RandomAffine: factor range; below 1 the image is smaller, with black around it"),
     TWO(JITTER, augment, brightness, "[0.8, 1.2]", 0, 10, 1, "factor range, or b for [1-b, 1+b]"),
     TWO(JITTER, augment, contrast, "[0.8, 1.2]", 0, 10, 1, "factor range, or c for [1-c, 1+c]"),
     TWO(JITTER, augment, gamma, "[1, 1]", 0, 10, 1, "exponent range, or g for [1-g, 1+g]"),
     REAL(augment, equalize, "0", 0, 1, 1, "probability of histogram equalisation"),
     REAL(augment, autocontrast, "0", 0, 1, 1, "probability of stretching to full contrast"),
-    TWO(JITTER, augment, sharpness, "[1, 1]", 0, 10, 1, "factor range, or s for [1-s, 1+s]; below 1 smoother"),
+    TWO(JITTER, augment, sharpness, "[1, 1]", 0, 10, 1,
+        "factor range, or s for [1-s, 1+s]; below 1 smoother"),
     TWO(PAIR, augment, blur, "[0, 0]", 0, 10, 1, "GaussianBlur: range of sigma, px"),
     REAL(augment, noise, "0", 0, 1, 1, "GaussianNoise: sigma, part of the full scale"),
     REAL(augment, erasing, "0", 0, 1, 1, "probability of RandomErasing"),
-    TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1, "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it but the flip; [0, 1] mixes"),
-    CHOICE(augment, strength_of, "all", "all|light", 1, "light: strength leaves crops, rotation, translation and scale alone, so that every image is seen in all sizes and shapes"),
+    TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1,
+        "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it "
+        "but the flip; [0, 1] mixes"),
+    CHOICE(augment, strength_of, "all", "all|light", 1,
+           "light: strength leaves crops, rotation, translation and scale alone, so that every "
+           "image is seen in all sizes and shapes"),
 
-    TEXT(model, weights, "", 0, "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then the user's cache"),
-    CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1, "what the convolutions were trained to see; auto: Caffe's for Keras, else torchvision's; caffe-rgb: first layer already takes RGB"),
-    CHOICE(model, weights_check, "true", "false|true", 0, "refuse a file with VGG16's shapes that is no VGG16 known here; false for a VGG16 of your own"),
-    CHOICE(model, trainable, "head", "head|block5|block4|block3|block2|all", 1, "the lowest part that is trained, with all above it; what is below stays frozen"),
-    CHOICE(model, pool, "flatten", "flatten|avg|max|avgmax", 1, "how 512 x 7 x 7 features become the head's input"),
+    TEXT(model, weights, "", 0,
+         "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then "
+         "the user's cache"),
+    CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1,
+           "what the convolutions were trained to see; auto: Caffe's for Keras, else "
+           "torchvision's; caffe-rgb: first layer already takes RGB"),
+    CHOICE(model, weights_check, "true", "false|true", 0,
+           "refuse a file with VGG16's shapes that is no VGG16 known here; false for a VGG16 of "
+           "your own"),
+    CHOICE(model, trainable, "head", "head|block5|block4|block3|block2|all", 1,
+           "the lowest part that is trained, with all above it; what is below stays frozen"),
+    CHOICE(model, pool, "flatten", "flatten|avg|max|avgmax", 1,
+           "how 512 x 7 x 7 features become the head's input"),
     INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),
     REAL(model, dropout, "0.5", 0, 0.99, 1, "dropout after each hidden layer"),
 
@@ -70,32 +117,51 @@ static const pulmo_key keys[] = {
     INT(train, batch, "64", 1, 65536, 1, "images a batch, over all ranks"),
     INT(train, slot, "8", 1, 1024, 1, "images a slot, the unit that is computed whole by one rank"),
     INT(train, seed, "0", 0, 9007199254740992.0, 1, "one seed, one model"),
-    INT(train, patience, "10", 0, 100000, 1, "epochs without improvement before stopping early; 0: never stop"),
+    INT(train, patience, "10", 0, 100000, 1,
+        "epochs without improvement before stopping early; 0: never stop"),
     INTS(train, unfreeze_epochs, "[]", 0, 100000, 1,
-         "epochs before each trained block joins in, block5 first, the last for all below it; [] for none: from the start"),
-    CHOICE(train, monitor, "accuracy", "accuracy|auc|loss", 1, "what is compared on val to keep the best model"),
+         "epochs before each trained block joins in, block5 first, the last for all below it; [] "
+         "for none: from the start"),
+    CHOICE(train, monitor, "accuracy", "accuracy|auc|loss", 1,
+           "what is compared on val to keep the best model"),
     CHOICE(train, features, "fresh", "fresh|bank", 1,
-           "fresh: new augmentations every epoch; bank: features of bank.views augmented views, computed once and kept for later runs"),
-    CHOICE(train, exchange, "auto", "auto|sums|factors", 0, "what ranks send each other of a layer's gradient: integer sums, or its factors, which are less for batches smaller than the layer; the same bits"),
-    INT(train, threads, "0", 0, 4096, 0, "compute threads a rank; 0: the CPUs given, shared by the node's ranks"),
+           "fresh: new augmentations every epoch; bank: features of bank.views augmented views, "
+           "computed once and kept for later runs"),
+    CHOICE(train, exchange, "auto", "auto|sums|factors", 0,
+           "what ranks send each other of a layer's gradient: integer sums, or its factors, which "
+           "are less for batches smaller than the layer; the same bits"),
+    INT(train, threads, "0", 0, 4096, 0,
+        "compute threads a rank; 0: the CPUs given, shared by the node's ranks"),
     INT(train, loader_threads, "1", 1, 256, 0, "threads a rank that read and augment"),
-    INT(train, checkpoint_batches, "0", 0, 1e12, 0, "checkpoint every so many batches; 0: by time and epoch only"),
-    REAL(train, checkpoint_seconds, "300", 0, 1e9, 0, "checkpoint when so many seconds have passed; 0: by batch and epoch only"),
-    REAL(train, stall_seconds, "120", 0, 1e9, 0, "end the job when a rank makes no progress for so long; 0: never"),
+    INT(train, checkpoint_batches, "0", 0, 1e12, 0,
+        "checkpoint every so many batches; 0: by time and epoch only"),
+    REAL(train, checkpoint_seconds, "300", 0, 1e9, 0,
+         "checkpoint when so many seconds have passed; 0: by batch and epoch only"),
+    REAL(train, stall_seconds, "120", 0, 1e9, 0,
+         "end the job when a rank makes no progress for so long; 0: never"),
     REAL(train, time_limit_seconds, "0", 0, 1e9, 0,
-         "stop with a checkpoint and status 75 before so many seconds are over; 0: only before Slurm's limit, where SLURM_JOB_END_TIME tells it"),
+         "stop with a checkpoint and status 75 before so many seconds are over; 0: only before "
+         "Slurm's limit, where SLURM_JOB_END_TIME tells it"),
 
-    TEXT(bank, path, "", 0, "where the feature bank is kept (default: bank/ in the packed directory)"),
-    INT(bank, views, "8", 1, 100000, 1, "augmented views of each training image; epoch e takes view e mod views"),
-    INT(bank, seed, "-1", -1, 9007199254740992.0, 1, "of the augmentations; -1: train.seed, as in fresh training. Runs of several seeds share a bank of one"),
-    CHOICE(bank, precision, "float", "float|half", 1, "of the features; half takes half the room and rounds them to 11 bits"),
+    TEXT(bank, path, "", 0,
+         "where the feature bank is kept (default: bank/ in the packed directory)"),
+    INT(bank, views, "8", 1, 100000, 1,
+        "augmented views of each training image; epoch e takes view e mod views"),
+    INT(bank, seed, "-1", -1, 9007199254740992.0, 1,
+        "of the augmentations; -1: train.seed, as in fresh training. Runs of several seeds share a "
+        "bank of one"),
+    CHOICE(bank, precision, "float", "float|half", 1,
+           "of the features; half takes half the room and rounds them to 11 bits"),
 
     CHOICE(optim, name, "adam", "adam|adamw|sgd", 1, "the optimiser"),
     REAL(optim, lr, "0.001", 0, 1000, 1, "learning rate"),
-    REAL(optim, trunk_lr_scale, "0.1", 0, 1000, 1, "trained convolutions learn at this part of optim.lr"),
-    REAL(optim, clip_norm, "0", 0, 1e30, 1, "gradients are scaled down to this norm over all parameters; 0: never"),
+    REAL(optim, trunk_lr_scale, "0.1", 0, 1000, 1,
+         "trained convolutions learn at this part of optim.lr"),
+    REAL(optim, clip_norm, "0", 0, 1e30, 1,
+         "gradients are scaled down to this norm over all parameters; 0: never"),
     REAL(optim, ema, "0", 0, 0.9999999, 1,
-         "validation and the model use this exponential moving average of the weights (0.999, say); 0: the weights themselves"),
+         "validation and the model use this exponential moving average of the weights (0.999, "
+         "say); 0: the weights themselves"),
     REAL(optim, weight_decay, "0", 0, 1000, 1, "adam, sgd: L2 in the gradient; adamw: decoupled"),
     REAL(optim, beta1, "0.9", 0, 0.999999999, 1, "adam"),
     REAL(optim, beta2, "0.999", 0, 0.999999999, 1, "adam"),
@@ -107,11 +173,17 @@ static const pulmo_key keys[] = {
     REAL(optim, step_gamma, "0.1", 0, 1, 1, "step: ... the rate is multiplied by this"),
     REAL(optim, min_lr, "0", 0, 1000, 1, "cosine: the rate at the end"),
     REAL(optim, label_smoothing, "0", 0, 0.99, 1, "part of the target spread over all classes"),
-    TEXT(optim, class_weights, "none", 1, "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
+    TEXT(optim, class_weights, "none", 1,
+         "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
 
-    TEXT(eval, threshold, "0.5", 1, "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),
-    INT(eval, tta, "1", 1, 1000, 1, "views whose logits are averaged for an image: itself, then draws of augment, every other one flipped where augment.hflip allows"),
-    CHOICE(eval, calibration, "none", "none|temperature", 1, "temperature: divide logits by a number fitted on val, so that probabilities mean what they say"),
+    TEXT(eval, threshold, "0.5", 1,
+         "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),
+    INT(eval, tta, "1", 1, 1000, 1,
+        "views whose logits are averaged for an image: itself, then draws of augment, every other "
+        "one flipped where augment.hflip allows"),
+    CHOICE(eval, calibration, "none", "none|temperature", 1,
+           "temperature: divide logits by a number fitted on val, so that probabilities mean what "
+           "they say"),
 };
 
 const pulmo_key *pulmo_config_keys(int *count)
@@ -122,16 +194,20 @@ const pulmo_key *pulmo_config_keys(int *count)
 
 static void print_rule(FILE *out, const pulmo_key *key)
 {
-    if (key->choices) fprintf(out, "%s; ", key->choices);
-    else if (key->minimum > -DBL_MAX) fprintf(out, "%.10g to %.10g; ", key->minimum, key->maximum);
+    if (key->choices)
+        fprintf(out, "%s; ", key->choices);
+    else if (key->minimum > -DBL_MAX)
+        fprintf(out, "%.10g to %.10g; ", key->minimum, key->maximum);
 }
 
 static int section_wanted(const char *sections, const char *section)
 {
     size_t length = strlen(section);
     for (const char *at = sections; at; at = strchr(at, '|')) {
-        if (*at == '|') at++;
-        if (strncmp(at, section, length) == 0 && (at[length] == '|' || at[length] == '\0')) return 1;
+        if (*at == '|')
+            at++;
+        if (strncmp(at, section, length) == 0 && (at[length] == '|' || at[length] == '\0'))
+            return 1;
     }
     return sections == NULL;
 }
@@ -141,8 +217,10 @@ void pulmo_config_help(FILE *out, const char *sections)
     const char *section = "";
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const pulmo_key *key = &keys[i];
-        if (!section_wanted(sections, key->section)) continue;
-        if (strcmp(section, key->section) != 0) fprintf(out, "%s:\n", key->section);
+        if (!section_wanted(sections, key->section))
+            continue;
+        if (strcmp(section, key->section) != 0)
+            fprintf(out, "%s:\n", key->section);
         section = key->section;
         fprintf(out, "  %-20s %s (", key->name, key->help);
         print_rule(out, key);

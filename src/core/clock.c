@@ -9,5 +9,11 @@ static double read_clock(clockid_t clock)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-double pulmo_now_s(void) { return read_clock(CLOCK_MONOTONIC); }
-double pulmo_cpu_s(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+double pulmo_now_s(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+double pulmo_cpu_s(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}

@@ -7,7 +7,10 @@
 #include <string.h>
 
 /* An alias for the library's context, so that callers need not include it. */
-static EVP_MD_CTX *context_of(pulmo_digester *digester) { return (EVP_MD_CTX *)(void *)digester; }
+static EVP_MD_CTX *context_of(pulmo_digester *digester)
+{
+    return (EVP_MD_CTX *)(void *)digester;
+}
 
 pulmo_status pulmo_digester_create(pulmo_digester **out)
 {
@@ -48,11 +51,14 @@ pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out)
     char buffer[1 << 16];
     size_t got;
     FILE *file = fopen(path, "rb");
-    if (!file) return pulmo_fail(PULMO_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (!file)
+        return pulmo_fail(PULMO_IO, "%s: cannot open: %s", path, strerror(errno));
     PULMO_GOTO(pulmo_digester_create(&digester));
-    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0) pulmo_digester_add(digester, buffer, got);
+    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
+        pulmo_digester_add(digester, buffer, got);
     *out = pulmo_digester_end(digester);
-    if (ferror(file)) status = pulmo_fail(PULMO_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (ferror(file))
+        status = pulmo_fail(PULMO_IO, "%s: cannot read: %s", path, strerror(errno));
 out:
     fclose(file);
     return status;
@@ -60,13 +66,16 @@ out:
 
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX])
 {
-    for (int i = 0; i < PULMO_DIGEST_BYTES; i++) snprintf(out + 2 * i, 3, "%02x", digest->bytes[i]);
+    for (int i = 0; i < PULMO_DIGEST_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest->bytes[i]);
 }
 
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
 {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     out[0] = '\0';
-    if (EVP_Digest(data, size_bytes, bytes, NULL, EVP_md5(), NULL) != 1) return;
-    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    if (EVP_Digest(data, size_bytes, bytes, NULL, EVP_md5(), NULL) != 1)
+        return;
+    for (int i = 0; i < 16; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }

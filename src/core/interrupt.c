@@ -9,7 +9,8 @@ static volatile sig_atomic_t came = 0;
 static void on_signal(int number)
 {
     came = 1;
-    if (number == SIGINT) signal(SIGINT, SIG_DFL);
+    if (number == SIGINT)
+        signal(SIGINT, SIG_DFL);
 }
 
 void pulmo_interrupt_listen(void)
@@ -24,4 +25,7 @@ void pulmo_interrupt_listen(void)
     sigaction(SIGUSR1, &action, NULL);
 }
 
-bool pulmo_interrupt_wanted(void) { return came != 0; }
+bool pulmo_interrupt_wanted(void)
+{
+    return came != 0;
+}

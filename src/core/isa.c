@@ -9,7 +9,10 @@
 
 static const char *const names[PULMO_ISA_COUNT] = {"ref", "avx2", "avx512"};
 
-const char *pulmo_isa_name(pulmo_isa isa) { return names[isa]; }
+const char *pulmo_isa_name(pulmo_isa isa)
+{
+    return names[isa];
+}
 
 int pulmo_isa_available(pulmo_isa isa)
 {
@@ -31,7 +34,8 @@ pulmo_isa pulmo_isa_widest(void)
     int isa = atomic_load_explicit(&known, memory_order_relaxed);
     if (isa < 0) {
         isa = PULMO_ISA_COUNT - 1;
-        while (!pulmo_isa_available((pulmo_isa)isa)) isa--;
+        while (!pulmo_isa_available((pulmo_isa)isa))
+            isa--;
         atomic_store_explicit(&known, isa, memory_order_relaxed);
     }
     return (pulmo_isa)isa;
@@ -45,9 +49,11 @@ pulmo_status pulmo_isa_choose(pulmo_isa *out)
         return PULMO_OK;
     }
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
-        if (strcmp(forced, names[isa]) != 0) continue;
+        if (strcmp(forced, names[isa]) != 0)
+            continue;
         if (!pulmo_isa_available((pulmo_isa)isa))
-            return pulmo_fail(PULMO_USAGE, "PULMO_ISA=%s: this CPU (%s) does not have it; unset PULMO_ISA",
+            return pulmo_fail(PULMO_USAGE,
+                              "PULMO_ISA=%s: this CPU (%s) does not have it; unset PULMO_ISA",
                               forced, pulmo_cpu_model());
         *out = (pulmo_isa)isa;
         return PULMO_OK;
@@ -65,7 +71,8 @@ static int quota_cpus(void)
         found = fscanf(file, "%ld %ld", &quota, &period) == 2;
         fclose(file);
     }
-    if (!found || quota <= 0 || period <= 0) return 0;
+    if (!found || quota <= 0 || period <= 0)
+        return 0;
     return quota >= period ? (int)(quota / period) : 1;
 }
 
@@ -73,22 +80,27 @@ int pulmo_cpu_count(void)
 {
     cpu_set_t set;
     int count = 1;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        count = CPU_COUNT(&set);
     int quota = quota_cpus();
-    if (quota > 0 && quota < count) count = quota;
+    if (quota > 0 && quota < count)
+        count = quota;
     return count > 0 ? count : 1;
 }
 
 const char *pulmo_cpu_model(void)
 {
     static char model[128];
-    if (model[0]) return model;
+    if (model[0])
+        return model;
     char line[256], found[128] = "unknown CPU";
     FILE *file = fopen("/proc/cpuinfo", "r");
     while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "model name : %127[^\n]", found) == 1) break;
+        if (sscanf(line, "model name : %127[^\n]", found) == 1)
+            break;
     }
-    if (file) fclose(file);
+    if (file)
+        fclose(file);
     memcpy(model, found, sizeof model);
     return model;
 }

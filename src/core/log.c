@@ -10,7 +10,7 @@
 #include "pulmo/clock.h"
 
 #define TERMINAL_INTERVAL_S 0.1
-#define FILE_INTERVAL_S 30.0
+#define FILE_INTERVAL_S     30.0
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pulmo_log_level log_level = PULMO_LOG_NORMAL;
@@ -25,12 +25,16 @@ void pulmo_log_setup(pulmo_log_level level, int rank, int size)
     log_size = size;
 }
 
-bool pulmo_log_speaks(void) { return log_rank == 0 && log_level >= PULMO_LOG_NORMAL; }
+bool pulmo_log_speaks(void)
+{
+    return log_rank == 0 && log_level >= PULMO_LOG_NORMAL;
+}
 
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
     pthread_mutex_lock(&lock);
-    if (line_open) fputs("\r\033[K", stderr);
+    if (line_open)
+        fputs("\r\033[K", stderr);
     line_open = false;
     fputs(prefix, stderr);
     vfprintf(stderr, format, arguments);
@@ -41,7 +45,8 @@ static void write_line(const char *prefix, const char *format, va_list arguments
 
 void pulmo_info(const char *format, ...)
 {
-    if (!pulmo_log_speaks()) return;
+    if (!pulmo_log_speaks())
+        return;
     va_list arguments;
     va_start(arguments, format);
     write_line("", format, arguments);
@@ -50,7 +55,8 @@ void pulmo_info(const char *format, ...)
 
 void pulmo_debug(const char *format, ...)
 {
-    if (log_rank != 0 || log_level < PULMO_LOG_VERBOSE) return;
+    if (log_rank != 0 || log_level < PULMO_LOG_VERBOSE)
+        return;
     va_list arguments;
     va_start(arguments, format);
     write_line("", format, arguments);
@@ -60,14 +66,16 @@ void pulmo_debug(const char *format, ...)
 void pulmo_warn(const char *format, ...)
 {
     char prefix[48] = "warning: ";
-    if (log_size > 1) snprintf(prefix, sizeof prefix, "warning: rank %d: ", log_rank);
+    if (log_size > 1)
+        snprintf(prefix, sizeof prefix, "warning: rank %d: ", log_rank);
     va_list arguments;
     va_start(arguments, format);
     write_line(prefix, format, arguments);
     va_end(arguments);
 }
 
-void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit, double total)
+void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit,
+                          double total)
 {
     memset(progress, 0, sizeof *progress);
     progress->label = label;
@@ -89,20 +97,24 @@ static void format_duration(double seconds, char *out, size_t out_bytes)
 void pulmo_progress_update(pulmo_progress *progress, double done, const char *note)
 {
     progress->done = done;
-    if (!pulmo_log_speaks()) return;
+    if (!pulmo_log_speaks())
+        return;
     bool terminal = isatty(STDERR_FILENO);
     double now_s = pulmo_now_s();
-    if (now_s - progress->shown_s < (terminal ? TERMINAL_INTERVAL_S : FILE_INTERVAL_S)) return;
+    if (now_s - progress->shown_s < (terminal ? TERMINAL_INTERVAL_S : FILE_INTERVAL_S))
+        return;
     progress->shown_s = now_s;
 
     double elapsed_s = now_s - progress->started_s;
     double rate = elapsed_s > 0 ? (done - progress->skipped) / elapsed_s : 0;
     char left[32] = "--:--";
-    if (rate > 0) format_duration((progress->total - done) / rate, left, sizeof left);
+    if (rate > 0)
+        format_duration((progress->total - done) / rate, left, sizeof left);
     char bar[24] = "";
     if (terminal) {
         int filled = progress->total > 0 ? (int)(20 * done / progress->total) : 0;
-        for (int i = 0; i < 20; i++) bar[i] = i < filled ? '#' : '.';
+        for (int i = 0; i < 20; i++)
+            bar[i] = i < filled ? '#' : '.';
         bar[20] = ' ';
         bar[21] = '\0';
     }
@@ -119,7 +131,8 @@ void pulmo_progress_end(pulmo_progress *progress)
 {
     (void)progress;
     pthread_mutex_lock(&lock);
-    if (line_open) fputs("\r\033[K", stderr);
+    if (line_open)
+        fputs("\r\033[K", stderr);
     line_open = false;
     pthread_mutex_unlock(&lock);
 }

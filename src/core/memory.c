@@ -17,22 +17,28 @@ void *pulmo_alloc(size_t count, size_t size)
     size_t bytes = 0;
     void *block = NULL;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE_BYTES) {
-        pulmo_fail(PULMO_MEMORY, "cannot allocate %zu x %zu bytes: more than an address can hold", count, size);
+        pulmo_fail(PULMO_MEMORY, "cannot allocate %zu x %zu bytes: more than an address can hold",
+                   count, size);
         return NULL;
     }
     size_t align = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : PULMO_ALIGN;
     size_t rounded = (bytes + PULMO_ALIGN - 1) / PULMO_ALIGN * PULMO_ALIGN;
-    if (rounded == 0) rounded = PULMO_ALIGN;
+    if (rounded == 0)
+        rounded = PULMO_ALIGN;
     if (posix_memalign(&block, align, rounded) != 0) {
         pulmo_fail(PULMO_MEMORY, "cannot allocate %zu bytes: out of memory", rounded);
         return NULL;
     }
-    if (align == HUGE_PAGE_BYTES) (void)madvise(block, rounded, MADV_HUGEPAGE);
+    if (align == HUGE_PAGE_BYTES)
+        (void)madvise(block, rounded, MADV_HUGEPAGE);
     memset(block, 0, rounded);
     return block;
 }
 
-void pulmo_free(void *block) { free(block); }
+void pulmo_free(void *block)
+{
+    free(block);
+}
 
 char *pulmo_format(const char *format, ...)
 {
@@ -41,22 +47,28 @@ char *pulmo_format(const char *format, ...)
     va_start(arguments, format);
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    if (length >= 0) return text;
+    if (length >= 0)
+        return text;
     pulmo_fail(PULMO_MEMORY, "cannot allocate a string: out of memory");
     return NULL;
 }
 
-char *pulmo_strdup(const char *text) { return pulmo_format("%s", text); }
+char *pulmo_strdup(const char *text)
+{
+    return pulmo_format("%s", text);
+}
 
 /* The number in a one-number file; false if there is none ("max" included). */
 static bool read_number(const char *path, uint64_t *out)
 {
     unsigned long long value = 0;
     FILE *file = fopen(path, "r");
-    if (!file) return false;
+    if (!file)
+        return false;
     bool found = fscanf(file, "%llu", &value) == 1;
     fclose(file);
-    if (found) *out = value;
+    if (found)
+        *out = value;
     return found;
 }
 
@@ -67,13 +79,16 @@ static bool read_value(const char *path, const char *key, uint64_t *out)
     const size_t length = strlen(key);
     bool found = false;
     FILE *file = fopen(path, "r");
-    if (!file) return false;
+    if (!file)
+        return false;
     while (!found && fgets(line, sizeof line, file)) {
         unsigned long long value = 0;
-        if (strncmp(line, key, length) != 0) continue;
+        if (strncmp(line, key, length) != 0)
+            continue;
         const char *after = line + length + (line[length] == ':');
         found = *after == ' ' && sscanf(after, "%llu", &value) == 1;
-        if (found) *out = strstr(after, " kB") ? value * 1024 : value;
+        if (found)
+            *out = strstr(after, " kB") ? value * 1024 : value;
     }
     fclose(file);
     return found;
@@ -84,7 +99,8 @@ typedef struct group_names {
     const char *root, *limit, *usage, *cached[2];
 } group_names;
 
-/* What the group holds of files that were read or written: the kernel gives it up when the memory is asked for. */
+/* What the group holds of files that were read or written: the kernel gives it up when the memory
+ * is asked for. */
 static uint64_t reclaimable(const char *group, const group_names *names)
 {
     char file[1024];
@@ -92,7 +108,8 @@ static uint64_t reclaimable(const char *group, const group_names *names)
     snprintf(file, sizeof file, "%s/memory.stat", group);
     for (int i = 0; i < 2; i++) {
         uint64_t bytes = 0;
-        if (read_value(file, names->cached[i], &bytes)) sum += bytes;
+        if (read_value(file, names->cached[i], &bytes))
+            sum += bytes;
     }
     return sum;
 }
@@ -110,18 +127,23 @@ static void limit_by_group(const group_names *names, char *path, uint64_t *room)
         if (limited && read_number(file, &usage)) {
             uint64_t cached = reclaimable(group, names), used = usage > cached ? usage - cached : 0;
             uint64_t left = limit > used ? limit - used : 0;
-            if (left < *room) *room = left;
+            if (left < *room)
+                *room = left;
         }
         char *slash = strrchr(path, '/');
-        if (!slash) return;
+        if (!slash)
+            return;
         *slash = '\0';
     }
 }
 
 uint64_t pulmo_memory_available_bytes(void)
 {
-    static const group_names v2 = {"/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
-    static const group_names v1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+    static const group_names v2 = {
+        "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
+    static const group_names v1 = {"/sys/fs/cgroup/memory",
+                                   "memory.limit_in_bytes",
+                                   "memory.usage_in_bytes",
                                    {"total_inactive_file", "total_active_file"}};
     uint64_t room = UINT64_MAX;
     (void)read_value("/proc/meminfo", "MemAvailable", &room);
@@ -131,13 +153,15 @@ uint64_t pulmo_memory_available_bytes(void)
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':');
         char *path = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!path) continue;
+        if (!path)
+            continue;
         *path++ = '\0';
         if (controllers[1] == '\0')
             limit_by_group(&v2, path, &room);
         else if (strstr(controllers, "memory"))
             limit_by_group(&v1, path, &room);
     }
-    if (file) fclose(file);
+    if (file)
+        fclose(file);
     return room;
 }

@@ -44,7 +44,8 @@ static void run_tasks(pulmo_pool *pool, int thread)
 {
     for (;;) {
         int task = atomic_fetch_add_explicit(&pool->next_task, 1, memory_order_relaxed);
-        if (task >= pool->tasks) return;
+        if (task >= pool->tasks)
+            return;
         pool->task(pool->context, task, thread);
     }
 }
@@ -60,7 +61,8 @@ static unsigned wait_for_run(pulmo_pool *pool, unsigned seen)
             continue;
         }
         pthread_mutex_lock(&pool->lock);
-        while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->wake, &pool->lock);
+        while (atomic_load(&pool->generation) == seen)
+            pthread_cond_wait(&pool->wake, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
     }
     return now;
@@ -73,7 +75,8 @@ static void *worker_main(void *argument)
     unsigned seen = 0;
     for (;;) {
         seen = wait_for_run(pool, seen);
-        if (atomic_load(&pool->stop)) return NULL;
+        if (atomic_load(&pool->stop))
+            return NULL;
         run_tasks(pool, self->thread);
         if (atomic_fetch_sub_explicit(&pool->running, 1, memory_order_acq_rel) == 1) {
             pthread_mutex_lock(&pool->lock);
@@ -103,7 +106,8 @@ pulmo_status pulmo_pool_create(int threads, pulmo_pool **out)
         self->thread = thread;
         if (pthread_create(&self->handle, NULL, worker_main, self) != 0) {
             pulmo_pool_destroy(pool);
-            return pulmo_fail(PULMO_RUNTIME, "cannot start thread %d of %d; lower --threads", thread + 1, threads);
+            return pulmo_fail(PULMO_RUNTIME, "cannot start thread %d of %d; lower --threads",
+                              thread + 1, threads);
         }
         pool->started++;
     }
@@ -121,10 +125,12 @@ static void start_run(pulmo_pool *pool)
 
 void pulmo_pool_destroy(pulmo_pool *pool)
 {
-    if (!pool) return;
+    if (!pool)
+        return;
     atomic_store(&pool->stop, true);
     start_run(pool);
-    for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].handle, NULL);
+    for (int i = 0; i < pool->started; i++)
+        pthread_join(pool->workers[i].handle, NULL);
     pthread_cond_destroy(&pool->finished);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
@@ -132,7 +138,10 @@ void pulmo_pool_destroy(pulmo_pool *pool)
     free(pool);
 }
 
-int pulmo_pool_threads(const pulmo_pool *pool) { return pool->threads; }
+int pulmo_pool_threads(const pulmo_pool *pool)
+{
+    return pool->threads;
+}
 
 void pulmo_pool_run(pulmo_pool *pool, int tasks, pulmo_task task, void *context)
 {
@@ -154,7 +163,8 @@ void pulmo_pool_run(pulmo_pool *pool, int tasks, pulmo_task task, void *context)
             continue;
         }
         pthread_mutex_lock(&pool->lock);
-        while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);
+        while (atomic_load(&pool->running) > 0)
+            pthread_cond_wait(&pool->finished, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
     }
 }

@@ -3,10 +3,10 @@
 
 #include <math.h>
 
-#define PHILOX_M0 0xD2511F53u
-#define PHILOX_M1 0xCD9E8D57u
-#define PHILOX_W0 0x9E3779B9u /* the golden ratio */
-#define PHILOX_W1 0xBB67AE85u /* sqrt(3) - 1 */
+#define PHILOX_M0     0xD2511F53u
+#define PHILOX_M1     0xCD9E8D57u
+#define PHILOX_W0     0x9E3779B9u /* the golden ratio */
+#define PHILOX_W1     0xBB67AE85u /* sqrt(3) - 1 */
 #define PHILOX_ROUNDS 10
 
 void pulmo_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -50,7 +50,10 @@ uint32_t pulmo_rng_u32(pulmo_rng *rng)
     return rng->block[rng->used++];
 }
 
-float pulmo_rng_uniform(pulmo_rng *rng) { return (float)(pulmo_rng_u32(rng) >> 8) * 0x1p-24f; }
+float pulmo_rng_uniform(pulmo_rng *rng)
+{
+    return (float)(pulmo_rng_u32(rng) >> 8) * 0x1p-24f;
+}
 
 double pulmo_rng_range(pulmo_rng *rng, double low, double high)
 {
@@ -62,7 +65,8 @@ uint32_t pulmo_rng_below(pulmo_rng *rng, uint32_t n)
     /* Values from 2^32 mod n upwards fall evenly into n classes. */
     uint32_t uneven = (uint32_t)-n % n;
     uint32_t value;
-    do value = pulmo_rng_u32(rng);
+    do
+        value = pulmo_rng_u32(rng);
     while (value < uneven);
     return value % n;
 }
@@ -76,7 +80,8 @@ double pulmo_rng_normal(pulmo_rng *rng)
 
 void pulmo_rng_permutation(pulmo_rng *rng, uint32_t n, uint32_t *order)
 {
-    for (uint32_t i = 0; i < n; i++) order[i] = i;
+    for (uint32_t i = 0; i < n; i++)
+        order[i] = i;
     for (uint32_t i = n; i > 1; i--) {
         uint32_t j = pulmo_rng_below(rng, i);
         uint32_t swap = order[i - 1];

@@ -48,13 +48,15 @@ pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(context, sizeof context, format, arguments);
     va_end(arguments);
-    if (length < 0) return status;
+    if (length < 0)
+        return status;
     size_t at = (size_t)length < sizeof context ? (size_t)length : sizeof context - 1;
     /* The report is cut short where the two do not fit together. */
     size_t old_bytes = strlen(report), room = sizeof context - 1 - at;
     const char *between = ": ";
     size_t between_bytes = room < 2 ? room : 2;
-    if (old_bytes > room - between_bytes) old_bytes = room - between_bytes;
+    if (old_bytes > room - between_bytes)
+        old_bytes = room - between_bytes;
     memcpy(context + at, between, between_bytes);
     memcpy(context + at + between_bytes, report, old_bytes);
     context[at + between_bytes + old_bytes] = '\0';
@@ -62,6 +64,12 @@ pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
     return status;
 }
 
-const char *pulmo_error(void) { return report; }
+const char *pulmo_error(void)
+{
+    return report;
+}
 
-void pulmo_error_clear(void) { report[0] = '\0'; }
+void pulmo_error_clear(void)
+{
+    report[0] = '\0';
+}

@@ -36,21 +36,27 @@ struct pulmo_dataset {
 
 static pulmo_status damaged(const pulmo_h5 *file, const char *what)
 {
-    return pulmo_fail(PULMO_DATA, "%s: %s; the data set is damaged or mixed up: pack again with --overwrite", pulmo_h5_path(file), what);
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %s; the data set is damaged or mixed up: pack again with --overwrite",
+                      pulmo_h5_path(file), what);
 }
 
-static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t low, int64_t high, int64_t *out)
+static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t low,
+                            int64_t high, int64_t *out)
 {
     char what[160];
     PULMO_TRY(pulmo_h5_get_int(file, object, name, out));
-    if (*out >= low && *out <= high) return PULMO_OK;
-    snprintf(what, sizeof what, "attribute %s is %lld, must be %lld to %lld", name, (long long)*out, (long long)low, (long long)high);
+    if (*out >= low && *out <= high)
+        return PULMO_OK;
+    snprintf(what, sizeof what, "attribute %s is %lld, must be %lld to %lld", name, (long long)*out,
+             (long long)low, (long long)high);
     return damaged(file, what);
 }
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
-    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION, "the data set is damaged or mixed up: pack again with --overwrite");
+    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION,
+                               "the data set is damaged or mixed up: pack again with --overwrite");
 }
 
 static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
@@ -58,12 +64,14 @@ static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
     int64_t height = 0, width = 0, channels = 0, demo = 0;
     PULMO_TRY(check_kind(file, "manifest"));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &d->info.classes, &d->class_names));
-    if (d->info.classes < 1 || d->info.classes > PULMO_CLASSES_MAX) return damaged(file, "has no classes, or too many");
+    if (d->info.classes < 1 || d->info.classes > PULMO_CLASSES_MAX)
+        return damaged(file, "has no classes, or too many");
     PULMO_TRY(get_int(file, "/", "height", 32, 32768, &height));
     PULMO_TRY(get_int(file, "/", "width", 32, 32768, &width));
     PULMO_TRY(get_int(file, "/", "channels", 1, 3, &channels));
     PULMO_TRY(get_int(file, "/", "demo", 0, 1, &demo));
-    if (channels == 2) return damaged(file, "has 2 channels");
+    if (channels == 2)
+        return damaged(file, "has 2 channels");
     d->info.height_px = (int)height;
     d->info.width_px = (int)width;
     d->info.channels = (int)channels;
@@ -72,7 +80,8 @@ static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
     return PULMO_OK;
 }
 
-static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *what, uint64_t wanted, char ***out)
+static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *what, uint64_t wanted,
+                               char ***out)
 {
     char name[128];
     uint64_t count = 0;
@@ -85,8 +94,10 @@ static pulmo_status check_labels(pulmo_h5 *file, const pulmo_dataset *d)
 {
     char what[160];
     for (uint32_t i = 0; i < d->info.count; i++) {
-        if (d->labels[i] >= 0 && d->labels[i] < d->info.classes) continue;
-        snprintf(what, sizeof what, "label %u of split %s is %d, must be 0 to %d", i, d->split, d->labels[i], d->info.classes - 1);
+        if (d->labels[i] >= 0 && d->labels[i] < d->info.classes)
+            continue;
+        snprintf(what, sizeof what, "label %u of split %s is %d, must be 0 to %d", i, d->split,
+                 d->labels[i], d->info.classes - 1);
         return damaged(file, what);
     }
     return PULMO_OK;
@@ -101,11 +112,13 @@ static pulmo_status read_labels(pulmo_h5 *file, const char *base, pulmo_dataset 
     PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
     if (shape.rank != 1 || shape.dims[0] != count) {
         snprintf(what, sizeof what, "/%s has %llu labels, the split's count is %llu", name,
-                 (unsigned long long)(shape.rank == 1 ? shape.dims[0] : 0), (unsigned long long)count);
+                 (unsigned long long)(shape.rank == 1 ? shape.dims[0] : 0),
+                 (unsigned long long)count);
         return damaged(file, what);
     }
     d->labels = malloc((count ? count : 1) * sizeof *d->labels);
-    if (!d->labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    if (!d->labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, d->labels));
     d->info.labels = d->labels;
     return check_labels(file, d);
@@ -116,7 +129,8 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
 {
     char *resize = NULL, *decode = NULL, hex[PULMO_DIGEST_HEX];
     pulmo_status status = pulmo_h5_get_text(file, "/", "resize", &resize);
-    if (status == PULMO_OK) status = pulmo_h5_get_text(file, "/", "decode", &decode);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_text(file, "/", "decode", &decode);
     if (status == PULMO_OK) {
         const pulmo_packed_form form = {.height_px = d->info.height_px,
                                         .width_px = d->info.width_px,
@@ -135,7 +149,9 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
         status = packed_digest(&form, &split, hex);
     }
     if (status == PULMO_OK && strcmp(hex, d->digest_hex) != 0)
-        status = damaged(file, "labels, paths or digests of the split are not those its attribute sha256 was made of");
+        status = damaged(
+            file,
+            "labels, paths or digests of the split are not those its attribute sha256 was made of");
     free(resize);
     free(decode);
     return status;
@@ -168,10 +184,13 @@ static pulmo_status no_such_split(const pulmo_dataset *d, pulmo_h5 *file)
     for (int i = 0; i < 3; i++) {
         char path[64];
         snprintf(path, sizeof path, "splits/%s", names[i]);
-        if (!pulmo_h5_exists(file, path)) continue;
-        snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", *there ? ", " : "", names[i]);
+        if (!pulmo_h5_exists(file, path))
+            continue;
+        snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", *there ? ", " : "",
+                 names[i]);
     }
-    return pulmo_fail(PULMO_DATA, "%s: has no split \"%s\"; there are: %s", d->directory, d->split, *there ? there : "none");
+    return pulmo_fail(PULMO_DATA, "%s: has no split \"%s\"; there are: %s", d->directory, d->split,
+                      *there ? there : "none");
 }
 
 /* An absent split is an empty one, with a digest that says so. */
@@ -184,7 +203,10 @@ static pulmo_status make_empty(pulmo_dataset *d)
 
 /* ---- shards ---- */
 
-static uint32_t first_of(const pulmo_dataset *d, uint32_t shard) { return pulmo_shard_first(d->info.count, shard, d->shards); }
+static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
+{
+    return pulmo_shard_first(d->info.count, shard, d->shards);
+}
 
 static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
 {
@@ -193,29 +215,38 @@ static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5
     uint64_t count = first_of(d, shard + 1) - first_of(d, shard);
     PULMO_TRY(check_kind(file, "shard"));
     PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
-    const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px, (uint64_t)d->info.channels};
-    if (shape.type == PULMO_H5_U8 && shape.rank == 4 && memcmp(shape.dims, wanted, sizeof wanted) == 0) return PULMO_OK;
-    snprintf(what, sizeof what, "/images is not the %llu x %d x %d x %d bytes that the manifest says", (unsigned long long)count,
-             d->info.height_px, d->info.width_px, d->info.channels);
+    const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px,
+                                (uint64_t)d->info.channels};
+    if (shape.type == PULMO_H5_U8 && shape.rank == 4 &&
+        memcmp(shape.dims, wanted, sizeof wanted) == 0)
+        return PULMO_OK;
+    snprintf(what, sizeof what,
+             "/images is not the %llu x %d x %d x %d bytes that the manifest says",
+             (unsigned long long)count, d->info.height_px, d->info.width_px, d->info.channels);
     return damaged(file, what);
 }
 
-/* A shard of another packing may have the same shape: its images are told by their sources' digests. */
+/* A shard of another packing may have the same shape: its images are told by their sources'
+ * digests. */
 static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
 {
     uint32_t first = first_of(d, shard);
     const uint64_t wanted = first_of(d, shard + 1) - first;
     uint64_t count = 0;
     char **digests = NULL;
-    if (wanted == 0) return PULMO_OK;
+    if (wanted == 0)
+        return PULMO_OK;
     int32_t *labels = malloc(wanted * sizeof *labels);
-    if (!labels) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    if (!labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
     pulmo_status status = pulmo_h5_read(file, "labels", PULMO_H5_I32, 1, &wanted, labels);
-    if (status == PULMO_OK) status = pulmo_h5_read_strings(file, "digests", &count, &digests);
+    if (status == PULMO_OK)
+        status = pulmo_h5_read_strings(file, "digests", &count, &digests);
     bool same = status == PULMO_OK && count == wanted;
     for (uint64_t i = 0; same && i < wanted; i++)
         same = labels[i] == d->labels[first + i] && strcmp(digests[i], d->digests[first + i]) == 0;
-    if (status == PULMO_OK && !same) status = damaged(file, "labels or digests of its images are not those in the manifest");
+    if (status == PULMO_OK && !same)
+        status = damaged(file, "labels or digests of its images are not those in the manifest");
     free(labels);
     free(digests);
     return status;
@@ -224,19 +255,26 @@ static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_
 static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 {
     char *path = pulmo_shard_path(d->directory, d->split, shard, d->shards);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, out);
     free(path);
-    if (status == PULMO_IO) return pulmo_fail_in(PULMO_DATA, "%s: a shard that the manifest lists is missing; pack again with --overwrite", d->directory);
+    if (status == PULMO_IO)
+        return pulmo_fail_in(
+            PULMO_DATA,
+            "%s: a shard that the manifest lists is missing; pack again with --overwrite",
+            d->directory);
     PULMO_TRY(status);
     status = check_shard(d, shard, *out);
-    if (status == PULMO_OK) return PULMO_OK;
+    if (status == PULMO_OK)
+        return PULMO_OK;
     pulmo_h5_close(*out);
     *out = NULL;
     return status;
 }
 
-/* With the lock held: the shard's file, opened in place of the one unused for longest if need be. */
+/* With the lock held: the shard's file, opened in place of the one unused for longest if need be.
+ */
 static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 {
     open_shard *oldest = &d->open[0];
@@ -248,7 +286,8 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
             *out = o->file;
             return PULMO_OK;
         }
-        if (o->used < oldest->used) oldest = o;
+        if (o->used < oldest->used)
+            oldest = o;
     }
     pulmo_h5_close(oldest->file);
     oldest->file = NULL;
@@ -264,12 +303,16 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
 {
     pulmo_h5 *file = NULL;
     if (index >= d->info.count)
-        return pulmo_fail(PULMO_RUNTIME, "%s: image %u of split %s, which has %u", d->directory, index, d->split, d->info.count);
+        return pulmo_fail(PULMO_RUNTIME, "%s: image %u of split %s, which has %u", d->directory,
+                          index, d->split, d->info.count);
     uint32_t shard = (uint32_t)((uint64_t)index * d->shards / d->info.count);
-    while (index >= first_of(d, shard + 1)) shard++;
+    while (index >= first_of(d, shard + 1))
+        shard++;
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
-    if (status == PULMO_OK) status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
+    if (status == PULMO_OK)
+        status =
+            pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
     pthread_mutex_unlock(&d->lock);
     return status;
 }
@@ -281,11 +324,14 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     char base[96];
     pulmo_h5 *file = NULL, *shard = NULL;
     char *path = pulmo_format("%s/manifest.h5", d->directory);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &file);
     free(path);
     if (status == PULMO_IO)
-        return pulmo_fail_in(PULMO_DATA, "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)", d->directory);
+        return pulmo_fail_in(PULMO_DATA,
+                             "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)",
+                             d->directory);
     PULMO_TRY(status);
     status = read_form(file, d);
     snprintf(base, sizeof base, "splits/%s", d->split);
@@ -299,7 +345,8 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     /* A missing shard is better found now than in the middle of an epoch. */
     for (uint32_t s = 0; status == PULMO_OK && s < d->shards; s++) {
         status = open_checked(d, s, &shard);
-        if (status != PULMO_OK) break;
+        if (status != PULMO_OK)
+            break;
         status = check_samples(d, s, shard);
         pulmo_h5_close(shard);
     }
@@ -308,10 +355,12 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     return status;
 }
 
-pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent, pulmo_dataset **out)
+pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent,
+                                pulmo_dataset **out)
 {
     pulmo_dataset *d = calloc(1, sizeof *d);
-    if (!d) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
+    if (!d)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
     pthread_mutex_init(&d->lock, NULL);
     d->directory = pulmo_strdup(directory);
     snprintf(d->split, sizeof d->split, "%s", split);
@@ -325,8 +374,10 @@ pulmo_status pulmo_dataset_open(const char *directory, const char *split, int ma
 
 void pulmo_dataset_close(pulmo_dataset *d)
 {
-    if (!d) return;
-    for (int i = 0; i < OPEN_SHARDS; i++) pulmo_h5_close(d->open[i].file);
+    if (!d)
+        return;
+    for (int i = 0; i < OPEN_SHARDS; i++)
+        pulmo_h5_close(d->open[i].file);
     pthread_mutex_destroy(&d->lock);
     free(d->labels);
     free(d->class_names);
@@ -338,4 +389,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
     free(d);
 }
 
-const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d) { return &d->info; }
+const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d)
+{
+    return &d->info;
+}

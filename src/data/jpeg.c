@@ -19,8 +19,9 @@
 
 #include "baseline.h"
 
-#define SIDE_MAX  65500 /* libjpeg's own limit */
-#define SCANS_MAX 500   /* a progressive file with more is made to waste time: each walks the whole image */
+#define SIDE_MAX 65500 /* libjpeg's own limit */
+#define SCANS_MAX                                                                                  \
+    500 /* a progressive file with more is made to waste time: each walks the whole image */
 
 void pulmo_decode_spec_init(pulmo_decode_spec *spec)
 {
@@ -54,9 +55,12 @@ static void on_error(j_common_ptr jpeg)
 static void on_message(j_common_ptr jpeg, int level)
 {
     failure *fail = (failure *)jpeg->err;
-    if (level >= 0) return; /* a trace, no warning */
-    if (jpeg->err->num_warnings++ == 0) jpeg->err->format_message(jpeg, fail->warning);
-    if (jpeg->err->msg_code == JWRN_JPEG_EOF) fail->premature_end = true;
+    if (level >= 0)
+        return; /* a trace, no warning */
+    if (jpeg->err->num_warnings++ == 0)
+        jpeg->err->format_message(jpeg, fail->warning);
+    if (jpeg->err->msg_code == JWRN_JPEG_EOF)
+        fail->premature_end = true;
 }
 
 static void listen(failure *fail)
@@ -69,7 +73,10 @@ static void listen(failure *fail)
 
 /* ---- EXIF ---- */
 
-static unsigned read16(const uint8_t *p, bool little) { return little ? p[0] | p[1] << 8 : p[0] << 8 | p[1]; }
+static unsigned read16(const uint8_t *p, bool little)
+{
+    return little ? p[0] | p[1] << 8 : p[0] << 8 | p[1];
+}
 static uint32_t read32(const uint8_t *p, bool little)
 {
     return little ? p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24
@@ -78,19 +85,25 @@ static uint32_t read32(const uint8_t *p, bool little)
 
 int exif_orientation(const uint8_t *data, size_t size)
 {
-    if (size < 14 || memcmp(data, "Exif\0\0", 6) != 0) return 1;
+    if (size < 14 || memcmp(data, "Exif\0\0", 6) != 0)
+        return 1;
     const uint8_t *tiff = data + 6;
     size_t length = size - 6;
     bool little = memcmp(tiff, "II*\0", 4) == 0;
-    if (!little && memcmp(tiff, "MM\0*", 4) != 0) return 1;
+    if (!little && memcmp(tiff, "MM\0*", 4) != 0)
+        return 1;
     uint32_t at = read32(tiff + 4, little);
-    if (length < 10 || at > length - 2) return 1;
+    if (length < 10 || at > length - 2)
+        return 1;
     unsigned entries = read16(tiff + at, little);
     for (unsigned i = 0; i < entries; i++) {
         size_t entry = (size_t)at + 2 + 12 * (size_t)i;
-        if (entry + 12 > length) return 1;
-        if (read16(tiff + entry, little) != 0x0112) continue;
-        if (read16(tiff + entry + 2, little) != 3) return 1; /* SHORT */
+        if (entry + 12 > length)
+            return 1;
+        if (read16(tiff + entry, little) != 0x0112)
+            continue;
+        if (read16(tiff + entry + 2, little) != 3)
+            return 1; /* SHORT */
         unsigned value = read16(tiff + entry + 8, little);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
@@ -100,25 +113,32 @@ int exif_orientation(const uint8_t *data, size_t size)
 static void read_markers(const struct jpeg_decompress_struct *jpeg, pulmo_decode_notes *notes)
 {
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next) {
-        if (m->marker == JPEG_APP0 + 1 && notes->orientation == 1) notes->orientation = exif_orientation(m->data, m->data_length);
-        if (m->marker == JPEG_APP0 + 2 && m->data_length >= 12 && memcmp(m->data, "ICC_PROFILE", 12) == 0) notes->had_icc = 1;
+        if (m->marker == JPEG_APP0 + 1 && notes->orientation == 1)
+            notes->orientation = exif_orientation(m->data, m->data_length);
+        if (m->marker == JPEG_APP0 + 2 && m->data_length >= 12 &&
+            memcmp(m->data, "ICC_PROFILE", 12) == 0)
+            notes->had_icc = 1;
     }
 }
 
 /* Turns the image as EXIF's orientation says. */
 static pulmo_status orient(pulmo_image *image, int orientation)
 {
-    if (orientation <= 1) return PULMO_OK;
+    if (orientation <= 1)
+        return PULMO_OK;
     int h = image->height_px, w = image->width_px, c = image->channels;
     bool turned = orientation >= 5;
     int oh = turned ? w : h, ow = turned ? h : w;
     uint8_t *out = malloc((size_t)h * (size_t)w * (size_t)c);
-    if (!out) return pulmo_fail(PULMO_MEMORY, "out of memory turning a %d x %d image", h, w);
+    if (!out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory turning a %d x %d image", h, w);
     for (int y = 0; y < oh; y++)
         for (int x = 0; x < ow; x++) {
             int sy = turned ? x : y, sx = turned ? y : x;
-            if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8) sx = w - 1 - sx;
-            if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) sy = h - 1 - sy;
+            if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8)
+                sx = w - 1 - sx;
+            if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
+                sy = h - 1 - sy;
             memcpy(out + ((size_t)y * (size_t)ow + (size_t)x) * (size_t)c,
                    image->pixels + ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c, (size_t)c);
         }
@@ -163,7 +183,8 @@ typedef struct decoder {
 static void on_progress(j_common_ptr common)
 {
     failure *fail = (failure *)common->err;
-    if (((j_decompress_ptr)common)->input_scan_number <= SCANS_MAX) return;
+    if (((j_decompress_ptr)common)->input_scan_number <= SCANS_MAX)
+        return;
     snprintf(fail->text, sizeof fail->text, "has more than %d scans", SCANS_MAX);
     longjmp(fail->leave, 1);
 }
@@ -181,18 +202,23 @@ static void choose_output(struct jpeg_decompress_struct *jpeg, const pulmo_decod
     jpeg->scale_denom = 8;
 }
 
-static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg, const pulmo_decode_spec *spec)
+static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg,
+                                 const pulmo_decode_spec *spec)
 {
     uint64_t pixels = (uint64_t)jpeg->image_width * jpeg->image_height;
     if (jpeg->image_width > SIDE_MAX || jpeg->image_height > SIDE_MAX || pixels > spec->pixels_max)
-        return pulmo_fail(PULMO_DATA, "%u x %u is more than %llu pixels (pack.pixels_max raises the limit)", jpeg->image_width,
-                          jpeg->image_height, (unsigned long long)spec->pixels_max);
+        return pulmo_fail(
+            PULMO_DATA, "%u x %u is more than %llu pixels (pack.pixels_max raises the limit)",
+            jpeg->image_width, jpeg->image_height, (unsigned long long)spec->pixels_max);
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
         return pulmo_fail(PULMO_DATA, "has %d components; must be 1, 3 or 4", jpeg->num_components);
     return PULMO_OK;
 }
 
-static int channels_of(const struct jpeg_decompress_struct *jpeg) { return jpeg->out_color_space == JCS_GRAYSCALE ? 1 : 3; }
+static int channels_of(const struct jpeg_decompress_struct *jpeg)
+{
+    return jpeg->out_color_space == JCS_GRAYSCALE ? 1 : 3;
+}
 
 /* An image that EXIF turns is turned before it is resized: whole, then. */
 static pulmo_status make_room(decoder *d, const pulmo_decode_notes *notes)
@@ -201,15 +227,19 @@ static pulmo_status make_room(decoder *d, const pulmo_decode_notes *notes)
     size_t height = jpeg->output_height, width = jpeg->output_width;
     bool four = jpeg->out_color_space == JCS_CMYK;
     d->resizes = d->height > 0 && notes->orientation <= 1;
-    if (d->resizes) PULMO_TRY(resizer_begin(&d->resize, (int)height, (int)width, channels_of(jpeg), d->height, d->width));
+    if (d->resizes)
+        PULMO_TRY(resizer_begin(&d->resize, (int)height, (int)width, channels_of(jpeg), d->height,
+                                d->width));
     d->pixels = d->resizes ? NULL : malloc(height * width * (size_t)channels_of(jpeg));
     d->row = four ? malloc(width * 4) : NULL;
-    if ((d->resizes || d->pixels) && (!four || d->row)) return PULMO_OK;
+    if ((d->resizes || d->pixels) && (!four || d->row))
+        return PULMO_OK;
     return pulmo_fail(PULMO_MEMORY, "out of memory for %zu x %zu pixels", width, height);
 }
 
 /* May leave by longjmp: touches nothing but *d, which is not the caller's automatic variable. */
-static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
+static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec,
+                                pulmo_decode_notes *notes)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xFFFF);
@@ -226,22 +256,32 @@ static pulmo_status decode_body(decoder *d, const pulmo_decode_spec *spec, pulmo
     bool four = jpeg->out_color_space == JCS_CMYK;
     size_t stride = (size_t)jpeg->output_width * (size_t)channels_of(jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
-        uint8_t *to = d->resizes ? resizer_row(&d->resize) : d->pixels + stride * jpeg->output_scanline;
+        uint8_t *to =
+            d->resizes ? resizer_row(&d->resize) : d->pixels + stride * jpeg->output_scanline;
         JSAMPROW row = four ? d->row : to;
         jpeg_read_scanlines(jpeg, &row, 1);
-        if (four) cmyk_to_rgb(d->row, (int)jpeg->output_width, to);
-        if (d->resizes) resizer_took(&d->resize);
+        if (four)
+            cmyk_to_rgb(d->row, (int)jpeg->output_width, to);
+        if (d->resizes)
+            resizer_took(&d->resize);
     }
     jpeg_finish_decompress(jpeg);
     return PULMO_OK;
 }
 
-static pulmo_status truncated(void) { return pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does"); }
+static pulmo_status truncated(void)
+{
+    return pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does");
+}
 
-static pulmo_status decode_guarded(decoder *d, const void *data, size_t size, const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
+static pulmo_status decode_guarded(decoder *d, const void *data, size_t size,
+                                   const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
 {
     d->jpeg.err = &d->fail.manager;
-    if (setjmp(d->fail.leave)) return d->fail.premature_end ? truncated() : pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
+    if (setjmp(d->fail.leave))
+        return d->fail.premature_end
+                   ? truncated()
+                   : pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->fail.text);
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
@@ -252,11 +292,16 @@ static pulmo_status decode_guarded(decoder *d, const void *data, size_t size, co
 /* What the first bytes say, for files that are no JPEG. */
 static const char *kind_of(const uint8_t *data, size_t size)
 {
-    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) return "a PNG";
-    if (size >= 4 && memcmp(data, "GIF8", 4) == 0) return "a GIF";
-    if (size >= 132 && memcmp(data + 128, "DICM", 4) == 0) return "a DICOM file";
-    if (size >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0)) return "a TIFF";
-    if (size >= 2 && memcmp(data, "BM", 2) == 0) return "a BMP";
+    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return "a PNG";
+    if (size >= 4 && memcmp(data, "GIF8", 4) == 0)
+        return "a GIF";
+    if (size >= 132 && memcmp(data + 128, "DICM", 4) == 0)
+        return "a DICOM file";
+    if (size >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0))
+        return "a TIFF";
+    if (size >= 2 && memcmp(data, "BM", 2) == 0)
+        return "a BMP";
     return "something else";
 }
 
@@ -267,7 +312,8 @@ static pulmo_status finish(decoder *d, const pulmo_decode_notes *notes, pulmo_im
                          .width_px = (int)d->jpeg.output_width,
                          .channels = channels_of(&d->jpeg),
                          .pixels = d->pixels};
-    if (d->resizes) return resizer_end(&d->resize, out);
+    if (d->resizes)
+        return resizer_end(&d->resize, out);
     d->pixels = NULL;
     pulmo_status status = orient(&whole, notes->orientation);
     if (status == PULMO_OK && d->height > 0)
@@ -280,26 +326,31 @@ static pulmo_status finish(decoder *d, const pulmo_decode_notes *notes, pulmo_im
     return status;
 }
 
-static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px, int width_px,
-                           pulmo_image *out, pulmo_decode_notes *notes)
+static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                           int height_px, int width_px, pulmo_image *out, pulmo_decode_notes *notes)
 {
     const uint8_t *bytes = data;
     memset(notes, 0, sizeof *notes);
     notes->orientation = 1;
     memset(out, 0, sizeof *out);
-    if (size_bytes == 0) return pulmo_fail(PULMO_DATA, "is empty");
+    if (size_bytes == 0)
+        return pulmo_fail(PULMO_DATA, "is empty");
     if (size_bytes < 3 || bytes[0] != 0xFF || bytes[1] != 0xD8 || bytes[2] != 0xFF)
         return pulmo_fail(PULMO_DATA, "is not a JPEG but %s", kind_of(bytes, size_bytes));
-    if (height_px > 0 && baseline_decode(bytes, size_bytes, spec, height_px, width_px, out, notes)) return PULMO_OK;
+    if (height_px > 0 && baseline_decode(bytes, size_bytes, spec, height_px, width_px, out, notes))
+        return PULMO_OK;
     decoder *d = calloc(1, sizeof *d);
-    if (!d) return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
+    if (!d)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
     listen(&d->fail);
     d->height = height_px;
     d->width = width_px;
     pulmo_status status = decode_guarded(d, data, size_bytes, spec, notes);
     snprintf(notes->warning, sizeof notes->warning, "%.199s", d->fail.warning);
-    if (status == PULMO_OK && d->fail.premature_end) status = truncated();
-    if (status == PULMO_OK) status = finish(d, notes, out);
+    if (status == PULMO_OK && d->fail.premature_end)
+        status = truncated();
+    if (status == PULMO_OK)
+        status = finish(d, notes, out);
     jpeg_destroy_decompress(&d->jpeg);
     resizer_free(&d->resize);
     free(d->pixels);
@@ -308,14 +359,15 @@ static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_deco
     return status;
 }
 
-pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, pulmo_image *out,
-                               pulmo_decode_notes *notes)
+pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                               pulmo_image *out, pulmo_decode_notes *notes)
 {
     pulmo_decode_notes own;
     return decode(data, size_bytes, spec, 0, 0, out, notes ? notes : &own);
 }
 
-pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes, const pulmo_decode_spec *spec, int height_px, int width_px,
+pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
+                                       const pulmo_decode_spec *spec, int height_px, int width_px,
                                        pulmo_image *out, pulmo_decode_notes *notes)
 {
     pulmo_decode_notes own;
@@ -334,7 +386,8 @@ typedef struct encoder {
 static pulmo_status encode_guarded(encoder *e, const pulmo_image *image, int quality)
 {
     e->jpeg.err = &e->fail.manager;
-    if (setjmp(e->fail.leave)) return pulmo_fail(PULMO_DATA, "cannot be encoded: %s", e->fail.text);
+    if (setjmp(e->fail.leave))
+        return pulmo_fail(PULMO_DATA, "cannot be encoded: %s", e->fail.text);
     jpeg_create_compress(&e->jpeg);
     jpeg_mem_dest(&e->jpeg, &e->data, &e->size);
     e->jpeg.image_width = (JDIMENSION)image->width_px;
@@ -356,7 +409,8 @@ static pulmo_status encode_guarded(encoder *e, const pulmo_image *image, int qua
 pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int quality)
 {
     encoder *e = calloc(1, sizeof *e);
-    if (!e) return pulmo_fail(PULMO_MEMORY, "out of memory for an encoder");
+    if (!e)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an encoder");
     listen(&e->fail);
     pulmo_status status = encode_guarded(e, image, quality);
     if (status == PULMO_OK)
@@ -375,9 +429,12 @@ static ssize_t read_some(int fd, uint8_t *to, size_t room)
     size_t size = 0;
     while (size < room) {
         ssize_t got = read(fd, to + size, room - size);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return -1;
-        if (got == 0) break;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
         size += (size_t)got;
     }
     return (ssize_t)size;
@@ -386,15 +443,19 @@ static ssize_t read_some(int fd, uint8_t *to, size_t room)
 pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes)
 {
     struct stat about;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to is not waited for */
-    if (fd < 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    int fd = open(path, O_RDONLY | O_CLOEXEC |
+                            O_NONBLOCK); /* a pipe that nobody writes to is not waited for */
+    if (fd < 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) {
         close(fd);
         return pulmo_fail(PULMO_DATA, "%s: is a pipe, must be a file", path);
     }
     /* A file that grows, or whose size is not known, is read in larger and larger pieces. */
-    size_t room = fstat(fd, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size + 1 : 1 << 16, size = 0;
-    if (room > max_bytes) room = max_bytes + 1;
+    size_t room = fstat(fd, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size + 1 : 1 << 16,
+           size = 0;
+    if (room > max_bytes)
+        room = max_bytes + 1;
     uint8_t *bytes = malloc(room);
     pulmo_status status = bytes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     while (status == PULMO_OK) {
@@ -403,7 +464,8 @@ pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
             status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
         else if ((size += (size_t)got) > max_bytes)
             status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
-        if (status != PULMO_OK || size < room) break;
+        if (status != PULMO_OK || size < room)
+            break;
         uint8_t *larger = realloc(bytes, room *= 2);
         if (larger)
             bytes = larger;

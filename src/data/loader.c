@@ -19,7 +19,10 @@
 
 /* ---- arithmetic ---- */
 
-uint32_t pulmo_batches(uint32_t samples, uint32_t batch) { return (uint32_t)(((uint64_t)samples + batch - 1) / batch); }
+uint32_t pulmo_batches(uint32_t samples, uint32_t batch)
+{
+    return (uint32_t)(((uint64_t)samples + batch - 1) / batch);
+}
 
 uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
 {
@@ -80,7 +83,8 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec)
     spec->size = 1;
     spec->threads = 1;
     spec->depth = 2;
-    for (int c = 0; c < 3; c++) spec->std[c] = 1.0f;
+    for (int c = 0; c < 3; c++)
+        spec->std[c] = 1.0f;
 }
 
 static uint32_t room_of(const pulmo_loader_spec *spec)
@@ -93,7 +97,8 @@ uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spe
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     uint64_t image = 3 * (uint64_t)info->height_px * (uint64_t)info->width_px * sizeof(float);
-    if (spec->source) image = spec->source->floats * sizeof(float);
+    if (spec->source)
+        image = spec->source->floats * sizeof(float);
     return (uint64_t)spec->depth * room_of(spec) * image + (uint64_t)info->count * sizeof(uint32_t);
 }
 
@@ -101,12 +106,14 @@ uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spe
 static void order_epoch(pulmo_loader *l, uint32_t epoch)
 {
     pulmo_rng rng;
-    if (l->order_epoch == epoch) return;
+    if (l->order_epoch == epoch)
+        return;
     pulmo_rng_at(&rng, l->spec.seed, PULMO_RNG_SHUFFLE, epoch, 0);
     if (l->spec.shuffle)
         pulmo_rng_permutation(&rng, l->info->count, l->order);
     else
-        for (uint32_t i = 0; i < l->info->count; i++) l->order[i] = i;
+        for (uint32_t i = 0; i < l->info->count; i++)
+            l->order[i] = i;
     l->order_epoch = epoch;
 }
 
@@ -120,9 +127,12 @@ static void plan(pulmo_loader *l)
         p->epoch = l->epoch;
         p->number = l->number;
         p->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
-        pulmo_slots slots = pulmo_slots_of(p->global_count, l->spec.slot, l->spec.rank, l->spec.size);
-        uint32_t first = slots.first * l->spec.slot, end = (slots.first + slots.count) * l->spec.slot;
-        if (end > p->global_count) end = p->global_count;
+        pulmo_slots slots =
+            pulmo_slots_of(p->global_count, l->spec.slot, l->spec.rank, l->spec.size);
+        uint32_t first = slots.first * l->spec.slot,
+                 end = (slots.first + slots.count) * l->spec.slot;
+        if (end > p->global_count)
+            end = p->global_count;
         p->first_slot = slots.first;
         p->count = slots.count ? end - first : 0;
         p->taken = p->filled = 0;
@@ -140,15 +150,19 @@ static void plan(pulmo_loader *l)
     pthread_cond_broadcast(&l->work);
 }
 
-static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels, float *out)
+static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels,
+                         float *out)
 {
     pulmo_augment_draw draw;
     const pulmo_dataset_info *info = l->info;
-    if (l->source.fill) return l->source.fill(l->source.context, epoch, sample, out);
+    if (l->source.fill)
+        return l->source.fill(l->source.context, epoch, sample, out);
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
-    if (l->augments) pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px, info->width_px, &draw);
-    return pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, l->spec.mean, l->spec.std,
-                        out);
+    if (l->augments)
+        pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px,
+                              info->width_px, &draw);
+    return pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px,
+                               info->channels, l->spec.mean, l->spec.std, out);
 }
 
 /* With the lock held: the next image to fill, or NULL. */
@@ -156,7 +170,8 @@ static place *next_image(pulmo_loader *l, uint32_t *image)
 {
     for (int i = 0; i < l->ready; i++) {
         place *p = &l->ring[(l->head + i) % l->spec.depth];
-        if (p->taken == p->count) continue;
+        if (p->taken == p->count)
+            continue;
         *image = p->taken++;
         return p;
     }
@@ -177,7 +192,8 @@ static void *helper(void *argument)
         }
         l->busy++;
         pthread_mutex_unlock(&l->lock);
-        pulmo_status status = pixels ? fill(l, p->epoch, p->samples[image], pixels, p->images + image * l->image_floats)
+        pulmo_status status = pixels ? fill(l, p->epoch, p->samples[image], pixels,
+                                            p->images + image * l->image_floats)
                                      : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
         pthread_mutex_lock(&l->lock);
         if (status != PULMO_OK && p->status == PULMO_OK) {
@@ -200,13 +216,15 @@ static pulmo_status allocate(pulmo_loader *l)
     l->ring = calloc((size_t)l->spec.depth, sizeof *l->ring);
     l->order = malloc(((size_t)l->info->count + 1) * sizeof *l->order);
     l->threads = calloc((size_t)l->spec.threads, sizeof *l->threads);
-    if (!l->ring || !l->order || !l->threads) return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
+    if (!l->ring || !l->order || !l->threads)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
     for (int i = 0; i < l->spec.depth; i++) {
         place *p = &l->ring[i];
         p->samples = malloc(l->room * sizeof *p->samples);
         p->labels = malloc(l->room * sizeof *p->labels);
         p->images = pulmo_alloc(l->room, l->image_floats * sizeof *p->images);
-        if (!p->samples || !p->labels || !p->images) return pulmo_fail(PULMO_MEMORY, "cannot allocate a batch of %u images", l->room);
+        if (!p->samples || !p->labels || !p->images)
+            return pulmo_fail(PULMO_MEMORY, "cannot allocate a batch of %u images", l->room);
     }
     return PULMO_OK;
 }
@@ -215,29 +233,38 @@ static pulmo_status start_threads(pulmo_loader *l)
 {
     for (; l->started < l->spec.threads; l->started++)
         if (pthread_create(&l->threads[l->started], NULL, helper, l) != 0)
-            return pulmo_fail(PULMO_RUNTIME, "cannot start loader thread %d; lower train.loader_threads", l->started + 1);
+            return pulmo_fail(PULMO_RUNTIME,
+                              "cannot start loader thread %d; lower train.loader_threads",
+                              l->started + 1);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec, pulmo_loader **out)
+pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec,
+                                 pulmo_loader **out)
 {
     pulmo_loader *l = calloc(1, sizeof *l);
-    if (!l) return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
+    if (!l)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
     l->dataset = dataset;
     l->info = pulmo_dataset_info_of(dataset);
     l->spec = *spec;
     l->augments = spec->augment != NULL;
-    if (l->augments) l->augment = *spec->augment;
-    if (spec->source) l->source = *spec->source;
-    l->image_floats = spec->source ? spec->source->floats : 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
-    l->image_bytes = (size_t)l->info->channels * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    if (l->augments)
+        l->augment = *spec->augment;
+    if (spec->source)
+        l->source = *spec->source;
+    l->image_floats = spec->source ? spec->source->floats
+                                   : 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    l->image_bytes =
+        (size_t)l->info->channels * (size_t)l->info->height_px * (size_t)l->info->width_px;
     l->room = room_of(spec);
     l->order_epoch = UINT32_MAX;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->progress, NULL);
     pulmo_status status = allocate(l);
-    if (status == PULMO_OK) status = start_threads(l);
+    if (status == PULMO_OK)
+        status = start_threads(l);
     if (status == PULMO_OK)
         *out = l;
     else
@@ -247,12 +274,14 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
 
 void pulmo_loader_destroy(pulmo_loader *l)
 {
-    if (!l) return;
+    if (!l)
+        return;
     pthread_mutex_lock(&l->lock);
     l->stop = true;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
-    for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
+    for (int i = 0; i < l->started; i++)
+        pthread_join(l->threads[i], NULL);
     for (int i = 0; l->ring && i < l->spec.depth; i++) {
         free(l->ring[i].samples);
         free(l->ring[i].labels);
@@ -272,7 +301,8 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
     uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
     if (number > 0 && number >= batches) {
         /* The end of an epoch is the start of the next. */
-        if (number > batches) return pulmo_fail(PULMO_DATA, "batch %u of an epoch of %u batches", number, batches);
+        if (number > batches)
+            return pulmo_fail(PULMO_DATA, "batch %u of an epoch of %u batches", number, batches);
         number = 0;
         epoch++;
     }
@@ -281,7 +311,8 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
         place *p = &l->ring[(l->head + i) % l->spec.depth];
         p->taken = p->count;
     }
-    while (l->busy > 0) pthread_cond_wait(&l->progress, &l->lock);
+    while (l->busy > 0)
+        pthread_cond_wait(&l->progress, &l->lock);
     l->head = l->ready = 0;
     l->lent = false;
     l->epoch = epoch;
@@ -295,7 +326,8 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
 {
     double began_s = pulmo_now_s();
     memset(out, 0, sizeof *out);
-    if (l->info->count == 0) return pulmo_fail(PULMO_DATA, "the data set is empty");
+    if (l->info->count == 0)
+        return pulmo_fail(PULMO_DATA, "the data set is empty");
     pthread_mutex_lock(&l->lock);
     if (l->lent) { /* the last batch's place is free again */
         l->head = (l->head + 1) % l->spec.depth;
@@ -304,11 +336,13 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
     }
     plan(l);
     place *p = &l->ring[l->head];
-    while (p->filled < p->count) pthread_cond_wait(&l->progress, &l->lock);
+    while (p->filled < p->count)
+        pthread_cond_wait(&l->progress, &l->lock);
     l->lent = true;
     l->waited_s += pulmo_now_s() - began_s;
     pulmo_status status = p->status;
-    if (status != PULMO_OK) pulmo_fail(status, "%s", p->report);
+    if (status != PULMO_OK)
+        pulmo_fail(status, "%s", p->report);
     pthread_mutex_unlock(&l->lock);
     *out = (pulmo_batch){.epoch = p->epoch,
                          .number = p->number,
@@ -321,4 +355,7 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
     return status;
 }
 
-double pulmo_loader_waited_s(const pulmo_loader *l) { return l->waited_s; }
+double pulmo_loader_waited_s(const pulmo_loader *l)
+{
+    return l->waited_s;
+}

@@ -17,7 +17,10 @@ char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard,
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
 }
 
-uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards) { return (uint32_t)((uint64_t)count * shard / shards); }
+uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
+{
+    return (uint32_t)((uint64_t)count * shard / shards);
+}
 
 /* ---- shards ---- */
 
@@ -40,8 +43,10 @@ static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_
 static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
 {
     int64_t *index = malloc((count ? count : 1) * sizeof *index);
-    if (!index) return pulmo_fail(PULMO_MEMORY, "cannot allocate %llu indices", (unsigned long long)count);
-    for (uint64_t i = 0; i < count; i++) index[i] = (int64_t)first + (int64_t)i;
+    if (!index)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate %llu indices", (unsigned long long)count);
+    for (uint64_t i = 0; i < count; i++)
+        index[i] = (int64_t)first + (int64_t)i;
     pulmo_status status = pulmo_h5_write(file, "index", PULMO_H5_I64, 1, &count, index);
     free(index);
     PULMO_TRY(status);
@@ -49,25 +54,30 @@ static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
     return pulmo_h5_make_scale(file, "index", "image");
 }
 
-static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t first,
-                                  uint64_t count)
+static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
+                                  const pulmo_packed_split *split, uint32_t first, uint64_t count)
 {
     static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
-    const uint64_t dims[4] = {count, (uint64_t)form->height_px, (uint64_t)form->width_px, (uint64_t)form->channels};
+    const uint64_t dims[4] = {count, (uint64_t)form->height_px, (uint64_t)form->width_px,
+                              (uint64_t)form->channels};
     PULMO_TRY(write_index(file, first, count));
     PULMO_TRY(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 4, dims));
     PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, split->labels + first));
     PULMO_TRY(pulmo_h5_write_strings(file, "paths", count, split->paths + first));
     PULMO_TRY(pulmo_h5_write_strings(file, "groups", count, split->groups + first));
     PULMO_TRY(pulmo_h5_write_strings(file, "digests", count, split->digests + first));
-    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++) PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
-    PULMO_TRY(pulmo_h5_set_text(file, "images", "long_name", "images (N, H, W, C), 8 bits a channel"));
-    PULMO_TRY(pulmo_h5_set_text(file, "labels", "long_name", "class index; names in the attribute classes of /"));
+    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
+        PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
+    PULMO_TRY(
+        pulmo_h5_set_text(file, "images", "long_name", "images (N, H, W, C), 8 bits a channel"));
+    PULMO_TRY(pulmo_h5_set_text(file, "labels", "long_name",
+                                "class index; names in the attribute classes of /"));
     PULMO_TRY(pulmo_h5_set_text(file, "groups", "long_name", "patient"));
     return pulmo_h5_set_text(file, "digests", "long_name", "SHA-256 of the source file");
 }
 
-static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t shard)
+static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
+                                const pulmo_packed_split *split, uint32_t shard)
 {
     uint32_t first = pulmo_shard_first(split->count, shard, split->shards);
     uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
@@ -78,15 +88,21 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form, c
     return write_samples(file, form, split, first, end - first);
 }
 
-pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form, const pulmo_packed_split *split, uint32_t shard,
+pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form,
+                                const pulmo_packed_split *split, uint32_t shard,
                                 pulmo_shard_writer **out)
 {
     char *path = pulmo_shard_path(directory, split->name, shard, split->shards);
     pulmo_shard_writer *writer = calloc(1, sizeof *writer);
-    pulmo_status status = path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
-    if (status == PULMO_OK) status = pulmo_h5_create(path, &writer->file);
-    if (status == PULMO_OK) writer->image_bytes = (size_t)form->height_px * (size_t)form->width_px * (size_t)form->channels;
-    if (status == PULMO_OK) status = start_shard(writer->file, form, split, shard);
+    pulmo_status status =
+        path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
+    if (status == PULMO_OK)
+        status = pulmo_h5_create(path, &writer->file);
+    if (status == PULMO_OK)
+        writer->image_bytes =
+            (size_t)form->height_px * (size_t)form->width_px * (size_t)form->channels;
+    if (status == PULMO_OK)
+        status = start_shard(writer->file, form, split, shard);
     free(path);
     if (status == PULMO_OK)
         *out = writer;
@@ -98,7 +114,8 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
 pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels)
 {
     writer->next += count;
-    return pulmo_h5_write_byte_rows(writer->file, "images", writer->next - count, count, writer->image_bytes, pixels);
+    return pulmo_h5_write_byte_rows(writer->file, "images", writer->next - count, count,
+                                    writer->image_bytes, pixels);
 }
 
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)
@@ -110,25 +127,32 @@ pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)
 
 void pulmo_shard_abandon(pulmo_shard_writer *writer)
 {
-    if (!writer) return;
+    if (!writer)
+        return;
     pulmo_h5_close(writer->file);
     free(writer);
 }
 
 /* ---- the manifest ---- */
 
-static void add_text(pulmo_digester *digester, const char *text) { pulmo_digester_add(digester, text, strlen(text) + 1); }
+static void add_text(pulmo_digester *digester, const char *text)
+{
+    pulmo_digester_add(digester, text, strlen(text) + 1);
+}
 
-pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX])
+pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
+                           char hex[PULMO_DIGEST_HEX])
 {
     pulmo_digester *digester = NULL;
     char shape[96];
     PULMO_TRY(pulmo_digester_create(&digester));
-    snprintf(shape, sizeof shape, "%u x %d x %d x %d", split->count, form->height_px, form->width_px, form->channels);
+    snprintf(shape, sizeof shape, "%u x %d x %d x %d", split->count, form->height_px,
+             form->width_px, form->channels);
     add_text(digester, shape);
     add_text(digester, form->resize);
     add_text(digester, form->decode);
-    for (int k = 0; k < form->classes; k++) add_text(digester, form->class_names[k]);
+    for (int k = 0; k < form->classes; k++)
+        add_text(digester, form->class_names[k]);
     for (uint32_t i = 0; i < split->count; i++) {
         char label[16];
         snprintf(label, sizeof label, "%d", split->labels[i]);
@@ -141,7 +165,8 @@ pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_spl
     return PULMO_OK;
 }
 
-static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form, const pulmo_packed_split *split)
+static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
+                                const pulmo_packed_split *split)
 {
     char base[96], name[128], hex[PULMO_DIGEST_HEX];
     uint64_t count = split->count;
@@ -175,7 +200,8 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", manifest->form.channels));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->carve));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
-    for (int s = 0; s < manifest->splits; s++) PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
+    for (int s = 0; s < manifest->splits; s++)
+        PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
     PULMO_TRY(write_lines(file, "refused/paths", &manifest->refused_paths));
     PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));
     PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));
@@ -188,12 +214,14 @@ pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *m
 {
     pulmo_h5 *file = NULL;
     char *path = pulmo_format("%s/manifest.h5", directory);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_create(path, &file);
     free(path);
     PULMO_TRY(status);
     status = write_manifest(file, manifest);
-    if (status == PULMO_OK) return pulmo_h5_commit(file);
+    if (status == PULMO_OK)
+        return pulmo_h5_commit(file);
     pulmo_h5_close(file);
     return status;
 }

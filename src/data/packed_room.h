@@ -7,6 +7,7 @@
 
 /* SHA-256 over everything that makes a split's tensors and scores what they are: its shape, resize,
  * decode, class names and, in order, labels, paths and source digests. */
-pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split, char hex[PULMO_DIGEST_HEX]);
+pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
+                           char hex[PULMO_DIGEST_HEX]);
 
 #endif

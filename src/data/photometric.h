@@ -1,4 +1,5 @@
-/* Inside the data room: what augmentation does to values, on planes (channels, H, W) of 0 to 255. */
+/* Inside the data room: what augmentation does to values, on planes (channels, H, W) of 0 to 255.
+ */
 #ifndef PULMO_PHOTOMETRIC_H
 #define PULMO_PHOTOMETRIC_H
 

@@ -36,10 +36,12 @@ void resize_pair(resize_taps *t, int outputs)
     for (size_t x = 0; x < (size_t)outputs; x++)
         for (size_t k = 0; k < pairs; k++) {
             const int32_t *w = t->weight + x * most + 2 * k;
-            int32_t first = 2 * (int)k < t->count[x] ? w[0] : 0, second = 2 * (int)k + 1 < t->count[x] ? w[1] : 0;
+            int32_t first = 2 * (int)k < t->count[x] ? w[0] : 0,
+                    second = 2 * (int)k + 1 < t->count[x] ? w[1] : 0;
             uint32_t *to = t->pair + 2 * (x * pairs + k);
             to[0] = ((uint32_t)first & low) | ((uint32_t)second & low) << 16;
-            to[1] = ((uint32_t)(first >> RESIZE_LOW_BITS) & 0xFFFF) | (uint32_t)(second >> RESIZE_LOW_BITS) << 16;
+            to[1] = ((uint32_t)(first >> RESIZE_LOW_BITS) & 0xFFFF) |
+                    (uint32_t)(second >> RESIZE_LOW_BITS) << 16;
         }
 }
 
@@ -50,19 +52,24 @@ static double triangle(double x)
 }
 
 /* Weights of one output, normalised to 1, then in fixed point, rounded away from zero at half. */
-static void fill_taps(resize_taps *t, int position, double scale, double filter_scale, int inputs, double *raw)
+static void fill_taps(resize_taps *t, int position, double scale, double filter_scale, int inputs,
+                      double *raw)
 {
-    double center = (position + 0.5) * scale, support = filter_scale, shrink = 1.0 / filter_scale, sum = 0;
+    double center = (position + 0.5) * scale, support = filter_scale, shrink = 1.0 / filter_scale,
+           sum = 0;
     int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
-    if (first < 0) first = 0;
-    if (last > inputs) last = inputs;
+    if (first < 0)
+        first = 0;
+    if (last > inputs)
+        last = inputs;
     for (int i = 0; i < last - first; i++) {
         raw[i] = triangle((i + first - center + 0.5) * shrink); /* rounded in Pillow's order */
         sum += raw[i];
     }
     for (int i = 0; i < last - first; i++) {
         double value = (sum != 0.0 ? raw[i] / sum : raw[i]) * (1 << PRECISION_BITS);
-        t->weight[(size_t)position * (size_t)t->most + (size_t)i] = (int32_t)(value < 0 ? value - 0.5 : value + 0.5);
+        t->weight[(size_t)position * (size_t)t->most + (size_t)i] =
+            (int32_t)(value < 0 ? value - 0.5 : value + 0.5);
     }
     t->first[position] = first;
     t->count[position] = last - first;
@@ -79,10 +86,13 @@ static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
     t->pair = malloc((size_t)outputs * (size_t)(t->most + 1) * sizeof *t->pair);
     double *raw = malloc((size_t)t->most * sizeof *raw);
     bool whole = t->first && t->count && t->weight && t->pair && raw;
-    for (int i = 0; whole && i < outputs; i++) fill_taps(t, i, scale, filter_scale, inputs, raw);
+    for (int i = 0; whole && i < outputs; i++)
+        fill_taps(t, i, scale, filter_scale, inputs, raw);
     free(raw);
-    if (whole) resize_pair(t, outputs);
-    if (whole) return PULMO_OK;
+    if (whole)
+        resize_pair(t, outputs);
+    if (whole)
+        return PULMO_OK;
     taps_free(t);
     memset(t, 0, sizeof *t);
     return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
@@ -97,31 +107,39 @@ static inline uint8_t clip8(int32_t sum)
 void resize_interleave_ref(const uint8_t *const rows[ROWS], size_t n, uint8_t *restrict out)
 {
     for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < ROWS; r++) out[i * ROWS + r] = rows[r][i];
+        for (size_t r = 0; r < ROWS; r++)
+            out[i * ROWS + r] = rows[r][i];
 }
 
-void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels, int outputs, uint8_t *const rows[ROWS])
+void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels,
+                           int outputs, uint8_t *const rows[ROWS])
 {
     for (int x = 0; x < outputs; x++) {
         const int32_t *weight = t->weight + (size_t)x * (size_t)t->most;
         for (int c = 0; c < channels; c++) {
             const uint8_t *from = in + ((size_t)t->first[x] * (size_t)channels + (size_t)c) * ROWS;
             int32_t sum[ROWS];
-            for (int r = 0; r < ROWS; r++) sum[r] = 1 << (PRECISION_BITS - 1);
+            for (int r = 0; r < ROWS; r++)
+                sum[r] = 1 << (PRECISION_BITS - 1);
             for (int i = 0; i < t->count[x]; i++, from += (size_t)channels * ROWS)
-                for (int r = 0; r < ROWS; r++) sum[r] += from[r] * weight[i];
-            for (int r = 0; r < ROWS; r++) rows[r][x * channels + c] = clip8(sum[r]);
+                for (int r = 0; r < ROWS; r++)
+                    sum[r] += from[r] * weight[i];
+            for (int r = 0; r < ROWS; r++)
+                rows[r][x * channels + c] = clip8(sum[r]);
         }
     }
 }
 
-WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const int32_t *weight, int count, int32_t *restrict sums,
-                              uint8_t *restrict out)
+WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const int32_t *weight,
+                              int count, int32_t *restrict sums, uint8_t *restrict out)
 {
-    for (size_t i = 0; i < stride; i++) sums[i] = 1 << (PRECISION_BITS - 1);
+    for (size_t i = 0; i < stride; i++)
+        sums[i] = 1 << (PRECISION_BITS - 1);
     for (int k = 0; k < count; k++)
-        for (size_t i = 0; i < stride; i++) sums[i] += in[(size_t)k * stride + i] * weight[k];
-    for (size_t i = 0; i < stride; i++) out[i] = clip8(sums[i]);
+        for (size_t i = 0; i < stride; i++)
+            sums[i] += in[(size_t)k * stride + i] * weight[k];
+    for (size_t i = 0; i < stride; i++)
+        out[i] = clip8(sums[i]);
 }
 
 /* ---- the stream ---- */
@@ -136,55 +154,78 @@ void resizer_free(resizer *r)
     memset(r, 0, sizeof *r);
 }
 
-pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px, int out_width_px)
+pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px,
+                           int out_width_px)
 {
     size_t in = (size_t)width_px * (size_t)channels, wide = (size_t)out_width_px * (size_t)channels;
-    *r = (resizer){.height = height_px, .width = width_px, .channels = channels, .out_height = out_height_px, .out_width = out_width_px};
+    *r = (resizer){.height = height_px,
+                   .width = width_px,
+                   .channels = channels,
+                   .out_height = out_height_px,
+                   .out_width = out_width_px};
     pulmo_status status = taps_make(width_px, out_width_px, &r->across);
-    if (status == PULMO_OK) status = taps_make(height_px, out_height_px, &r->down);
+    if (status == PULMO_OK)
+        status = taps_make(height_px, out_height_px, &r->down);
     r->waiting = calloc(in, ROWS);
     r->mixed = malloc((in + 15) * ROWS);
-    r->narrow = malloc(wide * ((size_t)height_px + ROWS)); /* the last block may be less than full, and is narrowed whole */
-    if (status == PULMO_OK && (!r->waiting || !r->mixed || !r->narrow)) status = pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
-    if (status != PULMO_OK) resizer_free(r);
+    r->narrow =
+        malloc(wide * ((size_t)height_px +
+                       ROWS)); /* the last block may be less than full, and is narrowed whole */
+    if (status == PULMO_OK && (!r->waiting || !r->mixed || !r->narrow))
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    if (status != PULMO_OK)
+        resizer_free(r);
     return status;
 }
 
 /* A pass that would change nothing is left out, as Pillow does. */
-static bool keeps_width(const resizer *r) { return r->width == r->out_width; }
+static bool keeps_width(const resizer *r)
+{
+    return r->width == r->out_width;
+}
 
 uint8_t *resizer_row(resizer *r)
 {
     size_t in = (size_t)r->width * (size_t)r->channels;
-    return keeps_width(r) ? r->narrow + in * (size_t)r->rows : r->waiting + in * (size_t)(r->rows % ROWS);
+    return keeps_width(r) ? r->narrow + in * (size_t)r->rows
+                          : r->waiting + in * (size_t)(r->rows % ROWS);
 }
 
-/* The block in `mixed`, that ends with the last row taken; rows that were not given are narrowed with it, and forgotten. */
+/* The block in `mixed`, that ends with the last row taken; rows that were not given are narrowed
+ * with it, and forgotten. */
 static void narrow_mixed(resizer *r)
 {
-    size_t wide = (size_t)r->out_width * (size_t)r->channels, first = (size_t)((r->rows - 1) / ROWS * ROWS);
+    size_t wide = (size_t)r->out_width * (size_t)r->channels,
+           first = (size_t)((r->rows - 1) / ROWS * ROWS);
     uint8_t *to[ROWS];
-    for (size_t k = 0; k < ROWS; k++) to[k] = r->narrow + wide * (first + k);
-    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(&r->across, r->mixed, r->channels, r->out_width,
-                                                                                           to);
+    for (size_t k = 0; k < ROWS; k++)
+        to[k] = r->narrow + wide * (first + k);
+    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(
+        &r->across, r->mixed, r->channels, r->out_width, to);
 }
 
 static void narrow_waiting(resizer *r)
 {
     size_t in = (size_t)r->width * (size_t)r->channels;
     const uint8_t *from[ROWS];
-    for (size_t k = 0; k < ROWS; k++) from[k] = r->waiting + in * k;
-    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_interleave_avx2 : resize_interleave_ref)(from, in, r->mixed);
+    for (size_t k = 0; k < ROWS; k++)
+        from[k] = r->waiting + in * k;
+    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_interleave_avx2
+                                         : resize_interleave_ref)(from, in, r->mixed);
     narrow_mixed(r);
 }
 
 void resizer_took(resizer *r)
 {
     r->rows++;
-    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height)) narrow_waiting(r);
+    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height))
+        narrow_waiting(r);
 }
 
-uint8_t *resizer_block(resizer *r) { return r->mixed; }
+uint8_t *resizer_block(resizer *r)
+{
+    return r->mixed;
+}
 
 void resizer_took_block(resizer *r, int rows)
 {
@@ -196,10 +237,12 @@ static pulmo_status vertical(resizer *r, uint8_t *out)
 {
     size_t stride = (size_t)r->out_width * (size_t)r->channels;
     int32_t *sums = malloc(stride * sizeof *sums);
-    if (!sums) return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    if (!sums)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
     for (int y = 0; y < r->out_height; y++)
-        vertical_row(r->narrow + (size_t)r->down.first[y] * stride, stride, r->down.weight + (size_t)y * (size_t)r->down.most,
-                     r->down.count[y], sums, out + (size_t)y * stride);
+        vertical_row(r->narrow + (size_t)r->down.first[y] * stride, stride,
+                     r->down.weight + (size_t)y * (size_t)r->down.most, r->down.count[y], sums,
+                     out + (size_t)y * stride);
     free(sums);
     return PULMO_OK;
 }
@@ -207,23 +250,30 @@ static pulmo_status vertical(resizer *r, uint8_t *out)
 pulmo_status resizer_end(resizer *r, pulmo_image *out)
 {
     size_t bytes = (size_t)r->out_width * (size_t)r->channels * (size_t)r->out_height;
-    *out = (pulmo_image){.height_px = r->out_height, .width_px = r->out_width, .channels = r->channels, .pixels = malloc(bytes)};
-    pulmo_status status = out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+    *out = (pulmo_image){.height_px = r->out_height,
+                         .width_px = r->out_width,
+                         .channels = r->channels,
+                         .pixels = malloc(bytes)};
+    pulmo_status status =
+        out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
     if (status == PULMO_OK && r->height == r->out_height)
         memcpy(out->pixels, r->narrow, bytes);
     else if (status == PULMO_OK)
         status = vertical(r, out->pixels);
-    if (status != PULMO_OK) pulmo_image_free(out);
+    if (status != PULMO_OK)
+        pulmo_image_free(out);
     resizer_free(r);
     return status;
 }
 
-pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px, pulmo_image *out)
+pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px,
+                                pulmo_image *out)
 {
     resizer r;
     size_t in = (size_t)source->width_px * (size_t)source->channels;
     memset(out, 0, sizeof *out);
-    PULMO_TRY(resizer_begin(&r, source->height_px, source->width_px, source->channels, height_px, width_px));
+    PULMO_TRY(resizer_begin(&r, source->height_px, source->width_px, source->channels, height_px,
+                            width_px));
     for (int y = 0; y < source->height_px; y++) {
         memcpy(resizer_row(&r), source->pixels + in * (size_t)y, in);
         resizer_took(&r);
@@ -234,12 +284,15 @@ pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int wi
 int pulmo_image_collapse_grey(pulmo_image *image)
 {
     size_t count = (size_t)image->height_px * (size_t)image->width_px;
-    if (image->channels == 1) return 1;
+    if (image->channels == 1)
+        return 1;
     for (size_t i = 0; i < count; i++) {
         const uint8_t *p = image->pixels + 3 * i;
-        if (p[0] != p[1] || p[1] != p[2]) return 0;
+        if (p[0] != p[1] || p[1] != p[2])
+            return 0;
     }
-    for (size_t i = 0; i < count; i++) image->pixels[i] = image->pixels[3 * i];
+    for (size_t i = 0; i < count; i++)
+        image->pixels[i] = image->pixels[3 * i];
     image->channels = 1;
     return 1;
 }

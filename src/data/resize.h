@@ -1,6 +1,7 @@
-/* Inside the data room: a resize that takes rows as they come, so that a decoder needs no memory for a whole
- * image. Its time goes into the horizontal pass: eight rows are taken at once, interleaved, so that one
- * coefficient multiplies eight neighbouring bytes. Integers throughout: every version gives the same pixels. */
+/* Inside the data room: a resize that takes rows as they come, so that a decoder needs no memory
+ * for a whole image. Its time goes into the horizontal pass: eight rows are taken at once,
+ * interleaved, so that one coefficient multiplies eight neighbouring bytes. Integers throughout:
+ * every version gives the same pixels. */
 #ifndef PULMO_RESIZE_H
 #define PULMO_RESIZE_H
 
@@ -20,8 +21,9 @@ typedef struct resize_taps {
     uint32_t *pair;  /* (outputs, (most + 1) / 2, 2), from weight, by resize_pair */
 } resize_taps;
 
-/* For multiplication by 16-bit numbers, two at a time: a weight is high * 2^11 + low; the first word of a pair
- * holds the low parts of two neighbours, the second the high ones. Missing weights are 0. */
+/* For multiplication by 16-bit numbers, two at a time: a weight is high * 2^11 + low; the first
+ * word of a pair holds the low parts of two neighbours, the second the high ones. Missing weights
+ * are 0. */
 #define RESIZE_LOW_BITS 11
 void resize_pair(resize_taps *taps, int outputs);
 
@@ -37,12 +39,14 @@ typedef struct resizer {
 } resizer;
 
 /* Owned by the caller, ended by resizer_end or resizer_free; *r is all zero after a failure. */
-pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px, int out_width_px);
+pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px,
+                           int out_width_px);
 /* Where the next row is to be written, (width, channels); then resizer_took. */
 uint8_t *resizer_row(resizer *r);
 void resizer_took(resizer *r);
-/* Or a block of ROWS rows at once, in the order of the horizontal pass: (width rounded up to 16, ROWS) of one channel, when
- * all rows so far made whole blocks and the width changes. `rows` of them count, the last block's may be fewer. */
+/* Or a block of ROWS rows at once, in the order of the horizontal pass: (width rounded up to 16,
+ * ROWS) of one channel, when all rows so far made whole blocks and the width changes. `rows` of
+ * them count, the last block's may be fewer. */
 uint8_t *resizer_block(resizer *r);
 void resizer_took_block(resizer *r, int rows);
 /* When all rows have been taken. Frees in every case; `out` is owned by the caller. */
@@ -52,17 +56,19 @@ void resizer_free(resizer *r);
 /* ---- a block of rows ---- */
 
 /* (ROWS, n) becomes (n, ROWS). */
-typedef void (*resize_interleave)(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out);
+typedef void (*resize_interleave)(const uint8_t *const rows[RESIZE_ROWS], size_t n,
+                                  uint8_t *restrict out);
 /* `in` (width, channels, ROWS) to rows (outputs, channels). */
-typedef void (*resize_horizontal)(const resize_taps *taps, const uint8_t *restrict in, int channels, int outputs,
-                                  uint8_t *const rows[RESIZE_ROWS]);
+typedef void (*resize_horizontal)(const resize_taps *taps, const uint8_t *restrict in, int channels,
+                                  int outputs, uint8_t *const rows[RESIZE_ROWS]);
 
 void resize_interleave_ref(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out);
-void resize_horizontal_ref(const resize_taps *taps, const uint8_t *restrict in, int channels, int outputs,
-                           uint8_t *const rows[RESIZE_ROWS]);
+void resize_horizontal_ref(const resize_taps *taps, const uint8_t *restrict in, int channels,
+                           int outputs, uint8_t *const rows[RESIZE_ROWS]);
 /* Where the CPU has AVX2. */
-void resize_interleave_avx2(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out);
-void resize_horizontal_avx2(const resize_taps *taps, const uint8_t *restrict in, int channels, int outputs,
-                            uint8_t *const rows[RESIZE_ROWS]);
+void resize_interleave_avx2(const uint8_t *const rows[RESIZE_ROWS], size_t n,
+                            uint8_t *restrict out);
+void resize_horizontal_avx2(const resize_taps *taps, const uint8_t *restrict in, int channels,
+                            int outputs, uint8_t *const rows[RESIZE_ROWS]);
 
 #endif

@@ -16,7 +16,8 @@ pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root)
     for (size_t at = 0; at < bytes && comm->size > 1; at += PIECE_BYTES) {
         size_t piece = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
         wait_begin(comm, "data sent to all ranks");
-        PULMO_TRY(wait_end(comm, MPI_Bcast((char *)data + at, (int)piece, MPI_BYTE, root, comm->world)));
+        PULMO_TRY(
+            wait_end(comm, MPI_Bcast((char *)data + at, (int)piece, MPI_BYTE, root, comm->world)));
     }
     return PULMO_OK;
 }
@@ -27,13 +28,15 @@ pulmo_status pulmo_barrier(pulmo_comm *comm)
     return wait_end(comm, MPI_Barrier(comm->world));
 }
 
-static pulmo_status all_reduce(pulmo_comm *comm, void *values, size_t count, size_t size, MPI_Datatype type, MPI_Op op)
+static pulmo_status all_reduce(pulmo_comm *comm, void *values, size_t count, size_t size,
+                               MPI_Datatype type, MPI_Op op)
 {
     size_t most = PIECE_BYTES / size;
     for (size_t at = 0; at < count && comm->size > 1; at += most) {
         int piece = (int)(count - at < most ? count - at : most);
         wait_begin(comm, op == MPI_MAX ? "a maximum over ranks" : "a sum over ranks");
-        PULMO_TRY(wait_end(comm, MPI_Allreduce(MPI_IN_PLACE, (char *)values + at * size, piece, type, op, comm->world)));
+        PULMO_TRY(wait_end(comm, MPI_Allreduce(MPI_IN_PLACE, (char *)values + at * size, piece,
+                                               type, op, comm->world)));
     }
     return PULMO_OK;
 }
@@ -41,7 +44,8 @@ static pulmo_status all_reduce(pulmo_comm *comm, void *values, size_t count, siz
 pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count)
 {
     /* With a NaN the maximum would depend on the order, and ranks might part. */
-    for (int i = 0; i < count; i++) assert(!isnan(values[i]));
+    for (int i = 0; i < count; i++)
+        assert(!isnan(values[i]));
     return all_reduce(comm, values, (size_t)count, sizeof *values, MPI_DOUBLE, MPI_MAX);
 }
 
@@ -58,11 +62,13 @@ pulmo_status pulmo_sum_f32(pulmo_comm *comm, float *values, size_t count)
 /* ---- pieces of different length ---- */
 
 /* The pieces by one call where an int counts them all. `sizes` is (ranks). */
-static pulmo_status join_short(pulmo_comm *comm, const void *piece, const uint64_t *sizes, char *joined)
+static pulmo_status join_short(pulmo_comm *comm, const void *piece, const uint64_t *sizes,
+                               char *joined)
 {
     int at = 0;
     int *counts = calloc((size_t)comm->size * 2, sizeof *counts);
-    pulmo_status status = counts ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d counts", comm->size);
+    pulmo_status status =
+        counts ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d counts", comm->size);
     PULMO_GOTO(pulmo_agree(comm, status));
     for (int r = 0; r < comm->size; r++) {
         counts[r] = (int)sizes[r];
@@ -70,41 +76,48 @@ static pulmo_status join_short(pulmo_comm *comm, const void *piece, const uint64
         at += counts[r];
     }
     wait_begin(comm, "the pieces of all ranks");
-    status = wait_end(comm, MPI_Allgatherv(piece, counts[comm->rank], MPI_BYTE, joined, counts, counts + comm->size, MPI_BYTE,
-                                           comm->world));
+    status = wait_end(comm, MPI_Allgatherv(piece, counts[comm->rank], MPI_BYTE, joined, counts,
+                                           counts + comm->size, MPI_BYTE, comm->world));
 out:
     free(counts);
     return status;
 }
 
 /* One broadcast a rank, in pieces. */
-static pulmo_status join_long(pulmo_comm *comm, const void *piece, const uint64_t *sizes, char *joined)
+static pulmo_status join_long(pulmo_comm *comm, const void *piece, const uint64_t *sizes,
+                              char *joined)
 {
     size_t at = 0;
     for (int r = 0; r < comm->size; r++) {
-        if (r == comm->rank && sizes[r] > 0) memcpy(joined + at, piece, sizes[r]);
+        if (r == comm->rank && sizes[r] > 0)
+            memcpy(joined + at, piece, sizes[r]);
         PULMO_TRY(pulmo_bcast(comm, joined + at, sizes[r], r));
         at += sizes[r];
     }
     return PULMO_OK;
 }
 
-pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all, size_t *all_bytes,
-                              size_t *counts)
+pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all,
+                              size_t *all_bytes, size_t *counts)
 {
     uint64_t mine = bytes;
     uint64_t *sizes = calloc((size_t)comm->size, sizeof *sizes);
     char *joined = NULL;
     size_t total = 0;
-    pulmo_status status = sizes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d sizes", comm->size);
+    pulmo_status status =
+        sizes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d sizes", comm->size);
     PULMO_GOTO(pulmo_agree(comm, status));
     wait_begin(comm, "the sizes of all ranks' pieces");
-    PULMO_GOTO(wait_end(comm, MPI_Allgather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world)));
-    for (int r = 0; r < comm->size; r++) total += sizes[r];
+    PULMO_GOTO(
+        wait_end(comm, MPI_Allgather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world)));
+    for (int r = 0; r < comm->size; r++)
+        total += sizes[r];
     joined = pulmo_alloc(total ? total : 1, 1);
     PULMO_GOTO(pulmo_agree(comm, joined ? PULMO_OK : PULMO_MEMORY));
-    PULMO_GOTO(total <= INT_MAX ? join_short(comm, piece, sizes, joined) : join_long(comm, piece, sizes, joined));
-    for (int r = 0; counts && r < comm->size; r++) counts[r] = sizes[r];
+    PULMO_GOTO(total <= INT_MAX ? join_short(comm, piece, sizes, joined)
+                                : join_long(comm, piece, sizes, joined));
+    for (int r = 0; counts && r < comm->size; r++)
+        counts[r] = sizes[r];
     *all = joined;
     *all_bytes = total;
     joined = NULL;

@@ -16,7 +16,8 @@ typedef struct helper helper;
 
 struct pulmo_comm {
     MPI_Comm world, node;
-    MPI_Comm sums; /* all ranks: sums in flight alone, whose pieces are in no order with other calls */
+    MPI_Comm
+        sums; /* all ranks: sums in flight alone, whose pieces are in no order with other calls */
     int rank, size, node_rank, node_size, nodes;
     char host[HOST_BYTES];
     pthread_mutex_t mpi; /* held for every MPI call: one thread at a time */

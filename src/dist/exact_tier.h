@@ -6,7 +6,9 @@
 #include "pulmo/isa.h"
 
 /* As pulmo_exact_add and pulmo_exact_finish; the tier must be available. */
-void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, size_t count, int exponent);
-void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, int exponent, double scale, float *out);
+void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, size_t count,
+                          int exponent);
+void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, int exponent,
+                             double scale, float *out);
 
 #endif

@@ -39,12 +39,15 @@ static void *help(void *argument)
 /* Without the thread sums still travel, whenever they are polled or waited for. */
 static void start(pulmo_comm *comm)
 {
-    if (comm->level < MPI_THREAD_SERIALIZED) return;
+    if (comm->level < MPI_THREAD_SERIALIZED)
+        return;
     helper *it = calloc(1, sizeof *it);
-    if (!it) return;
+    if (!it)
+        return;
     pthread_cond_init(&it->changed, NULL);
     comm->helper = it;
-    if (pthread_create(&it->thread, NULL, help, comm) == 0) return;
+    if (pthread_create(&it->thread, NULL, help, comm) == 0)
+        return;
     comm->helper = NULL;
     pthread_cond_destroy(&it->changed);
     free(it);
@@ -52,8 +55,10 @@ static void start(pulmo_comm *comm)
 
 void helper_watch(pulmo_comm *comm, pulmo_exact_sum *sum)
 {
-    if (sum && !comm->helper) start(comm);
-    if (!comm->helper) return;
+    if (sum && !comm->helper)
+        start(comm);
+    if (!comm->helper)
+        return;
     comm->helper->sum = sum;
     pthread_cond_signal(&comm->helper->changed);
 }
@@ -61,7 +66,8 @@ void helper_watch(pulmo_comm *comm, pulmo_exact_sum *sum)
 void helper_stop(pulmo_comm *comm)
 {
     helper *it = comm->helper;
-    if (!it) return;
+    if (!it)
+        return;
     pthread_mutex_lock(&comm->mpi);
     it->stop = 1;
     pthread_cond_signal(&it->changed);

@@ -10,13 +10,15 @@
 #include "comm.h"
 #include "pulmo/log.h"
 
-#define WAY_OUT "start with \"srun --mpi=pmix pulmo ...\", or with \"mpirun pulmo ...\" inside the job"
+#define WAY_OUT                                                                                    \
+    "start with \"srun --mpi=pmix pulmo ...\", or with \"mpirun pulmo ...\" inside the job"
 
 /* A whole number in the environment, or -1. */
 static long number_in(const char *name)
 {
     const char *text = getenv(name);
-    if (!text || !isdigit((unsigned char)*text)) return -1;
+    if (!text || !isdigit((unsigned char)*text))
+        return -1;
     char *end = NULL;
     long value = strtol(text, &end, 10);
     return *end ? -1 : value;
@@ -25,9 +27,12 @@ static long number_in(const char *name)
 /* How many tasks of srun this process is one of; 0 if srun did not start it. */
 static long srun_tasks(void)
 {
-    if (getenv("OMPI_COMM_WORLD_SIZE")) return 0; /* the step is mpirun's daemons */
-    if (number_in("SLURM_STEP_ID") < 0 && number_in("SLURM_STEPID") < 0) return 0;
-    if (number_in("SLURM_PROCID") < 0) return 0;
+    if (getenv("OMPI_COMM_WORLD_SIZE"))
+        return 0; /* the step is mpirun's daemons */
+    if (number_in("SLURM_STEP_ID") < 0 && number_in("SLURM_STEPID") < 0)
+        return 0;
+    if (number_in("SLURM_PROCID") < 0)
+        return 0;
     long tasks = number_in("SLURM_STEP_NUM_TASKS");
     return tasks > 1 ? tasks : 0;
 }
@@ -35,18 +40,23 @@ static long srun_tasks(void)
 static pulmo_status refuse_srun(long tasks)
 {
     return pulmo_fail(PULMO_USAGE,
-                      "srun started %ld tasks, but MPI was not told of the others: each would be rank 0 of 1; " WAY_OUT, tasks);
+                      "srun started %ld tasks, but MPI was not told of the others: each would be "
+                      "rank 0 of 1; " WAY_OUT,
+                      tasks);
 }
 
 pulmo_status launcher_check_before(void)
 {
     long tasks = srun_tasks();
-    if (tasks == 0 || getenv("PMIX_RANK")) return PULMO_OK;
+    if (tasks == 0 || getenv("PMIX_RANK"))
+        return PULMO_OK;
     /* MPI_Init would end the process here, in many words that do not help. */
-    if (!getenv("PMI_RANK") && !getenv("PMI_FD")) return refuse_srun(tasks);
+    if (!getenv("PMI_RANK") && !getenv("PMI_FD"))
+        return refuse_srun(tasks);
     /* Some builds of MPI can talk to this plugin. One that cannot does not come back. */
     if (number_in("SLURM_PROCID") == 0)
-        pulmo_info("srun was started with --mpi=pmi2 or a default like it; if MPI does not start, " WAY_OUT);
+        pulmo_info("srun was started with --mpi=pmi2 or a default like it; if MPI does not "
+                   "start, " WAY_OUT);
     return PULMO_OK;
 }
 
@@ -60,14 +70,17 @@ pulmo_status launcher_check_after(int size)
         {"MPI_LOCALNRANKS", "MPICH's or Intel MPI's mpiexec"},
         {"MV2_COMM_WORLD_SIZE", "MVAPICH's mpirun"},
     };
-    if (size > 1) return PULMO_OK;
+    if (size > 1)
+        return PULMO_OK;
     long tasks = srun_tasks();
-    if (tasks > 0) return refuse_srun(tasks);
+    if (tasks > 0)
+        return refuse_srun(tasks);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         long ranks = number_in(sizes[i].variable);
         if (ranks > 1)
             return pulmo_fail(PULMO_USAGE,
-                              "%s started %ld ranks (%s=%ld), but MPI sees one in each: each would be rank 0 of 1; start "
+                              "%s started %ld ranks (%s=%ld), but MPI sees one in each: each would "
+                              "be rank 0 of 1; start "
                               "with the mpirun of the Open MPI that pulmo was built with",
                               sizes[i].launcher, ranks, sizes[i].variable, ranks);
     }

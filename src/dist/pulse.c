@@ -61,12 +61,15 @@ static int list_addresses(uint32_t *out)
 {
     int count = 0;
     struct ifaddrs *list = NULL;
-    if (getifaddrs(&list) != 0) return 0;
+    if (getifaddrs(&list) != 0)
+        return 0;
     for (int loopback = 0; loopback <= 1; loopback++) {
         for (struct ifaddrs *i = list; i && count < ADDRESSES_MAX; i = i->ifa_next) {
             struct sockaddr_in address;
-            if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP)) continue;
-            if (((i->ifa_flags & IFF_LOOPBACK) != 0) != loopback) continue;
+            if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP))
+                continue;
+            if (((i->ifa_flags & IFF_LOOPBACK) != 0) != loopback)
+                continue;
             memcpy(&address, i->ifa_addr, sizeof address);
             out[count++] = address.sin_addr.s_addr;
         }
@@ -81,8 +84,10 @@ static int open_socket(uint16_t *port)
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t bytes = sizeof address;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return -1;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && getsockname(fd, (struct sockaddr *)&address, &bytes) == 0) {
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address, &bytes) == 0) {
         *port = address.sin_port;
         return fd;
     }
@@ -95,7 +100,8 @@ static void make_card(const pulmo_comm *comm, int fd, uint16_t port, card *out)
     memset(out, 0, sizeof *out);
     snprintf(out->host, sizeof out->host, "%s", comm->host);
     out->port = port;
-    if (fd < 0 || getrandom(out->token, sizeof out->token, 0) != (ssize_t)sizeof out->token) return;
+    if (fd < 0 || getrandom(out->token, sizeof out->token, 0) != (ssize_t)sizeof out->token)
+        return;
     out->addresses = list_addresses(out->address);
 }
 
@@ -103,12 +109,16 @@ static pulmo_status name_peers(pulmo_comm *comm, pulse *it)
 {
     char *hosts = comm->rank == 0 ? calloc((size_t)comm->size, HOST_BYTES) : NULL;
     pulmo_status status = PULMO_OK;
-    if (comm->rank == 0 && !hosts) status = pulmo_fail(PULMO_MEMORY, "cannot allocate host names");
+    if (comm->rank == 0 && !hosts)
+        status = pulmo_fail(PULMO_MEMORY, "cannot allocate host names");
     PULMO_GOTO(pulmo_agree(comm, status));
     wait_begin(comm, "the host names of all ranks");
-    status = wait_end(comm, MPI_Gather(comm->host, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES, MPI_BYTE, 0, comm->world));
-    for (int r = 0; hosts && r < comm->size; r++) memcpy(it->peers[r].host, hosts + (size_t)r * HOST_BYTES, HOST_BYTES);
-    if (comm->rank != 0) memcpy(it->peers[0].host, it->card.host, HOST_BYTES);
+    status = wait_end(comm, MPI_Gather(comm->host, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES,
+                                       MPI_BYTE, 0, comm->world));
+    for (int r = 0; hosts && r < comm->size; r++)
+        memcpy(it->peers[r].host, hosts + (size_t)r * HOST_BYTES, HOST_BYTES);
+    if (comm->rank != 0)
+        memcpy(it->peers[0].host, it->card.host, HOST_BYTES);
 out:
     free(hosts);
     return status;
@@ -116,8 +126,10 @@ out:
 
 static void release(pulse *it)
 {
-    if (!it) return;
-    if (it->socket >= 0) close(it->socket);
+    if (!it)
+        return;
+    if (it->socket >= 0)
+        close(it->socket);
     free(it->peers);
     free(it);
 }
@@ -126,13 +138,17 @@ static pulmo_status open_local(const pulmo_comm *comm, pulse **out)
 {
     uint16_t port = 0;
     pulse *it = calloc(1, sizeof *it);
-    if (!it) return pulmo_fail(PULMO_MEMORY, "cannot allocate the watch");
+    if (!it)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the watch");
     *out = it;
     it->peer_count = comm->rank == 0 ? comm->size : 1;
     it->peers = calloc((size_t)it->peer_count, sizeof *it->peers);
     it->socket = open_socket(&port);
-    if (comm->rank == 0) make_card(comm, it->socket, port, &it->card);
-    return it->peers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the watch of %d ranks", it->peer_count);
+    if (comm->rank == 0)
+        make_card(comm, it->socket, port, &it->card);
+    return it->peers
+               ? PULMO_OK
+               : pulmo_fail(PULMO_MEMORY, "cannot allocate the watch of %d ranks", it->peer_count);
 }
 
 pulmo_status pulse_open(pulmo_comm *comm, pulse **out)
@@ -140,7 +156,8 @@ pulmo_status pulse_open(pulmo_comm *comm, pulse **out)
     pulse *it = NULL;
     pulmo_status status = PULMO_OK;
     *out = NULL;
-    if (comm->size == 1) return PULMO_OK;
+    if (comm->size == 1)
+        return PULMO_OK;
     PULMO_GOTO(pulmo_agree(comm, open_local(comm, &it)));
     PULMO_GOTO(pulmo_bcast(comm, &it->card, sizeof it->card, 0));
     PULMO_GOTO(name_peers(comm, it));
@@ -158,7 +175,8 @@ out:
 static void send_to(const pulse *it, const word *what, const struct sockaddr_in *address)
 {
     /* Best effort: a datagram that is lost is one pulse late. */
-    (void)sendto(it->socket, what, sizeof *what, MSG_DONTWAIT, (const struct sockaddr *)address, sizeof *address);
+    (void)sendto(it->socket, what, sizeof *what, MSG_DONTWAIT, (const struct sockaddr *)address,
+                 sizeof *address);
 }
 
 /* This rank's state as a word. */
@@ -208,14 +226,21 @@ static int hear(const pulmo_comm *comm, pulse *it)
     socklen_t bytes = sizeof from;
     fill(comm, it, ANSWER, &answer);
     for (;;) {
-        ssize_t got = recvfrom(it->socket, &what, sizeof what, MSG_DONTWAIT, (struct sockaddr *)&from, &bytes);
-        if (got < 0) return 0;
+        ssize_t got = recvfrom(it->socket, &what, sizeof what, MSG_DONTWAIT,
+                               (struct sockaddr *)&from, &bytes);
+        if (got < 0)
+            return 0;
         bytes = sizeof from;
-        if (got != (ssize_t)sizeof what || memcmp(what.token, it->card.token, sizeof what.token) != 0) continue;
-        if (what.kind == VERDICT && comm->rank != 0) return 1;
-        if (what.rank < 0 || what.rank >= it->peer_count || what.rank == comm->rank) continue;
+        if (got != (ssize_t)sizeof what ||
+            memcmp(what.token, it->card.token, sizeof what.token) != 0)
+            continue;
+        if (what.kind == VERDICT && comm->rank != 0)
+            return 1;
+        if (what.rank < 0 || what.rank >= it->peer_count || what.rank == comm->rank)
+            continue;
         note(&what, &from, &it->peers[what.rank]);
-        if (comm->rank == 0 && what.kind == PULSE) send_to(it, &answer, &from);
+        if (comm->rank == 0 && what.kind == PULSE)
+            send_to(it, &answer, &from);
     }
 }
 
@@ -231,9 +256,12 @@ __attribute__((format(printf, 2, 3))) static void say(sentence *s, const char *f
 {
     va_list arguments;
     s->named++;
-    if (s->named > NAMED_MAX || s->at >= VERDICT_BYTES) return;
-    if (s->named > 1) s->at += (size_t)snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; ");
-    if (s->at >= VERDICT_BYTES) return;
+    if (s->named > NAMED_MAX || s->at >= VERDICT_BYTES)
+        return;
+    if (s->named > 1)
+        s->at += (size_t)snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; ");
+    if (s->at >= VERDICT_BYTES)
+        return;
     va_start(arguments, format);
     s->at += (size_t)vsnprintf(s->text + s->at, VERDICT_BYTES - s->at, format, arguments);
     va_end(arguments);
@@ -242,7 +270,8 @@ __attribute__((format(printf, 2, 3))) static void say(sentence *s, const char *f
 static void say_how_many(sentence *s)
 {
     if (s->named > NAMED_MAX && s->at < VERDICT_BYTES)
-        snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; and %d more ranks", s->named - NAMED_MAX);
+        snprintf(s->text + s->at, VERDICT_BYTES - s->at, "; and %d more ranks",
+                 s->named - NAMED_MAX);
 }
 
 /* Ranks that are silent, or at work on the same thing for too long. */
@@ -251,12 +280,14 @@ static void name_culprits(const pulse *it, double limit_s, sentence *s)
     double now_s = pulmo_now_s();
     for (int r = 0; r < it->peer_count; r++) {
         const peer *p = &it->peers[r];
-        if (p->heard_s == 0 || p->gone) continue;
+        if (p->heard_s == 0 || p->gone)
+            continue;
         if (now_s - p->heard_s > limit_s)
-            say(s, "rank %d on host %s has not been heard from for %.0f s (last word: %s%s)", r, p->host, now_s - p->heard_s,
-                p->waiting ? "waiting for " : "", p->text);
+            say(s, "rank %d on host %s has not been heard from for %.0f s (last word: %s%s)", r,
+                p->host, now_s - p->heard_s, p->waiting ? "waiting for " : "", p->text);
         else if (!p->waiting && now_s - p->beat_s > limit_s + p->extra_s)
-            say(s, "rank %d on host %s has made no progress for %.0f s (%s)", r, p->host, now_s - p->beat_s, p->text);
+            say(s, "rank %d on host %s has made no progress for %.0f s (%s)", r, p->host,
+                now_s - p->beat_s, p->text);
     }
 }
 
@@ -268,8 +299,10 @@ static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2]
     for (int r = 0; r < it->peer_count; r++) {
         const peer *p = &it->peers[r];
         int *kind = p->heard_s == 0 ? unheard : p->gone ? left : NULL;
-        if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s + p->extra_s)) return 0;
-        if (!kind) continue;
+        if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s + p->extra_s))
+            return 0;
+        if (!kind)
+            continue;
         kind[0]++;
         kind[1] = r;
     }
@@ -280,18 +313,25 @@ static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2]
 static void name_deadlock(const pulse *it, double limit_s, sentence *s)
 {
     int unheard[2] = {0}, left[2] = {0}, last = it->peer_count - 1;
-    if (!all_wait(it, limit_s, unheard, left)) return;
+    if (!all_wait(it, limit_s, unheard, left))
+        return;
     if (left[0] > 0)
-        say(s, "rank %d on host %s%s has come to its end, and the others have waited for more than %.0f s for %s", left[1],
-            it->peers[left[1]].host, left[0] > 1 ? " (not alone)" : "", limit_s, it->peers[0].text);
+        say(s,
+            "rank %d on host %s%s has come to its end, and the others have waited for more than "
+            "%.0f s for %s",
+            left[1], it->peers[left[1]].host, left[0] > 1 ? " (not alone)" : "", limit_s,
+            it->peers[0].text);
     else if (unheard[0] > 0)
         say(s,
-            "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all others have waited for "
+            "%d of %d ranks, rank %d on host %s among them, have never been heard from, and all "
+            "others have waited for "
             "more than %.0f s for %s",
-            unheard[0], it->peer_count, unheard[1], it->peers[unheard[1]].host, limit_s, it->peers[0].text);
+            unheard[0], it->peer_count, unheard[1], it->peers[unheard[1]].host, limit_s,
+            it->peers[0].text);
     else
         say(s,
-            "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for %s, rank %d for %s): a "
+            "all ranks are alive and have waited for each other for more than %.0f s (rank 0 for "
+            "%s, rank %d for %s): a "
             "link between two hosts may be down",
             limit_s, it->peers[0].text, last, it->peers[last].text);
 }
@@ -310,12 +350,14 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
     sentence s = {.text = verdict};
     word what;
     verdict[0] = '\0';
-    if (hear(comm, it)) return 1;
+    if (hear(comm, it))
+        return 1;
     if (comm->rank == 0) {
         note_self(comm, it);
         *alone = 0;
         name_culprits(it, limit_s, &s);
-        if (s.named == 0) name_deadlock(it, limit_s, &s);
+        if (s.named == 0)
+            name_deadlock(it, limit_s, &s);
         say_how_many(&s);
         return s.named > 0;
     }
@@ -323,7 +365,8 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
     send_to_root(it, &what);
     *alone = it->peers[0].heard_s == 0 || it->peers[0].gone;
     /* Rank 0 judges all; what only this rank can see is rank 0's own silence. */
-    if (!*alone && pulmo_now_s() - it->peers[0].heard_s > limit_s) name_culprits(it, limit_s, &s);
+    if (!*alone && pulmo_now_s() - it->peers[0].heard_s > limit_s)
+        name_culprits(it, limit_s, &s);
     return s.named > 0;
 }
 
@@ -333,13 +376,15 @@ void pulse_tell(const pulmo_comm *comm, const pulse *it)
     fill(comm, it, VERDICT, &what);
     for (int again = 0; again < 2; again++) /* one may be lost */
         for (int r = 1; comm->rank == 0 && r < it->peer_count; r++)
-            if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
+            if (it->peers[r].heard_s > 0)
+                send_to(it, &what, &it->peers[r].address);
 }
 
 void pulse_forgive(pulse *it, double seconds)
 {
     for (int r = 0; r < it->peer_count; r++) {
-        if (it->peers[r].heard_s == 0) continue;
+        if (it->peers[r].heard_s == 0)
+            continue;
         it->peers[r].heard_s += seconds;
         it->peers[r].beat_s += seconds;
     }
@@ -348,10 +393,13 @@ void pulse_forgive(pulse *it, double seconds)
 void pulse_close(pulmo_comm *comm, pulse *it)
 {
     word what;
-    if (!it) return;
+    if (!it)
+        return;
     fill(comm, it, BYE, &what);
-    if (comm->rank != 0) send_to_root(it, &what);
+    if (comm->rank != 0)
+        send_to_root(it, &what);
     for (int r = 1; comm->rank == 0 && r < it->peer_count; r++)
-        if (it->peers[r].heard_s > 0) send_to(it, &what, &it->peers[r].address);
+        if (it->peers[r].heard_s > 0)
+            send_to(it, &what, &it->peers[r].address);
     release(it);
 }

@@ -30,7 +30,8 @@ void pulse_close(pulmo_comm *comm, pulse *pulse);
  * `verdict` when a rank has been silent or stuck for limit_s, or all wait for each other for so
  * long. An empty verdict: rank 0 has said it already. *alone is 1 while this rank hears nobody
  * and must judge by itself. */
-int pulse_tick(pulmo_comm *comm, pulse *pulse, double limit_s, char verdict[VERDICT_BYTES], int *alone);
+int pulse_tick(pulmo_comm *comm, pulse *pulse, double limit_s, char verdict[VERDICT_BYTES],
+               int *alone);
 /* Rank 0 tells all that the job ends; they end without a word of their own. */
 void pulse_tell(const pulmo_comm *comm, const pulse *pulse);
 /* The process was stopped for so long; nobody shall be blamed for that time. */

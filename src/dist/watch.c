@@ -27,12 +27,15 @@ static void nap_for(double seconds)
 _Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
 {
     if (*verdict) {
-        fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the limit)\n", comm->rank,
-                comm->size, comm->host, verdict);
+        fprintf(stderr,
+                "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the "
+                "limit)\n",
+                comm->rank, comm->size, comm->host, verdict);
         fflush(stderr);
         /* A launcher drops what it has not yet forwarded when the first rank ends. */
         nap_for(LAST_WORDS_S);
-        if (comm->pulse) pulse_tell(comm, comm->pulse);
+        if (comm->pulse)
+            pulse_tell(comm, comm->pulse);
     }
     _exit(1);
 }
@@ -42,7 +45,8 @@ static int judge_alone(const pulmo_comm *comm, char verdict[VERDICT_BYTES])
 {
     double age_s = pulmo_now_s() - atomic_load(&comm->beat_s);
     const char *waiting = atomic_load(&comm->waiting), *doing = atomic_load(&comm->doing);
-    if (age_s <= comm->limit_s + atomic_load(&comm->extra_s)) return 0;
+    if (age_s <= comm->limit_s + atomic_load(&comm->extra_s))
+        return 0;
     if (waiting)
         snprintf(verdict, VERDICT_BYTES,
                  "has waited %.0f s for %s; which rank is missing is not known, as no datagrams of "
@@ -57,9 +61,12 @@ static int look(pulmo_comm *comm)
 {
     char verdict[VERDICT_BYTES] = "";
     int alone = 1, end = 0;
-    if (comm->pulse) end = pulse_tick(comm, comm->pulse, comm->limit_s, verdict, &alone);
-    if (!end && alone) end = judge_alone(comm, verdict);
-    if (end && !atomic_load(&comm->stop)) give_up(comm, verdict);
+    if (comm->pulse)
+        end = pulse_tick(comm, comm->pulse, comm->limit_s, verdict, &alone);
+    if (!end && alone)
+        end = judge_alone(comm, verdict);
+    if (end && !atomic_load(&comm->stop))
+        give_up(comm, verdict);
     return end;
 }
 
@@ -67,17 +74,21 @@ static int look(pulmo_comm *comm)
 static void forgive(pulmo_comm *comm, double seconds)
 {
     atomic_store(&comm->beat_s, pulmo_now_s());
-    if (comm->pulse) pulse_forgive(comm->pulse, seconds);
+    if (comm->pulse)
+        pulse_forgive(comm->pulse, seconds);
 }
 
 static void *watch(void *argument)
 {
     pulmo_comm *comm = argument;
-    double period_s = comm->limit_s / PERIODS_A_LIMIT < PERIOD_MAX_S ? comm->limit_s / PERIODS_A_LIMIT : PERIOD_MAX_S;
+    double period_s = comm->limit_s / PERIODS_A_LIMIT < PERIOD_MAX_S
+                          ? comm->limit_s / PERIODS_A_LIMIT
+                          : PERIOD_MAX_S;
     double last_s = pulmo_now_s();
     while (!atomic_load(&comm->stop)) {
         double now_s = pulmo_now_s(), gap_s = now_s - last_s;
-        if (gap_s > GAP_PERIODS * period_s) forgive(comm, gap_s);
+        if (gap_s > GAP_PERIODS * period_s)
+            forgive(comm, gap_s);
         last_s = now_s;
         (void)look(comm);
         nap_for(period_s);
@@ -87,7 +98,8 @@ static void *watch(void *argument)
 
 pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s)
 {
-    if (limit_s <= 0 || comm->watching) return PULMO_OK;
+    if (limit_s <= 0 || comm->watching)
+        return PULMO_OK;
     comm->limit_s = limit_s;
     atomic_store(&comm->stop, 0);
     PULMO_TRY(pulse_open(comm, &comm->pulse));
@@ -108,11 +120,15 @@ void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s)
     atomic_store(&comm->extra_s, extra_s);
 }
 
-void pulmo_watch_beat(pulmo_comm *comm, const char *doing) { pulmo_watch_allow(comm, doing, 0); }
+void pulmo_watch_beat(pulmo_comm *comm, const char *doing)
+{
+    pulmo_watch_allow(comm, doing, 0);
+}
 
 void pulmo_watch_stop(pulmo_comm *comm)
 {
-    if (!comm->watching) return;
+    if (!comm->watching)
+        return;
     atomic_store(&comm->stop, 1);
     pthread_join(comm->watcher, NULL);
     pulse_close(comm, comm->pulse);

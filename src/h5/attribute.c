@@ -27,9 +27,11 @@ bool h5_make_groups(pulmo_h5 *file, const char *path)
 /* Opens an object; a group that is missing is made when the file is being written. */
 static hid_t open_object(pulmo_h5 *file, const char *object)
 {
-    if (strcmp(object, "/") == 0) return H5Oopen(file->id, "/", H5P_DEFAULT);
+    if (strcmp(object, "/") == 0)
+        return H5Oopen(file->id, "/", H5P_DEFAULT);
     hid_t id = H5Oopen(file->id, object, H5P_DEFAULT);
-    if (id >= 0 || !file->temporary || !h5_make_groups(file, object)) return id;
+    if (id >= 0 || !file->temporary || !h5_make_groups(file, object))
+        return id;
     H5Eclear2(H5E_DEFAULT);
     hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(properties, false);
@@ -39,21 +41,27 @@ static hid_t open_object(pulmo_h5 *file, const char *object)
 }
 
 /* Writes an attribute in place of one that is there. Takes the lock; closes type and space. */
-static pulmo_status set_attribute(pulmo_h5 *file, const char *object, const char *name, hid_t type, hid_t space,
-                                  hid_t memory, const void *value)
+static pulmo_status set_attribute(pulmo_h5 *file, const char *object, const char *name, hid_t type,
+                                  hid_t space, hid_t memory, const void *value)
 {
     hid_t id = open_object(file, object), attribute = -1;
-    if (id >= 0 && H5Aexists(id, name) > 0) H5Adelete(id, name);
-    if (id >= 0) attribute = H5Acreate2(id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (id >= 0 && H5Aexists(id, name) > 0)
+        H5Adelete(id, name);
+    if (id >= 0)
+        attribute = H5Acreate2(id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     pulmo_status status = PULMO_OK;
-    if (attribute < 0 || H5Awrite(attribute, memory, value) < 0) status = h5_fail(file, name, "cannot be written");
-    if (attribute >= 0) H5Aclose(attribute);
-    if (id >= 0) H5Oclose(id);
+    if (attribute < 0 || H5Awrite(attribute, memory, value) < 0)
+        status = h5_fail(file, name, "cannot be written");
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    if (id >= 0)
+        H5Oclose(id);
     H5Sclose(space);
     return status;
 }
 
-pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name, const char *text)
+pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name,
+                               const char *text)
 {
     h5_lock();
     hid_t type = h5_string_type(strlen(text));
@@ -72,13 +80,17 @@ pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *
     size_t longest = 1;
     hsize_t dims = (hsize_t)count;
     for (int i = 0; i < count; i++)
-        if (strlen(texts[i]) > longest) longest = strlen(texts[i]);
+        if (strlen(texts[i]) > longest)
+            longest = strlen(texts[i]);
     char *block = calloc((size_t)count + 1, longest);
-    if (!block) return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
-    for (int i = 0; i < count; i++) memcpy(block + (size_t)i * longest, texts[i], strlen(texts[i]));
+    if (!block)
+        return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+    for (int i = 0; i < count; i++)
+        memcpy(block + (size_t)i * longest, texts[i], strlen(texts[i]));
     h5_lock();
     hid_t type = h5_string_type(longest);
-    pulmo_status status = set_attribute(file, object, name, type, H5Screate_simple(1, &dims, NULL), type, block);
+    pulmo_status status =
+        set_attribute(file, object, name, type, H5Screate_simple(1, &dims, NULL), type, block);
     H5Tclose(type);
     h5_unlock();
     free(block);
@@ -88,8 +100,8 @@ pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *
 pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *name, int64_t value)
 {
     h5_lock();
-    pulmo_status status =
-        set_attribute(file, object, name, H5T_STD_I64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_INT64, &value);
+    pulmo_status status = set_attribute(file, object, name, H5T_STD_I64LE, H5Screate(H5S_SCALAR),
+                                        H5T_NATIVE_INT64, &value);
     h5_unlock();
     return status;
 }
@@ -97,8 +109,8 @@ pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *na
 pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value)
 {
     h5_lock();
-    pulmo_status status =
-        set_attribute(file, object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_DOUBLE, &value);
+    pulmo_status status = set_attribute(file, object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR),
+                                        H5T_NATIVE_DOUBLE, &value);
     h5_unlock();
     return status;
 }
@@ -111,13 +123,16 @@ static hid_t open_attribute(pulmo_h5 *file, const char *object, const char *name
     hid_t attribute = H5Aopen_by_name(file->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
     if (attribute < 0) {
         H5Eclear2(H5E_DEFAULT);
-        pulmo_fail(PULMO_DATA, "%s: attribute %s of %s is missing; the file is damaged or was not written by pulmo",
-                   file->path, name, object);
+        pulmo_fail(
+            PULMO_DATA,
+            "%s: attribute %s of %s is missing; the file is damaged or was not written by pulmo",
+            file->path, name, object);
     }
     return attribute;
 }
 
-static pulmo_status get_number(pulmo_h5 *file, const char *object, const char *name, hid_t memory, void *out)
+static pulmo_status get_number(pulmo_h5 *file, const char *object, const char *name, hid_t memory,
+                               void *out)
 {
     h5_lock();
     pulmo_status status = PULMO_DATA;
@@ -145,7 +160,8 @@ pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *n
 }
 
 /* With the lock held: all strings of an open attribute in one block, pointers first. */
-static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count, char ***out)
+static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count,
+                               char ***out)
 {
     size_t bytes = 0;
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
@@ -175,7 +191,8 @@ static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char
     return PULMO_OK;
 }
 
-pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count, char ***out)
+pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count,
+                                char ***out)
 {
     h5_lock();
     pulmo_status status = PULMO_DATA;
@@ -194,8 +211,10 @@ pulmo_status pulmo_h5_get_text(pulmo_h5 *file, const char *object, const char *n
     int count = 0;
     PULMO_TRY(pulmo_h5_get_texts(file, object, name, &count, &texts));
     pulmo_status status = PULMO_OK;
-    if (count != 1) status = pulmo_fail(PULMO_DATA, "%s: attribute %s must be one text", file->path, name);
-    else if (!(*out = pulmo_strdup(texts[0]))) status = PULMO_MEMORY;
+    if (count != 1)
+        status = pulmo_fail(PULMO_DATA, "%s: attribute %s must be one text", file->path, name);
+    else if (!(*out = pulmo_strdup(texts[0])))
+        status = PULMO_MEMORY;
     free(texts);
     return status;
 }
@@ -224,11 +243,13 @@ pulmo_status pulmo_h5_check_kind(pulmo_h5 *file, const char *kind, int version, 
     pulmo_status status = PULMO_OK;
     PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &found));
     if (strcmp(found, kind) != 0)
-        status = pulmo_fail(PULMO_DATA, "%s: is not a %s file but a %.40s file; %s", file->path, kind, found, way_out);
+        status = pulmo_fail(PULMO_DATA, "%s: is not a %s file but a %.40s file; %s", file->path,
+                            kind, found, way_out);
     free(found);
     PULMO_TRY(status);
     PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &found_version));
-    if (found_version == version) return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "%s: format version %lld, this program reads %d; %s", file->path, (long long)found_version, version,
-                      way_out);
+    if (found_version == version)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: format version %lld, this program reads %d; %s", file->path,
+                      (long long)found_version, version, way_out);
 }

@@ -22,27 +22,35 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 void h5_lock(void)
 {
     static bool ready = false;
-    static _Thread_local bool quiet = false; /* where the library knows threads, each has its own printing of errors */
+    static _Thread_local bool quiet =
+        false; /* where the library knows threads, each has its own printing of errors */
     pthread_mutex_lock(&lock);
     /* A file that could not be flushed stays in the library's care for ever; its clean-up at
      * exit would try again and crash. All that we keep has been committed by then. */
-    if (!ready) H5dont_atexit();
-    if (!quiet) H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
+    if (!ready)
+        H5dont_atexit();
+    if (!quiet)
+        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
     ready = quiet = true;
 }
 
-void h5_unlock(void) { pthread_mutex_unlock(&lock); }
+void h5_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
 
 /* ---- the library's reasons ---- */
 
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
 {
     (void)depth;
-    if (error->desc && *error->desc) snprintf(context, REASON_BYTES, "%s", error->desc);
+    if (error->desc && *error->desc)
+        snprintf(context, REASON_BYTES, "%s", error->desc);
     return 0;
 }
 
-/* Of a system call that failed the library tells everything, over two lines; what helps are the system's own words. */
+/* Of a system call that failed the library tells everything, over two lines; what helps are the
+ * system's own words. */
 static void shorten(char *reason)
 {
     static const char mark[] = "error message = '";
@@ -52,7 +60,8 @@ static void shorten(char *reason)
         memmove(reason, words + sizeof mark - 1, (size_t)(end - words) - sizeof mark + 2);
     }
     for (char *at = reason; *at; at++)
-        if (*at == '\n') *at = ' ';
+        if (*at == '\n')
+            *at = ' ';
 }
 
 pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
@@ -64,29 +73,35 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
     /* The library gives an errno only where a system call failed. */
     bool refused = writing || strstr(reason, "errno = ") != NULL;
     shorten(reason);
-    return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path, object ? ": /" : "",
-                      object ? object + (*object == '/') : "", what, *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
+    return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,
+                      object ? ": /" : "", object ? object + (*object == '/') : "", what,
+                      *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
 }
 
 /* ---- what any file needs ---- */
 
-/* A failure here would come too late to leave the old file in place: only what says that data may be lost is told. */
+/* A failure here would come too late to leave the old file in place: only what says that data may
+ * be lost is told. */
 static pulmo_status sync_directory_of(const char *path)
 {
     char *directory = pulmo_strdup(path);
-    if (!directory) return PULMO_MEMORY;
+    if (!directory)
+        return PULMO_MEMORY;
     char *slash = strrchr(directory, '/');
     if (slash == directory)
         slash[1] = '\0';
     else if (slash)
         *slash = '\0';
     int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Some file systems cannot sync a directory (EINVAL), and one may write to some that one may not read (EACCES). */
+    /* Some file systems cannot sync a directory (EINVAL), and one may write to some that one may
+     * not read (EACCES). */
     bool failed = fd < 0 ? errno != EACCES : fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
     int reason = errno;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     free(directory);
-    if (failed) return pulmo_fail(PULMO_IO, "%s: cannot sync its directory: %s", path, strerror(reason));
+    if (failed)
+        return pulmo_fail(PULMO_IO, "%s: cannot sync its directory: %s", path, strerror(reason));
     return PULMO_OK;
 }
 
@@ -96,9 +111,12 @@ static pulmo_status publish(const char *temporary, const char *path)
     int fd = open(temporary, O_RDONLY | O_CLOEXEC);
     bool synced = fd >= 0 && fsync(fd) == 0;
     int reason = errno;
-    if (fd >= 0) close(fd);
-    if (!synced) return pulmo_fail(PULMO_IO, "%s: cannot be written to disk: %s", path, strerror(reason));
-    if (rename(temporary, path) != 0) return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (!synced)
+        return pulmo_fail(PULMO_IO, "%s: cannot be written to disk: %s", path, strerror(reason));
+    if (rename(temporary, path) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
     return sync_directory_of(path);
 }
 
@@ -106,7 +124,8 @@ static pulmo_status publish(const char *temporary, const char *path)
 static char *temporary_name(const char *path)
 {
     uint32_t draw = 0;
-    if (getrandom(&draw, sizeof draw, 0) < 0) draw = (uint32_t)time(NULL);
+    if (getrandom(&draw, sizeof draw, 0) < 0)
+        draw = (uint32_t)time(NULL);
     return pulmo_format("%s.tmp.%ld.%08x", path, (long)getpid(), (unsigned)draw);
 }
 
@@ -115,7 +134,8 @@ static bool is_temporary_of(const char *entry, const char *name)
 {
     static const char mark[] = ".tmp.";
     size_t length = strlen(name);
-    if (strncmp(entry, name, length) != 0 || strncmp(entry + length, mark, sizeof mark - 1) != 0) return false;
+    if (strncmp(entry, name, length) != 0 || strncmp(entry + length, mark, sizeof mark - 1) != 0)
+        return false;
     const char *numbers = entry + length + sizeof mark - 1;
     return *numbers && numbers[strspn(numbers, "0123456789abcdef.")] == '\0';
 }
@@ -123,21 +143,25 @@ static bool is_temporary_of(const char *entry, const char *name)
 void pulmo_file_remove_leftovers(const char *directory, const char *name)
 {
     DIR *listing = opendir(directory);
-    if (!listing) return;
+    if (!listing)
+        return;
     for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing))
-        if (is_temporary_of(entry->d_name, name)) (void)unlinkat(dirfd(listing), entry->d_name, 0);
+        if (is_temporary_of(entry->d_name, name))
+            (void)unlinkat(dirfd(listing), entry->d_name, 0);
     closedir(listing);
 }
 
 void pulmo_file_remove_abandoned(const char *directory, double idle_s)
 {
     DIR *listing = opendir(directory);
-    if (!listing) return;
+    if (!listing)
+        return;
     for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
         struct stat about;
         const char *end = strstr(entry->d_name, ".tmp.");
         char *name = end ? pulmo_format("%.*s", (int)(end - entry->d_name), entry->d_name) : NULL;
-        if (name && is_temporary_of(entry->d_name, name) && fstatat(dirfd(listing), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (name && is_temporary_of(entry->d_name, name) &&
+            fstatat(dirfd(listing), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(about.st_mode) && difftime(time(NULL), about.st_mtime) > idle_s)
             (void)unlinkat(dirfd(listing), entry->d_name, 0);
         free(name);
@@ -149,8 +173,10 @@ static bool write_all(int fd, const char *data, size_t bytes)
 {
     while (bytes > 0) {
         ssize_t wrote = write(fd, data, bytes);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) return false;
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return false;
         data += wrote;
         bytes -= (size_t)wrote;
     }
@@ -160,7 +186,8 @@ static bool write_all(int fd, const char *data, size_t bytes)
 pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes)
 {
     char *temporary = temporary_name(path);
-    if (!temporary) return PULMO_MEMORY;
+    if (!temporary)
+        return PULMO_MEMORY;
     pulmo_status status = PULMO_OK;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
@@ -169,39 +196,51 @@ pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_by
         bool whole = write_all(fd, data, size_bytes);
         int reason = errno;
         if ((close(fd) != 0 || !whole) && status == PULMO_OK)
-            status = pulmo_fail(PULMO_IO, "%s: cannot be written: %s", path, strerror(whole ? errno : reason));
-        if (status == PULMO_OK) status = publish(temporary, path);
-        if (status != PULMO_OK) unlink(temporary);
+            status = pulmo_fail(PULMO_IO, "%s: cannot be written: %s", path,
+                                strerror(whole ? errno : reason));
+        if (status == PULMO_OK)
+            status = publish(temporary, path);
+        if (status != PULMO_OK)
+            unlink(temporary);
     }
     free(temporary);
     return status;
 }
 
-/* What is there already is asked for only after a refusal: a directory may exist where one may not make any. */
+/* What is there already is asked for only after a refusal: a directory may exist where one may not
+ * make any. */
 static pulmo_status make_one(const char *path)
 {
     struct stat about;
-    if (mkdir(path, 0777) == 0) return PULMO_OK;
+    if (mkdir(path, 0777) == 0)
+        return PULMO_OK;
     int reason = errno;
     bool there = stat(path, &about) == 0;
-    if (there && S_ISDIR(about.st_mode)) return PULMO_OK;
-    if (there) return pulmo_fail(PULMO_IO, "%s: is not a directory; remove it or name another place", path);
+    if (there && S_ISDIR(about.st_mode))
+        return PULMO_OK;
+    if (there)
+        return pulmo_fail(PULMO_IO, "%s: is not a directory; remove it or name another place",
+                          path);
     return pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", path, strerror(reason));
 }
 
 pulmo_status pulmo_directory_make(const char *path)
 {
-    if (!*path) return pulmo_fail(PULMO_IO, "cannot make a directory without a name; give its path");
+    if (!*path)
+        return pulmo_fail(PULMO_IO, "cannot make a directory without a name; give its path");
     char *copy = pulmo_strdup(path);
-    if (!copy) return PULMO_MEMORY;
+    if (!copy)
+        return PULMO_MEMORY;
     pulmo_status status = PULMO_OK;
     for (char *at = copy + 1; status == PULMO_OK; at++) {
-        if (*at != '/' && *at != '\0') continue;
+        if (*at != '/' && *at != '\0')
+            continue;
         char kept = *at;
         *at = '\0';
         status = make_one(copy);
         *at = kept;
-        if (kept == '\0') break;
+        if (kept == '\0')
+            break;
     }
     free(copy);
     return status;
@@ -218,8 +257,10 @@ static pulmo_h5 *handle_of(const char *path, bool temporary)
     }
     file->id = -1;
     file->path = pulmo_strdup(path);
-    if (temporary) file->temporary = temporary_name(path);
-    if (file->path && (!temporary || file->temporary)) return file;
+    if (temporary)
+        file->temporary = temporary_name(path);
+    if (file->path && (!temporary || file->temporary))
+        return file;
     free(file->path);
     free(file->temporary);
     free(file);
@@ -230,18 +271,22 @@ static pulmo_h5 *handle_of(const char *path, bool temporary)
 static hid_t access_properties(void)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG); /* damage can make the library lose count of what it opened */
+    H5Pset_fclose_degree(
+        access, H5F_CLOSE_STRONG); /* damage can make the library lose count of what it opened */
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
-    /* Files change by rename only, so locks protect nothing; on NFS and Lustre they often cannot be had. */
+    /* Files change by rename only, so locks protect nothing; on NFS and Lustre they often cannot be
+     * had. */
     H5Pset_file_locking(access, false, true);
 #endif
     return access;
 }
 
-/* Emptied first: the library keeps a file open that it could not flush, and its room on disk with it. */
+/* Emptied first: the library keeps a file open that it could not flush, and its room on disk with
+ * it. */
 static void remove_temporary(const pulmo_h5 *file)
 {
-    if (truncate(file->temporary, 0) == 0 || errno != ENOENT) unlink(file->temporary);
+    if (truncate(file->temporary, 0) == 0 || errno != ENOENT)
+        unlink(file->temporary);
 }
 
 static void free_handle(pulmo_h5 *file)
@@ -254,7 +299,8 @@ static void free_handle(pulmo_h5 *file)
 pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
 {
     pulmo_h5 *file = handle_of(path, true);
-    if (!file) return PULMO_MEMORY;
+    if (!file)
+        return PULMO_MEMORY;
     /* HDF5's own words for a missing directory are poor: ask the system first. */
     int fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
@@ -286,11 +332,14 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     bool closed = H5Fflush(file->id, H5F_SCOPE_GLOBAL) >= 0;
     pulmo_status status = closed ? PULMO_OK : h5_fail(file, NULL, "cannot be written");
     bool ended = H5Fclose(file->id) >= 0;
-    if (status == PULMO_OK && !ended) status = h5_fail(file, NULL, "cannot be written");
+    if (status == PULMO_OK && !ended)
+        status = h5_fail(file, NULL, "cannot be written");
     file->id = -1;
     h5_unlock();
-    if (status == PULMO_OK) status = publish(file->temporary, file->path);
-    if (status != PULMO_OK) remove_temporary(file);
+    if (status == PULMO_OK)
+        status = publish(file->temporary, file->path);
+    if (status != PULMO_OK)
+        remove_temporary(file);
     free_handle(file);
     return status;
 }
@@ -298,18 +347,24 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
 pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
 {
     struct stat about;
-    if (stat(path, &about) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    if (S_ISDIR(about.st_mode)) return pulmo_fail(PULMO_IO, "%s: is a directory, not an HDF5 file", path);
+    if (stat(path, &about) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (S_ISDIR(about.st_mode))
+        return pulmo_fail(PULMO_IO, "%s: is a directory, not an HDF5 file", path);
     /* Opening a pipe would wait for ever. */
-    if (!S_ISREG(about.st_mode)) return pulmo_fail(PULMO_IO, "%s: is a pipe or a device, must be an HDF5 file", path);
-    if (access(path, R_OK) != 0) return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return pulmo_fail(PULMO_IO, "%s: is a pipe or a device, must be an HDF5 file", path);
+    if (access(path, R_OK) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
     pulmo_h5 *file = handle_of(path, false);
-    if (!file) return PULMO_MEMORY;
+    if (!file)
+        return PULMO_MEMORY;
     h5_lock();
     hid_t properties = access_properties();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, properties);
     pulmo_status status = PULMO_OK;
-    if (file->id < 0) status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    if (file->id < 0)
+        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
     H5Pclose(properties);
     h5_unlock();
     if (status == PULMO_OK)
@@ -321,13 +376,19 @@ pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
 
 void pulmo_h5_close(pulmo_h5 *file)
 {
-    if (!file) return;
+    if (!file)
+        return;
     h5_lock();
-    if (file->id >= 0) H5Fclose(file->id);
+    if (file->id >= 0)
+        H5Fclose(file->id);
     H5Eclear2(H5E_DEFAULT);
     h5_unlock();
-    if (file->temporary) remove_temporary(file);
+    if (file->temporary)
+        remove_temporary(file);
     free_handle(file);
 }
 
-const char *pulmo_h5_path(const pulmo_h5 *file) { return file->path; }
+const char *pulmo_h5_path(const pulmo_h5 *file)
+{
+    return file->path;
+}

@@ -19,8 +19,8 @@ void h5_unlock(void);
 /* PULMO_IO for a file being written, PULMO_DATA for one being read, with HDF5's own reason. */
 pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what);
 
-/* With the lock held: makes the missing groups on the way to `path`, one by one, since those that the
- * library makes in passing carry the time of day. */
+/* With the lock held: makes the missing groups on the way to `path`, one by one, since those that
+ * the library makes in passing carry the time of day. */
 bool h5_make_groups(pulmo_h5 *file, const char *path);
 
 /* The type in memory, and in the file (little-endian). */

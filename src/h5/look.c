@@ -6,15 +6,17 @@
 #include "h5_room.h"
 
 #define VALUE_BYTES 512
-#define DEPTH_MAX 64
+#define DEPTH_MAX   64
 
 pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *label)
 {
     h5_lock();
     hid_t scale = H5Dopen2(file->id, name, H5P_DEFAULT);
     pulmo_status status = PULMO_OK;
-    if (scale < 0 || H5DSset_scale(scale, label) < 0) status = h5_fail(file, name, "cannot become a dimension scale");
-    if (scale >= 0) H5Dclose(scale);
+    if (scale < 0 || H5DSset_scale(scale, label) < 0)
+        status = h5_fail(file, name, "cannot become a dimension scale");
+    if (scale >= 0)
+        H5Dclose(scale);
     h5_unlock();
     return status;
 }
@@ -22,12 +24,15 @@ pulmo_status pulmo_h5_make_scale(pulmo_h5 *file, const char *name, const char *l
 pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim, const char *scale)
 {
     h5_lock();
-    hid_t id = H5Dopen2(file->id, dataset, H5P_DEFAULT), scale_id = H5Dopen2(file->id, scale, H5P_DEFAULT);
+    hid_t id = H5Dopen2(file->id, dataset, H5P_DEFAULT),
+          scale_id = H5Dopen2(file->id, scale, H5P_DEFAULT);
     pulmo_status status = PULMO_OK;
     if (id < 0 || scale_id < 0 || H5DSattach_scale(id, scale_id, (unsigned)dim) < 0)
         status = h5_fail(file, dataset, "cannot be given its dimension scale");
-    if (id >= 0) H5Dclose(id);
-    if (scale_id >= 0) H5Dclose(scale_id);
+    if (id >= 0)
+        H5Dclose(id);
+    if (scale_id >= 0)
+        H5Dclose(scale_id);
     h5_unlock();
     return status;
 }
@@ -56,13 +61,15 @@ static void value_in_words(hid_t attribute, char out[VALUE_BYTES])
             out[0] = '\0';
             for (hssize_t i = 0; i < points && at < VALUE_BYTES; i++)
                 at += (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%.*s", i ? ", " : "",
-                                       (int)strnlen(raw + (size_t)i * bytes, bytes), raw + (size_t)i * bytes);
+                                       (int)strnlen(raw + (size_t)i * bytes, bytes),
+                                       raw + (size_t)i * bytes);
         }
         free(raw);
     } else if (ours >= 0 && ours != PULMO_H5_STRING && points > 0 && points <= 16 &&
                H5Aread(attribute, H5T_NATIVE_DOUBLE, numbers) >= 0) {
         for (hssize_t i = 0; i < points && at < VALUE_BYTES; i++)
-            at += (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%.10g", i ? ", " : "", numbers[i]);
+            at +=
+                (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%.10g", i ? ", " : "", numbers[i]);
     }
     H5Sclose(space);
     H5Tclose(type);
@@ -74,7 +81,8 @@ static herr_t on_attribute(hid_t object, const char *name, const H5A_info_t *inf
     char value[VALUE_BYTES];
     (void)info;
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-    if (attribute < 0) return -1;
+    if (attribute < 0)
+        return -1;
     value_in_words(attribute, value);
     H5Aclose(attribute);
     w->visit(w->context, w->object, NULL, name, value);
@@ -88,10 +96,12 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
     memset(out, 0, sizeof *out);
     int ours = h5_type_of(type, &out->string_bytes), rank = H5Sget_simple_extent_ndims(space);
     out->type = ours < 0 ? PULMO_H5_OTHER : (pulmo_h5_type)ours;
-    if (rank > PULMO_H5_RANK_MAX || H5Sget_simple_extent_type(space) == H5S_NULL) out->type = PULMO_H5_OTHER;
+    if (rank > PULMO_H5_RANK_MAX || H5Sget_simple_extent_type(space) == H5S_NULL)
+        out->type = PULMO_H5_OTHER;
     out->rank = rank < 0 ? 0 : rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
     H5Sget_simple_extent_dims(space, dims, NULL);
-    for (int i = 0; i < out->rank; i++) out->dims[i] = dims[i];
+    for (int i = 0; i < out->rank; i++)
+        out->dims[i] = dims[i];
     H5Sclose(space);
     H5Tclose(type);
 }
@@ -100,7 +110,8 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
 static bool too_deep(const char *name)
 {
     int depth = 0;
-    for (const char *c = name; *c; c++) depth += *c == '/';
+    for (const char *c = name; *c; c++)
+        depth += *c == '/';
     return depth > DEPTH_MAX;
 }
 
@@ -108,12 +119,15 @@ static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, vo
 {
     walk *w = context;
     pulmo_h5_shape shape;
-    if (too_deep(name)) return -1;
+    if (too_deep(name))
+        return -1;
     hid_t object = H5Oopen(root, name, H5P_DEFAULT);
-    if (object < 0) return -1;
+    if (object < 0)
+        return -1;
     w->object = name;
     bool dataset = info->type == H5O_TYPE_DATASET;
-    if (dataset) shape_of(object, &shape);
+    if (dataset)
+        shape_of(object, &shape);
     w->visit(w->context, name, dataset ? &shape : NULL, NULL, NULL);
     H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, on_attribute, w);
     H5Oclose(object);

@@ -1,11 +1,13 @@
 /* Our element types and HDF5's. */
 #include "h5_room.h"
 
-/* IEEE 754's binary16, little-endian; the library has no name for it. Kept for ever, as its own types are. */
+/* IEEE 754's binary16, little-endian; the library has no name for it. Kept for ever, as its own
+ * types are. */
 static hid_t half_type(void)
 {
     static hid_t type = -1;
-    if (type >= 0) return type;
+    if (type >= 0)
+        return type;
     type = H5Tcopy(H5T_IEEE_F32LE);
     H5Tset_fields(type, 15, 10, 5, 0, 10);
     H5Tset_size(type, 2);
@@ -16,15 +18,23 @@ static hid_t half_type(void)
 hid_t h5_memory_type(pulmo_h5_type type)
 {
     switch (type) {
-    case PULMO_H5_U8: return H5T_NATIVE_UINT8;
-    case PULMO_H5_I32: return H5T_NATIVE_INT32;
-    case PULMO_H5_I64: return H5T_NATIVE_INT64;
-    case PULMO_H5_U64: return H5T_NATIVE_UINT64;
-    case PULMO_H5_F32: return H5T_NATIVE_FLOAT;
-    case PULMO_H5_F64: return H5T_NATIVE_DOUBLE;
-    case PULMO_H5_F16: return half_type();
+    case PULMO_H5_U8:
+        return H5T_NATIVE_UINT8;
+    case PULMO_H5_I32:
+        return H5T_NATIVE_INT32;
+    case PULMO_H5_I64:
+        return H5T_NATIVE_INT64;
+    case PULMO_H5_U64:
+        return H5T_NATIVE_UINT64;
+    case PULMO_H5_F32:
+        return H5T_NATIVE_FLOAT;
+    case PULMO_H5_F64:
+        return H5T_NATIVE_DOUBLE;
+    case PULMO_H5_F16:
+        return half_type();
     case PULMO_H5_STRING:
-    case PULMO_H5_OTHER: break;
+    case PULMO_H5_OTHER:
+        break;
     }
     return -1;
 }
@@ -32,15 +42,23 @@ hid_t h5_memory_type(pulmo_h5_type type)
 hid_t h5_file_type(pulmo_h5_type type)
 {
     switch (type) {
-    case PULMO_H5_U8: return H5T_STD_U8LE;
-    case PULMO_H5_I32: return H5T_STD_I32LE;
-    case PULMO_H5_I64: return H5T_STD_I64LE;
-    case PULMO_H5_U64: return H5T_STD_U64LE;
-    case PULMO_H5_F32: return H5T_IEEE_F32LE;
-    case PULMO_H5_F64: return H5T_IEEE_F64LE;
-    case PULMO_H5_F16: return half_type();
+    case PULMO_H5_U8:
+        return H5T_STD_U8LE;
+    case PULMO_H5_I32:
+        return H5T_STD_I32LE;
+    case PULMO_H5_I64:
+        return H5T_STD_I64LE;
+    case PULMO_H5_U64:
+        return H5T_STD_U64LE;
+    case PULMO_H5_F32:
+        return H5T_IEEE_F32LE;
+    case PULMO_H5_F64:
+        return H5T_IEEE_F64LE;
+    case PULMO_H5_F16:
+        return half_type();
     case PULMO_H5_STRING:
-    case PULMO_H5_OTHER: break;
+    case PULMO_H5_OTHER:
+        break;
     }
     return -1;
 }
@@ -60,18 +78,26 @@ int h5_type_of(hid_t type, size_t *string_bytes)
     H5T_class_t class = H5Tget_class(type);
     *string_bytes = 0;
     if (class == H5T_STRING) {
-        if (H5Tis_variable_str(type) != 0 || bytes > H5_STRING_MAX) return -1;
+        if (H5Tis_variable_str(type) != 0 || bytes > H5_STRING_MAX)
+            return -1;
         *string_bytes = bytes;
         return PULMO_H5_STRING;
     }
-    if (class == H5T_FLOAT && (bytes == 2 || bytes == 4)) return PULMO_H5_F32;
-    if (class == H5T_FLOAT && bytes == 8) return PULMO_H5_F64;
-    if (class != H5T_INTEGER) return -1;
+    if (class == H5T_FLOAT && (bytes == 2 || bytes == 4))
+        return PULMO_H5_F32;
+    if (class == H5T_FLOAT && bytes == 8)
+        return PULMO_H5_F64;
+    if (class != H5T_INTEGER)
+        return -1;
     /* Ours is one that holds every value of theirs. */
     bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
-    if (bytes == 1) return is_signed ? PULMO_H5_I32 : PULMO_H5_U8;
-    if (bytes == 2 || (bytes == 4 && is_signed)) return PULMO_H5_I32;
-    if (bytes == 4) return PULMO_H5_I64;
-    if (bytes == 8) return is_signed ? PULMO_H5_I64 : PULMO_H5_U64;
+    if (bytes == 1)
+        return is_signed ? PULMO_H5_I32 : PULMO_H5_U8;
+    if (bytes == 2 || (bytes == 4 && is_signed))
+        return PULMO_H5_I32;
+    if (bytes == 4)
+        return PULMO_H5_I64;
+    if (bytes == 8)
+        return is_signed ? PULMO_H5_I64 : PULMO_H5_U64;
     return -1;
 }

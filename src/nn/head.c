@@ -1,6 +1,6 @@
-/* The head, a slot at a time, or all slots of a batch at once with the same bits. Products are computed for ROWS rows
- * however many samples a slot holds, so a sample's numbers do not depend on its neighbours; gradient sums over a slot's
- * samples run in sample order. */
+/* The head, a slot at a time, or all slots of a batch at once with the same bits. Products are
+ * computed for ROWS rows however many samples a slot holds, so a sample's numbers do not depend on
+ * its neighbours; gradient sums over a slot's samples run in sample order. */
 #include "pulmo/head.h"
 
 #include <math.h>
@@ -21,35 +21,46 @@ static bool as_they_are(const pulmo_head *head, const float *features, const rea
     return (void)head, (void)features, (void)first, false;
 }
 
-static void products(const pulmo_head *head, int layer, const head_group *groups, int count, int first, int outs)
+static void products(const pulmo_head *head, int layer, const head_group *groups, int count,
+                     int first, int outs)
 {
     int in = head->width[layer], out = head->width[layer + 1];
-    const real *weight = head->parameters + head->layout.tensor[2 * layer].offset + (size_t)first * (size_t)in;
+    const real *weight =
+        head->parameters + head->layout.tensor[2 * layer].offset + (size_t)first * (size_t)in;
     for (int g = 0; g < count; g++)
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in, weight, in, 0, groups[g].y + first,
-                  out);
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in,
+                  weight, in, 0, groups[g].y + first, out);
 }
 #else
 /* Features that are layer 0's input just as they stand need no copy. */
 static bool as_they_are(const pulmo_head *head, const float *features, const real **first)
 {
-    if (head->spec.pool != PULMO_POOL_FLATTEN) return false;
+    if (head->spec.pool != PULMO_POOL_FLATTEN)
+        return false;
     *first = features;
     return true;
 }
 
-static void products(const pulmo_head *head, int layer, const head_group *groups, int count, int first, int outs)
+static void products(const pulmo_head *head, int layer, const head_group *groups, int count,
+                     int first, int outs)
 {
-    head->kernels->dot(groups, count, head->rows, head->parameters + head->layout.tensor[2 * layer].offset, (size_t)head->width[layer],
-                       head->width[layer + 1], first, outs);
+    head->kernels->dot(groups, count, head->rows,
+                       head->parameters + head->layout.tensor[2 * layer].offset,
+                       (size_t)head->width[layer], head->width[layer + 1], first, outs);
 }
 #endif
 
 /* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
-static int padded(int count) { return (count + 15) / 16 * 16; }
+static int padded(int count)
+{
+    return (count + 15) / 16 * 16;
+}
 
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
-static bool drops(const pulmo_head *head, int layer) { return head->spec.dropout > 0 && (layer > 0 || head->layers == 1); }
+static bool drops(const pulmo_head *head, int layer)
+{
+    return head->spec.dropout > 0 && (layer > 0 || head->layers == 1);
+}
 
 static size_t workspace_reals(const pulmo_head *head)
 {
@@ -70,40 +81,53 @@ static void place_workspace(const pulmo_head *head, workspace *space, real *at)
         space->output[l] = at + in;
         space->delta[l] = at + in + out;
         at += in + 2 * out;
-        if (!drops(head, l)) continue;
+        if (!drops(head, l))
+            continue;
         space->scale[l] = at;
         at += in;
     }
 }
 
 /* Settings that cannot be; files and configurations are checked before they get here. */
-static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots)
+static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
+                               int slots)
 {
-    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 || (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
-        return pulmo_fail(PULMO_CONFIG, "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
-                          spec->channels, spec->height, spec->width);
+    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 ||
+        (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
+            spec->channels, spec->height, spec->width);
     if (spec->classes < 1 || spec->classes > PULMO_LOSS_CLASSES_MAX)
-        return pulmo_fail(PULMO_CONFIG, "head: %d classes: must be 1 to %d", spec->classes, PULMO_LOSS_CLASSES_MAX);
+        return pulmo_fail(PULMO_CONFIG, "head: %d classes: must be 1 to %d", spec->classes,
+                          PULMO_LOSS_CLASSES_MAX);
     if (spec->hidden_layers < 0 || spec->hidden_layers > PULMO_HIDDEN_MAX)
-        return pulmo_fail(PULMO_CONFIG, "head: %d hidden layers: must be 0 to %d", spec->hidden_layers, PULMO_HIDDEN_MAX);
+        return pulmo_fail(PULMO_CONFIG, "head: %d hidden layers: must be 0 to %d",
+                          spec->hidden_layers, PULMO_HIDDEN_MAX);
     for (int l = 0; l < spec->hidden_layers; l++)
         if (spec->hidden[l] < 1)
-            return pulmo_fail(PULMO_CONFIG, "head: hidden layer %d has width %d: must be 1 or more", l + 1, spec->hidden[l]);
-    if (!(spec->dropout >= 0 && spec->dropout < 1)) return pulmo_fail(PULMO_CONFIG, "head: dropout %g: must be in [0, 1)", spec->dropout);
+            return pulmo_fail(PULMO_CONFIG, "head: hidden layer %d has width %d: must be 1 or more",
+                              l + 1, spec->hidden[l]);
+    if (!(spec->dropout >= 0 && spec->dropout < 1))
+        return pulmo_fail(PULMO_CONFIG, "head: dropout %g: must be in [0, 1)", spec->dropout);
     if (!(loss->label_smoothing >= 0 && loss->label_smoothing < 1))
-        return pulmo_fail(PULMO_CONFIG, "head: label smoothing %g: must be in [0, 1)", loss->label_smoothing);
-    if (slot < 1 || slots < 0) return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more", slots, slot);
+        return pulmo_fail(PULMO_CONFIG, "head: label smoothing %g: must be in [0, 1)",
+                          loss->label_smoothing);
+    if (slot < 1 || slots < 0)
+        return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more",
+                          slots, slot);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot, int slots, const float *parameters,
-                               pulmo_head **out)
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
+                               int slots, const float *parameters, pulmo_head **out)
 {
     pulmo_isa isa;
     PULMO_TRY(check_spec(spec, loss, slot, slots));
     PULMO_TRY(pulmo_isa_choose(&isa));
     pulmo_head *head = calloc(1, sizeof *head);
-    if (!head) return pulmo_fail(PULMO_MEMORY, "cannot allocate the head");
+    if (!head)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head");
     head->spec = *spec;
     head->loss = *loss;
     head->kernels = head_kernels_of(isa);
@@ -114,7 +138,8 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->parameters = (const real *)(const void *)parameters;
     pulmo_head_layout_of(spec, &head->layout);
     head->width[0] = pulmo_head_inputs(spec);
-    for (int l = 0; l < spec->hidden_layers; l++) head->width[l + 1] = spec->hidden[l];
+    for (int l = 0; l < spec->hidden_layers; l++)
+        head->width[l + 1] = spec->hidden[l];
     head->width[head->layers] = spec->classes;
     size_t each = workspace_reals(head);
     head->groups = calloc((size_t)slots + 1, sizeof *head->groups);
@@ -122,16 +147,19 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->storage = pulmo_alloc((size_t)slots + 1, each * sizeof(real));
     if (!head->spaces || !head->storage || !head->groups) {
         pulmo_head_destroy(head);
-        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d slots", slots + 1);
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d slots",
+                          slots + 1);
     }
-    for (int s = 0; s <= slots; s++) place_workspace(head, &head->spaces[s], head->storage + (size_t)s * each);
+    for (int s = 0; s <= slots; s++)
+        place_workspace(head, &head->spaces[s], head->storage + (size_t)s * each);
     *out = head;
     return PULMO_OK;
 }
 
 void pulmo_head_destroy(pulmo_head *head)
 {
-    if (!head) return;
+    if (!head)
+        return;
     pulmo_free(head->storage);
     pulmo_free(head->below);
     free(head->spaces);
@@ -152,7 +180,8 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        for (int i = 0; i < spec->channels * cells; i++) out[i] = (real)features[i];
+        for (int i = 0; i < spec->channels * cells; i++)
+            out[i] = (real)features[i];
         return;
     }
     for (int c = 0; c < spec->channels; c++) {
@@ -160,27 +189,37 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
         real sum = 0, most = (real)plane[0];
         for (int i = 0; i < cells; i++) {
             sum += (real)plane[i];
-            if ((real)plane[i] > most || isnan(plane[i])) most = (real)plane[i]; /* a NaN stays */
+            if ((real)plane[i] > most || isnan(plane[i]))
+                most = (real)plane[i]; /* a NaN stays */
         }
         if (spec->pool == PULMO_POOL_MAX)
             out[c] = most;
         else
             out[c] = sum / (real)cells;
-        if (spec->pool == PULMO_POOL_AVGMAX) out[spec->channels + c] = most;
+        if (spec->pool == PULMO_POOL_AVGMAX)
+            out[spec->channels + c] = most;
     }
 }
 
-void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out) { pool_features(spec, features, (real *)(void *)out); }
+void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out)
+{
+    pool_features(spec, features, (real *)(void *)out);
+}
 
 static void fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
-    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     size_t width = (size_t)head->width[0];
     space->count = count;
     space->first = space->input[0];
-    if (count == head->rows && !drops(head, 0) && as_they_are(head, features, &space->first)) return;
-    for (int n = 0; n < count; n++) pool_features(&head->spec, features + (size_t)n * floats, space->input[0] + (size_t)n * width);
-    memset(space->input[0] + (size_t)count * width, 0, (size_t)(head->rows - count) * width * sizeof(real));
+    if (count == head->rows && !drops(head, 0) && as_they_are(head, features, &space->first))
+        return;
+    for (int n = 0; n < count; n++)
+        pool_features(&head->spec, features + (size_t)n * floats,
+                      space->input[0] + (size_t)n * width);
+    memset(space->input[0] + (size_t)count * width, 0,
+           (size_t)(head->rows - count) * width * sizeof(real));
 }
 
 /* Draws the masks of all layers, a sample's in layer order, and applies the first layer's. */
@@ -191,9 +230,11 @@ static void draw_dropout(const pulmo_head *head, workspace *space, const pulmo_s
         pulmo_rng rng;
         pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, input->samples[n]);
         for (int l = 0; l < head->layers; l++) {
-            if (!drops(head, l)) continue;
+            if (!drops(head, l))
+                continue;
             real *scale = space->scale[l] + (size_t)n * (size_t)head->width[l];
-            for (int i = 0; i < head->width[l]; i++) scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
+            for (int i = 0; i < head->width[l]; i++)
+                scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
         }
     }
 }
@@ -201,7 +242,8 @@ static void draw_dropout(const pulmo_head *head, workspace *space, const pulmo_s
 static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
 {
     size_t count = (size_t)space->count * (size_t)head->width[layer];
-    for (size_t i = 0; i < count; i++) space->input[layer][i] *= space->scale[layer][i];
+    for (size_t i = 0; i < count; i++)
+        space->input[layer][i] *= space->scale[layer][i];
 }
 
 /* From layer 0's products, which are in output[0] already, to the logits. */
@@ -213,14 +255,18 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         real *y = space->output[l];
         if (l > 0) {
             const head_group group = {.x = space->input[l], .y = y};
-            if (dropout && drops(head, l)) apply_dropout(head, space, l);
+            if (dropout && drops(head, l))
+                apply_dropout(head, space, l);
             products(head, l, &group, 1, 0, out);
         }
         for (int n = 0; n < head->rows; n++)
-            for (int o = 0; o < out; o++) y[n * out + o] += bias[o];
-        if (l + 1 == head->layers) break;
+            for (int o = 0; o < out; o++)
+                y[n * out + o] += bias[o];
+        if (l + 1 == head->layers)
+            break;
         /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
-        for (int i = 0; i < head->rows * out; i++) space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
+        for (int i = 0; i < head->rows * out; i++)
+            space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
     }
 }
 
@@ -230,29 +276,40 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
 static double log_sum(const real *row, int classes)
 {
     double most = (double)row[0], sum = 0;
-    for (int k = 1; k < classes; k++) most = fmax(most, (double)row[k]);
-    for (int k = 0; k < classes; k++) sum += exp((double)row[k] - most);
+    for (int k = 1; k < classes; k++)
+        most = fmax(most, (double)row[k]);
+    for (int k = 0; k < classes; k++)
+        sum += exp((double)row[k] - most);
     return most + log(sum);
 }
 
-static double class_weight(const pulmo_loss_spec *loss, int k) { return loss->class_weights ? (double)loss->class_weights[k] : 1.0; }
+static double class_weight(const pulmo_loss_spec *loss, int k)
+{
+    return loss->class_weights ? (double)loss->class_weights[k] : 1.0;
+}
 
-/* PyTorch's cross-entropy with weights w and smoothing e: (1 - e) w_y (-log p_y) + e / K * sum_k w_k (-log p_k). */
+/* PyTorch's cross-entropy with weights w and smoothing e: (1 - e) w_y (-log p_y) + e / K * sum_k
+ * w_k (-log p_k). */
 static double row_loss(const pulmo_loss_spec *loss, int classes, const real *row, int label)
 {
     double total = log_sum(row, classes), smooth = loss->label_smoothing, spread = 0;
-    for (int k = 0; k < classes; k++) spread += class_weight(loss, k) * (total - (double)row[k]);
-    return (1.0 - smooth) * class_weight(loss, label) * (total - (double)row[label]) + smooth / classes * spread;
+    for (int k = 0; k < classes; k++)
+        spread += class_weight(loss, k) * (total - (double)row[k]);
+    return (1.0 - smooth) * class_weight(loss, label) * (total - (double)row[label]) +
+           smooth / classes * spread;
 }
 
 /* Its gradient by the logits: p_k * (sum of target weights) - target weight of k. */
-static void row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label, real *delta)
+static void row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label,
+                      real *delta)
 {
     double total = log_sum(row, classes), smooth = loss->label_smoothing, all = 0;
-    for (int k = 0; k < classes; k++) all += class_weight(loss, k);
+    for (int k = 0; k < classes; k++)
+        all += class_weight(loss, k);
     double mass = (1.0 - smooth) * class_weight(loss, label) + smooth / classes * all;
     for (int k = 0; k < classes; k++) {
-        double target = smooth / classes * class_weight(loss, k) + (k == label ? (1.0 - smooth) * class_weight(loss, k) : 0.0);
+        double target = smooth / classes * class_weight(loss, k) +
+                        (k == label ? (1.0 - smooth) * class_weight(loss, k) : 0.0);
         delta[k] = (real)(mass * exp((double)row[k] - total) - target);
     }
 }
@@ -261,11 +318,13 @@ static int argmax(const real *row, int classes)
 {
     int best = 0;
     for (int k = 1; k < classes; k++)
-        if (row[k] > row[best]) best = k;
+        if (row[k] > row[best])
+            best = k;
     return best;
 }
 
-static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_input *input, pulmo_slot_result *result)
+static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_input *input,
+                     pulmo_slot_result *result)
 {
     int classes = head->spec.classes, last = head->layers - 1;
     memset(result, 0, sizeof *result);
@@ -274,12 +333,14 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_
         const real *row = space->output[last] + (size_t)n * (size_t)classes;
         real *delta = space->delta[last] + (size_t)n * (size_t)classes;
         memset(delta, 0, (size_t)classes * sizeof *delta);
-        if (n >= input->count) continue;
+        if (n >= input->count)
+            continue;
         row_delta(&head->loss, classes, row, input->labels[n], delta);
         result->loss += row_loss(&head->loss, classes, row, input->labels[n]);
         result->weight += class_weight(&head->loss, input->labels[n]);
         result->correct += argmax(row, classes) == input->labels[n];
-        for (int k = 0; k < classes; k++) result->finite = result->finite && isfinite((double)delta[k]);
+        for (int k = 0; k < classes; k++)
+            result->finite = result->finite && isfinite((double)delta[k]);
     }
     result->finite = result->finite && isfinite(result->loss);
 }
@@ -293,11 +354,14 @@ static void backward(const pulmo_head *head, workspace *space)
         const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
         real *below = space->delta[l - 1];
         for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1, space->delta[l] + n * (size_t)out, out, weight, in, 0,
-                      below + n * (size_t)in, in);
+            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1,
+                      space->delta[l] + n * (size_t)out, out, weight, in, 0, below + n * (size_t)in,
+                      in);
         for (int i = 0; i < space->count * in; i++) {
-            if (drops(head, l)) below[i] *= space->scale[l][i];
-            if (space->output[l - 1][i] <= 0) below[i] = 0;
+            if (drops(head, l))
+                below[i] *= space->scale[l][i];
+            if (space->output[l - 1][i] <= 0)
+                below[i] = 0;
         }
     }
 }
@@ -328,8 +392,10 @@ static double bound_of(const pulmo_head *head, const workspace *space, int tenso
     double sum = 0;
     for (int n = 0; n < space->count; n++) {
         double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        double input = tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
-        if (delta > 0 && input > 0) sum += delta * input + 0x1p-149;
+        double input =
+            tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
+        if (delta > 0 && input > 0)
+            sum += delta * input + 0x1p-149;
     }
     return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
 }
@@ -341,12 +407,14 @@ static void begin_slot(pulmo_head *head, int slot_index, const pulmo_slot_input 
     space->features = input->features;
     fill_input(head, space, input->count, input->features);
     draw_dropout(head, space, input);
-    if (drops(head, 0)) apply_dropout(head, space, 0);
+    if (drops(head, 0))
+        apply_dropout(head, space, 0);
     head->groups[slot_index] = (head_group){.x = space->first, .y = space->output[0]};
 }
 
 /* What comes after it. */
-static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
+                     pulmo_slot_result *result)
 {
     workspace *space = &head->spaces[slot_index];
     forward(head, space, true);
@@ -358,7 +426,8 @@ static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *i
     }
 }
 
-void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input, pulmo_slot_result *result)
+void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
+                         pulmo_slot_result *result)
 {
     begin_slot(head, slot_index, input);
     products(head, 0, &head->groups[slot_index], 1, 0, head->width[1]);
@@ -389,7 +458,8 @@ static void products_task(void *context, int task, int thread)
     const slots_work *work = context;
     int first = task * work->outs, left = work->head->width[1] - first;
     (void)thread;
-    products(work->head, 0, work->head->groups, work->slots, first, left < work->outs ? left : work->outs);
+    products(work->head, 0, work->head->groups, work->slots, first,
+             left < work->outs ? left : work->outs);
 }
 
 static void end_task(void *context, int task, int thread)
@@ -407,16 +477,21 @@ static void run_products(slots_work *work, pulmo_pool *pool)
     pulmo_pool_run(pool, (width + work->outs - 1) / work->outs, products_task, work);
 }
 
-void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs, pulmo_slot_result *results)
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs,
+                    pulmo_slot_result *results)
 {
     slots_work work = {.head = head, .slots = slots, .inputs = inputs, .results = results};
-    if (slots == 0) return;
+    if (slots == 0)
+        return;
     pulmo_pool_run(pool, slots, begin_task, &work);
     run_products(&work, pool);
     pulmo_pool_run(pool, slots, end_task, &work);
 }
 
-double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor) { return head->spaces[slot_index].bound[tensor]; }
+double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
+{
+    return head->spaces[slot_index].bound[tensor];
+}
 
 void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out)
 {
@@ -429,11 +504,13 @@ void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor,
                            .delta_stride = (size_t)head->width[layer + 1]};
 }
 
-void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols, float *out)
+void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
+                            float *out)
 {
-    const outer of = {.count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
-    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row, (const real *)(const void *)factors->input + col,
-              (real *)(void *)out);
+    const outer of = {
+        .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
+    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row,
+              (const real *)(const void *)factors->input + col, (real *)(void *)out);
 }
 
 void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
@@ -441,7 +518,8 @@ void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols,
     pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
 }
 
-void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block, float *out)
+void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block,
+                              float *out)
 {
     static const real one = 1;
     pulmo_factors factors;
@@ -452,7 +530,8 @@ void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulm
         factors.input_stride = 0;
     }
     for (int r = 0; r < block->rows; r++)
-        pulmo_factors_row(&factors, block->row + r, block->col, block->cols, (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
+        pulmo_factors_row(&factors, block->row + r, block->col, block->cols,
+                          (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
 }
 
 /* ---- what is below the head ---- */
@@ -461,13 +540,17 @@ pulmo_status pulmo_head_train_below(pulmo_head *head)
 {
     size_t each = (size_t)head->rows * (size_t)padded(head->width[0]);
     head->below = pulmo_alloc((size_t)head->slots + 1, each * sizeof(real));
-    if (!head->below) return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
-    for (int s = 0; s < head->slots; s++) head->spaces[s].below = head->below + (size_t)s * each;
+    if (!head->below)
+        return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
+    for (int s = 0; s < head->slots; s++)
+        head->spaces[s].below = head->below + (size_t)s * each;
     return PULMO_OK;
 }
 
-/* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken back to its features. */
-static void unpool_features(const pulmo_head_spec *spec, const float *features, const real *gradient, real *out)
+/* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken
+ * back to its features. */
+static void unpool_features(const pulmo_head_spec *spec, const float *features,
+                            const real *gradient, real *out)
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
@@ -476,14 +559,18 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features, 
     }
     for (int c = 0; c < spec->channels; c++) {
         const float *plane = features + (size_t)c * (size_t)cells;
-        real *to = out + (size_t)c * (size_t)cells, even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
+        real *to = out + (size_t)c * (size_t)cells,
+             even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
         int most = 0;
         for (int i = 0; i < cells; i++) {
-            if (plane[i] > plane[most]) most = i;
+            if (plane[i] > plane[most])
+                most = i;
             to[i] = even;
         }
-        if (spec->pool == PULMO_POOL_MAX) to[most] += gradient[c];
-        if (spec->pool == PULMO_POOL_AVGMAX) to[most] += gradient[spec->channels + c];
+        if (spec->pool == PULMO_POOL_MAX)
+            to[most] += gradient[c];
+        if (spec->pool == PULMO_POOL_AVGMAX)
+            to[most] += gradient[spec->channels + c];
     }
 }
 
@@ -491,14 +578,19 @@ void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out)
 {
     workspace *space = &head->spaces[slot_index];
     int in = head->width[0], outputs = head->width[1];
-    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1, space->delta[0] + n * (size_t)outputs, outputs,
-                  head->parameters + head->layout.tensor[0].offset, in, 0, space->below + n * (size_t)in, in);
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1,
+                  space->delta[0] + n * (size_t)outputs, outputs,
+                  head->parameters + head->layout.tensor[0].offset, in, 0,
+                  space->below + n * (size_t)in, in);
     for (size_t n = 0; n < (size_t)space->count; n++) {
         real *gradient = space->below + n * (size_t)in;
-        for (int i = 0; drops(head, 0) && i < in; i++) gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
-        unpool_features(&head->spec, space->features + n * floats, gradient, (real *)(void *)out + n * floats);
+        for (int i = 0; drops(head, 0) && i < in; i++)
+            gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
+        unpool_features(&head->spec, space->features + n * floats, gradient,
+                        (real *)(void *)out + n * floats);
     }
 }
 
@@ -507,15 +599,18 @@ void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out)
 static void score(const pulmo_head *head, workspace *space, float *logits)
 {
     forward(head, space, false);
-    for (int i = 0; i < space->count * head->spec.classes; i++) logits[i] = (float)space->output[head->layers - 1][i];
+    for (int i = 0; i < space->count * head->spec.classes; i++)
+        logits[i] = (float)space->output[head->layers - 1][i];
 }
 
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
     workspace *space = &head->spaces[head->slots];
-    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     for (int at = 0; at < n; at += head->slot) {
-        fill_input(head, space, n - at < head->slot ? n - at : head->slot, features + (size_t)at * floats);
+        fill_input(head, space, n - at < head->slot ? n - at : head->slot,
+                   features + (size_t)at * floats);
         const head_group group = {.x = space->first, .y = space->output[0]};
         products(head, 0, &group, 1, 0, head->width[1]);
         score(head, space, logits + (size_t)at * (size_t)head->spec.classes);
@@ -527,10 +622,12 @@ static void fill_task(void *context, int task, int thread)
     const slots_work *work = context;
     pulmo_head *head = work->head;
     workspace *space = &head->spaces[task];
-    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     int at = task * head->slot, left = work->images - at;
     (void)thread;
-    fill_input(head, space, left < head->slot ? left : head->slot, work->features + (size_t)at * floats);
+    fill_input(head, space, left < head->slot ? left : head->slot,
+               work->features + (size_t)at * floats);
     head->groups[task] = (head_group){.x = space->first, .y = space->output[0]};
 }
 
@@ -538,12 +635,15 @@ static void score_task(void *context, int task, int thread)
 {
     const slots_work *work = context;
     (void)thread;
-    score(work->head, &work->head->spaces[task], work->logits + (size_t)(task * work->head->slot) * (size_t)work->head->spec.classes);
+    score(work->head, &work->head->spaces[task],
+          work->logits + (size_t)(task * work->head->slot) * (size_t)work->head->spec.classes);
 }
 
-void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features, float *logits)
+void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
+                          float *logits)
 {
-    size_t floats = (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     int room = (head->slots + 1) * head->slot;
     for (int at = 0; at < n; at += room) {
         slots_work work = {.head = head,
@@ -562,17 +662,22 @@ void pulmo_softmax(int n, int classes, const float *logits, float *probabilities
     for (int i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)classes;
         double most = (double)row[0], sum = 0;
-        for (int k = 1; k < classes; k++) most = fmax(most, (double)row[k]);
-        for (int k = 0; k < classes; k++) sum += exp((double)row[k] - most);
+        for (int k = 1; k < classes; k++)
+            most = fmax(most, (double)row[k]);
         for (int k = 0; k < classes; k++)
-            probabilities[(size_t)i * (size_t)classes + (size_t)k] = (float)(exp((double)row[k] - most) / sum);
+            sum += exp((double)row[k] - most);
+        for (int k = 0; k < classes; k++)
+            probabilities[(size_t)i * (size_t)classes + (size_t)k] =
+                (float)(exp((double)row[k] - most) / sum);
     }
 }
 
-double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label, double *weight)
+double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label,
+                           double *weight)
 {
     real row[PULMO_LOSS_CLASSES_MAX];
-    for (int k = 0; k < classes; k++) row[k] = (real)logits[k];
+    for (int k = 0; k < classes; k++)
+        row[k] = (real)logits[k];
     *weight = class_weight(loss, label);
     return row_loss(loss, classes, row, label);
 }

@@ -16,7 +16,8 @@ static chain chain_of(const pulmo_head_spec *spec)
 {
     chain c = {.layers = spec->hidden_layers + 1};
     c.width[0] = pulmo_head_inputs(spec);
-    for (int l = 0; l < spec->hidden_layers; l++) c.width[l + 1] = spec->hidden[l];
+    for (int l = 0; l < spec->hidden_layers; l++)
+        c.width[l + 1] = spec->hidden[l];
     c.width[c.layers] = spec->classes;
     for (int l = 0; l <= c.layers; l++) {
         c.at[l] = c.values;
@@ -29,7 +30,8 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        for (int i = 0; i < spec->channels * cells; i++) out[i] = (double)features[i];
+        for (int i = 0; i < spec->channels * cells; i++)
+            out[i] = (double)features[i];
         return;
     }
     for (int c = 0; c < spec->channels; c++) {
@@ -37,22 +39,27 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
         double sum = 0, most = (double)plane[0];
         for (int i = 0; i < cells; i++) {
             sum += (double)plane[i];
-            if ((double)plane[i] > most) most = (double)plane[i];
+            if ((double)plane[i] > most)
+                most = (double)plane[i];
         }
         out[c] = spec->pool == PULMO_POOL_MAX ? most : sum / cells;
-        if (spec->pool == PULMO_POOL_AVGMAX) out[spec->channels + c] = most;
+        if (spec->pool == PULMO_POOL_AVGMAX)
+            out[spec->channels + c] = most;
     }
 }
 
-static void forward(const chain *c, const pulmo_head_layout *layout, const float *parameters, double *values)
+static void forward(const chain *c, const pulmo_head_layout *layout, const float *parameters,
+                    double *values)
 {
     for (int l = 0; l < c->layers; l++) {
-        const float *weight = parameters + layout->tensor[2 * l].offset, *bias = parameters + layout->tensor[2 * l + 1].offset;
+        const float *weight = parameters + layout->tensor[2 * l].offset,
+                    *bias = parameters + layout->tensor[2 * l + 1].offset;
         const double *x = values + c->at[l];
         double *y = values + c->at[l + 1];
         for (int o = 0; o < c->width[l + 1]; o++) {
             double sum = (double)bias[o];
-            for (int i = 0; i < c->width[l]; i++) sum += (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i] * x[i];
+            for (int i = 0; i < c->width[l]; i++)
+                sum += (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i] * x[i];
             y[o] = l + 1 < c->layers && sum <= 0 ? 0 : sum;
         }
     }
@@ -60,8 +67,8 @@ static void forward(const chain *c, const pulmo_head_layout *layout, const float
 
 /* slope[at[l] ...] becomes dy/d(value) from the class's logit down to the pooled features. A hidden
  * value of 0 has been cut by its ReLU, so nothing passes. */
-static void backward(const chain *c, const pulmo_head_layout *layout, const float *parameters, const double *values, int class_index,
-                     double *slope)
+static void backward(const chain *c, const pulmo_head_layout *layout, const float *parameters,
+                     const double *values, int class_index, double *slope)
 {
     memset(slope, 0, c->values * sizeof *slope);
     slope[c->at[c->layers] + (size_t)class_index] = 1;
@@ -70,20 +77,24 @@ static void backward(const chain *c, const pulmo_head_layout *layout, const floa
         double *below = slope + c->at[l];
         for (int o = 0; o < c->width[l + 1]; o++) {
             double above = slope[c->at[l + 1] + (size_t)o];
-            if (l + 1 < c->layers && values[c->at[l + 1] + (size_t)o] <= 0) above = 0;
-            if (above == 0) continue;
-            for (int i = 0; i < c->width[l]; i++) below[i] += above * (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i];
+            if (l + 1 < c->layers && values[c->at[l + 1] + (size_t)o] <= 0)
+                above = 0;
+            if (above == 0)
+                continue;
+            for (int i = 0; i < c->width[l]; i++)
+                below[i] += above * (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i];
         }
     }
 }
 
-pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters, const float *features, int class_index,
-                                       double *gradient)
+pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float *parameters,
+                                       const float *features, int class_index, double *gradient)
 {
     chain c = chain_of(spec);
     pulmo_head_layout layout;
     double *values = pulmo_alloc(2 * c.values, sizeof *values);
-    if (!values) return PULMO_MEMORY;
+    if (!values)
+        return PULMO_MEMORY;
     double *slope = values + c.values;
     pulmo_head_layout_of(spec, &layout);
     pool(spec, features, values);

@@ -1,6 +1,7 @@
-/* One row of an outer product's sum: row[c] = sum_n delta[n * deltas] * x[n * inputs + c], in sample order, each
- * product rounded before it is added. Columns stay in registers over all samples; a column's own sum is the
- * same in either loop and on every tier, which differ in width alone. For `real`, hence a header. */
+/* One row of an outer product's sum: row[c] = sum_n delta[n * deltas] * x[n * inputs + c], in
+ * sample order, each product rounded before it is added. Columns stay in registers over all
+ * samples; a column's own sum is the same in either loop and on every tier, which differ in width
+ * alone. For `real`, hence a header. */
 #ifndef PULMO_HEAD_OUTER_H
 #define PULMO_HEAD_OUTER_H
 
@@ -9,7 +10,8 @@
 #include "head_real.h"
 #include "pulmo/isa.h"
 
-typedef real lane __attribute__((vector_size(64), aligned(sizeof(real)), may_alias)); /* in pieces where registers are narrower */
+typedef real lane __attribute__((vector_size(64), aligned(sizeof(real)),
+                                 may_alias)); /* in pieces where registers are narrower */
 enum { LANE = 64 / sizeof(real), LANES = 4 * LANE };
 
 typedef struct outer {
@@ -17,7 +19,8 @@ typedef struct outer {
     size_t deltas, inputs; /* values between one sample's and the next one's */
 } outer;
 
-static inline __attribute__((always_inline)) void outer_body(outer of, size_t cols, const real *delta, const real *x, real *row)
+static inline __attribute__((always_inline)) void
+outer_body(outer of, size_t cols, const real *delta, const real *x, real *row)
 {
     size_t c = 0;
     for (; c + LANES <= cols; c += LANES) {
@@ -35,20 +38,25 @@ static inline __attribute__((always_inline)) void outer_body(outer of, size_t co
     }
     for (; c < cols; c++) {
         real sum = 0;
-        for (int n = 0; n < of.count; n++) sum += delta[(size_t)n * of.deltas] * x[(size_t)n * of.inputs + c];
+        for (int n = 0; n < of.count; n++)
+            sum += delta[(size_t)n * of.deltas] * x[(size_t)n * of.inputs + c];
         row[c] = sum;
     }
 }
 
-static void outer_plain(outer of, size_t cols, const real *delta, const real *x, real *row) { outer_body(of, cols, delta, x, row); }
-#if defined(__x86_64__)
-/* Without FMA, whose products are not rounded. */
-__attribute__((target("avx2"))) static void outer_avx2(outer of, size_t cols, const real *delta, const real *x, real *row)
+static void outer_plain(outer of, size_t cols, const real *delta, const real *x, real *row)
 {
     outer_body(of, cols, delta, x, row);
 }
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void outer_avx512(outer of, size_t cols, const real *delta, const real *x,
-                                                                                    real *row)
+#if defined(__x86_64__)
+/* Without FMA, whose products are not rounded. */
+__attribute__((target("avx2"))) static void outer_avx2(outer of, size_t cols, const real *delta,
+                                                       const real *x, real *row)
+{
+    outer_body(of, cols, delta, x, row);
+}
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void
+outer_avx512(outer of, size_t cols, const real *delta, const real *x, real *row)
 {
     outer_body(of, cols, delta, x, row);
 }
@@ -57,9 +65,11 @@ __attribute__((target("avx512f,prefer-vector-width=512"))) static void outer_avx
 #define outer_avx512 outer_plain
 #endif
 
-static inline void outer_row(pulmo_isa isa, outer of, size_t cols, const real *delta, const real *x, real *row)
+static inline void outer_row(pulmo_isa isa, outer of, size_t cols, const real *delta, const real *x,
+                             real *row)
 {
-    static void (*const rows[PULMO_ISA_COUNT])(outer, size_t, const real *, const real *, real *) = {outer_plain, outer_avx2, outer_avx512};
+    static void (*const rows[PULMO_ISA_COUNT])(outer, size_t, const real *, const real *,
+                                               real *) = {outer_plain, outer_avx2, outer_avx512};
     rows[isa](of, cols, delta, x, row);
 }
 

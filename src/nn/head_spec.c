@@ -17,10 +17,13 @@ void pulmo_head_spec_init(pulmo_head_spec *spec)
 int pulmo_head_inputs(const pulmo_head_spec *spec)
 {
     switch (spec->pool) {
-    case PULMO_POOL_FLATTEN: return spec->channels * spec->height * spec->width;
-    case PULMO_POOL_AVGMAX: return 2 * spec->channels;
+    case PULMO_POOL_FLATTEN:
+        return spec->channels * spec->height * spec->width;
+    case PULMO_POOL_AVGMAX:
+        return 2 * spec->channels;
     case PULMO_POOL_AVG:
-    case PULMO_POOL_MAX: break;
+    case PULMO_POOL_MAX:
+        break;
     }
     return spec->channels;
 }
@@ -54,10 +57,12 @@ void pulmo_head_parameters_init(const pulmo_head_spec *spec, uint64_t seed, floa
     pulmo_head_layout_of(spec, &layout);
     for (int t = 0; t < layout.tensors; t++) {
         const pulmo_tensor *tensor = &layout.tensor[t];
-        double bound = 1.0 / sqrt(layout.tensor[t - t % 2].cols); /* a bias has its weight's inputs */
+        double bound =
+            1.0 / sqrt(layout.tensor[t - t % 2].cols); /* a bias has its weight's inputs */
         pulmo_rng rng;
         pulmo_rng_at(&rng, seed, PULMO_RNG_INIT, (uint64_t)t, 0);
         size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
-        for (size_t i = 0; i < count; i++) parameters[tensor->offset + i] = (float)pulmo_rng_range(&rng, -bound, bound);
+        for (size_t i = 0; i < count; i++)
+            parameters[tensor->offset + i] = (float)pulmo_rng_range(&rng, -bound, bound);
     }
 }

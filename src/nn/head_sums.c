@@ -5,15 +5,19 @@
 #include "pulmo/head.h"
 
 /* All tiers give the same bits. */
-static const head_kernels *widest(void) { return head_kernels_of(pulmo_isa_widest()); }
+static const head_kernels *widest(void)
+{
+    return head_kernels_of(pulmo_isa_widest());
+}
 
-void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, int64_t *sums, size_t stride)
+void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+                        int exponent, int64_t *sums, size_t stride)
 {
     widest()->sums(slots, count, block, ldexp(1.0, exponent), sums, stride);
 }
 
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block, int exponent, double scale,
-                            const pulmo_soon *soon, float *out)
+void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block,
+                            int exponent, double scale, const pulmo_soon *soon, float *out)
 {
     widest()->gradient(slots, count, block, ldexp(1.0, exponent), scale, soon, out);
 }

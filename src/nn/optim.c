@@ -21,24 +21,30 @@ void pulmo_optim_spec_init(pulmo_optim_spec *spec)
 
 int pulmo_optim_states(const pulmo_optim_spec *spec)
 {
-    if (spec->kind == PULMO_OPTIM_SGD) return spec->momentum > 0 ? 1 : 0;
+    if (spec->kind == PULMO_OPTIM_SGD)
+        return spec->momentum > 0 ? 1 : 0;
     return 2;
 }
 
 double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
 {
     const double pi = 3.14159265358979323846;
-    double warm = spec->warmup_epochs > 0 && done < spec->warmup_epochs ? done / spec->warmup_epochs : 1.0;
-    if (warm < 1.0) return spec->lr * warm;
+    double warm =
+        spec->warmup_epochs > 0 && done < spec->warmup_epochs ? done / spec->warmup_epochs : 1.0;
+    if (warm < 1.0)
+        return spec->lr * warm;
     switch (spec->schedule) {
     case PULMO_SCHEDULE_COSINE: {
         double span = total - spec->warmup_epochs;
         double part = span > 0 ? (done - spec->warmup_epochs) / span : 1.0;
-        if (part > 1.0) part = 1.0;
+        if (part > 1.0)
+            part = 1.0;
         return spec->min_lr + 0.5 * (spec->lr - spec->min_lr) * (1.0 + cos(pi * part));
     }
-    case PULMO_SCHEDULE_STEP: return spec->lr * pow(spec->step_gamma, floor(done / spec->step_epochs));
-    case PULMO_SCHEDULE_CONSTANT: break;
+    case PULMO_SCHEDULE_STEP:
+        return spec->lr * pow(spec->step_gamma, floor(done / spec->step_epochs));
+    case PULMO_SCHEDULE_CONSTANT:
+        break;
     }
     return spec->lr;
 }
@@ -49,7 +55,9 @@ typedef struct adam {
 } adam;
 
 /* Elementwise, every operation rounded as written: the same bits at any vector width. */
-static inline __attribute__((always_inline)) void adam_body(const adam *a, size_t n, float *restrict p, const float *restrict gradient,
+static inline __attribute__((always_inline)) void adam_body(const adam *a, size_t n,
+                                                            float *restrict p,
+                                                            const float *restrict gradient,
                                                             float *restrict m, float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
@@ -62,14 +70,18 @@ static inline __attribute__((always_inline)) void adam_body(const adam *a, size_
     }
 }
 
-static void adam_plain(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v) { adam_body(a, n, p, gradient, m, v); }
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static void adam_avx2(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+static void adam_plain(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
 {
     adam_body(a, n, p, gradient, m, v);
 }
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void adam_avx512(const adam *a, size_t n, float *p, const float *gradient,
-                                                                                   float *m, float *v)
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void adam_avx2(const adam *a, size_t n, float *p,
+                                                      const float *gradient, float *m, float *v)
+{
+    adam_body(a, n, p, gradient, m, v);
+}
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void
+adam_avx512(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
 {
     adam_body(a, n, p, gradient, m, v);
 }
@@ -81,14 +93,19 @@ __attribute__((target("avx512f,prefer-vector-width=512"))) static void adam_avx5
 static void adam_step(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
 {
     switch (pulmo_isa_widest()) {
-    case PULMO_ISA_AVX512: adam_avx512(a, n, p, gradient, m, v); return;
-    case PULMO_ISA_AVX2: adam_avx2(a, n, p, gradient, m, v); return;
-    default: adam_plain(a, n, p, gradient, m, v);
+    case PULMO_ISA_AVX512:
+        adam_avx512(a, n, p, gradient, m, v);
+        return;
+    case PULMO_ISA_AVX2:
+        adam_avx2(a, n, p, gradient, m, v);
+        return;
+    default:
+        adam_plain(a, n, p, gradient, m, v);
     }
 }
 
-static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p, const float *restrict gradient,
-                     float *restrict velocity)
+static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p,
+                     const float *restrict gradient, float *restrict velocity)
 {
     for (size_t i = 0; i < n; i++) {
         float g = gradient[i] + l2 * p[i];
@@ -97,24 +114,28 @@ static void sgd_step(float rate, float momentum, float l2, size_t n, float *rest
     }
 }
 
-static void plain_step(float rate, float l2, size_t n, float *restrict p, const float *restrict gradient)
+static void plain_step(float rate, float l2, size_t n, float *restrict p,
+                       const float *restrict gradient)
 {
-    for (size_t i = 0; i < n; i++) p[i] -= rate * (gradient[i] + l2 * p[i]);
+    for (size_t i = 0; i < n; i++)
+        p[i] -= rate * (gradient[i] + l2 * p[i]);
 }
 
-void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n, float *parameters, const float *gradient,
-                      float *const state[2])
+void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n,
+                      float *parameters, const float *gradient, float *const state[2])
 {
     double decay = spec->weight_decay;
     if (spec->kind == PULMO_OPTIM_SGD) {
         if (spec->momentum > 0)
-            sgd_step((float)rate, (float)spec->momentum, (float)decay, n, parameters, gradient, state[0]);
+            sgd_step((float)rate, (float)spec->momentum, (float)decay, n, parameters, gradient,
+                     state[0]);
         else
             plain_step((float)rate, (float)decay, n, parameters, gradient);
         return;
     }
     bool decoupled = spec->kind == PULMO_OPTIM_ADAMW;
-    double correction1 = 1.0 - pow(spec->beta1, (double)step), correction2 = 1.0 - pow(spec->beta2, (double)step);
+    double correction1 = 1.0 - pow(spec->beta1, (double)step),
+           correction2 = 1.0 - pow(spec->beta2, (double)step);
     const adam a = {
         .beta1 = (float)spec->beta1,
         .one_beta1 = (float)(1.0 - spec->beta1),

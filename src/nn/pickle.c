@@ -18,7 +18,8 @@ typedef struct machine {
     int *memo, memo_room, memo_next;
 } machine;
 
-static pulmo_status bad(const machine *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static pulmo_status bad(const machine *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static pulmo_status bad(const machine *m, const char *format, ...)
 {
     char why[400];
@@ -26,20 +27,27 @@ static pulmo_status bad(const machine *m, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(why, sizeof why, format, arguments);
     va_end(arguments);
-    return pulmo_fail(PULMO_WEIGHTS, "%s: its pickle %s (byte %llu); save a plain state dict: torch.save(model.state_dict(), FILE)",
+    return pulmo_fail(PULMO_WEIGHTS,
+                      "%s: its pickle %s (byte %llu); save a plain state dict: "
+                      "torch.save(model.state_dict(), FILE)",
                       m->p->path, why, (unsigned long long)m->at);
 }
 
 /* ---- growing arrays ---- */
 
-static pulmo_status grow(const machine *m, void **array, int *room, int needed, int most, size_t each)
+static pulmo_status grow(const machine *m, void **array, int *room, int needed, int most,
+                         size_t each)
 {
-    if (needed <= *room) return PULMO_OK;
-    if (needed > most) return bad(m, "is larger than any state dict");
+    if (needed <= *room)
+        return PULMO_OK;
+    if (needed > most)
+        return bad(m, "is larger than any state dict");
     int next = *room ? 2 * *room : 256;
-    while (next < needed) next *= 2;
+    while (next < needed)
+        next *= 2;
     void *larger = realloc(*array, (size_t)next * each);
-    if (!larger) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", m->p->path);
+    if (!larger)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", m->p->path);
     *array = larger;
     *room = next;
     return PULMO_OK;
@@ -74,7 +82,8 @@ static pulmo_status append(machine *m, int list, int item)
 
 static pulmo_status push(machine *m, int node)
 {
-    PULMO_TRY(grow(m, (void **)&m->stack, &m->stack_room, m->depth + 1, STACK_MAX, sizeof *m->stack));
+    PULMO_TRY(
+        grow(m, (void **)&m->stack, &m->stack_room, m->depth + 1, STACK_MAX, sizeof *m->stack));
     m->stack[m->depth++] = node;
     return PULMO_OK;
 }
@@ -87,12 +96,16 @@ static pulmo_status push_new(machine *m, pickle_kind kind, int64_t number)
     return push(m, node);
 }
 
-static pickle_kind kind_of(const machine *m, int node) { return m->p->node[node].kind; }
+static pickle_kind kind_of(const machine *m, int node)
+{
+    return m->p->node[node].kind;
+}
 
 /* The top value, which is no mark. */
 static pulmo_status pop(machine *m, int *out)
 {
-    if (m->depth == 0 || kind_of(m, m->stack[m->depth - 1]) == PICKLE_MARK) return bad(m, "takes a value from an empty stack");
+    if (m->depth == 0 || kind_of(m, m->stack[m->depth - 1]) == PICKLE_MARK)
+        return bad(m, "takes a value from an empty stack");
     *out = m->stack[--m->depth];
     return PULMO_OK;
 }
@@ -100,7 +113,8 @@ static pulmo_status pop(machine *m, int *out)
 static pulmo_status find_mark(const machine *m, int *out)
 {
     for (int i = m->depth - 1; i >= 0; i--)
-        if (kind_of(m, m->stack[i]) == PICKLE_MARK) return *out = i, PULMO_OK;
+        if (kind_of(m, m->stack[i]) == PICKLE_MARK)
+            return *out = i, PULMO_OK;
     return bad(m, "misses a mark");
 }
 
@@ -108,7 +122,8 @@ static pulmo_status find_mark(const machine *m, int *out)
 
 static pulmo_status take(machine *m, uint64_t count, const uint8_t **out)
 {
-    if (count > m->size - m->at) return bad(m, "ends in the middle: it is truncated");
+    if (count > m->size - m->at)
+        return bad(m, "ends in the middle: it is truncated");
     *out = m->bytes + m->at;
     m->at += count;
     return PULMO_OK;
@@ -119,7 +134,8 @@ static pulmo_status take_number(machine *m, int bytes, uint64_t *out)
     const uint8_t *from = NULL;
     PULMO_TRY(take(m, (uint64_t)bytes, &from));
     *out = 0;
-    for (int i = bytes - 1; i >= 0; i--) *out = *out << 8 | from[i];
+    for (int i = bytes - 1; i >= 0; i--)
+        *out = *out << 8 | from[i];
     return PULMO_OK;
 }
 
@@ -129,7 +145,8 @@ static pulmo_status push_text(machine *m, int length_bytes)
     const uint8_t *from = NULL;
     int node = 0;
     PULMO_TRY(take_number(m, length_bytes, &length));
-    if (length > INT32_MAX) return bad(m, "holds a text of %llu bytes", (unsigned long long)length);
+    if (length > INT32_MAX)
+        return bad(m, "holds a text of %llu bytes", (unsigned long long)length);
     PULMO_TRY(take(m, length, &from));
     PULMO_TRY(new_node(m, PICKLE_TEXT, &node));
     m->p->node[node].text = (const char *)from;
@@ -156,8 +173,10 @@ static pulmo_status push_long(machine *m)
 static const struct {
     const char *name;
     int bytes;
-} storages[] = {{"FloatStorage", 4}, {"DoubleStorage", 8}, {"HalfStorage", 2}, {"BFloat16Storage", 2}, {"LongStorage", 8},
-                {"IntStorage", 4},   {"ShortStorage", 2},  {"CharStorage", 1}, {"ByteStorage", 1},     {"BoolStorage", 1}};
+} storages[] = {{"FloatStorage", 4},    {"DoubleStorage", 8}, {"HalfStorage", 2},
+                {"BFloat16Storage", 2}, {"LongStorage", 8},   {"IntStorage", 4},
+                {"ShortStorage", 2},    {"CharStorage", 1},   {"ByteStorage", 1},
+                {"BoolStorage", 1}};
 
 static pulmo_status push_name(machine *m, const char *module, const char *name)
 {
@@ -166,20 +185,24 @@ static pulmo_status push_name(machine *m, const char *module, const char *name)
     bool known = true;
     if (strcmp(module, "collections") == 0 && strcmp(name, "OrderedDict") == 0)
         n.number = NAME_DICT;
-    else if (strcmp(module, "torch._utils") == 0 && (strcmp(name, "_rebuild_tensor_v2") == 0 || strcmp(name, "_rebuild_tensor") == 0))
+    else if (strcmp(module, "torch._utils") == 0 &&
+             (strcmp(name, "_rebuild_tensor_v2") == 0 || strcmp(name, "_rebuild_tensor") == 0))
         n.number = NAME_TENSOR;
     else if (strcmp(module, "torch._utils") == 0 && strcmp(name, "_rebuild_parameter") == 0)
         n.number = NAME_PARAMETER;
     else
         known = false;
-    for (size_t i = 0; i < sizeof storages / sizeof storages[0] && strcmp(module, "torch") == 0; i++)
+    for (size_t i = 0; i < sizeof storages / sizeof storages[0] && strcmp(module, "torch") == 0;
+         i++)
         if (strcmp(name, storages[i].name) == 0) {
             n.number = NAME_STORAGE;
             n.element_bytes = storages[i].bytes;
             n.is_float32 = i == 0;
             known = true;
         }
-    if (!known) return bad(m, "names %s.%s, which no state dict needs and which is not run here", module, name);
+    if (!known)
+        return bad(m, "names %s.%s, which no state dict needs and which is not run here", module,
+                   name);
     PULMO_TRY(new_node(m, PICKLE_NAME, &node));
     m->p->node[node] = n;
     return push(m, node);
@@ -192,8 +215,10 @@ static pulmo_status take_line(machine *m, char out[NAME_MAX_BYTES])
         const uint8_t *c = NULL;
         PULMO_TRY(take(m, 1, &c));
         out[i] = (char)*c;
-        if (*c == '\n') return out[i] = '\0', PULMO_OK;
-        if (*c < ' ' || *c > '~') break;
+        if (*c == '\n')
+            return out[i] = '\0', PULMO_OK;
+        if (*c < ' ' || *c > '~')
+            break;
     }
     return bad(m, "holds a name that is too long or not printable");
 }
@@ -214,8 +239,10 @@ static pulmo_status push_stack_global(machine *m)
     PULMO_TRY(pop(m, &node[0]));
     for (int i = 0; i < 2; i++) {
         const pickle_node *n = &m->p->node[node[i]];
-        if (n->kind != PICKLE_TEXT || n->length >= NAME_MAX_BYTES) return bad(m, "holds a name that is too long or no text");
-        for (uint32_t k = 0; k < n->length; k++) text[i][k] = n->text[k] < ' ' || n->text[k] > '~' ? '?' : n->text[k];
+        if (n->kind != PICKLE_TEXT || n->length >= NAME_MAX_BYTES)
+            return bad(m, "holds a name that is too long or no text");
+        for (uint32_t k = 0; k < n->length; k++)
+            text[i][k] = n->text[k] < ' ' || n->text[k] > '~' ? '?' : n->text[k];
         text[i][n->length] = '\0';
     }
     return push_name(m, text[0], text[1]);
@@ -227,16 +254,18 @@ static pulmo_status push_stack_global(machine *m)
 static int item(const machine *m, int list, int i)
 {
     int cell = kind_of(m, list) == PICKLE_LIST ? m->p->node[list].first : 0;
-    for (; cell && i > 0; i--) cell = m->p->cell[cell].next;
+    for (; cell && i > 0; i--)
+        cell = m->p->cell[cell].next;
     return cell ? m->p->cell[cell].node : 0;
 }
 
 /* _rebuild_tensor_v2(storage, offset, size, stride, ...) */
 static pulmo_status make_tensor(machine *m, int arguments)
 {
-    int storage = item(m, arguments, 0), offset = item(m, arguments, 1), size = item(m, arguments, 2), stride = item(m, arguments, 3), node;
-    if (kind_of(m, storage) != PICKLE_STORAGE || kind_of(m, offset) != PICKLE_INT || kind_of(m, size) != PICKLE_LIST ||
-        kind_of(m, stride) != PICKLE_LIST)
+    int storage = item(m, arguments, 0), offset = item(m, arguments, 1),
+        size = item(m, arguments, 2), stride = item(m, arguments, 3), node;
+    if (kind_of(m, storage) != PICKLE_STORAGE || kind_of(m, offset) != PICKLE_INT ||
+        kind_of(m, size) != PICKLE_LIST || kind_of(m, stride) != PICKLE_LIST)
         return bad(m, "makes a tensor of something else than storage, offset, size and stride");
     PULMO_TRY(new_node(m, PICKLE_TENSOR, &node));
     pickle_node *n = &m->p->node[node];
@@ -252,16 +281,21 @@ static pulmo_status reduce(machine *m)
     int arguments = 0, name = 0;
     PULMO_TRY(pop(m, &arguments));
     PULMO_TRY(pop(m, &name));
-    if (kind_of(m, name) != PICKLE_NAME || kind_of(m, arguments) != PICKLE_LIST) return bad(m, "calls something that is no name");
+    if (kind_of(m, name) != PICKLE_NAME || kind_of(m, arguments) != PICKLE_LIST)
+        return bad(m, "calls something that is no name");
     switch ((pickle_name)m->p->node[name].number) {
     case NAME_DICT:
-        if (m->p->node[arguments].first) return bad(m, "makes an OrderedDict in a way that torch.save does not");
+        if (m->p->node[arguments].first)
+            return bad(m, "makes an OrderedDict in a way that torch.save does not");
         return push_new(m, PICKLE_DICT, 0);
-    case NAME_TENSOR: return make_tensor(m, arguments);
+    case NAME_TENSOR:
+        return make_tensor(m, arguments);
     case NAME_PARAMETER:
-        if (kind_of(m, item(m, arguments, 0)) != PICKLE_TENSOR) return bad(m, "makes a parameter of something else than a tensor");
+        if (kind_of(m, item(m, arguments, 0)) != PICKLE_TENSOR)
+            return bad(m, "makes a parameter of something else than a tensor");
         return push(m, item(m, arguments, 0));
-    case NAME_STORAGE: break;
+    case NAME_STORAGE:
+        break;
     }
     return bad(m, "calls a storage type");
 }
@@ -271,10 +305,13 @@ static pulmo_status persistent(machine *m)
 {
     int id = 0, node = 0;
     PULMO_TRY(pop(m, &id));
-    int word = item(m, id, 0), type = item(m, id, 1), key = item(m, id, 2), count = item(m, id, 4), view = item(m, id, 5);
+    int word = item(m, id, 0), type = item(m, id, 1), key = item(m, id, 2), count = item(m, id, 4),
+        view = item(m, id, 5);
     const pickle_node *n = m->p->node;
-    bool right = n[word].kind == PICKLE_TEXT && n[word].length == 7 && memcmp(n[word].text, "storage", 7) == 0;
-    right = right && n[type].kind == PICKLE_NAME && n[type].number == NAME_STORAGE && n[key].kind == PICKLE_TEXT;
+    bool right = n[word].kind == PICKLE_TEXT && n[word].length == 7 &&
+                 memcmp(n[word].text, "storage", 7) == 0;
+    right = right && n[type].kind == PICKLE_NAME && n[type].number == NAME_STORAGE &&
+            n[key].kind == PICKLE_TEXT;
     if (!right || n[count].kind != PICKLE_INT || n[count].number < 0 || n[view].kind != PICKLE_NONE)
         return bad(m, "refers to something else than a whole storage");
     PULMO_TRY(new_node(m, PICKLE_STORAGE, &node));
@@ -294,16 +331,19 @@ static pulmo_status make_tuple(machine *m, int from)
 {
     int list = 0;
     PULMO_TRY(new_node(m, PICKLE_LIST, &list));
-    for (int i = from; i < m->depth; i++) PULMO_TRY(append(m, list, m->stack[i]));
+    for (int i = from; i < m->depth; i++)
+        PULMO_TRY(append(m, list, m->stack[i]));
     m->depth = from;
     return push(m, list);
 }
 
 static pulmo_status tuple_of(machine *m, int count)
 {
-    if (m->depth < count) return bad(m, "takes a value from an empty stack");
+    if (m->depth < count)
+        return bad(m, "takes a value from an empty stack");
     for (int i = 1; i <= count; i++)
-        if (kind_of(m, m->stack[m->depth - i]) == PICKLE_MARK) return bad(m, "takes a value from an empty stack");
+        if (kind_of(m, m->stack[m->depth - i]) == PICKLE_MARK)
+            return bad(m, "takes a value from an empty stack");
     return make_tuple(m, m->depth - count);
 }
 
@@ -312,8 +352,10 @@ static pulmo_status fill(machine *m, int from, int below, pickle_kind kind)
 {
     if (below < 0 || kind_of(m, m->stack[below]) != kind)
         return bad(m, "fills something that is no %s", kind == PICKLE_DICT ? "dict" : "list");
-    if (kind == PICKLE_DICT && (m->depth - from) % 2 != 0) return bad(m, "gives a dict a key without a value");
-    for (int i = from; i < m->depth; i++) PULMO_TRY(append(m, m->stack[below], m->stack[i]));
+    if (kind == PICKLE_DICT && (m->depth - from) % 2 != 0)
+        return bad(m, "gives a dict a key without a value");
+    for (int i = from; i < m->depth; i++)
+        PULMO_TRY(append(m, m->stack[below], m->stack[i]));
     m->depth = below + 1;
     return PULMO_OK;
 }
@@ -329,18 +371,23 @@ static pulmo_status fill_from_mark(machine *m, pickle_kind kind)
 
 static pulmo_status remember(machine *m, uint64_t index)
 {
-    if (m->depth == 0) return bad(m, "takes a value from an empty stack");
-    if (index >= NODES_MAX) return bad(m, "is larger than any state dict");
+    if (m->depth == 0)
+        return bad(m, "takes a value from an empty stack");
+    if (index >= NODES_MAX)
+        return bad(m, "is larger than any state dict");
     int before = m->memo_room;
-    PULMO_TRY(grow(m, (void **)&m->memo, &m->memo_room, (int)index + 1, 2 * NODES_MAX, sizeof *m->memo));
-    for (int i = before; i < m->memo_room; i++) m->memo[i] = -1;
+    PULMO_TRY(
+        grow(m, (void **)&m->memo, &m->memo_room, (int)index + 1, 2 * NODES_MAX, sizeof *m->memo));
+    for (int i = before; i < m->memo_room; i++)
+        m->memo[i] = -1;
     m->memo[index] = m->stack[m->depth - 1];
     return PULMO_OK;
 }
 
 static pulmo_status recall(machine *m, uint64_t index)
 {
-    if (index >= (uint64_t)m->memo_room || m->memo[index] < 0) return bad(m, "recalls a value that it never kept");
+    if (index >= (uint64_t)m->memo_room || m->memo[index] < 0)
+        return bad(m, "recalls a value that it never kept");
     return push(m, m->memo[index]);
 }
 
@@ -350,20 +397,38 @@ static pulmo_status run_numbers(machine *m, uint8_t opcode, bool *known)
 {
     uint64_t value = 0;
     switch (opcode) {
-    case 'K': PULMO_TRY(take_number(m, 1, &value)); return push_new(m, PICKLE_INT, (int64_t)value);
-    case 'M': PULMO_TRY(take_number(m, 2, &value)); return push_new(m, PICKLE_INT, (int64_t)value);
-    case 'J': PULMO_TRY(take_number(m, 4, &value)); return push_new(m, PICKLE_INT, (int32_t)(uint32_t)value);
-    case 'G': PULMO_TRY(take_number(m, 8, &value)); return push_new(m, PICKLE_REAL, 0); /* nothing here needs its value */
-    case 0x8a: return push_long(m);
-    case 0x88: return push_new(m, PICKLE_INT, 1);
-    case 0x89: return push_new(m, PICKLE_INT, 0);
-    case 'N': return push(m, 0);
-    case 'X': return push_text(m, 4);
-    case 'T': return push_text(m, 4);
+    case 'K':
+        PULMO_TRY(take_number(m, 1, &value));
+        return push_new(m, PICKLE_INT, (int64_t)value);
+    case 'M':
+        PULMO_TRY(take_number(m, 2, &value));
+        return push_new(m, PICKLE_INT, (int64_t)value);
+    case 'J':
+        PULMO_TRY(take_number(m, 4, &value));
+        return push_new(m, PICKLE_INT, (int32_t)(uint32_t)value);
+    case 'G':
+        PULMO_TRY(take_number(m, 8, &value));
+        return push_new(m, PICKLE_REAL, 0); /* nothing here needs its value */
+    case 0x8a:
+        return push_long(m);
+    case 0x88:
+        return push_new(m, PICKLE_INT, 1);
+    case 0x89:
+        return push_new(m, PICKLE_INT, 0);
+    case 'N':
+        return push(m, 0);
+    case 'X':
+        return push_text(m, 4);
+    case 'T':
+        return push_text(m, 4);
     case 'U':
-    case 0x8c: return push_text(m, 1);
-    case 0x8d: return push_text(m, 8);
-    default: *known = false; return PULMO_OK;
+    case 0x8c:
+        return push_text(m, 1);
+    case 0x8d:
+        return push_text(m, 8);
+    default:
+        *known = false;
+        return PULMO_OK;
     }
 }
 
@@ -371,12 +436,23 @@ static pulmo_status run_memo(machine *m, uint8_t opcode, bool *known)
 {
     uint64_t index = 0;
     switch (opcode) {
-    case 'q': PULMO_TRY(take_number(m, 1, &index)); return remember(m, index);
-    case 'r': PULMO_TRY(take_number(m, 4, &index)); return remember(m, index);
-    case 0x94: return remember(m, (uint64_t)m->memo_next++);
-    case 'h': PULMO_TRY(take_number(m, 1, &index)); return recall(m, index);
-    case 'j': PULMO_TRY(take_number(m, 4, &index)); return recall(m, index);
-    default: *known = false; return PULMO_OK;
+    case 'q':
+        PULMO_TRY(take_number(m, 1, &index));
+        return remember(m, index);
+    case 'r':
+        PULMO_TRY(take_number(m, 4, &index));
+        return remember(m, index);
+    case 0x94:
+        return remember(m, (uint64_t)m->memo_next++);
+    case 'h':
+        PULMO_TRY(take_number(m, 1, &index));
+        return recall(m, index);
+    case 'j':
+        PULMO_TRY(take_number(m, 4, &index));
+        return recall(m, index);
+    default:
+        *known = false;
+        return PULMO_OK;
     }
 }
 
@@ -385,15 +461,23 @@ static pulmo_status run_others(machine *m, uint8_t opcode)
     int node = 0;
     const uint8_t *skipped = NULL;
     switch (opcode) {
-    case 0x95: return take(m, 8, &skipped); /* FRAME: only a length */
-    case 'c': return push_global(m);
-    case 0x93: return push_stack_global(m);
-    case 'R': return reduce(m);
-    case 'Q': return persistent(m);
-    case '(': return push_new(m, PICKLE_MARK, 0);
+    case 0x95:
+        return take(m, 8, &skipped); /* FRAME: only a length */
+    case 'c':
+        return push_global(m);
+    case 0x93:
+        return push_stack_global(m);
+    case 'R':
+        return reduce(m);
+    case 'Q':
+        return persistent(m);
+    case '(':
+        return push_new(m, PICKLE_MARK, 0);
     case ')':
-    case ']': return push_new(m, PICKLE_LIST, 0);
-    case '}': return push_new(m, PICKLE_DICT, 0);
+    case ']':
+        return push_new(m, PICKLE_LIST, 0);
+    case '}':
+        return push_new(m, PICKLE_DICT, 0);
     case 't':
         PULMO_TRY(find_mark(m, &node));
         PULMO_TRY(make_tuple(m, node + 1));
@@ -402,17 +486,23 @@ static pulmo_status run_others(machine *m, uint8_t opcode)
         return PULMO_OK;
     case 0x85:
     case 0x86:
-    case 0x87: return tuple_of(m, opcode - 0x84);
-    case 'a': return fill(m, m->depth - 1, m->depth - 2, PICKLE_LIST);
-    case 'e': return fill_from_mark(m, PICKLE_LIST);
-    case 's': return fill(m, m->depth - 2, m->depth - 3, PICKLE_DICT);
-    case 'u': return fill_from_mark(m, PICKLE_DICT);
+    case 0x87:
+        return tuple_of(m, opcode - 0x84);
+    case 'a':
+        return fill(m, m->depth - 1, m->depth - 2, PICKLE_LIST);
+    case 'e':
+        return fill_from_mark(m, PICKLE_LIST);
+    case 's':
+        return fill(m, m->depth - 2, m->depth - 3, PICKLE_DICT);
+    case 'u':
+        return fill_from_mark(m, PICKLE_DICT);
     case 'b':
         PULMO_TRY(pop(m, &node)); /* an OrderedDict's attributes: torch keeps versions there */
         if (m->depth == 0 || kind_of(m, m->stack[m->depth - 1]) != PICKLE_DICT)
             return bad(m, "sets attributes of something that is no dict");
         return PULMO_OK;
-    default: return bad(m, "has the opcode 0x%02x, which no state dict needs", opcode);
+    default:
+        return bad(m, "has the opcode 0x%02x, which no state dict needs", opcode);
     }
 }
 
@@ -420,17 +510,21 @@ static pulmo_status run(machine *m)
 {
     const uint8_t *at = NULL;
     PULMO_TRY(take(m, 2, &at));
-    if (at[0] != 0x80 || at[1] < 2 || at[1] > 5) return bad(m, "does not begin as protocol 2 to 5 does");
+    if (at[0] != 0x80 || at[1] < 2 || at[1] > 5)
+        return bad(m, "does not begin as protocol 2 to 5 does");
     for (;;) {
         bool known = true;
         PULMO_TRY(take(m, 1, &at));
         uint8_t opcode = *at;
-        if (opcode == '.') break;
+        if (opcode == '.')
+            break;
         PULMO_TRY(run_numbers(m, opcode, &known));
-        if (known) continue;
+        if (known)
+            continue;
         known = true;
         PULMO_TRY(run_memo(m, opcode, &known));
-        if (!known) PULMO_TRY(run_others(m, opcode));
+        if (!known)
+            PULMO_TRY(run_others(m, opcode));
     }
     PULMO_TRY(pop(m, &m->p->root));
     return m->depth == 0 ? PULMO_OK : bad(m, "leaves more than one value");
@@ -444,9 +538,11 @@ pulmo_status pickle_read(pickle *p, const uint8_t *bytes, uint64_t size, uint64_
     if (p->nodes == 0) {
         status = new_node(&m, PICKLE_NONE, &none);
         p->cells = 1; /* cell 0 is "no cell" */
-        if (status == PULMO_OK) status = grow(&m, (void **)&p->cell, &p->cell_room, 1, NODES_MAX, sizeof *p->cell);
+        if (status == PULMO_OK)
+            status = grow(&m, (void **)&p->cell, &p->cell_room, 1, NODES_MAX, sizeof *p->cell);
     }
-    if (status == PULMO_OK) status = run(&m);
+    if (status == PULMO_OK)
+        status = run(&m);
     *at = m.at;
     free(m.stack);
     free(m.memo);
@@ -463,10 +559,12 @@ void pickle_free(pickle *p)
 int pickle_get(const pickle *p, int dict, const char *key)
 {
     size_t length = strlen(key);
-    if (p->node[dict].kind != PICKLE_DICT) return 0;
+    if (p->node[dict].kind != PICKLE_DICT)
+        return 0;
     for (int cell = p->node[dict].first; cell; cell = p->cell[p->cell[cell].next].next) {
         const pickle_node *n = &p->node[p->cell[cell].node];
-        if (n->kind == PICKLE_TEXT && n->length == length && memcmp(n->text, key, length) == 0) return p->cell[p->cell[cell].next].node;
+        if (n->kind == PICKLE_TEXT && n->length == length && memcmp(n->text, key, length) == 0)
+            return p->cell[p->cell[cell].next].node;
     }
     return 0;
 }
@@ -474,10 +572,12 @@ int pickle_get(const pickle *p, int dict, const char *key)
 int pickle_ints(const pickle *p, int list, int most, int64_t *out)
 {
     int count = 0;
-    if (p->node[list].kind != PICKLE_LIST) return -1;
+    if (p->node[list].kind != PICKLE_LIST)
+        return -1;
     for (int cell = p->node[list].first; cell; cell = p->cell[cell].next) {
         const pickle_node *n = &p->node[p->cell[cell].node];
-        if (n->kind != PICKLE_INT || count == most) return -1;
+        if (n->kind != PICKLE_INT || count == most)
+            return -1;
         out[count++] = n->number;
     }
     return count;

@@ -51,15 +51,16 @@ typedef struct pickle {
     int root; /* what the last read left */
 } pickle;
 
-/* Reads one pickle at bytes[*at]; *at becomes the byte after it and p->root its value. Several may be
- * read one after another into the same `p`, which starts as zeros but for `path`. PULMO_WEIGHTS with
- * the reason for anything that is not of the kind above. */
+/* Reads one pickle at bytes[*at]; *at becomes the byte after it and p->root its value. Several may
+ * be read one after another into the same `p`, which starts as zeros but for `path`. PULMO_WEIGHTS
+ * with the reason for anything that is not of the kind above. */
 pulmo_status pickle_read(pickle *p, const uint8_t *bytes, uint64_t size, uint64_t *at);
 void pickle_free(pickle *p);
 
 /* The value of a text key in a dict, or 0. */
 int pickle_get(const pickle *p, int dict, const char *key);
-/* Integers of a list into out; returns how many there are, or -1 if more than `most` or not integers. */
+/* Integers of a list into out; returns how many there are, or -1 if more than `most` or not
+ * integers. */
 int pickle_ints(const pickle *p, int list, int most, int64_t *out);
 
 #endif

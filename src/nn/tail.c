@@ -6,14 +6,26 @@
 #include "pulmo/memory.h"
 #include "tail_room.h"
 
-#define RUN_REALS       138240 /* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2 */
-#define RUN_TILES_LEAST 128    /* tiles a run where weights are large, so that their stream is used well */
-#define RUN_TILES_MOST  132
-#define WAVE_BYTES      ((size_t)32 << 20) /* V and M of units held at once, where one is smaller */
+#define RUN_REALS                                                                                  \
+    138240 /* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2   \
+            */
+#define RUN_TILES_LEAST                                                                            \
+    128 /* tiles a run where weights are large, so that their stream is used well */
+#define RUN_TILES_MOST 132
+#define WAVE_BYTES     ((size_t)32 << 20) /* V and M of units held at once, where one is smaller */
 
-static int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
-static size_t padded(size_t reals) { return (reals + 15) / 16 * 16; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+static int round_up(int value, int unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+static size_t padded(size_t reals)
+{
+    return (reals + 15) / 16 * 16;
+}
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static tail_plane plane_of(int channels, int height, int width)
 {
@@ -26,20 +38,24 @@ static tail_plane plane_of(int channels, int height, int width)
 
 static tail_tiles tiles_of(int height, int width)
 {
-    return (tail_tiles){.down = (height + TAIL_OUT - 1) / TAIL_OUT, .across = (width + TAIL_OUT - 1) / TAIL_OUT};
+    return (tail_tiles){.down = (height + TAIL_OUT - 1) / TAIL_OUT,
+                        .across = (width + TAIL_OUT - 1) / TAIL_OUT};
 }
 
 int tail_unit_tiles(const tail_tiles *tiles, int slot)
 {
-    int total = slot * tiles->down * tiles->across, units = (total + TAIL_UNIT_MOST - 1) / TAIL_UNIT_MOST;
+    int total = slot * tiles->down * tiles->across,
+        units = (total + TAIL_UNIT_MOST - 1) / TAIL_UNIT_MOST;
     return (total + units - 1) / units;
 }
 
 static int run_tiles(int inputs, int outputs, int total, int threads)
 {
     int tiles = RUN_REALS / (TAIL_POINTS * (inputs + outputs));
-    if (tiles < RUN_TILES_LEAST) tiles = outputs > 64 ? RUN_TILES_LEAST : tiles < 8 ? 8 : tiles;
-    if (tiles > RUN_TILES_MOST) tiles = RUN_TILES_MOST;
+    if (tiles < RUN_TILES_LEAST)
+        tiles = outputs > 64 ? RUN_TILES_LEAST : tiles < 8 ? 8 : tiles;
+    if (tiles > RUN_TILES_MOST)
+        tiles = RUN_TILES_MOST;
     int runs = round_up((total + tiles - 1) / tiles, threads);
     int each = (total + runs - 1) / runs;
     return each < 1 ? 1 : each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
@@ -62,7 +78,8 @@ static size_t transformed(int inputs, int outputs, int tiles)
 }
 
 /* Shapes of all layers, and where each part of the storage begins . */
-static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, int images, int threads, real *base)
+static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, int images,
+                      int threads, real *base)
 {
     size_t at = 0, plane = 0, unit = 0, run = 0;
     int height = spec->height, width = spec->width;
@@ -79,27 +96,38 @@ static size_t lay_out(pulmo_tail *tail, const pulmo_tail_spec *spec, int slot, i
         it->tiles = tiles_of(height, width);
         it->in = plane_of(it->inputs, height, width);
         it->values = plane_of(it->outputs, height, width);
-        if (it->pool_after) height /= 2, width /= 2;
+        if (it->pool_after)
+            height /= 2, width /= 2;
         it->out = plane_of(it->outputs, height, width);
-        it->in.data = l > 0 ? tail->layer[l - 1].out.data : take(base, &at, (size_t)images * it->in.image_reals);
+        it->in.data = l > 0 ? tail->layer[l - 1].out.data
+                            : take(base, &at, (size_t)images * it->in.image_reals);
         it->values.data = take(base, &at, (size_t)images * it->values.image_reals);
-        it->out.data = it->pool_after ? take(base, &at, (size_t)images * it->out.image_reals) : it->values.data;
+        it->out.data = it->pool_after ? take(base, &at, (size_t)images * it->out.image_reals)
+                                      : it->values.data;
         size_t weights = TAIL_POINTS * tail_weight_reals(it->inputs, it->outputs);
         it->u = take(base, &at, weights);
         it->turned = l > 0 ? take(base, &at, weights) : NULL;
         plane = most(plane, most(it->in.image_reals, it->values.image_reals));
         unit = most(unit, transformed(it->inputs, it->outputs, tail_unit_tiles(&it->tiles, slot)));
-        run = most(run, transformed(it->inputs, it->outputs, run_tiles(it->inputs, it->outputs, 1 << 20, 1))); /* evened out over threads, runs are no longer than that */
-        if (it->outputs > tail->most_channels) tail->most_channels = it->outputs;
-        if (it->inputs > tail->most_channels) tail->most_channels = it->inputs;
+        run = most(
+            run,
+            transformed(it->inputs, it->outputs,
+                        run_tiles(it->inputs, it->outputs, 1 << 20,
+                                  1))); /* evened out over threads, runs are no longer than that */
+        if (it->outputs > tail->most_channels)
+            tail->most_channels = it->outputs;
+        if (it->inputs > tail->most_channels)
+            tail->most_channels = it->inputs;
     }
-    for (int i = 0; i < 2; i++) tail->gradient[i] = take(base, &at, (size_t)images * plane);
+    for (int i = 0; i < 2; i++)
+        tail->gradient[i] = take(base, &at, (size_t)images * plane);
     tail->scratch_reals = padded(most(run, (TAIL_POINTS + 9) * TAIL_PART * TAIL_PART));
     tail->scratch = take(base, &at, (size_t)threads * tail->scratch_reals);
     tail->wave_reals = most(unit, WAVE_BYTES / sizeof(real));
     tail->wave = take(base, &at, tail->wave_reals);
     tail->bias_gradient = take(base, &at, (size_t)images * (size_t)tail->most_channels);
-    for (int l = 0; l < spec->layers; l++) tail->bias[l] = take(base, &at, (size_t)tail->layer[l].outputs);
+    for (int l = 0; l < spec->layers; l++)
+        tail->bias[l] = take(base, &at, (size_t)tail->layer[l].outputs);
     return at;
 }
 
@@ -114,23 +142,29 @@ static pulmo_status check_spec(const pulmo_tail_spec *spec)
 {
     int channels = spec->channels;
     for (int l = 0; l < spec->layers; l++) {
-        if (spec->layer[l].in_channels != channels || spec->layer[l].out_channels % TAIL_BLOCK != 0 ||
-            (l > 0 && channels % TAIL_BLOCK != 0))
+        if (spec->layer[l].in_channels != channels ||
+            spec->layer[l].out_channels % TAIL_BLOCK != 0 || (l > 0 && channels % TAIL_BLOCK != 0))
             return pulmo_fail(PULMO_WEIGHTS,
-                              "convolution features.%d: %d to %d channels: must follow the layer below and be multiples of %d",
-                              spec->layer[l].feature_index, spec->layer[l].in_channels, spec->layer[l].out_channels, TAIL_BLOCK);
+                              "convolution features.%d: %d to %d channels: must follow the layer "
+                              "below and be multiples of %d",
+                              spec->layer[l].feature_index, spec->layer[l].in_channels,
+                              spec->layer[l].out_channels, TAIL_BLOCK);
         channels = spec->layer[l].out_channels;
     }
     if (spec->layers < 1 || !spec->layer[spec->layers - 1].pool_after)
-        return pulmo_fail(PULMO_WEIGHTS, "trainable convolutions: there must be one at least, and a max-pool after the last");
+        return pulmo_fail(
+            PULMO_WEIGHTS,
+            "trainable convolutions: there must be one at least, and a max-pool after the last");
     return PULMO_OK;
 }
 
-pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images, pulmo_tail **out)
+pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images,
+                               pulmo_tail **out)
 {
     PULMO_TRY(check_spec(spec));
     pulmo_tail *tail = calloc(1, sizeof *tail);
-    if (!tail) return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainable convolutions");
+    if (!tail)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainable convolutions");
     tail->spec = *spec;
     tail->kernels = tail_kernels_of(spec->isa);
     tail->pool = pool;
@@ -144,9 +178,10 @@ pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, in
     tail->squares = pulmo_alloc((size_t)tail->images * (size_t)tail->most_channels, sizeof(double));
     if (!tail->storage || !tail->norms || !tail->squares) {
         pulmo_tail_destroy(tail);
-        return pulmo_fail_in(
-            PULMO_MEMORY,
-            "trainable convolutions for %d images (a smaller train.batch, more ranks, or a higher model.trainable needs less)", images);
+        return pulmo_fail_in(PULMO_MEMORY,
+                             "trainable convolutions for %d images (a smaller train.batch, more "
+                             "ranks, or a higher model.trainable needs less)",
+                             images);
     }
     (void)lay_out(tail, spec, slot, tail->images, tail->threads, tail->storage);
     *out = tail;
@@ -155,7 +190,8 @@ pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, in
 
 void pulmo_tail_destroy(pulmo_tail *tail)
 {
-    if (!tail) return;
+    if (!tail)
+        return;
     pulmo_free(tail->storage);
     pulmo_free(tail->norms);
     pulmo_free(tail->squares);
@@ -210,14 +246,17 @@ void pulmo_tail_use(pulmo_tail *tail, const float *parameters)
 void tail_clear_frame(const tail_plane *p, int image, int block)
 {
     size_t row_reals = (size_t)p->columns * TAIL_BLOCK;
-    real *at = p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
+    real *at =
+        p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
     memset(at, 0, row_reals * sizeof *at);
     for (int y = 1; y <= p->height; y++) {
         real *row = at + (size_t)y * row_reals;
         memset(row, 0, TAIL_BLOCK * sizeof *row);
-        memset(row + (size_t)(p->width + 1) * TAIL_BLOCK, 0, (size_t)(p->columns - p->width - 1) * TAIL_BLOCK * sizeof *row);
+        memset(row + (size_t)(p->width + 1) * TAIL_BLOCK, 0,
+               (size_t)(p->columns - p->width - 1) * TAIL_BLOCK * sizeof *row);
     }
-    memset(at + (size_t)(p->height + 1) * row_reals, 0, (size_t)(p->rows - p->height - 1) * row_reals * sizeof *at);
+    memset(at + (size_t)(p->height + 1) * row_reals, 0,
+           (size_t)(p->rows - p->height - 1) * row_reals * sizeof *at);
 }
 
 typedef struct convolving {
@@ -234,13 +273,15 @@ static void run_task(void *context, int task, int thread)
     tail_tiles tiles = *what->tiles;
     tiles.first = task * c->run;
     tiles.count = c->total - tiles.first < c->run ? c->total - tiles.first : c->run;
-    size_t v_reals = tail_point_reals(what->in->channels, tiles.count), m_reals = tail_point_reals(what->out->channels, tiles.count);
+    size_t v_reals = tail_point_reals(what->in->channels, tiles.count),
+           m_reals = tail_point_reals(what->out->channels, tiles.count);
     size_t u_reals = tail_weight_reals(what->in->channels, what->out->channels);
     real *v = tail->scratch + (size_t)thread * tail->scratch_reals, *m = v + TAIL_POINTS * v_reals;
     tail->kernels->input(what->in, &tiles, 0, what->in->channels / TAIL_BLOCK, v);
     for (int point = 0; point < TAIL_POINTS; point++)
-        tail->kernels->gemm(v + (size_t)point * v_reals, what->u + (size_t)point * u_reals, m + (size_t)point * m_reals, tiles.count,
-                            what->in->channels, what->out->channels);
+        tail->kernels->gemm(v + (size_t)point * v_reals, what->u + (size_t)point * u_reals,
+                            m + (size_t)point * m_reals, tiles.count, what->in->channels,
+                            what->out->channels);
     if (what->bias)
         tail->kernels->output(m, &tiles, what->bias, what->out);
     else
@@ -249,8 +290,10 @@ static void run_task(void *context, int task, int thread)
 
 void tail_convolve(pulmo_tail *tail, const tail_convolution *what)
 {
-    convolving c = {.tail = tail, .what = what, .total = tail->n * what->tiles->down * what->tiles->across};
-    if (c.total == 0) return; /* a rank without slots */
+    convolving c = {
+        .tail = tail, .what = what, .total = tail->n * what->tiles->down * what->tiles->across};
+    if (c.total == 0)
+        return; /* a rank without slots */
     c.run = run_tiles(what->in->channels, what->out->channels, c.total, tail->threads);
     pulmo_pool_run(tail->pool, (c.total + c.run - 1) / c.run, run_task, &c);
 }
@@ -269,7 +312,8 @@ static void enter_task(void *context, int task, int thread)
 {
     const crossing *c = context;
     const tail_plane *p = &c->layer->in;
-    int blocks = p->channels / TAIL_BLOCK, image = task / blocks, block = task % blocks, channels = c->layer->true_inputs;
+    int blocks = p->channels / TAIL_BLOCK, image = task / blocks, block = task % blocks,
+        channels = c->layer->true_inputs;
     size_t cells = (size_t)p->height * (size_t)p->width;
     (void)thread;
     tail_clear_frame(p, image, block);
@@ -277,10 +321,14 @@ static void enter_task(void *context, int task, int thread)
         int channel = block * TAIL_BLOCK + i;
         const float *from = c->from + ((size_t)image * (size_t)channels + (size_t)channel) * cells;
         for (int y = 0; y < p->height; y++) {
-            real *to = p->data + (size_t)image * p->image_reals +
-                       (((size_t)block * (size_t)p->rows + (size_t)y + 1) * (size_t)p->columns + 1) * TAIL_BLOCK + (size_t)i;
+            real *to =
+                p->data + (size_t)image * p->image_reals +
+                (((size_t)block * (size_t)p->rows + (size_t)y + 1) * (size_t)p->columns + 1) *
+                    TAIL_BLOCK +
+                (size_t)i;
             for (int x = 0; x < p->width; x++)
-                to[(size_t)x * TAIL_BLOCK] = channel < channels ? (real)from[(size_t)y * (size_t)p->width + (size_t)x] : 0;
+                to[(size_t)x * TAIL_BLOCK] =
+                    channel < channels ? (real)from[(size_t)y * (size_t)p->width + (size_t)x] : 0;
         }
     }
 }
@@ -301,27 +349,36 @@ static void leave_task(void *context, int task, int thread)
     size_t cells = (size_t)p->height * (size_t)p->width;
     (void)thread;
     for (int i = 0; i < TAIL_BLOCK; i++) {
-        real *to = c->to + ((size_t)image * (size_t)p->channels + (size_t)(block * TAIL_BLOCK + i)) * cells;
+        real *to = c->to +
+                   ((size_t)image * (size_t)p->channels + (size_t)(block * TAIL_BLOCK + i)) * cells;
         for (int y = 0; y < p->height; y++)
             for (int x = 0; x < p->width; x++)
                 to[(size_t)y * (size_t)p->width + (size_t)x] =
                     p->data[(size_t)image * p->image_reals +
-                            (((size_t)block * (size_t)p->rows + (size_t)y + 1) * (size_t)p->columns + (size_t)x + 1) * TAIL_BLOCK +
+                            (((size_t)block * (size_t)p->rows + (size_t)y + 1) *
+                                 (size_t)p->columns +
+                             (size_t)x + 1) *
+                                TAIL_BLOCK +
                             (size_t)i];
     }
 }
 
 void pulmo_tail_forward(pulmo_tail *tail, int n, const float *cut, float *features)
 {
-    crossing c = {.tail = tail, .layer = &tail->layer[0], .from = cut, .to = (real *)(void *)features};
+    crossing c = {
+        .tail = tail, .layer = &tail->layer[0], .from = cut, .to = (real *)(void *)features};
     tail->n = n;
     pulmo_pool_run(tail->pool, n * tail->layer[0].inputs / TAIL_BLOCK, enter_task, &c);
     for (int l = 0; l < tail->layers; l++) {
         c.layer = &tail->layer[l];
-        const tail_convolution what = {
-            .in = &c.layer->in, .out = &c.layer->values, .tiles = &c.layer->tiles, .u = c.layer->u, .bias = tail->bias[l]};
+        const tail_convolution what = {.in = &c.layer->in,
+                                       .out = &c.layer->values,
+                                       .tiles = &c.layer->tiles,
+                                       .u = c.layer->u,
+                                       .bias = tail->bias[l]};
         tail_convolve(tail, &what);
-        if (c.layer->pool_after) pulmo_pool_run(tail->pool, n * c.layer->outputs / TAIL_BLOCK, pool_task, &c);
+        if (c.layer->pool_after)
+            pulmo_pool_run(tail->pool, n * c.layer->outputs / TAIL_BLOCK, pool_task, &c);
     }
     pulmo_pool_run(tail->pool, n * c.layer->outputs / TAIL_BLOCK, leave_task, &c);
 }

@@ -1,5 +1,5 @@
-/* The trainable convolutions, backward: a layer's gradient by its weights, unit by unit, then by its
- * input. Every number is one fixed chain of operations; threads share out units and parts. */
+/* The trainable convolutions, backward: a layer's gradient by its weights, unit by unit, then by
+ * its input. Every number is one fixed chain of operations; threads share out units and parts. */
 #include <math.h>
 #include <string.h>
 
@@ -21,11 +21,14 @@ static void arrive_task(void *context, int task, int thread)
     (void)thread;
     for (int i = 0; i < TAIL_BLOCK; i++) {
         const float *from =
-            p->from + ((size_t)image * (size_t)to->channels + (size_t)(block * TAIL_BLOCK + i)) * (size_t)to->height * (size_t)to->width;
+            p->from + ((size_t)image * (size_t)to->channels + (size_t)(block * TAIL_BLOCK + i)) *
+                          (size_t)to->height * (size_t)to->width;
         for (int y = 0; y < to->height; y++)
             for (int x = 0; x < to->width; x++)
                 to->data[(size_t)image * to->image_reals +
-                         (((size_t)block * (size_t)to->rows + (size_t)y + 1) * (size_t)to->columns + (size_t)x + 1) * TAIL_BLOCK +
+                         (((size_t)block * (size_t)to->rows + (size_t)y + 1) * (size_t)to->columns +
+                          (size_t)x + 1) *
+                             TAIL_BLOCK +
                          (size_t)i] = (real)from[(size_t)y * (size_t)to->width + (size_t)x];
     }
 }
@@ -34,11 +37,14 @@ static void arrive_task(void *context, int task, int thread)
 static void clear_unpooled(const tail_plane *p, int image, int block)
 {
     size_t row_reals = (size_t)p->columns * TAIL_BLOCK;
-    real *at = p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
+    real *at =
+        p->data + (size_t)image * p->image_reals + (size_t)block * (size_t)p->rows * row_reals;
     tail_clear_frame(p, image, block);
-    if (p->height % 2) memset(at + (size_t)p->height * row_reals, 0, row_reals * sizeof *at);
+    if (p->height % 2)
+        memset(at + (size_t)p->height * row_reals, 0, row_reals * sizeof *at);
     for (int y = 1; p->width % 2 && y <= p->height; y++)
-        memset(at + (size_t)y * row_reals + (size_t)p->width * TAIL_BLOCK, 0, TAIL_BLOCK * sizeof *at);
+        memset(at + (size_t)y * row_reals + (size_t)p->width * TAIL_BLOCK, 0,
+               TAIL_BLOCK * sizeof *at);
 }
 
 static void unpool_task(void *context, int task, int thread)
@@ -66,7 +72,8 @@ static tail_plane plane_in(const tail_plane *shape, real *data)
     return out;
 }
 
-/* From the gradient by a pooled layer's output, in plane `source` of the other buffer, to tail->dy. */
+/* From the gradient by a pooled layer's output, in plane `source` of the other buffer, to tail->dy.
+ */
 static void unpool(pulmo_tail *tail, const tail_layer *layer, const tail_plane *source)
 {
     tail->dy = plane_in(&layer->values, tail->gradient[tail->current]);
@@ -88,10 +95,14 @@ void pulmo_tail_below(pulmo_tail *tail, int layer)
 {
     const tail_layer *it = &tail->layer[layer], *lower = &tail->layer[layer - 1];
     tail_plane out = plane_in(&it->in, tail->gradient[1 - tail->current]);
-    const tail_convolution what = {
-        .in = &tail->dy, .out = &out, .tiles = &it->tiles, .u = it->turned, .mask = lower->pool_after ? NULL : &it->in};
+    const tail_convolution what = {.in = &tail->dy,
+                                   .out = &out,
+                                   .tiles = &it->tiles,
+                                   .u = it->turned,
+                                   .mask = lower->pool_after ? NULL : &it->in};
     passing p = {.tail = tail, .to = &out};
-    if (!lower->pool_after) pulmo_pool_run(tail->pool, tail->n * it->inputs / TAIL_BLOCK, clear_task, &p);
+    if (!lower->pool_after)
+        pulmo_pool_run(tail->pool, tail->n * it->inputs / TAIL_BLOCK, clear_task, &p);
     tail_convolve(tail, &what);
     if (lower->pool_after) {
         unpool(tail, lower, &out);
@@ -119,7 +130,8 @@ static void moments_task(void *context, int task, int thread)
     (void)thread;
     tail->kernels->moments(m->plane, image, block, tail->squares + at, sums);
     if (m->sums)
-        for (int i = 0; i < TAIL_BLOCK; i++) tail->bias_gradient[at + (size_t)i] = (real)sums[i];
+        for (int i = 0; i < TAIL_BLOCK; i++)
+            tail->bias_gradient[at + (size_t)i] = (real)sums[i];
 }
 
 /* The largest norm of a channel, an image each; infinite where one is NaN. */
@@ -131,7 +143,8 @@ static void norms_of(pulmo_tail *tail, const tail_plane *plane, bool sums, doubl
         double most = 0;
         for (int c = 0; c < plane->channels; c++) {
             double square = tail->squares[(size_t)n * (size_t)tail->most_channels + (size_t)c];
-            if (!(square <= most)) most = isnan(square) ? INFINITY : square;
+            if (!(square <= most))
+                most = isnan(square) ? INFINITY : square;
         }
         norms[n] = sqrt(most);
     }
@@ -139,9 +152,10 @@ static void norms_of(pulmo_tail *tail, const tail_plane *plane, bool sums, doubl
 
 /* An element of the exact gradient is sum over pixels of dy x, at most the product of the two
  * channels' norms (Cauchy and Schwarz), image by image; and so is the sum of the magnitudes of a
- * slot's units. The computed one differs by the transforms' rounding: the absolute sums of B^T's, A's and
- * G^T's rows are below 5.2, 7.3 and 2.7, hence its error below (5.2 * 7.3 * 2.7)^2 (tiles + 20) 2^-24 times
- * the norms' product, below 0.2 for 256 tiles. The factor 2 covers it, and the norms' own rounding. */
+ * slot's units. The computed one differs by the transforms' rounding: the absolute sums of B^T's,
+ * A's and G^T's rows are below 5.2, 7.3 and 2.7, hence its error below (5.2 * 7.3 * 2.7)^2 (tiles +
+ * 20) 2^-24 times the norms' product, below 0.2 for 256 tiles. The factor 2 covers it, and the
+ * norms' own rounding. */
 void pulmo_tail_bounds(pulmo_tail *tail, int layer, double *weight, double *bias)
 {
     const tail_layer *it = &tail->layer[layer];
@@ -154,8 +168,12 @@ void pulmo_tail_bounds(pulmo_tail *tail, int layer, double *weight, double *bias
         for (int n = first; n < first + tail->slot && n < tail->n; n++) {
             double most = 0;
             for (int k = 0; k < it->outputs; k++)
-                most = fmax(most, fabs((double)tail->bias_gradient[(size_t)n * (size_t)tail->most_channels + (size_t)k]));
-            if (x[n] > 0 && dy[n] > 0) slot_weight += 2 * x[n] * dy[n] + 0x1p-120;
+                most = fmax(
+                    most,
+                    fabs((double)tail
+                             ->bias_gradient[(size_t)n * (size_t)tail->most_channels + (size_t)k]));
+            if (x[n] > 0 && dy[n] > 0)
+                slot_weight += 2 * x[n] * dy[n] + 0x1p-120;
             slot_bias += isfinite(dy[n]) ? most : INFINITY;
         }
         *weight = fmax(*weight, slot_weight);
@@ -165,7 +183,8 @@ void pulmo_tail_bounds(pulmo_tail *tail, int layer, double *weight, double *bias
 
 const float *pulmo_tail_bias_gradient(const pulmo_tail *tail, int image)
 {
-    return (const float *)(const void *)(tail->bias_gradient + (size_t)image * (size_t)tail->most_channels);
+    return (const float *)(const void *)(tail->bias_gradient +
+                                         (size_t)image * (size_t)tail->most_channels);
 }
 
 /* ---- the gradient by the weights ---- */
@@ -203,7 +222,8 @@ static void transform_task(void *context, int task, int thread)
     (void)thread;
     task %= each;
     bool input = task < w->input_tasks;
-    int blocks = (input ? it->inputs : it->outputs) / TAIL_BLOCK, first = BLOCKS_A_TASK * (input ? task : task - w->input_tasks);
+    int blocks = (input ? it->inputs : it->outputs) / TAIL_BLOCK,
+        first = BLOCKS_A_TASK * (input ? task : task - w->input_tasks);
     int count = blocks - first < BLOCKS_A_TASK ? blocks - first : BLOCKS_A_TASK;
     if (input)
         w->tail->kernels->input(&it->in, &u->tiles, first, count, u->v);
@@ -212,12 +232,15 @@ static void transform_task(void *context, int task, int thread)
 }
 
 /* One part of one unit: values (rows, 9, stride). */
-static void make_part(const wave *w, const unit *u, const pulmo_tail_part *part, real *du, real *values)
+static void make_part(const wave *w, const unit *u, const pulmo_tail_part *part, real *du,
+                      real *values)
 {
     const tail_layer *it = w->layer;
     int tiles = u->tiles.count;
-    size_t m_point = tail_point_reals(it->outputs, tiles), v_point = tail_point_reals(it->inputs, tiles);
-    const real *m = u->m + (size_t)part->row * (size_t)tiles, *v = u->v + (size_t)part->col * (size_t)tiles;
+    size_t m_point = tail_point_reals(it->outputs, tiles),
+           v_point = tail_point_reals(it->inputs, tiles);
+    const real *m = u->m + (size_t)part->row * (size_t)tiles,
+               *v = u->v + (size_t)part->col * (size_t)tiles;
     for (int point = 0; point < TAIL_POINTS; point++, m += m_point, v += v_point)
         w->tail->kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride,
                                 du + (size_t)point * (size_t)part->rows * (size_t)part->stride);
@@ -229,7 +252,8 @@ static void part_task(void *context, int task, int thread)
 {
     const wave *w = context;
     const tail_layer *it = w->layer;
-    real *du = w->tail->scratch + (size_t)thread * w->tail->scratch_reals, *values = du + TAIL_POINTS * TAIL_PART * TAIL_PART;
+    real *du = w->tail->scratch + (size_t)thread * w->tail->scratch_reals,
+         *values = du + TAIL_POINTS * TAIL_PART * TAIL_PART;
     pulmo_tail_part part = {.layer = w->number, .values = (const float *)(const void *)values};
     int place = task / w->groups, first = task % w->groups * w->group, end = first + w->group;
     part.row = place / w->across * TAIL_PART;
@@ -248,8 +272,10 @@ static void run_wave(wave *w)
 {
     pulmo_pool_run(w->tail->pool, w->units * (w->input_tasks + w->spread_tasks), transform_task, w);
     /* All units of a part together where that leaves every thread tasks enough. */
-    w->group = (w->parts * w->units + TASKS_A_THREAD * w->tail->threads - 1) / (TASKS_A_THREAD * w->tail->threads);
-    if (w->group > w->units) w->group = w->units;
+    w->group = (w->parts * w->units + TASKS_A_THREAD * w->tail->threads - 1) /
+               (TASKS_A_THREAD * w->tail->threads);
+    if (w->group > w->units)
+        w->group = w->units;
     w->groups = (w->units + w->group - 1) / w->group;
     pulmo_pool_run(w->tail->pool, w->parts * w->groups, part_task, w);
     w->units = 0;
@@ -262,9 +288,12 @@ static bool add_unit(wave *w, int number, const tail_tiles *tiles)
            m = TAIL_POINTS * tail_point_reals(w->layer->outputs, tiles->count);
     unit *u = &w->unit[w->units], *before = u - 1;
     real *at = w->tail->wave;
-    if (w->units == UNITS_MOST) return false;
-    if (w->units > 0) at = before->m + TAIL_POINTS * tail_point_reals(w->layer->outputs, before->tiles.count);
-    if (at + v + m > w->tail->wave + w->tail->wave_reals) return false;
+    if (w->units == UNITS_MOST)
+        return false;
+    if (w->units > 0)
+        at = before->m + TAIL_POINTS * tail_point_reals(w->layer->outputs, before->tiles.count);
+    if (at + v + m > w->tail->wave + w->tail->wave_reals)
+        return false;
     *u = (unit){.tiles = *tiles, .number = number, .v = at, .m = at + v};
     w->units++;
     return true;
@@ -279,17 +308,21 @@ void pulmo_tail_gradients(pulmo_tail *tail, int layer, pulmo_tail_sink sink, voi
     w.spread_tasks = (outputs + BLOCKS_A_TASK - 1) / BLOCKS_A_TASK;
     w.across = (it->inputs + TAIL_PART - 1) / TAIL_PART;
     w.parts = w.across * ((it->outputs + TAIL_PART - 1) / TAIL_PART);
-    int each = it->tiles.down * it->tiles.across, unit_tiles = tail_unit_tiles(&it->tiles, tail->slot), number = 0;
+    int each = it->tiles.down * it->tiles.across,
+        unit_tiles = tail_unit_tiles(&it->tiles, tail->slot), number = 0;
     for (int first = 0; first < tail->n; first += tail->slot) {
-        int images = tail->n - first < tail->slot ? tail->n - first : tail->slot, end = (first + images) * each;
+        int images = tail->n - first < tail->slot ? tail->n - first : tail->slot,
+            end = (first + images) * each;
         for (int at = first * each; at < end; at += unit_tiles, number++) {
             tail_tiles tiles = it->tiles;
             tiles.first = at;
             tiles.count = end - at < unit_tiles ? end - at : unit_tiles;
-            if (add_unit(&w, number, &tiles)) continue;
+            if (add_unit(&w, number, &tiles))
+                continue;
             run_wave(&w);
             (void)add_unit(&w, number, &tiles);
         }
     }
-    if (w.units > 0) run_wave(&w);
+    if (w.units > 0)
+        run_wave(&w);
 }

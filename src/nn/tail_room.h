@@ -13,7 +13,8 @@ typedef struct tail_layer {
     tail_plane in, values;     /* its input; its output before the pool, after the ReLU */
     tail_plane out;            /* after the pool; the same as values where there is none */
     tail_tiles tiles;          /* of one image; count unused */
-    real *u, *turned;          /* transformed weights: forward, and for the data's gradient (NULL for the first) */
+    real *u, *turned; /* transformed weights: forward, and for the data's gradient (NULL for the
+                         first) */
 } tail_layer;
 
 struct pulmo_tail {
@@ -25,7 +26,7 @@ struct pulmo_tail {
     real *bias[PULMO_CONVS_MAX]; /* copies of the layers' biases */
     real *storage;               /* one block for all reals below and in the layers */
     real *gradient[2];           /* planes of a layer's gradient, taken in turn */
-    real *scratch;               /* (threads, scratch_reals): a run's V and M, or a part's dU and dW */
+    real *scratch; /* (threads, scratch_reals): a run's V and M, or a part's dU and dW */
     size_t scratch_reals;
     real *wave; /* V and M of some units */
     size_t wave_reals;
@@ -40,7 +41,8 @@ struct pulmo_tail {
 
 /* The frame and the padding of one block of channels of one image become zero. */
 void tail_clear_frame(const tail_plane *plane, int image, int block);
-/* `out` = convolution of `in` with transformed weights u: bias and ReLU where `bias`, else masked. */
+/* `out` = convolution of `in` with transformed weights u: bias and ReLU where `bias`, else masked.
+ */
 typedef struct tail_convolution {
     const tail_plane *in, *out, *mask;
     const tail_tiles *tiles;
@@ -48,7 +50,8 @@ typedef struct tail_convolution {
 } tail_convolution;
 void tail_convolve(pulmo_tail *tail, const tail_convolution *what);
 
-/* Tiles of a unit of a layer: all units of a slot are about equal and hold at most TAIL_UNIT_MOST. */
+/* Tiles of a unit of a layer: all units of a slot are about equal and hold at most TAIL_UNIT_MOST.
+ */
 #define TAIL_UNIT_MOST 256
 int tail_unit_tiles(const tail_tiles *tiles, int slot);
 /* Sides of a part: 36 transformed values of each pair stay in L2. */

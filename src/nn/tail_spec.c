@@ -4,7 +4,8 @@
 
 #include "pulmo/tail.h"
 
-pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px, pulmo_isa isa, pulmo_tail_spec *out)
+pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
+                                pulmo_isa isa, pulmo_tail_spec *out)
 {
     int block = 1;
     memset(out, 0, sizeof *out);
@@ -23,16 +24,23 @@ pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks,
             out->layer[at].pool_after = conv->pool_after;
         } else {
             out->channels = conv->out_channels;
-            if (conv->pool_after) out->height = out->width = out->height / 2;
+            if (conv->pool_after)
+                out->height = out->width = out->height / 2;
         }
         block += conv->pool_after;
     }
     if (frozen_blocks >= 0 && out->layers == 0)
-        return pulmo_fail(PULMO_CONFIG, "model.trainable: block%d, but these weights have %d blocks; choose one of them, or head",
+        return pulmo_fail(PULMO_CONFIG,
+                          "model.trainable: block%d, but these weights have %d blocks; choose one "
+                          "of them, or head",
                           frozen_blocks + 1, block - 1);
     int channels, height, width;
     pulmo_tail_shape(out, &channels, &height, &width);
-    if (height < 1) return pulmo_fail(PULMO_DATA, "images of %d px: the weights' max-pools leave nothing of them; pack larger ones", size_px);
+    if (height < 1)
+        return pulmo_fail(
+            PULMO_DATA,
+            "images of %d px: the weights' max-pools leave nothing of them; pack larger ones",
+            size_px);
     return PULMO_OK;
 }
 
@@ -42,7 +50,8 @@ void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, i
     *height = spec->height;
     *width = spec->width;
     for (int l = 0; l < spec->layers; l++)
-        if (spec->layer[l].pool_after) *height /= 2, *width /= 2;
+        if (spec->layer[l].pool_after)
+            *height /= 2, *width /= 2;
 }
 
 static void add_tensor(pulmo_head_layout *out, int feature, const char *kind, int rows, int cols)
@@ -59,7 +68,8 @@ void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out)
 {
     memset(out, 0, sizeof *out);
     for (int l = 0; l < spec->layers; l++) {
-        add_tensor(out, spec->layer[l].feature_index, "weight", spec->layer[l].out_channels, spec->layer[l].in_channels * 9);
+        add_tensor(out, spec->layer[l].feature_index, "weight", spec->layer[l].out_channels,
+                   spec->layer[l].in_channels * 9);
         add_tensor(out, spec->layer[l].feature_index, "bias", spec->layer[l].out_channels, 1);
     }
 }
@@ -71,7 +81,8 @@ size_t pulmo_tail_parameters(const pulmo_tail_spec *spec)
     return layout.parameters;
 }
 
-void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head, pulmo_head_layout *out)
+void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head,
+                                 pulmo_head_layout *out)
 {
     pulmo_head_layout above;
     pulmo_tail_layout_of(spec, out);
@@ -83,14 +94,16 @@ void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_s
     out->parameters += above.parameters;
 }
 
-void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights, float *parameters)
+void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights,
+                                float *parameters)
 {
     pulmo_head_layout layout;
     pulmo_tail_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         const pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
         const pulmo_tensor *weight = &layout.tensor[2 * l], *bias = &layout.tensor[2 * l + 1];
-        memcpy(parameters + weight->offset, conv->weight, (size_t)weight->rows * (size_t)weight->cols * sizeof *parameters);
+        memcpy(parameters + weight->offset, conv->weight,
+               (size_t)weight->rows * (size_t)weight->cols * sizeof *parameters);
         memcpy(parameters + bias->offset, conv->bias, (size_t)bias->rows * sizeof *parameters);
     }
 }

@@ -5,9 +5,13 @@
 
 #include "kernels.h"
 
-static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
+static size_t aligned(size_t floats)
+{
+    return (floats + 15) / 16 * 16;
+}
 
-int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out, size_t *floats)
+int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out,
+                      size_t *floats)
 {
     int blocks = 0, layers = 0;
     size_t at = 0;
@@ -15,15 +19,20 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
         const pulmo_conv *conv = &weights->conv[layers];
         trunk_layer *l = &out[layers];
         size_t points = layers == 0 ? 9 : WINO_POINTS;
-        *l = (trunk_layer){.in_channels = conv->in_channels, .out_channels = conv->out_channels, .pool_after = conv->pool_after, .weight_at = at};
+        *l = (trunk_layer){.in_channels = conv->in_channels,
+                           .out_channels = conv->out_channels,
+                           .pool_after = conv->pool_after,
+                           .weight_at = at};
         at += aligned(points * (size_t)conv->in_channels * (size_t)conv->out_channels);
         l->bias_at = at;
         at += aligned((size_t)conv->out_channels);
         blocks += conv->pool_after;
         layers++;
     }
-    if (spec->keep_last_resolution && layers > 0) out[layers - 1].pool_after = false;
-    if (floats) *floats = at;
+    if (spec->keep_last_resolution && layers > 0)
+        out[layers - 1].pool_after = false;
+    if (floats)
+        *floats = at;
     return layers;
 }
 
@@ -47,9 +56,12 @@ static void transform(const float g[9], double u[WINO_POINTS])
                             {0, 0, 1}};
     double half[6][3];
     for (int i = 0; i < 6; i++)
-        for (int x = 0; x < 3; x++) half[i][x] = G[i][0] * (double)g[x] + G[i][1] * (double)g[3 + x] + G[i][2] * (double)g[6 + x];
+        for (int x = 0; x < 3; x++)
+            half[i][x] =
+                G[i][0] * (double)g[x] + G[i][1] * (double)g[3 + x] + G[i][2] * (double)g[6 + x];
     for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++) u[6 * i + j] = half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2];
+        for (int j = 0; j < 6; j++)
+            u[6 * i + j] = half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2];
 }
 
 /* Where weight (c, k) of one point stands: whole panels first, then single vectors. */
@@ -76,7 +88,8 @@ static void pack_filter(void *context, int k, int thread)
         double u[WINO_POINTS];
         transform(p->conv->weight + ((size_t)k * (size_t)in + (size_t)c) * 9, u);
         size_t at = place(p->kernels, c, k, in, out);
-        for (int point = 0; point < WINO_POINTS; point++) p->to[(size_t)point * (size_t)in * (size_t)out + at] = (float)u[point];
+        for (int point = 0; point < WINO_POINTS; point++)
+            p->to[(size_t)point * (size_t)in * (size_t)out + at] = (float)u[point];
     }
 }
 
@@ -85,19 +98,26 @@ static void pack_direct(const packing *p)
 {
     for (int k = 0; k < p->conv->out_channels; k++)
         for (int tap = 0; tap < 27; tap++)
-            p->to[place(p->kernels, tap, k, 27, p->conv->out_channels)] = p->conv->weight[(size_t)k * 27 + (size_t)tap];
+            p->to[place(p->kernels, tap, k, 27, p->conv->out_channels)] =
+                p->conv->weight[(size_t)k * 27 + (size_t)tap];
 }
 
-pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_pool *pool, void *packed)
+pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                              pulmo_pool *pool, void *packed)
 {
     trunk_layer layers[PULMO_CONVS_MAX];
     float *block = packed;
     int count = trunk_pack_layers(spec, weights, layers, NULL);
     for (int i = 0; i < count; i++) {
-        packing p = {.kernels = pulmo_kernels_of(spec->isa), .conv = &weights->conv[i], .to = block + layers[i].weight_at};
-        if (i == 0) pack_direct(&p);
-        else pulmo_pool_run(pool, p.conv->out_channels, pack_filter, &p);
-        memcpy(block + layers[i].bias_at, p.conv->bias, (size_t)p.conv->out_channels * sizeof *block);
+        packing p = {.kernels = pulmo_kernels_of(spec->isa),
+                     .conv = &weights->conv[i],
+                     .to = block + layers[i].weight_at};
+        if (i == 0)
+            pack_direct(&p);
+        else
+            pulmo_pool_run(pool, p.conv->out_channels, pack_filter, &p);
+        memcpy(block + layers[i].bias_at, p.conv->bias,
+               (size_t)p.conv->out_channels * sizeof *block);
     }
     return PULMO_OK;
 }

@@ -13,7 +13,9 @@ typedef struct trunk_layer {
     size_t weight_at, bias_at; /* floats from the block's start */
 } trunk_layer;
 
-/* The layers that a spec asks for; returns how many. `floats` (may be NULL) gets the block's size. */
-int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out, size_t *floats);
+/* The layers that a spec asks for; returns how many. `floats` (may be NULL) gets the block's size.
+ */
+int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out,
+                      size_t *floats);
 
 #endif

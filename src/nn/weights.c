@@ -1,4 +1,5 @@
-/* Weight files: which format one is, its layers checked and copied, and the digest of what they hold. */
+/* Weight files: which format one is, its layers checked and copied, and the digest of what they
+ * hold. */
 #include "pulmo/weights.h"
 
 #include <errno.h>
@@ -17,8 +18,9 @@
 #include "pulmo/rng.h"
 #include "weights_room.h"
 
-#define FEATURES_MAX    64                    /* features.0 ... : torchvision's VGG19 ends at 34 */
-#define BLOCK_BYTES_MAX ((uint64_t)512 << 20) /* a VGG's largest convolution has 9.4 MB; some files keep all in one */
+#define FEATURES_MAX 64 /* features.0 ... : torchvision's VGG19 ends at 34 */
+#define BLOCK_BYTES_MAX                                                                            \
+    ((uint64_t)512 << 20) /* a VGG's largest convolution has 9.4 MB; some files keep all in one */
 
 /* ---- what readers share ---- */
 
@@ -30,16 +32,19 @@ pulmo_status weights_bad(const weight_file *file, const char *format, ...)
     vsnprintf(why, sizeof why, format, arguments);
     va_end(arguments);
     return pulmo_fail(PULMO_WEIGHTS,
-                      "%s: %s; what can be read are VGG convolutions as safetensors, PyTorch's .pth, Keras' .h5 or ONNX "
+                      "%s: %s; what can be read are VGG convolutions as safetensors, PyTorch's "
+                      ".pth, Keras' .h5 or ONNX "
                       "(data-prep/fetch-weights gets a file)",
                       file->path, why);
 }
 
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out)
 {
-    if (file->blocks == BLOCKS_MAX || bytes > BLOCK_BYTES_MAX) return weights_bad(file, "holds more than any VGG does");
+    if (file->blocks == BLOCKS_MAX || bytes > BLOCK_BYTES_MAX)
+        return weights_bad(file, "holds more than any VGG does");
     void *block = pulmo_alloc((size_t)bytes + 1, 1);
-    if (!block) return PULMO_MEMORY;
+    if (!block)
+        return PULMO_MEMORY;
     *out = file->block[file->blocks++] = block;
     return PULMO_OK;
 }
@@ -57,8 +62,11 @@ bool weights_torch_prefix(const char *name, char prefix[NAME_BYTES])
 {
     static const char first[] = "features.0.weight";
     size_t length = strlen(name), tail = sizeof first - 1;
-    if (length < tail || length - tail >= NAME_BYTES - 32 || strcmp(name + length - tail, first) != 0) return false;
-    if (length > tail && name[length - tail - 1] != '.') return false;
+    if (length < tail || length - tail >= NAME_BYTES - 32 ||
+        strcmp(name + length - tail, first) != 0)
+        return false;
+    if (length > tail && name[length - tail - 1] != '.')
+        return false;
     snprintf(prefix, NAME_BYTES, "%.*s", (int)(length - tail), name);
     return true;
 }
@@ -66,16 +74,21 @@ bool weights_torch_prefix(const char *name, char prefix[NAME_BYTES])
 /* Two convolutions are 2 apart inside a block and 3 apart across a max-pool. */
 static pulmo_status follow(weight_file *file, const source_conv *conv, int n, int before)
 {
-    if (file->convs == PULMO_CONVS_MAX) return weights_bad(file, "%s: is one layer too many", conv->weight.name);
-    if (file->convs == 0) return PULMO_OK;
+    if (file->convs == PULMO_CONVS_MAX)
+        return weights_bad(file, "%s: is one layer too many", conv->weight.name);
+    if (file->convs == 0)
+        return PULMO_OK;
     if (n - before != 2 && n - before != 3)
-        return weights_bad(file, "%s: does not follow the layer before it by 2 (ReLU) or 3 (ReLU, pool): no VGG without batch normalisation",
+        return weights_bad(file,
+                           "%s: does not follow the layer before it by 2 (ReLU) or 3 (ReLU, pool): "
+                           "no VGG without batch normalisation",
                            conv->weight.name);
     file->conv[file->convs - 1].pool_after = n - before == 3;
     return PULMO_OK;
 }
 
-pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find, void *context)
+pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find,
+                                    void *context)
 {
     int before = 0;
     file->naming = "torchvision and timm (features.N)";
@@ -85,15 +98,19 @@ pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, sourc
         snprintf(conv.weight.name, NAME_BYTES, "%.150sfeatures.%d.weight", prefix, n);
         snprintf(conv.bias.name, NAME_BYTES, "%.150sfeatures.%d.bias", prefix, n);
         PULMO_TRY(find(context, conv.weight.name, &conv.weight, &found));
-        if (!found && n == 0) break;
-        if (!found) continue;
+        if (!found && n == 0)
+            break;
+        if (!found)
+            continue;
         PULMO_TRY(follow(file, &conv, n, before));
         PULMO_TRY(find(context, conv.bias.name, &conv.bias, &found));
-        if (!found) return weights_bad(file, "%s: is missing", conv.bias.name);
+        if (!found)
+            return weights_bad(file, "%s: is missing", conv.bias.name);
         file->conv[file->convs++] = conv;
         before = n;
     }
-    if (file->convs == 0) return weights_bad(file, "%.150sfeatures.0.weight: is missing", prefix);
+    if (file->convs == 0)
+        return weights_bad(file, "%.150sfeatures.0.weight: is missing", prefix);
     file->conv[file->convs - 1].pool_after = true;
     return PULMO_OK;
 }
@@ -104,7 +121,9 @@ static pulmo_status map_file(weight_file *file)
 {
     struct stat about;
     int descriptor = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return pulmo_fail(PULMO_WEIGHTS, "%s: cannot open the weights: %s", file->path, strerror(errno));
+    if (descriptor < 0)
+        return pulmo_fail(PULMO_WEIGHTS, "%s: cannot open the weights: %s", file->path,
+                          strerror(errno));
     pulmo_status status = PULMO_OK;
     if (fstat(descriptor, &about) != 0)
         status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", file->path, strerror(errno));
@@ -123,15 +142,19 @@ static pulmo_status map_file(weight_file *file)
     return status;
 }
 
-/* By the first bytes. ONNX begins with its version as field 1; a safetensors header with 8 such bytes as
- * its length has "{" behind them. */
+/* By the first bytes. ONNX begins with its version as field 1; a safetensors header with 8 such
+ * bytes as its length has "{" behind them. */
 static pulmo_status read_by_format(weight_file *file)
 {
     const uint8_t *b = file->bytes;
-    if (memcmp(b, "PK\3\4", 4) == 0) return weights_read_torch_zip(file);
-    if (memcmp(b, "\x89HDF\r\n\x1a\n", 8) == 0) return weights_read_keras(file);
-    if (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5) return weights_read_torch_stream(file);
-    if (b[0] == 0x08 && b[1] > 0 && b[1] < 64 && b[2] != 0 && !(file->size > 8 && b[8] == '{')) return weights_read_onnx(file);
+    if (memcmp(b, "PK\3\4", 4) == 0)
+        return weights_read_torch_zip(file);
+    if (memcmp(b, "\x89HDF\r\n\x1a\n", 8) == 0)
+        return weights_read_keras(file);
+    if (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
+        return weights_read_torch_stream(file);
+    if (b[0] == 0x08 && b[1] > 0 && b[1] < 64 && b[2] != 0 && !(file->size > 8 && b[8] == '{'))
+        return weights_read_onnx(file);
     return weights_read_safetensors(file);
 }
 
@@ -140,13 +163,21 @@ static pulmo_status read_by_format(weight_file *file)
 static pulmo_status check_conv(const weight_file *file, int index, int64_t inputs)
 {
     const source_tensor *w = &file->conv[index].weight, *b = &file->conv[index].bias;
-    if (w->rank != 4) return weights_bad(file, "%s: has a shape of the wrong rank", w->name);
-    if (b->rank != 1) return weights_bad(file, "%s: has a shape of the wrong rank", b->name);
-    if (w->shape[2] != 3 || w->shape[3] != 3) return weights_bad(file, "%s: is not a 3 x 3 convolution", w->name);
-    if (w->shape[1] != inputs) return weights_bad(file, "%s: does not take the channels that the layer before gives", w->name);
-    if (b->shape[0] != w->shape[0]) return weights_bad(file, "%s: does not match its weight", b->name);
-    if (w->shape[0] % 16 != 0) return weights_bad(file, "%s: has a width that is not a multiple of 16", w->name);
-    if (w->shape[0] > 8192 || inputs > 8192) return weights_bad(file, "%s: is wider than any VGG", w->name);
+    if (w->rank != 4)
+        return weights_bad(file, "%s: has a shape of the wrong rank", w->name);
+    if (b->rank != 1)
+        return weights_bad(file, "%s: has a shape of the wrong rank", b->name);
+    if (w->shape[2] != 3 || w->shape[3] != 3)
+        return weights_bad(file, "%s: is not a 3 x 3 convolution", w->name);
+    if (w->shape[1] != inputs)
+        return weights_bad(file, "%s: does not take the channels that the layer before gives",
+                           w->name);
+    if (b->shape[0] != w->shape[0])
+        return weights_bad(file, "%s: does not match its weight", b->name);
+    if (w->shape[0] % 16 != 0)
+        return weights_bad(file, "%s: has a width that is not a multiple of 16", w->name);
+    if (w->shape[0] > 8192 || inputs > 8192)
+        return weights_bad(file, "%s: is wider than any VGG", w->name);
     return PULMO_OK;
 }
 
@@ -164,7 +195,10 @@ static bool copy_values(const source_tensor *t, bool turn, float *to)
             for (int64_t y = 0; y < size[2]; y++)
                 for (int64_t x = 0; x < size[3]; x++) {
                     int64_t from = turn ? size[1] - 1 - i : i;
-                    memcpy(to, t->at + (o * stride[0] + from * stride[1] + y * stride[2] + x * stride[3]) * (int64_t)sizeof(float),
+                    memcpy(to,
+                           t->at +
+                               (o * stride[0] + from * stride[1] + y * stride[2] + x * stride[3]) *
+                                   (int64_t)sizeof(float),
                            sizeof *to);
                     finite = finite && isfinite(*to);
                     to++;
@@ -190,7 +224,8 @@ static pulmo_status copy_layers(const weight_file *file, bool turn_first, pulmo_
     int feature = 0;
     PULMO_TRY(check_layers(file, &floats));
     float *room = pulmo_alloc(floats, sizeof *room);
-    if (!room) return PULMO_MEMORY;
+    if (!room)
+        return PULMO_MEMORY;
     out->storage = room;
     out->convs = file->convs;
     for (int i = 0; i < file->convs; i++) {
@@ -206,7 +241,8 @@ static pulmo_status copy_layers(const weight_file *file, bool turn_first, pulmo_
             return weights_bad(file, "%s: holds a value that is not finite", from->weight.name);
         room += (size_t)to->in_channels * (size_t)to->out_channels * 9;
         to->bias = room;
-        if (!copy_values(&from->bias, false, room)) return weights_bad(file, "%s: holds a value that is not finite", from->bias.name);
+        if (!copy_values(&from->bias, false, room))
+            return weights_bad(file, "%s: holds a value that is not finite", from->bias.name);
         room += to->out_channels;
     }
     return PULMO_OK;
@@ -216,19 +252,24 @@ static pulmo_status copy_layers(const weight_file *file, bool turn_first, pulmo_
 
 static const char *const preprocessings[] = {"auto", "torchvision", "caffe", "caffe-rgb"};
 
-const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing) { return preprocessings[preprocessing]; }
+const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing)
+{
+    return preprocessings[preprocessing];
+}
 
 pulmo_preprocessing pulmo_preprocessing_of(const char *name)
 {
     for (int i = 0; i <= PULMO_PREPROCESSING_CAFFE_RGB; i++)
-        if (strcmp(name, preprocessings[i]) == 0) return (pulmo_preprocessing)i;
+        if (strcmp(name, preprocessings[i]) == 0)
+            return (pulmo_preprocessing)i;
     return PULMO_PREPROCESSING_AUTO;
 }
 
 /* Caffe's 255 x - m is (x - m / 255) / (1 / 255). */
 static void set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing)
 {
-    static const float torchvision_mean[3] = {0.485f, 0.456f, 0.406f}, torchvision_std[3] = {0.229f, 0.224f, 0.225f};
+    static const float torchvision_mean[3] = {0.485f, 0.456f, 0.406f},
+                       torchvision_std[3] = {0.229f, 0.224f, 0.225f};
     static const double caffe_mean[3] = {123.68, 116.779, 103.939}; /* RGB */
     out->preprocessing = preprocessing;
     for (int c = 0; c < 3; c++) {
@@ -249,14 +290,17 @@ static pulmo_status digest_values(pulmo_weights *out)
         const pulmo_conv *conv = &out->conv[i];
         const int32_t shape[3] = {conv->in_channels, conv->out_channels, conv->pool_after};
         pulmo_digester_add(digester, shape, sizeof shape);
-        pulmo_digester_add(digester, conv->weight, (size_t)conv->in_channels * (size_t)conv->out_channels * 9 * sizeof(float));
+        pulmo_digester_add(digester, conv->weight,
+                           (size_t)conv->in_channels * (size_t)conv->out_channels * 9 *
+                               sizeof(float));
         pulmo_digester_add(digester, conv->bias, (size_t)conv->out_channels * sizeof(float));
     }
     out->digest = pulmo_digester_end(digester);
     return PULMO_OK;
 }
 
-static pulmo_status read_all(weight_file *file, pulmo_preprocessing preprocessing, pulmo_weights *out)
+static pulmo_status read_all(weight_file *file, pulmo_preprocessing preprocessing,
+                             pulmo_weights *out)
 {
     PULMO_TRY(map_file(file));
     PULMO_TRY(read_by_format(file));
@@ -269,25 +313,34 @@ static pulmo_status read_all(weight_file *file, pulmo_preprocessing preprocessin
     out->proof_of = "";
     out->answer_away = -1;
     out->file_digest = pulmo_digest_of(file->bytes, (size_t)file->size);
-    if (file->caffe) pulmo_md5_hex(file->bytes, (size_t)file->size, out->published);
+    if (file->caffe)
+        pulmo_md5_hex(file->bytes, (size_t)file->size, out->published);
     return digest_values(out);
 }
 
-pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing, pulmo_weights *out)
+pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing,
+                                   pulmo_weights *out)
 {
     weight_file *file = calloc(1, sizeof *file);
     memset(out, 0, sizeof *out);
-    if (!file) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+    if (!file)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
     file->path = path;
     pulmo_status status = read_all(file, preprocessing, out);
-    for (int i = 0; i < file->blocks; i++) pulmo_free(file->block[i]);
-    if (file->bytes) munmap((void *)(uintptr_t)file->bytes, (size_t)file->size);
+    for (int i = 0; i < file->blocks; i++)
+        pulmo_free(file->block[i]);
+    if (file->bytes)
+        munmap((void *)(uintptr_t)file->bytes, (size_t)file->size);
     free(file);
-    if (status != PULMO_OK) pulmo_weights_free(out);
+    if (status != PULMO_OK)
+        pulmo_weights_free(out);
     return status;
 }
 
-pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out) { return pulmo_weights_read_as(path, PULMO_PREPROCESSING_AUTO, out); }
+pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out)
+{
+    return pulmo_weights_read_as(path, PULMO_PREPROCESSING_AUTO, out);
+}
 
 void pulmo_weights_free(pulmo_weights *weights)
 {
@@ -301,9 +354,11 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out)
     static const int index[13] = {0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28};
     memset(out, 0, sizeof *out);
     size_t total = 0;
-    for (int i = 0; i < 13; i++) total += (size_t)widths[i] * (size_t)(i ? widths[i - 1] : 3) * 9 + (size_t)widths[i];
+    for (int i = 0; i < 13; i++)
+        total += (size_t)widths[i] * (size_t)(i ? widths[i - 1] : 3) * 9 + (size_t)widths[i];
     float *at = pulmo_alloc(total, sizeof *at);
-    if (!at) return PULMO_MEMORY;
+    if (!at)
+        return PULMO_MEMORY;
     out->storage = at;
     out->convs = 13;
     for (int i = 0; i < 13; i++) {
@@ -317,7 +372,8 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out)
         pulmo_rng rng;
         pulmo_rng_at(&rng, seed, PULMO_RNG_TEST, (uint64_t)i, 0);
         conv->weight = at;
-        for (size_t k = 0; k < count; k++) *at++ = (float)(deviation * pulmo_rng_normal(&rng));
+        for (size_t k = 0; k < count; k++)
+            *at++ = (float)(deviation * pulmo_rng_normal(&rng));
         conv->bias = at;
         at += conv->out_channels;
     }
@@ -336,15 +392,18 @@ pulmo_status pulmo_weights_find(const char *given, char **out)
         return *out ? PULMO_OK : PULMO_MEMORY;
     }
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *path = cache && *cache ? pulmo_format("%s/pulmo/vgg16_features.safetensors", cache)
-                                 : pulmo_format("%s/.cache/pulmo/vgg16_features.safetensors", home ? home : "");
-    if (!path) return PULMO_MEMORY;
+    char *path = cache && *cache
+                     ? pulmo_format("%s/pulmo/vgg16_features.safetensors", cache)
+                     : pulmo_format("%s/.cache/pulmo/vgg16_features.safetensors", home ? home : "");
+    if (!path)
+        return PULMO_MEMORY;
     if (access(path, R_OK) == 0) {
         *out = path;
         return PULMO_OK;
     }
     pulmo_fail(PULMO_WEIGHTS,
-               "no VGG16 weights: %s is not there; run data-prep/fetch-weights (needs network once), or give a file "
+               "no VGG16 weights: %s is not there; run data-prep/fetch-weights (needs network "
+               "once), or give a file "
                "as --weights FILE, as model.weights in the configuration, or in $PULMO_WEIGHTS",
                path);
     free(path);
@@ -357,9 +416,12 @@ pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weight
     memset(out, 0, sizeof *out);
     PULMO_TRY(pulmo_weights_find(choice->path, &path));
     pulmo_status status = pulmo_weights_read_as(path, choice->preprocessing, out);
-    if (status == PULMO_OK && !choice->any) status = pulmo_weights_prove(out);
-    if (status == PULMO_OK && !choice->any) status = pulmo_weights_require_proof(out, path);
+    if (status == PULMO_OK && !choice->any)
+        status = pulmo_weights_prove(out);
+    if (status == PULMO_OK && !choice->any)
+        status = pulmo_weights_require_proof(out, path);
     free(path);
-    if (status != PULMO_OK) pulmo_weights_free(out);
+    if (status != PULMO_OK)
+        pulmo_weights_free(out);
     return status;
 }

@@ -14,8 +14,10 @@ static const struct {
 } published[] = {
     {"6d6bbae143d832006294945121d1f1fc", "Keras' VGG16 for ImageNet, without top"},
     {"64373286793e3c8b2b4e3219cbf3544b", "Keras' VGG16 for ImageNet"},
-    {"722c42f53ca03a5480296bf8f9c85a151de3eed9ec982d7d2302ff6e2900c67b", "the ONNX model zoo's vgg16-12"},
-    {"f20805a3ecccaa88647bbab4ad011ff2412a9838485ea844de0fcbce349820b9", "the ONNX model zoo's vgg16-7"},
+    {"722c42f53ca03a5480296bf8f9c85a151de3eed9ec982d7d2302ff6e2900c67b",
+     "the ONNX model zoo's vgg16-12"},
+    {"f20805a3ecccaa88647bbab4ad011ff2412a9838485ea844de0fcbce349820b9",
+     "the ONNX model zoo's vgg16-7"},
 };
 
 /* Answers computed by PyTorch in float64 (bench/known_answer.py). */
@@ -26,18 +28,21 @@ static const struct {
 } answers[] = {
     {"torchvision's VGG16 for ImageNet (IMAGENET1K_V1)",
      PULMO_PREPROCESSING_TORCHVISION,
-     {113.8212985, 190.437090939, 266.402554522, 239.641568454, 224.47240387, 285.081052812, 569.247827122, 687.813741601, 218.394836196,
-      234.929661789, 172.449678623, 209.558012838, 366.181860472, 505.7031957, 514.912078448, 504.394022529}},
+     {113.8212985, 190.437090939, 266.402554522, 239.641568454, 224.47240387, 285.081052812,
+      569.247827122, 687.813741601, 218.394836196, 234.929661789, 172.449678623, 209.558012838,
+      366.181860472, 505.7031957, 514.912078448, 504.394022529}},
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 bool pulmo_weights_is_vgg16(const pulmo_weights *weights)
 {
     static const int widths[13] = {64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512};
-    if (weights->convs != 13) return false;
+    if (weights->convs != 13)
+        return false;
     for (int i = 0; i < 13; i++) {
         bool pool = i == 1 || i == 3 || i == 6 || i == 9 || i == 12;
-        if (weights->conv[i].out_channels != widths[i] || weights->conv[i].pool_after != pool) return false;
+        if (weights->conv[i].out_channels != widths[i] || weights->conv[i].pool_after != pool)
+            return false;
     }
     return true;
 }
@@ -55,23 +60,30 @@ void pulmo_weights_answer_image(const pulmo_weights *weights, float *image)
 void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS])
 {
     memset(sums, 0, PULMO_ANSWER_SUMS * sizeof *sums);
-    for (size_t i = 0; i < count; i++) sums[i % PULMO_ANSWER_SUMS] += (double)features[i] * (1 + (double)(i / PULMO_ANSWER_SUMS % 7));
+    for (size_t i = 0; i < count; i++)
+        sums[i % PULMO_ANSWER_SUMS] +=
+            (double)features[i] * (1 + (double)(i / PULMO_ANSWER_SUMS % 7));
 }
 
-double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS], pulmo_preprocessing preprocessing, const char **which)
+double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
+                                     pulmo_preprocessing preprocessing, const char **which)
 {
     double nearest = INFINITY;
-    if (which) *which = "";
+    if (which)
+        *which = "";
     for (size_t k = 0; k < COUNT(answers); k++) {
         double away = 0, most = 0;
-        if (answers[k].preprocessing != preprocessing) continue;
+        if (answers[k].preprocessing != preprocessing)
+            continue;
         for (int j = 0; j < PULMO_ANSWER_SUMS; j++) {
             away = fmax(away, fabs(sums[j] - answers[k].sums[j]));
             most = fmax(most, fabs(answers[k].sums[j]));
         }
-        if (away / most >= nearest) continue;
+        if (away / most >= nearest)
+            continue;
         nearest = away / most;
-        if (which) *which = answers[k].what;
+        if (which)
+            *which = answers[k].what;
     }
     return nearest;
 }
@@ -87,7 +99,10 @@ static void spread(int channels, int side, const float *in, float *out)
                 for (int x = 0; x < side; x++) {
                     int from_y = y + tap / 3 - 1, from_x = x + tap % 3 - 1;
                     bool inside = from_y >= 0 && from_y < side && from_x >= 0 && from_x < side;
-                    *out++ = inside ? in[((size_t)c * (size_t)side + (size_t)from_y) * (size_t)side + (size_t)from_x] : 0;
+                    *out++ = inside
+                                 ? in[((size_t)c * (size_t)side + (size_t)from_y) * (size_t)side +
+                                      (size_t)from_x]
+                                 : 0;
                 }
 }
 
@@ -106,26 +121,31 @@ static void halve(int channels, int side, float *planes)
     for (int c = 0; c < channels; c++)
         for (int y = 0; y + 1 < side; y += 2)
             for (int x = 0; x + 1 < side; x += 2) {
-                const float *at = planes + ((size_t)c * (size_t)side + (size_t)y) * (size_t)side + (size_t)x;
+                const float *at =
+                    planes + ((size_t)c * (size_t)side + (size_t)y) * (size_t)side + (size_t)x;
                 *to++ = fmaxf(fmaxf(at[0], at[1]), fmaxf(at[side], at[side + 1]));
             }
 }
 
 static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_ANSWER_SUMS])
 {
-    size_t cells = (size_t)PULMO_ANSWER_SIDE * PULMO_ANSWER_SIDE; /* the first block's 64 channels need the most */
-    float *planes = pulmo_alloc(64 * cells, sizeof *planes), *wide = pulmo_alloc(9 * 64 * cells, sizeof *wide);
+    size_t cells = (size_t)PULMO_ANSWER_SIDE *
+                   PULMO_ANSWER_SIDE; /* the first block's 64 channels need the most */
+    float *planes = pulmo_alloc(64 * cells, sizeof *planes),
+          *wide = pulmo_alloc(9 * 64 * cells, sizeof *wide);
     int side = PULMO_ANSWER_SIDE, channels = 3;
     if (planes && wide) {
         pulmo_weights_answer_image(weights, planes);
         for (int i = 0; i < weights->convs; i++) {
             const pulmo_conv *conv = &weights->conv[i];
             spread(channels, side, planes, wide);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, conv->out_channels, side * side, 9 * channels, 1, conv->weight,
-                        9 * channels, wide, side * side, 0, planes, side * side);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, conv->out_channels, side * side,
+                        9 * channels, 1, conv->weight, 9 * channels, wide, side * side, 0, planes,
+                        side * side);
             add_bias_relu(conv, side * side, planes);
             channels = conv->out_channels;
-            if (!conv->pool_after) continue;
+            if (!conv->pool_after)
+                continue;
             halve(channels, side, planes);
             side /= 2;
         }
@@ -142,15 +162,21 @@ pulmo_status pulmo_weights_prove(pulmo_weights *weights)
     char hex[PULMO_DIGEST_HEX];
     double sums[PULMO_ANSWER_SUMS];
     weights->proof = PULMO_PROOF_NOT_VGG16;
-    if (!pulmo_weights_is_vgg16(weights)) return PULMO_OK;
+    if (!pulmo_weights_is_vgg16(weights))
+        return PULMO_OK;
     PULMO_TRY(answer_of(weights, sums));
-    weights->answer_away = pulmo_weights_answer_distance(sums, weights->preprocessing, &weights->proof_of);
-    weights->proof = weights->answer_away <= PULMO_ANSWER_TOLERANCE ? PULMO_PROOF_ANSWER : PULMO_PROOF_NONE;
-    if (weights->proof == PULMO_PROOF_NONE) weights->proof_of = "";
-    if (isinf(weights->answer_away)) weights->answer_away = -1;
+    weights->answer_away =
+        pulmo_weights_answer_distance(sums, weights->preprocessing, &weights->proof_of);
+    weights->proof =
+        weights->answer_away <= PULMO_ANSWER_TOLERANCE ? PULMO_PROOF_ANSWER : PULMO_PROOF_NONE;
+    if (weights->proof == PULMO_PROOF_NONE)
+        weights->proof_of = "";
+    if (isinf(weights->answer_away))
+        weights->answer_away = -1;
     pulmo_digest_hex(&weights->file_digest, hex);
     for (size_t i = 0; i < COUNT(published) && weights->proof == PULMO_PROOF_NONE; i++)
-        if (strcmp(published[i].hex, hex) == 0 || strcmp(published[i].hex, weights->published) == 0) {
+        if (strcmp(published[i].hex, hex) == 0 ||
+            strcmp(published[i].hex, weights->published) == 0) {
             weights->proof = PULMO_PROOF_PUBLISHED;
             weights->proof_of = published[i].what;
         }
@@ -159,10 +185,13 @@ pulmo_status pulmo_weights_prove(pulmo_weights *weights)
 
 pulmo_status pulmo_weights_require_proof(const pulmo_weights *weights, const char *path)
 {
-    if (weights->proof != PULMO_PROOF_NONE) return PULMO_OK;
+    if (weights->proof != PULMO_PROOF_NONE)
+        return PULMO_OK;
     return pulmo_fail(PULMO_WEIGHTS,
-                      "%s: has VGG16's shapes, but neither its answer to a known image nor its digest is that of a VGG16 known here "
-                      "(read as %s, %s preprocessing); if it is a VGG16 of your own, say --set model.weights_check=false, and "
+                      "%s: has VGG16's shapes, but neither its answer to a known image nor its "
+                      "digest is that of a VGG16 known here "
+                      "(read as %s, %s preprocessing); if it is a VGG16 of your own, say --set "
+                      "model.weights_check=false, and "
                       "model.preprocessing if it is not the usual one",
                       path, weights->format, pulmo_preprocessing_name(weights->preprocessing));
 }

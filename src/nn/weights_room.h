@@ -45,16 +45,19 @@ typedef struct weight_file {
 } weight_file;
 
 /* PULMO_WEIGHTS: "FILE: message; what would do". */
-pulmo_status weights_bad(const weight_file *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+pulmo_status weights_bad(const weight_file *file, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Zeroed memory that goes with the file. PULMO_WEIGHTS beyond what any VGG needs. */
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out);
 /* Row-major strides for the shape. */
 void source_dense(source_tensor *tensor);
 
 /* torchvision's names. `find` fills a tensor called `name`; found is false where there is none. */
-typedef pulmo_status (*source_finder)(void *context, const char *name, source_tensor *out, bool *found);
+typedef pulmo_status (*source_finder)(void *context, const char *name, source_tensor *out,
+                                      bool *found);
 /* Collects features.N.weight and .bias under a prefix ("", "module.", ...) into file->conv. */
-pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find, void *context);
+pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find,
+                                    void *context);
 /* The prefix if `name` is PREFIXfeatures.0.weight, else NULL; as long as *length. */
 bool weights_torch_prefix(const char *name, char prefix[NAME_BYTES]);
 

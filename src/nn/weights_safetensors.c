@@ -20,14 +20,19 @@ static pulmo_status parse_header(container *c)
     const weight_file *file = c->file;
     uint64_t length = 0;
     json_error_t error;
-    if (file->size < 8) return weights_bad(file, "is shorter than a safetensors header");
-    for (int i = 7; i >= 0; i--) length = length << 8 | file->bytes[i];
+    if (file->size < 8)
+        return weights_bad(file, "is shorter than a safetensors header");
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | file->bytes[i];
     if (length > HEADER_BYTES_MAX || length > file->size - 8)
-        return weights_bad(file, "its header's length is beyond the file: of no known format, or truncated");
+        return weights_bad(
+            file, "its header's length is beyond the file: of no known format, or truncated");
     c->data = file->bytes + 8 + length;
     c->data_bytes = file->size - 8 - length;
-    c->header = json_loadb((const char *)file->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_object(c->header)) return weights_bad(file, "its header is not a JSON object");
+    c->header =
+        json_loadb((const char *)file->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_object(c->header))
+        return weights_bad(file, "its header is not a JSON object");
     return PULMO_OK;
 }
 
@@ -38,8 +43,10 @@ typedef struct span {
 static int by_begin(const void *a, const void *b)
 {
     const span *x = a, *y = b;
-    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
-    return (x->end > y->end) - (x->end < y->end); /* an empty tensor lies before the one that begins where it ends */
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) -
+           (x->end < y->end); /* an empty tensor lies before the one that begins where it ends */
 }
 
 /* The format's own rule: tensors fill the data without overlap, gap or rest. */
@@ -49,13 +56,16 @@ static pulmo_status check_spans(const container *c)
     const char *name, *odd = NULL;
     json_t *entry;
     span *spans = calloc(json_object_size(c->header) + 1, sizeof *spans);
-    if (!spans) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", c->file->path);
+    if (!spans)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", c->file->path);
     json_object_foreach(c->header, name, entry)
     {
         const json_t *offsets = json_object_get(entry, "data_offsets");
         const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-        if (strcmp(name, "__metadata__") == 0) continue;
-        if (!json_is_integer(begin) || !json_is_integer(end)) odd = name;
+        if (strcmp(name, "__metadata__") == 0)
+            continue;
+        if (!json_is_integer(begin) || !json_is_integer(end))
+            odd = name;
         spans[count].begin = json_integer_value(begin);
         spans[count++].end = json_integer_value(end);
     }
@@ -67,10 +77,14 @@ static pulmo_status check_spans(const container *c)
         at = spans[i].end;
     }
     free(spans);
-    if (odd) return weights_bad(c->file, "%s: its data_offsets are not two integers", odd);
-    if (!whole) return weights_bad(c->file, "its tensors overlap or leave gaps");
+    if (odd)
+        return weights_bad(c->file, "%s: its data_offsets are not two integers", odd);
+    if (!whole)
+        return weights_bad(c->file, "its tensors overlap or leave gaps");
     if ((uint64_t)at != c->data_bytes)
-        return weights_bad(c->file, "its tensors do not end where the file does: it is truncated or has something behind");
+        return weights_bad(
+            c->file,
+            "its tensors do not end where the file does: it is truncated or has something behind");
     return PULMO_OK;
 }
 
@@ -81,21 +95,28 @@ static pulmo_status find(void *context, const char *name, source_tensor *out, bo
     int64_t count = 1;
     const json_t *entry = json_object_get(c->header, name);
     *found = entry != NULL;
-    if (!entry) return PULMO_OK;
+    if (!entry)
+        return PULMO_OK;
     const char *type = json_string_value(json_object_get(entry, "dtype"));
-    if (!type || strcmp(type, "F32") != 0) return weights_bad(c->file, "%s: has a dtype other than F32", name);
-    const json_t *sizes = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
+    if (!type || strcmp(type, "F32") != 0)
+        return weights_bad(c->file, "%s: has a dtype other than F32", name);
+    const json_t *sizes = json_object_get(entry, "shape"),
+                 *offsets = json_object_get(entry, "data_offsets");
     if (json_array_size(sizes) < 1 || json_array_size(sizes) > 4 || json_array_size(offsets) != 2)
         return weights_bad(c->file, "%s: has a shape of the wrong rank, or no two offsets", name);
     out->rank = (int)json_array_size(sizes);
     for (int i = 0; i < out->rank; i++) {
         out->shape[i] = json_integer_value(json_array_get(sizes, (size_t)i));
-        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX) return weights_bad(c->file, "%s: has a size out of range", name);
+        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
+            return weights_bad(c->file, "%s: has a size out of range", name);
         count *= out->shape[i];
-        if (count > (int64_t)c->file->size) return weights_bad(c->file, "%s: has a shape larger than the file", name);
+        if (count > (int64_t)c->file->size)
+            return weights_bad(c->file, "%s: has a shape larger than the file", name);
     }
-    json_int_t begin = json_integer_value(json_array_get(offsets, 0)), end = json_integer_value(json_array_get(offsets, 1));
-    if (end - begin != count * (int64_t)sizeof(float)) return weights_bad(c->file, "%s: does not take the bytes its shape needs", name);
+    json_int_t begin = json_integer_value(json_array_get(offsets, 0)),
+               end = json_integer_value(json_array_get(offsets, 1));
+    if (end - begin != count * (int64_t)sizeof(float))
+        return weights_bad(c->file, "%s: does not take the bytes its shape needs", name);
     source_dense(out);
     out->at = c->data + begin;
     return PULMO_OK;

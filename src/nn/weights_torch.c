@@ -1,8 +1,8 @@
 /* PyTorch's .pth.
  *
- * Legacy stream (before 1.6; torchvision's own files): pickles of a magic number, the protocol 1001,
- * facts of the system, the state dict, and the list of its storages' keys; then each storage in that
- * order: its number of elements (int64) and its elements, little-endian.
+ * Legacy stream (before 1.6; torchvision's own files): pickles of a magic number, the protocol
+ * 1001, facts of the system, the state dict, and the list of its storages' keys; then each storage
+ * in that order: its number of elements (int64) and its elements, little-endian.
  *
  * Zip archive: NAME/data.pkl is the state dict's pickle, NAME/data/KEY a storage's elements, and
  * NAME/byteorder says "little" where it is there. Entries are checked against their CRC. */
@@ -16,11 +16,13 @@
 #include "pulmo/memory.h"
 #include "weights_room.h"
 
-#define PICKLE_BYTES_MAX  ((uint64_t)64 << 20)
-#define STORAGE_BYTES_MAX ((uint64_t)512 << 20) /* a convolution has at most a few MB; some files keep all in one storage */
-#define KEY_BYTES         64
-#define KEYS_MAX          4096
-#define SHORT_STORAGE     "a storage is shorter than its pickle says"
+#define PICKLE_BYTES_MAX ((uint64_t)64 << 20)
+#define STORAGE_BYTES_MAX                                                                          \
+    ((uint64_t)512                                                                                 \
+     << 20) /* a convolution has at most a few MB; some files keep all in one storage */
+#define KEY_BYTES     64
+#define KEYS_MAX      4096
+#define SHORT_STORAGE "a storage is shorter than its pickle says"
 
 /* A storage's elements, once found. */
 typedef struct storage {
@@ -49,9 +51,11 @@ static pulmo_status find_state(torch_file *t)
     t->state = p->root;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int inner = pickle_get(p, p->root, names[i]);
-        if (p->node[inner].kind == PICKLE_DICT) t->state = inner;
+        if (p->node[inner].kind == PICKLE_DICT)
+            t->state = inner;
     }
-    return p->node[t->state].kind == PICKLE_DICT ? PULMO_OK : weights_bad(t->file, "holds no state dict");
+    return p->node[t->state].kind == PICKLE_DICT ? PULMO_OK
+                                                 : weights_bad(t->file, "holds no state dict");
 }
 
 /* The last element that a tensor reaches, or -1 where its shape or strides make no sense. */
@@ -59,10 +63,13 @@ static int64_t reach_of(const source_tensor *tensor, int64_t offset)
 {
     const int64_t most = (int64_t)1 << 40;
     int64_t reach = offset;
-    if (offset < 0 || offset > most) return -1;
+    if (offset < 0 || offset > most)
+        return -1;
     for (int i = 0; i < tensor->rank; i++) {
-        if (tensor->stride[i] < 0 || tensor->stride[i] > most) return -1;
-        if (tensor->shape[i] > 1 && tensor->stride[i] > (most - reach) / (tensor->shape[i] - 1)) return -1;
+        if (tensor->stride[i] < 0 || tensor->stride[i] > most)
+            return -1;
+        if (tensor->shape[i] > 1 && tensor->stride[i] > (most - reach) / (tensor->shape[i] - 1))
+            return -1;
         reach += (tensor->shape[i] - 1) * tensor->stride[i];
     }
     return reach;
@@ -76,19 +83,24 @@ static pulmo_status find(void *context, const char *name, source_tensor *out, bo
     const pickle *p = &t->pickle;
     int at = pickle_get(p, t->state, name);
     *found = at != 0;
-    if (!at) return PULMO_OK;
+    if (!at)
+        return PULMO_OK;
     const pickle_node *tensor = &p->node[at];
-    if (tensor->kind != PICKLE_TENSOR) return weights_bad(t->file, "%s: is no tensor", name);
+    if (tensor->kind != PICKLE_TENSOR)
+        return weights_bad(t->file, "%s: is no tensor", name);
     const pickle_node *s = &p->node[tensor->first];
-    if (!s->is_float32) return weights_bad(t->file, "%s: has a dtype other than float32", name);
+    if (!s->is_float32)
+        return weights_bad(t->file, "%s: has a dtype other than float32", name);
     out->rank = pickle_ints(p, tensor->last, 4, out->shape);
     if (out->rank < 1 || pickle_ints(p, tensor->stride, 4, out->stride) != out->rank)
         return weights_bad(t->file, "%s: has a shape of the wrong rank", name);
     for (int i = 0; i < out->rank; i++)
-        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX) return weights_bad(t->file, "%s: has a size out of range", name);
+        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
+            return weights_bad(t->file, "%s: has a size out of range", name);
     int64_t reach = reach_of(out, tensor->number);
     if (reach < 0 || reach >= s->number)
-        return weights_bad(t->file, "%s: reaches beyond its storage of %" PRId64 " elements", name, s->number);
+        return weights_bad(t->file, "%s: reaches beyond its storage of %" PRId64 " elements", name,
+                           s->number);
     const uint8_t *data = NULL;
     PULMO_TRY(storage_at(t, s, &data));
     out->at = data + (uint64_t)tensor->number * sizeof(float);
@@ -102,10 +114,12 @@ static pulmo_status read_state(torch_file *t)
     PULMO_TRY(find_state(t));
     for (int cell = p->node[t->state].first; cell; cell = p->cell[p->cell[cell].next].next) {
         const pickle_node *key = &p->node[p->cell[cell].node];
-        if (key->kind != PICKLE_TEXT || key->length >= sizeof name) continue;
+        if (key->kind != PICKLE_TEXT || key->length >= sizeof name)
+            continue;
         memcpy(name, key->text, key->length);
         name[key->length] = '\0';
-        if (strlen(name) == key->length && weights_torch_prefix(name, prefix)) break;
+        if (strlen(name) == key->length && weights_torch_prefix(name, prefix))
+            break;
     }
     return weights_by_torch_names(t->file, prefix, find, t);
 }
@@ -115,15 +129,21 @@ static pulmo_status read_state(torch_file *t)
 static storage *known_storage(const torch_file *t, const pickle_node *s)
 {
     for (int i = 0; i < t->count; i++)
-        if (strlen(t->storages[i].key) == s->length && memcmp(t->storages[i].key, s->text, s->length) == 0) return &t->storages[i];
+        if (strlen(t->storages[i].key) == s->length &&
+            memcmp(t->storages[i].key, s->text, s->length) == 0)
+            return &t->storages[i];
     return NULL;
 }
 
-static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length, const uint8_t *at, uint64_t bytes)
+static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length, const uint8_t *at,
+                                uint64_t bytes)
 {
-    if (t->count == KEYS_MAX || length >= KEY_BYTES) return weights_bad(t->file, "has more, or longer-named, storages than any VGG");
-    if (!t->storages) t->storages = calloc(KEYS_MAX, sizeof *t->storages);
-    if (!t->storages) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->file->path);
+    if (t->count == KEYS_MAX || length >= KEY_BYTES)
+        return weights_bad(t->file, "has more, or longer-named, storages than any VGG");
+    if (!t->storages)
+        t->storages = calloc(KEYS_MAX, sizeof *t->storages);
+    if (!t->storages)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->file->path);
     storage *new = &t->storages[t->count++];
     memcpy(new->key, key, length);
     new->key[length] = '\0';
@@ -133,66 +153,87 @@ static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length,
 }
 
 /* One entry of the archive whole, which must have `bytes` (or at most `most` where that is 0). */
-static pulmo_status extract(torch_file *t, const char *name, uint64_t bytes, uint64_t most, uint8_t **out, uint64_t *size)
+static pulmo_status extract(torch_file *t, const char *name, uint64_t bytes, uint64_t most,
+                            uint8_t **out, uint64_t *size)
 {
     zip_stat_t about;
     zip_stat_init(&about);
     if (zip_stat(t->zip, name, 0, &about) != 0 || !(about.valid & ZIP_STAT_SIZE))
         return weights_bad(t->file, "its archive misses %s", name);
     if (about.size > most)
-        return weights_bad(t->file, "%s in its archive takes %" PRIu64 " bytes; at most %" PRIu64 " are read", name, (uint64_t)about.size,
-                           most);
+        return weights_bad(
+            t->file, "%s in its archive takes %" PRIu64 " bytes; at most %" PRIu64 " are read",
+            name, (uint64_t)about.size, most);
     if (bytes && about.size != bytes)
-        return weights_bad(t->file, "%s in its archive has %" PRIu64 " bytes, not %" PRIu64, name, (uint64_t)about.size, bytes);
+        return weights_bad(t->file, "%s in its archive has %" PRIu64 " bytes, not %" PRIu64, name,
+                           (uint64_t)about.size, bytes);
     void *block = NULL;
     PULMO_TRY(weights_block(t->file, about.size, &block));
     zip_file_t *entry = zip_fopen(t->zip, name, 0);
-    if (!entry) return weights_bad(t->file, "%s in its archive cannot be read: %s", name, zip_strerror(t->zip));
+    if (!entry)
+        return weights_bad(t->file, "%s in its archive cannot be read: %s", name,
+                           zip_strerror(t->zip));
     uint64_t got = 0;
     zip_int64_t now = 1;
     while (now > 0) { /* to the very end, where the CRC is compared */
         uint8_t beyond;
-        now = got < about.size ? zip_fread(entry, (uint8_t *)block + got, about.size - got) : zip_fread(entry, &beyond, 1);
-        if (now > 0) got += (uint64_t)now;
-        if (got > about.size) break;
+        now = got < about.size ? zip_fread(entry, (uint8_t *)block + got, about.size - got)
+                               : zip_fread(entry, &beyond, 1);
+        if (now > 0)
+            got += (uint64_t)now;
+        if (got > about.size)
+            break;
     }
     bool whole = now == 0 && got == about.size;
     zip_fclose(entry);
-    if (!whole) return weights_bad(t->file, "%s in its archive is damaged (its checksum or size is wrong)", name);
+    if (!whole)
+        return weights_bad(t->file, "%s in its archive is damaged (its checksum or size is wrong)",
+                           name);
     *out = block;
     *size = got;
     return PULMO_OK;
 }
 
-/* Elements of a storage; from an archive they are extracted when first asked for. Two tensors may share one and say different sizes. */
+/* Elements of a storage; from an archive they are extracted when first asked for. Two tensors may
+ * share one and say different sizes. */
 static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_t **out)
 {
     const storage *known = known_storage(t, s);
     uint8_t *data = NULL;
     uint64_t size = 0;
     char name[512];
-    if (known && (uint64_t)s->number > known->bytes / sizeof(float)) return weights_bad(t->file, SHORT_STORAGE);
-    if (known) return *out = known->at, PULMO_OK;
+    if (known && (uint64_t)s->number > known->bytes / sizeof(float))
+        return weights_bad(t->file, SHORT_STORAGE);
+    if (known)
+        return *out = known->at, PULMO_OK;
     if (!t->zip)
-        return weights_bad(t->file, "its storage \"%.*s\" is not among those it holds", (int)(s->length < 64 ? s->length : 64), s->text);
-    if (s->length >= KEY_BYTES || memchr(s->text, '\0', s->length)) return weights_bad(t->file, "a storage has a key that is no name");
+        return weights_bad(t->file, "its storage \"%.*s\" is not among those it holds",
+                           (int)(s->length < 64 ? s->length : 64), s->text);
+    if (s->length >= KEY_BYTES || memchr(s->text, '\0', s->length))
+        return weights_bad(t->file, "a storage has a key that is no name");
     if ((uint64_t)s->number > STORAGE_BYTES_MAX / sizeof(float))
-        return weights_bad(t->file, "a storage takes %" PRId64 " elements; at most %" PRIu64 " bytes are read", s->number, STORAGE_BYTES_MAX);
+        return weights_bad(
+            t->file, "a storage takes %" PRId64 " elements; at most %" PRIu64 " bytes are read",
+            s->number, STORAGE_BYTES_MAX);
     snprintf(name, sizeof name, "%sdata/%.*s", t->folder, (int)s->length, s->text);
-    PULMO_TRY(extract(t, name, (uint64_t)s->number * sizeof(float), STORAGE_BYTES_MAX, &data, &size));
+    PULMO_TRY(
+        extract(t, name, (uint64_t)s->number * sizeof(float), STORAGE_BYTES_MAX, &data, &size));
     *out = data;
     return add_storage(t, s->text, s->length, data, size);
 }
 
 /* ---- the stream ---- */
 
-/* Bytes of an element of the storage called `key`, from the state dict's references; 0 if there is none. */
+/* Bytes of an element of the storage called `key`, from the state dict's references; 0 if there is
+ * none. */
 static int element_bytes(const torch_file *t, const pickle_node *key)
 {
     const pickle *p = &t->pickle;
     for (int i = 0; i < p->nodes; i++) {
         const pickle_node *n = &p->node[i];
-        if (n->kind == PICKLE_STORAGE && n->length == key->length && memcmp(n->text, key->text, key->length) == 0) return n->element_bytes;
+        if (n->kind == PICKLE_STORAGE && n->length == key->length &&
+            memcmp(n->text, key->text, key->length) == 0)
+            return n->element_bytes;
     }
     return 0;
 }
@@ -200,7 +241,8 @@ static int element_bytes(const torch_file *t, const pickle_node *key)
 static uint64_t u64_at(const uint8_t *from)
 {
     uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) value = value << 8 | from[i];
+    for (int i = 7; i >= 0; i--)
+        value = value << 8 | from[i];
     return value;
 }
 
@@ -209,18 +251,24 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
 {
     const pickle *p = &t->pickle;
     const weight_file *file = t->file;
-    if (p->node[keys].kind != PICKLE_LIST) return weights_bad(file, "its list of storages is missing");
+    if (p->node[keys].kind != PICKLE_LIST)
+        return weights_bad(file, "its list of storages is missing");
     for (int cell = p->node[keys].first; cell; cell = p->cell[cell].next) {
         const pickle_node *key = &p->node[p->cell[cell].node];
         int each = key->kind == PICKLE_TEXT ? element_bytes(t, key) : 0;
-        if (each == 0) return weights_bad(file, "lists a storage that no tensor uses");
-        if (file->size - at < 8) return weights_bad(file, "ends before its storages do: it is truncated");
+        if (each == 0)
+            return weights_bad(file, "lists a storage that no tensor uses");
+        if (file->size - at < 8)
+            return weights_bad(file, "ends before its storages do: it is truncated");
         uint64_t elements = u64_at(file->bytes + at);
         at += 8;
-        if (elements > (file->size - at) / (uint64_t)each) return weights_bad(file, "ends before its storages do: it is truncated");
-        PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at, elements * (uint64_t)each));
+        if (elements > (file->size - at) / (uint64_t)each)
+            return weights_bad(file, "ends before its storages do: it is truncated");
+        PULMO_TRY(
+            add_storage(t, key->text, key->length, file->bytes + at, elements * (uint64_t)each));
         for (int i = 0; i < p->nodes; i++) /* what the pickle says of it must be true */
-            if (p->node[i].kind == PICKLE_STORAGE && known_storage(t, &p->node[i]) == &t->storages[t->count - 1] &&
+            if (p->node[i].kind == PICKLE_STORAGE &&
+                known_storage(t, &p->node[i]) == &t->storages[t->count - 1] &&
                 (uint64_t)p->node[i].number > elements)
                 return weights_bad(file, SHORT_STORAGE);
         at += elements * (uint64_t)each;
@@ -233,8 +281,10 @@ static pulmo_status read_stream(torch_file *t)
     const uint8_t *bytes = t->file->bytes;
     uint64_t size = t->file->size, at = 0;
     pickle *p = &t->pickle;
-    PULMO_TRY(pickle_read(p, bytes, size, &at)); /* magic 0x1950a86a20f9469cfc6c, here modulo 2^64 */
-    if (p->node[p->root].kind != PICKLE_INT || (uint64_t)p->node[p->root].number != 0xa86a20f9469cfc6cu)
+    PULMO_TRY(
+        pickle_read(p, bytes, size, &at)); /* magic 0x1950a86a20f9469cfc6c, here modulo 2^64 */
+    if (p->node[p->root].kind != PICKLE_INT ||
+        (uint64_t)p->node[p->root].number != 0xa86a20f9469cfc6cu)
         return weights_bad(t->file, "is a pickle, but none of torch.save's");
     PULMO_TRY(pickle_read(p, bytes, size, &at));
     if (p->node[p->root].kind != PICKLE_INT || p->node[p->root].number != 1001)
@@ -270,8 +320,11 @@ static pulmo_status find_folder(torch_file *t)
     for (zip_int64_t i = 0; i < count; i++) {
         const char *name = zip_get_name(t->zip, (zip_uint64_t)i, 0);
         size_t length = name ? strlen(name) : 0;
-        if (length < 8 || strcmp(name + length - 8, "data.pkl") != 0 || (length > 8 && name[length - 9] != '/')) continue;
-        if (length - 8 >= sizeof t->folder) break;
+        if (length < 8 || strcmp(name + length - 8, "data.pkl") != 0 ||
+            (length > 8 && name[length - 9] != '/'))
+            continue;
+        if (length - 8 >= sizeof t->folder)
+            break;
         snprintf(t->folder, sizeof t->folder, "%.*s", (int)(length - 8), name);
         return PULMO_OK;
     }
@@ -287,7 +340,8 @@ static pulmo_status read_zip(torch_file *t)
     snprintf(name, sizeof name, "%sbyteorder", t->folder);
     if (zip_name_locate(t->zip, name, 0) >= 0) {
         PULMO_TRY(extract(t, name, 0, 16, &bytes, &size));
-        if (size < 6 || memcmp(bytes, "little", 6) != 0) return weights_bad(t->file, "was written on a big-endian machine");
+        if (size < 6 || memcmp(bytes, "little", 6) != 0)
+            return weights_bad(t->file, "was written on a big-endian machine");
     }
     snprintf(name, sizeof name, "%sdata.pkl", t->folder);
     PULMO_TRY(extract(t, name, 0, PICKLE_BYTES_MAX, &bytes, &size));
@@ -304,7 +358,9 @@ pulmo_status weights_read_torch_zip(weight_file *file)
     if (!t.zip) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
-        pulmo_status status = weights_bad(file, "its archive cannot be opened (truncated or damaged): %s", zip_error_strerror(&error));
+        pulmo_status status =
+            weights_bad(file, "its archive cannot be opened (truncated or damaged): %s",
+                        zip_error_strerror(&error));
         zip_error_fini(&error);
         return status;
     }

@@ -13,26 +13,31 @@
 #include "pulmo/packed.h"
 #include "pulmo/rng.h"
 
-#define MB          (1024.0 * 1024.0)
-#define ABANDONED_S 600 /* a shard that is being written grows every few seconds; what a killed process left does not */
+#define MB (1024.0 * 1024.0)
+#define ABANDONED_S                                                                                \
+    600 /* a shard that is being written grows every few seconds; what a killed process left does  \
+           not */
 
 static const char *const split_names[BANK_SPLITS] = {"train", "val", "test"};
 
 /* ---- keys ---- */
 
-/* The digest of a known image's features: two programs, tiers or weights that give others do not share a bank. */
+/* The digest of a known image's features: two programs, tiers or weights that give others do not
+ * share a bank. */
 static pulmo_status probe(const bank *b, char hex[PULMO_DIGEST_HEX])
 {
     const pulmo_backbone *backbone = b->parts.backbone;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[BANK_TRAIN]);
     size_t pixels = 3 * (size_t)info->height_px * (size_t)info->width_px;
     size_t floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-    float *image = pulmo_alloc(pixels, sizeof *image), *features = pulmo_alloc(floats, sizeof *features);
+    float *image = pulmo_alloc(pixels, sizeof *image),
+          *features = pulmo_alloc(floats, sizeof *features);
     pulmo_status status = image && features ? PULMO_OK : PULMO_MEMORY;
     if (status == PULMO_OK) {
         pulmo_rng rng;
         pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
-        for (size_t i = 0; i < pixels; i++) image[i] = pulmo_rng_uniform(&rng) * 4 - 2;
+        for (size_t i = 0; i < pixels; i++)
+            image[i] = pulmo_rng_uniform(&rng) * 4 - 2;
         pulmo_backbone_features(backbone, 1, image, features);
         pulmo_digest digest = pulmo_digest_of(features, floats * sizeof *features);
         pulmo_digest_hex(&digest, hex);
@@ -51,7 +56,8 @@ static char *augment_lines(const pulmo_config *config)
         return NULL;
     }
     char *end = from + strlen("augment:\n");
-    while (*end == ' ') end += strcspn(end, "\n") + 1;
+    while (*end == ' ')
+        end += strcspn(end, "\n") + 1;
     *end = '\0';
     char *out = pulmo_strdup(from);
     free(echo);
@@ -67,33 +73,42 @@ static char *made_of(const bank *b, bank_split split, const char *probed)
     pulmo_digest_hex(&backbone->weights_digest, weights);
     if (split == BANK_TRAIN || b->averaged.views > 1) {
         char *augment = augment_lines(b->parts.config);
-        if (augment && split == BANK_TRAIN) views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
-        if (augment && split != BANK_TRAIN) views = pulmo_format("views to average\n%s", augment);
+        if (augment && split == BANK_TRAIN)
+            views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
+        if (augment && split != BANK_TRAIN)
+            views = pulmo_format("views to average\n%s", augment);
         free(augment);
     } else {
         views = pulmo_strdup("");
     }
     int frozen = frozen_blocks_from(b->parts.config);
     if (views)
-        text = pulmo_format("data: %s\nweights: %s\npreprocessing: %s, mean %.9g %.9g %.9g, std %.9g %.9g %.9g\nfrozen blocks: %d\n"
-                            "pooling: %s\nisa: %s\nfeatures of a known image: %s\nprecision: %s\n%s",
-                            info->digest_hex, weights, pulmo_preprocessing_name(backbone->preprocessing), (double)backbone->mean[0],
-                            (double)backbone->mean[1], (double)backbone->mean[2], (double)backbone->std[0], (double)backbone->std[1],
-                            (double)backbone->std[2], frozen == PULMO_FROZEN_ALL ? 5 : frozen,
-                            pools[b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN], pulmo_isa_name(backbone->isa), probed,
-                            b->set[split].form.half ? "half" : "float", views);
+        text = pulmo_format(
+            "data: %s\nweights: %s\npreprocessing: %s, mean %.9g %.9g %.9g, std %.9g %.9g "
+            "%.9g\nfrozen blocks: %d\n"
+            "pooling: %s\nisa: %s\nfeatures of a known image: %s\nprecision: %s\n%s",
+            info->digest_hex, weights, pulmo_preprocessing_name(backbone->preprocessing),
+            (double)backbone->mean[0], (double)backbone->mean[1], (double)backbone->mean[2],
+            (double)backbone->std[0], (double)backbone->std[1], (double)backbone->std[2],
+            frozen == PULMO_FROZEN_ALL ? 5 : frozen,
+            pools[b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN],
+            pulmo_isa_name(backbone->isa), probed, b->set[split].form.half ? "half" : "float",
+            views);
     free(views);
     return text;
 }
 
 /* ---- what there is ---- */
 
-/* Files of a view: small enough to go on from when interrupted, few enough to be open all at once. */
+/* Files of a view: small enough to go on from when interrupted, few enough to be open all at once.
+ */
 static uint32_t shards_for(uint32_t count)
 {
     uint32_t shards = count / 256, most = (count + 7) / 8;
-    if (shards < 32) shards = 32;
-    if (shards > 128) shards = 128;
+    if (shards < 32)
+        shards = 32;
+    if (shards > 128)
+        shards = 128;
     return shards < most ? shards : most;
 }
 
@@ -102,10 +117,12 @@ static bool pools_first(const pulmo_config *config, const pulmo_backbone *backbo
     return backbone->tail.layers == 0 && config->model.pool != PULMO_POOL_FLATTEN;
 }
 
-pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backbone, const pulmo_head_spec *head)
+pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backbone,
+                         const pulmo_head_spec *head)
 {
     pulmo_head_spec fed = *head;
-    if (!pools_first(config, backbone)) return fed;
+    if (!pools_first(config, backbone))
+        return fed;
     fed.channels = pulmo_head_inputs(head);
     fed.height = fed.width = 1;
     fed.pool = PULMO_POOL_FLATTEN;
@@ -127,10 +144,12 @@ static pulmo_status describe_set(bank *b, bank_split split, const char *root, co
     form->count = info->count;
     form->labels = info->labels;
     form->shards = shards_for(info->count);
-    int64_t views = config->bank.views < config->train.epochs ? config->bank.views : config->train.epochs;
+    int64_t views =
+        config->bank.views < config->train.epochs ? config->bank.views : config->train.epochs;
     set->views = split == BANK_TRAIN ? (uint32_t)views : (uint32_t)b->averaged.views;
     form->text = made_of(b, split, probed);
-    if (!form->text) return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
+    if (!form->text)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
     pulmo_digest digest = pulmo_digest_of(form->text, strlen(form->text));
     pulmo_digest_hex(&digest, form->key);
     form->directory = pulmo_format("%s/%s-%.16s", root, form->split, form->key);
@@ -143,19 +162,24 @@ static pulmo_status create_local(bank *b)
     const pulmo_backbone *backbone = b->parts.backbone;
     char probed[PULMO_DIGEST_HEX];
     if (!backbone->trunk)
-        return pulmo_fail(PULMO_CONFIG, "train.features: bank keeps the features of frozen convolutions, and with model.trainable: all "
-                                        "there are none; freeze a block or use train.features: fresh");
+        return pulmo_fail(PULMO_CONFIG,
+                          "train.features: bank keeps the features of frozen convolutions, and "
+                          "with model.trainable: all "
+                          "there are none; freeze a block or use train.features: fresh");
     b->pooled = pools_first(config, backbone);
     b->seed = (uint64_t)(config->bank.seed < 0 ? config->train.seed : config->bank.seed);
     augment_from(config, &b->augment);
     views_from(config, &b->averaged);
     PULMO_TRY(pulmo_augment_spec_check(&b->augment));
     PULMO_TRY(probe(b, probed));
-    char *root = *config->bank.path ? pulmo_strdup(config->bank.path) : pulmo_format("%s/bank", config->data.path);
+    char *root = *config->bank.path ? pulmo_strdup(config->bank.path)
+                                    : pulmo_format("%s/bank", config->data.path);
     pulmo_status status = root ? PULMO_OK : PULMO_MEMORY;
-    for (int s = 0; s < BANK_SPLITS && status == PULMO_OK; s++) status = describe_set(b, (bank_split)s, root, probed);
+    for (int s = 0; s < BANK_SPLITS && status == PULMO_OK; s++)
+        status = describe_set(b, (bank_split)s, root, probed);
     free(root);
-    b->floats = (size_t)b->set[0].form.channels * (size_t)b->set[0].form.height * (size_t)b->set[0].form.width;
+    b->floats = (size_t)b->set[0].form.channels * (size_t)b->set[0].form.height *
+                (size_t)b->set[0].form.width;
     return status;
 }
 
@@ -183,37 +207,45 @@ static uint32_t list_missing(const bank *b, bank_unit *units)
     for (uint32_t s = 0; s < BANK_SPLITS; s++)
         for (uint32_t v = 0; v < b->set[s].views; v++)
             for (uint32_t f = 0; b->set[s].form.count > 0 && f < b->set[s].form.shards; f++)
-                if (!is_there(&b->set[s].form, (bank_place){v, f})) units[missing++] = (bank_unit){s, v, f};
+                if (!is_there(&b->set[s].form, (bank_place){v, f}))
+                    units[missing++] = (bank_unit){s, v, f};
     return missing;
 }
 
 static uint64_t bytes_of(const bank *b, const bank_unit *unit)
 {
     const bank_form *form = &b->set[unit->split].form;
-    uint32_t images =
-        pulmo_shard_first(form->count, unit->shard + 1, form->shards) - pulmo_shard_first(form->count, unit->shard, form->shards);
+    uint32_t images = pulmo_shard_first(form->count, unit->shard + 1, form->shards) -
+                      pulmo_shard_first(form->count, unit->shard, form->shards);
     return images * (b->floats * (form->half ? 2u : 4u) + 16) + 8192;
 }
 
 /* Says what is to be done, and refuses what the disk has no room for. Rank 0. */
-static pulmo_status check_room(const bank *b, const bank_unit *units, uint32_t missing, uint32_t all)
+static pulmo_status check_room(const bank *b, const bank_unit *units, uint32_t missing,
+                               uint32_t all)
 {
     const bank_form *form = &b->set[BANK_TRAIN].form;
     struct statvfs disk;
     uint64_t need = 0;
-    for (uint32_t i = 0; i < missing; i++) need += bytes_of(b, &units[i]);
+    for (uint32_t i = 0; i < missing; i++)
+        need += bytes_of(b, &units[i]);
     if (missing == 0) {
-        pulmo_info("feature bank: all there, %u view%s in %s", b->set[BANK_TRAIN].views, b->set[BANK_TRAIN].views == 1 ? "" : "s",
-                   form->directory);
+        pulmo_info("feature bank: all there, %u view%s in %s", b->set[BANK_TRAIN].views,
+                   b->set[BANK_TRAIN].views == 1 ? "" : "s", form->directory);
         return PULMO_OK;
     }
-    if (statvfs(form->directory, &disk) != 0) return pulmo_fail(PULMO_IO, "%s: %s", form->directory, strerror(errno));
+    if (statvfs(form->directory, &disk) != 0)
+        return pulmo_fail(PULMO_IO, "%s: %s", form->directory, strerror(errno));
     double room = (double)disk.f_bavail * (double)disk.f_frsize;
-    pulmo_info("feature bank: %u of %u shards to compute for %u view%s in %s; needs %.1f MB, %.1f GB free", missing, all,
-               b->set[BANK_TRAIN].views, b->set[BANK_TRAIN].views == 1 ? "" : "s", form->directory, (double)need / MB, room / MB / 1024.0);
-    if ((double)need < room) return PULMO_OK;
+    pulmo_info(
+        "feature bank: %u of %u shards to compute for %u view%s in %s; needs %.1f MB, %.1f GB free",
+        missing, all, b->set[BANK_TRAIN].views, b->set[BANK_TRAIN].views == 1 ? "" : "s",
+        form->directory, (double)need / MB, room / MB / 1024.0);
+    if ((double)need < room)
+        return PULMO_OK;
     return pulmo_fail(PULMO_IO,
-                      "%s: the feature bank needs %.1f MB and %.1f MB are free; make room, name another place with bank.path, or use fewer "
+                      "%s: the feature bank needs %.1f MB and %.1f MB are free; make room, name "
+                      "another place with bank.path, or use fewer "
                       "bank.views, bank.precision: half or model.pool: avg",
                       form->directory, (double)need / MB, room / MB);
 }
@@ -223,9 +255,11 @@ static pulmo_status prepare(const bank *b, bank_unit *units, uint32_t all, uint3
     for (int s = 0; s < BANK_SPLITS; s++)
         if (b->set[s].form.count > 0)
             if (pulmo_directory_make(b->set[s].form.directory) != PULMO_OK)
-                return pulmo_fail_in(PULMO_IO, "the feature bank has no place (bank.path names another)");
+                return pulmo_fail_in(PULMO_IO,
+                                     "the feature bank has no place (bank.path names another)");
     for (int s = 0; s < BANK_SPLITS; s++)
-        if (b->set[s].form.count > 0) pulmo_file_remove_abandoned(b->set[s].form.directory, ABANDONED_S);
+        if (b->set[s].form.count > 0)
+            pulmo_file_remove_abandoned(b->set[s].form.directory, ABANDONED_S);
     *missing = list_missing(b, units);
     return check_room(b, units, *missing, all);
 }
@@ -236,13 +270,20 @@ static pulmo_status complete(bank *b)
     pulmo_comm *comm = b->parts.comm;
     uint32_t all = 0, missing = 0;
     for (int s = 0; s < BANK_SPLITS; s++)
-        if (b->set[s].form.count > 0) all += b->set[s].views * b->set[s].form.shards;
+        if (b->set[s].form.count > 0)
+            all += b->set[s].views * b->set[s].form.shards;
     bank_unit *units = calloc(all, sizeof *units);
-    pulmo_status status = pulmo_agree(comm, units ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the bank's plan"));
-    if (status == PULMO_OK) status = pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? prepare(b, units, all, &missing) : PULMO_OK);
-    if (status == PULMO_OK) status = pulmo_bcast(comm, &missing, sizeof missing, 0);
-    if (status == PULMO_OK && missing > 0) status = pulmo_bcast(comm, units, missing * sizeof *units, 0);
-    if (status == PULMO_OK && missing > 0) status = bank_build(b, units, missing);
+    pulmo_status status = pulmo_agree(
+        comm, units ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the bank's plan"));
+    if (status == PULMO_OK)
+        status = pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? prepare(b, units, all, &missing)
+                                                              : PULMO_OK);
+    if (status == PULMO_OK)
+        status = pulmo_bcast(comm, &missing, sizeof missing, 0);
+    if (status == PULMO_OK && missing > 0)
+        status = pulmo_bcast(comm, units, missing * sizeof *units, 0);
+    if (status == PULMO_OK && missing > 0)
+        status = bank_build(b, units, missing);
     free(units);
     return status;
 }
@@ -250,13 +291,16 @@ static pulmo_status complete(bank *b)
 pulmo_status bank_open(const bank_parts *parts, bank **out)
 {
     bank *b = calloc(1, sizeof *b);
-    PULMO_TRY(pulmo_agree(parts->comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the bank")));
+    PULMO_TRY(pulmo_agree(parts->comm,
+                          b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the bank")));
     b->parts = *parts;
-    for (int s = 0; s < BANK_SPLITS; s++) pthread_rwlock_init(&b->set[s].lock, NULL);
+    for (int s = 0; s < BANK_SPLITS; s++)
+        pthread_rwlock_init(&b->set[s].lock, NULL);
     pulmo_status status = pulmo_agree(parts->comm, create_local(b));
     for (int s = 0; s < BANK_SPLITS && status == PULMO_OK; s++)
         status = pulmo_same(parts->comm, "the key of the feature bank", b->set[s].form.key);
-    if (status == PULMO_OK) status = complete(b);
+    if (status == PULMO_OK)
+        status = complete(b);
     if (status == PULMO_OK)
         *out = b;
     else
@@ -268,16 +312,19 @@ pulmo_status bank_open(const bank_parts *parts, bank **out)
 
 static void close_view(struct bank_set *set, struct bank_view *view)
 {
-    for (uint32_t i = 0; view->shard && i < set->form.shards; i++) bank_shard_close(view->shard[i]);
+    for (uint32_t i = 0; view->shard && i < set->form.shards; i++)
+        bank_shard_close(view->shard[i]);
     free(view->shard);
     view->shard = NULL;
 }
 
 void bank_close(bank *b)
 {
-    if (!b) return;
+    if (!b)
+        return;
     for (int s = 0; s < BANK_SPLITS; s++) {
-        for (int i = 0; i < 2; i++) close_view(&b->set[s], &b->set[s].open[i]);
+        for (int i = 0; i < 2; i++)
+            close_view(&b->set[s], &b->set[s].open[i]);
         pthread_rwlock_destroy(&b->set[s].lock);
         free(b->set[s].form.directory);
         free(b->set[s].form.text);
@@ -285,51 +332,74 @@ void bank_close(bank *b)
     free(b);
 }
 
-size_t bank_floats(const bank *b) { return b->floats; }
-uint32_t bank_views(const bank *b, bank_split split) { return b->set[split].views; }
-const char *bank_key(const bank *b, bank_split split) { return b->set[split].form.key; }
+size_t bank_floats(const bank *b)
+{
+    return b->floats;
+}
+uint32_t bank_views(const bank *b, bank_split split)
+{
+    return b->set[split].views;
+}
+const char *bank_key(const bank *b, bank_split split)
+{
+    return b->set[split].form.key;
+}
 
 static bank_shard *shard_open_of(struct bank_set *set, bank_place place)
 {
     for (int i = 0; i < 2; i++)
-        if (set->open[i].shard && set->open[i].number == place.view) return set->open[i].shard[place.shard];
+        if (set->open[i].shard && set->open[i].number == place.view)
+            return set->open[i].shard[place.shard];
     return NULL;
 }
 
-/* With the lock held for writing. Epochs take views in turn: an odd one's place is free again two views on. */
+/* With the lock held for writing. Epochs take views in turn: an odd one's place is free again two
+ * views on. */
 static pulmo_status open_shard(struct bank_set *set, bank_place place)
 {
     struct bank_view *view = &set->open[0];
     for (int i = 0; i < 2; i++)
-        if (set->open[i].shard && set->open[i].number == place.view) view = &set->open[i];
+        if (set->open[i].shard && set->open[i].number == place.view)
+            view = &set->open[i];
     if (!view->shard || view->number != place.view) {
-        if (view->shard && (!set->open[1].shard || set->open[1].number < view->number)) view = &set->open[1];
+        if (view->shard && (!set->open[1].shard || set->open[1].number < view->number))
+            view = &set->open[1];
         close_view(set, view);
         view->shard = calloc(set->form.shards, sizeof(bank_shard *));
-        if (!view->shard) return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
+        if (!view->shard)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
         view->number = place.view;
     }
-    if (view->shard[place.shard]) return PULMO_OK; /* another thread was faster */
+    if (view->shard[place.shard])
+        return PULMO_OK; /* another thread was faster */
     pulmo_status status = bank_shard_open(&set->form, place, &view->shard[place.shard]);
-    return status == PULMO_OK ? status : pulmo_fail_in(status, "a shard of the feature bank that was there is not any more; run again");
+    return status == PULMO_OK
+               ? status
+               : pulmo_fail_in(
+                     status,
+                     "a shard of the feature bank that was there is not any more; run again");
 }
 
 pulmo_status bank_read(bank *b, bank_split split, uint32_t view, uint32_t sample, float *out)
 {
     struct bank_set *set = &b->set[split];
     bank_place place = {view, (uint32_t)((uint64_t)sample * set->form.shards / set->form.count)};
-    while (sample >= pulmo_shard_first(set->form.count, place.shard + 1, set->form.shards)) place.shard++;
+    while (sample >= pulmo_shard_first(set->form.count, place.shard + 1, set->form.shards))
+        place.shard++;
     pulmo_status status = PULMO_OK;
     for (;;) {
         pthread_rwlock_rdlock(&set->lock);
         const bank_shard *shard = shard_open_of(set, place);
-        if (shard) status = bank_shard_read(shard, sample, out);
+        if (shard)
+            status = bank_shard_read(shard, sample, out);
         pthread_rwlock_unlock(&set->lock);
-        if (shard) return status;
+        if (shard)
+            return status;
         pthread_rwlock_wrlock(&set->lock);
         status = open_shard(set, place);
         pthread_rwlock_unlock(&set->lock);
-        if (status != PULMO_OK) return status;
+        if (status != PULMO_OK)
+            return status;
     }
 }
 

@@ -1,11 +1,12 @@
-/* Inside the train room: the feature bank. Under a frozen trunk an image's features are the same whenever they are
- * computed: here they are computed once, for K augmented views of every training image and for val and test as they
- * are, and read by every later epoch and run.
+/* Inside the train room: the feature bank. Under a frozen trunk an image's features are the same
+ * whenever they are computed: here they are computed once, for K augmented views of every training
+ * image and for val and test as they are, and read by every later epoch and run.
  *
- * View k is what fresh training sees in its epoch k. A split's features are keyed by all that makes them (data,
- * weights, preprocessing, cut, pooling, ISA tier, the answer of this very program to a known image, augmentations
- * and seed, number format): another key is another directory. A view is cut into shards, one file each; which
- * ranks and threads compute a shard does not show in its bytes.
+ * View k is what fresh training sees in its epoch k. A split's features are keyed by all that makes
+ * them (data, weights, preprocessing, cut, pooling, ISA tier, the answer of this very program to a
+ * known image, augmentations and seed, number format): another key is another directory. A view is
+ * cut into shards, one file each; which ranks and threads compute a shard does not show in its
+ * bytes.
  *
  *   bank.c        keys, what is missing, reading
  *   bank_build.c  computing what is missing
@@ -42,7 +43,8 @@ char *bank_shard_path(const bank_form *form, bank_place place);
 typedef struct bank_writer bank_writer;
 /* Nothing appears before commit, which frees the writer in every case. */
 pulmo_status bank_writer_create(const bank_form *form, bank_place place, bank_writer **out);
-/* features (count, C, h, w) of the shard's next images. PULMO_DATA where one does not fit half precision. */
+/* features (count, C, h, w) of the shard's next images. PULMO_DATA where one does not fit half
+ * precision. */
 pulmo_status bank_writer_add(bank_writer *writer, uint32_t count, const float *features);
 pulmo_status bank_writer_commit(bank_writer *writer);
 void bank_writer_abandon(bank_writer *writer); /* NULL is a no-op */
@@ -67,20 +69,23 @@ typedef struct bank_parts {
     pulmo_comm *comm;
     const pulmo_config *config;
     const pulmo_backbone *backbone;
-    const pulmo_head_spec *head;         /* of the model, whose pooling is stored where the head alone is trained */
+    const pulmo_head_spec
+        *head; /* of the model, whose pooling is stored where the head alone is trained */
     pulmo_dataset *dataset[BANK_SPLITS]; /* may be empty */
 } bank_parts;
 
-/* What the head is fed from a bank: its own spec, or one that takes features which are pooled already. The same
- * parameters either way. */
-pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backbone, const pulmo_head_spec *head);
+/* What the head is fed from a bank: its own spec, or one that takes features which are pooled
+ * already. The same parameters either way. */
+pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backbone,
+                         const pulmo_head_spec *head);
 
-/* Finds what is there and computes the rest, on all ranks. What `parts` points at is kept. PULMO_INTERRUPTED after
- * a signal: the shards that are whole stay. Collective. */
+/* Finds what is there and computes the rest, on all ranks. What `parts` points at is kept.
+ * PULMO_INTERRUPTED after a signal: the shards that are whole stay. Collective. */
 pulmo_status bank_open(const bank_parts *parts, bank **out);
 void bank_close(bank *b); /* NULL is a no-op. Not collective. */
 size_t bank_floats(const bank *b);
-/* Views that it holds of a split: augmented ones of train, those that eval.tta averages of val and test. */
+/* Views that it holds of a split: augmented ones of train, those that eval.tta averages of val and
+ * test. */
 uint32_t bank_views(const bank *b, bank_split split);
 /* The key of a split, in hexadecimal; borrowed. */
 const char *bank_key(const bank *b, bank_split split);

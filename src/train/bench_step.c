@@ -1,5 +1,6 @@
-/* Training steps with exact sums beside steps that differ in one thing: gradients are summed in float, by a plain allreduce.
- * Images are drawn once and stay in memory: no reading, no augmentation. */
+/* Training steps with exact sums beside steps that differ in one thing: gradients are summed in
+ * float, by a plain allreduce. Images are drawn once and stay in memory: no reading, no
+ * augmentation. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
     PULMO_TRY(head_from(&c->config, &b->backbone, CLASSES, &b->head));
     optim_from(&c->config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
-    const run_state_shape shape = {.parameters = b->layout.parameters, .states = pulmo_optim_states(&b->optim), .epochs = 1};
+    const run_state_shape shape = {
+        .parameters = b->layout.parameters, .states = pulmo_optim_states(&b->optim), .epochs = 1};
     PULMO_TRY(run_state_create(&shape, &c->state));
     pulmo_head_parameters_init(&b->head, 1, c->state.parameter);
     const stepper_parts parts = {.comm = b->comm,
@@ -64,24 +66,32 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
 static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
 {
     uint32_t global = (uint32_t)options->batch, slot = (uint32_t)b->ways[EXACT].config.train.slot;
-    pulmo_slots part = pulmo_slots_of(global, slot, pulmo_comm_rank(b->comm), pulmo_comm_size(b->comm));
+    pulmo_slots part =
+        pulmo_slots_of(global, slot, pulmo_comm_rank(b->comm), pulmo_comm_size(b->comm));
     uint32_t first = part.first * slot, end = (part.first + part.count) * slot;
-    if (end > global) end = global;
+    if (end > global)
+        end = global;
     uint32_t count = end > first ? end - first : 0;
     size_t floats = 3 * (size_t)options->size_px * (size_t)options->size_px;
     b->images = pulmo_alloc(count + 1, floats * sizeof *b->images);
     b->samples = pulmo_alloc(count + 1, sizeof *b->samples);
     b->labels = pulmo_alloc(count + 1, sizeof *b->labels);
-    if (!b->images || !b->samples || !b->labels) return PULMO_MEMORY;
+    if (!b->images || !b->samples || !b->labels)
+        return PULMO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
         pulmo_rng rng;
         pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, first + i, 0);
         b->samples[i] = first + i;
         b->labels[i] = (int32_t)((first + i) % CLASSES);
-        for (size_t k = 0; k < floats; k++) b->images[i * floats + k] = pulmo_rng_uniform(&rng) * 4 - 2;
+        for (size_t k = 0; k < floats; k++)
+            b->images[i * floats + k] = pulmo_rng_uniform(&rng) * 4 - 2;
     }
-    b->batch = (pulmo_batch){
-        .global_count = global, .first_slot = part.first, .count = count, .samples = b->samples, .labels = b->labels, .images = b->images};
+    b->batch = (pulmo_batch){.global_count = global,
+                             .first_slot = part.first,
+                             .count = count,
+                             .samples = b->samples,
+                             .labels = b->labels,
+                             .images = b->images};
     return PULMO_OK;
 }
 
@@ -89,11 +99,13 @@ static pulmo_status open_local(bench *b, const pulmo_bench_step_options *options
 {
     b->data.count = (uint32_t)options->batch;
     b->data.height_px = b->data.width_px = options->size_px;
-    for (int way = 0; way < WAYS; way++) PULMO_TRY(open_contender(b, way, options));
+    for (int way = 0; way < WAYS; way++)
+        PULMO_TRY(open_contender(b, way, options));
     return fill_batch(b, options);
 }
 
-/* A few batches on end, each one's sum hidden behind the next one's features, and the last one's update: images a second. */
+/* A few batches on end, each one's sum hidden behind the next one's features, and the last one's
+ * update: images a second. */
 static pulmo_status take_turn(bench *b, contender *c, double *rate)
 {
     PULMO_TRY(pulmo_barrier(b->comm));
@@ -128,7 +140,8 @@ static pulmo_status run_rounds(bench *b, double seconds, pulmo_bench_step_result
 {
     double warm_up, ratios[2][ROUNDS_MOST];
     int more = 1;
-    for (int way = 0; way < WAYS; way++) PULMO_TRY(take_turn(b, &b->ways[way], &warm_up));
+    for (int way = 0; way < WAYS; way++)
+        PULMO_TRY(take_turn(b, &b->ways[way], &warm_up));
     double began_s = pulmo_now_s();
     for (out->rounds = 0; more && out->rounds < ROUNDS_MOST; out->rounds++) {
         for (int i = 0; i < WAYS; i++) {
@@ -136,7 +149,8 @@ static pulmo_status run_rounds(bench *b, double seconds, pulmo_bench_step_result
             PULMO_TRY(take_turn(b, c, &c->rates[out->rounds]));
         }
         for (int way = EXACT; way < PLAIN; way++)
-            ratios[way][out->rounds] = b->ways[way].rates[out->rounds] / b->ways[PLAIN].rates[out->rounds];
+            ratios[way][out->rounds] =
+                b->ways[way].rates[out->rounds] / b->ways[PLAIN].rates[out->rounds];
         more = pulmo_any(b->comm, pulmo_now_s() - began_s < seconds || out->rounds < 2);
     }
     out->exact = median(b->ways[EXACT].rates, out->rounds);
@@ -153,8 +167,10 @@ static pulmo_status time_finish(bench *b, contender *c, double pause_s, double *
 {
     step_wishes wishes = {0};
     PULMO_TRY(stepper_take(c->stepper, PULMO_OK, &b->batch, &wishes));
-    const struct timespec pause = {.tv_sec = (time_t)pause_s, .tv_nsec = (long)((pause_s - floor(pause_s)) * 1e9)};
-    if (pause_s > 0) nanosleep(&pause, NULL);
+    const struct timespec pause = {.tv_sec = (time_t)pause_s,
+                                   .tv_nsec = (long)((pause_s - floor(pause_s)) * 1e9)};
+    if (pause_s > 0)
+        nanosleep(&pause, NULL);
     double began_s = pulmo_now_s();
     PULMO_TRY(stepper_finish(c->stepper));
     *seconds = pulmo_now_s() - began_s;
@@ -182,22 +198,26 @@ static void close_bench(bench *b, bool opened)
         stepper_destroy(b->ways[way].stepper);
         run_state_free(&b->ways[way].state);
     }
-    if (opened) pulmo_backbone_close(&b->backbone);
+    if (opened)
+        pulmo_backbone_close(&b->backbone);
     pulmo_free(b->images);
     pulmo_free(b->samples);
     pulmo_free(b->labels);
     free(b);
 }
 
-pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options, pulmo_bench_step_result *out)
+pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options,
+                              pulmo_bench_step_result *out)
 {
     const pulmo_weights_choice choice = {.path = options->weights};
     bool opened = false;
     memset(out, 0, sizeof *out);
     bench *b = calloc(1, sizeof *b);
-    PULMO_TRY(pulmo_agree(comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the benchmark")));
+    PULMO_TRY(pulmo_agree(comm, b ? PULMO_OK
+                                  : pulmo_fail(PULMO_MEMORY, "cannot allocate the benchmark")));
     b->comm = comm;
-    pulmo_status status = pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
+    pulmo_status status =
+        pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
     opened = status == PULMO_OK;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_agree(comm, open_local(b, options)));

@@ -1,4 +1,5 @@
-/* Whether probabilities mean what they say: the reliability curve, and the temperature that mends them. */
+/* Whether probabilities mean what they say: the reliability curve, and the temperature that mends
+ * them. */
 #include <math.h>
 #include <string.h>
 
@@ -11,18 +12,22 @@
 static int bin_of(double p)
 {
     int bin = 0;
-    while (bin < PULMO_CALIBRATION_BINS - 1 && p > (bin + 1) * (1.0 / PULMO_CALIBRATION_BINS)) bin++;
+    while (bin < PULMO_CALIBRATION_BINS - 1 && p > (bin + 1) * (1.0 / PULMO_CALIBRATION_BINS))
+        bin++;
     return bin;
 }
 
-pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive,
+pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels,
+                                       const float *probabilities, int positive,
                                        pulmo_calibration *out)
 {
     double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < n; i++) {
         double p = (double)probabilities[(size_t)i * (size_t)classes + (size_t)positive];
-        if (!(p >= 0 && p <= 1)) return pulmo_fail(PULMO_DATA, "image %u: the probability is %g: must be from 0 to 1", i, p);
+        if (!(p >= 0 && p <= 1))
+            return pulmo_fail(PULMO_DATA, "image %u: the probability is %g: must be from 0 to 1", i,
+                              p);
         int bin = bin_of(p);
         out->count[bin]++;
         sums[bin] += p;
@@ -45,7 +50,8 @@ static double slope(uint32_t n, int classes, const int32_t *labels, const float 
     for (uint32_t i = 0; i < n; i++) {
         const float *z = logits + (size_t)i * (size_t)classes;
         double most = (double)z[0], sum = 0, expected = 0;
-        for (int k = 1; k < classes; k++) most = fmax(most, (double)z[k]);
+        for (int k = 1; k < classes; k++)
+            most = fmax(most, (double)z[k]);
         for (int k = 0; k < classes; k++) {
             double weight = exp(b * ((double)z[k] - most));
             sum += weight;
@@ -56,15 +62,22 @@ static double slope(uint32_t n, int classes, const int32_t *labels, const float 
     return total / n;
 }
 
-pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels, const float *logits, double *out)
+pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels,
+                                   const float *logits, double *out)
 {
-    if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.calibration: temperature needs a val split to be fitted on");
+    if (n == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.calibration: temperature needs a val split to be fitted on");
     for (uint32_t i = 0; i < n; i++) {
         if (labels[i] < 0 || labels[i] >= classes)
-            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i], classes - 1);
+            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i],
+                              classes - 1);
         for (int k = 0; k < classes; k++)
             if (!isfinite(logits[(size_t)i * (size_t)classes + (size_t)k]))
-                return pulmo_fail(PULMO_DATA, "image %u: a logit is not finite; training diverged (a lower optim.lr helps)", i);
+                return pulmo_fail(
+                    PULMO_DATA,
+                    "image %u: a logit is not finite; training diverged (a lower optim.lr helps)",
+                    i);
     }
     double low = log(1 / PULMO_TEMPERATURE_MAX), high = log(1 / PULMO_TEMPERATURE_MIN);
     for (int round = 0; round < 100; round++) {

@@ -1,7 +1,7 @@
 /* Trained convolutions in a step: up through them before the head, down through them after it.
  *
- * A layer's gradients are bounded (one small maximum over ranks), made as integers and sent before the
- * layer below is begun: its sum travels while backward goes on. */
+ * A layer's gradients are bounded (one small maximum over ranks), made as integers and sent before
+ * the layer below is begun: its sum travels while backward goes on. */
 #include <math.h>
 #include <string.h>
 
@@ -12,17 +12,22 @@ uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *fr
     const pulmo_tail_spec *tail = &step->parts.backbone->tail;
     const pulmo_int_list *epochs = &step->parts.config->train.unfreeze_epochs;
     *frozen = false;
-    if (epochs->count == 0) return 0;
+    if (epochs->count == 0)
+        return 0;
     int from_top = tail->layer[tail->layers - 1].block - tail->layer[layer].block;
-    uint64_t missed = (uint64_t)epochs->value[from_top < epochs->count ? from_top : epochs->count - 1];
+    uint64_t missed =
+        (uint64_t)epochs->value[from_top < epochs->count ? from_top : epochs->count - 1];
     *frozen = epoch < missed;
-    return missed * pulmo_batches(step->parts.data->count, (uint32_t)step->parts.config->train.batch);
+    return missed *
+           pulmo_batches(step->parts.data->count, (uint32_t)step->parts.config->train.batch);
 }
 
 const float *stepper_climb(stepper *step)
 {
-    if (!step->tail) return step->fed;
-    pulmo_tail_forward(step->tail, step->slots ? (int)step->batch.count : 0, step->fed, step->above);
+    if (!step->tail)
+        return step->fed;
+    pulmo_tail_forward(step->tail, step->slots ? (int)step->batch.count : 0, step->fed,
+                       step->above);
     pulmo_watch_beat(step->parts.comm, "going through the trained convolutions");
     return step->above;
 }
@@ -31,7 +36,8 @@ static void below_task(void *context, int task, int thread)
 {
     stepper *step = context;
     (void)thread;
-    pulmo_head_slot_features(step->head, task, step->below + (size_t)task * step->slot * step->head_floats);
+    pulmo_head_slot_features(step->head, task,
+                             step->below + (size_t)task * step->slot * step->head_floats);
 }
 
 /* Parts of different units may meet in the same sums. */
@@ -40,13 +46,16 @@ static void add_part(void *context, const pulmo_tail_part *part)
     stepper *step = context;
     const pulmo_tensor *tensor = &step->layout.tensor[2 * part->layer];
     size_t inputs = (size_t)tensor->cols / 9;
-    pthread_mutex_t *lock = &step->locks[((size_t)part->row * inputs + (size_t)part->col) / 64 % SUM_LOCKS];
-    int64_t *sums = step->sums + tensor->offset + (size_t)part->row * (size_t)tensor->cols + (size_t)part->col;
+    pthread_mutex_t *lock =
+        &step->locks[((size_t)part->row * inputs + (size_t)part->col) / 64 % SUM_LOCKS];
+    int64_t *sums =
+        step->sums + tensor->offset + (size_t)part->row * (size_t)tensor->cols + (size_t)part->col;
     pthread_mutex_lock(lock);
     for (int r = 0; r < part->rows; r++)
         for (int tap = 0; tap < 9; tap++)
-            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols + (size_t)tap * inputs, part->values + (r * 9 + tap) * part->stride,
-                            (size_t)part->cols, step->exponent[2 * part->layer]);
+            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols + (size_t)tap * inputs,
+                            part->values + (r * 9 + tap) * part->stride, (size_t)part->cols,
+                            step->exponent[2 * part->layer]);
     pthread_mutex_unlock(lock);
 }
 
@@ -55,7 +64,8 @@ static void clear_task(void *context, int task, int thread)
     const pulmo_tensor *tensor = ((const void *const *)context)[1];
     stepper *step = ((void *const *)context)[0];
     (void)thread;
-    memset(step->sums + tensor->offset + (size_t)task * (size_t)tensor->cols, 0, (size_t)tensor->cols * sizeof *step->sums);
+    memset(step->sums + tensor->offset + (size_t)task * (size_t)tensor->cols, 0,
+           (size_t)tensor->cols * sizeof *step->sums);
 }
 
 /* One layer's sums, sent. */
@@ -67,18 +77,21 @@ static pulmo_status send_layer(stepper *step, int layer, uint32_t slots)
     PULMO_TRY(pulmo_max_f64(step->parts.comm, bounds, 2));
     if (!isfinite(bounds[0]) || !isfinite(bounds[1]))
         return pulmo_fail(PULMO_RUNTIME,
-                          "epoch %u, batch %u: the gradient of %s is not finite; lower optim.lr (now %g) or optim.trunk_lr_scale (now %g)",
-                          step->batch.epoch + 1, step->batch.number + 1, weight->name, step->parts.config->optim.lr,
-                          step->parts.config->optim.trunk_lr_scale);
-    for (int i = 0; i < 2; i++) step->exponent[2 * layer + i] = pulmo_exact_exponent(bounds[i], slots);
+                          "epoch %u, batch %u: the gradient of %s is not finite; lower optim.lr "
+                          "(now %g) or optim.trunk_lr_scale (now %g)",
+                          step->batch.epoch + 1, step->batch.number + 1, weight->name,
+                          step->parts.config->optim.lr, step->parts.config->optim.trunk_lr_scale);
+    for (int i = 0; i < 2; i++)
+        step->exponent[2 * layer + i] = pulmo_exact_exponent(bounds[i], slots);
     const void *clear[2] = {step, weight};
     pulmo_pool_run(step->parts.backbone->pool, weight->rows, clear_task, clear);
     memset(step->sums + bias->offset, 0, (size_t)bias->rows * sizeof *step->sums);
     pulmo_tail_gradients(step->tail, layer, add_part, step);
     for (uint32_t n = 0; step->slots > 0 && n < step->batch.count; n++)
-        pulmo_exact_add(step->sums + bias->offset, pulmo_tail_bias_gradient(step->tail, (int)n), (size_t)bias->rows,
-                        step->exponent[2 * layer + 1]);
-    pulmo_exact_push(step->flight, step->sums + weight->offset, bias->offset + (size_t)bias->rows - weight->offset);
+        pulmo_exact_add(step->sums + bias->offset, pulmo_tail_bias_gradient(step->tail, (int)n),
+                        (size_t)bias->rows, step->exponent[2 * layer + 1]);
+    pulmo_exact_push(step->flight, step->sums + weight->offset,
+                     bias->offset + (size_t)bias->rows - weight->offset);
     pulmo_watch_beat(step->parts.comm, "training convolutions");
     return PULMO_OK;
 }
@@ -88,13 +101,17 @@ pulmo_status stepper_descend(stepper *step, uint32_t slots)
     int layers = step->tail_tensors / 2;
     bool frozen = false;
     step->lowest = layers;
-    while (step->lowest > 0 && (stepper_missed(step, step->lowest - 1, step->batch.epoch, &frozen), !frozen)) step->lowest--;
-    if (step->lowest == layers) return PULMO_OK;
+    while (step->lowest > 0 &&
+           (stepper_missed(step, step->lowest - 1, step->batch.epoch, &frozen), !frozen))
+        step->lowest--;
+    if (step->lowest == layers)
+        return PULMO_OK;
     pulmo_pool_run(step->parts.backbone->pool, step->slots, below_task, step);
     pulmo_tail_backward(step->tail, step->below);
     for (int l = layers - 1; l >= step->lowest; l--) {
         PULMO_TRY(send_layer(step, l, slots));
-        if (l > step->lowest) pulmo_tail_below(step->tail, l);
+        if (l > step->lowest)
+            pulmo_tail_below(step->tail, l);
     }
     return PULMO_OK;
 }

@@ -40,9 +40,13 @@ static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights,
     PULMO_TRY(pulmo_pool_create(threads > 0 ? threads : pulmo_cpu_count(), &e->pool));
     PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
     pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);
-    if (e->channels == head->channels && e->height / 2 == head->height && e->width / 2 == head->width) return PULMO_OK;
-    return pulmo_fail(PULMO_WEIGHTS, "the model's head takes features of %d x %d x %d, the frozen weights give %d x %d x %d",
-                      head->channels, head->height, head->width, e->channels, e->height / 2, e->width / 2);
+    if (e->channels == head->channels && e->height / 2 == head->height &&
+        e->width / 2 == head->width)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_WEIGHTS,
+        "the model's head takes features of %d x %d x %d, the frozen weights give %d x %d x %d",
+        head->channels, head->height, head->width, e->channels, e->height / 2, e->width / 2);
 }
 
 static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
@@ -58,18 +62,24 @@ static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
     PULMO_TRY(status);
     PULMO_TRY(pulmo_head_create(head, &loss, 1, 0, e->model->parameters, &e->head));
     e->image = pulmo_alloc(3 * side * side, sizeof(float));
-    e->activations = pulmo_alloc((size_t)e->channels * (size_t)e->height * (size_t)e->width, sizeof(float));
-    e->features = pulmo_alloc((size_t)head->channels * (size_t)head->height * (size_t)head->width, sizeof(float));
+    e->activations =
+        pulmo_alloc((size_t)e->channels * (size_t)e->height * (size_t)e->width, sizeof(float));
+    e->features = pulmo_alloc((size_t)head->channels * (size_t)head->height * (size_t)head->width,
+                              sizeof(float));
     e->logits = pulmo_alloc((size_t)head->classes, sizeof(float));
     e->gradient = pulmo_alloc((size_t)pulmo_head_inputs(head), sizeof(double));
     e->alpha = pulmo_alloc((size_t)e->channels, sizeof(double));
-    return e->image && e->activations && e->features && e->logits && e->gradient && e->alpha ? PULMO_OK : PULMO_MEMORY;
+    return e->image && e->activations && e->features && e->logits && e->gradient && e->alpha
+               ? PULMO_OK
+               : PULMO_MEMORY;
 }
 
-pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads, pulmo_explainer **out)
+pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads,
+                                  pulmo_explainer **out)
 {
     pulmo_explainer *e = calloc(1, sizeof *e);
-    if (!e) return pulmo_fail(PULMO_MEMORY, "out of memory");
+    if (!e)
+        return pulmo_fail(PULMO_MEMORY, "out of memory");
     e->model = model;
     pulmo_status status = open_all(e, weights, threads);
     if (status == PULMO_OK)
@@ -81,7 +91,8 @@ pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights,
 
 void pulmo_explainer_close(pulmo_explainer *e)
 {
-    if (!e) return;
+    if (!e)
+        return;
     pulmo_head_destroy(e->head);
     pulmo_trunk_destroy(e->trunk);
     pulmo_pool_destroy(e->pool);
@@ -96,7 +107,8 @@ void pulmo_explainer_close(pulmo_explainer *e)
 
 static float largest_of_four(const float *at, int width)
 {
-    float top = at[0] > at[1] ? at[0] : at[1], low = at[width] > at[width + 1] ? at[width] : at[width + 1];
+    float top = at[0] > at[1] ? at[0] : at[1],
+          low = at[width] > at[width + 1] ? at[width] : at[width + 1];
     return top > low ? top : low;
 }
 
@@ -107,8 +119,12 @@ static void pool_last(const pulmo_explainer *e)
     for (int c = 0; c < e->channels; c++)
         for (int y = 0; y < height; y++)
             for (int x = 0; x < width; x++)
-                e->features[((size_t)c * (size_t)height + (size_t)y) * (size_t)width + (size_t)x] = largest_of_four(
-                    e->activations + ((size_t)c * (size_t)e->height + 2 * (size_t)y) * (size_t)e->width + 2 * (size_t)x, e->width);
+                e->features[((size_t)c * (size_t)height + (size_t)y) * (size_t)width + (size_t)x] =
+                    largest_of_four(e->activations +
+                                        ((size_t)c * (size_t)e->height + 2 * (size_t)y) *
+                                            (size_t)e->width +
+                                        2 * (size_t)x,
+                                    e->width);
 }
 
 /* Equation 1, through the head's pooling: the sum of dy/dF over a channel's cells. */
@@ -119,9 +135,11 @@ static void weigh_channels(const pulmo_explainer *e)
     for (int c = 0; c < e->channels; c++) {
         double sum = 0;
         if (head->pool == PULMO_POOL_FLATTEN)
-            for (int i = 0; i < cells; i++) sum += e->gradient[(size_t)c * (size_t)cells + (size_t)i];
+            for (int i = 0; i < cells; i++)
+                sum += e->gradient[(size_t)c * (size_t)cells + (size_t)i];
         else
-            sum = e->gradient[c] + (head->pool == PULMO_POOL_AVGMAX ? e->gradient[e->channels + c] : 0);
+            sum = e->gradient[c] +
+                  (head->pool == PULMO_POOL_AVGMAX ? e->gradient[e->channels + c] : 0);
         e->alpha[c] = sum / ((double)e->height * e->width);
     }
 }
@@ -134,9 +152,12 @@ static void draw_map(const pulmo_explainer *e, pulmo_explanation *out)
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < cells; i++) {
             double sum = 0;
-            for (int c = 0; c < e->channels; c++) sum += e->alpha[c] * (double)e->activations[(size_t)c * cells + i];
-            if (pass == 0 && sum > out->largest) out->largest = sum;
-            if (pass == 1) out->map[i] = sum > 0 ? (float)(sum / out->largest) : 0;
+            for (int c = 0; c < e->channels; c++)
+                sum += e->alpha[c] * (double)e->activations[(size_t)c * cells + i];
+            if (pass == 0 && sum > out->largest)
+                out->largest = sum;
+            if (pass == 1)
+                out->map[i] = sum > 0 ? (float)(sum / out->largest) : 0;
         }
 }
 
@@ -144,17 +165,20 @@ static pulmo_status prepare(const pulmo_explainer *e, const pulmo_image *image)
 {
     pulmo_image resized = {0};
     PULMO_TRY(pulmo_image_resize(image, e->model->size_px, e->model->size_px, &resized));
-    pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels, e->model->mean, e->model->std,
-                        e->image);
+    pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels,
+                        e->model->mean, e->model->std, e->image);
     pulmo_image_free(&resized);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int class_index, pulmo_explanation *out)
+pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int class_index,
+                               pulmo_explanation *out)
 {
     int classes = e->model->classes;
     memset(out, 0, sizeof *out);
-    if (class_index >= classes) return pulmo_fail(PULMO_USAGE, "class %d: the model has classes 0 to %d", class_index, classes - 1);
+    if (class_index >= classes)
+        return pulmo_fail(PULMO_USAGE, "class %d: the model has classes 0 to %d", class_index,
+                          classes - 1);
     PULMO_TRY(prepare(e, image));
     out->map = pulmo_alloc((size_t)e->height * (size_t)e->width, sizeof(float));
     out->probabilities = pulmo_alloc((size_t)classes, sizeof(float));
@@ -168,7 +192,8 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     out->class_index = class_index < 0 ? out->predicted : class_index;
     out->height = e->height;
     out->width = e->width;
-    PULMO_GOTO(pulmo_head_logit_gradient(&e->model->head, e->model->parameters, e->features, out->class_index, e->gradient));
+    PULMO_GOTO(pulmo_head_logit_gradient(&e->model->head, e->model->parameters, e->features,
+                                         out->class_index, e->gradient));
     weigh_channels(e);
     draw_map(e, out);
     return PULMO_OK;

@@ -1,7 +1,8 @@
 /* `pulmo explain`: an overlay PNG an image, and all maps in one HDF5 file.
  *
- *   DIR/NAME.png     the image in grey under its map in colour; class and probability as text chunks
- *   DIR/maps.h5      /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as attributes */
+ *   DIR/NAME.png     the image in grey under its map in colour; class and probability as text
+ * chunks DIR/maps.h5      /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as
+ * attributes */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,74 +27,91 @@ typedef struct explaining {
 static pulmo_status find_class(const pulmo_model *model, const char *name, int *out)
 {
     *out = PULMO_EXPLAIN_PREDICTED;
-    if (!name) return PULMO_OK;
+    if (!name)
+        return PULMO_OK;
     char known[512] = "";
     for (int k = 0; k < model->classes; k++) {
         size_t at = strlen(known);
-        if (strcmp(model->class_names[k], name) == 0) return *out = k, PULMO_OK;
+        if (strcmp(model->class_names[k], name) == 0)
+            return *out = k, PULMO_OK;
         snprintf(known + at, sizeof known - at, "%s%s", k ? ", " : "", model->class_names[k]);
     }
-    return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is no class of the model; it has %s", name, known);
+    return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is no class of the model; it has %s", name,
+                      known);
 }
 
 /* The file's name without folders and ending; another image of the same name gets a number. */
 static char *name_for(const explaining *e, const char *path)
 {
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path, *dot = strrchr(base, '.');
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+               *dot = strrchr(base, '.');
     int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
     for (int number = 1;; number++) {
-        char *name = number == 1 ? pulmo_format("%.*s", length, base) : pulmo_format("%.*s-%d", length, base, number);
+        char *name = number == 1 ? pulmo_format("%.*s", length, base)
+                                 : pulmo_format("%.*s-%d", length, base, number);
         char *dataset = name ? pulmo_format("maps/%s", name) : NULL;
         bool taken = dataset && pulmo_h5_exists(e->maps, dataset);
         free(dataset);
-        if (!taken) return name;
+        if (!taken)
+            return name;
         free(name);
     }
 }
 
-static pulmo_status write_map(const explaining *e, const char *name, const char *path, const pulmo_explanation *found)
+static pulmo_status write_map(const explaining *e, const char *name, const char *path,
+                              const pulmo_explanation *found)
 {
     uint64_t dims[2] = {(uint64_t)found->height, (uint64_t)found->width};
     char *dataset = pulmo_format("maps/%s", name);
-    if (!dataset) return PULMO_MEMORY;
+    if (!dataset)
+        return PULMO_MEMORY;
     pulmo_status status;
     PULMO_GOTO(pulmo_h5_write(e->maps, dataset, PULMO_H5_F32, 2, dims, found->map));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
-    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "class", e->model->class_names[found->class_index]));
-    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability", (double)found->probabilities[found->class_index]));
-    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "predicted", e->model->class_names[found->predicted]));
+    PULMO_GOTO(
+        pulmo_h5_set_text(e->maps, dataset, "class", e->model->class_names[found->class_index]));
+    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability",
+                                 (double)found->probabilities[found->class_index]));
+    PULMO_GOTO(
+        pulmo_h5_set_text(e->maps, dataset, "predicted", e->model->class_names[found->predicted]));
     PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "largest", found->largest));
-    status = pulmo_h5_set_text(e->maps, dataset, "long_name", "Grad-CAM at the last convolution, divided by its largest value");
+    status = pulmo_h5_set_text(e->maps, dataset, "long_name",
+                               "Grad-CAM at the last convolution, divided by its largest value");
 out:
     free(dataset);
     return status;
 }
 
-static pulmo_status write_overlay(const explaining *e, const char *file, const char *path, const pulmo_image *image,
-                                  const pulmo_explanation *found)
+static pulmo_status write_overlay(const explaining *e, const char *file, const char *path,
+                                  const pulmo_image *image, const pulmo_explanation *found)
 {
     pulmo_image small = {0}, overlay = {0};
     uint8_t *png = NULL;
     size_t bytes = 0;
     char probability[32];
     int side = image->height_px > image->width_px ? image->height_px : image->width_px;
-    snprintf(probability, sizeof probability, "%.6g", (double)found->probabilities[found->class_index]);
+    snprintf(probability, sizeof probability, "%.6g",
+             (double)found->probabilities[found->class_index]);
     const pulmo_png_text texts[] = {
         {"Title", "Grad-CAM overlay"},
         {"Source", path},
         {"Class", e->model->class_names[found->class_index]},
         {"Probability", probability},
         {"Predicted", e->model->class_names[found->predicted]},
-        {"Description", "Colour: where the image speaks for the class, from dark violet (little) to pale yellow (most)"},
+        {"Description", "Colour: where the image speaks for the class, from dark violet (little) "
+                        "to pale yellow (most)"},
         {"Disclaimer", "Research software, not a medical device"},
         {"Software", "pulmo " PULMO_VERSION}};
     pulmo_status status = PULMO_OK;
     if (side > OVERLAY_SIDE_MOST) {
-        int height = image->height_px * OVERLAY_SIDE_MOST / side, width = image->width_px * OVERLAY_SIDE_MOST / side;
-        PULMO_GOTO(pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, &small));
+        int height = image->height_px * OVERLAY_SIDE_MOST / side,
+            width = image->width_px * OVERLAY_SIDE_MOST / side;
+        PULMO_GOTO(
+            pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, &small));
     }
     PULMO_GOTO(pulmo_explain_overlay(small.pixels ? &small : image, found, &overlay));
-    PULMO_GOTO(pulmo_png_encode(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
+    PULMO_GOTO(
+        pulmo_png_encode(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
     status = pulmo_file_write(file, png, bytes);
 out:
     free(png);
@@ -102,7 +120,8 @@ out:
     return status;
 }
 
-static void print_line(const explaining *e, const char *path, const char *file, const pulmo_explanation *found)
+static void print_line(const explaining *e, const char *path, const char *file,
+                       const pulmo_explanation *found)
 {
     csv_field(stdout, path);
     putchar(',');
@@ -117,14 +136,17 @@ static void print_line(const explaining *e, const char *path, const char *file, 
 static pulmo_status write_one(const explaining *e, const char *path, const pulmo_image *image)
 {
     pulmo_explanation found = {0};
-    char *name = name_for(e, path), *file = name ? pulmo_format("%s/%s.png", e->options->out, name) : NULL;
+    char *name = name_for(e, path),
+         *file = name ? pulmo_format("%s/%s.png", e->options->out, name) : NULL;
     pulmo_status status = file ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_explain_map(e->explainer, image, e->class_index, &found));
     PULMO_GOTO(write_map(e, name, path, &found));
     PULMO_GOTO(write_overlay(e, file, path, image, &found));
     print_line(e, path, file, &found);
-    if (found.largest <= 0) pulmo_info("%s: nothing in it speaks for %s; its map is empty", path, e->model->class_names[found.class_index]);
+    if (found.largest <= 0)
+        pulmo_info("%s: nothing in it speaks for %s; its map is empty", path,
+                   e->model->class_names[found.class_index]);
 out:
     pulmo_explanation_free(&found);
     free(name);
@@ -136,10 +158,12 @@ static pulmo_status write_head(const explaining *e)
 {
     PULMO_TRY(pulmo_h5_set_kind(e->maps, "maps", 1));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "method",
-                                "Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last convolution, after its ReLU"));
+                                "Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last "
+                                "convolution, after its ReLU"));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "run", e->options->run));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "weights_sha256", e->model->weights_digest));
-    return pulmo_h5_set_texts(e->maps, "/", "classes", e->model->classes, (const char *const *)e->model->class_names);
+    return pulmo_h5_set_texts(e->maps, "/", "classes", e->model->classes,
+                              (const char *const *)e->model->class_names);
 }
 
 /* A file that cannot be read is reported and the rest done; a disk that is full ends it. */
@@ -169,14 +193,16 @@ static pulmo_status run(explaining *e, const input_list *list)
     char *path = pulmo_format("%s/maps.h5", e->options->out);
     pulmo_status status = path ? pulmo_directory_make(e->options->out) : PULMO_MEMORY;
     PULMO_GOTO(status);
-    PULMO_GOTO(pulmo_explainer_open(e->model, e->options->weights, e->options->threads, &e->explainer));
+    PULMO_GOTO(
+        pulmo_explainer_open(e->model, e->options->weights, e->options->threads, &e->explainer));
     PULMO_GOTO(pulmo_h5_create(path, &e->maps));
     PULMO_GOTO(write_head(e));
     PULMO_GOTO(explain_list(e, list));
     status = pulmo_h5_commit(e->maps);
     e->maps = NULL;
     if (status == PULMO_OK && e->bad > 0)
-        status = pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done", e->bad, list->count);
+        status = pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
+                            e->bad, list->count);
 out:
     pulmo_h5_close(e->maps);
     pulmo_explainer_close(e->explainer);

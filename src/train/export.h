@@ -32,7 +32,8 @@ typedef struct byte_buffer {
 } byte_buffer;
 void buffer_add(byte_buffer *buffer, const void *data, size_t size_bytes);
 
-void facts_add(export_facts *facts, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void facts_add(export_facts *facts, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Each fills `out`, which the caller frees. */
 pulmo_status export_onnx(exporting *e, byte_buffer *out);

@@ -1,9 +1,10 @@
 /* The model as ONNX (IR version 8, operator set 13):
  *
- *   input (batch, 3, size, size) [Sub Div] (Conv Relu)+ MaxPool ... pooling (Gemm Relu)* Gemm - logits -
- *   [Div by the temperature] Softmax - probabilities (batch, classes)
+ *   input (batch, 3, size, size) [Sub Div] (Conv Relu)+ MaxPool ... pooling (Gemm Relu)* Gemm -
+ * logits - [Div by the temperature] Softmax - probabilities (batch, classes)
  *
- * pooling: flatten - Flatten; avg, max - GlobalAveragePool, GlobalMaxPool, Flatten; avgmax - both, Concat.
+ * pooling: flatten - Flatten; avg, max - GlobalAveragePool, GlobalMaxPool, Flatten; avgmax - both,
+ * Concat.
  *
  * Written by the wire format of protobuf (protobuf.dev, "Encoding"), field numbers from onnx.proto.
  * The length of a message is not known before its end, so five bytes are kept for it and filled in
@@ -22,7 +23,8 @@ static void put_varint(byte_buffer *b, uint64_t value)
 {
     uint8_t bytes[10];
     size_t count = 0;
-    do bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+    do
+        bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
     while (value >>= 7);
     buffer_add(b, bytes, count);
 }
@@ -40,7 +42,10 @@ static void put_bytes(byte_buffer *b, int field, const void *data, size_t size)
     buffer_add(b, data, size);
 }
 
-static void put_text(byte_buffer *b, int field, const char *text) { put_bytes(b, field, text, strlen(text)); }
+static void put_text(byte_buffer *b, int field, const char *text)
+{
+    put_bytes(b, field, text, strlen(text));
+}
 
 /* Returns what end_message needs. */
 static size_t begin_message(byte_buffer *b, int field)
@@ -53,13 +58,17 @@ static size_t begin_message(byte_buffer *b, int field)
 static void end_message(byte_buffer *b, size_t begun)
 {
     size_t length = b->size - begun;
-    if (b->failed) return;
-    for (int i = 0; i < 5; i++) b->bytes[begun - 5 + (size_t)i] = (uint8_t)((length >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0));
+    if (b->failed)
+        return;
+    for (int i = 0; i < 5; i++)
+        b->bytes[begun - 5 + (size_t)i] =
+            (uint8_t)((length >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0));
 }
 
 /* ---- tensors and nodes of a GraphProto ---- */
 
-static void put_tensor(byte_buffer *b, const char *name, const int64_t *dims, int rank, const float *values)
+static void put_tensor(byte_buffer *b, const char *name, const int64_t *dims, int rank,
+                       const float *values)
 {
     size_t message = begin_message(b, 5), count = 1;
     for (int i = 0; i < rank; i++) {
@@ -76,7 +85,8 @@ static void put_ints(byte_buffer *b, const char *name, const int64_t *values, in
 {
     size_t message = begin_message(b, 5);
     put_text(b, 1, name);
-    for (int i = 0; i < count; i++) put_int(b, 8, values[i]);
+    for (int i = 0; i < count; i++)
+        put_int(b, 8, values[i]);
     put_int(b, 20, ATTRIBUTE_INTS);
     end_message(b, message);
 }
@@ -91,10 +101,12 @@ static void put_attribute(byte_buffer *b, const char *name, int64_t value)
 }
 
 /* A node named after its output. The caller adds attributes and ends the message. */
-static size_t begin_node(byte_buffer *b, const char *type, const char *const *inputs, int count, const char *output)
+static size_t begin_node(byte_buffer *b, const char *type, const char *const *inputs, int count,
+                         const char *output)
 {
     size_t message = begin_message(b, 1);
-    for (int i = 0; i < count; i++) put_text(b, 1, inputs[i]);
+    for (int i = 0; i < count; i++)
+        put_text(b, 1, inputs[i]);
     put_text(b, 2, output);
     put_text(b, 3, output);
     put_text(b, 4, type);
@@ -141,7 +153,8 @@ static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME
     snprintf(at, NAME, "%s", out);
     snprintf(out, sizeof out, "features.%d", conv->feature_index + 1);
     step(b, "Relu", at, out);
-    if (!conv->pool_after) return;
+    if (!conv->pool_after)
+        return;
     const char *input = at;
     snprintf(out, sizeof out, "features.%d", conv->feature_index + 2);
     node = begin_node(b, "MaxPool", &input, 1, out);
@@ -154,10 +167,14 @@ static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME
 static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
 {
     const char *both[] = {"average", "maximum"};
-    if (pool == PULMO_POOL_AVG || pool == PULMO_POOL_AVGMAX) put_node(b, "GlobalAveragePool", at, "average");
-    if (pool == PULMO_POOL_MAX || pool == PULMO_POOL_AVGMAX) put_node(b, "GlobalMaxPool", at, "maximum");
-    if (pool == PULMO_POOL_AVG) snprintf(at, NAME, "average");
-    if (pool == PULMO_POOL_MAX) snprintf(at, NAME, "maximum");
+    if (pool == PULMO_POOL_AVG || pool == PULMO_POOL_AVGMAX)
+        put_node(b, "GlobalAveragePool", at, "average");
+    if (pool == PULMO_POOL_MAX || pool == PULMO_POOL_AVGMAX)
+        put_node(b, "GlobalMaxPool", at, "maximum");
+    if (pool == PULMO_POOL_AVG)
+        snprintf(at, NAME, "average");
+    if (pool == PULMO_POOL_MAX)
+        snprintf(at, NAME, "maximum");
     if (pool == PULMO_POOL_AVGMAX) {
         size_t node = begin_node(b, "Concat", both, 2, "pooled");
         put_attribute(b, "axis", 1);
@@ -186,7 +203,8 @@ static void put_head(byte_buffer *b, const pulmo_head_layout *layout, char at[NA
         end_message(b, node);
         snprintf(at, NAME, "%s", out);
         snprintf(out, sizeof out, "classifier.%d", 3 * t / 2 + 1);
-        if (!last) step(b, "Relu", at, out);
+        if (!last)
+            step(b, "Relu", at, out);
     }
 }
 
@@ -211,7 +229,8 @@ static void put_initializers(byte_buffer *b, const exporting *e)
         const float temperature = (float)e->model->temperature;
         put_tensor(b, "temperature", NULL, 0, &temperature);
     }
-    if (!e->options->with_normalization) return;
+    if (!e->options->with_normalization)
+        return;
     put_tensor(b, "mean", per_channel, 4, e->model->mean);
     put_tensor(b, "std", per_channel, 4, e->model->std);
 }
@@ -242,8 +261,10 @@ static void put_graph(byte_buffer *b, const exporting *e)
     char at[NAME] = "input";
     const int image[3] = {3, e->model->size_px, e->model->size_px};
     size_t graph = begin_message(b, 7);
-    if (e->options->with_normalization) put_normalization(b, at);
-    for (int i = 0; i < e->weights->convs; i++) put_convolution(b, &e->weights->conv[i], at);
+    if (e->options->with_normalization)
+        put_normalization(b, at);
+    for (int i = 0; i < e->weights->convs; i++)
+        put_convolution(b, &e->weights->conv[i], at);
     put_pooling(b, e->model->head.pool, at);
     put_head(b, &e->model->layout, at);
     const char *logits = at, *both[] = {at, "temperature"};
@@ -264,7 +285,8 @@ static void put_graph(byte_buffer *b, const exporting *e)
 
 pulmo_status export_onnx(exporting *e, byte_buffer *out)
 {
-    facts_add(&e->facts, "input", e->options->with_normalization ? "RGB in 0..1" : "RGB in 0..1, minus mean, over std");
+    facts_add(&e->facts, "input",
+              e->options->with_normalization ? "RGB in 0..1" : "RGB in 0..1, minus mean, over std");
     put_int(out, 1, 8);
     put_text(out, 2, "pulmo");
     put_text(out, 3, PULMO_VERSION);

@@ -25,12 +25,14 @@ typedef struct owner {
     char host[256];
     char space[128]; /* boot and process namespace: where `pid` means something */
     char pid[24];
-    char began[24];    /* of the process, in clock ticks since boot: tells a process from one with its number reused */
-    char job[64];      /* Slurm's, with an array's task; "-" outside of Slurm */
+    char began[24]; /* of the process, in clock ticks since boot: tells a process from one with its
+                       number reused */
+    char job[64];   /* Slurm's, with an array's task; "-" outside of Slurm */
     char restarts[16]; /* of that job */
 } owner;
 
-#define OWNER_FORMAT "nonce %32s\nhost %255s\nspace %127s\npid %23s\nbegan %23s\njob %63s\nrestarts %15s\n"
+#define OWNER_FORMAT                                                                               \
+    "nonce %32s\nhost %255s\nspace %127s\npid %23s\nbegan %23s\njob %63s\nrestarts %15s\n"
 #define OWNER_FIELDS 7
 #define DYING_TRIES  30 /* of a tenth of a second */
 
@@ -50,13 +52,16 @@ static void first_line(const char *path, char *out, size_t bytes)
 {
     FILE *file = fopen(path, "r");
     snprintf(out, bytes, "-");
-    if (!file) return;
-    if (fgets(out, (int)bytes, file)) out[strcspn(out, "\n")] = '\0';
+    if (!file)
+        return;
+    if (fgets(out, (int)bytes, file))
+        out[strcspn(out, "\n")] = '\0';
     fclose(file);
 }
 
-/* Field 22 of /proc/PID/stat, counted after the command, which is in parentheses and may hold blanks; "-" for a process
- * that is no more, or that is dead and waits for its parent (state Z or X). */
+/* Field 22 of /proc/PID/stat, counted after the command, which is in parentheses and may hold
+ * blanks; "-" for a process that is no more, or that is dead and waits for its parent (state Z or
+ * X). */
 static void began_of(const char *pid, char *out, size_t bytes)
 {
     char path[64], line[1024];
@@ -64,9 +69,12 @@ static void began_of(const char *pid, char *out, size_t bytes)
     first_line(path, line, sizeof line);
     char *at = strrchr(line, ')');
     snprintf(out, bytes, "-");
-    if (at && (at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')) return;
-    for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
-    if (at) snprintf(out, bytes, "%.*s", (int)strcspn(at + 1, " "), at + 1);
+    if (at && (at[1] != ' ' || at[2] == 'Z' || at[2] == 'X'))
+        return;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at)
+        snprintf(out, bytes, "%.*s", (int)strcspn(at + 1, " "), at + 1);
 }
 
 static const char *environment(const char *name, const char *otherwise)
@@ -80,7 +88,8 @@ static void word(char *out, size_t bytes, const char *text)
 {
     snprintf(out, bytes, "%s", *text ? text : "-");
     for (char *at = out; *at; at++)
-        if (*at == ' ' || *at == '\n' || *at == '\t') *at = '_';
+        if (*at == ' ' || *at == '\n' || *at == '\t')
+            *at = '_';
 }
 
 static pulmo_status myself(owner *me)
@@ -89,8 +98,10 @@ static pulmo_status myself(owner *me)
     char boot[64], space[64] = "-", host[256];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return pulmo_fail(PULMO_RUNTIME, "the system gave no random number: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof random; i++) snprintf(me->nonce + 2 * i, 3, "%02x", random[i]);
-    if (gethostname(host, sizeof host) != 0) snprintf(host, sizeof host, "-");
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(me->nonce + 2 * i, 3, "%02x", random[i]);
+    if (gethostname(host, sizeof host) != 0)
+        snprintf(host, sizeof host, "-");
     host[sizeof host - 1] = '\0';
     word(me->host, sizeof me->host, host);
     first_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
@@ -106,46 +117,58 @@ static pulmo_status myself(owner *me)
 
 /* ---- the file ---- */
 
-/* What the file says now; ENOENT in errno where there is none. A file that is not understood has an owner that is not
- * known: all fields "-". A fresh open asks a network file system's server. */
+/* What the file says now; ENOENT in errno where there is none. A file that is not understood has an
+ * owner that is not known: all fields "-". A fresh open asks a network file system's server. */
 static bool read_owner(const char *path, owner *out, struct timespec *sign)
 {
     struct stat about;
     memset(sign, 0, sizeof *sign);
     FILE *file = fopen(path, "re");
-    if (!file) return false;
+    if (!file)
+        return false;
     memset(out, 0, sizeof *out);
-    if (fscanf(file, OWNER_FORMAT, out->nonce, out->host, out->space, out->pid, out->began, out->job, out->restarts) != OWNER_FIELDS)
+    if (fscanf(file, OWNER_FORMAT, out->nonce, out->host, out->space, out->pid, out->began,
+               out->job, out->restarts) != OWNER_FIELDS)
         *out = (owner){"-", "-", "-", "-", "-", "-", "-"};
-    if (fstat(fileno(file), &about) == 0) *sign = about.st_mtim;
+    if (fstat(fileno(file), &about) == 0)
+        *sign = about.st_mtim;
     fclose(file);
     return true;
 }
 
-static pulmo_status cannot(const char *path, const char *what) { return pulmo_fail(PULMO_IO, "%s: %s: %s", path, what, strerror(errno)); }
+static pulmo_status cannot(const char *path, const char *what)
+{
+    return pulmo_fail(PULMO_IO, "%s: %s: %s", path, what, strerror(errno));
+}
 
-/* The file, whole before it has its name. With `replace` it takes the place of what is there; without, *taken says
- * whether there was nothing. */
+/* The file, whole before it has its name. With `replace` it takes the place of what is there;
+ * without, *taken says whether there was nothing. */
 static pulmo_status place(fence *f, bool replace, bool *taken)
 {
     char *temporary = pulmo_format("%s.%s", f->path, f->mine.nonce);
-    if (!temporary) return PULMO_MEMORY;
+    if (!temporary)
+        return PULMO_MEMORY;
     pulmo_status status = PULMO_OK;
     const owner *me = &f->mine;
     *taken = false;
     int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) status = cannot(temporary, "cannot be created");
-    if (fd >= 0 && (dprintf(fd, "nonce %s\nhost %s\nspace %s\npid %s\nbegan %s\njob %s\nrestarts %s\n", me->nonce, me->host, me->space,
-                            me->pid, me->began, me->job, me->restarts) < 0 ||
-                    fsync(fd) != 0))
+    if (fd < 0)
+        status = cannot(temporary, "cannot be created");
+    if (fd >= 0 &&
+        (dprintf(fd, "nonce %s\nhost %s\nspace %s\npid %s\nbegan %s\njob %s\nrestarts %s\n",
+                 me->nonce, me->host, me->space, me->pid, me->began, me->job, me->restarts) < 0 ||
+         fsync(fd) != 0))
         status = cannot(temporary, "cannot be written");
     if (status == PULMO_OK) {
         /* A link that exists is the one refusal that every network file system gets right. */
         *taken = (replace ? rename(temporary, f->path) : link(temporary, f->path)) == 0;
         if (!*taken && (replace || errno != EEXIST)) {
-            /* No links here (FAT, some FUSE): take the name without that certainty; read_owner tells who came last. */
-            *taken = !replace && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) && rename(temporary, f->path) == 0;
-            if (!*taken) status = cannot(f->path, "cannot be written");
+            /* No links here (FAT, some FUSE): take the name without that certainty; read_owner
+             * tells who came last. */
+            *taken = !replace && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) &&
+                     rename(temporary, f->path) == 0;
+            if (!*taken)
+                status = cannot(f->path, "cannot be written");
         }
     }
     unlink(temporary);
@@ -159,9 +182,15 @@ static pulmo_status place(fence *f, bool replace, bool *taken)
 
 /* ---- is the other alive? ---- */
 
-static bool is_mine(const fence *f, const owner *other) { return strcmp(f->mine.nonce, other->nonce) == 0; }
+static bool is_mine(const fence *f, const owner *other)
+{
+    return strcmp(f->mine.nonce, other->nonce) == 0;
+}
 
-static bool in_slurm(const owner *o) { return strcmp(o->job, "-") != 0; }
+static bool in_slurm(const owner *o)
+{
+    return strcmp(o->job, "-") != 0;
+}
 
 /* Dead for certain. */
 static bool proved_dead(const owner *me, const owner *other, const char **why)
@@ -173,12 +202,17 @@ static bool proved_dead(const owner *me, const owner *other, const char **why)
         return strcmp(began, other->began) != 0;
     }
     *why = "Slurm started its job again";
-    return in_slurm(me) && strcmp(me->job, other->job) == 0 && atol(me->restarts) > atol(other->restarts);
+    return in_slurm(me) && strcmp(me->job, other->job) == 0 &&
+           atol(me->restarts) > atol(other->restarts);
 }
 
-static bool same_host(const owner *me, const owner *other) { return strcmp(me->space, other->space) == 0; }
+static bool same_host(const owner *me, const owner *other)
+{
+    return strcmp(me->space, other->space) == 0;
+}
 
-/* The same, with a little patience for ranks that are just being killed: mpirun may end before them. */
+/* The same, with a little patience for ranks that are just being killed: mpirun may end before
+ * them. */
 static bool proves_dead(const owner *me, const owner *other, const char **why)
 {
     bool dead = proved_dead(me, other, why);
@@ -192,25 +226,33 @@ static bool proves_dead(const owner *me, const owner *other, const char **why)
 static pulmo_status refuse(const fence *f, const owner *other)
 {
     char slurm[96] = "";
-    if (in_slurm(other)) snprintf(slurm, sizeof slurm, ", Slurm job %s", other->job);
+    if (in_slurm(other))
+        snprintf(slurm, sizeof slurm, ", Slurm job %s", other->job);
     return pulmo_fail(PULMO_USAGE,
-                      "%.*s: another pulmo is at work here (host %s, process %s%s); wait for it, stop it, or name another train.run_dir",
-                      (int)(strrchr(f->path, '/') - f->path), f->path, other->host, other->pid, slurm);
+                      "%.*s: another pulmo is at work here (host %s, process %s%s); wait for it, "
+                      "stop it, or name another train.run_dir",
+                      (int)(strrchr(f->path, '/') - f->path), f->path, other->host, other->pid,
+                      slurm);
 }
 
 /* Watches for a sign of life. *dead when there was none. */
 static pulmo_status await_sign(const fence *f, const owner *other, struct timespec sign, bool *dead)
 {
     double began = pulmo_now_s();
-    pulmo_info("%s: was left by host %s, process %s; waiting %.0f s for a sign of it", f->path, other->host, other->pid, FENCE_LEASE_S);
+    pulmo_info("%s: was left by host %s, process %s; waiting %.0f s for a sign of it", f->path,
+               other->host, other->pid, FENCE_LEASE_S);
     *dead = false;
     while (pulmo_now_s() - began < FENCE_LEASE_S) {
         owner now;
         struct timespec later;
-        if (pulmo_interrupt_wanted()) return pulmo_fail(PULMO_INTERRUPTED, "%s: interrupted before the run began", f->path);
+        if (pulmo_interrupt_wanted())
+            return pulmo_fail(PULMO_INTERRUPTED, "%s: interrupted before the run began", f->path);
         nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
-        if (!read_owner(f->path, &now, &later)) return PULMO_OK; /* given up: try again from the start */
-        if (strcmp(now.nonce, other->nonce) != 0 || later.tv_sec != sign.tv_sec || later.tv_nsec != sign.tv_nsec) return refuse(f, &now);
+        if (!read_owner(f->path, &now, &later))
+            return PULMO_OK; /* given up: try again from the start */
+        if (strcmp(now.nonce, other->nonce) != 0 || later.tv_sec != sign.tv_sec ||
+            later.tv_nsec != sign.tv_nsec)
+            return refuse(f, &now);
     }
     *dead = true;
     return PULMO_OK;
@@ -224,13 +266,16 @@ static pulmo_status attempt(fence *f, bool *taken)
     const char *why = "it gave no sign";
     bool dead;
     *taken = false;
-    if (!read_owner(f->path, &other, &sign)) return errno == ENOENT ? place(f, false, taken) : cannot(f->path, "cannot be read");
+    if (!read_owner(f->path, &other, &sign))
+        return errno == ENOENT ? place(f, false, taken) : cannot(f->path, "cannot be read");
     dead = proves_dead(&f->mine, &other, &why);
     if (!dead) {
-        if (same_host(&f->mine, &other)) return refuse(f, &other);
+        if (same_host(&f->mine, &other))
+            return refuse(f, &other);
         PULMO_TRY(await_sign(f, &other, sign, &dead));
         why = "it gave no sign of life";
-        if (!dead) return PULMO_OK;
+        if (!dead)
+            return PULMO_OK;
     }
     pulmo_info("taking the run over from host %s, process %s: %s", other.host, other.pid, why);
     return place(f, true, taken);
@@ -247,7 +292,8 @@ static void *give_signs(void *context)
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += (time_t)FENCE_SIGN_S;
         pthread_cond_timedwait(&f->wake, &f->lock, &until);
-        if (!f->stop) futimens(f->file, NULL); /* a failure shows at the next check */
+        if (!f->stop)
+            futimens(f->file, NULL); /* a failure shows at the next check */
     }
     pthread_mutex_unlock(&f->lock);
     return NULL;
@@ -261,7 +307,8 @@ static pulmo_status start_signs(fence *f)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&f->thread, NULL, give_signs, f);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) return pulmo_fail(PULMO_RUNTIME, "cannot start a thread: %s", strerror(failed));
+    if (failed)
+        return pulmo_fail(PULMO_RUNTIME, "cannot start a thread: %s", strerror(failed));
     f->started = true;
     return PULMO_OK;
 }
@@ -271,16 +318,20 @@ static pulmo_status start_signs(fence *f)
 pulmo_status fence_take(const char *directory, fence **out)
 {
     fence *f = calloc(1, sizeof *f);
-    if (!f) return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
+    if (!f)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->wake, NULL);
     f->file = -1;
     f->path = pulmo_format("%s/owner", directory);
     pulmo_status status = f->path ? myself(&f->mine) : PULMO_MEMORY;
     bool taken = false;
-    while (status == PULMO_OK && !taken) status = attempt(f, &taken);
-    if (status == PULMO_OK) status = fence_check(f); /* who came later at the same moment is the owner */
-    if (status == PULMO_OK) status = start_signs(f);
+    while (status == PULMO_OK && !taken)
+        status = attempt(f, &taken);
+    if (status == PULMO_OK)
+        status = fence_check(f); /* who came later at the same moment is the owner */
+    if (status == PULMO_OK)
+        status = start_signs(f);
     if (status == PULMO_OK)
         *out = f;
     else
@@ -293,11 +344,15 @@ pulmo_status fence_check(const fence *f)
     owner now;
     struct timespec sign;
     if (!read_owner(f->path, &now, &sign))
-        return pulmo_fail(PULMO_RUNTIME, "%s: %s; another program may write to the run directory, so that this one writes nothing more",
+        return pulmo_fail(PULMO_RUNTIME,
+                          "%s: %s; another program may write to the run directory, so that this "
+                          "one writes nothing more",
                           f->path, strerror(errno));
-    if (is_mine(f, &now)) return PULMO_OK;
+    if (is_mine(f, &now))
+        return PULMO_OK;
     return pulmo_fail(PULMO_RUNTIME,
-                      "%s: host %s, process %s (job %s, restart %s) has taken this run over; this program writes nothing more and ends",
+                      "%s: host %s, process %s (job %s, restart %s) has taken this run over; this "
+                      "program writes nothing more and ends",
                       f->path, now.host, now.pid, now.job, now.restarts);
 }
 
@@ -305,7 +360,8 @@ void fence_release(fence *f)
 {
     owner now;
     struct timespec sign;
-    if (!f) return;
+    if (!f)
+        return;
     if (f->started) {
         pthread_mutex_lock(&f->lock);
         f->stop = true;
@@ -314,7 +370,8 @@ void fence_release(fence *f)
         pthread_join(f->thread, NULL);
     }
     if (f->file >= 0) {
-        if (read_owner(f->path, &now, &sign) && is_mine(f, &now)) unlink(f->path);
+        if (read_owner(f->path, &now, &sign) && is_mine(f, &now))
+            unlink(f->path);
         close(f->file);
     }
     pthread_cond_destroy(&f->wake);

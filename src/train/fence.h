@@ -1,19 +1,21 @@
 /* Inside the train room: who may write to a run directory. By rank 0. Not collective.
  *
- * A job that is cut off from its cluster can live on while Slurm starts it again on other nodes: two programs on one
- * run directory. The file RUN/owner says whose it is: a number drawn at random, and where its owner runs. It is taken
- * before anything is written, looked at before every file that is published, and removed at the end. Who finds
- * another's number there has lost the directory, writes nothing more and ends.
+ * A job that is cut off from its cluster can live on while Slurm starts it again on other nodes:
+ * two programs on one run directory. The file RUN/owner says whose it is: a number drawn at random,
+ * and where its owner runs. It is taken before anything is written, looked at before every file
+ * that is published, and removed at the end. Who finds another's number there has lost the
+ * directory, writes nothing more and ends.
  *
  * An owner that is there is alive unless it proves not to be:
  *   its host runs (same boot, same process namespace) and its process does not; or
  *   it belongs to this Slurm job and an earlier start of it: Slurm takes that one for dead; or
- *   it gave no sign for FENCE_LEASE_S, watched from here. It gives one every FENCE_SIGN_S, from a thread of its own.
- * No clocks of two hosts are compared, and no locks are needed, which network file systems often lack.
+ *   it gave no sign for FENCE_LEASE_S, watched from here. It gives one every FENCE_SIGN_S, from a
+ * thread of its own. No clocks of two hosts are compared, and no locks are needed, which network
+ * file systems often lack.
  *
- * What this cannot exclude: an owner that looks, is held up for longer than the lease, and then renames one file.
- * That file is a whole checkpoint of the same data, configuration and seed, so that training goes on from it to the
- * same bits: work is lost, no result is wrong. */
+ * What this cannot exclude: an owner that looks, is held up for longer than the lease, and then
+ * renames one file. That file is a whole checkpoint of the same data, configuration and seed, so
+ * that training goes on from it to the same bits: work is lost, no result is wrong. */
 #ifndef PULMO_FENCE_H
 #define PULMO_FENCE_H
 
@@ -24,8 +26,8 @@
 
 typedef struct fence fence;
 
-/* PULMO_USAGE where the directory has a living owner, naming it and the way out; waits for FENCE_LEASE_S at the most to
- * find out. Owned by the caller. */
+/* PULMO_USAGE where the directory has a living owner, naming it and the way out; waits for
+ * FENCE_LEASE_S at the most to find out. Owned by the caller. */
 pulmo_status fence_take(const char *directory, fence **out);
 /* PULMO_RUNTIME when the directory has another owner by now. */
 pulmo_status fence_check(const fence *f);

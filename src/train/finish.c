@@ -8,15 +8,18 @@
 #include "run.h"
 
 /* Turns logits (kept) into scores of a split. */
-pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split, const pulmo_dataset_info *info, float *logits)
+pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split,
+                        const pulmo_dataset_info *info, float *logits)
 {
     pulmo_free(scores->logits);
     pulmo_free(scores->probabilities);
     scores->split = split;
     scores->info = info;
     scores->logits = logits;
-    scores->probabilities = pulmo_alloc((size_t)info->count * (size_t)info->classes + 1, sizeof(float));
-    if (!scores->probabilities) return PULMO_MEMORY;
+    scores->probabilities =
+        pulmo_alloc((size_t)info->count * (size_t)info->classes + 1, sizeof(float));
+    if (!scores->probabilities)
+        return PULMO_MEMORY;
     pulmo_model_probabilities(model, (int)info->count, logits, scores->probabilities);
     return PULMO_OK;
 }
@@ -24,10 +27,12 @@ pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const ch
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
 {
     char *path = pulmo_format("%s/model.h5", r->directory);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     r->model.best_epoch = (int)r->state.best_epoch;
     pulmo_status status = fence_check(r->fence);
-    if (status == PULMO_OK) status = pulmo_model_write(path, &r->model);
+    if (status == PULMO_OK)
+        status = pulmo_model_write(path, &r->model);
     free(path);
     const run_results results = {.directory = r->directory,
                                  .identity = &r->identity,
@@ -39,15 +44,20 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
                                  .data = r->config->data.path,
                                  .threads = r->backbone.threads,
                                  .val = info_of(r->val)->count ? &r->val_scores : NULL,
-                                 .test = finished && info_of(r->test)->count ? &r->test_scores : NULL};
+                                 .test =
+                                     finished && info_of(r->test)->count ? &r->test_scores : NULL};
     return status == PULMO_OK ? results_write(&results) : status;
 }
 
-pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out)
+pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info,
+                        const float *parameters, float **out)
 {
     size_t below = pulmo_tail_parameters(&r->backbone.tail);
-    scorer with = {.pool = r->backbone.pool, .head_floats = (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
-    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_SLOT, SCORE_SLOTS, parameters + below, &with.head);
+    scorer with = {.pool = r->backbone.pool,
+                   .head_floats =
+                       (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
+    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_SLOT, SCORE_SLOTS,
+                                            parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
     stepper_score_with(r->stepper, parameters, &with.tail, &with.tail_images);
     status = feature_store_logits(r->comm, features, &with, info->classes, out);
@@ -57,7 +67,8 @@ pulmo_status run_logits(run *r, const feature_store *features, const pulmo_datas
 }
 
 /* Scores a split with the best parameters. Collective. */
-static pulmo_status score_best(run *r, feature_store *features, const pulmo_dataset_info *info, const char *split, split_scores *scores)
+static pulmo_status score_best(run *r, feature_store *features, const pulmo_dataset_info *info,
+                               const char *split, split_scores *scores)
 {
     float *logits = NULL;
     PULMO_TRY(run_logits(r, features, info, r->state.best, &logits));
@@ -67,7 +78,8 @@ static pulmo_status score_best(run *r, feature_store *features, const pulmo_data
 static pulmo_status score_test(run *r)
 {
     feature_store *features = NULL;
-    if (info_of(r->test)->count == 0) return PULMO_OK;
+    if (info_of(r->test)->count == 0)
+        return PULMO_OK;
     PULMO_TRY(run_features(r, BANK_TEST, &features));
     pulmo_status status = score_best(r, features, info_of(r->test), "test", &r->test_scores);
     feature_store_destroy(features);
@@ -80,7 +92,8 @@ static pulmo_status finish_root(run *r)
     pulmo_digest digest = pulmo_digest_of(r->state.best, r->state.parameters * sizeof(float));
     pulmo_digest_hex(&digest, hex);
     PULMO_TRY(run_snapshot(r, true, hex));
-    if (info_of(r->val)->count > 0) printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
+    if (info_of(r->val)->count > 0)
+        printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
     if (info_of(r->test)->count > 0)
         PULMO_TRY(results_print(stdout, &r->model, &r->test_scores));
     else
@@ -95,9 +108,12 @@ static pulmo_status finish_root(run *r)
 static pulmo_status calibrate(run *r)
 {
     const pulmo_dataset_info *val = info_of(r->val);
-    if (r->config->eval.calibration == PULMO_CALIBRATE_NONE) return PULMO_OK;
-    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->val_scores.logits, &r->model.temperature));
-    pulmo_model_probabilities(&r->model, (int)val->count, r->val_scores.logits, r->val_scores.probabilities);
+    if (r->config->eval.calibration == PULMO_CALIBRATE_NONE)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->val_scores.logits,
+                                    &r->model.temperature));
+    pulmo_model_probabilities(&r->model, (int)val->count, r->val_scores.logits,
+                              r->val_scores.probabilities);
     return PULMO_OK;
 }
 
@@ -105,11 +121,15 @@ pulmo_status run_finish(run *r)
 {
     const pulmo_dataset_info *val = info_of(r->val);
     PULMO_TRY(pulmo_bcast(r->comm, r->state.best, r->state.parameters * sizeof(float), 0));
-    if (val->count > 0) PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
+    if (val->count > 0)
+        PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
-    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count, val->classes, val->labels,
-                                                           r->val_scores.probabilities, &r->model.threshold)));
-    snprintf(r->model.threshold_rule, sizeof r->model.threshold_rule, "%s", r->config->eval.threshold);
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count,
+                                                           val->classes, val->labels,
+                                                           r->val_scores.probabilities,
+                                                           &r->model.threshold)));
+    snprintf(r->model.threshold_rule, sizeof r->model.threshold_rule, "%s",
+             r->config->eval.threshold);
     PULMO_TRY(score_test(r));
     run_writes(r, "writing results", 1);
     pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
@@ -123,7 +143,9 @@ void run_report(const pulmo_config *config)
     options.run = config->train.run_dir;
     options.weights = config->model.weights;
     options.threads = (int)config->train.threads;
-    if (pulmo_report(&options) == PULMO_OK) return;
-    pulmo_warn("%s: no report: %s; \"pulmo report\" writes it", config->train.run_dir, pulmo_error());
+    if (pulmo_report(&options) == PULMO_OK)
+        return;
+    pulmo_warn("%s: no report: %s; \"pulmo report\" writes it", config->train.run_dir,
+               pulmo_error());
     pulmo_error_clear();
 }

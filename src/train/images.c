@@ -1,4 +1,5 @@
-/* Images of a split in stored order, a chunk at a time, read and (for a view) augmented on the backbone's threads. */
+/* Images of a split in stored order, a chunk at a time, read and (for a view) augmented on the
+ * backbone's threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,12 +17,14 @@ struct image_reader {
     char report[IMAGE_CHUNK][512]; /* reports are per thread: carried over by hand */
 };
 
-pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone, image_reader **out)
+pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                 image_reader **out)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
     image_reader *reader = calloc(1, sizeof *reader);
-    if (!reader) return pulmo_fail(PULMO_MEMORY, "cannot allocate the image reader");
+    if (!reader)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the image reader");
     reader->dataset = dataset;
     reader->backbone = backbone;
     reader->pixels = pulmo_alloc(IMAGE_CHUNK, plane * (size_t)info->channels);
@@ -36,7 +39,8 @@ pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *b
 
 void image_reader_destroy(image_reader *reader)
 {
-    if (!reader) return;
+    if (!reader)
+        return;
     pulmo_free(reader->pixels);
     pulmo_free(reader->images);
     free(reader);
@@ -51,11 +55,14 @@ static pulmo_status read_one(image_reader *reader, uint32_t sample, uint8_t *pix
     PULMO_TRY(pulmo_dataset_read(reader->dataset, sample, pixels));
     if (view && view->averaged) {
         const int shape[3] = {info->height_px, info->width_px, info->channels};
-        return view_apply(view->averaged, (int)view->number, pixels, shape, reader->backbone->mean, reader->backbone->std, out);
+        return view_apply(view->averaged, (int)view->number, pixels, shape, reader->backbone->mean,
+                          reader->backbone->std, out);
     }
-    if (view) pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, info->height_px, info->width_px, &draw);
-    return pulmo_augment_apply(view ? &draw : NULL, pixels, info->height_px, info->width_px, info->channels, reader->backbone->mean,
-                               reader->backbone->std, out);
+    if (view)
+        pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, info->height_px,
+                              info->width_px, &draw);
+    return pulmo_augment_apply(view ? &draw : NULL, pixels, info->height_px, info->width_px,
+                               info->channels, reader->backbone->mean, reader->backbone->std, out);
 }
 
 static void read_task(void *context, int task, int thread)
@@ -64,18 +71,22 @@ static void read_task(void *context, int task, int thread)
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
     (void)thread;
-    reader->status[task] = read_one(reader, reader->first + (uint32_t)task, reader->pixels + (size_t)task * plane * (size_t)info->channels,
+    reader->status[task] = read_one(reader, reader->first + (uint32_t)task,
+                                    reader->pixels + (size_t)task * plane * (size_t)info->channels,
                                     reader->images + (size_t)task * 3 * plane);
-    if (reader->status[task] != PULMO_OK) snprintf(reader->report[task], sizeof reader->report[task], "%s", pulmo_error());
+    if (reader->status[task] != PULMO_OK)
+        snprintf(reader->report[task], sizeof reader->report[task], "%s", pulmo_error());
 }
 
-pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first, uint32_t count, const float **images)
+pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first,
+                               uint32_t count, const float **images)
 {
     reader->view = view;
     reader->first = first;
     pulmo_pool_run(reader->backbone->pool, (int)count, read_task, reader);
     for (uint32_t i = 0; i < count; i++)
-        if (reader->status[i] != PULMO_OK) return pulmo_fail(reader->status[i], "%s", reader->report[i]);
+        if (reader->status[i] != PULMO_OK)
+            return pulmo_fail(reader->status[i], "%s", reader->report[i]);
     *images = reader->images;
     return PULMO_OK;
 }

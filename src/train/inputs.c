@@ -19,7 +19,8 @@ static pulmo_status add(input_list *list, const char *path)
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 64;
         char **larger = realloc(list->paths, room * sizeof *larger);
-        if (!larger) return pulmo_fail(PULMO_MEMORY, "out of memory for the list of images");
+        if (!larger)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for the list of images");
         list->paths = larger;
         list->room = room;
     }
@@ -29,7 +30,8 @@ static pulmo_status add(input_list *list, const char *path)
 
 void input_list_free(input_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) free(list->paths[i]);
+    for (size_t i = 0; i < list->count; i++)
+        free(list->paths[i]);
     free(list->paths);
     memset(list, 0, sizeof *list);
 }
@@ -44,11 +46,13 @@ static pulmo_status add_directory(input_list *list, const char *path)
 {
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, NULL, alphasort);
-    if (count < 0) return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", path, strerror(errno));
+    if (count < 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", path, strerror(errno));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count; i++) {
         struct stat about;
-        char *full = entries[i]->d_name[0] == '.' ? NULL : pulmo_format("%s/%s", path, entries[i]->d_name);
+        char *full =
+            entries[i]->d_name[0] == '.' ? NULL : pulmo_format("%s/%s", path, entries[i]->d_name);
         if (full && status == PULMO_OK && stat(full, &about) == 0) {
             if (S_ISDIR(about.st_mode))
                 status = add_directory(list, full);
@@ -69,7 +73,8 @@ static pulmo_status add_stdin(input_list *list)
     pulmo_status status = PULMO_OK;
     while (status == PULMO_OK && getline(&line, &room, stdin) > 0) {
         line[strcspn(line, "\r\n")] = '\0';
-        if (*line) status = add(list, line);
+        if (*line)
+            status = add(list, line);
     }
     free(line);
     return status;
@@ -89,8 +94,11 @@ pulmo_status input_list_collect(const char *const *inputs, int count, input_list
             status = add(out, inputs[i]);
     }
     if (status == PULMO_OK && out->count == 0)
-        status = pulmo_fail(PULMO_USAGE, "no images given; name files or directories of JPEGs, or - for a list on stdin");
-    if (status != PULMO_OK) input_list_free(out);
+        status = pulmo_fail(
+            PULMO_USAGE,
+            "no images given; name files or directories of JPEGs, or - for a list on stdin");
+    if (status != PULMO_OK)
+        input_list_free(out);
     return status;
 }
 
@@ -102,11 +110,18 @@ static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
     pulmo_decode_spec spec;
     pulmo_decode_spec_init(&spec);
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    pulmo_status status = size_px > 0 ? pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL)
-                                      : pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
+    pulmo_status status =
+        size_px > 0 ? pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL)
+                    : pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
     free(data);
     return status == PULMO_OK ? PULMO_OK : pulmo_fail_in(status, "%s", path);
 }
 
-pulmo_status input_image_read(const char *path, pulmo_image *out) { return read_image(path, 0, out); }
-pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out) { return read_image(path, size_px, out); }
+pulmo_status input_image_read(const char *path, pulmo_image *out)
+{
+    return read_image(path, 0, out);
+}
+pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out)
+{
+    return read_image(path, size_px, out);
+}

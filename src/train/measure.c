@@ -13,7 +13,8 @@ static pulmo_status next_batch(run *r)
     step_wishes wishes = {.interrupted = pulmo_interrupt_wanted()};
     pulmo_status status = pulmo_loader_next(r->loader, &batch);
     PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
-    if (wishes.interrupted) return pulmo_fail(PULMO_INTERRUPTED, "interrupted while training was timed");
+    if (wishes.interrupted)
+        return pulmo_fail(PULMO_INTERRUPTED, "interrupted while training was timed");
     return PULMO_OK;
 }
 
@@ -32,17 +33,21 @@ static pulmo_train_timing timing_of(const run *r)
 
 static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
 {
-    for (int b = 0; b < WARM_BATCHES; b++) PULMO_TRY(next_batch(r));
+    for (int b = 0; b < WARM_BATCHES; b++)
+        PULMO_TRY(next_batch(r));
     PULMO_TRY(stepper_finish(r->stepper));
     PULMO_TRY(pulmo_barrier(r->comm));
     const pulmo_train_timing before = timing_of(r);
-    do PULMO_TRY(next_batch(r));
-    while (!pulmo_any(r->comm, pulmo_now_s() - before.seconds >= seconds && pulmo_comm_rank(r->comm) == 0));
+    do
+        PULMO_TRY(next_batch(r));
+    while (!pulmo_any(r->comm,
+                      pulmo_now_s() - before.seconds >= seconds && pulmo_comm_rank(r->comm) == 0));
     PULMO_TRY(stepper_finish(r->stepper));
     const pulmo_train_timing after = timing_of(r);
     /* The slowest rank's times. */
-    double times[] = {after.seconds - before.seconds,       after.data_s - before.data_s, after.sums_s - before.sums_s,
-                      after.features_s - before.features_s, after.head_s - before.head_s, after.update_s - before.update_s,
+    double times[] = {after.seconds - before.seconds, after.data_s - before.data_s,
+                      after.sums_s - before.sums_s,   after.features_s - before.features_s,
+                      after.head_s - before.head_s,   after.update_s - before.update_s,
                       after.tail_s - before.tail_s};
     PULMO_TRY(pulmo_max_f64(r->comm, times, sizeof times / sizeof times[0]));
     *out = (pulmo_train_timing){.images = after.images - before.images,
@@ -58,18 +63,22 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
     return PULMO_OK;
 }
 
-pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, double seconds, pulmo_train_timing *out)
+pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, double seconds,
+                                 pulmo_train_timing *out)
 {
     run *r = calloc(1, sizeof *r);
-    PULMO_TRY(pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
+    PULMO_TRY(
+        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;
     r->timed = true;
     pulmo_interrupt_listen();
     pulmo_status status = run_open(r, 1);
-    if (status == PULMO_OK) status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
-    if (status == PULMO_OK) status = measure(r, seconds, out);
+    if (status == PULMO_OK)
+        status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
+    if (status == PULMO_OK)
+        status = measure(r, seconds, out);
     run_close(r);
     return status;
 }

@@ -15,28 +15,36 @@ typedef struct scored {
     bool positive;
 } scored;
 
-static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : NAN;
+}
 
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 {
-    if (n == 0) return (pulmo_interval){NAN, NAN, NAN};
+    if (n == 0)
+        return (pulmo_interval){NAN, NAN, NAN};
     double p = (double)k / (double)n, z2 = Z95 * Z95, m = (double)n;
     double centre = (p + z2 / (2 * m)) / (1 + z2 / m);
     double half = Z95 / (1 + z2 / m) * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
     /* At the ends the bound is exactly 0 or 1, which rounding may miss. */
-    return (pulmo_interval){p, k == 0 ? 0 : fmax(0, centre - half), k == n ? 1 : fmin(1, centre + half)};
+    return (pulmo_interval){p, k == 0 ? 0 : fmax(0, centre - half),
+                            k == n ? 1 : fmin(1, centre + half)};
 }
 
-static pulmo_status check_input(uint32_t n, int classes, const int32_t *labels, const float *probabilities)
+static pulmo_status check_input(uint32_t n, int classes, const int32_t *labels,
+                                const float *probabilities)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (labels[i] < 0 || labels[i] >= classes)
-            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i], classes - 1);
+            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i],
+                              classes - 1);
         for (int k = 0; k < classes; k++) {
             double p = (double)probabilities[(size_t)i * (size_t)classes + (size_t)k];
             if (!(p >= 0 && p <= 1))
                 return pulmo_fail(PULMO_DATA,
-                                  "image %u, class %d: the probability is %g: must be from 0 to 1; the head's parameters "
+                                  "image %u, class %d: the probability is %g: must be from 0 to 1; "
+                                  "the head's parameters "
                                   "are damaged or training diverged (a lower optim.lr helps)",
                                   i, k, p);
         }
@@ -47,9 +55,11 @@ static pulmo_status check_input(uint32_t n, int classes, const int32_t *labels, 
 static int predict(int classes, const float *row, double threshold)
 {
     int best = 0;
-    if (classes == 2) return (double)row[1] >= threshold;
+    if (classes == 2)
+        return (double)row[1] >= threshold;
     for (int k = 1; k < classes; k++)
-        if (row[k] > row[best]) best = k;
+        if (row[k] > row[best])
+            best = k;
     return best;
 }
 
@@ -61,12 +71,15 @@ static int by_score(const void *a, const void *b)
     return (x->score > y->score) - (x->score < y->score);
 }
 
-static scored *sorted_scores(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive)
+static scored *sorted_scores(uint32_t n, int classes, const int32_t *labels,
+                             const float *probabilities, int positive)
 {
     scored *all = malloc(((size_t)n + 1) * sizeof *all);
-    if (!all) return NULL;
+    if (!all)
+        return NULL;
     for (uint32_t i = 0; i < n; i++)
-        all[i] = (scored){(double)probabilities[(size_t)i * (size_t)classes + (size_t)positive], labels[i] == positive};
+        all[i] = (scored){(double)probabilities[(size_t)i * (size_t)classes + (size_t)positive],
+                          labels[i] == positive};
     qsort(all, n, sizeof *all, by_score);
     return all;
 }
@@ -78,12 +91,15 @@ static void delong(const scored *all, uint32_t n, double *auc, double *variance)
 {
     double positives = 0, negatives = 0, seen_p = 0, seen_n = 0;
     double sum_p = 0, square_p = 0, sum_n = 0, square_n = 0;
-    for (uint32_t i = 0; i < n; i++) *(all[i].positive ? &positives : &negatives) += 1;
+    for (uint32_t i = 0; i < n; i++)
+        *(all[i].positive ? &positives : &negatives) += 1;
     *auc = *variance = NAN;
-    if (positives == 0 || negatives == 0) return;
+    if (positives == 0 || negatives == 0)
+        return;
     for (uint32_t i = 0, j; i < n; i = j) {
         double tied_p = 0, tied_n = 0;
-        for (j = i; j < n && all[j].score == all[i].score; j++) *(all[j].positive ? &tied_p : &tied_n) += 1;
+        for (j = i; j < n && all[j].score == all[i].score; j++)
+            *(all[j].positive ? &tied_p : &tied_n) += 1;
         double place_p = (seen_n + tied_n / 2) / negatives;
         double place_n = (positives - seen_p - tied_p + tied_p / 2) / positives;
         sum_p += tied_p * place_p;
@@ -94,18 +110,22 @@ static void delong(const scored *all, uint32_t n, double *auc, double *variance)
         seen_n += tied_n;
     }
     *auc = sum_p / positives;
-    if (positives < 2 || negatives < 2) return;
+    if (positives < 2 || negatives < 2)
+        return;
     double var_p = (square_p - sum_p * sum_p / positives) / (positives - 1);
     double var_n = (square_n - sum_n * sum_n / negatives) / (negatives - 1);
     *variance = fmax(0, var_p) / positives + fmax(0, var_n) / negatives;
 }
 
-/* Newcombe 2006 (part 2), method 5: the areas whose own standard error of Hanley and McNeil, with the mean of both classes' sizes in
- * its numerator, lies within 1.96 of the one found. As Wilson's it has a width where DeLong's variance is 0. */
+/* Newcombe 2006 (part 2), method 5: the areas whose own standard error of Hanley and McNeil, with
+ * the mean of both classes' sizes in its numerator, lies within 1.96 of the one found. As Wilson's
+ * it has a width where DeLong's variance is 0. */
 static bool is_near(double area, double found, double positives, double negatives)
 {
     double k = (positives + negatives) / 2 - 1, apart = found - area;
-    double variance = area * (1 - area) * (1 + k * (1 - area) / (2 - area) + k * area / (1 + area)) / (positives * negatives);
+    double variance = area * (1 - area) *
+                      (1 + k * (1 - area) / (2 - area) + k * area / (1 + area)) /
+                      (positives * negatives);
     return apart * apart < Z95 * Z95 * variance;
 }
 
@@ -123,7 +143,8 @@ static double newcombe_end(double out, double found, double positives, double ne
 static pulmo_interval area_interval(double area, double variance, uint32_t positives, uint32_t n)
 {
     pulmo_interval out = {area, NAN, NAN};
-    if (isnan(variance)) return out;
+    if (isnan(variance))
+        return out;
     if (variance > 0) {
         out.low = fmax(0, area - Z95 * sqrt(variance));
         out.high = fmin(1, area + Z95 * sqrt(variance));
@@ -135,14 +156,16 @@ static pulmo_interval area_interval(double area, double variance, uint32_t posit
 }
 
 /* Area under the curve with its interval, and average precision, of each class against the rest. */
-static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
+static pulmo_status rank_classes(uint32_t n, int classes, const int32_t *labels,
+                                 const float *probabilities, pulmo_metrics *out)
 {
     for (int k = 0; k < classes; k++) {
         pulmo_class_metrics *c = &out->per_class[k];
         pulmo_pr pr;
         double variance = NAN;
         scored *all = sorted_scores(n, classes, labels, probabilities, k);
-        if (!all) return pulmo_fail(PULMO_MEMORY, "cannot rank %u scores", n);
+        if (!all)
+            return pulmo_fail(PULMO_MEMORY, "cannot rank %u scores", n);
         delong(all, n, &c->auc, &variance);
         free(all);
         PULMO_TRY(pulmo_pr_compute(n, classes, labels, probabilities, k, &pr));
@@ -160,7 +183,8 @@ static void mean_defined(const pulmo_metrics *m, size_t offset, double *macro, d
     for (int k = 0; k < m->classes; k++) {
         double value;
         memcpy(&value, (const char *)&m->per_class[k] + offset, sizeof value);
-        if (isnan(value)) continue;
+        if (isnan(value))
+            continue;
         sum += value;
         defined++;
         by_support += value * m->per_class[k].support;
@@ -170,11 +194,13 @@ static void mean_defined(const pulmo_metrics *m, size_t offset, double *macro, d
     *weighted = ratio(by_support, support);
 }
 
-static pulmo_status compute_ranks(uint32_t n, int classes, const int32_t *labels, const float *probabilities, pulmo_metrics *out)
+static pulmo_status compute_ranks(uint32_t n, int classes, const int32_t *labels,
+                                  const float *probabilities, pulmo_metrics *out)
 {
     PULMO_TRY(rank_classes(n, classes, labels, probabilities, out));
     mean_defined(out, offsetof(pulmo_class_metrics, auc), &out->auc, &out->weighted_auc);
-    mean_defined(out, offsetof(pulmo_class_metrics, average_precision), &out->average_precision, &out->weighted_average_precision);
+    mean_defined(out, offsetof(pulmo_class_metrics, average_precision), &out->average_precision,
+                 &out->weighted_average_precision);
     out->auc_ci = (pulmo_interval){out->auc, NAN, NAN};
     if (classes == 2) {
         out->auc_ci = out->per_class[1].auc_ci;
@@ -233,7 +259,8 @@ static void from_confusion(pulmo_metrics *out)
     out->negative_value = K == 2 ? pulmo_wilson(m[0], (uint64_t)m[0] + m[2]) : none;
 }
 
-static void calibration(pulmo_metrics *out, const int32_t *labels, const float *probabilities, double threshold)
+static void calibration(pulmo_metrics *out, const int32_t *labels, const float *probabilities,
+                        double threshold)
 {
     double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
     for (uint32_t i = 0; i < out->count; i++) {
@@ -241,7 +268,8 @@ static void calibration(pulmo_metrics *out, const int32_t *labels, const float *
         int k = predict(out->classes, row, threshold);
         double p = (double)row[k];
         int bin = (int)(p * PULMO_CALIBRATION_BINS);
-        if (bin >= PULMO_CALIBRATION_BINS) bin = PULMO_CALIBRATION_BINS - 1;
+        if (bin >= PULMO_CALIBRATION_BINS)
+            bin = PULMO_CALIBRATION_BINS - 1;
         out->bin_count[bin]++;
         sums[bin] += p;
         hits[bin] += k == labels[i];
@@ -249,9 +277,11 @@ static void calibration(pulmo_metrics *out, const int32_t *labels, const float *
     for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
         out->bin_confidence[b] = ratio(sums[b], out->bin_count[b]);
         out->bin_accuracy[b] = ratio(hits[b], out->bin_count[b]);
-        if (out->bin_count[b]) out->calibration_error += fabs(sums[b] - hits[b]) / out->count;
+        if (out->bin_count[b])
+            out->calibration_error += fabs(sums[b] - hits[b]) / out->count;
     }
-    if (out->count == 0) out->calibration_error = NAN;
+    if (out->count == 0)
+        out->calibration_error = NAN;
 }
 
 static void proper_scores(pulmo_metrics *out, const int32_t *labels, const float *probabilities)
@@ -262,15 +292,16 @@ static void proper_scores(pulmo_metrics *out, const int32_t *labels, const float
         log_sum -= log(fmax((double)row[labels[i]], 0x1p-149)); /* the smallest float there is */
         for (int k = 0; k < out->classes; k++) {
             double off = (double)row[k] - (k == labels[i]);
-            if (out->classes > 2 || k == 1) square += off * off;
+            if (out->classes > 2 || k == 1)
+                square += off * off;
         }
     }
     out->log_loss = ratio(log_sum, out->count);
     out->brier = ratio(square, out->count);
 }
 
-pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, double threshold,
-                                   pulmo_metrics *out)
+pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels,
+                                   const float *probabilities, double threshold, pulmo_metrics *out)
 {
     size_t K = (size_t)classes;
     memset(out, 0, sizeof *out);
@@ -294,7 +325,8 @@ pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *label
     calibration(out, labels, probabilities, threshold);
     proper_scores(out, labels, probabilities);
     pulmo_status status = compute_ranks(n, classes, labels, probabilities, out);
-    if (status != PULMO_OK) pulmo_metrics_free(out);
+    if (status != PULMO_OK)
+        pulmo_metrics_free(out);
     return status;
 }
 
@@ -308,7 +340,8 @@ void pulmo_metrics_free(pulmo_metrics *metrics)
 
 /* ---- curves and thresholds ---- */
 
-pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_roc *out)
+pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels,
+                               const float *probabilities, int positive, pulmo_roc *out)
 {
     memset(out, 0, sizeof *out);
     PULMO_TRY(check_input(n, classes, labels, probabilities));
@@ -322,14 +355,16 @@ pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels, c
         return pulmo_fail(PULMO_MEMORY, "cannot allocate a ROC curve of %u points", n + 1);
     }
     double positives = 0, tp = 0, fp = 0;
-    for (uint32_t i = 0; i < n; i++) positives += all[i].positive;
+    for (uint32_t i = 0; i < n; i++)
+        positives += all[i].positive;
     double negatives = n - positives;
     out->fpr[0] = out->tpr[0] = 0;
     out->threshold[0] = INFINITY;
     out->points = 1;
     for (uint32_t i = n; i > 0; i--) {
         *(all[i - 1].positive ? &tp : &fp) += 1;
-        if (i > 1 && all[i - 2].score == all[i - 1].score) continue;
+        if (i > 1 && all[i - 2].score == all[i - 1].score)
+            continue;
         out->fpr[out->points] = ratio(fp, negatives);
         out->tpr[out->points] = ratio(tp, positives);
         out->threshold[out->points++] = all[i - 1].score;
@@ -346,18 +381,22 @@ void pulmo_roc_free(pulmo_roc *roc)
     memset(roc, 0, sizeof *roc);
 }
 
-pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels, const float *probabilities, int positive, pulmo_pr *out)
+pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels,
+                              const float *probabilities, int positive, pulmo_pr *out)
 {
     pulmo_roc roc;
     memset(out, 0, sizeof *out);
     PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, positive, &roc));
     double positives = 0, negatives = 0;
-    for (uint32_t i = 0; i < n; i++) *(labels[i] == positive ? &positives : &negatives) += 1;
+    for (uint32_t i = 0; i < n; i++)
+        *(labels[i] == positive ? &positives : &negatives) += 1;
     /* Back to whole numbers; a rate of none is NaN, its number 0. */
     for (uint32_t i = 0; i < roc.points; i++) {
-        double tp = positives > 0 ? rint(roc.tpr[i] * positives) : 0, fp = negatives > 0 ? rint(roc.fpr[i] * negatives) : 0;
+        double tp = positives > 0 ? rint(roc.tpr[i] * positives) : 0,
+               fp = negatives > 0 ? rint(roc.fpr[i] * negatives) : 0;
         double precision = i == 0 ? 1 : tp / (tp + fp);
-        if (i > 0) out->average_precision += (roc.tpr[i] - roc.tpr[i - 1]) * precision;
+        if (i > 0)
+            out->average_precision += (roc.tpr[i] - roc.tpr[i - 1]) * precision;
         roc.fpr[i] = precision;
     }
     if (positives == 0) {
@@ -379,29 +418,46 @@ void pulmo_pr_free(pulmo_pr *pr)
     memset(pr, 0, sizeof *pr);
 }
 
-typedef enum rule_kind { RULE_NUMBER, RULE_YOUDEN, RULE_ACCURACY, RULE_SENSITIVITY, RULE_SPECIFICITY } rule_kind;
+typedef enum rule_kind {
+    RULE_NUMBER,
+    RULE_YOUDEN,
+    RULE_ACCURACY,
+    RULE_SENSITIVITY,
+    RULE_SPECIFICITY
+} rule_kind;
 
 bool pulmo_metrics_rule_given(const char *rule, double *number)
 {
     char *end = NULL;
     double value = strtod(rule, &end);
-    if (end == rule || *end != '\0' || !(value >= 0 && value <= 1)) return false;
-    if (number) *number = value;
+    if (end == rule || *end != '\0' || !(value >= 0 && value <= 1))
+        return false;
+    if (number)
+        *number = value;
     return true;
 }
 
 static pulmo_status parse_rule(const char *rule, rule_kind *kind, double *number)
 {
     *kind = RULE_NUMBER;
-    if (pulmo_metrics_rule_given(rule, number)) return PULMO_OK;
-    if (strcmp(rule, "youden") == 0) *kind = RULE_YOUDEN;
-    if (strcmp(rule, "accuracy") == 0) *kind = RULE_ACCURACY;
-    if (*kind != RULE_NUMBER) return PULMO_OK;
-    if (strncmp(rule, "sensitivity>=", 13) == 0) *kind = RULE_SENSITIVITY;
-    if (strncmp(rule, "specificity>=", 13) == 0) *kind = RULE_SPECIFICITY;
-    if (*kind != RULE_NUMBER && pulmo_metrics_rule_given(rule + 13, number)) return PULMO_OK;
+    if (pulmo_metrics_rule_given(rule, number))
+        return PULMO_OK;
+    if (strcmp(rule, "youden") == 0)
+        *kind = RULE_YOUDEN;
+    if (strcmp(rule, "accuracy") == 0)
+        *kind = RULE_ACCURACY;
+    if (*kind != RULE_NUMBER)
+        return PULMO_OK;
+    if (strncmp(rule, "sensitivity>=", 13) == 0)
+        *kind = RULE_SENSITIVITY;
+    if (strncmp(rule, "specificity>=", 13) == 0)
+        *kind = RULE_SPECIFICITY;
+    if (*kind != RULE_NUMBER && pulmo_metrics_rule_given(rule + 13, number))
+        return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
-                      "eval.threshold: \"%s\": must be a number from 0 to 1, youden, accuracy, sensitivity>=X or specificity>=X", rule);
+                      "eval.threshold: \"%s\": must be a number from 0 to 1, youden, accuracy, "
+                      "sensitivity>=X or specificity>=X",
+                      rule);
 }
 
 /* Half-way down to the next lower score, so that the threshold does not stand on a score. What
@@ -416,7 +472,8 @@ static double between(const pulmo_roc *roc, uint32_t point)
 /* What a rule makes largest: `share` of the images are positive. */
 static double worth(const pulmo_roc *roc, uint32_t point, rule_kind kind, double share)
 {
-    if (kind == RULE_YOUDEN) return roc->tpr[point] - roc->fpr[point];
+    if (kind == RULE_YOUDEN)
+        return roc->tpr[point] - roc->fpr[point];
     return share * roc->tpr[point] + (1 - share) * (1 - roc->fpr[point]);
 }
 
@@ -426,31 +483,45 @@ static double pick(const pulmo_roc *roc, rule_kind kind, double wanted, double s
     uint32_t best = 0;
     for (uint32_t i = 0; i < roc->points; i++) {
         double sensitivity = roc->tpr[i], specificity = 1 - roc->fpr[i];
-        if (kind <= RULE_ACCURACY && worth(roc, i, kind, share) > worth(roc, best, kind, share) + rounding) best = i;
-        if (kind == RULE_SENSITIVITY && sensitivity >= wanted - rounding) return between(roc, i);
-        if (kind == RULE_SPECIFICITY && specificity >= wanted - rounding) best = i;
+        if (kind <= RULE_ACCURACY &&
+            worth(roc, i, kind, share) > worth(roc, best, kind, share) + rounding)
+            best = i;
+        if (kind == RULE_SENSITIVITY && sensitivity >= wanted - rounding)
+            return between(roc, i);
+        if (kind == RULE_SPECIFICITY && specificity >= wanted - rounding)
+            best = i;
     }
     return between(roc, best);
 }
 
 /* What the rule needs of the split it is to be chosen on. */
-static pulmo_status check_rule(const char *rule, rule_kind kind, uint32_t n, int classes, const int32_t *labels)
+static pulmo_status check_rule(const char *rule, rule_kind kind, uint32_t n, int classes,
+                               const int32_t *labels)
 {
     uint32_t positives = 0;
-    if (kind == RULE_NUMBER) return PULMO_OK;
+    if (kind == RULE_NUMBER)
+        return PULMO_OK;
     if (classes != 2)
         return pulmo_fail(PULMO_CONFIG,
-                          "eval.threshold: \"%s\": needs two classes, there are %d; set eval.threshold: 0.5 (of more than two classes the "
+                          "eval.threshold: \"%s\": needs two classes, there are %d; set "
+                          "eval.threshold: 0.5 (of more than two classes the "
                           "most probable one is taken)",
                           rule, classes);
-    if (n == 0) return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on", rule);
-    for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
-    if (positives > 0 && positives < n) return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": val must hold both classes; all its %u images are of class %d", rule, n,
-                      positives > 0);
+    if (n == 0)
+        return pulmo_fail(PULMO_CONFIG, "eval.threshold: \"%s\": needs a val split to be chosen on",
+                          rule);
+    for (uint32_t i = 0; i < n; i++)
+        positives += labels[i] == 1;
+    if (positives > 0 && positives < n)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "eval.threshold: \"%s\": val must hold both classes; all its %u images are of class %d",
+        rule, n, positives > 0);
 }
 
-pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes, const int32_t *labels)
+pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes,
+                                      const int32_t *labels)
 {
     rule_kind kind;
     double number;
@@ -458,8 +529,8 @@ pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes,
     return check_rule(rule, kind, n, classes, labels);
 }
 
-pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, const int32_t *labels, const float *probabilities,
-                                     double *out)
+pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes,
+                                     const int32_t *labels, const float *probabilities, double *out)
 {
     rule_kind kind;
     double number = 0;
@@ -467,10 +538,12 @@ pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes, 
     PULMO_TRY(parse_rule(rule, &kind, &number));
     PULMO_TRY(check_rule(rule, kind, n, classes, labels));
     *out = number;
-    if (kind == RULE_NUMBER) return PULMO_OK;
+    if (kind == RULE_NUMBER)
+        return PULMO_OK;
     PULMO_TRY(pulmo_roc_compute(n, classes, labels, probabilities, 1, &roc));
     double positives = 0;
-    for (uint32_t i = 0; i < n; i++) positives += labels[i] == 1;
+    for (uint32_t i = 0; i < n; i++)
+        positives += labels[i] == 1;
     *out = pick(&roc, kind, number, positives / n);
     pulmo_roc_free(&roc);
     return PULMO_OK;

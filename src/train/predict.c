@@ -9,7 +9,9 @@
 #include "pulmo/memory.h"
 #include "train.h"
 
-#define CHUNK 64 /* images decoded together, then taken by the trunk: all threads do the one, then all the other */
+#define CHUNK                                                                                      \
+    64 /* images decoded together, then taken by the trunk: all threads do the one, then all the   \
+          other */
 
 /* ---- scoring ---- */
 
@@ -33,7 +35,8 @@ static pulmo_status load_image(const work *w, const char *path, float *out)
     pulmo_image image = {0};
     PULMO_TRY(input_image_read_resized(path, w->model->size_px, &image));
     const int shape[3] = {image.height_px, image.width_px, image.channels};
-    pulmo_status status = view_apply(&w->views, w->view, image.pixels, shape, w->model->mean, w->model->std, out);
+    pulmo_status status =
+        view_apply(&w->views, w->view, image.pixels, shape, w->model->mean, w->model->std, out);
     pulmo_image_free(&image);
     return status;
 }
@@ -44,7 +47,8 @@ static void load_task(void *context, int task, int thread)
     size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
     (void)thread;
     w->good[task] = load_image(w, w->paths[task], w->images + (size_t)task * floats) == PULMO_OK;
-    if (!w->good[task]) snprintf(w->report[task], sizeof w->report[task], "%s", pulmo_error());
+    if (!w->good[task])
+        snprintf(w->report[task], sizeof w->report[task], "%s", pulmo_error());
 }
 
 static void print_csv(const work *w, const char *path, const float *row)
@@ -52,7 +56,8 @@ static void print_csv(const work *w, const char *path, const float *row)
     csv_field(stdout, path);
     putchar(',');
     csv_field(stdout, w->model->class_names[pulmo_model_class(w->model, row)]);
-    for (int k = 0; k < w->model->classes; k++) printf(",%.6g", (double)row[k]);
+    for (int k = 0; k < w->model->classes; k++)
+        printf(",%.6g", (double)row[k]);
     putchar('\n');
 }
 
@@ -60,11 +65,14 @@ static void print_csv(const work *w, const char *path, const float *row)
 static json_t *json_path(const char *path)
 {
     json_t *text = json_string(path);
-    if (text) return text;
+    if (text)
+        return text;
     char *latin = malloc(2 * strlen(path) + 1), *at = latin;
-    if (!latin) return NULL;
+    if (!latin)
+        return NULL;
     for (const unsigned char *c = (const unsigned char *)path; *c; c++) {
-        if (*c >= 0x80) *at++ = (char)(0xc0 | *c >> 6);
+        if (*c >= 0x80)
+            *at++ = (char)(0xc0 | *c >> 6);
         *at++ = (char)(*c >= 0x80 ? 0x80 | (*c & 0x3f) : *c);
     }
     text = json_stringn(latin, (size_t)(at - latin));
@@ -76,9 +84,11 @@ static json_t *json_path(const char *path)
 static void print_json(const work *w, const char *path, const float *row)
 {
     json_t *object = json_object(), *probabilities = json_object();
-    for (int k = 0; k < w->model->classes; k++) json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
+    for (int k = 0; k < w->model->classes; k++)
+        json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
     json_object_set_new(object, "path", json_path(path));
-    json_object_set_new(object, "class", json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
+    json_object_set_new(object, "class",
+                        json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
     json_object_set_new(object, "probabilities", probabilities);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
@@ -92,7 +102,9 @@ static int score_view(work *w, int count)
     pulmo_pool_run(w->backbone->pool, count, load_task, w);
     int good = 0;
     for (int i = 0; i < count; i++) { /* the good ones move together */
-        if (w->good[i] && good != i) memcpy(w->images + (size_t)good * floats, w->images + (size_t)i * floats, floats * sizeof(float));
+        if (w->good[i] && good != i)
+            memcpy(w->images + (size_t)good * floats, w->images + (size_t)i * floats,
+                   floats * sizeof(float));
         good += w->good[i];
     }
     pulmo_trunk_forward(w->backbone->trunk, good, w->images, w->features);
@@ -104,13 +116,16 @@ static int score_view(work *w, int count)
 static int score_views(work *w, int count)
 {
     int values = count * w->model->classes, good = 0;
-    if (w->views.views == 1) return w->view = 0, score_view(w, count);
+    if (w->views.views == 1)
+        return w->view = 0, score_view(w, count);
     memset(w->sums, 0, (size_t)values * sizeof *w->sums);
     for (w->view = 0; w->view < w->views.views; w->view++) {
         good = score_view(w, count);
-        for (int i = 0; i < good * w->model->classes; i++) w->sums[i] += (double)w->logits[i];
+        for (int i = 0; i < good * w->model->classes; i++)
+            w->sums[i] += (double)w->logits[i];
     }
-    for (int i = 0; i < good * w->model->classes; i++) w->logits[i] = (float)(w->sums[i] / w->views.views);
+    for (int i = 0; i < good * w->model->classes; i++)
+        w->logits[i] = (float)(w->sums[i] / w->views.views);
     return good;
 }
 
@@ -136,17 +151,21 @@ static void score_chunk(work *w, char *const *paths, int count)
 
 static pulmo_status predict_list(work *w, const input_list *l)
 {
-    size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px, classes = (size_t)w->model->classes;
-    size_t features = (size_t)w->backbone->channels * (size_t)w->backbone->height * (size_t)w->backbone->width;
+    size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px,
+           classes = (size_t)w->model->classes;
+    size_t features =
+        (size_t)w->backbone->channels * (size_t)w->backbone->height * (size_t)w->backbone->width;
     const pulmo_loss_spec loss = {0};
     w->images = pulmo_alloc(CHUNK * floats, sizeof(float));
     w->features = pulmo_alloc(CHUNK * features, sizeof(float));
     w->logits = pulmo_alloc(2 * CHUNK * classes, sizeof(float));
     w->sums = pulmo_alloc(CHUNK * classes, sizeof *w->sums);
-    if (!w->images || !w->features || !w->logits || !w->sums) return PULMO_MEMORY;
+    if (!w->images || !w->features || !w->logits || !w->sums)
+        return PULMO_MEMORY;
     PULMO_TRY(views_of_model(w->model, &w->views));
     w->probabilities = w->logits + CHUNK * classes;
-    PULMO_TRY(pulmo_head_create(&w->model->head, &loss, SCORE_SLOT, 1, w->model->parameters, &w->head));
+    PULMO_TRY(
+        pulmo_head_create(&w->model->head, &loss, SCORE_SLOT, 1, w->model->parameters, &w->head));
     if (!w->options->json) {
         printf("path,class");
         for (size_t k = 0; k < classes; k++) {
@@ -163,7 +182,9 @@ static pulmo_status predict_list(work *w, const input_list *l)
         pulmo_progress_update(&progress, (double)(at + count), NULL);
     }
     pulmo_progress_end(&progress);
-    if (w->bad > 0) return pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done", w->bad, l->count);
+    if (w->bad > 0)
+        return pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
+                          w->bad, l->count);
     return PULMO_OK;
 }
 
@@ -186,7 +207,8 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     w->model = &model;
     w->backbone = &backbone;
     status = check_model_backbone(&model, &backbone, o->run);
-    if (status == PULMO_OK) status = predict_list(w, &l);
+    if (status == PULMO_OK)
+        status = predict_list(w, &l);
     pulmo_head_destroy(w->head);
     pulmo_free(w->images);
     pulmo_free(w->features);

@@ -1,5 +1,5 @@
-/* Inside the train room: the report of a run, read back from its results.h5 so that the page and the
- * model card show what is stored and nothing else. Not collective; one process.
+/* Inside the train room: the report of a run, read back from its results.h5 so that the page and
+ * the model card show what is stored and nothing else. Not collective; one process.
  *
  *   report_data.c   results.h5 → report
  *   report.c        pulmo_report: which files, in which order
@@ -42,7 +42,15 @@ typedef struct report_part {
 } report_part;
 
 enum { REPORT_TRAIN, REPORT_VAL, REPORT_TEST, REPORT_PARTS };
-enum { REPORT_LR, REPORT_TRAIN_LOSS, REPORT_TRAIN_ACCURACY, REPORT_VAL_LOSS, REPORT_VAL_ACCURACY, REPORT_VAL_AUC, REPORT_COLUMNS };
+enum {
+    REPORT_LR,
+    REPORT_TRAIN_LOSS,
+    REPORT_TRAIN_ACCURACY,
+    REPORT_VAL_LOSS,
+    REPORT_VAL_ACCURACY,
+    REPORT_VAL_AUC,
+    REPORT_COLUMNS
+};
 
 typedef struct report {
     char *title; /* the last part of the directory's name */
@@ -54,7 +62,8 @@ typedef struct report {
     double threshold, temperature;
     int best_epoch;
     int64_t models; /* whose mean was scored; the first one's maps are shown */
-    char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest, *head_digest; /* "" where unknown */
+    char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest,
+        *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
     int64_t ranks, threads, trained_convolutions;
     uint64_t epochs;
@@ -66,8 +75,8 @@ typedef struct report {
     int64_t size_px;
     char *carve, *resize, *decode;
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
-    report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of shared_patients,
-                                  * whose block holds their characters */
+    report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of
+                                  * shared_patients, whose block holds their characters */
 } report;
 
 /* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */
@@ -76,14 +85,15 @@ void report_free(report *r);
 
 /* ---- writing HTML ---- */
 
-/* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no UTF-8
- * are shown as U+FFFD. Also right inside quoted attributes. */
+/* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no
+ * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
 void html_text(FILE *out, const char *text);
 /* The whole page. `images` is HTML for the section of thumbnails, or "". */
 void report_html(FILE *out, const report *r, const char *images);
 extern const char report_style[];
 
-/* ---- plots (report_svg.c): figures of their own, each with a title for those who do not see it ---- */
+/* ---- plots (report_svg.c): figures of their own, each with a title for those who do not see it
+ * ---- */
 
 void svg_roc(FILE *out, const report *r, const report_split *s);
 void svg_pr(FILE *out, const report *r, const report_split *s);
@@ -96,8 +106,8 @@ void svg_interval(FILE *out, const char *name, pulmo_interval interval);
 
 /* ---- the others ---- */
 
-/* Thumbnails of the hardest errors and the surest hits, with Grad-CAM where the weights are at hand.
- * What cannot be had is said on the page; only running out of memory is a failure. */
+/* Thumbnails of the hardest errors and the surest hits, with Grad-CAM where the weights are at
+ * hand. What cannot be had is said on the page; only running out of memory is a failure. */
 pulmo_status report_images(FILE *out, const report *r, const pulmo_report_options *options);
 /* MODEL_CARD.md as text. */
 void model_card(FILE *out, const report *r);

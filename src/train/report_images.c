@@ -35,14 +35,16 @@ typedef struct candidate {
 static int by_confidence(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
-    if (x->confidence != y->confidence) return x->confidence < y->confidence ? 1 : -1;
+    if (x->confidence != y->confidence)
+        return x->confidence < y->confidence ? 1 : -1;
     return (x->index > y->index) - (x->index < y->index);
 }
 
 static bool patient_shown(const report_split *s, const uint32_t *shown, int count, uint32_t index)
 {
     for (int i = 0; i < count; i++)
-        if (strcmp(s->groups.text[shown[i]], s->groups.text[index]) == 0) return true;
+        if (strcmp(s->groups.text[shown[i]], s->groups.text[index]) == 0)
+            return true;
     return false;
 }
 
@@ -55,11 +57,14 @@ static int choose(const report *r, const report_split *s, bool hits, uint32_t *o
     candidate *all = malloc(((size_t)s->count + 1) * sizeof *all);
     for (uint32_t i = 0; all && of_class && i < s->count; i++)
         if ((s->labels[i] == s->predictions[i]) == hits)
-            all[candidates++] = (candidate){i, s->probabilities[(size_t)i * (size_t)r->classes + (size_t)s->predictions[i]]};
-    if (candidates > 0) qsort(all, candidates, sizeof *all, by_confidence);
+            all[candidates++] = (candidate){
+                i, s->probabilities[(size_t)i * (size_t)r->classes + (size_t)s->predictions[i]]};
+    if (candidates > 0)
+        qsort(all, candidates, sizeof *all, by_confidence);
     for (uint32_t c = 0; c < candidates && count < SHOWN; c++) {
         uint32_t i = all[c].index;
-        if (patient_shown(s, out, count, i) || (hits && of_class[s->labels[i]] >= part)) continue;
+        if (patient_shown(s, out, count, i) || (hits && of_class[s->labels[i]] >= part))
+            continue;
         of_class[s->labels[i]]++;
         out[count++] = i;
     }
@@ -74,8 +79,10 @@ static void put_base64(FILE *out, const uint8_t *data, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < size; i += 3) {
-        uint32_t three = (uint32_t)data[i] << 16 | (i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
-        for (size_t d = 0; d < 4; d++) fputc(d <= size - i ? digits[three >> (18 - 6 * d) & 63] : '=', out);
+        uint32_t three = (uint32_t)data[i] << 16 | (i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0) |
+                         (i + 2 < size ? data[i + 2] : 0);
+        for (size_t d = 0; d < 4; d++)
+            fputc(d <= size - i ? digits[three >> (18 - 6 * d) & 63] : '=', out);
     }
 }
 
@@ -86,7 +93,8 @@ static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *a
     size_t bytes = 0;
     int longer = image->height_px > image->width_px ? image->height_px : image->width_px;
     if (longer > SIDE_MOST)
-        PULMO_TRY(pulmo_image_resize(image, image->height_px * SIDE_MOST / longer, image->width_px * SIDE_MOST / longer, &small));
+        PULMO_TRY(pulmo_image_resize(image, image->height_px * SIDE_MOST / longer,
+                                     image->width_px * SIDE_MOST / longer, &small));
     const pulmo_image *shown = small.pixels ? &small : image;
     pulmo_status status = pulmo_png_encode(shown, NULL, 0, &png, &bytes);
     if (status == PULMO_OK) {
@@ -107,7 +115,10 @@ static pulmo_status put_overlay(const gallery *g, const pulmo_image *image)
     pulmo_image overlay = {0};
     PULMO_TRY(pulmo_explain_map(g->explainer, image, PULMO_EXPLAIN_PREDICTED, &map));
     pulmo_status status = pulmo_explain_overlay(image, &map, &overlay);
-    if (status == PULMO_OK) status = put_image(g->out, &overlay, "the same image, what speaks for the model's answer in colour (Grad-CAM)");
+    if (status == PULMO_OK)
+        status =
+            put_image(g->out, &overlay,
+                      "the same image, what speaks for the model's answer in colour (Grad-CAM)");
     pulmo_image_free(&overlay);
     pulmo_explanation_free(&map);
     return status;
@@ -119,14 +130,18 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
     const report_split *s = g->s;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
     const pulmo_image image = {info->height_px, info->width_px, info->channels, g->pixels};
-    const char *truth = r->class_names[s->labels[index]], *called = r->class_names[s->predictions[index]];
-    double p = (double)s->probabilities[(size_t)index * (size_t)r->classes + (size_t)s->predictions[index]];
+    const char *truth = r->class_names[s->labels[index]],
+               *called = r->class_names[s->predictions[index]];
+    double p =
+        (double)
+            s->probabilities[(size_t)index * (size_t)r->classes + (size_t)s->predictions[index]];
     char alt[512];
     PULMO_TRY(pulmo_dataset_read(g->data, index, g->pixels));
     snprintf(alt, sizeof alt, "X-ray, truth %.150s, called %.150s", truth, called);
     fprintf(g->out, "<figure><div class=\"pair%s\">", g->explainer ? "" : " one");
     PULMO_TRY(put_image(g->out, &image, alt));
-    if (g->explainer) PULMO_TRY(put_overlay(g, &image));
+    if (g->explainer)
+        PULMO_TRY(put_overlay(g, &image));
     fputs("</div><figcaption>called <b>", g->out);
     html_text(g->out, called);
     fprintf(g->out, "</b> with probability %.3f<br>truth: <b>", p);
@@ -142,9 +157,11 @@ static pulmo_status put_cases(const gallery *g, bool hits, const char *title, co
     uint32_t shown[SHOWN];
     int count = choose(g->r, g->s, hits, shown);
     fprintf(g->out, "<h3>%s</h3>\n", title);
-    if (count == 0) fprintf(g->out, "<p class=\"soft\">%s</p>\n", none);
+    if (count == 0)
+        fprintf(g->out, "<p class=\"soft\">%s</p>\n", none);
     fputs("<div class=\"cases\">\n", g->out);
-    for (int i = 0; i < count; i++) PULMO_TRY(put_case(g, shown[i]));
+    for (int i = 0; i < count; i++)
+        PULMO_TRY(put_case(g, shown[i]));
     fputs("</div>\n", g->out);
     return PULMO_OK;
 }
@@ -155,24 +172,34 @@ static pulmo_status put_cases(const gallery *g, bool hits, const char *title, co
 static pulmo_status open_data(gallery *g)
 {
     const char *path = g->options->data ? g->options->data : g->r->data_path;
-    if (!*path) return pulmo_fail(PULMO_DATA, "the results do not say where the packed data is; give --data");
+    if (!*path)
+        return pulmo_fail(PULMO_DATA,
+                          "the results do not say where the packed data is; give --data");
     PULMO_TRY(pulmo_dataset_open(path, g->s->name, 0, &g->data));
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
     bool same = info->count == g->s->count;
     for (uint32_t i = 0; same && i < info->count; i++)
-        same = strcmp(info->paths[i], g->s->paths.text[i]) == 0 && info->labels[i] == g->s->labels[i];
-    if (!same) return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path, g->s->name);
-    g->pixels = pulmo_alloc((size_t)info->height_px * (size_t)info->width_px, (size_t)info->channels);
+        same =
+            strcmp(info->paths[i], g->s->paths.text[i]) == 0 && info->labels[i] == g->s->labels[i];
+    if (!same)
+        return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path,
+                          g->s->name);
+    g->pixels =
+        pulmo_alloc((size_t)info->height_px * (size_t)info->width_px, (size_t)info->channels);
     return g->pixels ? PULMO_OK : PULMO_MEMORY;
 }
 
 static void open_explainer(gallery *g)
 {
     const char *run = *g->r->model ? g->r->model : g->options->run;
-    if (!g->options->overlays) return;
+    if (!g->options->overlays)
+        return;
     pulmo_status status = pulmo_model_read(run, &g->model);
-    if (status == PULMO_OK) status = pulmo_explainer_open(&g->model, g->options->weights, g->options->threads, &g->explainer);
-    if (status == PULMO_OK) return;
+    if (status == PULMO_OK)
+        status = pulmo_explainer_open(&g->model, g->options->weights, g->options->threads,
+                                      &g->explainer);
+    if (status == PULMO_OK)
+        return;
     snprintf(g->why, sizeof g->why, "%s", pulmo_error());
     pulmo_warn("the report has no Grad-CAM overlays: %s", g->why);
     pulmo_error_clear();
@@ -181,13 +208,18 @@ static void open_explainer(gallery *g)
 static pulmo_status put_section(gallery *g)
 {
     fputs("<section><h2>Images</h2>\n", g->out);
-    if (!g->r->is_demo) fputs("<p class=\"banner\">This section shows images of patients. Treat the file accordingly.</p>\n", g->out);
+    if (!g->r->is_demo)
+        fputs("<p class=\"banner\">This section shows images of patients. Treat the file "
+              "accordingly.</p>\n",
+              g->out);
     if (g->explainer)
-        fputs(
-            "<p>Beside each image: where the parts are that spoke for the model\u2019s answer, in colour from violet to yellow (Grad-CAM). "
-            "A map tells where the model looked. It does not tell that it was right to.",
-            g->out);
-    if (g->explainer) fputs(g->r->models > 1 ? " Maps are of the first model, and of no other.</p>\n" : "</p>\n", g->out);
+        fputs("<p>Beside each image: where the parts are that spoke for the model\u2019s answer, "
+              "in colour from violet to yellow (Grad-CAM). "
+              "A map tells where the model looked. It does not tell that it was right to.",
+              g->out);
+    if (g->explainer)
+        fputs(g->r->models > 1 ? " Maps are of the first model, and of no other.</p>\n" : "</p>\n",
+              g->out);
     if (!g->explainer && *g->why) {
         fputs("<p class=\"soft\">Without Grad-CAM: ", g->out);
         html_text(g->out, g->why);
@@ -202,7 +234,8 @@ static pulmo_status put_section(gallery *g)
 pulmo_status report_images(FILE *out, const report *r, const pulmo_report_options *options)
 {
     gallery g = {.out = out, .r = r, .options = options};
-    if (r->splits == 0) return PULMO_OK;
+    if (r->splits == 0)
+        return PULMO_OK;
     g.s = &r->split[0];
     pulmo_status status = open_data(&g);
     if (status == PULMO_OK) {

@@ -4,12 +4,11 @@
  *   /classes (K)                                names; a dimension scale
  *   /config                                     the settings that make the model, YAML
  *   /history/{epoch,lr,train_loss,...} (E)      a value an epoch
- *   /SPLIT/...                                  results_split.c; SPLIT: val, test, or what was evaluated
- *   /data/...                                   results_data.c
- *   /provenance                                 where and on how many ranks it ran
- *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, threshold,
- *   threshold_rule, temperature, best_epoch, trained_convolutions, program_version, isa, blas, weights_sha256, preprocessing,
- *   data_sha256, head_sha256
+ *   /SPLIT/...                                  results_split.c; SPLIT: val, test, or what was
+ * evaluated /data/...                                   results_data.c /provenance where and on how
+ * many ranks it ran attributes of /: pulmo_kind "results", format_version, state, classes, demo,
+ * threshold, threshold_rule, temperature, best_epoch, trained_convolutions, program_version, isa,
+ * blas, weights_sha256, preprocessing, data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
  * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
@@ -20,16 +19,21 @@
 #include "pulmo/memory.h"
 #include "results.h"
 
-static const char readme[] =
-    "Results of a pulmo run.\n"
-    "/history holds a value an epoch. /val and /test hold, for every image of the split, its path, patient, label, logits,\n"
-    "probabilities and predicted class; everything else in them is computed from these: the confusion matrix (row the true\n"
-    "class, column the predicted), figures of each class, ROC, precision-recall and calibration curves. Attributes of a\n"
-    "split are its metrics with 95 % intervals (Wilson for proportions, DeLong for the AUC, Newcombe where its variance is\n"
-    "0), NaN where undefined. Of two classes the second is the positive one, predicted from the probability `threshold` on.\n"
-    "/data tells what was packed and what its leak audit found. Only /provenance tells where and on how many ranks it ran:\n"
-    "two runs of one configuration on the same data differ nowhere else.\n"
-    "This is research software, not a medical device.\n";
+static const char readme[] = "Results of a pulmo run.\n"
+                             "/history holds a value an epoch. /val and /test hold, for every "
+                             "image of the split, its path, patient, label, logits,\n"
+                             "probabilities and predicted class; everything else in them is "
+                             "computed from these: the confusion matrix (row the true\n"
+                             "class, column the predicted), figures of each class, ROC, "
+                             "precision-recall and calibration curves. Attributes of a\n"
+                             "split are its metrics with 95 % intervals (Wilson for proportions, "
+                             "DeLong for the AUC, Newcombe where its variance is\n"
+                             "0), NaN where undefined. Of two classes the second is the positive "
+                             "one, predicted from the probability `threshold` on.\n"
+                             "/data tells what was packed and what its leak audit found. Only "
+                             "/provenance tells where and on how many ranks it ran:\n"
+                             "two runs of one configuration on the same data differ nowhere else.\n"
+                             "This is research software, not a medical device.\n";
 
 pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field)
 {
@@ -39,11 +43,13 @@ pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field 
         PULMO_TRY(pulmo_h5_write_strings(file, name, field->dims[0], field->data));
     else
         PULMO_TRY(pulmo_h5_write(file, name, field->type, field->rank, field->dims, field->data));
-    if (field->units) PULMO_TRY(pulmo_h5_set_text(file, name, "units", field->units));
+    if (field->units)
+        PULMO_TRY(pulmo_h5_set_text(file, name, "units", field->units));
     return pulmo_h5_set_text(file, name, "long_name", field->long_name);
 }
 
-pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal, const char *axis, const char *title)
+pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
+                               const char *axis, const char *title)
 {
     const char *const axes[1] = {axis};
     PULMO_TRY(pulmo_h5_set_text(file, group, "NX_class", "NXdata"));
@@ -57,9 +63,11 @@ pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *si
 const history_column history_columns[HISTORY_COLUMNS] = {
     {"lr", "learning rate at the epoch's start", offsetof(epoch_row, lr)},
     {"train_loss", "mean loss over the epoch's augmented images", offsetof(epoch_row, train_loss)},
-    {"train_accuracy", "accuracy over the epoch's augmented images", offsetof(epoch_row, train_accuracy)},
+    {"train_accuracy", "accuracy over the epoch's augmented images",
+     offsetof(epoch_row, train_accuracy)},
     {"val_loss", "mean loss on val after the epoch", offsetof(epoch_row, val_loss)},
-    {"val_accuracy", "accuracy on val after the epoch, at threshold 0.5", offsetof(epoch_row, val_accuracy)},
+    {"val_accuracy", "accuracy on val after the epoch, at threshold 0.5",
+     offsetof(epoch_row, val_accuracy)},
     {"val_auc", "area under the ROC curve on val after the epoch", offsetof(epoch_row, val_auc)},
 };
 
@@ -74,8 +82,15 @@ static pulmo_status write_columns(pulmo_h5 *file, const run_state *state, double
 {
     char name[64];
     for (size_t c = 0; c < HISTORY_COLUMNS; c++) {
-        const results_field field = {history_columns[c].name, history_columns[c].long_name, "1", PULMO_H5_F64, 1, {state->epoch}, values};
-        for (uint32_t e = 0; e < state->epoch; e++) values[e] = history_cell(&state->history[e], c);
+        const results_field field = {history_columns[c].name,
+                                     history_columns[c].long_name,
+                                     "1",
+                                     PULMO_H5_F64,
+                                     1,
+                                     {state->epoch},
+                                     values};
+        for (uint32_t e = 0; e < state->epoch; e++)
+            values[e] = history_cell(&state->history[e], c);
         PULMO_TRY(results_put(file, "history", &field));
         snprintf(name, sizeof name, "history/%s", history_columns[c].name);
         PULMO_TRY(pulmo_h5_attach_scale(file, name, 0, "history/epoch"));
@@ -89,12 +104,18 @@ static pulmo_status write_history(pulmo_h5 *file, const run_state *state)
 {
     double *values = malloc((state->epoch + 1) * sizeof *values);
     int64_t *numbers = malloc((state->epoch + 1) * sizeof *numbers);
-    const results_field epochs = {"epoch", "epoch, counted from 1", "1", PULMO_H5_I64, 1, {state->epoch}, numbers};
-    pulmo_status status = values && numbers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the history");
-    for (uint32_t e = 0; status == PULMO_OK && e < state->epoch; e++) numbers[e] = (int64_t)e + 1;
-    if (status == PULMO_OK) status = results_put(file, "history", &epochs);
-    if (status == PULMO_OK) status = pulmo_h5_make_scale(file, "history/epoch", "epoch");
-    if (status == PULMO_OK) status = write_columns(file, state, values);
+    const results_field epochs = {"epoch", "epoch, counted from 1", "1",    PULMO_H5_I64,
+                                  1,       {state->epoch},          numbers};
+    pulmo_status status =
+        values && numbers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the history");
+    for (uint32_t e = 0; status == PULMO_OK && e < state->epoch; e++)
+        numbers[e] = (int64_t)e + 1;
+    if (status == PULMO_OK)
+        status = results_put(file, "history", &epochs);
+    if (status == PULMO_OK)
+        status = pulmo_h5_make_scale(file, "history/epoch", "epoch");
+    if (status == PULMO_OK)
+        status = write_columns(file, state, values);
     free(values);
     free(numbers);
     return status;
@@ -102,25 +123,32 @@ static pulmo_status write_history(pulmo_h5 *file, const run_state *state)
 
 /* ---- provenance ---- */
 
-/* The lines of the echo whose keys make another model: places and numbers of threads are left out. */
+/* The lines of the echo whose keys make another model: places and numbers of threads are left out.
+ */
 char *binding_lines(const pulmo_config *config)
 {
     int count = 0;
     const pulmo_key *keys = pulmo_config_keys(&count);
-    char *echo = pulmo_config_echo(config), *out = NULL, *rest = echo, *line, section[64] = "", begun[64] = "";
+    char *echo = pulmo_config_echo(config), *out = NULL, *rest = echo, *line, section[64] = "",
+         begun[64] = "";
     size_t length = 0;
     FILE *stream = echo ? open_memstream(&out, &length) : NULL;
     while (stream && (line = strsep(&rest, "\n")) != NULL) {
         char name[64];
-        if (sscanf(line, "%63[a-z_]:", section) == 1 || sscanf(line, " %63[a-z0-9_]:", name) != 1) continue;
+        if (sscanf(line, "%63[a-z_]:", section) == 1 || sscanf(line, " %63[a-z0-9_]:", name) != 1)
+            continue;
         for (int k = 0; k < count; k++) {
-            if (!keys[k].binds || strcmp(keys[k].section, section) != 0 || strcmp(keys[k].name, name) != 0) continue;
-            if (strcmp(begun, section) != 0) fprintf(stream, "%s:\n", section);
+            if (!keys[k].binds || strcmp(keys[k].section, section) != 0 ||
+                strcmp(keys[k].name, name) != 0)
+                continue;
+            if (strcmp(begun, section) != 0)
+                fprintf(stream, "%s:\n", section);
             memcpy(begun, section, sizeof begun);
             fprintf(stream, "%s\n", line);
         }
     }
-    if (stream) fclose(stream);
+    if (stream)
+        fclose(stream);
     free(echo);
     return out;
 }
@@ -128,7 +156,8 @@ char *binding_lines(const pulmo_config *config)
 static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
 {
     char *text = binding_lines(config);
-    if (!text) return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+    if (!text)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
     pulmo_status status = pulmo_h5_write_text(file, "config", text);
     free(text);
     return status;
@@ -156,8 +185,10 @@ static pulmo_status write_origin(pulmo_h5 *file, const run_results *r)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
-    if (r->head_digest) PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
-    if (!r->identity) return PULMO_OK;
+    if (r->head_digest)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
+    if (!r->identity)
+        return PULMO_OK;
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", r->identity->data_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "blas", r->identity->blas));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "features", r->identity->features));
@@ -169,7 +200,8 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
     const char *const *names = (const char *const *)model->class_names;
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, names));
     PULMO_TRY(pulmo_h5_write_strings(file, "classes", (uint64_t)model->classes, names));
-    PULMO_TRY(pulmo_h5_set_text(file, "classes", "long_name", "names of the classes, in label order"));
+    PULMO_TRY(
+        pulmo_h5_set_text(file, "classes", "long_name", "names of the classes, in label order"));
     return pulmo_h5_make_scale(file, "classes", "class");
 }
 
@@ -202,25 +234,31 @@ static pulmo_status write_file(pulmo_h5 *file, const run_results *r)
     PULMO_TRY(write_classes(file, r->model));
     PULMO_TRY(write_origin(file, r));
     PULMO_TRY(write_provenance(file, r));
-    if (r->state && r->state->epoch > 0) PULMO_TRY(write_history(file, r->state));
-    if (r->val) PULMO_TRY(results_split(file, r->model, r->val));
-    if (r->test) PULMO_TRY(results_split(file, r->model, r->test));
+    if (r->state && r->state->epoch > 0)
+        PULMO_TRY(write_history(file, r->state));
+    if (r->val)
+        PULMO_TRY(results_split(file, r->model, r->val));
+    if (r->test)
+        PULMO_TRY(results_split(file, r->model, r->test));
     return r->finished && r->data ? results_data(file, r->data, r->model->classes) : PULMO_OK;
 }
 
 pulmo_status results_write(const run_results *r)
 {
     pulmo_h5 *file = NULL;
-    if (r->state) PULMO_TRY(results_history_csv(r->directory, r->state));
+    if (r->state)
+        PULMO_TRY(results_history_csv(r->directory, r->state));
     PULMO_TRY(results_predictions_csv(r));
     /* results.h5 comes last: where it says "finished", everything else is there. */
     char *path = pulmo_format("%s/results.h5", r->directory);
-    if (!path) return PULMO_MEMORY;
+    if (!path)
+        return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_create(path, &file);
     free(path);
     PULMO_TRY(status);
     status = write_file(file, r);
-    if (status == PULMO_OK) return pulmo_h5_commit(file);
+    if (status == PULMO_OK)
+        return pulmo_h5_commit(file);
     pulmo_h5_close(file);
     return status;
 }

@@ -32,7 +32,8 @@ typedef struct results_field {
 pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field);
 
 /* NeXus: viewers that know it draw `signal` over `axes` when they open `group`. */
-pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal, const char *axis, const char *title);
+pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
+                               const char *axis, const char *title);
 
 /* /SPLIT with all in it. */
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model, const split_scores *scores);

@@ -16,9 +16,11 @@ pulmo_status results_history_csv(const char *directory, const run_state *state)
     size_t length = 0;
     char *path = pulmo_format("%s/history.csv", directory);
     FILE *out = open_memstream(&text, &length);
-    if (!path || !out) return pulmo_fail(PULMO_MEMORY, "out of memory for history.csv");
+    if (!path || !out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for history.csv");
     fputs("epoch", out);
-    for (size_t c = 0; c < HISTORY_COLUMNS; c++) fprintf(out, ",%s", history_columns[c].name);
+    for (size_t c = 0; c < HISTORY_COLUMNS; c++)
+        fprintf(out, ",%s", history_columns[c].name);
     for (uint32_t e = 0; e < state->epoch; e++) {
         fprintf(out, "\n%u", e + 1);
         for (size_t c = 0; c < HISTORY_COLUMNS; c++) {
@@ -47,7 +49,8 @@ void csv_field(FILE *out, const char *text)
     }
     fputc('"', out);
     for (; *text; text++) {
-        if (*text == '"') fputc('"', out);
+        if (*text == '"')
+            fputc('"', out);
         fputc(*text, out);
     }
     fputc('"', out);
@@ -73,7 +76,8 @@ static void csv_rows(FILE *out, const pulmo_model *model, const split_scores *sc
         csv_field(out, info->class_names[info->labels[i]]);
         fputc(',', out);
         csv_field(out, info->class_names[pulmo_model_class(model, row)]);
-        for (int k = 0; k < info->classes; k++) fprintf(out, ",%.9g", (double)row[k]);
+        for (int k = 0; k < info->classes; k++)
+            fprintf(out, ",%.9g", (double)row[k]);
         fputc('\n', out);
     }
 }
@@ -84,15 +88,18 @@ pulmo_status results_predictions_csv(const run_results *r)
     size_t length = 0;
     char *path = pulmo_format("%s/predictions.csv", r->directory);
     FILE *out = open_memstream(&text, &length);
-    if (!path || !out) return pulmo_fail(PULMO_MEMORY, "out of memory for predictions.csv");
+    if (!path || !out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for predictions.csv");
     fputs("split,path,patient,label,predicted", out);
     for (int k = 0; k < r->model->classes; k++) {
         fputc(',', out);
         csv_class_column(out, r->model->class_names[k]);
     }
     fputc('\n', out);
-    if (r->val) csv_rows(out, r->model, r->val);
-    if (r->test) csv_rows(out, r->model, r->test);
+    if (r->val)
+        csv_rows(out, r->model, r->val);
+    if (r->test)
+        csv_rows(out, r->model, r->test);
     fclose(out);
     pulmo_status status = pulmo_file_write(path, text, length);
     free(text);
@@ -105,34 +112,44 @@ pulmo_status results_predictions_csv(const run_results *r)
 /* scikit-learn's classification_report, with four digits. */
 static void print_report(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
 {
-    fprintf(out, "\n%*s %10s%10s%10s%10s\n\n", wide, "", "precision", "recall", "f1-score", "support");
+    fprintf(out, "\n%*s %10s%10s%10s%10s\n\n", wide, "", "precision", "recall", "f1-score",
+            "support");
     for (int k = 0; k < m->classes; k++) {
         const pulmo_class_metrics *c = &m->per_class[k];
-        fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, model->class_names[k], c->precision, c->recall, c->f1, c->support);
+        fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, model->class_names[k], c->precision,
+                c->recall, c->f1, c->support);
     }
     fprintf(out, "\n%*s %10s%10s%10.4f%10u\n", wide, "accuracy", "", "", m->accuracy, m->count);
-    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "macro avg", m->macro_precision, m->macro_recall, m->macro_f1, m->count);
-    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "weighted avg", m->weighted_precision, m->weighted_recall, m->weighted_f1, m->count);
+    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "macro avg", m->macro_precision,
+            m->macro_recall, m->macro_f1, m->count);
+    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "weighted avg", m->weighted_precision,
+            m->weighted_recall, m->weighted_f1, m->count);
 }
 
 static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
 {
     fprintf(out, "\nConfusion matrix (rows: true, columns: predicted)\n%*s", wide, "");
-    for (int k = 0; k < m->classes; k++) fprintf(out, "  %9.9s", model->class_names[k]);
+    for (int k = 0; k < m->classes; k++)
+        fprintf(out, "  %9.9s", model->class_names[k]);
     for (int j = 0; j < m->classes; j++) {
         fprintf(out, "\n%*s", wide, model->class_names[j]);
-        for (int k = 0; k < m->classes; k++) fprintf(out, "  %9u", m->confusion[j * m->classes + k]);
+        for (int k = 0; k < m->classes; k++)
+            fprintf(out, "  %9u", m->confusion[j * m->classes + k]);
     }
     fprintf(out, "\n\n");
 }
 
 static void print_rest(FILE *out, const pulmo_metrics *m)
 {
-    fprintf(out, "\nBalanced accuracy %.4f  average precision %.4f  Brier score %.4f  calibration error %.4f\n", m->balanced_accuracy,
-            m->average_precision, m->brier, m->calibration_error);
+    fprintf(out,
+            "\nBalanced accuracy %.4f  average precision %.4f  Brier score %.4f  calibration error "
+            "%.4f\n",
+            m->balanced_accuracy, m->average_precision, m->brier, m->calibration_error);
     if (m->classes > 2)
-        fprintf(out, "One against the rest: AUC %.4f macro, %.4f weighted  average precision %.4f macro, %.4f weighted\n", m->auc,
-                m->weighted_auc, m->average_precision, m->weighted_average_precision);
+        fprintf(out,
+                "One against the rest: AUC %.4f macro, %.4f weighted  average precision %.4f "
+                "macro, %.4f weighted\n",
+                m->auc, m->weighted_auc, m->average_precision, m->weighted_average_precision);
 }
 
 static void print_interval(FILE *out, const char *name, pulmo_interval it)
@@ -142,7 +159,8 @@ static void print_interval(FILE *out, const char *name, pulmo_interval it)
         fputs("undefined", out);
     else
         fprintf(out, "%.4f", it.value);
-    if (!isnan(it.low)) fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+    if (!isnan(it.low))
+        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
 }
 
 /* Of more than two classes, each against the rest. */
@@ -161,7 +179,8 @@ static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics
 {
     int wide = 12;
     for (int k = 0; k < m->classes; k++)
-        if ((int)strlen(model->class_names[k]) > wide) wide = (int)strlen(model->class_names[k]);
+        if ((int)strlen(model->class_names[k]) > wide)
+            wide = (int)strlen(model->class_names[k]);
     print_report(out, model, m, wide);
     print_rest(out, m);
     print_each(out, model, m, wide);
@@ -173,14 +192,18 @@ static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
 {
     char title[32];
     snprintf(title, sizeof title, "%s", split);
-    if (title[0] >= 'a' && title[0] <= 'z') title[0] = (char)(title[0] - 'a' + 'A');
+    if (title[0] >= 'a' && title[0] <= 'z')
+        title[0] = (char)(title[0] - 'a' + 'A');
     fprintf(out, "Total correct: %u, total %s images: %u\n", m->correct, split, m->count);
-    fprintf(out, "%s accuracy: %.4f (95 %% CI %.4f\u2013%.4f)", title, m->accuracy, m->accuracy_ci.low, m->accuracy_ci.high);
+    fprintf(out, "%s accuracy: %.4f (95 %% CI %.4f\u2013%.4f)", title, m->accuracy,
+            m->accuracy_ci.low, m->accuracy_ci.high);
     if (m->classes == 2)
-        fprintf(out, "  sensitivity %.4f (%.4f\u2013%.4f)  specificity %.4f (%.4f\u2013%.4f)", m->sensitivity.value, m->sensitivity.low,
-                m->sensitivity.high, m->specificity.value, m->specificity.low, m->specificity.high);
+        fprintf(out, "  sensitivity %.4f (%.4f\u2013%.4f)  specificity %.4f (%.4f\u2013%.4f)",
+                m->sensitivity.value, m->sensitivity.low, m->sensitivity.high, m->specificity.value,
+                m->specificity.low, m->specificity.high);
     fprintf(out, "  AUC %.4f", m->auc);
-    if (m->classes == 2) fprintf(out, " (%.4f\u2013%.4f)", m->auc_ci.low, m->auc_ci.high);
+    if (m->classes == 2)
+        fprintf(out, " (%.4f\u2013%.4f)", m->auc_ci.low, m->auc_ci.high);
     fputc('\n', out);
 }
 
@@ -189,9 +212,10 @@ static void print_threshold(FILE *out, const pulmo_model *model)
 {
     const char *rule = model->threshold_rule;
     bool chosen = !pulmo_metrics_rule_given(rule, NULL) && strncmp(rule, "mean of", 7) != 0;
-    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1], model->threshold, rule,
-            chosen ? ", chosen on val" : "");
-    if (model->temperature != 1) fprintf(out, ", temperature %.4f", model->temperature);
+    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1],
+            model->threshold, rule, chosen ? ", chosen on val" : "");
+    if (model->temperature != 1)
+        fprintf(out, ", temperature %.4f", model->temperature);
     fputc('\n', out);
 }
 
@@ -199,10 +223,13 @@ pulmo_status results_print(FILE *out, const pulmo_model *model, const split_scor
 {
     pulmo_metrics metrics;
     const pulmo_dataset_info *info = scores->info;
-    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, scores->probabilities, model->threshold, &metrics));
-    if (model->is_demo || info->is_demo) fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
+    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, scores->probabilities,
+                                    model->threshold, &metrics));
+    if (model->is_demo || info->is_demo)
+        fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
     print_headline(out, scores->split, &metrics);
-    if (model->classes == 2) print_threshold(out, model);
+    if (model->classes == 2)
+        print_threshold(out, model);
     print_table(out, model, &metrics);
     pulmo_metrics_free(&metrics);
     return PULMO_OK;

@@ -1,4 +1,5 @@
-/* Checkpoints of a run: when they are due, writing them, going on from one, and stopping in time. */
+/* Checkpoints of a run: when they are due, writing them, going on from one, and stopping in time.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -23,12 +24,14 @@ bool run_checkpoint_due(const run *r)
     double seconds = r->config->train.checkpoint_seconds;
     int64_t batches = r->config->train.checkpoint_batches;
     bool by_time = is_root(r) && seconds > 0 && pulmo_now_s() - r->checkpoint_s >= seconds;
-    return r->batches_since > 0 && (by_time || (batches > 0 && r->batches_since >= (uint64_t)batches));
+    return r->batches_since > 0 &&
+           (by_time || (batches > 0 && r->batches_since >= (uint64_t)batches));
 }
 
 bool run_checkpoint_worth_it(const run *r)
 {
-    return is_root(r) && pulmo_now_s() - r->checkpoint_s >= CHECKPOINT_WORTH * r->deadline.checkpoint_s;
+    return is_root(r) &&
+           pulmo_now_s() - r->checkpoint_s >= CHECKPOINT_WORTH * r->deadline.checkpoint_s;
 }
 
 void run_writes(run *r, const char *doing, int copies)
@@ -43,12 +46,15 @@ pulmo_status run_checkpoint(run *r)
     pulmo_status status = PULMO_OK;
     double began_s = pulmo_now_s();
     run_writes(r, "writing a checkpoint", 3 + r->state.states); /* with an average */
-    if (is_root(r)) status = fence_check(r->fence);
-    if (is_root(r) && status == PULMO_OK) status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
+    if (is_root(r))
+        status = fence_check(r->fence);
+    if (is_root(r) && status == PULMO_OK)
+        status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();
     r->batches_since = 0;
     r->deadline.checkpoint_s = fmax(r->deadline.checkpoint_s, r->checkpoint_s - began_s);
-    if (r->deadline.looked_s > 0) r->deadline.looked_s = r->checkpoint_s;
+    if (r->deadline.looked_s > 0)
+        r->deadline.looked_s = r->checkpoint_s;
     return pulmo_agree(r->comm, status);
 }
 
@@ -66,8 +72,10 @@ static pulmo_status share_state(run *r)
     *state = copy;
     size_t bytes = state->parameters * sizeof(float);
     PULMO_TRY(pulmo_bcast(r->comm, state->parameter, bytes, 0));
-    for (int k = 0; k < state->states; k++) PULMO_TRY(pulmo_bcast(r->comm, state->optim[k], bytes, 0));
-    if (state->average) PULMO_TRY(pulmo_bcast(r->comm, state->average, bytes, 0));
+    for (int k = 0; k < state->states; k++)
+        PULMO_TRY(pulmo_bcast(r->comm, state->optim[k], bytes, 0));
+    if (state->average)
+        PULMO_TRY(pulmo_bcast(r->comm, state->average, bytes, 0));
     return pulmo_bcast(r->comm, state->history, state->history_rows * sizeof *state->history, 0);
 }
 
@@ -81,13 +89,16 @@ pulmo_status run_resume(run *r)
         status = checkpoint_read(r->checkpoint_path, &r->identity, &r->state);
     }
     PULMO_TRY(pulmo_agree(r->comm, status));
-    if (!pulmo_any(r->comm, found)) return PULMO_OK;
+    if (!pulmo_any(r->comm, found))
+        return PULMO_OK;
     PULMO_TRY(share_state(r));
     stepper_ready(r->stepper);
     if (r->state.finished)
-        pulmo_info("going on from %s: all epochs are done, the results are to be written", r->checkpoint_path);
+        pulmo_info("going on from %s: all epochs are done, the results are to be written",
+                   r->checkpoint_path);
     else
-        pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoint_path, r->state.epoch + 1, r->state.batch + 1);
+        pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoint_path, r->state.epoch + 1,
+                   r->state.batch + 1);
     return PULMO_OK;
 }
 
@@ -99,11 +110,15 @@ static pulmo_status job_seconds(double *out)
     const char *text = getenv("SLURM_JOB_END_TIME");
     char *end = NULL;
     *out = INFINITY;
-    if (!text || !*text) return PULMO_OK;
+    if (!text || !*text)
+        return PULMO_OK;
     errno = 0;
     long long when = strtoll(text, &end, 10);
     if (*end || errno != 0 || when <= 0)
-        return pulmo_fail(PULMO_USAGE, "SLURM_JOB_END_TIME is \"%s\"; must be seconds since 1970, as from \"date +%%s\", or unset", text);
+        return pulmo_fail(PULMO_USAGE,
+                          "SLURM_JOB_END_TIME is \"%s\"; must be seconds since 1970, as from "
+                          "\"date +%%s\", or unset",
+                          text);
     *out = (double)when - (double)time(NULL);
     return PULMO_OK;
 }
@@ -115,8 +130,10 @@ pulmo_status run_deadline_find(run *r, double began_s)
     PULMO_TRY(job_seconds(&job_s));
     it->end_s = fmin(now_s + job_s, own_s > 0 ? began_s + own_s : INFINITY);
     it->grace_s = fmax(0, fmin(GRACE_MAX_S, GRACE_PART * (it->end_s - began_s)));
-    it->checkpoint_s = (double)r->state.parameters * sizeof(float) * (2 + r->state.states) / BYTES_A_SECOND_GUESS;
-    if (isfinite(it->end_s)) pulmo_debug("%.0f s until the time limit", it->end_s - now_s);
+    it->checkpoint_s =
+        (double)r->state.parameters * sizeof(float) * (2 + r->state.states) / BYTES_A_SECOND_GUESS;
+    if (isfinite(it->end_s))
+        pulmo_debug("%.0f s until the time limit", it->end_s - now_s);
     return PULMO_OK;
 }
 
@@ -124,22 +141,30 @@ static bool time_is_up(run *r)
 {
     run_deadline *it = &r->deadline;
     double now_s = pulmo_now_s();
-    if (!is_root(r) || !isfinite(it->end_s)) return false;
+    if (!is_root(r) || !isfinite(it->end_s))
+        return false;
     bool first = it->looked_s == 0;
-    if (!first) it->batch_s = fmax(it->batch_s, now_s - it->looked_s);
+    if (!first)
+        it->batch_s = fmax(it->batch_s, now_s - it->looked_s);
     it->looked_s = now_s;
-    it->near = !first && now_s + it->batch_s + CHECKPOINT_SLACK * it->checkpoint_s + it->grace_s >= it->end_s;
+    it->near = !first &&
+               now_s + it->batch_s + CHECKPOINT_SLACK * it->checkpoint_s + it->grace_s >= it->end_s;
     return it->near;
 }
 
-bool run_must_stop(run *r) { return pulmo_interrupt_wanted() || time_is_up(r); }
+bool run_must_stop(run *r)
+{
+    return pulmo_interrupt_wanted() || time_is_up(r);
+}
 
 pulmo_status run_interrupted(run *r)
 {
     const char *why = r->deadline.near ? "the time limit is near: stopped" : "interrupted";
     PULMO_TRY(run_checkpoint(r));
     if (r->state.finished)
-        return pulmo_fail(PULMO_INTERRUPTED, "%s after the last epoch; checkpoint written to %s; run the same command again for the results",
+        return pulmo_fail(PULMO_INTERRUPTED,
+                          "%s after the last epoch; checkpoint written to %s; run the same command "
+                          "again for the results",
                           why, r->checkpoint_path);
     return pulmo_fail(PULMO_INTERRUPTED,
                       "%s in epoch %u after %u batches; checkpoint written to %s; run the "

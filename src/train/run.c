@@ -12,35 +12,49 @@
 
 #define MB (1024.0 * 1024.0)
 
-static bool from_bank(const run *r) { return r->config->train.features == PULMO_FEATURES_BANK; }
+static bool from_bank(const run *r)
+{
+    return r->config->train.features == PULMO_FEATURES_BANK;
+}
 
 static bool one_class(const pulmo_dataset_info *info)
 {
     for (uint32_t i = 1; i < info->count; i++)
-        if (info->labels[i] != info->labels[0]) return false;
+        if (info->labels[i] != info->labels[0])
+            return false;
     return true;
 }
 
 static pulmo_status check_splits(const run *r)
 {
-    const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val), *test = info_of(r->test);
-    if (train->count == 0) return pulmo_fail(PULMO_DATA, "%s: the train split is empty; pack a source with images", r->config->data.path);
-    if (train->height_px != train->width_px)
-        return pulmo_fail(PULMO_DATA, "%s: images are %d x %d; must be square", r->config->data.path, train->height_px, train->width_px);
-    if (val->count == 0 && r->config->train.patience > 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "%s has no val split, which early stopping and keeping the best epoch need; pack with "
-                          "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
+    const pulmo_dataset_info *train = info_of(r->train), *val = info_of(r->val),
+                             *test = info_of(r->test);
+    if (train->count == 0)
+        return pulmo_fail(PULMO_DATA, "%s: the train split is empty; pack a source with images",
                           r->config->data.path);
-    if ((val->count && val->classes != train->classes) || (test->count && test->classes != train->classes))
-        return pulmo_fail(PULMO_DATA, "%s: the splits have different classes; pack again with --overwrite", r->config->data.path);
+    if (train->height_px != train->width_px)
+        return pulmo_fail(PULMO_DATA, "%s: images are %d x %d; must be square",
+                          r->config->data.path, train->height_px, train->width_px);
+    if (val->count == 0 && r->config->train.patience > 0)
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "%s has no val split, which early stopping and keeping the best epoch need; pack with "
+            "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
+            r->config->data.path);
+    if ((val->count && val->classes != train->classes) ||
+        (test->count && test->classes != train->classes))
+        return pulmo_fail(PULMO_DATA,
+                          "%s: the splits have different classes; pack again with --overwrite",
+                          r->config->data.path);
     if (val->count > 0 && r->config->train.monitor == PULMO_MONITOR_AUC && one_class(val))
         return pulmo_fail(PULMO_CONFIG,
-                          "train.monitor: auc needs val images of two classes; all %u of %s are %s; pack with --val-fraction 0.15, or set "
+                          "train.monitor: auc needs val images of two classes; all %u of %s are "
+                          "%s; pack with --val-fraction 0.15, or set "
                           "train.monitor: loss",
                           val->count, r->config->data.path, val->class_names[val->labels[0]]);
     if (val->count > 0 && val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
-        pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; pack with --val-fraction 0.15",
+        pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; "
+                   "pack with --val-fraction 0.15",
                    r->config->data.path, val->count);
     return PULMO_OK;
 }
@@ -49,11 +63,14 @@ static pulmo_status open_data_local(run *r)
 {
     const char *path = r->config->data.path;
     if (!*path)
-        return pulmo_fail(PULMO_CONFIG, "data.path is not set; give the directory that \"pulmo pack\" wrote, in the "
-                                        "configuration or as --set data.path=DIR");
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "data.path is not set; give the directory that \"pulmo pack\" wrote, in the "
+            "configuration or as --set data.path=DIR");
     if (!*r->directory)
-        return pulmo_fail(PULMO_CONFIG, "train.run_dir is not set; give the directory for the results, in the "
-                                        "configuration or as --set train.run_dir=DIR");
+        return pulmo_fail(PULMO_CONFIG,
+                          "train.run_dir is not set; give the directory for the results, in the "
+                          "configuration or as --set train.run_dir=DIR");
     PULMO_TRY(pulmo_dataset_open(path, "train", 0, &r->train));
     PULMO_TRY(pulmo_dataset_open(path, "val", 1, &r->val));
     PULMO_TRY(pulmo_dataset_open(path, "test", 1, &r->test));
@@ -63,12 +80,14 @@ static pulmo_status open_data_local(run *r)
 static pulmo_status check_data_same(run *r)
 {
     char all[3 * PULMO_DIGEST_HEX];
-    snprintf(all, sizeof all, "%s %s %s", info_of(r->train)->digest_hex, info_of(r->val)->digest_hex, info_of(r->test)->digest_hex);
+    snprintf(all, sizeof all, "%s %s %s", info_of(r->train)->digest_hex,
+             info_of(r->val)->digest_hex, info_of(r->test)->digest_hex);
     PULMO_TRY(pulmo_same(r->comm, "the packed data", all));
     pulmo_digest digest = pulmo_digest_of(all, strlen(all));
     pulmo_digest_hex(&digest, r->identity.data_digest);
     char *echo = pulmo_config_echo(r->config);
-    if (!echo) return pulmo_fail(PULMO_MEMORY, "cannot compare configurations: out of memory");
+    if (!echo)
+        return pulmo_fail(PULMO_MEMORY, "cannot compare configurations: out of memory");
     pulmo_status status = pulmo_same(r->comm, "the configuration", echo);
     free(echo);
     return status;
@@ -77,9 +96,11 @@ static pulmo_status check_data_same(run *r)
 /* What processes that were killed had begun to write: each may be as large as a checkpoint. */
 static void remove_leftovers(const run *r)
 {
-    static const char *const names[] = {"checkpoint.h5", "config.yaml",     "history.csv", "model.h5",
-                                        "MODEL_CARD.md", "predictions.csv", "report.html", "results.h5"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) pulmo_file_remove_leftovers(r->directory, names[i]);
+    static const char *const names[] = {"checkpoint.h5", "config.yaml",   "history.csv",
+                                        "model.h5",      "MODEL_CARD.md", "predictions.csv",
+                                        "report.html",   "results.h5"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        pulmo_file_remove_leftovers(r->directory, names[i]);
 }
 
 /* The run directory: made, and neither finished nor someone else's. Rank 0. */
@@ -89,7 +110,9 @@ static pulmo_status prepare_directory(run *r, int overwrite)
     PULMO_TRY(fence_take(r->directory, &r->fence));
     remove_leftovers(r);
     if (!overwrite && results_finished(r->directory))
-        return pulmo_fail(PULMO_USAGE, "%s holds a finished run; choose another train.run_dir, or give --overwrite to replace it",
+        return pulmo_fail(PULMO_USAGE,
+                          "%s holds a finished run; choose another train.run_dir, or give "
+                          "--overwrite to replace it",
                           r->directory);
     return PULMO_OK;
 }
@@ -100,7 +123,8 @@ static pulmo_status remove_run(const run *r)
     static const char *const files[] = {"checkpoint.h5", "results.h5", "model.h5"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char *path = pulmo_format("%s/%s", r->directory, files[i]);
-        if (!path) return PULMO_MEMORY;
+        if (!path)
+            return PULMO_MEMORY;
         remove(path);
         free(path);
     }
@@ -127,29 +151,38 @@ static pulmo_status build_state(run *r)
                                    .keeps_best = is_root(r),
                                    .averages = r->config->optim.ema > 0};
     PULMO_TRY(run_state_create(&shape, &r->state));
-    size_t below = pulmo_tail_parameters(&r->backbone.tail), bytes = r->layout.parameters * sizeof(float);
-    pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed, r->state.parameter + below);
-    if (below > 0) pulmo_tail_parameters_init(&r->backbone.tail, &r->backbone.weights, r->state.parameter);
+    size_t below = pulmo_tail_parameters(&r->backbone.tail),
+           bytes = r->layout.parameters * sizeof(float);
+    pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed,
+                               r->state.parameter + below);
+    if (below > 0)
+        pulmo_tail_parameters_init(&r->backbone.tail, &r->backbone.weights, r->state.parameter);
     pulmo_weights_free(&r->backbone.weights);
-    if (r->state.average) memcpy(r->state.average, r->state.parameter, bytes);
+    if (r->state.average)
+        memcpy(r->state.average, r->state.parameter, bytes);
     run_state_keep_best(&r->state);
     return PULMO_OK;
 }
 
-/* Refuses what this node cannot hold, before any of it is allocated: Linux promises memory that it does not have, and
- * kills who takes it at its word. */
+/* Refuses what this node cannot hold, before any of it is allocated: Linux promises memory that it
+ * does not have, and kills who takes it at its word. */
 static pulmo_status check_room(const run *r, const stepper_parts *parts)
 {
     pulmo_head_layout layout;
     pulmo_tail_layout_with_head(&r->backbone.tail, &r->head, &layout);
     uint64_t ranks = (uint64_t)pulmo_comm_node_size(r->comm), room = pulmo_memory_available_bytes();
     uint64_t copies = 1 + (uint64_t)pulmo_optim_states(&r->optim) + (r->config->optim.ema > 0);
-    uint64_t need = ranks * (stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) + layout.parameters * sizeof(float);
-    if (need <= room) return PULMO_OK;
+    uint64_t need = ranks * (stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) +
+                    layout.parameters * sizeof(float);
+    if (need <= room)
+        return PULMO_OK;
     return pulmo_fail(PULMO_RUNTIME,
-                      "training %zu parameters needs %.0f MB on this node (%llu rank%s) but %.0f MB are free or allowed; use smaller "
-                      "model.hidden, a smaller train.batch, a higher model.trainable, fewer ranks on a node, or raise the memory limit",
-                      layout.parameters, (double)need / MB, (unsigned long long)ranks, ranks == 1 ? "" : "s", (double)room / MB);
+                      "training %zu parameters needs %.0f MB on this node (%llu rank%s) but %.0f "
+                      "MB are free or allowed; use smaller "
+                      "model.hidden, a smaller train.batch, a higher model.trainable, fewer ranks "
+                      "on a node, or raise the memory limit",
+                      layout.parameters, (double)need / MB, (unsigned long long)ranks,
+                      ranks == 1 ? "" : "s", (double)room / MB);
 }
 
 /* A block can join in only above others that have. */
@@ -158,7 +191,8 @@ static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
     for (int i = 1; i < epochs->count; i++)
         if (epochs->value[i] < epochs->value[i - 1])
             return pulmo_fail(PULMO_CONFIG,
-                              "train.unfreeze_epochs: %lld after %lld: must not fall; the first number is block5's, and gradients reach "
+                              "train.unfreeze_epochs: %lld after %lld: must not fall; the first "
+                              "number is block5's, and gradients reach "
                               "lower blocks through it",
                               (long long)epochs->value[i], (long long)epochs->value[i - 1]);
     return PULMO_OK;
@@ -168,15 +202,18 @@ static pulmo_status build_local(run *r)
 {
     PULMO_TRY(check_unfreezing(&r->config->train.unfreeze_epochs));
     r->model.config = binding_lines(r->config);
-    if (!r->model.config) return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+    if (!r->model.config)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
     const pulmo_dataset_info *data = info_of(r->train);
     PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
     r->fed = from_bank(r) ? bank_fed(r->config, &r->backbone, &r->head) : r->head;
     PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
     const pulmo_dataset_info *val = info_of(r->val);
-    PULMO_TRY(pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
+    PULMO_TRY(
+        pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
     if (r->config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
-        return pulmo_fail(PULMO_CONFIG, "eval.calibration: temperature needs a val split to be fitted on; pack with --val-fraction "
+        return pulmo_fail(PULMO_CONFIG, "eval.calibration: temperature needs a val split to be "
+                                        "fitted on; pack with --val-fraction "
                                         "0.15, or set eval.calibration: none");
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
@@ -211,8 +248,10 @@ static pulmo_status open_loader_local(run *r)
     spec.depth = 2;
     spec.shuffle = 1;
     spec.augment = &augment;
-    const pulmo_loader_source source = {.fill = bank_fill, .context = r->bank, .floats = r->bank ? bank_floats(r->bank) : 0};
-    if (r->bank) spec.source = &source;
+    const pulmo_loader_source source = {
+        .fill = bank_fill, .context = r->bank, .floats = r->bank ? bank_floats(r->bank) : 0};
+    if (r->bank)
+        spec.source = &source;
     memcpy(spec.mean, r->backbone.mean, sizeof spec.mean);
     memcpy(spec.std, r->backbone.std, sizeof spec.std);
     return pulmo_loader_create(r->train, &spec, &r->loader);
@@ -236,11 +275,13 @@ static void describe_model(run *r)
     /* A rule is applied to the finished model. */
     model->threshold = 0.5;
     bool given = pulmo_metrics_rule_given(r->config->eval.threshold, &model->threshold);
-    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", given ? r->config->eval.threshold : "0.5");
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s",
+             given ? r->config->eval.threshold : "0.5");
     model->temperature = 1;
     model->is_demo = data->is_demo;
     model->tta = (int)r->config->eval.tta;
-    snprintf(model->preprocessing, sizeof model->preprocessing, "%s", pulmo_preprocessing_name(r->backbone.preprocessing));
+    snprintf(model->preprocessing, sizeof model->preprocessing, "%s",
+             pulmo_preprocessing_name(r->backbone.preprocessing));
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
     snprintf(model->isa, sizeof model->isa, "%s", pulmo_isa_name(r->backbone.isa));
 }
@@ -249,42 +290,54 @@ static void announce(const run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
     const pulmo_config *config = r->config;
-    const stepper_parts parts = {.comm = r->comm, .backbone = &r->backbone, .head = &r->fed, .config = config, .banked = from_bank(r)};
+    const stepper_parts parts = {.comm = r->comm,
+                                 .backbone = &r->backbone,
+                                 .head = &r->fed,
+                                 .config = config,
+                                 .banked = from_bank(r)};
     double head_mb = (double)r->layout.parameters * sizeof(float) * (2 + r->state.states) / MB;
-    double mine_mb = ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
-    pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d", PULMO_VERSION,
-               data->is_demo ? "DEMO data (drawn, not medical): " : "", data->count, info_of(r->val)->count, info_of(r->test)->count,
-               data->classes, data->height_px, data->width_px, data->channels);
-    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s", pulmo_comm_size(r->comm),
-               pulmo_comm_size(r->comm) == 1 ? "" : "s", pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
-               r->backbone.threads, r->backbone.threads == 1 ? "" : "s", pulmo_isa_name(r->backbone.isa), r->backbone.blas,
-               pulmo_cpu_model());
-    int64_t slots = (config->train.batch + config->train.slot - 1) / config->train.slot, ranks = pulmo_comm_size(r->comm);
+    double mine_mb =
+        ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
+    pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d",
+               PULMO_VERSION, data->is_demo ? "DEMO data (drawn, not medical): " : "", data->count,
+               info_of(r->val)->count, info_of(r->test)->count, data->classes, data->height_px,
+               data->width_px, data->channels);
+    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s",
+               pulmo_comm_size(r->comm), pulmo_comm_size(r->comm) == 1 ? "" : "s",
+               pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
+               r->backbone.threads, r->backbone.threads == 1 ? "" : "s",
+               pulmo_isa_name(r->backbone.isa), r->backbone.blas, pulmo_cpu_model());
+    int64_t slots = (config->train.batch + config->train.slot - 1) / config->train.slot,
+            ranks = pulmo_comm_size(r->comm);
     if (ranks > slots && is_root(r))
-        pulmo_warn("a batch of %lld images has %lld slots of %lld: %lld of the %lld ranks have no part in it; use fewer ranks with more "
-                   "threads each, or a larger train.batch or smaller train.slot, which change the model",
-                   (long long)config->train.batch, (long long)slots, (long long)config->train.slot, (long long)(ranks - slots),
-                   (long long)ranks);
+        pulmo_warn(
+            "a batch of %lld images has %lld slots of %lld: %lld of the %lld ranks have no part in "
+            "it; use fewer ranks with more "
+            "threads each, or a larger train.batch or smaller train.slot, which change the model",
+            (long long)config->train.batch, (long long)slots, (long long)config->train.slot,
+            (long long)(ranks - slots), (long long)ranks);
     size_t below = pulmo_tail_parameters(&r->backbone.tail);
-    pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters", (double)r->backbone.packed_bytes / MB,
-               mine_mb, r->layout.parameters - below);
+    pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters",
+               (double)r->backbone.packed_bytes / MB, mine_mb, r->layout.parameters - below);
     if (below > 0)
-        pulmo_info("trained with it: %d convolutions from features.%d up, %zu parameters", r->backbone.tail.layers,
-                   r->backbone.tail.layer[0].feature_index, below);
+        pulmo_info("trained with it: %d convolutions from features.%d up, %zu parameters",
+                   r->backbone.tail.layers, r->backbone.tail.layer[0].feature_index, below);
 }
 
 static pulmo_status open_bank(run *r)
 {
-    const bank_parts parts = {.comm = r->comm,
-                              .config = r->config,
-                              .backbone = &r->backbone,
-                              .head = &r->head,
-                              .dataset = {[BANK_TRAIN] = r->train, [BANK_VAL] = r->val, [BANK_TEST] = r->test}};
+    const bank_parts parts = {
+        .comm = r->comm,
+        .config = r->config,
+        .backbone = &r->backbone,
+        .head = &r->head,
+        .dataset = {[BANK_TRAIN] = r->train, [BANK_VAL] = r->val, [BANK_TEST] = r->test}};
     PULMO_TRY(bank_open(&parts, &r->bank));
     bool half = r->config->bank.precision == PULMO_PRECISION_HALF;
     snprintf(r->identity.features, sizeof r->identity.features,
-             "from a bank of %u augmented views of each image, in %s precision (key %.16s)", bank_views(r->bank, BANK_TRAIN),
-             half ? "half" : "single", bank_key(r->bank, BANK_TRAIN));
+             "from a bank of %u augmented views of each image, in %s precision (key %.16s)",
+             bank_views(r->bank, BANK_TRAIN), half ? "half" : "single",
+             bank_key(r->bank, BANK_TRAIN));
     return PULMO_OK;
 }
 
@@ -296,10 +349,13 @@ pulmo_status run_features(run *r, bank_split split, feature_store **out)
                                    .backbone = &r->backbone,
                                    .views = &views,
                                    .directory = r->directory,
-                                   .label = split == BANK_VAL ? "  val features" : "  test features"};
+                                   .label =
+                                       split == BANK_VAL ? "  val features" : "  test features"};
     views_from(r->config, &views);
-    if (info_of(dataset)->count == 0) return PULMO_OK;
-    if (r->bank) return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
+    if (info_of(dataset)->count == 0)
+        return PULMO_OK;
+    if (r->bank)
+        return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
     return feature_store_create(r->comm, &source, out);
 }
 
@@ -310,8 +366,9 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
     const pulmo_weights_choice choice = weights_choice_from(r->config);
-    PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px, (int)r->config->train.threads,
-                                      frozen_blocks_from(r->config), &r->backbone));
+    PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px,
+                                      (int)r->config->train.threads, frozen_blocks_from(r->config),
+                                      &r->backbone));
     r->backbone_open = true;
     pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
     r->identity.config = r->config;
@@ -322,14 +379,17 @@ pulmo_status run_open(run *r, int overwrite)
     describe_model(r);
     r->checkpoint_path = pulmo_format("%s/checkpoint.h5", r->directory);
     PULMO_TRY(pulmo_agree(comm, r->checkpoint_path ? PULMO_OK : PULMO_MEMORY));
-    if (overwrite) PULMO_TRY(pulmo_agree(comm, is_root(r) ? remove_run(r) : PULMO_OK));
+    if (overwrite)
+        PULMO_TRY(pulmo_agree(comm, is_root(r) ? remove_run(r) : PULMO_OK));
     PULMO_TRY(run_resume(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? write_config(r) : PULMO_OK));
     announce(r);
     PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
-    if (from_bank(r)) PULMO_TRY(open_bank(r));
+    if (from_bank(r))
+        PULMO_TRY(open_bank(r));
     PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
-    if (!r->timed) PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
+    if (!r->timed)
+        PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
     r->checkpoint_s = pulmo_now_s();
     return PULMO_OK;
 }
@@ -346,7 +406,8 @@ void run_close(run *r)
     pulmo_loader_destroy(r->loader);
     bank_close(r->bank);
     run_state_free(&r->state);
-    if (r->backbone_open) pulmo_backbone_close(&r->backbone);
+    if (r->backbone_open)
+        pulmo_backbone_close(&r->backbone);
     pulmo_dataset_close(r->train);
     pulmo_dataset_close(r->val);
     pulmo_dataset_close(r->test);

@@ -14,7 +14,8 @@
 #include "bank.h"
 #include "fence.h"
 
-/* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are pulmo_now_s's. */
+/* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are
+ * pulmo_now_s's. */
 typedef struct run_deadline {
     double end_s;        /* INFINITY: no limit */
     double grace_s;      /* for all that is not measured */
@@ -33,9 +34,10 @@ typedef struct run {
     pulmo_dataset *train, *val, *test;
     pulmo_backbone backbone;
     bool backbone_open;
-    pulmo_head_spec head;     /* the model's */
-    pulmo_head_spec fed;      /* what it is trained as: the same, unless a bank's features are pooled already */
-    bank *bank;               /* NULL in fresh training */
+    pulmo_head_spec head; /* the model's */
+    pulmo_head_spec
+        fed;    /* what it is trained as: the same, unless a bank's features are pooled already */
+    bank *bank; /* NULL in fresh training */
     pulmo_head_layout layout; /* of all that is trained: convolutions, then head */
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
@@ -55,32 +57,42 @@ typedef struct run {
     bool timed; /* batches alone: val and test have no part */
 } run;
 
-static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset) { return pulmo_dataset_info_of(dataset); }
-static inline bool is_root(const run *r) { return pulmo_comm_rank(r->comm) == 0; }
+static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset)
+{
+    return pulmo_dataset_info_of(dataset);
+}
+static inline bool is_root(const run *r)
+{
+    return pulmo_comm_rank(r->comm) == 0;
+}
 
 /* ---- run.c ---- */
 
 /* Opens all of it and goes on from a checkpoint that is there. */
 pulmo_status run_open(run *r, int overwrite);
 void run_close(run *r); /* but for the fence, which lasts until the report is written */
-/* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL where the split is empty. */
+/* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
+ * where the split is empty. */
 pulmo_status run_features(run *r, bank_split split, feature_store **out);
 
 /* ---- resume.c ---- */
 
 /* By time (rank 0's clock) or by count. Not collective. */
 bool run_checkpoint_due(const run *r);
-/* At an epoch's end: true unless the last one is so young, beside what writing one takes, that short epochs would be spent on them. On
- * rank 0; false elsewhere. Not collective. */
+/* At an epoch's end: true unless the last one is so young, beside what writing one takes, that
+ * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
 bool run_checkpoint_worth_it(const run *r);
 pulmo_status run_checkpoint(run *r);
-/* Before rank 0 writes: so many copies of the parameters on a slow disk are no stall. On all ranks. Not collective. */
+/* Before rank 0 writes: so many copies of the parameters on a slow disk are no stall. On all ranks.
+ * Not collective. */
 void run_writes(run *r, const char *doing, int copies);
-/* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME, which Slurm 23.02 and
- * jobs' scripts set. A time that is not a number is PULMO_USAGE. Rank 0. Not collective. */
+/* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME,
+ * which Slurm 23.02 and jobs' scripts set. A time that is not a number is PULMO_USAGE. Rank 0. Not
+ * collective. */
 pulmo_status run_deadline_find(run *r, double began_s);
-/* True when this rank got a signal, or there may be no time for another batch and a checkpoint; not for lack of time
- * before a first batch, so that a run whose limit is too short gets on all the same. Not collective. */
+/* True when this rank got a signal, or there may be no time for another batch and a checkpoint; not
+ * for lack of time before a first batch, so that a run whose limit is too short gets on all the
+ * same. Not collective. */
 bool run_must_stop(run *r);
 /* Writes a checkpoint and returns PULMO_INTERRUPTED with the way on. */
 pulmo_status run_interrupted(run *r);
@@ -89,14 +101,19 @@ pulmo_status run_resume(run *r);
 
 /* ---- finish.c ---- */
 
-/* Scores a split with these parameters: logits (count, classes), owned by the caller (pulmo_free). */
-pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info, const float *parameters, float **out);
+/* Scores a split with these parameters: logits (count, classes), owned by the caller (pulmo_free).
+ */
+pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info,
+                        const float *parameters, float **out);
 
 /* Turns logits (kept) into scores of a split. Not collective. */
-pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split, const pulmo_dataset_info *info, float *logits);
-/* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs. */
+pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split,
+                        const pulmo_dataset_info *info, float *logits);
+/* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs.
+ */
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
-/* Scores val and test with the best parameters, chooses the threshold, writes and prints the results. */
+/* Scores val and test with the best parameters, chooses the threshold, writes and prints the
+ * results. */
 pulmo_status run_finish(run *r);
 /* report.html and MODEL_CARD.md. By rank 0, after the run has given its memory back: the results
  * are safe, so that a report which cannot be written is a warning. Not collective. */

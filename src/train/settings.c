@@ -57,18 +57,22 @@ int frozen_blocks_from(const pulmo_config *config)
     return trainable == PULMO_TRAINABLE_HEAD ? PULMO_FROZEN_ALL : PULMO_TRAINABLE_ALL - trainable;
 }
 
-pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out)
+pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes,
+                       pulmo_head_spec *out)
 {
     pulmo_head_spec_init(out);
     if (config->model.hidden.count > PULMO_HIDDEN_MAX)
-        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d", config->model.hidden.count, PULMO_HIDDEN_MAX);
+        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d",
+                          config->model.hidden.count, PULMO_HIDDEN_MAX);
     out->channels = backbone->channels;
     out->height = backbone->height;
     out->width = backbone->width;
-    if (backbone->tail.layers > 0) pulmo_tail_shape(&backbone->tail, &out->channels, &out->height, &out->width);
+    if (backbone->tail.layers > 0)
+        pulmo_tail_shape(&backbone->tail, &out->channels, &out->height, &out->width);
     out->pool = (pulmo_pooling)config->model.pool;
     out->hidden_layers = config->model.hidden.count;
-    for (int i = 0; i < out->hidden_layers; i++) out->hidden[i] = (int)config->model.hidden.value[i];
+    for (int i = 0; i < out->hidden_layers; i++)
+        out->hidden[i] = (int)config->model.hidden.value[i];
     out->dropout = config->model.dropout;
     out->classes = classes;
     return PULMO_OK;
@@ -78,34 +82,46 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
 static pulmo_status balanced_weights(const pulmo_dataset_info *info, float *out)
 {
     uint32_t *counts = calloc((size_t)info->classes, sizeof *counts);
-    if (!counts) return pulmo_fail(PULMO_MEMORY, "cannot allocate the class counts");
-    for (uint32_t i = 0; i < info->count; i++) counts[info->labels[i]]++;
-    for (int k = 0; k < info->classes; k++) out[k] = counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
+    if (!counts)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the class counts");
+    for (uint32_t i = 0; i < info->count; i++)
+        counts[info->labels[i]]++;
+    for (int k = 0; k < info->classes; k++)
+        out[k] =
+            counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
     free(counts);
     return PULMO_OK;
 }
 
-pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out)
+pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
+                                float *out)
 {
     const char *text = config->optim.class_weights;
-    for (int k = 0; k < info->classes; k++) out[k] = 1.0f;
-    if (strcmp(text, "none") == 0) return PULMO_OK;
-    if (strcmp(text, "balanced") == 0) return balanced_weights(info, out);
+    for (int k = 0; k < info->classes; k++)
+        out[k] = 1.0f;
+    if (strcmp(text, "none") == 0)
+        return PULMO_OK;
+    if (strcmp(text, "balanced") == 0)
+        return balanced_weights(info, out);
     const char *at = text;
     int count = 0;
     if (*at == '[') {
         do {
             char *end = NULL;
             double weight = strtod(++at, &end);
-            if (end == at || !isfinite(weight) || weight < 0) break;
-            if (count < info->classes) out[count] = (float)weight;
+            if (end == at || !isfinite(weight) || weight < 0)
+                break;
+            if (count < info->classes)
+                out[count] = (float)weight;
             count++;
             at = end + strspn(end, " ");
         } while (*at == ',');
     }
-    if (*at == ']' && at[1] == '\0' && count == info->classes) return PULMO_OK;
+    if (*at == ']' && at[1] == '\0' && count == info->classes)
+        return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
-                      "optim.class_weights: \"%s\": must be none, balanced, or [w, ...] with one weight of 0 or more "
+                      "optim.class_weights: \"%s\": must be none, balanced, or [w, ...] with one "
+                      "weight of 0 or more "
                       "for each of the %d classes",
                       text, info->classes);
 }

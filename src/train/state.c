@@ -26,24 +26,31 @@ pulmo_status run_state_create(const run_state_shape *shape, run_state *out)
         out->average = pulmo_alloc(shape->parameters, sizeof(float));
         whole = whole && out->average;
     }
-    if (whole) return PULMO_OK;
+    if (whole)
+        return PULMO_OK;
     run_state_free(out);
     return pulmo_fail_in(PULMO_MEMORY, "%zu trained parameters", shape->parameters);
 }
 
 void run_state_free(run_state *state)
 {
-    if (state->best != state->parameter) pulmo_free(state->best);
+    if (state->best != state->parameter)
+        pulmo_free(state->best);
     pulmo_free(state->parameter);
     pulmo_free(state->average);
     pulmo_free(state->history);
-    for (int k = 0; k < 2; k++) pulmo_free(state->optim[k]);
+    for (int k = 0; k < 2; k++)
+        pulmo_free(state->optim[k]);
     memset(state, 0, sizeof *state);
 }
 
 void run_state_keep_best(run_state *state)
 {
-    if (state->best != state->parameter) memcpy(state->best, run_state_current(state), state->parameters * sizeof(float));
+    if (state->best != state->parameter)
+        memcpy(state->best, run_state_current(state), state->parameters * sizeof(float));
 }
 
-const float *run_state_current(const run_state *state) { return state->average ? state->average : state->parameter; }
+const float *run_state_current(const run_state *state)
+{
+    return state->average ? state->average : state->parameter;
+}

@@ -23,11 +23,15 @@ static int tiles_of(const pulmo_tensor *tensor)
     return down * across;
 }
 
-static int head_tensors(const stepper *step) { return step->layout.tensors - step->tail_tensors; }
+static int head_tensors(const stepper *step)
+{
+    return step->layout.tensors - step->tail_tensors;
+}
 
 static int slots_room(const stepper_parts *parts)
 {
-    uint32_t batch = (uint32_t)parts->config->train.batch, slot = (uint32_t)parts->config->train.slot;
+    uint32_t batch = (uint32_t)parts->config->train.batch,
+             slot = (uint32_t)parts->config->train.slot;
     uint32_t slots = (batch + slot - 1) / slot, size = (uint32_t)pulmo_comm_size(parts->comm);
     return (int)((slots + size - 1) / size);
 }
@@ -35,7 +39,8 @@ static int slots_room(const stepper_parts *parts)
 static size_t feature_floats(const stepper_parts *parts)
 {
     const pulmo_backbone *backbone = parts->backbone;
-    if (parts->banked) return 0; /* they stay in the loader's memory */
+    if (parts->banked)
+        return 0; /* they stay in the loader's memory */
     return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
 }
 
@@ -55,23 +60,28 @@ uint64_t stepper_bytes(const stepper_parts *parts)
 {
     pulmo_head_layout layout;
     pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &layout);
-    uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot, floats = feature_floats(parts);
-    if (parts->backbone->tail.layers > 0) floats += 2 * head_floats(parts);
-    return images * floats * sizeof(float) + stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tail.layers) + tail_bytes(parts);
+    uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot,
+             floats = feature_floats(parts);
+    if (parts->backbone->tail.layers > 0)
+        floats += 2 * head_floats(parts);
+    return images * floats * sizeof(float) +
+           stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tail.layers) + tail_bytes(parts);
 }
 
 static pulmo_status allocate(stepper *step)
 {
     size_t images = (size_t)step->slots_room * step->slot;
     size_t threads = (size_t)step->parts.backbone->threads;
-    if (!step->parts.banked) step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
+    if (!step->parts.banked)
+        step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
     step->inputs = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->inputs);
     step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
     PULMO_TRY(stepper_ways_create(step));
     step->sums = pulmo_alloc(step->sum_count + SUMS, sizeof *step->sums);
     step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
     step->squares = pulmo_alloc((size_t)stepper_update_tasks(step), sizeof *step->squares);
-    if ((!step->features && !step->parts.banked) || !step->inputs || !step->results || !step->sums || !step->tiles || !step->squares)
+    if ((!step->features && !step->parts.banked) || !step->inputs || !step->results ||
+        !step->sums || !step->tiles || !step->squares)
         return PULMO_MEMORY;
     return PULMO_OK;
 }
@@ -80,12 +90,16 @@ static pulmo_status allocate(stepper *step)
 static pulmo_status check_memory(const stepper_parts *parts)
 {
     const double mb = 1024.0 * 1024.0;
-    uint64_t room = pulmo_memory_available_bytes(), need = stepper_bytes(parts) * (uint64_t)pulmo_comm_node_size(parts->comm);
-    if (parts->backbone->tail.layers == 0 || need <= room) return PULMO_OK;
-    return pulmo_fail(PULMO_RUNTIME,
-                      "training the convolutions needs %.0f MB on this node (%d ranks) but %.0f MB are free or allowed; use a smaller "
-                      "train.batch, a higher model.trainable, more nodes, or raise the memory limit",
-                      (double)need / mb, pulmo_comm_node_size(parts->comm), (double)room / mb);
+    uint64_t room = pulmo_memory_available_bytes(),
+             need = stepper_bytes(parts) * (uint64_t)pulmo_comm_node_size(parts->comm);
+    if (parts->backbone->tail.layers == 0 || need <= room)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_RUNTIME,
+        "training the convolutions needs %.0f MB on this node (%d ranks) but %.0f MB are free or "
+        "allowed; use a smaller "
+        "train.batch, a higher model.trainable, more nodes, or raise the memory limit",
+        (double)need / mb, pulmo_comm_node_size(parts->comm), (double)room / mb);
 }
 
 /* The trained convolutions, and what joins them to the head. */
@@ -93,13 +107,17 @@ static pulmo_status create_tail(stepper *step)
 {
     const stepper_parts *parts = &step->parts;
     size_t images = (size_t)step->slots_room * step->slot;
-    for (int i = 0; i < SUM_LOCKS; i++) pthread_mutex_init(&step->locks[i], NULL);
-    if (step->tail_tensors == 0) return PULMO_OK;
+    for (int i = 0; i < SUM_LOCKS; i++)
+        pthread_mutex_init(&step->locks[i], NULL);
+    if (step->tail_tensors == 0)
+        return PULMO_OK;
     step->above = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
     step->below = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
-    if (!step->above || !step->below) return PULMO_MEMORY;
+    if (!step->above || !step->below)
+        return PULMO_MEMORY;
     PULMO_TRY(pulmo_head_train_below(step->head));
-    PULMO_TRY(pulmo_tail_create(&parts->backbone->tail, parts->backbone->pool, (int)step->slot, (int)images, &step->tail));
+    PULMO_TRY(pulmo_tail_create(&parts->backbone->tail, parts->backbone->pool, (int)step->slot,
+                                (int)images, &step->tail));
     stepper_ready(step);
     return PULMO_OK;
 }
@@ -107,7 +125,8 @@ static pulmo_status create_tail(stepper *step)
 pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
 {
     stepper *step = calloc(1, sizeof *step);
-    if (!step) return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainer");
+    if (!step)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainer");
     step->parts = *parts;
     step->slot = (uint32_t)parts->config->train.slot;
     step->slots_room = slots_room(parts);
@@ -117,18 +136,22 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
     pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &step->layout);
     step->tail_tensors = 2 * parts->backbone->tail.layers;
     for (int t = 0; t < step->tail_tensors; t++)
-        if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats) step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
+        if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats)
+            step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
     for (int t = 0; t < head_tensors(step); t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
         int tiles = t % 2 == 0 && stepper_by_factors(parts, tensor) ? 0 : tiles_of(tensor);
         step->tile_first[t + 1] = step->tile_first[t] + tiles;
     }
     pulmo_status status = check_memory(parts);
-    if (status == PULMO_OK) status = allocate(step);
     if (status == PULMO_OK)
-        status = pulmo_head_create(parts->head, parts->loss, (int)step->slot, step->slots_room,
-                                   parts->state->parameter + step->layout.tensor[step->tail_tensors].offset, &step->head);
-    if (status == PULMO_OK) status = create_tail(step);
+        status = allocate(step);
+    if (status == PULMO_OK)
+        status = pulmo_head_create(
+            parts->head, parts->loss, (int)step->slot, step->slots_room,
+            parts->state->parameter + step->layout.tensor[step->tail_tensors].offset, &step->head);
+    if (status == PULMO_OK)
+        status = create_tail(step);
     if (status == PULMO_OK)
         *out = step;
     else
@@ -138,7 +161,8 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
 
 void stepper_destroy(stepper *step)
 {
-    if (!step) return;
+    if (!step)
+        return;
     pulmo_head_destroy(step->head);
     pulmo_tail_destroy(step->tail);
     pulmo_free(step->above);
@@ -153,19 +177,27 @@ void stepper_destroy(stepper *step)
     free(step);
 }
 
-double stepper_waited_s(const stepper *step) { return step->waited_s; }
-const step_times *stepper_times(const stepper *step) { return &step->times; }
+double stepper_waited_s(const stepper *step)
+{
+    return step->waited_s;
+}
+const step_times *stepper_times(const stepper *step)
+{
+    return &step->times;
+}
 
 void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images)
 {
     *tail = step->tail;
     *images = step->slots_room * (int)step->slot > 0 ? step->slots_room * (int)step->slot : 1;
-    if (step->tail) pulmo_tail_use(step->tail, parameters);
+    if (step->tail)
+        pulmo_tail_use(step->tail, parameters);
 }
 
 void stepper_ready(stepper *step)
 {
-    if (step->tail) pulmo_tail_use(step->tail, step->parts.state->parameter);
+    if (step->tail)
+        pulmo_tail_use(step->tail, step->parts.state->parameter);
 }
 
 /* ---- features ---- */
@@ -177,14 +209,17 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
 {
     const pulmo_dataset_info *data = step->parts.data;
     step->fed = step->parts.banked ? batch->images : step->features;
-    if (step->parts.banked) return;
+    if (step->parts.banked)
+        return;
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
-    if (!step->parts.backbone->trunk) image_floats = step->feature_floats; /* what comes is what the tail takes */
+    if (!step->parts.backbone->trunk)
+        image_floats = step->feature_floats; /* what comes is what the tail takes */
     for (uint32_t at = 0; at < batch->count; at += FEATURE_IMAGES) {
         uint32_t count = batch->count - at < FEATURE_IMAGES ? batch->count - at : FEATURE_IMAGES;
         pulmo_backbone_features(step->parts.backbone, (int)count, batch->images + at * image_floats,
                                 step->features + at * step->feature_floats);
-        if (step->flight) pulmo_exact_poll(step->flight);
+        if (step->flight)
+            pulmo_exact_poll(step->flight);
         pulmo_watch_beat(step->parts.comm, "computing features");
     }
 }
@@ -215,7 +250,8 @@ static void update(stepper *step)
 
 pulmo_status stepper_finish(stepper *step)
 {
-    if (!step->flight) return PULMO_OK;
+    if (!step->flight)
+        return PULMO_OK;
     double began_s = pulmo_now_s();
     pulmo_exact_sum *flight = step->flight;
     step->flight = NULL;
@@ -241,7 +277,8 @@ static void run_slots(stepper *step, const float *features)
             .epoch = batch->epoch,
         };
     }
-    pulmo_head_run(step->head, step->parts.backbone->pool, step->slots, step->inputs, step->results);
+    pulmo_head_run(step->head, step->parts.backbone->pool, step->slots, step->inputs,
+                   step->results);
 }
 
 /* Names the files of this rank's slots that did not give finite gradients. */
@@ -250,15 +287,20 @@ static pulmo_status fail_nonfinite(const stepper *step)
     char names[1024] = "";
     size_t at = 0;
     for (int s = 0; s < step->slots; s++) {
-        if (step->results[s].finite) continue;
-        for (uint32_t i = (uint32_t)s * step->slot; i < (uint32_t)(s + 1) * step->slot && i < step->batch.count; i++)
+        if (step->results[s].finite)
+            continue;
+        for (uint32_t i = (uint32_t)s * step->slot;
+             i < (uint32_t)(s + 1) * step->slot && i < step->batch.count; i++)
             if (at < sizeof names)
-                at += (size_t)snprintf(names + at, sizeof names - at, " %s", step->parts.data->paths[step->batch.samples[i]]);
+                at += (size_t)snprintf(names + at, sizeof names - at, " %s",
+                                       step->parts.data->paths[step->batch.samples[i]]);
     }
     return pulmo_fail(PULMO_RUNTIME,
-                      "epoch %u, batch %u: the loss or a gradient is not finite; lower optim.lr (now %g) or look at "
+                      "epoch %u, batch %u: the loss or a gradient is not finite; lower optim.lr "
+                      "(now %g) or look at "
                       "the slot's images:%s",
-                      step->batch.epoch + 1, step->batch.number + 1, step->parts.config->optim.lr, names);
+                      step->batch.epoch + 1, step->batch.number + 1, step->parts.config->optim.lr,
+                      names);
 }
 
 /* This rank's part of the small maximum. */
@@ -273,10 +315,13 @@ static void local_maxima(stepper *step, pulmo_status *status, const step_wishes 
         maxima[MAX_LOSS] = fmax(maxima[MAX_LOSS], fabs(result->loss));
         maxima[MAX_WEIGHT] = fmax(maxima[MAX_WEIGHT], result->weight);
         for (int t = 0; t < head_tensors(step); t++)
-            maxima[MAX_BOUNDS + t] = fmax(maxima[MAX_BOUNDS + t], pulmo_head_slot_bound(step->head, s, t));
+            maxima[MAX_BOUNDS + t] =
+                fmax(maxima[MAX_BOUNDS + t], pulmo_head_slot_bound(step->head, s, t));
     }
-    for (int t = 0; t < head_tensors(step); t++) finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
-    if (*status == PULMO_OK && !finite) *status = fail_nonfinite(step);
+    for (int t = 0; t < head_tensors(step); t++)
+        finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
+    if (*status == PULMO_OK && !finite)
+        *status = fail_nonfinite(step);
     maxima[MAX_STATUS] = *status;
     maxima[MAX_SIGNAL] = wishes->interrupted;
     maxima[MAX_CHECKPOINT] = wishes->checkpoint;
@@ -296,7 +341,8 @@ static void add_bias(stepper *step, const pulmo_block *block, float *tile)
     }
 }
 
-/* For a benchmark: what training without exact sums would do. Adds row by row, as its counterpart does. */
+/* For a benchmark: what training without exact sums would do. Adds row by row, as its counterpart
+ * does. */
 static void add_plain(const stepper *step, int layer, int row, int col, int cols, float *sums)
 {
     const weight_way *way = &step->way[layer];
@@ -304,7 +350,8 @@ static void add_plain(const stepper *step, int layer, int row, int col, int cols
     memset(sums, 0, (size_t)cols * sizeof *sums);
     for (int s = 0; s < way->slots; s++) {
         pulmo_factors_row(&way->slot[s], row, col, cols, gradient);
-        for (int c = 0; c < cols; c++) sums[c] += gradient[c];
+        for (int c = 0; c < cols; c++)
+            sums[c] += gradient[c];
     }
 }
 
@@ -312,10 +359,12 @@ static void tile_task(void *context, int task, int thread)
 {
     stepper *step = context;
     int t = 0;
-    while (task >= step->tile_first[t + 1]) t++;
+    while (task >= step->tile_first[t + 1])
+        t++;
     const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
     int across = (tensor->cols + TILE_COLS - 1) / TILE_COLS, number = task - step->tile_first[t];
-    pulmo_block block = {.tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
+    pulmo_block block = {
+        .tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
     block.rows = tensor->rows - block.row < TILE_ROWS ? tensor->rows - block.row : TILE_ROWS;
     block.cols = tensor->cols - block.col < TILE_COLS ? tensor->cols - block.col : TILE_COLS;
     if (t % 2) {
@@ -326,11 +375,13 @@ static void tile_task(void *context, int task, int thread)
     if (!step->parts.plain_sums) {
         const weight_way *way = &step->way[t / 2];
         pulmo_factors_sums(way->slot, way->slots, &block, step->exponent[step->tail_tensors + t],
-                           sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col, (size_t)tensor->cols);
+                           sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col,
+                           (size_t)tensor->cols);
         return;
     }
     for (int r = block.row; r < block.row + block.rows; r++)
-        add_plain(step, t / 2, r, block.col, block.cols, (float *)(void *)sums + (size_t)r * (size_t)tensor->cols + (size_t)block.col);
+        add_plain(step, t / 2, r, block.col, block.cols,
+                  (float *)(void *)sums + (size_t)r * (size_t)tensor->cols + (size_t)block.col);
 }
 
 static void sum_scalars(stepper *step)
@@ -359,7 +410,8 @@ static void push_sums(stepper *step)
         if ((t - step->tail_tensors) % 2)
             pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
         else
-            pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]), count);
+            pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]),
+                                   count);
     }
     pulmo_exact_push(step->flight, step->sums + step->sum_count, SUMS);
 }
@@ -370,33 +422,40 @@ pulmo_status stepper_release(stepper *step)
     const pulmo_dataset_info *data = step->parts.data;
     uint32_t slots = (step->batch.global_count + step->slot - 1) / step->slot;
     for (int t = 0; t < head_tensors(step); t++)
-        step->exponent[step->tail_tensors + t] = pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
+        step->exponent[step->tail_tensors + t] =
+            pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
     step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], slots);
     step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], slots);
     stepper_ways_fill(step);
     double began_s = pulmo_now_s();
-    pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task, step);
+    pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task,
+                   step);
     step->times.head_s += pulmo_now_s() - began_s;
     sum_scalars(step);
     double batches = pulmo_batches(data->count, (uint32_t)config->train.batch);
-    step->rate = pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches, (double)config->train.epochs);
+    step->rate =
+        pulmo_optim_rate(step->parts.optim, step->batch.epoch + step->batch.number / batches,
+                         (double)config->train.epochs);
     if (stepper_alone(&step->parts)) { /* nothing travels: the factors are used where they stand */
         update(step);
         return PULMO_OK;
     }
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2, &step->flight));
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2,
+                                &step->flight));
     stepper_ways_push(step);
     push_sums(step);
     began_s = pulmo_now_s();
     pulmo_status status = stepper_descend(step, slots);
     step->times.tail_s += pulmo_now_s() - began_s;
-    if (status == PULMO_OK) return PULMO_OK;
+    if (status == PULMO_OK)
+        return PULMO_OK;
     (void)pulmo_exact_wait(step->flight); /* what has taken off must land before the end */
     step->flight = NULL;
     return status;
 }
 
-pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch, step_wishes *wishes)
+pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch,
+                          step_wishes *wishes)
 {
     step->slots = 0;
     if (status == PULMO_OK) {
@@ -415,9 +474,11 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
     step->times.head_s += pulmo_now_s() - climbed_s;
     local_maxima(step, &status, wishes);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));
-    if (step->maxima[MAX_STATUS] != PULMO_OK) return pulmo_agree(step->parts.comm, status);
+    if (step->maxima[MAX_STATUS] != PULMO_OK)
+        return pulmo_agree(step->parts.comm, status);
     wishes->interrupted = step->maxima[MAX_SIGNAL] > 0;
     wishes->checkpoint = step->maxima[MAX_CHECKPOINT] > 0;
-    if (wishes->interrupted || wishes->checkpoint) return PULMO_OK;
+    if (wishes->interrupted || wishes->checkpoint)
+        return PULMO_OK;
     return stepper_release(step);
 }

@@ -11,7 +11,8 @@
 
 #include "train.h"
 
-/* Tiles in which slot gradients are made, added and used: the columns' inputs and a tile of gradients stay in L2. */
+/* Tiles in which slot gradients are made, added and used: the columns' inputs and a tile of
+ * gradients stay in L2. */
 #define TILE_ROWS 32
 #define TILE_COLS 1024
 #define SUM_LOCKS 64
@@ -22,10 +23,11 @@ enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIG
 
 /* How the gradient of one of the head's weights gets to all ranks (factors.c). */
 typedef struct weight_way {
-    bool factors;        /* else sums go */
-    float *all;          /* (batch, width): an input and a delta of each of the batch's samples; NULL where they do not travel */
-    size_t width;        /* inputs + outputs */
-    int *counts;         /* (2, ranks): see pulmo_exact_push_parts */
+    bool factors; /* else sums go */
+    float *all;   /* (batch, width): an input and a delta of each of the batch's samples; NULL where
+                     they do not travel */
+    size_t width; /* inputs + outputs */
+    int *counts;  /* (2, ranks): see pulmo_exact_push_parts */
     pulmo_factors *slot; /* (slots): of all slots of the batch, or, for sums, of this rank's */
     int slots;
 } weight_way;
@@ -37,41 +39,46 @@ struct stepper {
     pulmo_head *head;
     pulmo_tail *tail; /* NULL where the head alone is trained */
     uint32_t slot;
-    int slots_room;        /* slots of this rank in a batch, at the most */
-    int slots;             /* of the batch at hand */
-    float *features;       /* (slots_room * slot, C, h, w): below the tail, if there is one; NULL where they come from a bank */
-    const float *fed;      /* the batch's: `features`, or a bank's */
+    int slots_room;   /* slots of this rank in a batch, at the most */
+    int slots;        /* of the batch at hand */
+    float *features;  /* (slots_room * slot, C, h, w): below the tail, if there is one; NULL where
+                         they come from a bank */
+    const float *fed; /* the batch's: `features`, or a bank's */
     size_t feature_floats; /* of one image */
-    float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's gradient by them */
+    float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's
+                              gradient by them */
     size_t head_floats;
     pulmo_slot_input *inputs;   /* (slots_room) */
     pulmo_slot_result *results; /* (slots_room) */
     double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
-    int64_t *sums;                               /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
-    size_t sum_at[PULMO_TENSORS_MAX], sum_count; /* where a tensor's sums begin; a weight that goes by factors has none */
-    weight_way way[PULMO_HIDDEN_MAX + 1];        /* of the head's weights */
+    int64_t *sums; /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
+    size_t sum_at[PULMO_TENSORS_MAX],
+        sum_count; /* where a tensor's sums begin; a weight that goes by factors has none */
+    weight_way way[PULMO_HIDDEN_MAX + 1]; /* of the head's weights */
     int exponent[PULMO_TENSORS_MAX];
     int exponent_loss, exponent_weight;
     float *tiles; /* (threads, tile_floats) */
     size_t tile_floats;
     int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
-    double *squares;                       /* (update tasks): parts of the gradient's squared norm */
-    pthread_mutex_t locks[SUM_LOCKS];      /* of parts of a convolution's sums */
-    pulmo_batch batch;                     /* the batch at hand */
-    pulmo_exact_sum *flight;               /* the sum that travels; NULL if none */
-    double rate;                           /* of the update that belongs to it */
-    int lowest;                            /* lowest layer of the tail that takes part in it */
+    double *squares;                  /* (update tasks): parts of the gradient's squared norm */
+    pthread_mutex_t locks[SUM_LOCKS]; /* of parts of a convolution's sums */
+    pulmo_batch batch;                /* the batch at hand */
+    pulmo_exact_sum *flight;          /* the sum that travels; NULL if none */
+    double rate;                      /* of the update that belongs to it */
+    int lowest;                       /* lowest layer of the tail that takes part in it */
     double waited_s;
     step_times times;
 };
 
 /* ---- factors.c ---- */
 
-/* One rank and the head alone: nothing travels, and an update is made as soon as the batch's slots have run. */
+/* One rank and the head alone: nothing travels, and an update is made as soon as the batch's slots
+ * have run. */
 bool stepper_alone(const stepper_parts *parts);
 /* Whether a weight of the head goes by factors. */
 bool stepper_by_factors(const stepper_parts *parts, const pulmo_tensor *weight);
-uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout, int tail_tensors);
+uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout,
+                            int tail_tensors);
 pulmo_status stepper_ways_create(stepper *step);
 void stepper_ways_destroy(stepper *step);
 /* After the slots have run: factors into their places. */
@@ -81,11 +88,13 @@ void stepper_ways_push(stepper *step);
 
 /* ---- descend.c ---- */
 
-/* How many updates a layer of the tail has sat out by its block's unfreeze epoch; *frozen if it still does in `epoch`. */
+/* How many updates a layer of the tail has sat out by its block's unfreeze epoch; *frozen if it
+ * still does in `epoch`. */
 uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *frozen);
 /* The head's features of the batch at hand, from step->features. */
 const float *stepper_climb(stepper *step);
-/* Gradients of the layers that take part, from the head's down; each one's sum takes off as it is ready. Collective. */
+/* Gradients of the layers that take part, from the head's down; each one's sum takes off as it is
+ * ready. Collective. */
 pulmo_status stepper_descend(stepper *step, uint32_t slots);
 
 /* ---- update.c ---- */

@@ -32,7 +32,8 @@ typedef struct sweep {
 
 /* A finished trial's figures, from its results.h5. */
 pulmo_status sweep_read_trial(const char *directory, sweep_trial *trial);
-/* Both tables into the sweep's directory, best by train.monitor first; with `out`, on it as well. By rank 0. */
+/* Both tables into the sweep's directory, best by train.monitor first; with `out`, on it as well.
+ * By rank 0. */
 pulmo_status sweep_write_tables(const sweep *s, FILE *out);
 
 #endif

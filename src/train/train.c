@@ -28,7 +28,8 @@ static pulmo_status train_batches(run *r)
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
         step_wishes wishes = {.interrupted = run_must_stop(r), .checkpoint = run_checkpoint_due(r)};
         PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
-        if (wishes.interrupted) return run_interrupted(r);
+        if (wishes.interrupted)
+            return run_interrupted(r);
         if (wishes.checkpoint) {
             PULMO_TRY(run_checkpoint(r));
             PULMO_TRY(stepper_release(r->stepper));
@@ -47,7 +48,9 @@ static double log_loss_of(const run *r, const pulmo_dataset_info *info, const fl
     double sum = 0, weights = 0;
     for (uint32_t i = 0; i < info->count; i++) {
         double weight = 0;
-        sum += pulmo_cross_entropy(&r->loss, info->classes, logits + (size_t)i * (size_t)info->classes, info->labels[i], &weight);
+        sum +=
+            pulmo_cross_entropy(&r->loss, info->classes, logits + (size_t)i * (size_t)info->classes,
+                                info->labels[i], &weight);
         weights += weight;
     }
     return weights > 0 ? sum / weights : NAN;
@@ -60,12 +63,14 @@ static pulmo_status validate(run *r, epoch_row *row)
     pulmo_metrics metrics;
     float *logits = NULL;
     row->val_loss = row->val_accuracy = row->val_auc = NAN;
-    if (info->count == 0) return PULMO_OK;
+    if (info->count == 0)
+        return PULMO_OK;
     PULMO_TRY(run_logits(r, r->val_features, info, run_state_current(&r->state), &logits));
     PULMO_TRY(scores_set(&r->val_scores, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
     PULMO_TRY(
-        pulmo_agree(r->comm, pulmo_metrics_compute(info->count, info->classes, info->labels, r->val_scores.probabilities, 0.5, &metrics)));
+        pulmo_agree(r->comm, pulmo_metrics_compute(info->count, info->classes, info->labels,
+                                                   r->val_scores.probabilities, 0.5, &metrics)));
     row->val_accuracy = metrics.accuracy;
     row->val_auc = metrics.auc;
     pulmo_metrics_free(&metrics);
@@ -74,8 +79,10 @@ static pulmo_status validate(run *r, epoch_row *row)
 
 static double monitored(const run *r, const epoch_row *row)
 {
-    if (r->config->train.monitor == PULMO_MONITOR_AUC) return row->val_auc;
-    if (r->config->train.monitor == PULMO_MONITOR_LOSS) return -row->val_loss;
+    if (r->config->train.monitor == PULMO_MONITOR_AUC)
+        return row->val_auc;
+    if (r->config->train.monitor == PULMO_MONITOR_LOSS)
+        return -row->val_loss;
     return row->val_accuracy;
 }
 
@@ -88,7 +95,9 @@ static pulmo_status decide(run *r, const epoch_row *row)
         better = 1;
     else if (is_root(r)) {
         double value = monitored(r, row);
-        better = value > state->best_value || (value == state->best_value && row->val_loss < state->best_loss) || state->best_epoch == 0;
+        better = value > state->best_value ||
+                 (value == state->best_value && row->val_loss < state->best_loss) ||
+                 state->best_epoch == 0;
     }
     PULMO_TRY(pulmo_bcast(r->comm, &better, sizeof better, 0));
     if (!better) {
@@ -109,12 +118,13 @@ static void report_epoch(const run *r, const epoch_row *row, uint32_t images)
     const run_state *state = &r->state;
     double seconds = pulmo_now_s() - r->epoch_began_s;
     pulmo_info("Epoch %u/%lld", state->epoch + 1, (long long)r->config->train.epochs);
-    pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy, images / seconds);
+    pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy,
+               images / seconds);
     if (info_of(r->val)->count > 0)
-        pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %.4f (epoch %u)", row->val_loss, row->val_accuracy, row->val_auc,
-                   state->best_accuracy, state->best_epoch);
-    pulmo_debug("  waited %.2f s for data, %.2f s for sums since the start", pulmo_loader_waited_s(r->loader),
-                stepper_waited_s(r->stepper));
+        pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %.4f (epoch %u)", row->val_loss,
+                   row->val_accuracy, row->val_auc, state->best_accuracy, state->best_epoch);
+    pulmo_debug("  waited %.2f s for data, %.2f s for sums since the start",
+                pulmo_loader_waited_s(r->loader), stepper_waited_s(r->stepper));
 }
 
 static pulmo_status one_epoch(run *r)
@@ -135,16 +145,19 @@ static pulmo_status one_epoch(run *r)
     state->epoch++;
     state->batch = 0;
     memset(&state->sums, 0, sizeof state->sums);
-    bool stop = r->config->train.patience > 0 && state->since_best >= (uint32_t)r->config->train.patience;
+    bool stop =
+        r->config->train.patience > 0 && state->since_best >= (uint32_t)r->config->train.patience;
     state->finished = stop || state->epoch >= (uint32_t)r->config->train.epochs;
     if (stop && state->epoch < (uint32_t)r->config->train.epochs)
-        pulmo_info("No better epoch for %lld epochs: stopping early.", (long long)r->config->train.patience);
+        pulmo_info("No better epoch for %lld epochs: stopping early.",
+                   (long long)r->config->train.patience);
     run_writes(r, "writing results", 1);
     began_s = pulmo_now_s();
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
     status = pulmo_agree(r->comm, status);
     /* After the last one the caller writes it. */
-    if (status == PULMO_OK && !state->finished && pulmo_any(r->comm, run_checkpoint_worth_it(r))) status = run_checkpoint(r);
+    if (status == PULMO_OK && !state->finished && pulmo_any(r->comm, run_checkpoint_worth_it(r)))
+        status = run_checkpoint(r);
     pulmo_debug("  %.4f s for results and checkpoint", pulmo_now_s() - began_s);
     return status;
 }
@@ -154,7 +167,8 @@ static pulmo_status all_epochs(run *r)
     PULMO_TRY(pulmo_agree(r->comm, pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch)));
     while (!r->state.finished) {
         PULMO_TRY(one_epoch(r));
-        if (pulmo_any(r->comm, run_must_stop(r))) return run_interrupted(r);
+        if (pulmo_any(r->comm, run_must_stop(r)))
+            return run_interrupted(r);
     }
     return run_checkpoint(r);
 }
@@ -162,19 +176,24 @@ static pulmo_status all_epochs(run *r)
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overwrite)
 {
     run *r = calloc(1, sizeof *r);
-    PULMO_TRY(pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
+    PULMO_TRY(
+        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;
     pulmo_interrupt_listen();
     double began_s = pulmo_now_s();
     pulmo_status status = run_open(r, overwrite);
-    if (status == PULMO_OK) status = pulmo_agree(comm, is_root(r) ? run_deadline_find(r, began_s) : PULMO_OK);
-    if (status == PULMO_OK) status = all_epochs(r);
-    if (status == PULMO_OK) status = run_finish(r);
+    if (status == PULMO_OK)
+        status = pulmo_agree(comm, is_root(r) ? run_deadline_find(r, began_s) : PULMO_OK);
+    if (status == PULMO_OK)
+        status = all_epochs(r);
+    if (status == PULMO_OK)
+        status = run_finish(r);
     fence *owned = r->fence; /* on rank 0 */
     run_close(r);
-    if (status == PULMO_OK && owned && fence_check(owned) == PULMO_OK) run_report(config);
+    if (status == PULMO_OK && owned && fence_check(owned) == PULMO_OK)
+        run_report(config);
     fence_release(owned);
     return status;
 }

@@ -23,9 +23,11 @@ void augment_from(const pulmo_config *config, pulmo_augment_spec *out);
 void optim_from(const pulmo_config *config, pulmo_optim_spec *out);
 /* Blocks that model.trainable leaves frozen, or PULMO_FROZEN_ALL. */
 int frozen_blocks_from(const pulmo_config *config);
-pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes, pulmo_head_spec *out);
+pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbone, int classes,
+                       pulmo_head_spec *out);
 /* Weights a class from optim.class_weights; `out` (classes). */
-pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info, float *out);
+pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
+                                float *out);
 
 /* Slots of scoring: rows a GEMM takes at once where no training run says otherwise. */
 #define SCORE_SLOT  8
@@ -34,13 +36,16 @@ pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_
 /* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
 void model_head_digest(const pulmo_model *model, char *hex);
 
-/* The frozen weights of a trained model: how they are to be read, whether these are they, and both at
- * once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
+/* The frozen weights of a trained model: how they are to be read, whether these are they, and both
+ * at once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
 pulmo_weights_choice model_weights_choice(const pulmo_model *model, const char *path);
-pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values, const char *run);
-pulmo_status model_weights_read(const pulmo_model *model, const char *run, const char *path, pulmo_weights *out);
+pulmo_status check_model_weights(const pulmo_model *model, const pulmo_digest *values,
+                                 const char *run);
+pulmo_status model_weights_read(const pulmo_model *model, const char *run, const char *path,
+                                pulmo_weights *out);
 /* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
-pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone, const char *run);
+pulmo_status check_model_backbone(const pulmo_model *model, const pulmo_backbone *backbone,
+                                  const char *run);
 
 /* ---- the state of a run: all that a checkpoint holds (state.c) ---- */
 
@@ -61,8 +66,8 @@ typedef struct run_state {
     float *parameter; /* (parameters) */
     float *optim[2];  /* (parameters) each, NULL beyond `states` */
     float *average;   /* (parameters): their exponential moving average; NULL without optim.ema */
-    /* (parameters): those of the best epoch. Rank 0 alone keeps them while a run goes on; on other ranks this
-     * is `parameter` itself, and run_finish sends the best there. */
+    /* (parameters): those of the best epoch. Rank 0 alone keeps them while a run goes on; on other
+     * ranks this is `parameter` itself, and run_finish sends the best there. */
     float *best;
     uint64_t step;         /* updates done */
     uint32_t epoch, batch; /* the next batch to do; epochs count from 0 */
@@ -103,34 +108,40 @@ typedef struct run_identity {
 } run_identity;
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
-pulmo_status checkpoint_write(const char *path, const run_identity *identity, const run_state *state);
-/* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs. */
+pulmo_status checkpoint_write(const char *path, const run_identity *identity,
+                              const run_state *state);
+/* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs.
+ */
 pulmo_status checkpoint_read(const char *path, const run_identity *identity, run_state *state);
 
 /* ---- views of an image (views.c) ---- */
 
-/* The views of an image whose logits are averaged: the image itself, then augmented ones. They depend on the image's
- * pixels and the view alone: the same on any rank, in a run and in a prediction. */
+/* The views of an image whose logits are averaged: the image itself, then augmented ones. They
+ * depend on the image's pixels and the view alone: the same on any rank, in a run and in a
+ * prediction. */
 typedef struct view_spec {
     int views; /* 1: the image itself alone */
     pulmo_augment_spec augment;
 } view_spec;
 void views_from(const pulmo_config *config, view_spec *out);
-/* Changes what a model decides by to what the settings say: eval.threshold, a number; eval.tta and augment, from which the views
- * are drawn. NULL changes nothing. PULMO_CONFIG for a rule, which only training can choose, or views that cannot be drawn. */
+/* Changes what a model decides by to what the settings say: eval.threshold, a number; eval.tta and
+ * augment, from which the views are drawn. NULL changes nothing. PULMO_CONFIG for a rule, which
+ * only training can choose, or views that cannot be drawn. */
 pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings);
 /* The views a model was validated with, or adjusted to. */
 pulmo_status views_of_model(const pulmo_model *model, view_spec *out);
 /* pixels (H, W, C) to view `view` (3, H, W), normalised. */
-pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3], const float mean[3], const float std[3],
-                        float *out);
+pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3],
+                        const float mean[3], const float std[3], float *out);
 
 /* ---- images of a split in stored order (images.c) ---- */
 
-#define SLOWEST_DISK_BYTES_A_SECOND 1e6 /* a rank that writes slower than this is stuck to the watch */
+#define SLOWEST_DISK_BYTES_A_SECOND                                                                \
+    1e6                /* a rank that writes slower than this is stuck to the watch */
 #define IMAGE_CHUNK 16 /* images read at once, at the most */
 
-/* Which augmentations: with `averaged`, its view `number`; else those of fresh training's epoch `number` with this seed. */
+/* Which augmentations: with `averaged`, its view `number`; else those of fresh training's epoch
+ * `number` with this seed. */
 typedef struct image_view {
     const view_spec *averaged;
     const pulmo_augment_spec *augment;
@@ -140,10 +151,12 @@ typedef struct image_view {
 
 typedef struct image_reader image_reader;
 /* Both are kept. Owned by the caller. Not collective. */
-pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone, image_reader **out);
+pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                 image_reader **out);
 void image_reader_destroy(image_reader *reader);
 /* images (count, 3, H, W), normalised; borrowed until the next call. `view` NULL: not augmented. */
-pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first, uint32_t count, const float **images);
+pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first,
+                               uint32_t count, const float **images);
 
 /* ---- the feature bank (bank.h) ---- */
 
@@ -163,9 +176,11 @@ typedef struct feature_source {
     const char *label;     /* of the progress line */
 } feature_source;
 /* Computes them with the trunk. Collective. */
-pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source, feature_store **out);
+pulmo_status feature_store_create(pulmo_comm *comm, const feature_source *source,
+                                  feature_store **out);
 /* Those that a bank holds (kept), without computing anything. Collective. */
-pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples, feature_store **out);
+pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, uint32_t samples,
+                                   feature_store **out);
 void feature_store_destroy(feature_store *store);
 /* What turns stored features into logits. */
 typedef struct scorer {
@@ -177,7 +192,8 @@ typedef struct scorer {
 } scorer;
 /* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
  * Collective. */
-pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, const scorer *with, int classes, float **out);
+pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, const scorer *with,
+                                  int classes, float **out);
 
 /* ---- one batch (step.c) ---- */
 
@@ -193,7 +209,8 @@ typedef struct stepper_parts {
     const pulmo_config *config;
     run_state *state;
     bool banked;     /* a batch's images are features already */
-    bool plain_sums; /* sums in float, in MPI's order: for a benchmark to compare with, never in a run */
+    bool plain_sums; /* sums in float, in MPI's order: for a benchmark to compare with, never in a
+                        run */
 } stepper_parts;
 
 /* All parts are kept. */
@@ -211,7 +228,8 @@ typedef struct step_wishes {
  * then this batch's gradients, whose sum is started. When the wishes come back set, the
  * batch's gradients are held back: the state is that after all batches before this one.
  * `status` is this rank's loading status. Collective. */
-pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch, step_wishes *wishes);
+pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch,
+                          step_wishes *wishes);
 /* Starts the sum of a batch that was held back. Collective. */
 pulmo_status stepper_release(stepper *step);
 /* Waits for the sum in flight and makes its update. Collective. */
@@ -223,9 +241,9 @@ typedef struct step_times {
 const step_times *stepper_times(const stepper *step);
 /* Seconds spent waiting for sums. */
 double stepper_waited_s(const stepper *step);
-/* Makes the trained convolutions, if any, ready for these parameters (tail's first; borrowed for the call), to score
- * with between batches: *tail is NULL where there are none. Before the next batch they must be given the state's
- * own again: stepper_ready. Not collective. */
+/* Makes the trained convolutions, if any, ready for these parameters (tail's first; borrowed for
+ * the call), to score with between batches: *tail is NULL where there are none. Before the next
+ * batch they must be given the state's own again: stepper_ready. Not collective. */
 void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images);
 void stepper_ready(stepper *step);
 
@@ -247,13 +265,15 @@ typedef struct run_results {
     const pulmo_comm *comm;
     const char *head_digest;
     const char *data;        /* packed directory */
-    const char *model_place; /* run directory of the model, where results are not written beside it; or NULL */
+    const char *model_place; /* run directory of the model, where results are not written beside it;
+                                or NULL */
     int models;              /* whose mean was scored; 0: one */
     int threads;             /* of rank 0 */
     bool finished;
 } run_results;
 
-/* The settings that make a model, as YAML that reads back; owned by the caller (free), NULL when out of memory. */
+/* The settings that make a model, as YAML that reads back; owned by the caller (free), NULL when
+ * out of memory. */
 char *binding_lines(const pulmo_config *config);
 /* results.h5, history.csv, predictions.csv. By rank 0. */
 pulmo_status results_write(const run_results *results);

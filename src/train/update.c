@@ -1,14 +1,16 @@
 /* The update: integer sums to gradients, the gradients' norm, the optimiser's step, the average.
  *
- * Work is cut into tasks in one way for any number of threads, and the norm is added up in the tasks'
- * order: the same bits everywhere. */
+ * Work is cut into tasks in one way for any number of threads, and the norm is added up in the
+ * tasks' order: the same bits everywhere. */
 #include <math.h>
 #include <string.h>
 
 #include "step_room.h"
 
-#define STRIP_ROWS   4 /* rows of a block whose gradient stays in L1 until it is used */
-#define UPDATE_CHUNK (TILE_ROWS * TILE_COLS) /* parameters a task, at the most: their gradients take a thread's tile */
+#define STRIP_ROWS 4 /* rows of a block whose gradient stays in L1 until it is used */
+#define UPDATE_CHUNK                                                                               \
+    (TILE_ROWS *                                                                                   \
+     TILE_COLS) /* parameters a task, at the most: their gradients take a thread's tile */
 
 typedef struct update_work {
     stepper *step;
@@ -16,7 +18,10 @@ typedef struct update_work {
     float shrink; /* on gradients */
 } update_work;
 
-static bool is_convolution(const stepper *step, int tensor) { return tensor < step->tail_tensors && tensor % 2 == 0; }
+static bool is_convolution(const stepper *step, int tensor)
+{
+    return tensor < step->tail_tensors && tensor % 2 == 0;
+}
 static bool is_head_weight(const stepper *step, int tensor)
 {
     return tensor >= step->tail_tensors && (tensor - step->tail_tensors) % 2 == 0;
@@ -49,7 +54,8 @@ static size_t blocks_of(const stepper *step, int tensor, size_t *across)
 int stepper_update_tasks(const stepper *step)
 {
     size_t tasks = 0, across;
-    for (int t = 0; t < step->layout.tensors; t++) tasks += blocks_of(step, t, &across);
+    for (int t = 0; t < step->layout.tensors; t++)
+        tasks += blocks_of(step, t, &across);
     return (int)tasks;
 }
 
@@ -58,20 +64,24 @@ static bool block_of(const stepper *step, int task, pulmo_block *out)
 {
     size_t at = (size_t)task, across = 1;
     int t = 0, rows, cols;
-    for (size_t blocks = blocks_of(step, t, &across); at >= blocks; blocks = blocks_of(step, ++t, &across)) at -= blocks;
+    for (size_t blocks = blocks_of(step, t, &across); at >= blocks;
+         blocks = blocks_of(step, ++t, &across))
+        at -= blocks;
     const pulmo_tensor *tensor = &step->layout.tensor[t];
     block_size(step, t, &rows, &cols);
     /* Down first: neighbours share the slots' inputs. */
     size_t down = ((size_t)tensor->rows + (size_t)rows - 1) / (size_t)rows;
-    *out = (pulmo_block){.tensor = t, .row = (int)(at % down) * rows, .col = (int)(at / down) * cols};
+    *out =
+        (pulmo_block){.tensor = t, .row = (int)(at % down) * rows, .col = (int)(at / down) * cols};
     out->rows = tensor->rows - out->row < rows ? tensor->rows - out->row : rows;
     out->cols = tensor->cols - out->col < cols ? tensor->cols - out->col : cols;
     return t >= step->tail_tensors || t / 2 >= step->lowest;
 }
 
-/* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap). `gradient` has room for one
- * row more. */
-static void finish_rows(const stepper *step, const pulmo_block *block, double scale, float *gradient)
+/* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap).
+ * `gradient` has room for one row more. */
+static void finish_rows(const stepper *step, const pulmo_block *block, double scale,
+                        float *gradient)
 {
     size_t cols = (size_t)block->cols, inputs = cols / 9, count = (size_t)block->rows * cols;
     const int64_t *sums = step->sums + step->sum_at[block->tensor] + (size_t)block->row * cols;
@@ -79,7 +89,8 @@ static void finish_rows(const stepper *step, const pulmo_block *block, double sc
     for (size_t r = 0; r < count; r += cols) {
         pulmo_exact_finish(sums + r, cols, step->exponent[block->tensor], scale, row);
         for (size_t c = 0; c < inputs; c++)
-            for (size_t tap = 0; tap < 9; tap++) gradient[r + 9 * c + tap] = row[tap * inputs + c];
+            for (size_t tap = 0; tap < 9; tap++)
+                gradient[r + 9 * c + tap] = row[tap * inputs + c];
     }
 }
 
@@ -92,12 +103,14 @@ static pulmo_soon soon_of(const stepper *step, const pulmo_block *block)
     pulmo_soon soon = {.stride = (size_t)tensor->cols};
     size_t at = tensor->offset + (size_t)block->row * (size_t)tensor->cols + (size_t)block->col;
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
-        if (arrays[i]) soon.at[soon.arrays++] = arrays[i] + at;
+        if (arrays[i])
+            soon.at[soon.arrays++] = arrays[i] + at;
     return soon;
 }
 
 /* A block of a head's weight. */
-static void finish_weight(const stepper *step, const pulmo_block *block, double scale, float *gradient)
+static void finish_weight(const stepper *step, const pulmo_block *block, double scale,
+                          float *gradient)
 {
     const weight_way *way = &step->way[(block->tensor - step->tail_tensors) / 2];
     int exponent = step->exponent[block->tensor];
@@ -111,7 +124,8 @@ static void finish_weight(const stepper *step, const pulmo_block *block, double 
     for (int r = 0; r < block->rows; r++, gradient += cols) {
         size_t at = (size_t)(block->row + r) * width + (size_t)block->col;
         if (step->parts.plain_sums)
-            for (size_t c = 0; c < cols; c++) gradient[c] = (float)((double)((const float *)(const void *)sums)[at + c] * scale);
+            for (size_t c = 0; c < cols; c++)
+                gradient[c] = (float)((double)((const float *)(const void *)sums)[at + c] * scale);
         else
             pulmo_exact_finish(sums + at, cols, exponent, scale, gradient);
     }
@@ -127,8 +141,9 @@ static float *finish_block(const update_work *work, const pulmo_block *block, in
     } else if (is_head_weight(step, block->tensor)) {
         finish_weight(step, block, work->scale, gradient);
     } else {
-        pulmo_exact_finish(step->sums + step->sum_at[block->tensor] + block->row, (size_t)block->rows, step->exponent[block->tensor],
-                           work->scale, gradient);
+        pulmo_exact_finish(step->sums + step->sum_at[block->tensor] + block->row,
+                           (size_t)block->rows, step->exponent[block->tensor], work->scale,
+                           gradient);
     }
     return gradient;
 }
@@ -138,15 +153,18 @@ static void average_range(run_state *state, double decay, size_t at, size_t coun
     /* Young averages forget faster, or the first weights would weigh on them for long. */
     double young = (1.0 + (double)state->step) / (10.0 + (double)state->step);
     const float keep = (float)fmin(decay, young), take = 1.0f - keep;
-    for (size_t i = at; i < at + count; i++) state->average[i] = keep * state->average[i] + take * state->parameter[i];
+    for (size_t i = at; i < at + count; i++)
+        state->average[i] = keep * state->average[i] + take * state->parameter[i];
 }
 
-static void optimise_range(const update_work *work, int tensor, size_t at, size_t count, float *gradient)
+static void optimise_range(const update_work *work, int tensor, size_t at, size_t count,
+                           float *gradient)
 {
     stepper *step = work->step;
     const pulmo_config *config = step->parts.config;
     run_state *state = step->parts.state;
-    float *states[2] = {state->optim[0] ? state->optim[0] + at : NULL, state->optim[1] ? state->optim[1] + at : NULL};
+    float *states[2] = {state->optim[0] ? state->optim[0] + at : NULL,
+                        state->optim[1] ? state->optim[1] + at : NULL};
     double rate = step->rate;
     uint64_t number = state->step;
     bool frozen;
@@ -155,15 +173,19 @@ static void optimise_range(const update_work *work, int tensor, size_t at, size_
         number -= stepper_missed(step, tensor / 2, UINT32_MAX, &frozen);
     }
     if (work->shrink != 1.0f)
-        for (size_t i = 0; i < count; i++) gradient[i] *= work->shrink;
-    pulmo_optim_step(step->parts.optim, rate, number, count, state->parameter + at, gradient, states);
+        for (size_t i = 0; i < count; i++)
+            gradient[i] *= work->shrink;
+    pulmo_optim_step(step->parts.optim, rate, number, count, state->parameter + at, gradient,
+                     states);
 }
 
-static void update_run(const update_work *work, int tensor, size_t at, size_t count, float *gradient)
+static void update_run(const update_work *work, int tensor, size_t at, size_t count,
+                       float *gradient)
 {
     run_state *state = work->step->parts.state;
     optimise_range(work, tensor, at, count, gradient);
-    if (state->average) average_range(state, work->step->parts.config->optim.ema, at, count);
+    if (state->average)
+        average_range(state, work->step->parts.config->optim.ema, at, count);
 }
 
 /* A block's gradient and its step. */
@@ -176,7 +198,8 @@ static void update_block(const update_work *work, const pulmo_block *block, int 
     if (cols == width)
         update_run(work, block->tensor, at, (size_t)block->rows * cols, gradient);
     else
-        for (size_t r = 0; r < (size_t)block->rows; r++) update_run(work, block->tensor, at + r * width, cols, gradient + r * cols);
+        for (size_t r = 0; r < (size_t)block->rows; r++)
+            update_run(work, block->tensor, at + r * width, cols, gradient + r * cols);
 }
 
 /* Convolutions that sit out still count in the average: it starts from them. */
@@ -184,7 +207,8 @@ static void update_task(void *context, int task, int thread)
 {
     const update_work *work = context;
     pulmo_block block;
-    if (!block_of(work->step, task, &block)) return;
+    if (!block_of(work->step, task, &block))
+        return;
     if (!is_head_weight(work->step, block.tensor)) {
         update_block(work, &block, thread);
         return;
@@ -203,7 +227,8 @@ static void norm_task(void *context, int task, int thread)
     double square = 0;
     if (block_of(work->step, task, &block)) {
         const float *gradient = finish_block(work, &block, thread);
-        for (size_t i = 0; i < (size_t)block.rows * (size_t)block.cols; i++) square += (double)gradient[i] * (double)gradient[i];
+        for (size_t i = 0; i < (size_t)block.rows * (size_t)block.cols; i++)
+            square += (double)gradient[i] * (double)gradient[i];
     }
     work->step->squares[task] = square;
 }
@@ -216,9 +241,12 @@ void stepper_update(stepper *step, double weight)
     if (most > 0) {
         double square = 0;
         pulmo_pool_run(step->parts.backbone->pool, tasks, norm_task, &work);
-        for (int t = 0; t < tasks; t++) square += step->squares[t];
-        if (sqrt(square) > most) work.shrink = (float)(most / (sqrt(square) + 1e-6));
+        for (int t = 0; t < tasks; t++)
+            square += step->squares[t];
+        if (sqrt(square) > most)
+            work.shrink = (float)(most / (sqrt(square) + 1e-6));
     }
     pulmo_pool_run(step->parts.backbone->pool, tasks, update_task, &work);
-    if (step->tail && step->lowest < step->tail_tensors / 2) pulmo_tail_use(step->tail, step->parts.state->parameter);
+    if (step->tail && step->lowest < step->tail_tensors / 2)
+        pulmo_tail_use(step->tail, step->parts.state->parameter);
 }

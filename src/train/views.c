@@ -17,7 +17,8 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
 {
     pulmo_config config;
     pulmo_config_init(&config);
-    if (model->tta > 1) PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    if (model->tta > 1)
+        PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     views_from(&config, out);
     return PULMO_OK;
 }
@@ -25,12 +26,13 @@ pulmo_status views_of_model(const pulmo_model *model, view_spec *out)
 static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
 {
     double number;
-    if (strcmp(text, model->threshold_rule) == 0) return PULMO_OK;
+    if (strcmp(text, model->threshold_rule) == 0)
+        return PULMO_OK;
     if (!pulmo_metrics_rule_given(text, &number))
-        return pulmo_fail(
-            PULMO_CONFIG,
-            "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are chosen on val by \"pulmo train\" (this model's is %s)",
-            text, model->threshold_rule);
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are "
+                          "chosen on val by \"pulmo train\" (this model's is %s)",
+                          text, model->threshold_rule);
     snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", text);
     model->threshold = number;
     return PULMO_OK;
@@ -39,7 +41,8 @@ static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
 pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings)
 {
     pulmo_config config;
-    if (!settings) return PULMO_OK;
+    if (!settings)
+        return PULMO_OK;
     pulmo_config_init(&config);
     PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
     config.eval.tta = model->tta;
@@ -49,7 +52,8 @@ pulmo_status model_adjust(pulmo_model *model, const pulmo_settings *settings)
     model->tta = (int)config.eval.tta;
     free(model->config);
     model->config = binding_lines(&config);
-    return model->config ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+    return model->config ? PULMO_OK
+                         : pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
 }
 
 /* FNV-1a: what a view is keyed by, so that an image has its views wherever it comes from. */
@@ -61,13 +65,16 @@ static uint32_t key_of(const uint8_t *pixels, size_t bytes, size_t channels)
     return key;
 }
 
-pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3], const float mean[3], const float std[3],
-                        float *out)
+pulmo_status view_apply(const view_spec *spec, int view, const uint8_t *pixels, const int shape[3],
+                        const float mean[3], const float std[3], float *out)
 {
     pulmo_augment_draw draw;
-    if (view == 0) return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
-    uint32_t key = key_of(pixels, (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2], (size_t)shape[2]);
-    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, (uint64_t)view, key, shape[0], shape[1], &draw);
+    if (view == 0)
+        return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
+    uint32_t key =
+        key_of(pixels, (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2], (size_t)shape[2]);
+    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, (uint64_t)view, key, shape[0], shape[1],
+                          &draw);
     draw.flip = spec->augment.hflip > 0 && view % 2 == 1;
     return pulmo_augment_apply(&draw, pixels, shape[0], shape[1], shape[2], mean, std, out);
 }

@@ -26,13 +26,14 @@ static void test_defaults(void **state)
 static void test_file(void **state)
 {
     (void)state;
-    assert_ok(pulmo_config_parse(&config, "f.yaml",
-                                 "# a comment\n"
-                                 "train:\n  epochs: 7\n  run_dir: \"runs/a b\"\n"
-                                 "model:\n  hidden: [64, 32]\n  pool: avgmax\n"
-                                 "augment:\n  crop_scale: [0.5, 0.9]\n  brightness: 0.25\n  translate: 0.1\n  gamma: 0\n"
-                                 "optim:\n  class_weights: [1, 2.5]\n"
-                                 "eval:\n"));
+    assert_ok(pulmo_config_parse(
+        &config, "f.yaml",
+        "# a comment\n"
+        "train:\n  epochs: 7\n  run_dir: \"runs/a b\"\n"
+        "model:\n  hidden: [64, 32]\n  pool: avgmax\n"
+        "augment:\n  crop_scale: [0.5, 0.9]\n  brightness: 0.25\n  translate: 0.1\n  gamma: 0\n"
+        "optim:\n  class_weights: [1, 2.5]\n"
+        "eval:\n"));
     assert_int_equal(config.train.epochs, 7);
     assert_string_equal(config.train.run_dir, "runs/a b");
     assert_int_equal(config.model.hidden.count, 2);
@@ -55,7 +56,8 @@ static void refused(const char *text, const char *word)
 static void test_refusals(void **state)
 {
     (void)state;
-    refused("train:\n  epoch: 3\n", "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
+    refused("train:\n  epoch: 3\n",
+            "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
     refused("trian:\n  epochs: 3\n", "did you mean train.epochs?");
     refused("optim:\n  epochs: 3\n", "did you mean train.epochs?");
     refused("train:\n  epochs: 3 x\n", "whole number");
@@ -141,15 +143,19 @@ static void test_shipped(void **state)
         assert_ok(pulmo_config_read(&config, path));
         free(path);
     }
-    assert_refused(pulmo_config_read(&config, "/nonexistent.yaml"), PULMO_CONFIG, "/nonexistent.yaml");
+    assert_refused(pulmo_config_read(&config, "/nonexistent.yaml"), PULMO_CONFIG,
+                   "/nonexistent.yaml");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_defaults, reset), cmocka_unit_test_setup(test_file, reset),
-        cmocka_unit_test_setup(test_refusals, reset), cmocka_unit_test_setup(test_set, reset),
-        cmocka_unit_test_setup(test_echo_reads_back, reset), cmocka_unit_test_setup(test_digest_and_differences, reset),
+        cmocka_unit_test_setup(test_defaults, reset),
+        cmocka_unit_test_setup(test_file, reset),
+        cmocka_unit_test_setup(test_refusals, reset),
+        cmocka_unit_test_setup(test_set, reset),
+        cmocka_unit_test_setup(test_echo_reads_back, reset),
+        cmocka_unit_test_setup(test_digest_and_differences, reset),
         cmocka_unit_test_setup(test_shipped, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

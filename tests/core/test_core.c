@@ -7,15 +7,20 @@
 #include "pulmo/isa.h"
 #include "pulmo/pool.h"
 
-/* Known answers of Philox4x32-10, from the Random123 distribution's test vectors (Salmon et al. 2011). */
+/* Known answers of Philox4x32-10, from the Random123 distribution's test vectors (Salmon et al.
+ * 2011). */
 static void test_philox(void **state)
 {
     static const struct {
         uint32_t counter[4], key[2], out[4];
     } known[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0xffffffff, 0xffffffff},
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -30,13 +35,16 @@ static void test_rng_is_looked_up(void **state)
     pulmo_rng a, b;
     (void)state;
     pulmo_rng_at(&a, 5, PULMO_RNG_AUGMENT, 3, 77);
-    for (int i = 0; i < 9; i++) (void)pulmo_rng_u32(&a);
+    for (int i = 0; i < 9; i++)
+        (void)pulmo_rng_u32(&a);
     uint32_t tenth = pulmo_rng_u32(&a);
     pulmo_rng_at(&b, 5, PULMO_RNG_AUGMENT, 3, 77);
-    for (int i = 0; i < 9; i++) (void)pulmo_rng_u32(&b);
+    for (int i = 0; i < 9; i++)
+        (void)pulmo_rng_u32(&b);
     assert_int_equal(pulmo_rng_u32(&b), tenth);
     pulmo_rng_at(&b, 5, PULMO_RNG_AUGMENT, 3, 78);
-    for (int i = 0; i < 9; i++) (void)pulmo_rng_u32(&b);
+    for (int i = 0; i < 9; i++)
+        (void)pulmo_rng_u32(&b);
     assert_int_not_equal(pulmo_rng_u32(&b), tenth);
 }
 
@@ -76,7 +84,8 @@ static void test_permutation(void **state)
         seen[order[i]]++;
         fixed += order[i] == (uint32_t)i;
     }
-    for (int i = 0; i < N; i++) assert_int_equal(seen[i], 1);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(seen[i], 1);
     assert_true(fixed < 10); /* one is expected */
     pulmo_rng_at(&rng, 9, PULMO_RNG_SHUFFLE, 5, 0);
     pulmo_rng_permutation(&rng, N, again);
@@ -97,7 +106,8 @@ static void test_digest(void **state)
     pulmo_digester_add(digester, "bc", 2);
     pulmo_digest parts = pulmo_digester_end(digester);
     assert_memory_equal(&parts, &digest, sizeof digest);
-    assert_refused(pulmo_digest_of_file("/nonexistent/file", &digest), PULMO_IO, "/nonexistent/file");
+    assert_refused(pulmo_digest_of_file("/nonexistent/file", &digest), PULMO_IO,
+                   "/nonexistent/file");
 }
 
 typedef struct tally {
@@ -110,7 +120,8 @@ static void count_task(void *context, int task, int thread)
 {
     tally *t = context;
     atomic_fetch_add(&t->times[task], 1);
-    if (thread < 0 || thread >= t->threads) atomic_fetch_add(&t->wrong, 1);
+    if (thread < 0 || thread >= t->threads)
+        atomic_fetch_add(&t->wrong, 1);
 }
 
 static void test_pool(void **state)
@@ -123,7 +134,8 @@ static void test_pool(void **state)
         t.threads = threads;
         assert_ok(pulmo_pool_create(threads, &pool));
         assert_int_equal(pulmo_pool_threads(pool), threads);
-        for (int round = 0; round < 200; round++) pulmo_pool_run(pool, round % 3 == 0 ? 500 : round % 7, count_task, &t);
+        for (int round = 0; round < 200; round++)
+            pulmo_pool_run(pool, round % 3 == 0 ? 500 : round % 7, count_task, &t);
         pulmo_pool_run(pool, 0, count_task, &t);
         pulmo_pool_destroy(pool);
         assert_int_equal(atomic_load(&t.wrong), 0);
@@ -140,7 +152,8 @@ static void test_reports(void **state)
     assert_string_equal(pulmo_error(), "reading: file: broken");
     pulmo_fail(PULMO_IO, "again %s", pulmo_error()); /* the old report as an argument */
     assert_string_equal(pulmo_error(), "again reading: file: broken");
-    for (int i = 0; i < 2000; i++) pulmo_fail_in(PULMO_IO, "deeper");
+    for (int i = 0; i < 2000; i++)
+        pulmo_fail_in(PULMO_IO, "deeper");
     assert_true(strlen(pulmo_error()) < 4096);
     pulmo_error_clear();
     assert_string_equal(pulmo_error(), "");
@@ -158,7 +171,8 @@ static void test_memory(void **state)
         unsigned char *block = pulmo_alloc(bytes, 1);
         assert_non_null(block);
         assert_int_equal((uintptr_t)block % PULMO_ALIGN, 0);
-        for (size_t i = 0; i < bytes; i += 511) assert_int_equal(block[i], 0);
+        for (size_t i = 0; i < bytes; i += 511)
+            assert_int_equal(block[i], 0);
         pulmo_free(block);
     }
     assert_null(pulmo_alloc(SIZE_MAX / 2, 3));
@@ -184,9 +198,11 @@ static void test_isa(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox), cmocka_unit_test(test_rng_is_looked_up), cmocka_unit_test(test_distributions),
-        cmocka_unit_test(test_permutation), cmocka_unit_test(test_digest), cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_reports), cmocka_unit_test(test_memory), cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_philox),        cmocka_unit_test(test_rng_is_looked_up),
+        cmocka_unit_test(test_distributions), cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_digest),        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_reports),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ typedef struct jpeg_kind {
     J_COLOR_SPACE in, stored; /* of the pixels given, of the file */
     int h_factor, v_factor;   /* of the first component; 0 leaves libjpeg's choice */
     int progressive, arithmetic, restart_rows, quality; /* quality 0: 92 */
-    const uint8_t *app;       /* a marker to put in, or NULL */
+    const uint8_t *app;                                 /* a marker to put in, or NULL */
     unsigned app_bytes;
     int app_marker;
 } jpeg_kind;
@@ -37,7 +37,8 @@ static inline jpeg_bytes make_jpeg(const jpeg_kind *kind, const uint8_t *pixels)
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
     jpeg_bytes out = {NULL, 0};
-    jpeg.err = jpeg_std_error(&errors); /* ends the test program on an error: it is the test's own */
+    jpeg.err =
+        jpeg_std_error(&errors); /* ends the test program on an error: it is the test's own */
     jpeg_create_compress(&jpeg);
     jpeg_mem_dest(&jpeg, &out.data, &out.size);
     jpeg.image_width = (JDIMENSION)kind->width;
@@ -52,10 +53,12 @@ static inline jpeg_bytes make_jpeg(const jpeg_kind *kind, const uint8_t *pixels)
         jpeg.comp_info[0].v_samp_factor = kind->v_factor;
     }
     jpeg.restart_in_rows = kind->restart_rows;
-    if (kind->progressive) jpeg_simple_progression(&jpeg);
+    if (kind->progressive)
+        jpeg_simple_progression(&jpeg);
     jpeg.arith_code = kind->arithmetic;
     jpeg_start_compress(&jpeg, TRUE);
-    if (kind->app) jpeg_write_marker(&jpeg, kind->app_marker, kind->app, kind->app_bytes);
+    if (kind->app)
+        jpeg_write_marker(&jpeg, kind->app_marker, kind->app, kind->app_bytes);
     size_t stride = (size_t)kind->width * (size_t)jpeg.input_components;
     while (jpeg.next_scanline < jpeg.image_height) {
         uint8_t *row = malloc(stride);
@@ -75,13 +78,15 @@ static inline uint8_t *make_pixels(int width, int height, int channels)
     uint8_t *pixels = malloc((size_t)width * (size_t)height * (size_t)channels), *p = pixels;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
-            for (int c = 0; c < channels; c++) *p++ = test_pixel(x, y, c);
+            for (int c = 0; c < channels; c++)
+                *p++ = test_pixel(x, y, c);
     return pixels;
 }
 
 static inline jpeg_bytes make_grey_jpeg(int width, int height)
 {
-    jpeg_kind kind = {.width = width, .height = height, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE};
+    jpeg_kind kind = {
+        .width = width, .height = height, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE};
     uint8_t *pixels = make_pixels(width, height, 1);
     jpeg_bytes out = make_jpeg(&kind, pixels);
     free(pixels);
@@ -91,10 +96,10 @@ static inline jpeg_bytes make_grey_jpeg(int width, int height)
 /* An APP1 segment that says an orientation; `little` is the byte order. Returns its length. */
 static inline unsigned make_exif(uint8_t out[64], int orientation, int little)
 {
-    static const uint8_t ii[] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
-                                 0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    static const uint8_t mm[] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                                 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t ii[] = {'E',  'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
+                                 0x12, 1,   3,   0,   1, 0, 0,   0,   0,  0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t mm[] = {'E', 'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
+                                 1,   0x12, 0,   3,   0, 0, 0,   1,   0, 0,  0, 0, 0, 0, 0, 0};
     memcpy(out, little ? ii : mm, sizeof ii);
     out[little ? 24 : 25] = (uint8_t)orientation;
     return sizeof ii;

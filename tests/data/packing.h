@@ -22,27 +22,44 @@ typedef struct packing {
     const char *names[4][PACK_MOST];
 } packing;
 
-static inline uint8_t packed_pixel(uint32_t image, size_t at) { return (uint8_t)((image * 37u + at * 11u + at / 97u) & 255u); }
+static inline uint8_t packed_pixel(uint32_t image, size_t at)
+{
+    return (uint8_t)((image * 37u + at * 11u + at / 97u) & 255u);
+}
 
 static inline pulmo_packed_form packing_form(const packing *p)
 {
     static const char *const classes[] = {"NORMAL", "PNEUMONIA", "OTHER"};
-    return (pulmo_packed_form){.height_px = PACK_SIDE, .width_px = PACK_SIDE, .channels = p->channels, .classes = 3,
-                               .class_names = classes, .resize = "bilinear", .decode = "exact", .is_demo = 1};
+    return (pulmo_packed_form){.height_px = PACK_SIDE,
+                               .width_px = PACK_SIDE,
+                               .channels = p->channels,
+                               .classes = 3,
+                               .class_names = classes,
+                               .resize = "bilinear",
+                               .decode = "exact",
+                               .is_demo = 1};
 }
 
-static inline pulmo_packed_split packing_split(packing *p, const char *name, uint32_t count, uint32_t shards)
+static inline pulmo_packed_split packing_split(packing *p, const char *name, uint32_t count,
+                                               uint32_t shards)
 {
     static const char *const what[4] = {"folder", "patient", "source", "pixels"};
     for (uint32_t i = 0; i < count; i++) {
         p->labels[i] = (int32_t)(i * 7 % 3);
         for (int k = 0; k < 4; k++) {
-            snprintf(p->text[k][i], sizeof p->text[k][i], "%s %s/%u", what[k], name, k == 1 ? i / 2 : i);
+            snprintf(p->text[k][i], sizeof p->text[k][i], "%s %s/%u", what[k], name,
+                     k == 1 ? i / 2 : i);
             p->names[k][i] = p->text[k][i];
         }
     }
-    return (pulmo_packed_split){.name = name, .count = count, .shards = shards, .labels = p->labels, .paths = p->names[0],
-                                .groups = p->names[1], .digests = p->names[2], .pixel_digests = p->names[3]};
+    return (pulmo_packed_split){.name = name,
+                                .count = count,
+                                .shards = shards,
+                                .labels = p->labels,
+                                .paths = p->names[0],
+                                .groups = p->names[1],
+                                .digests = p->names[2],
+                                .pixel_digests = p->names[3]};
 }
 
 static inline pulmo_status write_shard(packing *p, const pulmo_packed_split *split, uint32_t shard)
@@ -51,23 +68,34 @@ static inline pulmo_status write_shard(packing *p, const pulmo_packed_split *spl
     uint8_t pixels[PACK_SIDE * PACK_SIDE * 3];
     const pulmo_packed_form form = packing_form(p);
     PULMO_TRY(pulmo_shard_create(p->directory, &form, split, shard, &writer));
-    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < pulmo_shard_first(split->count, shard + 1, split->shards); i++) {
-        for (size_t at = 0; at < sizeof pixels; at++) pixels[at] = packed_pixel(i, at);
+    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards);
+         i < pulmo_shard_first(split->count, shard + 1, split->shards); i++) {
+        for (size_t at = 0; at < sizeof pixels; at++)
+            pixels[at] = packed_pixel(i, at);
         pulmo_status status = pulmo_shard_append(writer, 1, pixels);
-        if (status == PULMO_OK) continue;
+        if (status == PULMO_OK)
+            continue;
         pulmo_shard_abandon(writer);
         return status;
     }
     return pulmo_shard_commit(writer);
 }
 
-static inline pulmo_status write_packing(packing *p, const char *name, uint32_t count, uint32_t shards)
+static inline pulmo_status write_packing(packing *p, const char *name, uint32_t count,
+                                         uint32_t shards)
 {
     const pulmo_packed_split split = packing_split(p, name, count, shards);
-    static const char *const refused[] = {"a.jpeg", "b.jpeg"}, *const reasons[] = {"is empty", "is truncated"};
-    const pulmo_manifest manifest = {.form = packing_form(p), .splits = 1, .split = &split, .refused_paths = {2, refused},
-                                     .refused_reasons = {2, reasons}, .carve = "as given", .options = "size 32"};
-    for (uint32_t s = 0; s < shards; s++) PULMO_TRY(write_shard(p, &split, s));
+    static const char *const refused[] = {"a.jpeg", "b.jpeg"}, *const reasons[] = {"is empty",
+                                                                                   "is truncated"};
+    const pulmo_manifest manifest = {.form = packing_form(p),
+                                     .splits = 1,
+                                     .split = &split,
+                                     .refused_paths = {2, refused},
+                                     .refused_reasons = {2, reasons},
+                                     .carve = "as given",
+                                     .options = "size 32"};
+    for (uint32_t s = 0; s < shards; s++)
+        PULMO_TRY(write_shard(p, &split, s));
     return pulmo_manifest_write(p->directory, &manifest);
 }
 
@@ -76,11 +104,13 @@ static inline packing *make_packing(int channels)
     packing *p = calloc(1, sizeof *p);
     p->channels = channels;
     snprintf(p->directory, sizeof p->directory, "/tmp/pulmo-packed-XXXXXX");
-    if (!mkdtemp(p->directory)) abort();
+    if (!mkdtemp(p->directory))
+        abort();
     return p;
 }
 
-static inline int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
+static inline int remove_entry(const char *path, const struct stat *about, int kind,
+                               struct FTW *walk)
 {
     (void)about, (void)kind, (void)walk;
     return remove(path);

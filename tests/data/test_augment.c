@@ -1,5 +1,5 @@
-/* Augmentation: what is drawn stays in range and is the same for the same sample; what is applied is
- * what its name says, told by cases whose answer is known without the code. */
+/* Augmentation: what is drawn stays in range and is the same for the same sample; what is applied
+ * is what its name says, told by cases whose answer is known without the code. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +12,8 @@
 
 #include "pulmo/augment.h"
 
-#define H 40
-#define W 48
+#define H      40
+#define W      48
 #define PIXELS (H * W)
 
 static uint8_t picture[PIXELS * 3]; /* (H, W, 3); its first PIXELS bytes also serve as a grey one */
@@ -26,7 +26,8 @@ static int start(void **state)
     (void)state;
     pulmo_rng rng;
     pulmo_rng_at(&rng, 9, PULMO_RNG_TEST, 0, 0);
-    for (size_t i = 0; i < sizeof picture; i++) picture[i] = (uint8_t)pulmo_rng_u32(&rng);
+    for (size_t i = 0; i < sizeof picture; i++)
+        picture[i] = (uint8_t)pulmo_rng_u32(&rng);
     picture[0] = 0;
     picture[1] = 255;
     return 0;
@@ -34,14 +35,20 @@ static int start(void **state)
 
 static pulmo_augment_draw identity(void)
 {
-    return (pulmo_augment_draw){.crop_width = W, .crop_height = H, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
+    return (pulmo_augment_draw){.crop_width = W,
+                                .crop_height = H,
+                                .brightness = 1,
+                                .contrast = 1,
+                                .gamma = 1,
+                                .sharpness = 1};
 }
 
 /* A grey image, on a scale of 0 to 255. */
 static void apply_grey(const pulmo_augment_draw *draw, float *to)
 {
     pulmo_augment_apply(draw, picture, H, W, 1, no_mean, no_std, to);
-    for (int i = 0; i < 3 * PIXELS; i++) to[i] *= 255.0f;
+    for (int i = 0; i < 3 * PIXELS; i++)
+        to[i] *= 255.0f;
 }
 
 static pulmo_augment_spec rich(void)
@@ -105,12 +112,16 @@ static void draws_keep_their_ranges(void **state)
         pulmo_augment_draw d;
         pulmo_augment_draw_at(&s, 1, 0, i, H, W, &d);
         double part = d.crop_width * d.crop_height / PIXELS, ratio = d.crop_width / d.crop_height;
-        assert_true(d.crop_x >= 0 && d.crop_y >= 0 && d.crop_x + d.crop_width <= W && d.crop_y + d.crop_height <= H);
+        assert_true(d.crop_x >= 0 && d.crop_y >= 0 && d.crop_x + d.crop_width <= W &&
+                    d.crop_y + d.crop_height <= H);
         assert_true(d.crop_width == rint(d.crop_width) && d.crop_x == rint(d.crop_x));
-        assert_true(part > 0.06 && part <= 1 && ratio > 0.65 && ratio < 1.55); /* sides are rounded */
-        assert_true(fabs(d.angle_deg) <= 15 && fabs(d.shift_x) <= 0.1 + 0.5 / W && fabs(d.shift_y) <= 0.05 + 0.5 / H);
+        assert_true(part > 0.06 && part <= 1 && ratio > 0.65 &&
+                    ratio < 1.55); /* sides are rounded */
+        assert_true(fabs(d.angle_deg) <= 15 && fabs(d.shift_x) <= 0.1 + 0.5 / W &&
+                    fabs(d.shift_y) <= 0.05 + 0.5 / H);
         assert_true(fabs(d.shift_x * W - rint(d.shift_x * W)) < 1e-9);
-        assert_true(d.brightness >= 0.8 && d.brightness < 1.3 && d.contrast >= 0.5 && d.contrast < 1.5);
+        assert_true(d.brightness >= 0.8 && d.brightness < 1.3 && d.contrast >= 0.5 &&
+                    d.contrast < 1.5);
         assert_true(d.gamma >= 0.5 && d.gamma < 2);
         area += part / N;
         angle += d.angle_deg / N;
@@ -122,7 +133,8 @@ static void draws_keep_their_ranges(void **state)
     assert_true(fabs(flips - 0.5) < 5 * 0.5 / sqrt(N));
     assert_true(fabs(angle) < 5 * 15 / sqrt(3.0 * N));
     assert_true(fabs(log_gamma) < 5 * log(2) / sqrt(3.0 * N));
-    assert_true(area > 0.4 && area < 0.56 && widest > 0.9); /* the largest crops often do not fit and are drawn anew */
+    assert_true(area > 0.4 && area < 0.56 &&
+                widest > 0.9); /* the largest crops often do not fit and are drawn anew */
 }
 
 /* No crop of this shape fits: the largest one in the middle. */
@@ -146,9 +158,11 @@ static void nonsense_is_refused(void **state)
     (void)state;
     pulmo_augment_spec s = rich(), bad;
     assert_int_equal(pulmo_augment_spec_check(&s), PULMO_OK);
-    double *fields[] = {&bad.crop_scale[0], &bad.crop_scale[1], &bad.crop_ratio[0], &bad.hflip,       &bad.rotate_deg,
-                        &bad.translate[0],  &bad.translate[1],  &bad.scale[0],      &bad.scale[1],    &bad.brightness[0],
-                        &bad.brightness[1], &bad.contrast[0],   &bad.gamma[0],      &bad.gamma[1]};
+    double *fields[] = {&bad.crop_scale[0], &bad.crop_scale[1], &bad.crop_ratio[0],
+                        &bad.hflip,         &bad.rotate_deg,    &bad.translate[0],
+                        &bad.translate[1],  &bad.scale[0],      &bad.scale[1],
+                        &bad.brightness[0], &bad.brightness[1], &bad.contrast[0],
+                        &bad.gamma[0],      &bad.gamma[1]};
     static const double values[] = {-1, NAN, INFINITY, 1e9};
     for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
         for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
@@ -172,7 +186,8 @@ static void identity_is_plain_normalisation(void **state)
         for (int c = 0; c < 3; c++)
             for (int i = 0; i < PIXELS; i++) {
                 uint8_t value = channels == 1 ? picture[i] : picture[3 * i + c];
-                assert_true(out[c * PIXELS + i] == ((float)value / 255.0f - mean[c]) / deviation[c]);
+                assert_true(out[c * PIXELS + i] ==
+                            ((float)value / 255.0f - mean[c]) / deviation[c]);
             }
     }
 }
@@ -184,7 +199,8 @@ static void flip_mirrors(void **state)
     d.flip = 1;
     apply_grey(&d, out);
     for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++) assert_true(fabsf(out[y * W + x] - (float)picture[y * W + W - 1 - x]) < 1e-4f);
+        for (int x = 0; x < W; x++)
+            assert_true(fabsf(out[y * W + x] - (float)picture[y * W + W - 1 - x]) < 1e-4f);
 }
 
 /* A shift to the right and down moves the picture; what it leaves is black. */
@@ -200,7 +216,8 @@ static void whole_shifts_move(void **state)
             for (int y = 0; y < H; y++)
                 for (int x = 0; x < W; x++) {
                     int u = x - sx, v = y - sy, inside = u >= 0 && u < W && v >= 0 && v < H;
-                    assert_true(fabsf(out[y * W + x] - (inside ? (float)picture[v * W + u] : 0.0f)) < 0.05f);
+                    assert_true(fabsf(out[y * W + x] -
+                                      (inside ? (float)picture[v * W + u] : 0.0f)) < 0.05f);
                 }
         }
 }
@@ -212,9 +229,16 @@ static void quarter_turns(void **state)
     enum { S = 33 };
     static uint8_t square[S * S];
     static float turned[3 * S * S];
-    for (int i = 0; i < S * S; i++) square[i] = picture[i];
+    for (int i = 0; i < S * S; i++)
+        square[i] = picture[i];
     for (int turns = 1; turns < 4; turns++) {
-        pulmo_augment_draw d = {.crop_width = S, .crop_height = S, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1, .angle_deg = 90.0 * turns};
+        pulmo_augment_draw d = {.crop_width = S,
+                                .crop_height = S,
+                                .brightness = 1,
+                                .contrast = 1,
+                                .gamma = 1,
+                                .sharpness = 1,
+                                .angle_deg = 90.0 * turns};
         pulmo_augment_apply(&d, square, S, S, 1, no_mean, no_std, turned);
         for (int y = 0; y < S; y++)
             for (int x = 0; x < S; x++) {
@@ -241,14 +265,17 @@ static void crop_is_a_resize(void **state)
     apply_grey(&d, out);
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
-            double u = 6 + (x + 0.5) / 2 - 0.5, v = 10 + (y + 0.5) / 2 - 0.5, a = u - floor(u), b = v - floor(v);
+            double u = 6 + (x + 0.5) / 2 - 0.5, v = 10 + (y + 0.5) / 2 - 0.5, a = u - floor(u),
+                   b = v - floor(v);
             const uint8_t *p = picture + (int)floor(v) * W + (int)floor(u);
-            double wanted = (p[0] * (1 - a) + p[1] * a) * (1 - b) + (p[W] * (1 - a) + p[W + 1] * a) * b;
+            double wanted =
+                (p[0] * (1 - a) + p[1] * a) * (1 - b) + (p[W] * (1 - a) + p[W + 1] * a) * b;
             assert_true(fabs((double)out[y * W + x] - wanted) < 1e-3);
         }
 }
 
-/* At a half, with nothing else drawn: 2 x 2 pixels become one, in the middle, and the rest is black; at two, the middle half is a resize. */
+/* At a half, with nothing else drawn: 2 x 2 pixels become one, in the middle, and the rest is
+ * black; at two, the middle half is a resize. */
 static void scale_is_about_the_middle(void **state)
 {
     (void)state;
@@ -262,7 +289,8 @@ static void scale_is_about_the_middle(void **state)
         for (int x = 0; x < W; x++) {
             int u = 2 * x - W / 2, v = 2 * y - H / 2;
             const uint8_t *p = picture + v * W + u;
-            double wanted = u < 0 || u >= W || v < 0 || v >= H ? 0 : (p[0] + p[1] + p[W] + p[W + 1]) / 4.0;
+            double wanted =
+                u < 0 || u >= W || v < 0 || v >= H ? 0 : (p[0] + p[1] + p[W] + p[W + 1]) / 4.0;
             assert_true(fabs((double)out[y * W + x] - wanted) < 1e-3);
         }
     pulmo_augment_draw resized = identity();
@@ -275,7 +303,8 @@ static void scale_is_about_the_middle(void **state)
     assert_memory_equal(&d, &resized, sizeof d);
 }
 
-/* Factors fill their range; a strength shrinks it, unless that is light's alone; a crop keeps its middle and its shape. */
+/* Factors fill their range; a strength shrinks it, unless that is light's alone; a crop keeps its
+ * middle and its shape. */
 static void scales_keep_their_range(void **state)
 {
     (void)state;
@@ -284,7 +313,8 @@ static void scales_keep_their_range(void **state)
         pulmo_augment_spec s = rich(), without = rich();
         s.scale[0] = 0.6;
         s.scale[1] = 1.4;
-        if (way > 0) s.strength[0] = s.strength[1] = without.strength[0] = without.strength[1] = 0.5;
+        if (way > 0)
+            s.strength[0] = s.strength[1] = without.strength[0] = without.strength[1] = 0.5;
         s.strength_of_light = without.strength_of_light = way == 2;
         double low = 10, high = 0, most = way == 1 ? 0.2 : 0.4;
         for (uint64_t i = 0; i < N; i++) {
@@ -292,7 +322,8 @@ static void scales_keep_their_range(void **state)
             pulmo_augment_draw_at(&s, 1, 0, i, H, W, &d);
             pulmo_augment_draw_at(&without, 1, 0, i, H, W, &e);
             double factor = e.crop_width / d.crop_width;
-            assert_true(fabs(e.crop_height / d.crop_height - factor) < 1e-12 && e.gamma == d.gamma && e.flip == d.flip);
+            assert_true(fabs(e.crop_height / d.crop_height - factor) < 1e-12 &&
+                        e.gamma == d.gamma && e.flip == d.flip);
             assert_true(fabs(d.crop_x + d.crop_width / 2 - e.crop_x - e.crop_width / 2) < 1e-9);
             assert_true(factor > 1 - most - 1e-12 && factor < 1 + most + 1e-12);
             low = fmin(low, factor);
@@ -306,11 +337,22 @@ static void scales_keep_their_range(void **state)
 static void operations_compose_in_order(void **state)
 {
     (void)state;
-    pulmo_augment_draw d = {.crop_x = 4, .crop_y = 6, .crop_width = 36, .crop_height = 28, .flip = 1, .angle_deg = 12,
-                            .shift_x = 3.0 / W, .shift_y = -2.0 / H, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
+    pulmo_augment_draw d = {.crop_x = 4,
+                            .crop_y = 6,
+                            .crop_width = 36,
+                            .crop_height = 28,
+                            .flip = 1,
+                            .angle_deg = 12,
+                            .shift_x = 3.0 / W,
+                            .shift_y = -2.0 / H,
+                            .brightness = 1,
+                            .contrast = 1,
+                            .gamma = 1,
+                            .sharpness = 1};
     /* A picture that is linear in place: bilinear sampling is exact on it. */
     static uint8_t ramp[PIXELS];
-    for (int i = 0; i < PIXELS; i++) ramp[i] = (uint8_t)(2 * (i % W) + 3 * (i / W));
+    for (int i = 0; i < PIXELS; i++)
+        ramp[i] = (uint8_t)(2 * (i % W) + 3 * (i / W));
     pulmo_augment_apply(&d, ramp, H, W, 1, no_mean, no_std, out);
     double angle = 12 * acos(-1) / 180;
     int checked = 0;
@@ -320,7 +362,8 @@ static void operations_compose_in_order(void **state)
             double rx = cos(angle) * px - sin(angle) * py, ry = sin(angle) * px + cos(angle) * py;
             double fx = (W - 1) / 2.0 - rx, fy = (H - 1) / 2.0 + ry;
             double u = 4 + (fx + 0.5) * 36 / W - 0.5, v = 6 + (fy + 0.5) * 28 / H - 0.5;
-            if (u < 0 || u > W - 1 || v < 0 || v > H - 1) continue;
+            if (u < 0 || u > W - 1 || v < 0 || v > H - 1)
+                continue;
             assert_true(fabs((double)out[y * W + x] * 255 - (2 * u + 3 * v)) < 2e-3);
             checked++;
         }
@@ -333,7 +376,8 @@ static void channels_are_alike(void **state)
     (void)state;
     pulmo_augment_spec s = rich();
     static uint8_t rgb[PIXELS * 3];
-    for (int i = 0; i < PIXELS; i++) memset(rgb + 3 * i, picture[i], 3);
+    for (int i = 0; i < PIXELS; i++)
+        memset(rgb + 3 * i, picture[i], 3);
     s.contrast[0] = s.contrast[1] = 1; /* its grey mean is rounded differently */
     for (uint64_t k = 0; k < 10; k++) {
         pulmo_augment_draw d;
@@ -346,7 +390,10 @@ static void channels_are_alike(void **state)
 
 /* ---- applying: light ---- */
 
-static double clamp(double x) { return x < 0 ? 0 : x > 255 ? 255 : x; }
+static double clamp(double x)
+{
+    return x < 0 ? 0 : x > 255 ? 255 : x;
+}
 
 static void light_follows_its_formulas(void **state)
 {
@@ -357,9 +404,11 @@ static void light_follows_its_formulas(void **state)
     d.contrast = 1.7;
     d.gamma = 0.6;
     apply_grey(&d, out);
-    for (int i = 0; i < PIXELS; i++) sum += clamp(picture[i] * 1.4);
+    for (int i = 0; i < PIXELS; i++)
+        sum += clamp(picture[i] * 1.4);
     for (int i = 0; i < PIXELS; i++) {
-        double lit = clamp(picture[i] * 1.4), wanted = 255 * pow(clamp(1.7 * lit - 0.7 * sum / PIXELS) / 255, 0.6);
+        double lit = clamp(picture[i] * 1.4),
+               wanted = 255 * pow(clamp(1.7 * lit - 0.7 * sum / PIXELS) / 255, 0.6);
         assert_true(fabs((double)out[i] - wanted) < 0.05);
     }
 }
@@ -371,9 +420,11 @@ static void contrast_zero_is_the_grey_mean(void **state)
     double sum = 0;
     pulmo_augment_draw d = identity();
     d.contrast = 1e-9;
-    for (int i = 0; i < PIXELS; i++) sum += 0.2989 * picture[3 * i] + 0.587 * picture[3 * i + 1] + 0.114 * picture[3 * i + 2];
+    for (int i = 0; i < PIXELS; i++)
+        sum += 0.2989 * picture[3 * i] + 0.587 * picture[3 * i + 1] + 0.114 * picture[3 * i + 2];
     pulmo_augment_apply(&d, picture, H, W, 3, no_mean, no_std, out);
-    for (int i = 0; i < 3 * PIXELS; i++) assert_true(fabs((double)out[i] * 255 - sum / PIXELS) < 1e-3);
+    for (int i = 0; i < 3 * PIXELS; i++)
+        assert_true(fabs((double)out[i] * 255 - sum / PIXELS) < 1e-3);
 }
 
 /* x^g in basic operations against the library's, over the whole range of both. */
@@ -385,11 +436,13 @@ static void gamma_is_a_power(void **state)
         pulmo_augment_draw d = identity();
         d.gamma = gammas[g];
         pulmo_augment_apply(&d, picture, H, W, 1, no_mean, no_std, out);
-        assert_true(out[0] == 0.0f && fabsf(out[1] - 1.0f) < 1e-6f); /* black and white stay what they are */
+        assert_true(out[0] == 0.0f &&
+                    fabsf(out[1] - 1.0f) < 1e-6f); /* black and white stay what they are */
         for (int i = 0; i < PIXELS; i++) {
             double wanted = pow(picture[i] / 255.0, gammas[g]);
             /* The logarithm, at most 8, is rounded to 2^-21 or so and multiplied by g. */
-            assert_true(fabs((double)out[i] - wanted) <= wanted * (2e-6 + 1e-6 * gammas[g]) + 1e-30);
+            assert_true(fabs((double)out[i] - wanted) <=
+                        wanted * (2e-6 + 1e-6 * gammas[g]) + 1e-30);
         }
     }
 }
@@ -397,15 +450,22 @@ static void gamma_is_a_power(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(off_draws_nothing),       cmocka_unit_test(draws_are_looked_up),
-        cmocka_unit_test(draws_keep_their_ranges), cmocka_unit_test(crop_falls_back_to_the_middle),
-        cmocka_unit_test(nonsense_is_refused),     cmocka_unit_test(identity_is_plain_normalisation),
-        cmocka_unit_test(flip_mirrors),            cmocka_unit_test(whole_shifts_move),
-        cmocka_unit_test(quarter_turns),           cmocka_unit_test(crop_is_a_resize),
+        cmocka_unit_test(off_draws_nothing),
+        cmocka_unit_test(draws_are_looked_up),
+        cmocka_unit_test(draws_keep_their_ranges),
+        cmocka_unit_test(crop_falls_back_to_the_middle),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(identity_is_plain_normalisation),
+        cmocka_unit_test(flip_mirrors),
+        cmocka_unit_test(whole_shifts_move),
+        cmocka_unit_test(quarter_turns),
+        cmocka_unit_test(crop_is_a_resize),
         cmocka_unit_test(scale_is_about_the_middle),
         cmocka_unit_test(scales_keep_their_range),
-        cmocka_unit_test(operations_compose_in_order), cmocka_unit_test(channels_are_alike),
-        cmocka_unit_test(light_follows_its_formulas),  cmocka_unit_test(contrast_zero_is_the_grey_mean),
+        cmocka_unit_test(operations_compose_in_order),
+        cmocka_unit_test(channels_are_alike),
+        cmocka_unit_test(light_follows_its_formulas),
+        cmocka_unit_test(contrast_zero_is_the_grey_mean),
         cmocka_unit_test(gamma_is_a_power),
     };
     return cmocka_run_group_tests(tests, start, NULL);

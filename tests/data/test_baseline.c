@@ -1,4 +1,5 @@
-/* The short way through a grey baseline JPEG: libjpeg's pixels to the last bit, and nothing that libjpeg would complain of. */
+/* The short way through a grey baseline JPEG: libjpeg's pixels to the last bit, and nothing that
+ * libjpeg would complain of. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@
 #define OUT_H 32
 #define OUT_W 40
 
-/* Both ways: the short one, and libjpeg's whole image, resized. Returns whether the short one was taken. */
+/* Both ways: the short one, and libjpeg's whole image, resized. Returns whether the short one was
+ * taken. */
 static bool ways_agree(const uint8_t *data, size_t size, int fast_target)
 {
     pulmo_decode_spec spec;
@@ -50,7 +52,9 @@ static uint8_t *make_picture(int width, int height, int roughness, uint32_t whic
     pulmo_rng_at(&rng, 5, PULMO_RNG_TEST, which, 0);
     uint8_t *pixels = make_pixels(width, height, 1);
     for (int i = 0; i < width * height; i++) {
-        int value = pixels[i] + (roughness ? (int)pulmo_rng_below(&rng, (uint32_t)roughness + 1) - roughness / 2 : 0);
+        int value =
+            pixels[i] +
+            (roughness ? (int)pulmo_rng_below(&rng, (uint32_t)roughness + 1) - roughness / 2 : 0);
         pixels[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
     }
     return pixels;
@@ -58,9 +62,14 @@ static uint8_t *make_picture(int width, int height, int roughness, uint32_t whic
 
 static jpeg_bytes encode(int width, int height, int roughness, int quality, int restart_rows)
 {
-    jpeg_kind kind = {
-        .width = width, .height = height, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .restart_rows = restart_rows, .quality = quality};
-    uint8_t *pixels = make_picture(width, height, roughness, (uint32_t)(width * 31 + height + quality));
+    jpeg_kind kind = {.width = width,
+                      .height = height,
+                      .in = JCS_GRAYSCALE,
+                      .stored = JCS_GRAYSCALE,
+                      .restart_rows = restart_rows,
+                      .quality = quality};
+    uint8_t *pixels =
+        make_picture(width, height, roughness, (uint32_t)(width * 31 + height + quality));
     jpeg_bytes out = make_jpeg(&kind, pixels);
     free(pixels);
     return out;
@@ -68,14 +77,16 @@ static jpeg_bytes encode(int width, int height, int roughness, int quality, int 
 
 static void need_avx2(void)
 {
-    if (pulmo_isa_available(PULMO_ISA_AVX2)) return;
+    if (pulmo_isa_available(PULMO_ISA_AVX2))
+        return;
     print_message("skipped: this CPU lacks AVX2, libjpeg does all\n");
     skip();
 }
 
 static void libjpegs_pixels(void **state)
 {
-    static const int sides[][2] = {{64, 64}, {61, 45}, {8, 8}, {7, 3}, {1, 1}, {9, 200}, {333, 41}, {500, 260}, {41, 333}};
+    static const int sides[][2] = {{64, 64}, {61, 45},  {8, 8},     {7, 3},   {1, 1},
+                                   {9, 200}, {333, 41}, {500, 260}, {41, 333}};
     static const int targets[] = {0, 8, 16, 32, 65};
     (void)state;
     need_avx2();
@@ -100,7 +111,8 @@ static void wild_coefficients(void **state)
     jpeg_bytes jpeg = encode(64, 64, 510, 100, 0);
     ways_agree(jpeg.data, jpeg.size, 0);
     for (unsigned long i = 0; i + 70 < jpeg.size; i++)
-        if (jpeg.data[i] == 0xFF && jpeg.data[i + 1] == 0xDB) memset(jpeg.data + i + 5, 255, 64); /* all steps as coarse as can be */
+        if (jpeg.data[i] == 0xFF && jpeg.data[i + 1] == 0xDB)
+            memset(jpeg.data + i + 5, 255, 64); /* all steps as coarse as can be */
     assert_false(ways_agree(jpeg.data, jpeg.size, 0));
     free(jpeg.data);
 }
@@ -115,7 +127,11 @@ static void the_rest_is_left(void **state)
         {.in = JCS_RGB, .stored = JCS_YCbCr},
         {.in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = 1},
         {.in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .arithmetic = 1},
-        {.in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .app = exif, .app_bytes = make_exif(exif, 6, 1), .app_marker = JPEG_APP0 + 1},
+        {.in = JCS_GRAYSCALE,
+         .stored = JCS_GRAYSCALE,
+         .app = exif,
+         .app_bytes = make_exif(exif, 6, 1),
+         .app_marker = JPEG_APP0 + 1},
     };
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         odd[i].width = 61, odd[i].height = 45;
@@ -126,7 +142,8 @@ static void the_rest_is_left(void **state)
     free(pixels);
 }
 
-/* Cut or changed anywhere: whatever the short way takes, libjpeg takes without a warning and sees the same. */
+/* Cut or changed anywhere: whatever the short way takes, libjpeg takes without a warning and sees
+ * the same. */
 static void damage(void **state)
 {
     (void)state;
@@ -136,7 +153,8 @@ static void damage(void **state)
     int taken = 0;
     for (int restart = 0; restart < 2; restart++) {
         jpeg_bytes jpeg = encode(61, 45, 60, 80, restart);
-        for (unsigned long cut = 0; cut < jpeg.size; cut += 5) assert_false(ways_agree(jpeg.data, cut, 0));
+        for (unsigned long cut = 0; cut < jpeg.size; cut += 5)
+            assert_false(ways_agree(jpeg.data, cut, 0));
         for (int round = 0; round < 3000; round++) {
             uint32_t at = 2 + pulmo_rng_below(&rng, (uint32_t)jpeg.size - 2);
             uint8_t before = jpeg.data[at];
@@ -151,7 +169,8 @@ static void damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(libjpegs_pixels), cmocka_unit_test(wild_coefficients),
-                                       cmocka_unit_test(the_rest_is_left), cmocka_unit_test(damage)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(libjpegs_pixels), cmocka_unit_test(wild_coefficients),
+        cmocka_unit_test(the_rest_is_left), cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,10 @@
 
 /* HDF5 1.10 itself loses an object header that it finds damaged; the leak check looks past that. */
 const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libhdf5\n"; }
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5\n";
+}
 
 static int make(void **state)
 {
@@ -49,12 +52,14 @@ static void check_round_trip(packing *p, uint32_t count, uint32_t shards)
     assert_int_equal(info->is_demo, 1);
     assert_int_equal(strlen(info->digest_hex), 64);
     for (uint32_t n = 0; n < count; n++) {
-        uint32_t i = (uint32_t)((uint64_t)n * 97 % count); /* goes to and fro between shards (97 shares no factor) */
+        uint32_t i = (uint32_t)((uint64_t)n * 97 %
+                                count); /* goes to and fro between shards (97 shares no factor) */
         assert_int_equal(info->labels[i], p->labels[i]);
         assert_string_equal(info->paths[i], p->names[0][i]);
         assert_string_equal(info->groups[i], p->names[1][i]);
         assert_int_equal(pulmo_dataset_read(dataset, i, pixels), PULMO_OK);
-        for (size_t at = 0; at < bytes; at++) assert_int_equal(pixels[at], packed_pixel(i, at));
+        for (size_t at = 0; at < bytes; at++)
+            assert_int_equal(pixels[at], packed_pixel(i, at));
     }
     assert_int_equal(pulmo_dataset_read(dataset, count, pixels), PULMO_RUNTIME);
     pulmo_dataset_close(dataset);
@@ -75,7 +80,8 @@ static int open_files(void)
 {
     int count = 0;
     DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory)) count++;
+    while (readdir(directory))
+        count++;
     closedir(directory);
     return count;
 }
@@ -108,8 +114,10 @@ static void a_shard_describes_itself(void **state)
     assert_int_equal(write_packing(p, "train", 15, 3), PULMO_OK);
     char *path = pulmo_shard_path(p->directory, "train", 1, 3);
     assert_int_equal(pulmo_h5_open(path, &file), PULMO_OK);
-    assert_int_equal(pulmo_h5_read(file, "index", PULMO_H5_I64, 1, (uint64_t[]){5}, index), PULMO_OK);
-    for (int i = 0; i < 5; i++) assert_int_equal(index[i], 5 + i);
+    assert_int_equal(pulmo_h5_read(file, "index", PULMO_H5_I64, 1, (uint64_t[]){5}, index),
+                     PULMO_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(index[i], 5 + i);
     static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
     for (int i = 0; i < 5; i++) {
         assert_int_equal(pulmo_h5_shape_of(file, scaled[i], &shape), PULMO_OK);
@@ -145,7 +153,8 @@ static void empty_and_absent(void **state)
 
 static void same_input_same_bytes(void **state)
 {
-    static const char *const names[] = {"manifest.h5", "train-00000-of-00002.h5", "train-00001-of-00002.h5"};
+    static const char *const names[] = {"manifest.h5", "train-00000-of-00002.h5",
+                                        "train-00001-of-00002.h5"};
     packing *p = *state;
     for (int i = 0; i < 3; i++) {
         uint8_t *first = NULL, *second = NULL;
@@ -201,8 +210,10 @@ static void check_refused(const packing *p, const char *reason)
     pulmo_dataset *dataset = NULL;
     assert_int_equal(pulmo_dataset_open(p->directory, "train", 0, &dataset), PULMO_DATA);
     assert_null(dataset);
-    if (!strstr(pulmo_error(), p->directory)) fail_msg("\"%s\" does not name the file", pulmo_error());
-    if (!strstr(pulmo_error(), reason)) fail_msg("\"%s\" does not say \"%s\"", pulmo_error(), reason);
+    if (!strstr(pulmo_error(), p->directory))
+        fail_msg("\"%s\" does not name the file", pulmo_error());
+    if (!strstr(pulmo_error(), reason))
+        fail_msg("\"%s\" does not say \"%s\"", pulmo_error(), reason);
 }
 
 static void no_data_set_there(void **state)
@@ -255,7 +266,8 @@ static void cut_short(void **state)
         pulmo_dataset *dataset = NULL;
         assert_int_equal(pulmo_file_write(path, whole, cut), PULMO_OK);
         pulmo_status status = pulmo_dataset_open(p->directory, "train", 0, &dataset);
-        for (uint32_t i = 0; status == PULMO_OK && i < 12; i++) status = pulmo_dataset_read(dataset, i, pixels);
+        for (uint32_t i = 0; status == PULMO_OK && i < 12; i++)
+            status = pulmo_dataset_read(dataset, i, pixels);
         assert_int_equal(status, PULMO_DATA);
         assert_non_null(strstr(pulmo_error(), path));
         pulmo_dataset_close(dataset);
@@ -296,7 +308,8 @@ static void mixed_up(void **state)
     p->channels = 1;
     uint8_t pixels[3 * PACK_SIDE * PACK_SIDE];
     assert_int_equal(pulmo_dataset_read(dataset, 0, pixels), PULMO_OK);
-    for (int i = 0; i < 2; i++) assert_int_equal(pulmo_dataset_read(dataset, 8, pixels), PULMO_DATA);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pulmo_dataset_read(dataset, 8, pixels), PULMO_DATA);
     pulmo_dataset_close(dataset);
 }
 
@@ -304,7 +317,8 @@ static void swapped_files(void **state)
 {
     packing *p = *state;
     assert_int_equal(write_packing(p, "train", 12, 2), PULMO_OK);
-    char *shard = pulmo_shard_path(p->directory, "train", 0, 2), *manifest = pulmo_format("%s/manifest.h5", p->directory);
+    char *shard = pulmo_shard_path(p->directory, "train", 0, 2),
+         *manifest = pulmo_format("%s/manifest.h5", p->directory);
     assert_int_equal(rename(shard, manifest), 0);
     check_refused(p, "not a manifest");
     assert_int_equal(write_packing(p, "train", 12, 2), PULMO_OK);
@@ -323,7 +337,8 @@ static void label_out_of_range(void **state)
     const pulmo_packed_split split = packing_split(p, "train", 6, 1);
     for (int value = -1; value <= 3; value += 4) {
         p->labels[4] = value;
-        const pulmo_manifest manifest = {.form = packing_form(p), .splits = 1, .split = &split, .carve = "", .options = ""};
+        const pulmo_manifest manifest = {
+            .form = packing_form(p), .splits = 1, .split = &split, .carve = "", .options = ""};
         assert_int_equal(write_shard(p, &split, 0), PULMO_OK);
         assert_int_equal(pulmo_manifest_write(p->directory, &manifest), PULMO_OK);
         check_refused(p, "must be 0 to 2");
@@ -331,7 +346,8 @@ static void label_out_of_range(void **state)
     }
 }
 
-/* Any byte of the manifest's lists changed is found by the digest; any byte at all never crashes. */
+/* Any byte of the manifest's lists changed is found by the digest; any byte at all never crashes.
+ */
 static void changed_manifest(void **state)
 {
     packing *p = *state;
@@ -346,14 +362,17 @@ static void changed_manifest(void **state)
         assert_int_equal(pulmo_file_write(path, bytes, size), PULMO_OK);
         pulmo_status status = pulmo_dataset_open(p->directory, "train", 0, &dataset);
         found += status != PULMO_OK;
-        if (status == PULMO_OK) pulmo_dataset_close(dataset);
-        else assert_non_null(strstr(pulmo_error(), p->directory));
+        if (status == PULMO_OK)
+            pulmo_dataset_close(dataset);
+        else
+            assert_non_null(strstr(pulmo_error(), p->directory));
         bytes[at] ^= 0x41;
     }
     assert_true(found > 0);
     /* One label, told by its place: twelve numbers i * 7 % 3 in a row. */
     int32_t labels[12];
-    for (int i = 0; i < 12; i++) labels[i] = i * 7 % 3;
+    for (int i = 0; i < 12; i++)
+        labels[i] = i * 7 % 3;
     uint8_t *at = memmem(bytes, size, labels, sizeof labels);
     assert_non_null(at);
     at[4] ^= 3; /* 1 becomes 2: a class, but the wrong one */
@@ -367,10 +386,21 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
-        TEST(written_is_read), TEST(few_files_are_held_open), TEST(a_shard_describes_itself), TEST(empty_and_absent),
-        TEST(same_input_same_bytes), TEST(digest_tells),  TEST(abandoned_leaves_nothing),
-        TEST(no_data_set_there), TEST(not_hdf5),       TEST(missing_shard),         TEST(cut_short),     TEST(mixed_up),
-        TEST(swapped_files),   TEST(label_out_of_range), TEST(changed_manifest),
+        TEST(written_is_read),
+        TEST(few_files_are_held_open),
+        TEST(a_shard_describes_itself),
+        TEST(empty_and_absent),
+        TEST(same_input_same_bytes),
+        TEST(digest_tells),
+        TEST(abandoned_leaves_nothing),
+        TEST(no_data_set_there),
+        TEST(not_hdf5),
+        TEST(missing_shard),
+        TEST(cut_short),
+        TEST(mixed_up),
+        TEST(swapped_files),
+        TEST(label_out_of_range),
+        TEST(changed_manifest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

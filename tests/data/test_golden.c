@@ -1,4 +1,5 @@
-/* Pixels against an outside reference: PULMO_TEST_DATA/golden holds what Pillow makes of 16 files. */
+/* Pixels against an outside reference: PULMO_TEST_DATA/golden holds what Pillow makes of 16 files.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include "pulmo/image.h"
 #include "pulmo/memory.h"
 
-#define SIDE 224
+#define SIDE   224
 #define PIXELS (SIDE * SIDE)
 
 /* Counts the samples that differ; fails where one differs by more than a level. */
@@ -22,8 +23,11 @@ static size_t compare(const pulmo_image *image, const uint8_t *golden, const cha
     size_t different = 0;
     for (size_t i = 0; i < PIXELS; i++)
         for (size_t c = 0; c < 3; c++) {
-            int mine = image->pixels[image->channels == 1 ? i : 3 * i + c], apart = abs(mine - golden[3 * i + c]);
-            if (apart > 1) fail_msg("%s: sample %zu, channel %zu is %d, must be %d", path, i, c, mine, golden[3 * i + c]);
+            int mine = image->pixels[image->channels == 1 ? i : 3 * i + c],
+                apart = abs(mine - golden[3 * i + c]);
+            if (apart > 1)
+                fail_msg("%s: sample %zu, channel %zu is %d, must be %d", path, i, c, mine,
+                         golden[3 * i + c]);
             different += apart > 0;
         }
     return different;
@@ -63,7 +67,8 @@ static void equals_pillow(void **state)
         assert_int_equal(pulmo_h5_read_rows(file, "pixels", PULMO_H5_U8, i, 1, golden), PULMO_OK);
         different += check_file(root, paths[i], golden);
     }
-    print_message("%zu of %llu samples differ\n", different, (unsigned long long)(count * 3 * PIXELS));
+    print_message("%zu of %llu samples differ\n", different,
+                  (unsigned long long)(count * 3 * PIXELS));
     assert_true((double)different <= 0.001 * (double)(count * 3 * PIXELS));
     pulmo_h5_close(file);
     free(paths);

@@ -67,7 +67,10 @@ static void every_kind(void **state)
     static const int factors[][2] = {{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}};
     (void)state;
     for (int coding = 0; coding < 4; coding++) {
-        jpeg_kind kind = {.in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = coding & 1, .arithmetic = coding >> 1};
+        jpeg_kind kind = {.in = JCS_GRAYSCALE,
+                          .stored = JCS_GRAYSCALE,
+                          .progressive = coding & 1,
+                          .arithmetic = coding >> 1};
         check_kind(kind, 1, 3);
         kind.in = JCS_RGB;
         kind.stored = JCS_YCbCr;
@@ -88,20 +91,24 @@ static void every_kind(void **state)
 static void cmyk_as_pillow(void **state)
 {
     (void)state;
-    static const uint8_t stored[4][4] = {{255, 255, 255, 255}, {0, 255, 255, 255}, {255, 255, 255, 0}, {200, 100, 50, 128}};
+    static const uint8_t stored[4][4] = {
+        {255, 255, 255, 255}, {0, 255, 255, 255}, {255, 255, 255, 0}, {200, 100, 50, 128}};
     static const int rgb[4][3] = {{255, 255, 255}, {0, 255, 255}, {0, 0, 0}, {100, 50, 25}};
     for (int k = 0; k < 4; k++)
         for (int ycck = 0; ycck < 2; ycck++) {
-            jpeg_kind kind = {.width = 16, .height = 16, .in = JCS_CMYK, .stored = ycck ? JCS_YCCK : JCS_CMYK};
+            jpeg_kind kind = {
+                .width = 16, .height = 16, .in = JCS_CMYK, .stored = ycck ? JCS_YCCK : JCS_CMYK};
             uint8_t pixels[16 * 16 * 4];
             pulmo_image image;
             pulmo_decode_notes notes;
-            for (int i = 0; i < 256; i++) memcpy(pixels + 4 * i, stored[k], 4);
+            for (int i = 0; i < 256; i++)
+                memcpy(pixels + 4 * i, stored[k], 4);
             jpeg_bytes jpeg = make_jpeg(&kind, pixels);
             assert_int_equal(decode(jpeg, &image, &notes), PULMO_OK);
             assert_int_equal(image.channels, 3);
             assert_int_equal(notes.source_channels, 4);
-            for (int c = 0; c < 3; c++) assert_in_range(image.pixels[3 * 100 + c] + 4, rgb[k][c], rgb[k][c] + 8);
+            for (int c = 0; c < 3; c++)
+                assert_in_range(image.pixels[3 * 100 + c] + 4, rgb[k][c], rgb[k][c] + 8);
             pulmo_image_free(&image);
             free(jpeg.data);
         }
@@ -112,21 +119,44 @@ static void cmyk_as_pillow(void **state)
 static void source_of(int orientation, int x, int y, int *sx, int *sy)
 {
     switch (orientation) {
-    case 1: *sx = x, *sy = y; break;                 /* row 0 top, column 0 left */
-    case 2: *sx = W - 1 - x, *sy = y; break;         /* top, right */
-    case 3: *sx = W - 1 - x, *sy = H - 1 - y; break; /* bottom, right */
-    case 4: *sx = x, *sy = H - 1 - y; break;         /* bottom, left */
-    case 5: *sx = y, *sy = x; break;                 /* left, top */
-    case 6: *sx = y, *sy = H - 1 - x; break;         /* right, top */
-    case 7: *sx = W - 1 - y, *sy = H - 1 - x; break; /* right, bottom */
-    default: *sx = W - 1 - y, *sy = x; break;        /* 8: left, bottom */
+    case 1:
+        *sx = x, *sy = y;
+        break; /* row 0 top, column 0 left */
+    case 2:
+        *sx = W - 1 - x, *sy = y;
+        break; /* top, right */
+    case 3:
+        *sx = W - 1 - x, *sy = H - 1 - y;
+        break; /* bottom, right */
+    case 4:
+        *sx = x, *sy = H - 1 - y;
+        break; /* bottom, left */
+    case 5:
+        *sx = y, *sy = x;
+        break; /* left, top */
+    case 6:
+        *sx = y, *sy = H - 1 - x;
+        break; /* right, top */
+    case 7:
+        *sx = W - 1 - y, *sy = H - 1 - x;
+        break; /* right, bottom */
+    default:
+        *sx = W - 1 - y, *sy = x;
+        break; /* 8: left, bottom */
     }
 }
 
-static pulmo_image decode_with_app(int marker, const uint8_t *app, unsigned bytes, pulmo_decode_notes *notes)
+static pulmo_image decode_with_app(int marker, const uint8_t *app, unsigned bytes,
+                                   pulmo_decode_notes *notes)
 {
     pulmo_image image;
-    jpeg_kind kind = {.width = W, .height = H, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .app = app, .app_bytes = bytes, .app_marker = marker};
+    jpeg_kind kind = {.width = W,
+                      .height = H,
+                      .in = JCS_GRAYSCALE,
+                      .stored = JCS_GRAYSCALE,
+                      .app = app,
+                      .app_bytes = bytes,
+                      .app_marker = marker};
     uint8_t *pixels = make_pixels(W, H, 1);
     jpeg_bytes jpeg = make_jpeg(&kind, pixels);
     assert_int_equal(decode(jpeg, &image, notes), PULMO_OK);
@@ -143,7 +173,8 @@ static void orientation_is_applied(void **state)
     pulmo_image upright = decode_with_app(JPEG_APP0 + 1, exif, make_exif(exif, 1, 1), &notes);
     for (int orientation = 1; orientation <= 8; orientation++)
         for (int little = 0; little < 2; little++) {
-            pulmo_image image = decode_with_app(JPEG_APP0 + 1, exif, make_exif(exif, orientation, little), &notes);
+            pulmo_image image =
+                decode_with_app(JPEG_APP0 + 1, exif, make_exif(exif, orientation, little), &notes);
             assert_int_equal(notes.orientation, orientation);
             assert_int_equal(image.width_px, orientation > 4 ? H : W);
             assert_int_equal(image.height_px, orientation > 4 ? W : H);
@@ -151,7 +182,8 @@ static void orientation_is_applied(void **state)
                 for (int x = 0; x < image.width_px; x++) {
                     int sx, sy;
                     source_of(orientation, x, y, &sx, &sy);
-                    assert_int_equal(image.pixels[y * image.width_px + x], upright.pixels[sy * W + sx]);
+                    assert_int_equal(image.pixels[y * image.width_px + x],
+                                     upright.pixels[sy * W + sx]);
                 }
             pulmo_image_free(&image);
         }
@@ -165,8 +197,12 @@ static void malformed_exif_is_ignored(void **state)
     pulmo_decode_notes notes;
     uint8_t exif[64], changed[64];
     unsigned bytes = make_exif(exif, 6, 1);
-    static const struct { unsigned at; uint8_t value; } harm[] = {
-        {0, 'X'}, {6, 'Q'}, {8, 43}, {10, 0xFF}, {13, 0xFF}, {11, 1}, {18, 4}, {24, 9}, {24, 0}, {25, 1}, {16, 0x13},
+    static const struct {
+        unsigned at;
+        uint8_t value;
+    } harm[] = {
+        {0, 'X'}, {6, 'Q'}, {8, 43}, {10, 0xFF}, {13, 0xFF}, {11, 1},
+        {18, 4},  {24, 9},  {24, 0}, {25, 1},    {16, 0x13},
     };
     for (size_t i = 0; i < sizeof harm / sizeof harm[0]; i++) {
         memcpy(changed, exif, bytes);
@@ -186,7 +222,8 @@ static void colour_profile_is_noted(void **state)
 {
     (void)state;
     pulmo_decode_notes notes;
-    pulmo_image image = decode_with_app(JPEG_APP0 + 2, (const uint8_t *)"ICC_PROFILE\0\1\1rest", 18, &notes);
+    pulmo_image image =
+        decode_with_app(JPEG_APP0 + 2, (const uint8_t *)"ICC_PROFILE\0\1\1rest", 18, &notes);
     assert_int_equal(notes.had_icc, 1);
     pulmo_image_free(&image);
     image = decode_with_app(JPEG_APP0 + 2, (const uint8_t *)"MPF\0", 4, &notes);
@@ -202,7 +239,8 @@ static void check_refused(const void *data, size_t size, const char *reason)
     pulmo_decode_notes notes;
     assert_int_equal(pulmo_jpeg_decode(data, size, &plain, &image, &notes), PULMO_DATA);
     assert_null(image.pixels);
-    if (!strstr(pulmo_error(), reason)) fail_msg("\"%s\" does not say \"%s\"", pulmo_error(), reason);
+    if (!strstr(pulmo_error(), reason))
+        fail_msg("\"%s\" does not say \"%s\"", pulmo_error(), reason);
 }
 
 static void what_is_no_jpeg(void **state)
@@ -227,10 +265,15 @@ static void truncated_anywhere(void **state)
 {
     (void)state;
     for (int progressive = 0; progressive < 2; progressive++) {
-        jpeg_kind kind = {.width = W, .height = H, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = progressive};
+        jpeg_kind kind = {.width = W,
+                          .height = H,
+                          .in = JCS_GRAYSCALE,
+                          .stored = JCS_GRAYSCALE,
+                          .progressive = progressive};
         uint8_t *pixels = make_pixels(W, H, 1);
         jpeg_bytes jpeg = make_jpeg(&kind, pixels);
-        for (unsigned long cut = 3; cut < jpeg.size; cut += cut < 700 ? 7 : 3) check_refused(jpeg.data, cut, "truncated");
+        for (unsigned long cut = 3; cut < jpeg.size; cut += cut < 700 ? 7 : 3)
+            check_refused(jpeg.data, cut, "truncated");
         check_refused(jpeg.data, jpeg.size - 2, "truncated"); /* only the end marker is missing */
         free(jpeg.data);
         free(pixels);
@@ -241,7 +284,8 @@ static void truncated_anywhere(void **state)
 static void claim_size(jpeg_bytes jpeg, unsigned height, unsigned width)
 {
     for (unsigned long i = 2; i + 9 < jpeg.size; i++) {
-        if (jpeg.data[i] != 0xFF || jpeg.data[i + 1] != 0xC0) continue;
+        if (jpeg.data[i] != 0xFF || jpeg.data[i + 1] != 0xC0)
+            continue;
         jpeg.data[i + 5] = (uint8_t)(height >> 8);
         jpeg.data[i + 6] = (uint8_t)height;
         jpeg.data[i + 7] = (uint8_t)(width >> 8);
@@ -294,8 +338,14 @@ static void random_damage(void **state)
     pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 11, 0);
     uint8_t *pixels = make_pixels(W, H, 4);
     for (int round = 0; round < 600; round++) {
-        jpeg_kind kind = {.width = W, .height = H, .in = JCS_RGB, .stored = JCS_YCbCr, .progressive = round % 2, .arithmetic = round / 2 % 2};
-        if (round % 3 == 0) kind.in = JCS_CMYK, kind.stored = JCS_YCCK;
+        jpeg_kind kind = {.width = W,
+                          .height = H,
+                          .in = JCS_RGB,
+                          .stored = JCS_YCbCr,
+                          .progressive = round % 2,
+                          .arithmetic = round / 2 % 2};
+        if (round % 3 == 0)
+            kind.in = JCS_CMYK, kind.stored = JCS_YCCK;
         jpeg_bytes jpeg = make_jpeg(&kind, pixels);
         pulmo_image image;
         for (int k = 0; k < 1 + round % 9; k++) {
@@ -305,8 +355,10 @@ static void random_damage(void **state)
         plain.pixels_max = 4000000;
         pulmo_status status = decode(jpeg, &image, NULL);
         assert_true(status == PULMO_OK || status == PULMO_DATA);
-        if (status == PULMO_OK) pulmo_image_free(&image);
-        else assert_true(strlen(pulmo_error()) > 5);
+        if (status == PULMO_OK)
+            pulmo_image_free(&image);
+        else
+            assert_true(strlen(pulmo_error()) > 5);
         free(jpeg.data);
     }
     pulmo_decode_spec_init(&plain);
@@ -317,17 +369,21 @@ static void random_damage(void **state)
 static void too_many_scans(void **state)
 {
     (void)state;
-    jpeg_kind kind = {.width = W, .height = H, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = 1};
+    jpeg_kind kind = {
+        .width = W, .height = H, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = 1};
     uint8_t *pixels = make_pixels(W, H, 1);
     jpeg_bytes jpeg = make_jpeg(&kind, pixels);
     unsigned long scan = 2;
-    while (!(jpeg.data[scan] == 0xFF && jpeg.data[scan + 1] == 0xDA)) scan++;
+    while (!(jpeg.data[scan] == 0xFF && jpeg.data[scan + 1] == 0xDA))
+        scan++;
     unsigned long next = scan + 2;
-    while (!(jpeg.data[next] == 0xFF && jpeg.data[next + 1] != 0)) next++;
+    while (!(jpeg.data[next] == 0xFF && jpeg.data[next + 1] != 0))
+        next++;
     unsigned long bytes = next - scan, size = scan;
     unsigned char *bomb = malloc(jpeg.size + 1000 * bytes);
     memcpy(bomb, jpeg.data, scan);
-    for (int i = 0; i < 1000; i++, size += bytes) memcpy(bomb + size, jpeg.data + scan, bytes);
+    for (int i = 0; i < 1000; i++, size += bytes)
+        memcpy(bomb + size, jpeg.data + scan, bytes);
     memcpy(bomb + size, jpeg.data + next, jpeg.size - next);
     check_refused(bomb, size + jpeg.size - next, "more than 500 scans");
     free(bomb);
@@ -341,8 +397,11 @@ static void fast_keeps_both_sides(void **state)
 {
     (void)state;
     jpeg_bytes jpeg = make_grey_jpeg(800, 600);
-    static const struct { int target, width, height; } cases[] = {
-        {0, 800, 600}, {75, 100, 75}, {76, 200, 150}, {224, 400, 300}, {301, 800, 600}, {601, 800, 600},
+    static const struct {
+        int target, width, height;
+    } cases[] = {
+        {0, 800, 600},   {75, 100, 75},   {76, 200, 150},
+        {224, 400, 300}, {301, 800, 600}, {601, 800, 600},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pulmo_image image;
@@ -366,13 +425,18 @@ static void written_is_read(void **state)
     assert_true(fd >= 0);
     close(fd);
     for (int channels = 1; channels <= 3; channels += 2) {
-        pulmo_image image = {.height_px = H, .width_px = W, .channels = channels, .pixels = make_pixels(W, H, channels)}, back;
+        pulmo_image image = {.height_px = H,
+                             .width_px = W,
+                             .channels = channels,
+                             .pixels = make_pixels(W, H, channels)},
+                    back;
         assert_int_equal(pulmo_jpeg_write(path, &image, 92), PULMO_OK);
         assert_int_equal(pulmo_file_read(path, 1 << 20, &data, &size), PULMO_OK);
         assert_int_equal(pulmo_jpeg_decode(data, size, &plain, &back, NULL), PULMO_OK);
         check_near(&back, channels, 8);
         free(data);
-        assert_int_equal(pulmo_file_read(path, size, &data, &size), PULMO_OK); /* the limit itself is allowed */
+        assert_int_equal(pulmo_file_read(path, size, &data, &size),
+                         PULMO_OK); /* the limit itself is allowed */
         free(data);
         assert_int_equal(pulmo_file_read(path, size - 1, &data, &size), PULMO_DATA);
         assert_non_null(strstr(pulmo_error(), path));
@@ -388,10 +452,18 @@ static void written_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind),           cmocka_unit_test(cmyk_as_pillow),        cmocka_unit_test(orientation_is_applied),
-        cmocka_unit_test(malformed_exif_is_ignored), cmocka_unit_test(colour_profile_is_noted), cmocka_unit_test(what_is_no_jpeg),
-        cmocka_unit_test(truncated_anywhere),   cmocka_unit_test(too_many_pixels),       cmocka_unit_test(a_warning_is_kept),
-        cmocka_unit_test(random_damage),        cmocka_unit_test(too_many_scans),        cmocka_unit_test(fast_keeps_both_sides),
+        cmocka_unit_test(every_kind),
+        cmocka_unit_test(cmyk_as_pillow),
+        cmocka_unit_test(orientation_is_applied),
+        cmocka_unit_test(malformed_exif_is_ignored),
+        cmocka_unit_test(colour_profile_is_noted),
+        cmocka_unit_test(what_is_no_jpeg),
+        cmocka_unit_test(truncated_anywhere),
+        cmocka_unit_test(too_many_pixels),
+        cmocka_unit_test(a_warning_is_kept),
+        cmocka_unit_test(random_damage),
+        cmocka_unit_test(too_many_scans),
+        cmocka_unit_test(fast_keeps_both_sides),
         cmocka_unit_test(written_is_read),
     };
     return cmocka_run_group_tests(tests, start, NULL);

@@ -1,4 +1,5 @@
-/* The loader: who gets what, in which order, and the same images whoever and however many fetch them. */
+/* The loader: who gets what, in which order, and the same images whoever and however many fetch
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +12,7 @@
 
 #include "packing.h"
 
-#define COUNT 53
+#define COUNT  53
 #define FLOATS (3 * PACK_SIDE * PACK_SIDE)
 
 static packing *pack;
@@ -21,7 +22,8 @@ static int make(void **state)
 {
     (void)state;
     pack = make_packing(1);
-    if (write_packing(pack, "train", COUNT, 4) != PULMO_OK) return -1;
+    if (write_packing(pack, "train", COUNT, 4) != PULMO_OK)
+        return -1;
     return pulmo_dataset_open(pack->directory, "train", 0, &data) == PULMO_OK ? 0 : -1;
 }
 
@@ -83,13 +85,16 @@ static void slots_cover_the_batch(void **state)
 static void batches_cover_the_epoch(void **state)
 {
     (void)state;
-    static const uint32_t cases[][2] = {{0, 8}, {1, 8}, {8, 8}, {9, 8}, {5216, 64}, {UINT32_MAX, 64}, {7, 1}, {3, 1000}};
+    static const uint32_t cases[][2] = {{0, 8},     {1, 8},           {8, 8}, {9, 8},
+                                        {5216, 64}, {UINT32_MAX, 64}, {7, 1}, {3, 1000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint32_t samples = cases[i][0], batch = cases[i][1], n = pulmo_batches(samples, batch);
         assert_int_equal(n, samples / batch + (samples % batch != 0));
-        if (n == 0) continue;
+        if (n == 0)
+            continue;
         assert_int_equal(pulmo_batch_size(samples, batch, 0), samples < batch ? samples : batch);
-        assert_int_equal((uint64_t)(n - 1) * batch + pulmo_batch_size(samples, batch, n - 1), samples);
+        assert_int_equal((uint64_t)(n - 1) * batch + pulmo_batch_size(samples, batch, n - 1),
+                         samples);
     }
 }
 
@@ -117,7 +122,8 @@ static void run(pulmo_loader_spec spec, uint32_t epochs, int size, uint32_t *sam
                 assert_int_equal(samples[at + i], UINT32_MAX); /* nobody was there before */
                 samples[at + i] = b.samples[i];
                 assert_int_equal(b.labels[i], pack->labels[b.samples[i]]);
-                memcpy(images + (at + i) * FLOATS, b.images + (size_t)i * FLOATS, FLOATS * sizeof(float));
+                memcpy(images + (at + i) * FLOATS, b.images + (size_t)i * FLOATS,
+                       FLOATS * sizeof(float));
             }
         }
         assert_true(pulmo_loader_waited_s(loader) >= 0);
@@ -147,7 +153,8 @@ static void check_permutation(const uint32_t *samples)
     }
 }
 
-/* Every sample once an epoch, in another order each; the same bits for any ranks, threads, depth. */
+/* Every sample once an epoch, in another order each; the same bits for any ranks, threads, depth.
+ */
 static void independent_of_ranks_and_threads(void **state)
 {
     (void)state;
@@ -158,7 +165,8 @@ static void independent_of_ranks_and_threads(void **state)
     check_permutation(one->samples);
     check_permutation(one->samples + COUNT);
     assert_memory_not_equal(one->samples, one->samples + COUNT, COUNT * sizeof(uint32_t));
-    static const int cases[][3] = {{2, 1, 1}, {3, 2, 2}, {7, 3, 3}, {1, 4, 5}}; /* ranks, threads, depth */
+    static const int cases[][3] = {
+        {2, 1, 1}, {3, 2, 2}, {7, 3, 3}, {1, 4, 5}}; /* ranks, threads, depth */
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         spec.threads = cases[i][1];
         spec.depth = cases[i][2];
@@ -186,8 +194,10 @@ static void plain_pixels_in_order(void **state)
         assert_int_equal(r->samples[i], i);
         for (int c = 0; c < 3; c++)
             for (size_t at = 0; at < PACK_SIDE * PACK_SIDE; at++) {
-                float wanted = ((float)packed_pixel(i, at) / 255.0f - (c == 1 ? 0.5f : 0.0f)) / (c == 2 ? 0.25f : 1.0f);
-                assert_true(r->images[i * FLOATS + (size_t)c * PACK_SIDE * PACK_SIDE + at] == wanted);
+                float wanted = ((float)packed_pixel(i, at) / 255.0f - (c == 1 ? 0.5f : 0.0f)) /
+                               (c == 2 ? 0.25f : 1.0f);
+                assert_true(r->images[i * FLOATS + (size_t)c * PACK_SIDE * PACK_SIDE + at] ==
+                            wanted);
             }
     }
     free(r);
@@ -203,7 +213,8 @@ static void augmentation_differs_by_epoch(void **state)
     record *r = run_new(spec, 1);
     memset(&augment, 0, sizeof augment); /* was copied, is not needed any more */
     for (int i = 0; i < COUNT; i++)
-        assert_memory_not_equal(r->images + i * FLOATS, r->images + (COUNT + i) * FLOATS, FLOATS * sizeof(float));
+        assert_memory_not_equal(r->images + i * FLOATS, r->images + (COUNT + i) * FLOATS,
+                                FLOATS * sizeof(float));
     free(r);
 }
 
@@ -227,12 +238,15 @@ static void seek_goes_anywhere(void **state)
         assert_int_equal(pulmo_loader_seek(loader, places[i][0], places[i][1]), PULMO_OK);
         for (size_t k = 0; k < i % 3; k++) {
             assert_int_equal(pulmo_loader_next(loader, &b), PULMO_OK);
-            uint32_t place = places[i][0] * 4 + places[i][1] + (uint32_t)k; /* (0, 4) is (1, 0): 4 batches an epoch */
+            uint32_t place = places[i][0] * 4 + places[i][1] +
+                             (uint32_t)k; /* (0, 4) is (1, 0): 4 batches an epoch */
             assert_int_equal(b.epoch * 4 + b.number, place);
-            if (b.epoch > 1) continue;
+            if (b.epoch > 1)
+                continue;
             size_t at = b.epoch * COUNT + b.number * spec.batch;
             assert_memory_equal(b.samples, straight->samples + at, b.count * sizeof(uint32_t));
-            assert_memory_equal(b.images, straight->images + at * FLOATS, b.count * FLOATS * sizeof(float));
+            assert_memory_equal(b.images, straight->images + at * FLOATS,
+                                b.count * FLOATS * sizeof(float));
         }
     }
     assert_int_equal(pulmo_loader_seek(loader, 0, 5), PULMO_DATA);
@@ -250,8 +264,10 @@ static void destroyed_at_any_moment(void **state)
         spec.threads = 1 + i % 3;
         spec.depth = 1 + i % 4;
         assert_int_equal(pulmo_loader_create(data, &spec, &loader), PULMO_OK);
-        if (i % 5 == 1) assert_int_equal(pulmo_loader_seek(loader, (uint32_t)i, 1), PULMO_OK);
-        for (int k = 0; k < i % 7; k++) assert_int_equal(pulmo_loader_next(loader, &b), PULMO_OK);
+        if (i % 5 == 1)
+            assert_int_equal(pulmo_loader_seek(loader, (uint32_t)i, 1), PULMO_OK);
+        for (int k = 0; k < i % 7; k++)
+            assert_int_equal(pulmo_loader_next(loader, &b), PULMO_OK);
         pulmo_loader_destroy(loader);
     }
     pulmo_loader_destroy(NULL);
@@ -340,11 +356,16 @@ static void unreadable_image_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_cover_the_batch),   cmocka_unit_test(batches_cover_the_epoch),
-        cmocka_unit_test(independent_of_ranks_and_threads), cmocka_unit_test(plain_pixels_in_order),
-        cmocka_unit_test(augmentation_differs_by_epoch),    cmocka_unit_test(seek_goes_anywhere),
-        cmocka_unit_test(destroyed_at_any_moment), cmocka_unit_test(an_empty_part),
-        cmocka_unit_test(an_empty_data_set),       cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(slots_cover_the_batch),
+        cmocka_unit_test(batches_cover_the_epoch),
+        cmocka_unit_test(independent_of_ranks_and_threads),
+        cmocka_unit_test(plain_pixels_in_order),
+        cmocka_unit_test(augmentation_differs_by_epoch),
+        cmocka_unit_test(seek_goes_anywhere),
+        cmocka_unit_test(destroyed_at_any_moment),
+        cmocka_unit_test(an_empty_part),
+        cmocka_unit_test(an_empty_data_set),
+        cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(unreadable_image_is_reported),
     };
     return cmocka_run_group_tests(tests, make, drop);

@@ -1,4 +1,5 @@
-/* Resize: against the same sums in doubles, written the slow way, and what must hold of any resize. */
+/* Resize: against the same sums in doubles, written the slow way, and what must hold of any resize.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,10 +20,12 @@ static pulmo_image noise(int height, int width, int channels, uint32_t which)
 {
     pulmo_rng rng;
     size_t bytes = (size_t)height * (size_t)width * (size_t)channels;
-    pulmo_image image = {.height_px = height, .width_px = width, .channels = channels, .pixels = malloc(bytes)};
+    pulmo_image image = {
+        .height_px = height, .width_px = width, .channels = channels, .pixels = malloc(bytes)};
     assert_non_null(image.pixels);
     pulmo_rng_at(&rng, 3, PULMO_RNG_TEST, which, 0);
-    for (size_t i = 0; i < bytes; i++) image.pixels[i] = (uint8_t)pulmo_rng_u32(&rng);
+    for (size_t i = 0; i < bytes; i++)
+        image.pixels[i] = (uint8_t)pulmo_rng_u32(&rng);
     return image;
 }
 
@@ -34,7 +37,10 @@ static double weight(int o, int i, int inputs, int outputs)
     return far < 1 ? 1 - far : 0;
 }
 
-static uint8_t to_byte(double x) { return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : floor(x + 0.5)); }
+static uint8_t to_byte(double x)
+{
+    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : floor(x + 0.5));
+}
 
 /* Rows, then columns, each rounded to 8 bits, in doubles. */
 static double *slow_line(const uint8_t *in, int inputs, size_t step, int outputs, double *out)
@@ -58,12 +64,15 @@ static void slow_resize(const pulmo_image *in, int height, int width, uint8_t *o
     double line[512];
     for (int y = 0; y < in->height_px; y++)
         for (size_t k = 0; k < c; k++) {
-            slow_line(in->pixels + (size_t)y * (size_t)in->width_px * c + k, in->width_px, c, width, line);
-            for (int x = 0; x < width; x++) between[(size_t)y * stride + (size_t)x * c + k] = to_byte(line[x]);
+            slow_line(in->pixels + (size_t)y * (size_t)in->width_px * c + k, in->width_px, c, width,
+                      line);
+            for (int x = 0; x < width; x++)
+                between[(size_t)y * stride + (size_t)x * c + k] = to_byte(line[x]);
         }
     for (size_t x = 0; x < stride; x++) {
         slow_line(between + x, in->height_px, stride, height, line);
-        for (int y = 0; y < height; y++) out[(size_t)y * stride + x] = to_byte(line[y]);
+        for (int y = 0; y < height; y++)
+            out[(size_t)y * stride + x] = to_byte(line[y]);
     }
     free(between);
 }
@@ -122,7 +131,8 @@ static void flat_stays_flat(void **state)
         pulmo_image source = noise(301, 203, 1, 2), got;
         memset(source.pixels, level, 301 * 203);
         assert_int_equal(pulmo_image_resize(&source, 64, 48, &got), PULMO_OK);
-        for (int i = 0; i < 64 * 48; i++) assert_int_equal(got.pixels[i], level);
+        for (int i = 0; i < 64 * 48; i++)
+            assert_int_equal(got.pixels[i], level);
         pulmo_image_free(&got);
         pulmo_image_free(&source);
     }
@@ -133,7 +143,8 @@ static void grey_equals_rgb(void **state)
 {
     (void)state;
     pulmo_image grey = noise(83, 120, 1, 4), rgb = noise(83, 120, 3, 4), small_grey, small_rgb;
-    for (int i = 0; i < 83 * 120; i++) memset(rgb.pixels + 3 * i, grey.pixels[i], 3);
+    for (int i = 0; i < 83 * 120; i++)
+        memset(rgb.pixels + 3 * i, grey.pixels[i], 3);
     assert_int_equal(pulmo_image_resize(&grey, 50, 60, &small_grey), PULMO_OK);
     assert_int_equal(pulmo_image_resize(&rgb, 50, 60, &small_rgb), PULMO_OK);
     assert_true(pulmo_image_collapse_grey(&small_rgb));
@@ -179,7 +190,8 @@ static void versions_agree(void **state)
         for (int i = 0; i < OUTPUTS; i++) {
             first[i] = i * 3;
             count[i] = 1 + i % MOST;
-            for (int k = 0; k < MOST; k++) weight[i * MOST + k] = ((i * 7 + k * 5) % 13 - 5) * (1 << 18);
+            for (int k = 0; k < MOST; k++)
+                weight[i * MOST + k] = ((i * 7 + k * 5) % 13 - 5) * (1 << 18);
         }
         for (int r = 0; r < ROWS; r++) {
             rows[r] = image.pixels + (size_t)r * n;
@@ -187,7 +199,8 @@ static void versions_agree(void **state)
             to[1][r] = out[1][r];
         }
         uint32_t pair[OUTPUTS * (MOST + 1)];
-        resize_taps taps = {.most = MOST, .first = first, .count = count, .weight = weight, .pair = pair};
+        resize_taps taps = {
+            .most = MOST, .first = first, .count = count, .weight = weight, .pair = pair};
         resize_pair(&taps, OUTPUTS);
         resize_interleave_ref(rows, n, mixed[0]);
         resize_interleave_avx2(rows, n, mixed[1]);
@@ -202,8 +215,9 @@ static void versions_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_the_slow_way), cmocka_unit_test(equal_size_is_a_copy), cmocka_unit_test(flat_stays_flat),
-        cmocka_unit_test(grey_equals_rgb),     cmocka_unit_test(colour_does_not_collapse), cmocka_unit_test(versions_agree),
+        cmocka_unit_test(equals_the_slow_way),      cmocka_unit_test(equal_size_is_a_copy),
+        cmocka_unit_test(flat_stays_flat),          cmocka_unit_test(grey_equals_rgb),
+        cmocka_unit_test(colour_does_not_collapse), cmocka_unit_test(versions_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,10 @@
 
 /* HDF5 1.10 loses memory of its own when object headers are damaged. */
 const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
 
 static char *directory, *path;
 
@@ -76,10 +79,12 @@ static void test_round_trip(void **state)
     assert_ok(pulmo_h5_open(path, &file));
     assert_string_equal(pulmo_h5_path(file), path);
     assert_ok(pulmo_h5_shape_of(file, "images", &shape));
-    assert_true(shape.type == PULMO_H5_U8 && shape.rank == 3 && shape.dims[0] == 2 && shape.dims[2] == 2);
+    assert_true(shape.type == PULMO_H5_U8 && shape.rank == 3 && shape.dims[0] == 2 &&
+                shape.dims[2] == 2);
     assert_ok(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, whole, back));
     assert_memory_equal(back, pixels, sizeof back);
-    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, none, back), PULMO_DATA, "must be (0 x 3 x 2)");
+    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, none, back), PULMO_DATA,
+                   "must be (0 x 3 x 2)");
     assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 1, row));
     assert_memory_equal(row, pixels + 6, sizeof row);
     assert_ok(pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, &four, values));
@@ -88,7 +93,8 @@ static void test_round_trip(void **state)
     assert_memory_equal(values, reals, sizeof values);
     assert_ok(pulmo_h5_read_strings(file, "names", &count, &strings));
     assert_int_equal(count, 3);
-    for (int i = 0; i < 3; i++) assert_string_equal(strings[i], names[i]);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(strings[i], names[i]);
     free(strings);
     assert_ok(pulmo_h5_read_strings(file, "no_names", &count, &strings));
     assert_int_equal(count, 0);
@@ -107,8 +113,10 @@ static void test_round_trip(void **state)
     assert_true(integer == 1ll << 40);
     assert_ok(pulmo_h5_get_real(file, "images", "scale", &real));
     assert_true(real == 0.5);
-    assert_true(pulmo_h5_exists(file, "group/deep/reals") && !pulmo_h5_exists(file, "group/none/reals"));
-    assert_true(pulmo_h5_has_attribute(file, "/", "kind") && !pulmo_h5_has_attribute(file, "/", "none"));
+    assert_true(pulmo_h5_exists(file, "group/deep/reals") &&
+                !pulmo_h5_exists(file, "group/none/reals"));
+    assert_true(pulmo_h5_has_attribute(file, "/", "kind") &&
+                !pulmo_h5_has_attribute(file, "/", "none"));
     pulmo_h5_close(file);
 }
 
@@ -122,10 +130,14 @@ static void test_refusals(void **state)
     (void)state;
     write_file(path);
     assert_ok(pulmo_h5_open(path, &file));
-    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, wrong, back), PULMO_DATA, "(2 x 3 x 2)");
-    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_U8, 3, wrong, back), PULMO_DATA, "nothing");
-    assert_refused(pulmo_h5_read(file, "names", PULMO_H5_U8, 1, wrong, back), PULMO_DATA, "strings");
-    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 2, back), PULMO_DATA, "rows 1 to 3 of 2");
+    assert_refused(pulmo_h5_read(file, "images", PULMO_H5_U8, 3, wrong, back), PULMO_DATA,
+                   "(2 x 3 x 2)");
+    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_U8, 3, wrong, back), PULMO_DATA,
+                   "nothing");
+    assert_refused(pulmo_h5_read(file, "names", PULMO_H5_U8, 1, wrong, back), PULMO_DATA,
+                   "strings");
+    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 1, 2, back), PULMO_DATA,
+                   "rows 1 to 3 of 2");
     assert_refused(pulmo_h5_read_strings(file, "images", &count, &strings), PULMO_DATA, "images");
     assert_refused(pulmo_h5_get_text(file, "/", "none", &text), PULMO_DATA, "none");
     assert_refused(pulmo_h5_get_text(file, "/", "classes", &text), PULMO_DATA, "classes");
@@ -154,7 +166,8 @@ static void spill(const char *name, const char *bytes, size_t size)
     fclose(out);
 }
 
-/* A file of another kind, of another version, or of another program's is told by its name, what it is and the way out. */
+/* A file of another kind, of another version, or of another program's is told by its name, what it
+ * is and the way out. */
 static void test_kind(void **state)
 {
     pulmo_h5 *file = NULL;
@@ -165,10 +178,12 @@ static void test_kind(void **state)
     assert_ok(pulmo_h5_open(path, &file));
     assert_ok(pulmo_h5_check_kind(file, "model", 3, "give a model"));
     assert_int_equal(pulmo_h5_check_kind(file, "shard", 3, "pack again"), PULMO_DATA);
-    assert_non_null(strstr(pulmo_error(), "file.h5: is not a shard file but a model file; pack again"));
+    assert_non_null(
+        strstr(pulmo_error(), "file.h5: is not a shard file but a model file; pack again"));
     pulmo_error_clear();
     assert_int_equal(pulmo_h5_check_kind(file, "model", 2, "train again"), PULMO_DATA);
-    assert_non_null(strstr(pulmo_error(), "file.h5: format version 3, this program reads 2; train again"));
+    assert_non_null(
+        strstr(pulmo_error(), "file.h5: format version 3, this program reads 2; train again"));
     pulmo_error_clear();
     pulmo_h5_close(file);
     write_file(path);
@@ -230,14 +245,21 @@ static void test_whole_or_not_at_all(void **state)
     setrlimit(RLIMIT_FSIZE, &tight);
     assert_ok(pulmo_h5_create(path, &file));
     pulmo_status status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
-    if (status == PULMO_OK) status = pulmo_h5_commit(file);
-    else pulmo_h5_close(file);
-    const uint64_t rows[2] = {4, 50000}; /* a row stays in the library's cache until its dataset is closed */
+    if (status == PULMO_OK)
+        status = pulmo_h5_commit(file);
+    else
+        pulmo_h5_close(file);
+    const uint64_t rows[2] = {
+        4, 50000}; /* a row stays in the library's cache until its dataset is closed */
     pulmo_status by_rows = pulmo_h5_create(path, &file);
-    if (by_rows == PULMO_OK) by_rows = pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, rows);
-    for (uint64_t i = 0; by_rows == PULMO_OK && i < 4; i++) by_rows = pulmo_h5_write_rows(file, "images", i, 1, values);
-    if (by_rows == PULMO_OK) by_rows = pulmo_h5_commit(file);
-    else pulmo_h5_close(file);
+    if (by_rows == PULMO_OK)
+        by_rows = pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, rows);
+    for (uint64_t i = 0; by_rows == PULMO_OK && i < 4; i++)
+        by_rows = pulmo_h5_write_rows(file, "images", i, 1, values);
+    if (by_rows == PULMO_OK)
+        by_rows = pulmo_h5_commit(file);
+    else
+        pulmo_h5_close(file);
     pulmo_status plain = pulmo_file_write(path, values, many * sizeof *values);
     setrlimit(RLIMIT_FSIZE, &old);
     free(values);
@@ -282,10 +304,13 @@ static void test_full_disk(void **state)
     pulmo_status made = pulmo_directory_make(directory);
     sealed |= on_disk(directory, "mount -o remount,rw .");
     pulmo_status status = pulmo_h5_create(path, &file);
-    if (status == PULMO_OK) status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
+    if (status == PULMO_OK)
+        status = pulmo_h5_write(file, "big", PULMO_H5_F64, 1, &many, values);
     bool named = strstr(pulmo_error(), "file.h5") != NULL;
-    if (status == PULMO_OK) status = pulmo_h5_commit(file);
-    else pulmo_h5_close(file);
+    if (status == PULMO_OK)
+        status = pulmo_h5_commit(file);
+    else
+        pulmo_h5_close(file);
     int left = files_in_directory();
     pulmo_status plain = pulmo_file_write(path, values, MANY * sizeof *values);
     /* The room of what failed is free again, though the library may still hold the file. */
@@ -310,7 +335,8 @@ static void test_full_disk(void **state)
     assert_true(same);
 }
 
-static void look(void *context, const char *name, const pulmo_h5_shape *shape, const char *attribute, const char *value)
+static void look(void *context, const char *name, const pulmo_h5_shape *shape,
+                 const char *attribute, const char *value)
 {
     (void)name, (void)shape, (void)attribute, (void)value;
     ++*(int *)context;
@@ -322,13 +348,16 @@ static void test_damage(void **state)
     size_t size;
     (void)state;
     write_file(path);
-    char *good = slurp(path, &size), *bad = malloc(size), *other = pulmo_format("%s/bad.h5", directory);
+    char *good = slurp(path, &size), *bad = malloc(size),
+         *other = pulmo_format("%s/bad.h5", directory);
     for (size_t i = 0; i < 240; i++) {
         pulmo_h5 *file = NULL;
         size_t cut = size;
         memcpy(bad, good, size);
-        if (i % 3 == 0) cut = size * i / 240;
-        else bad[(i * 7919) % size] ^= (char)(1 << i % 8 | 0x40);
+        if (i % 3 == 0)
+            cut = size * i / 240;
+        else
+            bad[(i * 7919) % size] ^= (char)(1 << i % 8 | 0x40);
         spill(other, bad, cut);
         if (pulmo_h5_open(other, &file) != PULMO_OK) {
             assert_non_null(strstr(pulmo_error(), "bad.h5"));
@@ -339,9 +368,11 @@ static void test_damage(void **state)
         char **strings = NULL;
         int seen = 0;
         pulmo_h5_shape shape;
-        if (pulmo_h5_shape_of(file, "group/deep/reals", &shape) == PULMO_OK && shape.rank == 1 && shape.dims[0] <= 64)
+        if (pulmo_h5_shape_of(file, "group/deep/reals", &shape) == PULMO_OK && shape.rank == 1 &&
+            shape.dims[0] <= 64)
             (void)pulmo_h5_read(file, "group/deep/reals", PULMO_H5_F64, 1, shape.dims, values);
-        if (pulmo_h5_read_strings(file, "names", &count, &strings) == PULMO_OK) free(strings);
+        if (pulmo_h5_read_strings(file, "names", &count, &strings) == PULMO_OK)
+            free(strings);
         (void)pulmo_h5_visit(file, look, &seen);
         pulmo_h5_close(file);
     }
@@ -355,16 +386,24 @@ static void test_other_tools(void **state)
 {
     (void)state;
     write_file(path);
-    char *dump = pulmo_format("command -v h5dump > /dev/null || exit 77; h5dump -d /names '%s' | grep -q NORMAL", path);
-    char *h5py = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; /usr/bin/python3 -c \"import h5py; "
-                              "f = h5py.File('%s'); assert f['images'].shape == (2, 3, 2); assert f['names'][0] == b'NORMAL'; "
+    char *dump = pulmo_format(
+        "command -v h5dump > /dev/null || exit 77; h5dump -d /names '%s' | grep -q NORMAL", path);
+    char *h5py = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; "
+                              "/usr/bin/python3 -c \"import h5py; "
+                              "f = h5py.File('%s'); assert f['images'].shape == (2, 3, 2); assert "
+                              "f['names'][0] == b'NORMAL'; "
                               "assert f.attrs['kind'] == b'test' or f.attrs['kind'] == 'test'; "
-                              "assert f['group/deep/reals'].dims[0][0].name == '/squeezed'\"", path);
+                              "assert f['group/deep/reals'].dims[0][0].name == '/squeezed'\"",
+                              path);
     int a = WEXITSTATUS(system(dump)), b = WEXITSTATUS(system(h5py));
-    if (a == 77) print_message("skipped: h5dump is not installed\n");
-    else assert_int_equal(a, 0);
-    if (b == 77) print_message("skipped: h5py is not installed\n");
-    else assert_int_equal(b, 0);
+    if (a == 77)
+        print_message("skipped: h5dump is not installed\n");
+    else
+        assert_int_equal(a, 0);
+    if (b == 77)
+        print_message("skipped: h5py is not installed\n");
+    else
+        assert_int_equal(b, 0);
     free(dump);
     free(h5py);
 }
@@ -372,7 +411,8 @@ static void test_other_tools(void **state)
 static void test_directories(void **state)
 {
     (void)state;
-    char *deep = pulmo_format("%s/a/b//c/", directory), *blocked = pulmo_format("%s/file.h5/x", directory);
+    char *deep = pulmo_format("%s/a/b//c/", directory),
+         *blocked = pulmo_format("%s/file.h5/x", directory);
     struct stat about;
     assert_ok(pulmo_directory_make(deep));
     assert_ok(pulmo_directory_make(deep));
@@ -391,7 +431,8 @@ static void test_not_ours(void **state)
     pulmo_rng rng;
     (void)state;
     pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
-    for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)pulmo_rng_u32(&rng);
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (char)pulmo_rng_u32(&rng);
     spill(path, noise, 0);
     assert_refused(pulmo_h5_open(path, &file), PULMO_DATA, "file.h5");
     spill(path, noise, sizeof noise);
@@ -405,7 +446,8 @@ static void test_not_ours(void **state)
     assert_null(file);
 }
 
-/* A directory where the file should go: the final rename is refused and nothing is left beside it. */
+/* A directory where the file should go: the final rename is refused and nothing is left beside it.
+ */
 static void test_in_the_way(void **state)
 {
     pulmo_h5 *file = NULL;
@@ -418,7 +460,8 @@ static void test_in_the_way(void **state)
     assert_refused(pulmo_directory_make(""), PULMO_IO, "without a name");
 }
 
-/* Attributes larger than an object header holds, lists compressed in several chunks, rows never written. */
+/* Attributes larger than an object header holds, lists compressed in several chunks, rows never
+ * written. */
 static void test_sizes(void **state)
 {
     enum { LONG = 200000, MANY = 700000 };
@@ -430,7 +473,8 @@ static void test_sizes(void **state)
     (void)state;
     memset(words, 'w', LONG);
     memset(got, 7, sizeof got);
-    for (int i = 0; i < MANY; i++) numbers[i] = i * 31;
+    for (int i = 0; i < MANY; i++)
+        numbers[i] = i * 31;
     assert_ok(pulmo_h5_create(path, &file));
     assert_ok(pulmo_h5_set_text(file, "/", "long", words));
     assert_ok(pulmo_h5_write_deflated(file, "numbers", PULMO_H5_I32, 1, &many, numbers, 1));
@@ -444,7 +488,8 @@ static void test_sizes(void **state)
     assert_memory_equal(read, numbers, MANY * sizeof *read);
     assert_ok(pulmo_h5_read(file, "rows", PULMO_H5_U8, 2, rows, got));
     assert_memory_equal(got, "\0\0\0\0abcd\0\0\0\0", 12);
-    assert_refused(pulmo_h5_read_rows(file, "rows", PULMO_H5_U8, UINT64_MAX, 2, got), PULMO_DATA, "of 3");
+    assert_refused(pulmo_h5_read_rows(file, "rows", PULMO_H5_U8, UINT64_MAX, 2, got), PULMO_DATA,
+                   "of 3");
     pulmo_h5_close(file);
     free(words);
     free(back);
@@ -462,8 +507,10 @@ static void test_checksums(void **state)
     size_t size, found = 0;
     pulmo_h5 *file = NULL;
     (void)state;
-    for (int i = 0; i < MANY; i++) numbers[i] = (float)i;
-    for (int i = 0; i < 256; i++) rows[i / 64][i % 64] = (uint8_t)(i * 37);
+    for (int i = 0; i < MANY; i++)
+        numbers[i] = (float)i;
+    for (int i = 0; i < 256; i++)
+        rows[i / 64][i % 64] = (uint8_t)(i * 37);
     assert_ok(pulmo_h5_create(path, &file));
     assert_ok(pulmo_h5_write(file, "weights", PULMO_H5_F32, 1, &many, numbers));
     assert_ok(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 2, dims));
@@ -472,16 +519,19 @@ static void test_checksums(void **state)
     char *bytes = slurp(path, &size);
     for (size_t i = 0; i + 64 <= size; i++) {
         bool weight = memcmp(bytes + i, numbers + 3000, 64) == 0;
-        if (!weight && memcmp(bytes + i, rows[2], 64) != 0) continue;
+        if (!weight && memcmp(bytes + i, rows[2], 64) != 0)
+            continue;
         bytes[i + 5] ^= 0x10;
         found++;
     }
     assert_int_equal(found, 2);
     spill(path, bytes, size);
     assert_ok(pulmo_h5_open(path, &file));
-    assert_refused(pulmo_h5_read(file, "weights", PULMO_H5_F32, 1, &many, numbers), PULMO_DATA, "weights");
+    assert_refused(pulmo_h5_read(file, "weights", PULMO_H5_F32, 1, &many, numbers), PULMO_DATA,
+                   "weights");
     assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 0, 2, rows));
-    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 2, 1, rows), PULMO_DATA, "file.h5: /images");
+    assert_refused(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 2, 1, rows), PULMO_DATA,
+                   "file.h5: /images");
     assert_ok(pulmo_h5_read_rows(file, "images", PULMO_H5_U8, 3, 1, rows));
     pulmo_h5_close(file);
     free(numbers);
@@ -500,10 +550,12 @@ static void *read_often(void *context)
             ++*wrong;
             continue;
         }
-        *wrong += pulmo_h5_read_rows(file, "images", PULMO_H5_U8, (uint64_t)i % 2, 1, row) != PULMO_OK;
+        *wrong +=
+            pulmo_h5_read_rows(file, "images", PULMO_H5_U8, (uint64_t)i % 2, 1, row) != PULMO_OK;
         *wrong += memcmp(row, pixels + i % 2 * 6, sizeof row) != 0;
         /* A failure on one thread must not be told on another. */
-        *wrong += pulmo_h5_read_rows(file, "none", PULMO_H5_U8, 0, 1, row) != PULMO_DATA || !strstr(pulmo_error(), "none");
+        *wrong += pulmo_h5_read_rows(file, "none", PULMO_H5_U8, 0, 1, row) != PULMO_DATA ||
+                  !strstr(pulmo_error(), "none");
         pulmo_h5_close(file);
     }
     return NULL;
@@ -520,13 +572,16 @@ static void test_threads(void **state)
     fflush(stderr);
     int kept = dup(STDERR_FILENO), made = 0;
     assert_non_null(freopen(said, "w", stderr));
-    for (int t = 0; t < 4; t++) made += pthread_create(&threads[t], NULL, read_often, &wrong[t]) == 0;
-    for (int t = 0; t < made; t++) pthread_join(threads[t], NULL);
+    for (int t = 0; t < 4; t++)
+        made += pthread_create(&threads[t], NULL, read_often, &wrong[t]) == 0;
+    for (int t = 0; t < made; t++)
+        pthread_join(threads[t], NULL);
     fflush(stderr);
     dup2(kept, STDERR_FILENO);
     close(kept);
     assert_int_equal(made, 4);
-    for (int t = 0; t < 4; t++) assert_int_equal(wrong[t], 0);
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(wrong[t], 0);
     assert_int_equal(stat(said, &about), 0);
     assert_int_equal(about.st_size, 0); /* the library printed nothing of its own, on any thread */
     free(said);
@@ -534,20 +589,27 @@ static void test_threads(void **state)
 
 /* ---- files of other programs ---- */
 
-static void find_types(void *context, const char *name, const pulmo_h5_shape *shape, const char *attribute, const char *value)
+static void find_types(void *context, const char *name, const pulmo_h5_shape *shape,
+                       const char *attribute, const char *value)
 {
     int *others = context;
     (void)value;
-    if (!attribute && shape && shape->type == PULMO_H5_OTHER && strcmp(name, "signed") != 0) ++*others;
+    if (!attribute && shape && shape->type == PULMO_H5_OTHER && strcmp(name, "signed") != 0)
+        ++*others;
 }
 
 /* Numbers of any width keep their values; what we have no type for is called so and is not read. */
 static void test_foreign(void **state)
 {
-    char *command = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; /usr/bin/python3 -c \"import h5py, numpy as n; "
-                                 "f = h5py.File('%s', 'w'); f['signed'] = n.array([-2, 1], 'i1'); f['wide'] = n.array([4000000000], '>u4'); "
-                                 "f['half'] = n.array([0.5], 'f2'); f['nothing'] = h5py.Empty('f4'); f['free'] = 'any length'; "
-                                 "f['pair'] = n.zeros(3, [('x', 'f4'), ('y', 'i4')]); g = f.create_group('a'); g['loop'] = g\"", path);
+    char *command = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; "
+                                 "/usr/bin/python3 -c \"import h5py, numpy as n; "
+                                 "f = h5py.File('%s', 'w'); f['signed'] = n.array([-2, 1], 'i1'); "
+                                 "f['wide'] = n.array([4000000000], '>u4'); "
+                                 "f['half'] = n.array([0.5], 'f2'); f['nothing'] = "
+                                 "h5py.Empty('f4'); f['free'] = 'any length'; "
+                                 "f['pair'] = n.zeros(3, [('x', 'f4'), ('y', 'i4')]); g = "
+                                 "f.create_group('a'); g['loop'] = g\"",
+                                 path);
     int made = WEXITSTATUS(system(command)), others = 0;
     free(command);
     (void)state;
@@ -567,7 +629,8 @@ static void test_foreign(void **state)
     assert_true(numbers[0] == 4000000000);
     assert_ok(pulmo_h5_read(file, "half", PULMO_H5_F64, 1, &one, &half));
     assert_true(half == 0.5);
-    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_F64, 0, NULL, &half), PULMO_DATA, "nothing");
+    assert_refused(pulmo_h5_read(file, "nothing", PULMO_H5_F64, 0, NULL, &half), PULMO_DATA,
+                   "nothing");
     assert_refused(pulmo_h5_read(file, "pair", PULMO_H5_F64, 1, &one, &half), PULMO_DATA, "pair");
     assert_ok(pulmo_h5_visit(file, find_types, &others));
     assert_int_equal(others, 3); /* nothing, free, pair */

@@ -8,8 +8,14 @@
 #include "mpi/agreed.h"
 #include "pulmo/memory.h"
 
-static int rank(void) { return pulmo_comm_rank(world); }
-static int size(void) { return pulmo_comm_size(world); }
+static int rank(void)
+{
+    return pulmo_comm_rank(world);
+}
+static int size(void)
+{
+    return pulmo_comm_size(world);
+}
 
 static void test_world(void **state)
 {
@@ -26,7 +32,8 @@ static void test_any(void **state)
 {
     (void)state;
     CHECK(!pulmo_any(world, 0));
-    for (int r = 0; r < size(); r++) CHECK(pulmo_any(world, rank() == r) == 1);
+    for (int r = 0; r < size(); r++)
+        CHECK(pulmo_any(world, rank() == r) == 1);
     CHECK(pulmo_any(world, 256) == 1); /* a flag is not cut to a byte */
 }
 
@@ -38,10 +45,14 @@ static void test_agree_on_failure(void **state)
     for (int bad = 0; bad < size(); bad++) {
         char expected[512];
         pulmo_error_clear();
-        pulmo_status local = rank() == bad ? pulmo_fail(PULMO_DATA, "file %d is broken", bad) : PULMO_OK;
+        pulmo_status local =
+            rank() == bad ? pulmo_fail(PULMO_DATA, "file %d is broken", bad) : PULMO_OK;
         CHECK(pulmo_agree(world, local) == PULMO_DATA);
-        if (bad == 0) snprintf(expected, sizeof expected, "file 0 is broken");
-        else snprintf(expected, sizeof expected, "rank %d on host %s: file %d is broken", bad, pulmo_comm_host(world), bad);
+        if (bad == 0)
+            snprintf(expected, sizeof expected, "file 0 is broken");
+        else
+            snprintf(expected, sizeof expected, "rank %d on host %s: file %d is broken", bad,
+                     pulmo_comm_host(world), bad);
         CHECK(strcmp(pulmo_error(), expected) == 0 || pulmo_comm_nodes(world) > 1);
         CHECK(strstr(pulmo_error(), "is broken") != NULL);
     }
@@ -50,7 +61,8 @@ static void test_agree_on_failure(void **state)
 static void test_agree_lowest_speaks(void **state)
 {
     (void)state;
-    pulmo_status local = pulmo_fail(rank() == 0 ? PULMO_IO : PULMO_CONFIG, "rank %d's own words", rank());
+    pulmo_status local =
+        pulmo_fail(rank() == 0 ? PULMO_IO : PULMO_CONFIG, "rank %d's own words", rank());
     CHECK(pulmo_agree(world, local) == PULMO_IO);
     CHECK(strcmp(pulmo_error(), "rank 0's own words") == 0);
 }
@@ -83,7 +95,8 @@ static void test_same(void **state)
     /* Texts that differ only beyond what the report shows must be told apart too. */
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '\0';
-    if (rank() == size() - 1) text[sizeof text - 2] = 'b';
+    if (rank() == size() - 1)
+        text[sizeof text - 2] = 'b';
     CHECK(pulmo_same(world, "a long text", text) == (size() == 1 ? PULMO_OK : PULMO_RUNTIME));
     CHECK(size() == 1 || strstr(pulmo_error(), "a long text") != NULL);
 }
@@ -93,10 +106,12 @@ static void test_bcast(void **state)
     (void)state;
     for (int root = 0; root < size(); root++) {
         unsigned char data[1000];
-        for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(rank() == root ? i * 7 + (size_t)root : 0);
+        for (size_t i = 0; i < sizeof data; i++)
+            data[i] = (unsigned char)(rank() == root ? i * 7 + (size_t)root : 0);
         CHECK(pulmo_bcast(world, data, sizeof data, root) == PULMO_OK);
         int good = 1;
-        for (size_t i = 0; i < sizeof data; i++) good = good && data[i] == (unsigned char)(i * 7 + (size_t)root);
+        for (size_t i = 0; i < sizeof data; i++)
+            good = good && data[i] == (unsigned char)(i * 7 + (size_t)root);
         CHECK(good);
         CHECK(pulmo_bcast(world, NULL, 0, root) == PULMO_OK);
     }
@@ -105,7 +120,8 @@ static void test_bcast(void **state)
 static void test_reductions(void **state)
 {
     (void)state;
-    double values[3] = {-1.0 * rank(), rank() == size() - 1 ? 5e300 : -DBL_MAX, rank() == 0 ? INFINITY : 0};
+    double values[3] = {-1.0 * rank(), rank() == size() - 1 ? 5e300 : -DBL_MAX,
+                        rank() == 0 ? INFINITY : 0};
     CHECK(pulmo_max_f64(world, values, 3) == PULMO_OK);
     CHECK(values[0] == 0.0 && values[1] == 5e300 && isinf(values[2]));
     int64_t sums[2] = {((int64_t)1 << 40) + rank(), -rank()};
@@ -119,19 +135,24 @@ static void test_reductions(void **state)
 }
 
 /* A byte that tells where it comes from. */
-static char byte_of(int r, size_t i) { return (char)(r * 31 + (int)(i % 97)); }
+static char byte_of(int r, size_t i)
+{
+    return (char)(r * 31 + (int)(i % 97));
+}
 
 static void gather(size_t mine, const size_t *expected)
 {
     size_t counts[64], all_bytes = 0, at = 0;
     void *all = NULL;
     char *piece = malloc(mine + 1);
-    for (size_t i = 0; i < mine; i++) piece[i] = byte_of(rank(), i);
+    for (size_t i = 0; i < mine; i++)
+        piece[i] = byte_of(rank(), i);
     CHECK(pulmo_gather_all(world, mine ? piece : NULL, mine, &all, &all_bytes, counts) == PULMO_OK);
     int good = 1;
     for (int r = 0; r < size(); r++) {
         good = good && counts[r] == expected[r];
-        for (size_t i = 0; i < counts[r]; i++) good = good && ((char *)all)[at + i] == byte_of(r, i);
+        for (size_t i = 0; i < counts[r]; i++)
+            good = good && ((char *)all)[at + i] == byte_of(r, i);
         at += counts[r];
     }
     CHECK(good && at == all_bytes);
@@ -143,13 +164,17 @@ static void test_gather(void **state)
 {
     size_t expected[64];
     (void)state;
-    for (int r = 0; r < size(); r++) expected[r] = (size_t)r * 1000 + 1;
+    for (int r = 0; r < size(); r++)
+        expected[r] = (size_t)r * 1000 + 1;
     gather(expected[rank()], expected);
-    for (int r = 0; r < size(); r++) expected[r] = r % 2 ? 0 : 17; /* some empty */
+    for (int r = 0; r < size(); r++)
+        expected[r] = r % 2 ? 0 : 17; /* some empty */
     gather(expected[rank()], expected);
-    for (int r = 0; r < size(); r++) expected[r] = r == size() - 1 ? 5 : 0; /* rank 0 empty */
+    for (int r = 0; r < size(); r++)
+        expected[r] = r == size() - 1 ? 5 : 0; /* rank 0 empty */
     gather(expected[rank()], expected);
-    for (int r = 0; r < size(); r++) expected[r] = 0;
+    for (int r = 0; r < size(); r++)
+        expected[r] = 0;
     gather(0, expected);
 }
 
@@ -157,12 +182,14 @@ static void test_gather(void **state)
 static void test_large(void **state)
 {
     (void)state;
-    if (!getenv("PULMO_TEST_LARGE")) skip(); /* needs 5 GB a rank */
+    if (!getenv("PULMO_TEST_LARGE"))
+        skip(); /* needs 5 GB a rank */
     size_t bytes = ((size_t)1 << 31) + 12345, counts[64], all_bytes = 0;
     void *all = NULL;
     char *data = pulmo_alloc(bytes, 1);
     CHECK(data != NULL);
-    if (rank() == 0) data[bytes - 1] = data[bytes / 2] = 42;
+    if (rank() == 0)
+        data[bytes - 1] = data[bytes / 2] = 42;
     CHECK(pulmo_bcast(world, data, bytes, 0) == PULMO_OK);
     CHECK(data[bytes - 1] == 42 && data[bytes / 2] == 42 && data[0] == 0);
     size_t mine = rank() == 0 ? bytes : 3;
@@ -173,11 +200,16 @@ static void test_large(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_world),         cmocka_unit_test(test_any),
-    cmocka_unit_test(test_agree_on_failure), cmocka_unit_test(test_agree_lowest_speaks),
-    cmocka_unit_test(test_agree_without_words), cmocka_unit_test(test_agree_long_report),
-    cmocka_unit_test(test_same),          cmocka_unit_test(test_bcast),
-    cmocka_unit_test(test_reductions),    cmocka_unit_test(test_gather),
+    cmocka_unit_test(test_world),
+    cmocka_unit_test(test_any),
+    cmocka_unit_test(test_agree_on_failure),
+    cmocka_unit_test(test_agree_lowest_speaks),
+    cmocka_unit_test(test_agree_without_words),
+    cmocka_unit_test(test_agree_long_report),
+    cmocka_unit_test(test_same),
+    cmocka_unit_test(test_bcast),
+    cmocka_unit_test(test_reductions),
+    cmocka_unit_test(test_gather),
     cmocka_unit_test(test_large),
 };
 RUN_AGREED(tests)

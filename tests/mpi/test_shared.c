@@ -9,13 +9,15 @@
 
 static void fill(unsigned char *base, size_t bytes, int owner, unsigned seed)
 {
-    for (size_t i = 0; owner && i < bytes; i++) base[i] = (unsigned char)(i * 13 + seed);
+    for (size_t i = 0; owner && i < bytes; i++)
+        base[i] = (unsigned char)(i * 13 + seed);
 }
 
 static int as_filled(const unsigned char *base, size_t bytes, unsigned seed)
 {
     for (size_t i = 0; i < bytes; i++)
-        if (base[i] != (unsigned char)(i * 13 + seed)) return 0;
+        if (base[i] != (unsigned char)(i * 13 + seed))
+            return 0;
     return 1;
 }
 
@@ -38,7 +40,8 @@ static void test_sizes(void **state)
 {
     static const size_t sizes[] = {1, 63, 4096, 4097, 3000001, 0};
     (void)state;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) share(sizes[i], (unsigned)i);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        share(sizes[i], (unsigned)i);
 }
 
 static void test_two_at_once(void **state)
@@ -71,7 +74,8 @@ static void test_too_large(void **state)
     CHECK(shared == NULL && strlen(pulmo_error()) > 0);
 }
 
-/* Where memory cannot be shared (here: no file may be so large) each rank fills a copy of its own. */
+/* Where memory cannot be shared (here: no file may be so large) each rank fills a copy of its own.
+ */
 static void test_copies_instead(void **state)
 {
     const size_t bytes = 3 << 20;

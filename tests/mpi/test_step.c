@@ -1,5 +1,5 @@
-/* Training steps on given features: the same parameters whichever way gradients reach the ranks and however many there are,
- * and a value that is not finite on one rank found by all. */
+/* Training steps on given features: the same parameters whichever way gradients reach the ranks and
+ * however many there are, and a value that is not finite on one rank found by all. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +91,17 @@ static void fill(bench *b, uint32_t first, uint32_t count, int bad)
         b->samples[i] = first + i;
         b->labels[i] = (int32_t)(b->samples[i] % CLASSES);
         pulmo_rng_at(&rng, 9, PULMO_RNG_TEST, b->samples[i], 0);
-        for (int k = 0; k < FLOATS; k++) b->images[i * FLOATS + (uint32_t)k] = (float)fmax(0, pulmo_rng_normal(&rng));
-        if ((int)b->samples[i] == bad) b->images[i * FLOATS + 7] = NAN;
+        for (int k = 0; k < FLOATS; k++)
+            b->images[i * FLOATS + (uint32_t)k] = (float)fmax(0, pulmo_rng_normal(&rng));
+        if ((int)b->samples[i] == bad)
+            b->images[i * FLOATS + 7] = NAN;
     }
 }
 
-static uint32_t size_of(uint32_t number) { return SAMPLES - number * BATCH < BATCH ? SAMPLES - number * BATCH : BATCH; }
+static uint32_t size_of(uint32_t number)
+{
+    return SAMPLES - number * BATCH < BATCH ? SAMPLES - number * BATCH : BATCH;
+}
 
 /* This rank's part of batch `number`. */
 static pulmo_batch batch_of(bench *b, uint32_t number, int bad)
@@ -104,7 +109,8 @@ static pulmo_batch batch_of(bench *b, uint32_t number, int bad)
     uint32_t global = size_of(number);
     pulmo_slots part = pulmo_slots_of(global, SLOT, pulmo_comm_rank(world), pulmo_comm_size(world));
     uint32_t first = part.first * SLOT, end = (part.first + part.count) * SLOT;
-    if (end > global) end = global;
+    if (end > global)
+        end = global;
     uint32_t count = end > first ? end - first : 0;
     fill(b, number * BATCH + first, count, bad);
     return (pulmo_batch){.number = number,
@@ -127,12 +133,14 @@ static pulmo_status take(bench *b, uint32_t number, int bad)
 static void train_alone(bench *b, float *parameters)
 {
     enum { SLOTS = (BATCH + SLOT - 1) / SLOT };
-    float *gradient = pulmo_alloc(b->layout.parameters, sizeof *gradient), *m = pulmo_alloc(b->layout.parameters, sizeof *m);
+    float *gradient = pulmo_alloc(b->layout.parameters, sizeof *gradient),
+          *m = pulmo_alloc(b->layout.parameters, sizeof *m);
     float *v = pulmo_alloc(b->layout.parameters, sizeof *v);
     int64_t *sums = pulmo_alloc(b->layout.parameters, sizeof *sums);
     pulmo_head *head = NULL;
     pulmo_head_parameters_init(&b->head, 1, parameters);
-    CHECK(gradient && m && v && sums && pulmo_head_create(&b->head, &b->loss, SLOT, SLOTS, parameters, &head) == PULMO_OK);
+    CHECK(gradient && m && v && sums &&
+          pulmo_head_create(&b->head, &b->loss, SLOT, SLOTS, parameters, &head) == PULMO_OK);
     for (uint32_t number = 0; number * BATCH < SAMPLES; number++) {
         uint32_t count = size_of(number), slots = (count + SLOT - 1) / SLOT;
         fill(b, number * BATCH, count, -1);
@@ -150,7 +158,8 @@ static void train_alone(bench *b, float *parameters)
             size_t length = (size_t)tensor->rows * (size_t)tensor->cols, at = tensor->offset;
             float *states[2] = {m + at, v + at};
             double bound = 0;
-            for (uint32_t s = 0; s < slots; s++) bound = fmax(bound, pulmo_head_slot_bound(head, (int)s, t));
+            for (uint32_t s = 0; s < slots; s++)
+                bound = fmax(bound, pulmo_head_slot_bound(head, (int)s, t));
             int exponent = pulmo_exact_exponent(bound, slots);
             memset(sums, 0, length * sizeof *sums);
             for (uint32_t s = 0; s < slots; s++) {
@@ -159,7 +168,8 @@ static void train_alone(bench *b, float *parameters)
                 pulmo_exact_add(sums, gradient, length, exponent);
             }
             pulmo_exact_finish(sums, length, exponent, 1.0 / count, gradient);
-            pulmo_optim_step(&b->optim, b->config.optim.lr, number + 1, length, parameters + at, gradient, states);
+            pulmo_optim_step(&b->optim, b->config.optim.lr, number + 1, length, parameters + at,
+                             gradient, states);
         }
     }
     pulmo_head_destroy(head);
@@ -178,8 +188,10 @@ static void test_same_parameters(void **state)
         size_t bytes = b->layout.parameters * sizeof(float);
         float *alone = pulmo_alloc(bytes, 1);
         CHECK(alone != NULL);
-        CHECK(memcmp((pulmo_head_parameters_init(&b->head, 1, alone), alone), b->state.parameter, bytes) == 0);
-        for (uint32_t number = 0; number * BATCH < SAMPLES; number++) CHECK(take(b, number, -1) == PULMO_OK);
+        CHECK(memcmp((pulmo_head_parameters_init(&b->head, 1, alone), alone), b->state.parameter,
+                     bytes) == 0);
+        for (uint32_t number = 0; number * BATCH < SAMPLES; number++)
+            CHECK(take(b, number, -1) == PULMO_OK);
         CHECK(stepper_finish(b->stepper) == PULMO_OK);
         CHECK(b->state.step == 4 && b->state.sums.count == SAMPLES);
         train_alone(b, alone);
@@ -193,24 +205,29 @@ static void test_same_parameters(void **state)
 static void test_not_finite(void **state)
 {
     static const char *const ways[] = {"sums", "factors"};
-    static const int bad[] = {16, 31, 52}; /* of the first, of the last rank; in the short last batch */
+    static const int bad[] = {16, 31,
+                              52}; /* of the first, of the last rank; in the short last batch */
     (void)state;
     for (int k = 0; k < 6; k++) {
         bench *b = open_bench(ways[k % 2]);
         uint32_t number = (uint32_t)bad[k / 2] / BATCH;
-        for (uint32_t i = 0; i < number; i++) CHECK(take(b, i, -1) == PULMO_OK);
+        for (uint32_t i = 0; i < number; i++)
+            CHECK(take(b, i, -1) == PULMO_OK);
         char batch[64];
-        snprintf(batch, sizeof batch, "epoch 1, batch %u: the loss or a gradient is not finite", number + 1);
+        snprintf(batch, sizeof batch, "epoch 1, batch %u: the loss or a gradient is not finite",
+                 number + 1);
         CHECK(take(b, number, bad[k / 2]) == PULMO_RUNTIME);
         CHECK(strstr(pulmo_error(), batch) != NULL);
         CHECK(strstr(pulmo_error(), b->names[bad[k / 2]]) != NULL);
         CHECK(b->state.step == number);
         for (size_t i = 0; i < b->layout.parameters; i++)
-            if (!isfinite(b->state.parameter[i])) b->state.step = 999;
+            if (!isfinite(b->state.parameter[i]))
+                b->state.step = 999;
         CHECK(b->state.step == number);
         close_bench(b);
     }
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_parameters), cmocka_unit_test(test_not_finite)};
+static const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_parameters),
+                                          cmocka_unit_test(test_not_finite)};
 RUN_AGREED(tests)

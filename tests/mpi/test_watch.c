@@ -20,8 +20,14 @@
 #define LIMIT_S   1.5
 #define OVERDUE_S 3.0
 
-static int rank(void) { return pulmo_comm_rank(world); }
-static int size(void) { return pulmo_comm_size(world); }
+static int rank(void)
+{
+    return pulmo_comm_rank(world);
+}
+static int size(void)
+{
+    return pulmo_comm_size(world);
+}
 
 static void doze(double seconds)
 {
@@ -45,9 +51,11 @@ static void test_waiting_is_no_fault(void **state)
     (void)state;
     CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
     work(0.3);
-    if (rank() == size() - 1) work(1.5 * LIMIT_S);
+    if (rank() == size() - 1)
+        work(1.5 * LIMIT_S);
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
-    if (rank() == 0) work(1.25 * LIMIT_S);
+    if (rank() == 0)
+        work(1.25 * LIMIT_S);
     CHECK(pulmo_barrier(world) == PULMO_OK);
     pulmo_watch_stop(world);
 }
@@ -59,10 +67,12 @@ static void test_allowed(void **state)
     CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
     work(0.3);
     pulmo_watch_allow(world, "writing a large file", 2 * LIMIT_S);
-    if (rank() == 0) doze(1.75 * LIMIT_S);
+    if (rank() == 0)
+        doze(1.75 * LIMIT_S);
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
     pulmo_watch_allow(world, "writing a large file", 2 * LIMIT_S);
-    if (rank() == size() - 1) doze(1.75 * LIMIT_S);
+    if (rank() == size() - 1)
+        doze(1.75 * LIMIT_S);
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
     pulmo_watch_stop(world);
 }
@@ -92,9 +102,11 @@ static void sum_for(double seconds)
     double began_s = pulmo_now_s();
     while (sums && !pulmo_any(world, pulmo_now_s() - began_s > seconds)) {
         pulmo_exact_sum *flight = NULL;
-        if (pulmo_exact_start(world, sums, count, &flight) != PULMO_OK) break;
+        if (pulmo_exact_start(world, sums, count, &flight) != PULMO_OK)
+            break;
         work(0.1);
-        if (pulmo_exact_wait(flight) != PULMO_OK) break;
+        if (pulmo_exact_wait(flight) != PULMO_OK)
+            break;
     }
     pulmo_free(sums);
 }
@@ -103,26 +115,37 @@ static void play(const char *scenario)
 {
     int last = rank() == size() - 1;
     work(0.5); /* all have been heard */
-    if (strcmp(scenario, "stuck") == 0 && last) doze(3600);
-    if (strcmp(scenario, "overdue") == 0) pulmo_watch_allow(world, "writing a large file", OVERDUE_S);
-    if (strcmp(scenario, "overdue") == 0 && last) doze(3600);
-    if (strcmp(scenario, "stopped") == 0 && last) raise(SIGSTOP);
-    if (strcmp(scenario, "root") == 0 && rank() == 0) raise(SIGSTOP);
-    if (strcmp(scenario, "deadlock") == 0 && last) (void)pulmo_barrier(world);
-    if (strcmp(scenario, "killed") == 0 && last) raise(SIGKILL);
-    if (strcmp(scenario, "summing") == 0) sum_for(120);
+    if (strcmp(scenario, "stuck") == 0 && last)
+        doze(3600);
+    if (strcmp(scenario, "overdue") == 0)
+        pulmo_watch_allow(world, "writing a large file", OVERDUE_S);
+    if (strcmp(scenario, "overdue") == 0 && last)
+        doze(3600);
+    if (strcmp(scenario, "stopped") == 0 && last)
+        raise(SIGSTOP);
+    if (strcmp(scenario, "root") == 0 && rank() == 0)
+        raise(SIGSTOP);
+    if (strcmp(scenario, "deadlock") == 0 && last)
+        (void)pulmo_barrier(world);
+    if (strcmp(scenario, "killed") == 0 && last)
+        raise(SIGKILL);
+    if (strcmp(scenario, "summing") == 0)
+        sum_for(120);
 }
 
 static int run_scenario(const char *scenario, double limit_s)
 {
     pulmo_status status = pulmo_watch_start(world, limit_s);
-    if (status == PULMO_OK) play(scenario);
-    int leaves = strcmp(scenario, "left") == 0 && rank() == size() - 1; /* to do something else for ever */
+    if (status == PULMO_OK)
+        play(scenario);
+    int leaves =
+        strcmp(scenario, "left") == 0 && rank() == size() - 1; /* to do something else for ever */
     if (leaves)
         pulmo_watch_stop(world), doze(3600);
     else if (status == PULMO_OK)
         status = pulmo_agree(world, PULMO_OK);
-    if (rank() == 0) printf("status %d\n", (int)status);
+    if (rank() == 0)
+        printf("status %d\n", (int)status);
     pulmo_dist_end(world);
     return pulmo_status_exit(status);
 }
@@ -140,7 +163,8 @@ int main(int argc, char **argv)
         print_error("%s\n", pulmo_error());
         return 1;
     }
-    if (argc == 3) return run_scenario(argv[1], atof(argv[2]));
+    if (argc == 3)
+        return run_scenario(argv[1], atof(argv[2]));
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pulmo_dist_end(world);
     return failed != 0;

@@ -1,5 +1,5 @@
-/* What the tests of weight files share: a network of two convolutions of 16 channels with a max-pool after
- * each, its values, and bytes to build files from. */
+/* What the tests of weight files share: a network of two convolutions of 16 channels with a
+ * max-pool after each, its values, and bytes to build files from. */
 #ifndef PULMO_TEST_FORMATS_H
 #define PULMO_TEST_FORMATS_H
 
@@ -8,7 +8,8 @@
 
 enum { W0 = 16 * 3 * 9, W1 = 16 * 16 * 9, ALL = W0 + 16 + W1 + 16 };
 static const int counts[4] = {W0, 16, W1, 16};
-static const char *const names[4] = {"features.0.weight", "features.0.bias", "features.3.weight", "features.3.bias"};
+static const char *const names[4] = {"features.0.weight", "features.0.bias", "features.3.weight",
+                                     "features.3.bias"};
 
 static char *directory, *path;
 static float values[ALL];
@@ -17,7 +18,8 @@ static pulmo_weights original;
 static inline const float *values_of(int tensor)
 {
     const float *at = values;
-    for (int i = 0; i < tensor; i++) at += counts[i];
+    for (int i = 0; i < tensor; i++)
+        at += counts[i];
     return at;
 }
 
@@ -34,11 +36,18 @@ static inline void add(bytes *b, const void *data, size_t size)
     memcpy(b->at + b->size, data, size);
     b->size += size;
 }
-static inline void add_byte(bytes *b, int value) { add(b, &(uint8_t){(uint8_t)value}, 1); }
-static inline void add_words(bytes *b, const char *words) { add(b, words, strlen(words)); }
+static inline void add_byte(bytes *b, int value)
+{
+    add(b, &(uint8_t){(uint8_t)value}, 1);
+}
+static inline void add_words(bytes *b, const char *words)
+{
+    add(b, words, strlen(words));
+}
 static inline void add_number(bytes *b, uint64_t value, int size)
 {
-    for (int i = 0; i < size; i++) add_byte(b, (int)(value >> (8 * i) & 0xff));
+    for (int i = 0; i < size; i++)
+        add_byte(b, (int)(value >> (8 * i) & 0xff));
 }
 
 static inline void write_file(const void *data, size_t size)
@@ -56,7 +65,8 @@ static inline void assert_reads(void)
     assert_memory_equal(&weights.digest, &original.digest, sizeof original.digest);
     assert_int_equal(weights.convs, 2);
     for (int t = 0; t < 4; t++)
-        assert_memory_equal(t % 2 ? weights.conv[t / 2].bias : weights.conv[t / 2].weight, values_of(t), (size_t)counts[t] * 4);
+        assert_memory_equal(t % 2 ? weights.conv[t / 2].bias : weights.conv[t / 2].weight,
+                            values_of(t), (size_t)counts[t] * 4);
     pulmo_weights_free(&weights);
 }
 
@@ -109,12 +119,14 @@ static inline int setup(void **state)
     fill_normal(values, ALL, 4);
     char header[1024];
     snprintf(header, sizeof header,
-             "{\"%s\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,%d]},\"%s\":{\"dtype\":\"F32\",\"shape\":[16],\"data_"
+             "{\"%s\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,%d]},\"%s\":{"
+             "\"dtype\":\"F32\",\"shape\":[16],\"data_"
              "offsets\":[%d,%d]},"
-             "\"%s\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[%d,%d]},\"%s\":{\"dtype\":\"F32\",\"shape\":[16],\"data_"
+             "\"%s\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[%d,%d]},\"%s\":{"
+             "\"dtype\":\"F32\",\"shape\":[16],\"data_"
              "offsets\":[%d,%d]}}",
-             names[0], 4 * W0, names[1], 4 * W0, 4 * (W0 + 16), names[2], 4 * (W0 + 16), 4 * (W0 + 16 + W1), names[3], 4 * (W0 + 16 + W1),
-             4 * ALL);
+             names[0], 4 * W0, names[1], 4 * W0, 4 * (W0 + 16), names[2], 4 * (W0 + 16),
+             4 * (W0 + 16 + W1), names[3], 4 * (W0 + 16 + W1), 4 * ALL);
     add_number(&b, strlen(header), 8);
     add_words(&b, header);
     add(&b, values, sizeof values);

@@ -14,7 +14,8 @@ static inline float *noise(size_t count, uint32_t which)
     float *out = malloc(count * sizeof *out);
     assert_non_null(out);
     pulmo_rng_at(&rng, 23, PULMO_RNG_TEST, which, 0);
-    for (size_t i = 0; i < count; i++) out[i] = (float)pulmo_rng_normal(&rng);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)pulmo_rng_normal(&rng);
     return out;
 }
 
@@ -33,7 +34,10 @@ static inline pulmo_head_spec small_spec(void)
     return spec;
 }
 
-static inline size_t floats_of(const pulmo_head_spec *spec) { return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width; }
+static inline size_t floats_of(const pulmo_head_spec *spec)
+{
+    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
+}
 
 typedef struct network {
     pulmo_head_spec spec;
@@ -51,7 +55,8 @@ static inline void network_open(network *net, const pulmo_head_spec *spec, int s
     net->parameters = calloc(net->layout.parameters, sizeof(float));
     assert_non_null(net->parameters);
     pulmo_head_parameters_init(spec, 7, net->parameters);
-    assert_int_equal(pulmo_head_create(spec, &net->loss, slot, slots, net->parameters, &net->head), PULMO_OK);
+    assert_int_equal(pulmo_head_create(spec, &net->loss, slot, slots, net->parameters, &net->head),
+                     PULMO_OK);
 }
 
 static inline void network_close(network *net)

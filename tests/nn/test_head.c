@@ -1,4 +1,5 @@
-/* The head as its header promises it: PyTorch's numbers, its shape, dropout, and what it refuses or reports. */
+/* The head as its header promises it: PyTorch's numbers, its shape, dropout, and what it refuses or
+ * reports. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,17 +24,18 @@ static void assert_near(const float *have, const float *want, size_t count, doub
 /* torch.tensor([s * math.sin(f * (i + 1)) for i in range(n)], dtype=torch.float64).float() */
 static void wave(float *out, int n, double f, double s)
 {
-    for (int i = 0; i < n; i++) out[i] = (float)(s * sin(f * (i + 1)));
+    for (int i = 0; i < n; i++)
+        out[i] = (float)(s * sin(f * (i + 1)));
 }
 
 /* With wave() as above, in PyTorch 2:
- *   x = wave(24, 1.7, 2).reshape(2, 3, 2, 2); W1 = wave(24, 2.3, 1).reshape(4, 6); b1 = wave(4, 0.7, 0.5)
- *   W2 = wave(12, 3.1, 1).reshape(3, 4); b2 = wave(3, 1.1, 0.25)
- *   f = torch.cat([F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)], 1)
- *   z = F.linear(F.relu(F.linear(f, W1, b1)), W2, b2)
- *   l = F.cross_entropy(z, torch.tensor([2, 0]), weight=torch.tensor([0.5, 1, 2.5]), label_smoothing=0.1,
- *                       reduction='sum'); l.backward() */
-static const float torch_logits[6] = {0.242177144f, 0.357040048f, 0.2467421f, 0.24254182f, 0.363015145f, 0.258162588f};
+ *   x = wave(24, 1.7, 2).reshape(2, 3, 2, 2); W1 = wave(24, 2.3, 1).reshape(4, 6); b1 = wave(4,
+ * 0.7, 0.5) W2 = wave(12, 3.1, 1).reshape(3, 4); b2 = wave(3, 1.1, 0.25) f =
+ * torch.cat([F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)], 1) z
+ * = F.linear(F.relu(F.linear(f, W1, b1)), W2, b2) l = F.cross_entropy(z, torch.tensor([2, 0]),
+ * weight=torch.tensor([0.5, 1, 2.5]), label_smoothing=0.1, reduction='sum'); l.backward() */
+static const float torch_logits[6] = {0.242177144f, 0.357040048f, 0.2467421f,
+                                      0.24254182f,  0.363015145f, 0.258162588f};
 static const double torch_loss = 3.36500502;
 static const float torch_gradient[43] = {
     -0.0517141521f,
@@ -84,8 +86,13 @@ static const float torch_gradient[43] = {
 static void numbers_are_pytorchs(void **state)
 {
     (void)state;
-    pulmo_head_spec spec = {
-        .channels = 3, .height = 2, .width = 2, .pool = PULMO_POOL_AVGMAX, .hidden_layers = 1, .hidden = {4}, .classes = 3};
+    pulmo_head_spec spec = {.channels = 3,
+                            .height = 2,
+                            .width = 2,
+                            .pool = PULMO_POOL_AVGMAX,
+                            .hidden_layers = 1,
+                            .hidden = {4},
+                            .classes = 3};
     const float weights[3] = {0.5f, 1, 2.5f};
     const int32_t labels[2] = {2, 0};
     const uint32_t samples[2] = {0, 1};
@@ -94,7 +101,8 @@ static void numbers_are_pytorchs(void **state)
     network_open(&net, &spec, 8, 1);
     pulmo_head_destroy(net.head);
     net.loss = (pulmo_loss_spec){0.1, weights};
-    assert_int_equal(pulmo_head_create(&spec, &net.loss, 8, 1, net.parameters, &net.head), PULMO_OK);
+    assert_int_equal(pulmo_head_create(&spec, &net.loss, 8, 1, net.parameters, &net.head),
+                     PULMO_OK);
     wave(x, 24, 1.7, 2);
     wave(net.parameters, 24, 2.3, 1);
     wave(net.parameters + 24, 4, 0.7, 0.5);
@@ -117,8 +125,10 @@ static void numbers_are_pytorchs(void **state)
 }
 
 /* L = torch.tensor(rows, dtype=torch.float64); w = torch.tensor([0.5, 1, 2.5], dtype=torch.float64)
- * F.cross_entropy(L, torch.tensor([0, 2, 1, 1]), weight=None or w, label_smoothing=0 or 0.1, reduction='none') */
-static const float ce_rows[4][3] = {{1.5f, -0.25f, 0.75f}, {0.125f, 2, -3}, {-1, 0.5f, 0.25f}, {30, -30, 10}};
+ * F.cross_entropy(L, torch.tensor([0, 2, 1, 1]), weight=None or w, label_smoothing=0 or 0.1,
+ * reduction='none') */
+static const float ce_rows[4][3] = {
+    {1.5f, -0.25f, 0.75f}, {0.125f, 2, -3}, {-1, 0.5f, 0.25f}, {30, -30, 10}};
 static const int ce_labels[4] = {0, 2, 1, 1};
 static const double ce_torch[4][4] = {
     {0.4984334547431499, 5.1485001000519794, 0.6941121864019144, 60.00000000206116},
@@ -127,7 +137,8 @@ static const double ce_torch[4][4] = {
     {0.4115861819335041, 12.051841905123885, 0.7630825926153116, 57.66666666879653},
 };
 /* The same with reduction='mean'. */
-static const double ce_mean[4] = {16.58526143581455, 15.719636435814552, 14.762915833192917, 14.178635469693845};
+static const double ce_mean[4] = {16.58526143581455, 15.719636435814552, 14.762915833192917,
+                                  14.178635469693845};
 
 static void cross_entropy_is_pytorchs(void **state)
 {
@@ -217,7 +228,8 @@ static void initial_weights_are_linears(void **state)
             square += x * x;
             both += x * ((double)b[i] / bound);
         }
-        /* Five standard deviations of a uniform variable's mean, mean square and of a product of two. */
+        /* Five standard deviations of a uniform variable's mean, mean square and of a product of
+         * two. */
         double n = (double)count;
         assert_true(fabs(sum / n) < 5 * sqrt(1 / 3.0 / n));
         assert_true(fabs(square / n - 1 / 3.0) < 5 * sqrt(4 / 45.0 / n));
@@ -234,11 +246,11 @@ static void wrong_settings_are_refused(void **state)
     const float nothing[1] = {0};
     pulmo_head *head = NULL;
     pulmo_head_spec spec = small_spec(), bad;
-#define REFUSED(field, wrong, word)                                                                                                        \
-    bad = spec;                                                                                                                            \
-    bad.field = wrong;                                                                                                                     \
-    assert_int_equal(pulmo_head_create(&bad, &plain, 8, 1, nothing, &head), PULMO_CONFIG);                                                 \
-    assert_non_null(strstr(pulmo_error(), word));                                                                                          \
+#define REFUSED(field, wrong, word)                                                                \
+    bad = spec;                                                                                    \
+    bad.field = wrong;                                                                             \
+    assert_int_equal(pulmo_head_create(&bad, &plain, 8, 1, nothing, &head), PULMO_CONFIG);         \
+    assert_non_null(strstr(pulmo_error(), word));                                                  \
     assert_null(head)
     REFUSED(classes, 0, "0 classes");
     REFUSED(classes, 1001, "1001 classes");
@@ -269,14 +281,17 @@ static float *mask_of(network *net, uint64_t seed, uint32_t epoch, uint32_t samp
     assert_non_null(x);
     assert_non_null(mask);
     samples[place] = sample;
-    for (size_t i = 0; i < 8 * inputs; i++) x[i] = i / inputs == (size_t)place;
+    for (size_t i = 0; i < 8 * inputs; i++)
+        x[i] = i / inputs == (size_t)place;
     pulmo_slot_input input = {8, x, labels, samples, seed, epoch};
     pulmo_slot_result result;
     pulmo_head_slot_run(net->head, 0, &input, &result);
     pulmo_head_slot_gradient(net->head, 0, &(pulmo_block){0, 0, 1, 0, (int)inputs}, mask);
     float most = 0;
-    for (size_t i = 0; i < inputs; i++) most = fmaxf(most, fabsf(mask[i]));
-    for (size_t i = 0; i < inputs; i++) mask[i] = fabsf(mask[i]) / most;
+    for (size_t i = 0; i < inputs; i++)
+        most = fmaxf(most, fabsf(mask[i]));
+    for (size_t i = 0; i < inputs; i++)
+        mask[i] = fabsf(mask[i]) / most;
     free(x);
     return mask;
 }
@@ -284,7 +299,8 @@ static float *mask_of(network *net, uint64_t seed, uint32_t epoch, uint32_t samp
 static void dropout_is_keyed_by_the_sample(void **state)
 {
     (void)state;
-    pulmo_head_spec spec = {.channels = 4000, .height = 1, .width = 1, .classes = 2, .dropout = 0.3};
+    pulmo_head_spec spec = {
+        .channels = 4000, .height = 1, .width = 1, .classes = 2, .dropout = 0.3};
     network net;
     network_open(&net, &spec, 8, 1);
     float *a = mask_of(&net, 1, 0, 5, 0);
@@ -296,10 +312,12 @@ static void dropout_is_keyed_by_the_sample(void **state)
     assert_true(fabs(kept / 4000 - 0.7) < 5 * sqrt(0.3 * 0.7 / 4000));
     float *same = mask_of(&net, 1, 0, 5, 6);
     assert_memory_equal(a, same, 4000 * sizeof *a);
-    float *others[3] = {mask_of(&net, 2, 0, 5, 0), mask_of(&net, 1, 1, 5, 0), mask_of(&net, 1, 0, 6, 0)};
+    float *others[3] = {mask_of(&net, 2, 0, 5, 0), mask_of(&net, 1, 1, 5, 0),
+                        mask_of(&net, 1, 0, 6, 0)};
     for (int k = 0; k < 3; k++) {
         double agree = 0;
-        for (int i = 0; i < 4000; i++) agree += a[i] == others[k][i];
+        for (int i = 0; i < 4000; i++)
+            agree += a[i] == others[k][i];
         /* Two independent masks agree with probability 0.7^2 + 0.3^2. */
         assert_true(fabs(agree / 4000 - 0.58) < 5 * sqrt(0.58 * 0.42 / 4000));
         free(others[k]);
@@ -321,7 +339,8 @@ static void dropout_is_inverted(void **state)
     float x[64], row[64];
     const int32_t label = 1;
     const uint32_t sample = 9;
-    for (int i = 0; i < 64; i++) x[i] = (float)(i + 1);
+    for (int i = 0; i < 64; i++)
+        x[i] = (float)(i + 1);
     pulmo_slot_input input = {1, x, &label, &sample, 3, 0};
     pulmo_slot_result result;
     pulmo_head_slot_run(net.head, 0, &input, &result);
@@ -353,7 +372,8 @@ static int finite_with(network *net, float *x, size_t at, float value)
 static void not_a_number_is_noticed(void **state)
 {
     (void)state;
-    const pulmo_pooling pools[4] = {PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX, PULMO_POOL_AVGMAX};
+    const pulmo_pooling pools[4] = {PULMO_POOL_FLATTEN, PULMO_POOL_AVG, PULMO_POOL_MAX,
+                                    PULMO_POOL_AVGMAX};
     for (int p = 0; p < 4; p++) {
         pulmo_head_spec spec = small_spec();
         spec.pool = pools[p];
@@ -403,11 +423,16 @@ int main(void)
 {
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_pytorchs),           cmocka_unit_test(cross_entropy_is_pytorchs),
-        cmocka_unit_test(softmax_survives_large_logits),  cmocka_unit_test(layout_is_torchvisions),
-        cmocka_unit_test(initial_weights_are_linears),    cmocka_unit_test(wrong_settings_are_refused),
-        cmocka_unit_test(dropout_is_keyed_by_the_sample), cmocka_unit_test(dropout_is_inverted),
-        cmocka_unit_test(not_a_number_is_noticed),        cmocka_unit_test(ties_go_to_the_lowest_class),
+        cmocka_unit_test(numbers_are_pytorchs),
+        cmocka_unit_test(cross_entropy_is_pytorchs),
+        cmocka_unit_test(softmax_survives_large_logits),
+        cmocka_unit_test(layout_is_torchvisions),
+        cmocka_unit_test(initial_weights_are_linears),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(dropout_is_keyed_by_the_sample),
+        cmocka_unit_test(dropout_is_inverted),
+        cmocka_unit_test(not_a_number_is_noticed),
+        cmocka_unit_test(ties_go_to_the_lowest_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The head gives the same bits however samples are grouped, slots are ordered and tensors are cut. */
+/* The head gives the same bits however samples are grouped, slots are ordered and tensors are cut.
+ */
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -29,7 +30,8 @@ static void logits_do_not_depend_on_company(void **state)
         network net;
         network_open(&net, &spec, sizes[s], 0);
         pulmo_head_logits(net.head, n, x, all);
-        if (s == 0) memcpy(first, all, sizeof first);
+        if (s == 0)
+            memcpy(first, all, sizeof first);
         assert_memory_equal(all, first, sizeof first);
         for (int i = 0; i < n; i++) {
             pulmo_head_logits(net.head, 1, x + (size_t)i * floats, one);
@@ -37,9 +39,12 @@ static void logits_do_not_depend_on_company(void **state)
             assert_true(all[3 * i] != all[3 * ((i + 1) % n)]);
         }
         for (int by = 1; by < sizes[s] && by < n; by++) {
-            for (int i = 0; i < n; i++) memcpy(shifted + (size_t)i * floats, x + (size_t)((i + by) % n) * floats, floats * sizeof *x);
+            for (int i = 0; i < n; i++)
+                memcpy(shifted + (size_t)i * floats, x + (size_t)((i + by) % n) * floats,
+                       floats * sizeof *x);
             pulmo_head_logits(net.head, n, shifted, moved);
-            for (int i = 0; i < n; i++) assert_memory_equal(moved + 3 * i, all + 3 * ((i + by) % n), row);
+            for (int i = 0; i < n; i++)
+                assert_memory_equal(moved + 3 * i, all + 3 * ((i + by) % n), row);
         }
         network_close(&net);
     }
@@ -92,14 +97,16 @@ static void a_slot_is_its_samples_in_order(void **state)
             pulmo_slot_input one = {1, x + (size_t)n * floats, labels + n, samples + n, 11, 2};
             pulmo_head_slot_run(net.head, 1, &one, &single);
             float *part = gradients(&net, 1);
-            for (size_t i = 0; i < net.layout.parameters; i++) sum[i] += part[i];
+            for (size_t i = 0; i < net.layout.parameters; i++)
+                sum[i] += part[i];
             loss += single.loss;
             correct += single.correct;
             free(part);
         }
         pulmo_head_slot_run(net.head, 0, &input, &whole);
         float *have = gradients(&net, 0);
-        for (size_t i = 0; i < net.layout.parameters; i++) assert_true(have[i] == sum[i]);
+        for (size_t i = 0; i < net.layout.parameters; i++)
+            assert_true(have[i] == sum[i]);
         assert_true(whole.loss == loss);
         assert_int_equal(whole.correct, correct);
         assert_true(whole.weight == count);
@@ -132,10 +139,12 @@ static void blocks_do_not_change_bits(void **state)
                 for (int c = 0; c < tensor->cols; c += sides[s][1]) {
                     int rows = tensor->rows - r < sides[s][0] ? tensor->rows - r : sides[s][0];
                     int cols = tensor->cols - c < sides[s][1] ? tensor->cols - c : sides[s][1];
-                    pulmo_head_slot_gradient(net.head, 0, &(pulmo_block){t, r, rows, c, cols}, tile);
+                    pulmo_head_slot_gradient(net.head, 0, &(pulmo_block){t, r, rows, c, cols},
+                                             tile);
                     for (int i = 0; i < rows; i++)
                         assert_memory_equal(tile + (size_t)i * (size_t)cols,
-                                            whole + tensor->offset + (size_t)(r + i) * (size_t)tensor->cols + (size_t)c,
+                                            whole + tensor->offset +
+                                                (size_t)(r + i) * (size_t)tensor->cols + (size_t)c,
                                             (size_t)cols * sizeof(float));
                 }
         }
@@ -145,7 +154,8 @@ static void blocks_do_not_change_bits(void **state)
     network_close(&net);
 }
 
-/* Rows from factors that have been elsewhere (other strides, no alignment) are those of slot_gradient, on every tier. */
+/* Rows from factors that have been elsewhere (other strides, no alignment) are those of
+ * slot_gradient, on every tier. */
 static void factors_give_the_gradient(void **state)
 {
     (void)state;
@@ -171,16 +181,23 @@ static void factors_give_the_gradient(void **state)
         assert_int_equal(here.count, 7);
         for (size_t n = 0; n < 7; n++) {
             memcpy(sent + 1 + n * width, here.input + n * here.input_stride, in * sizeof *sent);
-            memcpy(sent + 1 + n * width + in, here.delta + n * here.delta_stride, out * sizeof *sent);
+            memcpy(sent + 1 + n * width + in, here.delta + n * here.delta_stride,
+                   out * sizeof *sent);
         }
-        there = (pulmo_factors){.count = 7, .input = sent + 1, .delta = sent + 1 + in, .input_stride = width, .delta_stride = width};
+        there = (pulmo_factors){.count = 7,
+                                .input = sent + 1,
+                                .delta = sent + 1 + in,
+                                .input_stride = width,
+                                .delta_stride = width};
         for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
-            if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+            if (!pulmo_isa_available((pulmo_isa)isa))
+                continue;
             tiers++;
             for (int r = 0; r < tensor->rows; r++, rows++) {
                 int col = r % tensor->cols, cols = tensor->cols - col;
                 pulmo_factors_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
-                assert_memory_equal(row, whole + tensor->offset + (size_t)r * in + (size_t)col, (size_t)cols * sizeof *row);
+                assert_memory_equal(row, whole + tensor->offset + (size_t)r * in + (size_t)col,
+                                    (size_t)cols * sizeof *row);
             }
         }
         free(sent);
@@ -205,7 +222,8 @@ static void *run_slots(void *context)
     size_t floats = floats_of(&work->net->spec);
     for (int s = work->first; s < 8; s += 2) {
         uint32_t samples[8];
-        for (uint32_t n = 0; n < 8; n++) samples[n] = 8 * (uint32_t)s + n;
+        for (uint32_t n = 0; n < 8; n++)
+            samples[n] = 8 * (uint32_t)s + n;
         pulmo_slot_input input = {8, work->x + 8 * (size_t)s * floats, labels, samples, 1, 0};
         pulmo_slot_result result;
         pulmo_head_slot_run(work->net->head, s, &input, &result);
@@ -224,22 +242,27 @@ static void threads_do_not_change_bits(void **state)
     thread_work work[2] = {{&net, x, 0}, {&net, x, 1}};
     (void)run_slots(&work[1]);
     (void)run_slots(&work[0]);
-    for (int s = 0; s < 8; s++) want[s] = gradients(&net, s);
+    for (int s = 0; s < 8; s++)
+        want[s] = gradients(&net, s);
     for (int again = 0; again < 20; again++) {
-        for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, run_slots, &work[i]), 0);
-        for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&thread[i], NULL, run_slots, &work[i]), 0);
+        for (int i = 0; i < 2; i++)
+            pthread_join(thread[i], NULL);
         for (int s = 0; s < 8; s++) {
             float *have = gradients(&net, s);
             assert_memory_equal(have, want[s], net.layout.parameters * sizeof *have);
             free(have);
         }
     }
-    for (int s = 0; s < 8; s++) free(want[s]);
+    for (int s = 0; s < 8; s++)
+        free(want[s]);
     free(x);
     network_close(&net);
 }
 
-/* All slots on a pool give the bits of slot by slot, and so do logits; on every tier that the machine has. */
+/* All slots on a pool give the bits of slot by slot, and so do logits; on every tier that the
+ * machine has. */
 static void all_at_once_is_the_same(void **state)
 {
     (void)state;
@@ -248,7 +271,8 @@ static void all_at_once_is_the_same(void **state)
     const int32_t labels[21] = {0, 2, 1, 1, 0, 2, 2, 0, 1, 1, 0, 2, 0, 0, 1, 2, 2, 1, 0, 1, 2};
     uint32_t samples[21];
     float *x = noise(21 * floats_of(&spec), 6), single[63], pooled[63];
-    for (uint32_t n = 0; n < 21; n++) samples[n] = 3 * n;
+    for (uint32_t n = 0; n < 21; n++)
+        samples[n] = 3 * n;
     for (int tier = 0; tier < PULMO_ISA_COUNT; tier++) {
         if (!pulmo_isa_available((pulmo_isa)tier)) {
             print_message("no %s here: not tried\n", tiers[tier]);
@@ -263,7 +287,12 @@ static void all_at_once_is_the_same(void **state)
         network_open(&one, &spec, 8, 3);
         network_open(&all, &spec, 8, 3);
         for (int s = 0; s < 3; s++) {
-            inputs[s] = (pulmo_slot_input){s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels + 8 * s, samples + 8 * s, 11, 2};
+            inputs[s] = (pulmo_slot_input){s < 2 ? 8 : 5,
+                                           x + (size_t)s * 8 * floats_of(&spec),
+                                           labels + 8 * s,
+                                           samples + 8 * s,
+                                           11,
+                                           2};
             pulmo_head_slot_run(one.head, s, &inputs[s], &want[s]);
         }
         pulmo_head_run(all.head, pool, 3, inputs, have);
@@ -285,8 +314,9 @@ static void all_at_once_is_the_same(void **state)
     free(x);
 }
 
-/* Sums over slots as integers, against slot_gradient's floats rounded one by one (ldexp and llrint round a double to
- * nearest even, too), and the gradient that they make, for blocks that begin and end anywhere; every tier. */
+/* Sums over slots as integers, against slot_gradient's floats rounded one by one (ldexp and llrint
+ * round a double to nearest even, too), and the gradient that they make, for blocks that begin and
+ * end anywhere; every tier. */
 static void slots_add_up_as_integers(void **state)
 {
     (void)state;
@@ -297,7 +327,8 @@ static void slots_add_up_as_integers(void **state)
     network net;
     network_open(&net, &spec, 8, 3);
     for (int s = 0; s < 3; s++) {
-        pulmo_slot_input input = {s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels, samples, 11, 2};
+        pulmo_slot_input input = {
+            s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels, samples, 11, 2};
         pulmo_slot_result result;
         pulmo_head_slot_run(net.head, s, &input, &result);
         slot[s] = gradients(&net, s);
@@ -314,15 +345,18 @@ static void slots_add_up_as_integers(void **state)
         for (int s = 0; s < 3; s++) {
             pulmo_head_slot_factors(net.head, s, t, &factors[s]);
             for (size_t i = 0; i < count; i++) {
-                size_t at = tensor->offset + ((size_t)row + i / cols) * (size_t)tensor->cols + (size_t)col + i % cols;
+                size_t at = tensor->offset + ((size_t)row + i / cols) * (size_t)tensor->cols +
+                            (size_t)col + i % cols;
                 want[i] += llrint(ldexp((double)slot[s][at], 40));
             }
         }
         for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
-            if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+            if (!pulmo_isa_available((pulmo_isa)isa))
+                continue;
             head_kernels_of((pulmo_isa)isa)->sums(factors, 3, &block, 0x1p40, have, cols);
             assert_memory_equal(have, want, count * sizeof *want);
-            head_kernels_of((pulmo_isa)isa)->gradient(factors, 3, &block, 0x1p40, 0.3, NULL, gradient);
+            head_kernels_of((pulmo_isa)isa)
+                ->gradient(factors, 3, &block, 0x1p40, 0.3, NULL, gradient);
             for (size_t i = 0; i < count; i++) {
                 const float step = (float)((double)want[i] * 0x1p-40 * 0.3);
                 assert_memory_equal(&gradient[i], &step, sizeof step);
@@ -332,7 +366,8 @@ static void slots_add_up_as_integers(void **state)
         free(have);
         free(gradient);
     }
-    for (int s = 0; s < 3; s++) free(slot[s]);
+    for (int s = 0; s < 3; s++)
+        free(slot[s]);
     free(x);
     network_close(&net);
 }
@@ -341,10 +376,14 @@ int main(void)
 {
     (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logits_do_not_depend_on_company), cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),  cmocka_unit_test(blocks_do_not_change_bits),
-        cmocka_unit_test(factors_give_the_gradient),       cmocka_unit_test(all_at_once_is_the_same),
-        cmocka_unit_test(slots_add_up_as_integers),        cmocka_unit_test(threads_do_not_change_bits),
+        cmocka_unit_test(logits_do_not_depend_on_company),
+        cmocka_unit_test(real_shapes_do_not_depend_on_place),
+        cmocka_unit_test(a_slot_is_its_samples_in_order),
+        cmocka_unit_test(blocks_do_not_change_bits),
+        cmocka_unit_test(factors_give_the_gradient),
+        cmocka_unit_test(all_at_once_is_the_same),
+        cmocka_unit_test(slots_add_up_as_integers),
+        cmocka_unit_test(threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,8 @@
 #define pulmo_softmax            head64_softmax
 #define pulmo_cross_entropy      head64_cross_entropy
 #define pulmo_blas_setup         head64_blas_setup
-pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int, const float *, pulmo_head **);
+pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int,
+                               const float *, pulmo_head **);
 void pulmo_head_destroy(pulmo_head *);
 void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
 double pulmo_head_slot_bound(const pulmo_head *, int, int);
@@ -115,12 +116,14 @@ static void fixture_fill(fixture *f, uint32_t which)
     pulmo_rng rng;
     pulmo_rng_at(&rng, 17, PULMO_RNG_TEST, which, 0);
     size_t floats = (size_t)f->spec.channels * (size_t)f->spec.height * (size_t)f->spec.width;
-    for (size_t i = 0; i < SLOT * floats; i++) f->features[i] = (float)pulmo_rng_normal(&rng);
+    for (size_t i = 0; i < SLOT * floats; i++)
+        f->features[i] = (float)pulmo_rng_normal(&rng);
     for (int n = 0; n < SLOT; n++) {
         f->labels[n] = (int32_t)pulmo_rng_below(&rng, (uint32_t)f->spec.classes);
         f->samples[n] = pulmo_rng_below(&rng, 5000);
     }
-    for (int k = 0; k < f->spec.classes; k++) f->class_weights[k] = 0.25f * (float)(k + 1);
+    for (int k = 0; k < f->spec.classes; k++)
+        f->class_weights[k] = 0.25f * (float)(k + 1);
     /* Twice the initial scale: no layer is close to linear. */
     for (size_t i = 0; i < f->layout.parameters; i++) {
         f->parameters[i] *= 2;
@@ -149,8 +152,11 @@ static void fixture_open(fixture *f, const option *o, uint32_t which)
     assert_non_null(f->parameters64);
     pulmo_head_parameters_init(&f->spec, 5, f->parameters);
     fixture_fill(f, which);
-    assert_int_equal(pulmo_head_create(&f->spec, &f->loss, SLOT, 1, f->parameters, &f->head), PULMO_OK);
-    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1, (const float *)(const void *)f->parameters64, &f->head64), PULMO_OK);
+    assert_int_equal(pulmo_head_create(&f->spec, &f->loss, SLOT, 1, f->parameters, &f->head),
+                     PULMO_OK);
+    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1,
+                                   (const float *)(const void *)f->parameters64, &f->head64),
+                     PULMO_OK);
 }
 
 static void fixture_close(fixture *f)
@@ -161,7 +167,10 @@ static void fixture_close(fixture *f)
     free(f->parameters64);
 }
 
-static pulmo_slot_input input_of(const fixture *f) { return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3}; }
+static pulmo_slot_input input_of(const fixture *f)
+{
+    return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3};
+}
 
 static double loss64(fixture *f)
 {
@@ -212,7 +221,8 @@ static double *gradient_of(const fixture *f, int t, bool wide)
         head64_slot_gradient(f->head64, 0, &block, (float *)(void *)out);
     else
         pulmo_head_slot_gradient(f->head, 0, &block, narrow);
-    for (size_t i = 0; !wide && i < count; i++) out[i] = (double)narrow[i];
+    for (size_t i = 0; !wide && i < count; i++)
+        out[i] = (double)narrow[i];
     free(narrow);
     return out;
 }
@@ -236,7 +246,8 @@ static void check_differences(const option *o, double *vectors, double *elements
             else
                 assert_true(fabs(error) < 1e-10);
         }
-        if (size > 0) *vectors = fmax(*vectors, sqrt(off / size));
+        if (size > 0)
+            *vectors = fmax(*vectors, sqrt(off / size));
         free(gradient);
     }
     fixture_close(&f);
@@ -249,7 +260,8 @@ static void gradients_are_the_losss(void **state)
     for (size_t i = 0; i < OPTIONS; i++) {
         double vectors = 0, elements = 0;
         check_differences(&options[i], &vectors, &elements);
-        print_message("%-24s relative error of a tensor %.1e, of an element %.1e\n", options[i].name, vectors, elements);
+        print_message("%-24s relative error of a tensor %.1e, of an element %.1e\n",
+                      options[i].name, vectors, elements);
         worst_vector = fmax(worst_vector, vectors);
         worst_element = fmax(worst_element, elements);
     }
@@ -259,7 +271,8 @@ static void gradients_are_the_losss(void **state)
 
 /* ---- the gradient by the features ---- */
 
-/* Central differences with steps of 2^-9 that float features hold exactly; where no unit or maximum changes. */
+/* Central differences with steps of 2^-9 that float features hold exactly; where no unit or maximum
+ * changes. */
 static void features_gradients_are_the_losss(void **state)
 {
     (void)state;
@@ -269,7 +282,8 @@ static void features_gradients_are_the_losss(void **state)
         size_t floats = (size_t)f.spec.channels * (size_t)f.spec.height * (size_t)f.spec.width;
         double *gradient = calloc(SLOT * floats, sizeof *gradient), off = 0, size = 0;
         float *narrow = calloc(SLOT * floats, sizeof *narrow);
-        for (size_t k = 0; k < SLOT * floats; k++) f.features[k] = roundf(f.features[k] * 4096) / 4096;
+        for (size_t k = 0; k < SLOT * floats; k++)
+            f.features[k] = roundf(f.features[k] * 4096) / 4096;
         assert_int_equal(head64_train_below(f.head64), PULMO_OK);
         assert_int_equal(pulmo_head_train_below(f.head), PULMO_OK);
         (void)loss64(&f);
@@ -290,17 +304,19 @@ static void features_gradients_are_the_losss(void **state)
                 same = same && active_units(&f) == active;
             }
             f.features[k] = here;
-            if (!same) continue;
+            if (!same)
+                continue;
             tried++;
             double wanted = (loss[1] - loss[0]) / (2 * (double)h);
             off += (gradient[k] - wanted) * (gradient[k] - wanted);
             size += wanted * wanted;
             assert_true(fabs((double)narrow[k] - gradient[k]) < 1e-5);
         }
-        print_message("%-24s relative error of the features' gradient %.1e in %d values\n", options[i].name,
-                      size > 0 ? sqrt(off / size) : 0.0, tried);
+        print_message("%-24s relative error of the features' gradient %.1e in %d values\n",
+                      options[i].name, size > 0 ? sqrt(off / size) : 0.0, tried);
         assert_true(tried > 20);
-        assert_true(off <= 1e-8 * size); /* a maximum that changes hands within a step is off by a part of one value in hundreds */
+        assert_true(off <= 1e-8 * size); /* a maximum that changes hands within a step is off by a
+                                            part of one value in hundreds */
         fixture_close(&f);
         free(gradient);
         free(narrow);
@@ -312,7 +328,10 @@ static void features_gradients_are_the_losss(void **state)
 #define U 0x1p-24 /* float's unit roundoff */
 
 /* Higham 2002, lemma 3.1: n roundings, in any order of summation, fused or not. */
-static double gamma_of(int n) { return n * U / (1 - n * U); }
+static double gamma_of(int n)
+{
+    return n * U / (1 - n * U);
+}
 
 /* For each number of the double head's workspace, how far float's may be from it. */
 typedef struct errors {
@@ -323,8 +342,10 @@ typedef struct errors {
 static void scale_errors(const fixture *f, int l, int count, const double *value, double *error)
 {
     const double *scale = f->head64->spaces[0].scale[l];
-    if (!scale) return;
-    for (int i = 0; i < count; i++) error[i] = error[i] * scale[i] * (1 + 3 * U) + 3 * U * fabs(value[i]);
+    if (!scale)
+        return;
+    for (int i = 0; i < count; i++)
+        error[i] = error[i] * scale[i] * (1 + 3 * U) + 3 * U * fabs(value[i]);
 }
 
 static void input_errors(const fixture *f, errors *e)
@@ -333,8 +354,10 @@ static void input_errors(const fixture *f, errors *e)
     bool averages = f->spec.pool == PULMO_POOL_AVG || f->spec.pool == PULMO_POOL_AVGMAX;
     for (int i = 0; averages && i < COUNT * f->spec.channels; i++) {
         double size = 0;
-        for (int c = 0; c < cells; c++) size += fabs((double)f->features[i * cells + c]) / cells;
-        e->input[0][i / f->spec.channels * width + i % f->spec.channels] = gamma_of(cells + 1) * size;
+        for (int c = 0; c < cells; c++)
+            size += fabs((double)f->features[i * cells + c]) / cells;
+        e->input[0][i / f->spec.channels * width + i % f->spec.channels] =
+            gamma_of(cells + 1) * size;
     }
     scale_errors(f, 0, COUNT * width, f->head64->spaces[0].input[0], e->input[0]);
 }
@@ -356,15 +379,19 @@ static void forward_errors(const fixture *f, errors *e)
                 size += w * (fabs(space->input[l][n * in + i]) + error);
             }
             e->output[l][j] = carried + gamma_of(in + 2) * size;
-            if (l + 1 == head->layers) continue;
-            assert_true(fabs(space->output[l][j]) > e->output[l][j]); /* on the same side of the kink */
+            if (l + 1 == head->layers)
+                continue;
+            assert_true(fabs(space->output[l][j]) >
+                        e->output[l][j]); /* on the same side of the kink */
             e->input[l + 1][j] = space->output[l][j] > 0 ? e->output[l][j] : 0;
         }
-        if (l + 1 < head->layers) scale_errors(f, l + 1, COUNT * out, space->input[l + 1], e->input[l + 1]);
+        if (l + 1 < head->layers)
+            scale_errors(f, l + 1, COUNT * out, space->input[l + 1], e->input[l + 1]);
     }
 }
 
-/* The softmax in double of logits that are off by up to z: p changes by a factor of at most exp(2z). */
+/* The softmax in double of logits that are off by up to z: p changes by a factor of at most
+ * exp(2z). */
 static void loss_errors(const fixture *f, errors *e)
 {
     int last = f->head64->layers - 1, classes = f->spec.classes;
@@ -378,7 +405,8 @@ static void loss_errors(const fixture *f, errors *e)
         }
         double total = log_sum(logits, classes);
         for (int k = 0; k < classes; k++)
-            e->delta[last][n * classes + k] = mass * exp(logits[k] - total) * expm1(2 * z) + 2 * U * fabs(delta[k]) + 1e-14;
+            e->delta[last][n * classes + k] =
+                mass * exp(logits[k] - total) * expm1(2 * z) + 2 * U * fabs(delta[k]) + 1e-14;
     }
 }
 
@@ -400,7 +428,8 @@ static void backward_errors(const fixture *f, errors *e)
         }
         scale_errors(f, l, COUNT * in, space->delta[l - 1], e->delta[l - 1]);
         for (int j = 0; j < COUNT * in; j++)
-            if (!(space->output[l - 1][j] > 0)) e->delta[l - 1][j] = 0;
+            if (!(space->output[l - 1][j] > 0))
+                e->delta[l - 1][j] = 0;
     }
 }
 
@@ -412,14 +441,16 @@ static double gradient_error(const fixture *f, const errors *e, int l, int o, in
     double carried = 0, size = 0;
     for (int n = 0; n < COUNT; n++) {
         double d = fabs(space->delta[l][n * out + o]), ed = e->delta[l][n * out + o];
-        double x = i < 0 ? 1 : fabs(space->input[l][n * in + i]), ex = i < 0 ? 0 : e->input[l][n * in + i];
+        double x = i < 0 ? 1 : fabs(space->input[l][n * in + i]),
+               ex = i < 0 ? 0 : e->input[l][n * in + i];
         carried += d * ex + x * ed + ed * ex;
         size += (d + ed) * (x + ex);
     }
     return carried + gamma_of(COUNT + 1) * size;
 }
 
-/* Largest share of its bound that an element's error takes; and the largest error of a tensor, relatively. */
+/* Largest share of its bound that an element's error takes; and the largest error of a tensor,
+ * relatively. */
 static void check_float(const option *o, uint32_t which, double *share, double *relative)
 {
     static errors e;
@@ -438,18 +469,22 @@ static void check_float(const option *o, uint32_t which, double *share, double *
     backward_errors(&f, &e);
     for (int t = 0; t < f.layout.tensors; t++) {
         const pulmo_tensor *tensor = &f.layout.tensor[t];
-        double *have = gradient_of(&f, t, false), *want = gradient_of(&f, t, true), off = 0, size = 0;
+        double *have = gradient_of(&f, t, false), *want = gradient_of(&f, t, true), off = 0,
+               size = 0;
         for (int i = 0; i < tensor->rows * tensor->cols; i++) {
-            double bound = gradient_error(&f, &e, t / 2, i / tensor->cols, t % 2 ? -1 : i % tensor->cols);
+            double bound =
+                gradient_error(&f, &e, t / 2, i / tensor->cols, t % 2 ? -1 : i % tensor->cols);
             double error = fabs(have[i] - want[i]);
             assert_true(error <= bound);
-            if (bound > 0) *share = fmax(*share, error / bound);
+            if (bound > 0)
+                *share = fmax(*share, error / bound);
             off = fmax(off, error);
             size = fmax(size, fabs(want[i]));
             assert_true(fabs(have[i]) <= pulmo_head_slot_bound(f.head, 0, t));
             assert_true(fabs(want[i]) <= head64_slot_bound(f.head64, 0, t));
         }
-        if (size > 0) *relative = fmax(*relative, off / size);
+        if (size > 0)
+            *relative = fmax(*relative, off / size);
         free(have);
         free(want);
     }
@@ -462,7 +497,8 @@ static void float_is_near_double(void **state)
     for (size_t i = 0; i < OPTIONS; i++) {
         double share = 0, relative = 0;
         check_float(&options[i], (uint32_t)i, &share, &relative);
-        print_message("%-24s float's error: %.1e of the largest, %.1e of its bound\n", options[i].name, relative, share);
+        print_message("%-24s float's error: %.1e of the largest, %.1e of its bound\n",
+                      options[i].name, relative, share);
     }
 }
 

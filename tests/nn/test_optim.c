@@ -1,4 +1,5 @@
-/* Optimisers and schedules against PyTorch's trajectories; the same bits however a vector is cut. */
+/* Optimisers and schedules against PyTorch's trajectories; the same bits however a vector is cut.
+ */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -134,7 +135,8 @@ static void trajectories_are_pytorchs(void **state)
                 moved[i] += fabs(want - (double)(s ? t->after[s - 1][i] : start[i]));
                 double tolerance = (s + 1) * 0x1p-23 * fabs(want) + 16 * 0x1p-24 * moved[i];
                 if (!(fabs((double)p[i] - want) <= tolerance))
-                    fail_msg("%s: step %d, element %d: %.9g, not %.9g", t->torch, s + 1, i, (double)p[i], want);
+                    fail_msg("%s: step %d, element %d: %.9g, not %.9g", t->torch, s + 1, i,
+                             (double)p[i], want);
             }
         }
     }
@@ -145,8 +147,10 @@ static void defaults_are_pytorchs(void **state)
     (void)state;
     pulmo_optim_spec spec;
     pulmo_optim_spec_init(&spec);
-    assert_true(spec.kind == PULMO_OPTIM_ADAM && spec.lr == 1e-3 && spec.beta1 == 0.9 && spec.beta2 == 0.999);
-    assert_true(spec.eps == 1e-8 && spec.weight_decay == 0 && spec.schedule == PULMO_SCHEDULE_CONSTANT);
+    assert_true(spec.kind == PULMO_OPTIM_ADAM && spec.lr == 1e-3 && spec.beta1 == 0.9 &&
+                spec.beta2 == 0.999);
+    assert_true(spec.eps == 1e-8 && spec.weight_decay == 0 &&
+                spec.schedule == PULMO_SCHEDULE_CONSTANT);
     assert_int_equal(pulmo_optim_states(&spec), 2);
     spec.kind = PULMO_OPTIM_ADAMW;
     assert_int_equal(pulmo_optim_states(&spec), 2);
@@ -162,7 +166,8 @@ static void fill(float *out, uint32_t which)
 {
     pulmo_rng rng;
     pulmo_rng_at(&rng, 31, PULMO_RNG_TEST, which, 0);
-    for (int i = 0; i < LENGTH; i++) out[i] = (float)(pulmo_rng_normal(&rng) * exp(4 * pulmo_rng_normal(&rng)));
+    for (int i = 0; i < LENGTH; i++)
+        out[i] = (float)(pulmo_rng_normal(&rng) * exp(4 * pulmo_rng_normal(&rng)));
 }
 
 /* Updates in ranges of `piece`, last range first; piece 0 is all at once. */
@@ -191,7 +196,8 @@ static void ranges_do_not_change_bits(void **state)
     for (size_t k = 0; k < TRAJECTORIES; k++) {
         pulmo_optim_spec spec = spec_of(&trajectories[k]);
         run_in_pieces(&spec, 0, want[0], want[1], want[2]);
-        for (size_t i = 0; i < LENGTH; i++) assert_true(isfinite(want[0][i]));
+        for (size_t i = 0; i < LENGTH; i++)
+            assert_true(isfinite(want[0][i]));
         for (size_t j = 0; j < sizeof pieces / sizeof *pieces; j++) {
             run_in_pieces(&spec, pieces[j], have[0], have[1], have[2]);
             assert_memory_equal(have, want, sizeof want);
@@ -202,30 +208,43 @@ static void ranges_do_not_change_bits(void **state)
 static void assert_rate(const pulmo_optim_spec *spec, double done, double total, double want)
 {
     double have = pulmo_optim_rate(spec, done, total);
-    if (!(fabs(have - want) <= 1e-14)) fail_msg("rate after %g of %g is %.17g, not %.17g", done, total, have, want);
+    if (!(fabs(have - want) <= 1e-14))
+        fail_msg("rate after %g of %g is %.17g, not %.17g", done, total, have, want);
 }
 
 static void schedules_are_pytorchs(void **state)
 {
     (void)state;
-    /* CosineAnnealingLR(SGD([p], lr=0.1), T_max=10, eta_min=0.001), its rate before each of eleven epochs */
-    const double cosine[11] = {0.1,    0.09757729755661011, 0.0905463412215599,  0.07959536998847742,  0.0657963412215599,
-                               0.0505, 0.03520365877844011, 0.02140463001152259, 0.010453658778440109, 0.0034227024433899004,
+    /* CosineAnnealingLR(SGD([p], lr=0.1), T_max=10, eta_min=0.001), its rate before each of eleven
+     * epochs */
+    const double cosine[11] = {0.1,
+                               0.09757729755661011,
+                               0.0905463412215599,
+                               0.07959536998847742,
+                               0.0657963412215599,
+                               0.0505,
+                               0.03520365877844011,
+                               0.02140463001152259,
+                               0.010453658778440109,
+                               0.0034227024433899004,
                                0.001};
     /* StepLR(SGD([p], lr=0.1), 3, 0.5) */
     const double step[10] = {0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.0125};
     pulmo_optim_spec spec;
     pulmo_optim_spec_init(&spec);
     spec.lr = 0.1;
-    for (int i = 0; i < 10; i++) assert_rate(&spec, i, 10, 0.1);
+    for (int i = 0; i < 10; i++)
+        assert_rate(&spec, i, 10, 0.1);
     spec.schedule = PULMO_SCHEDULE_COSINE;
     spec.min_lr = 0.001;
-    for (int i = 0; i < 11; i++) assert_rate(&spec, i, 10, cosine[i]);
+    for (int i = 0; i < 11; i++)
+        assert_rate(&spec, i, 10, cosine[i]);
     assert_rate(&spec, 12, 10, 0.001); /* stays at the end */
     spec.schedule = PULMO_SCHEDULE_STEP;
     spec.step_epochs = 3;
     spec.step_gamma = 0.5;
-    for (int i = 0; i < 10; i++) assert_rate(&spec, i, 10, step[i]);
+    for (int i = 0; i < 10; i++)
+        assert_rate(&spec, i, 10, step[i]);
     assert_rate(&spec, 2.999, 10, 0.1);
 }
 
@@ -236,7 +255,8 @@ static void warm_up_is_linear_then_the_schedule(void **state)
     pulmo_optim_spec_init(&spec);
     spec.lr = 0.2;
     spec.warmup_epochs = 2;
-    const pulmo_schedule all[3] = {PULMO_SCHEDULE_CONSTANT, PULMO_SCHEDULE_COSINE, PULMO_SCHEDULE_STEP};
+    const pulmo_schedule all[3] = {PULMO_SCHEDULE_CONSTANT, PULMO_SCHEDULE_COSINE,
+                                   PULMO_SCHEDULE_STEP};
     for (int k = 0; k < 3; k++) {
         spec.schedule = all[k];
         assert_rate(&spec, 0, 12, 0);
@@ -257,8 +277,10 @@ static void warm_up_is_linear_then_the_schedule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_are_pytorchs),           cmocka_unit_test(defaults_are_pytorchs),
-        cmocka_unit_test(ranges_do_not_change_bits),           cmocka_unit_test(schedules_are_pytorchs),
+        cmocka_unit_test(trajectories_are_pytorchs),
+        cmocka_unit_test(defaults_are_pytorchs),
+        cmocka_unit_test(ranges_do_not_change_bits),
+        cmocka_unit_test(schedules_are_pytorchs),
         cmocka_unit_test(warm_up_is_linear_then_the_schedule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* The trainable convolutions: the same source built for double against plain direct convolutions and
- * central differences, and every tier's float build against the double one. */
+/* The trainable convolutions: the same source built for double against plain direct convolutions
+ * and central differences, and every tier's float build against the double one. */
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -46,7 +46,10 @@ void pulmo_tail_below(pulmo_tail *, int);
 #include "../../src/nn/tail.c"
 #include "../../src/nn/tail_backward.c"
 #include "../../src/nn/kernels/ref/tail_ref.c"
-const tail_kernels *tail_kernels_of(pulmo_isa isa) { return (void)isa, &tail_kernels_table__ref; }
+const tail_kernels *tail_kernels_of(pulmo_isa isa)
+{
+    return (void)isa, &tail_kernels_table__ref;
+}
 #undef pulmo_tail_bytes
 #undef pulmo_tail_create
 #undef pulmo_tail_destroy
@@ -69,7 +72,8 @@ const tail_kernels *tail_kernels_of(pulmo_isa isa) { return (void)isa, &tail_ker
 static pulmo_tail_spec spec_of(pulmo_isa isa)
 {
     static const int channels[] = {3, 16, 32, 48, 80, 16};
-    pulmo_tail_spec spec = {.channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
+    pulmo_tail_spec spec = {
+        .channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
     for (int l = 0; l < spec.layers; l++) {
         spec.layer[l].in_channels = channels[l];
         spec.layer[l].out_channels = channels[l + 1];
@@ -94,7 +98,8 @@ static float *noise(size_t count, uint32_t which, double scale)
     float *out = malloc(count * sizeof *out);
     assert_non_null(out);
     pulmo_rng_at(&rng, 31, PULMO_RNG_TEST, which, 0);
-    for (size_t i = 0; i < count; i++) out[i] = (float)(scale * pulmo_rng_normal(&rng));
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)(scale * pulmo_rng_normal(&rng));
     return out;
 }
 
@@ -115,7 +120,8 @@ static int set_up(void **state)
     f.parameters64 = malloc(f.layout.parameters * sizeof(double));
     for (int t = 0; t < f.layout.tensors; t++) {
         const pulmo_tensor *tensor = &f.layout.tensor[t];
-        float *values = noise((size_t)tensor->rows * (size_t)tensor->cols, 10 + (uint32_t)t, t % 2 ? 0.2 : 1.5 / sqrt(tensor->cols));
+        float *values = noise((size_t)tensor->rows * (size_t)tensor->cols, 10 + (uint32_t)t,
+                              t % 2 ? 0.2 : 1.5 / sqrt(tensor->cols));
         for (size_t i = 0; i < (size_t)tensor->rows * (size_t)tensor->cols; i++) {
             f.parameters[tensor->offset + i] = values[i];
             f.parameters64[tensor->offset + i] = (double)values[i];
@@ -140,11 +146,12 @@ static int tear_down(void **state)
 
 /* ---- plain convolutions to compare with ---- */
 
-static double *plain_layer(const double *in, int images, int c, int k, int height, int width, const double *weight, const double *bias,
-                           bool pool)
+static double *plain_layer(const double *in, int images, int c, int k, int height, int width,
+                           const double *weight, const double *bias, bool pool)
 {
     int h = pool ? height / 2 : height, w = pool ? width / 2 : width;
-    double *full = calloc((size_t)(height * width), sizeof *full), *out = calloc((size_t)images * (size_t)(k * h * w), sizeof *out);
+    double *full = calloc((size_t)(height * width), sizeof *full),
+           *out = calloc((size_t)images * (size_t)(k * h * w), sizeof *out);
     for (int n = 0; n < images; n++)
         for (int o = 0; o < k; o++) {
             for (int y = 0; y < height; y++)
@@ -154,14 +161,16 @@ static double *plain_layer(const double *in, int images, int c, int k, int heigh
                         for (int tap = 0; tap < 9; tap++) {
                             int yy = y + tap / 3 - 1, xx = x + tap % 3 - 1;
                             if (yy >= 0 && yy < height && xx >= 0 && xx < width)
-                                sum += weight[(o * c + i) * 9 + tap] * in[((n * c + i) * height + yy) * width + xx];
+                                sum += weight[(o * c + i) * 9 + tap] *
+                                       in[((n * c + i) * height + yy) * width + xx];
                         }
                     full[y * width + x] = sum > 0 ? sum : 0;
                 }
             for (int y = 0; y < h; y++)
                 for (int x = 0; x < w; x++) {
                     double most = pool ? full[2 * y * width + 2 * x] : full[y * width + x];
-                    for (int q = 1; pool && q < 4; q++) most = fmax(most, full[(2 * y + q / 2) * width + 2 * x + q % 2]);
+                    for (int q = 1; pool && q < 4; q++)
+                        most = fmax(most, full[(2 * y + q / 2) * width + 2 * x + q % 2]);
                     out[((n * k + o) * h + y) * w + x] = most;
                 }
         }
@@ -174,14 +183,17 @@ static double *plain_forward(const fixture *f)
     pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
     double *at = malloc(IMAGES * 3 * HEIGHT * WIDTH * sizeof *at);
     int height = HEIGHT, width = WIDTH;
-    for (int i = 0; i < IMAGES * 3 * HEIGHT * WIDTH; i++) at[i] = (double)f->cut[i];
+    for (int i = 0; i < IMAGES * 3 * HEIGHT * WIDTH; i++)
+        at[i] = (double)f->cut[i];
     for (int l = 0; l < spec.layers; l++) {
-        double *next = plain_layer(at, IMAGES, spec.layer[l].in_channels, spec.layer[l].out_channels, height, width,
-                                   f->parameters64 + f->layout.tensor[2 * l].offset, f->parameters64 + f->layout.tensor[2 * l + 1].offset,
-                                   spec.layer[l].pool_after);
+        double *next = plain_layer(
+            at, IMAGES, spec.layer[l].in_channels, spec.layer[l].out_channels, height, width,
+            f->parameters64 + f->layout.tensor[2 * l].offset,
+            f->parameters64 + f->layout.tensor[2 * l + 1].offset, spec.layer[l].pool_after);
         free(at);
         at = next;
-        if (spec.layer[l].pool_after) height /= 2, width /= 2;
+        if (spec.layer[l].pool_after)
+            height /= 2, width /= 2;
     }
     return at;
 }
@@ -203,12 +215,14 @@ static void add_part(void *context, const pulmo_tail_part *part)
     const double *wide = (const double *)(const void *)part->values;
     pthread_mutex_lock(&t->lock);
     t->parts++;
-    if (part->unit >= t->units) t->units = part->unit + 1;
+    if (part->unit >= t->units)
+        t->units = part->unit + 1;
     for (int r = 0; r < part->rows; r++)
         for (int tap = 0; tap < 9; tap++)
             for (int c = 0; c < part->cols; c++) {
                 size_t from = (size_t)((r * 9 + tap) * part->stride + c);
-                t->gradient[tensor->offset + (size_t)(part->row + r) * (size_t)tensor->cols + (size_t)((part->col + c) * 9 + tap)] +=
+                t->gradient[tensor->offset + (size_t)(part->row + r) * (size_t)tensor->cols +
+                            (size_t)((part->col + c) * 9 + tap)] +=
                     t->wide ? wide[from] : (double)part->values[from];
             }
     pthread_mutex_unlock(&t->lock);
@@ -239,7 +253,8 @@ static double *gradient64(const fixture *f, pulmo_tail *tail, double *features)
             for (int k = 0; k < f->layout.tensor[2 * l + 1].rows; k++)
                 t.gradient[f->layout.tensor[2 * l + 1].offset + (size_t)k] +=
                     ((const double *)(const void *)tail64_bias_gradient(tail, n))[k];
-        if (l > 0) tail64_below(tail, l);
+        if (l > 0)
+            tail64_below(tail, l);
     }
     return t.gradient;
 }
@@ -249,7 +264,8 @@ static double loss64(const fixture *f, pulmo_tail *tail, double *features)
     double loss = 0;
     tail64_use(tail, (const float *)(const void *)f->parameters64);
     tail64_forward(tail, IMAGES, f->cut, (float *)(void *)features);
-    for (size_t i = 0; i < f->features; i++) loss += (double)f->weight[i] * features[i];
+    for (size_t i = 0; i < f->features; i++)
+        loss += (double)f->weight[i] * features[i];
     return loss;
 }
 
@@ -261,7 +277,8 @@ static void forward_is_a_convolution(void **state)
     double *features = calloc(f->features, sizeof *features), *wanted = plain_forward(f);
     assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
     (void)loss64(f, tail, features);
-    for (size_t i = 0; i < f->features; i++) assert_true(fabs(features[i] - wanted[i]) < 1e-12 * (1 + fabs(wanted[i])));
+    for (size_t i = 0; i < f->features; i++)
+        assert_true(fabs(features[i] - wanted[i]) < 1e-12 * (1 + fabs(wanted[i])));
     tail64_destroy(tail);
     free(features);
     free(wanted);
@@ -281,7 +298,8 @@ static void gradients_are_differences(void **state)
     for (int t = 0; t < f->layout.tensors; t++)
         for (int i = 0; i < 12; i++, tried++) {
             const pulmo_tensor *tensor = &f->layout.tensor[t];
-            size_t at = tensor->offset + pulmo_rng_below(&rng, (uint32_t)(tensor->rows * tensor->cols));
+            size_t at =
+                tensor->offset + pulmo_rng_below(&rng, (uint32_t)(tensor->rows * tensor->cols));
             const double before = f->parameters64[at], h = 1e-6;
             f->parameters64[at] = before + h;
             double up = loss64(f, tail, features);
@@ -289,7 +307,8 @@ static void gradients_are_differences(void **state)
             double down = loss64(f, tail, features);
             f->parameters64[at] = before;
             double slope = (up - down) / (2 * h);
-            /* A step may cross the corner of a ReLU or a pool now and then, in thousands of values. */
+            /* A step may cross the corner of a ReLU or a pool now and then, in thousands of values.
+             */
             near += fabs(slope - gradient[at]) < 1e-5 * (1 + fabs(gradient[at]));
         }
     print_message("%d of %d central differences agree\n", near, tried);
@@ -301,7 +320,8 @@ static void gradients_are_differences(void **state)
 
 /* ---- the float build, every tier ---- */
 
-static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted, const double *features64)
+static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted,
+                        const double *features64)
 {
     pulmo_tail_spec spec = spec_of(isa);
     pulmo_tail *tail = NULL;
@@ -311,7 +331,8 @@ static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted, c
     assert_int_equal(pulmo_tail_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
     pulmo_tail_use(tail, f->parameters);
     pulmo_tail_forward(tail, IMAGES, f->cut, features);
-    for (size_t i = 0; i < f->features; i++) assert_true(fabs((double)features[i] - features64[i]) < 1e-4 * (1 + fabs(features64[i])));
+    for (size_t i = 0; i < f->features; i++)
+        assert_true(fabs((double)features[i] - features64[i]) < 1e-4 * (1 + fabs(features64[i])));
     pulmo_tail_backward(tail, f->weight);
     for (int l = 4; l >= 0; l--) {
         const pulmo_tensor *weight = &f->layout.tensor[2 * l], *bias = &f->layout.tensor[2 * l + 1];
@@ -320,7 +341,9 @@ static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted, c
         t.units = 0;
         pulmo_tail_gradients(tail, l, add_part, &t);
         for (int n = 0; n < IMAGES; n++)
-            for (int k = 0; k < bias->rows; k++) t.gradient[bias->offset + (size_t)k] += (double)pulmo_tail_bias_gradient(tail, n)[k];
+            for (int k = 0; k < bias->rows; k++)
+                t.gradient[bias->offset + (size_t)k] +=
+                    (double)pulmo_tail_bias_gradient(tail, n)[k];
         for (size_t i = weight->offset; i < bias->offset + (size_t)bias->rows; i++) {
             square += wanted[i] * wanted[i];
             error += (t.gradient[i] - wanted[i]) * (t.gradient[i] - wanted[i]);
@@ -328,8 +351,10 @@ static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted, c
             assert_true(fabs(t.gradient[i]) <= 3 * (i < bias->offset ? weight_bound : bias_bound));
         }
         assert_true(sqrt(error / square) < 3e-5);
-        if (l == 0) assert_true(t.units > 3); /* a slot of the first layer is more than one unit */
-        if (l > 0) pulmo_tail_below(tail, l);
+        if (l == 0)
+            assert_true(t.units > 3); /* a slot of the first layer is more than one unit */
+        if (l > 0)
+            pulmo_tail_below(tail, l);
     }
     pulmo_tail_destroy(tail);
     free(t.gradient);
@@ -348,7 +373,8 @@ static void tiers_agree_with_double(void **state)
         if (pulmo_isa_available((pulmo_isa)isa))
             tier_agrees(f, (pulmo_isa)isa, wanted, features);
         else
-            print_message("tier %s is not on this machine: skipped\n", pulmo_isa_name((pulmo_isa)isa));
+            print_message("tier %s is not on this machine: skipped\n",
+                          pulmo_isa_name((pulmo_isa)isa));
     }
     tail64_destroy(tail);
     free(features);
@@ -360,7 +386,8 @@ static void tiers_agree_with_double(void **state)
 /* Everything that crosses the interface, for one slot of images at a place in a batch. */
 static uint64_t mix(uint64_t hash, const void *data, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
     return hash;
 }
 
@@ -373,10 +400,12 @@ typedef struct hashes {
 static void hash_part(void *context, const pulmo_tail_part *part)
 {
     hashes *h = context;
-    if (part->unit < h->first_unit || part->unit >= h->last_unit) return;
+    if (part->unit < h->first_unit || part->unit >= h->last_unit)
+        return;
     int place = part->unit - h->first_unit;
-    uint64_t hash = mix(mix(mix(mix(1, &place, sizeof place), &part->layer, sizeof part->layer), &part->row, sizeof part->row), &part->col,
-                        sizeof part->col);
+    uint64_t hash = mix(mix(mix(mix(1, &place, sizeof place), &part->layer, sizeof part->layer),
+                            &part->row, sizeof part->row),
+                        &part->col, sizeof part->col);
     hash = mix(hash, part->values, (size_t)(part->rows * 9 * part->stride) * sizeof(float));
     pthread_mutex_lock(&h->lock);
     h->sum += hash;
@@ -392,11 +421,13 @@ static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
     hashes h = {.sum = 0};
     size_t cut = 3 * HEIGHT * WIDTH, each = f->features / IMAGES;
     int place = last ? images - SLOT : 0;
-    float *x = malloc((size_t)images * cut * sizeof *x), *w = malloc((size_t)images * each * sizeof *w),
+    float *x = malloc((size_t)images * cut * sizeof *x),
+          *w = malloc((size_t)images * each * sizeof *w),
           *features = malloc((size_t)images * each * sizeof *w);
     pthread_mutex_init(&h.lock, NULL);
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++)
-        if (pulmo_isa_available((pulmo_isa)isa)) spec.isa = (pulmo_isa)isa;
+        if (pulmo_isa_available((pulmo_isa)isa))
+            spec.isa = (pulmo_isa)isa;
     for (int n = 0; n < images; n++) {
         int from = n >= place && n < place + SLOT ? n - place : 2 + n % 3;
         memcpy(x + (size_t)n * cut, f->cut + (size_t)from * cut, cut * sizeof *x);
@@ -413,12 +444,13 @@ static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
         double weight, bias;
         pulmo_tail_bounds(tail, l, &weight, &bias);
         for (int n = place; n < place + SLOT; n++)
-            h.sum +=
-                mix((uint64_t)(n - place), pulmo_tail_bias_gradient(tail, n), (size_t)f->layout.tensor[2 * l + 1].rows * sizeof(float));
+            h.sum += mix((uint64_t)(n - place), pulmo_tail_bias_gradient(tail, n),
+                         (size_t)f->layout.tensor[2 * l + 1].rows * sizeof(float));
         h.first_unit = place / SLOT * units_a_slot[l];
         h.last_unit = h.first_unit + units_a_slot[l];
         pulmo_tail_gradients(tail, l, hash_part, &h);
-        if (l > 0) pulmo_tail_below(tail, l);
+        if (l > 0)
+            pulmo_tail_below(tail, l);
     }
     pulmo_tail_destroy(tail);
     pulmo_pool_destroy(pool);

@@ -7,11 +7,13 @@
 
 /* ---- a direct evaluation in double ---- */
 
-static double *naive(const pulmo_weights *weights, int layers, const float *image, int height, int width, int *c, int *h, int *w)
+static double *naive(const pulmo_weights *weights, int layers, const float *image, int height,
+                     int width, int *c, int *h, int *w)
 {
     double *here = malloc((size_t)(3 * height * width) * sizeof *here);
     *c = 3, *h = height, *w = width;
-    for (int i = 0; i < 3 * height * width; i++) here[i] = (double)image[i];
+    for (int i = 0; i < 3 * height * width; i++)
+        here[i] = (double)image[i];
     for (int l = 0; l < layers; l++) {
         const pulmo_conv *conv = &weights->conv[l];
         int out = conv->out_channels, H = *h, W = *w;
@@ -23,22 +25,26 @@ static double *naive(const pulmo_weights *weights, int layers, const float *imag
                     for (int i = 0; i < *c; i++)
                         for (int t = 0; t < 9; t++) {
                             int yy = y + t / 3 - 1, xx = x + t % 3 - 1;
-                            if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
-                            sum += (double)conv->weight[(k * *c + i) * 9 + t] * here[(i * H + yy) * W + xx];
+                            if (yy < 0 || yy >= H || xx < 0 || xx >= W)
+                                continue;
+                            sum += (double)conv->weight[(k * *c + i) * 9 + t] *
+                                   here[(i * H + yy) * W + xx];
                         }
                     there[(k * H + y) * W + x] = sum > 0 ? sum : 0;
                 }
         free(here);
         here = there;
         *c = out;
-        if (!conv->pool_after) continue;
+        if (!conv->pool_after)
+            continue;
         *h = H / 2, *w = W / 2;
         double *pooled = malloc((size_t)(out * *h * *w) * sizeof *pooled);
         for (int k = 0; k < out; k++)
             for (int y = 0; y < *h; y++)
                 for (int x = 0; x < *w; x++) {
                     const double *at = here + (k * H + 2 * y) * W + 2 * x;
-                    pooled[(k * *h + y) * *w + x] = fmax(fmax(at[0], at[1]), fmax(at[W], at[W + 1]));
+                    pooled[(k * *h + y) * *w + x] =
+                        fmax(fmax(at[0], at[1]), fmax(at[W], at[W + 1]));
                 }
         free(here);
         here = pooled;
@@ -51,26 +57,30 @@ static void small_network(pulmo_weights *out, const int *widths, const int *pool
 {
     size_t total = 0;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < convs; i++) total += (size_t)(widths[i] * ((i ? widths[i - 1] : 3) * 9 + 1));
+    for (int i = 0; i < convs; i++)
+        total += (size_t)(widths[i] * ((i ? widths[i - 1] : 3) * 9 + 1));
     float *at = pulmo_alloc(total, sizeof *at);
     out->storage = at;
     out->convs = convs;
     for (int i = 0; i < convs; i++) {
         int in = i ? widths[i - 1] : 3;
-        out->conv[i] = (pulmo_conv){.in_channels = in, .out_channels = widths[i], .pool_after = pools[i]};
+        out->conv[i] =
+            (pulmo_conv){.in_channels = in, .out_channels = widths[i], .pool_after = pools[i]};
         fill_normal(at, (size_t)(widths[i] * in * 9), (unsigned)i);
-        for (int k = 0; k < widths[i] * in * 9; k++) at[k] *= (float)sqrt(2.0 / (9 * in));
+        for (int k = 0; k < widths[i] * in * 9; k++)
+            at[k] *= (float)sqrt(2.0 / (9 * in));
         out->conv[i].weight = at;
         at += widths[i] * in * 9;
         fill_normal(at, (size_t)widths[i], (unsigned)(100 + i));
-        for (int k = 0; k < widths[i]; k++) at[k] *= 0.1f;
+        for (int k = 0; k < widths[i]; k++)
+            at[k] *= 0.1f;
         out->conv[i].bias = at;
         at += widths[i];
     }
 }
 
-static void run_spec(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads, int n, const float *images, float **features,
-                     int shape[3])
+static void run_spec(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads, int n,
+                     const float *images, float **features, int shape[3])
 {
     pulmo_pool *pool = NULL;
     pulmo_trunk *trunk = NULL;
@@ -83,18 +93,19 @@ static void run_spec(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
     pulmo_pool_destroy(pool);
 }
 
-static void run(const pulmo_weights *weights, int height, int width, int blocks, pulmo_isa isa, int threads, int batch, int n,
-                const float *images, float **features, int shape[3])
+static void run(const pulmo_weights *weights, int height, int width, int blocks, pulmo_isa isa,
+                int threads, int batch, int n, const float *images, float **features, int shape[3])
 {
     pulmo_trunk_spec spec;
     pulmo_trunk_spec_init(&spec);
-    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = batch;
+    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa,
+    spec.batch = batch;
     run_spec(&spec, weights, threads, n, images, features, shape);
 }
 
-/* A layer's error, element by element, is bounded and tested in test_kernels.c. Over several layers the
- * worst case says little; here an error of a coefficient, an edge or a channel is looked for, which
- * is at least 1e-3 of the features' norm, where rounding is 1e-6. */
+/* A layer's error, element by element, is bounded and tested in test_kernels.c. Over several layers
+ * the worst case says little; here an error of a coefficient, an edge or a channel is looked for,
+ * which is at least 1e-3 of the features' norm, where rounding is 1e-6. */
 #define RMS_BOUND 1e-5
 
 static void check_shape(int height, int width, int blocks)
@@ -108,7 +119,8 @@ static void check_shape(int height, int width, int blocks)
     int c, h, w, layers = blocks ? 2 * blocks : 6;
     double *truth = naive(&weights, layers, image, height, width, &c, &h, &w);
     float *expected = malloc((size_t)(c * h * w) * sizeof *expected);
-    for (int i = 0; i < c * h * w; i++) expected[i] = (float)truth[i];
+    for (int i = 0; i < c * h * w; i++)
+        expected[i] = (float)truth[i];
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
         int shape[3];
         float *features = NULL;
@@ -121,7 +133,9 @@ static void check_shape(int height, int width, int blocks)
         assert_int_equal(shape[1], h);
         assert_int_equal(shape[2], w);
         double error = relative_rms(features, expected, (size_t)(c * h * w));
-        if (!(error < RMS_BOUND)) fail_msg("%d x %d, %s: relative RMS error %g", height, width, pulmo_isa_name((pulmo_isa)isa), error);
+        if (!(error < RMS_BOUND))
+            fail_msg("%d x %d, %s: relative RMS error %g", height, width,
+                     pulmo_isa_name((pulmo_isa)isa), error);
         free(features);
     }
     free(expected);
@@ -151,7 +165,8 @@ static void test_pool_after_first(void **state)
     fill_normal(image, sizeof image / sizeof *image, 3);
     double *truth = naive(&weights, 2, image, 37, 42, &c, &h, &w);
     run(&weights, 37, 42, 0, PULMO_ISA_REF, 1, 2, 1, image, &features, shape);
-    for (int i = 0; i < c * h * w; i++) assert_true(fabs((double)features[i] - truth[i]) < 1e-4);
+    for (int i = 0; i < c * h * w; i++)
+        assert_true(fabs((double)features[i] - truth[i]) < 1e-4);
     free(features);
     free(truth);
     pulmo_weights_free(&weights);
@@ -171,17 +186,20 @@ static void test_same_bits(void **state)
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
         int shape[3];
         float *all = NULL, *one = NULL;
-        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        if (!pulmo_isa_available((pulmo_isa)isa))
+            continue;
         run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 1, N, N, images, &all, shape);
         size_t each = (size_t)(shape[0] * shape[1] * shape[2]);
         for (int threads = 1; threads <= 3; threads++)
             for (int batch = 1; batch <= 5; batch += 2) {
-                run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, threads, batch, N, images, &one, shape);
+                run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, threads, batch, N, images, &one,
+                    shape);
                 assert_memory_equal(one, all, N * each * sizeof *all);
                 free(one);
             }
         for (int i = 0; i < N; i++) {
-            run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 2, 16, 1, images + (size_t)i * floats, &one, shape);
+            run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 2, 16, 1, images + (size_t)i * floats,
+                &one, shape);
             assert_memory_equal(one, all + (size_t)i * each, each * sizeof *all);
             free(one);
         }
@@ -198,7 +216,8 @@ static float pooled(const float *plane, int width, int y, int x)
 }
 
 /* Without the last pool, `blocks` blocks of `weights` give what pools to the usual features. */
-static void check_kept(const pulmo_weights *weights, pulmo_isa isa, int blocks, int height, int width)
+static void check_kept(const pulmo_weights *weights, pulmo_isa isa, int blocks, int height,
+                       int width)
 {
     enum { N = 3 };
     size_t floats = N * 3 * (size_t)(height * width);
@@ -207,7 +226,8 @@ static void check_kept(const pulmo_weights *weights, pulmo_isa isa, int blocks, 
     pulmo_trunk_spec spec;
     fill_normal(images, floats, 9);
     pulmo_trunk_spec_init(&spec);
-    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa, spec.batch = 2;
+    spec.height_px = height, spec.width_px = width, spec.blocks = blocks, spec.isa = isa,
+    spec.batch = 2;
     run_spec(&spec, weights, 2, N, images, &small, shape);
     size_t packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
     spec.keep_last_resolution = 1;
@@ -231,16 +251,19 @@ static void check_kept(const pulmo_weights *weights, pulmo_isa isa, int blocks, 
 static void test_keep_last_resolution(void **state)
 {
     static const int widths[] = {16, 48, 32, 80, 16, 64}, pools[] = {0, 1, 0, 1, 0, 1};
-    static const int one_width[] = {32, 16}, one_pools[] = {1, 1}; /* the direct layer is a block of its own */
+    static const int one_width[] = {32, 16},
+                     one_pools[] = {1, 1}; /* the direct layer is a block of its own */
     pulmo_weights weights, first;
     (void)state;
     small_network(&weights, widths, pools, 6);
     small_network(&first, one_width, one_pools, 2);
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
-        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        if (!pulmo_isa_available((pulmo_isa)isa))
+            continue;
         for (int blocks = 0; blocks <= 3; blocks++) {
             check_kept(&weights, (pulmo_isa)isa, blocks, 32, 40);
-            check_kept(&weights, (pulmo_isa)isa, blocks, 35, 33); /* a last row and column outside every pool */
+            check_kept(&weights, (pulmo_isa)isa, blocks, 35,
+                       33); /* a last row and column outside every pool */
         }
         check_kept(&first, (pulmo_isa)isa, 1, 33, 32);
     }
@@ -263,7 +286,8 @@ static void test_golden(void **state)
     const uint64_t pixel_dims[4] = {N, SIDE, SIDE, 3}, pool_dims[4] = {N, 512, 7, 7};
     const size_t plane = SIDE * SIDE, each = 512 * 7 * 7;
     uint8_t *pixels = malloc(N * plane * 3);
-    float *truth = malloc(N * each * sizeof *truth), *images = malloc(N * plane * 3 * sizeof *images), *features = NULL;
+    float *truth = malloc(N * each * sizeof *truth),
+          *images = malloc(N * plane * 3 * sizeof *images), *features = NULL;
     pulmo_h5 *file = NULL;
     pulmo_weights weights;
     int shape[3];
@@ -275,12 +299,16 @@ static void test_golden(void **state)
     for (size_t n = 0; n < N; n++)
         for (size_t i = 0; i < plane; i++)
             for (size_t c = 0; c < 3; c++)
-                images[(n * 3 + c) * plane + i] = ((float)pixels[(n * plane + i) * 3 + c] / 255.0f - weights.mean[c]) / weights.std[c];
+                images[(n * 3 + c) * plane + i] =
+                    ((float)pixels[(n * plane + i) * 3 + c] / 255.0f - weights.mean[c]) /
+                    weights.std[c];
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
-        if (!pulmo_isa_available((pulmo_isa)isa)) continue;
+        if (!pulmo_isa_available((pulmo_isa)isa))
+            continue;
         run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 2, N, N, images, &features, shape);
         double error = relative_rms(features, truth, N * each);
-        print_message("pool5 against PyTorch in float64, %s: relative RMS error %.2e\n", pulmo_isa_name((pulmo_isa)isa), error);
+        print_message("pool5 against PyTorch in float64, %s: relative RMS error %.2e\n",
+                      pulmo_isa_name((pulmo_isa)isa), error);
         assert_true(error <= 1e-5);
         free(features);
     }
@@ -294,10 +322,8 @@ static void test_golden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_pool_after_first),
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_keep_last_resolution),
+        cmocka_unit_test(test_shapes),    cmocka_unit_test(test_pool_after_first),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_keep_last_resolution),
         cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

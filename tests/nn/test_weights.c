@@ -1,4 +1,5 @@
-/* A weights file is read whole and in order, or refused with the file, what is wrong and the way out. */
+/* A weights file is read whole and in order, or refused with the file, what is wrong and the way
+ * out. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,16 +15,22 @@
 #include "pulmo/weights.h"
 
 /* Two layers of 16 channels: weights 3x16x9 and 16x16x9 floats, each followed by 16 biases. */
-#define W0         "\"features.0.weight\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,1728]}"
-#define B0         "\"features.0.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[1728,1792]}"
-#define W3         "\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}"
+#define W0                                                                                         \
+    "\"features.0.weight\":{\"dtype\":\"F32\",\"shape\":[16,3,3,3],\"data_offsets\":[0,1728]}"
+#define B0 "\"features.0.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[1728,1792]}"
+#define W3                                                                                         \
+    "\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]" \
+    "}"
 #define B3         "\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}"
 #define DATA_BYTES 11072
 #define WHOLE      "{" W0 "," B0 "," W3 "," B3 "}"
 
 static char path[64];
 
-static float value_at(size_t i) { return (float)i * 0.25f - 7.0f; }
+static float value_at(size_t i)
+{
+    return (float)i * 0.25f - 7.0f;
+}
 
 /* Writes a file with this header and `data_bytes` of data, in which float `odd_at` is `odd`. */
 static void write_file(const char *header, size_t data_bytes, size_t odd_at, float odd)
@@ -31,7 +38,8 @@ static void write_file(const char *header, size_t data_bytes, size_t odd_at, flo
     FILE *file = fopen(path, "wb");
     uint64_t length = strlen(header);
     assert_non_null(file);
-    for (int i = 0; i < 8; i++) fputc((int)(length >> (8 * i) & 0xff), file);
+    for (int i = 0; i < 8; i++)
+        fputc((int)(length >> (8 * i) & 0xff), file);
     fwrite(header, 1, length, file);
     for (size_t i = 0; i * sizeof(float) < data_bytes; i++) {
         float value = i == odd_at ? odd : value_at(i);
@@ -61,9 +69,12 @@ static void test_reads(void **state)
     assert_int_equal(weights.conv[1].out_channels, 16);
     assert_int_equal(weights.conv[1].feature_index, 3);
     assert_true(weights.conv[0].pool_after && weights.conv[1].pool_after);
-    for (size_t i = 0; i < 432; i++) assert_true(weights.conv[0].weight[i] == value_at(i));
-    for (size_t i = 0; i < 2304; i++) assert_true(weights.conv[1].weight[i] == value_at(448 + i));
-    for (size_t i = 0; i < 16; i++) assert_true(weights.conv[1].bias[i] == value_at(2752 + i));
+    for (size_t i = 0; i < 432; i++)
+        assert_true(weights.conv[0].weight[i] == value_at(i));
+    for (size_t i = 0; i < 2304; i++)
+        assert_true(weights.conv[1].weight[i] == value_at(448 + i));
+    for (size_t i = 0; i < 16; i++)
+        assert_true(weights.conv[1].bias[i] == value_at(2752 + i));
     pulmo_weights_free(&weights);
 }
 
@@ -75,26 +86,43 @@ static const struct {
     {"[1, 2]", "not a JSON object"},
     {"{" W0 "," W0 "}", "not a JSON object"},
     {"{}", "do not end where the file does"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bia\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bia\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
      "features.3.bias: is missing"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F16\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F16\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
      "features.3.bias: has a dtype"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16,1],\"data_offsets\":[11008,11072]}}", "wrong rank"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[15],\"data_offsets\":[11008,11072]}}",
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16,1],\"data_offsets\":[11008,11072]}}",
+     "wrong rank"},
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[15],\"data_offsets\":[11008,11072]}}",
      "bytes its shape needs"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[-16],\"data_offsets\":[11008,11072]}}", "out of range"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11004,11072]}}",
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[-16],\"data_offsets\":[11008,11072]}}",
+     "out of range"},
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11004,11072]}}",
      "overlap or leave gaps"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11012,11072]}}",
+    {"{" W0 "," B0 "," W3
+     ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11012,11072]}}",
      "overlap or leave gaps"},
-    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":3}", "features.3.bias: its data_offsets are not two integers"},
-    {"{" W0 ",\"empty\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[1728,1728]}," B0 "," W3 "}", "do not end where the file does"},
-    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[65536,65536,65536,65536],\"data_offsets\":[1792,11008]}," B3 "}",
+    {"{" W0 "," B0 "," W3 ",\"features.3.bias\":3}",
+     "features.3.bias: its data_offsets are not two integers"},
+    {"{" W0 ",\"empty\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[1728,1728]}," B0 "," W3
+     "}",
+     "do not end where the file does"},
+    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[65536,65536,65536,65536],"
+                   "\"data_offsets\":[1792,11008]}," B3 "}",
      "larger than the file"},
-    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[3,16,48,1],\"data_offsets\":[1792,11008]}," B3 "}", "not a 3 x 3"},
-    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[8,32,3,3],\"data_offsets\":[1792,11008]}," B3 "}",
+    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[3,16,48,1],\"data_"
+                   "offsets\":[1792,11008]}," B3 "}",
+     "not a 3 x 3"},
+    {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[8,32,3,3],\"data_"
+                   "offsets\":[1792,11008]}," B3 "}",
      "channels that the layer before gives"},
-    {"{" W0 "," B0 ",\"features.4.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]}," B3 "}",
+    {"{" W0 "," B0 ",\"features.4.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_"
+                   "offsets\":[1792,11008]}," B3 "}",
      "by 2 (ReLU) or 3"},
 };
 

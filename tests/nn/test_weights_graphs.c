@@ -1,5 +1,5 @@
-/* ONNX's and Keras' files, whole and damaged, and the known answer. tests/cli/test_peers.sh has what the onnx
- * library writes itself. */
+/* ONNX's and Keras' files, whole and damaged, and the known answer. tests/cli/test_peers.sh has
+ * what the onnx library writes itself. */
 #include "formats.h"
 #include "pulmo/h5.h"
 
@@ -7,7 +7,8 @@
 
 static void add_varint(bytes *b, uint64_t value)
 {
-    for (; value > 127; value >>= 7) add_byte(b, (int)(value & 127) | 128);
+    for (; value > 127; value >>= 7)
+        add_byte(b, (int)(value & 127) | 128);
     add_byte(b, (int)value);
 }
 static void add_field(bytes *b, int field, const void *data, size_t size)
@@ -16,7 +17,10 @@ static void add_field(bytes *b, int field, const void *data, size_t size)
     add_varint(b, size);
     add(b, data, size);
 }
-static void add_field_text(bytes *b, int field, const char *text) { add_field(b, field, text, strlen(text)); }
+static void add_field_text(bytes *b, int field, const char *text)
+{
+    add_field(b, field, text, strlen(text));
+}
 static void add_field_int(bytes *b, int field, uint64_t value)
 {
     add_varint(b, (uint64_t)field << 3);
@@ -28,7 +32,8 @@ typedef struct onnx_wrongs {
     int skip;
     const char *after; /* op type of the node after the first convolution */
 } onnx_wrongs;
-static const onnx_wrongs right_onnx = {.dtype = 1, .outputs = 16, .pad = 1, .skip = -1, .after = "Relu"};
+static const onnx_wrongs right_onnx = {
+    .dtype = 1, .outputs = 16, .pad = 1, .skip = -1, .after = "Relu"};
 
 static void add_initializer(bytes *graph, int tensor, const onnx_wrongs *w)
 {
@@ -47,30 +52,38 @@ static void add_initializer(bytes *graph, int tensor, const onnx_wrongs *w)
         add_field(b, 4, values_of(tensor), (size_t)counts[tensor] * 4); /* as float_data */
     else
         add_field(b, 9, values_of(tensor), (size_t)counts[tensor] * 4);
-    if (w->location) add_field_int(b, 14, w->location);
+    if (w->location)
+        add_field_int(b, 14, w->location);
     add_field(graph, 5, b->at, b->size);
     free(b);
 }
 
-/* pad 2: the attribute that must be there, a convolution's pads or a pool's strides, is left out. */
-static void add_node(bytes *graph, const char *type, const char *in, const char *weight, const char *bias, uint64_t pad)
+/* pad 2: the attribute that must be there, a convolution's pads or a pool's strides, is left out.
+ */
+static void add_node(bytes *graph, const char *type, const char *in, const char *weight,
+                     const char *bias, uint64_t pad)
 {
     bytes *b = calloc(1, sizeof *b), *a = calloc(1, sizeof *a);
     assert_true(a && b);
     add_field_text(b, 1, in);
-    if (weight) add_field_text(b, 1, weight);
-    if (bias) add_field_text(b, 1, bias);
+    if (weight)
+        add_field_text(b, 1, weight);
+    if (bias)
+        add_field_text(b, 1, bias);
     add_field_text(b, 4, type);
     if (weight) {
         add_field_text(a, 1, "pads");
-        for (int i = 0; i < 4; i++) add_field_int(a, 8, pad);
-        if (pad < 2) add_field(b, 5, a->at, a->size);
+        for (int i = 0; i < 4; i++)
+            add_field_int(a, 8, pad);
+        if (pad < 2)
+            add_field(b, 5, a->at, a->size);
     } else if (strcmp(type, "MaxPool") == 0) {
         const char *const said[] = {"kernel_shape", "strides"};
         for (int s = 0; s < (pad == 2 ? 1 : 2); s++) {
             a->size = 0;
             add_field_text(a, 1, said[s]);
-            for (int i = 0; i < 2; i++) add_field_int(a, 8, 2);
+            for (int i = 0; i < 2; i++)
+                add_field_int(a, 8, 2);
             add_field(b, 5, a->at, a->size);
         }
     }
@@ -84,7 +97,8 @@ static void make_onnx(bytes *b, const onnx_wrongs *w)
     bytes *graph = calloc(1, sizeof *graph);
     assert_non_null(graph);
     for (int t = 3; t >= 0; t--)
-        if (t != w->skip) add_initializer(graph, t, w);
+        if (t != w->skip)
+            add_initializer(graph, t, w);
     add_node(graph, "Conv", "x", names[0], names[1], w->pad);
     add_node(graph, w->after, "a", NULL, NULL, 0);
     add_node(graph, "MaxPool", "b", NULL, NULL, w->pool);
@@ -144,7 +158,8 @@ static void test_onnx(void **state)
     assert_bad("does not begin with Conv, Relu");
     make_onnx(&b, &right_onnx);
     sweep(&b, 0);
-    for (size_t at = 2; at < b.size; at += at % 97 == 0 ? 1 : 7) { /* field numbers and lengths among them */
+    for (size_t at = 2; at < b.size;
+         at += at % 97 == 0 ? 1 : 7) { /* field numbers and lengths among them */
         pulmo_weights weights;
         uint8_t before = b.at[at];
         b.at[at] ^= 0x55;
@@ -173,7 +188,8 @@ static void write_kernel(pulmo_h5 *file, const char *name, int tensor, bool turn
     for (int o = 0; o < 16; o++)
         for (int i = 0; i < inputs; i++)
             for (int k = 0; k < 9; k++)
-                kernel[(k * inputs + (turn ? inputs - 1 - i : i)) * 16 + o] = values_of(tensor)[(o * inputs + i) * 9 + k];
+                kernel[(k * inputs + (turn ? inputs - 1 - i : i)) * 16 + o] =
+                    values_of(tensor)[(o * inputs + i) * 9 + k];
     assert_ok(pulmo_h5_write(file, name, PULMO_H5_F32, 4, theano ? other : dims, kernel));
 }
 
@@ -182,11 +198,16 @@ static void make_keras(keras_wrongs w)
     pulmo_h5 *file = NULL;
     const uint64_t sixteen = 16;
     assert_ok(pulmo_h5_create(path, &file));
-    if (!w.no_first) write_kernel(file, "block1_conv1/block1_conv1_W_1:0", 0, true, w.theano);
-    if (!w.no_bias) assert_ok(pulmo_h5_write(file, "block1_conv1/block1_conv1_b_1:0", PULMO_H5_F32, 1, &sixteen, values_of(1)));
-    if (w.two) write_kernel(file, "block1_conv1/again", 0, true, false);
+    if (!w.no_first)
+        write_kernel(file, "block1_conv1/block1_conv1_W_1:0", 0, true, w.theano);
+    if (!w.no_bias)
+        assert_ok(pulmo_h5_write(file, "block1_conv1/block1_conv1_b_1:0", PULMO_H5_F32, 1, &sixteen,
+                                 values_of(1)));
+    if (w.two)
+        write_kernel(file, "block1_conv1/again", 0, true, false);
     write_kernel(file, "block2_conv1/block2_conv1/kernel:0", 2, false, false);
-    assert_ok(pulmo_h5_write(file, "block2_conv1/block2_conv1/bias:0", PULMO_H5_F32, 1, &sixteen, values_of(3)));
+    assert_ok(pulmo_h5_write(file, "block2_conv1/block2_conv1/bias:0", PULMO_H5_F32, 1, &sixteen,
+                             values_of(3)));
     assert_ok(pulmo_h5_commit(file));
 }
 
@@ -200,8 +221,11 @@ static void test_keras(void **state)
     assert_memory_equal(&weights.digest, &original.digest, sizeof original.digest);
     assert_int_equal(weights.preprocessing, PULMO_PREPROCESSING_CAFFE);
     /* 255 r - 123.68 and so on, in RGB order. */
-    const double pixel[3] = {0.25, 0.5, 0.75}, wanted[3] = {255 * 0.25 - 123.68, 255 * 0.5 - 116.779, 255 * 0.75 - 103.939};
-    for (int c = 0; c < 3; c++) assert_true(fabs((pixel[c] - (double)weights.mean[c]) / (double)weights.std[c] - wanted[c]) < 1e-4);
+    const double pixel[3] = {0.25, 0.5, 0.75},
+                 wanted[3] = {255 * 0.25 - 123.68, 255 * 0.5 - 116.779, 255 * 0.75 - 103.939};
+    for (int c = 0; c < 3; c++)
+        assert_true(
+            fabs((pixel[c] - (double)weights.mean[c]) / (double)weights.std[c] - wanted[c]) < 1e-4);
     pulmo_weights_free(&weights);
     make_keras((keras_wrongs){.theano = true});
     assert_bad("Theano");
@@ -231,17 +255,20 @@ static void test_proof(void **state)
     assert_ok(pulmo_weights_random(3, &weights));
     assert_ok(pulmo_weights_prove(&weights));
     assert_int_equal(weights.proof, PULMO_PROOF_NONE);
-    assert_refused(pulmo_weights_require_proof(&weights, "a.pth"), PULMO_WEIGHTS, "model.weights_check=false");
+    assert_refused(pulmo_weights_require_proof(&weights, "a.pth"), PULMO_WEIGHTS,
+                   "model.weights_check=false");
     pulmo_weights_free(&weights);
 }
 
-/* The real weights prove themselves; with the first layer's channels turned, or read as Caffe's, they do not. */
+/* The real weights prove themselves; with the first layer's channels turned, or read as Caffe's,
+ * they do not. */
 static void test_proof_of_real_weights(void **state)
 {
     pulmo_weights weights;
     const char *real = getenv("PULMO_WEIGHTS");
     (void)state;
-    if (!real || !*real) skip();
+    if (!real || !*real)
+        skip();
     assert_ok(pulmo_weights_read(real, &weights));
     assert_ok(pulmo_weights_prove(&weights));
     assert_int_equal(weights.proof, PULMO_PROOF_ANSWER);

@@ -1,6 +1,7 @@
-/* PyTorch's files, whole, damaged and hostile, built here byte by byte from the formats' descriptions;
- * tests/cli/test_peers.sh has those that PyTorch writes itself. Every damage is refused with one reason and
- * status PULMO_WEIGHTS, and nothing is read beyond the file (the sanitizers watch). */
+/* PyTorch's files, whole, damaged and hostile, built here byte by byte from the formats'
+ * descriptions; tests/cli/test_peers.sh has those that PyTorch writes itself. Every damage is
+ * refused with one reason and status PULMO_WEIGHTS, and nothing is read beyond the file (the
+ * sanitizers watch). */
 #include <zip.h>
 
 #include "formats.h"
@@ -12,11 +13,15 @@ typedef struct wrongs {
     const char *storage_type; /* "FloatStorage" */
     const char *module, *function;
     int64_t numel_extra, offset, stride_last, side;
-    int skip; /* tensor to leave out; -1 none */
+    int skip;     /* tensor to leave out; -1 none */
     bool one_key; /* every tensor says it lies in storage "0" */
 } wrongs;
-static const wrongs right = {
-    .storage_type = "FloatStorage", .module = "torch._utils", .function = "_rebuild_tensor_v2", .stride_last = 1, .side = 3, .skip = -1};
+static const wrongs right = {.storage_type = "FloatStorage",
+                             .module = "torch._utils",
+                             .function = "_rebuild_tensor_v2",
+                             .stride_last = 1,
+                             .side = 3,
+                             .skip = -1};
 
 static void add_text(bytes *b, const char *text)
 {
@@ -47,12 +52,14 @@ static void add_empty_dict(bytes *b)
 static void add_shape(bytes *b, int tensor, const wrongs *w, bool strides)
 {
     const int64_t inputs = tensor == 0 ? 3 : 16;
-    const int64_t sizes[4] = {16, inputs, w->side, 3}, steps[4] = {inputs * 9, 9, 3, w->stride_last};
+    const int64_t sizes[4] = {16, inputs, w->side, 3},
+                  steps[4] = {inputs * 9, 9, 3, w->stride_last};
     add_byte(b, '(');
     if (tensor % 2)
         add_int(b, strides ? 1 : 16);
     else
-        for (int i = 0; i < 4; i++) add_int(b, strides ? steps[i] : sizes[i]);
+        for (int i = 0; i < 4; i++)
+            add_int(b, strides ? steps[i] : sizes[i]);
     add_byte(b, 't');
 }
 
@@ -83,7 +90,8 @@ static void add_state(bytes *b, const wrongs *w)
     add_empty_dict(b);
     add_byte(b, '(');
     for (int t = 3; t >= 0; t--)
-        if (t != w->skip) add_tensor(b, t, w);
+        if (t != w->skip)
+            add_tensor(b, t, w);
     add_words(b, "u.");
 }
 
@@ -100,10 +108,12 @@ static void add_stream(bytes *b, const wrongs *w)
     add_state(b, w);
     add_words(b, "\x80\x02](");
     for (int t = 0; t < 4; t++)
-        if (t != w->skip) add_text(b, (char[]){(char)('0' + t), 0});
+        if (t != w->skip)
+            add_text(b, (char[]){(char)('0' + t), 0});
     add_words(b, "e.");
     for (int t = 0; t < 4; t++) {
-        if (t == w->skip) continue;
+        if (t == w->skip)
+            continue;
         add_number(b, (uint64_t)counts[t], 8);
         add(b, values_of(t), (size_t)counts[t] * 4);
     }
@@ -277,8 +287,10 @@ static void test_large_pickles(void **state)
     memset(program + 2, '(', size - 2);
     write_file(program, size);
     assert_bad("larger than any state dict");
-    for (size_t i = 2; i + 1 < size; i += 2) memcpy(program + i, "]0", 2);
-    for (size_t i = 2; i + 1 < size; i += 2) memcpy(program + i, "N\x94", 2);
+    for (size_t i = 2; i + 1 < size; i += 2)
+        memcpy(program + i, "]0", 2);
+    for (size_t i = 2; i + 1 < size; i += 2)
+        memcpy(program + i, "N\x94", 2);
     write_file(program, size);
     assert_bad("larger than any state dict");
     free(program);
@@ -307,7 +319,9 @@ static void add_entry(zip_t *zip, const char *name, const void *data, size_t siz
     zip_source_t *source = zip_source_buffer(zip, data, size, 0);
     zip_int64_t at = zip_file_add(zip, name, source, 0);
     assert_true(at >= 0);
-    assert_int_equal(zip_set_file_compression(zip, (zip_uint64_t)at, deflated ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0), 0);
+    assert_int_equal(zip_set_file_compression(zip, (zip_uint64_t)at,
+                                              deflated ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0),
+                     0);
 }
 
 static void make_archive(const archive_wrongs *w)
@@ -317,7 +331,8 @@ static void make_archive(const archive_wrongs *w)
     char name[64];
     unlink(path);
     zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_EXCL, &error);
-    uint8_t *zeros = calloc(1, w->pickle_bytes + 1), *room = calloc(1, sizeof values + w->storage_bytes_extra);
+    uint8_t *zeros = calloc(1, w->pickle_bytes + 1),
+            *room = calloc(1, sizeof values + w->storage_bytes_extra);
     assert_true(zip && zeros && room);
     b.size = 0;
     add_state(&b, w->state);
@@ -330,8 +345,8 @@ static void make_archive(const archive_wrongs *w)
     memcpy(room, values, sizeof values);
     for (int t = 0; t < 4; t++) {
         snprintf(name, sizeof name, "net/data/%d", t);
-        add_entry(zip, name, room + (values_of(t) - values) * 4, (size_t)counts[t] * 4 + (t == 3 ? w->storage_bytes_extra : 0),
-                  w->deflated);
+        add_entry(zip, name, room + (values_of(t) - values) * 4,
+                  (size_t)counts[t] * 4 + (t == 3 ? w->storage_bytes_extra : 0), w->deflated);
     }
     assert_int_equal(zip_close(zip), 0);
     free(zeros);
@@ -380,7 +395,8 @@ static void test_archive(void **state)
     w.state = &one_key;
     make_archive(&w);
     assert_bad("a storage is shorter than its pickle says");
-    wrapped.numel_extra = (int64_t)1 << 62; /* four times that is the right number again, modulo 2^64 */
+    wrapped.numel_extra = (int64_t)1
+                          << 62; /* four times that is the right number again, modulo 2^64 */
     w.state = &wrapped;
     make_archive(&w);
     assert_bad("bytes are read");
@@ -389,8 +405,10 @@ static void test_archive(void **state)
 static void test_damaged_archive(void **state)
 {
     static bytes b;
-    const archive_wrongs good = {.state = &right, .byteorder = "little", .pickle_name = "data.pkl", .deflated = true};
-    const archive_wrongs stored = {.state = &right, .byteorder = "little", .pickle_name = "data.pkl"};
+    const archive_wrongs good = {
+        .state = &right, .byteorder = "little", .pickle_name = "data.pkl", .deflated = true};
+    const archive_wrongs stored = {
+        .state = &right, .byteorder = "little", .pickle_name = "data.pkl"};
     (void)state;
     make_archive(&good);
     read_back(&b);
@@ -399,7 +417,8 @@ static void test_damaged_archive(void **state)
     read_back(&b);
     uint8_t *found = NULL; /* one bit of a storage: the checksum tells */
     for (size_t i = 0; i + 4 * W0 <= b.size && !found; i++)
-        if (memcmp(b.at + i, values, 64) == 0) found = b.at + i;
+        if (memcmp(b.at + i, values, 64) == 0)
+            found = b.at + i;
     assert_non_null(found);
     found[2] ^= 1;
     write_file(b.at, b.size);
@@ -409,8 +428,9 @@ static void test_damaged_archive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),         cmocka_unit_test(test_hostile_pickles), cmocka_unit_test(test_large_pickles),
-        cmocka_unit_test(test_damaged_stream), cmocka_unit_test(test_archive),         cmocka_unit_test(test_damaged_archive),
+        cmocka_unit_test(test_stream),        cmocka_unit_test(test_hostile_pickles),
+        cmocka_unit_test(test_large_pickles), cmocka_unit_test(test_damaged_stream),
+        cmocka_unit_test(test_archive),       cmocka_unit_test(test_damaged_archive),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

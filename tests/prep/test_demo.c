@@ -44,7 +44,10 @@ static int note_file(const char *path, const struct stat *about, int kind, struc
     return 0;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(a, b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
 
 static void list_files(const char *directory, listing *out)
 {
@@ -63,7 +66,10 @@ static int remove_entry(const char *path, const struct stat *about, int kind, st
     return remove(path);
 }
 
-static void directory_of(char *out, const char *name) { snprintf(out, PATH_BYTES, "%s/%s", scratch, name); }
+static void directory_of(char *out, const char *name)
+{
+    snprintf(out, PATH_BYTES, "%s/%s", scratch, name);
+}
 
 static int make_scratch(void **state)
 {
@@ -148,7 +154,8 @@ static void another_seed_is_another_demo(void **state)
     assert_int_equal(pulmo_demo_draw(1, 0, 1, 0, &a), PULMO_OK);
     assert_int_equal(pulmo_demo_draw(2, 0, 1, 0, &b), PULMO_OK);
     int same_size = a.width_px == b.width_px && a.height_px == b.height_px;
-    assert_false(same_size && memcmp(a.pixels, b.pixels, (size_t)a.width_px * (size_t)a.height_px) == 0);
+    assert_false(same_size &&
+                 memcmp(a.pixels, b.pixels, (size_t)a.width_px * (size_t)a.height_px) == 0);
     pulmo_image_free(&a);
     pulmo_image_free(&b);
 }
@@ -165,7 +172,8 @@ static void patient_of(const char *name, char *patient, size_t bytes)
 static int count_with(const listing *files, const char *part)
 {
     int count = 0;
-    for (int i = 0; i < files->count; i++) count += strstr(files->name[i], part) != NULL;
+    for (int i = 0; i < files->count; i++)
+        count += strstr(files->name[i], part) != NULL;
     return count;
 }
 
@@ -186,10 +194,12 @@ static void names_and_patients(void **state)
     for (int i = 0; i < files->count; i++)
         for (int j = 0; j < i; j++) {
             char mine[64], other[64];
-            if (!strstr(files->name[i], ".jpeg") || !strstr(files->name[j], ".jpeg")) continue;
+            if (!strstr(files->name[i], ".jpeg") || !strstr(files->name[j], ".jpeg"))
+                continue;
             patient_of(files->name[i], mine, sizeof mine);
             patient_of(files->name[j], other, sizeof other);
-            if (strcmp(mine, other) != 0) continue;
+            if (strcmp(mine, other) != 0)
+                continue;
             siblings++;
             assert_int_equal(files->name[i][0], files->name[j][0]); /* the same split */
         }
@@ -210,7 +220,8 @@ static void files_are_grey_jpegs_of_varied_size(void **state)
         size_t bytes = 0;
         pulmo_image image = {0};
         pulmo_decode_spec spec;
-        if (!strstr(files->name[i], ".jpeg")) continue;
+        if (!strstr(files->name[i], ".jpeg"))
+            continue;
         pulmo_decode_spec_init(&spec);
         snprintf(path, sizeof path, "%s/%s", directory, files->name[i]);
         assert_int_equal(pulmo_file_read(path, 1 << 26, &data, &bytes), PULMO_OK);
@@ -299,7 +310,8 @@ static double mean_level(int kind, uint32_t patient)
     double sum = 0;
     assert_int_equal(pulmo_demo_draw(11, kind, patient, 0, &image), PULMO_OK);
     size_t count = (size_t)image.width_px * (size_t)image.height_px;
-    for (size_t i = 0; i < count; i++) sum += image.pixels[i];
+    for (size_t i = 0; i < count; i++)
+        sum += image.pixels[i];
     pulmo_image_free(&image);
     return sum / (double)count;
 }
@@ -315,7 +327,8 @@ static void brightness_does_not_tell(void **state)
         sick[i] = mean_level(1 + (int)(i % 2), 1000 + i);
     }
     for (int i = 0; i < EACH; i++)
-        for (int j = 0; j < EACH; j++) wins += sick[i] > well[j] ? 1 : sick[i] == well[j] ? 0.5 : 0;
+        for (int j = 0; j < EACH; j++)
+            wins += sick[i] > well[j] ? 1 : sick[i] == well[j] ? 0.5 : 0;
     double auc = wins / (EACH * EACH);
     print_message("AUC of mean brightness: %.3f\n", auc);
     assert_true(auc > 0.35 && auc < 0.65);

@@ -1,5 +1,5 @@
-/* Splits and the leak audit on made-up lists: patients kept together, parts of classes met, leaks told from coincidences,
- * near sketches all found. */
+/* Splits and the leak audit on made-up lists: patients kept together, parts of classes met, leaks
+ * told from coincidences, near sketches all found. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ static int make(void **state)
 {
     made *m = calloc(1, sizeof *m);
     m->list = (source_list){.root = "made", .file = m->files};
-    m->store = (part_store){.list = &m->list, .records = m->records, .reasons = m->reasons, .size_px = 32};
+    m->store =
+        (part_store){.list = &m->list, .records = m->records, .reasons = m->reasons, .size_px = 32};
     pulmo_config_init(&m->config);
     *state = m;
     return 0;
@@ -68,7 +69,8 @@ static void plan(made *m, const near_pair *near, size_t count)
 {
     assert_int_equal(plan_classes(&m->list, &m->plan), PULMO_OK);
     pulmo_status status = plan_make(&m->store, near, count, &m->config, &m->plan);
-    if (status != PULMO_OK) fail_msg("%s", pulmo_error());
+    if (status != PULMO_OK)
+        fail_msg("%s", pulmo_error());
 }
 
 /* Where file i went; -1 for nowhere. */
@@ -76,7 +78,8 @@ static int split_of(const made *m, uint32_t i)
 {
     for (int s = 0; s < SPLITS; s++)
         for (uint32_t k = 0; k < m->plan.count[s]; k++)
-            if (m->plan.order[s][k] == i) return s;
+            if (m->plan.order[s][k] == i)
+                return s;
     return -1;
 }
 
@@ -115,7 +118,8 @@ static void fill(made *m)
             else
                 snprintf(name, sizeof name, "IM-%04d-%04d.jpeg", patient, k);
             bool copy = m->list.count > 10 && pulmo_rng_below(&rng, 100) == 0;
-            add(m, SPLIT_TRAIN, patient % 3 ? "PNEUMONIA" : "NORMAL", name, copy ? (uint32_t)m->list.count - 9 : (uint32_t)m->list.count);
+            add(m, SPLIT_TRAIN, patient % 3 ? "PNEUMONIA" : "NORMAL", name,
+                copy ? (uint32_t)m->list.count - 9 : (uint32_t)m->list.count);
         }
     }
 }
@@ -124,14 +128,18 @@ static void fill(made *m)
 static void train_is_never_carved_empty(void **state)
 {
     made *m = *state;
-    const char *names[] = {"IM-0001-0001.jpeg", "IM-0002-0001.jpeg", "person1_virus_1.jpeg", "person2_virus_2.jpeg"};
+    const char *names[] = {"IM-0001-0001.jpeg", "IM-0002-0001.jpeg", "person1_virus_1.jpeg",
+                           "person2_virus_2.jpeg"};
     m->config.pack.val_fraction = m->config.pack.test_fraction = 0.45;
-    for (uint32_t i = 0; i < 4; i++) add(m, SPLIT_TRAIN, i < 2 ? "NORMAL" : "PNEUMONIA", names[i], i + 1);
+    for (uint32_t i = 0; i < 4; i++)
+        add(m, SPLIT_TRAIN, i < 2 ? "NORMAL" : "PNEUMONIA", names[i], i + 1);
     plan(m, NULL, 0);
     assert_int_equal(m->plan.count[SPLIT_TRAIN], 2);
-    assert_int_not_equal(m->plan.label[m->plan.order[SPLIT_TRAIN][0]], m->plan.label[m->plan.order[SPLIT_TRAIN][1]]);
+    assert_int_not_equal(m->plan.label[m->plan.order[SPLIT_TRAIN][0]],
+                         m->plan.label[m->plan.order[SPLIT_TRAIN][1]]);
     assert_int_equal(m->plan.count[SPLIT_TEST], 2);
-    assert_int_equal(m->plan.carve.count, 4); /* what was carved, and that val has nothing of either class */
+    assert_int_equal(m->plan.carve.count,
+                     4); /* what was carved, and that val has nothing of either class */
 }
 
 static void parts_are_met_and_sets_kept(void **state)
@@ -149,15 +157,20 @@ static void parts_are_met_and_sets_kept(void **state)
         images[class]++;
         part[s][class]++;
         for (uint32_t j = i + 1; j < m->list.count && j < i + 12; j++) {
-            bool same = strcmp(m->files[i].group, m->files[j].group) == 0 ||
-                        memcmp(&m->records[i].digest, &m->records[j].digest, sizeof(pulmo_digest)) == 0;
-            if (same) assert_int_equal(s, split_of(m, j));
+            bool same =
+                strcmp(m->files[i].group, m->files[j].group) == 0 ||
+                memcmp(&m->records[i].digest, &m->records[j].digest, sizeof(pulmo_digest)) == 0;
+            if (same)
+                assert_int_equal(s, split_of(m, j));
         }
     }
     assert_int_equal(split_of(m, 3), split_of(m, 1500));
-    for (int class = 0; class < 2; class ++) { /* a set is at most some dozen images: parts are met to within one */
-        assert_in_range(part[SPLIT_VAL][class] * 100, images[class] * 15 - 600, images[class] * 15 + 600);
-        assert_in_range(part[SPLIT_TEST][class] * 100, images[class] * 20 - 600, images[class] * 20 + 600);
+    for (int class = 0; class < 2;
+         class ++) { /* a set is at most some dozen images: parts are met to within one */
+        assert_in_range(part[SPLIT_VAL][class] * 100, images[class] * 15 - 600,
+                        images[class] * 15 + 600);
+        assert_in_range(part[SPLIT_TEST][class] * 100, images[class] * 20 - 600,
+                        images[class] * 20 + 600);
     }
     assert_int_equal(m->plan.leaks.count, 0);
     assert_true(m->plan.identical.count > 5);
@@ -176,15 +189,19 @@ static void a_plan_is_a_function(void **state)
         plan(m, NULL, 0);
         for (uint32_t i = 0; i < m->list.count; i++) {
             moved += round > 0 && split_of(m, i) != first[i];
-            if (round == 0) first[i] = split_of(m, i);
+            if (round == 0)
+                first[i] = split_of(m, i);
         }
-        if (round == 1) assert_int_equal(moved, 0);
-        if (round == 2) assert_true(moved > m->list.count / 10);
+        if (round == 1)
+            assert_int_equal(moved, 0);
+        if (round == 2)
+            assert_true(moved > m->list.count / 10);
         pack_plan_free(&m->plan);
     }
 }
 
-/* The Kermany set's own splits: patients numbered apart by kind are no leak, one kind and number is. */
+/* The Kermany set's own splits: patients numbered apart by kind are no leak, one kind and number
+ * is. */
 static void leaks_and_coincidences(void **state)
 {
     made *m = *state;
@@ -207,18 +224,23 @@ static void leaks_and_coincidences(void **state)
     const near_pair near[] = {{1, 9}};
     plan(m, near, 1);
     assert_int_equal(m->plan.leaks.count, 3);
-    assert_string_equal(m->plan.leaks.text[0], "identical files: train/NORMAL/IM-0115-0001.jpeg and test/NORMAL/IM-0002-0001.jpeg");
+    assert_string_equal(
+        m->plan.leaks.text[0],
+        "identical files: train/NORMAL/IM-0115-0001.jpeg and test/NORMAL/IM-0002-0001.jpeg");
     assert_string_equal(m->plan.leaks.text[1],
-                        "one picture: train/PNEUMONIA/person1_bacteria_1.jpeg and test/PNEUMONIA/person7_virus_9.jpeg");
+                        "one picture: train/PNEUMONIA/person1_bacteria_1.jpeg and "
+                        "test/PNEUMONIA/person7_virus_9.jpeg");
     assert_string_equal(m->plan.leaks.text[2],
-                        "patient person3_bacteria: train/PNEUMONIA/person3_bacteria_10.jpeg and val/PNEUMONIA/person3_bacteria_11.jpeg");
+                        "patient person3_bacteria: train/PNEUMONIA/person3_bacteria_10.jpeg and "
+                        "val/PNEUMONIA/person3_bacteria_11.jpeg");
     pack_plan_free(&m->plan);
 
     add(m, SPLIT_TRAIN, "PNEUMONIA", "person8_virus_20.jpeg", 20); /* so that the class keeps one */
     m->config.pack.leaks = PULMO_LEAKS_DROP;
     plan(m, near, 1);
     static const int wanted[] = {-1, -1, -1, 2, 2, 0, 2, 1, 2, 2, 0};
-    for (uint32_t i = 0; i < m->list.count; i++) assert_int_equal(split_of(m, i), wanted[i]);
+    for (uint32_t i = 0; i < m->list.count; i++)
+        assert_int_equal(split_of(m, i), wanted[i]);
     assert_int_equal(m->plan.refused_paths.count, 3);
 }
 
@@ -247,15 +269,19 @@ static void the_tree_finds_all(void **state)
     pulmo_rng_at(&rng, 4, PULMO_RNG_TEST, 0, 0);
     for (int i = 0; i < COUNT; i++)
         for (int k = 0; k < SKETCH; k++)
-            sketches[i][k] = i % 3 == 0 || i < 10 ? (int8_t)((int)pulmo_rng_below(&rng, 40) - 20)
-                                                  : (int8_t)(sketches[i - i % 3][k] + (int)pulmo_rng_below(&rng, 13) - 6);
+            sketches[i][k] =
+                i % 3 == 0 || i < 10
+                    ? (int8_t)((int)pulmo_rng_below(&rng, 40) - 20)
+                    : (int8_t)(sketches[i - i % 3][k] + (int)pulmo_rng_below(&rng, 13) - 6);
     found f = {.count = COUNT, .pair = calloc(COUNT, COUNT)};
-    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, NEAR, note, &f), PULMO_OK);
+    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, NEAR, note, &f),
+                     PULMO_OK);
     int pairs = 0;
     for (int a = 0; a < COUNT; a++)
         for (int b = a + 1; b < COUNT; b++) {
             int sum = 0;
-            for (int k = 0; k < SKETCH; k++) sum += (sketches[a][k] - sketches[b][k]) * (sketches[a][k] - sketches[b][k]);
+            for (int k = 0; k < SKETCH; k++)
+                sum += (sketches[a][k] - sketches[b][k]) * (sketches[a][k] - sketches[b][k]);
             assert_int_equal(f.pair[a * COUNT + b], sum <= NEAR);
             pairs += sum <= NEAR;
         }
@@ -266,15 +292,18 @@ static void the_tree_finds_all(void **state)
 static int distance2(const int8_t *x, const int8_t *y)
 {
     int sum = 0;
-    for (int k = 0; k < SKETCH; k++) sum += (x[k] - y[k]) * (x[k] - y[k]);
+    for (int k = 0; k < SKETCH; k++)
+        sum += (x[k] - y[k]) * (x[k] - y[k]);
     return sum;
 }
 
-/* Brighter, of more contrast, larger: the same sketch. Another picture: a far one. Nothing to see: none. */
+/* Brighter, of more contrast, larger: the same sketch. Another picture: a far one. Nothing to see:
+ * none. */
 static void sketches_are_of_the_picture(void **state)
 {
     enum { SIDE = 64 };
-    static uint8_t one[SIDE * SIDE], brighter[SIDE * SIDE], other[SIDE * SIDE], twice[4 * SIDE * SIDE];
+    static uint8_t one[SIDE * SIDE], brighter[SIDE * SIDE], other[SIDE * SIDE],
+        twice[4 * SIDE * SIDE];
     int8_t a[SKETCH], b[SKETCH];
     (void)state;
     for (int y = 0; y < SIDE; y++)
@@ -284,7 +313,8 @@ static void sketches_are_of_the_picture(void **state)
             brighter[i] = (uint8_t)(20 + one[i] * 5 / 4);
             other[i] = (uint8_t)(40 + y + (x - 30) * (x - 30) / 20);
         }
-    for (int i = 0; i < 4 * SIDE * SIDE; i++) twice[i] = one[i / (2 * SIDE) / 2 * SIDE + i % (2 * SIDE) / 2];
+    for (int i = 0; i < 4 * SIDE * SIDE; i++)
+        twice[i] = one[i / (2 * SIDE) / 2 * SIDE + i % (2 * SIDE) / 2];
     sketch_make(one, SIDE, SIDE, 1, a);
     sketch_make(brighter, SIDE, SIDE, 1, b);
     assert_true(distance2(a, b) < 200);

@@ -1,8 +1,9 @@
-/* augment_images apply H W KEY=VALUE...: one grey image (H, W) of bytes from stdin, as pulmo augments it with just these
- * parameters, to stdout: (H, W) float32 on [0, 1]. Keys: crop=Y,X,H,W flip angle shift=X,Y (of the side) brightness contrast gamma
- * equalize autocontrast sharpness blur, and scale, of the whole image, which comes first: it sets all others back.
- * augment_images draw H W COUNT: parameters drawn with the ranges that bench/augment.py names, a line each: crop y, x, height,
- * width, flip, angle, shift x, y, brightness, erased y, x, height, width. */
+/* augment_images apply H W KEY=VALUE...: one grey image (H, W) of bytes from stdin, as pulmo
+ * augments it with just these parameters, to stdout: (H, W) float32 on [0, 1]. Keys: crop=Y,X,H,W
+ * flip angle shift=X,Y (of the side) brightness contrast gamma equalize autocontrast sharpness
+ * blur, and scale, of the whole image, which comes first: it sets all others back. augment_images
+ * draw H W COUNT: parameters drawn with the ranges that bench/augment.py names, a line each: crop
+ * y, x, height, width, flip, angle, shift x, y, brightness, erased y, x, height, width. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,25 +25,37 @@ static int set(pulmo_augment_draw *d, const char *text)
     const struct {
         const char *key;
         double *to;
-    } keys[] = {{"angle=", &d->angle_deg}, {"brightness=", &d->brightness}, {"contrast=", &d->contrast},
-                {"gamma=", &d->gamma},     {"sharpness=", &d->sharpness},   {"blur=", &d->blur}};
+    } keys[] = {{"angle=", &d->angle_deg},     {"brightness=", &d->brightness},
+                {"contrast=", &d->contrast},   {"gamma=", &d->gamma},
+                {"sharpness=", &d->sharpness}, {"blur=", &d->blur}};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strncmp(text, keys[i].key, strlen(keys[i].key)) == 0) {
             *keys[i].to = strtod(text + strlen(keys[i].key), NULL);
             return 1;
         }
-    return sscanf(text, "crop=%lf,%lf,%lf,%lf", &d->crop_y, &d->crop_x, &d->crop_height, &d->crop_width) == 4 ||
-           sscanf(text, "shift=%lf,%lf", &d->shift_x, &d->shift_y) == 2 || sscanf(text, "flip=%d", &d->flip) == 1 ||
-           sscanf(text, "equalize=%d", &d->equalize) == 1 || sscanf(text, "autocontrast=%d", &d->autocontrast) == 1;
+    return sscanf(text, "crop=%lf,%lf,%lf,%lf", &d->crop_y, &d->crop_x, &d->crop_height,
+                  &d->crop_width) == 4 ||
+           sscanf(text, "shift=%lf,%lf", &d->shift_x, &d->shift_y) == 2 ||
+           sscanf(text, "flip=%d", &d->flip) == 1 ||
+           sscanf(text, "equalize=%d", &d->equalize) == 1 ||
+           sscanf(text, "autocontrast=%d", &d->autocontrast) == 1;
 }
 
 static int apply(int height, int width, int count, char **keys)
 {
     static const float none[3], one[3] = {1, 1, 1};
     size_t pixels = (size_t)height * (size_t)width;
-    pulmo_augment_draw draw = {.crop_width = width, .crop_height = height, .brightness = 1, .contrast = 1, .gamma = 1, .sharpness = 1};
+    pulmo_augment_draw draw = {.crop_width = width,
+                               .crop_height = height,
+                               .brightness = 1,
+                               .contrast = 1,
+                               .gamma = 1,
+                               .sharpness = 1};
     for (int i = 0; i < count; i++)
-        if (strncmp(keys[i], "scale=", 6) == 0 ? !scale(strtod(keys[i] + 6, NULL), height, width, &draw) : !set(&draw, keys[i])) return 2;
+        if (strncmp(keys[i], "scale=", 6) == 0
+                ? !scale(strtod(keys[i] + 6, NULL), height, width, &draw)
+                : !set(&draw, keys[i]))
+            return 2;
     uint8_t *source = malloc(pixels);
     float *out = malloc(3 * pixels * sizeof *out);
     int done = source && out && fread(source, 1, pixels, stdin) == pixels &&
@@ -70,17 +83,21 @@ static int draw(int height, int width, long count)
     for (long i = 0; i < count; i++) {
         pulmo_augment_draw d;
         pulmo_augment_draw_at(&spec, 0, 0, (uint64_t)i, height, width, &d);
-        printf("%.9g %.9g %.9g %.9g %d %.9g %.9g %.9g %.9g %d %d %d %d\n", d.crop_y, d.crop_x, d.crop_height, d.crop_width, d.flip,
-               d.angle_deg, d.shift_x, d.shift_y, d.brightness, d.erase_y, d.erase_x, d.erase_height, d.erase_width);
+        printf("%.9g %.9g %.9g %.9g %d %.9g %.9g %.9g %.9g %d %d %d %d\n", d.crop_y, d.crop_x,
+               d.crop_height, d.crop_width, d.flip, d.angle_deg, d.shift_x, d.shift_y, d.brightness,
+               d.erase_y, d.erase_x, d.erase_height, d.erase_width);
     }
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 4) return 2;
+    if (argc < 4)
+        return 2;
     int height = atoi(argv[2]), width = atoi(argv[3]);
-    if (height < 1 || width < 1 || height > 4096 || width > 4096) return 2;
-    if (strcmp(argv[1], "apply") == 0) return apply(height, width, argc - 4, argv + 4);
+    if (height < 1 || width < 1 || height > 4096 || width > 4096)
+        return 2;
+    if (strcmp(argv[1], "apply") == 0)
+        return apply(height, width, argc - 4, argv + 4);
     return strcmp(argv[1], "draw") == 0 && argc == 5 ? draw(height, width, atol(argv[4])) : 2;
 }

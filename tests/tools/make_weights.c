@@ -10,28 +10,39 @@
 static const int index_of[LAYERS] = {0, 2, 5, 8, 11, 13, 16};
 static const int width_of[LAYERS] = {16, 16, 32, 32, 48, 48, 48};
 
-static long layer_floats(int i, int bias) { return bias ? width_of[i] : (long)width_of[i] * (i ? width_of[i - 1] : 3) * 9; }
+static long layer_floats(int i, int bias)
+{
+    return bias ? width_of[i] : (long)width_of[i] * (i ? width_of[i - 1] : 3) * 9;
+}
 
 int main(int argc, char **argv)
 {
     char header[4096];
     size_t at = 0;
     long offset = 0;
-    if (argc < 2) return 2;
+    if (argc < 2)
+        return 2;
     at += (size_t)snprintf(header, sizeof header, "{");
     for (int i = 0; i < 2 * LAYERS; i++) {
         int layer = i / 2, bias = i % 2;
         long bytes = 4 * layer_floats(layer, bias);
-        at += (size_t)snprintf(header + at, sizeof header - at, "%s\"features.%d.%s\":{\"dtype\":\"F32\",\"shape\":[%d", i ? "," : "",
-                               index_of[layer], bias ? "bias" : "weight", width_of[layer]);
-        if (!bias) at += (size_t)snprintf(header + at, sizeof header - at, ",%d,3,3", layer ? width_of[layer - 1] : 3);
-        at += (size_t)snprintf(header + at, sizeof header - at, "],\"data_offsets\":[%ld,%ld]}", offset, offset + bytes);
+        at +=
+            (size_t)snprintf(header + at, sizeof header - at,
+                             "%s\"features.%d.%s\":{\"dtype\":\"F32\",\"shape\":[%d", i ? "," : "",
+                             index_of[layer], bias ? "bias" : "weight", width_of[layer]);
+        if (!bias)
+            at += (size_t)snprintf(header + at, sizeof header - at, ",%d,3,3",
+                                   layer ? width_of[layer - 1] : 3);
+        at += (size_t)snprintf(header + at, sizeof header - at, "],\"data_offsets\":[%ld,%ld]}",
+                               offset, offset + bytes);
         offset += bytes;
     }
     at += (size_t)snprintf(header + at, sizeof header - at, "}");
     FILE *out = fopen(argv[1], "wb");
-    if (!out) return 74;
-    for (int i = 0; i < 8; i++) fputc((int)(at >> (8 * i) & 0xFF), out);
+    if (!out)
+        return 74;
+    for (int i = 0; i < 8; i++)
+        fputc((int)(at >> (8 * i) & 0xFF), out);
     fwrite(header, 1, at, out);
     for (int i = 0; i < 2 * LAYERS; i++) {
         pulmo_rng rng;

@@ -1,7 +1,8 @@
-/* For LD_PRELOAD under mpirun: a network of SLOW_MB_S megabytes a second a rank, one message after the other. A sum that was
- * started is not complete before its bytes have had their time; whoever tests it is told so, whoever waits for it waits.
- * At the end each rank says on stderr how long its sums travelled and how much of that anyone waited for them: the rest was
- * hidden behind work. docs/training.md says how it is used. */
+/* For LD_PRELOAD under mpirun: a network of SLOW_MB_S megabytes a second a rank, one message after
+ * the other. A sum that was started is not complete before its bytes have had their time; whoever
+ * tests it is told so, whoever waits for it waits. At the end each rank says on stderr how long its
+ * sums travelled and how much of that anyone waited for them: the rest was hidden behind work.
+ * docs/training.md says how it is used. */
 #define _GNU_SOURCE
 #include <mpi.h>
 #include <pthread.h>
@@ -41,7 +42,8 @@ static double until_of(MPI_Request request)
     double until = 0;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < used; i++)
-        if (table[i].request == request) until = table[i].until_s;
+        if (table[i].request == request)
+            until = table[i].until_s;
     pthread_mutex_unlock(&lock);
     return until;
 }
@@ -50,17 +52,20 @@ static void forget(MPI_Request request)
 {
     pthread_mutex_lock(&lock);
     for (int i = 0; i < used; i++)
-        if (table[i].request == request) table[i--] = table[--used];
+        if (table[i].request == request)
+            table[i--] = table[--used];
     pthread_mutex_unlock(&lock);
 }
 
-int MPI_Iallreduce(const void *from, void *to, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm, MPI_Request *request)
+int MPI_Iallreduce(const void *from, void *to, int count, MPI_Datatype type, MPI_Op op,
+                   MPI_Comm comm, MPI_Request *request)
 {
     int code = PMPI_Iallreduce(from, to, count, type, op, comm, request), size = 0;
     PMPI_Type_size(type, &size);
     double now = now_s(), takes = (double)count * size / rate();
     pthread_mutex_lock(&lock);
-    if (used == MOST) abort();
+    if (used == MOST)
+        abort();
     free_s = (free_s > now ? free_s : now) + takes;
     travelled_s += takes;
     sums++;
@@ -78,7 +83,8 @@ int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status)
         return PMPI_Request_get_status(asked, &progressed, status);
     }
     int code = PMPI_Test(request, flag, status);
-    if (*flag) forget(asked);
+    if (*flag)
+        forget(asked);
     return code;
 }
 
@@ -87,7 +93,8 @@ int MPI_Wait(MPI_Request *request, MPI_Status *status)
     double began_s = now_s(), left_s = until_of(*request) - began_s;
     MPI_Request asked = *request;
     if (left_s > 0) {
-        struct timespec t = {.tv_sec = (time_t)left_s, .tv_nsec = (long)((left_s - (double)(time_t)left_s) * 1e9)};
+        struct timespec t = {.tv_sec = (time_t)left_s,
+                             .tv_nsec = (long)((left_s - (double)(time_t)left_s) * 1e9)};
         nanosleep(&t, NULL);
     }
     int code = PMPI_Wait(request, status);
@@ -98,6 +105,7 @@ int MPI_Wait(MPI_Request *request, MPI_Status *status)
 
 int MPI_Finalize(void)
 {
-    fprintf(stderr, "slow_network: %ld sums, on their way %.2f s, waited for %.2f s\n", sums, travelled_s, waited_s);
+    fprintf(stderr, "slow_network: %ld sums, on their way %.2f s, waited for %.2f s\n", sums,
+            travelled_s, waited_s);
     return PMPI_Finalize();
 }

@@ -1,5 +1,6 @@
-/* Half precision as the feature bank stores it: every half there is, and rounding where two are equally near. The
- * numbers come from the format's definition, by ldexp; tests/cli/test_bank.sh compares with numpy. */
+/* Half precision as the feature bank stores it: every half there is, and rounding where two are
+ * equally near. The numbers come from the format's definition, by ldexp; tests/cli/test_bank.sh
+ * compares with numpy. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,8 @@ static float value_of(unsigned bits)
     return (float)(bits & 0x8000u ? -magnitude : magnitude);
 }
 
-/* The finite halves, at every remainder of a vector's length and in the end of the output's own memory. */
+/* The finite halves, at every remainder of a vector's length and in the end of the output's own
+ * memory. */
 static void all_halves_come_back(void **state)
 {
     (void)state;
@@ -29,7 +31,8 @@ static void all_halves_come_back(void **state)
     size_t finite = 0;
     assert_true(bits && again && out);
     for (unsigned b = 0; b < 65536; b++)
-        if ((b & 0x7c00u) != 0x7c00u) bits[finite++] = (uint16_t)b;
+        if ((b & 0x7c00u) != 0x7c00u)
+            bits[finite++] = (uint16_t)b;
     assert_int_equal(finite, COUNT);
     for (size_t count = COUNT - 17; count <= COUNT; count++) {
         uint16_t *end = (uint16_t *)(void *)out + count;
@@ -47,7 +50,8 @@ static void all_halves_come_back(void **state)
     free(out);
 }
 
-/* Between two neighbours: just below the middle down, just above it up, the middle itself to the even one. */
+/* Between two neighbours: just below the middle down, just above it up, the middle itself to the
+ * even one. */
 static void rounding_is_to_nearest_even(void **state)
 {
     (void)state;
@@ -59,7 +63,8 @@ static void rounding_is_to_nearest_even(void **state)
         const unsigned even = b % 2 == 0 ? b : b + 1;
         assert_true(bank_to_half(6, values, out));
         const unsigned wanted[3] = {b, even, b + 1};
-        for (int i = 0; i < 6; i++) assert_int_equal(out[i], wanted[i % 3] | (i < 3 ? 0 : 0x8000u));
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(out[i], wanted[i % 3] | (i < 3 ? 0 : 0x8000u));
     }
 }
 

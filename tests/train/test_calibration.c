@@ -1,4 +1,5 @@
-/* The reliability curve against scikit-learn; the temperature against SciPy and against its definition. */
+/* The reliability curve against scikit-learn; the temperature against SciPy and against its
+ * definition. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,8 @@
 #define TWO   40
 #define THREE 50
 
-/* As in test_metrics.c: y, p1 of 40 and Y, P of 50. Logits: z2 = [0, (128 p1 - 38) / 4], z3 = 16 P. */
+/* As in test_metrics.c: y, p1 of 40 and Y, P of 50. Logits: z2 = [0, (128 p1 - 38) / 4], z3 = 16 P.
+ */
 static int32_t two_labels[TWO], three_labels[THREE];
 static float two_scores[TWO][2], three_scores[THREE][3];
 static float two_logits[TWO][2], three_logits[THREE][3];
@@ -33,10 +35,13 @@ static int fill_data(void **state)
     }
     for (int i = 0; i < THREE; i++) {
         int y = i * 3 % 4;
-        if (y == 3) y = i / 4 % 3;
+        if (y == 3)
+            y = i / 4 % 3;
         int a = i * 11 % 23 + 10 * (y == 0), b = i * 17 % 19 + 9 * (y == 1);
-        if (a > 60) a = 60;
-        if (b > 63 - a) b = 63 - a;
+        if (a > 60)
+            a = 60;
+        if (b > 63 - a)
+            b = 63 - a;
         const int parts[3] = {a, b, 64 - a - b};
         three_labels[i] = y;
         for (int k = 0; k < 3; k++) {
@@ -49,7 +54,8 @@ static int fill_data(void **state)
 
 static void near_at(double have, double want, double bound, int line)
 {
-    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= bound)) fail_msg("line %d: %.17g, not %.17g", line, have, want);
+    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= bound))
+        fail_msg("line %d: %.17g, not %.17g", line, have, want);
 }
 #define NEAR(have, want) near_at(have, want, 1e-12, __LINE__)
 
@@ -62,19 +68,24 @@ static void curve_is_scikit_learns(void **state)
     const double predicted[10] = {0.048177083333333336, 0.13932291666666666, 0.24147727272727273,
                                   0.35234375,           0.4609375,           0.5442708333333334};
     pulmo_calibration curve;
-    assert_int_equal(pulmo_calibration_compute(TWO, 2, two_labels, two_scores[0], 1, &curve), PULMO_OK);
+    assert_int_equal(pulmo_calibration_compute(TWO, 2, two_labels, two_scores[0], 1, &curve),
+                     PULMO_OK);
     assert_memory_equal(curve.count, count, sizeof count);
     for (int b = 0; b < 10; b++) {
         NEAR(curve.observed[b], count[b] ? observed[b] : NAN);
         NEAR(curve.predicted[b], count[b] ? predicted[b] : NAN);
     }
-    const double third[10] = {NAN, NAN, 0, 0, 2 / 9.0, 0.25, 2 / 7.0, 2 / 3.0, 1 / 3.0, 1}; /* class 2 of three */
-    assert_int_equal(pulmo_calibration_compute(THREE, 3, three_labels, three_scores[0], 2, &curve), PULMO_OK);
-    for (int b = 0; b < 10; b++) NEAR(curve.observed[b], third[b]);
+    const double third[10] = {NAN,  NAN,     0,       0,       2 / 9.0,
+                              0.25, 2 / 7.0, 2 / 3.0, 1 / 3.0, 1}; /* class 2 of three */
+    assert_int_equal(pulmo_calibration_compute(THREE, 3, three_labels, three_scores[0], 2, &curve),
+                     PULMO_OK);
+    for (int b = 0; b < 10; b++)
+        NEAR(curve.observed[b], third[b]);
 }
 
-/* A score on an edge belongs below it (numpy.searchsorted, side left): np.searchsorted(np.linspace(0, 1, 11)[1:-1],
- * [0, 0.1, 0.25, 0.5, 0.5000001, 1]) is [0, 0, 2, 4, 5, 9]; but float32 0.1 is a little above 0.1: 1. */
+/* A score on an edge belongs below it (numpy.searchsorted, side left):
+ * np.searchsorted(np.linspace(0, 1, 11)[1:-1], [0, 0.1, 0.25, 0.5, 0.5000001, 1]) is [0, 0, 2, 4,
+ * 5, 9]; but float32 0.1 is a little above 0.1: 1. */
 static void edges_are_numpys(void **state)
 {
     (void)state;
@@ -90,7 +101,8 @@ static void edges_are_numpys(void **state)
     assert_int_equal(pulmo_calibration_compute(1, 2, labels, wrong[0], 1, &curve), PULMO_DATA);
 }
 
-/* scipy.optimize.minimize_scalar(nll, bounds=np.log([0.05, 20]), method="bounded", options={"xatol": 1e-12}) over log T. */
+/* scipy.optimize.minimize_scalar(nll, bounds=np.log([0.05, 20]), method="bounded",
+ * options={"xatol": 1e-12}) over log T. */
 static void temperature_is_scipys(void **state)
 {
     (void)state;
@@ -106,7 +118,8 @@ static double loss_at(double t)
     double sum = 0;
     for (int i = 0; i < THREE; i++) {
         double parts = 0;
-        for (int k = 0; k < 3; k++) parts += exp((double)three_logits[i][k] / t);
+        for (int k = 0; k < 3; k++)
+            parts += exp((double)three_logits[i][k] / t);
         sum += log(parts) - (double)three_logits[i][three_labels[i]] / t;
     }
     return sum;
@@ -116,8 +129,10 @@ static void no_other_temperature_is_better(void **state)
 {
     (void)state;
     double best = 0;
-    assert_int_equal(pulmo_temperature_fit(THREE, 3, three_labels, three_logits[0], &best), PULMO_OK);
-    for (double t = PULMO_TEMPERATURE_MIN; t < PULMO_TEMPERATURE_MAX; t *= 1.01) assert_true(loss_at(t) >= loss_at(best) - 1e-12);
+    assert_int_equal(pulmo_temperature_fit(THREE, 3, three_labels, three_logits[0], &best),
+                     PULMO_OK);
+    for (double t = PULMO_TEMPERATURE_MIN; t < PULMO_TEMPERATURE_MAX; t *= 1.01)
+        assert_true(loss_at(t) >= loss_at(best) - 1e-12);
 }
 
 /* Scaling all logits scales the temperature by as much. */
@@ -127,7 +142,8 @@ static void temperature_scales(void **state)
     double once = 0, twice = 0;
     float logits[TWO][2];
     for (int i = 0; i < TWO; i++)
-        for (int k = 0; k < 2; k++) logits[i][k] = 2 * two_logits[i][k];
+        for (int k = 0; k < 2; k++)
+            logits[i][k] = 2 * two_logits[i][k];
     assert_int_equal(pulmo_temperature_fit(TWO, 2, two_labels, two_logits[0], &once), PULMO_OK);
     assert_int_equal(pulmo_temperature_fit(TWO, 2, two_labels, logits[0], &twice), PULMO_OK);
     NEAR(twice, 2 * once);
@@ -153,8 +169,9 @@ static void extremes_stay_in_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(curve_is_scikit_learns),         cmocka_unit_test(edges_are_numpys),   cmocka_unit_test(temperature_is_scipys),
-        cmocka_unit_test(no_other_temperature_is_better), cmocka_unit_test(temperature_scales), cmocka_unit_test(extremes_stay_in_range),
+        cmocka_unit_test(curve_is_scikit_learns), cmocka_unit_test(edges_are_numpys),
+        cmocka_unit_test(temperature_is_scipys),  cmocka_unit_test(no_other_temperature_is_better),
+        cmocka_unit_test(temperature_scales),     cmocka_unit_test(extremes_stay_in_range),
     };
     return cmocka_run_group_tests(tests, fill_data, NULL);
 }

@@ -1,4 +1,5 @@
-/* Metrics against scikit-learn and SciPy, DeLong against its definition, and every degenerate case. */
+/* Metrics against scikit-learn and SciPy, DeLong against its definition, and every degenerate case.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,22 +19,23 @@
 
 static void near_at(double have, double want, int line)
 {
-    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= ROUNDING)) fail_msg("line %d: %.17g, not %.17g", line, have, want);
+    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= ROUNDING))
+        fail_msg("line %d: %.17g, not %.17g", line, have, want);
 }
 #define NEAR(have, want)     near_at(have, want, __LINE__)
 #define INTERVAL(i, a, b, c) NEAR((i).value, a), NEAR((i).low, b), NEAR((i).high, c)
 
 /* Two classes, with scores that tie within and across them:
- *   i = np.arange(40); y = ((i * 7) % 5 < 2).astype(int); p1 = np.float32(((i * 29) % 53 + 24 * y) / 128)
- *   P = np.stack([1 - p1, p1], 1) */
+ *   i = np.arange(40); y = ((i * 7) % 5 < 2).astype(int); p1 = np.float32(((i * 29) % 53 + 24 * y)
+ * / 128) P = np.stack([1 - p1, p1], 1) */
 #define TWO 40
 static int32_t two_labels[TWO];
 static float two_scores[TWO][2];
 
 /* Three classes:
  *   i = np.arange(50); y = (i * 3) % 4; y[y == 3] = (i[y == 3] // 4) % 3
- *   a = np.minimum((i * 11) % 23 + 10 * (y == 0), 60); b = np.minimum((i * 17) % 19 + 9 * (y == 1), 63 - a)
- *   P = np.stack([a, b, 64 - a - b], 1).astype(np.float32) / 64 */
+ *   a = np.minimum((i * 11) % 23 + 10 * (y == 0), 60); b = np.minimum((i * 17) % 19 + 9 * (y == 1),
+ * 63 - a) P = np.stack([a, b, 64 - a - b], 1).astype(np.float32) / 64 */
 #define THREE 50
 static int32_t three_labels[THREE];
 static float three_scores[THREE][3];
@@ -48,10 +50,13 @@ static int fill_data(void **state)
     }
     for (int i = 0; i < THREE; i++) {
         int y = i * 3 % 4;
-        if (y == 3) y = i / 4 % 3;
+        if (y == 3)
+            y = i / 4 % 3;
         int a = i * 11 % 23 + 10 * (y == 0), b = i * 17 % 19 + 9 * (y == 1);
-        if (a > 60) a = 60;
-        if (b > 63 - a) b = 63 - a;
+        if (a > 60)
+            a = 60;
+        if (b > 63 - a)
+            b = 63 - a;
         three_labels[i] = y;
         three_scores[i][0] = (float)a / 64;
         three_scores[i][1] = (float)b / 64;
@@ -106,7 +111,8 @@ static void two_classes_are_scikit_learns(void **state)
     NEAR(m.weighted_f1, 0.735042735042735);
     INTERVAL(m.sensitivity, 0.5, 0.27999563610326017, 0.7200043638967398);
     INTERVAL(m.specificity, 0.9166666666666666, 0.7415119780678932, 0.9768411847029568);
-    NEAR(m.calibration_error, 0.153125); /* NumPy, with bins np.minimum((confidence * 10).astype(int), 9) */
+    NEAR(m.calibration_error,
+         0.153125); /* NumPy, with bins np.minimum((confidence * 10).astype(int), 9) */
     pulmo_metrics_free(&m);
 
     assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], 0.5, &m), PULMO_OK);
@@ -132,9 +138,11 @@ static void three_classes_are_scikit_learns(void **state)
 {
     (void)state;
     pulmo_metrics m;
-    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m), PULMO_OK);
+    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m),
+                     PULMO_OK);
     const uint32_t confusion[9] = {4, 0, 14, 0, 3, 13, 0, 0, 16};
-    const double precision[3] = {1, 1, 0.37209302325581395}, recall[3] = {0.2222222222222222, 0.1875, 1};
+    const double precision[3] = {1, 1, 0.37209302325581395},
+                 recall[3] = {0.2222222222222222, 0.1875, 1};
     const double f1[3] = {0.36363636363636365, 0.3157894736842105, 0.5423728813559322};
     const double auc[3] = {0.8576388888888888, 0.8566176470588235, 0.7849264705882353};
     const uint32_t support[3] = {18, 16, 16};
@@ -163,7 +171,8 @@ static void three_classes_are_scikit_learns(void **state)
     pulmo_metrics_free(&m);
 }
 
-/* average_precision_score of each class against the rest; SciPy's Wilson of confusion_matrix's columns. */
+/* average_precision_score of each class against the rest; SciPy's Wilson of confusion_matrix's
+ * columns. */
 static void rest_is_scikit_learns(void **state)
 {
     (void)state;
@@ -183,7 +192,8 @@ static void rest_is_scikit_learns(void **state)
     INTERVAL(m.positive_value, NAN, NAN, NAN); /* never predicted */
     NEAR(m.negative_value.value, 24 / 40.0);
     pulmo_metrics_free(&m);
-    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m), PULMO_OK);
+    assert_int_equal(pulmo_metrics_compute(THREE, 3, three_labels, three_scores[0], 0.5, &m),
+                     PULMO_OK);
     NEAR(m.per_class[0].average_precision, 0.8051003125039637);
     NEAR(m.per_class[1].average_precision, 0.7778517072864499);
     NEAR(m.per_class[2].average_precision, 0.6681253629500581);
@@ -194,11 +204,13 @@ static void rest_is_scikit_learns(void **state)
     pulmo_metrics_free(&m);
 }
 
-/* roc_curve(y, p1, drop_intermediate=False) and precision_recall_curve(y, p1): hits of 16, false alarms of 24. */
+/* roc_curve(y, p1, drop_intermediate=False) and precision_recall_curve(y, p1): hits of 16, false
+ * alarms of 24. */
 static void curves_are_scikit_learns(void **state)
 {
     (void)state;
-    const int fp[33] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
+    const int fp[33] = {0,  0,  0,  0,  0,  0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  8, 9,
+                        10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
     const int tp[33] = {0,  1,  2,  3,  4,  5,  6,  7,  7,  8,  9,  10, 11, 11, 11, 12, 13,
                         14, 14, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16};
     const int score[33] = {0,  74, 69, 66, 63, 60, 58, 55, 51, 49, 46, 44, 41, 40, 37, 35, 32,
@@ -227,10 +239,12 @@ static pulmo_interval slow_delong(int n, const int32_t *labels, const float (*sc
 {
     double place_p[200] = {0}, place_n[200] = {0}, auc = 0, var_p = 0, var_n = 0;
     int P = 0, N = 0;
-    for (int i = 0; i < n; i++) *(labels[i] ? &P : &N) += 1;
+    for (int i = 0; i < n; i++)
+        *(labels[i] ? &P : &N) += 1;
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++) {
-            if (!labels[i] || labels[j]) continue;
+            if (!labels[i] || labels[j])
+                continue;
             double win = scores[i][1] > scores[j][1] ? 1 : scores[i][1] == scores[j][1] ? 0.5 : 0;
             place_p[i] += win / N;
             place_n[j] += win / P;
@@ -258,10 +272,12 @@ static void delong_is_its_definition(void **state)
         int n = 10 + (int)pulmo_rng_below(&rng, 190), levels = 3 + (int)pulmo_rng_below(&rng, 200);
         for (int i = 0; i < n; i++) {
             labels[i] = i < 4 ? i % 2 : pulmo_rng_below(&rng, 4) == 0;
-            scores[i][1] = (float)pulmo_rng_below(&rng, (uint32_t)levels + (labels[i] ? 2 : 0)) / (float)(levels + 2);
+            scores[i][1] = (float)pulmo_rng_below(&rng, (uint32_t)levels + (labels[i] ? 2 : 0)) /
+                           (float)(levels + 2);
             scores[i][0] = 1 - scores[i][1];
         }
-        assert_int_equal(pulmo_metrics_compute((uint32_t)n, 2, labels, scores[0], 0.5, &m), PULMO_OK);
+        assert_int_equal(pulmo_metrics_compute((uint32_t)n, 2, labels, scores[0], 0.5, &m),
+                         PULMO_OK);
         pulmo_interval want = slow_delong(n, labels, (const float(*)[2])scores);
         NEAR(m.auc, want.value);
         /* The difference of squares loses digits, and the root halves what is left. */
@@ -287,7 +303,8 @@ static void no_samples(void **state)
                                   m.auc_ci.low,         m.log_loss,          m.brier,
                                   m.calibration_error,  m.bin_accuracy[9],   m.per_class[0].auc};
         for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
-            if (!isnan(nothing[i])) fail_msg("%d classes: number %zu is %g", classes, i, nothing[i]);
+            if (!isnan(nothing[i]))
+                fail_msg("%d classes: number %zu is %g", classes, i, nothing[i]);
         assert_int_equal(m.count + m.correct + m.confusion[0] + m.per_class[0].support, 0);
         pulmo_metrics_free(&m);
     }
@@ -329,7 +346,8 @@ static void a_class_is_absent(void **state)
     pulmo_pr_free(&pr);
     /* Of three classes one is absent: the mean AUC is of the others. */
     const int32_t three[4] = {0, 1, 0, 1};
-    const float wide[4][3] = {{0.5f, 0.25f, 0.25f}, {0.5f, 0.5f, 0}, {0.75f, 0.125f, 0.125f}, {0.25f, 0.125f, 0.625f}};
+    const float wide[4][3] = {
+        {0.5f, 0.25f, 0.25f}, {0.5f, 0.5f, 0}, {0.75f, 0.125f, 0.125f}, {0.25f, 0.125f, 0.625f}};
     assert_int_equal(pulmo_metrics_compute(4, 3, three, wide[0], 0.5, &m), PULMO_OK);
     NEAR(m.per_class[2].auc, NAN);
     NEAR(m.per_class[0].auc, 3.5 / 4);
@@ -355,7 +373,8 @@ static void ties_and_separation(void **state)
     NEAR(m.accuracy, 1);
     NEAR(m.log_loss, -(log(0.75) + log(0.5)) / 4);
     pulmo_metrics_free(&m);
-    assert_int_equal(pulmo_metrics_compute(3, 2, labels, apart[0], 0.5, &m), PULMO_OK); /* one positive */
+    assert_int_equal(pulmo_metrics_compute(3, 2, labels, apart[0], 0.5, &m),
+                     PULMO_OK); /* one positive */
     INTERVAL(m.auc_ci, 1, NAN, NAN);
     pulmo_metrics_free(&m);
     /* Certain and wrong: finite. */
@@ -392,7 +411,8 @@ static void nonsense_is_refused(void **state)
 static double threshold(const char *rule)
 {
     double out = NAN;
-    assert_int_equal(pulmo_metrics_threshold(rule, TWO, 2, two_labels, two_scores[0], &out), PULMO_OK);
+    assert_int_equal(pulmo_metrics_threshold(rule, TWO, 2, two_labels, two_scores[0], &out),
+                     PULMO_OK);
     return out;
 }
 
@@ -405,7 +425,8 @@ static void thresholds_are_where_the_curve_says(void **state)
     assert_true(threshold("0") == 0);
     assert_true(threshold("1") == 1);
     assert_true(threshold("youden") == 0.31640625);
-    assert_true(threshold("accuracy") == 0.4140625); /* the first np.argmax of (tpr P + (1 - fpr) N) / (P + N) */
+    assert_true(threshold("accuracy") ==
+                0.4140625); /* the first np.argmax of (tpr P + (1 - fpr) N) / (P + N) */
     assert_true(threshold("sensitivity>=0.8") == 0.2421875);
     assert_true(threshold("sensitivity>=0.95") == 0.17578125);
     assert_true(threshold("sensitivity>=1") == 0.17578125);
@@ -423,12 +444,17 @@ static void thresholds_reach_what_they_say(void **state)
         char rule[32];
         pulmo_metrics m;
         snprintf(rule, sizeof rule, "sensitivity>=%.2f", percent / 100.0);
-        assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m), PULMO_OK);
+        assert_int_equal(
+            pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m),
+            PULMO_OK);
         assert_true(m.sensitivity.value >= percent / 100.0 - ROUNDING);
-        assert_true(m.sensitivity.value < percent / 100.0 + 1 / 16.0 + ROUNDING); /* and no lower than need be */
+        assert_true(m.sensitivity.value <
+                    percent / 100.0 + 1 / 16.0 + ROUNDING); /* and no lower than need be */
         pulmo_metrics_free(&m);
         snprintf(rule, sizeof rule, "specificity>=%.2f", percent / 100.0);
-        assert_int_equal(pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m), PULMO_OK);
+        assert_int_equal(
+            pulmo_metrics_compute(TWO, 2, two_labels, two_scores[0], threshold(rule), &m),
+            PULMO_OK);
         assert_true(m.specificity.value >= percent / 100.0 - ROUNDING);
         pulmo_metrics_free(&m);
     }
@@ -436,7 +462,8 @@ static void thresholds_reach_what_they_say(void **state)
     const int32_t labels[2] = {0, 1};
     const float scores[2][2] = {{0, 1}, {0.5f, 0.5f}};
     double out = 0;
-    assert_int_equal(pulmo_metrics_threshold("specificity>=1", 2, 2, labels, scores[0], &out), PULMO_OK);
+    assert_int_equal(pulmo_metrics_threshold("specificity>=1", 2, 2, labels, scores[0], &out),
+                     PULMO_OK);
     assert_true(out > 1 && out < 1.000001);
 }
 
@@ -460,7 +487,8 @@ static void useless_rules_are_refused(void **state)
                            "0.5 0.6"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         double out;
-        assert_int_equal(pulmo_metrics_threshold(wrong[i], TWO, 2, two_labels, two_scores[0], &out), PULMO_CONFIG);
+        assert_int_equal(pulmo_metrics_threshold(wrong[i], TWO, 2, two_labels, two_scores[0], &out),
+                         PULMO_CONFIG);
         assert_non_null(strstr(pulmo_error(), "eval.threshold"));
         assert_int_equal(pulmo_metrics_rule_check(wrong[i], TWO, 2, two_labels), PULMO_CONFIG);
     }

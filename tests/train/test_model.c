@@ -1,4 +1,5 @@
-/* model.h5: what is written is read back to the bit; a file that holds what no training writes is refused, naming what. */
+/* model.h5: what is written is read back to the bit; a file that holds what no training writes is
+ * refused, naming what. */
 #include "support.h"
 
 #include "pulmo/network.h"
@@ -72,7 +73,8 @@ static void what_is_written_is_read(void **state)
     assert_string_equal(read.weights_digest, "ab12");
     assert_string_equal(read.preprocessing, "caffe-rgb");
     assert_true(read.threshold == 0.25 && read.temperature == 1.5);
-    assert_true(read.size_px == 64 && read.tta == 2 && read.best_epoch == 3 && !read.is_demo && read.tail.layers == 0);
+    assert_true(read.size_px == 64 && read.tta == 2 && read.best_epoch == 3 && !read.is_demo &&
+                read.tail.layers == 0);
     pulmo_model_free(&read);
     wrote.threshold = nextafter(1, 2); /* a rule that no score may reach */
     assert_ok(pulmo_model_write(path, &wrote));

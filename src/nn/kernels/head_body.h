@@ -1,9 +1,10 @@
-/* The head's kernels, written for a vector `vec` of LANES floats and a pair `wide` of vectors of as many integers.
+/* The head's kernels, written for a vector `vec` of LANES floats and a pair `wide` of vectors of as
+ * many integers.
  *
- * A tier gives vec, wide, LANES, DOT_OUTS (outputs of a register block of 4 samples), SUM_ROWS and SUM_VECS (rows and
- * vectors of one of sums), TIER(), TIER_NAME and: load, store, splat, add, mul, fma_, reduce (the sum of
- * the lanes in a fixed tree), wide_zero, wide_add (rounds vec * scale and adds its bits), wide_store, wide_finish (the sum as
- * float), prefetch. */
+ * A tier gives vec, wide, LANES, DOT_OUTS (outputs of a register block of 4 samples), SUM_ROWS and
+ * SUM_VECS (rows and vectors of one of sums), TIER(), TIER_NAME and: load, store, splat, add, mul,
+ * fma_, reduce (the sum of the lanes in a fixed tree), wide_zero, wide_add (rounds vec * scale and
+ * adds its bits), wide_store, wide_finish (the sum as float), prefetch. */
 #include <string.h>
 
 #include "head_kernels.h"
@@ -16,29 +17,35 @@
 /* ---- products ---- */
 
 /* y[n][o] (+)= the panel's products, for a block of constant size. */
-INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t inputs, size_t length, int add_up, const float *ahead,
-                      float *y, size_t outputs)
+INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t inputs,
+                      size_t length, int add_up, const float *ahead, float *y, size_t outputs)
 {
     vec sum[DOT_ROWS][DOT_OUTS];
     size_t i = 0;
     for (int n = 0; n < rows; n++)
-        for (int o = 0; o < outs; o++) sum[n][o] = splat(0);
+        for (int o = 0; o < outs; o++)
+            sum[n][o] = splat(0);
     for (; i + LANES <= length; i += LANES) {
         vec weight[DOT_OUTS];
         prefetch(ahead + i);
-        for (int o = 0; o < outs; o++) weight[o] = load(w + (size_t)o * inputs + i);
+        for (int o = 0; o < outs; o++)
+            weight[o] = load(w + (size_t)o * inputs + i);
         for (int n = 0; n < rows; n++) {
             const vec value = load(x + (size_t)n * inputs + i);
-            for (int o = 0; o < outs; o++) sum[n][o] = fma_(value, weight[o], sum[n][o]);
+            for (int o = 0; o < outs; o++)
+                sum[n][o] = fma_(value, weight[o], sum[n][o]);
         }
     }
     if (i < length) { /* the rest, with zeros behind it */
         float rest[DOT_OUTS + DOT_ROWS][LANES];
         memset(rest, 0, sizeof rest);
-        for (int o = 0; o < outs; o++) memcpy(rest[o], w + (size_t)o * inputs + i, (length - i) * sizeof(float));
-        for (int n = 0; n < rows; n++) memcpy(rest[DOT_OUTS + n], x + (size_t)n * inputs + i, (length - i) * sizeof(float));
+        for (int o = 0; o < outs; o++)
+            memcpy(rest[o], w + (size_t)o * inputs + i, (length - i) * sizeof(float));
         for (int n = 0; n < rows; n++)
-            for (int o = 0; o < outs; o++) sum[n][o] = fma_(load(rest[DOT_OUTS + n]), load(rest[o]), sum[n][o]);
+            memcpy(rest[DOT_OUTS + n], x + (size_t)n * inputs + i, (length - i) * sizeof(float));
+        for (int n = 0; n < rows; n++)
+            for (int o = 0; o < outs; o++)
+                sum[n][o] = fma_(load(rest[DOT_OUTS + n]), load(rest[o]), sum[n][o]);
     }
     for (int n = 0; n < rows; n++)
         for (int o = 0; o < outs; o++) {
@@ -47,22 +54,27 @@ INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t
         }
 }
 
-void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const float *w, size_t inputs, int outputs, int first, int outs)
+void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const float *w,
+                            size_t inputs, int outputs, int first, int outs)
 {
     size_t out = (size_t)outputs;
     for (size_t at = 0; at < inputs; at += HEAD_PANEL) {
         size_t length = inputs - at < HEAD_PANEL ? inputs - at : HEAD_PANEL;
         for (int o = first, width; o < first + outs; o += width) {
             width = o + DOT_OUTS <= first + outs ? DOT_OUTS : 1;
-            const float *weight = w + (size_t)o * inputs + at, *ahead = weight + (size_t)width * inputs;
+            const float *weight = w + (size_t)o * inputs + at,
+                        *ahead = weight + (size_t)width * inputs;
             /* Each group of samples asks for one row of the weights that come next. */
             for (int g = 0, asked = 0; g < count; g++)
                 for (size_t n = 0; n < (size_t)rows; n += DOT_ROWS, asked++) {
-                    const float *next = asked < DOT_OUTS && o + width + asked < first + outs ? ahead + (size_t)asked * inputs : weight;
+                    const float *next = asked < DOT_OUTS && o + width + asked < first + outs
+                                            ? ahead + (size_t)asked * inputs
+                                            : weight;
                     const float *x = groups[g].x + n * inputs + at;
                     float *y = groups[g].y + n * out + o;
                     if (width > 1)
-                        dot_block(DOT_ROWS, DOT_OUTS, x, weight, inputs, length, at > 0, next, y, out);
+                        dot_block(DOT_ROWS, DOT_OUTS, x, weight, inputs, length, at > 0, next, y,
+                                  out);
                     else
                         dot_block(DOT_ROWS, 1, x, weight, inputs, length, at > 0, next, y, out);
                 }
@@ -76,20 +88,26 @@ INLINE float outer_one(const pulmo_factors *slot, size_t r, size_t c)
 {
     float sum = 0;
     for (int n = 0; n < slot->count; n++)
-        sum += slot->delta[(size_t)n * slot->delta_stride + r] * slot->input[(size_t)n * slot->input_stride + c];
+        sum += slot->delta[(size_t)n * slot->delta_stride + r] *
+               slot->input[(size_t)n * slot->input_stride + c];
     return sum;
 }
 
-INLINE void outer_block(int rows, const pulmo_factors *slot, size_t r, size_t c, vec sum[SUM_ROWS][SUM_VECS])
+INLINE void outer_block(int rows, const pulmo_factors *slot, size_t r, size_t c,
+                        vec sum[SUM_ROWS][SUM_VECS])
 {
     for (int k = 0; k < rows; k++)
-        for (int v = 0; v < SUM_VECS; v++) sum[k][v] = splat(0);
+        for (int v = 0; v < SUM_VECS; v++)
+            sum[k][v] = splat(0);
     for (int n = 0; n < slot->count; n++) {
-        const float *delta = slot->delta + (size_t)n * slot->delta_stride + r, *input = slot->input + (size_t)n * slot->input_stride + c;
+        const float *delta = slot->delta + (size_t)n * slot->delta_stride + r,
+                    *input = slot->input + (size_t)n * slot->input_stride + c;
         vec value[SUM_VECS];
-        for (int v = 0; v < SUM_VECS; v++) value[v] = load(input + v * LANES);
+        for (int v = 0; v < SUM_VECS; v++)
+            value[v] = load(input + v * LANES);
         for (int k = 0; k < rows; k++)
-            for (int v = 0; v < SUM_VECS; v++) sum[k][v] = add(sum[k][v], mul(splat(delta[k]), value[v]));
+            for (int v = 0; v < SUM_VECS; v++)
+                sum[k][v] = add(sum[k][v], mul(splat(delta[k]), value[v]));
     }
 }
 
@@ -111,23 +129,26 @@ typedef struct head_ending {
     const pulmo_soon *soon; /* or NULL */
 } head_ending;
 
-INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pulmo_block *block, size_t r, size_t c,
-                       const head_ending *end)
+INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pulmo_block *block,
+                       size_t r, size_t c, const head_ending *end)
 {
     const size_t to = r * end->stride + c;
     for (int i = 0; end->soon && i < end->soon->arrays; i++)
         for (int k = 0; k < rows; k++)
-            for (int v = 0; v < SUM_VECS * LANES; v += 16) prefetch(end->soon->at[i] + (r + (size_t)k) * end->soon->stride + c + (size_t)v);
+            for (int v = 0; v < SUM_VECS * LANES; v += 16)
+                prefetch(end->soon->at[i] + (r + (size_t)k) * end->soon->stride + c + (size_t)v);
 
     wide total[SUM_ROWS][SUM_VECS];
     const int64_t back = (int64_t)((uint64_t)magic_bits() * (uint64_t)count);
     for (int k = 0; k < rows; k++)
-        for (int v = 0; v < SUM_VECS; v++) total[k][v] = wide_zero();
+        for (int v = 0; v < SUM_VECS; v++)
+            total[k][v] = wide_zero();
     for (int s = 0; s < count; s++) {
         vec sum[SUM_ROWS][SUM_VECS];
         outer_block(rows, &slots[s], (size_t)block->row + r, (size_t)block->col + c, sum);
         for (int k = 0; k < rows; k++)
-            for (int v = 0; v < SUM_VECS; v++) total[k][v] = wide_add(total[k][v], sum[k][v], end->scale);
+            for (int v = 0; v < SUM_VECS; v++)
+                total[k][v] = wide_add(total[k][v], sum[k][v], end->scale);
     }
     for (int k = 0; k < rows; k++)
         for (int v = 0; v < SUM_VECS; v++) {
@@ -139,7 +160,8 @@ INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pu
         }
 }
 
-INLINE void sums_rest(const pulmo_factors *slots, int count, size_t r, size_t c, const head_ending *end, size_t to)
+INLINE void sums_rest(const pulmo_factors *slots, int count, size_t r, size_t c,
+                      const head_ending *end, size_t to)
 {
     int64_t total = 0;
     for (int s = 0; s < count; s++) {
@@ -155,30 +177,36 @@ INLINE void sums_rest(const pulmo_factors *slots, int count, size_t r, size_t c,
 }
 
 /* Columns outside: the samples' inputs to a few of them stay in L1 for all rows. */
-INLINE void all_sums(const pulmo_factors *slots, int count, const pulmo_block *block, const head_ending *end)
+INLINE void all_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+                     const head_ending *end)
 {
     const size_t rows = (size_t)block->rows, cols = (size_t)block->cols, side = SUM_VECS * LANES;
     const size_t row = (size_t)block->row, col = (size_t)block->col;
     size_t c = 0;
     for (; c + side <= cols; c += side) {
         size_t r = 0;
-        for (; r + SUM_ROWS <= rows; r += SUM_ROWS) sums_block(SUM_ROWS, slots, count, block, r, c, end);
-        for (; r < rows; r++) sums_block(1, slots, count, block, r, c, end);
+        for (; r + SUM_ROWS <= rows; r += SUM_ROWS)
+            sums_block(SUM_ROWS, slots, count, block, r, c, end);
+        for (; r < rows; r++)
+            sums_block(1, slots, count, block, r, c, end);
     }
     for (; c < cols; c++)
-        for (size_t r = 0; r < rows; r++) sums_rest(slots, count, row + r, col + c, end, r * end->stride + c);
+        for (size_t r = 0; r < rows; r++)
+            sums_rest(slots, count, row + r, col + c, end, r * end->stride + c);
 }
 
-void TIER(pulmo_k_head_sums)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, int64_t *sums, size_t stride)
+void TIER(pulmo_k_head_sums)(const pulmo_factors *slots, int count, const pulmo_block *block,
+                             double scale, int64_t *sums, size_t stride)
 {
     const head_ending end = {.sums = sums, .stride = stride, .scale = scale};
     all_sums(slots, count, block, &end);
 }
 
-void TIER(pulmo_k_head_gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by,
-                                 const pulmo_soon *soon, float *out)
+void TIER(pulmo_k_head_gradient)(const pulmo_factors *slots, int count, const pulmo_block *block,
+                                 double scale, double by, const pulmo_soon *soon, float *out)
 {
-    const head_ending end = {.out = out, .stride = (size_t)block->cols, .scale = scale, .by = by, .soon = soon};
+    const head_ending end = {
+        .out = out, .stride = (size_t)block->cols, .scale = scale, .by = by, .soon = soon};
     all_sums(slots, count, block, &end);
 }
 

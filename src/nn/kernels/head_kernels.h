@@ -1,5 +1,5 @@
-/* The kernels of the head: products of samples with weights, and sums of slots' gradients as integers. Pure functions
- * on pointers, one set a tier; CONTRACT.md says what each owes. */
+/* The kernels of the head: products of samples with weights, and sums of slots' gradients as
+ * integers. Pure functions on pointers, one set a tier; CONTRACT.md says what each owes. */
 #ifndef PULMO_HEAD_KERNELS_H
 #define PULMO_HEAD_KERNELS_H
 
@@ -22,17 +22,21 @@ typedef struct head_rows {
 
 typedef struct head_kernels {
     const char *name;
-    /* For outputs [first, first + outs): y[n][o] = sum of x[n][i] w[o][i]; w (outputs, inputs). An element is one fixed
-     * chain: within a panel a fused multiply-add a lane, lanes added in a fixed tree, panels in order; it does not
-     * depend on the other samples and outputs of the call. */
-    void (*dot)(const head_rows *groups, int count, int rows, const float *w, size_t inputs, int outputs, int first, int outs);
-    /* sums[r][c] = the sum over slots of round(g * scale), ties to even, for the block's elements; g is a slot's gradient as
-     * pulmo_factors tells, each product rounded: the same bits on every tier. Magnitudes as exact.h promises. Rows of
-     * `sums` are `stride` apart. */
-    void (*sums)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, int64_t *sums, size_t stride);
-    /* out (rows, cols) = (float)(what `sums` gives / scale * by): what exact.h's finish makes of it. */
-    void (*gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale, double by, const pulmo_soon *soon,
-                     float *out);
+    /* For outputs [first, first + outs): y[n][o] = sum of x[n][i] w[o][i]; w (outputs, inputs). An
+     * element is one fixed chain: within a panel a fused multiply-add a lane, lanes added in a
+     * fixed tree, panels in order; it does not depend on the other samples and outputs of the call.
+     */
+    void (*dot)(const head_rows *groups, int count, int rows, const float *w, size_t inputs,
+                int outputs, int first, int outs);
+    /* sums[r][c] = the sum over slots of round(g * scale), ties to even, for the block's elements;
+     * g is a slot's gradient as pulmo_factors tells, each product rounded: the same bits on every
+     * tier. Magnitudes as exact.h promises. Rows of `sums` are `stride` apart. */
+    void (*sums)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale,
+                 int64_t *sums, size_t stride);
+    /* out (rows, cols) = (float)(what `sums` gives / scale * by): what exact.h's finish makes of
+     * it. */
+    void (*gradient)(const pulmo_factors *slots, int count, const pulmo_block *block, double scale,
+                     double by, const pulmo_soon *soon, float *out);
 } head_kernels;
 
 /* Never NULL. */

@@ -9,8 +9,8 @@ extern const head_kernels head_kernels_table__avx2, head_kernels_table__avx512;
 const head_kernels *head_kernels_of(pulmo_isa isa)
 {
 #if defined(__x86_64__)
-    static const head_kernels *const tables[PULMO_ISA_COUNT] = {&head_kernels_table__ref, &head_kernels_table__avx2,
-                                                                &head_kernels_table__avx512};
+    static const head_kernels *const tables[PULMO_ISA_COUNT] = {
+        &head_kernels_table__ref, &head_kernels_table__avx2, &head_kernels_table__avx512};
     return tables[isa];
 #else
     (void)isa;

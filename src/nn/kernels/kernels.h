@@ -22,7 +22,8 @@ typedef struct pulmo_plane {
     size_t image_floats;         /* (channels / 16) * rows * columns * 16 */
 } pulmo_plane;
 
-/* An image of three channels framed by zeros: (3, rows, stride), pixel (y, x) at row y + 1, column x + 1. */
+/* An image of three channels framed by zeros: (3, rows, stride), pixel (y, x) at row y + 1, column
+ * x + 1. */
 typedef struct pulmo_image3 {
     const float *data;
     int rows, stride;
@@ -46,15 +47,18 @@ typedef struct pulmo_kernels {
     int lanes; /* floats a vector */
     int panel; /* output channels a weight panel */
     /* V = B^T d B for each tile and channel of `in`. */
-    void (*wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles, const pulmo_transformed *v);
+    void (*wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles,
+                         const pulmo_transformed *v);
     /* M (tiles, K) = V (tiles, C) U (C, K) at one point; U in panels (K / panel, C, panel), the
      * last one narrower where K is no multiple. Sums over C run in order, one chain an element. */
     void (*wino43_gemm)(const float *v, const float *u, float *m, int tiles, int c, int k);
     /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`. */
-    void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias, int pool, const pulmo_plane *out);
-    /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out` from its row `to`
-     * on, counted with the frame; weights in panels (K / panel, 27, panel). */
-    void (*direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row, int rows, const pulmo_plane *out, int to);
+    void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias,
+                          int pool, const pulmo_plane *out);
+    /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out`
+     * from its row `to` on, counted with the frame; weights in panels (K / panel, 27, panel). */
+    void (*direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row,
+                    int rows, const pulmo_plane *out, int to);
     /* Runs `rounds` times a fixed number of independent fused multiply-adds; returns their flop. */
     double (*fma_peak)(long rounds, float *sink);
 } pulmo_kernels;

@@ -5,9 +5,10 @@
  *
  * Transformed arrays are (36 points, C / 16, tiles, 16): a block of 16 channels is a column of
  * vectors over tiles, so that the same array can be streamed by vectors of channels or read
- * channel by channel. Transformed weights are (36, K / panel, C, panel), a tier's panel being a multiple of 16; where K is no
- * multiple of it, the rest are panels of 16. In both, points stand a cache line further apart than they are long: else all 36
- * of a tile would fall into one set of the caches. */
+ * channel by channel. Transformed weights are (36, K / panel, C, panel), a tier's panel being a
+ * multiple of 16; where K is no multiple of it, the rest are panels of 16. In both, points stand a
+ * cache line further apart than they are long: else all 36 of a tile would fall into one set of the
+ * caches. */
 #ifndef PULMO_TAIL_KERNELS_H
 #define PULMO_TAIL_KERNELS_H
 
@@ -21,8 +22,9 @@
 #define TAIL_POINTS 36
 #define TAIL_BLOCK  16 /* channels stored together */
 
-/* An activation or its gradient: (images, C / 16, rows, columns, 16), each image in a frame of zeros,
- * pixel (y, x) at row y + 1, column x + 1; rows and columns are padded so that whole tiles can be read. */
+/* An activation or its gradient: (images, C / 16, rows, columns, 16), each image in a frame of
+ * zeros, pixel (y, x) at row y + 1, column x + 1; rows and columns are padded so that whole tiles
+ * can be read. */
 typedef struct tail_plane {
     real *data;
     int channels, height, width; /* channels: a multiple of 16 */
@@ -37,8 +39,14 @@ typedef struct tail_tiles {
 } tail_tiles;
 
 #define TAIL_POINT_PAD 16
-static inline size_t tail_point_reals(int channels, int tiles) { return (size_t)channels * (size_t)tiles + TAIL_POINT_PAD; }
-static inline size_t tail_weight_reals(int inputs, int outputs) { return (size_t)inputs * (size_t)outputs + TAIL_POINT_PAD; }
+static inline size_t tail_point_reals(int channels, int tiles)
+{
+    return (size_t)channels * (size_t)tiles + TAIL_POINT_PAD;
+}
+static inline size_t tail_weight_reals(int inputs, int outputs)
+{
+    return (size_t)inputs * (size_t)outputs + TAIL_POINT_PAD;
+}
 
 typedef struct tail_kernels {
     const char *name;
@@ -46,30 +54,37 @@ typedef struct tail_kernels {
      * [first, first + count) are filled. */
     void (*input)(const tail_plane *in, const tail_tiles *tiles, int first, int count, real *v);
     /* M = A dY A^T of each 4 x 4 tile of an output's gradient, laid out like V. */
-    void (*spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count, real *m);
-    /* One point: m (K / 16, tiles, 16) = v (C / 16, tiles, 16) times u (K / panel, C, panel); one chain of
-     * fused multiply-adds an element, over c in order. */
+    void (*spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count,
+                   real *m);
+    /* One point: m (K / 16, tiles, 16) = v (C / 16, tiles, 16) times u (K / panel, C, panel); one
+     * chain of fused multiply-adds an element, over c in order. */
     void (*gemm)(const real *v, const real *u, real *m, int tiles, int c, int k);
-    /* One point: du (rows, cols), the sum over tiles, in order, of m[row] v[col]; `m` starts at a block of 16
-     * output channels and `v` at one of input channels; rows and cols are multiples of 16. The next call's m and v stand
-     * m_ahead and v_ahead reals behind these: a hint. */
-    void (*outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows, int cols, real *du);
+    /* One point: du (rows, cols), the sum over tiles, in order, of m[row] v[col]; `m` starts at a
+     * block of 16 output channels and `v` at one of input channels; rows and cols are multiples
+     * of 16. The next call's m and v stand m_ahead and v_ahead reals behind these: a hint. */
+    void (*outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows,
+                  int cols, real *du);
     /* out = relu(A^T m A + bias). */
     void (*output)(const real *m, const tail_tiles *tiles, const real *bias, const tail_plane *out);
     /* out = A^T m A where mask > 0 (everywhere for NULL), else 0; mask has out's shape. */
-    void (*output_masked)(const real *m, const tail_tiles *tiles, const tail_plane *mask, const tail_plane *out);
+    void (*output_masked)(const real *m, const tail_tiles *tiles, const tail_plane *mask,
+                          const tail_plane *out);
     /* 2 x 2 max-pool of one block of channels of one image. */
     void (*pool)(const tail_plane *in, const tail_plane *out, int image, int block);
-    /* The pool's and the ReLU's gradient: `from` goes to the first maximum of each 2 x 2 of `values`
-     * where that is positive, 0 elsewhere. */
-    void (*unpool)(const tail_plane *from, const tail_plane *values, const tail_plane *to, int image, int block);
-    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T: into u (36, K / panel, C, panel) with C rounded
-     * up to 16. `turned`: the roles of K and C change and the taps turn by 180 degrees. */
+    /* The pool's and the ReLU's gradient: `from` goes to the first maximum of each 2 x 2 of
+     * `values` where that is positive, 0 elsewhere. */
+    void (*unpool)(const tail_plane *from, const tail_plane *values, const tail_plane *to,
+                   int image, int block);
+    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T: into u (36, K / panel, C,
+     * panel) with C rounded up to 16. `turned`: the roles of K and C change and the taps turn by
+     * 180 degrees. */
     void (*filter)(const real *g, int k, int c, int block, int turned, real *u);
     /* out (rows, 9, cols) = G^T du G, du (36, rows, cols). */
     void (*filter_gradient)(const real *du, int rows, int cols, real *out);
-    /* squares[i], sums[i]: the sums over one image of channel 16 block + i, rows in `real`, then in double. */
-    void (*moments)(const tail_plane *plane, int image, int block, double squares[TAIL_BLOCK], double sums[TAIL_BLOCK]);
+    /* squares[i], sums[i]: the sums over one image of channel 16 block + i, rows in `real`, then in
+     * double. */
+    void (*moments)(const tail_plane *plane, int image, int block, double squares[TAIL_BLOCK],
+                    double sums[TAIL_BLOCK]);
 } tail_kernels;
 
 /* Never NULL. */

@@ -9,7 +9,8 @@ extern const tail_kernels tail_kernels_table__avx2, tail_kernels_table__avx512;
 const tail_kernels *tail_kernels_of(pulmo_isa isa)
 {
 #if defined(__x86_64__)
-    static const tail_kernels *const tables[PULMO_ISA_COUNT] = {&tail_kernels_table__ref, &tail_kernels_table__avx2, &tail_kernels_table__avx512};
+    static const tail_kernels *const tables[PULMO_ISA_COUNT] = {
+        &tail_kernels_table__ref, &tail_kernels_table__avx2, &tail_kernels_table__avx512};
     return tables[isa];
 #else
     (void)isa;

@@ -1,7 +1,8 @@
-/* Winograd F(4x4, 3x3), data into the transformed space and out of it, for a vector `vec` of LANES reals with load, store,
- * splat, add, sub, mul, fma_ (a * b + c) and fnma_ (c - a * b): Lavin and Gray 2016, "Fast algorithms for
- * convolutional neural networks", section 4. Interpolation points 0, +-a, +-b, infinity with a^2 = 1/2, b^2 = 2, which keep
- * the transforms' entries near 1 and their rounding errors small. */
+/* Winograd F(4x4, 3x3), data into the transformed space and out of it, for a vector `vec` of LANES
+ * reals with load, store, splat, add, sub, mul, fma_ (a * b + c) and fnma_ (c - a * b): Lavin and
+ * Gray 2016, "Fast algorithms for convolutional neural networks", section 4. Interpolation points
+ * 0, +-a, +-b, infinity with a^2 = 1/2, b^2 = 2, which keep the transforms' entries near 1 and
+ * their rounding errors small. */
 #ifndef PULMO_WINOGRAD_H
 #define PULMO_WINOGRAD_H
 
@@ -9,7 +10,7 @@
 
 #include "real.h"
 
-#define PIXEL_REALS 16                             /* from a pixel of a row to the next: channels stored together */
+#define PIXEL_REALS 16 /* from a pixel of a row to the next: channels stored together */
 #define A           ((real)0.70710678118654752440) /* a */
 #define B           ((real)1.41421356237309504880) /* b */
 #define A3          ((real)0.35355339059327376220) /* a^3 */
@@ -19,7 +20,8 @@
 /* t = B^T d, one dimension. */
 INLINE void input_1d(const vec d[6], vec t[6])
 {
-    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5), a = splat(A), b = splat(B);
+    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5), a = splat(A),
+              b = splat(B);
     vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
     vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
     t[0] = fnma_(sum, d[2], add(d[0], d[4]));
@@ -37,25 +39,30 @@ INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t poin
     for (int x = 0; x < 6; x++) {
         vec d[6], t[6];
 #pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) d[y] = load(from + (size_t)y * row_reals + (size_t)x * PIXEL_REALS);
+        for (int y = 0; y < 6; y++)
+            d[y] = load(from + (size_t)y * row_reals + (size_t)x * PIXEL_REALS);
         input_1d(d, t);
 #pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) w[y][x] = t[y];
+        for (int y = 0; y < 6; y++)
+            w[y][x] = t[y];
     }
 #pragma GCC unroll 6
     for (int y = 0; y < 6; y++) {
         vec t[6];
         input_1d(w[y], t);
 #pragma GCC unroll 6
-        for (int x = 0; x < 6; x++) store(to + (size_t)(6 * y + x) * point_reals, t[x]);
+        for (int x = 0; x < 6; x++)
+            store(to + (size_t)(6 * y + x) * point_reals, t[x]);
     }
 }
 
 /* y = A^T m, one dimension. */
 INLINE void output_1d(const vec m[6], vec y[4])
 {
-    const vec a = splat(A), b = splat(B), half = splat((real)0.5), two = splat((real)2), a3 = splat(A3), b3 = splat(B3);
-    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
+    const vec a = splat(A), b = splat(B), half = splat((real)0.5), two = splat((real)2),
+              a3 = splat(A3), b3 = splat(B3);
+    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]),
+        odd_b = sub(m[3], m[4]);
     y[0] = add(m[0], add(even_a, even_b));
     y[1] = fma_(b, odd_b, mul(a, odd_a));
     y[2] = fma_(two, even_b, mul(half, even_a));
@@ -69,13 +76,16 @@ INLINE void output_tile(const real *from, size_t point_reals, vec y[4][4])
     for (int x = 0; x < 6; x++) {
         vec m[6], t[4];
 #pragma GCC unroll 6
-        for (int r = 0; r < 6; r++) m[r] = load(from + (size_t)(6 * r + x) * point_reals);
+        for (int r = 0; r < 6; r++)
+            m[r] = load(from + (size_t)(6 * r + x) * point_reals);
         output_1d(m, t);
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) w[r][x] = t[r];
+        for (int r = 0; r < 4; r++)
+            w[r][x] = t[r];
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) output_1d(w[r], y[r]);
+    for (int r = 0; r < 4; r++)
+        output_1d(w[r], y[r]);
 }
 
 #endif

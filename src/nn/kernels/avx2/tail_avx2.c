@@ -1,4 +1,5 @@
-/* The trainable convolutions on AVX2+FMA: register blocks of 6 tiles x 16 channels, 6 x 16 for the weights' gradient. */
+/* The trainable convolutions on AVX2+FMA: register blocks of 6 tiles x 16 channels, 6 x 16 for the
+ * weights' gradient. */
 #include "vector.h"
 
 #define PANEL_BLOCKS         1

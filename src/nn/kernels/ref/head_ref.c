@@ -11,8 +11,14 @@ typedef struct wide {
 #define SUM_VECS    1
 #define prefetch(p) ((void)(p))
 
-static inline __attribute__((always_inline)) float reduce(vec x) { return (x[0] + x[2]) + (x[1] + x[3]); }
-static inline __attribute__((always_inline)) wide wide_zero(void) { return (wide){{0}}; }
+static inline __attribute__((always_inline)) float reduce(vec x)
+{
+    return (x[0] + x[2]) + (x[1] + x[3]);
+}
+static inline __attribute__((always_inline)) wide wide_zero(void)
+{
+    return (wide){{0}};
+}
 static inline __attribute__((always_inline)) wide wide_add(wide sum, vec x, double scale)
 {
     for (int i = 0; i < 4; i++) {
@@ -25,12 +31,15 @@ static inline __attribute__((always_inline)) wide wide_add(wide sum, vec x, doub
 }
 static inline __attribute__((always_inline)) void wide_store(int64_t *to, wide sum, int64_t back)
 {
-    for (int i = 0; i < 4; i++) to[i] = (int64_t)((uint64_t)sum.lane[i] - (uint64_t)back);
+    for (int i = 0; i < 4; i++)
+        to[i] = (int64_t)((uint64_t)sum.lane[i] - (uint64_t)back);
 }
-static inline __attribute__((always_inline)) vec wide_finish(wide sum, int64_t less, double back, double by)
+static inline __attribute__((always_inline)) vec wide_finish(wide sum, int64_t less, double back,
+                                                             double by)
 {
     vec out;
-    for (int i = 0; i < 4; i++) out[i] = (float)((double)(int64_t)((uint64_t)sum.lane[i] - (uint64_t)less) * back * by);
+    for (int i = 0; i < 4; i++)
+        out[i] = (float)((double)(int64_t)((uint64_t)sum.lane[i] - (uint64_t)less) * back * by);
     return out;
 }
 

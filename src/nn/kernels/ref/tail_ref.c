@@ -1,5 +1,5 @@
-/* The trainable convolutions, reference tier: portable C with the compiler's generic vectors, no fused
- * operations. With PULMO_HEAD_DOUBLE the same in double, for the gradient test. */
+/* The trainable convolutions, reference tier: portable C with the compiler's generic vectors, no
+ * fused operations. With PULMO_HEAD_DOUBLE the same in double, for the gradient test. */
 #include "vector.h"
 
 #define PANEL_BLOCKS   1
@@ -14,19 +14,22 @@
 static inline __attribute__((always_inline)) vec where_positive(vec x, vec y)
 {
     vec out;
-    for (int i = 0; i < LANES; i++) out[i] = x[i] > 0 ? y[i] : 0;
+    for (int i = 0; i < LANES; i++)
+        out[i] = x[i] > 0 ? y[i] : 0;
     return out;
 }
 static inline __attribute__((always_inline)) vec where_equal(vec a, vec b, vec y)
 {
     vec out;
-    for (int i = 0; i < LANES; i++) out[i] = a[i] == b[i] ? y[i] : 0;
+    for (int i = 0; i < LANES; i++)
+        out[i] = a[i] == b[i] ? y[i] : 0;
     return out;
 }
 static inline __attribute__((always_inline)) vec where_other(vec a, vec b, vec y)
 {
     vec out;
-    for (int i = 0; i < LANES; i++) out[i] = a[i] == b[i] ? 0 : y[i];
+    for (int i = 0; i < LANES; i++)
+        out[i] = a[i] == b[i] ? 0 : y[i];
     return out;
 }
 #define store_past(p, x) store(p, x)

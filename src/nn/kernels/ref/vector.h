@@ -19,16 +19,21 @@ static inline __attribute__((always_inline)) vec load(const real *p)
     memcpy(&x, p, sizeof x);
     return x;
 }
-static inline __attribute__((always_inline)) void store(real *p, vec x) { memcpy(p, &x, sizeof x); }
+static inline __attribute__((always_inline)) void store(real *p, vec x)
+{
+    memcpy(p, &x, sizeof x);
+}
 static inline __attribute__((always_inline)) vec splat(real x)
 {
     vec out;
-    for (int i = 0; i < LANES; i++) out[i] = x;
+    for (int i = 0; i < LANES; i++)
+        out[i] = x;
     return out;
 }
 static inline __attribute__((always_inline)) vec max_(vec a, vec b)
 {
     vec out;
-    for (int i = 0; i < LANES; i++) out[i] = a[i] > b[i] ? a[i] : b[i];
+    for (int i = 0; i < LANES; i++)
+        out[i] = a[i] > b[i] ? a[i] : b[i];
     return out;
 }
