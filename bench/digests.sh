@@ -25,7 +25,7 @@ export PULMO_WEIGHTS=$work/weights.safetensors
 
 # Batches of 16, the last one short, in slots of 2: 8 ranks have one slot each, and none in the last batch. The
 # gradients fill several pieces of a sum.
-settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set train.slot=2 --set train.patience=0
+settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set train.microbatch=2 --set train.patience=0
     --set 'model.hidden=[400, 20]' --set optim.clip_norm=0.05)
 head_only=(--set model.trainable=head)
 block5=(--set model.trainable=block5 --set 'train.unfreeze_epochs=[1]')

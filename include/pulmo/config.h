@@ -50,7 +50,7 @@ typedef struct pulmo_config {
     } model;
     struct {
         char run_dir[PULMO_TEXT_BYTES];
-        int64_t epochs, batch, slot, seed, patience, threads, loader_threads;
+        int64_t epochs, batch, microbatch, seed, patience, threads, loader_threads;
         int monitor, features, exchange;
         pulmo_int_list unfreeze_epochs;
         int64_t checkpoint_batches;

@@ -1,7 +1,7 @@
 /* Sums over ranks that do not depend on order: integers with a shared power-of-two scale.
  *
- * Each tensor's slot gradients g are bounded in magnitude by B (the same on all ranks, by one
- * small maximum). With n slots in the global batch and E the exponent with
+ * Each tensor's microbatch gradients g are bounded in magnitude by B (the same on all ranks, by one
+ * small maximum). With n microbatches in the global batch and E the exponent with
  *     n * (B * 2^E + 1/2) <= 2^50,                                                            (1)
  * every g becomes q = round(g * 2^E) and the q are summed as 64-bit integers by a plain
  * MPI_Iallreduce. (50 bits, so that rounding is one addition of 1.5 * 2^52 in double, the same
@@ -30,9 +30,10 @@
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
 
-/* The exponent E for a bound B (finite, >= 0) and n >= 1 slots; PULMO_EXACT_ZERO for B = 0. */
+/* The exponent E for a bound B (finite, >= 0) and n >= 1 microbatches; PULMO_EXACT_ZERO for B = 0.
+ */
 #define PULMO_EXACT_ZERO 0
-int pulmo_exact_exponent(double bound, uint32_t slots);
+int pulmo_exact_exponent(double bound, uint32_t microbatches);
 
 /* sums[i] += round(values[i] * 2^exponent), ties to even. Pure. */
 void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int exponent);

@@ -1,12 +1,13 @@
-/* The trainable head: pooled features to logits, its loss, and its gradients a slot at a time.
+/* The trainable head: pooled features to logits, its loss, and its gradients a microbatch at a
+ * time.
  *
  *   features (C, h, w) - pool - [Linear - ReLU - Dropout]* - Linear - logits
  *
- * A slot (a fixed number of samples) is the unit of exactness: its arithmetic is the same
- * wherever it runs, so a sum of slot gradients that does not depend on order gives the same
+ * A microbatch (a fixed number of samples) is the unit of exactness: its arithmetic is the same
+ * wherever it runs, so a sum of microbatch gradients that does not depend on order gives the same
  * bits at any number of ranks and threads. Gradients are those of the SUM of the samples'
  * losses; dividing by the global batch's weight is the caller's last step. Not collective.
- * Calls for different slots may run at once in different threads. OpenBLAS must be set to
+ * Calls for different microbatches may run at once in different threads. OpenBLAS must be set to
  * one thread (pulmo_blas_setup). */
 #ifndef PULMO_HEAD_H
 #define PULMO_HEAD_H
@@ -21,7 +22,7 @@
 #define PULMO_HIDDEN_MAX       8
 #define PULMO_LOSS_CLASSES_MAX 1000
 #define PULMO_TENSORS_MAX                                                                          \
-    (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tail.h)   \
+    (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tuned.h)  \
                                        */
 
 typedef enum pulmo_pooling {
@@ -70,95 +71,101 @@ typedef struct pulmo_loss_spec {
 
 typedef struct pulmo_head pulmo_head;
 
-/* `parameters` is kept and read at every call. Workspace for `slots` slots of `slot` samples.
- * Owned by the caller. PULMO_CONFIG for a shape that cannot be. */
-pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
-                               int slots, const float *parameters, pulmo_head **out);
+/* `parameters` is kept and read at every call. Workspace for `microbatches` microbatches of
+ * `microbatch` samples. Owned by the caller. PULMO_CONFIG for a shape that cannot be. */
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss,
+                               int microbatch, int microbatches, const float *parameters,
+                               pulmo_head **out);
 void pulmo_head_destroy(pulmo_head *head);
 
-typedef struct pulmo_slot_input {
-    int count;               /* 1 .. slot */
-    const float *features;   /* (count, C, h, w); kept until the slot's gradients have been taken */
+typedef struct pulmo_microbatch_input {
+    int count; /* 1 .. microbatch */
+    const float
+        *features; /* (count, C, h, w); kept until the microbatch's gradients have been taken */
     const int32_t *labels;   /* (count) */
     const uint32_t *samples; /* (count) index in the data set: keys the dropout */
     uint64_t seed;
     uint32_t epoch;
-} pulmo_slot_input;
+} pulmo_microbatch_input;
 
-typedef struct pulmo_slot_result {
+typedef struct pulmo_microbatch_result {
     double loss;   /* sum of weighted losses, PyTorch's numerator */
     double weight; /* sum of class weights of the labels, PyTorch's denominator */
     int correct;   /* argmax of the logits (lowest index wins a tie) is the label */
     int finite;    /* 0 if the loss or a bound on a gradient is NaN or infinite */
-} pulmo_slot_result;
+} pulmo_microbatch_result;
 
 /* Forward with dropout, loss, and backward down to each layer's input and output gradient. */
-void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
-                         pulmo_slot_result *result);
+void pulmo_head_microbatch_run(pulmo_head *head, int microbatch_index,
+                               const pulmo_microbatch_input *input,
+                               pulmo_microbatch_result *result);
 
-/* The same for slots [0, slots) on a pool, with the same bits, faster: the first layer's weights
- * are read once. */
-void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs,
-                    pulmo_slot_result *results);
+/* The same for microbatches [0, microbatches) on a pool, with the same bits, faster: the first
+ * layer's weights are read once. */
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,
+                    const pulmo_microbatch_input *inputs, pulmo_microbatch_result *results);
 
-/* After slot_run: a bound on |gradient element| of a tensor, at least its largest magnitude;
+/* After microbatch_run: a bound on |gradient element| of a tensor, at least its largest magnitude;
  * infinite where one is NaN. */
-double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor);
+double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor);
 
-/* After slot_run: the slot's gradient for rows [row, row+rows) x cols [col, col+cols) of a
- * tensor, into out (rows, cols) dense. The same bits however the tensor is cut into blocks
+/* After microbatch_run: the microbatch's gradient for rows [row, row+rows) x cols [col, col+cols)
+ * of a tensor, into out (rows, cols) dense. The same bits however the tensor is cut into blocks
  * whose edges are multiples of 16 (or the tensor's end). */
 typedef struct pulmo_block {
     int tensor, row, rows, col, cols;
 } pulmo_block;
-void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block,
-                              float *out);
+void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
+                                    const pulmo_block *block, float *out);
 
-/* What the gradient of a weight is made of: element (o, i) is the sum over a slot's samples n, in
- * their order, of delta[n * delta_stride + o] * input[n * input_stride + i], each product rounded.
- * Where a batch is small against a layer's width they are far fewer numbers than the gradient. */
+/* What the gradient of a weight is made of: element (o, i) is the sum over a microbatch's samples
+ * n, in their order, of delta[n * delta_stride + o] * input[n * input_stride + i], each product
+ * rounded. Where a batch is small against a layer's width they are far fewer numbers than the
+ * gradient. */
 typedef struct pulmo_factors {
     int count; /* samples */
     const float *input, *delta;
     size_t input_stride, delta_stride;
 } pulmo_factors;
-/* After slot_run: those of a weight (an even tensor number); borrowed until the slot runs again. */
-void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor,
-                             pulmo_factors *out);
-/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_slot_gradient wherever
- * the factors come from. Pure. */
+/* After microbatch_run: those of a weight (an even tensor number); borrowed until the microbatch
+ * runs again. */
+void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
+                                   pulmo_factors *out);
+/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_microbatch_gradient
+ * wherever the factors come from. Pure. */
 void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out);
 /* The same on one tier, which must be available: for the test that all give the same bits. */
 void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
                             float *out);
-/* For many slots at once: sums (rows, cols of the block), rows `stride` apart, of round(slot
- * gradient * 2^exponent), as pulmo_exact_add would add them up slot by slot (exact.h; the exponent
- * must fit). The block's tensor is not looked at. Pure. */
-void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+/* For many microbatches at once: sums (rows, cols of the block), rows `stride` apart, of
+ * round(microbatch gradient * 2^exponent), as pulmo_exact_add would add them up microbatch by
+ * microbatch (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */
+void pulmo_factors_sums(const pulmo_factors *microbatches, int count, const pulmo_block *block,
                         int exponent, int64_t *sums, size_t stride);
 /* What the caller will read next for the same block: element (r, c) of it at `at[i] + r * stride +
  * c`. It is asked for while there is much to compute and little to read; NULL asks for nothing. */
-typedef struct pulmo_soon {
+typedef struct pulmo_prefetch {
     int arrays;
     const float *at[4];
     size_t stride;
-} pulmo_soon;
+} pulmo_prefetch;
 /* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale,
  * without the way there. Pure. */
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block,
-                            int exponent, double scale, const pulmo_soon *soon, float *out);
+void pulmo_factors_gradient(const pulmo_factors *microbatches, int count, const pulmo_block *block,
+                            int exponent, double scale, const pulmo_prefetch *prefetch, float *out);
 
-/* Allocates what pulmo_head_slot_features needs; to be called once before it. */
+/* Allocates what pulmo_head_microbatch_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);
-/* After slot_run: the gradient of the slot's loss by its features, out (count, C, h, w). Where a
- * maximum is pooled, it goes to the first of equals, as PyTorch's does. */
-void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out);
+/* After microbatch_run: the gradient of the microbatch's loss by its features, out (count, C, h,
+ * w). Where a maximum is pooled, it goes to the first of equals, as PyTorch's does. */
+void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, float *out);
 
 /* Without dropout: logits (n, classes), the same bits for an image whatever batch it is in and
- * whatever `slot` is.
+ * whatever `microbatch` is.
  * Not for several threads at once on one head. */
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits);
-/* The same on a pool, `slots` + 1 slots at a time; what slot_run left in them is gone. */
+/* The same on a pool, `microbatches` + 1 microbatches at a time; what microbatch_run left in them
+ * is gone. */
 void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
                           float *logits);
 /* The gradient of one logit, without dropout, by the values after pooling: `features` (C, h, w) of

@@ -1,9 +1,10 @@
 /* Who processes what, and the images on time. Knows (rank, size) as integers, no MPI.
  *
  * An epoch is the samples in an order computed from (seed, epoch), cut into global batches of
- * `batch`, a batch into slots of `slot` samples. A slot is the unit of exactness: it is computed
- * the same way wherever it runs. Slots of a batch go to ranks in contiguous, nearly equal
- * ranges; a rank's part may be empty. The last batch, and its last slot, may be short. */
+ * `batch`, a batch into microbatches of `microbatch` samples. A microbatch is the unit of
+ * exactness: it is computed the same way wherever it runs. Microbatches of a batch go to ranks in
+ * contiguous, nearly equal ranges; a rank's part may be empty. The last batch, and its last
+ * microbatch, may be short. */
 #ifndef PULMO_LOADER_H
 #define PULMO_LOADER_H
 
@@ -13,17 +14,18 @@
 #include "pulmo/dataset.h"
 #include "pulmo/status.h"
 
-/* ---- arithmetic of slots (pure) ---- */
+/* ---- arithmetic of microbatches (pure) ---- */
 
-typedef struct pulmo_slots {
-    uint32_t first, count; /* slots of this rank in the batch */
-} pulmo_slots;
+typedef struct pulmo_microbatches {
+    uint32_t first, count; /* microbatches of this rank in the batch */
+} pulmo_microbatches;
 
 uint32_t pulmo_batches(uint32_t samples, uint32_t batch);
 /* Samples in global batch b, at least 1 for a valid b. */
 uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b);
-/* Slots [rank * n / size, (rank + 1) * n / size) of the n that `batch_size` samples fill. */
-pulmo_slots pulmo_slots_of(uint32_t batch_size, uint32_t slot, int rank, int size);
+/* Microbatches [rank * n / size, (rank + 1) * n / size) of the n that `batch_size` samples fill. */
+pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatch, int rank,
+                                         int size);
 
 /* ---- the loader ---- */
 
@@ -37,7 +39,7 @@ typedef struct pulmo_loader_source {
 
 typedef struct pulmo_loader_spec {
     uint64_t seed;
-    uint32_t batch, slot;
+    uint32_t batch, microbatch;
     int rank, size;
     int threads;                       /* helper threads that read and augment; at least 1 */
     int depth;                         /* batches kept ready; at least 1 */
@@ -51,12 +53,12 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec);
 
 /* This rank's part of one global batch. */
 typedef struct pulmo_batch {
-    uint32_t epoch, number;  /* epoch counts from 0, number within the epoch from 0 */
-    uint32_t global_count;   /* samples in the batch over all ranks */
-    uint32_t first_slot;     /* this rank's first slot in the batch */
-    uint32_t count;          /* samples here; slots are full but perhaps the last */
-    const uint32_t *samples; /* (count) index in the data set */
-    const int32_t *labels;   /* (count) */
+    uint32_t epoch, number;    /* epoch counts from 0, number within the epoch from 0 */
+    uint32_t global_count;     /* samples in the batch over all ranks */
+    uint32_t first_microbatch; /* this rank's first microbatch in the batch */
+    uint32_t count;            /* samples here; microbatches are full but perhaps the last */
+    const uint32_t *samples;   /* (count) index in the data set */
+    const int32_t *labels;     /* (count) */
     const float
         *images; /* (count, 3, H, W) float32, normalised; or (count, floats) of the source */
 } pulmo_batch;

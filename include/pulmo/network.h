@@ -8,7 +8,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/pool.h"
 #include "pulmo/status.h"
-#include "pulmo/tail.h"
+#include "pulmo/tuned.h"
 #include "pulmo/trunk.h"
 
 /* The frozen part, one packed copy a node. */
@@ -24,9 +24,9 @@ typedef struct pulmo_backbone {
     pulmo_pool *pool;
     pulmo_shared *shared;
     pulmo_trunk *trunk; /* NULL where nothing is frozen: the features are then the images */
-    pulmo_tail_spec
-        tail; /* what stands between the features and the head; no layers where all is frozen */
-    pulmo_weights weights; /* the pretrained convolutions, kept where there is a tail */
+    pulmo_tuned_spec
+        tuned; /* what stands between the features and the head; no layers where all is frozen */
+    pulmo_weights weights; /* the pretrained convolutions, kept where there is a tuned */
 } pulmo_backbone;
 
 /* Blocks that are frozen; all of them. */
@@ -38,7 +38,7 @@ typedef struct pulmo_backbone {
  * `out` is owned by the caller, who ends it with close; on failure there is nothing to close. */
 pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px,
                                  int threads, pulmo_backbone *out);
-/* The same, ending after `frozen_blocks` blocks: what is above is described by `tail`. Collective.
+/* The same, ending after `frozen_blocks` blocks: what is above is described by `tuned`. Collective.
  */
 pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice,
                                      int size_px, int threads, int frozen_blocks,
@@ -62,9 +62,10 @@ pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out);
 typedef struct pulmo_model {
     pulmo_head_spec head;
     pulmo_head_layout layout; /* the head's */
-    pulmo_tail_spec tail; /* the trained convolutions; no layers where the head alone was trained */
+    pulmo_tuned_spec
+        tuned; /* the trained convolutions; no layers where the head alone was trained */
     float
-        *storage; /* owned: the convolutions' parameters (pulmo_tail_layout_of), then the head's */
+        *storage; /* owned: the convolutions' parameters (pulmo_tuned_layout_of), then the head's */
     float *parameters; /* the head's, in there: (layout.parameters) */
     int size_px;
     float mean[3], std[3];

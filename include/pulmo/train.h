@@ -21,7 +21,7 @@ typedef struct pulmo_train_timing {
     double seconds;
     /* Of the slowest rank: the frozen trunk; trained convolutions, forward and back; the head and
      * its gradients; the update. */
-    double features_s, tail_s, head_s, update_s;
+    double features_s, tuned_s, head_s, update_s;
     double data_s, sums_s; /* compute waited for data, for sums of the ranks */
     int threads;           /* of a rank */
     const char *isa;

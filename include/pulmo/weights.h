@@ -84,10 +84,11 @@ pulmo_status pulmo_weights_require_proof(const pulmo_weights *weights, const cha
 /* The known answer's image, (3, PULMO_ANSWER_SIDE, PULMO_ANSWER_SIDE), with the weights'
  * preprocessing; and the sums over features (512, 2, 2) that are compared, PULMO_ANSWER_SUMS of
  * them. bench/known_answer.py computes them with PyTorch. */
-#define PULMO_ANSWER_SIDE      64
-#define PULMO_ANSWER_SUMS      16
-#define PULMO_ANSWER_TOLERANCE 1e-3 /* of the largest sum: some 30 times what float32 costs here   \
-                                     */
+#define PULMO_ANSWER_SIDE 64
+#define PULMO_ANSWER_SUMS 16
+#define PULMO_ANSWER_TOLERANCE                                                                     \
+    1e-3 /* of the largest sum: some 30 times what float32 costs here                              \
+          */
 void pulmo_weights_answer_image(const pulmo_weights *weights, float *image);
 void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS]);
 /* The largest difference from the nearest known answer, relative to its largest sum; `which` may be

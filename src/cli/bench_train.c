@@ -49,7 +49,7 @@ static void report(const pulmo_train_timing *t, int ranks, const pulmo_config *c
             "%.2f %% for sums\n",
             (unsigned long long)t->images, t->seconds, ranks, ranks == 1 ? "" : "s", t->threads,
             t->threads == 1 ? "" : "s", from, rate, 100 * t->features_s / t->seconds,
-            100 * t->tail_s / t->seconds, 100 * t->head_s / t->seconds,
+            100 * t->tuned_s / t->seconds, 100 * t->head_s / t->seconds,
             100 * t->update_s / t->seconds, 100 * t->data_s / t->seconds,
             100 * t->sums_s / t->seconds);
     printf("{\"images_per_second\": %.3f, \"images\": %llu, \"seconds\": %.3f, \"features\": %.5f, "
@@ -59,7 +59,7 @@ static void report(const pulmo_train_timing *t, int ranks, const pulmo_config *c
            "\"%s\", \"threads\": %d, \"ranks\": %d, "
            "\"isa\": \"%s\"}\n",
            rate, (unsigned long long)t->images, t->seconds, t->features_s / t->seconds,
-           t->tail_s / t->seconds, t->head_s / t->seconds, t->update_s / t->seconds,
+           t->tuned_s / t->seconds, t->head_s / t->seconds, t->update_s / t->seconds,
            t->data_s / t->seconds, t->sums_s / t->seconds, (long long)config->train.batch, from,
            t->threads, ranks, t->isa);
 }

@@ -30,19 +30,20 @@ uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
     return left < batch ? left : batch;
 }
 
-pulmo_slots pulmo_slots_of(uint32_t batch_size, uint32_t slot, int rank, int size)
+pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatch, int rank,
+                                         int size)
 {
-    uint64_t slots = ((uint64_t)batch_size + slot - 1) / slot;
-    uint32_t first = (uint32_t)(slots * (uint64_t)rank / (uint64_t)size);
-    uint32_t end = (uint32_t)(slots * ((uint64_t)rank + 1) / (uint64_t)size);
-    return (pulmo_slots){.first = first, .count = end - first};
+    uint64_t microbatches = ((uint64_t)batch_size + microbatch - 1) / microbatch;
+    uint32_t first = (uint32_t)(microbatches * (uint64_t)rank / (uint64_t)size);
+    uint32_t end = (uint32_t)(microbatches * ((uint64_t)rank + 1) / (uint64_t)size);
+    return (pulmo_microbatches){.first = first, .count = end - first};
 }
 
 /* ---- the ring ---- */
 
 /* One batch of the ring. */
 typedef struct place {
-    uint32_t epoch, number, global_count, first_slot, count;
+    uint32_t epoch, number, global_count, first_microbatch, count;
     uint32_t taken, filled; /* images given to threads, images ready */
     uint32_t *samples;
     int32_t *labels;
@@ -79,7 +80,7 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
     spec->batch = 64;
-    spec->slot = 8;
+    spec->microbatch = 8;
     spec->size = 1;
     spec->threads = 1;
     spec->depth = 2;
@@ -89,8 +90,9 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec)
 
 static uint32_t room_of(const pulmo_loader_spec *spec)
 {
-    uint32_t slots = (spec->batch + spec->slot - 1) / spec->slot, size = (uint32_t)spec->size;
-    return (slots + size - 1) / size * spec->slot;
+    uint32_t microbatches = (spec->batch + spec->microbatch - 1) / spec->microbatch,
+             size = (uint32_t)spec->size;
+    return (microbatches + size - 1) / size * spec->microbatch;
 }
 
 uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spec *spec)
@@ -127,14 +129,14 @@ static void plan(pulmo_loader *l)
         p->epoch = l->epoch;
         p->number = l->number;
         p->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
-        pulmo_slots slots =
-            pulmo_slots_of(p->global_count, l->spec.slot, l->spec.rank, l->spec.size);
-        uint32_t first = slots.first * l->spec.slot,
-                 end = (slots.first + slots.count) * l->spec.slot;
+        pulmo_microbatches microbatches =
+            pulmo_microbatches_of(p->global_count, l->spec.microbatch, l->spec.rank, l->spec.size);
+        uint32_t first = microbatches.first * l->spec.microbatch,
+                 end = (microbatches.first + microbatches.count) * l->spec.microbatch;
         if (end > p->global_count)
             end = p->global_count;
-        p->first_slot = slots.first;
-        p->count = slots.count ? end - first : 0;
+        p->first_microbatch = microbatches.first;
+        p->count = microbatches.count ? end - first : 0;
         p->taken = p->filled = 0;
         p->status = PULMO_OK;
         for (uint32_t i = 0; i < p->count; i++) {
@@ -347,7 +349,7 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
     *out = (pulmo_batch){.epoch = p->epoch,
                          .number = p->number,
                          .global_count = p->global_count,
-                         .first_slot = p->first_slot,
+                         .first_microbatch = p->first_microbatch,
                          .count = p->count,
                          .samples = p->samples,
                          .labels = p->labels,

@@ -11,7 +11,7 @@
 
 #define HOST_BYTES 256
 
-typedef struct pulse pulse;
+typedef struct heartbeat heartbeat;
 typedef struct helper helper;
 
 struct pulmo_comm {
@@ -33,7 +33,7 @@ struct pulmo_comm {
     int watching;
     double limit_s;
     atomic_int stop;
-    pulse *pulse; /* NULL: no word from other ranks */
+    heartbeat *heartbeat; /* NULL: no word from other ranks */
 };
 
 /* PULMO_OK, or PULMO_MPI with MPI's words for `code`. */

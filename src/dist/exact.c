@@ -21,7 +21,7 @@
 /* Pieces on their way at once: 8 MB. All at once would be a copy of the whole sum a rank. */
 #define IN_FLIGHT 16
 
-int pulmo_exact_exponent(double bound, uint32_t slots)
+int pulmo_exact_exponent(double bound, uint32_t microbatches)
 {
     int exponent = 0;
     if (!(bound > 0))
@@ -29,7 +29,7 @@ int pulmo_exact_exponent(double bound, uint32_t slots)
     /* n * (B * 2^E + 1/2) <= 2^50, with n <= 2^bits: B * 2^E <= 2^(50 - bits) - 1/2 follows from
      * B < 2^b and E = 49 - bits - b. */
     int bits = 0;
-    while (bits < 32 && ((uint64_t)1 << bits) < slots)
+    while (bits < 32 && ((uint64_t)1 << bits) < microbatches)
         bits++;
     (void)frexp(bound, &exponent);          /* bound < 2^exponent */
     int e = SUM_BITS - 1 - bits - exponent; /* at least -1007: 2^e is a normal double */

@@ -1,8 +1,8 @@
 /* A thread that ends the process when the job gets nowhere: a peer that hangs or a link that is
  * down leaves the others waiting inside MPI for ever, where nothing else can reach them.
  *
- * Waiting is no fault while another rank works, and only rank 0 hears all (pulse.h): it names who
- * is silent or stuck and ends the job. A rank that hears nobody judges by its own clock alone.
+ * Waiting is no fault while another rank works, and only rank 0 hears all (heartbeat.h): it names
+ * who is silent or stuck and ends the job. A rank that hears nobody judges by its own clock alone.
  * _exit and not MPI_Abort, which may itself wait for the lost peer. */
 #include <stdio.h>
 #include <time.h>
@@ -10,7 +10,7 @@
 
 #include "comm.h"
 #include "pulmo/clock.h"
-#include "pulse.h"
+#include "heartbeat.h"
 
 #define PERIOD_MAX_S    1.0
 #define PERIODS_A_LIMIT 20
@@ -34,8 +34,8 @@ _Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
         fflush(stderr);
         /* A launcher drops what it has not yet forwarded when the first rank ends. */
         nap_for(LAST_WORDS_S);
-        if (comm->pulse)
-            pulse_tell(comm, comm->pulse);
+        if (comm->heartbeat)
+            heartbeat_tell(comm, comm->heartbeat);
     }
     _exit(1);
 }
@@ -61,8 +61,8 @@ static int look(pulmo_comm *comm)
 {
     char verdict[VERDICT_BYTES] = "";
     int alone = 1, end = 0;
-    if (comm->pulse)
-        end = pulse_tick(comm, comm->pulse, comm->limit_s, verdict, &alone);
+    if (comm->heartbeat)
+        end = heartbeat_tick(comm, comm->heartbeat, comm->limit_s, verdict, &alone);
     if (!end && alone)
         end = judge_alone(comm, verdict);
     if (end && !atomic_load(&comm->stop))
@@ -74,8 +74,8 @@ static int look(pulmo_comm *comm)
 static void forgive(pulmo_comm *comm, double seconds)
 {
     atomic_store(&comm->beat_s, pulmo_now_s());
-    if (comm->pulse)
-        pulse_forgive(comm->pulse, seconds);
+    if (comm->heartbeat)
+        heartbeat_forgive(comm->heartbeat, seconds);
 }
 
 static void *watch(void *argument)
@@ -102,11 +102,11 @@ pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s)
         return PULMO_OK;
     comm->limit_s = limit_s;
     atomic_store(&comm->stop, 0);
-    PULMO_TRY(pulse_open(comm, &comm->pulse));
+    PULMO_TRY(heartbeat_open(comm, &comm->heartbeat));
     pulmo_watch_beat(comm, "starting");
     if (pthread_create(&comm->watcher, NULL, watch, comm) != 0) {
-        pulse_close(comm, comm->pulse);
-        comm->pulse = NULL;
+        heartbeat_close(comm, comm->heartbeat);
+        comm->heartbeat = NULL;
         return pulmo_fail(PULMO_RUNTIME, "cannot start the thread that watches for stalls");
     }
     comm->watching = 1;
@@ -131,7 +131,7 @@ void pulmo_watch_stop(pulmo_comm *comm)
         return;
     atomic_store(&comm->stop, 1);
     pthread_join(comm->watcher, NULL);
-    pulse_close(comm, comm->pulse);
-    comm->pulse = NULL;
+    heartbeat_close(comm, comm->heartbeat);
+    comm->heartbeat = NULL;
     comm->watching = 0;
 }

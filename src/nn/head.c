@@ -1,6 +1,7 @@
-/* The head, a slot at a time, or all slots of a batch at once with the same bits. Products are
- * computed for ROWS rows however many samples a slot holds, so a sample's numbers do not depend on
- * its neighbours; gradient sums over a slot's samples run in sample order. */
+/* The head, a microbatch at a time, or all microbatches of a batch at once with the same bits.
+ * Products are computed for ROWS rows however many samples a microbatch holds, so a sample's
+ * numbers do not depend on its neighbours; gradient sums over a microbatch's samples run in sample
+ * order. */
 #include "pulmo/head.h"
 
 #include <math.h>
@@ -89,8 +90,8 @@ static void place_workspace(const pulmo_head *head, workspace *space, real *at)
 }
 
 /* Settings that cannot be; files and configurations are checked before they get here. */
-static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
-                               int slots)
+static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss,
+                               int microbatch, int microbatches)
 {
     if (spec->channels < 1 || spec->height < 1 || spec->width < 1 ||
         (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
@@ -113,17 +114,19 @@ static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spe
     if (!(loss->label_smoothing >= 0 && loss->label_smoothing < 1))
         return pulmo_fail(PULMO_CONFIG, "head: label smoothing %g: must be in [0, 1)",
                           loss->label_smoothing);
-    if (slot < 1 || slots < 0)
-        return pulmo_fail(PULMO_CONFIG, "head: %d slots of %d samples: a slot must hold 1 or more",
-                          slots, slot);
+    if (microbatch < 1 || microbatches < 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "head: %d microbatches of %d samples: a microbatch must hold 1 or more",
+                          microbatches, microbatch);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss, int slot,
-                               int slots, const float *parameters, pulmo_head **out)
+pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss,
+                               int microbatch, int microbatches, const float *parameters,
+                               pulmo_head **out)
 {
     pulmo_isa isa;
-    PULMO_TRY(check_spec(spec, loss, slot, slots));
+    PULMO_TRY(check_spec(spec, loss, microbatch, microbatches));
     PULMO_TRY(pulmo_isa_choose(&isa));
     pulmo_head *head = calloc(1, sizeof *head);
     if (!head)
@@ -131,9 +134,9 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->spec = *spec;
     head->loss = *loss;
     head->kernels = head_kernels_of(isa);
-    head->slot = slot;
-    head->slots = slots;
-    head->rows = (slot + ROWS - 1) / ROWS * ROWS;
+    head->microbatch = microbatch;
+    head->microbatches = microbatches;
+    head->rows = (microbatch + ROWS - 1) / ROWS * ROWS;
     head->layers = spec->hidden_layers + 1;
     head->parameters = (const real *)(const void *)parameters;
     pulmo_head_layout_of(spec, &head->layout);
@@ -142,15 +145,15 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
         head->width[l + 1] = spec->hidden[l];
     head->width[head->layers] = spec->classes;
     size_t each = workspace_reals(head);
-    head->groups = calloc((size_t)slots + 1, sizeof *head->groups);
-    head->spaces = calloc((size_t)slots + 1, sizeof *head->spaces);
-    head->storage = pulmo_alloc((size_t)slots + 1, each * sizeof(real));
+    head->groups = calloc((size_t)microbatches + 1, sizeof *head->groups);
+    head->spaces = calloc((size_t)microbatches + 1, sizeof *head->spaces);
+    head->storage = pulmo_alloc((size_t)microbatches + 1, each * sizeof(real));
     if (!head->spaces || !head->storage || !head->groups) {
         pulmo_head_destroy(head);
-        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d slots",
-                          slots + 1);
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d microbatches",
+                          microbatches + 1);
     }
-    for (int s = 0; s <= slots; s++)
+    for (int s = 0; s <= microbatches; s++)
         place_workspace(head, &head->spaces[s], head->storage + (size_t)s * each);
     *out = head;
     return PULMO_OK;
@@ -223,7 +226,8 @@ static void fill_input(const pulmo_head *head, workspace *space, int count, cons
 }
 
 /* Draws the masks of all layers, a sample's in layer order, and applies the first layer's. */
-static void draw_dropout(const pulmo_head *head, workspace *space, const pulmo_slot_input *input)
+static void draw_dropout(const pulmo_head *head, workspace *space,
+                         const pulmo_microbatch_input *input)
 {
     const real keep = (real)(1.0 / (1.0 - head->spec.dropout));
     for (int n = 0; n < input->count; n++) {
@@ -323,8 +327,8 @@ static int argmax(const real *row, int classes)
     return best;
 }
 
-static void run_loss(const pulmo_head *head, workspace *space, const pulmo_slot_input *input,
-                     pulmo_slot_result *result)
+static void run_loss(const pulmo_head *head, workspace *space, const pulmo_microbatch_input *input,
+                     pulmo_microbatch_result *result)
 {
     int classes = head->spec.classes, last = head->layers - 1;
     memset(result, 0, sizeof *result);
@@ -401,22 +405,23 @@ static double bound_of(const pulmo_head *head, const workspace *space, int tenso
 }
 
 /* What comes before layer 0. */
-static void begin_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input)
+static void begin_microbatch(pulmo_head *head, int microbatch_index,
+                             const pulmo_microbatch_input *input)
 {
-    workspace *space = &head->spaces[slot_index];
+    workspace *space = &head->spaces[microbatch_index];
     space->features = input->features;
     fill_input(head, space, input->count, input->features);
     draw_dropout(head, space, input);
     if (drops(head, 0))
         apply_dropout(head, space, 0);
-    head->groups[slot_index] = (head_group){.x = space->first, .y = space->output[0]};
+    head->groups[microbatch_index] = (head_group){.x = space->first, .y = space->output[0]};
 }
 
 /* What comes after it. */
-static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
-                     pulmo_slot_result *result)
+static void end_microbatch(pulmo_head *head, int microbatch_index,
+                           const pulmo_microbatch_input *input, pulmo_microbatch_result *result)
 {
-    workspace *space = &head->spaces[slot_index];
+    workspace *space = &head->spaces[microbatch_index];
     forward(head, space, true);
     run_loss(head, space, input, result);
     backward(head, space);
@@ -426,76 +431,78 @@ static void end_slot(pulmo_head *head, int slot_index, const pulmo_slot_input *i
     }
 }
 
-void pulmo_head_slot_run(pulmo_head *head, int slot_index, const pulmo_slot_input *input,
-                         pulmo_slot_result *result)
+void pulmo_head_microbatch_run(pulmo_head *head, int microbatch_index,
+                               const pulmo_microbatch_input *input, pulmo_microbatch_result *result)
 {
-    begin_slot(head, slot_index, input);
-    products(head, 0, &head->groups[slot_index], 1, 0, head->width[1]);
-    end_slot(head, slot_index, input, result);
+    begin_microbatch(head, microbatch_index, input);
+    products(head, 0, &head->groups[microbatch_index], 1, 0, head->width[1]);
+    end_microbatch(head, microbatch_index, input, result);
 }
 
-/* ---- all slots on a pool: layer 0's weights are gone through once ---- */
+/* ---- all microbatches on a pool: layer 0's weights are gone through once ---- */
 
-typedef struct slots_work {
+typedef struct microbatches_work {
     pulmo_head *head;
-    int slots, outs; /* slots in all; outputs of layer 0 a task */
-    const pulmo_slot_input *inputs;
-    pulmo_slot_result *results;
+    int microbatches, outs; /* microbatches in all; outputs of layer 0 a task */
+    const pulmo_microbatch_input *inputs;
+    pulmo_microbatch_result *results;
     const float *features; /* scoring: of the first image */
     float *logits;
     int images;
-} slots_work;
+} microbatches_work;
 
 static void begin_task(void *context, int task, int thread)
 {
-    const slots_work *work = context;
+    const microbatches_work *work = context;
     (void)thread;
-    begin_slot(work->head, task, &work->inputs[task]);
+    begin_microbatch(work->head, task, &work->inputs[task]);
 }
 
 static void products_task(void *context, int task, int thread)
 {
-    const slots_work *work = context;
+    const microbatches_work *work = context;
     int first = task * work->outs, left = work->head->width[1] - first;
     (void)thread;
-    products(work->head, 0, work->head->groups, work->slots, first,
+    products(work->head, 0, work->head->groups, work->microbatches, first,
              left < work->outs ? left : work->outs);
 }
 
 static void end_task(void *context, int task, int thread)
 {
-    const slots_work *work = context;
+    const microbatches_work *work = context;
     (void)thread;
-    end_slot(work->head, task, &work->inputs[task], &work->results[task]);
+    end_microbatch(work->head, task, &work->inputs[task], &work->results[task]);
 }
 
 /* Two tasks a thread, of whole register blocks. */
-static void run_products(slots_work *work, pulmo_pool *pool)
+static void run_products(microbatches_work *work, pulmo_pool *pool)
 {
     int width = work->head->width[1], tasks = 2 * pulmo_pool_threads(pool);
     work->outs = ((width + tasks - 1) / tasks + 11) / 12 * 12;
     pulmo_pool_run(pool, (width + work->outs - 1) / work->outs, products_task, work);
 }
 
-void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int slots, const pulmo_slot_input *inputs,
-                    pulmo_slot_result *results)
+void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,
+                    const pulmo_microbatch_input *inputs, pulmo_microbatch_result *results)
 {
-    slots_work work = {.head = head, .slots = slots, .inputs = inputs, .results = results};
-    if (slots == 0)
+    microbatches_work work = {
+        .head = head, .microbatches = microbatches, .inputs = inputs, .results = results};
+    if (microbatches == 0)
         return;
-    pulmo_pool_run(pool, slots, begin_task, &work);
+    pulmo_pool_run(pool, microbatches, begin_task, &work);
     run_products(&work, pool);
-    pulmo_pool_run(pool, slots, end_task, &work);
+    pulmo_pool_run(pool, microbatches, end_task, &work);
 }
 
-double pulmo_head_slot_bound(const pulmo_head *head, int slot_index, int tensor)
+double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor)
 {
-    return head->spaces[slot_index].bound[tensor];
+    return head->spaces[microbatch_index].bound[tensor];
 }
 
-void pulmo_head_slot_factors(const pulmo_head *head, int slot_index, int tensor, pulmo_factors *out)
+void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
+                                   pulmo_factors *out)
 {
-    const workspace *space = &head->spaces[slot_index];
+    const workspace *space = &head->spaces[microbatch_index];
     int layer = tensor / 2;
     *out = (pulmo_factors){.count = space->count,
                            .input = (const float *)(const void *)layer_input(space, layer),
@@ -518,13 +525,13 @@ void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols,
     pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
 }
 
-void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulmo_block *block,
-                              float *out)
+void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
+                                    const pulmo_block *block, float *out)
 {
     static const real one = 1;
     pulmo_factors factors;
     real *sums = (real *)(void *)out;
-    pulmo_head_slot_factors(head, slot_index, block->tensor, &factors);
+    pulmo_head_microbatch_factors(head, microbatch_index, block->tensor, &factors);
     if (block->tensor % 2) { /* a bias: every sample's input is 1 */
         factors.input = (const float *)(const void *)&one;
         factors.input_stride = 0;
@@ -539,10 +546,10 @@ void pulmo_head_slot_gradient(const pulmo_head *head, int slot_index, const pulm
 pulmo_status pulmo_head_train_below(pulmo_head *head)
 {
     size_t each = (size_t)head->rows * (size_t)padded(head->width[0]);
-    head->below = pulmo_alloc((size_t)head->slots + 1, each * sizeof(real));
+    head->below = pulmo_alloc((size_t)head->microbatches + 1, each * sizeof(real));
     if (!head->below)
         return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
-    for (int s = 0; s < head->slots; s++)
+    for (int s = 0; s < head->microbatches; s++)
         head->spaces[s].below = head->below + (size_t)s * each;
     return PULMO_OK;
 }
@@ -574,9 +581,9 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
     }
 }
 
-void pulmo_head_slot_features(pulmo_head *head, int slot_index, float *out)
+void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, float *out)
 {
-    workspace *space = &head->spaces[slot_index];
+    workspace *space = &head->spaces[microbatch_index];
     int in = head->width[0], outputs = head->width[1];
     size_t floats =
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
@@ -605,11 +612,11 @@ static void score(const pulmo_head *head, workspace *space, float *logits)
 
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
-    workspace *space = &head->spaces[head->slots];
+    workspace *space = &head->spaces[head->microbatches];
     size_t floats =
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    for (int at = 0; at < n; at += head->slot) {
-        fill_input(head, space, n - at < head->slot ? n - at : head->slot,
+    for (int at = 0; at < n; at += head->microbatch) {
+        fill_input(head, space, n - at < head->microbatch ? n - at : head->microbatch,
                    features + (size_t)at * floats);
         const head_group group = {.x = space->first, .y = space->output[0]};
         products(head, 0, &group, 1, 0, head->width[1]);
@@ -619,24 +626,25 @@ void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *lo
 
 static void fill_task(void *context, int task, int thread)
 {
-    const slots_work *work = context;
+    const microbatches_work *work = context;
     pulmo_head *head = work->head;
     workspace *space = &head->spaces[task];
     size_t floats =
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int at = task * head->slot, left = work->images - at;
+    int at = task * head->microbatch, left = work->images - at;
     (void)thread;
-    fill_input(head, space, left < head->slot ? left : head->slot,
+    fill_input(head, space, left < head->microbatch ? left : head->microbatch,
                work->features + (size_t)at * floats);
     head->groups[task] = (head_group){.x = space->first, .y = space->output[0]};
 }
 
 static void score_task(void *context, int task, int thread)
 {
-    const slots_work *work = context;
+    const microbatches_work *work = context;
     (void)thread;
     score(work->head, &work->head->spaces[task],
-          work->logits + (size_t)(task * work->head->slot) * (size_t)work->head->spec.classes);
+          work->logits +
+              (size_t)(task * work->head->microbatch) * (size_t)work->head->spec.classes);
 }
 
 void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
@@ -644,16 +652,16 @@ void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float
 {
     size_t floats =
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int room = (head->slots + 1) * head->slot;
+    int room = (head->microbatches + 1) * head->microbatch;
     for (int at = 0; at < n; at += room) {
-        slots_work work = {.head = head,
-                           .images = n - at < room ? n - at : room,
-                           .features = features + (size_t)at * floats,
-                           .logits = logits + (size_t)at * (size_t)head->spec.classes};
-        work.slots = (work.images + head->slot - 1) / head->slot;
-        pulmo_pool_run(pool, work.slots, fill_task, &work);
+        microbatches_work work = {.head = head,
+                                  .images = n - at < room ? n - at : room,
+                                  .features = features + (size_t)at * floats,
+                                  .logits = logits + (size_t)at * (size_t)head->spec.classes};
+        work.microbatches = (work.images + head->microbatch - 1) / head->microbatch;
+        pulmo_pool_run(pool, work.microbatches, fill_task, &work);
         run_products(&work, pool);
-        pulmo_pool_run(pool, work.slots, score_task, &work);
+        pulmo_pool_run(pool, work.microbatches, score_task, &work);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Slots' gradients as integers, summed over slots: from their factors, wherever these come from. */
+/* Microbatches' gradients as integers, summed over microbatches: from their factors, wherever these
+ * come from. */
 #include <math.h>
 
 #include "head_kernels.h"
@@ -10,14 +11,14 @@ static const head_kernels *widest(void)
     return head_kernels_of(pulmo_isa_widest());
 }
 
-void pulmo_factors_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+void pulmo_factors_sums(const pulmo_factors *microbatches, int count, const pulmo_block *block,
                         int exponent, int64_t *sums, size_t stride)
 {
-    widest()->sums(slots, count, block, ldexp(1.0, exponent), sums, stride);
+    widest()->sums(microbatches, count, block, ldexp(1.0, exponent), sums, stride);
 }
 
-void pulmo_factors_gradient(const pulmo_factors *slots, int count, const pulmo_block *block,
-                            int exponent, double scale, const pulmo_soon *soon, float *out)
+void pulmo_factors_gradient(const pulmo_factors *microbatches, int count, const pulmo_block *block,
+                            int exponent, double scale, const pulmo_prefetch *prefetch, float *out)
 {
-    widest()->gradient(slots, count, block, ldexp(1.0, exponent), scale, soon, out);
+    widest()->gradient(microbatches, count, block, ldexp(1.0, exponent), scale, prefetch, out);
 }

@@ -92,7 +92,7 @@ static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_we
         PULMO_TRY(pulmo_model_apply(how->model, weights));
     if (how->frozen_blocks == PULMO_FROZEN_ALL)
         return PULMO_OK;
-    return pulmo_tail_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tail);
+    return pulmo_tuned_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tuned);
 }
 
 static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
@@ -144,9 +144,9 @@ static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo
 {
     pulmo_trunk_spec spec;
     if (how->frozen_blocks == 0) {
-        out->channels = out->tail.channels;
-        out->height = out->tail.height;
-        out->width = out->tail.width;
+        out->channels = out->tuned.channels;
+        out->height = out->tuned.height;
+        out->width = out->tuned.width;
         return PULMO_OK;
     }
     pulmo_trunk_spec_init(&spec);
@@ -174,7 +174,7 @@ static pulmo_status open_backbone(pulmo_comm *comm, const opening *how, pulmo_ba
     PULMO_GOTO(pulmo_agree(comm, open_local(how, out, &weights)));
     PULMO_GOTO(check_same(comm, out));
     PULMO_GOTO(open_trunk(comm, how, &weights, out));
-    if (out->tail.layers > 0) {
+    if (out->tuned.layers > 0) {
         out->weights = weights;
         memset(&weights, 0, sizeof weights);
     }

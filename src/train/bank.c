@@ -114,7 +114,7 @@ static uint32_t shards_for(uint32_t count)
 
 static bool pools_first(const pulmo_config *config, const pulmo_backbone *backbone)
 {
-    return backbone->tail.layers == 0 && config->model.pool != PULMO_POOL_FLATTEN;
+    return backbone->tuned.layers == 0 && config->model.pool != PULMO_POOL_FLATTEN;
 }
 
 pulmo_head_spec bank_fed(const pulmo_config *config, const pulmo_backbone *backbone,

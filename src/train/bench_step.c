@@ -65,10 +65,11 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
 /* This rank's part of the one batch. */
 static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
 {
-    uint32_t global = (uint32_t)options->batch, slot = (uint32_t)b->ways[EXACT].config.train.slot;
-    pulmo_slots part =
-        pulmo_slots_of(global, slot, pulmo_comm_rank(b->comm), pulmo_comm_size(b->comm));
-    uint32_t first = part.first * slot, end = (part.first + part.count) * slot;
+    uint32_t global = (uint32_t)options->batch,
+             microbatch = (uint32_t)b->ways[EXACT].config.train.microbatch;
+    pulmo_microbatches part = pulmo_microbatches_of(global, microbatch, pulmo_comm_rank(b->comm),
+                                                    pulmo_comm_size(b->comm));
+    uint32_t first = part.first * microbatch, end = (part.first + part.count) * microbatch;
     if (end > global)
         end = global;
     uint32_t count = end > first ? end - first : 0;
@@ -87,7 +88,7 @@ static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options
             b->images[i * floats + k] = pulmo_rng_uniform(&rng) * 4 - 2;
     }
     b->batch = (pulmo_batch){.global_count = global,
-                             .first_slot = part.first,
+                             .first_microbatch = part.first,
                              .count = count,
                              .samples = b->samples,
                              .labels = b->labels,

@@ -9,12 +9,12 @@
 
 uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *frozen)
 {
-    const pulmo_tail_spec *tail = &step->parts.backbone->tail;
+    const pulmo_tuned_spec *tuned = &step->parts.backbone->tuned;
     const pulmo_int_list *epochs = &step->parts.config->train.unfreeze_epochs;
     *frozen = false;
     if (epochs->count == 0)
         return 0;
-    int from_top = tail->layer[tail->layers - 1].block - tail->layer[layer].block;
+    int from_top = tuned->layer[tuned->layers - 1].block - tuned->layer[layer].block;
     uint64_t missed =
         (uint64_t)epochs->value[from_top < epochs->count ? from_top : epochs->count - 1];
     *frozen = epoch < missed;
@@ -24,10 +24,10 @@ uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *fr
 
 const float *stepper_climb(stepper *step)
 {
-    if (!step->tail)
+    if (!step->tuned)
         return step->fed;
-    pulmo_tail_forward(step->tail, step->slots ? (int)step->batch.count : 0, step->fed,
-                       step->above);
+    pulmo_tuned_forward(step->tuned, step->microbatches ? (int)step->batch.count : 0, step->fed,
+                        step->above);
     pulmo_watch_beat(step->parts.comm, "going through the trained convolutions");
     return step->above;
 }
@@ -36,12 +36,12 @@ static void below_task(void *context, int task, int thread)
 {
     stepper *step = context;
     (void)thread;
-    pulmo_head_slot_features(step->head, task,
-                             step->below + (size_t)task * step->slot * step->head_floats);
+    pulmo_head_microbatch_features(
+        step->head, task, step->below + (size_t)task * step->microbatch * step->head_floats);
 }
 
 /* Parts of different units may meet in the same sums. */
-static void add_part(void *context, const pulmo_tail_part *part)
+static void add_part(void *context, const pulmo_tuned_part *part)
 {
     stepper *step = context;
     const pulmo_tensor *tensor = &step->layout.tensor[2 * part->layer];
@@ -69,11 +69,11 @@ static void clear_task(void *context, int task, int thread)
 }
 
 /* One layer's sums, sent. */
-static pulmo_status send_layer(stepper *step, int layer, uint32_t slots)
+static pulmo_status send_layer(stepper *step, int layer, uint32_t microbatches)
 {
     const pulmo_tensor *weight = &step->layout.tensor[2 * layer], *bias = weight + 1;
     double bounds[2];
-    pulmo_tail_bounds(step->tail, layer, &bounds[0], &bounds[1]);
+    pulmo_tuned_bounds(step->tuned, layer, &bounds[0], &bounds[1]);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, bounds, 2));
     if (!isfinite(bounds[0]) || !isfinite(bounds[1]))
         return pulmo_fail(PULMO_RUNTIME,
@@ -82,13 +82,13 @@ static pulmo_status send_layer(stepper *step, int layer, uint32_t slots)
                           step->batch.epoch + 1, step->batch.number + 1, weight->name,
                           step->parts.config->optim.lr, step->parts.config->optim.trunk_lr_scale);
     for (int i = 0; i < 2; i++)
-        step->exponent[2 * layer + i] = pulmo_exact_exponent(bounds[i], slots);
+        step->exponent[2 * layer + i] = pulmo_exact_exponent(bounds[i], microbatches);
     const void *clear[2] = {step, weight};
     pulmo_pool_run(step->parts.backbone->pool, weight->rows, clear_task, clear);
     memset(step->sums + bias->offset, 0, (size_t)bias->rows * sizeof *step->sums);
-    pulmo_tail_gradients(step->tail, layer, add_part, step);
-    for (uint32_t n = 0; step->slots > 0 && n < step->batch.count; n++)
-        pulmo_exact_add(step->sums + bias->offset, pulmo_tail_bias_gradient(step->tail, (int)n),
+    pulmo_tuned_gradients(step->tuned, layer, add_part, step);
+    for (uint32_t n = 0; step->microbatches > 0 && n < step->batch.count; n++)
+        pulmo_exact_add(step->sums + bias->offset, pulmo_tuned_bias_gradient(step->tuned, (int)n),
                         (size_t)bias->rows, step->exponent[2 * layer + 1]);
     pulmo_exact_push(step->flight, step->sums + weight->offset,
                      bias->offset + (size_t)bias->rows - weight->offset);
@@ -96,9 +96,9 @@ static pulmo_status send_layer(stepper *step, int layer, uint32_t slots)
     return PULMO_OK;
 }
 
-pulmo_status stepper_descend(stepper *step, uint32_t slots)
+pulmo_status stepper_descend(stepper *step, uint32_t microbatches)
 {
-    int layers = step->tail_tensors / 2;
+    int layers = step->tuned_tensors / 2;
     bool frozen = false;
     step->lowest = layers;
     while (step->lowest > 0 &&
@@ -106,12 +106,12 @@ pulmo_status stepper_descend(stepper *step, uint32_t slots)
         step->lowest--;
     if (step->lowest == layers)
         return PULMO_OK;
-    pulmo_pool_run(step->parts.backbone->pool, step->slots, below_task, step);
-    pulmo_tail_backward(step->tail, step->below);
+    pulmo_pool_run(step->parts.backbone->pool, step->microbatches, below_task, step);
+    pulmo_tuned_backward(step->tuned, step->below);
     for (int l = layers - 1; l >= step->lowest; l--) {
-        PULMO_TRY(send_layer(step, l, slots));
+        PULMO_TRY(send_layer(step, l, microbatches));
         if (l > step->lowest)
-            pulmo_tail_below(step->tail, l);
+            pulmo_tuned_below(step->tuned, l);
     }
     return PULMO_OK;
 }

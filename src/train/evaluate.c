@@ -144,8 +144,9 @@ static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model,
     PULMO_GOTO(pulmo_agree(comm, check_model_backbone(model, backbone, run)));
     PULMO_GOTO(pulmo_agree(comm, views_of_model(model, &views)));
     PULMO_GOTO(feature_store_create(comm, &source, &features));
-    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_SLOT, SCORE_SLOTS,
-                                                   model->parameters, &with.head)));
+    PULMO_GOTO(
+        pulmo_agree(comm, pulmo_head_create(&model->head, &loss, SCORE_MICROBATCH,
+                                            SCORE_MICROBATCHES, model->parameters, &with.head)));
     pulmo_free(scores->logits);
     scores->logits = NULL;
     PULMO_GOTO(feature_store_logits(comm, features, &with, info->classes, &scores->logits));

@@ -84,11 +84,11 @@ static pulmo_status gather_facts(exporting *e)
     facts_add(&e->facts, "weights_sha256", "%s", hex);
     facts_add(&e->facts, "weights", "%s",
               *e->weights->proof_of ? e->weights->proof_of
-              : m->tail.layers > 0  ? "those it was trained on"
+              : m->tuned.layers > 0 ? "those it was trained on"
                                     : "not known");
-    if (m->tail.layers > 0)
+    if (m->tuned.layers > 0)
         facts_add(&e->facts, "trained", "the head and the convolutions from features.%d up",
-                  m->tail.layer[0].feature_index);
+                  m->tuned.layer[0].feature_index);
     else
         facts_add(&e->facts, "trained", "the head");
     facts_add(&e->facts, "weights_preprocessing", "%s",
@@ -141,7 +141,7 @@ pulmo_status pulmo_export(const pulmo_export_options *options)
     }
     PULMO_GOTO(model_weights_read(&model, options->run, options->weights, &weights));
     PULMO_GOTO(check_fit(e));
-    if (model.tail.layers == 0)
+    if (model.tuned.layers == 0)
         PULMO_GOTO(pulmo_weights_prove(&weights)); /* what was trained is no longer what is known */
     PULMO_GOTO(gather_facts(e));
     status = write_file(e);

@@ -1,9 +1,9 @@
 /* The head's gradients on their way to all ranks, one of two ways a weight, which give the same
  * bits:
  *
- *   sums     every rank adds its slots' gradients as integers, and the integers are summed over
- * ranks factors  every rank sends its samples' inputs and deltas, and each adds all slots'
- * gradients itself
+ *   sums     every rank adds its microbatches' gradients as integers, and the integers are summed
+ * over ranks factors  every rank sends its samples' inputs and deltas, and each adds all
+ * microbatches' gradients itself
  *
  * Factors of a batch are batch x (inputs + outputs) floats against inputs x outputs integers twice
  * over: for the default head and 32 images 3 MB against 103 MB. In return every rank does the whole
@@ -21,7 +21,7 @@
 
 bool stepper_alone(const stepper_parts *parts)
 {
-    return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tail.layers == 0 &&
+    return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tuned.layers == 0 &&
            !parts->plain_sums && parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
 }
 
@@ -50,20 +50,20 @@ static weight_way *way_of(stepper *step, int layer)
 
 static const pulmo_tensor *weight_of(const stepper *step, int layer)
 {
-    return &step->layout.tensor[step->tail_tensors + 2 * layer];
+    return &step->layout.tensor[step->tuned_tensors + 2 * layer];
 }
 
 pulmo_status stepper_ways_create(stepper *step)
 {
     size_t batch = (size_t)step->parts.config->train.batch,
-           slots = (batch + step->slot - 1) / step->slot;
+           microbatches = (batch + step->microbatch - 1) / step->microbatch;
     size_t ranks = (size_t)pulmo_comm_size(step->parts.comm), at = 0;
     for (int t = 0; t < step->layout.tensors; t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[t];
-        bool weight = t >= step->tail_tensors && (t - step->tail_tensors) % 2 == 0;
+        bool weight = t >= step->tuned_tensors && (t - step->tuned_tensors) % 2 == 0;
         step->sum_at[t] = at;
         if (weight && stepper_by_factors(&step->parts, tensor)) {
-            weight_way *way = way_of(step, (t - step->tail_tensors) / 2);
+            weight_way *way = way_of(step, (t - step->tuned_tensors) / 2);
             way->factors = true;
             way->width = (size_t)tensor->rows + (size_t)tensor->cols;
             if (!stepper_alone(&step->parts))
@@ -76,9 +76,9 @@ pulmo_status stepper_ways_create(stepper *step)
         }
         if (!weight)
             continue;
-        weight_way *way = way_of(step, (t - step->tail_tensors) / 2);
-        way->slot = pulmo_alloc(slots, sizeof *way->slot);
-        if (!way->slot)
+        weight_way *way = way_of(step, (t - step->tuned_tensors) / 2);
+        way->microbatch = pulmo_alloc(microbatches, sizeof *way->microbatch);
+        if (!way->microbatch)
             return PULMO_MEMORY;
     }
     step->sum_count = at;
@@ -86,13 +86,13 @@ pulmo_status stepper_ways_create(stepper *step)
 }
 
 uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout,
-                            int tail_tensors)
+                            int tuned_tensors)
 {
     uint64_t bytes = 0;
     for (int t = 0; t < layout->tensors; t++) {
         const pulmo_tensor *tensor = &layout->tensor[t];
         uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
-        if (t >= tail_tensors && (t - tail_tensors) % 2 == 0 && stepper_by_factors(parts, tensor))
+        if (t >= tuned_tensors && (t - tuned_tensors) % 2 == 0 && stepper_by_factors(parts, tensor))
             bytes += stepper_alone(parts)
                          ? 0
                          : (uint64_t)parts->config->train.batch * (rows + cols) * sizeof(float);
@@ -107,30 +107,30 @@ void stepper_ways_destroy(stepper *step)
     for (int l = 0; l <= PULMO_HIDDEN_MAX; l++) {
         pulmo_free(step->way[l].all);
         pulmo_free(step->way[l].counts);
-        pulmo_free(step->way[l].slot);
+        pulmo_free(step->way[l].microbatch);
     }
 }
 
 /* ---- a batch ---- */
 
-static uint32_t samples_before(const stepper *step, uint32_t slot)
+static uint32_t samples_before(const stepper *step, uint32_t microbatch)
 {
-    uint32_t at = slot * step->slot;
+    uint32_t at = microbatch * step->microbatch;
     return at < step->batch.global_count ? at : step->batch.global_count;
 }
 
-/* A slot's factors in one of this rank's places, an input and its delta a sample. */
+/* A microbatch's factors in one of this rank's places, an input and its delta a sample. */
 static void pack_task(void *context, int task, int thread)
 {
     stepper *step = context;
-    uint32_t first = samples_before(step, step->batch.first_slot + (uint32_t)task);
+    uint32_t first = samples_before(step, step->batch.first_microbatch + (uint32_t)task);
     (void)thread;
-    for (int t = 0; t < step->layout.tensors - step->tail_tensors; t += 2) {
+    for (int t = 0; t < step->layout.tensors - step->tuned_tensors; t += 2) {
         const weight_way *way = way_of(step, t / 2);
         pulmo_factors factors;
         if (!way->all)
             continue;
-        pulmo_head_slot_factors(step->head, task, t, &factors);
+        pulmo_head_microbatch_factors(step->head, task, t, &factors);
         for (int n = 0; n < factors.count; n++) {
             float *to = way->all + (first + (uint32_t)n) * way->width;
             memcpy(to, factors.input + (size_t)n * factors.input_stride,
@@ -141,25 +141,25 @@ static void pack_task(void *context, int task, int thread)
     }
 }
 
-/* All slots of the batch, where their factors will have come to. */
-static void expect_slots(stepper *step, int layer)
+/* All microbatches of the batch, where their factors will have come to. */
+static void expect_microbatches(stepper *step, int layer)
 {
     weight_way *way = way_of(step, layer);
     size_t inputs = (size_t)weight_of(step, layer)->cols;
-    way->slots = (int)((step->batch.global_count + step->slot - 1) / step->slot);
-    for (int s = 0; s < way->slots; s++) {
+    way->microbatches = (int)((step->batch.global_count + step->microbatch - 1) / step->microbatch);
+    for (int s = 0; s < way->microbatches; s++) {
         uint32_t first = samples_before(step, (uint32_t)s),
                  end = samples_before(step, (uint32_t)s + 1);
         const float *at = way->all + first * way->width;
-        way->slot[s] = (pulmo_factors){.count = (int)(end - first),
-                                       .input = at,
-                                       .delta = at + inputs,
-                                       .input_stride = way->width,
-                                       .delta_stride = way->width};
+        way->microbatch[s] = (pulmo_factors){.count = (int)(end - first),
+                                             .input = at,
+                                             .delta = at + inputs,
+                                             .input_stride = way->width,
+                                             .delta_stride = way->width};
     }
     for (int r = 0; r < pulmo_comm_size(step->parts.comm); r++) {
-        pulmo_slots part = pulmo_slots_of(step->batch.global_count, step->slot, r,
-                                          pulmo_comm_size(step->parts.comm));
+        pulmo_microbatches part = pulmo_microbatches_of(step->batch.global_count, step->microbatch,
+                                                        r, pulmo_comm_size(step->parts.comm));
         uint32_t samples =
             samples_before(step, part.first + part.count) - samples_before(step, part.first);
         way->counts[r] = (int)(samples * way->width);
@@ -168,16 +168,16 @@ static void expect_slots(stepper *step, int layer)
 
 void stepper_ways_fill(stepper *step)
 {
-    pulmo_pool_run(step->parts.backbone->pool, step->slots, pack_task, step);
-    for (int t = 0; t < step->layout.tensors - step->tail_tensors; t += 2) {
+    pulmo_pool_run(step->parts.backbone->pool, step->microbatches, pack_task, step);
+    for (int t = 0; t < step->layout.tensors - step->tuned_tensors; t += 2) {
         weight_way *way = way_of(step, t / 2);
         if (way->all) {
-            expect_slots(step, t / 2);
+            expect_microbatches(step, t / 2);
             continue;
         }
-        way->slots = step->slots;
-        for (int s = 0; s < step->slots; s++)
-            pulmo_head_slot_factors(step->head, s, t, &way->slot[s]);
+        way->microbatches = step->microbatches;
+        for (int s = 0; s < step->microbatches; s++)
+            pulmo_head_microbatch_factors(step->head, s, t, &way->microbatch[s]);
     }
 }
 

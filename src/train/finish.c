@@ -30,7 +30,7 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     if (!path)
         return PULMO_MEMORY;
     r->model.best_epoch = (int)r->state.best_epoch;
-    pulmo_status status = fence_check(r->fence);
+    pulmo_status status = lease_check(r->lease);
     if (status == PULMO_OK)
         status = pulmo_model_write(path, &r->model);
     free(path);
@@ -52,14 +52,14 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
 pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out)
 {
-    size_t below = pulmo_tail_parameters(&r->backbone.tail);
+    size_t below = pulmo_tuned_parameters(&r->backbone.tuned);
     scorer with = {.pool = r->backbone.pool,
                    .head_floats =
                        (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
-    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_SLOT, SCORE_SLOTS,
+    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_MICROBATCH, SCORE_MICROBATCHES,
                                             parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
-    stepper_score_with(r->stepper, parameters, &with.tail, &with.tail_images);
+    stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
     status = feature_store_logits(r->comm, features, &with, info->classes, out);
     stepper_ready(r->stepper);
     pulmo_head_destroy(with.head);

@@ -26,7 +26,7 @@ static pulmo_train_timing timing_of(const run *r)
                                 .data_s = pulmo_loader_waited_s(r->loader),
                                 .sums_s = stepper_waited_s(r->stepper),
                                 .features_s = times->features_s,
-                                .tail_s = times->tail_s,
+                                .tuned_s = times->tuned_s,
                                 .head_s = times->head_s,
                                 .update_s = times->update_s};
 }
@@ -48,7 +48,7 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
     double times[] = {after.seconds - before.seconds, after.data_s - before.data_s,
                       after.sums_s - before.sums_s,   after.features_s - before.features_s,
                       after.head_s - before.head_s,   after.update_s - before.update_s,
-                      after.tail_s - before.tail_s};
+                      after.tuned_s - before.tuned_s};
     PULMO_TRY(pulmo_max_f64(r->comm, times, sizeof times / sizeof times[0]));
     *out = (pulmo_train_timing){.images = after.images - before.images,
                                 .seconds = times[0],
@@ -57,7 +57,7 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
                                 .features_s = times[3],
                                 .head_s = times[4],
                                 .update_s = times[5],
-                                .tail_s = times[6],
+                                .tuned_s = times[6],
                                 .threads = r->backbone.threads,
                                 .isa = pulmo_isa_name(r->backbone.isa)};
     return PULMO_OK;

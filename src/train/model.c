@@ -71,17 +71,17 @@ static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
 
 static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
 {
-    const pulmo_tail_spec *tail = &model->tail;
+    const pulmo_tuned_spec *tuned = &model->tuned;
     int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
-    uint64_t dims[2] = {(uint64_t)tail->layers, LAYER_COLUMNS};
+    uint64_t dims[2] = {(uint64_t)tuned->layers, LAYER_COLUMNS};
     pulmo_head_layout layout;
-    if (tail->layers == 0)
+    if (tuned->layers == 0)
         return PULMO_OK;
-    pulmo_tail_layout_of(tail, &layout);
-    for (int l = 0; l < tail->layers; l++) {
-        const int64_t row[LAYER_COLUMNS] = {tail->layer[l].feature_index,
-                                            tail->layer[l].in_channels, tail->layer[l].out_channels,
-                                            tail->layer[l].block, tail->layer[l].pool_after};
+    pulmo_tuned_layout_of(tuned, &layout);
+    for (int l = 0; l < tuned->layers; l++) {
+        const int64_t row[LAYER_COLUMNS] = {
+            tuned->layer[l].feature_index, tuned->layer[l].in_channels,
+            tuned->layer[l].out_channels, tuned->layer[l].block, tuned->layer[l].pool_after};
         memcpy(rows[l], row, sizeof row);
     }
     PULMO_TRY(pulmo_h5_write(file, "trunk/layers", PULMO_H5_I64, 2, dims, rows));
@@ -131,7 +131,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
     PULMO_TRY(
         pulmo_h5_set_int(file, "/", "frozen_blocks",
-                         model->tail.layers > 0 ? model->tail.frozen_blocks : PULMO_FROZEN_ALL));
+                         model->tuned.layers > 0 ? model->tuned.frozen_blocks : PULMO_FROZEN_ALL));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
     PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
     PULMO_TRY(write_trunk(file, model));
@@ -241,11 +241,11 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
 static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
 {
     pulmo_h5_shape shape;
-    pulmo_tail_spec *tail = &model->tail;
+    pulmo_tuned_spec *tuned = &model->tuned;
     int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
     if (!pulmo_h5_exists(file, "trunk/layers"))
         return PULMO_OK;
-    PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tail->frozen_blocks));
+    PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tuned->frozen_blocks));
     PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
     if (shape.rank != 2 || shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX ||
         shape.dims[1] != LAYER_COLUMNS)
@@ -254,29 +254,29 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
             "%s: /trunk/layers must hold 1 to %d layers of %d values: the file is damaged",
             pulmo_h5_path(file), PULMO_CONVS_MAX, LAYER_COLUMNS);
     PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
-    tail->layers = (int)shape.dims[0];
-    for (int l = 0; l < tail->layers; l++) {
+    tuned->layers = (int)shape.dims[0];
+    for (int l = 0; l < tuned->layers; l++) {
         for (int i = 0; i < LAYER_COLUMNS; i++)
             if (rows[l][i] < 0 || rows[l][i] > 65536)
                 return pulmo_fail(
                     PULMO_DATA,
                     "%s: /trunk/layers[%d] holds %lld; must be 0 to 65536: the file is damaged",
                     pulmo_h5_path(file), l, (long long)rows[l][i]);
-        tail->layer[l].feature_index = (int)rows[l][0];
-        tail->layer[l].in_channels = (int)rows[l][1];
-        tail->layer[l].out_channels = (int)rows[l][2];
-        tail->layer[l].block = (int)rows[l][3];
-        tail->layer[l].pool_after = rows[l][4] != 0;
+        tuned->layer[l].feature_index = (int)rows[l][0];
+        tuned->layer[l].in_channels = (int)rows[l][1];
+        tuned->layer[l].out_channels = (int)rows[l][2];
+        tuned->layer[l].block = (int)rows[l][3];
+        tuned->layer[l].pool_after = rows[l][4] != 0;
     }
-    tail->channels = tail->layer[0].in_channels;
-    tail->height = tail->width = model->size_px >> tail->frozen_blocks;
+    tuned->channels = tuned->layer[0].in_channels;
+    tuned->height = tuned->width = model->size_px >> tuned->frozen_blocks;
     return PULMO_OK;
 }
 
 static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_of(&model->tail, &layout);
+    pulmo_tuned_layout_of(&model->tuned, &layout);
     for (int t = 0; t < layout.tensors; t++) {
         const pulmo_tensor *tensor = &layout.tensor[t];
         uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
@@ -291,7 +291,7 @@ static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
 static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
 {
     pulmo_head_layout_of(&model->head, &model->layout);
-    size_t below = pulmo_tail_parameters(&model->tail);
+    size_t below = pulmo_tuned_parameters(&model->tuned);
     model->storage = pulmo_alloc(below + model->layout.parameters, sizeof(float));
     if (!model->storage)
         return PULMO_MEMORY;
@@ -356,7 +356,7 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
 
 void model_head_digest(const pulmo_model *model, char *hex)
 {
-    const size_t values = pulmo_tail_parameters(&model->tail) + model->layout.parameters;
+    const size_t values = pulmo_tuned_parameters(&model->tuned) + model->layout.parameters;
     pulmo_digest digest = pulmo_digest_of(model->storage, values * sizeof(float));
     pulmo_digest_hex(&digest, hex);
 }
@@ -383,11 +383,12 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
 
 pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
 {
-    pulmo_tail_spec theirs;
-    const pulmo_tail_spec *mine = &model->tail;
+    pulmo_tuned_spec theirs;
+    const pulmo_tuned_spec *mine = &model->tuned;
     if (mine->layers == 0)
         return PULMO_OK;
-    PULMO_TRY(pulmo_tail_spec_of(weights, mine->frozen_blocks, model->size_px, mine->isa, &theirs));
+    PULMO_TRY(
+        pulmo_tuned_spec_of(weights, mine->frozen_blocks, model->size_px, mine->isa, &theirs));
     bool same = theirs.layers == mine->layers;
     for (int l = 0; same && l < mine->layers; l++)
         same = theirs.layer[l].in_channels == mine->layer[l].in_channels &&
@@ -399,7 +400,7 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
                           "the model's %d trained convolutions do not fit these weights: give the "
                           "file it was trained on",
                           mine->layers);
-    pulmo_tail_apply(mine, model->storage, weights);
+    pulmo_tuned_apply(mine, model->storage, weights);
     return PULMO_OK;
 }
 

@@ -164,8 +164,8 @@ static pulmo_status predict_list(work *w, const input_list *l)
         return PULMO_MEMORY;
     PULMO_TRY(views_of_model(w->model, &w->views));
     w->probabilities = w->logits + CHUNK * classes;
-    PULMO_TRY(
-        pulmo_head_create(&w->model->head, &loss, SCORE_SLOT, 1, w->model->parameters, &w->head));
+    PULMO_TRY(pulmo_head_create(&w->model->head, &loss, SCORE_MICROBATCH, 1, w->model->parameters,
+                                &w->head));
     if (!w->options->json) {
         printf("path,class");
         for (size_t k = 0; k < classes; k++) {

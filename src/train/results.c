@@ -218,7 +218,7 @@ static pulmo_status write_root(pulmo_h5 *file, const run_results *r)
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", r->model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", r->model->temperature));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", r->model->best_epoch));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "trained_convolutions", r->model->tail.layers));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "trained_convolutions", r->model->tuned.layers));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "models", r->models > 1 ? r->models : 1));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "NX_class", "NXroot"));
     if (r->finished && shown)

@@ -17,7 +17,7 @@
 #define CHECKPOINT_SLACK     2.0    /* one may take so much longer than the longest before */
 #define CHECKPOINT_WORTH     20.0   /* an epoch's is written after so many times what one takes */
 #define BYTES_A_SECOND_GUESS 50e6   /* written to a slow disk, before one was measured */
-#define SCORE_BYTES          1000.0 /* of an image, in results.h5 and predictions.csv, at the most */
+#define SCORE_BYTES          1000.0 /* per image, at most, in results.h5 and predictions.csv */
 
 bool run_checkpoint_due(const run *r)
 {
@@ -47,7 +47,7 @@ pulmo_status run_checkpoint(run *r)
     double began_s = pulmo_now_s();
     run_writes(r, "writing a checkpoint", 3 + r->state.states); /* with an average */
     if (is_root(r))
-        status = fence_check(r->fence);
+        status = lease_check(r->lease);
     if (is_root(r) && status == PULMO_OK)
         status = checkpoint_write(r->checkpoint_path, &r->identity, &r->state);
     r->checkpoint_s = pulmo_now_s();

@@ -107,7 +107,7 @@ static void remove_leftovers(const run *r)
 static pulmo_status prepare_directory(run *r, int overwrite)
 {
     PULMO_TRY(pulmo_directory_make(r->directory));
-    PULMO_TRY(fence_take(r->directory, &r->fence));
+    PULMO_TRY(lease_take(r->directory, &r->lease));
     remove_leftovers(r);
     if (!overwrite && results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE,
@@ -144,19 +144,19 @@ static pulmo_status write_config(const run *r)
 /* Parameters as training finds them: pretrained convolutions, a new head. */
 static pulmo_status build_state(run *r)
 {
-    pulmo_tail_layout_with_head(&r->backbone.tail, &r->head, &r->layout);
+    pulmo_tuned_layout_with_head(&r->backbone.tuned, &r->head, &r->layout);
     const run_state_shape shape = {.parameters = r->layout.parameters,
                                    .states = pulmo_optim_states(&r->optim),
                                    .epochs = (uint32_t)r->config->train.epochs,
                                    .keeps_best = is_root(r),
                                    .averages = r->config->optim.ema > 0};
     PULMO_TRY(run_state_create(&shape, &r->state));
-    size_t below = pulmo_tail_parameters(&r->backbone.tail),
+    size_t below = pulmo_tuned_parameters(&r->backbone.tuned),
            bytes = r->layout.parameters * sizeof(float);
     pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed,
                                r->state.parameter + below);
     if (below > 0)
-        pulmo_tail_parameters_init(&r->backbone.tail, &r->backbone.weights, r->state.parameter);
+        pulmo_tuned_parameters_init(&r->backbone.tuned, &r->backbone.weights, r->state.parameter);
     pulmo_weights_free(&r->backbone.weights);
     if (r->state.average)
         memcpy(r->state.average, r->state.parameter, bytes);
@@ -169,7 +169,7 @@ static pulmo_status build_state(run *r)
 static pulmo_status check_room(const run *r, const stepper_parts *parts)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_with_head(&r->backbone.tail, &r->head, &layout);
+    pulmo_tuned_layout_with_head(&r->backbone.tuned, &r->head, &layout);
     uint64_t ranks = (uint64_t)pulmo_comm_node_size(r->comm), room = pulmo_memory_available_bytes();
     uint64_t copies = 1 + (uint64_t)pulmo_optim_states(&r->optim) + (r->config->optim.ema > 0);
     uint64_t need = ranks * (stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) +
@@ -241,7 +241,7 @@ static pulmo_status open_loader_local(run *r)
     pulmo_loader_spec_init(&spec);
     spec.seed = (uint64_t)r->config->train.seed;
     spec.batch = (uint32_t)r->config->train.batch;
-    spec.slot = (uint32_t)r->config->train.slot;
+    spec.microbatch = (uint32_t)r->config->train.microbatch;
     spec.rank = pulmo_comm_rank(r->comm);
     spec.size = pulmo_comm_size(r->comm);
     spec.threads = (int)r->config->train.loader_threads;
@@ -264,9 +264,9 @@ static void describe_model(run *r)
     pulmo_model *model = &r->model;
     model->head = r->head;
     pulmo_head_layout_of(&r->head, &model->layout);
-    model->tail = r->backbone.tail;
+    model->tuned = r->backbone.tuned;
     model->storage = r->state.best;
-    model->parameters = r->state.best + pulmo_tail_parameters(&model->tail);
+    model->parameters = r->state.best + pulmo_tuned_parameters(&model->tuned);
     model->size_px = data->height_px;
     memcpy(model->mean, r->backbone.mean, sizeof model->mean);
     memcpy(model->std, r->backbone.std, sizeof model->std);
@@ -307,21 +307,24 @@ static void announce(const run *r)
                pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
                r->backbone.threads, r->backbone.threads == 1 ? "" : "s",
                pulmo_isa_name(r->backbone.isa), r->backbone.blas, pulmo_cpu_model());
-    int64_t slots = (config->train.batch + config->train.slot - 1) / config->train.slot,
+    int64_t microbatches =
+                (config->train.batch + config->train.microbatch - 1) / config->train.microbatch,
             ranks = pulmo_comm_size(r->comm);
-    if (ranks > slots && is_root(r))
-        pulmo_warn(
-            "a batch of %lld images has %lld slots of %lld: %lld of the %lld ranks have no part in "
-            "it; use fewer ranks with more "
-            "threads each, or a larger train.batch or smaller train.slot, which change the model",
-            (long long)config->train.batch, (long long)slots, (long long)config->train.slot,
-            (long long)(ranks - slots), (long long)ranks);
-    size_t below = pulmo_tail_parameters(&r->backbone.tail);
+    if (ranks > microbatches && is_root(r))
+        pulmo_warn("a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks "
+                   "have no part in "
+                   "it; use fewer ranks with more "
+                   "threads each, or a larger train.batch or smaller train.microbatch, which "
+                   "change the model",
+                   (long long)config->train.batch, (long long)microbatches,
+                   (long long)config->train.microbatch, (long long)(ranks - microbatches),
+                   (long long)ranks);
+    size_t below = pulmo_tuned_parameters(&r->backbone.tuned);
     pulmo_info("memory: %.0f MB shared a node, %.0f MB a rank besides; head of %zu parameters",
                (double)r->backbone.packed_bytes / MB, mine_mb, r->layout.parameters - below);
     if (below > 0)
         pulmo_info("trained with it: %d convolutions from features.%d up, %zu parameters",
-                   r->backbone.tail.layers, r->backbone.tail.layer[0].feature_index, below);
+                   r->backbone.tuned.layers, r->backbone.tuned.layer[0].feature_index, below);
 }
 
 static pulmo_status open_bank(run *r)

@@ -5,14 +5,14 @@
  *   train.c    epochs: batches, validation, early stopping
  *   measure.c  timing of batches alone
  *   finish.c   snapshots of results, the test split, the last lines
- *   fence.c    whose run directory it is
+ *   lease.c    whose run directory it is
  *
  * Functions are collective unless they say otherwise. */
 #ifndef PULMO_RUN_H
 #define PULMO_RUN_H
 
 #include "bank.h"
-#include "fence.h"
+#include "lease.h"
 
 /* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are
  * pulmo_now_s's. */
@@ -30,7 +30,7 @@ typedef struct run {
     pulmo_comm *comm;
     const pulmo_config *config;
     const char *directory;
-    fence *fence; /* of the directory, on rank 0 */
+    lease *lease; /* of the directory, on rank 0 */
     pulmo_dataset *train, *val, *test;
     pulmo_backbone backbone;
     bool backbone_open;
@@ -70,7 +70,7 @@ static inline bool is_root(const run *r)
 
 /* Opens all of it and goes on from a checkpoint that is there. */
 pulmo_status run_open(run *r, int overwrite);
-void run_close(run *r); /* but for the fence, which lasts until the report is written */
+void run_close(run *r); /* but for the lease, which lasts until the report is written */
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, bank_split split, feature_store **out);

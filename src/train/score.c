@@ -190,22 +190,22 @@ void feature_store_destroy(feature_store *store)
 /* ---- scoring ---- */
 
 /* One view's logits of this rank's samples. `above` (CHUNK, the head's features) is used where
- * there is a tail. */
+ * there is a tuned. */
 static pulmo_status logits_of_view(const feature_store *store, const scorer *with, int view,
                                    float *above, int classes, float *out)
 {
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
         uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
         PULMO_TRY(read_chunk(store, (uint64_t)view * store->count + at, count));
-        if (with->tail)
-            for (uint32_t i = 0; i < count; i += (uint32_t)with->tail_images) {
-                uint32_t part = count - i < (uint32_t)with->tail_images
+        if (with->tuned)
+            for (uint32_t i = 0; i < count; i += (uint32_t)with->tuned_images) {
+                uint32_t part = count - i < (uint32_t)with->tuned_images
                                     ? count - i
-                                    : (uint32_t)with->tail_images;
-                pulmo_tail_forward(with->tail, (int)part, store->chunk + i * store->floats,
-                                   above + i * with->head_floats);
+                                    : (uint32_t)with->tuned_images;
+                pulmo_tuned_forward(with->tuned, (int)part, store->chunk + i * store->floats,
+                                    above + i * with->head_floats);
             }
-        pulmo_head_logits_on(with->head, with->pool, (int)count, with->tail ? above : store->chunk,
+        pulmo_head_logits_on(with->head, with->pool, (int)count, with->tuned ? above : store->chunk,
                              out + (size_t)at * (size_t)classes);
     }
     return PULMO_OK;
@@ -239,7 +239,7 @@ pulmo_status feature_store_logits(pulmo_comm *comm, const feature_store *store, 
     void *all = NULL;
     size_t all_bytes = 0, bytes = (size_t)store->count * (size_t)classes * sizeof(float);
     float *mine = pulmo_alloc(bytes ? bytes : 1, 1), *view = pulmo_alloc(bytes ? bytes : 1, 1),
-          *above = pulmo_alloc(with->tail ? CHUNK * with->head_floats : 1, sizeof(float));
+          *above = pulmo_alloc(with->tuned ? CHUNK * with->head_floats : 1, sizeof(float));
     pulmo_status status = mine && view && above
                               ? logits_local(store, with, above, classes, view, mine)
                               : PULMO_MEMORY;

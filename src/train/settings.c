@@ -67,8 +67,8 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
     out->channels = backbone->channels;
     out->height = backbone->height;
     out->width = backbone->width;
-    if (backbone->tail.layers > 0)
-        pulmo_tail_shape(&backbone->tail, &out->channels, &out->height, &out->width);
+    if (backbone->tuned.layers > 0)
+        pulmo_tuned_shape(&backbone->tuned, &out->channels, &out->height, &out->width);
     out->pool = (pulmo_pooling)config->model.pool;
     out->hidden_layers = config->model.hidden.count;
     for (int i = 0; i < out->hidden_layers; i++)

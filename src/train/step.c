@@ -2,12 +2,12 @@
  *
  *   take(t):  features of t  (the sum of t-1 travels meanwhile)
  *             wait for the sum of t-1, update the parameters
- *             run this rank's slots of t
+ *             run this rank's microbatches of t
  *             one small maximum: bounds, failures, signals
- *             slot gradients -> integers, start their sum
+ *             microbatch gradients -> integers, start their sum
  *
  * The order of updates is that of plain synchronous training. Nothing here depends on which
- * rank or thread does what: a slot's arithmetic is fixed, and integers are summed. */
+ * rank or thread does what: a microbatch's arithmetic is fixed, and integers are summed. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,15 +25,16 @@ static int tiles_of(const pulmo_tensor *tensor)
 
 static int head_tensors(const stepper *step)
 {
-    return step->layout.tensors - step->tail_tensors;
+    return step->layout.tensors - step->tuned_tensors;
 }
 
-static int slots_room(const stepper_parts *parts)
+static int microbatches_room(const stepper_parts *parts)
 {
     uint32_t batch = (uint32_t)parts->config->train.batch,
-             slot = (uint32_t)parts->config->train.slot;
-    uint32_t slots = (batch + slot - 1) / slot, size = (uint32_t)pulmo_comm_size(parts->comm);
-    return (int)((slots + size - 1) / size);
+             microbatch = (uint32_t)parts->config->train.microbatch;
+    uint32_t microbatches = (batch + microbatch - 1) / microbatch,
+             size = (uint32_t)pulmo_comm_size(parts->comm);
+    return (int)((microbatches + size - 1) / size);
 }
 
 static size_t feature_floats(const stepper_parts *parts)
@@ -49,33 +50,38 @@ static size_t head_floats(const stepper_parts *parts)
     return (size_t)parts->head->channels * (size_t)parts->head->height * (size_t)parts->head->width;
 }
 
-static uint64_t tail_bytes(const stepper_parts *parts)
+static uint64_t tuned_bytes(const stepper_parts *parts)
 {
-    int slot = (int)parts->config->train.slot, images = slots_room(parts) * slot;
-    const pulmo_tail_spec *tail = &parts->backbone->tail;
-    return tail->layers > 0 ? pulmo_tail_bytes(tail, slot, images, parts->backbone->threads) : 0;
+    int microbatch = (int)parts->config->train.microbatch,
+        images = microbatches_room(parts) * microbatch;
+    const pulmo_tuned_spec *tuned = &parts->backbone->tuned;
+    return tuned->layers > 0
+               ? pulmo_tuned_bytes(tuned, microbatch, images, parts->backbone->threads)
+               : 0;
 }
 
 uint64_t stepper_bytes(const stepper_parts *parts)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &layout);
-    uint64_t images = (uint64_t)slots_room(parts) * (uint64_t)parts->config->train.slot,
+    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &layout);
+    uint64_t images =
+                 (uint64_t)microbatches_room(parts) * (uint64_t)parts->config->train.microbatch,
              floats = feature_floats(parts);
-    if (parts->backbone->tail.layers > 0)
+    if (parts->backbone->tuned.layers > 0)
         floats += 2 * head_floats(parts);
     return images * floats * sizeof(float) +
-           stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tail.layers) + tail_bytes(parts);
+           stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tuned.layers) +
+           tuned_bytes(parts);
 }
 
 static pulmo_status allocate(stepper *step)
 {
-    size_t images = (size_t)step->slots_room * step->slot;
+    size_t images = (size_t)step->microbatches_room * step->microbatch;
     size_t threads = (size_t)step->parts.backbone->threads;
     if (!step->parts.banked)
         step->features = pulmo_alloc(images ? images : 1, step->feature_floats * sizeof(float));
-    step->inputs = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->inputs);
-    step->results = pulmo_alloc((size_t)step->slots_room + 1, sizeof *step->results);
+    step->inputs = pulmo_alloc((size_t)step->microbatches_room + 1, sizeof *step->inputs);
+    step->results = pulmo_alloc((size_t)step->microbatches_room + 1, sizeof *step->results);
     PULMO_TRY(stepper_ways_create(step));
     step->sums = pulmo_alloc(step->sum_count + SUMS, sizeof *step->sums);
     step->tiles = pulmo_alloc(threads, step->tile_floats * sizeof(float));
@@ -92,7 +98,7 @@ static pulmo_status check_memory(const stepper_parts *parts)
     const double mb = 1024.0 * 1024.0;
     uint64_t room = pulmo_memory_available_bytes(),
              need = stepper_bytes(parts) * (uint64_t)pulmo_comm_node_size(parts->comm);
-    if (parts->backbone->tail.layers == 0 || need <= room)
+    if (parts->backbone->tuned.layers == 0 || need <= room)
         return PULMO_OK;
     return pulmo_fail(
         PULMO_RUNTIME,
@@ -103,21 +109,21 @@ static pulmo_status check_memory(const stepper_parts *parts)
 }
 
 /* The trained convolutions, and what joins them to the head. */
-static pulmo_status create_tail(stepper *step)
+static pulmo_status create_tuned(stepper *step)
 {
     const stepper_parts *parts = &step->parts;
-    size_t images = (size_t)step->slots_room * step->slot;
+    size_t images = (size_t)step->microbatches_room * step->microbatch;
     for (int i = 0; i < SUM_LOCKS; i++)
         pthread_mutex_init(&step->locks[i], NULL);
-    if (step->tail_tensors == 0)
+    if (step->tuned_tensors == 0)
         return PULMO_OK;
     step->above = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
     step->below = pulmo_alloc(images ? images : 1, step->head_floats * sizeof(float));
     if (!step->above || !step->below)
         return PULMO_MEMORY;
     PULMO_TRY(pulmo_head_train_below(step->head));
-    PULMO_TRY(pulmo_tail_create(&parts->backbone->tail, parts->backbone->pool, (int)step->slot,
-                                (int)images, &step->tail));
+    PULMO_TRY(pulmo_tuned_create(&parts->backbone->tuned, parts->backbone->pool,
+                                 (int)step->microbatch, (int)images, &step->tuned));
     stepper_ready(step);
     return PULMO_OK;
 }
@@ -128,18 +134,18 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
     if (!step)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the trainer");
     step->parts = *parts;
-    step->slot = (uint32_t)parts->config->train.slot;
-    step->slots_room = slots_room(parts);
+    step->microbatch = (uint32_t)parts->config->train.microbatch;
+    step->microbatches_room = microbatches_room(parts);
     step->feature_floats = feature_floats(parts);
     step->head_floats = head_floats(parts);
     step->tile_floats = TILE_ROWS * TILE_COLS;
-    pulmo_tail_layout_with_head(&parts->backbone->tail, parts->head, &step->layout);
-    step->tail_tensors = 2 * parts->backbone->tail.layers;
-    for (int t = 0; t < step->tail_tensors; t++)
+    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &step->layout);
+    step->tuned_tensors = 2 * parts->backbone->tuned.layers;
+    for (int t = 0; t < step->tuned_tensors; t++)
         if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats)
             step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
     for (int t = 0; t < head_tensors(step); t++) {
-        const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
+        const pulmo_tensor *tensor = &step->layout.tensor[step->tuned_tensors + t];
         int tiles = t % 2 == 0 && stepper_by_factors(parts, tensor) ? 0 : tiles_of(tensor);
         step->tile_first[t + 1] = step->tile_first[t] + tiles;
     }
@@ -148,10 +154,10 @@ pulmo_status stepper_create(const stepper_parts *parts, stepper **out)
         status = allocate(step);
     if (status == PULMO_OK)
         status = pulmo_head_create(
-            parts->head, parts->loss, (int)step->slot, step->slots_room,
-            parts->state->parameter + step->layout.tensor[step->tail_tensors].offset, &step->head);
+            parts->head, parts->loss, (int)step->microbatch, step->microbatches_room,
+            parts->state->parameter + step->layout.tensor[step->tuned_tensors].offset, &step->head);
     if (status == PULMO_OK)
-        status = create_tail(step);
+        status = create_tuned(step);
     if (status == PULMO_OK)
         *out = step;
     else
@@ -164,7 +170,7 @@ void stepper_destroy(stepper *step)
     if (!step)
         return;
     pulmo_head_destroy(step->head);
-    pulmo_tail_destroy(step->tail);
+    pulmo_tuned_destroy(step->tuned);
     pulmo_free(step->above);
     pulmo_free(step->below);
     pulmo_free(step->squares);
@@ -186,18 +192,20 @@ const step_times *stepper_times(const stepper *step)
     return &step->times;
 }
 
-void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images)
+void stepper_score_with(stepper *step, const float *parameters, pulmo_tuned **tuned, int *images)
 {
-    *tail = step->tail;
-    *images = step->slots_room * (int)step->slot > 0 ? step->slots_room * (int)step->slot : 1;
-    if (step->tail)
-        pulmo_tail_use(step->tail, parameters);
+    *tuned = step->tuned;
+    *images = step->microbatches_room * (int)step->microbatch > 0
+                  ? step->microbatches_room * (int)step->microbatch
+                  : 1;
+    if (step->tuned)
+        pulmo_tuned_use(step->tuned, parameters);
 }
 
 void stepper_ready(stepper *step)
 {
-    if (step->tail)
-        pulmo_tail_use(step->tail, step->parts.state->parameter);
+    if (step->tuned)
+        pulmo_tuned_use(step->tuned, step->parts.state->parameter);
 }
 
 /* ---- features ---- */
@@ -213,7 +221,7 @@ static void compute_features(stepper *step, const pulmo_batch *batch)
         return;
     size_t image_floats = 3 * (size_t)data->height_px * (size_t)data->width_px;
     if (!step->parts.backbone->trunk)
-        image_floats = step->feature_floats; /* what comes is what the tail takes */
+        image_floats = step->feature_floats; /* what comes is what the tuned takes */
     for (uint32_t at = 0; at < batch->count; at += FEATURE_IMAGES) {
         uint32_t count = batch->count - at < FEATURE_IMAGES ? batch->count - at : FEATURE_IMAGES;
         pulmo_backbone_features(step->parts.backbone, (int)count, batch->images + at * image_floats,
@@ -261,15 +269,15 @@ pulmo_status stepper_finish(stepper *step)
     return PULMO_OK;
 }
 
-/* ---- this batch's slots ---- */
+/* ---- this batch's microbatches ---- */
 
-static void run_slots(stepper *step, const float *features)
+static void run_microbatches(stepper *step, const float *features)
 {
     const pulmo_batch *batch = &step->batch;
-    for (int s = 0; s < step->slots; s++) {
-        uint32_t at = (uint32_t)s * step->slot, left = batch->count - at;
-        step->inputs[s] = (pulmo_slot_input){
-            .count = (int)(left < step->slot ? left : step->slot),
+    for (int s = 0; s < step->microbatches; s++) {
+        uint32_t at = (uint32_t)s * step->microbatch, left = batch->count - at;
+        step->inputs[s] = (pulmo_microbatch_input){
+            .count = (int)(left < step->microbatch ? left : step->microbatch),
             .features = features + at * step->head_floats,
             .labels = batch->labels + at,
             .samples = batch->samples + at,
@@ -277,20 +285,20 @@ static void run_slots(stepper *step, const float *features)
             .epoch = batch->epoch,
         };
     }
-    pulmo_head_run(step->head, step->parts.backbone->pool, step->slots, step->inputs,
+    pulmo_head_run(step->head, step->parts.backbone->pool, step->microbatches, step->inputs,
                    step->results);
 }
 
-/* Names the files of this rank's slots that did not give finite gradients. */
+/* Names the files of this rank's microbatches that did not give finite gradients. */
 static pulmo_status fail_nonfinite(const stepper *step)
 {
     char names[1024] = "";
     size_t at = 0;
-    for (int s = 0; s < step->slots; s++) {
+    for (int s = 0; s < step->microbatches; s++) {
         if (step->results[s].finite)
             continue;
-        for (uint32_t i = (uint32_t)s * step->slot;
-             i < (uint32_t)(s + 1) * step->slot && i < step->batch.count; i++)
+        for (uint32_t i = (uint32_t)s * step->microbatch;
+             i < (uint32_t)(s + 1) * step->microbatch && i < step->batch.count; i++)
             if (at < sizeof names)
                 at += (size_t)snprintf(names + at, sizeof names - at, " %s",
                                        step->parts.data->paths[step->batch.samples[i]]);
@@ -298,7 +306,7 @@ static pulmo_status fail_nonfinite(const stepper *step)
     return pulmo_fail(PULMO_RUNTIME,
                       "epoch %u, batch %u: the loss or a gradient is not finite; lower optim.lr "
                       "(now %g) or look at "
-                      "the slot's images:%s",
+                      "the microbatch's images:%s",
                       step->batch.epoch + 1, step->batch.number + 1, step->parts.config->optim.lr,
                       names);
 }
@@ -309,14 +317,14 @@ static void local_maxima(stepper *step, pulmo_status *status, const step_wishes 
     double *maxima = step->maxima;
     memset(step->maxima, 0, sizeof step->maxima);
     bool finite = true;
-    for (int s = 0; s < step->slots; s++) {
-        const pulmo_slot_result *result = &step->results[s];
+    for (int s = 0; s < step->microbatches; s++) {
+        const pulmo_microbatch_result *result = &step->results[s];
         finite = finite && result->finite;
         maxima[MAX_LOSS] = fmax(maxima[MAX_LOSS], fabs(result->loss));
         maxima[MAX_WEIGHT] = fmax(maxima[MAX_WEIGHT], result->weight);
         for (int t = 0; t < head_tensors(step); t++)
             maxima[MAX_BOUNDS + t] =
-                fmax(maxima[MAX_BOUNDS + t], pulmo_head_slot_bound(step->head, s, t));
+                fmax(maxima[MAX_BOUNDS + t], pulmo_head_microbatch_bound(step->head, s, t));
     }
     for (int t = 0; t < head_tensors(step); t++)
         finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
@@ -332,11 +340,11 @@ static void local_maxima(stepper *step, pulmo_status *status, const step_wishes 
 /* A block of a bias: one column. */
 static void add_bias(stepper *step, const pulmo_block *block, float *tile)
 {
-    int tensor = step->tail_tensors + block->tensor;
+    int tensor = step->tuned_tensors + block->tensor;
     int64_t *sums = step->sums + step->sum_at[tensor] + block->row;
     memset(sums, 0, (size_t)block->rows * sizeof *sums);
-    for (int s = 0; s < step->slots; s++) {
-        pulmo_head_slot_gradient(step->head, s, block, tile);
+    for (int s = 0; s < step->microbatches; s++) {
+        pulmo_head_microbatch_gradient(step->head, s, block, tile);
         pulmo_exact_add(sums, tile, (size_t)block->rows, step->exponent[tensor]);
     }
 }
@@ -348,8 +356,8 @@ static void add_plain(const stepper *step, int layer, int row, int col, int cols
     const weight_way *way = &step->way[layer];
     float gradient[TILE_COLS];
     memset(sums, 0, (size_t)cols * sizeof *sums);
-    for (int s = 0; s < way->slots; s++) {
-        pulmo_factors_row(&way->slot[s], row, col, cols, gradient);
+    for (int s = 0; s < way->microbatches; s++) {
+        pulmo_factors_row(&way->microbatch[s], row, col, cols, gradient);
         for (int c = 0; c < cols; c++)
             sums[c] += gradient[c];
     }
@@ -361,7 +369,7 @@ static void tile_task(void *context, int task, int thread)
     int t = 0;
     while (task >= step->tile_first[t + 1])
         t++;
-    const pulmo_tensor *tensor = &step->layout.tensor[step->tail_tensors + t];
+    const pulmo_tensor *tensor = &step->layout.tensor[step->tuned_tensors + t];
     int across = (tensor->cols + TILE_COLS - 1) / TILE_COLS, number = task - step->tile_first[t];
     pulmo_block block = {
         .tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
@@ -371,10 +379,11 @@ static void tile_task(void *context, int task, int thread)
         add_bias(step, &block, step->tiles + (size_t)thread * step->tile_floats);
         return;
     }
-    int64_t *sums = step->sums + step->sum_at[step->tail_tensors + t];
+    int64_t *sums = step->sums + step->sum_at[step->tuned_tensors + t];
     if (!step->parts.plain_sums) {
         const weight_way *way = &step->way[t / 2];
-        pulmo_factors_sums(way->slot, way->slots, &block, step->exponent[step->tail_tensors + t],
+        pulmo_factors_sums(way->microbatch, way->microbatches, &block,
+                           step->exponent[step->tuned_tensors + t],
                            sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col,
                            (size_t)tensor->cols);
         return;
@@ -388,7 +397,7 @@ static void sum_scalars(stepper *step)
 {
     int64_t *totals = step->sums + step->sum_count;
     memset(totals, 0, SUMS * sizeof *totals);
-    for (int s = 0; s < step->slots; s++) {
+    for (int s = 0; s < step->microbatches; s++) {
         totals[SUM_LOSS] += llrint(ldexp(step->results[s].loss, step->exponent_loss));
         totals[SUM_WEIGHT] += llrint(ldexp(step->results[s].weight, step->exponent_weight));
         totals[SUM_CORRECT] += step->results[s].correct;
@@ -399,15 +408,15 @@ static void sum_scalars(stepper *step)
 /* The head's sums and the batch's totals. */
 static void push_sums(stepper *step)
 {
-    size_t first = step->sum_at[step->tail_tensors];
+    size_t first = step->sum_at[step->tuned_tensors];
     if (!step->parts.plain_sums) {
         pulmo_exact_push(step->flight, step->sums + first, step->sum_count + SUMS - first);
         return;
     }
-    for (int t = step->tail_tensors; t < step->layout.tensors; t++) {
+    for (int t = step->tuned_tensors; t < step->layout.tensors; t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[t];
         size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
-        if ((t - step->tail_tensors) % 2)
+        if ((t - step->tuned_tensors) % 2)
             pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
         else
             pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]),
@@ -420,12 +429,12 @@ pulmo_status stepper_release(stepper *step)
 {
     const pulmo_config *config = step->parts.config;
     const pulmo_dataset_info *data = step->parts.data;
-    uint32_t slots = (step->batch.global_count + step->slot - 1) / step->slot;
+    uint32_t microbatches = (step->batch.global_count + step->microbatch - 1) / step->microbatch;
     for (int t = 0; t < head_tensors(step); t++)
-        step->exponent[step->tail_tensors + t] =
-            pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], slots);
-    step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], slots);
-    step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], slots);
+        step->exponent[step->tuned_tensors + t] =
+            pulmo_exact_exponent(step->maxima[MAX_BOUNDS + t], microbatches);
+    step->exponent_loss = pulmo_exact_exponent(step->maxima[MAX_LOSS], microbatches);
+    step->exponent_weight = pulmo_exact_exponent(step->maxima[MAX_WEIGHT], microbatches);
     stepper_ways_fill(step);
     double began_s = pulmo_now_s();
     pulmo_pool_run(step->parts.backbone->pool, step->tile_first[head_tensors(step)], tile_task,
@@ -440,13 +449,13 @@ pulmo_status stepper_release(stepper *step)
         update(step);
         return PULMO_OK;
     }
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tail_tensors / 2,
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tuned_tensors / 2,
                                 &step->flight));
     stepper_ways_push(step);
     push_sums(step);
     began_s = pulmo_now_s();
-    pulmo_status status = stepper_descend(step, slots);
-    step->times.tail_s += pulmo_now_s() - began_s;
+    pulmo_status status = stepper_descend(step, microbatches);
+    step->times.tuned_s += pulmo_now_s() - began_s;
     if (status == PULMO_OK)
         return PULMO_OK;
     (void)pulmo_exact_wait(step->flight); /* what has taken off must land before the end */
@@ -457,10 +466,10 @@ pulmo_status stepper_release(stepper *step)
 pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch *batch,
                           step_wishes *wishes)
 {
-    step->slots = 0;
+    step->microbatches = 0;
     if (status == PULMO_OK) {
         step->batch = *batch;
-        step->slots = (int)((batch->count + step->slot - 1) / step->slot);
+        step->microbatches = (int)((batch->count + step->microbatch - 1) / step->microbatch);
         double began_s = pulmo_now_s();
         compute_features(step, batch);
         step->times.features_s += pulmo_now_s() - began_s;
@@ -469,8 +478,8 @@ pulmo_status stepper_take(stepper *step, pulmo_status status, const pulmo_batch 
     double began_s = pulmo_now_s();
     const float *above = stepper_climb(step);
     double climbed_s = pulmo_now_s();
-    run_slots(step, above);
-    step->times.tail_s += climbed_s - began_s;
+    run_microbatches(step, above);
+    step->times.tuned_s += climbed_s - began_s;
     step->times.head_s += pulmo_now_s() - climbed_s;
     local_maxima(step, &status, wishes);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, step->maxima, MAX_BOUNDS + head_tensors(step)));

@@ -1,6 +1,6 @@
 /* Inside the train room: what the parts of a training step share.
  *
- *   step.c      a batch: features, slots, the head's gradients, their sum
+ *   step.c      a batch: features, microbatches, the head's gradients, their sum
  *   factors.c   the two ways in which the head's gradients reach all ranks
  *   descend.c   trained convolutions: forward, and down through them bucket by bucket
  *   update.c    sums to gradients to parameters */
@@ -11,7 +11,7 @@
 
 #include "train.h"
 
-/* Tiles in which slot gradients are made, added and used: the columns' inputs and a tile of
+/* Tiles in which microbatch gradients are made, added and used: the columns' inputs and a tile of
  * gradients stay in L2. */
 #define TILE_ROWS 32
 #define TILE_COLS 1024
@@ -28,28 +28,29 @@ typedef struct weight_way {
                      they do not travel */
     size_t width; /* inputs + outputs */
     int *counts;  /* (2, ranks): see pulmo_exact_push_parts */
-    pulmo_factors *slot; /* (slots): of all slots of the batch, or, for sums, of this rank's */
-    int slots;
+    pulmo_factors *microbatch; /* (microbatches): of all microbatches of the batch, or, for sums, of
+                                  this rank's */
+    int microbatches;
 } weight_way;
 
 struct stepper {
     stepper_parts parts;
-    pulmo_head_layout layout; /* of all that is trained: the tail's tensors, then the head's */
-    int tail_tensors;         /* how many are the tail's */
+    pulmo_head_layout layout; /* of all that is trained: the tuned's tensors, then the head's */
+    int tuned_tensors;        /* how many are the tuned's */
     pulmo_head *head;
-    pulmo_tail *tail; /* NULL where the head alone is trained */
-    uint32_t slot;
-    int slots_room;   /* slots of this rank in a batch, at the most */
-    int slots;        /* of the batch at hand */
-    float *features;  /* (slots_room * slot, C, h, w): below the tail, if there is one; NULL where
-                         they come from a bank */
-    const float *fed; /* the batch's: `features`, or a bank's */
+    pulmo_tuned *tuned; /* NULL where the head alone is trained */
+    uint32_t microbatch;
+    int microbatches_room; /* microbatches of this rank in a batch, at the most */
+    int microbatches;      /* of the batch at hand */
+    float *features; /* (microbatches_room * microbatch, C, h, w): below the tuned, if there is one;
+                        NULL where they come from a bank */
+    const float *fed;      /* the batch's: `features`, or a bank's */
     size_t feature_floats; /* of one image */
-    float *above, *below;  /* (slots_room * slot, head_floats): features above the tail, the loss's
-                              gradient by them */
+    float *above, *below;  /* (microbatches_room * microbatch, head_floats): features above the
+                              tuned, the loss's  gradient by them */
     size_t head_floats;
-    pulmo_slot_input *inputs;   /* (slots_room) */
-    pulmo_slot_result *results; /* (slots_room) */
+    pulmo_microbatch_input *inputs;   /* (microbatches_room) */
+    pulmo_microbatch_result *results; /* (microbatches_room) */
     double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
     int64_t *sums; /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
     size_t sum_at[PULMO_TENSORS_MAX],
@@ -65,37 +66,37 @@ struct stepper {
     pulmo_batch batch;                /* the batch at hand */
     pulmo_exact_sum *flight;          /* the sum that travels; NULL if none */
     double rate;                      /* of the update that belongs to it */
-    int lowest;                       /* lowest layer of the tail that takes part in it */
+    int lowest;                       /* lowest layer of the tuned that takes part in it */
     double waited_s;
     step_times times;
 };
 
 /* ---- factors.c ---- */
 
-/* One rank and the head alone: nothing travels, and an update is made as soon as the batch's slots
- * have run. */
+/* One rank and the head alone: nothing travels, and an update is made as soon as the batch's
+ * microbatches have run. */
 bool stepper_alone(const stepper_parts *parts);
 /* Whether a weight of the head goes by factors. */
 bool stepper_by_factors(const stepper_parts *parts, const pulmo_tensor *weight);
 uint64_t stepper_ways_bytes(const stepper_parts *parts, const pulmo_head_layout *layout,
-                            int tail_tensors);
+                            int tuned_tensors);
 pulmo_status stepper_ways_create(stepper *step);
 void stepper_ways_destroy(stepper *step);
-/* After the slots have run: factors into their places. */
+/* After the microbatches have run: factors into their places. */
 void stepper_ways_fill(stepper *step);
 /* Sends the factors with the sum in flight. Collective. */
 void stepper_ways_push(stepper *step);
 
 /* ---- descend.c ---- */
 
-/* How many updates a layer of the tail has sat out by its block's unfreeze epoch; *frozen if it
+/* How many updates a layer of the tuned has sat out by its block's unfreeze epoch; *frozen if it
  * still does in `epoch`. */
 uint64_t stepper_missed(const stepper *step, int layer, uint32_t epoch, bool *frozen);
 /* The head's features of the batch at hand, from step->features. */
 const float *stepper_climb(stepper *step);
 /* Gradients of the layers that take part, from the head's down; each one's sum takes off as it is
  * ready. Collective. */
-pulmo_status stepper_descend(stepper *step, uint32_t slots);
+pulmo_status stepper_descend(stepper *step, uint32_t microbatches);
 
 /* ---- update.c ---- */
 

@@ -190,10 +190,10 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
         status = all_epochs(r);
     if (status == PULMO_OK)
         status = run_finish(r);
-    fence *owned = r->fence; /* on rank 0 */
+    lease *owned = r->lease; /* on rank 0 */
     run_close(r);
-    if (status == PULMO_OK && owned && fence_check(owned) == PULMO_OK)
+    if (status == PULMO_OK && owned && lease_check(owned) == PULMO_OK)
         run_report(config);
-    fence_release(owned);
+    lease_release(owned);
     return status;
 }

@@ -29,9 +29,9 @@ pulmo_status head_from(const pulmo_config *config, const pulmo_backbone *backbon
 pulmo_status class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
                                 float *out);
 
-/* Slots of scoring: rows a GEMM takes at once where no training run says otherwise. */
-#define SCORE_SLOT  8
-#define SCORE_SLOTS 7 /* and the head's own, of which it has one more */
+/* Microbatches of scoring: rows a GEMM takes at once where no training run says otherwise. */
+#define SCORE_MICROBATCH   8
+#define SCORE_MICROBATCHES 7 /* and the head's own, of which it has one more */
 
 /* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
 void model_head_digest(const pulmo_model *model, char *hex);
@@ -184,10 +184,10 @@ pulmo_status feature_store_of_bank(pulmo_comm *comm, bank *b, bank_split split, 
 void feature_store_destroy(feature_store *store);
 /* What turns stored features into logits. */
 typedef struct scorer {
-    pulmo_tail *tail;   /* NULL where the features are the head's */
-    int tail_images;    /* its room */
-    size_t head_floats; /* values of one image's features above the tail */
-    pulmo_head *head;   /* its slots' contents are lost */
+    pulmo_tuned *tuned; /* NULL where the features are the head's */
+    int tuned_images;   /* its room */
+    size_t head_floats; /* values of one image's features above the tuned */
+    pulmo_head *head;   /* its microbatches' contents are lost */
     pulmo_pool *pool;
 } scorer;
 /* Logits of the whole split on every rank, (count, classes), owned by the caller (pulmo_free).
@@ -236,15 +236,15 @@ pulmo_status stepper_release(stepper *step);
 pulmo_status stepper_finish(stepper *step);
 /* Seconds spent since create. */
 typedef struct step_times {
-    double features_s, tail_s, head_s, update_s;
+    double features_s, tuned_s, head_s, update_s;
 } step_times;
 const step_times *stepper_times(const stepper *step);
 /* Seconds spent waiting for sums. */
 double stepper_waited_s(const stepper *step);
-/* Makes the trained convolutions, if any, ready for these parameters (tail's first; borrowed for
- * the call), to score with between batches: *tail is NULL where there are none. Before the next
+/* Makes the trained convolutions, if any, ready for these parameters (tuned's first; borrowed for
+ * the call), to score with between batches: *tuned is NULL where there are none. Before the next
  * batch they must be given the state's own again: stepper_ready. Not collective. */
-void stepper_score_with(stepper *step, const float *parameters, pulmo_tail **tail, int *images);
+void stepper_score_with(stepper *step, const float *parameters, pulmo_tuned **tuned, int *images);
 void stepper_ready(stepper *step);
 
 /* ---- results (results.c) ---- */

@@ -20,11 +20,11 @@ typedef struct update_work {
 
 static bool is_convolution(const stepper *step, int tensor)
 {
-    return tensor < step->tail_tensors && tensor % 2 == 0;
+    return tensor < step->tuned_tensors && tensor % 2 == 0;
 }
 static bool is_head_weight(const stepper *step, int tensor)
 {
-    return tensor >= step->tail_tensors && (tensor - step->tail_tensors) % 2 == 0;
+    return tensor >= step->tuned_tensors && (tensor - step->tuned_tensors) % 2 == 0;
 }
 
 /* The block of a tensor that is a task, at the most. A bias is one column. */
@@ -69,13 +69,13 @@ static bool block_of(const stepper *step, int task, pulmo_block *out)
         at -= blocks;
     const pulmo_tensor *tensor = &step->layout.tensor[t];
     block_size(step, t, &rows, &cols);
-    /* Down first: neighbours share the slots' inputs. */
+    /* Down first: neighbours share the microbatches' inputs. */
     size_t down = ((size_t)tensor->rows + (size_t)rows - 1) / (size_t)rows;
     *out =
         (pulmo_block){.tensor = t, .row = (int)(at % down) * rows, .col = (int)(at / down) * cols};
     out->rows = tensor->rows - out->row < rows ? tensor->rows - out->row : rows;
     out->cols = tensor->cols - out->col < cols ? tensor->cols - out->col : cols;
-    return t >= step->tail_tensors || t / 2 >= step->lowest;
+    return t >= step->tuned_tensors || t / 2 >= step->lowest;
 }
 
 /* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap).
@@ -95,29 +95,30 @@ static void finish_rows(const stepper *step, const pulmo_block *block, double sc
 }
 
 /* What the optimiser will want of a block. */
-static pulmo_soon soon_of(const stepper *step, const pulmo_block *block)
+static pulmo_prefetch prefetch_of(const stepper *step, const pulmo_block *block)
 {
     const run_state *state = step->parts.state;
     const pulmo_tensor *tensor = &step->layout.tensor[block->tensor];
     const float *arrays[] = {state->parameter, state->optim[0], state->optim[1], state->average};
-    pulmo_soon soon = {.stride = (size_t)tensor->cols};
+    pulmo_prefetch prefetch = {.stride = (size_t)tensor->cols};
     size_t at = tensor->offset + (size_t)block->row * (size_t)tensor->cols + (size_t)block->col;
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         if (arrays[i])
-            soon.at[soon.arrays++] = arrays[i] + at;
-    return soon;
+            prefetch.at[prefetch.arrays++] = arrays[i] + at;
+    return prefetch;
 }
 
 /* A block of a head's weight. */
 static void finish_weight(const stepper *step, const pulmo_block *block, double scale,
                           float *gradient)
 {
-    const weight_way *way = &step->way[(block->tensor - step->tail_tensors) / 2];
+    const weight_way *way = &step->way[(block->tensor - step->tuned_tensors) / 2];
     int exponent = step->exponent[block->tensor];
     size_t cols = (size_t)block->cols, width = (size_t)step->layout.tensor[block->tensor].cols;
     if (way->factors) {
-        const pulmo_soon soon = soon_of(step, block);
-        pulmo_factors_gradient(way->slot, way->slots, block, exponent, scale, &soon, gradient);
+        const pulmo_prefetch prefetch = prefetch_of(step, block);
+        pulmo_factors_gradient(way->microbatch, way->microbatches, block, exponent, scale,
+                               &prefetch, gradient);
         return;
     }
     const int64_t *sums = step->sums + step->sum_at[block->tensor];
@@ -168,7 +169,7 @@ static void optimise_range(const update_work *work, int tensor, size_t at, size_
     double rate = step->rate;
     uint64_t number = state->step;
     bool frozen;
-    if (tensor < step->tail_tensors) {
+    if (tensor < step->tuned_tensors) {
         rate *= config->optim.trunk_lr_scale;
         number -= stepper_missed(step, tensor / 2, UINT32_MAX, &frozen);
     }
@@ -247,6 +248,6 @@ void stepper_update(stepper *step, double weight)
             work.shrink = (float)(most / (sqrt(square) + 1e-6));
     }
     pulmo_pool_run(step->parts.backbone->pool, tasks, update_task, &work);
-    if (step->tail && step->lowest < step->tail_tensors / 2)
-        pulmo_tail_use(step->tail, step->parts.state->parameter);
+    if (step->tuned && step->lowest < step->tuned_tensors / 2)
+        pulmo_tuned_use(step->tuned, step->parts.state->parameter);
 }

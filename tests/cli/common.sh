@@ -34,6 +34,6 @@ small_train() {
     local run=$1
     shift
     "$@" "$PULMO" train --set data.path=packed --set train.run_dir="$run" --set train.epochs=3 --set train.batch=8 \
-        --set train.slot=2 --set model.hidden='[12]' --set train.patience=0 ${EXTRA:-}
+        --set train.microbatch=2 --set model.hidden='[12]' --set train.patience=0 ${EXTRA:-}
 }
 head_of() { sed -n 's/^Head SHA-256: //p' "$1"; }

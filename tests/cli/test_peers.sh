@@ -79,7 +79,7 @@ if [ -n "$real_weights" ] && [ -n "${PULMO_TEST_DATA:-}" ]; then
     export PULMO_WEIGHTS=$real_weights
     originals=$(find "$PULMO_TEST_DATA/data/chest_xray_originals" -name '*.jpeg' | sort | awk 'NR % 28 == 1')
     "$PULMO" pack demo packed224 --size 224 -q
-    "$PULMO" train --set data.path=packed224 --set train.run_dir=real --set train.epochs=1 --set train.batch=8 --set train.slot=2 \
+    "$PULMO" train --set data.path=packed224 --set train.run_dir=real --set train.epochs=1 --set train.batch=8 --set train.microbatch=2 \
         --set model.hidden='[16]' --set train.patience=0 > train.txt 2>&1 || { cat train.txt; fail "train on the real weights"; }
     compare real $originals
 else

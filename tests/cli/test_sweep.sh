@@ -5,7 +5,7 @@
 make_small
 cat > sweep.yaml << 'YAML'
 data: {path: packed}
-train: {run_dir: swept, epochs: 2, batch: 8, slot: 2, patience: 0, features: bank}
+train: {run_dir: swept, epochs: 2, batch: 8, microbatch: 2, patience: 0, features: bank}
 bank: {views: 2, seed: 0}
 model: {hidden: [12]}
 sweep:
@@ -23,7 +23,7 @@ grep -q "Best by val accuracy first" table.txt && grep -q "Over 3 seeds" table.t
 
 # A trial is the run that train makes by itself.
 trial="swept/optim.lr=0.001,model.hidden=[],train.seed=2"
-"$PULMO" train --set data.path=packed --set train.run_dir=alone --set train.epochs=2 --set train.batch=8 --set train.slot=2 \
+"$PULMO" train --set data.path=packed --set train.run_dir=alone --set train.epochs=2 --set train.batch=8 --set train.microbatch=2 \
     --set train.patience=0 --set train.features=bank --set bank.views=2 --set bank.seed=0 --set optim.lr=0.001 --set model.hidden='[]' \
     --set train.seed=2 > alone.txt 2> alone.err
 cmp alone/model.h5 "$trial/model.h5"

@@ -62,7 +62,7 @@ EXTRA="--set train.monitor=auc --set data.path=healthy-packed" expect 2 "needs v
 
 # A finished run is refused unless overwritten; other settings do not go on from a checkpoint.
 expect 2 "--overwrite" small_train one env
-"$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.slot=2 \
+"$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.microbatch=2 \
     --set model.hidden='[12]' --set train.patience=0 --overwrite > again.txt 2>/dev/null
 [ "$(head_of again.txt)" = "$wanted" ] || fail "--overwrite gave another head"
 

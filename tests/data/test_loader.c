@@ -55,29 +55,29 @@ static pulmo_loader_spec plain_spec(void)
     pulmo_loader_spec_init(&spec);
     spec.seed = 5;
     spec.batch = 16;
-    spec.slot = 4;
+    spec.microbatch = 4;
     spec.shuffle = 1;
     return spec;
 }
 
 /* ---- arithmetic ---- */
 
-/* Every sample belongs to one rank, in order; ranks' parts differ by at most one slot. */
-static void slots_cover_the_batch(void **state)
+/* Every sample belongs to one rank, in order; ranks' parts differ by at most one microbatch. */
+static void microbatches_cover_the_batch(void **state)
 {
     (void)state;
     for (uint32_t samples = 1; samples < 70; samples += 4)
-        for (uint32_t slot = 1; slot <= 9; slot += 4)
+        for (uint32_t microbatch = 1; microbatch <= 9; microbatch += 4)
             for (int size = 1; size <= 12; size++) {
                 uint32_t next = 0, least = UINT32_MAX, most = 0;
                 for (int rank = 0; rank < size; rank++) {
-                    pulmo_slots s = pulmo_slots_of(samples, slot, rank, size);
+                    pulmo_microbatches s = pulmo_microbatches_of(samples, microbatch, rank, size);
                     assert_int_equal(s.first, next);
                     next += s.count;
                     least = s.count < least ? s.count : least;
                     most = s.count > most ? s.count : most;
                 }
-                assert_int_equal(next, (samples + slot - 1) / slot);
+                assert_int_equal(next, (samples + microbatch - 1) / microbatch);
                 assert_true(most - least <= 1);
             }
 }
@@ -116,8 +116,10 @@ static void run(pulmo_loader_spec spec, uint32_t epochs, int size, uint32_t *sam
             assert_int_equal(b.epoch, k / batches);
             assert_int_equal(b.number, k % batches);
             assert_int_equal(b.global_count, pulmo_batch_size(COUNT, spec.batch, b.number));
-            size_t at = (size_t)b.epoch * COUNT + b.number * spec.batch + b.first_slot * spec.slot;
-            assert_true(b.first_slot * spec.slot + b.count <= b.global_count || b.count == 0);
+            size_t at = (size_t)b.epoch * COUNT + b.number * spec.batch +
+                        b.first_microbatch * spec.microbatch;
+            assert_true(b.first_microbatch * spec.microbatch + b.count <= b.global_count ||
+                        b.count == 0);
             for (uint32_t i = 0; i < b.count; i++) {
                 assert_int_equal(samples[at + i], UINT32_MAX); /* nobody was there before */
                 samples[at + i] = b.samples[i];
@@ -279,7 +281,7 @@ static void an_empty_part(void **state)
 {
     (void)state;
     pulmo_loader_spec spec = plain_spec();
-    spec.rank = 0; /* of 9 ranks for 4 slots: 0 * 4 / 9 to 1 * 4 / 9 */
+    spec.rank = 0; /* of 9 ranks for 4 microbatches: 0 * 4 / 9 to 1 * 4 / 9 */
     spec.size = 9;
     pulmo_loader *loader = NULL;
     pulmo_batch b;
@@ -356,7 +358,7 @@ static void unreadable_image_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_cover_the_batch),
+        cmocka_unit_test(microbatches_cover_the_batch),
         cmocka_unit_test(batches_cover_the_epoch),
         cmocka_unit_test(independent_of_ranks_and_threads),
         cmocka_unit_test(plain_pixels_in_order),

@@ -13,7 +13,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-/* SHA-256 of the sum of the slots below, from any number of ranks. */
+/* SHA-256 of the sum of the microbatches below, from any number of ranks. */
 #define KNOWN "b662b9c1c5aa9b8d5d5c8d1e1b37c276763473ac365cbd8fdee2edfe6c8f94ad"
 
 #define LIMIT ((int64_t)1 << 50)
@@ -30,25 +30,26 @@ static int size(void)
 /* ---- the exponent ---- */
 
 /* n * (B * 2^E + 1/2) <= 2^50, without rounding: B * 2^E is exact, n has 32 bits. */
-static int fits(double bound, uint32_t slots, int exponent)
+static int fits(double bound, uint32_t microbatches, int exponent)
 {
     long double term = (long double)ldexp(bound, exponent) + 0.5L;
-    return term <= (long double)LIMIT / slots;
+    return term <= (long double)LIMIT / microbatches;
 }
 
 static void test_exponent(void **state)
 {
     static const double bounds[] = {1e-45, FLT_MIN, 1e-30, 0x1p-20, 0.1,     1,     nextafter(1, 2),
                                     1e8,   FLT_MAX, 1e38,  DBL_MIN, DBL_MAX, 5e-324};
-    static const uint32_t slots[] = {1, 2, 3, 7, 8, 9, 1000, 1u << 20, (1u << 31) + 1, UINT32_MAX};
+    static const uint32_t microbatches[] = {
+        1, 2, 3, 7, 8, 9, 1000, 1u << 20, (1u << 31) + 1, UINT32_MAX};
     int good = 1;
     (void)state;
     for (size_t b = 0; b < sizeof bounds / sizeof bounds[0]; b++) {
-        for (size_t s = 0; s < sizeof slots / sizeof slots[0]; s++) {
-            int e = pulmo_exact_exponent(bounds[b], slots[s]);
-            good = good && fits(bounds[b], slots[s], e);
+        for (size_t s = 0; s < sizeof microbatches / sizeof microbatches[0]; s++) {
+            int e = pulmo_exact_exponent(bounds[b], microbatches[s]);
+            good = good && fits(bounds[b], microbatches[s], e);
             /* and no smaller than it must be: at most 3 of the 50 bits are given away */
-            good = good && (e == 1000 || !fits(bounds[b], slots[s], e + 3));
+            good = good && (e == 1000 || !fits(bounds[b], microbatches[s], e + 3));
         }
     }
     CHECK(good);
@@ -165,28 +166,28 @@ static void test_finish(void **state)
     CHECK(good);
 }
 
-/* ---- sums of many slots ---- */
+/* ---- sums of many microbatches ---- */
 
-enum { SLOTS = 24, WIDTH = 1031 };
+enum { MICROBATCHES = 24, WIDTH = 1031 };
 
-/* Slot s of a batch: columns of cancelling, tiny, huge and random terms. */
-static void slot_values(int slot, float *out)
+/* Microbatch s of a batch: columns of cancelling, tiny, huge and random terms. */
+static void microbatch_values(int microbatch, float *out)
 {
     pulmo_rng rng;
-    pulmo_rng_at(&rng, 3, PULMO_RNG_TEST, (uint64_t)slot, 0);
+    pulmo_rng_at(&rng, 3, PULMO_RNG_TEST, (uint64_t)microbatch, 0);
     for (int i = 0; i < WIDTH; i++) {
         switch (i % 5) {
         case 0:
-            out[i] = slot % 3 == 0 ? 1e8f : slot % 3 == 1 ? 1.0f : -1e8f;
+            out[i] = microbatch % 3 == 0 ? 1e8f : microbatch % 3 == 1 ? 1.0f : -1e8f;
             break;
         case 1:
-            out[i] = (float)(slot + 1) * 1e-44f;
+            out[i] = (float)(microbatch + 1) * 1e-44f;
             break; /* denormals */
         case 2:
-            out[i] = slot % 2 ? -0.1f : 0.3f;
+            out[i] = microbatch % 2 ? -0.1f : 0.3f;
             break;
         case 3:
-            out[i] = slot == 7 ? 9.9e7f : 1e-3f;
+            out[i] = microbatch == 7 ? 9.9e7f : 1e-3f;
             break;
         default:
             out[i] = draw(&rng, 1e8);
@@ -195,29 +196,29 @@ static void slot_values(int slot, float *out)
     }
 }
 
-static double slot_bound(void)
+static double microbatch_bound(void)
 {
     float values[WIDTH];
     double bound = 0;
-    for (int s = 0; s < SLOTS; s++) {
-        slot_values(s, values);
+    for (int s = 0; s < MICROBATCHES; s++) {
+        microbatch_values(s, values);
         for (int i = 0; i < WIDTH; i++)
             bound = fmax(bound, fabs((double)values[i]));
     }
     return bound;
 }
 
-/* The sum over the slots that `owner` deals to this rank, finished; (WIDTH). */
-static void summed(int (*owner)(int slot, int ranks), float *out)
+/* The sum over the microbatches that `owner` deals to this rank, finished; (WIDTH). */
+static void summed(int (*owner)(int microbatch, int ranks), float *out)
 {
     float values[WIDTH];
     int64_t *sums = pulmo_alloc(WIDTH, sizeof *sums);
     pulmo_exact_sum *flight = NULL;
-    int e = pulmo_exact_exponent(slot_bound(), SLOTS);
-    for (int s = 0; s < SLOTS; s++) {
+    int e = pulmo_exact_exponent(microbatch_bound(), MICROBATCHES);
+    for (int s = 0; s < MICROBATCHES; s++) {
         if (owner(s, size()) != rank())
             continue;
-        slot_values(s, values);
+        microbatch_values(s, values);
         pulmo_exact_add(sums, values, WIDTH, e);
     }
     CHECK(pulmo_exact_start(world, sums, WIDTH, &flight) == PULMO_OK);
@@ -228,21 +229,21 @@ static void summed(int (*owner)(int slot, int ranks), float *out)
     pulmo_free(sums);
 }
 
-static int in_turn(int slot, int ranks)
+static int in_turn(int microbatch, int ranks)
 {
-    return slot % ranks;
+    return microbatch % ranks;
 }
-static int in_blocks(int slot, int ranks)
+static int in_blocks(int microbatch, int ranks)
 {
-    return slot * ranks / SLOTS;
+    return microbatch * ranks / MICROBATCHES;
 }
-static int backwards(int slot, int ranks)
+static int backwards(int microbatch, int ranks)
 {
-    return ranks - 1 - slot % ranks;
+    return ranks - 1 - microbatch % ranks;
 }
-static int all_on_last(int slot, int ranks)
+static int all_on_last(int microbatch, int ranks)
 {
-    return (void)slot, ranks - 1;
+    return (void)microbatch, ranks - 1;
 }
 
 /* The digest of the right answer: one rank's, computed here by every rank for itself. */
@@ -250,9 +251,9 @@ static void summed_alone(float *out)
 {
     float values[WIDTH];
     int64_t sums[WIDTH] = {0};
-    int e = pulmo_exact_exponent(slot_bound(), SLOTS);
-    for (int s = SLOTS - 1; s >= 0; s--) {
-        slot_values(s, values);
+    int e = pulmo_exact_exponent(microbatch_bound(), MICROBATCHES);
+    for (int s = MICROBATCHES - 1; s >= 0; s--) {
+        microbatch_values(s, values);
         pulmo_exact_add(sums, values, WIDTH, e);
     }
     pulmo_exact_finish(sums, WIDTH, e, 1.0, out);
@@ -290,11 +291,11 @@ static void test_error_bound(void **state)
 {
     float values[WIDTH], out[WIDTH];
     __int128 high[WIDTH] = {0}, low[WIDTH] = {0}; /* units of 2^-40 and of 2^-149 */
-    double bound = slot_bound(), worst = 0;
-    int e = pulmo_exact_exponent(bound, SLOTS);
+    double bound = microbatch_bound(), worst = 0;
+    int e = pulmo_exact_exponent(bound, MICROBATCHES);
     (void)state;
-    for (int s = 0; s < SLOTS; s++) {
-        slot_values(s, values);
+    for (int s = 0; s < MICROBATCHES; s++) {
+        microbatch_values(s, values);
         for (int i = 0; i < WIDTH; i++) {
             double big = trunc(ldexp((double)values[i], 40)),
                    rest = (double)values[i] - ldexp(big, -40);
@@ -307,7 +308,7 @@ static void test_error_bound(void **state)
         long double truth = ldexpl((long double)high[i], -40) + ldexpl((long double)low[i], -149);
         double error = (double)fabsl((long double)out[i] - truth);
         /* n * 2^(-E-1) from the integers, then one rounding to float */
-        double allowed = ldexp(SLOTS, -e - 1) + fabs((double)truth) * FLT_EPSILON / 2;
+        double allowed = ldexp(MICROBATCHES, -e - 1) + fabs((double)truth) * FLT_EPSILON / 2;
         worst = fmax(worst, error / allowed);
     }
     CHECK(worst <= 1.0);
@@ -315,8 +316,8 @@ static void test_error_bound(void **state)
     /* 1e8 + 1 - 1e8, eight times: 8, which a plain float sum does not give in any order. */
     CHECK(out[0] == 8.0f && out[5] == 8.0f);
     float plain = 0;
-    for (int s = 0; s < SLOTS; s++) {
-        slot_values(s, values);
+    for (int s = 0; s < MICROBATCHES; s++) {
+        microbatch_values(s, values);
         plain += values[0];
     }
     CHECK(plain != 8.0f);
@@ -374,7 +375,7 @@ static double wide_distance(const wide *sum, const wide *other)
 
 typedef struct column {
     const char *name;
-    float value[8]; /* of the eight slots */
+    float value[8]; /* of the eight microbatches */
 } column;
 
 static const column columns[] = {
@@ -392,8 +393,8 @@ static const column columns[] = {
     {"zeros", {0, -0.0f, 0, 0, -0.0f, 0, 0, 0}},
 };
 
-/* Each column as a tensor of its own, summed over ranks: |sum - truth| <= slots * 2^(-E-1), as
- * exact.h derives, and the finished float is the nearest to the integer's value. */
+/* Each column as a tensor of its own, summed over ranks: |sum - truth| <= microbatches * 2^(-E-1),
+ * as exact.h derives, and the finished float is the nearest to the integer's value. */
 static void test_against_rationals(void **state)
 {
     int good = 1;
@@ -443,19 +444,20 @@ static void test_beyond_float(void **state)
     CHECK(isinf(out) && mean == FLT_MAX);
 }
 
-/* As many slots as there can be, all at the bound: the integers stay within 2^50 together. */
+/* As many microbatches as there can be, all at the bound: the integers stay within 2^50 together.
+ */
 static void test_no_overflow(void **state)
 {
-    static const uint32_t slots[] = {1, 3, 8, 65536, 1u << 31, UINT32_MAX};
+    static const uint32_t microbatches[] = {1, 3, 8, 65536, 1u << 31, UINT32_MAX};
     static const float values[] = {FLT_MAX, -FLT_MAX, 1, -0x1.fffffep-1f, FLT_MIN, 0x1p-149f};
     int good = 1;
     (void)state;
-    for (size_t s = 0; s < sizeof slots / sizeof slots[0]; s++)
+    for (size_t s = 0; s < sizeof microbatches / sizeof microbatches[0]; s++)
         for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
             int64_t one = 0;
             pulmo_exact_add(&one, &values[v], 1,
-                            pulmo_exact_exponent(fabs((double)values[v]), slots[s]));
-            __int128 all = (__int128)one * slots[s];
+                            pulmo_exact_exponent(fabs((double)values[v]), microbatches[s]));
+            __int128 all = (__int128)one * microbatches[s];
             good = good && one != 0 && all <= LIMIT && all >= -LIMIT;
         }
     CHECK(good);

@@ -9,7 +9,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
-enum { SIDE = 6, FLOATS = 3 * SIDE * SIDE, SAMPLES = 53, BATCH = 16, SLOT = 3, CLASSES = 3 };
+enum { SIDE = 6, FLOATS = 3 * SIDE * SIDE, SAMPLES = 53, BATCH = 16, MICROBATCH = 3, CLASSES = 3 };
 
 /* A run without convolutions: a "network" whose features are the images. */
 typedef struct bench {
@@ -37,7 +37,7 @@ static pulmo_status open_stepper(bench *b, const char *exchange)
     PULMO_TRY(pulmo_config_set(&b->config, setting));
     PULMO_TRY(pulmo_config_set(&b->config, "model.hidden=[45, 20]"));
     b->config.train.batch = BATCH;
-    b->config.train.slot = SLOT;
+    b->config.train.microbatch = MICROBATCH;
     b->backbone.threads = 2;
     b->backbone.channels = 3;
     b->backbone.height = b->backbone.width = SIDE;
@@ -107,15 +107,16 @@ static uint32_t size_of(uint32_t number)
 static pulmo_batch batch_of(bench *b, uint32_t number, int bad)
 {
     uint32_t global = size_of(number);
-    pulmo_slots part = pulmo_slots_of(global, SLOT, pulmo_comm_rank(world), pulmo_comm_size(world));
-    uint32_t first = part.first * SLOT, end = (part.first + part.count) * SLOT;
+    pulmo_microbatches part =
+        pulmo_microbatches_of(global, MICROBATCH, pulmo_comm_rank(world), pulmo_comm_size(world));
+    uint32_t first = part.first * MICROBATCH, end = (part.first + part.count) * MICROBATCH;
     if (end > global)
         end = global;
     uint32_t count = end > first ? end - first : 0;
     fill(b, number * BATCH + first, count, bad);
     return (pulmo_batch){.number = number,
                          .global_count = global,
-                         .first_slot = part.first,
+                         .first_microbatch = part.first,
                          .count = count,
                          .samples = b->samples,
                          .labels = b->labels,
@@ -132,7 +133,7 @@ static pulmo_status take(bench *b, uint32_t number, int bad)
 /* The same steps by one rank alone, written down plainly. */
 static void train_alone(bench *b, float *parameters)
 {
-    enum { SLOTS = (BATCH + SLOT - 1) / SLOT };
+    enum { MICROBATCHES = (BATCH + MICROBATCH - 1) / MICROBATCH };
     float *gradient = pulmo_alloc(b->layout.parameters, sizeof *gradient),
           *m = pulmo_alloc(b->layout.parameters, sizeof *m);
     float *v = pulmo_alloc(b->layout.parameters, sizeof *v);
@@ -140,31 +141,33 @@ static void train_alone(bench *b, float *parameters)
     pulmo_head *head = NULL;
     pulmo_head_parameters_init(&b->head, 1, parameters);
     CHECK(gradient && m && v && sums &&
-          pulmo_head_create(&b->head, &b->loss, SLOT, SLOTS, parameters, &head) == PULMO_OK);
+          pulmo_head_create(&b->head, &b->loss, MICROBATCH, MICROBATCHES, parameters, &head) ==
+              PULMO_OK);
     for (uint32_t number = 0; number * BATCH < SAMPLES; number++) {
-        uint32_t count = size_of(number), slots = (count + SLOT - 1) / SLOT;
+        uint32_t count = size_of(number), microbatches = (count + MICROBATCH - 1) / MICROBATCH;
         fill(b, number * BATCH, count, -1);
-        for (uint32_t s = 0; s < slots; s++) {
-            uint32_t at = s * SLOT;
-            pulmo_slot_input input = {.count = (int)(count - at < SLOT ? count - at : SLOT),
-                                      .features = b->images + at * FLOATS,
-                                      .labels = b->labels + at,
-                                      .samples = b->samples + at};
-            pulmo_slot_result result;
-            pulmo_head_slot_run(head, (int)s, &input, &result);
+        for (uint32_t s = 0; s < microbatches; s++) {
+            uint32_t at = s * MICROBATCH;
+            pulmo_microbatch_input input = {
+                .count = (int)(count - at < MICROBATCH ? count - at : MICROBATCH),
+                .features = b->images + at * FLOATS,
+                .labels = b->labels + at,
+                .samples = b->samples + at};
+            pulmo_microbatch_result result;
+            pulmo_head_microbatch_run(head, (int)s, &input, &result);
         }
         for (int t = 0; t < b->layout.tensors; t++) {
             const pulmo_tensor *tensor = &b->layout.tensor[t];
             size_t length = (size_t)tensor->rows * (size_t)tensor->cols, at = tensor->offset;
             float *states[2] = {m + at, v + at};
             double bound = 0;
-            for (uint32_t s = 0; s < slots; s++)
-                bound = fmax(bound, pulmo_head_slot_bound(head, (int)s, t));
-            int exponent = pulmo_exact_exponent(bound, slots);
+            for (uint32_t s = 0; s < microbatches; s++)
+                bound = fmax(bound, pulmo_head_microbatch_bound(head, (int)s, t));
+            int exponent = pulmo_exact_exponent(bound, microbatches);
             memset(sums, 0, length * sizeof *sums);
-            for (uint32_t s = 0; s < slots; s++) {
+            for (uint32_t s = 0; s < microbatches; s++) {
                 pulmo_block block = {t, 0, tensor->rows, 0, tensor->cols};
-                pulmo_head_slot_gradient(head, (int)s, &block, gradient);
+                pulmo_head_microbatch_gradient(head, (int)s, &block, gradient);
                 pulmo_exact_add(sums, gradient, length, exponent);
             }
             pulmo_exact_finish(sums, length, exponent, 1.0 / count, gradient);

@@ -47,7 +47,8 @@ typedef struct network {
     pulmo_head *head;
 } network;
 
-static inline void network_open(network *net, const pulmo_head_spec *spec, int slot, int slots)
+static inline void network_open(network *net, const pulmo_head_spec *spec, int microbatch,
+                                int microbatches)
 {
     memset(net, 0, sizeof *net);
     net->spec = *spec;
@@ -55,8 +56,9 @@ static inline void network_open(network *net, const pulmo_head_spec *spec, int s
     net->parameters = calloc(net->layout.parameters, sizeof(float));
     assert_non_null(net->parameters);
     pulmo_head_parameters_init(spec, 7, net->parameters);
-    assert_int_equal(pulmo_head_create(spec, &net->loss, slot, slots, net->parameters, &net->head),
-                     PULMO_OK);
+    assert_int_equal(
+        pulmo_head_create(spec, &net->loss, microbatch, microbatches, net->parameters, &net->head),
+        PULMO_OK);
 }
 
 static inline void network_close(network *net)
@@ -65,14 +67,15 @@ static inline void network_close(network *net)
     free(net->parameters);
 }
 
-/* All of a slot's gradients, (parameters), in one block a tensor. */
-static inline float *gradients(const network *net, int slot_index)
+/* All of a microbatch's gradients, (parameters), in one block a tensor. */
+static inline float *gradients(const network *net, int microbatch_index)
 {
     float *out = malloc(net->layout.parameters * sizeof *out);
     assert_non_null(out);
     for (int t = 0; t < net->layout.tensors; t++) {
         pulmo_block block = {t, 0, net->layout.tensor[t].rows, 0, net->layout.tensor[t].cols};
-        pulmo_head_slot_gradient(net->head, slot_index, &block, out + net->layout.tensor[t].offset);
+        pulmo_head_microbatch_gradient(net->head, microbatch_index, &block,
+                                       out + net->layout.tensor[t].offset);
     }
     return out;
 }

@@ -109,9 +109,9 @@ static void numbers_are_pytorchs(void **state)
     wave(net.parameters + 28, 12, 3.1, 1);
     wave(net.parameters + 40, 3, 1.1, 0.25);
 
-    pulmo_slot_input input = {2, x, labels, samples, 0, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
+    pulmo_microbatch_input input = {2, x, labels, samples, 0, 0};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net.head, 0, &input, &result);
     float *have = gradients(&net, 0);
     /* Fewer than 20 roundings a number, of terms below 4, here and there. */
     const double tolerance = 2 * 20 * 4 * 0x1p-24;
@@ -283,10 +283,10 @@ static float *mask_of(network *net, uint64_t seed, uint32_t epoch, uint32_t samp
     samples[place] = sample;
     for (size_t i = 0; i < 8 * inputs; i++)
         x[i] = i / inputs == (size_t)place;
-    pulmo_slot_input input = {8, x, labels, samples, seed, epoch};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net->head, 0, &input, &result);
-    pulmo_head_slot_gradient(net->head, 0, &(pulmo_block){0, 0, 1, 0, (int)inputs}, mask);
+    pulmo_microbatch_input input = {8, x, labels, samples, seed, epoch};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net->head, 0, &input, &result);
+    pulmo_head_microbatch_gradient(net->head, 0, &(pulmo_block){0, 0, 1, 0, (int)inputs}, mask);
     float most = 0;
     for (size_t i = 0; i < inputs; i++)
         most = fmaxf(most, fabsf(mask[i]));
@@ -341,10 +341,10 @@ static void dropout_is_inverted(void **state)
     const uint32_t sample = 9;
     for (int i = 0; i < 64; i++)
         x[i] = (float)(i + 1);
-    pulmo_slot_input input = {1, x, &label, &sample, 3, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
-    pulmo_head_slot_gradient(net.head, 0, &(pulmo_block){0, 0, 1, 0, 64}, row);
+    pulmo_microbatch_input input = {1, x, &label, &sample, 3, 0};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net.head, 0, &input, &result);
+    pulmo_head_microbatch_gradient(net.head, 0, &(pulmo_block){0, 0, 1, 0, 64}, row);
     int kept = 0;
     for (int i = 0; i < 64; i++) {
         assert_true(row[i] == 0 || row[i] == 0.5f * 4 * x[i]);
@@ -361,10 +361,10 @@ static int finite_with(network *net, float *x, size_t at, float value)
     const int32_t labels[8] = {0, 1, 2, 0, 1, 2, 0, 1};
     const uint32_t samples[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     float was = x[at];
-    pulmo_slot_input input = {8, x, labels, samples, 1, 0};
-    pulmo_slot_result result;
+    pulmo_microbatch_input input = {8, x, labels, samples, 1, 0};
+    pulmo_microbatch_result result;
     x[at] = value;
-    pulmo_head_slot_run(net->head, 0, &input, &result);
+    pulmo_head_microbatch_run(net->head, 0, &input, &result);
     x[at] = was;
     return result.finite;
 }
@@ -391,7 +391,7 @@ static void not_a_number_is_noticed(void **state)
             float *weight = net.parameters + net.layout.tensor[t].offset, was = *weight;
             *weight = NAN;
             assert_false(finite_with(&net, x, 0, 0.5f));
-            assert_false(isfinite(pulmo_head_slot_bound(net.head, 0, 0)));
+            assert_false(isfinite(pulmo_head_microbatch_bound(net.head, 0, 0)));
             *weight = was;
         }
         assert_true(finite_with(&net, x, 0, 0.5f));
@@ -410,9 +410,9 @@ static void ties_go_to_the_lowest_class(void **state)
     float *x = noise(12, 8);
     const int32_t labels[3] = {0, 1, 2};
     const uint32_t samples[3] = {0, 1, 2};
-    pulmo_slot_input input = {3, x, labels, samples, 0, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
+    pulmo_microbatch_input input = {3, x, labels, samples, 0, 0};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net.head, 0, &input, &result);
     assert_int_equal(result.correct, 1);
     assert_true(fabs(result.loss - 3 * log(3.0)) < 1e-14);
     free(x);

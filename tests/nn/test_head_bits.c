@@ -1,4 +1,5 @@
-/* The head gives the same bits however samples are grouped, slots are ordered and tensors are cut.
+/* The head gives the same bits however samples are grouped, microbatches are ordered and tensors
+ * are cut.
  */
 #include <math.h>
 #include <pthread.h>
@@ -15,7 +16,8 @@
 #include "head_kernels.h"
 #include "pulmo/isa.h"
 
-/* Every image's logits, alone and in company, at every place of a slot, in slots of many sizes. */
+/* Every image's logits, alone and in company, at every place of a microbatch, in microbatches of
+ * many sizes. */
 static void logits_do_not_depend_on_company(void **state)
 {
     (void)state;
@@ -74,9 +76,9 @@ static void real_shapes_do_not_depend_on_place(void **state)
     network_close(&net);
 }
 
-/* A slot's gradient is the float sum, in sample order, of its samples' own: no sample's numbers
- * depend on the others, on its place or on how full the slot is. */
-static void a_slot_is_its_samples_in_order(void **state)
+/* A microbatch's gradient is the float sum, in sample order, of its samples' own: no sample's
+ * numbers depend on the others, on its place or on how full the microbatch is. */
+static void a_microbatch_is_its_samples_in_order(void **state)
 {
     (void)state;
     pulmo_head_spec spec = small_spec();
@@ -87,15 +89,16 @@ static void a_slot_is_its_samples_in_order(void **state)
     network net;
     network_open(&net, &spec, 8, 2);
     for (int count = 1; count <= 8; count++) {
-        pulmo_slot_input input = {count, x, labels, samples, 11, 2};
-        pulmo_slot_result whole, single;
+        pulmo_microbatch_input input = {count, x, labels, samples, 11, 2};
+        pulmo_microbatch_result whole, single;
         double loss = 0;
         int correct = 0;
         float *sum = calloc(net.layout.parameters, sizeof *sum);
         assert_non_null(sum);
         for (int n = 0; n < count; n++) {
-            pulmo_slot_input one = {1, x + (size_t)n * floats, labels + n, samples + n, 11, 2};
-            pulmo_head_slot_run(net.head, 1, &one, &single);
+            pulmo_microbatch_input one = {1, x + (size_t)n * floats, labels + n, samples + n, 11,
+                                          2};
+            pulmo_head_microbatch_run(net.head, 1, &one, &single);
             float *part = gradients(&net, 1);
             for (size_t i = 0; i < net.layout.parameters; i++)
                 sum[i] += part[i];
@@ -103,7 +106,7 @@ static void a_slot_is_its_samples_in_order(void **state)
             correct += single.correct;
             free(part);
         }
-        pulmo_head_slot_run(net.head, 0, &input, &whole);
+        pulmo_head_microbatch_run(net.head, 0, &input, &whole);
         float *have = gradients(&net, 0);
         for (size_t i = 0; i < net.layout.parameters; i++)
             assert_true(have[i] == sum[i]);
@@ -127,9 +130,9 @@ static void blocks_do_not_change_bits(void **state)
     assert_non_null(tile);
     network net;
     network_open(&net, &spec, 8, 1);
-    pulmo_slot_input input = {7, x, labels, samples, 1, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
+    pulmo_microbatch_input input = {7, x, labels, samples, 1, 0};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net.head, 0, &input, &result);
     float *whole = gradients(&net, 0);
     const int sides[][2] = {{16, 16}, {16, 48}, {32, 512}, {64, 1024}, {1, 16}};
     for (size_t s = 0; s < sizeof sides / sizeof *sides; s++)
@@ -139,8 +142,8 @@ static void blocks_do_not_change_bits(void **state)
                 for (int c = 0; c < tensor->cols; c += sides[s][1]) {
                     int rows = tensor->rows - r < sides[s][0] ? tensor->rows - r : sides[s][0];
                     int cols = tensor->cols - c < sides[s][1] ? tensor->cols - c : sides[s][1];
-                    pulmo_head_slot_gradient(net.head, 0, &(pulmo_block){t, r, rows, c, cols},
-                                             tile);
+                    pulmo_head_microbatch_gradient(net.head, 0, &(pulmo_block){t, r, rows, c, cols},
+                                                   tile);
                     for (int i = 0; i < rows; i++)
                         assert_memory_equal(tile + (size_t)i * (size_t)cols,
                                             whole + tensor->offset +
@@ -155,7 +158,7 @@ static void blocks_do_not_change_bits(void **state)
 }
 
 /* Rows from factors that have been elsewhere (other strides, no alignment) are those of
- * slot_gradient, on every tier. */
+ * microbatch_gradient, on every tier. */
 static void factors_give_the_gradient(void **state)
 {
     (void)state;
@@ -165,9 +168,9 @@ static void factors_give_the_gradient(void **state)
     float *x = noise(8 * floats_of(&spec), 5);
     network net;
     network_open(&net, &spec, 8, 1);
-    pulmo_slot_input input = {7, x, labels, samples, 1, 0};
-    pulmo_slot_result result;
-    pulmo_head_slot_run(net.head, 0, &input, &result);
+    pulmo_microbatch_input input = {7, x, labels, samples, 1, 0};
+    pulmo_microbatch_result result;
+    pulmo_head_microbatch_run(net.head, 0, &input, &result);
     float *whole = gradients(&net, 0);
     int tiers = 0, rows = 0;
     for (int t = 0; t < net.layout.tensors; t += 2) {
@@ -177,7 +180,7 @@ static void factors_give_the_gradient(void **state)
         assert_non_null(sent);
         assert_non_null(row);
         pulmo_factors here, there;
-        pulmo_head_slot_factors(net.head, 0, t, &here);
+        pulmo_head_microbatch_factors(net.head, 0, t, &here);
         assert_int_equal(here.count, 7);
         for (size_t n = 0; n < 7; n++) {
             memcpy(sent + 1 + n * width, here.input + n * here.input_stride, in * sizeof *sent);
@@ -215,7 +218,7 @@ typedef struct thread_work {
     int first;
 } thread_work;
 
-static void *run_slots(void *context)
+static void *run_microbatches(void *context)
 {
     const thread_work *work = context;
     const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
@@ -224,9 +227,9 @@ static void *run_slots(void *context)
         uint32_t samples[8];
         for (uint32_t n = 0; n < 8; n++)
             samples[n] = 8 * (uint32_t)s + n;
-        pulmo_slot_input input = {8, work->x + 8 * (size_t)s * floats, labels, samples, 1, 0};
-        pulmo_slot_result result;
-        pulmo_head_slot_run(work->net->head, s, &input, &result);
+        pulmo_microbatch_input input = {8, work->x + 8 * (size_t)s * floats, labels, samples, 1, 0};
+        pulmo_microbatch_result result;
+        pulmo_head_microbatch_run(work->net->head, s, &input, &result);
     }
     return NULL;
 }
@@ -240,13 +243,13 @@ static void threads_do_not_change_bits(void **state)
     pthread_t thread[2];
     network_open(&net, &spec, 8, 8);
     thread_work work[2] = {{&net, x, 0}, {&net, x, 1}};
-    (void)run_slots(&work[1]);
-    (void)run_slots(&work[0]);
+    (void)run_microbatches(&work[1]);
+    (void)run_microbatches(&work[0]);
     for (int s = 0; s < 8; s++)
         want[s] = gradients(&net, s);
     for (int again = 0; again < 20; again++) {
         for (int i = 0; i < 2; i++)
-            assert_int_equal(pthread_create(&thread[i], NULL, run_slots, &work[i]), 0);
+            assert_int_equal(pthread_create(&thread[i], NULL, run_microbatches, &work[i]), 0);
         for (int i = 0; i < 2; i++)
             pthread_join(thread[i], NULL);
         for (int s = 0; s < 8; s++) {
@@ -261,8 +264,8 @@ static void threads_do_not_change_bits(void **state)
     network_close(&net);
 }
 
-/* All slots on a pool give the bits of slot by slot, and so do logits; on every tier that the
- * machine has. */
+/* All microbatches on a pool give the bits of microbatch by microbatch, and so do logits; on every
+ * tier that the machine has. */
 static void all_at_once_is_the_same(void **state)
 {
     (void)state;
@@ -281,19 +284,19 @@ static void all_at_once_is_the_same(void **state)
         setenv("PULMO_ISA", tiers[tier], 1);
         network one, all;
         pulmo_pool *pool = NULL;
-        pulmo_slot_input inputs[3];
-        pulmo_slot_result want[3], have[3];
+        pulmo_microbatch_input inputs[3];
+        pulmo_microbatch_result want[3], have[3];
         assert_int_equal(pulmo_pool_create(3, &pool), PULMO_OK);
         network_open(&one, &spec, 8, 3);
         network_open(&all, &spec, 8, 3);
         for (int s = 0; s < 3; s++) {
-            inputs[s] = (pulmo_slot_input){s < 2 ? 8 : 5,
-                                           x + (size_t)s * 8 * floats_of(&spec),
-                                           labels + 8 * s,
-                                           samples + 8 * s,
-                                           11,
-                                           2};
-            pulmo_head_slot_run(one.head, s, &inputs[s], &want[s]);
+            inputs[s] = (pulmo_microbatch_input){s < 2 ? 8 : 5,
+                                                 x + (size_t)s * 8 * floats_of(&spec),
+                                                 labels + 8 * s,
+                                                 samples + 8 * s,
+                                                 11,
+                                                 2};
+            pulmo_head_microbatch_run(one.head, s, &inputs[s], &want[s]);
         }
         pulmo_head_run(all.head, pool, 3, inputs, have);
         for (int s = 0; s < 3; s++) {
@@ -314,24 +317,24 @@ static void all_at_once_is_the_same(void **state)
     free(x);
 }
 
-/* Sums over slots as integers, against slot_gradient's floats rounded one by one (ldexp and llrint
- * round a double to nearest even, too), and the gradient that they make, for blocks that begin and
- * end anywhere; every tier. */
-static void slots_add_up_as_integers(void **state)
+/* Sums over microbatches as integers, against microbatch_gradient's floats rounded one by one
+ * (ldexp and llrint round a double to nearest even, too), and the gradient that they make, for
+ * blocks that begin and end anywhere; every tier. */
+static void microbatches_add_up_as_integers(void **state)
 {
     (void)state;
     pulmo_head_spec spec = small_spec();
     const int32_t labels[8] = {0, 2, 1, 1, 0, 2, 2, 0};
     const uint32_t samples[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    float *x = noise(24 * floats_of(&spec), 6), *slot[3];
+    float *x = noise(24 * floats_of(&spec), 6), *microbatch[3];
     network net;
     network_open(&net, &spec, 8, 3);
     for (int s = 0; s < 3; s++) {
-        pulmo_slot_input input = {
+        pulmo_microbatch_input input = {
             s < 2 ? 8 : 5, x + (size_t)s * 8 * floats_of(&spec), labels, samples, 11, 2};
-        pulmo_slot_result result;
-        pulmo_head_slot_run(net.head, s, &input, &result);
-        slot[s] = gradients(&net, s);
+        pulmo_microbatch_result result;
+        pulmo_head_microbatch_run(net.head, s, &input, &result);
+        microbatch[s] = gradients(&net, s);
     }
     for (int t = 0; t < net.layout.tensors; t += 2) {
         const pulmo_tensor *tensor = &net.layout.tensor[t];
@@ -343,11 +346,11 @@ static void slots_add_up_as_integers(void **state)
         float *gradient = malloc(count * sizeof *gradient);
         assert_true(want && have && gradient);
         for (int s = 0; s < 3; s++) {
-            pulmo_head_slot_factors(net.head, s, t, &factors[s]);
+            pulmo_head_microbatch_factors(net.head, s, t, &factors[s]);
             for (size_t i = 0; i < count; i++) {
                 size_t at = tensor->offset + ((size_t)row + i / cols) * (size_t)tensor->cols +
                             (size_t)col + i % cols;
-                want[i] += llrint(ldexp((double)slot[s][at], 40));
+                want[i] += llrint(ldexp((double)microbatch[s][at], 40));
             }
         }
         for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
@@ -367,7 +370,7 @@ static void slots_add_up_as_integers(void **state)
         free(gradient);
     }
     for (int s = 0; s < 3; s++)
-        free(slot[s]);
+        free(microbatch[s]);
     free(x);
     network_close(&net);
 }
@@ -378,11 +381,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_do_not_depend_on_company),
         cmocka_unit_test(real_shapes_do_not_depend_on_place),
-        cmocka_unit_test(a_slot_is_its_samples_in_order),
+        cmocka_unit_test(a_microbatch_is_its_samples_in_order),
         cmocka_unit_test(blocks_do_not_change_bits),
         cmocka_unit_test(factors_give_the_gradient),
         cmocka_unit_test(all_at_once_is_the_same),
-        cmocka_unit_test(slots_add_up_as_integers),
+        cmocka_unit_test(microbatches_add_up_as_integers),
         cmocka_unit_test(threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,35 +16,37 @@
 
 /* A second head, in double, beside the library's. */
 #define PULMO_HEAD_DOUBLE
-#define pulmo_head_create        head64_create
-#define pulmo_head_destroy       head64_destroy
-#define pulmo_head_slot_run      head64_slot_run
-#define pulmo_head_slot_bound    head64_slot_bound
-#define pulmo_head_slot_gradient head64_slot_gradient
-#define pulmo_head_slot_factors  head64_slot_factors
-#define pulmo_factors_row        factors64_row
-#define pulmo_factors_row_tier   factors64_row_tier
-#define pulmo_head_train_below   head64_train_below
-#define pulmo_head_slot_features head64_slot_features
-#define pulmo_head_run           head64_run
-#define pulmo_head_logits_on     head64_logits_on
-#define pulmo_head_pool          head64_pool
-#define pulmo_head_logits        head64_logits
-#define pulmo_softmax            head64_softmax
-#define pulmo_cross_entropy      head64_cross_entropy
-#define pulmo_blas_setup         head64_blas_setup
+#define pulmo_head_create              head64_create
+#define pulmo_head_destroy             head64_destroy
+#define pulmo_head_microbatch_run      head64_microbatch_run
+#define pulmo_head_microbatch_bound    head64_microbatch_bound
+#define pulmo_head_microbatch_gradient head64_microbatch_gradient
+#define pulmo_head_microbatch_factors  head64_microbatch_factors
+#define pulmo_factors_row              factors64_row
+#define pulmo_factors_row_tier         factors64_row_tier
+#define pulmo_head_train_below         head64_train_below
+#define pulmo_head_microbatch_features head64_microbatch_features
+#define pulmo_head_run                 head64_run
+#define pulmo_head_logits_on           head64_logits_on
+#define pulmo_head_pool                head64_pool
+#define pulmo_head_logits              head64_logits
+#define pulmo_softmax                  head64_softmax
+#define pulmo_cross_entropy            head64_cross_entropy
+#define pulmo_blas_setup               head64_blas_setup
 pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int,
                                const float *, pulmo_head **);
 void pulmo_head_destroy(pulmo_head *);
-void pulmo_head_slot_run(pulmo_head *, int, const pulmo_slot_input *, pulmo_slot_result *);
-double pulmo_head_slot_bound(const pulmo_head *, int, int);
-void pulmo_head_slot_gradient(const pulmo_head *, int, const pulmo_block *, float *);
-void pulmo_head_slot_factors(const pulmo_head *, int, int, pulmo_factors *);
+void pulmo_head_microbatch_run(pulmo_head *, int, const pulmo_microbatch_input *,
+                               pulmo_microbatch_result *);
+double pulmo_head_microbatch_bound(const pulmo_head *, int, int);
+void pulmo_head_microbatch_gradient(const pulmo_head *, int, const pulmo_block *, float *);
+void pulmo_head_microbatch_factors(const pulmo_head *, int, int, pulmo_factors *);
 void pulmo_factors_row(const pulmo_factors *, int, int, int, float *);
 void pulmo_factors_row_tier(pulmo_isa, const pulmo_factors *, int, int, int, float *);
 pulmo_status pulmo_head_train_below(pulmo_head *);
-void pulmo_head_slot_features(pulmo_head *, int, float *);
-void pulmo_head_run(pulmo_head *, pulmo_pool *, int, const pulmo_slot_input *, pulmo_slot_result *);
+void pulmo_head_microbatch_features(pulmo_head *, int, float *);
+void pulmo_head_run(pulmo_head *, pulmo_pool *, int, const pulmo_microbatch_input *,
+                    pulmo_microbatch_result *);
 void pulmo_head_logits_on(pulmo_head *, pulmo_pool *, int, const float *, float *);
 void pulmo_head_pool(const pulmo_head_spec *, const float *, float *);
 void pulmo_head_logits(pulmo_head *, int, const float *, float *);
@@ -54,14 +56,14 @@ const char *pulmo_blas_setup(void);
 #include "../../src/nn/head.c"
 #undef pulmo_head_create
 #undef pulmo_head_destroy
-#undef pulmo_head_slot_run
-#undef pulmo_head_slot_bound
-#undef pulmo_head_slot_gradient
-#undef pulmo_head_slot_factors
+#undef pulmo_head_microbatch_run
+#undef pulmo_head_microbatch_bound
+#undef pulmo_head_microbatch_gradient
+#undef pulmo_head_microbatch_factors
 #undef pulmo_factors_row
 #undef pulmo_factors_row_tier
 #undef pulmo_head_train_below
-#undef pulmo_head_slot_features
+#undef pulmo_head_microbatch_features
 #undef pulmo_head_run
 #undef pulmo_head_logits_on
 #undef pulmo_head_pool
@@ -70,16 +72,16 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_cross_entropy
 #undef pulmo_blas_setup
 
-#define SLOT  8
-#define COUNT 7 /* a short slot: the row that is padding must not count */
+#define MICROBATCH 8
+#define COUNT      7 /* a short microbatch: the row that is padding must not count */
 
 typedef struct fixture {
     pulmo_head_spec spec;
     pulmo_loss_spec loss;
     pulmo_head_layout layout;
-    float features[SLOT * 600], class_weights[10];
-    int32_t labels[SLOT];
-    uint32_t samples[SLOT];
+    float features[MICROBATCH * 600], class_weights[10];
+    int32_t labels[MICROBATCH];
+    uint32_t samples[MICROBATCH];
     float *parameters;    /* (parameters) */
     double *parameters64; /* the same values */
     pulmo_head *head;     /* the library's, in float: nothing here may look inside */
@@ -116,9 +118,9 @@ static void fixture_fill(fixture *f, uint32_t which)
     pulmo_rng rng;
     pulmo_rng_at(&rng, 17, PULMO_RNG_TEST, which, 0);
     size_t floats = (size_t)f->spec.channels * (size_t)f->spec.height * (size_t)f->spec.width;
-    for (size_t i = 0; i < SLOT * floats; i++)
+    for (size_t i = 0; i < MICROBATCH * floats; i++)
         f->features[i] = (float)pulmo_rng_normal(&rng);
-    for (int n = 0; n < SLOT; n++) {
+    for (int n = 0; n < MICROBATCH; n++) {
         f->labels[n] = (int32_t)pulmo_rng_below(&rng, (uint32_t)f->spec.classes);
         f->samples[n] = pulmo_rng_below(&rng, 5000);
     }
@@ -152,9 +154,9 @@ static void fixture_open(fixture *f, const option *o, uint32_t which)
     assert_non_null(f->parameters64);
     pulmo_head_parameters_init(&f->spec, 5, f->parameters);
     fixture_fill(f, which);
-    assert_int_equal(pulmo_head_create(&f->spec, &f->loss, SLOT, 1, f->parameters, &f->head),
+    assert_int_equal(pulmo_head_create(&f->spec, &f->loss, MICROBATCH, 1, f->parameters, &f->head),
                      PULMO_OK);
-    assert_int_equal(head64_create(&f->spec, &f->loss, SLOT, 1,
+    assert_int_equal(head64_create(&f->spec, &f->loss, MICROBATCH, 1,
                                    (const float *)(const void *)f->parameters64, &f->head64),
                      PULMO_OK);
 }
@@ -167,16 +169,16 @@ static void fixture_close(fixture *f)
     free(f->parameters64);
 }
 
-static pulmo_slot_input input_of(const fixture *f)
+static pulmo_microbatch_input input_of(const fixture *f)
 {
-    return (pulmo_slot_input){COUNT, f->features, f->labels, f->samples, 99, 3};
+    return (pulmo_microbatch_input){COUNT, f->features, f->labels, f->samples, 99, 3};
 }
 
 static double loss64(fixture *f)
 {
-    pulmo_slot_input input = input_of(f);
-    pulmo_slot_result result;
-    head64_slot_run(f->head64, 0, &input, &result);
+    pulmo_microbatch_input input = input_of(f);
+    pulmo_microbatch_result result;
+    head64_microbatch_run(f->head64, 0, &input, &result);
     return result.loss;
 }
 
@@ -218,9 +220,9 @@ static double *gradient_of(const fixture *f, int t, bool wide)
     assert_non_null(out);
     assert_non_null(narrow);
     if (wide)
-        head64_slot_gradient(f->head64, 0, &block, (float *)(void *)out);
+        head64_microbatch_gradient(f->head64, 0, &block, (float *)(void *)out);
     else
-        pulmo_head_slot_gradient(f->head, 0, &block, narrow);
+        pulmo_head_microbatch_gradient(f->head, 0, &block, narrow);
     for (size_t i = 0; !wide && i < count; i++)
         out[i] = (double)narrow[i];
     free(narrow);
@@ -280,18 +282,18 @@ static void features_gradients_are_the_losss(void **state)
         fixture f;
         fixture_open(&f, &options[i], 0);
         size_t floats = (size_t)f.spec.channels * (size_t)f.spec.height * (size_t)f.spec.width;
-        double *gradient = calloc(SLOT * floats, sizeof *gradient), off = 0, size = 0;
-        float *narrow = calloc(SLOT * floats, sizeof *narrow);
-        for (size_t k = 0; k < SLOT * floats; k++)
+        double *gradient = calloc(MICROBATCH * floats, sizeof *gradient), off = 0, size = 0;
+        float *narrow = calloc(MICROBATCH * floats, sizeof *narrow);
+        for (size_t k = 0; k < MICROBATCH * floats; k++)
             f.features[k] = roundf(f.features[k] * 4096) / 4096;
         assert_int_equal(head64_train_below(f.head64), PULMO_OK);
         assert_int_equal(pulmo_head_train_below(f.head), PULMO_OK);
         (void)loss64(&f);
-        head64_slot_features(f.head64, 0, (float *)(void *)gradient);
-        pulmo_slot_input input = input_of(&f);
-        pulmo_slot_result result;
-        pulmo_head_slot_run(f.head, 0, &input, &result);
-        pulmo_head_slot_features(f.head, 0, narrow);
+        head64_microbatch_features(f.head64, 0, (float *)(void *)gradient);
+        pulmo_microbatch_input input = input_of(&f);
+        pulmo_microbatch_result result;
+        pulmo_head_microbatch_run(f.head, 0, &input, &result);
+        pulmo_head_microbatch_features(f.head, 0, narrow);
         uint64_t active = active_units(&f);
         int tried = 0;
         for (size_t k = 0; k < COUNT * floats; k += 7) {
@@ -335,7 +337,7 @@ static double gamma_of(int n)
 
 /* For each number of the double head's workspace, how far float's may be from it. */
 typedef struct errors {
-    double input[4][SLOT * 600], output[4][SLOT * 600], delta[4][SLOT * 600];
+    double input[4][MICROBATCH * 600], output[4][MICROBATCH * 600], delta[4][MICROBATCH * 600];
 } errors;
 
 /* Values v with errors e go through dropout: scaled, and rounded in the factor and the product. */
@@ -457,10 +459,10 @@ static void check_float(const option *o, uint32_t which, double *share, double *
     fixture f;
     fixture_open(&f, o, which);
     memset(&e, 0, sizeof e);
-    pulmo_slot_input input = input_of(&f);
-    pulmo_slot_result narrow, wide;
-    pulmo_head_slot_run(f.head, 0, &input, &narrow);
-    head64_slot_run(f.head64, 0, &input, &wide);
+    pulmo_microbatch_input input = input_of(&f);
+    pulmo_microbatch_result narrow, wide;
+    pulmo_head_microbatch_run(f.head, 0, &input, &narrow);
+    head64_microbatch_run(f.head64, 0, &input, &wide);
     assert_int_equal(narrow.correct, wide.correct);
     assert_true(narrow.finite && wide.finite);
     input_errors(&f, &e);
@@ -480,8 +482,8 @@ static void check_float(const option *o, uint32_t which, double *share, double *
                 *share = fmax(*share, error / bound);
             off = fmax(off, error);
             size = fmax(size, fabs(want[i]));
-            assert_true(fabs(have[i]) <= pulmo_head_slot_bound(f.head, 0, t));
-            assert_true(fabs(want[i]) <= head64_slot_bound(f.head64, 0, t));
+            assert_true(fabs(have[i]) <= pulmo_head_microbatch_bound(f.head, 0, t));
+            assert_true(fabs(want[i]) <= head64_microbatch_bound(f.head64, 0, t));
         }
         if (size > 0)
             *relative = fmax(*relative, off / size);

@@ -14,65 +14,65 @@
 
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
-#include "pulmo/tail.h"
+#include "pulmo/tuned.h"
 
-/* A second tail, in double, beside the library's. */
+/* A second tuned, in double, beside the library's. */
 #define PULMO_HEAD_DOUBLE
-#define pulmo_tail_bytes         tail64_bytes
-#define pulmo_tail_create        tail64_create
-#define pulmo_tail_destroy       tail64_destroy
-#define pulmo_tail_use           tail64_use
-#define pulmo_tail_forward       tail64_forward
-#define pulmo_tail_backward      tail64_backward
-#define pulmo_tail_bounds        tail64_bounds
-#define pulmo_tail_bias_gradient tail64_bias_gradient
-#define pulmo_tail_gradients     tail64_gradients
-#define pulmo_tail_below         tail64_below
-#define tail_convolve            tail64_convolve
-#define tail_clear_frame         tail64_clear_frame
-#define tail_unit_tiles          tail64_unit_tiles
-#define tail_kernels_of          tail64_kernels_of
-#define tail_kernels_table__ref  tail64_kernels_table__ref
-uint64_t pulmo_tail_bytes(const pulmo_tail_spec *, int, int, int);
-pulmo_status pulmo_tail_create(const pulmo_tail_spec *, pulmo_pool *, int, int, pulmo_tail **);
-void pulmo_tail_destroy(pulmo_tail *);
-void pulmo_tail_use(pulmo_tail *, const float *);
-void pulmo_tail_forward(pulmo_tail *, int, const float *, float *);
-void pulmo_tail_backward(pulmo_tail *, const float *);
-void pulmo_tail_bounds(pulmo_tail *, int, double *, double *);
-const float *pulmo_tail_bias_gradient(const pulmo_tail *, int);
-void pulmo_tail_gradients(pulmo_tail *, int, pulmo_tail_sink, void *);
-void pulmo_tail_below(pulmo_tail *, int);
-#include "../../src/nn/tail.c"
-#include "../../src/nn/tail_backward.c"
-#include "../../src/nn/kernels/ref/tail_ref.c"
-const tail_kernels *tail_kernels_of(pulmo_isa isa)
+#define pulmo_tuned_bytes         tuned64_bytes
+#define pulmo_tuned_create        tuned64_create
+#define pulmo_tuned_destroy       tuned64_destroy
+#define pulmo_tuned_use           tuned64_use
+#define pulmo_tuned_forward       tuned64_forward
+#define pulmo_tuned_backward      tuned64_backward
+#define pulmo_tuned_bounds        tuned64_bounds
+#define pulmo_tuned_bias_gradient tuned64_bias_gradient
+#define pulmo_tuned_gradients     tuned64_gradients
+#define pulmo_tuned_below         tuned64_below
+#define tuned_convolve            tuned64_convolve
+#define tuned_clear_frame         tuned64_clear_frame
+#define tuned_unit_tiles          tuned64_unit_tiles
+#define tuned_kernels_of          tuned64_kernels_of
+#define tuned_kernels_table__ref  tuned64_kernels_table__ref
+uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *, int, int, int);
+pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *, pulmo_pool *, int, int, pulmo_tuned **);
+void pulmo_tuned_destroy(pulmo_tuned *);
+void pulmo_tuned_use(pulmo_tuned *, const float *);
+void pulmo_tuned_forward(pulmo_tuned *, int, const float *, float *);
+void pulmo_tuned_backward(pulmo_tuned *, const float *);
+void pulmo_tuned_bounds(pulmo_tuned *, int, double *, double *);
+const float *pulmo_tuned_bias_gradient(const pulmo_tuned *, int);
+void pulmo_tuned_gradients(pulmo_tuned *, int, pulmo_tuned_sink, void *);
+void pulmo_tuned_below(pulmo_tuned *, int);
+#include "../../src/nn/tuned.c"
+#include "../../src/nn/tuned_backward.c"
+#include "../../src/nn/kernels/ref/tuned_ref.c"
+const tuned_kernels *tuned_kernels_of(pulmo_isa isa)
 {
-    return (void)isa, &tail_kernels_table__ref;
+    return (void)isa, &tuned_kernels_table__ref;
 }
-#undef pulmo_tail_bytes
-#undef pulmo_tail_create
-#undef pulmo_tail_destroy
-#undef pulmo_tail_use
-#undef pulmo_tail_forward
-#undef pulmo_tail_backward
-#undef pulmo_tail_bounds
-#undef pulmo_tail_bias_gradient
-#undef pulmo_tail_gradients
-#undef pulmo_tail_below
+#undef pulmo_tuned_bytes
+#undef pulmo_tuned_create
+#undef pulmo_tuned_destroy
+#undef pulmo_tuned_use
+#undef pulmo_tuned_forward
+#undef pulmo_tuned_backward
+#undef pulmo_tuned_bounds
+#undef pulmo_tuned_bias_gradient
+#undef pulmo_tuned_gradients
+#undef pulmo_tuned_below
 #undef add
 #undef sub
 #undef mul
 
-#define IMAGES 5
-#define SLOT   2  /* the last slot is short */
-#define HEIGHT 45 /* 12 x 13 tiles: more than a unit a slot; odd sides below the pools */
-#define WIDTH  50
+#define IMAGES     5
+#define MICROBATCH 2  /* the last microbatch is short */
+#define HEIGHT     45 /* 12 x 13 tiles: more than a unit a microbatch; odd sides below the pools */
+#define WIDTH      50
 
-static pulmo_tail_spec spec_of(pulmo_isa isa)
+static pulmo_tuned_spec spec_of(pulmo_isa isa)
 {
     static const int channels[] = {3, 16, 32, 48, 80, 16};
-    pulmo_tail_spec spec = {
+    pulmo_tuned_spec spec = {
         .channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
     for (int l = 0; l < spec.layers; l++) {
         spec.layer[l].in_channels = channels[l];
@@ -106,13 +106,13 @@ static float *noise(size_t count, uint32_t which, double scale)
 static int set_up(void **state)
 {
     static fixture f;
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
     int channels, height, width;
-    pulmo_tail_shape(&spec, &channels, &height, &width);
+    pulmo_tuned_shape(&spec, &channels, &height, &width);
     assert_int_equal(channels, 16);
     assert_int_equal(height, HEIGHT / 8);
     assert_int_equal(width, WIDTH / 8);
-    pulmo_tail_layout_of(&spec, &f.layout);
+    pulmo_tuned_layout_of(&spec, &f.layout);
     f.features = (size_t)IMAGES * 16 * (HEIGHT / 8) * (WIDTH / 8);
     f.cut = noise(IMAGES * 3 * HEIGHT * WIDTH, 1, 1);
     f.weight = noise(f.features, 2, 1);
@@ -180,7 +180,7 @@ static double *plain_layer(const double *in, int images, int c, int k, int heigh
 
 static double *plain_forward(const fixture *f)
 {
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
     double *at = malloc(IMAGES * 3 * HEIGHT * WIDTH * sizeof *at);
     int height = HEIGHT, width = WIDTH;
     for (int i = 0; i < IMAGES * 3 * HEIGHT * WIDTH; i++)
@@ -208,7 +208,7 @@ typedef struct totals {
     double *gradient; /* (parameters), torchvision's order */
 } totals;
 
-static void add_part(void *context, const pulmo_tail_part *part)
+static void add_part(void *context, const pulmo_tuned_part *part)
 {
     totals *t = context;
     const pulmo_tensor *tensor = &t->f->layout.tensor[2 * part->layer];
@@ -238,32 +238,32 @@ static void totals_open(totals *t, const fixture *f, bool wide)
 }
 
 /* The whole gradient in double. */
-static double *gradient64(const fixture *f, pulmo_tail *tail, double *features)
+static double *gradient64(const fixture *f, pulmo_tuned *tuned, double *features)
 {
     totals t;
     totals_open(&t, f, true);
-    tail64_use(tail, (const float *)(const void *)f->parameters64);
-    tail64_forward(tail, IMAGES, f->cut, (float *)(void *)features);
-    tail64_backward(tail, f->weight);
+    tuned64_use(tuned, (const float *)(const void *)f->parameters64);
+    tuned64_forward(tuned, IMAGES, f->cut, (float *)(void *)features);
+    tuned64_backward(tuned, f->weight);
     for (int l = 4; l >= 0; l--) {
         double weight, bias;
-        tail64_bounds(tail, l, &weight, &bias);
-        tail64_gradients(tail, l, add_part, &t);
+        tuned64_bounds(tuned, l, &weight, &bias);
+        tuned64_gradients(tuned, l, add_part, &t);
         for (int n = 0; n < IMAGES; n++)
             for (int k = 0; k < f->layout.tensor[2 * l + 1].rows; k++)
                 t.gradient[f->layout.tensor[2 * l + 1].offset + (size_t)k] +=
-                    ((const double *)(const void *)tail64_bias_gradient(tail, n))[k];
+                    ((const double *)(const void *)tuned64_bias_gradient(tuned, n))[k];
         if (l > 0)
-            tail64_below(tail, l);
+            tuned64_below(tuned, l);
     }
     return t.gradient;
 }
 
-static double loss64(const fixture *f, pulmo_tail *tail, double *features)
+static double loss64(const fixture *f, pulmo_tuned *tuned, double *features)
 {
     double loss = 0;
-    tail64_use(tail, (const float *)(const void *)f->parameters64);
-    tail64_forward(tail, IMAGES, f->cut, (float *)(void *)features);
+    tuned64_use(tuned, (const float *)(const void *)f->parameters64);
+    tuned64_forward(tuned, IMAGES, f->cut, (float *)(void *)features);
     for (size_t i = 0; i < f->features; i++)
         loss += (double)f->weight[i] * features[i];
     return loss;
@@ -272,14 +272,14 @@ static double loss64(const fixture *f, pulmo_tail *tail, double *features)
 static void forward_is_a_convolution(void **state)
 {
     const fixture *f = *state;
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
-    pulmo_tail *tail = NULL;
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned *tuned = NULL;
     double *features = calloc(f->features, sizeof *features), *wanted = plain_forward(f);
-    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
-    (void)loss64(f, tail, features);
+    assert_int_equal(tuned64_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
+    (void)loss64(f, tuned, features);
     for (size_t i = 0; i < f->features; i++)
         assert_true(fabs(features[i] - wanted[i]) < 1e-12 * (1 + fabs(wanted[i])));
-    tail64_destroy(tail);
+    tuned64_destroy(tuned);
     free(features);
     free(wanted);
 }
@@ -287,13 +287,13 @@ static void forward_is_a_convolution(void **state)
 static void gradients_are_differences(void **state)
 {
     const fixture *f = *state;
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
-    pulmo_tail *tail = NULL;
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned *tuned = NULL;
     pulmo_rng rng;
     int near = 0, tried = 0;
     double *features = calloc(f->features, sizeof *features);
-    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
-    double *gradient = gradient64(f, tail, features);
+    assert_int_equal(tuned64_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
+    double *gradient = gradient64(f, tuned, features);
     pulmo_rng_at(&rng, 7, PULMO_RNG_TEST, 0, 0);
     for (int t = 0; t < f->layout.tensors; t++)
         for (int i = 0; i < 12; i++, tried++) {
@@ -302,9 +302,9 @@ static void gradients_are_differences(void **state)
                 tensor->offset + pulmo_rng_below(&rng, (uint32_t)(tensor->rows * tensor->cols));
             const double before = f->parameters64[at], h = 1e-6;
             f->parameters64[at] = before + h;
-            double up = loss64(f, tail, features);
+            double up = loss64(f, tuned, features);
             f->parameters64[at] = before - h;
-            double down = loss64(f, tail, features);
+            double down = loss64(f, tuned, features);
             f->parameters64[at] = before;
             double slope = (up - down) / (2 * h);
             /* A step may cross the corner of a ReLU or a pool now and then, in thousands of values.
@@ -313,7 +313,7 @@ static void gradients_are_differences(void **state)
         }
     print_message("%d of %d central differences agree\n", near, tried);
     assert_true(near >= tried - 3);
-    tail64_destroy(tail);
+    tuned64_destroy(tuned);
     free(features);
     free(gradient);
 }
@@ -323,40 +323,40 @@ static void gradients_are_differences(void **state)
 static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted,
                         const double *features64)
 {
-    pulmo_tail_spec spec = spec_of(isa);
-    pulmo_tail *tail = NULL;
+    pulmo_tuned_spec spec = spec_of(isa);
+    pulmo_tuned *tuned = NULL;
     totals t;
     float *features = calloc(f->features, sizeof *features);
     totals_open(&t, f, false);
-    assert_int_equal(pulmo_tail_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
-    pulmo_tail_use(tail, f->parameters);
-    pulmo_tail_forward(tail, IMAGES, f->cut, features);
+    assert_int_equal(pulmo_tuned_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
+    pulmo_tuned_use(tuned, f->parameters);
+    pulmo_tuned_forward(tuned, IMAGES, f->cut, features);
     for (size_t i = 0; i < f->features; i++)
         assert_true(fabs((double)features[i] - features64[i]) < 1e-4 * (1 + fabs(features64[i])));
-    pulmo_tail_backward(tail, f->weight);
+    pulmo_tuned_backward(tuned, f->weight);
     for (int l = 4; l >= 0; l--) {
         const pulmo_tensor *weight = &f->layout.tensor[2 * l], *bias = &f->layout.tensor[2 * l + 1];
         double weight_bound, bias_bound, square = 0, error = 0;
-        pulmo_tail_bounds(tail, l, &weight_bound, &bias_bound);
+        pulmo_tuned_bounds(tuned, l, &weight_bound, &bias_bound);
         t.units = 0;
-        pulmo_tail_gradients(tail, l, add_part, &t);
+        pulmo_tuned_gradients(tuned, l, add_part, &t);
         for (int n = 0; n < IMAGES; n++)
             for (int k = 0; k < bias->rows; k++)
                 t.gradient[bias->offset + (size_t)k] +=
-                    (double)pulmo_tail_bias_gradient(tail, n)[k];
+                    (double)pulmo_tuned_bias_gradient(tuned, n)[k];
         for (size_t i = weight->offset; i < bias->offset + (size_t)bias->rows; i++) {
             square += wanted[i] * wanted[i];
             error += (t.gradient[i] - wanted[i]) * (t.gradient[i] - wanted[i]);
-            /* Three slots: each slot's sum is below the bound. */
+            /* Three microbatches: each microbatch's sum is below the bound. */
             assert_true(fabs(t.gradient[i]) <= 3 * (i < bias->offset ? weight_bound : bias_bound));
         }
         assert_true(sqrt(error / square) < 3e-5);
         if (l == 0)
-            assert_true(t.units > 3); /* a slot of the first layer is more than one unit */
+            assert_true(t.units > 3); /* a microbatch of the first layer is more than one unit */
         if (l > 0)
-            pulmo_tail_below(tail, l);
+            pulmo_tuned_below(tuned, l);
     }
-    pulmo_tail_destroy(tail);
+    pulmo_tuned_destroy(tuned);
     free(t.gradient);
     free(features);
 }
@@ -364,11 +364,11 @@ static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted,
 static void tiers_agree_with_double(void **state)
 {
     const fixture *f = *state;
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
-    pulmo_tail *tail = NULL;
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned *tuned = NULL;
     double *features = calloc(f->features, sizeof *features);
-    assert_int_equal(tail64_create(&spec, f->pool, SLOT, IMAGES, &tail), PULMO_OK);
-    double *wanted = gradient64(f, tail, features);
+    assert_int_equal(tuned64_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
+    double *wanted = gradient64(f, tuned, features);
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
         if (pulmo_isa_available((pulmo_isa)isa))
             tier_agrees(f, (pulmo_isa)isa, wanted, features);
@@ -376,14 +376,14 @@ static void tiers_agree_with_double(void **state)
             print_message("tier %s is not on this machine: skipped\n",
                           pulmo_isa_name((pulmo_isa)isa));
     }
-    tail64_destroy(tail);
+    tuned64_destroy(tuned);
     free(features);
     free(wanted);
 }
 
 /* ---- bits ---- */
 
-/* Everything that crosses the interface, for one slot of images at a place in a batch. */
+/* Everything that crosses the interface, for one microbatch of images at a place in a batch. */
 static uint64_t mix(uint64_t hash, const void *data, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
@@ -393,11 +393,11 @@ static uint64_t mix(uint64_t hash, const void *data, size_t bytes)
 
 typedef struct hashes {
     pthread_mutex_t lock;
-    int first_unit, last_unit; /* of the slot at hand */
+    int first_unit, last_unit; /* of the microbatch at hand */
     uint64_t sum;              /* parts come in any order */
 } hashes;
 
-static void hash_part(void *context, const pulmo_tail_part *part)
+static void hash_part(void *context, const pulmo_tuned_part *part)
 {
     hashes *h = context;
     if (part->unit < h->first_unit || part->unit >= h->last_unit)
@@ -412,15 +412,15 @@ static void hash_part(void *context, const pulmo_tail_part *part)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* The slot of images {0, 1} stands first or last among `images`, run by `threads` threads. */
-static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
+/* The microbatch of images {0, 1} stands first or last among `images`, run by `threads` threads. */
+static uint64_t microbatch_bits(const fixture *f, int images, bool last, int threads)
 {
-    pulmo_tail_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
     pulmo_pool *pool = NULL;
-    pulmo_tail *tail = NULL;
+    pulmo_tuned *tuned = NULL;
     hashes h = {.sum = 0};
     size_t cut = 3 * HEIGHT * WIDTH, each = f->features / IMAGES;
-    int place = last ? images - SLOT : 0;
+    int place = last ? images - MICROBATCH : 0;
     float *x = malloc((size_t)images * cut * sizeof *x),
           *w = malloc((size_t)images * each * sizeof *w),
           *features = malloc((size_t)images * each * sizeof *w);
@@ -429,30 +429,30 @@ static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
         if (pulmo_isa_available((pulmo_isa)isa))
             spec.isa = (pulmo_isa)isa;
     for (int n = 0; n < images; n++) {
-        int from = n >= place && n < place + SLOT ? n - place : 2 + n % 3;
+        int from = n >= place && n < place + MICROBATCH ? n - place : 2 + n % 3;
         memcpy(x + (size_t)n * cut, f->cut + (size_t)from * cut, cut * sizeof *x);
         memcpy(w + (size_t)n * each, f->weight + (size_t)from * each, each * sizeof *w);
     }
     assert_int_equal(pulmo_pool_create(threads, &pool), PULMO_OK);
-    assert_int_equal(pulmo_tail_create(&spec, pool, SLOT, images, &tail), PULMO_OK);
-    pulmo_tail_use(tail, f->parameters);
-    pulmo_tail_forward(tail, images, x, features);
-    h.sum = mix(0, features + (size_t)place * each, SLOT * each * sizeof *features);
-    pulmo_tail_backward(tail, w);
-    static const int units_a_slot[] = {2, 2, 1, 1, 1};
+    assert_int_equal(pulmo_tuned_create(&spec, pool, MICROBATCH, images, &tuned), PULMO_OK);
+    pulmo_tuned_use(tuned, f->parameters);
+    pulmo_tuned_forward(tuned, images, x, features);
+    h.sum = mix(0, features + (size_t)place * each, MICROBATCH * each * sizeof *features);
+    pulmo_tuned_backward(tuned, w);
+    static const int units_a_microbatch[] = {2, 2, 1, 1, 1};
     for (int l = 4; l >= 0; l--) {
         double weight, bias;
-        pulmo_tail_bounds(tail, l, &weight, &bias);
-        for (int n = place; n < place + SLOT; n++)
-            h.sum += mix((uint64_t)(n - place), pulmo_tail_bias_gradient(tail, n),
+        pulmo_tuned_bounds(tuned, l, &weight, &bias);
+        for (int n = place; n < place + MICROBATCH; n++)
+            h.sum += mix((uint64_t)(n - place), pulmo_tuned_bias_gradient(tuned, n),
                          (size_t)f->layout.tensor[2 * l + 1].rows * sizeof(float));
-        h.first_unit = place / SLOT * units_a_slot[l];
-        h.last_unit = h.first_unit + units_a_slot[l];
-        pulmo_tail_gradients(tail, l, hash_part, &h);
+        h.first_unit = place / MICROBATCH * units_a_microbatch[l];
+        h.last_unit = h.first_unit + units_a_microbatch[l];
+        pulmo_tuned_gradients(tuned, l, hash_part, &h);
         if (l > 0)
-            pulmo_tail_below(tail, l);
+            pulmo_tuned_below(tuned, l);
     }
-    pulmo_tail_destroy(tail);
+    pulmo_tuned_destroy(tuned);
     pulmo_pool_destroy(pool);
     free(x);
     free(w);
@@ -460,14 +460,14 @@ static uint64_t slot_bits(const fixture *f, int images, bool last, int threads)
     return h.sum;
 }
 
-static void a_slot_has_its_own_bits(void **state)
+static void a_microbatch_has_its_own_bits(void **state)
 {
     const fixture *f = *state;
-    uint64_t wanted = slot_bits(f, 2, false, 1);
-    assert_true(slot_bits(f, 2, false, 3) == wanted);
-    assert_true(slot_bits(f, 4, true, 2) == wanted);
-    assert_true(slot_bits(f, 8, false, 3) == wanted);
-    assert_true(slot_bits(f, 6, true, 1) == wanted);
+    uint64_t wanted = microbatch_bits(f, 2, false, 1);
+    assert_true(microbatch_bits(f, 2, false, 3) == wanted);
+    assert_true(microbatch_bits(f, 4, true, 2) == wanted);
+    assert_true(microbatch_bits(f, 8, false, 3) == wanted);
+    assert_true(microbatch_bits(f, 6, true, 1) == wanted);
 }
 
 int main(void)
@@ -476,7 +476,7 @@ int main(void)
         cmocka_unit_test(forward_is_a_convolution),
         cmocka_unit_test(gradients_are_differences),
         cmocka_unit_test(tiers_agree_with_double),
-        cmocka_unit_test(a_slot_has_its_own_bits),
+        cmocka_unit_test(a_microbatch_has_its_own_bits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

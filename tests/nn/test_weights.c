@@ -113,16 +113,16 @@ static const struct {
      "}",
      "do not end where the file does"},
     {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[65536,65536,65536,65536],"
-                   "\"data_offsets\":[1792,11008]}," B3 "}",
+     "\"data_offsets\":[1792,11008]}," B3 "}",
      "larger than the file"},
     {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[3,16,48,1],\"data_"
-                   "offsets\":[1792,11008]}," B3 "}",
+     "offsets\":[1792,11008]}," B3 "}",
      "not a 3 x 3"},
     {"{" W0 "," B0 ",\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[8,32,3,3],\"data_"
-                   "offsets\":[1792,11008]}," B3 "}",
+     "offsets\":[1792,11008]}," B3 "}",
      "channels that the layer before gives"},
     {"{" W0 "," B0 ",\"features.4.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_"
-                   "offsets\":[1792,11008]}," B3 "}",
+     "offsets\":[1792,11008]}," B3 "}",
      "by 2 (ReLU) or 3"},
 };
 

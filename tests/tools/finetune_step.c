@@ -2,7 +2,7 @@
  * features at the cut, as a run takes them: forward, backward, exact sums, update. One warm-up step
  * is plain gradient descent with rate 1, so that parameters before minus after are the gradient;
  * with DUMP_DIR it is left there for others to check: features.f32, labels.i32, before.f32,
- * after.f32 (tail then head, torchvision's order), loss.txt. Then Adam, timed. The last line of
+ * after.f32 (tuned then head, torchvision's order), loss.txt. Then Adam, timed. The last line of
  * stdout is one JSON object. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,20 +63,20 @@ static pulmo_status open_bench(pulmo_comm *comm, bench *b, char **argv)
     PULMO_TRY(pulmo_isa_choose(&b->backbone.isa));
     PULMO_TRY(pulmo_weights_open(&choice, &b->backbone.weights));
     PULMO_TRY(pulmo_pool_create(b->backbone.threads, &b->backbone.pool));
-    PULMO_TRY(
-        pulmo_tail_spec_of(&b->backbone.weights, frozen, 224, b->backbone.isa, &b->backbone.tail));
-    b->backbone.channels = b->backbone.tail.channels;
-    b->backbone.height = b->backbone.width = b->backbone.tail.height;
+    PULMO_TRY(pulmo_tuned_spec_of(&b->backbone.weights, frozen, 224, b->backbone.isa,
+                                  &b->backbone.tuned));
+    b->backbone.channels = b->backbone.tuned.channels;
+    b->backbone.height = b->backbone.width = b->backbone.tuned.height;
     PULMO_TRY(head_from(&b->config, &b->backbone, CLASSES, &b->head));
     b->head.hidden_layers = 1;
     b->head.hidden[0] = HIDDEN;
     b->head.dropout = 0;
-    pulmo_tail_layout_with_head(&b->backbone.tail, &b->head, &b->layout);
+    pulmo_tuned_layout_with_head(&b->backbone.tuned, &b->head, &b->layout);
     const run_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
     PULMO_TRY(run_state_create(&shape, &b->state));
-    pulmo_tail_parameters_init(&b->backbone.tail, &b->backbone.weights, b->state.parameter);
+    pulmo_tuned_parameters_init(&b->backbone.tuned, &b->backbone.weights, b->state.parameter);
     pulmo_head_parameters_init(&b->head, 1,
-                               b->state.parameter + pulmo_tail_parameters(&b->backbone.tail));
+                               b->state.parameter + pulmo_tuned_parameters(&b->backbone.tuned));
     pulmo_optim_spec_init(&b->optim);
     b->data.count = (uint32_t)b->config.train.batch;
     b->data.height_px = b->data.width_px = 224;
@@ -145,7 +145,7 @@ static pulmo_status run_bench(bench *b, double seconds, const char *directory)
         return PULMO_OK;
     pulmo_optim_spec_init(&b->optim);
     b->optim.lr = 1e-5;
-    pulmo_tail_parameters_init(&b->backbone.tail, &b->backbone.weights, b->state.parameter);
+    pulmo_tuned_parameters_init(&b->backbone.tuned, &b->backbone.weights, b->state.parameter);
     stepper_ready(b->stepper);
     PULMO_TRY(one_step(b));
     double began_s = pulmo_now_s(), last_s = began_s, best_s = 1e30;

@@ -74,7 +74,7 @@ static void what_is_written_is_read(void **state)
     assert_string_equal(read.preprocessing, "caffe-rgb");
     assert_true(read.threshold == 0.25 && read.temperature == 1.5);
     assert_true(read.size_px == 64 && read.tta == 2 && read.best_epoch == 3 && !read.is_demo &&
-                read.tail.layers == 0);
+                read.tuned.layers == 0);
     pulmo_model_free(&read);
     wrote.threshold = nextafter(1, 2); /* a rule that no score may reach */
     assert_ok(pulmo_model_write(path, &wrote));

@@ -84,24 +84,24 @@ void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const 
 
 /* ---- gradients ---- */
 
-INLINE float outer_one(const pulmo_factors *slot, size_t r, size_t c)
+INLINE float outer_one(const pulmo_factors *microbatch, size_t r, size_t c)
 {
     float sum = 0;
-    for (int n = 0; n < slot->count; n++)
-        sum += slot->delta[(size_t)n * slot->delta_stride + r] *
-               slot->input[(size_t)n * slot->input_stride + c];
+    for (int n = 0; n < microbatch->count; n++)
+        sum += microbatch->delta[(size_t)n * microbatch->delta_stride + r] *
+               microbatch->input[(size_t)n * microbatch->input_stride + c];
     return sum;
 }
 
-INLINE void outer_block(int rows, const pulmo_factors *slot, size_t r, size_t c,
+INLINE void outer_block(int rows, const pulmo_factors *microbatch, size_t r, size_t c,
                         vec sum[SUM_ROWS][SUM_VECS])
 {
     for (int k = 0; k < rows; k++)
         for (int v = 0; v < SUM_VECS; v++)
             sum[k][v] = splat(0);
-    for (int n = 0; n < slot->count; n++) {
-        const float *delta = slot->delta + (size_t)n * slot->delta_stride + r,
-                    *input = slot->input + (size_t)n * slot->input_stride + c;
+    for (int n = 0; n < microbatch->count; n++) {
+        const float *delta = microbatch->delta + (size_t)n * microbatch->delta_stride + r,
+                    *input = microbatch->input + (size_t)n * microbatch->input_stride + c;
         vec value[SUM_VECS];
         for (int v = 0; v < SUM_VECS; v++)
             value[v] = load(input + v * LANES);
@@ -126,17 +126,18 @@ typedef struct head_ending {
     float *out; /* where sums is NULL */
     size_t stride;
     double scale, by;
-    const pulmo_soon *soon; /* or NULL */
+    const pulmo_prefetch *prefetch; /* or NULL */
 } head_ending;
 
-INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pulmo_block *block,
-                       size_t r, size_t c, const head_ending *end)
+INLINE void sums_block(int rows, const pulmo_factors *microbatches, int count,
+                       const pulmo_block *block, size_t r, size_t c, const head_ending *end)
 {
     const size_t to = r * end->stride + c;
-    for (int i = 0; end->soon && i < end->soon->arrays; i++)
+    for (int i = 0; end->prefetch && i < end->prefetch->arrays; i++)
         for (int k = 0; k < rows; k++)
             for (int v = 0; v < SUM_VECS * LANES; v += 16)
-                prefetch(end->soon->at[i] + (r + (size_t)k) * end->soon->stride + c + (size_t)v);
+                prefetch(end->prefetch->at[i] + (r + (size_t)k) * end->prefetch->stride + c +
+                         (size_t)v);
 
     wide total[SUM_ROWS][SUM_VECS];
     const int64_t back = (int64_t)((uint64_t)magic_bits() * (uint64_t)count);
@@ -145,7 +146,7 @@ INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pu
             total[k][v] = wide_zero();
     for (int s = 0; s < count; s++) {
         vec sum[SUM_ROWS][SUM_VECS];
-        outer_block(rows, &slots[s], (size_t)block->row + r, (size_t)block->col + c, sum);
+        outer_block(rows, &microbatches[s], (size_t)block->row + r, (size_t)block->col + c, sum);
         for (int k = 0; k < rows; k++)
             for (int v = 0; v < SUM_VECS; v++)
                 total[k][v] = wide_add(total[k][v], sum[k][v], end->scale);
@@ -160,12 +161,12 @@ INLINE void sums_block(int rows, const pulmo_factors *slots, int count, const pu
         }
 }
 
-INLINE void sums_rest(const pulmo_factors *slots, int count, size_t r, size_t c,
+INLINE void sums_rest(const pulmo_factors *microbatches, int count, size_t r, size_t c,
                       const head_ending *end, size_t to)
 {
     int64_t total = 0;
     for (int s = 0; s < count; s++) {
-        double shifted = (double)outer_one(&slots[s], r, c) * end->scale + MAGIC;
+        double shifted = (double)outer_one(&microbatches[s], r, c) * end->scale + MAGIC;
         int64_t bits;
         memcpy(&bits, &shifted, sizeof bits);
         total += bits - magic_bits();
@@ -177,7 +178,7 @@ INLINE void sums_rest(const pulmo_factors *slots, int count, size_t r, size_t c,
 }
 
 /* Columns outside: the samples' inputs to a few of them stay in L1 for all rows. */
-INLINE void all_sums(const pulmo_factors *slots, int count, const pulmo_block *block,
+INLINE void all_sums(const pulmo_factors *microbatches, int count, const pulmo_block *block,
                      const head_ending *end)
 {
     const size_t rows = (size_t)block->rows, cols = (size_t)block->cols, side = SUM_VECS * LANES;
@@ -186,28 +187,29 @@ INLINE void all_sums(const pulmo_factors *slots, int count, const pulmo_block *b
     for (; c + side <= cols; c += side) {
         size_t r = 0;
         for (; r + SUM_ROWS <= rows; r += SUM_ROWS)
-            sums_block(SUM_ROWS, slots, count, block, r, c, end);
+            sums_block(SUM_ROWS, microbatches, count, block, r, c, end);
         for (; r < rows; r++)
-            sums_block(1, slots, count, block, r, c, end);
+            sums_block(1, microbatches, count, block, r, c, end);
     }
     for (; c < cols; c++)
         for (size_t r = 0; r < rows; r++)
-            sums_rest(slots, count, row + r, col + c, end, r * end->stride + c);
+            sums_rest(microbatches, count, row + r, col + c, end, r * end->stride + c);
 }
 
-void TIER(pulmo_k_head_sums)(const pulmo_factors *slots, int count, const pulmo_block *block,
+void TIER(pulmo_k_head_sums)(const pulmo_factors *microbatches, int count, const pulmo_block *block,
                              double scale, int64_t *sums, size_t stride)
 {
     const head_ending end = {.sums = sums, .stride = stride, .scale = scale};
-    all_sums(slots, count, block, &end);
+    all_sums(microbatches, count, block, &end);
 }
 
-void TIER(pulmo_k_head_gradient)(const pulmo_factors *slots, int count, const pulmo_block *block,
-                                 double scale, double by, const pulmo_soon *soon, float *out)
+void TIER(pulmo_k_head_gradient)(const pulmo_factors *microbatches, int count,
+                                 const pulmo_block *block, double scale, double by,
+                                 const pulmo_prefetch *prefetch, float *out)
 {
     const head_ending end = {
-        .out = out, .stride = (size_t)block->cols, .scale = scale, .by = by, .soon = soon};
-    all_sums(slots, count, block, &end);
+        .out = out, .stride = (size_t)block->cols, .scale = scale, .by = by, .prefetch = prefetch};
+    all_sums(microbatches, count, block, &end);
 }
 
 extern const head_kernels TIER(head_kernels_table);

@@ -17,4 +17,4 @@
 #define store_past(p, x)     _mm512_stream_ps(p, x)
 #define past_is_done()       _mm_sfence()
 
-#include "../tail_body.h"
+#include "../tuned_body.h"

@@ -1,5 +1,5 @@
 /* Datagrams between each rank and rank 0, and rank 0's judgement of what they say. */
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #define TEXT_BYTES    96
 #define NAMED_MAX     4 /* ranks named in a verdict; the others are counted */
 
-enum { PULSE, ANSWER, VERDICT, BYE };
+enum { HEARTBEAT, ANSWER, VERDICT, BYE };
 
 typedef struct word {
     uint64_t token[2];
@@ -47,7 +47,7 @@ typedef struct card {
     char host[HOST_BYTES];
 } card;
 
-struct pulse {
+struct heartbeat {
     int socket;
     card card;
     peer *peers; /* (size) on rank 0; one, rank 0 itself, elsewhere */
@@ -105,7 +105,7 @@ static void make_card(const pulmo_comm *comm, int fd, uint16_t port, card *out)
     out->addresses = list_addresses(out->address);
 }
 
-static pulmo_status name_peers(pulmo_comm *comm, pulse *it)
+static pulmo_status name_peers(pulmo_comm *comm, heartbeat *it)
 {
     char *hosts = comm->rank == 0 ? calloc((size_t)comm->size, HOST_BYTES) : NULL;
     pulmo_status status = PULMO_OK;
@@ -124,7 +124,7 @@ out:
     return status;
 }
 
-static void release(pulse *it)
+static void release(heartbeat *it)
 {
     if (!it)
         return;
@@ -134,10 +134,10 @@ static void release(pulse *it)
     free(it);
 }
 
-static pulmo_status open_local(const pulmo_comm *comm, pulse **out)
+static pulmo_status open_local(const pulmo_comm *comm, heartbeat **out)
 {
     uint16_t port = 0;
-    pulse *it = calloc(1, sizeof *it);
+    heartbeat *it = calloc(1, sizeof *it);
     if (!it)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the watch");
     *out = it;
@@ -151,9 +151,9 @@ static pulmo_status open_local(const pulmo_comm *comm, pulse **out)
                : pulmo_fail(PULMO_MEMORY, "cannot allocate the watch of %d ranks", it->peer_count);
 }
 
-pulmo_status pulse_open(pulmo_comm *comm, pulse **out)
+pulmo_status heartbeat_open(pulmo_comm *comm, heartbeat **out)
 {
-    pulse *it = NULL;
+    heartbeat *it = NULL;
     pulmo_status status = PULMO_OK;
     *out = NULL;
     if (comm->size == 1)
@@ -172,15 +172,15 @@ out:
 
 /* ---- sending and hearing ---- */
 
-static void send_to(const pulse *it, const word *what, const struct sockaddr_in *address)
+static void send_to(const heartbeat *it, const word *what, const struct sockaddr_in *address)
 {
-    /* Best effort: a datagram that is lost is one pulse late. */
+    /* Best effort: a datagram that is lost is one heartbeat late. */
     (void)sendto(it->socket, what, sizeof *what, MSG_DONTWAIT, (const struct sockaddr *)address,
                  sizeof *address);
 }
 
 /* This rank's state as a word. */
-static void fill(const pulmo_comm *comm, const pulse *it, int kind, word *out)
+static void fill(const pulmo_comm *comm, const heartbeat *it, int kind, word *out)
 {
     const char *waiting = atomic_load(&comm->waiting);
     memset(out, 0, sizeof *out);
@@ -194,7 +194,7 @@ static void fill(const pulmo_comm *comm, const pulse *it, int kind, word *out)
 }
 
 /* To rank 0: where its answer came from, or else everywhere it might be. */
-static void send_to_root(const pulse *it, const word *what)
+static void send_to_root(const heartbeat *it, const word *what)
 {
     if (it->peers[0].heard_s > 0) {
         send_to(it, what, &it->peers[0].address);
@@ -219,7 +219,7 @@ static void note(const word *what, const struct sockaddr_in *from, peer *out)
 }
 
 /* Takes in what has come. Returns 1 if it was rank 0's verdict. */
-static int hear(const pulmo_comm *comm, pulse *it)
+static int hear(const pulmo_comm *comm, heartbeat *it)
 {
     word what, answer;
     struct sockaddr_in from;
@@ -239,7 +239,7 @@ static int hear(const pulmo_comm *comm, pulse *it)
         if (what.rank < 0 || what.rank >= it->peer_count || what.rank == comm->rank)
             continue;
         note(&what, &from, &it->peers[what.rank]);
-        if (comm->rank == 0 && what.kind == PULSE)
+        if (comm->rank == 0 && what.kind == HEARTBEAT)
             send_to(it, &answer, &from);
     }
 }
@@ -275,7 +275,7 @@ static void say_how_many(sentence *s)
 }
 
 /* Ranks that are silent, or at work on the same thing for too long. */
-static void name_culprits(const pulse *it, double limit_s, sentence *s)
+static void name_culprits(const heartbeat *it, double limit_s, sentence *s)
 {
     double now_s = pulmo_now_s();
     for (int r = 0; r < it->peer_count; r++) {
@@ -293,7 +293,7 @@ static void name_culprits(const pulse *it, double limit_s, sentence *s)
 
 /* True if every rank that is heard waits, and has waited for too long. Counts those never heard
  * and those that are watched no more, with the last of each. */
-static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2])
+static int all_wait(const heartbeat *it, double limit_s, int unheard[2], int left[2])
 {
     double now_s = pulmo_now_s();
     for (int r = 0; r < it->peer_count; r++) {
@@ -310,7 +310,7 @@ static int all_wait(const pulse *it, double limit_s, int unheard[2], int left[2]
 }
 
 /* Nobody will get on any more: why? */
-static void name_deadlock(const pulse *it, double limit_s, sentence *s)
+static void name_deadlock(const heartbeat *it, double limit_s, sentence *s)
 {
     int unheard[2] = {0}, left[2] = {0}, last = it->peer_count - 1;
     if (!all_wait(it, limit_s, unheard, left))
@@ -337,15 +337,16 @@ static void name_deadlock(const pulse *it, double limit_s, sentence *s)
 }
 
 /* Rank 0's own row, so that it is judged like all others. */
-static void note_self(const pulmo_comm *comm, pulse *it)
+static void note_self(const pulmo_comm *comm, heartbeat *it)
 {
     word what;
-    fill(comm, it, PULSE, &what);
+    fill(comm, it, HEARTBEAT, &what);
     const struct sockaddr_in nowhere = {.sin_family = AF_INET};
     note(&what, &nowhere, &it->peers[0]);
 }
 
-int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT_BYTES], int *alone)
+int heartbeat_tick(pulmo_comm *comm, heartbeat *it, double limit_s, char verdict[VERDICT_BYTES],
+                   int *alone)
 {
     sentence s = {.text = verdict};
     word what;
@@ -361,7 +362,7 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
         say_how_many(&s);
         return s.named > 0;
     }
-    fill(comm, it, PULSE, &what);
+    fill(comm, it, HEARTBEAT, &what);
     send_to_root(it, &what);
     *alone = it->peers[0].heard_s == 0 || it->peers[0].gone;
     /* Rank 0 judges all; what only this rank can see is rank 0's own silence. */
@@ -370,7 +371,7 @@ int pulse_tick(pulmo_comm *comm, pulse *it, double limit_s, char verdict[VERDICT
     return s.named > 0;
 }
 
-void pulse_tell(const pulmo_comm *comm, const pulse *it)
+void heartbeat_tell(const pulmo_comm *comm, const heartbeat *it)
 {
     word what;
     fill(comm, it, VERDICT, &what);
@@ -380,7 +381,7 @@ void pulse_tell(const pulmo_comm *comm, const pulse *it)
                 send_to(it, &what, &it->peers[r].address);
 }
 
-void pulse_forgive(pulse *it, double seconds)
+void heartbeat_forgive(heartbeat *it, double seconds)
 {
     for (int r = 0; r < it->peer_count; r++) {
         if (it->peers[r].heard_s == 0)
@@ -390,7 +391,7 @@ void pulse_forgive(pulse *it, double seconds)
     }
 }
 
-void pulse_close(pulmo_comm *comm, pulse *it)
+void heartbeat_close(pulmo_comm *comm, heartbeat *it)
 {
     word what;
     if (!it)

@@ -6,11 +6,11 @@
  * taken for all of a batch's images: backward goes from the last layer down, and each layer's
  * gradients can be bounded, made and sent before those of the layer below are begun.
  *
- * The gradient by a layer's weights is a sum over units (a fixed number of tiles of a slot), each
- * computed the same way wherever it runs; the caller sums them exactly. All other numbers of an
- * image depend on the image and the parameters alone. Not collective. */
-#ifndef PULMO_TAIL_H
-#define PULMO_TAIL_H
+ * The gradient by a layer's weights is a sum over units (a fixed number of tiles of a microbatch),
+ * each computed the same way wherever it runs; the caller sums them exactly. All other numbers of
+ * an image depend on the image and the parameters alone. Not collective. */
+#ifndef PULMO_TUNED_H
+#define PULMO_TUNED_H
 
 #include <stdint.h>
 
@@ -20,7 +20,7 @@
 #include "pulmo/status.h"
 #include "pulmo/weights.h"
 
-typedef struct pulmo_tail_spec {
+typedef struct pulmo_tuned_spec {
     int channels, height,
         width;         /* of one image's cut features; channels 3: the normalised image itself */
     int frozen_blocks; /* below the cut */
@@ -31,68 +31,69 @@ typedef struct pulmo_tail_spec {
         bool pool_after;
     } layer[PULMO_CONVS_MAX];
     pulmo_isa isa;
-} pulmo_tail_spec;
+} pulmo_tuned_spec;
 
 /* The convolutions above `frozen_blocks` blocks of a network that takes size_px x size_px images.
  * PULMO_CONFIG where the network has not more blocks than that and one is asked for. */
-pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
-                                pulmo_isa isa, pulmo_tail_spec *out);
+pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
+                                 pulmo_isa isa, pulmo_tuned_spec *out);
 /* Shape of one image's output. */
-void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, int *width);
+void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height, int *width);
 
 /* Tensors in order, "features.N.weight" (O, I * 9: torchvision's order) and "features.N.bias" (O,
  * 1); tensor 2 l is layer l's weight, 2 l + 1 its bias. */
-void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out);
+void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_head_layout *out);
 /* The tensors of both in one vector: the convolutions', then the head's. */
-void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head,
-                                 pulmo_head_layout *out);
+void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head_spec *head,
+                                  pulmo_head_layout *out);
 /* Parameters of the convolutions: where the head's begin in that vector. */
-size_t pulmo_tail_parameters(const pulmo_tail_spec *spec);
+size_t pulmo_tuned_parameters(const pulmo_tuned_spec *spec);
 /* The pretrained values: where training starts. */
-void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights,
-                                float *parameters);
+void pulmo_tuned_parameters_init(const pulmo_tuned_spec *spec, const pulmo_weights *weights,
+                                 float *parameters);
 /* Points the convolutions above the cut at trained parameters (kept), so that whatever uses
  * `weights` (the trunk, an export) uses the network as trained. */
-void pulmo_tail_apply(const pulmo_tail_spec *spec, const float *parameters, pulmo_weights *weights);
+void pulmo_tuned_apply(const pulmo_tuned_spec *spec, const float *parameters,
+                       pulmo_weights *weights);
 
-typedef struct pulmo_tail pulmo_tail;
+typedef struct pulmo_tuned pulmo_tuned;
 
-/* Room for `images` images in slots of `slot`. Parameters are given by pulmo_tail_use. `pool` is
- * kept. Owned by the caller. */
-pulmo_status pulmo_tail_create(const pulmo_tail_spec *spec, pulmo_pool *pool, int slot, int images,
-                               pulmo_tail **out);
-void pulmo_tail_destroy(pulmo_tail *tail); /* NULL is a no-op */
+/* Room for `images` images in microbatches of `microbatch`. Parameters are given by
+ * pulmo_tuned_use. `pool` is kept. Owned by the caller. */
+pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, int microbatch,
+                                int images, pulmo_tuned **out);
+void pulmo_tuned_destroy(pulmo_tuned *tuned); /* NULL is a no-op */
 /* Bytes create would allocate. */
-uint64_t pulmo_tail_bytes(const pulmo_tail_spec *spec, int slot, int images, int threads);
+uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *spec, int microbatch, int images, int threads);
 
 /* Makes ready for these parameters (borrowed for the call). To be called after every change of
  * them. */
-void pulmo_tail_use(pulmo_tail *tail, const float *parameters);
+void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters);
 
 /* cut (n, C, h, w) to features (n, C', h', w'), torchvision's order; n is at most `images`. What
  * backward needs is kept until the next forward. */
-void pulmo_tail_forward(pulmo_tail *tail, int n, const float *cut, float *features);
+void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *features);
 
 /* ---- backward: begin, then for each layer from the last down: bounds, gradients, below ---- */
 
 /* gradient (n, C', h', w') of the loss by the features of the last forward's images. */
-void pulmo_tail_backward(pulmo_tail *tail, const float *gradient);
-/* Bounds, each at least the largest magnitude of any sum of a slot's units (of its images, for
- * the bias), over all slots; infinite where one is NaN or infinite. */
-void pulmo_tail_bounds(pulmo_tail *tail, int layer, double *weight, double *bias);
+void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient);
+/* Bounds, each at least the largest magnitude of any sum of a microbatch's units (of its images,
+ * for the bias), over all microbatches; infinite where one is NaN or infinite. */
+void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *bias);
 /* One image's gradient by the layer's bias, (O); valid from bounds to below. */
-const float *pulmo_tail_bias_gradient(const pulmo_tail *tail, int image);
+const float *pulmo_tuned_bias_gradient(const pulmo_tuned *tuned, int image);
 
 /* Part of a unit's gradient by a layer's weights: for output row + r, tap t (0..8) and input col +
  * c, r < rows, c < cols, values[(r * 9 + t) * stride + c]. Borrowed for the call. */
-typedef struct pulmo_tail_part {
+typedef struct pulmo_tuned_part {
     int layer, unit, row, rows, col, cols, stride;
     const float *values;
-} pulmo_tail_part;
-typedef void (*pulmo_tail_sink)(void *context, const pulmo_tail_part *part);
+} pulmo_tuned_part;
+typedef void (*pulmo_tuned_sink)(void *context, const pulmo_tuned_part *part);
 /* Calls the sink once for every part of every unit, from several threads, in any order. */
-void pulmo_tail_gradients(pulmo_tail *tail, int layer, pulmo_tail_sink sink, void *context);
+void pulmo_tuned_gradients(pulmo_tuned *tuned, int layer, pulmo_tuned_sink sink, void *context);
 /* Goes down to the layer below (layer > 0). */
-void pulmo_tail_below(pulmo_tail *tail, int layer);
+void pulmo_tuned_below(pulmo_tuned *tuned, int layer);
 
 #endif

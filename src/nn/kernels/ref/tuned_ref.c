@@ -35,4 +35,4 @@ static inline __attribute__((always_inline)) vec where_other(vec a, vec b, vec y
 #define store_past(p, x) store(p, x)
 #define past_is_done()   (void)0
 
-#include "../tail_body.h"
+#include "../tuned_body.h"

@@ -9,27 +9,27 @@
  * The forward transforms are winograd.h's, as in body.h. The gradient by the weights is the same
  * bilinear form with the roles changed: with Y = A^T [(G g G^T) . (B^T d B)] A, a loss of gradient
  * dY by Y has the gradient G^T [sum over tiles of (B^T d B) . (A dY A^T)] G by g. */
-#include "tail_kernels.h"
+#include "tuned_kernels.h"
 #include "winograd.h"
 
-_Static_assert(PIXEL_REALS == TAIL_BLOCK, "the transforms step from pixel to pixel");
+_Static_assert(PIXEL_REALS == TUNED_BLOCK, "the transforms step from pixel to pixel");
 
-#define VECTORS (TAIL_BLOCK / LANES) /* vectors a block */
-static size_t place_of(const tail_plane *p, int image, int block, int row, int column)
+#define VECTORS (TUNED_BLOCK / LANES) /* vectors a block */
+static size_t place_of(const tuned_plane *p, int image, int block, int row, int column)
 {
     return (size_t)image * p->image_reals +
            (((size_t)block * (size_t)p->rows + (size_t)row) * (size_t)p->columns + (size_t)column) *
-               TAIL_BLOCK;
+               TUNED_BLOCK;
 }
 
 /* Where tile t of a run begins: `frame` 0 with the frame around it, 1 without. */
-static size_t place_of_tile(const tail_plane *p, const tail_tiles *tiles, int t, int block,
+static size_t place_of_tile(const tuned_plane *p, const tuned_tiles *tiles, int t, int block,
                             int frame)
 {
     int each = tiles->down * tiles->across, image = (tiles->first + t) / each,
         at = (tiles->first + t) % each;
-    return place_of(p, image, block, at / tiles->across * TAIL_OUT + frame,
-                    at % tiles->across * TAIL_OUT + frame);
+    return place_of(p, image, block, at / tiles->across * TUNED_OUT + frame,
+                    at % tiles->across * TUNED_OUT + frame);
 }
 
 /* ---- transforms of data ---- */
@@ -56,7 +56,7 @@ INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t poi
         vec d[4], t[6];
 #pragma GCC unroll 4
         for (int y = 0; y < 4; y++)
-            d[y] = load(from + (size_t)y * row_reals + (size_t)x * TAIL_BLOCK);
+            d[y] = load(from + (size_t)y * row_reals + (size_t)x * TUNED_BLOCK);
         spread_1d(d, t);
 #pragma GCC unroll 6
         for (int y = 0; y < 6; y++)
@@ -72,32 +72,32 @@ INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t poi
     }
 }
 
-static void TIER(pulmo_k_tail_input)(const tail_plane *in, const tail_tiles *tiles, int first,
-                                     int count, real *v)
+static void TIER(pulmo_k_tuned_input)(const tuned_plane *in, const tuned_tiles *tiles, int first,
+                                      int count, real *v)
 {
-    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK,
-           row_reals = (size_t)in->columns * TAIL_BLOCK;
-    size_t point_reals = tail_point_reals(in->channels, tiles->count);
+    size_t block_reals = (size_t)tiles->count * TUNED_BLOCK,
+           row_reals = (size_t)in->columns * TUNED_BLOCK;
+    size_t point_reals = tuned_point_reals(in->channels, tiles->count);
     for (int block = first; block < first + count; block++)
         for (int t = 0; t < tiles->count; t++) {
             const real *from = in->data + place_of_tile(in, tiles, t, block, 0);
-            real *to = v + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK;
-            for (int j = 0; j < TAIL_BLOCK; j += LANES)
+            real *to = v + (size_t)block * block_reals + (size_t)t * TUNED_BLOCK;
+            for (int j = 0; j < TUNED_BLOCK; j += LANES)
                 input_tile(from + j, row_reals, to + j, point_reals);
         }
 }
 
-static void TIER(pulmo_k_tail_spread)(const tail_plane *gradient, const tail_tiles *tiles,
-                                      int first, int count, real *m)
+static void TIER(pulmo_k_tuned_spread)(const tuned_plane *gradient, const tuned_tiles *tiles,
+                                       int first, int count, real *m)
 {
-    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK,
-           row_reals = (size_t)gradient->columns * TAIL_BLOCK;
-    size_t point_reals = tail_point_reals(gradient->channels, tiles->count);
+    size_t block_reals = (size_t)tiles->count * TUNED_BLOCK,
+           row_reals = (size_t)gradient->columns * TUNED_BLOCK;
+    size_t point_reals = tuned_point_reals(gradient->channels, tiles->count);
     for (int block = first; block < first + count; block++)
         for (int t = 0; t < tiles->count; t++) {
             const real *from = gradient->data + place_of_tile(gradient, tiles, t, block, 1);
-            real *to = m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK;
-            for (int j = 0; j < TAIL_BLOCK; j += LANES)
+            real *to = m + (size_t)block * block_reals + (size_t)t * TUNED_BLOCK;
+            for (int j = 0; j < TUNED_BLOCK; j += LANES)
                 spread_tile(from + j, row_reals, to + j, point_reals);
         }
 }
@@ -113,26 +113,27 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
                        const real *ahead, int lines, const int rows, const int blocks)
 {
     vec sum[TILE_ROWS][PANEL_BLOCKS * VECTORS];
-    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles * TUNED_BLOCK;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            sum[r][j] = more ? load(m + (size_t)(j / VECTORS) * block_reals + r * TAIL_BLOCK +
+            sum[r][j] = more ? load(m + (size_t)(j / VECTORS) * block_reals + r * TUNED_BLOCK +
                                     j % VECTORS * LANES)
                              : splat(0);
-    for (int cb = 0; cb < c; cb += TAIL_BLOCK) {
-        const real *x = v + (size_t)cb * (size_t)tiles, *w = u + (size_t)(cb * blocks) * TAIL_BLOCK;
+    for (int cb = 0; cb < c; cb += TUNED_BLOCK) {
+        const real *x = v + (size_t)cb * (size_t)tiles,
+                   *w = u + (size_t)(cb * blocks) * TUNED_BLOCK;
         for (int i = 0; i < lines; i++, ahead += PREFETCH_REALS)
             prefetch(ahead);
-        for (int i = 0; i < TAIL_BLOCK; i++) {
+        for (int i = 0; i < TUNED_BLOCK; i++) {
             vec weight[PANEL_BLOCKS * VECTORS];
 #pragma GCC unroll 8
             for (int j = 0; j < blocks * VECTORS; j++)
                 weight[j] = load(w + (i * blocks * VECTORS + j) * LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
-                vec value = splat(x[r * TAIL_BLOCK + i]);
+                vec value = splat(x[r * TUNED_BLOCK + i]);
 #pragma GCC unroll 8
                 for (int j = 0; j < blocks * VECTORS; j++)
                     sum[r][j] = fma_(value, weight[j], sum[r][j]);
@@ -143,7 +144,7 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            store(m + (size_t)(j / VECTORS) * block_reals + r * TAIL_BLOCK + j % VECTORS * LANES,
+            store(m + (size_t)(j / VECTORS) * block_reals + r * TUNED_BLOCK + j % VECTORS * LANES,
                   sum[r][j]);
 }
 
@@ -151,29 +152,29 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
 INLINE void gemm_panel(const real *v, const real *u, real *m, int tiles, int c, const int blocks)
 {
     int groups = (tiles + TILE_ROWS - 1) / TILE_ROWS,
-        lines = (blocks * TAIL_BLOCK * TAIL_BLOCK / PREFETCH_REALS + groups - 1) / groups;
+        lines = (blocks * TUNED_BLOCK * TUNED_BLOCK / PREFETCH_REALS + groups - 1) / groups;
     for (int from = 0; from < c; from += GEMM_CHANNELS) {
         int count = c - from < GEMM_CHANNELS ? c - from : GEMM_CHANNELS, t = 0;
         const real *x = v + (size_t)from * (size_t)tiles,
-                   *w = u + (size_t)(from * blocks) * TAIL_BLOCK;
-        const real *ahead = w + count * blocks * TAIL_BLOCK;
-        size_t ahead_step = (size_t)(count / TAIL_BLOCK * lines) * PREFETCH_REALS;
+                   *w = u + (size_t)(from * blocks) * TUNED_BLOCK;
+        const real *ahead = w + count * blocks * TUNED_BLOCK;
+        size_t ahead_step = (size_t)(count / TUNED_BLOCK * lines) * PREFETCH_REALS;
         for (; t + TILE_ROWS <= tiles; t += TILE_ROWS, ahead += ahead_step)
-            gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead,
+            gemm_block(x + t * TUNED_BLOCK, w, m + t * TUNED_BLOCK, tiles, count, from > 0, ahead,
                        lines, TILE_ROWS, blocks);
         for (; t + 2 <= tiles; t += 2)
-            gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead, 0,
-                       2, blocks);
+            gemm_block(x + t * TUNED_BLOCK, w, m + t * TUNED_BLOCK, tiles, count, from > 0, ahead,
+                       0, 2, blocks);
         if (t < tiles)
-            gemm_block(x + t * TAIL_BLOCK, w, m + t * TAIL_BLOCK, tiles, count, from > 0, ahead, 0,
-                       1, blocks);
+            gemm_block(x + t * TUNED_BLOCK, w, m + t * TUNED_BLOCK, tiles, count, from > 0, ahead,
+                       0, 1, blocks);
     }
 }
 
-static void TIER(pulmo_k_tail_gemm)(const real *v, const real *u, real *m, int tiles, int c, int k)
+static void TIER(pulmo_k_tuned_gemm)(const real *v, const real *u, real *m, int tiles, int c, int k)
 {
-    int block = 0, blocks = k / TAIL_BLOCK;
-    size_t u_reals = (size_t)c * TAIL_BLOCK, m_reals = (size_t)tiles * TAIL_BLOCK;
+    int block = 0, blocks = k / TUNED_BLOCK;
+    size_t u_reals = (size_t)c * TUNED_BLOCK, m_reals = (size_t)tiles * TUNED_BLOCK;
     for (; block + PANEL_BLOCKS <= blocks; block += PANEL_BLOCKS)
         gemm_panel(v, u + (size_t)block * u_reals, m + (size_t)block * m_reals, tiles, c,
                    PANEL_BLOCKS);
@@ -194,14 +195,14 @@ INLINE void outer_block(const real *m, const real *v, size_t block_reals, int fi
             sum[r][j] = first > 0 ? load(du + r * cols + j * LANES) : splat(0);
     for (int t = first; t < end; t++) {
         vec value[OUTER_BLOCKS * VECTORS];
-        prefetch(ahead + t * TAIL_BLOCK);
+        prefetch(ahead + t * TUNED_BLOCK);
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            value[j] = load(v + (size_t)(j / VECTORS) * block_reals + t * TAIL_BLOCK +
+            value[j] = load(v + (size_t)(j / VECTORS) * block_reals + t * TUNED_BLOCK +
                             j % VECTORS * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-            vec x = splat(m[t * TAIL_BLOCK + r]);
+            vec x = splat(m[t * TUNED_BLOCK + r]);
 #pragma GCC unroll 8
             for (int j = 0; j < blocks * VECTORS; j++)
                 sum[r][j] = fma_(x, value[j], sum[r][j]);
@@ -219,94 +220,94 @@ INLINE void outer_block(const real *m, const real *v, size_t block_reals, int fi
 INLINE void outer_columns(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles,
                           int rows, int cols, real *du, const int blocks)
 {
-    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles * TUNED_BLOCK;
     for (int first = 0; first < tiles; first += OUTER_TILES) {
         int end = tiles - first < OUTER_TILES ? tiles : first + OUTER_TILES, group = 0;
         for (int r = 0; r < rows; group++) {
-            int here = r / TAIL_BLOCK, left = TAIL_BLOCK - r % TAIL_BLOCK;
-            const real *from = m + (size_t)here * block_reals + r % TAIL_BLOCK;
+            int here = r / TUNED_BLOCK, left = TUNED_BLOCK - r % TUNED_BLOCK;
+            const real *from = m + (size_t)here * block_reals + r % TUNED_BLOCK;
             const real *ahead = v + v_ahead + (size_t)group * block_reals;
             if (group >= blocks)
                 ahead = m + m_ahead +
-                        (size_t)(group - blocks) % (size_t)(rows / TAIL_BLOCK) * block_reals;
+                        (size_t)(group - blocks) % (size_t)(rows / TUNED_BLOCK) * block_reals;
             if (left >= OUTER_ROWS) {
                 outer_block(from, v, block_reals, first, end, cols, du + r * cols, ahead,
                             OUTER_ROWS, blocks);
                 r += OUTER_ROWS;
             } else {
                 outer_block(from, v, block_reals, first, end, cols, du + r * cols, ahead,
-                            TAIL_BLOCK % OUTER_ROWS, blocks);
-                r += TAIL_BLOCK % OUTER_ROWS;
+                            TUNED_BLOCK % OUTER_ROWS, blocks);
+                r += TUNED_BLOCK % OUTER_ROWS;
             }
         }
     }
 }
 
-static void TIER(pulmo_k_tail_outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead,
-                                     int tiles, int rows, int cols, real *du)
+static void TIER(pulmo_k_tuned_outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead,
+                                      int tiles, int rows, int cols, real *du)
 {
-    size_t block_reals = (size_t)tiles * TAIL_BLOCK;
-    int block = 0, blocks = cols / TAIL_BLOCK;
+    size_t block_reals = (size_t)tiles * TUNED_BLOCK;
+    int block = 0, blocks = cols / TUNED_BLOCK;
     for (; block + OUTER_BLOCKS <= blocks; block += OUTER_BLOCKS)
         outer_columns(m, v + (size_t)block * block_reals, m_ahead, v_ahead, tiles, rows, cols,
-                      du + block * TAIL_BLOCK, OUTER_BLOCKS);
+                      du + block * TUNED_BLOCK, OUTER_BLOCKS);
     for (; block < blocks; block++)
         outer_columns(m, v + (size_t)block * block_reals, m_ahead, v_ahead, tiles, rows, cols,
-                      du + block * TAIL_BLOCK, 1);
+                      du + block * TUNED_BLOCK, 1);
 }
 
 /* ---- out of the transformed space ---- */
 
-static void TIER(pulmo_k_tail_output)(const real *m, const tail_tiles *tiles, const real *bias,
-                                      const tail_plane *out)
+static void TIER(pulmo_k_tuned_output)(const real *m, const tuned_tiles *tiles, const real *bias,
+                                       const tuned_plane *out)
 {
-    int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
-    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK,
-           row_reals = (size_t)out->columns * TAIL_BLOCK;
-    size_t point_reals = tail_point_reals(out->channels, tiles->count);
+    int each = tiles->down * tiles->across, blocks = out->channels / TUNED_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TUNED_BLOCK,
+           row_reals = (size_t)out->columns * TUNED_BLOCK;
+    size_t point_reals = tuned_point_reals(out->channels, tiles->count);
     const vec zero = splat(0);
     for (int block = 0; block < blocks; block++)
         for (int t = 0; t < tiles->count; t++) {
-            int at = (tiles->first + t) % each, row = at / tiles->across * TAIL_OUT,
-                column = at % tiles->across * TAIL_OUT;
+            int at = (tiles->first + t) % each, row = at / tiles->across * TUNED_OUT,
+                column = at % tiles->across * TUNED_OUT;
             size_t place = place_of_tile(out, tiles, t, block, 1);
-            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
-                vec y[4][4], shift = load(bias + block * TAIL_BLOCK + j);
+            for (int j = 0; j < TUNED_BLOCK; j += LANES) {
+                vec y[4][4], shift = load(bias + block * TUNED_BLOCK + j);
                 real *to = out->data + place + j;
-                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j,
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TUNED_BLOCK + j,
                             point_reals, y);
 #pragma GCC unroll 4
                 for (int r = 0; r < 4; r++)
 #pragma GCC unroll 4
                     for (int x = 0; x < 4; x++)
                         if (row + r < out->height && column + x < out->width)
-                            store(to + (size_t)r * row_reals + (size_t)x * TAIL_BLOCK,
+                            store(to + (size_t)r * row_reals + (size_t)x * TUNED_BLOCK,
                                   max_(zero, add(y[r][x], shift)) /* a NaN passes */);
             }
         }
 }
 
-static void TIER(pulmo_k_tail_output_masked)(const real *m, const tail_tiles *tiles,
-                                             const tail_plane *mask, const tail_plane *out)
+static void TIER(pulmo_k_tuned_output_masked)(const real *m, const tuned_tiles *tiles,
+                                              const tuned_plane *mask, const tuned_plane *out)
 {
-    int each = tiles->down * tiles->across, blocks = out->channels / TAIL_BLOCK;
-    size_t block_reals = (size_t)tiles->count * TAIL_BLOCK,
-           row_reals = (size_t)out->columns * TAIL_BLOCK;
-    size_t point_reals = tail_point_reals(out->channels, tiles->count);
+    int each = tiles->down * tiles->across, blocks = out->channels / TUNED_BLOCK;
+    size_t block_reals = (size_t)tiles->count * TUNED_BLOCK,
+           row_reals = (size_t)out->columns * TUNED_BLOCK;
+    size_t point_reals = tuned_point_reals(out->channels, tiles->count);
     for (int block = 0; block < blocks; block++)
         for (int t = 0; t < tiles->count; t++) {
-            int at = (tiles->first + t) % each, row = at / tiles->across * TAIL_OUT,
-                column = at % tiles->across * TAIL_OUT;
+            int at = (tiles->first + t) % each, row = at / tiles->across * TUNED_OUT,
+                column = at % tiles->across * TUNED_OUT;
             size_t place = place_of_tile(out, tiles, t, block, 1);
-            for (int j = 0; j < TAIL_BLOCK; j += LANES, place += LANES) {
+            for (int j = 0; j < TUNED_BLOCK; j += LANES, place += LANES) {
                 vec y[4][4];
-                output_tile(m + (size_t)block * block_reals + (size_t)t * TAIL_BLOCK + j,
+                output_tile(m + (size_t)block * block_reals + (size_t)t * TUNED_BLOCK + j,
                             point_reals, y);
 #pragma GCC unroll 4
                 for (int r = 0; r < 4; r++)
 #pragma GCC unroll 4
                     for (int x = 0; x < 4; x++) {
-                        size_t here = place + (size_t)r * row_reals + (size_t)x * TAIL_BLOCK;
+                        size_t here = place + (size_t)r * row_reals + (size_t)x * TUNED_BLOCK;
                         if (row + r < out->height && column + x < out->width)
                             store(out->data + here,
                                   mask ? where_positive(load(mask->data + here), y[r][x])
@@ -318,32 +319,32 @@ static void TIER(pulmo_k_tail_output_masked)(const real *m, const tail_tiles *ti
 
 /* ---- max-pool ---- */
 
-static void TIER(pulmo_k_tail_pool)(const tail_plane *in, const tail_plane *out, int image,
-                                    int block)
+static void TIER(pulmo_k_tuned_pool)(const tuned_plane *in, const tuned_plane *out, int image,
+                                     int block)
 {
-    size_t row_reals = (size_t)in->columns * TAIL_BLOCK;
+    size_t row_reals = (size_t)in->columns * TUNED_BLOCK;
     for (int y = 0; y < out->height; y++)
         for (int x = 0; x < out->width; x++) {
             const real *from = in->data + place_of(in, image, block, 2 * y + 1, 2 * x + 1);
             real *to = out->data + place_of(out, image, block, y + 1, x + 1);
-            for (int j = 0; j < TAIL_BLOCK; j += LANES)
-                store(to + j, max_(max_(load(from + j), load(from + TAIL_BLOCK + j)),
+            for (int j = 0; j < TUNED_BLOCK; j += LANES)
+                store(to + j, max_(max_(load(from + j), load(from + TUNED_BLOCK + j)),
                                    max_(load(from + row_reals + j),
-                                        load(from + row_reals + TAIL_BLOCK + j))));
+                                        load(from + row_reals + TUNED_BLOCK + j))));
         }
 }
 
-static void TIER(pulmo_k_tail_unpool)(const tail_plane *from, const tail_plane *values,
-                                      const tail_plane *to, int image, int block)
+static void TIER(pulmo_k_tuned_unpool)(const tuned_plane *from, const tuned_plane *values,
+                                       const tuned_plane *to, int image, int block)
 {
-    size_t row_reals = (size_t)to->columns * TAIL_BLOCK,
-           at[4] = {0, TAIL_BLOCK, row_reals, row_reals + TAIL_BLOCK};
+    size_t row_reals = (size_t)to->columns * TUNED_BLOCK,
+           at[4] = {0, TUNED_BLOCK, row_reals, row_reals + TUNED_BLOCK};
     for (int y = 0; y < from->height; y++)
         for (int x = 0; x < from->width; x++) {
             const real *gradient = from->data + place_of(from, image, block, y + 1, x + 1);
             const real *value = values->data + place_of(values, image, block, 2 * y + 1, 2 * x + 1);
             real *out = to->data + place_of(to, image, block, 2 * y + 1, 2 * x + 1);
-            for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+            for (int j = 0; j < TUNED_BLOCK; j += LANES) {
                 vec four[4], most, rest;
 #pragma GCC unroll 4
                 for (int q = 0; q < 4; q++)
@@ -380,13 +381,13 @@ INLINE void filter_1d(vec g0, vec g1, vec g2, vec t[6])
 /* 16 outputs at one input: taps (9, 16) to 36 points, which go past the caches: they are larger. */
 INLINE void filter_16(const real *taps, real *u, size_t point_reals)
 {
-    for (int j = 0; j < TAIL_BLOCK; j += LANES) {
+    for (int j = 0; j < TUNED_BLOCK; j += LANES) {
         vec w[6][3];
 #pragma GCC unroll 3
         for (int x = 0; x < 3; x++) {
             vec t[6];
-            filter_1d(load(taps + x * TAIL_BLOCK + j), load(taps + (3 + x) * TAIL_BLOCK + j),
-                      load(taps + (6 + x) * TAIL_BLOCK + j), t);
+            filter_1d(load(taps + x * TUNED_BLOCK + j), load(taps + (3 + x) * TUNED_BLOCK + j),
+                      load(taps + (6 + x) * TUNED_BLOCK + j), t);
 #pragma GCC unroll 6
             for (int y = 0; y < 6; y++)
                 w[y][x] = t[y];
@@ -402,26 +403,26 @@ INLINE void filter_16(const real *taps, real *u, size_t point_reals)
     }
 }
 
-static void TIER(pulmo_k_tail_filter)(const real *g, int k, int c, int block, int turned, real *u)
+static void TIER(pulmo_k_tuned_filter)(const real *g, int k, int c, int block, int turned, real *u)
 {
-    int inputs = turned ? k : (c + TAIL_BLOCK - 1) / TAIL_BLOCK * TAIL_BLOCK,
+    int inputs = turned ? k : (c + TUNED_BLOCK - 1) / TUNED_BLOCK * TUNED_BLOCK,
         outputs = turned ? c : k;
     int panel = block / PANEL_BLOCKS * PANEL_BLOCKS,
-        wide = panel + PANEL_BLOCKS <= outputs / TAIL_BLOCK ? PANEL_BLOCKS : 1;
+        wide = panel + PANEL_BLOCKS <= outputs / TUNED_BLOCK ? PANEL_BLOCKS : 1;
     int base = block / wide * wide;
-    size_t point_reals = tail_weight_reals(inputs, outputs);
-    u += (size_t)(base * inputs + block - base) * TAIL_BLOCK;
+    size_t point_reals = tuned_weight_reals(inputs, outputs);
+    u += (size_t)(base * inputs + block - base) * TUNED_BLOCK;
     for (int i = 0; i < inputs; i++) {
-        real taps[9 * TAIL_BLOCK];
-        for (int o = 0; o < TAIL_BLOCK; o++) {
-            int output = block * TAIL_BLOCK + o;
+        real taps[9 * TUNED_BLOCK];
+        for (int o = 0; o < TUNED_BLOCK; o++) {
+            int output = block * TUNED_BLOCK + o;
             size_t at = turned ? (size_t)i * (size_t)c + (size_t)output
                                : (size_t)output * (size_t)c + (size_t)i;
             for (int tap = 0; tap < 9; tap++)
-                taps[(turned ? 8 - tap : tap) * TAIL_BLOCK + o] =
+                taps[(turned ? 8 - tap : tap) * TUNED_BLOCK + o] =
                     turned || i < c ? g[9 * at + (size_t)tap] : 0;
         }
-        filter_16(taps, u + (size_t)(i * wide) * TAIL_BLOCK, point_reals);
+        filter_16(taps, u + (size_t)(i * wide) * TUNED_BLOCK, point_reals);
     }
     past_is_done();
 }
@@ -438,7 +439,7 @@ INLINE void filter_gradient_1d(const vec t[6], vec g[3])
     g[2] = fma_(third, sub(even_b, even_a), t[5]);
 }
 
-static void TIER(pulmo_k_tail_filter_gradient)(const real *du, int rows, int cols, real *out)
+static void TIER(pulmo_k_tuned_filter_gradient)(const real *du, int rows, int cols, real *out)
 {
     size_t point_reals = (size_t)rows * (size_t)cols;
     for (int r = 0; r < rows; r++)
@@ -470,14 +471,14 @@ static void TIER(pulmo_k_tail_filter_gradient)(const real *du, int rows, int col
 
 /* ---- moments ---- */
 
-static void TIER(pulmo_k_tail_moments)(const tail_plane *plane, int image, int block,
-                                       double squares[TAIL_BLOCK], double sums[TAIL_BLOCK])
+static void TIER(pulmo_k_tuned_moments)(const tuned_plane *plane, int image, int block,
+                                        double squares[TUNED_BLOCK], double sums[TUNED_BLOCK])
 {
-    for (int j = 0; j < TAIL_BLOCK; j++)
+    for (int j = 0; j < TUNED_BLOCK; j++)
         squares[j] = sums[j] = 0;
     for (int y = 0; y < plane->height; y++) {
         const real *row = plane->data + place_of(plane, image, block, y + 1, 1);
-        real part[2][TAIL_BLOCK];
+        real part[2][TUNED_BLOCK];
         vec square[VECTORS], sum[VECTORS];
 #pragma GCC unroll 8
         for (int j = 0; j < VECTORS; j++)
@@ -485,7 +486,7 @@ static void TIER(pulmo_k_tail_moments)(const tail_plane *plane, int image, int b
         for (int x = 0; x < plane->width; x++)
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) {
-                vec value = load(row + x * TAIL_BLOCK + j * LANES);
+                vec value = load(row + x * TUNED_BLOCK + j * LANES);
                 square[j] = fma_(value, value, square[j]);
                 sum[j] = add(sum[j], value);
             }
@@ -494,24 +495,24 @@ static void TIER(pulmo_k_tail_moments)(const tail_plane *plane, int image, int b
             store(part[0] + j * LANES, square[j]);
             store(part[1] + j * LANES, sum[j]);
         }
-        for (int j = 0; j < TAIL_BLOCK; j++) {
+        for (int j = 0; j < TUNED_BLOCK; j++) {
             squares[j] += (double)part[0][j];
             sums[j] += (double)part[1][j];
         }
     }
 }
 
-const tail_kernels TIER(tail_kernels_table) = {
+const tuned_kernels TIER(tuned_kernels_table) = {
     .name = TIER_NAME,
-    .input = TIER(pulmo_k_tail_input),
-    .spread = TIER(pulmo_k_tail_spread),
-    .gemm = TIER(pulmo_k_tail_gemm),
-    .outer = TIER(pulmo_k_tail_outer),
-    .output = TIER(pulmo_k_tail_output),
-    .output_masked = TIER(pulmo_k_tail_output_masked),
-    .pool = TIER(pulmo_k_tail_pool),
-    .unpool = TIER(pulmo_k_tail_unpool),
-    .filter = TIER(pulmo_k_tail_filter),
-    .filter_gradient = TIER(pulmo_k_tail_filter_gradient),
-    .moments = TIER(pulmo_k_tail_moments),
+    .input = TIER(pulmo_k_tuned_input),
+    .spread = TIER(pulmo_k_tuned_spread),
+    .gemm = TIER(pulmo_k_tuned_gemm),
+    .outer = TIER(pulmo_k_tuned_outer),
+    .output = TIER(pulmo_k_tuned_output),
+    .output_masked = TIER(pulmo_k_tuned_output_masked),
+    .pool = TIER(pulmo_k_tuned_pool),
+    .unpool = TIER(pulmo_k_tuned_unpool),
+    .filter = TIER(pulmo_k_tuned_filter),
+    .filter_gradient = TIER(pulmo_k_tuned_filter_gradient),
+    .moments = TIER(pulmo_k_tuned_moments),
 };

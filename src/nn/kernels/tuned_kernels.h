@@ -9,8 +9,8 @@
  * multiple of 16; where K is no multiple of it, the rest are panels of 16. In both, points stand a
  * cache line further apart than they are long: else all 36 of a tile would fall into one set of the
  * caches. */
-#ifndef PULMO_TAIL_KERNELS_H
-#define PULMO_TAIL_KERNELS_H
+#ifndef PULMO_TUNED_KERNELS_H
+#define PULMO_TUNED_KERNELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,43 +18,43 @@
 #include "pulmo/isa.h"
 #include "real.h"
 
-#define TAIL_OUT    4 /* outputs of a tile, one dimension */
-#define TAIL_POINTS 36
-#define TAIL_BLOCK  16 /* channels stored together */
+#define TUNED_OUT    4 /* outputs of a tile, one dimension */
+#define TUNED_POINTS 36
+#define TUNED_BLOCK  16 /* channels stored together */
 
 /* An activation or its gradient: (images, C / 16, rows, columns, 16), each image in a frame of
  * zeros, pixel (y, x) at row y + 1, column x + 1; rows and columns are padded so that whole tiles
  * can be read. */
-typedef struct tail_plane {
+typedef struct tuned_plane {
     real *data;
     int channels, height, width; /* channels: a multiple of 16 */
     int rows, columns;
     size_t image_reals;
-} tail_plane;
+} tuned_plane;
 
 /* A run of tiles, numbered over images, then rows, then columns of tiles. */
-typedef struct tail_tiles {
+typedef struct tuned_tiles {
     int first, count;
     int down, across; /* tiles of one image */
-} tail_tiles;
+} tuned_tiles;
 
-#define TAIL_POINT_PAD 16
-static inline size_t tail_point_reals(int channels, int tiles)
+#define TUNED_POINT_PAD 16
+static inline size_t tuned_point_reals(int channels, int tiles)
 {
-    return (size_t)channels * (size_t)tiles + TAIL_POINT_PAD;
+    return (size_t)channels * (size_t)tiles + TUNED_POINT_PAD;
 }
-static inline size_t tail_weight_reals(int inputs, int outputs)
+static inline size_t tuned_weight_reals(int inputs, int outputs)
 {
-    return (size_t)inputs * (size_t)outputs + TAIL_POINT_PAD;
+    return (size_t)inputs * (size_t)outputs + TUNED_POINT_PAD;
 }
 
-typedef struct tail_kernels {
+typedef struct tuned_kernels {
     const char *name;
     /* V = B^T d B of each tile, all 36 points; v is (36, C / 16, tiles->count, 16), of which blocks
      * [first, first + count) are filled. */
-    void (*input)(const tail_plane *in, const tail_tiles *tiles, int first, int count, real *v);
+    void (*input)(const tuned_plane *in, const tuned_tiles *tiles, int first, int count, real *v);
     /* M = A dY A^T of each 4 x 4 tile of an output's gradient, laid out like V. */
-    void (*spread)(const tail_plane *gradient, const tail_tiles *tiles, int first, int count,
+    void (*spread)(const tuned_plane *gradient, const tuned_tiles *tiles, int first, int count,
                    real *m);
     /* One point: m (K / 16, tiles, 16) = v (C / 16, tiles, 16) times u (K / panel, C, panel); one
      * chain of fused multiply-adds an element, over c in order. */
@@ -65,15 +65,16 @@ typedef struct tail_kernels {
     void (*outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows,
                   int cols, real *du);
     /* out = relu(A^T m A + bias). */
-    void (*output)(const real *m, const tail_tiles *tiles, const real *bias, const tail_plane *out);
+    void (*output)(const real *m, const tuned_tiles *tiles, const real *bias,
+                   const tuned_plane *out);
     /* out = A^T m A where mask > 0 (everywhere for NULL), else 0; mask has out's shape. */
-    void (*output_masked)(const real *m, const tail_tiles *tiles, const tail_plane *mask,
-                          const tail_plane *out);
+    void (*output_masked)(const real *m, const tuned_tiles *tiles, const tuned_plane *mask,
+                          const tuned_plane *out);
     /* 2 x 2 max-pool of one block of channels of one image. */
-    void (*pool)(const tail_plane *in, const tail_plane *out, int image, int block);
+    void (*pool)(const tuned_plane *in, const tuned_plane *out, int image, int block);
     /* The pool's and the ReLU's gradient: `from` goes to the first maximum of each 2 x 2 of
      * `values` where that is positive, 0 elsewhere. */
-    void (*unpool)(const tail_plane *from, const tail_plane *values, const tail_plane *to,
+    void (*unpool)(const tuned_plane *from, const tuned_plane *values, const tuned_plane *to,
                    int image, int block);
     /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T: into u (36, K / panel, C,
      * panel) with C rounded up to 16. `turned`: the roles of K and C change and the taps turn by
@@ -83,11 +84,11 @@ typedef struct tail_kernels {
     void (*filter_gradient)(const real *du, int rows, int cols, real *out);
     /* squares[i], sums[i]: the sums over one image of channel 16 block + i, rows in `real`, then in
      * double. */
-    void (*moments)(const tail_plane *plane, int image, int block, double squares[TAIL_BLOCK],
-                    double sums[TAIL_BLOCK]);
-} tail_kernels;
+    void (*moments)(const tuned_plane *plane, int image, int block, double squares[TUNED_BLOCK],
+                    double sums[TUNED_BLOCK]);
+} tuned_kernels;
 
 /* Never NULL. */
-const tail_kernels *tail_kernels_of(pulmo_isa isa);
+const tuned_kernels *tuned_kernels_of(pulmo_isa isa);
 
 #endif

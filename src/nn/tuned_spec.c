@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pulmo/tail.h"
+#include "pulmo/tuned.h"
 
-pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
-                                pulmo_isa isa, pulmo_tail_spec *out)
+pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
+                                 pulmo_isa isa, pulmo_tuned_spec *out)
 {
     int block = 1;
     memset(out, 0, sizeof *out);
@@ -35,7 +35,7 @@ pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks,
                           "of them, or head",
                           frozen_blocks + 1, block - 1);
     int channels, height, width;
-    pulmo_tail_shape(out, &channels, &height, &width);
+    pulmo_tuned_shape(out, &channels, &height, &width);
     if (height < 1)
         return pulmo_fail(
             PULMO_DATA,
@@ -44,7 +44,7 @@ pulmo_status pulmo_tail_spec_of(const pulmo_weights *weights, int frozen_blocks,
     return PULMO_OK;
 }
 
-void pulmo_tail_shape(const pulmo_tail_spec *spec, int *channels, int *height, int *width)
+void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height, int *width)
 {
     *channels = spec->layers ? spec->layer[spec->layers - 1].out_channels : spec->channels;
     *height = spec->height;
@@ -64,7 +64,7 @@ static void add_tensor(pulmo_head_layout *out, int feature, const char *kind, in
     out->parameters += (size_t)rows * (size_t)cols;
 }
 
-void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out)
+void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_head_layout *out)
 {
     memset(out, 0, sizeof *out);
     for (int l = 0; l < spec->layers; l++) {
@@ -74,18 +74,18 @@ void pulmo_tail_layout_of(const pulmo_tail_spec *spec, pulmo_head_layout *out)
     }
 }
 
-size_t pulmo_tail_parameters(const pulmo_tail_spec *spec)
+size_t pulmo_tuned_parameters(const pulmo_tuned_spec *spec)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_of(spec, &layout);
+    pulmo_tuned_layout_of(spec, &layout);
     return layout.parameters;
 }
 
-void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_spec *head,
-                                 pulmo_head_layout *out)
+void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head_spec *head,
+                                  pulmo_head_layout *out)
 {
     pulmo_head_layout above;
-    pulmo_tail_layout_of(spec, out);
+    pulmo_tuned_layout_of(spec, out);
     pulmo_head_layout_of(head, &above);
     for (int t = 0; t < above.tensors; t++) {
         out->tensor[out->tensors] = above.tensor[t];
@@ -94,11 +94,11 @@ void pulmo_tail_layout_with_head(const pulmo_tail_spec *spec, const pulmo_head_s
     out->parameters += above.parameters;
 }
 
-void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights *weights,
-                                float *parameters)
+void pulmo_tuned_parameters_init(const pulmo_tuned_spec *spec, const pulmo_weights *weights,
+                                 float *parameters)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_of(spec, &layout);
+    pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         const pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
         const pulmo_tensor *weight = &layout.tensor[2 * l], *bias = &layout.tensor[2 * l + 1];
@@ -108,10 +108,11 @@ void pulmo_tail_parameters_init(const pulmo_tail_spec *spec, const pulmo_weights
     }
 }
 
-void pulmo_tail_apply(const pulmo_tail_spec *spec, const float *parameters, pulmo_weights *weights)
+void pulmo_tuned_apply(const pulmo_tuned_spec *spec, const float *parameters,
+                       pulmo_weights *weights)
 {
     pulmo_head_layout layout;
-    pulmo_tail_layout_of(spec, &layout);
+    pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
         conv->weight = parameters + layout.tensor[2 * l].offset;

@@ -1,4 +1,4 @@
-#include "fence.h"
+#include "lease.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ typedef struct owner {
 #define OWNER_FIELDS 7
 #define DYING_TRIES  30 /* of a tenth of a second */
 
-struct fence {
+struct lease {
     char *path;
     owner mine;
     int file; /* of the owner file as it was made: another's file is another inode */
@@ -143,7 +143,7 @@ static pulmo_status cannot(const char *path, const char *what)
 
 /* The file, whole before it has its name. With `replace` it takes the place of what is there;
  * without, *taken says whether there was nothing. */
-static pulmo_status place(fence *f, bool replace, bool *taken)
+static pulmo_status place(lease *f, bool replace, bool *taken)
 {
     char *temporary = pulmo_format("%s.%s", f->path, f->mine.nonce);
     if (!temporary)
@@ -182,7 +182,7 @@ static pulmo_status place(fence *f, bool replace, bool *taken)
 
 /* ---- is the other alive? ---- */
 
-static bool is_mine(const fence *f, const owner *other)
+static bool is_mine(const lease *f, const owner *other)
 {
     return strcmp(f->mine.nonce, other->nonce) == 0;
 }
@@ -223,7 +223,7 @@ static bool proves_dead(const owner *me, const owner *other, const char **why)
     return dead;
 }
 
-static pulmo_status refuse(const fence *f, const owner *other)
+static pulmo_status refuse(const lease *f, const owner *other)
 {
     char slurm[96] = "";
     if (in_slurm(other))
@@ -236,13 +236,13 @@ static pulmo_status refuse(const fence *f, const owner *other)
 }
 
 /* Watches for a sign of life. *dead when there was none. */
-static pulmo_status await_sign(const fence *f, const owner *other, struct timespec sign, bool *dead)
+static pulmo_status await_sign(const lease *f, const owner *other, struct timespec sign, bool *dead)
 {
     double began = pulmo_now_s();
     pulmo_info("%s: was left by host %s, process %s; waiting %.0f s for a sign of it", f->path,
-               other->host, other->pid, FENCE_LEASE_S);
+               other->host, other->pid, LEASE_SILENCE_S);
     *dead = false;
-    while (pulmo_now_s() - began < FENCE_LEASE_S) {
+    while (pulmo_now_s() - began < LEASE_SILENCE_S) {
         owner now;
         struct timespec later;
         if (pulmo_interrupt_wanted())
@@ -259,7 +259,7 @@ static pulmo_status await_sign(const fence *f, const owner *other, struct timesp
 }
 
 /* One attempt; *taken when it was successful. */
-static pulmo_status attempt(fence *f, bool *taken)
+static pulmo_status attempt(lease *f, bool *taken)
 {
     owner other;
     struct timespec sign;
@@ -285,12 +285,12 @@ static pulmo_status attempt(fence *f, bool *taken)
 
 static void *give_signs(void *context)
 {
-    fence *f = context;
+    lease *f = context;
     pthread_mutex_lock(&f->lock);
     while (!f->stop) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (time_t)FENCE_SIGN_S;
+        until.tv_sec += (time_t)LEASE_SIGN_S;
         pthread_cond_timedwait(&f->wake, &f->lock, &until);
         if (!f->stop)
             futimens(f->file, NULL); /* a failure shows at the next check */
@@ -300,7 +300,7 @@ static void *give_signs(void *context)
 }
 
 /* Signals are for the thread that waits for them. */
-static pulmo_status start_signs(fence *f)
+static pulmo_status start_signs(lease *f)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -315,9 +315,9 @@ static pulmo_status start_signs(fence *f)
 
 /* ---- all of it ---- */
 
-pulmo_status fence_take(const char *directory, fence **out)
+pulmo_status lease_take(const char *directory, lease **out)
 {
-    fence *f = calloc(1, sizeof *f);
+    lease *f = calloc(1, sizeof *f);
     if (!f)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
     pthread_mutex_init(&f->lock, NULL);
@@ -329,17 +329,17 @@ pulmo_status fence_take(const char *directory, fence **out)
     while (status == PULMO_OK && !taken)
         status = attempt(f, &taken);
     if (status == PULMO_OK)
-        status = fence_check(f); /* who came later at the same moment is the owner */
+        status = lease_check(f); /* who came later at the same moment is the owner */
     if (status == PULMO_OK)
         status = start_signs(f);
     if (status == PULMO_OK)
         *out = f;
     else
-        fence_release(f);
+        lease_release(f);
     return status;
 }
 
-pulmo_status fence_check(const fence *f)
+pulmo_status lease_check(const lease *f)
 {
     owner now;
     struct timespec sign;
@@ -356,7 +356,7 @@ pulmo_status fence_check(const fence *f)
                       f->path, now.host, now.pid, now.job, now.restarts);
 }
 
-void fence_release(fence *f)
+void lease_release(lease *f)
 {
     owner now;
     struct timespec sign;

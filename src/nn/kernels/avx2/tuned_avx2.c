@@ -16,4 +16,4 @@
 #define store_past(p, x)     store(p, x)
 #define past_is_done()       (void)0
 
-#include "../tail_body.h"
+#include "../tuned_body.h"

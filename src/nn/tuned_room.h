@@ -1,28 +1,28 @@
 /* Inside the nn room: the trainable convolutions' buffers. */
-#ifndef PULMO_TAIL_ROOM_H
-#define PULMO_TAIL_ROOM_H
+#ifndef PULMO_TUNED_ROOM_H
+#define PULMO_TUNED_ROOM_H
 
-#include "kernels/tail_kernels.h"
-#include "pulmo/tail.h"
+#include "kernels/tuned_kernels.h"
+#include "pulmo/tuned.h"
 
-typedef struct tail_layer {
+typedef struct tuned_layer {
     int inputs, outputs; /* channels; inputs rounded up to a block */
     int true_inputs;
     bool pool_after;
     size_t weight_at, bias_at; /* in the parameters */
-    tail_plane in, values;     /* its input; its output before the pool, after the ReLU */
-    tail_plane out;            /* after the pool; the same as values where there is none */
-    tail_tiles tiles;          /* of one image; count unused */
+    tuned_plane in, values;    /* its input; its output before the pool, after the ReLU */
+    tuned_plane out;           /* after the pool; the same as values where there is none */
+    tuned_tiles tiles;         /* of one image; count unused */
     real *u, *turned; /* transformed weights: forward, and for the data's gradient (NULL for the
                          first) */
-} tail_layer;
+} tuned_layer;
 
-struct pulmo_tail {
-    pulmo_tail_spec spec;
-    const tail_kernels *kernels;
+struct pulmo_tuned {
+    pulmo_tuned_spec spec;
+    const tuned_kernels *kernels;
     pulmo_pool *pool;
-    int threads, slot, images, layers;
-    tail_layer layer[PULMO_CONVS_MAX];
+    int threads, microbatch, images, layers;
+    tuned_layer layer[PULMO_CONVS_MAX];
     real *bias[PULMO_CONVS_MAX]; /* copies of the layers' biases */
     real *storage;               /* one block for all reals below and in the layers */
     real *gradient[2];           /* planes of a layer's gradient, taken in turn */
@@ -34,27 +34,28 @@ struct pulmo_tail {
     double *squares;     /* (images, channels at the most) */
     real *bias_gradient; /* (images, channels at the most) */
     int most_channels;
-    int n;         /* images of the last forward */
-    int current;   /* which gradient plane holds the layer at hand's */
-    tail_plane dy; /* the layer at hand's gradient */
+    int n;          /* images of the last forward */
+    int current;    /* which gradient plane holds the layer at hand's */
+    tuned_plane dy; /* the layer at hand's gradient */
 };
 
 /* The frame and the padding of one block of channels of one image become zero. */
-void tail_clear_frame(const tail_plane *plane, int image, int block);
+void tuned_clear_frame(const tuned_plane *plane, int image, int block);
 /* `out` = convolution of `in` with transformed weights u: bias and ReLU where `bias`, else masked.
  */
-typedef struct tail_convolution {
-    const tail_plane *in, *out, *mask;
-    const tail_tiles *tiles;
+typedef struct tuned_convolution {
+    const tuned_plane *in, *out, *mask;
+    const tuned_tiles *tiles;
     const real *u, *bias;
-} tail_convolution;
-void tail_convolve(pulmo_tail *tail, const tail_convolution *what);
+} tuned_convolution;
+void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what);
 
-/* Tiles of a unit of a layer: all units of a slot are about equal and hold at most TAIL_UNIT_MOST.
+/* Tiles of a unit of a layer: all units of a microbatch are about equal and hold at most
+ * TUNED_UNIT_MOST.
  */
-#define TAIL_UNIT_MOST 256
-int tail_unit_tiles(const tail_tiles *tiles, int slot);
+#define TUNED_UNIT_MOST 256
+int tuned_unit_tiles(const tuned_tiles *tiles, int microbatch);
 /* Sides of a part: 36 transformed values of each pair stay in L2. */
-#define TAIL_PART 64
+#define TUNED_PART 64
 
 #endif

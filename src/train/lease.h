@@ -9,29 +9,29 @@
  * An owner that is there is alive unless it proves not to be:
  *   its host runs (same boot, same process namespace) and its process does not; or
  *   it belongs to this Slurm job and an earlier start of it: Slurm takes that one for dead; or
- *   it gave no sign for FENCE_LEASE_S, watched from here. It gives one every FENCE_SIGN_S, from a
+ *   it gave no sign for LEASE_SILENCE_S, watched from here. It gives one every LEASE_SIGN_S, from a
  * thread of its own. No clocks of two hosts are compared, and no locks are needed, which network
  * file systems often lack.
  *
  * What this cannot exclude: an owner that looks, is held up for longer than the lease, and then
  * renames one file. That file is a whole checkpoint of the same data, configuration and seed, so
  * that training goes on from it to the same bits: work is lost, no result is wrong. */
-#ifndef PULMO_FENCE_H
-#define PULMO_FENCE_H
+#ifndef PULMO_LEASE_H
+#define PULMO_LEASE_H
 
 #include "pulmo/status.h"
 
-#define FENCE_SIGN_S  5.0
-#define FENCE_LEASE_S 30.0
+#define LEASE_SIGN_S    5.0
+#define LEASE_SILENCE_S 30.0
 
-typedef struct fence fence;
+typedef struct lease lease;
 
 /* PULMO_USAGE where the directory has a living owner, naming it and the way out; waits for
- * FENCE_LEASE_S at the most to find out. Owned by the caller. */
-pulmo_status fence_take(const char *directory, fence **out);
+ * LEASE_SILENCE_S at the most to find out. Owned by the caller. */
+pulmo_status lease_take(const char *directory, lease **out);
 /* PULMO_RUNTIME when the directory has another owner by now. */
-pulmo_status fence_check(const fence *f);
+pulmo_status lease_check(const lease *f);
 /* Gives the directory up, if it is still one's own. NULL is a no-op. */
-void fence_release(fence *f);
+void lease_release(lease *f);
 
 #endif
