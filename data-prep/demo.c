@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "pulmo/demo.h"
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"

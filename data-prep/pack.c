@@ -14,7 +14,7 @@
 
 #include "prep.h"
 #include "pulmo/dataset.h"
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "prep.h"
+#include "pulmo/file.h"
 #include "pulmo/image.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"

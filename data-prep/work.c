@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/log.h"

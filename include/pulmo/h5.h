@@ -133,17 +133,4 @@ typedef void (*pulmo_h5_visitor)(void *context, const char *name, const pulmo_h5
                                  const char *attribute, const char *value);
 pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context);
 
-/* ---- other files that must appear whole ---- */
-
-/* Writes text to `path` as above: temporary file, fsync, rename, fsync of the directory. */
-pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);
-/* Removes the temporary files of such writes to directory/name that were killed. Only where no
- * other process can be writing it. Not collective. */
-void pulmo_file_remove_leftovers(const char *directory, const char *name);
-/* The same for every name in a directory where others may be writing: what nobody has written to
- * for `idle_s` seconds. */
-void pulmo_file_remove_abandoned(const char *directory, double idle_s);
-/* mkdir -p; PULMO_IO with the name of what stands in the way. */
-pulmo_status pulmo_directory_make(const char *path);
-
 #endif

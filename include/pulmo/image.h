@@ -47,10 +47,6 @@ pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
                                        const pulmo_decode_spec *spec, int height_px, int width_px,
                                        pulmo_image *out, pulmo_decode_notes *notes);
 
-/* Reads a whole file. Owned by the caller (free). Refuses more than `max_bytes`. */
-pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
-                             size_t *size_bytes);
-
 /* Antialiased bilinear resize with Pillow's arithmetic (Image.resize, BILINEAR, reducing_gap
  * none): separable triangle filter whose support grows with the scale, 8-bit intermediate
  * rounding, 22-bit fixed-point coefficients. Owned by the caller. */

@@ -12,7 +12,7 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/image.h"
 #include "pulmo/memory.h"
 #include "resize.h"
@@ -421,63 +421,4 @@ pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int qu
     free(e->data);
     free(e);
     return status;
-}
-
-/* Reads up to `room` bytes; fewer only at the end of the file, negative after a failure. */
-static ssize_t read_some(int fd, uint8_t *to, size_t room)
-{
-    size_t size = 0;
-    while (size < room) {
-        ssize_t got = read(fd, to + size, room - size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        size += (size_t)got;
-    }
-    return (ssize_t)size;
-}
-
-pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes)
-{
-    struct stat about;
-    int fd = open(path, O_RDONLY | O_CLOEXEC |
-                            O_NONBLOCK); /* a pipe that nobody writes to is not waited for */
-    if (fd < 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    if (fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) {
-        close(fd);
-        return pulmo_fail(PULMO_DATA, "%s: is a pipe, must be a file", path);
-    }
-    /* A file that grows, or whose size is not known, is read in larger and larger pieces. */
-    size_t room = fstat(fd, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size + 1 : 1 << 16,
-           size = 0;
-    if (room > max_bytes)
-        room = max_bytes + 1;
-    uint8_t *bytes = malloc(room);
-    pulmo_status status = bytes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
-    while (status == PULMO_OK) {
-        ssize_t got = read_some(fd, bytes + size, room - size);
-        if (got < 0)
-            status = pulmo_fail(PULMO_IO, "%s: cannot be read: %s", path, strerror(errno));
-        else if ((size += (size_t)got) > max_bytes)
-            status = pulmo_fail(PULMO_DATA, "%s: is larger than %zu bytes", path, max_bytes);
-        if (status != PULMO_OK || size < room)
-            break;
-        uint8_t *larger = realloc(bytes, room *= 2);
-        if (larger)
-            bytes = larger;
-        else
-            status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
-    }
-    close(fd);
-    if (status != PULMO_OK) {
-        free(bytes);
-        return status;
-    }
-    *data = bytes;
-    *size_bytes = size;
-    return PULMO_OK;
 }

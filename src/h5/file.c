@@ -1,17 +1,15 @@
 /* Files that appear whole or not at all: temporary name, fsync, rename, fsync of the directory. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "h5_room.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 
 #define REASON_BYTES 512
@@ -78,174 +76,6 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
                       *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
 }
 
-/* ---- what any file needs ---- */
-
-/* A failure here would come too late to leave the old file in place: only what says that data may
- * be lost is told. */
-static pulmo_status sync_directory_of(const char *path)
-{
-    char *directory = pulmo_strdup(path);
-    if (!directory)
-        return PULMO_MEMORY;
-    char *slash = strrchr(directory, '/');
-    if (slash == directory)
-        slash[1] = '\0';
-    else if (slash)
-        *slash = '\0';
-    int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Some file systems cannot sync a directory (EINVAL), and one may write to some that one may
-     * not read (EACCES). */
-    bool failed = fd < 0 ? errno != EACCES : fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    free(directory);
-    if (failed)
-        return pulmo_fail(PULMO_IO, "%s: cannot sync its directory: %s", path, strerror(reason));
-    return PULMO_OK;
-}
-
-/* The temporary file, already closed by its writer, becomes `path`. */
-static pulmo_status publish(const char *temporary, const char *path)
-{
-    int fd = open(temporary, O_RDONLY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    if (!synced)
-        return pulmo_fail(PULMO_IO, "%s: cannot be written to disk: %s", path, strerror(reason));
-    if (rename(temporary, path) != 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot take its place: %s", path, strerror(errno));
-    return sync_directory_of(path);
-}
-
-/* A number drawn at random: processes of two hosts may have one number. */
-static char *temporary_name(const char *path)
-{
-    uint32_t draw = 0;
-    if (getrandom(&draw, sizeof draw, 0) < 0)
-        draw = (uint32_t)time(NULL);
-    return pulmo_format("%s.tmp.%ld.%08x", path, (long)getpid(), (unsigned)draw);
-}
-
-/* True for what temporary_name makes of NAME. */
-static bool is_temporary_of(const char *entry, const char *name)
-{
-    static const char mark[] = ".tmp.";
-    size_t length = strlen(name);
-    if (strncmp(entry, name, length) != 0 || strncmp(entry + length, mark, sizeof mark - 1) != 0)
-        return false;
-    const char *numbers = entry + length + sizeof mark - 1;
-    return *numbers && numbers[strspn(numbers, "0123456789abcdef.")] == '\0';
-}
-
-void pulmo_file_remove_leftovers(const char *directory, const char *name)
-{
-    DIR *listing = opendir(directory);
-    if (!listing)
-        return;
-    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing))
-        if (is_temporary_of(entry->d_name, name))
-            (void)unlinkat(dirfd(listing), entry->d_name, 0);
-    closedir(listing);
-}
-
-void pulmo_file_remove_abandoned(const char *directory, double idle_s)
-{
-    DIR *listing = opendir(directory);
-    if (!listing)
-        return;
-    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-        struct stat about;
-        const char *end = strstr(entry->d_name, ".tmp.");
-        char *name = end ? pulmo_format("%.*s", (int)(end - entry->d_name), entry->d_name) : NULL;
-        if (name && is_temporary_of(entry->d_name, name) &&
-            fstatat(dirfd(listing), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(about.st_mode) && difftime(time(NULL), about.st_mtime) > idle_s)
-            (void)unlinkat(dirfd(listing), entry->d_name, 0);
-        free(name);
-    }
-    closedir(listing);
-}
-
-static bool write_all(int fd, const char *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t wrote = write(fd, data, bytes);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return false;
-        data += wrote;
-        bytes -= (size_t)wrote;
-    }
-    return true;
-}
-
-pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes)
-{
-    char *temporary = temporary_name(path);
-    if (!temporary)
-        return PULMO_MEMORY;
-    pulmo_status status = PULMO_OK;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        status = pulmo_fail(PULMO_IO, "%s: cannot be created: %s", path, strerror(errno));
-    } else {
-        bool whole = write_all(fd, data, size_bytes);
-        int reason = errno;
-        if ((close(fd) != 0 || !whole) && status == PULMO_OK)
-            status = pulmo_fail(PULMO_IO, "%s: cannot be written: %s", path,
-                                strerror(whole ? errno : reason));
-        if (status == PULMO_OK)
-            status = publish(temporary, path);
-        if (status != PULMO_OK)
-            unlink(temporary);
-    }
-    free(temporary);
-    return status;
-}
-
-/* What is there already is asked for only after a refusal: a directory may exist where one may not
- * make any. */
-static pulmo_status make_one(const char *path)
-{
-    struct stat about;
-    if (mkdir(path, 0777) == 0)
-        return PULMO_OK;
-    int reason = errno;
-    bool there = stat(path, &about) == 0;
-    if (there && S_ISDIR(about.st_mode))
-        return PULMO_OK;
-    if (there)
-        return pulmo_fail(PULMO_IO, "%s: is not a directory; remove it or name another place",
-                          path);
-    return pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", path, strerror(reason));
-}
-
-pulmo_status pulmo_directory_make(const char *path)
-{
-    if (!*path)
-        return pulmo_fail(PULMO_IO, "cannot make a directory without a name; give its path");
-    char *copy = pulmo_strdup(path);
-    if (!copy)
-        return PULMO_MEMORY;
-    pulmo_status status = PULMO_OK;
-    for (char *at = copy + 1; status == PULMO_OK; at++) {
-        if (*at != '/' && *at != '\0')
-            continue;
-        char kept = *at;
-        *at = '\0';
-        status = make_one(copy);
-        *at = kept;
-        if (kept == '\0')
-            break;
-    }
-    free(copy);
-    return status;
-}
-
 /* ---- HDF5 files ---- */
 
 static pulmo_h5 *handle_of(const char *path, bool temporary)
@@ -258,7 +88,7 @@ static pulmo_h5 *handle_of(const char *path, bool temporary)
     file->id = -1;
     file->path = pulmo_strdup(path);
     if (temporary)
-        file->temporary = temporary_name(path);
+        file->temporary = pulmo_file_temporary_name(path);
     if (file->path && (!temporary || file->temporary))
         return file;
     free(file->path);
@@ -337,7 +167,7 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     file->id = -1;
     h5_unlock();
     if (status == PULMO_OK)
-        status = publish(file->temporary, file->path);
+        status = pulmo_file_publish(file->temporary, file->path);
     if (status != PULMO_OK)
         remove_temporary(file);
     free_handle(file);

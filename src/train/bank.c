@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "train.h"

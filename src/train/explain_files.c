@@ -8,6 +8,7 @@
 
 #include "inputs.h"
 #include "pulmo/explain.h"
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 

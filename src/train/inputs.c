@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 
 #define FILE_BYTES_MAX ((size_t)256 << 20)

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "pulmo/clock.h"
-#include "pulmo/h5.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "pulmo/explain.h"
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "train.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 
 void pulmo_report_options_init(pulmo_report_options *options)

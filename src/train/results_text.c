@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "results.h"

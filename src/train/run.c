@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "pulmo/clock.h"
-#include "pulmo/h5.h"
+#include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"

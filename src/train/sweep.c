@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "sweep.h"

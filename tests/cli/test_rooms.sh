@@ -23,7 +23,7 @@ only_in 'png\.h>' 'src/train|src/data'
 only_in 'argp\.h>' 'src/cli'
 
 # ---- dependencies point down: the public headers that a room may include ----
-core='interrupt|status|log|memory|rng|isa|pool|digest|clock'
+core='interrupt|status|log|memory|rng|isa|pool|digest|clock|file|text|split'
 allowed() {
     local room=$1 headers=$2 file header
     while IFS=: read -r file header; do complain "$file: includes pulmo/$header.h, which is not below $room"; done < <(
@@ -34,7 +34,7 @@ allowed src/core "$core"
 allowed src/config "$core|config"
 allowed src/h5 "$core|h5"
 allowed src/dist "$core|dist|exact"
-allowed src/nn "$core|h5|head|optim|tail|trunk|weights"
+allowed src/nn "$core|h5|head|optim|tuned|trunk|weights"
 allowed src/data "$core|h5|image|augment|dataset|packed|loader"
 
 # ---- exits only where the process is owned ----

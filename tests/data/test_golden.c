@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/memory.h"

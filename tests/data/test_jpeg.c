@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "pulmo/file.h"
 #include "pulmo/image.h"
 #include "pulmo/rng.h"
 

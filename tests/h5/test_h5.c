@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 
 /* HDF5 1.10 loses memory of its own when object headers are damaged. */
@@ -408,21 +409,6 @@ static void test_other_tools(void **state)
     free(h5py);
 }
 
-static void test_directories(void **state)
-{
-    (void)state;
-    char *deep = pulmo_format("%s/a/b//c/", directory),
-         *blocked = pulmo_format("%s/file.h5/x", directory);
-    struct stat about;
-    assert_ok(pulmo_directory_make(deep));
-    assert_ok(pulmo_directory_make(deep));
-    assert_int_equal(stat(deep, &about), 0);
-    spill(path, "x", 1);
-    assert_refused(pulmo_directory_make(blocked), PULMO_IO, "file.h5");
-    free(deep);
-    free(blocked);
-}
-
 /* Whatever the path names that is not a readable HDF5 file: which it is, and never a wait. */
 static void test_not_ours(void **state)
 {
@@ -455,9 +441,7 @@ static void test_in_the_way(void **state)
     assert_int_equal(mkdir(path, 0777), 0);
     assert_ok(pulmo_h5_create(path, &file));
     assert_refused(pulmo_h5_commit(file), PULMO_IO, "file.h5");
-    assert_refused(pulmo_file_write(path, "x", 1), PULMO_IO, "file.h5");
     assert_int_equal(files_in_directory(), 1);
-    assert_refused(pulmo_directory_make(""), PULMO_IO, "without a name");
 }
 
 /* Attributes larger than an object header holds, lists compressed in several chunks, rows never
@@ -648,7 +632,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_tools, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),

@@ -16,6 +16,7 @@
 
 #include "pulmo/demo.h"
 #include "pulmo/digest.h"
+#include "pulmo/file.h"
 #include "pulmo/log.h"
 
 #define FILES_MOST 128

@@ -1,0 +1,39 @@
+/* Files and directories. Not collective.
+ *
+ * A file appears whole or not at all: it is written under a temporary name beside its place
+ * (PATH.tmp.PID.RANDOM), synced, renamed, and its directory is synced. A process that is killed
+ * leaves at most a temporary file, which the functions below remove. */
+#ifndef PULMO_FILE_H
+#define PULMO_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pulmo/status.h"
+
+/* Reads a whole file into `*data`, owned by the caller (free). PULMO_IO where it cannot be read;
+ * PULMO_DATA for a pipe, which is not waited for, and for more than `max_bytes`. */
+pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
+                             size_t *size_bytes);
+
+/* Writes a whole file, in place of one that is there. After a failure (PULMO_IO, PULMO_MEMORY)
+ * the old file stands as it was. */
+pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);
+
+/* For writers that need a name to write to: a fresh temporary name beside `path`. Owned by the
+ * caller (free); NULL with the report set. */
+char *pulmo_file_temporary_name(const char *path);
+/* The temporary file, closed by its writer, takes the place of `path`: fsync, rename, fsync of the
+ * directory. After PULMO_IO the temporary file may still be there. */
+pulmo_status pulmo_file_publish(const char *temporary, const char *path);
+
+/* Removes temporary files of DIRECTORY/NAME. Only where no other process can be writing it. */
+void pulmo_file_remove_leftovers(const char *directory, const char *name);
+/* The same for every name in a directory where others may be writing: removes those that nobody
+ * has written to for `idle_s` seconds. */
+void pulmo_file_remove_abandoned(const char *directory, double idle_s);
+
+/* mkdir -p. PULMO_IO names what stands in the way. */
+pulmo_status pulmo_directory_make(const char *path);
+
+#endif
