@@ -1,0 +1,123 @@
+/* Text in memory that is whole or an error, CSV fields, and names of splits. */
+#include "support.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "pulmo/file.h"
+#include "pulmo/split.h"
+#include "pulmo/text.h"
+
+static void test_take(void **state)
+{
+    pulmo_text text;
+    char *out = NULL;
+    (void)state;
+    assert_ok(pulmo_text_open(&text));
+    fprintf(text.stream, "%d bottles", 99);
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, "99 bottles");
+    free(out);
+    pulmo_text_discard(&text);
+    assert_ok(pulmo_text_open(&text));
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, "");
+    free(out);
+    assert_ok(pulmo_text_open(&text));
+    fputs("thrown away", text.stream);
+    pulmo_text_discard(&text);
+    pulmo_text_discard(&text);
+}
+
+static void test_write(void **state)
+{
+    pulmo_text text;
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    (void)state;
+    char *directory = scratch_directory(), *path = pulmo_format("%s/notes.txt", directory);
+    assert_ok(pulmo_text_open(&text));
+    fputs("a\nb\n", text.stream);
+    assert_ok(pulmo_text_write(&text, path));
+    assert_ok(pulmo_file_read(path, 99, &data, &bytes));
+    assert_int_equal(bytes, 4);
+    assert_memory_equal(data, "a\nb\n", 4);
+    free(data);
+    assert_ok(pulmo_text_open(&text));
+    assert_refused(pulmo_text_write(&text, "/nonexistent/notes.txt"), PULMO_IO, "notes.txt");
+    free(path);
+    remove_directory(directory);
+}
+
+/* Prints more than the process may have; exits with 0 if that is an error. */
+static void overflow_in_child(void)
+{
+    pulmo_text text;
+    char *out = NULL;
+    static char block[1 << 20];
+    struct rlimit limit = {256 << 20, 256 << 20};
+    memset(block, 'x', sizeof block);
+    if (pulmo_text_open(&text) != PULMO_OK || setrlimit(RLIMIT_AS, &limit) != 0)
+        _exit(2);
+    for (int i = 0; i < 300; i++)
+        fwrite(block, sizeof block, 1, text.stream);
+    _exit(pulmo_text_take(&text, &out) == PULMO_MEMORY && !out ? 0 : 1);
+}
+
+static void test_out_of_memory(void **state)
+{
+    int status = 0;
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    pid_t child = fork();
+    if (child == 0)
+        overflow_in_child();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void assert_field(const char *field, const char *wanted)
+{
+    pulmo_text text;
+    char *out = NULL;
+    assert_ok(pulmo_text_open(&text));
+    pulmo_csv_field(text.stream, field);
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, wanted);
+    free(out);
+}
+
+static void test_csv(void **state)
+{
+    (void)state;
+    assert_field("plain text", "plain text");
+    assert_field("", "");
+    assert_field("a,b", "\"a,b\"");
+    assert_field("say \"no\"", "\"say \"\"no\"\"\"");
+    assert_field("two\nlines", "\"two\nlines\"");
+    assert_field("old\rmac", "\"old\rmac\"");
+}
+
+static void test_splits(void **state)
+{
+    (void)state;
+    assert_int_equal(PULMO_SPLITS, 3);
+    assert_string_equal(pulmo_split_name(PULMO_SPLIT_VAL), "val");
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        assert_int_equal(pulmo_split_find(pulmo_split_name(s)), s);
+    assert_int_equal(pulmo_split_find("tes"), -1);
+    assert_int_equal(pulmo_split_find(""), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_take),          cmocka_unit_test(test_write),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_splits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
