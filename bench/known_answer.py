@@ -1,4 +1,4 @@
-"""Computes the known answer of src/nn/weights_answer.c with PyTorch in float64.
+"""Computes the known answer of src/weights/answer.c with PyTorch in float64.
 
     python3 bench/known_answer.py vgg16_features.safetensors
 

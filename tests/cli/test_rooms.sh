@@ -15,10 +15,11 @@ only_in 'mpi\.h>' 'src/dist'
 only_in 'hdf5' 'src/h5'
 only_in 'jpeglib\.h>' 'src/data'
 only_in 'setjmp\.h>' 'src/data'
-only_in 'cblas\.h>' 'src/nn'
+only_in 'cblas\.h>' 'src/nn|src/weights'
 only_in 'yaml\.h>' 'src/config'
 only_in 'openssl/' 'src/core'
-only_in 'zip\.h>' 'src/nn'
+only_in 'zip\.h>' 'src/weights'
+only_in 'jansson\.h>' 'src/weights|src/train'
 only_in 'png\.h>' 'src/train|src/data'
 only_in 'argp\.h>' 'src/cli'
 
@@ -34,7 +35,8 @@ allowed src/core "$core"
 allowed src/config "$core|config"
 allowed src/h5 "$core|h5"
 allowed src/dist "$core|dist|exact"
-allowed src/nn "$core|h5|head|optim|tuned|trunk|weights"
+allowed src/weights "$core|h5|weights"
+allowed src/nn "$core|weights|head|optim|tuned|trunk"
 allowed src/data "$core|h5|image|augment|dataset|packed|loader"
 
 # ---- exits only where the process is owned ----

@@ -1,11 +1,11 @@
-/* Inside the nn room: reads the few pickles that hold a PyTorch state dict, and nothing else.
+/* Inside the weights room: reads the few pickles that hold a PyTorch state dict, and nothing else.
  *
  * A pickle is a program for a stack machine; a general reader runs what it names. This one knows
  * the opcodes that torch.save writes, builds plain values from them, and knows six kinds of names:
  * collections.OrderedDict, torch._utils._rebuild_tensor(_v2) and _rebuild_parameter, and torch's
  * storage types. Any other name ends it. Nothing is ever called or imported. Memory is bounded. */
-#ifndef PULMO_NN_PICKLE_H
-#define PULMO_NN_PICKLE_H
+#ifndef PULMO_WEIGHTS_PICKLE_H
+#define PULMO_WEIGHTS_PICKLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,11 +1,12 @@
-/* Inside the nn room: what the readers of weight files hand to weights.c.
+/* Inside the weights room: what the readers of weight files share and give.
  *
- *   weights.c              which format; layers checked and copied; the digest
- *   weights_safetensors.c  safetensors
- *   weights_torch.c        PyTorch's .pth: the legacy stream and the zip archive, with pickle.c
- *   weights_keras.c        Keras' HDF5
- *   weights_onnx.c         ONNX: Conv, Relu and MaxPool nodes at the graph's beginning
- *   weights_answer.c       the known answer */
+ *   weights.c      which format; layers checked and copied; the digest
+ *   safetensors.c  safetensors
+ *   torch.c        PyTorch's .pth: the legacy stream and the zip archive, with pickle.c
+ *   keras.c        Keras' HDF5
+ *   onnx.c         ONNX: Conv, Relu and MaxPool nodes at the graph's beginning
+ *   source.c       refusals, memory and torchvision's names, below every reader
+ *   answer.c       the known answer */
 #ifndef PULMO_WEIGHTS_ROOM_H
 #define PULMO_WEIGHTS_ROOM_H
 
