@@ -182,4 +182,8 @@ void pulmo_grid_free(pulmo_grid *grid);
  * for all). */
 void pulmo_config_help(FILE *out, const char *sections);
 
+/* The settings that make a model, as YAML that reads back; owned by the caller (free), NULL when
+ * out of memory. */
+char *pulmo_config_binding_lines(const pulmo_config *config);
+
 #endif

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #include "pulmo/image.h"
-#include "pulmo/network.h"
+#include "pulmo/model.h"
 #include "pulmo/status.h"
 
 /* Instead of a class: the one that the model predicts (its threshold decides where there are two).

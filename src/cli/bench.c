@@ -11,8 +11,9 @@
 #include "pulmo/exact.h"
 #include "pulmo/head.h"
 #include "pulmo/memory.h"
-#include "pulmo/network.h"
+#include "pulmo/model.h"
 #include "pulmo/rng.h"
+#include "pulmo/bench.h"
 #include "pulmo/train.h"
 #include "pulmo/trunk.h"
 

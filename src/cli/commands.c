@@ -8,6 +8,8 @@
 #include "inspect.h"
 #include "pulmo/demo.h"
 #include "pulmo/interrupt.h"
+#include "pulmo/infer.h"
+#include "pulmo/report.h"
 #include "pulmo/train.h"
 
 enum {
@@ -90,10 +92,20 @@ pulmo_status command_train(int argc, char **argv, pulmo_comm **comm)
         snprintf(config.model.weights, sizeof config.model.weights, "%s", a.weights);
     pulmo_interrupt_listen(); /* a signal may come while the ranks still find each other */
     PULMO_TRY(start_ranks(&a.common, comm));
-    return pulmo_train(*comm, &config, a.overwrite);
+    return pulmo_train(*comm, &config, a.overwrite, pulmo_report_of_run);
 }
 
 /* ---- evaluate ---- */
+
+static pulmo_status report_evaluation(const pulmo_evaluate_options *o)
+{
+    pulmo_report_options options;
+    pulmo_report_options_init(&options);
+    options.run = o->out;
+    options.weights = o->weights;
+    options.threads = o->threads;
+    return pulmo_report(&options);
+}
 
 typedef struct evaluate_arguments {
     common_options common;
@@ -174,6 +186,9 @@ pulmo_status command_evaluate(int argc, char **argv, pulmo_comm **comm)
         status = start_ranks(&a.common, comm);
     if (status == PULMO_OK)
         status = pulmo_evaluate(*comm, &a.options);
+    if (status == PULMO_OK && a.options.out)
+        status = pulmo_agree(*comm, pulmo_comm_rank(*comm) == 0 ? report_evaluation(&a.options)
+                                                                : PULMO_OK);
     free(a.runs);
     return status;
 }

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "cli.h"
-#include "pulmo/train.h"
+#include "pulmo/export.h"
+#include "pulmo/infer.h"
+#include "pulmo/weights_check.h"
 
 enum { KEY_OUT = 1000, KEY_CLASS, KEY_WEIGHTS, KEY_THREADS, KEY_FORMAT, KEY_NORMALIZATION };
 

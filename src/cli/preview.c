@@ -1,6 +1,6 @@
 /* `pulmo preview`. */
 #include "cli.h"
-#include "pulmo/train.h"
+#include "pulmo/infer.h"
 
 enum { KEY_OUT = 1000, KEY_SPLIT, KEY_ROWS, KEY_VIEWS };
 

@@ -5,7 +5,8 @@
 
 #include "cli.h"
 #include "pulmo/interrupt.h"
-#include "pulmo/train.h"
+#include "pulmo/report.h"
+#include "pulmo/sweep.h"
 
 enum { KEY_GRID = 1000, KEY_OVERWRITE, KEY_WEIGHTS, KEY_PART, KEY_AT_ONCE };
 
@@ -133,6 +134,7 @@ pulmo_status command_sweep(int argc, char **argv, pulmo_comm **comm)
         status = start_ranks(&a.common, comm);
     const pulmo_sweep_options sweep = {.config = &config,
                                        .grid = &grid,
+                                       .report = pulmo_report_of_run,
                                        .overwrite = a.overwrite,
                                        .part = a.part,
                                        .parts = a.parts,

@@ -15,14 +15,13 @@
 #include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "train.h"
+#include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1
 #define COUNTERS                  8
 #define VALUES                    5
-#define HISTORY_COLUMNS           ((uint64_t)(sizeof(epoch_row) / sizeof(double)))
 
-static void counters_of(const run_state *state, uint64_t out[COUNTERS])
+static void counters_of(const pulmo_state *state, uint64_t out[COUNTERS])
 {
     const uint64_t counters[COUNTERS] = {state->step,
                                          state->epoch,
@@ -35,10 +34,10 @@ static void counters_of(const run_state *state, uint64_t out[COUNTERS])
     memcpy(out, counters, sizeof counters);
 }
 
-static pulmo_status write_state(pulmo_h5 *file, const run_state *state)
+static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state)
 {
     uint64_t n = state->parameters, eight = COUNTERS, five = VALUES,
-             rows[2] = {state->epoch, HISTORY_COLUMNS};
+             rows[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
     uint64_t counters[COUNTERS];
     const double values[VALUES] = {state->sums.loss, state->sums.weight, state->best_value,
                                    state->best_loss, state->best_accuracy};
@@ -73,7 +72,7 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
-                              const run_state *state)
+                              const pulmo_state *state)
 {
     pulmo_h5 *file = NULL;
     PULMO_TRY(pulmo_h5_create(path, &file));
@@ -138,7 +137,7 @@ static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
                       "set of OpenBLAS kernels (set OPENBLAS_CORETYPE)");
 }
 
-static pulmo_status read_counters(pulmo_h5 *file, run_state *state)
+static pulmo_status read_counters(pulmo_h5 *file, pulmo_state *state)
 {
     uint64_t counters[COUNTERS], eight = COUNTERS, five = VALUES;
     double values[VALUES];
@@ -151,7 +150,8 @@ static pulmo_status read_counters(pulmo_h5 *file, run_state *state)
     state->step = counters[0];
     state->epoch = (uint32_t)counters[1];
     state->batch = (uint32_t)counters[2];
-    state->sums = (epoch_sums){values[0], values[1], (int64_t)counters[3], (int64_t)counters[4]};
+    state->sums =
+        (pulmo_epoch_sums){values[0], values[1], (int64_t)counters[3], (int64_t)counters[4]};
     state->best_epoch = (uint32_t)counters[5];
     state->since_best = (uint32_t)counters[6];
     state->finished = (uint32_t)counters[7];
@@ -161,7 +161,7 @@ static pulmo_status read_counters(pulmo_h5 *file, run_state *state)
     return PULMO_OK;
 }
 
-static pulmo_status read_state(pulmo_h5 *file, run_state *state)
+static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state)
 {
     uint64_t n = state->parameters;
     PULMO_TRY(read_counters(file, state));
@@ -172,13 +172,13 @@ static pulmo_status read_state(pulmo_h5 *file, run_state *state)
                                 state->optim[k]));
     if (state->average)
         PULMO_TRY(pulmo_h5_read(file, "state/average", PULMO_H5_F32, 1, &n, state->average));
-    uint64_t rows[2] = {state->epoch, HISTORY_COLUMNS};
+    uint64_t rows[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
     if (state->epoch == 0)
         return PULMO_OK;
     return pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, rows, state->history);
 }
 
-pulmo_status checkpoint_read(const char *path, const run_identity *identity, run_state *state)
+pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state)
 {
     pulmo_h5 *file = NULL;
     pulmo_status status = pulmo_h5_open(path, &file);

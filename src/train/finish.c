@@ -8,7 +8,7 @@
 #include "run.h"
 
 /* Turns logits (kept) into scores of a split. */
-pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split,
+pulmo_status scores_set(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
                         const pulmo_dataset_info *info, float *logits)
 {
     pulmo_free(scores->logits);
@@ -34,41 +34,48 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     if (status == PULMO_OK)
         status = pulmo_model_write(path, &r->model);
     free(path);
-    const run_results results = {.directory = r->directory,
-                                 .identity = &r->identity,
-                                 .state = &r->state,
-                                 .model = &r->model,
-                                 .comm = r->comm,
-                                 .finished = finished,
-                                 .head_digest = head_digest,
-                                 .data = r->config->data.path,
-                                 .threads = r->backbone.threads,
-                                 .val = info_of(r->val)->count ? &r->val_scores : NULL,
-                                 .test =
-                                     finished && info_of(r->test)->count ? &r->test_scores : NULL};
-    return status == PULMO_OK ? results_write(&results) : status;
+    const pulmo_results_origin origin = {.config = r->config,
+                                         .data_digest = r->identity.data_digest,
+                                         .blas = r->identity.blas,
+                                         .features = r->identity.features};
+    const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->state.history};
+    const pulmo_results results = {.directory = r->directory,
+                                   .origin = &origin,
+                                   .history = &history,
+                                   .model = &r->model,
+                                   .comm = r->comm,
+                                   .finished = finished,
+                                   .head_digest = head_digest,
+                                   .data = r->config->data.path,
+                                   .threads = r->backbone.threads,
+                                   .val = info_of(r->val)->count ? &r->val_scores : NULL,
+                                   .test = finished && info_of(r->test)->count ? &r->test_scores
+                                                                               : NULL};
+    return status == PULMO_OK ? pulmo_results_write(&results) : status;
 }
 
-pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info,
+pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out)
 {
     size_t below = pulmo_tuned_parameters(&r->backbone.tuned);
-    scorer with = {.pool = r->backbone.pool,
-                   .head_floats =
-                       (size_t)r->fed.channels * (size_t)r->fed.height * (size_t)r->fed.width};
-    pulmo_status status = pulmo_head_create(&r->fed, &r->loss, SCORE_MICROBATCH, SCORE_MICROBATCHES,
-                                            parameters + below, &with.head);
+    pulmo_scorer with = {.pool = r->backbone.pool,
+                         .head_floats = (size_t)r->fed.channels * (size_t)r->fed.height *
+                                        (size_t)r->fed.width};
+    pulmo_status status =
+        pulmo_head_create(&r->fed, &r->loss, PULMO_SCORE_MICROBATCH, PULMO_SCORE_MICROBATCHES,
+                          parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
-    stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
-    status = feature_store_logits(r->comm, features, &with, info->classes, out);
-    stepper_ready(r->stepper);
+    pulmo_stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
+    status = pulmo_feature_store_logits(r->comm, features, &with, info->classes, out);
+    pulmo_stepper_ready(r->stepper);
     pulmo_head_destroy(with.head);
     return status;
 }
 
 /* Scores a split with the best parameters. Collective. */
-static pulmo_status score_best(run *r, feature_store *features, const pulmo_dataset_info *info,
-                               const char *split, split_scores *scores)
+static pulmo_status score_best(run *r, pulmo_feature_store *features,
+                               const pulmo_dataset_info *info, const char *split,
+                               pulmo_split_scores *scores)
 {
     float *logits = NULL;
     PULMO_TRY(run_logits(r, features, info, r->state.best, &logits));
@@ -77,12 +84,12 @@ static pulmo_status score_best(run *r, feature_store *features, const pulmo_data
 
 static pulmo_status score_test(run *r)
 {
-    feature_store *features = NULL;
+    pulmo_feature_store *features = NULL;
     if (info_of(r->test)->count == 0)
         return PULMO_OK;
-    PULMO_TRY(run_features(r, BANK_TEST, &features));
+    PULMO_TRY(run_features(r, PULMO_BANK_TEST, &features));
     pulmo_status status = score_best(r, features, info_of(r->test), "test", &r->test_scores);
-    feature_store_destroy(features);
+    pulmo_feature_store_destroy(features);
     return status;
 }
 
@@ -95,7 +102,7 @@ static pulmo_status finish_root(run *r)
     if (info_of(r->val)->count > 0)
         printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
     if (info_of(r->test)->count > 0)
-        PULMO_TRY(results_print(stdout, &r->model, &r->test_scores));
+        PULMO_TRY(pulmo_results_print(stdout, &r->model, &r->test_scores));
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
     printf("Head SHA-256: %s\n", hex);
@@ -134,18 +141,4 @@ pulmo_status run_finish(run *r)
     run_writes(r, "writing results", 1);
     pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
     return pulmo_agree(r->comm, status);
-}
-
-void run_report(const pulmo_config *config)
-{
-    pulmo_report_options options;
-    pulmo_report_options_init(&options);
-    options.run = config->train.run_dir;
-    options.weights = config->model.weights;
-    options.threads = (int)config->train.threads;
-    if (pulmo_report(&options) == PULMO_OK)
-        return;
-    pulmo_warn("%s: no report: %s; \"pulmo report\" writes it", config->train.run_dir,
-               pulmo_error());
-    pulmo_error_clear();
 }

@@ -10,9 +10,9 @@
 static pulmo_status next_batch(run *r)
 {
     pulmo_batch batch;
-    step_wishes wishes = {.interrupted = pulmo_interrupt_wanted()};
+    pulmo_step_wishes wishes = {.interrupted = pulmo_interrupt_wanted()};
     pulmo_status status = pulmo_loader_next(r->loader, &batch);
-    PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
+    PULMO_TRY(pulmo_stepper_take(r->stepper, status, &batch, &wishes));
     if (wishes.interrupted)
         return pulmo_fail(PULMO_INTERRUPTED, "interrupted while training was timed");
     return PULMO_OK;
@@ -20,11 +20,11 @@ static pulmo_status next_batch(run *r)
 
 static pulmo_train_timing timing_of(const run *r)
 {
-    const step_times *times = stepper_times(r->stepper);
+    const pulmo_step_times *times = pulmo_stepper_times(r->stepper);
     return (pulmo_train_timing){.images = (uint64_t)r->state.sums.count,
                                 .seconds = pulmo_now_s(),
                                 .data_s = pulmo_loader_waited_s(r->loader),
-                                .sums_s = stepper_waited_s(r->stepper),
+                                .sums_s = pulmo_stepper_waited_s(r->stepper),
                                 .features_s = times->features_s,
                                 .tuned_s = times->tuned_s,
                                 .head_s = times->head_s,
@@ -35,14 +35,14 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
 {
     for (int b = 0; b < WARM_BATCHES; b++)
         PULMO_TRY(next_batch(r));
-    PULMO_TRY(stepper_finish(r->stepper));
+    PULMO_TRY(pulmo_stepper_finish(r->stepper));
     PULMO_TRY(pulmo_barrier(r->comm));
     const pulmo_train_timing before = timing_of(r);
     do
         PULMO_TRY(next_batch(r));
     while (!pulmo_any(r->comm,
                       pulmo_now_s() - before.seconds >= seconds && pulmo_comm_rank(r->comm) == 0));
-    PULMO_TRY(stepper_finish(r->stepper));
+    PULMO_TRY(pulmo_stepper_finish(r->stepper));
     const pulmo_train_timing after = timing_of(r);
     /* The slowest rank's times. */
     double times[] = {after.seconds - before.seconds, after.data_s - before.data_s,

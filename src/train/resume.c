@@ -38,7 +38,7 @@ void run_writes(run *r, const char *doing, int copies)
 {
     double scores = (double)info_of(r->val)->count + (double)info_of(r->test)->count;
     double bytes = (double)r->state.parameters * sizeof(float) * copies + scores * SCORE_BYTES;
-    pulmo_watch_allow(r->comm, doing, bytes / SLOWEST_DISK_BYTES_A_SECOND);
+    pulmo_watch_allow(r->comm, doing, bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
 }
 
 pulmo_status run_checkpoint(run *r)
@@ -61,8 +61,8 @@ pulmo_status run_checkpoint(run *r)
 /* Sends rank 0's state to all, but for the best parameters, which it alone keeps. */
 static pulmo_status share_state(run *r)
 {
-    run_state *state = &r->state;
-    run_state copy = *state;
+    pulmo_state *state = &r->state;
+    pulmo_state copy = *state;
     PULMO_TRY(pulmo_bcast(r->comm, &copy, sizeof copy, 0));
     copy.parameter = state->parameter; /* the pointers are each rank's own */
     copy.best = state->best;
@@ -92,7 +92,7 @@ pulmo_status run_resume(run *r)
     if (!pulmo_any(r->comm, found))
         return PULMO_OK;
     PULMO_TRY(share_state(r));
-    stepper_ready(r->stepper);
+    pulmo_stepper_ready(r->stepper);
     if (r->state.finished)
         pulmo_info("going on from %s: all epochs are done, the results are to be written",
                    r->checkpoint_path);

@@ -109,7 +109,7 @@ static pulmo_status prepare_directory(run *r, int overwrite)
     PULMO_TRY(pulmo_directory_make(r->directory));
     PULMO_TRY(lease_take(r->directory, &r->lease));
     remove_leftovers(r);
-    if (!overwrite && results_finished(r->directory))
+    if (!overwrite && pulmo_results_finished(r->directory))
         return pulmo_fail(PULMO_USAGE,
                           "%s holds a finished run; choose another train.run_dir, or give "
                           "--overwrite to replace it",
@@ -145,12 +145,12 @@ static pulmo_status write_config(const run *r)
 static pulmo_status build_state(run *r)
 {
     pulmo_tuned_layout_with_head(&r->backbone.tuned, &r->head, &r->layout);
-    const run_state_shape shape = {.parameters = r->layout.parameters,
-                                   .states = pulmo_optim_states(&r->optim),
-                                   .epochs = (uint32_t)r->config->train.epochs,
-                                   .keeps_best = is_root(r),
-                                   .averages = r->config->optim.ema > 0};
-    PULMO_TRY(run_state_create(&shape, &r->state));
+    const pulmo_state_shape shape = {.parameters = r->layout.parameters,
+                                     .states = pulmo_optim_states(&r->optim),
+                                     .epochs = (uint32_t)r->config->train.epochs,
+                                     .keeps_best = is_root(r),
+                                     .averages = r->config->optim.ema > 0};
+    PULMO_TRY(pulmo_state_create(&shape, &r->state));
     size_t below = pulmo_tuned_parameters(&r->backbone.tuned),
            bytes = r->layout.parameters * sizeof(float);
     pulmo_head_parameters_init(&r->head, (uint64_t)r->config->train.seed,
@@ -160,20 +160,21 @@ static pulmo_status build_state(run *r)
     pulmo_weights_free(&r->backbone.weights);
     if (r->state.average)
         memcpy(r->state.average, r->state.parameter, bytes);
-    run_state_keep_best(&r->state);
+    pulmo_state_keep_best(&r->state);
     return PULMO_OK;
 }
 
 /* Refuses what this node cannot hold, before any of it is allocated: Linux promises memory that it
  * does not have, and kills who takes it at its word. */
-static pulmo_status check_room(const run *r, const stepper_parts *parts)
+static pulmo_status check_room(const run *r, const pulmo_stepper_parts *parts)
 {
     pulmo_head_layout layout;
     pulmo_tuned_layout_with_head(&r->backbone.tuned, &r->head, &layout);
     uint64_t ranks = (uint64_t)pulmo_comm_node_size(r->comm), room = pulmo_memory_available_bytes();
     uint64_t copies = 1 + (uint64_t)pulmo_optim_states(&r->optim) + (r->config->optim.ema > 0);
-    uint64_t need = ranks * (stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) +
-                    layout.parameters * sizeof(float);
+    uint64_t need =
+        ranks * (pulmo_stepper_bytes(parts) + copies * layout.parameters * sizeof(float)) +
+        layout.parameters * sizeof(float);
     if (need <= room)
         return PULMO_OK;
     return pulmo_fail(PULMO_RUNTIME,
@@ -201,13 +202,13 @@ static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
 static pulmo_status build_local(run *r)
 {
     PULMO_TRY(check_unfreezing(&r->config->train.unfreeze_epochs));
-    r->model.config = binding_lines(r->config);
+    r->model.config = pulmo_config_binding_lines(r->config);
     if (!r->model.config)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
     const pulmo_dataset_info *data = info_of(r->train);
-    PULMO_TRY(head_from(r->config, &r->backbone, data->classes, &r->head));
-    r->fed = from_bank(r) ? bank_fed(r->config, &r->backbone, &r->head) : r->head;
-    PULMO_TRY(class_weights_from(r->config, data, r->class_weights));
+    PULMO_TRY(pulmo_head_from(r->config, &r->backbone, data->classes, &r->head));
+    r->fed = from_bank(r) ? pulmo_bank_fed(r->config, &r->backbone, &r->head) : r->head;
+    PULMO_TRY(pulmo_class_weights_from(r->config, data, r->class_weights));
     const pulmo_dataset_info *val = info_of(r->val);
     PULMO_TRY(
         pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
@@ -217,26 +218,26 @@ static pulmo_status build_local(run *r)
                                         "0.15, or set eval.calibration: none");
     r->loss.label_smoothing = r->config->optim.label_smoothing;
     r->loss.class_weights = r->class_weights;
-    optim_from(r->config, &r->optim);
-    const stepper_parts parts = {.comm = r->comm,
-                                 .backbone = &r->backbone,
-                                 .head = &r->fed,
-                                 .banked = from_bank(r),
-                                 .loss = &r->loss,
-                                 .optim = &r->optim,
-                                 .data = data,
-                                 .config = r->config,
-                                 .state = &r->state};
+    pulmo_optim_from(r->config, &r->optim);
+    const pulmo_stepper_parts parts = {.comm = r->comm,
+                                       .backbone = &r->backbone,
+                                       .head = &r->fed,
+                                       .banked = from_bank(r),
+                                       .loss = &r->loss,
+                                       .optim = &r->optim,
+                                       .data = data,
+                                       .config = r->config,
+                                       .state = &r->state};
     PULMO_TRY(check_room(r, &parts));
     PULMO_TRY(build_state(r));
-    return stepper_create(&parts, &r->stepper);
+    return pulmo_stepper_create(&parts, &r->stepper);
 }
 
 static pulmo_status open_loader_local(run *r)
 {
     pulmo_augment_spec augment;
     pulmo_loader_spec spec;
-    augment_from(r->config, &augment);
+    pulmo_augment_from(r->config, &augment);
     PULMO_TRY(pulmo_augment_spec_check(&augment));
     pulmo_loader_spec_init(&spec);
     spec.seed = (uint64_t)r->config->train.seed;
@@ -248,8 +249,9 @@ static pulmo_status open_loader_local(run *r)
     spec.depth = 2;
     spec.shuffle = 1;
     spec.augment = &augment;
-    const pulmo_loader_source source = {
-        .fill = bank_fill, .context = r->bank, .floats = r->bank ? bank_floats(r->bank) : 0};
+    const pulmo_loader_source source = {.fill = pulmo_bank_fill,
+                                        .context = r->bank,
+                                        .floats = r->bank ? pulmo_bank_floats(r->bank) : 0};
     if (r->bank)
         spec.source = &source;
     memcpy(spec.mean, r->backbone.mean, sizeof spec.mean);
@@ -290,14 +292,14 @@ static void announce(const run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
     const pulmo_config *config = r->config;
-    const stepper_parts parts = {.comm = r->comm,
-                                 .backbone = &r->backbone,
-                                 .head = &r->fed,
-                                 .config = config,
-                                 .banked = from_bank(r)};
+    const pulmo_stepper_parts parts = {.comm = r->comm,
+                                       .backbone = &r->backbone,
+                                       .head = &r->fed,
+                                       .config = config,
+                                       .banked = from_bank(r)};
     double head_mb = (double)r->layout.parameters * sizeof(float) * (2 + r->state.states) / MB;
     double mine_mb =
-        ((double)stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
+        ((double)pulmo_stepper_bytes(&parts) + (double)r->backbone.arena_bytes) / MB + head_mb;
     pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d",
                PULMO_VERSION, data->is_demo ? "DEMO data (drawn, not medical): " : "", data->count,
                info_of(r->val)->count, info_of(r->test)->count, data->classes, data->height_px,
@@ -329,37 +331,38 @@ static void announce(const run *r)
 
 static pulmo_status open_bank(run *r)
 {
-    const bank_parts parts = {
+    const pulmo_bank_parts parts = {
         .comm = r->comm,
         .config = r->config,
         .backbone = &r->backbone,
         .head = &r->head,
-        .dataset = {[BANK_TRAIN] = r->train, [BANK_VAL] = r->val, [BANK_TEST] = r->test}};
-    PULMO_TRY(bank_open(&parts, &r->bank));
+        .dataset = {
+            [PULMO_BANK_TRAIN] = r->train, [PULMO_BANK_VAL] = r->val, [PULMO_BANK_TEST] = r->test}};
+    PULMO_TRY(pulmo_bank_open(&parts, &r->bank));
     bool half = r->config->bank.precision == PULMO_PRECISION_HALF;
     snprintf(r->identity.features, sizeof r->identity.features,
              "from a bank of %u augmented views of each image, in %s precision (key %.16s)",
-             bank_views(r->bank, BANK_TRAIN), half ? "half" : "single",
-             bank_key(r->bank, BANK_TRAIN));
+             pulmo_bank_views(r->bank, PULMO_BANK_TRAIN), half ? "half" : "single",
+             pulmo_bank_key(r->bank, PULMO_BANK_TRAIN));
     return PULMO_OK;
 }
 
-pulmo_status run_features(run *r, bank_split split, feature_store **out)
+pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out)
 {
-    pulmo_dataset *dataset = split == BANK_VAL ? r->val : r->test;
-    view_spec views;
-    const feature_source source = {.dataset = dataset,
-                                   .backbone = &r->backbone,
-                                   .views = &views,
-                                   .directory = r->directory,
-                                   .label =
-                                       split == BANK_VAL ? "  val features" : "  test features"};
-    views_from(r->config, &views);
+    pulmo_dataset *dataset = split == PULMO_BANK_VAL ? r->val : r->test;
+    pulmo_view_spec views;
+    const pulmo_feature_source source = {.dataset = dataset,
+                                         .backbone = &r->backbone,
+                                         .views = &views,
+                                         .directory = r->directory,
+                                         .label = split == PULMO_BANK_VAL ? "  val features"
+                                                                          : "  test features"};
+    pulmo_views_from(r->config, &views);
     if (info_of(dataset)->count == 0)
         return PULMO_OK;
     if (r->bank)
-        return feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
-    return feature_store_create(r->comm, &source, out);
+        return pulmo_feature_store_of_bank(r->comm, r->bank, split, info_of(dataset)->count, out);
+    return pulmo_feature_store_create(r->comm, &source, out);
 }
 
 pulmo_status run_open(run *r, int overwrite)
@@ -368,10 +371,10 @@ pulmo_status run_open(run *r, int overwrite)
     PULMO_TRY(pulmo_agree(comm, open_data_local(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
-    const pulmo_weights_choice choice = weights_choice_from(r->config);
+    const pulmo_weights_choice choice = pulmo_weights_choice_from(r->config);
     PULMO_TRY(pulmo_backbone_open_cut(comm, &choice, info_of(r->train)->height_px,
-                                      (int)r->config->train.threads, frozen_blocks_from(r->config),
-                                      &r->backbone));
+                                      (int)r->config->train.threads,
+                                      pulmo_frozen_blocks_from(r->config), &r->backbone));
     r->backbone_open = true;
     pulmo_digest_hex(&r->backbone.weights_digest, r->identity.weights_digest);
     r->identity.config = r->config;
@@ -392,7 +395,7 @@ pulmo_status run_open(run *r, int overwrite)
         PULMO_TRY(open_bank(r));
     PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
     if (!r->timed)
-        PULMO_TRY(run_features(r, BANK_VAL, &r->val_features));
+        PULMO_TRY(run_features(r, PULMO_BANK_VAL, &r->val_features));
     r->checkpoint_s = pulmo_now_s();
     return PULMO_OK;
 }
@@ -404,11 +407,11 @@ void run_close(run *r)
     pulmo_free(r->val_scores.probabilities);
     pulmo_free(r->test_scores.logits);
     pulmo_free(r->test_scores.probabilities);
-    feature_store_destroy(r->val_features);
-    stepper_destroy(r->stepper);
+    pulmo_feature_store_destroy(r->val_features);
+    pulmo_stepper_destroy(r->stepper);
     pulmo_loader_destroy(r->loader);
-    bank_close(r->bank);
-    run_state_free(&r->state);
+    pulmo_bank_close(r->bank);
+    pulmo_state_free(&r->state);
     if (r->backbone_open)
         pulmo_backbone_close(&r->backbone);
     pulmo_dataset_close(r->train);

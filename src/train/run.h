@@ -11,8 +11,15 @@
 #ifndef PULMO_RUN_H
 #define PULMO_RUN_H
 
-#include "bank.h"
+#include "checkpoint.h"
 #include "lease.h"
+#include "pulmo/bank.h"
+#include "pulmo/features.h"
+#include "pulmo/results.h"
+#include "pulmo/specs.h"
+#include "pulmo/step.h"
+#include "pulmo/train.h"
+#include "pulmo/views.h"
 
 /* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are
  * pulmo_now_s's. */
@@ -36,18 +43,18 @@ typedef struct run {
     bool backbone_open;
     pulmo_head_spec head; /* the model's */
     pulmo_head_spec
-        fed;    /* what it is trained as: the same, unless a bank's features are pooled already */
-    bank *bank; /* NULL in fresh training */
+        fed; /* what it is trained as: the same, unless a bank's features are pooled already */
+    pulmo_bank *bank;         /* NULL in fresh training */
     pulmo_head_layout layout; /* of all that is trained: convolutions, then head */
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
     float class_weights[PULMO_CLASSES_MAX];
-    run_state state;
+    pulmo_state state;
     run_identity identity;
     pulmo_loader *loader;
-    stepper *stepper;
-    feature_store *val_features;
-    split_scores val_scores, test_scores;
+    pulmo_stepper *stepper;
+    pulmo_feature_store *val_features;
+    pulmo_split_scores val_scores, test_scores;
     pulmo_model model;
     char *checkpoint_path;
     double checkpoint_s;    /* when the last one was written */
@@ -73,7 +80,7 @@ pulmo_status run_open(run *r, int overwrite);
 void run_close(run *r); /* but for the lease, which lasts until the report is written */
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
-pulmo_status run_features(run *r, bank_split split, feature_store **out);
+pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
 
 /* ---- resume.c ---- */
 
@@ -103,11 +110,11 @@ pulmo_status run_resume(run *r);
 
 /* Scores a split with these parameters: logits (count, classes), owned by the caller (pulmo_free).
  */
-pulmo_status run_logits(run *r, const feature_store *features, const pulmo_dataset_info *info,
+pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out);
 
 /* Turns logits (kept) into scores of a split. Not collective. */
-pulmo_status scores_set(split_scores *scores, const pulmo_model *model, const char *split,
+pulmo_status scores_set(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
                         const pulmo_dataset_info *info, float *logits);
 /* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs.
  */
@@ -115,8 +122,4 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
 /* Scores val and test with the best parameters, chooses the threshold, writes and prints the
  * results. */
 pulmo_status run_finish(run *r);
-/* report.html and MODEL_CARD.md. By rank 0, after the run has given its memory back: the results
- * are safe, so that a report which cannot be written is a warning. Not collective. */
-void run_report(const pulmo_config *config);
-
 #endif

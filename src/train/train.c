@@ -12,7 +12,7 @@
 static void show_progress(run *r, pulmo_progress *progress)
 {
     char note[48];
-    const epoch_sums *sums = &r->state.sums;
+    const pulmo_epoch_sums *sums = &r->state.sums;
     snprintf(note, sizeof note, "loss %.4f", sums->weight > 0 ? sums->loss / sums->weight : NAN);
     pulmo_progress_update(progress, (double)sums->count, note);
 }
@@ -26,19 +26,20 @@ static pulmo_status train_batches(run *r)
     for (uint32_t b = r->state.batch; b < batches; b++) {
         pulmo_batch batch;
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
-        step_wishes wishes = {.interrupted = run_must_stop(r), .checkpoint = run_checkpoint_due(r)};
-        PULMO_TRY(stepper_take(r->stepper, status, &batch, &wishes));
+        pulmo_step_wishes wishes = {.interrupted = run_must_stop(r),
+                                    .checkpoint = run_checkpoint_due(r)};
+        PULMO_TRY(pulmo_stepper_take(r->stepper, status, &batch, &wishes));
         if (wishes.interrupted)
             return run_interrupted(r);
         if (wishes.checkpoint) {
             PULMO_TRY(run_checkpoint(r));
-            PULMO_TRY(stepper_release(r->stepper));
+            PULMO_TRY(pulmo_stepper_release(r->stepper));
         }
         r->batches_since++;
         pulmo_watch_beat(r->comm, "training");
         show_progress(r, &progress);
     }
-    PULMO_TRY(stepper_finish(r->stepper));
+    PULMO_TRY(pulmo_stepper_finish(r->stepper));
     pulmo_progress_end(&progress);
     return PULMO_OK;
 }
@@ -57,7 +58,7 @@ static double log_loss_of(const run *r, const pulmo_dataset_info *info, const fl
 }
 
 /* Scores val with the parameters as they are and fills the epoch's row. Collective. */
-static pulmo_status validate(run *r, epoch_row *row)
+static pulmo_status validate(run *r, pulmo_epoch_row *row)
 {
     const pulmo_dataset_info *info = info_of(r->val);
     pulmo_metrics metrics;
@@ -65,7 +66,7 @@ static pulmo_status validate(run *r, epoch_row *row)
     row->val_loss = row->val_accuracy = row->val_auc = NAN;
     if (info->count == 0)
         return PULMO_OK;
-    PULMO_TRY(run_logits(r, r->val_features, info, run_state_current(&r->state), &logits));
+    PULMO_TRY(run_logits(r, r->val_features, info, pulmo_state_current(&r->state), &logits));
     PULMO_TRY(scores_set(&r->val_scores, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
     PULMO_TRY(
@@ -77,7 +78,7 @@ static pulmo_status validate(run *r, epoch_row *row)
     return PULMO_OK;
 }
 
-static double monitored(const run *r, const epoch_row *row)
+static double monitored(const run *r, const pulmo_epoch_row *row)
 {
     if (r->config->train.monitor == PULMO_MONITOR_AUC)
         return row->val_auc;
@@ -87,9 +88,9 @@ static double monitored(const run *r, const epoch_row *row)
 }
 
 /* Rank 0 decides whether the epoch is the best; a tie goes to the lower val loss. */
-static pulmo_status decide(run *r, const epoch_row *row)
+static pulmo_status decide(run *r, const pulmo_epoch_row *row)
 {
-    run_state *state = &r->state;
+    pulmo_state *state = &r->state;
     int better = 0;
     if (info_of(r->val)->count == 0)
         better = 1;
@@ -109,13 +110,13 @@ static pulmo_status decide(run *r, const epoch_row *row)
     state->best_accuracy = row->val_accuracy;
     state->best_epoch = state->epoch + 1;
     state->since_best = 0;
-    run_state_keep_best(state);
+    pulmo_state_keep_best(state);
     return PULMO_OK;
 }
 
-static void report_epoch(const run *r, const epoch_row *row, uint32_t images)
+static void report_epoch(const run *r, const pulmo_epoch_row *row, uint32_t images)
 {
-    const run_state *state = &r->state;
+    const pulmo_state *state = &r->state;
     double seconds = pulmo_now_s() - r->epoch_began_s;
     pulmo_info("Epoch %u/%lld", state->epoch + 1, (long long)r->config->train.epochs);
     pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy,
@@ -124,16 +125,16 @@ static void report_epoch(const run *r, const epoch_row *row, uint32_t images)
         pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %.4f (epoch %u)", row->val_loss,
                    row->val_accuracy, row->val_auc, state->best_accuracy, state->best_epoch);
     pulmo_debug("  waited %.2f s for data, %.2f s for sums since the start",
-                pulmo_loader_waited_s(r->loader), stepper_waited_s(r->stepper));
+                pulmo_loader_waited_s(r->loader), pulmo_stepper_waited_s(r->stepper));
 }
 
 static pulmo_status one_epoch(run *r)
 {
-    run_state *state = &r->state;
+    pulmo_state *state = &r->state;
     r->epoch_began_s = pulmo_now_s();
     uint32_t images = info_of(r->train)->count - (uint32_t)state->sums.count;
     PULMO_TRY(train_batches(r));
-    epoch_row *row = &state->history[state->epoch];
+    pulmo_epoch_row *row = &state->history[state->epoch];
     row->lr = pulmo_optim_rate(&r->optim, state->epoch, (double)r->config->train.epochs);
     row->train_loss = state->sums.weight > 0 ? state->sums.loss / state->sums.weight : NAN;
     row->train_accuracy = (double)state->sums.correct / (double)state->sums.count;
@@ -173,7 +174,18 @@ static pulmo_status all_epochs(run *r)
     return run_checkpoint(r);
 }
 
-pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overwrite)
+/* The results are safe, so that a report which cannot be written is a warning. */
+static void write_report(const pulmo_config *config, pulmo_report_writer *report)
+{
+    if (!report || report(config) == PULMO_OK)
+        return;
+    pulmo_warn("%s: no report: %s; \"pulmo report\" writes it", config->train.run_dir,
+               pulmo_error());
+    pulmo_error_clear();
+}
+
+pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool overwrite,
+                         pulmo_report_writer *report)
 {
     run *r = calloc(1, sizeof *r);
     PULMO_TRY(
@@ -193,7 +205,7 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, int overw
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
     if (status == PULMO_OK && owned && lease_check(owned) == PULMO_OK)
-        run_report(config);
+        write_report(config, report);
     lease_release(owned);
     return status;
 }

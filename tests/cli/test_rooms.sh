@@ -8,7 +8,7 @@ complain() { echo "$*"; bad=1; }
 # ---- foreign headers stay in their rooms ----
 only_in() {
     local header=$1 rooms=$2 file
-    while read -r file; do complain "$file: includes <$header>, which belongs in $rooms only"; done < <(
+    while read -r file; do complain "$file: includes <$header, which belongs in $rooms only"; done < <(
         grep -rlE "^ *# *include *<$header" src data-prep include --include='*.[ch]' | grep -vE "^($rooms)/" || true)
 }
 only_in 'mpi\.h>' 'src/dist'
@@ -19,25 +19,62 @@ only_in 'cblas\.h>' 'src/nn|src/weights'
 only_in 'yaml\.h>' 'src/config'
 only_in 'openssl/' 'src/core'
 only_in 'zip\.h>' 'src/weights'
-only_in 'jansson\.h>' 'src/weights|src/train'
-only_in 'png\.h>' 'src/train|src/data'
+only_in 'png\.h>' 'src/infer'
+only_in 'jansson\.h>' 'src/weights|src/export|src/infer'
+only_in 'zlib\.h>' 'src/infer'
 only_in 'argp\.h>' 'src/cli'
 
-# ---- dependencies point down: the public headers that a room may include ----
-core='interrupt|status|log|memory|rng|isa|pool|digest|clock|file|text|split'
-allowed() {
-    local room=$1 headers=$2 file header
-    while IFS=: read -r file header; do complain "$file: includes pulmo/$header.h, which is not below $room"; done < <(
-        grep -rHoE '^#include "pulmo/[a-z0-9_]+\.h"' "$room" --include='*.[ch]' | sed -E 's/#include "pulmo\/(.*)\.h"/\1/' |
-            grep -vE ":($headers)$" || true)
-}
-allowed src/core "$core"
-allowed src/config "$core|config"
-allowed src/h5 "$core|h5"
-allowed src/dist "$core|dist|exact"
-allowed src/weights "$core|h5|weights"
-allowed src/nn "$core|weights|head|optim|tuned|trunk"
-allowed src/data "$core|h5|image|augment|dataset|packed|loader"
+# ---- dependencies point down ----
+# A room, the public headers that are its own, and the rooms whose headers it may include.
+rooms='
+core      | clock digest file interrupt isa log memory pool rng split status text | 
+config    | config | core
+h5        | h5 | core
+dist      | dist exact | core
+metrics   | history metrics | core
+weights   | weights | core h5
+nn        | head optim trunk tuned | core weights
+data      | augment dataset image loader packed | core h5
+model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
+features  | bank features | core config dist h5 metrics weights nn data model
+step      | step | core config dist h5 metrics weights nn data model
+results   | results | core config dist h5 metrics weights nn data model
+train     | train | core config dist h5 metrics weights nn data model features step results
+infer     | explain infer | core config dist h5 metrics weights nn data model features results
+export    | export | core config dist h5 weights nn data model
+report    | report | core config dist h5 metrics weights nn data model features results infer
+sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
+bench     | bench | core config dist h5 metrics weights nn data model features step results train
+cli       |  | core config dist h5 metrics weights nn data model features step results train infer export report sweep bench data-prep
+data-prep | demo pack | core config dist h5 data
+'
+declare -A owner below
+while IFS='|' read -r room headers uses; do
+    room=${room// /}
+    [ -n "$room" ] || continue
+    below[$room]=" $room $uses "
+    for header in $headers; do owner[$header]=$room; done
+done <<< "$rooms"
+
+for header in include/pulmo/*.h; do
+    name=$(basename "$header" .h)
+    [ -n "${owner[$name]:-}" ] || complain "$header: belongs to no room; add it to the table in tests/cli/test_rooms.sh"
+done
+for folder in src/* data-prep; do
+    room=$(basename "$folder")
+    [ -n "${below[$room]:-}" ] || { complain "$folder: is not a room of the table in tests/cli/test_rooms.sh"; continue; }
+    while IFS=: read -r file header; do
+        case ${below[$room]} in
+            *" ${owner[$header]:-nothing} "*) ;;
+            *) complain "$file: includes pulmo/$header.h of ${owner[$header]:-no room}, which is not below $room" ;;
+        esac
+    done < <(grep -rHoE '^#include "pulmo/[a-z0-9_]+\.h"' "$folder" --include='*.[ch]' | sed -E 's/#include "pulmo\/(.*)\.h"/\1/')
+    # Private headers stay at home.
+    while IFS=: read -r file header; do
+        [ -n "$(find "$folder" -name "$header" -print -quit)" ] ||
+            complain "$file: includes $header, which is private to another room"
+    done < <(grep -rHoE '^#include "[a-z0-9_]+\.h"' "$folder" --include='*.[ch]' | sed -E 's/#include "(.*)"/\1/')
+done
 
 # ---- exits only where the process is owned ----
 while read -r line; do complain "$line: ends the process outside src/cli and the watch"; done < <(

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/train/train.h"
+#include "pulmo/exact.h"
+#include "pulmo/specs.h"
+#include "pulmo/step.h"
 #include "mpi/agreed.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
@@ -20,8 +22,8 @@ typedef struct bench {
     pulmo_config config;
     pulmo_optim_spec optim;
     pulmo_dataset_info data;
-    run_state state;
-    stepper *stepper;
+    pulmo_state state;
+    pulmo_stepper *stepper;
     const char *paths[SAMPLES];
     char names[SAMPLES][16];
     float images[BATCH * FLOATS];
@@ -42,21 +44,21 @@ static pulmo_status open_stepper(bench *b, const char *exchange)
     b->backbone.channels = 3;
     b->backbone.height = b->backbone.width = SIDE;
     PULMO_TRY(pulmo_pool_create(2, &b->backbone.pool));
-    PULMO_TRY(head_from(&b->config, &b->backbone, CLASSES, &b->head));
-    optim_from(&b->config, &b->optim);
+    PULMO_TRY(pulmo_head_from(&b->config, &b->backbone, CLASSES, &b->head));
+    pulmo_optim_from(&b->config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
-    const run_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
-    PULMO_TRY(run_state_create(&shape, &b->state));
+    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
+    PULMO_TRY(pulmo_state_create(&shape, &b->state));
     pulmo_head_parameters_init(&b->head, 1, b->state.parameter);
-    const stepper_parts parts = {.comm = world,
-                                 .backbone = &b->backbone,
-                                 .head = &b->head,
-                                 .loss = &b->loss,
-                                 .optim = &b->optim,
-                                 .data = &b->data,
-                                 .config = &b->config,
-                                 .state = &b->state};
-    return stepper_create(&parts, &b->stepper);
+    const pulmo_stepper_parts parts = {.comm = world,
+                                       .backbone = &b->backbone,
+                                       .head = &b->head,
+                                       .loss = &b->loss,
+                                       .optim = &b->optim,
+                                       .data = &b->data,
+                                       .config = &b->config,
+                                       .state = &b->state};
+    return pulmo_stepper_create(&parts, &b->stepper);
 }
 
 static bench *open_bench(const char *exchange)
@@ -77,8 +79,8 @@ static bench *open_bench(const char *exchange)
 
 static void close_bench(bench *b)
 {
-    stepper_destroy(b->stepper);
-    run_state_free(&b->state);
+    pulmo_stepper_destroy(b->stepper);
+    pulmo_state_free(&b->state);
     pulmo_pool_destroy(b->backbone.pool);
     free(b);
 }
@@ -125,9 +127,9 @@ static pulmo_batch batch_of(bench *b, uint32_t number, int bad)
 
 static pulmo_status take(bench *b, uint32_t number, int bad)
 {
-    step_wishes wishes = {0};
+    pulmo_step_wishes wishes = {0};
     pulmo_batch batch = batch_of(b, number, bad);
-    return stepper_take(b->stepper, PULMO_OK, &batch, &wishes);
+    return pulmo_stepper_take(b->stepper, PULMO_OK, &batch, &wishes);
 }
 
 /* The same steps by one rank alone, written down plainly. */
@@ -195,7 +197,7 @@ static void test_same_parameters(void **state)
                      bytes) == 0);
         for (uint32_t number = 0; number * BATCH < SAMPLES; number++)
             CHECK(take(b, number, -1) == PULMO_OK);
-        CHECK(stepper_finish(b->stepper) == PULMO_OK);
+        CHECK(pulmo_stepper_finish(b->stepper) == PULMO_OK);
         CHECK(b->state.step == 4 && b->state.sums.count == SAMPLES);
         train_alone(b, alone);
         CHECK(memcmp(alone, b->state.parameter, bytes) == 0);

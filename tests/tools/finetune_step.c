@@ -10,7 +10,9 @@
 
 #include "pulmo/clock.h"
 #include "pulmo/rng.h"
-#include "train.h"
+#include "pulmo/exact.h"
+#include "pulmo/specs.h"
+#include "pulmo/step.h"
 
 #define HIDDEN  256
 #define CLASSES 2
@@ -32,7 +34,7 @@ static int frozen_blocks(pulmo_config *config, const char *trainable)
 {
     char text[64];
     snprintf(text, sizeof text, "model.trainable=%s", trainable);
-    return pulmo_config_set(config, text) == PULMO_OK ? frozen_blocks_from(config) : -2;
+    return pulmo_config_set(config, text) == PULMO_OK ? pulmo_frozen_blocks_from(config) : -2;
 }
 
 typedef struct bench {
@@ -43,8 +45,8 @@ typedef struct bench {
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
     pulmo_dataset_info data;
-    run_state state;
-    stepper *stepper;
+    pulmo_state state;
+    pulmo_stepper *stepper;
     pulmo_batch batch;
     float *features;
 } bench;
@@ -67,28 +69,28 @@ static pulmo_status open_bench(pulmo_comm *comm, bench *b, char **argv)
                                   &b->backbone.tuned));
     b->backbone.channels = b->backbone.tuned.channels;
     b->backbone.height = b->backbone.width = b->backbone.tuned.height;
-    PULMO_TRY(head_from(&b->config, &b->backbone, CLASSES, &b->head));
+    PULMO_TRY(pulmo_head_from(&b->config, &b->backbone, CLASSES, &b->head));
     b->head.hidden_layers = 1;
     b->head.hidden[0] = HIDDEN;
     b->head.dropout = 0;
     pulmo_tuned_layout_with_head(&b->backbone.tuned, &b->head, &b->layout);
-    const run_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
-    PULMO_TRY(run_state_create(&shape, &b->state));
+    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
+    PULMO_TRY(pulmo_state_create(&shape, &b->state));
     pulmo_tuned_parameters_init(&b->backbone.tuned, &b->backbone.weights, b->state.parameter);
     pulmo_head_parameters_init(&b->head, 1,
                                b->state.parameter + pulmo_tuned_parameters(&b->backbone.tuned));
     pulmo_optim_spec_init(&b->optim);
     b->data.count = (uint32_t)b->config.train.batch;
     b->data.height_px = b->data.width_px = 224;
-    const stepper_parts parts = {.comm = comm,
-                                 .backbone = &b->backbone,
-                                 .head = &b->head,
-                                 .loss = &b->loss,
-                                 .optim = &b->optim,
-                                 .data = &b->data,
-                                 .config = &b->config,
-                                 .state = &b->state};
-    return stepper_create(&parts, &b->stepper);
+    const pulmo_stepper_parts parts = {.comm = comm,
+                                       .backbone = &b->backbone,
+                                       .head = &b->head,
+                                       .loss = &b->loss,
+                                       .optim = &b->optim,
+                                       .data = &b->data,
+                                       .config = &b->config,
+                                       .state = &b->state};
+    return pulmo_stepper_create(&parts, &b->stepper);
 }
 
 static void fill_batch(bench *b)
@@ -117,9 +119,9 @@ static void fill_batch(bench *b)
 
 static pulmo_status one_step(bench *b)
 {
-    step_wishes wishes = {0};
-    PULMO_TRY(stepper_take(b->stepper, PULMO_OK, &b->batch, &wishes));
-    return stepper_finish(b->stepper);
+    pulmo_step_wishes wishes = {0};
+    PULMO_TRY(pulmo_stepper_take(b->stepper, PULMO_OK, &b->batch, &wishes));
+    return pulmo_stepper_finish(b->stepper);
 }
 
 static pulmo_status run_bench(bench *b, double seconds, const char *directory)
@@ -146,7 +148,7 @@ static pulmo_status run_bench(bench *b, double seconds, const char *directory)
     pulmo_optim_spec_init(&b->optim);
     b->optim.lr = 1e-5;
     pulmo_tuned_parameters_init(&b->backbone.tuned, &b->backbone.weights, b->state.parameter);
-    stepper_ready(b->stepper);
+    pulmo_stepper_ready(b->stepper);
     PULMO_TRY(one_step(b));
     double began_s = pulmo_now_s(), last_s = began_s, best_s = 1e30;
     int steps = 0;
@@ -180,8 +182,8 @@ int main(int argc, char **argv)
         status = run_bench(&b, atof(argv[5]), argc > 6 ? argv[6] : NULL);
     if (status != PULMO_OK)
         fprintf(stderr, "finetune_step: %s\n", pulmo_error());
-    stepper_destroy(b.stepper);
-    run_state_free(&b.state);
+    pulmo_stepper_destroy(b.stepper);
+    pulmo_state_free(&b.state);
     pulmo_weights_free(&b.backbone.weights);
     pulmo_pool_destroy(b.backbone.pool);
     free((void *)(uintptr_t)b.batch.samples);

@@ -1,0 +1,73 @@
+/* A trained model: its layers, class names and preprocessing, and the file that holds them. */
+#ifndef PULMO_MODEL_H
+#define PULMO_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pulmo/backbone.h"
+#include "pulmo/head.h"
+#include "pulmo/status.h"
+#include "pulmo/tuned.h"
+#include "pulmo/weights.h"
+
+/* What model.h5 holds. */
+typedef struct pulmo_model {
+    pulmo_head_spec head;
+    pulmo_head_layout layout; /* the head's */
+    pulmo_tuned_spec
+        tuned; /* the trained convolutions; no layers where the head alone was trained */
+    float
+        *storage; /* owned: the convolutions' parameters (pulmo_tuned_layout_of), then the head's */
+    float *parameters; /* the head's, in there: (layout.parameters) */
+    int size_px;
+    float mean[3], std[3];
+    int classes;
+    char **class_names; /* owned: one block */
+    char threshold_rule[64];
+    double threshold;   /* two classes: class 1 is predicted from this probability on */
+    double temperature; /* logits are divided by it; 1 unless fitted on val */
+    int best_epoch;     /* counted from 1 */
+    int is_demo;
+    int tta;      /* views an image was validated in; 1: itself alone */
+    char *config; /* the run's configuration, from whose augment section views are drawn; owned */
+    char weights_digest[PULMO_DIGEST_HEX];
+    char isa[16];
+    char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
+} pulmo_model;
+
+/* Makes `weights` the network as trained: its convolutions above the cut become the model's (kept:
+ * the model must outlive their use), in torchvision's order. Nothing changes for a model of the
+ * head alone. For whatever works on weights (a trunk, an export, an explanation). PULMO_WEIGHTS if
+ * the shapes differ. Not collective. */
+pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights);
+
+/* `run` is a run directory or a model file. Not collective. Freed by pulmo_model_free. */
+pulmo_status pulmo_model_read(const char *run, pulmo_model *out);
+pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
+void pulmo_model_free(pulmo_model *model);
+
+/* Probabilities (n, classes) of logits (n, classes): softmax(logits / temperature). The two may be
+ * one array. */
+void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
+                               float *probabilities);
+
+/* The class that probabilities (classes) stand for: with two, the threshold decides; else the
+ * largest. */
+int pulmo_model_class(const pulmo_model *model, const float *probabilities);
+
+/* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
+void pulmo_model_head_digest(const pulmo_model *model, char *hex);
+
+/* The frozen weights of a trained model: how they are to be read, whether these are they, and both
+ * at once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
+pulmo_weights_choice pulmo_model_weights_choice(const pulmo_model *model, const char *path);
+pulmo_status pulmo_model_check_weights(const pulmo_model *model, const pulmo_digest *values,
+                                       const char *run);
+pulmo_status pulmo_model_weights_read(const pulmo_model *model, const char *run, const char *path,
+                                      pulmo_weights *out);
+/* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
+pulmo_status pulmo_model_check_backbone(const pulmo_model *model, const pulmo_backbone *backbone,
+                                        const char *run);
+
+#endif

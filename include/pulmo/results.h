@@ -1,0 +1,62 @@
+/* results.h5, history.csv and predictions.csv. */
+#ifndef PULMO_RESULTS_H
+#define PULMO_RESULTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "pulmo/config.h"
+#include "pulmo/dataset.h"
+#include "pulmo/dist.h"
+#include "pulmo/history.h"
+#include "pulmo/model.h"
+
+#define PULMO_RESULTS_FORMAT_VERSION 2
+
+typedef struct pulmo_split_scores {
+    const char *split;
+    const pulmo_dataset_info *info;
+    float *probabilities; /* (count, classes) */
+    float *logits;        /* (count, classes) */
+} pulmo_split_scores;
+
+/* What a run was made from. All are borrowed. */
+typedef struct pulmo_results_origin {
+    const pulmo_config *config;
+    const char *data_digest; /* in hexadecimal */
+    const char *blas;        /* OpenBLAS's kernel set */
+    const char *features;    /* where training's came from, in words */
+} pulmo_results_origin;
+
+typedef struct pulmo_run_history {
+    uint32_t epochs;
+    const pulmo_epoch_row *row; /* (epochs) */
+} pulmo_run_history;
+
+typedef struct pulmo_results {
+    const char *directory;
+    const pulmo_results_origin *origin; /* NULL where nothing was trained here */
+    const pulmo_run_history *history;   /* the same */
+    const pulmo_model *model;
+    const pulmo_split_scores *val, *test; /* NULL where there is none (yet) */
+    const pulmo_comm *comm;
+    const char *head_digest;
+    const char *data;        /* packed directory */
+    const char *model_place; /* run directory of the model, where results are not written beside it;
+                                or NULL */
+    int models;              /* whose mean was scored; 0: one */
+    int threads;             /* of rank 0 */
+    bool finished;
+} pulmo_results;
+
+/* results.h5, history.csv, predictions.csv. By rank 0. */
+pulmo_status pulmo_results_write(const pulmo_results *results);
+/* True if `directory` holds the results of a finished run. */
+bool pulmo_results_finished(const char *directory);
+/* The header of a class's probabilities, p_CLASS, as such a field. */
+void pulmo_csv_class_column(FILE *out, const char *class_name);
+/* The lines that end a run or an evaluation. */
+pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model,
+                                 const pulmo_split_scores *test);
+
+#endif

@@ -1,0 +1,28 @@
+/* Views of an image whose logits are averaged: eval.tta. Not collective. */
+#ifndef PULMO_VIEWS_H
+#define PULMO_VIEWS_H
+
+#include "pulmo/augment.h"
+#include "pulmo/config.h"
+#include "pulmo/model.h"
+
+/* The views of an image whose logits are averaged: the image itself, then augmented ones. They
+ * depend on the image's pixels and the view alone: the same on any rank, in a run and in a
+ * prediction. */
+typedef struct pulmo_view_spec {
+    int views; /* 1: the image itself alone */
+    pulmo_augment_spec augment;
+} pulmo_view_spec;
+void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out);
+/* Changes what a model decides by to what the settings say: eval.threshold, a number; eval.tta and
+ * augment, from which the views are drawn. NULL changes nothing. PULMO_CONFIG for a rule, which
+ * only training can choose, or views that cannot be drawn. */
+pulmo_status pulmo_model_adjust(pulmo_model *model, const pulmo_settings *settings);
+/* The views a model was validated with, or adjusted to. */
+pulmo_status pulmo_views_of_model(const pulmo_model *model, pulmo_view_spec *out);
+/* pixels (H, W, C) to view `view` (3, H, W), normalised. */
+pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
+                              const int shape[3], const float mean[3], const float std[3],
+                              float *out);
+
+#endif

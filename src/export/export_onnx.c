@@ -1,0 +1,305 @@
+/* The model as ONNX (IR version 8, operator set 13):
+ *
+ *   input (batch, 3, size, size) [Sub Div] (Conv Relu)+ MaxPool ... pooling (Gemm Relu)* Gemm -
+ * logits - [Div by the temperature] Softmax - probabilities (batch, classes)
+ *
+ * pooling: flatten - Flatten; avg, max - GlobalAveragePool, GlobalMaxPool, Flatten; avgmax - both,
+ * Concat.
+ *
+ * Written by the wire format of protobuf (protobuf.dev, "Encoding"), field numbers from onnx.proto.
+ * The length of a message is not known before its end, so five bytes are kept for it and filled in
+ * later: a varint may have leading zero groups. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "export_room.h"
+
+enum { TYPE_FLOAT = 1 };                        /* TensorProto.DataType */
+enum { ATTRIBUTE_INT = 2, ATTRIBUTE_INTS = 7 }; /* AttributeProto.AttributeType */
+
+/* ---- the wire format ---- */
+
+static void put_varint(byte_buffer *b, uint64_t value)
+{
+    uint8_t bytes[10];
+    size_t count = 0;
+    do
+        bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+    while (value >>= 7);
+    buffer_add(b, bytes, count);
+}
+
+static void put_int(byte_buffer *b, int field, int64_t value)
+{
+    put_varint(b, (uint64_t)field << 3);
+    put_varint(b, (uint64_t)value);
+}
+
+static void put_bytes(byte_buffer *b, int field, const void *data, size_t size)
+{
+    put_varint(b, (uint64_t)field << 3 | 2);
+    put_varint(b, size);
+    buffer_add(b, data, size);
+}
+
+static void put_text(byte_buffer *b, int field, const char *text)
+{
+    put_bytes(b, field, text, strlen(text));
+}
+
+/* Returns what end_message needs. */
+static size_t begin_message(byte_buffer *b, int field)
+{
+    put_varint(b, (uint64_t)field << 3 | 2);
+    buffer_add(b, "\x80\x80\x80\x80", 5);
+    return b->size;
+}
+
+static void end_message(byte_buffer *b, size_t begun)
+{
+    size_t length = b->size - begun;
+    if (b->failed)
+        return;
+    for (int i = 0; i < 5; i++)
+        b->bytes[begun - 5 + (size_t)i] =
+            (uint8_t)((length >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0));
+}
+
+/* ---- tensors and nodes of a GraphProto ---- */
+
+static void put_tensor(byte_buffer *b, const char *name, const int64_t *dims, int rank,
+                       const float *values)
+{
+    size_t message = begin_message(b, 5), count = 1;
+    for (int i = 0; i < rank; i++) {
+        put_int(b, 1, dims[i]);
+        count *= (size_t)dims[i];
+    }
+    put_int(b, 2, TYPE_FLOAT);
+    put_text(b, 8, name);
+    put_bytes(b, 9, values, count * sizeof *values);
+    end_message(b, message);
+}
+
+static void put_ints(byte_buffer *b, const char *name, const int64_t *values, int count)
+{
+    size_t message = begin_message(b, 5);
+    put_text(b, 1, name);
+    for (int i = 0; i < count; i++)
+        put_int(b, 8, values[i]);
+    put_int(b, 20, ATTRIBUTE_INTS);
+    end_message(b, message);
+}
+
+static void put_attribute(byte_buffer *b, const char *name, int64_t value)
+{
+    size_t message = begin_message(b, 5);
+    put_text(b, 1, name);
+    put_int(b, 3, value);
+    put_int(b, 20, ATTRIBUTE_INT);
+    end_message(b, message);
+}
+
+/* A node named after its output. The caller adds attributes and ends the message. */
+static size_t begin_node(byte_buffer *b, const char *type, const char *const *inputs, int count,
+                         const char *output)
+{
+    size_t message = begin_message(b, 1);
+    for (int i = 0; i < count; i++)
+        put_text(b, 1, inputs[i]);
+    put_text(b, 2, output);
+    put_text(b, 3, output);
+    put_text(b, 4, type);
+    return message;
+}
+
+static void put_node(byte_buffer *b, const char *type, const char *input, const char *output)
+{
+    end_message(b, begin_node(b, type, &input, 1, output));
+}
+
+/* ---- the graph ---- */
+
+#define NAME 64
+
+/* Adds a node that takes `at`, whose name then becomes the node's. */
+static void step(byte_buffer *b, const char *type, char at[NAME], const char *output)
+{
+    put_node(b, type, at, output);
+    snprintf(at, NAME, "%s", output);
+}
+
+static void put_normalization(byte_buffer *b, char at[NAME])
+{
+    const char *sub[] = {at, "mean"}, *div[] = {"centred", "std"};
+    end_message(b, begin_node(b, "Sub", sub, 2, "centred"));
+    end_message(b, begin_node(b, "Div", div, 2, "normalised"));
+    snprintf(at, NAME, "normalised");
+}
+
+static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME])
+{
+    static const int64_t threes[2] = {3, 3}, ones[4] = {1, 1, 1, 1}, twos[2] = {2, 2};
+    char weight[NAME], bias[NAME], out[NAME];
+    snprintf(weight, sizeof weight, "features.%d.weight", conv->feature_index);
+    snprintf(bias, sizeof bias, "features.%d.bias", conv->feature_index);
+    snprintf(out, sizeof out, "features.%d", conv->feature_index);
+    const char *inputs[] = {at, weight, bias};
+    size_t node = begin_node(b, "Conv", inputs, 3, out);
+    put_ints(b, "kernel_shape", threes, 2);
+    put_ints(b, "pads", ones, 4);
+    put_ints(b, "strides", ones, 2);
+    end_message(b, node);
+    snprintf(at, NAME, "%s", out);
+    snprintf(out, sizeof out, "features.%d", conv->feature_index + 1);
+    step(b, "Relu", at, out);
+    if (!conv->pool_after)
+        return;
+    const char *input = at;
+    snprintf(out, sizeof out, "features.%d", conv->feature_index + 2);
+    node = begin_node(b, "MaxPool", &input, 1, out);
+    put_ints(b, "kernel_shape", twos, 2);
+    put_ints(b, "strides", twos, 2);
+    end_message(b, node);
+    snprintf(at, NAME, "%s", out);
+}
+
+static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
+{
+    const char *both[] = {"average", "maximum"};
+    if (pool == PULMO_POOL_AVG || pool == PULMO_POOL_AVGMAX)
+        put_node(b, "GlobalAveragePool", at, "average");
+    if (pool == PULMO_POOL_MAX || pool == PULMO_POOL_AVGMAX)
+        put_node(b, "GlobalMaxPool", at, "maximum");
+    if (pool == PULMO_POOL_AVG)
+        snprintf(at, NAME, "average");
+    if (pool == PULMO_POOL_MAX)
+        snprintf(at, NAME, "maximum");
+    if (pool == PULMO_POOL_AVGMAX) {
+        size_t node = begin_node(b, "Concat", both, 2, "pooled");
+        put_attribute(b, "axis", 1);
+        end_message(b, node);
+        snprintf(at, NAME, "pooled");
+    }
+    const char *input = at;
+    size_t node = begin_node(b, "Flatten", &input, 1, "flat");
+    put_attribute(b, "axis", 1);
+    end_message(b, node);
+    snprintf(at, NAME, "flat");
+}
+
+static void put_head(byte_buffer *b, const pulmo_head_layout *layout, char at[NAME])
+{
+    for (int t = 0; t < layout->tensors; t += 2) {
+        bool last = t + 2 == layout->tensors;
+        char out[NAME];
+        const char *inputs[] = {at, layout->tensor[t].name, layout->tensor[t + 1].name};
+        if (last)
+            snprintf(out, sizeof out, "logits");
+        else
+            snprintf(out, sizeof out, "classifier.%d", 3 * t / 2);
+        size_t node = begin_node(b, "Gemm", inputs, 3, out);
+        put_attribute(b, "transB", 1);
+        end_message(b, node);
+        snprintf(at, NAME, "%s", out);
+        snprintf(out, sizeof out, "classifier.%d", 3 * t / 2 + 1);
+        if (!last)
+            step(b, "Relu", at, out);
+    }
+}
+
+static void put_initializers(byte_buffer *b, const exporting *e)
+{
+    const int64_t per_channel[4] = {1, 3, 1, 1};
+    for (int i = 0; i < e->weights->convs; i++) {
+        const pulmo_conv *conv = &e->weights->conv[i];
+        const int64_t dims[4] = {conv->out_channels, conv->in_channels, 3, 3};
+        char name[NAME];
+        snprintf(name, sizeof name, "features.%d.weight", conv->feature_index);
+        put_tensor(b, name, dims, 4, conv->weight);
+        snprintf(name, sizeof name, "features.%d.bias", conv->feature_index);
+        put_tensor(b, name, dims, 1, conv->bias);
+    }
+    for (int t = 0; t < e->model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &e->model->layout.tensor[t];
+        const int64_t dims[2] = {tensor->rows, tensor->cols};
+        put_tensor(b, tensor->name, dims, t % 2 ? 1 : 2, e->model->parameters + tensor->offset);
+    }
+    if (e->model->temperature != 1) {
+        const float temperature = (float)e->model->temperature;
+        put_tensor(b, "temperature", NULL, 0, &temperature);
+    }
+    if (!e->options->with_normalization)
+        return;
+    put_tensor(b, "mean", per_channel, 4, e->model->mean);
+    put_tensor(b, "std", per_channel, 4, e->model->std);
+}
+
+/* A ValueInfoProto: float32, the first side of any length. */
+static void put_value(byte_buffer *b, int field, const char *name, const int *sides, int count)
+{
+    size_t value = begin_message(b, field);
+    put_text(b, 1, name);
+    size_t type = begin_message(b, 2), tensor = begin_message(b, 1);
+    put_int(b, 1, TYPE_FLOAT);
+    size_t shape = begin_message(b, 2), side = begin_message(b, 1);
+    put_text(b, 2, "batch");
+    end_message(b, side);
+    for (int i = 0; i < count; i++) {
+        side = begin_message(b, 1);
+        put_int(b, 1, sides[i]);
+        end_message(b, side);
+    }
+    end_message(b, shape);
+    end_message(b, tensor);
+    end_message(b, type);
+    end_message(b, value);
+}
+
+static void put_graph(byte_buffer *b, const exporting *e)
+{
+    char at[NAME] = "input";
+    const int image[3] = {3, e->model->size_px, e->model->size_px};
+    size_t graph = begin_message(b, 7);
+    if (e->options->with_normalization)
+        put_normalization(b, at);
+    for (int i = 0; i < e->weights->convs; i++)
+        put_convolution(b, &e->weights->conv[i], at);
+    put_pooling(b, e->model->head.pool, at);
+    put_head(b, &e->model->layout, at);
+    const char *logits = at, *both[] = {at, "temperature"};
+    if (e->model->temperature != 1) {
+        end_message(b, begin_node(b, "Div", both, 2, "scaled"));
+        logits = "scaled";
+    }
+    size_t node = begin_node(b, "Softmax", &logits, 1, "probabilities");
+    put_attribute(b, "axis", 1);
+    end_message(b, node);
+    put_text(b, 2, "pulmo");
+    put_initializers(b, e);
+    put_value(b, 11, "input", image, 3);
+    put_value(b, 12, "probabilities", &e->model->classes, 1);
+    put_value(b, 12, "logits", &e->model->classes, 1);
+    end_message(b, graph);
+}
+
+pulmo_status export_onnx(exporting *e, byte_buffer *out)
+{
+    facts_add(&e->facts, "input",
+              e->options->with_normalization ? "RGB in 0..1" : "RGB in 0..1, minus mean, over std");
+    put_int(out, 1, 8);
+    put_text(out, 2, "pulmo");
+    put_text(out, 3, PULMO_VERSION);
+    size_t operators = begin_message(out, 8);
+    put_text(out, 1, "");
+    put_int(out, 2, 13);
+    end_message(out, operators);
+    for (int i = 0; i < e->facts.count; i++) {
+        size_t fact = begin_message(out, 14);
+        put_text(out, 1, e->facts.key[i]);
+        put_text(out, 2, e->facts.value[i]);
+        end_message(out, fact);
+    }
+    put_graph(out, e);
+    return PULMO_OK;
+}

@@ -1,0 +1,93 @@
+/* Images of a split in stored order, a chunk at a time, read and (for a view) augmented on the
+ * backbone's threads. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pulmo/memory.h"
+#include "pulmo/features.h"
+
+struct pulmo_image_reader {
+    pulmo_dataset *dataset;
+    const pulmo_backbone *backbone;
+    const pulmo_image_view *view; /* of the chunk at hand */
+    uint32_t first;
+    uint8_t *pixels; /* (PULMO_IMAGE_CHUNK, H, W, C) */
+    float *images;   /* (PULMO_IMAGE_CHUNK, 3, H, W) */
+    pulmo_status status[PULMO_IMAGE_CHUNK];
+    char report[PULMO_IMAGE_CHUNK][512]; /* reports are per thread: carried over by hand */
+};
+
+pulmo_status pulmo_image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                       pulmo_image_reader **out)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
+    pulmo_image_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the image reader");
+    reader->dataset = dataset;
+    reader->backbone = backbone;
+    reader->pixels = pulmo_alloc(PULMO_IMAGE_CHUNK, plane * (size_t)info->channels);
+    reader->images = pulmo_alloc(PULMO_IMAGE_CHUNK, 3 * plane * sizeof(float));
+    if (reader->pixels && reader->images) {
+        *out = reader;
+        return PULMO_OK;
+    }
+    pulmo_image_reader_destroy(reader);
+    return PULMO_MEMORY;
+}
+
+void pulmo_image_reader_destroy(pulmo_image_reader *reader)
+{
+    if (!reader)
+        return;
+    pulmo_free(reader->pixels);
+    pulmo_free(reader->images);
+    free(reader);
+}
+
+/* The same pixels as the loader's, which draws by (seed, epoch, sample) too. */
+static pulmo_status read_one(pulmo_image_reader *reader, uint32_t sample, uint8_t *pixels,
+                             float *out)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
+    const pulmo_image_view *view = reader->view;
+    pulmo_augment_draw draw;
+    PULMO_TRY(pulmo_dataset_read(reader->dataset, sample, pixels));
+    if (view && view->averaged) {
+        const int shape[3] = {info->height_px, info->width_px, info->channels};
+        return pulmo_view_apply(view->averaged, (int)view->number, pixels, shape,
+                                reader->backbone->mean, reader->backbone->std, out);
+    }
+    if (view)
+        pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, info->height_px,
+                              info->width_px, &draw);
+    return pulmo_augment_apply(view ? &draw : NULL, pixels, info->height_px, info->width_px,
+                               info->channels, reader->backbone->mean, reader->backbone->std, out);
+}
+
+static void read_task(void *context, int task, int thread)
+{
+    pulmo_image_reader *reader = context;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
+    size_t plane = (size_t)info->height_px * (size_t)info->width_px;
+    (void)thread;
+    reader->status[task] = read_one(reader, reader->first + (uint32_t)task,
+                                    reader->pixels + (size_t)task * plane * (size_t)info->channels,
+                                    reader->images + (size_t)task * 3 * plane);
+    if (reader->status[task] != PULMO_OK)
+        snprintf(reader->report[task], sizeof reader->report[task], "%s", pulmo_error());
+}
+
+pulmo_status pulmo_image_reader_read(pulmo_image_reader *reader, const pulmo_image_view *view,
+                                     uint32_t first, uint32_t count, const float **images)
+{
+    reader->view = view;
+    reader->first = first;
+    pulmo_pool_run(reader->backbone->pool, (int)count, read_task, reader);
+    for (uint32_t i = 0; i < count; i++)
+        if (reader->status[i] != PULMO_OK)
+            return pulmo_fail(reader->status[i], "%s", reader->report[i]);
+    *images = reader->images;
+    return PULMO_OK;
+}

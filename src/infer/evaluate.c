@@ -1,0 +1,204 @@
+/* `pulmo evaluate`: a trained model on a packed split. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pulmo/file.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "pulmo/features.h"
+#include "pulmo/infer.h"
+#include "pulmo/results.h"
+
+static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info,
+                              const pulmo_evaluate_options *o, const char *run)
+{
+    if (info->count == 0)
+        return pulmo_fail(PULMO_DATA, "%s: the %s split is empty", o->data, o->split);
+    if (info->height_px != model->size_px || info->width_px != model->size_px)
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: images are %d x %d px, the model takes %d x %d; pack with pack.size %d", o->data,
+            info->height_px, info->width_px, model->size_px, model->size_px, model->size_px);
+    bool same = info->classes == model->classes;
+    for (int k = 0; same && k < model->classes; k++)
+        same = strcmp(info->class_names[k], model->class_names[k]) == 0;
+    if (!same)
+        return pulmo_fail(PULMO_DATA, "%s: its classes are not the model's (%s has %d)", o->data,
+                          run, model->classes);
+    return PULMO_OK;
+}
+
+/* What training left is not to be written over by what evaluating it gives. */
+static pulmo_status check_out(const char *out)
+{
+    static const char *const of_runs[] = {"checkpoint.h5", "model.h5", "history.csv"};
+    struct stat about;
+    for (size_t i = 0; out && i < sizeof of_runs / sizeof of_runs[0]; i++) {
+        char *path = pulmo_format("%s/%s", out, of_runs[i]);
+        bool there = path && stat(path, &about) == 0;
+        free(path);
+        if (!path)
+            return PULMO_MEMORY;
+        if (there)
+            return pulmo_fail(PULMO_USAGE,
+                              "--out %s: is a training run (it holds %s), whose results would be "
+                              "lost; give another directory",
+                              out, of_runs[i]);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
+                              const pulmo_model *model, int threads,
+                              const pulmo_split_scores *scores)
+{
+    PULMO_TRY(pulmo_results_print(stdout, model, scores));
+    if (!o->out)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_directory_make(o->out));
+    char *place = realpath(o->runs[0], NULL), digest[PULMO_DIGEST_HEX];
+    pulmo_model_head_digest(model, digest);
+    const pulmo_results results = {.directory = o->out,
+                                   .model = model,
+                                   .test = scores,
+                                   .comm = comm,
+                                   .data = o->data,
+                                   .model_place = place,
+                                   .head_digest = o->run_count == 1 ? digest : NULL,
+                                   .models = o->run_count,
+                                   .threads = threads,
+                                   .finished = true};
+    pulmo_status status = pulmo_results_write(&results);
+    free(place);
+    PULMO_TRY(status);
+    printf("Results: %s/results.h5\n", o->out);
+    return PULMO_OK;
+}
+
+/* The models' mean so far. */
+typedef struct ensemble {
+    pulmo_model model;     /* the first one's, which stands for all when results are written */
+    double *probabilities; /* (count, classes): sums over models */
+    double threshold;      /* sum */
+    bool rules_differ;
+    int threads;
+} ensemble;
+
+/* One model's probabilities, added. Logits are kept where there is only one model. */
+static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model,
+                               const pulmo_backbone *backbone, const char *run,
+                               pulmo_dataset *dataset, pulmo_split_scores *scores, ensemble *all)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    const pulmo_loss_spec loss = {0};
+    const char *scratch = getenv("TMPDIR");
+    pulmo_view_spec views;
+    pulmo_feature_source source = {
+        .dataset = dataset, .backbone = backbone, .views = &views, .label = "  features"};
+    pulmo_feature_store *features = NULL;
+    pulmo_scorer with = {.pool = backbone->pool};
+    pulmo_status status;
+    source.directory = scratch && *scratch ? scratch : "/tmp";
+    PULMO_GOTO(pulmo_agree(comm, pulmo_model_check_backbone(model, backbone, run)));
+    PULMO_GOTO(pulmo_agree(comm, pulmo_views_of_model(model, &views)));
+    PULMO_GOTO(pulmo_feature_store_create(comm, &source, &features));
+    PULMO_GOTO(pulmo_agree(comm, pulmo_head_create(&model->head, &loss, PULMO_SCORE_MICROBATCH,
+                                                   PULMO_SCORE_MICROBATCHES, model->parameters,
+                                                   &with.head)));
+    pulmo_free(scores->logits);
+    scores->logits = NULL;
+    PULMO_GOTO(pulmo_feature_store_logits(comm, features, &with, info->classes, &scores->logits));
+    pulmo_model_probabilities(model, (int)info->count, scores->logits, scores->probabilities);
+    for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++)
+        all->probabilities[i] += (double)scores->probabilities[i];
+    all->threshold += model->threshold;
+    all->threads = backbone->threads;
+out:
+    pulmo_head_destroy(with.head);
+    pulmo_feature_store_destroy(features);
+    return status;
+}
+
+static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o, int which,
+                              pulmo_dataset *dataset, pulmo_split_scores *scores, ensemble *all)
+{
+    const char *run = o->runs[which];
+    pulmo_model model;
+    pulmo_backbone backbone;
+    memset(&model, 0, sizeof model);
+    pulmo_status status = pulmo_model_read(run, &model);
+    if (status == PULMO_OK)
+        status = pulmo_model_adjust(&model, o->settings);
+    if (status == PULMO_OK)
+        status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK) {
+        const pulmo_weights_choice choice = pulmo_model_weights_choice(&model, o->weights);
+        status = pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone);
+        if (status == PULMO_OK) {
+            status = add_scores(comm, &model, &backbone, run, dataset, scores, all);
+            pulmo_backbone_close(&backbone);
+        }
+    }
+    if (status == PULMO_OK && which > 0 &&
+        strcmp(model.threshold_rule, all->model.threshold_rule) != 0)
+        all->rules_differ = true;
+    if (status == PULMO_OK && which == 0)
+        all->model = model;
+    else
+        pulmo_model_free(&model);
+    return status;
+}
+
+/* Means over models: probabilities, and logits and a threshold that go with them. */
+static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
+                      pulmo_split_scores *scores)
+{
+    if (models == 1)
+        return;
+    for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++) {
+        scores->probabilities[i] = (float)(all->probabilities[i] / models);
+        scores->logits[i] = (float)log(fmax(all->probabilities[i] / models, 1e-45));
+    }
+    all->model.temperature = 1;
+    if (!all->rules_differ && pulmo_metrics_rule_given(all->model.threshold_rule, NULL))
+        return; /* one number for all */
+    all->model.threshold = all->threshold / models;
+    snprintf(all->model.threshold_rule, sizeof all->model.threshold_rule, "mean of %d models",
+             models);
+}
+
+pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
+{
+    pulmo_dataset *dataset = NULL;
+    ensemble all;
+    pulmo_split_scores scores = {.split = o->split};
+    memset(&all, 0, sizeof all);
+    pulmo_status status = check_out(o->out);
+    if (status == PULMO_OK)
+        status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
+    if (status == PULMO_OK) {
+        scores.info = pulmo_dataset_info_of(dataset);
+        size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;
+        scores.probabilities = pulmo_alloc(values, sizeof(float));
+        all.probabilities = pulmo_alloc(values, sizeof(double));
+        if (!scores.probabilities || !all.probabilities)
+            status = PULMO_MEMORY;
+    }
+    PULMO_GOTO(pulmo_agree(comm, status));
+    for (int i = 0; i < o->run_count; i++)
+        PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));
+    take_mean(scores.info, o->run_count, &all, &scores);
+    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0
+                                     ? write_out(comm, o, &all.model, all.threads, &scores)
+                                     : PULMO_OK));
+out:
+    pulmo_free(scores.logits);
+    pulmo_free(scores.probabilities);
+    pulmo_free(all.probabilities);
+    pulmo_dataset_close(dataset);
+    pulmo_model_free(&all.model);
+    return status;
+}

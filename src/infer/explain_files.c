@@ -1,0 +1,232 @@
+/* `pulmo explain`: an overlay PNG an image, and all maps in one HDF5 file.
+ *
+ *   DIR/NAME.png     the image in grey under its map in colour; class and probability as text
+ * chunks DIR/maps.h5      /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as
+ * attributes */
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs.h"
+#include "pulmo/explain.h"
+#include "pulmo/file.h"
+#include "pulmo/h5.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/features.h"
+#include "pulmo/infer.h"
+#include "pulmo/results.h"
+#include "pulmo/text.h"
+#include "pulmo/specs.h"
+
+#define OVERLAY_SIDE_MOST 1024 /* larger images are shrunk for their overlay */
+
+typedef struct explaining {
+    const pulmo_explain_options *options;
+    const pulmo_model *model;
+    int class_index;
+    pulmo_explainer *explainer;
+    pulmo_h5 *maps;
+    size_t bad;
+} explaining;
+
+static pulmo_status find_class(const pulmo_model *model, const char *name, int *out)
+{
+    *out = PULMO_EXPLAIN_PREDICTED;
+    if (!name)
+        return PULMO_OK;
+    char known[512] = "";
+    for (int k = 0; k < model->classes; k++) {
+        size_t at = strlen(known);
+        if (strcmp(model->class_names[k], name) == 0)
+            return *out = k, PULMO_OK;
+        snprintf(known + at, sizeof known - at, "%s%s", k ? ", " : "", model->class_names[k]);
+    }
+    return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is no class of the model; it has %s", name,
+                      known);
+}
+
+/* The file's name without folders and ending; another image of the same name gets a number. */
+static char *name_for(const explaining *e, const char *path)
+{
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+               *dot = strrchr(base, '.');
+    int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
+    for (int number = 1;; number++) {
+        char *name = number == 1 ? pulmo_format("%.*s", length, base)
+                                 : pulmo_format("%.*s-%d", length, base, number);
+        char *dataset = name ? pulmo_format("maps/%s", name) : NULL;
+        bool taken = dataset && pulmo_h5_exists(e->maps, dataset);
+        free(dataset);
+        if (!taken)
+            return name;
+        free(name);
+    }
+}
+
+static pulmo_status write_map(const explaining *e, const char *name, const char *path,
+                              const pulmo_explanation *found)
+{
+    uint64_t dims[2] = {(uint64_t)found->height, (uint64_t)found->width};
+    char *dataset = pulmo_format("maps/%s", name);
+    if (!dataset)
+        return PULMO_MEMORY;
+    pulmo_status status;
+    PULMO_GOTO(pulmo_h5_write(e->maps, dataset, PULMO_H5_F32, 2, dims, found->map));
+    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
+    PULMO_GOTO(
+        pulmo_h5_set_text(e->maps, dataset, "class", e->model->class_names[found->class_index]));
+    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability",
+                                 (double)found->probabilities[found->class_index]));
+    PULMO_GOTO(
+        pulmo_h5_set_text(e->maps, dataset, "predicted", e->model->class_names[found->predicted]));
+    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "largest", found->largest));
+    status = pulmo_h5_set_text(e->maps, dataset, "long_name",
+                               "Grad-CAM at the last convolution, divided by its largest value");
+out:
+    free(dataset);
+    return status;
+}
+
+static pulmo_status write_overlay(const explaining *e, const char *file, const char *path,
+                                  const pulmo_image *image, const pulmo_explanation *found)
+{
+    pulmo_image small = {0}, overlay = {0};
+    uint8_t *png = NULL;
+    size_t bytes = 0;
+    char probability[32];
+    int side = image->height_px > image->width_px ? image->height_px : image->width_px;
+    snprintf(probability, sizeof probability, "%.6g",
+             (double)found->probabilities[found->class_index]);
+    const pulmo_png_text texts[] = {
+        {"Title", "Grad-CAM overlay"},
+        {"Source", path},
+        {"Class", e->model->class_names[found->class_index]},
+        {"Probability", probability},
+        {"Predicted", e->model->class_names[found->predicted]},
+        {"Description", "Colour: where the image speaks for the class, from dark violet (little) "
+                        "to pale yellow (most)"},
+        {"Disclaimer", "Research software, not a medical device"},
+        {"Software", "pulmo " PULMO_VERSION}};
+    pulmo_status status = PULMO_OK;
+    if (side > OVERLAY_SIDE_MOST) {
+        int height = image->height_px * OVERLAY_SIDE_MOST / side,
+            width = image->width_px * OVERLAY_SIDE_MOST / side;
+        PULMO_GOTO(
+            pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, &small));
+    }
+    PULMO_GOTO(pulmo_explain_overlay(small.pixels ? &small : image, found, &overlay));
+    PULMO_GOTO(
+        pulmo_png_encode(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
+    status = pulmo_file_write(file, png, bytes);
+out:
+    free(png);
+    pulmo_image_free(&small);
+    pulmo_image_free(&overlay);
+    return status;
+}
+
+static void print_line(const explaining *e, const char *path, const char *file,
+                       const pulmo_explanation *found)
+{
+    pulmo_csv_field(stdout, path);
+    putchar(',');
+    pulmo_csv_field(stdout, e->model->class_names[found->class_index]);
+    printf(",%.6g,", (double)found->probabilities[found->class_index]);
+    pulmo_csv_field(stdout, e->model->class_names[found->predicted]);
+    putchar(',');
+    pulmo_csv_field(stdout, file);
+    putchar('\n');
+}
+
+static pulmo_status write_one(const explaining *e, const char *path, const pulmo_image *image)
+{
+    pulmo_explanation found = {0};
+    char *name = name_for(e, path),
+         *file = name ? pulmo_format("%s/%s.png", e->options->out, name) : NULL;
+    pulmo_status status = file ? PULMO_OK : PULMO_MEMORY;
+    PULMO_GOTO(status);
+    PULMO_GOTO(pulmo_explain_map(e->explainer, image, e->class_index, &found));
+    PULMO_GOTO(write_map(e, name, path, &found));
+    PULMO_GOTO(write_overlay(e, file, path, image, &found));
+    print_line(e, path, file, &found);
+    if (found.largest <= 0)
+        pulmo_info("%s: nothing in it speaks for %s; its map is empty", path,
+                   e->model->class_names[found.class_index]);
+out:
+    pulmo_explanation_free(&found);
+    free(name);
+    free(file);
+    return status;
+}
+
+static pulmo_status write_head(const explaining *e)
+{
+    PULMO_TRY(pulmo_h5_set_kind(e->maps, "maps", 1));
+    PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "method",
+                                "Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last "
+                                "convolution, after its ReLU"));
+    PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "run", e->options->run));
+    PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "weights_sha256", e->model->weights_digest));
+    return pulmo_h5_set_texts(e->maps, "/", "classes", e->model->classes,
+                              (const char *const *)e->model->class_names);
+}
+
+/* A file that cannot be read is reported and the rest done; a disk that is full ends it. */
+static pulmo_status explain_list(explaining *e, const input_list *list)
+{
+    pulmo_progress progress;
+    puts("path,class,probability,predicted,overlay");
+    pulmo_progress_begin(&progress, "  explain", "img", (double)list->count);
+    pulmo_status status = PULMO_OK;
+    for (size_t i = 0; i < list->count && status == PULMO_OK; i++) {
+        pulmo_image image = {0};
+        if (input_image_read(list->paths[i], &image) != PULMO_OK) {
+            pulmo_warn("%s", pulmo_error());
+            e->bad++;
+            continue;
+        }
+        status = write_one(e, list->paths[i], &image);
+        pulmo_image_free(&image);
+        pulmo_progress_update(&progress, (double)(i + 1), NULL);
+    }
+    pulmo_progress_end(&progress);
+    return status;
+}
+
+static pulmo_status run(explaining *e, const input_list *list)
+{
+    char *path = pulmo_format("%s/maps.h5", e->options->out);
+    pulmo_status status = path ? pulmo_directory_make(e->options->out) : PULMO_MEMORY;
+    PULMO_GOTO(status);
+    PULMO_GOTO(
+        pulmo_explainer_open(e->model, e->options->weights, e->options->threads, &e->explainer));
+    PULMO_GOTO(pulmo_h5_create(path, &e->maps));
+    PULMO_GOTO(write_head(e));
+    PULMO_GOTO(explain_list(e, list));
+    status = pulmo_h5_commit(e->maps);
+    e->maps = NULL;
+    if (status == PULMO_OK && e->bad > 0)
+        status = pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
+                            e->bad, list->count);
+out:
+    pulmo_h5_close(e->maps);
+    pulmo_explainer_close(e->explainer);
+    free(path);
+    return status;
+}
+
+pulmo_status pulmo_explain(const pulmo_explain_options *options)
+{
+    pulmo_model model;
+    input_list list = {0};
+    explaining e = {.options = options, .model = &model};
+    PULMO_TRY(pulmo_model_read(options->run, &model));
+    pulmo_status status;
+    PULMO_GOTO(find_class(&model, options->class_name, &e.class_index));
+    PULMO_GOTO(input_list_collect(options->inputs, options->input_count, &list));
+    status = run(&e, &list);
+out:
+    input_list_free(&list);
+    pulmo_model_free(&model);
+    return status;
+}

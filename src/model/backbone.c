@@ -1,0 +1,236 @@
+/* The frozen part of the network: weights read, packed once a node, ready to run. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/model.h"
+
+#define MB (1024.0 * 1024.0)
+/* Images that go through together: the packed weights are read once for them, which ranks of one
+ * node feel (docs/scaling.md). They cost 4 MB each at 224 x 224. */
+#define TRUNK_BATCH 16
+
+/* ---- how many threads ---- */
+
+typedef struct placement {
+    char host[64];
+    cpu_set_t cpus;
+    int quota;
+} placement;
+
+/* A CPU that several ranks of a node may run on counts as shared among them: bound ranks get
+ * the CPUs they are bound to, unbound ones an equal part. */
+static int fair_share(const placement *all, int ranks, int me)
+{
+    double share = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        int users = 0;
+        if (!CPU_ISSET(cpu, &all[me].cpus))
+            continue;
+        for (int r = 0; r < ranks; r++)
+            users += strcmp(all[r].host, all[me].host) == 0 && CPU_ISSET(cpu, &all[r].cpus);
+        share += 1.0 / users;
+    }
+    int threads = (int)(share + 0.01);
+    if (threads > all[me].quota)
+        threads = all[me].quota;
+    return threads > 0 ? threads : 1;
+}
+
+pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out)
+{
+    placement mine;
+    void *all = NULL;
+    size_t bytes = 0;
+    memset(&mine, 0, sizeof mine);
+    strncpy(mine.host, pulmo_comm_host(comm), sizeof mine.host - 1);
+    if (sched_getaffinity(0, sizeof mine.cpus, &mine.cpus) != 0)
+        CPU_SET(0, &mine.cpus);
+    mine.quota = pulmo_cpu_count();
+    PULMO_TRY(pulmo_gather_all(comm, &mine, sizeof mine, &all, &bytes, NULL));
+    *out = asked > 0 ? asked : fair_share(all, pulmo_comm_size(comm), pulmo_comm_rank(comm));
+    pulmo_free(all);
+    return PULMO_OK;
+}
+
+/* ---- one backbone on all ranks ---- */
+
+static void say_what(const pulmo_weights *weights)
+{
+    const char *seen = pulmo_preprocessing_name(weights->preprocessing);
+    if (weights->proof == PULMO_PROOF_NOT_VGG16)
+        pulmo_info("frozen weights: no VGG16 (%d convolutions), so nothing is known of them; %s, "
+                   "%s preprocessing",
+                   weights->convs, weights->format, seen);
+    else
+        pulmo_debug("frozen weights: %s; %s, %s preprocessing",
+                    *weights->proof_of ? weights->proof_of : "a VGG16, not checked",
+                    weights->format, seen);
+}
+
+typedef struct opening {
+    const pulmo_weights_choice *choice;
+    int size_px, threads, frozen_blocks;
+    const pulmo_model
+        *model; /* whose trained convolutions take the pretrained ones' place, or NULL */
+} opening;
+
+/* Rank-local: what each rank finds out for itself. */
+static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_weights *weights)
+{
+    PULMO_TRY(pulmo_isa_choose(&out->isa));
+    PULMO_TRY(pulmo_weights_open(how->choice, weights));
+    say_what(weights);
+    PULMO_TRY(pulmo_pool_create(out->threads, &out->pool));
+    memcpy(out->mean, weights->mean, sizeof out->mean);
+    memcpy(out->std, weights->std, sizeof out->std);
+    out->preprocessing = weights->preprocessing;
+    out->weights_digest = weights->digest;
+    if (how->model)
+        PULMO_TRY(pulmo_model_apply(how->model, weights));
+    if (how->frozen_blocks == PULMO_FROZEN_ALL)
+        return PULMO_OK;
+    return pulmo_tuned_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tuned);
+}
+
+static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_digest_hex(&backbone->weights_digest, hex);
+    PULMO_TRY(pulmo_same(comm, "the digest of the frozen weights", hex));
+    PULMO_TRY(pulmo_same(comm, "the ISA tier (set PULMO_ISA to one that all have)",
+                         pulmo_isa_name(backbone->isa)));
+    return pulmo_same(comm, "OpenBLAS's kernels (set OPENBLAS_CORETYPE to one that all have)",
+                      backbone->blas);
+}
+
+/* Refuses, before anything large is allocated, what this node cannot hold. */
+static pulmo_status check_memory(const pulmo_comm *comm, const pulmo_backbone *backbone)
+{
+    uint64_t room = pulmo_memory_available_bytes();
+    uint64_t need =
+        backbone->packed_bytes + backbone->arena_bytes * (uint64_t)pulmo_comm_node_size(comm);
+    if (need <= room)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_RUNTIME,
+        "the frozen network needs %.0f MB on this node (%.0f MB shared, %.0f MB a rank, %d ranks) "
+        "but "
+        "%.0f MB are free or allowed; use fewer ranks a node or raise the memory limit",
+        (double)need / MB, (double)backbone->packed_bytes / MB, (double)backbone->arena_bytes / MB,
+        pulmo_comm_node_size(comm), (double)room / MB);
+}
+
+static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec,
+                                const pulmo_weights *weights, pulmo_backbone *out)
+{
+    void *packed = NULL;
+    int owner = 0;
+    pulmo_status status = PULMO_OK;
+    PULMO_TRY(pulmo_shared_create(comm, out->packed_bytes, &packed, &owner, &out->shared));
+    if (owner)
+        status = pulmo_trunk_pack(spec, weights, out->pool, packed);
+    PULMO_TRY(pulmo_agree(comm, status));
+    PULMO_TRY(pulmo_shared_publish(comm, out->shared));
+    status = pulmo_trunk_create(spec, weights, packed, out->pool, &out->trunk);
+    return pulmo_agree(comm, status);
+}
+
+/* The frozen convolutions, if there are any. */
+static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo_weights *weights,
+                               pulmo_backbone *out)
+{
+    pulmo_trunk_spec spec;
+    if (how->frozen_blocks == 0) {
+        out->channels = out->tuned.channels;
+        out->height = out->tuned.height;
+        out->width = out->tuned.width;
+        return PULMO_OK;
+    }
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = spec.width_px = how->size_px;
+    spec.isa = out->isa;
+    spec.batch = TRUNK_BATCH;
+    spec.blocks = how->frozen_blocks == PULMO_FROZEN_ALL ? 0 : how->frozen_blocks;
+    out->packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
+    out->arena_bytes = pulmo_trunk_arena_bytes(&spec, weights, out->threads);
+    PULMO_TRY(pulmo_agree(comm, check_memory(comm, out)));
+    PULMO_TRY(pack_shared(comm, &spec, weights, out));
+    pulmo_trunk_shape(out->trunk, &out->channels, &out->height, &out->width);
+    return PULMO_OK;
+}
+
+static pulmo_status open_backbone(pulmo_comm *comm, const opening *how, pulmo_backbone *out)
+{
+    pulmo_status status = PULMO_OK;
+    pulmo_weights weights;
+    memset(out, 0, sizeof *out);
+    memset(&weights, 0, sizeof weights);
+    out->blas = pulmo_blas_setup();
+    PULMO_TRY(pulmo_backbone_threads(comm, how->threads, &out->threads));
+
+    PULMO_GOTO(pulmo_agree(comm, open_local(how, out, &weights)));
+    PULMO_GOTO(check_same(comm, out));
+    PULMO_GOTO(open_trunk(comm, how, &weights, out));
+    if (out->tuned.layers > 0) {
+        out->weights = weights;
+        memset(&weights, 0, sizeof weights);
+    }
+out:
+    pulmo_weights_free(&weights);
+    if (status != PULMO_OK)
+        pulmo_backbone_close(out);
+    return status;
+}
+
+pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px,
+                                 int threads, pulmo_backbone *out)
+{
+    const opening how = {.choice = choice,
+                         .size_px = size_px,
+                         .threads = threads,
+                         .frozen_blocks = PULMO_FROZEN_ALL};
+    return open_backbone(comm, &how, out);
+}
+
+pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice,
+                                     int size_px, int threads, int frozen_blocks,
+                                     pulmo_backbone *out)
+{
+    const opening how = {
+        .choice = choice, .size_px = size_px, .threads = threads, .frozen_blocks = frozen_blocks};
+    return open_backbone(comm, &how, out);
+}
+
+pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_choice *choice,
+                                         const pulmo_model *model, int threads, pulmo_backbone *out)
+{
+    const opening how = {.choice = choice,
+                         .size_px = model->size_px,
+                         .threads = threads,
+                         .frozen_blocks = PULMO_FROZEN_ALL,
+                         .model = model};
+    return open_backbone(comm, &how, out);
+}
+
+void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images,
+                             float *features)
+{
+    size_t floats =
+        (size_t)n * (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+    if (backbone->trunk)
+        pulmo_trunk_forward(backbone->trunk, n, images, features);
+    else
+        memcpy(features, images, floats * sizeof *features);
+}
+
+void pulmo_backbone_close(pulmo_backbone *backbone)
+{
+    pulmo_trunk_destroy(backbone->trunk);
+    pulmo_shared_destroy(backbone->shared);
+    pulmo_pool_destroy(backbone->pool);
+    pulmo_weights_free(&backbone->weights);
+    memset(backbone, 0, sizeof *backbone);
+}

@@ -1,0 +1,415 @@
+/* model.h5: the trainable layers of the best epoch and all that is needed to use them.
+ *
+ *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
+ *   /mean, /std (3) float32; /hidden (layers) int64, where there are hidden layers
+ *   and where convolutions were trained:
+ *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
+ *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
+ *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
+ * width, size_px, threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the
+ * pretrained convolutions' values), preprocessing, isa, frozen_blocks (-1: all), tta /config   the
+ * run's configuration, from whose augment section views are drawn */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "pulmo/model.h"
+#include "pulmo/specs.h"
+
+#define MODEL_FORMAT_VERSION 2
+
+const char *pulmo_pooling_name(pulmo_pooling pool)
+{
+    static const char *const names[] = {"flatten", "avg", "max", "avgmax"};
+    return names[pool];
+}
+
+static int pooling_of(const char *name)
+{
+    for (int i = 0; i <= PULMO_POOL_AVGMAX; i++)
+        if (strcmp(name, pulmo_pooling_name((pulmo_pooling)i)) == 0)
+            return i;
+    return -1;
+}
+
+/* Where a tensor of the head stands in the file. */
+typedef struct head_dataset {
+    char name[64];
+    int rank;
+    uint64_t dims[2];
+} head_dataset;
+
+static head_dataset dataset_of(const pulmo_tensor *tensor)
+{
+    bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
+    head_dataset set = {.rank = bias ? 1 : 2,
+                        .dims = {(uint64_t)tensor->rows, (uint64_t)tensor->cols}};
+    snprintf(set.name, sizeof set.name, "head/%s", tensor->name);
+    return set;
+}
+
+/* ---- writing ---- */
+
+static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
+{
+    for (int t = 0; t < model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &model->layout.tensor[t];
+        head_dataset set = dataset_of(tensor);
+        PULMO_TRY(pulmo_h5_write(file, set.name, PULMO_H5_F32, set.rank, set.dims,
+                                 model->parameters + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+#define LAYER_COLUMNS 5
+
+static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
+{
+    const pulmo_tuned_spec *tuned = &model->tuned;
+    int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
+    uint64_t dims[2] = {(uint64_t)tuned->layers, LAYER_COLUMNS};
+    pulmo_head_layout layout;
+    if (tuned->layers == 0)
+        return PULMO_OK;
+    pulmo_tuned_layout_of(tuned, &layout);
+    for (int l = 0; l < tuned->layers; l++) {
+        const int64_t row[LAYER_COLUMNS] = {
+            tuned->layer[l].feature_index, tuned->layer[l].in_channels,
+            tuned->layer[l].out_channels, tuned->layer[l].block, tuned->layer[l].pool_after};
+        memcpy(rows[l], row, sizeof row);
+    }
+    PULMO_TRY(pulmo_h5_write(file, "trunk/layers", PULMO_H5_I64, 2, dims, rows));
+    for (int t = 0; t < layout.tensors; t++) {
+        const pulmo_tensor *tensor = &layout.tensor[t];
+        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
+        char name[64];
+        snprintf(name, sizeof name, "trunk/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape,
+                                 model->storage + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
+{
+    const pulmo_head_spec *head = &model->head;
+    uint64_t three = 3, hidden = (uint64_t)head->hidden_layers;
+    int64_t widths[PULMO_HIDDEN_MAX] = {0};
+    for (int i = 0; i < head->hidden_layers; i++)
+        widths[i] = head->hidden[i];
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "pool", pulmo_pooling_name(head->pool)));
+    if (hidden > 0)
+        PULMO_TRY(pulmo_h5_write(file, "hidden", PULMO_H5_I64, 1, &hidden, widths));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "dropout", head->dropout));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", head->channels));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", head->height));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", head->width));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "size_px", model->size_px));
+    PULMO_TRY(pulmo_h5_write(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
+    return pulmo_h5_write(file, "std", PULMO_H5_F32, 1, &three, model->std);
+}
+
+static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
+{
+    PULMO_TRY(pulmo_h5_set_kind(file, "model", MODEL_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes,
+                                 (const char *const *)model->class_names));
+    PULMO_TRY(write_shape(file, model));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", model->best_epoch));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", model->is_demo));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
+    PULMO_TRY(
+        pulmo_h5_set_int(file, "/", "frozen_blocks",
+                         model->tuned.layers > 0 ? model->tuned.frozen_blocks : PULMO_FROZEN_ALL));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
+    PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
+    PULMO_TRY(write_trunk(file, model));
+    return write_tensors(file, model);
+}
+
+pulmo_status pulmo_model_write(const char *path, const pulmo_model *model)
+{
+    pulmo_h5 *file = NULL;
+    PULMO_TRY(pulmo_h5_create(path, &file));
+    pulmo_status status = write_all(file, model);
+    if (status == PULMO_OK)
+        return pulmo_h5_commit(file);
+    pulmo_h5_close(file);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64_t high, int *out)
+{
+    int64_t value = 0;
+    PULMO_TRY(pulmo_h5_get_int(file, "/", name, &value));
+    if (value < low || value > high)
+        return pulmo_fail(
+            PULMO_DATA, "%s: attribute %s is %lld; must be %lld to %lld: the file is damaged",
+            pulmo_h5_path(file), name, (long long)value, (long long)low, (long long)high);
+    *out = (int)value;
+    return PULMO_OK;
+}
+
+static pulmo_status get_real(pulmo_h5 *file, const char *name, double low, double high, double *out)
+{
+    PULMO_TRY(pulmo_h5_get_real(file, "/", name, out));
+    if (*out >= low && *out <= high)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: attribute %s is %g; must be %g to %g: the file is damaged",
+                      pulmo_h5_path(file), name, *out, low, high);
+}
+
+static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t out_bytes)
+{
+    char *text = NULL;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", name, &text));
+    snprintf(out, out_bytes, "%s", text);
+    free(text);
+    return PULMO_OK;
+}
+
+static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
+{
+    pulmo_h5_shape shape;
+    int64_t widths[PULMO_HIDDEN_MAX];
+    if (!pulmo_h5_exists(file, "hidden"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_shape_of(file, "hidden", &shape));
+    if (shape.rank != 1 || shape.dims[0] < 1 || shape.dims[0] > PULMO_HIDDEN_MAX)
+        return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged",
+                          pulmo_h5_path(file), PULMO_HIDDEN_MAX);
+    PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
+    head->hidden_layers = (int)shape.dims[0];
+    for (int i = 0; i < head->hidden_layers; i++) {
+        if (widths[i] < 1 || widths[i] > 65536)
+            return pulmo_fail(PULMO_DATA,
+                              "%s: /hidden[%d] is %lld; must be 1 to 65536: the file is damaged",
+                              pulmo_h5_path(file), i, (long long)widths[i]);
+        head->hidden[i] = (int)widths[i];
+    }
+    return PULMO_OK;
+}
+
+/* A number for each of an image's channels, none below `low`. */
+static pulmo_status read_channels(pulmo_h5 *file, const char *name, float low, float *out)
+{
+    uint64_t three = 3;
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 1, &three, out));
+    for (int i = 0; i < 3; i++)
+        if (!(out[i] >= low && out[i] <= FLT_MAX))
+            return pulmo_fail(
+                PULMO_DATA, "%s: /%s[%d] is %g; must be %g to %g: the file is damaged",
+                pulmo_h5_path(file), name, i, (double)out[i], (double)low, (double)FLT_MAX);
+    return PULMO_OK;
+}
+
+static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
+{
+    char pool[16];
+    pulmo_head_spec *head = &model->head;
+    PULMO_TRY(get_text(file, "pool", pool, sizeof pool));
+    int pooling = pooling_of(pool);
+    if (pooling < 0)
+        return pulmo_fail(PULMO_DATA,
+                          "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax",
+                          pulmo_h5_path(file), pool);
+    head->pool = (pulmo_pooling)pooling;
+    PULMO_TRY(read_hidden(file, head));
+    PULMO_TRY(get_real(file, "dropout", 0, 1, &head->dropout));
+    PULMO_TRY(get_int(file, "channels", 1, 65536, &head->channels));
+    PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
+    PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
+    PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
+    PULMO_TRY(read_channels(file, "mean", -FLT_MAX, model->mean));
+    return read_channels(file, "std", FLT_MIN, model->std);
+}
+
+/* Which convolutions were trained. Their place in the network is checked where they are used. */
+static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_h5_shape shape;
+    pulmo_tuned_spec *tuned = &model->tuned;
+    int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
+    if (!pulmo_h5_exists(file, "trunk/layers"))
+        return PULMO_OK;
+    PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tuned->frozen_blocks));
+    PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
+    if (shape.rank != 2 || shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX ||
+        shape.dims[1] != LAYER_COLUMNS)
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: /trunk/layers must hold 1 to %d layers of %d values: the file is damaged",
+            pulmo_h5_path(file), PULMO_CONVS_MAX, LAYER_COLUMNS);
+    PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
+    tuned->layers = (int)shape.dims[0];
+    for (int l = 0; l < tuned->layers; l++) {
+        for (int i = 0; i < LAYER_COLUMNS; i++)
+            if (rows[l][i] < 0 || rows[l][i] > 65536)
+                return pulmo_fail(
+                    PULMO_DATA,
+                    "%s: /trunk/layers[%d] holds %lld; must be 0 to 65536: the file is damaged",
+                    pulmo_h5_path(file), l, (long long)rows[l][i]);
+        tuned->layer[l].feature_index = (int)rows[l][0];
+        tuned->layer[l].in_channels = (int)rows[l][1];
+        tuned->layer[l].out_channels = (int)rows[l][2];
+        tuned->layer[l].block = (int)rows[l][3];
+        tuned->layer[l].pool_after = rows[l][4] != 0;
+    }
+    tuned->channels = tuned->layer[0].in_channels;
+    tuned->height = tuned->width = model->size_px >> tuned->frozen_blocks;
+    return PULMO_OK;
+}
+
+static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_head_layout layout;
+    pulmo_tuned_layout_of(&model->tuned, &layout);
+    for (int t = 0; t < layout.tensors; t++) {
+        const pulmo_tensor *tensor = &layout.tensor[t];
+        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
+        char name[64];
+        snprintf(name, sizeof name, "trunk/%s", tensor->name);
+        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape,
+                                model->storage + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
+{
+    pulmo_head_layout_of(&model->head, &model->layout);
+    size_t below = pulmo_tuned_parameters(&model->tuned);
+    model->storage = pulmo_alloc(below + model->layout.parameters, sizeof(float));
+    if (!model->storage)
+        return PULMO_MEMORY;
+    model->parameters = model->storage + below;
+    PULMO_TRY(read_trunk(file, model));
+    for (int t = 0; t < model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &model->layout.tensor[t];
+        head_dataset set = dataset_of(tensor);
+        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims,
+                                model->parameters + tensor->offset));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
+{
+    PULMO_TRY(pulmo_h5_check_kind(file, "model", MODEL_FORMAT_VERSION,
+                                  "give a run directory or its model.h5"));
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
+    if (model->classes < 2)
+        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more",
+                          pulmo_h5_path(file), model->classes);
+    model->head.classes = model->classes;
+    PULMO_TRY(read_shape(file, model));
+    PULMO_TRY(
+        get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
+    PULMO_TRY(get_real(file, "threshold", 0, nextafter(1, 2),
+                       &model->threshold)); /* just above 1: what nothing may reach */
+    PULMO_TRY(get_real(file, "temperature", PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX,
+                       &model->temperature));
+    PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
+    PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
+    PULMO_TRY(
+        get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
+    PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
+    PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
+    PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
+    PULMO_TRY(pulmo_h5_read_text(file, "config", &model->config));
+    PULMO_TRY(read_layers(file, model));
+    return read_tensors(file, model);
+}
+
+pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
+{
+    struct stat about;
+    pulmo_h5 *file = NULL;
+    bool directory = stat(run, &about) == 0 && S_ISDIR(about.st_mode);
+    char *path = directory ? pulmo_format("%s/model.h5", run) : pulmo_strdup(run);
+    memset(out, 0, sizeof *out);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = read_all(file, out);
+    pulmo_h5_close(file);
+    free(path);
+    if (status == PULMO_OK)
+        return PULMO_OK;
+    pulmo_model_free(out);
+    return pulmo_fail_in(status, "cannot use the model of %s", run);
+}
+
+void pulmo_model_head_digest(const pulmo_model *model, char *hex)
+{
+    const size_t values = pulmo_tuned_parameters(&model->tuned) + model->layout.parameters;
+    pulmo_digest digest = pulmo_digest_of(model->storage, values * sizeof(float));
+    pulmo_digest_hex(&digest, hex);
+}
+
+void pulmo_model_free(pulmo_model *model)
+{
+    pulmo_free(model->storage);
+    free(model->class_names);
+    free(model->config);
+    memset(model, 0, sizeof *model);
+}
+
+void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
+                               float *probabilities)
+{
+    const size_t count = (size_t)n * (size_t)model->classes;
+    if (model->temperature != 1) {
+        for (size_t i = 0; i < count; i++)
+            probabilities[i] = (float)((double)logits[i] / model->temperature);
+        logits = probabilities;
+    }
+    pulmo_softmax(n, model->classes, logits, probabilities);
+}
+
+pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
+{
+    pulmo_tuned_spec theirs;
+    const pulmo_tuned_spec *mine = &model->tuned;
+    if (mine->layers == 0)
+        return PULMO_OK;
+    PULMO_TRY(
+        pulmo_tuned_spec_of(weights, mine->frozen_blocks, model->size_px, mine->isa, &theirs));
+    bool same = theirs.layers == mine->layers;
+    for (int l = 0; same && l < mine->layers; l++)
+        same = theirs.layer[l].in_channels == mine->layer[l].in_channels &&
+               theirs.layer[l].out_channels == mine->layer[l].out_channels &&
+               theirs.layer[l].feature_index == mine->layer[l].feature_index &&
+               theirs.layer[l].pool_after == mine->layer[l].pool_after;
+    if (!same)
+        return pulmo_fail(PULMO_WEIGHTS,
+                          "the model's %d trained convolutions do not fit these weights: give the "
+                          "file it was trained on",
+                          mine->layers);
+    pulmo_tuned_apply(mine, model->storage, weights);
+    return PULMO_OK;
+}
+
+int pulmo_model_class(const pulmo_model *model, const float *probabilities)
+{
+    int best = 0;
+    if (model->classes == 2)
+        return (double)probabilities[1] >= model->threshold;
+    for (int k = 1; k < model->classes; k++)
+        if (probabilities[k] > probabilities[best])
+            best = k;
+    return best;
+}

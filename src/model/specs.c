@@ -1,0 +1,127 @@
+/* What a configuration means to the other rooms. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/specs.h"
+
+pulmo_weights_choice pulmo_weights_choice_from(const pulmo_config *config)
+{
+    return (pulmo_weights_choice){.path = config->model.weights,
+                                  .preprocessing = (pulmo_preprocessing)config->model.preprocessing,
+                                  .any = !config->model.weights_check};
+}
+
+void pulmo_augment_from(const pulmo_config *config, pulmo_augment_spec *out)
+{
+    pulmo_augment_spec_init(out);
+    memcpy(out->crop_scale, config->augment.crop_scale, sizeof out->crop_scale);
+    memcpy(out->crop_ratio, config->augment.crop_ratio, sizeof out->crop_ratio);
+    memcpy(out->translate, config->augment.translate, sizeof out->translate);
+    memcpy(out->brightness, config->augment.brightness, sizeof out->brightness);
+    memcpy(out->contrast, config->augment.contrast, sizeof out->contrast);
+    memcpy(out->gamma, config->augment.gamma, sizeof out->gamma);
+    memcpy(out->scale, config->augment.scale, sizeof out->scale);
+    memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
+    memcpy(out->blur, config->augment.blur, sizeof out->blur);
+    memcpy(out->strength, config->augment.strength, sizeof out->strength);
+    out->strength_of_light = config->augment.strength_of == PULMO_STRENGTH_OF_LIGHT;
+    out->equalize = config->augment.equalize;
+    out->autocontrast = config->augment.autocontrast;
+    out->noise = config->augment.noise;
+    out->erasing = config->augment.erasing;
+    out->hflip = config->augment.hflip;
+    out->rotate_deg = config->augment.rotate_deg;
+}
+
+void pulmo_optim_from(const pulmo_config *config, pulmo_optim_spec *out)
+{
+    pulmo_optim_spec_init(out);
+    out->kind = (pulmo_optim_kind)config->optim.name;
+    out->lr = config->optim.lr;
+    out->beta1 = config->optim.beta1;
+    out->beta2 = config->optim.beta2;
+    out->eps = config->optim.eps;
+    out->weight_decay = config->optim.weight_decay;
+    out->momentum = config->optim.momentum;
+    out->schedule = (pulmo_schedule)config->optim.schedule;
+    out->warmup_epochs = config->optim.warmup_epochs;
+    out->step_epochs = config->optim.step_epochs;
+    out->step_gamma = config->optim.step_gamma;
+    out->min_lr = config->optim.min_lr;
+}
+
+int pulmo_frozen_blocks_from(const pulmo_config *config)
+{
+    int trainable = config->model.trainable;
+    return trainable == PULMO_TRAINABLE_HEAD ? PULMO_FROZEN_ALL : PULMO_TRAINABLE_ALL - trainable;
+}
+
+pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
+                             int classes, pulmo_head_spec *out)
+{
+    pulmo_head_spec_init(out);
+    if (config->model.hidden.count > PULMO_HIDDEN_MAX)
+        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d",
+                          config->model.hidden.count, PULMO_HIDDEN_MAX);
+    out->channels = backbone->channels;
+    out->height = backbone->height;
+    out->width = backbone->width;
+    if (backbone->tuned.layers > 0)
+        pulmo_tuned_shape(&backbone->tuned, &out->channels, &out->height, &out->width);
+    out->pool = (pulmo_pooling)config->model.pool;
+    out->hidden_layers = config->model.hidden.count;
+    for (int i = 0; i < out->hidden_layers; i++)
+        out->hidden[i] = (int)config->model.hidden.value[i];
+    out->dropout = config->model.dropout;
+    out->classes = classes;
+    return PULMO_OK;
+}
+
+/* n / (classes * n_class), scikit-learn's "balanced". */
+static pulmo_status balanced_weights(const pulmo_dataset_info *info, float *out)
+{
+    uint32_t *counts = calloc((size_t)info->classes, sizeof *counts);
+    if (!counts)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the class counts");
+    for (uint32_t i = 0; i < info->count; i++)
+        counts[info->labels[i]]++;
+    for (int k = 0; k < info->classes; k++)
+        out[k] =
+            counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
+    free(counts);
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
+                                      float *out)
+{
+    const char *text = config->optim.class_weights;
+    for (int k = 0; k < info->classes; k++)
+        out[k] = 1.0f;
+    if (strcmp(text, "none") == 0)
+        return PULMO_OK;
+    if (strcmp(text, "balanced") == 0)
+        return balanced_weights(info, out);
+    const char *at = text;
+    int count = 0;
+    if (*at == '[') {
+        do {
+            char *end = NULL;
+            double weight = strtod(++at, &end);
+            if (end == at || !isfinite(weight) || weight < 0)
+                break;
+            if (count < info->classes)
+                out[count] = (float)weight;
+            count++;
+            at = end + strspn(end, " ");
+        } while (*at == ',');
+    }
+    if (*at == ']' && at[1] == '\0' && count == info->classes)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "optim.class_weights: \"%s\": must be none, balanced, or [w, ...] with one "
+                      "weight of 0 or more "
+                      "for each of the %d classes",
+                      text, info->classes);
+}

@@ -1,0 +1,82 @@
+/* Test-time augmentation: the views of an image. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/metrics.h"
+#include "pulmo/specs.h"
+#include "pulmo/views.h"
+
+#define VIEW_SEED 0x7669657773u
+
+void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out)
+{
+    out->views = (int)config->eval.tta;
+    pulmo_augment_from(config, &out->augment);
+}
+
+pulmo_status pulmo_views_of_model(const pulmo_model *model, pulmo_view_spec *out)
+{
+    pulmo_config config;
+    pulmo_config_init(&config);
+    if (model->tta > 1)
+        PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    pulmo_views_from(&config, out);
+    return PULMO_OK;
+}
+
+static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
+{
+    double number;
+    if (strcmp(text, model->threshold_rule) == 0)
+        return PULMO_OK;
+    if (!pulmo_metrics_rule_given(text, &number))
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are "
+                          "chosen on val by \"pulmo train\" (this model's is %s)",
+                          text, model->threshold_rule);
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", text);
+    model->threshold = number;
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_model_adjust(pulmo_model *model, const pulmo_settings *settings)
+{
+    pulmo_config config;
+    if (!settings)
+        return PULMO_OK;
+    pulmo_config_init(&config);
+    PULMO_TRY(pulmo_config_parse(&config, "the model's configuration", model->config));
+    config.eval.tta = model->tta;
+    snprintf(config.eval.threshold, sizeof config.eval.threshold, "%s", model->threshold_rule);
+    PULMO_TRY(pulmo_config_apply(&config, settings));
+    PULMO_TRY(adjust_threshold(model, config.eval.threshold));
+    model->tta = (int)config.eval.tta;
+    free(model->config);
+    model->config = pulmo_config_binding_lines(&config);
+    return model->config ? PULMO_OK
+                         : pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+}
+
+/* FNV-1a: what a view is keyed by, so that an image has its views wherever it comes from. */
+static uint32_t key_of(const uint8_t *pixels, size_t bytes, size_t channels)
+{
+    uint32_t key = 2166136261u;
+    for (size_t i = 0; i < bytes; i += channels) /* grey may be stored as three */
+        key = (key ^ pixels[i]) * 16777619u;
+    return key;
+}
+
+pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
+                              const int shape[3], const float mean[3], const float std[3],
+                              float *out)
+{
+    pulmo_augment_draw draw;
+    if (view == 0)
+        return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
+    uint32_t key =
+        key_of(pixels, (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2], (size_t)shape[2]);
+    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, (uint64_t)view, key, shape[0], shape[1],
+                          &draw);
+    draw.flip = spec->augment.hflip > 0 && view % 2 == 1;
+    return pulmo_augment_apply(&draw, pixels, shape[0], shape[1], shape[2], mean, std, out);
+}

@@ -1,0 +1,184 @@
+/* MODEL_CARD.md: what the model is, what it was made of, how good it is, and what it is not for. */
+#include <math.h>
+#include <string.h>
+
+#include "report_room.h"
+
+/* Names of data in Markdown: a line break or a bar would tear the table, the others would mark up.
+ */
+static void put(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("\\`*_[]<>|#&", *text))
+            fputc('\\', out);
+        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
+    }
+}
+
+static void row(FILE *out, const char *name, pulmo_interval it)
+{
+    if (isnan(it.value))
+        return;
+    fprintf(out, "| %s | %.4f | ", name, it.value);
+    if (isnan(it.low))
+        fputs("|\n", out);
+    else
+        fprintf(out, "%.4f\u2013%.4f |\n", it.low, it.high);
+}
+
+static void ranged(FILE *out, pulmo_interval it)
+{
+    if (isnan(it.value))
+        fputs("undefined", out);
+    else
+        fprintf(out, "%.4f", it.value);
+    if (!isnan(it.low))
+        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
+static void performance(FILE *out, const report *r, const report_split *s)
+{
+    const pulmo_metrics *m = &s->metrics;
+    fprintf(out, "## Performance on %s (%u images, %u right)\n\n", s->name, m->count, m->correct);
+    if (strcmp(s->name, "val") == 0)
+        fputs("The best epoch and the threshold were chosen on these images: the figures flatter "
+              "the model.\n\n",
+              out);
+    fputs("| measure | value | 95 % interval |\n|---|---|---|\n", out);
+    row(out, "accuracy", m->accuracy_ci);
+    row(out, "balanced accuracy", (pulmo_interval){m->balanced_accuracy, NAN, NAN});
+    row(out, "sensitivity", m->sensitivity);
+    row(out, "specificity", m->specificity);
+    row(out, "positive predictive value", m->positive_value);
+    row(out, "negative predictive value", m->negative_value);
+    row(out, "AUC", m->auc_ci);
+    row(out, "average precision", (pulmo_interval){m->average_precision, NAN, NAN});
+    row(out, "Brier score", (pulmo_interval){m->brier, NAN, NAN});
+    row(out, "expected calibration error", (pulmo_interval){m->calibration_error, NAN, NAN});
+    fputs("\n| class | precision | recall (95 % interval) | F1 | AUC (95 % interval) | images "
+          "|\n|---|---|---|---|---|---|\n",
+          out);
+    for (int k = 0; k < r->classes; k++) {
+        const pulmo_class_metrics *c = &m->per_class[k];
+        fputs("| ", out);
+        put(out, r->class_names[k]);
+        fprintf(out, " | %.4f | ", c->precision);
+        ranged(out, c->sensitivity);
+        fprintf(out, " | %.4f | ", c->f1);
+        ranged(out, c->auc_ci);
+        fprintf(out, " | %u |\n", c->support);
+    }
+    fputs("\nIntervals: Wilson for proportions, DeLong for the AUC (Newcombe where scores part the "
+          "classes completely).\n\n",
+          out);
+}
+
+static void data(FILE *out, const report *r)
+{
+    static const char *const names[REPORT_PARTS] = {"train", "val", "test"};
+    if (!r->has_data)
+        return;
+    fputs("## Data\n\n| split | images | patients |", out);
+    for (int k = 0; k < r->classes; k++) {
+        fputc(' ', out);
+        put(out, r->class_names[k]);
+        fputs(" |", out);
+    }
+    fputs("\n|---|---|---|", out);
+    for (int k = 0; k < r->classes; k++)
+        fputs("---|", out);
+    for (int p = 0; p < REPORT_PARTS; p++) {
+        if (!r->part[p].present)
+            continue;
+        fprintf(out, "\n| %s | %lld | %lld |", names[p], (long long)r->part[p].count,
+                (long long)r->part[p].patients);
+        for (int k = 0; k < r->classes; k++)
+            fprintf(out, " %lld |", (long long)r->part[p].images[k]);
+    }
+    fprintf(out,
+            "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu patients in "
+            "several classes; %llu identical and "
+            "%llu nearly identical pictures; %llu files refused.\n",
+            (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count,
+            (unsigned long long)r->mixed_patients.count, (unsigned long long)r->identical.count,
+            (unsigned long long)r->similar.count, (unsigned long long)r->refused.count);
+    if (*r->carve) {
+        fputs("Splits: ", out);
+        put(out, r->carve);
+        fputs(".\n", out);
+    }
+    if (*r->data_digest)
+        fprintf(out, "SHA-256 of the packed splits: `%.64s`\n", r->data_digest);
+    fputc('\n', out);
+}
+
+static void recipe(FILE *out, const report *r)
+{
+    fputs("## Recipe\n\n", out);
+    if (r->models > 1)
+        fprintf(out,
+                "The mean of the probabilities of %lld models, each with its own head. The first: ",
+                (long long)r->models);
+    if (r->trained_convolutions > 0)
+        fprintf(out, "VGG16's convolutions, all but the last %lld frozen",
+                (long long)r->trained_convolutions);
+    else
+        fputs("VGG16's convolutions, frozen", out);
+    if (*r->weights_digest)
+        fprintf(out, " (weights SHA-256 `%.64s`)", r->weights_digest);
+    fputs(", and a trained head", out);
+    if (*r->head_digest)
+        fprintf(out, " (SHA-256 `%.64s`)", r->head_digest);
+    if (r->epochs > 0)
+        fprintf(out, ". Epochs trained: %llu", (unsigned long long)r->epochs);
+    fprintf(out, "%s: epoch %d.\n", r->epochs > 0 ? "; kept" : ". Kept", r->best_epoch);
+    if (r->classes == 2) {
+        fputs("Called ", out);
+        put(out, r->class_names[1]);
+        fprintf(out, " from probability %.4f on (rule: ", r->threshold);
+        put(out, r->threshold_rule);
+        fputs(").", out);
+    }
+    if (r->temperature != 1)
+        fprintf(out, " Logits are divided by the temperature %.4f, fitted on val.", r->temperature);
+    if (*r->config)
+        fprintf(out, "\n\n```yaml\n%s```\n\n", r->config);
+    else
+        fputs("\n\n", out);
+}
+
+void model_card(FILE *out, const report *r)
+{
+    fputs("# Model card: ", out);
+    put(out, r->title);
+    fputs("\n\n**Research software, not a medical device.** Not for diagnosis or any decision "
+          "about a patient.\n\n",
+          out);
+    if (r->is_demo)
+        fputs("**DEMO data:** drawn by a program; nothing here says anything about medicine.\n\n",
+              out);
+    fputs("## What it does\n\nGives a chest X-ray one of these classes with a probability: ", out);
+    for (int k = 0; k < r->classes; k++) {
+        if (k > 0)
+            fputs(", ", out);
+        put(out, r->class_names[k]);
+    }
+    fprintf(out, ".\nInput: the whole image, resized to %lld x %lld px. Made with pulmo %s.\n\n",
+            (long long)r->size_px, (long long)r->size_px, r->version);
+    data(out, r);
+    recipe(out, r);
+    for (int i = 0; i < r->splits; i++)
+        performance(out, r, &r->split[i]);
+    fputs("## Limits\n\n"
+          "- The figures hold for images like those of the test split: the same sources, devices "
+          "and mix of patients. Other hospitals' "
+          "images are harder.\n"
+          "- Predictive values change with how common a finding is.\n"
+          "- Patients are told from file names; where those mislead, one patient may stand in "
+          "several splits.\n"
+          "- It knows no other finding than its classes, and gives every image one of them, "
+          "whatever it shows.\n"
+          "- Probabilities are as good as the calibration error says, on data like this.\n"
+          "- It has not been tested for differences between ages, sexes or devices.\n",
+          out);
+}

@@ -1,0 +1,655 @@
+/* The page: one file that needs no network, no script and nothing beside it. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/metrics.h"
+#include "report_room.h"
+
+#define LINES_SHOWN   8
+#define CLASSES_NAMED 12 /* told of in sentences */
+#define CLASSES_WIDE  24 /* that a table may have as columns */
+
+/* ---- text ---- */
+
+/* Bytes of the UTF-8 character at `text`, 0 if there is none. */
+static int utf8_length(const unsigned char *text)
+{
+    static const unsigned char least[5] = {0, 0, 0xc2, 0xe0, 0xf0},
+                               most[5] = {0, 0x7f, 0xdf, 0xef, 0xf4};
+    int length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    if (length > 1 && (text[0] < least[length] || text[0] > most[length]))
+        return 0;
+    for (int i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    if (text[0] == 0xe0 && text[1] < 0xa0)
+        return 0; /* longer than need be */
+    if (text[0] == 0xed && text[1] > 0x9f)
+        return 0; /* halves of UTF-16 */
+    if (text[0] == 0xf0 && text[1] < 0x90)
+        return 0;
+    return text[0] == 0xf4 && text[1] > 0x8f ? 0 : length;
+}
+
+void html_text(FILE *out, const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        int length = utf8_length(at);
+        if (*at == '&')
+            fputs("&amp;", out);
+        else if (*at == '<')
+            fputs("&lt;", out);
+        else if (*at == '>')
+            fputs("&gt;", out);
+        else if (*at == '"')
+            fputs("&quot;", out);
+        else if (*at == '\'')
+            fputs("&#39;", out);
+        else if (length == 0 || (*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f)
+            fputs("\xef\xbf\xbd", out);
+        else
+            fwrite(at, 1, (size_t)length, out);
+        at += length > 0 ? length : 1;
+    }
+}
+
+/* What is formatted is text, never HTML. */
+__attribute__((format(printf, 2, 3))) static void say(FILE *out, const char *format, ...)
+{
+    char line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    html_text(out, line);
+}
+
+static void tagged(FILE *out, const char *tag, const char *text)
+{
+    fprintf(out, "<%s>", tag);
+    html_text(out, text);
+    fprintf(out, "</%s>", tag);
+}
+
+static const char *plural(double count)
+{
+    return count == 1 ? "image" : "images";
+}
+
+/* "0.912", or a dash where there is no value. */
+static void number(FILE *out, double value)
+{
+    if (isnan(value))
+        fputs("\u2013", out);
+    else
+        fprintf(out, "%.3f", value);
+}
+
+static void range(FILE *out, pulmo_interval it)
+{
+    if (isnan(it.low))
+        fputs("\u2013", out);
+    else
+        fprintf(out, "%.3f\u2013%.3f", it.low, it.high);
+}
+
+/* ---- summary ---- */
+
+static const char *split_in_words(const char *split)
+{
+    if (strcmp(split, "val") == 0)
+        return "validation";
+    return strcmp(split, "train") == 0 ? "training" : split;
+}
+
+static void two_classes_in_words(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    const char *sick = r->class_names[1], *other = r->class_names[0];
+    const uint32_t *c = m->confusion;
+    say(out, " Of %u %s %s, ", c[2] + c[3], sick, plural(c[2] + c[3]));
+    fprintf(out, "<b>%u %s found</b> and %u missed.", c[3], c[3] == 1 ? "was" : "were", c[2]);
+    say(out, " Of %u %s %s, ", c[0] + c[1], other, plural(c[0] + c[1]));
+    fprintf(out, "<b>%u %s recognised</b> and %u wrongly called ", c[0], c[0] == 1 ? "was" : "were",
+            c[1]);
+    html_text(out, sick);
+    fputs(".", out);
+}
+
+static void classes_in_words(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++) {
+        uint32_t n = m->per_class[k].support;
+        say(out, " Of %u %s %s, %u %s found.", n, r->class_names[k], plural(n),
+            m->confusion[k * r->classes + k],
+            m->confusion[k * r->classes + k] == 1 ? "was" : "were");
+    }
+    if (r->classes > CLASSES_NAMED)
+        fprintf(out, " The other %d classes are in the table below.", r->classes - CLASSES_NAMED);
+}
+
+static void card(FILE *out, const char *name, pulmo_interval it)
+{
+    fputs("<li><span class=\"name\">", out);
+    html_text(out, name);
+    fputs("</span><span class=\"value\">", out);
+    number(out, it.value);
+    fputs("</span>", out);
+    if (!isnan(it.low)) {
+        fputs("<span class=\"range\">95 % interval ", out);
+        range(out, it);
+        fputs("</span>", out);
+    }
+    svg_interval(out, name, it);
+    fputs("</li>\n", out);
+}
+
+static void cards(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    const pulmo_interval balanced = {m->balanced_accuracy, NAN, NAN}, f1 = {m->macro_f1, NAN, NAN};
+    fputs("<ul class=\"cards\">\n", out);
+    card(out, "Accuracy", m->accuracy_ci);
+    card(out, r->classes == 2 ? "Sensitivity" : "Balanced accuracy",
+         r->classes == 2 ? m->sensitivity : balanced);
+    card(out, r->classes == 2 ? "Specificity" : "F1, mean over classes",
+         r->classes == 2 ? m->specificity : f1);
+    card(out, r->classes == 2 ? "AUC" : "AUC, mean over classes", m->auc_ci);
+    fputs("</ul>\n", out);
+}
+
+static void threshold_in_words(FILE *out, const report *r)
+{
+    if (r->classes == 2) {
+        say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1],
+            r->threshold);
+        if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
+            fputs("That threshold was set beforehand. ", out);
+        else if (r->models > 1)
+            fprintf(out, "That threshold is the mean of the %lld models' own. ",
+                    (long long)r->models);
+        else
+            say(out,
+                "That threshold was chosen on the validation images by the rule \u201c%s\u201d, "
+                "before any test image was scored. ",
+                r->threshold_rule);
+    } else {
+        fputs("An image is given the class of the largest probability. ", out);
+    }
+    if (r->temperature != 1)
+        fprintf(out,
+                "Probabilities were calibrated on the validation images (temperature scaling, T = "
+                "%.3f). ",
+                r->temperature);
+}
+
+static void caution(FILE *out, const report *r, const report_split *s)
+{
+    if (strcmp(s->name, "test") == 0)
+        return;
+    fputs("<p class=\"banner\">", out);
+    if (strcmp(s->name, "val") == 0)
+        say(out,
+            !r->finished
+                ? "Training has not finished. These are figures of the validation images so far."
+            : r->epochs > 0 ? "There is no test split. These are figures of the validation images, "
+                              "on which the best epoch and the "
+                              "threshold were chosen: they flatter the model."
+                            : "These are figures of validation images. If the best epoch and the "
+                              "threshold were chosen on them, they flatter "
+                              "the model.");
+    else
+        say(out,
+            "These are figures of the %s images, which the model has seen: they say nothing about "
+            "new images.",
+            split_in_words(s->name));
+    fputs("</p>\n", out);
+}
+
+static void summary(FILE *out, const report *r, const report_split *s)
+{
+    const pulmo_metrics *m = &s->metrics;
+    fputs("<section><h2>Result</h2>\n", out);
+    caution(out, r, s);
+    fputs("<p class=\"verdict\">", out);
+    say(out, "Of %u %s images, ", m->count, split_in_words(s->name));
+    fprintf(out, "<b>%u %s classified correctly</b>.", m->correct,
+            m->correct == 1 ? "was" : "were");
+    if (r->classes == 2)
+        two_classes_in_words(out, r, m);
+    else
+        classes_in_words(out, r, m);
+    fputs("</p>\n", out);
+    cards(out, r, m);
+    fputs("<p class=\"soft\">", out);
+    threshold_in_words(out, r);
+    fputs("An interval of 95 % says how far chance alone may have moved a value with this many "
+          "images (Wilson for shares, DeLong for the "
+          "AUC, Newcombe where scores part the classes completely). It knows nothing of other "
+          "hospitals, devices or patients.",
+          out);
+    fputs("</p></section>\n", out);
+}
+
+/* ---- errors ---- */
+
+static void matrix(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    if (r->classes > CLASSES_WIDE) {
+        fputs("<p class=\"soft\">The confusion matrix of so many classes is in "
+              "<code>results.h5</code>.</p>\n",
+              out);
+        return;
+    }
+    fputs("<div class=\"scroll\"><table class=\"matrix\"><caption>Confusion "
+          "matrix</caption><thead><tr><th scope=\"col\">Truth</th>",
+          out);
+    for (int k = 0; k < r->classes; k++) {
+        fputs("<th scope=\"col\">called<br>", out);
+        html_text(out, r->class_names[k]);
+        fputs("</th>", out);
+    }
+    fputs("</tr></thead><tbody>\n", out);
+    for (int j = 0; j < r->classes; j++) {
+        fputs("<tr><th scope=\"row\">", out);
+        html_text(out, r->class_names[j]);
+        fputs("</th>", out);
+        for (int k = 0; k < r->classes; k++) {
+            uint32_t n = m->confusion[j * r->classes + k], support = m->per_class[j].support;
+            double part = support ? (double)n / support : 0;
+            fprintf(out, "<td class=\"%s\" style=\"--part:%.3f\">%u<small>%.1f %%</small></td>",
+                    j == k ? "hit" : "miss", part, n, 100 * part);
+        }
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n<p class=\"soft\">Per cent are of the images of a row. Blue is "
+          "right, orange wrong.</p>\n",
+          out);
+}
+
+#define CLASS_COLUMNS 6
+
+static void class_row(FILE *out, const char *name, const pulmo_interval *values, uint32_t support,
+                      const char *class)
+{
+    fprintf(out, "<tr%s><th scope=\"row\">", class);
+    html_text(out, name);
+    fputs("</th>", out);
+    for (int i = 0; i < CLASS_COLUMNS; i++) {
+        fputs("<td class=\"n\">", out);
+        number(out, values[i].value);
+        if (!isnan(values[i].low)) {
+            fputs("<small>", out);
+            range(out, values[i]);
+            fputs("</small>", out);
+        }
+        fputs("</td>", out);
+    }
+    fprintf(out, "<td class=\"n\">%u</td></tr>\n", support);
+}
+
+static pulmo_interval bare(double value)
+{
+    return (pulmo_interval){value, NAN, NAN};
+}
+
+static void class_table(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    static const char *const names[] = {"Precision",         "Recall", "Specificity", "F1", "AUC",
+                                        "Average precision", "Images"};
+    fputs("<div class=\"scroll\"><table><caption>Each class against the "
+          "rest</caption><thead><tr><th scope=\"col\">Class</th>",
+          out);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        fprintf(out, "<th class=\"n\" scope=\"col\">%s</th>", names[i]);
+    fputs("</tr></thead><tbody>\n", out);
+    double macro_auc = 0, macro_ap = 0, with_auc = 0, with_ap = 0;
+    for (int k = 0; k < r->classes; k++) {
+        const pulmo_class_metrics *c = &m->per_class[k];
+        pulmo_interval recall = c->sensitivity;
+        recall.value = c->recall;
+        const pulmo_interval values[] = {bare(c->precision), recall,    c->specificity,
+                                         bare(c->f1),        c->auc_ci, bare(c->average_precision)};
+        class_row(out, r->class_names[k], values, c->support, "");
+        if (!isnan(c->auc))
+            macro_auc += c->auc, with_auc++;
+        if (!isnan(c->average_precision))
+            macro_ap += c->average_precision, with_ap++;
+    }
+    const pulmo_interval macro[] = {bare(m->macro_precision),
+                                    bare(m->macro_recall),
+                                    bare(NAN),
+                                    bare(m->macro_f1),
+                                    bare(with_auc > 0 ? macro_auc / with_auc : NAN),
+                                    bare(with_ap > 0 ? macro_ap / with_ap : NAN)};
+    const pulmo_interval weighted[] = {
+        bare(m->weighted_precision), bare(m->weighted_recall), bare(NAN),
+        bare(m->weighted_f1),        bare(m->weighted_auc),    bare(m->weighted_average_precision)};
+    class_row(out, "Mean over classes", macro, m->count, " class=\"rule\"");
+    class_row(out, "Weighted by images", weighted, m->count, "");
+    fputs("</tbody></table></div>\n<p class=\"soft\">Below a value: its 95 % interval.</p>\n", out);
+}
+
+static void measure(FILE *out, const char *name, const char *meaning, pulmo_interval it)
+{
+    fputs("<tr><th scope=\"row\">", out);
+    html_text(out, name);
+    fputs("<small>", out);
+    html_text(out, meaning);
+    fputs("</small></th><td class=\"n\">", out);
+    number(out, it.value);
+    fputs("</td><td class=\"n\">", out);
+    range(out, it);
+    fputs("</td></tr>\n", out);
+}
+
+static void measures(FILE *out, const report *r, const pulmo_metrics *m)
+{
+    const pulmo_interval balanced = {m->balanced_accuracy, NAN, NAN},
+                         ap = {m->average_precision, NAN, NAN}, brier = {m->brier, NAN, NAN};
+    const pulmo_interval ece = {m->calibration_error, NAN, NAN}, loss = {m->log_loss, NAN, NAN};
+    fputs("<div class=\"scroll\"><table><caption>More measures</caption><thead><tr><th "
+          "scope=\"col\">Measure</th><th class=\"n\" "
+          "scope=\"col\">"
+          "Value</th><th class=\"n\" scope=\"col\">95 % interval</th></tr></thead><tbody>\n",
+          out);
+    if (r->classes == 2) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "when the model says %.100s, how often it is right, among images like these",
+                 r->class_names[1]);
+        measure(out, "Positive predictive value", text, m->positive_value);
+        snprintf(text, sizeof text,
+                 "when the model says %.100s, how often it is right, among images like these",
+                 r->class_names[0]);
+        measure(out, "Negative predictive value", text, m->negative_value);
+    }
+    measure(out, "Balanced accuracy",
+            "mean share found over the classes: a class counts alike however rare it is", balanced);
+    measure(out, "Average precision", "area under the precision-recall curve", ap);
+    measure(out, "Brier score", "mean squared error of the probabilities; 0 is best", brier);
+    measure(out, "Calibration error",
+            "how far probabilities stand from what happens, on average (10 bins); 0 is best", ece);
+    measure(out, "Log loss", "mean surprise at the truth, in nats; 0 is best", loss);
+    fputs("</tbody></table></div>\n", out);
+}
+
+static void errors(FILE *out, const report *r, const report_split *s)
+{
+    fputs("<section><h2>Hits and errors</h2>\n<div class=\"duo\"><div>", out);
+    matrix(out, r, &s->metrics);
+    fputs("</div><div>", out);
+    class_table(out, r, &s->metrics);
+    fputs("</div></div>\n", out);
+    measures(out, r, &s->metrics);
+    fputs("</section>\n", out);
+}
+
+/* ---- curves ---- */
+
+static void curves(FILE *out, const report *r, const report_split *s)
+{
+    const pulmo_metrics *m = &s->metrics;
+    bool two = r->classes == 2;
+    fputs("<section><h2>Scores</h2>\n<div class=\"figures\">\n<figure><b>ROC curve</b>", out);
+    svg_roc(out, r, s);
+    fprintf(out,
+            "<figcaption>How many are found against how many false alarms, over all thresholds%s. "
+            "Area %.4f; the dashed line is a "
+            "coin.</figcaption></figure>\n",
+            two ? "; the dot is the one in use" : ", each class against the rest", m->auc);
+    fputs("<figure><b>Precision and recall</b>", out);
+    svg_pr(out, r, s);
+    fprintf(out,
+            "<figcaption>How often a finding is right against how many are found. Average "
+            "precision %.4f%s.</figcaption></figure>\n",
+            m->average_precision,
+            two ? "; the dashed line is calling every image positive" : ", mean over classes");
+    fputs("<figure><b>Calibration</b>", out);
+    svg_calibration(out, r, s);
+    fprintf(out,
+            "<figcaption>Of images given a probability of 0.7, do 7 in 10 have the finding? On the "
+            "dashed line they do%s. Calibration "
+            "error %.4f.</figcaption></figure>\n",
+            two ? "; bars are what chance allows" : "", m->calibration_error);
+    fputs("<figure><b>Distribution of scores</b>", out);
+    svg_histogram(out, r, s);
+    fprintf(out, "<figcaption>%s</figcaption></figure>\n",
+            two ? "Images by their probability and true class. Right of the dotted line they are "
+                  "called positive."
+                : "Images by the probability of the class they were given: right upwards, wrong "
+                  "downwards.");
+    fputs("</div></section>\n", out);
+}
+
+static void training(FILE *out, const report *r)
+{
+    if (r->epochs == 0)
+        return;
+    fputs("<section><h2>Training</h2>\n<p>", out);
+    fprintf(out, "%llu %s were trained.", (unsigned long long)r->epochs,
+            r->epochs == 1 ? "epoch" : "epochs");
+    if (r->best_epoch > 0)
+        fprintf(out, " The model kept is that of epoch %d (dotted line), %s.", r->best_epoch,
+                isnan(r->history[REPORT_VAL_LOSS][0])
+                    ? "the last, as there were no validation images"
+                    : "chosen on the validation images");
+    fputs(" Training figures are over augmented images, with dropout at work; they may be worse "
+          "than those of validation.</p>\n"
+          "<div class=\"figures\"><figure><b>Loss</b>",
+          out);
+    svg_loss(out, r);
+    fputs("<figcaption><span class=\"swatch b0\"></span>training &ensp;<span class=\"swatch "
+          "b1\"></span>validation</figcaption></figure>\n"
+          "<figure><b>Accuracy and AUC</b>",
+          out);
+    svg_validation(out, r);
+    fputs("<figcaption><span class=\"swatch b0\"></span>training accuracy &ensp;<span "
+          "class=\"swatch b1\"></span>validation accuracy &ensp;"
+          "<span class=\"swatch b2\"></span>validation AUC</figcaption></figure></div></section>\n",
+          out);
+}
+
+/* ---- data ---- */
+
+static void split_table(FILE *out, const report *r)
+{
+    int shown = r->classes > CLASSES_WIDE ? 0 : r->classes;
+    static const char *const names[REPORT_PARTS] = {"Training", "Validation", "Test"};
+    fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Split</th><th class=\"n\" "
+          "scope=\"col\">Images</th><th class=\"n\" "
+          "scope=\"col\">Patients</th>",
+          out);
+    for (int k = 0; k < shown; k++) {
+        fputs("<th class=\"n\" scope=\"col\">", out);
+        html_text(out, r->class_names[k]);
+        fputs("</th>", out);
+    }
+    fputs("</tr></thead><tbody>\n", out);
+    for (int p = 0; p < REPORT_PARTS; p++) {
+        if (!r->part[p].present)
+            continue;
+        fprintf(out,
+                "<tr><th scope=\"row\">%s</th><td class=\"n\">%lld</td><td class=\"n\">%lld</td>",
+                names[p], (long long)r->part[p].count, (long long)r->part[p].patients);
+        for (int k = 0; k < shown; k++)
+            fprintf(out, "<td class=\"n\">%lld</td>", (long long)r->part[p].images[k]);
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n", out);
+}
+
+static void finding(FILE *out, const report_lines *lines, const char *what, const char *list,
+                    bool is_bad)
+{
+    fprintf(out, "<h3 class=\"%s\">%llu %s</h3>\n", lines->count && is_bad ? "bad" : "good",
+            (unsigned long long)lines->count, what);
+    if (lines->count == 0)
+        return;
+    fputs("<ul class=\"lines\">", out);
+    for (uint64_t i = 0; i < lines->count && i < LINES_SHOWN; i++)
+        tagged(out, "li", lines->text[i]);
+    fputs("</ul>\n", out);
+    if (lines->count > LINES_SHOWN)
+        fprintf(out,
+                "<p class=\"soft\">\u2026 and %llu more, in <code>results.h5</code>: "
+                "<code>/data/audit/%s</code></p>\n",
+                (unsigned long long)lines->count - LINES_SHOWN, list);
+}
+
+static void refused(FILE *out, const report *r)
+{
+    if (r->refused.count == 0)
+        return;
+    fprintf(out, "<h3>%llu files were not packed</h3>\n<ul class=\"lines\">",
+            (unsigned long long)r->refused.count);
+    for (uint64_t i = 0; i < r->refused.count && i < LINES_SHOWN; i++) {
+        fputs("<li>", out);
+        say(out, "%s: %s", r->refused.text[i], r->refused_reasons.text[i]);
+        fputs("</li>", out);
+    }
+    fputs("</ul>\n", out);
+    if (r->refused.count > LINES_SHOWN)
+        fprintf(out,
+                "<p class=\"soft\">\u2026 and %llu more, in <code>results.h5</code>: "
+                "<code>/data/refused</code></p>\n",
+                (unsigned long long)r->refused.count - LINES_SHOWN);
+}
+
+static void data(FILE *out, const report *r)
+{
+    if (!r->has_data)
+        return;
+    fputs("<section><h2>Data and splits</h2>\n", out);
+    split_table(out, r);
+    fputs("<p class=\"soft\">", out);
+    say(out, "Images are %lld \u00d7 %lld pixels: %s; %s.", (long long)r->size_px,
+        (long long)r->size_px, r->decode, r->resize);
+    if (*r->carve)
+        say(out, " Splits: %s.", r->carve);
+    fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "
+          "model look better than it is.</p>\n",
+          out);
+    finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
+    finding(out, &r->leaks, "pictures in several splits", "leaks", true);
+    finding(out, &r->mixed_patients, "patients with images in several classes", "shared_patients",
+            false);
+    finding(out, &r->identical, "identical pictures", "identical", false);
+    finding(out, &r->similar, "nearly identical pictures", "similar", false);
+    refused(out, r);
+    fputs("</section>\n", out);
+}
+
+/* ---- the rest ---- */
+
+static void fact(FILE *out, const char *name, const char *value)
+{
+    if (!*value)
+        return;
+    fputs("<tr><th scope=\"row\">", out);
+    html_text(out, name);
+    fputs("</th><td><code>", out);
+    html_text(out, value);
+    fputs("</code></td></tr>\n", out);
+}
+
+static void provenance(FILE *out, const report *r)
+{
+    char where[400];
+    snprintf(where, sizeof where, "%.300s, %lld %s of %lld %s", r->host, (long long)r->ranks,
+             r->ranks == 1 ? "rank" : "ranks", (long long)r->threads,
+             r->threads == 1 ? "thread" : "threads");
+    fputs("<section><h2>Provenance</h2>\n<div class=\"scroll\"><table><tbody>\n", out);
+    fact(out, "Head SHA-256", r->head_digest);
+    fact(out, "Frozen weights SHA-256", r->weights_digest);
+    fact(out, "Packed data SHA-256", r->data_digest);
+    fact(out, "Packed data", r->data_path);
+    fact(out, r->models > 1 ? "First model" : "Model of", r->model);
+    fact(out, "Program", r->version);
+    fact(out, "Kernels", r->isa);
+    fact(out, "BLAS", r->blas);
+    if (*r->features)
+        fact(out, "Training features", r->features);
+    fact(out, "Ran on", where);
+    fact(out, "Results written", r->date);
+    fputs("</tbody></table></div>\n<p class=\"soft\">One configuration, one data set and one file "
+          "of frozen weights give the same head to "
+          "the "
+          "last bit, on any number of ranks and threads: equal runs show the same Head SHA-256. "
+          "All figures here are computed from the "
+          "per-image scores in <code>results.h5</code>.</p></section>\n",
+          out);
+}
+
+static void configuration(FILE *out, const report *r)
+{
+    if (!*r->config)
+        return;
+    fputs("<section><h2>Configuration</h2>\n<p class=\"soft\">The settings that make the model; "
+          "<code>config.yaml</code> holds "
+          "all.</p>\n<pre>",
+          out);
+    html_text(out, r->config);
+    fputs("</pre></section>\n", out);
+}
+
+static void head(FILE *out, const report *r)
+{
+    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+          "'unsafe-inline'; img-src data:\">\n"
+          "<link rel=\"icon\" href=\"data:,\">\n<title>",
+          out);
+    say(out, "%s \u2013 pulmo report", r->title);
+    fprintf(
+        out,
+        "</title>\n<style>\n%s</style></head>\n<body>\n<header><p class=\"kicker\">pulmo report",
+        report_style);
+    if (*r->date)
+        say(out, " \u00b7 %s", r->date);
+    fputs("</p><h1>", out);
+    html_text(out, r->title);
+    fputs("</h1><p class=\"soft\">", out);
+    if (r->models > 1)
+        fprintf(out, "The mean of %lld models' probabilities. The first of them: ",
+                (long long)r->models);
+    if (r->trained_convolutions > 0)
+        fprintf(out, "VGG16, its last %lld convolutions and head trained, ",
+                (long long)r->trained_convolutions);
+    else
+        fputs("VGG16 with frozen convolutions and a trained head, ", out);
+    fputs("classifying chest X-rays as ", out);
+    for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++)
+        say(out, "%s%s", k == 0 ? "" : k + 1 == r->classes ? " or " : ", ", r->class_names[k]);
+    fputs(r->classes > CLASSES_NAMED ? ", \u2026</p>\n" : "</p>\n", out);
+    if (r->is_demo)
+        fputs("<p class=\"banner\"><strong>DEMO data.</strong> These images are drawn by a "
+              "program. They are no medical images, and nothing "
+              "here says anything about medicine.</p>\n",
+              out);
+    fputs("<p class=\"banner\"><strong>Research software, not a medical device.</strong> Not for "
+          "diagnosis or any decision about a "
+          "patient.</p></header>\n<main>\n",
+          out);
+}
+
+void report_html(FILE *out, const report *r, const char *images)
+{
+    head(out, r);
+    if (r->splits > 0) {
+        summary(out, r, &r->split[0]);
+        errors(out, r, &r->split[0]);
+        curves(out, r, &r->split[0]);
+    } else {
+        fputs("<section><p class=\"banner\">No split has been scored yet.</p></section>\n", out);
+    }
+    fputs(images, out);
+    training(out, r);
+    data(out, r);
+    configuration(out, r);
+    provenance(out, r);
+    fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);
+    html_text(out, r->version);
+    fputs(". Research software, not a medical device.</p></footer>\n</body></html>\n", out);
+}

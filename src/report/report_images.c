@@ -1,0 +1,257 @@
+/* Thumbnails: the errors the model was surest of and its surest hits, from the packed images, with
+ * Grad-CAM beside them where the frozen weights are at hand. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/dataset.h"
+#include "pulmo/explain.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "report_room.h"
+
+#define SHOWN     6   /* of errors, and of hits */
+#define SIDE_MOST 224 /* px; larger images are shrunk */
+
+typedef struct gallery {
+    FILE *out;
+    const report *r;
+    const report_split *s;
+    const pulmo_report_options *options;
+    pulmo_dataset *data;
+    pulmo_model model;
+    pulmo_explainer *explainer; /* NULL: no overlays */
+    uint8_t *pixels;            /* (H, W, C) */
+    char why[1024];             /* no overlays */
+} gallery;
+
+/* ---- which ---- */
+
+typedef struct candidate {
+    uint32_t index;
+    float confidence; /* probability of the predicted class */
+} candidate;
+
+/* Surest first; of equals the first image. */
+static int by_confidence(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    if (x->confidence != y->confidence)
+        return x->confidence < y->confidence ? 1 : -1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static bool patient_shown(const report_split *s, const uint32_t *shown, int count, uint32_t index)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(s->groups.text[shown[i]], s->groups.text[index]) == 0)
+            return true;
+    return false;
+}
+
+/* Indices of up to SHOWN images, one a patient. Hits are taken so that each class has its part. */
+static int choose(const report *r, const report_split *s, bool hits, uint32_t *out)
+{
+    int count = 0, part = (SHOWN + r->classes - 1) / r->classes;
+    uint32_t candidates = 0;
+    int *of_class = calloc((size_t)r->classes, sizeof *of_class);
+    candidate *all = malloc(((size_t)s->count + 1) * sizeof *all);
+    for (uint32_t i = 0; all && of_class && i < s->count; i++)
+        if ((s->labels[i] == s->predictions[i]) == hits)
+            all[candidates++] = (candidate){
+                i, s->probabilities[(size_t)i * (size_t)r->classes + (size_t)s->predictions[i]]};
+    if (candidates > 0)
+        qsort(all, candidates, sizeof *all, by_confidence);
+    for (uint32_t c = 0; c < candidates && count < SHOWN; c++) {
+        uint32_t i = all[c].index;
+        if (patient_shown(s, out, count, i) || (hits && of_class[s->labels[i]] >= part))
+            continue;
+        of_class[s->labels[i]]++;
+        out[count++] = i;
+    }
+    free(all);
+    free(of_class);
+    return count;
+}
+
+/* ---- one image ---- */
+
+static void put_base64(FILE *out, const uint8_t *data, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t three = (uint32_t)data[i] << 16 | (i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0) |
+                         (i + 2 < size ? data[i + 2] : 0);
+        for (size_t d = 0; d < 4; d++)
+            fputc(d <= size - i ? digits[three >> (18 - 6 * d) & 63] : '=', out);
+    }
+}
+
+static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *alt)
+{
+    pulmo_image small = {0};
+    uint8_t *png = NULL;
+    size_t bytes = 0;
+    int longer = image->height_px > image->width_px ? image->height_px : image->width_px;
+    if (longer > SIDE_MOST)
+        PULMO_TRY(pulmo_image_resize(image, image->height_px * SIDE_MOST / longer,
+                                     image->width_px * SIDE_MOST / longer, &small));
+    const pulmo_image *shown = small.pixels ? &small : image;
+    pulmo_status status = pulmo_png_encode(shown, NULL, 0, &png, &bytes);
+    if (status == PULMO_OK) {
+        fprintf(out, "<img width=\"%d\" height=\"%d\" alt=\"", shown->width_px, shown->height_px);
+        html_text(out, alt);
+        fputs("\" src=\"data:image/png;base64,", out);
+        put_base64(out, png, bytes);
+        fputs("\">", out);
+    }
+    free(png);
+    pulmo_image_free(&small);
+    return status;
+}
+
+static pulmo_status put_overlay(const gallery *g, const pulmo_image *image)
+{
+    pulmo_explanation map;
+    pulmo_image overlay = {0};
+    PULMO_TRY(pulmo_explain_map(g->explainer, image, PULMO_EXPLAIN_PREDICTED, &map));
+    pulmo_status status = pulmo_explain_overlay(image, &map, &overlay);
+    if (status == PULMO_OK)
+        status =
+            put_image(g->out, &overlay,
+                      "the same image, what speaks for the model's answer in colour (Grad-CAM)");
+    pulmo_image_free(&overlay);
+    pulmo_explanation_free(&map);
+    return status;
+}
+
+static pulmo_status put_case(const gallery *g, uint32_t index)
+{
+    const report *r = g->r;
+    const report_split *s = g->s;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
+    const pulmo_image image = {info->height_px, info->width_px, info->channels, g->pixels};
+    const char *truth = r->class_names[s->labels[index]],
+               *called = r->class_names[s->predictions[index]];
+    double p =
+        (double)
+            s->probabilities[(size_t)index * (size_t)r->classes + (size_t)s->predictions[index]];
+    char alt[512];
+    PULMO_TRY(pulmo_dataset_read(g->data, index, g->pixels));
+    snprintf(alt, sizeof alt, "X-ray, truth %.150s, called %.150s", truth, called);
+    fprintf(g->out, "<figure><div class=\"pair%s\">", g->explainer ? "" : " one");
+    PULMO_TRY(put_image(g->out, &image, alt));
+    if (g->explainer)
+        PULMO_TRY(put_overlay(g, &image));
+    fputs("</div><figcaption>called <b>", g->out);
+    html_text(g->out, called);
+    fprintf(g->out, "</b> with probability %.3f<br>truth: <b>", p);
+    html_text(g->out, truth);
+    fputs("</b><br><span class=\"path\">", g->out);
+    html_text(g->out, s->paths.text[index]);
+    fputs("</span></figcaption></figure>\n", g->out);
+    return PULMO_OK;
+}
+
+static pulmo_status put_cases(const gallery *g, bool hits, const char *title, const char *none)
+{
+    uint32_t shown[SHOWN];
+    int count = choose(g->r, g->s, hits, shown);
+    fprintf(g->out, "<h3>%s</h3>\n", title);
+    if (count == 0)
+        fprintf(g->out, "<p class=\"soft\">%s</p>\n", none);
+    fputs("<div class=\"cases\">\n", g->out);
+    for (int i = 0; i < count; i++)
+        PULMO_TRY(put_case(g, shown[i]));
+    fputs("</div>\n", g->out);
+    return PULMO_OK;
+}
+
+/* ---- opening ---- */
+
+/* The packed images must be those that were scored. */
+static pulmo_status open_data(gallery *g)
+{
+    const char *path = g->options->data ? g->options->data : g->r->data_path;
+    if (!*path)
+        return pulmo_fail(PULMO_DATA,
+                          "the results do not say where the packed data is; give --data");
+    PULMO_TRY(pulmo_dataset_open(path, g->s->name, 0, &g->data));
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
+    bool same = info->count == g->s->count;
+    for (uint32_t i = 0; same && i < info->count; i++)
+        same =
+            strcmp(info->paths[i], g->s->paths.text[i]) == 0 && info->labels[i] == g->s->labels[i];
+    if (!same)
+        return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path,
+                          g->s->name);
+    g->pixels =
+        pulmo_alloc((size_t)info->height_px * (size_t)info->width_px, (size_t)info->channels);
+    return g->pixels ? PULMO_OK : PULMO_MEMORY;
+}
+
+static void open_explainer(gallery *g)
+{
+    const char *run = *g->r->model ? g->r->model : g->options->run;
+    if (!g->options->overlays)
+        return;
+    pulmo_status status = pulmo_model_read(run, &g->model);
+    if (status == PULMO_OK)
+        status = pulmo_explainer_open(&g->model, g->options->weights, g->options->threads,
+                                      &g->explainer);
+    if (status == PULMO_OK)
+        return;
+    snprintf(g->why, sizeof g->why, "%s", pulmo_error());
+    pulmo_warn("the report has no Grad-CAM overlays: %s", g->why);
+    pulmo_error_clear();
+}
+
+static pulmo_status put_section(gallery *g)
+{
+    fputs("<section><h2>Images</h2>\n", g->out);
+    if (!g->r->is_demo)
+        fputs("<p class=\"banner\">This section shows images of patients. Treat the file "
+              "accordingly.</p>\n",
+              g->out);
+    if (g->explainer)
+        fputs("<p>Beside each image: where the parts are that spoke for the model\u2019s answer, "
+              "in colour from violet to yellow (Grad-CAM). "
+              "A map tells where the model looked. It does not tell that it was right to.",
+              g->out);
+    if (g->explainer)
+        fputs(g->r->models > 1 ? " Maps are of the first model, and of no other.</p>\n" : "</p>\n",
+              g->out);
+    if (!g->explainer && *g->why) {
+        fputs("<p class=\"soft\">Without Grad-CAM: ", g->out);
+        html_text(g->out, g->why);
+        fputs("</p>\n", g->out);
+    }
+    PULMO_TRY(put_cases(g, false, "Hardest errors: wrong, and sure of it", "There are none."));
+    PULMO_TRY(put_cases(g, true, "Surest hits", "There are none."));
+    fputs("</section>\n", g->out);
+    return PULMO_OK;
+}
+
+pulmo_status report_images(FILE *out, const report *r, const pulmo_report_options *options)
+{
+    gallery g = {.out = out, .r = r, .options = options};
+    if (r->splits == 0)
+        return PULMO_OK;
+    g.s = &r->split[0];
+    pulmo_status status = open_data(&g);
+    if (status == PULMO_OK) {
+        open_explainer(&g);
+        status = put_section(&g);
+    } else if (status != PULMO_MEMORY) {
+        fputs("<section><h2>Images</h2><p class=\"soft\">No thumbnails: ", out);
+        html_text(out, pulmo_error());
+        fputs("</p></section>\n", out);
+        pulmo_warn("the report has no thumbnails: %s", pulmo_error());
+        pulmo_error_clear();
+        status = PULMO_OK;
+    }
+    pulmo_explainer_close(g.explainer);
+    pulmo_model_free(&g.model);
+    pulmo_dataset_close(g.data);
+    pulmo_free(g.pixels);
+    return status;
+}

@@ -1,0 +1,115 @@
+/* Inside the train room: the report of a run, read back from its results.h5 so that the page and
+ * the model card show what is stored and nothing else. Not collective; one process.
+ *
+ *   report_data.c   results.h5 → report
+ *   report.c        pulmo_report: which files, in which order
+ *   report_html.c   the page's sections
+ *   report_svg.c    plots
+ *   report_images.c thumbnails, from the packed data
+ *   model_card.c    MODEL_CARD.md */
+#ifndef PULMO_REPORT_ROOM_H
+#define PULMO_REPORT_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pulmo/metrics.h"
+#include "pulmo/report.h"
+
+/* ---- what results.h5 says ---- */
+
+typedef struct report_lines {
+    uint64_t count;
+    char **text; /* owned: one block */
+} report_lines;
+
+/* A split that was scored. */
+typedef struct report_split {
+    char name[64];
+    uint32_t count;
+    int32_t *labels, *predictions; /* (count) */
+    float *probabilities;          /* (count, classes) */
+    report_lines paths, groups;
+    pulmo_metrics metrics; /* worked out again from the scores */
+} report_split;
+
+/* A split of the packed data. */
+typedef struct report_part {
+    bool present;
+    int64_t count, patients;
+    int64_t *images; /* (classes) */
+} report_part;
+
+enum { REPORT_TRAIN, REPORT_VAL, REPORT_TEST, REPORT_PARTS };
+enum {
+    REPORT_LR,
+    REPORT_TRAIN_LOSS,
+    REPORT_TRAIN_ACCURACY,
+    REPORT_VAL_LOSS,
+    REPORT_VAL_ACCURACY,
+    REPORT_VAL_AUC,
+    REPORT_COLUMNS
+};
+
+typedef struct report {
+    char *title; /* the last part of the directory's name */
+    char *results_path;
+    char date[32]; /* when results.h5 was written */
+    bool finished, is_demo;
+    int classes;
+    char **class_names; /* owned: one block */
+    double threshold, temperature;
+    int best_epoch;
+    int64_t models; /* whose mean was scored; the first one's maps are shown */
+    char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest,
+        *head_digest; /* "" where unknown */
+    char *host, *data_path, *model;
+    int64_t ranks, threads, trained_convolutions;
+    uint64_t epochs;
+    double *history[REPORT_COLUMNS]; /* (epochs) each */
+    int splits;                      /* scored, the one to show first: test, else val */
+    report_split split[3];
+    bool has_data;
+    report_part part[REPORT_PARTS];
+    int64_t size_px;
+    char *carve, *resize, *decode;
+    report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
+    report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of
+                                  * shared_patients, whose block holds their characters */
+} report;
+
+/* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */
+pulmo_status report_read(const char *run, report *out);
+void report_free(report *r);
+
+/* ---- writing HTML ---- */
+
+/* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no
+ * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
+void html_text(FILE *out, const char *text);
+/* The whole page. `images` is HTML for the section of thumbnails, or "". */
+void report_html(FILE *out, const report *r, const char *images);
+extern const char report_style[];
+
+/* ---- plots (report_svg.c): figures of their own, each with a title for those who do not see it
+ * ---- */
+
+void svg_roc(FILE *out, const report *r, const report_split *s);
+void svg_pr(FILE *out, const report *r, const report_split *s);
+void svg_calibration(FILE *out, const report *r, const report_split *s);
+void svg_histogram(FILE *out, const report *r, const report_split *s);
+void svg_loss(FILE *out, const report *r);
+void svg_validation(FILE *out, const report *r);
+/* A value and its interval on a line from 0 to 1. */
+void svg_interval(FILE *out, const char *name, pulmo_interval interval);
+
+/* ---- the others ---- */
+
+/* Thumbnails of the hardest errors and the surest hits, with Grad-CAM where the weights are at
+ * hand. What cannot be had is said on the page; only running out of memory is a failure. */
+pulmo_status report_images(FILE *out, const report *r, const pulmo_report_options *options);
+/* MODEL_CARD.md as text. */
+void model_card(FILE *out, const report *r);
+
+#endif

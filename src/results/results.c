@@ -1,0 +1,232 @@
+/* results.h5: one file that tells all of a run. docs/files.md describes it for those who read it.
+ *
+ *   /README                                     what this file is
+ *   /classes (K)                                names; a dimension scale
+ *   /config                                     the settings that make the model, YAML
+ *   /history/{epoch,lr,train_loss,...} (E)      a value an epoch
+ *   /SPLIT/...                                  results_split.c; SPLIT: val, test, or what was
+ * evaluated /data/...                                   results_data.c /provenance where and on how
+ * many ranks it ran attributes of /: pulmo_kind "results", format_version, history, classes, demo,
+ * threshold, threshold_rule, temperature, best_epoch, trained_convolutions, program_version, isa,
+ * blas, weights_sha256, preprocessing, data_sha256, head_sha256
+ *
+ * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
+ * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pulmo/memory.h"
+#include "results_room.h"
+
+static const char readme[] = "Results of a pulmo run.\n"
+                             "/history holds a value an epoch. /val and /test hold, for every "
+                             "image of the split, its path, patient, label, logits,\n"
+                             "probabilities and predicted class; everything else in them is "
+                             "computed from these: the confusion matrix (row the true\n"
+                             "class, column the predicted), figures of each class, ROC, "
+                             "precision-recall and calibration curves. Attributes of a\n"
+                             "split are its metrics with 95 % intervals (Wilson for proportions, "
+                             "DeLong for the AUC, Newcombe where its variance is\n"
+                             "0), NaN where undefined. Of two classes the second is the positive "
+                             "one, predicted from the probability `threshold` on.\n"
+                             "/data tells what was packed and what its leak audit found. Only "
+                             "/provenance tells where and on how many ranks it ran:\n"
+                             "two runs of one configuration on the same data differ nowhere else.\n"
+                             "This is research software, not a medical device.\n";
+
+pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", group, field->name);
+    if (field->type == PULMO_H5_STRING)
+        PULMO_TRY(pulmo_h5_write_strings(file, name, field->dims[0], field->data));
+    else
+        PULMO_TRY(pulmo_h5_write(file, name, field->type, field->rank, field->dims, field->data));
+    if (field->units)
+        PULMO_TRY(pulmo_h5_set_text(file, name, "units", field->units));
+    return pulmo_h5_set_text(file, name, "long_name", field->long_name);
+}
+
+pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
+                               const char *axis, const char *title)
+{
+    const char *const axes[1] = {axis};
+    PULMO_TRY(pulmo_h5_set_text(file, group, "NX_class", "NXdata"));
+    PULMO_TRY(pulmo_h5_set_text(file, group, "signal", signal));
+    PULMO_TRY(pulmo_h5_set_text(file, group, "title", title));
+    return pulmo_h5_set_texts(file, group, "axes", 1, axes);
+}
+
+/* ---- history ---- */
+
+static pulmo_status write_columns(pulmo_h5 *file, const pulmo_run_history *history, double *values)
+{
+    char name[64];
+    for (size_t c = 0; c < PULMO_HISTORY_COLUMNS; c++) {
+        const results_field field = {pulmo_history_columns[c].name,
+                                     pulmo_history_columns[c].long_name,
+                                     "1",
+                                     PULMO_H5_F64,
+                                     1,
+                                     {history->epochs},
+                                     values};
+        for (uint32_t e = 0; e < history->epochs; e++)
+            values[e] = pulmo_history_cell(&history->row[e], c);
+        PULMO_TRY(results_put(file, "history", &field));
+        snprintf(name, sizeof name, "history/%s", pulmo_history_columns[c].name);
+        PULMO_TRY(pulmo_h5_attach_scale(file, name, 0, "history/epoch"));
+    }
+    static const char *const more[] = {"val_loss"};
+    PULMO_TRY(pulmo_h5_set_texts(file, "history", "auxiliary_signals", 1, more));
+    return results_mark_plot(file, "history", "train_loss", "epoch", "Loss an epoch");
+}
+
+static pulmo_status write_history(pulmo_h5 *file, const pulmo_run_history *history)
+{
+    double *values = malloc((history->epochs + 1) * sizeof *values);
+    int64_t *numbers = malloc((history->epochs + 1) * sizeof *numbers);
+    const results_field epochs = {"epoch", "epoch, counted from 1", "1",    PULMO_H5_I64,
+                                  1,       {history->epochs},       numbers};
+    pulmo_status status =
+        values && numbers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the history");
+    for (uint32_t e = 0; status == PULMO_OK && e < history->epochs; e++)
+        numbers[e] = (int64_t)e + 1;
+    if (status == PULMO_OK)
+        status = results_put(file, "history", &epochs);
+    if (status == PULMO_OK)
+        status = pulmo_h5_make_scale(file, "history/epoch", "epoch");
+    if (status == PULMO_OK)
+        status = write_columns(file, history, values);
+    free(values);
+    free(numbers);
+    return status;
+}
+
+/* ---- provenance ---- */
+
+static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
+{
+    char *text = pulmo_config_binding_lines(config);
+    if (!text)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+    pulmo_status status = pulmo_h5_write_text(file, "config", text);
+    free(text);
+    return status;
+}
+
+/* All that may differ between runs with equal results. */
+static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
+{
+    static const char object[] = "provenance";
+    char *packed = r->data ? realpath(r->data, NULL) : NULL;
+    PULMO_TRY(pulmo_h5_set_text(file, object, "NX_class", "NXcollection"));
+    pulmo_status status = pulmo_h5_set_text(file, object, "data_path", packed ? packed : "");
+    free(packed);
+    PULMO_TRY(status);
+    PULMO_TRY(pulmo_h5_set_text(file, object, "model", r->model_place ? r->model_place : ""));
+    PULMO_TRY(pulmo_h5_set_text(file, object, "host", pulmo_comm_host(r->comm)));
+    PULMO_TRY(pulmo_h5_set_int(file, object, "threads", r->threads));
+    return pulmo_h5_set_int(file, object, "ranks", pulmo_comm_size(r->comm));
+}
+
+static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
+{
+    const pulmo_model *model = r->model;
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "program_version", PULMO_VERSION));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
+    if (r->head_digest)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
+    if (!r->origin)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", r->origin->data_digest));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "blas", r->origin->blas));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "features", r->origin->features));
+    return write_config(file, r->origin->config);
+}
+
+static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
+{
+    const char *const *names = (const char *const *)model->class_names;
+    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, names));
+    PULMO_TRY(pulmo_h5_write_strings(file, "classes", (uint64_t)model->classes, names));
+    PULMO_TRY(
+        pulmo_h5_set_text(file, "classes", "long_name", "names of the classes, in label order"));
+    return pulmo_h5_make_scale(file, "classes", "class");
+}
+
+/* ---- the file ---- */
+
+static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
+{
+    const pulmo_split_scores *shown = r->test ? r->test : r->val;
+    const bool has_history = r->history && r->history->epochs > 0;
+    PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "state", r->finished ? "finished" : "running"));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", r->model->is_demo));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", r->model->threshold_rule));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", r->model->threshold));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", r->model->temperature));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", r->model->best_epoch));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "trained_convolutions", r->model->tuned.layers));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "models", r->models > 1 ? r->models : 1));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "NX_class", "NXroot"));
+    if (r->finished && shown)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "default", shown->split));
+    else if (has_history)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "default", "history"));
+    return pulmo_h5_write_text(file, "README", readme);
+}
+
+static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
+{
+    PULMO_TRY(write_root(file, r));
+    PULMO_TRY(write_classes(file, r->model));
+    PULMO_TRY(write_origin(file, r));
+    PULMO_TRY(write_provenance(file, r));
+    if (r->history && r->history->epochs > 0)
+        PULMO_TRY(write_history(file, r->history));
+    if (r->val)
+        PULMO_TRY(results_split(file, r->model, r->val));
+    if (r->test)
+        PULMO_TRY(results_split(file, r->model, r->test));
+    return r->finished && r->data ? results_data(file, r->data, r->model->classes) : PULMO_OK;
+}
+
+pulmo_status pulmo_results_write(const pulmo_results *r)
+{
+    pulmo_h5 *file = NULL;
+    if (r->history)
+        PULMO_TRY(results_history_csv(r->directory, r->history));
+    PULMO_TRY(results_predictions_csv(r));
+    /* results.h5 comes last: where it says "finished", everything else is there. */
+    char *path = pulmo_format("%s/results.h5", r->directory);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_create(path, &file);
+    free(path);
+    PULMO_TRY(status);
+    status = write_file(file, r);
+    if (status == PULMO_OK)
+        return pulmo_h5_commit(file);
+    pulmo_h5_close(file);
+    return status;
+}
+
+bool pulmo_results_finished(const char *directory)
+{
+    struct stat about;
+    pulmo_h5 *file = NULL;
+    char *state = NULL, *path = pulmo_format("%s/results.h5", directory);
+    bool finished = false;
+    if (path && stat(path, &about) == 0 && pulmo_h5_open(path, &file) == PULMO_OK &&
+        pulmo_h5_get_text(file, "/", "state", &state) == PULMO_OK)
+        finished = strcmp(state, "finished") == 0;
+    pulmo_h5_close(file);
+    free(state);
+    free(path);
+    pulmo_error_clear();
+    return finished;
+}

@@ -1,0 +1,153 @@
+/* What the packed data was made of, copied from its manifest into results.h5, so that the file
+ * tells the splits and the leak audit without the data at hand.
+ *
+ *   /data/SPLIT/images (K)       images of each class; attributes count, patients, sha256
+ *   /data/refused/{paths,reasons}, /data/audit/{identical,similar,shared_patients,leaks}: a line
+ * each, absent where empty; attributes of the two groups: paths_count, ..., leaks_count attributes
+ * of /data: resize, decode, carve, height, width, channels */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/memory.h"
+#include "results_room.h"
+
+static int by_text(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+/* How many different names there are; puts them in order. */
+static int64_t count_different(char **names, uint64_t count)
+{
+    int64_t different = count > 0;
+    if (count > 0)
+        qsort(names, count, sizeof *names, by_text);
+    for (uint64_t i = 1; i < count; i++)
+        different += strcmp(names[i - 1], names[i]) != 0;
+    return different;
+}
+
+static pulmo_status write_counts(pulmo_h5 *file, const char *group, int classes, uint64_t count,
+                                 const int32_t *labels)
+{
+    int64_t *images = calloc((size_t)classes, sizeof *images);
+    if (!images)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %d classes", classes);
+    for (uint64_t i = 0; i < count; i++)
+        if (labels[i] >= 0 && labels[i] < classes)
+            images[labels[i]]++;
+    const results_field field = {"images", "images of each class", "1",   PULMO_H5_I64,
+                                 1,        {(uint64_t)classes},    images};
+    pulmo_status status = results_put(file, group, &field);
+    free(images);
+    char name[96];
+    snprintf(name, sizeof name, "%s/images", group);
+    if (status == PULMO_OK)
+        status = pulmo_h5_attach_scale(file, name, 0, "classes");
+    if (status == PULMO_OK)
+        status = pulmo_h5_set_int(file, group, "count", (int64_t)count);
+    return status;
+}
+
+static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *split, int classes)
+{
+    char from[64], to[64], name[96];
+    char **groups = NULL, *digest = NULL;
+    int32_t *labels = NULL;
+    uint64_t count = 0;
+    pulmo_status status;
+    snprintf(from, sizeof from, "splits/%s", split);
+    snprintf(to, sizeof to, "data/%s", split);
+    if (!pulmo_h5_exists(manifest, from))
+        return PULMO_OK;
+    snprintf(name, sizeof name, "%s/groups", from);
+    PULMO_TRY(pulmo_h5_read_strings(manifest, name, &count, &groups));
+    labels = malloc((count + 1) * sizeof *labels);
+    PULMO_GOTO(labels ? PULMO_OK
+                      : pulmo_fail(PULMO_MEMORY, "out of memory for %llu labels",
+                                   (unsigned long long)count));
+    snprintf(name, sizeof name, "%s/labels", from);
+    PULMO_GOTO(pulmo_h5_read(manifest, name, PULMO_H5_I32, 1, &count, labels));
+    PULMO_GOTO(write_counts(file, to, classes, count, labels));
+    PULMO_GOTO(pulmo_h5_set_int(file, to, "patients", count_different(groups, count)));
+    PULMO_GOTO(pulmo_h5_get_text(manifest, from, "sha256", &digest));
+    PULMO_GOTO(pulmo_h5_set_text(file, to, "sha256", digest));
+out:
+    free(digest);
+    free(groups);
+    free(labels);
+    return status;
+}
+
+/* A list and, as the attribute NAME_count of its group, its length. An empty one is not written:
+ * h5diff calls what is empty not comparable. */
+static pulmo_status copy_lines(pulmo_h5 *manifest, pulmo_h5 *file, const char *group,
+                               const char *list, const char *long_name)
+{
+    char **lines = NULL, from[64], to[64], total[64];
+    uint64_t count = 0;
+    snprintf(from, sizeof from, "%s/%s", group, list);
+    snprintf(to, sizeof to, "data/%s", group);
+    snprintf(total, sizeof total, "%s_count", list);
+    if (!pulmo_h5_exists(manifest, from))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_read_strings(manifest, from, &count, &lines));
+    const results_field field = {list, long_name, NULL, PULMO_H5_STRING, 1, {count}, lines};
+    pulmo_status status = count > 0 ? results_put(file, to, &field) : PULMO_OK;
+    if (status == PULMO_OK)
+        status = pulmo_h5_set_int(file, to, total, (int64_t)count);
+    free(lines);
+    return status;
+}
+
+static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
+{
+    static const char *const texts[] = {"resize", "decode", "carve"}, *const numbers[] = {
+                                                                          "height", "width",
+                                                                          "channels"};
+    for (int i = 0; i < 3; i++) {
+        char *text = NULL;
+        int64_t number = 0;
+        PULMO_TRY(pulmo_h5_get_text(manifest, "/", texts[i], &text));
+        pulmo_status status = pulmo_h5_set_text(file, "data", texts[i], text);
+        free(text);
+        PULMO_TRY(status);
+        PULMO_TRY(pulmo_h5_get_int(manifest, "/", numbers[i], &number));
+        PULMO_TRY(pulmo_h5_set_int(file, "data", numbers[i], number));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
+{
+    static const char *const splits[] = {"train", "val", "test"};
+    static const char *const lines[][3] = {
+        {"refused", "paths", "images that were not packed"},
+        {"refused", "reasons", "why, in the order of the paths"},
+        {"audit", "identical", "images that are the same picture"},
+        {"audit", "similar", "images that are nearly the same"},
+        {"audit", "shared_patients", "patients that stand in several splits or classes"},
+        {"audit", "leaks", "pictures that stand in several splits"},
+    };
+    PULMO_TRY(copy_attributes(manifest, file));
+    for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)
+        PULMO_TRY(copy_split(manifest, file, splits[i], classes));
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        PULMO_TRY(copy_lines(manifest, file, lines[i][0], lines[i][1], lines[i][2]));
+    return PULMO_OK;
+}
+
+pulmo_status results_data(pulmo_h5 *file, const char *packed, int classes)
+{
+    pulmo_h5 *manifest = NULL;
+    char *path = pulmo_format("%s/manifest.h5", packed);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &manifest);
+    free(path);
+    PULMO_TRY(status);
+    status = copy_all(manifest, file, classes);
+    pulmo_h5_close(manifest);
+    return status;
+}

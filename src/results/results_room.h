@@ -1,0 +1,37 @@
+/* Inside the train room: the parts of results.h5. By rank 0. Not collective.
+ *
+ *   results.c        the file, history, provenance
+ *   results_split.c  a split: images, metrics, curves
+ *   results_data.c   what the packed data is made of: counts, the leak audit
+ *   results_text.c   history.csv, predictions.csv, the lines that end a run */
+#ifndef PULMO_RESULTS_ROOM_H
+#define PULMO_RESULTS_ROOM_H
+
+#include "pulmo/h5.h"
+#include "pulmo/history.h"
+#include "pulmo/results.h"
+
+/* A dataset GROUP/NAME with its long name and unit (`units` NULL for text). */
+typedef struct results_field {
+    const char *name, *long_name, *units;
+    pulmo_h5_type type;
+    int rank;
+    uint64_t dims[2];
+    const void *data;
+} results_field;
+pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field);
+
+/* NeXus: viewers that know it draw `signal` over `axes` when they open `group`. */
+pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
+                               const char *axis, const char *title);
+
+/* /SPLIT with all in it. */
+pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
+                           const pulmo_split_scores *scores);
+/* /data, copied from the manifest of the packed directory. */
+pulmo_status results_data(pulmo_h5 *file, const char *packed, int classes);
+
+pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history);
+pulmo_status results_predictions_csv(const pulmo_results *results);
+
+#endif

@@ -1,0 +1,223 @@
+/* What a run leaves in plain text: history.csv, predictions.csv, and the lines at its end. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/file.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "pulmo/text.h"
+#include "results_room.h"
+
+/* ---- history ---- */
+
+pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history)
+{
+    char *text = NULL;
+    size_t length = 0;
+    char *path = pulmo_format("%s/history.csv", directory);
+    FILE *out = open_memstream(&text, &length);
+    if (!path || !out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for history.csv");
+    fputs("epoch", out);
+    for (size_t c = 0; c < PULMO_HISTORY_COLUMNS; c++)
+        fprintf(out, ",%s", pulmo_history_columns[c].name);
+    for (uint32_t e = 0; e < history->epochs; e++) {
+        fprintf(out, "\n%u", e + 1);
+        for (size_t c = 0; c < PULMO_HISTORY_COLUMNS; c++) {
+            double value = pulmo_history_cell(&history->row[e], c);
+            if (isnan(value))
+                fputc(',', out);
+            else
+                fprintf(out, ",%.17g", value);
+        }
+    }
+    fputc('\n', out);
+    fclose(out);
+    pulmo_status status = pulmo_file_write(path, text, length);
+    free(text);
+    free(path);
+    return status;
+}
+
+/* ---- images ---- */
+
+void pulmo_csv_class_column(FILE *out, const char *class_name)
+{
+    char *name = pulmo_format("p_%s", class_name);
+    pulmo_csv_field(out, name ? name : class_name);
+    free(name);
+}
+
+static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores)
+{
+    const pulmo_dataset_info *info = scores->info;
+    for (uint32_t i = 0; i < info->count; i++) {
+        const float *row = scores->probabilities + (size_t)i * (size_t)info->classes;
+        fprintf(out, "%s,", scores->split);
+        pulmo_csv_field(out, info->paths[i]);
+        fputc(',', out);
+        pulmo_csv_field(out, info->groups[i]);
+        fputc(',', out);
+        pulmo_csv_field(out, info->class_names[info->labels[i]]);
+        fputc(',', out);
+        pulmo_csv_field(out, info->class_names[pulmo_model_class(model, row)]);
+        for (int k = 0; k < info->classes; k++)
+            fprintf(out, ",%.9g", (double)row[k]);
+        fputc('\n', out);
+    }
+}
+
+pulmo_status results_predictions_csv(const pulmo_results *r)
+{
+    char *text = NULL;
+    size_t length = 0;
+    char *path = pulmo_format("%s/predictions.csv", r->directory);
+    FILE *out = open_memstream(&text, &length);
+    if (!path || !out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for predictions.csv");
+    fputs("split,path,patient,label,predicted", out);
+    for (int k = 0; k < r->model->classes; k++) {
+        fputc(',', out);
+        pulmo_csv_class_column(out, r->model->class_names[k]);
+    }
+    fputc('\n', out);
+    if (r->val)
+        csv_rows(out, r->model, r->val);
+    if (r->test)
+        csv_rows(out, r->model, r->test);
+    fclose(out);
+    pulmo_status status = pulmo_file_write(path, text, length);
+    free(text);
+    free(path);
+    return status;
+}
+
+/* ---- the lines at the end ---- */
+
+/* scikit-learn's classification_report, with four digits. */
+static void print_report(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
+{
+    fprintf(out, "\n%*s %10s%10s%10s%10s\n\n", wide, "", "precision", "recall", "f1-score",
+            "support");
+    for (int k = 0; k < m->classes; k++) {
+        const pulmo_class_metrics *c = &m->per_class[k];
+        fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, model->class_names[k], c->precision,
+                c->recall, c->f1, c->support);
+    }
+    fprintf(out, "\n%*s %10s%10s%10.4f%10u\n", wide, "accuracy", "", "", m->accuracy, m->count);
+    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "macro avg", m->macro_precision,
+            m->macro_recall, m->macro_f1, m->count);
+    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "weighted avg", m->weighted_precision,
+            m->weighted_recall, m->weighted_f1, m->count);
+}
+
+static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
+{
+    fprintf(out, "\nConfusion matrix (rows: true, columns: predicted)\n%*s", wide, "");
+    for (int k = 0; k < m->classes; k++)
+        fprintf(out, "  %9.9s", model->class_names[k]);
+    for (int j = 0; j < m->classes; j++) {
+        fprintf(out, "\n%*s", wide, model->class_names[j]);
+        for (int k = 0; k < m->classes; k++)
+            fprintf(out, "  %9u", m->confusion[j * m->classes + k]);
+    }
+    fprintf(out, "\n\n");
+}
+
+static void print_rest(FILE *out, const pulmo_metrics *m)
+{
+    fprintf(out,
+            "\nBalanced accuracy %.4f  average precision %.4f  Brier score %.4f  calibration error "
+            "%.4f\n",
+            m->balanced_accuracy, m->average_precision, m->brier, m->calibration_error);
+    if (m->classes > 2)
+        fprintf(out,
+                "One against the rest: AUC %.4f macro, %.4f weighted  average precision %.4f "
+                "macro, %.4f weighted\n",
+                m->auc, m->weighted_auc, m->average_precision, m->weighted_average_precision);
+}
+
+static void print_interval(FILE *out, const char *name, pulmo_interval it)
+{
+    fprintf(out, "  %s ", name);
+    if (isnan(it.value))
+        fputs("undefined", out);
+    else
+        fprintf(out, "%.4f", it.value);
+    if (!isnan(it.low))
+        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
+/* Of more than two classes, each against the rest. */
+static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
+{
+    for (int k = 0; m->classes > 2 && k < m->classes; k++) {
+        fprintf(out, "%*s", wide, model->class_names[k]);
+        print_interval(out, "sensitivity", m->per_class[k].sensitivity);
+        print_interval(out, "specificity", m->per_class[k].specificity);
+        print_interval(out, "AUC", m->per_class[k].auc_ci);
+        fputc('\n', out);
+    }
+}
+
+static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics *m)
+{
+    int wide = 12;
+    for (int k = 0; k < m->classes; k++)
+        if ((int)strlen(model->class_names[k]) > wide)
+            wide = (int)strlen(model->class_names[k]);
+    print_report(out, model, m, wide);
+    print_rest(out, m);
+    print_each(out, model, m, wide);
+    print_confusion(out, model, m, wide);
+}
+
+/* The split's name as it stands at a line's start. */
+static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
+{
+    char title[32];
+    snprintf(title, sizeof title, "%s", split);
+    if (title[0] >= 'a' && title[0] <= 'z')
+        title[0] = (char)(title[0] - 'a' + 'A');
+    fprintf(out, "Total correct: %u, total %s images: %u\n", m->correct, split, m->count);
+    fprintf(out, "%s accuracy: %.4f (95 %% CI %.4f\u2013%.4f)", title, m->accuracy,
+            m->accuracy_ci.low, m->accuracy_ci.high);
+    if (m->classes == 2)
+        fprintf(out, "  sensitivity %.4f (%.4f\u2013%.4f)  specificity %.4f (%.4f\u2013%.4f)",
+                m->sensitivity.value, m->sensitivity.low, m->sensitivity.high, m->specificity.value,
+                m->specificity.low, m->specificity.high);
+    fprintf(out, "  AUC %.4f", m->auc);
+    if (m->classes == 2)
+        fprintf(out, " (%.4f\u2013%.4f)", m->auc_ci.low, m->auc_ci.high);
+    fputc('\n', out);
+}
+
+/* A rule that is a number was chosen by nobody. */
+static void print_threshold(FILE *out, const pulmo_model *model)
+{
+    const char *rule = model->threshold_rule;
+    bool chosen = !pulmo_metrics_rule_given(rule, NULL) && strncmp(rule, "mean of", 7) != 0;
+    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1],
+            model->threshold, rule, chosen ? ", chosen on val" : "");
+    if (model->temperature != 1)
+        fprintf(out, ", temperature %.4f", model->temperature);
+    fputc('\n', out);
+}
+
+pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model,
+                                 const pulmo_split_scores *scores)
+{
+    pulmo_metrics metrics;
+    const pulmo_dataset_info *info = scores->info;
+    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, scores->probabilities,
+                                    model->threshold, &metrics));
+    if (model->is_demo || info->is_demo)
+        fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
+    print_headline(out, scores->split, &metrics);
+    if (model->classes == 2)
+        print_threshold(out, model);
+    print_table(out, model, &metrics);
+    pulmo_metrics_free(&metrics);
+    return PULMO_OK;
+}

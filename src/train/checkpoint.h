@@ -1,0 +1,27 @@
+/* Inside the train room: checkpoint.h5, all that is needed to resume a run. */
+#ifndef PULMO_CHECKPOINT_H
+#define PULMO_CHECKPOINT_H
+
+#include "pulmo/config.h"
+#include "pulmo/digest.h"
+#include "pulmo/step.h"
+
+/* ---- checkpoint.h5 (checkpoint.c) ---- */
+
+/* What a checkpoint must agree with to be gone on with. */
+typedef struct run_identity {
+    const pulmo_config *config;
+    char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
+    const char *isa, *blas;
+    char features[128]; /* where training's came from, in words */
+    double stored_s;    /* time of the last checkpoint */
+} run_identity;
+
+/* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
+pulmo_status checkpoint_write(const char *path, const run_identity *identity,
+                              const pulmo_state *state);
+/* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs.
+ */
+pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state);
+
+#endif

@@ -1,0 +1,132 @@
+/* model.h5: what is written is read back to the bit; a file that holds what no training writes is
+ * refused, naming what. */
+#include "support.h"
+
+#include "pulmo/model.h"
+
+static char *directory, *path;
+static float values[4 * 8 + 4 + 2 * 4 + 2];
+static char *names[] = {"NORMAL", "PNEUMONIA"};
+
+static int set_up(void **state)
+{
+    (void)state;
+    directory = scratch_directory();
+    path = pulmo_format("%s/model.h5", directory);
+    fill_normal(values, sizeof values / sizeof values[0], 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    remove_directory(directory);
+    free(path);
+    return 0;
+}
+
+/* A head of 8 inputs, 4 hidden, 2 classes. All of it is borrowed. */
+static pulmo_model good_model(void)
+{
+    pulmo_model model = {.head = {.channels = 2,
+                                  .height = 2,
+                                  .width = 2,
+                                  .pool = PULMO_POOL_FLATTEN,
+                                  .hidden_layers = 1,
+                                  .hidden = {4},
+                                  .dropout = 0.5,
+                                  .classes = 2},
+                         .storage = values,
+                         .parameters = values,
+                         .size_px = 64,
+                         .mean = {0.485f, 0.456f, 0.406f},
+                         .std = {0.229f, 0.224f, 0.225f},
+                         .classes = 2,
+                         .class_names = names,
+                         .threshold_rule = "sensitivity>=0.9",
+                         .threshold = 0.25,
+                         .temperature = 1.5,
+                         .best_epoch = 3,
+                         .tta = 2,
+                         .config = "eval:\n  tta: 2\n",
+                         .weights_digest = "ab12",
+                         .isa = "avx2",
+                         .preprocessing = "caffe-rgb"};
+    pulmo_head_layout_of(&model.head, &model.layout);
+    return model;
+}
+
+static void what_is_written_is_read(void **state)
+{
+    pulmo_model wrote = good_model(), read;
+    (void)state;
+    assert_ok(pulmo_model_write(path, &wrote));
+    assert_ok(pulmo_model_read(directory, &read)); /* a run directory stands for the model in it */
+    assert_int_equal(read.layout.parameters, sizeof values / sizeof values[0]);
+    assert_memory_equal(read.parameters, values, sizeof values);
+    assert_memory_equal(&read.head, &wrote.head, sizeof read.head);
+    assert_memory_equal(read.mean, wrote.mean, sizeof read.mean);
+    assert_memory_equal(read.std, wrote.std, sizeof read.std);
+    assert_string_equal(read.class_names[1], "PNEUMONIA");
+    assert_string_equal(read.threshold_rule, wrote.threshold_rule);
+    assert_string_equal(read.config, wrote.config);
+    assert_string_equal(read.weights_digest, "ab12");
+    assert_string_equal(read.preprocessing, "caffe-rgb");
+    assert_true(read.threshold == 0.25 && read.temperature == 1.5);
+    assert_true(read.size_px == 64 && read.tta == 2 && read.best_epoch == 3 && !read.is_demo &&
+                read.tuned.layers == 0);
+    pulmo_model_free(&read);
+    wrote.threshold = nextafter(1, 2); /* a rule that no score may reach */
+    assert_ok(pulmo_model_write(path, &wrote));
+    assert_ok(pulmo_model_read(path, &read));
+    assert_true(read.threshold > 1);
+    pulmo_model_free(&read);
+}
+
+static void refused(const pulmo_model *model, const char *word)
+{
+    pulmo_model read;
+    assert_ok(pulmo_model_write(path, model));
+    assert_refused(pulmo_model_read(path, &read), PULMO_DATA, word);
+    assert_non_null(strstr(pulmo_error(), path));
+    assert_null(read.storage); /* nothing is left to free */
+    pulmo_error_clear();
+}
+
+#define REFUSED(field, value, word)                                                                \
+    do {                                                                                           \
+        pulmo_model bad_ = good_model();                                                           \
+        bad_.field = value;                                                                        \
+        refused(&bad_, word);                                                                      \
+    } while (0)
+
+static void what_no_training_writes_is_refused(void **state)
+{
+    (void)state;
+    REFUSED(threshold, NAN, "threshold is nan; must be 0 to 1");
+    REFUSED(threshold, -0.1, "threshold is -0.1");
+    REFUSED(threshold, 1.5, "threshold is 1.5");
+    REFUSED(temperature, 0, "temperature is 0");
+    REFUSED(temperature, NAN, "temperature is nan");
+    REFUSED(head.dropout, 2, "dropout is 2");
+    REFUSED(head.channels, 3, "head/classifier.0.weight"); /* 12 inputs, where the tensor has 8 */
+    REFUSED(head.channels, 0, "channels is 0");
+    REFUSED(head.height, -7, "height is -7");
+    REFUSED(head.hidden[0], 5, "head/classifier.0.weight");
+    REFUSED(head.hidden[0], 0, "/hidden[0] is 0");
+    REFUSED(size_px, 7, "size_px is 7");
+    REFUSED(classes, 1, "classes has 1 names; must be 2 or more");
+    REFUSED(mean[1], NAN, "/mean[1] is nan");
+    REFUSED(std[2], 0, "/std[2] is 0");
+    REFUSED(tta, 0, "tta is 0");
+    REFUSED(best_epoch, -1, "best_epoch is -1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_written_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_no_training_writes_is_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
