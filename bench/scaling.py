@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The model of docs/scaling.md: its constants measured on this machine, its predictions checked, and what it says further on.
+"""The model of docs/explanation/scaling.md: its constants measured on this machine, its predictions checked, and what it says further on.
 
     bench/scaling.py measure --data PACKED --weights FILE [--parts ranks,steps,lab] [--lab DIR] [--rounds N] [--batch N]
                                                                               JSON; some minutes
@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 INPUTS, HIDDEN, CLASSES, SLOT = 25088, 256, 2, 8
 PARAMETERS = INPUTS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
-# What `measure` gave on the machine of docs/scaling.md.
+# What `measure` gave on the machine of docs/explanation/scaling.md.
 CONSTANTS = {"images_per_core_s": 25.0, "node_share": 0.95, "update_s": 0.0012, "sums_update_s": 0.0072, "outer_s": 0.000131,
              "score_image_s": 0.00021, "checkpoint_s": 0.062}
 

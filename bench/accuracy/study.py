@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/accuracy.md's table: every recipe of recipes/, trained with several seeds on every validation that shows a shift.
+"""docs/explanation/accuracy.md's table: every recipe of recipes/, trained with several seeds on every validation that shows a shift.
 
     study.py SOURCE WORK [--recipes head,block4-framed] [--validations family,kind,random] [--seeds 1,2,3] [--every 6] [--print]
 

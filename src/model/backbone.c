@@ -9,7 +9,7 @@
 
 #define MB (1024.0 * 1024.0)
 /* Images that go through together: the packed weights are read once for them, which ranks of one
- * node feel (docs/scaling.md). They cost 4 MB each at 224 x 224. */
+ * node feel (docs/explanation/scaling.md). They cost 4 MB each at 224 x 224. */
 #define TRUNK_BATCH 16
 
 /* ---- how many threads ---- */

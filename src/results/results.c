@@ -1,4 +1,5 @@
-/* results.h5: one file that tells all of a run. docs/files.md describes it for those who read it.
+/* results.h5: one file that tells all of a run. docs/reference/files.md describes it for those who
+ * read it.
  *
  *   /README                                     what this file is
  *   /classes (K)                                names; a dimension scale

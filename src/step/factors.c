@@ -16,7 +16,7 @@
 #include "step_room.h"
 
 /* Outer products of one image cost a rank about 1 / NODE_BATCH of what summing the weight's
- * integers over the ranks of one node does (docs/scaling.md). */
+ * integers over the ranks of one node does (docs/explanation/scaling.md). */
 #define NODE_BATCH 128
 
 bool stepper_alone(const pulmo_stepper_parts *parts)

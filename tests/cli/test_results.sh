@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a run stores: every number again from the per-image scores, equal files from equal runs, thresholds and
-# temperature from val alone and used everywhere, and the examples of docs/files.md.
+# temperature from val alone and used everywhere, and the examples of docs/reference/files.md.
 . "$(dirname "$0")/common.sh"
 /usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null || { echo "skipped: python3-h5py is not installed"; exit 77; }
 here=$PULMO_SOURCE/tests/cli
@@ -62,15 +62,15 @@ EXTRA="--set eval.calibration=temperature" small_train threes ranks 2 > three.tx
 grep -q "One against the rest" three.txt || fail "no figures one against the rest"
 grep -Eq "VIRUS  sensitivity 0\.[0-9]{4} \(.*specificity .*AUC 0\.[0-9]{4} \(" three.txt || fail "no intervals of a class against the rest"
 
-# ---- the examples of docs/files.md ----
+# ---- the examples of docs/reference/files.md ----
 rm -r packed && mv kept packed
-"$PYTHON" - "$PULMO_SOURCE/docs/files.md" <<'EOF' || fail "an example of docs/files.md"
+"$PYTHON" - "$PULMO_SOURCE/docs/reference/files.md" <<'EOF' || fail "an example of docs/reference/files.md"
 import re, sys
 pieces = re.findall(r"^```python\n(.*?)^```$", open(sys.argv[1]).read(), re.S | re.M)
 assert len(pieces) >= 8, "the examples are gone"
 names = {}
 for piece in pieces:
-    exec(compile(piece, "docs/files.md", "exec"), names)
+    exec(compile(piece, "docs/reference/files.md", "exec"), names)
 print(len(pieces), "examples ran")
 EOF
 echo "results hold what can be computed from them"

@@ -2,7 +2,7 @@
  * the other. A sum that was started is not complete before its bytes have had their time; whoever
  * tests it is told so, whoever waits for it waits. At the end each rank says on stderr how long its
  * sums travelled and how much of that anyone waited for them: the rest was hidden behind work.
- * docs/training.md says how it is used. */
+ * docs/explanation/fine-tuning.md says how it is used. */
 #define _GNU_SOURCE
 #include <mpi.h>
 #include <pthread.h>
