@@ -5,7 +5,7 @@
                                                                               JSON; some minutes
     bench/scaling.py model [--constants FILE]                                        the table for many ranks
 
-PACKED should hold a few hundred training images. Every run has one thread a rank, each on a core of its own; runs that are
+PACKED should hold a few hundred training images. Every run has one thread per rank, each on a core of its own; runs that are
 compared follow each other, and medians over rounds are taken. --lab names the scripts that make hosts with slow links.
 """
 import argparse
@@ -32,7 +32,7 @@ CONSTANTS = {"images_per_core_s": 25.0, "node_share": 0.95, "update_s": 0.0012, 
 
 
 def epoch(c, images, batch, ranks, bandwidth, latency, validation=256, exchange="auto", ranks_per_node=1):
-    """Seconds of an epoch and what they go to. bandwidth in bytes/s of a rank's link, latency in s."""
+    """Seconds per epoch, and where they go. bandwidth in bytes/s of a rank's link, latency in s."""
     batches = math.ceil(images / batch)
     slots = math.ceil(batch / SLOT)
     mine = math.ceil(slots / ranks) * SLOT                     # of the busiest rank

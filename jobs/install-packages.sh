@@ -5,7 +5,7 @@
 #
 # Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
 # Without apt or without the right to use it, it looks for the programs and libraries themselves,
-# and goes on if they are found.
+# and continues if they are found.
 set -euo pipefail
 
 # One package a line; a|b: either will do, the first that the system knows is installed.

@@ -6,7 +6,7 @@
 #   bash jobs/quickstart.sh DATA_DIR    on your images: train/ val/ test/ with class folders,
 #                                       class folders alone, or what `pulmo pack` wrote
 #
-# What is there already is kept: run twice, it does nothing twice; interrupted, it goes on. Writes
+# What is there already is kept: run twice, it does nothing twice; interrupted, it resumes. Writes
 # below runs/ in the repository, or below $PULMO_RUNS. With $PULMO naming a program that is there,
 # packages and build are left out.
 set -euo pipefail
@@ -77,7 +77,7 @@ count_ranks() {
     echo "$cores"
 }
 
-# Sets `launch`. Open MPI wants to be told that the slots are meant, and that root is.
+# Sets `launch`. Open MPI must be told that it may start so many ranks, and as root.
 choose_launcher() { # ranks
     launch=(mpirun -n "$1")
     mpirun --version 2>/dev/null | grep "Open MPI" >/dev/null || return 0
@@ -111,7 +111,7 @@ train() { # packed, run directory, configuration
     step "train: $ranks ranks of $threads threads, $(basename "$3"), into $2"
     "${launch[@]}" "$pulmo" train -c "$3" --set data.path="$1" --set train.run_dir="$2" \
         --set train.threads="$threads" "${more[@]}" </dev/null || status=$?
-    if [ "$status" = 75 ]; then fail 75 "interrupted; the same command goes on from the checkpoint in $2"; fi
+    if [ "$status" = 75 ]; then fail 75 "interrupted; the same command resumes from the checkpoint in $2"; fi
     if [ "$status" != 0 ]; then fail "$status" "training failed (see above)"; fi
 }
 

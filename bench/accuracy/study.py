@@ -4,7 +4,7 @@
     study.py SOURCE WORK [--recipes head,block4-framed] [--validations family,kind,random] [--seeds 1,2,3] [--every 6] [--print]
 
 SOURCE/{NORMAL,PNEUMONIA} are the training images of the Kermany set. What WORK holds already is not made again; an
-interrupted study goes on where it was. --print only prints what there is. Needs pulmo ($PULMO or build/release/bin/pulmo),
+interrupted study resumes where it was. --print only prints what there is. Needs pulmo ($PULMO or build/release/bin/pulmo),
 h5py, numpy, Pillow. Metrics are computed here, from the scores in results.h5, not by pulmo.
 
   family  training sees normal chests named IM-... alone; the test split has those named NORMAL2-IM-... and a fifth of the patients
