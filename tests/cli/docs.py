@@ -88,15 +88,24 @@ def check_sources():
                         complain(path, f"points to {target}, which is not there")
 
 
+def check_version():
+    """One version: CMake's."""
+    version = re.search(r"project\(pulmo VERSION ([\d.]+)", read("CMakeLists.txt")).group(1)
+    if not re.search(rf"^version: {re.escape(version)}$", read("CITATION.cff"), re.M):
+        complain("CITATION.cff", f"is not of version {version}")
+    if f"## [{version}]" not in read("CHANGELOG.md"):
+        complain("CHANGELOG.md", f"has no section for {version}")
+
+
 # ---- commands ----
 
 def help_of(command):
-    texts = [subprocess.run([PULMO, command, "--help"], capture_output=True, text=True).stdout]
-    assert "Usage: pulmo " + command in texts[0], f"pulmo {command} --help gave no help"
-    options = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", texts[0]))
-    letters = set(re.findall(r"(?:^|\s)-([a-zA-Z])(?=,|\s|$)", texts[0]))
+    text = subprocess.run([PULMO, command, "--help"], capture_output=True, text=True).stdout
+    assert "Usage: pulmo " + command in text, f"pulmo {command} --help gave no help"
+    options = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text))
+    letters = set(re.findall(r"(?:^|\s)-([a-zA-Z])(?=,|\s|$)", text))
     keys, section = set(), None
-    for line in texts[0].split("\n"):
+    for line in text.split("\n"):
         if re.match(r"^[a-z]+:$", line):
             section = line[:-1]
         found = re.match(r"^  ([a-z0-9_]+) ", line)
@@ -188,6 +197,7 @@ def main():
         if re.match(r"docs/decisions/\d", page) and os.path.basename(page) not in read("docs/decisions/README.md"):
             complain("docs/decisions/README.md", f"does not list {page}")
     check_sources()
+    check_version()
     assert commands >= 40, f"only {commands} command lines found: are they still read?"
     for text in failures:
         print(text)
