@@ -88,6 +88,15 @@ def check_sources():
                         complain(path, f"points to {target}, which is not there")
 
 
+def check_rooms():
+    """The table of rooms has each room, and no other."""
+    there = {f"src/{name}" for name in os.listdir(os.path.join(SOURCE, "src"))} | {"data-prep"}
+    page = "docs/explanation/architecture.md"
+    told = set(re.findall(r"^\| `(src/[\w-]+|data-prep)` \|", read(page), re.M))
+    for room in sorted(there ^ told):
+        complain(page, f"{room} is {'not in the table' if room in there else 'no room'}")
+
+
 def check_version():
     """One version: CMake's."""
     version = re.search(r"project\(pulmo VERSION ([\d.]+)", read("CMakeLists.txt")).group(1)
@@ -198,6 +207,7 @@ def main():
             complain("docs/decisions/README.md", f"does not list {page}")
     check_sources()
     check_version()
+    check_rooms()
     assert commands >= 40, f"only {commands} command lines found: are they still read?"
     for text in failures:
         print(text)
