@@ -1,6 +1,5 @@
 /* pulmo demo-data: who is drawn, under which names, and the files. */
 #include <dirent.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +26,6 @@ typedef struct gallery {
     const pulmo_demo_options *options;
     portrait *portrait;
     int count;
-    pulmo_status *status; /* (count) */
-    atomic_flag reported; /* whether `report` holds the first error */
-    char report[512];
 } gallery;
 
 void pulmo_demo_options_init(pulmo_demo_options *options)
@@ -91,13 +87,11 @@ static pulmo_status draw_one(const gallery *g, const portrait *p)
     return status;
 }
 
-static void draw_task(void *context, int task, int thread)
+static pulmo_status draw_task(void *context, int task, int thread)
 {
-    gallery *g = context;
+    const gallery *g = context;
     (void)thread;
-    g->status[task] = draw_one(g, &g->portrait[task]);
-    if (g->status[task] != PULMO_OK && !atomic_flag_test_and_set(&g->reported))
-        snprintf(g->report, sizeof g->report, "%s", pulmo_error());
+    return draw_one(g, &g->portrait[task]);
 }
 
 static pulmo_status draw_all(gallery *g)
@@ -105,12 +99,9 @@ static pulmo_status draw_all(gallery *g)
     pulmo_pool *pool = NULL;
     PULMO_TRY(pulmo_pool_create(g->options->threads > 0 ? g->options->threads : pulmo_cpu_count(),
                                 &pool));
-    pulmo_pool_run(pool, g->count, draw_task, g);
+    pulmo_status status = pulmo_pool_try(pool, g->count, draw_task, g);
     pulmo_pool_destroy(pool);
-    for (int i = 0; i < g->count; i++)
-        if (g->status[i] != PULMO_OK)
-            return pulmo_fail(g->status[i], "%s", g->report);
-    return PULMO_OK;
+    return status;
 }
 
 static pulmo_status make_folders(const char *directory)
@@ -202,8 +193,7 @@ static pulmo_status write_gallery(gallery *g, const char *marker)
     const pulmo_demo_options *o = g->options;
     size_t total = (size_t)o->images[0] + (size_t)o->images[1] + (size_t)o->images[2];
     g->portrait = calloc(total + 1, sizeof *g->portrait);
-    g->status = calloc(total + 1, sizeof *g->status);
-    if (!g->portrait || !g->status)
+    if (!g->portrait)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu portraits", total);
     plan_gallery(g);
     PULMO_TRY(write_all(g, marker));
@@ -213,7 +203,7 @@ static pulmo_status write_gallery(gallery *g, const char *marker)
 
 pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
 {
-    gallery g = {.options = options, .reported = ATOMIC_FLAG_INIT};
+    gallery g = {.options = options};
     const char *directory = options->directory;
     pulmo_status status = PULMO_OK;
     for (int s = 0; s < 3; s++)
@@ -233,7 +223,6 @@ pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
             "%s: is not empty and holds no demo with these options; choose another directory",
             directory);
     free(g.portrait);
-    free(g.status);
     free(marker);
     return status;
 }

@@ -5,7 +5,6 @@
  * pack left of it (work.h) and goes on from there. */
 #include "pulmo/pack.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,9 +232,6 @@ static pulmo_status write_shard(const packing *p, part_store *store, int s, uint
 typedef struct shard_work {
     const packing *p;
     int rank, size;
-    pthread_mutex_t lock;
-    pulmo_status status;
-    char report[1024];
 } shard_work;
 
 /* The shard that is number `turn` over all splits. */
@@ -253,22 +249,15 @@ static pulmo_status write_turn(const packing *p, part_store *store, uint32_t tur
     return status;
 }
 
-static void shard_task(void *context, int task, int thread)
+static pulmo_status shard_task(void *context, int task, int thread)
 {
-    shard_work *w = context;
+    const shard_work *w = context;
     part_store store = {0};
     (void)thread;
-    pulmo_status status = w->status == PULMO_OK ? parts_share(&w->p->store, &store) : PULMO_OK;
-    if (status == PULMO_OK && w->status == PULMO_OK)
-        status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
-    pthread_mutex_lock(&w->lock);
-    if (status != PULMO_OK && w->status == PULMO_OK) {
-        w->status = status;
-        snprintf(w->report, sizeof w->report, "%s", pulmo_error());
-    }
-    pthread_mutex_unlock(&w->lock);
-    if (store.files)
-        parts_unshare(&store);
+    PULMO_TRY(parts_share(&w->p->store, &store));
+    pulmo_status status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
+    parts_unshare(&store);
+    return status;
 }
 
 static pulmo_status write_my_shards(packing *p)
@@ -280,11 +269,9 @@ static pulmo_status write_my_shards(packing *p)
         shards += p->split[s].count ? p->split[s].shards : 0;
     uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
     PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
-    pthread_mutex_init(&w.lock, NULL);
-    pulmo_pool_run(pool, (int)mine, shard_task, &w);
-    pthread_mutex_destroy(&w.lock);
+    pulmo_status status = pulmo_pool_try(pool, (int)mine, shard_task, &w);
     pulmo_pool_destroy(pool);
-    return w.status == PULMO_OK ? PULMO_OK : pulmo_fail(w.status, "%s", w.report);
+    return status;
 }
 
 /* ---- the report and the manifest ---- */

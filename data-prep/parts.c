@@ -124,13 +124,11 @@ typedef struct filler {
     part_entry *entries;
     uint32_t order[PART_FILES]; /* the largest files first, so that threads end together */
     pthread_mutex_t lock;
-    pulmo_status status; /* of the part itself; a bad image is no failure */
-    char report[512];
     pulmo_progress progress;
     size_t done;
 } filler;
 
-static void keep_pixels(filler *f, image_record *record, pulmo_image *image)
+static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *image)
 {
     pulmo_image_collapse_grey(image);
     size_t bytes = (size_t)image->height_px * (size_t)image->width_px * (size_t)image->channels;
@@ -143,13 +141,11 @@ static void keep_pixels(filler *f, image_record *record, pulmo_image *image)
     f->end += bytes;
     pthread_mutex_unlock(&f->lock);
     if (write_at(f->fd, image->pixels, bytes, record->offset))
-        return;
-    pthread_mutex_lock(&f->lock);
-    f->status = PULMO_IO;
-    snprintf(f->report, sizeof f->report,
-             "%s: cannot write decoded pixels: %s; make room there, the same command then goes on",
-             f->work, strerror(errno));
-    pthread_mutex_unlock(&f->lock);
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot write decoded pixels: %s; make room there, the same command then "
+                      "goes on",
+                      f->work, strerror(errno));
 }
 
 /* The reason alone: the manifest has the path beside it. */
@@ -162,32 +158,37 @@ static void keep_reason(part_entry *entry, const char *path)
     snprintf(entry->reason, sizeof entry->reason, "%.191s", reason);
 }
 
-static void decode_task(void *context, int task, int thread)
+/* Whether a failure is the file's own fault, which the part records. */
+static bool is_of_file(pulmo_status status)
+{
+    return status == PULMO_DATA || status == PULMO_IO;
+}
+
+static pulmo_status decode_task(void *context, int task, int thread)
 {
     filler *f = context;
     uint32_t file = f->order[task];
     part_entry *entry = &f->entries[file];
     pulmo_image image = {0};
     (void)thread;
-    if (f->status != PULMO_OK || pulmo_interrupt_wanted())
-        return;
+    if (pulmo_interrupt_wanted())
+        return PULMO_INTERRUPTED;
     char *path = pulmo_format("%s/%s", f->list->root, f->list->file[first_of(f->part) + file].path);
-    pulmo_status status =
-        path ? decode_one(path, f->options->config, &entry->record, &image) : PULMO_MEMORY;
-    if (status == PULMO_OK)
-        keep_pixels(f, &entry->record, &image);
-    else if (status == PULMO_DATA || status == PULMO_IO)
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = decode_one(path, f->options->config, &entry->record, &image);
+    if (status == PULMO_OK) {
+        status = keep_pixels(f, &entry->record, &image);
+    } else if (is_of_file(status)) {
         keep_reason(entry, path);
-    pthread_mutex_lock(&f->lock);
-    if (status != PULMO_OK && status != PULMO_DATA &&
-        status != PULMO_IO) { /* not the file's fault */
-        f->status = status;
-        snprintf(f->report, sizeof f->report, "%.500s", pulmo_error());
+        status = PULMO_OK;
     }
+    pthread_mutex_lock(&f->lock);
     pulmo_progress_update(&f->progress, (double)++f->done, NULL);
     pthread_mutex_unlock(&f->lock);
     pulmo_image_free(&image);
     free(path);
+    return status;
 }
 
 static void order_files(filler *f, uint32_t count)
@@ -221,9 +222,7 @@ static pulmo_status fill_open_part(filler *f, const char *path, const char *temp
     memset(f->entries, 0, PART_FILES * sizeof *f->entries);
     f->end = pixels_at(count);
     order_files(f, count);
-    pulmo_pool_run(f->pool, (int)count, decode_task, f);
-    if (f->status != PULMO_OK)
-        return pulmo_fail(f->status, "%s", f->report);
+    PULMO_TRY(pulmo_pool_try(f->pool, (int)count, decode_task, f));
     if (pulmo_interrupt_wanted())
         return PULMO_INTERRUPTED;
     if (write_entries(f, count) && rename(temporary, path) == 0)

@@ -24,4 +24,18 @@ int pulmo_pool_threads(const pulmo_pool *pool);
  * 50 microseconds and then sleep. */
 void pulmo_pool_run(pulmo_pool *pool, int tasks, pulmo_task task, void *context);
 
+/* A task that can fail. Its report, which belongs to the worker's thread, travels with the status.
+ */
+typedef pulmo_status (*pulmo_trial)(void *context, int task, int thread);
+
+/* As pulmo_pool_run, until one fails: no task is begun after a lower-numbered one has failed.
+ * Returns the failure of the lowest number, whichever came first; its report is then the caller's.
+ */
+pulmo_status pulmo_pool_try(pulmo_pool *pool, int tasks, pulmo_trial task, void *context);
+
+/* As pulmo_pool_run, where one failure is no reason to leave out the others: failures[task] is
+ * how each ended. (tasks), owned by the caller. */
+void pulmo_pool_try_all(pulmo_pool *pool, int tasks, pulmo_trial task, void *context,
+                        pulmo_failure *failures);
+
 #endif

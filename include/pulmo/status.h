@@ -47,6 +47,20 @@ const char *pulmo_error(void);
 /* Forgets this thread's report, after the failure has been dealt with. */
 void pulmo_error_clear(void);
 
+/* A failure that leaves the thread where it was found: all zeros is none. */
+#define PULMO_REPORT_BYTES 4096
+typedef struct pulmo_failure {
+    pulmo_status status;
+    char report[PULMO_REPORT_BYTES];
+} pulmo_failure;
+
+/* Keeps `status` with this thread's report; PULMO_OK keeps that there is none. */
+void pulmo_failure_keep(pulmo_failure *failure, pulmo_status status);
+
+/* Makes a kept failure this thread's own and returns its status; the report stays as it is where
+ * there is none. */
+pulmo_status pulmo_failure_raise(const pulmo_failure *failure);
+
 /* Returns early with the status of `call` unless it is PULMO_OK; only for functions that
  * hold no resource. Others use PULMO_GOTO and one `out:` label. */
 #define PULMO_TRY(call)                                                                            \

@@ -2,6 +2,7 @@
  * atomic counter hands out tasks, another counts the threads that are through. */
 #include "pulmo/pool.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -106,7 +107,7 @@ pulmo_status pulmo_pool_create(int threads, pulmo_pool **out)
         self->thread = thread;
         if (pthread_create(&self->handle, NULL, worker_main, self) != 0) {
             pulmo_pool_destroy(pool);
-            return pulmo_fail(PULMO_RUNTIME, "cannot start thread %d of %d; lower --threads",
+            return pulmo_fail(PULMO_RUNTIME, "cannot start thread %d of %d; ask for fewer",
                               thread + 1, threads);
         }
         pool->started++;
@@ -167,4 +168,64 @@ void pulmo_pool_run(pulmo_pool *pool, int tasks, pulmo_task task, void *context)
             pthread_cond_wait(&pool->finished, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
     }
+}
+
+/* ---- tasks that can fail ---- */
+
+typedef struct attempt {
+    pulmo_trial task;
+    void *context;
+    atomic_int failed_task; /* the lowest number yet, INT_MAX for none; changed under the lock */
+    pthread_mutex_t lock;
+    pulmo_failure failure; /* of failed_task */
+} attempt;
+
+static void keep_lowest(attempt *a, int task, pulmo_status status)
+{
+    pthread_mutex_lock(&a->lock);
+    if (task < atomic_load(&a->failed_task)) {
+        atomic_store(&a->failed_task, task);
+        pulmo_failure_keep(&a->failure, status);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* Tasks are handed out in order: whatever is below a task that failed has been begun and ends. */
+static void attempt_task(void *context, int task, int thread)
+{
+    attempt *a = context;
+    if (task > atomic_load(&a->failed_task))
+        return;
+    pulmo_status status = a->task(a->context, task, thread);
+    if (status != PULMO_OK)
+        keep_lowest(a, task, status);
+}
+
+pulmo_status pulmo_pool_try(pulmo_pool *pool, int tasks, pulmo_trial task, void *context)
+{
+    attempt a = {.task = task, .context = context};
+    atomic_init(&a.failed_task, INT_MAX);
+    pthread_mutex_init(&a.lock, NULL);
+    pulmo_pool_run(pool, tasks, attempt_task, &a);
+    pthread_mutex_destroy(&a.lock);
+    return pulmo_failure_raise(&a.failure);
+}
+
+typedef struct each_attempt {
+    pulmo_trial task;
+    void *context;
+    pulmo_failure *failures;
+} each_attempt;
+
+static void attempt_each(void *context, int task, int thread)
+{
+    const each_attempt *a = context;
+    pulmo_failure_keep(&a->failures[task], a->task(a->context, task, thread));
+}
+
+void pulmo_pool_try_all(pulmo_pool *pool, int tasks, pulmo_trial task, void *context,
+                        pulmo_failure *failures)
+{
+    each_attempt a = {.task = task, .context = context, .failures = failures};
+    pulmo_pool_run(pool, tasks, attempt_each, &a);
 }

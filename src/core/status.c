@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REPORT_BYTES 4096
-
-static _Thread_local char report[REPORT_BYTES];
+static _Thread_local char report[PULMO_REPORT_BYTES];
 
 int pulmo_status_exit(pulmo_status status)
 {
@@ -32,7 +30,7 @@ const char *pulmo_status_text(pulmo_status status)
 pulmo_status pulmo_fail(pulmo_status status, const char *format, ...)
 {
     /* Formatted apart: an argument may be the old report itself. */
-    char fresh[REPORT_BYTES];
+    char fresh[PULMO_REPORT_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(fresh, sizeof fresh, format, arguments);
@@ -43,7 +41,7 @@ pulmo_status pulmo_fail(pulmo_status status, const char *format, ...)
 
 pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
 {
-    char context[REPORT_BYTES];
+    char context[PULMO_REPORT_BYTES];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(context, sizeof context, format, arguments);
@@ -67,6 +65,21 @@ pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
 const char *pulmo_error(void)
 {
     return report;
+}
+
+void pulmo_failure_keep(pulmo_failure *failure, pulmo_status status)
+{
+    failure->status = status;
+    failure->report[0] = '\0';
+    if (status != PULMO_OK)
+        memcpy(failure->report, report, sizeof report);
+}
+
+pulmo_status pulmo_failure_raise(const pulmo_failure *failure)
+{
+    if (failure->status != PULMO_OK)
+        memcpy(report, failure->report, sizeof report);
+    return failure->status;
 }
 
 void pulmo_error_clear(void)

@@ -7,15 +7,12 @@
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
-
-#define REPORT_BYTES 4096 /* room for a path */
 
 /* ---- arithmetic ---- */
 
@@ -48,8 +45,7 @@ typedef struct place {
     uint32_t *samples;
     int32_t *labels;
     float *images;
-    pulmo_status status;
-    char report[REPORT_BYTES];
+    pulmo_failure failure; /* the first of its images */
 } place;
 
 struct pulmo_loader {
@@ -138,7 +134,7 @@ static void plan(pulmo_loader *l)
         p->first_microbatch = microbatches.first;
         p->count = microbatches.count ? end - first : 0;
         p->taken = p->filled = 0;
-        p->status = PULMO_OK;
+        p->failure.status = PULMO_OK;
         for (uint32_t i = 0; i < p->count; i++) {
             p->samples[i] = l->order[l->number * l->spec.batch + first + i];
             p->labels[i] = l->info->labels[p->samples[i]];
@@ -198,10 +194,8 @@ static void *helper(void *argument)
                                             p->images + image * l->image_floats)
                                      : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
         pthread_mutex_lock(&l->lock);
-        if (status != PULMO_OK && p->status == PULMO_OK) {
-            p->status = status;
-            snprintf(p->report, sizeof p->report, "%s", pulmo_error());
-        }
+        if (p->failure.status == PULMO_OK)
+            pulmo_failure_keep(&p->failure, status);
         p->filled++;
         l->busy--;
         pthread_cond_broadcast(&l->progress);
@@ -235,9 +229,8 @@ static pulmo_status start_threads(pulmo_loader *l)
 {
     for (; l->started < l->spec.threads; l->started++)
         if (pthread_create(&l->threads[l->started], NULL, helper, l) != 0)
-            return pulmo_fail(PULMO_RUNTIME,
-                              "cannot start loader thread %d; lower train.loader_threads",
-                              l->started + 1);
+            return pulmo_fail(PULMO_RUNTIME, "cannot start loader thread %d of %d; ask for fewer",
+                              l->started + 1, l->spec.threads);
     return PULMO_OK;
 }
 
@@ -342,9 +335,7 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
         pthread_cond_wait(&l->progress, &l->lock);
     l->lent = true;
     l->waited_s += pulmo_now_s() - began_s;
-    pulmo_status status = p->status;
-    if (status != PULMO_OK)
-        pulmo_fail(status, "%s", p->report);
+    pulmo_status status = pulmo_failure_raise(&p->failure);
     pthread_mutex_unlock(&l->lock);
     *out = (pulmo_batch){.epoch = p->epoch,
                          .number = p->number,

@@ -1,6 +1,5 @@
 /* Images of a split in stored order, a chunk at a time, read and (for a view) augmented on the
  * backbone's threads. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "pulmo/memory.h"
@@ -13,8 +12,6 @@ struct pulmo_image_reader {
     uint32_t first;
     uint8_t *pixels; /* (PULMO_IMAGE_CHUNK, H, W, C) */
     float *images;   /* (PULMO_IMAGE_CHUNK, 3, H, W) */
-    pulmo_status status[PULMO_IMAGE_CHUNK];
-    char report[PULMO_IMAGE_CHUNK][512]; /* reports are per thread: carried over by hand */
 };
 
 pulmo_status pulmo_image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
@@ -66,17 +63,15 @@ static pulmo_status read_one(pulmo_image_reader *reader, uint32_t sample, uint8_
                                info->channels, reader->backbone->mean, reader->backbone->std, out);
 }
 
-static void read_task(void *context, int task, int thread)
+static pulmo_status read_task(void *context, int task, int thread)
 {
     pulmo_image_reader *reader = context;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
     (void)thread;
-    reader->status[task] = read_one(reader, reader->first + (uint32_t)task,
-                                    reader->pixels + (size_t)task * plane * (size_t)info->channels,
-                                    reader->images + (size_t)task * 3 * plane);
-    if (reader->status[task] != PULMO_OK)
-        snprintf(reader->report[task], sizeof reader->report[task], "%s", pulmo_error());
+    uint8_t *pixels = reader->pixels + (size_t)task * plane * (size_t)info->channels;
+    float *image = reader->images + (size_t)task * 3 * plane;
+    return read_one(reader, reader->first + (uint32_t)task, pixels, image);
 }
 
 pulmo_status pulmo_image_reader_read(pulmo_image_reader *reader, const pulmo_image_view *view,
@@ -84,10 +79,7 @@ pulmo_status pulmo_image_reader_read(pulmo_image_reader *reader, const pulmo_ima
 {
     reader->view = view;
     reader->first = first;
-    pulmo_pool_run(reader->backbone->pool, (int)count, read_task, reader);
-    for (uint32_t i = 0; i < count; i++)
-        if (reader->status[i] != PULMO_OK)
-            return pulmo_fail(reader->status[i], "%s", reader->report[i]);
+    PULMO_TRY(pulmo_pool_try(reader->backbone->pool, (int)count, read_task, reader));
     *images = reader->images;
     return PULMO_OK;
 }

@@ -29,8 +29,7 @@ typedef struct work {
     pulmo_view_spec views;
     int view; /* the one at hand */
     char *const *paths;
-    bool good[CHUNK];
-    char report[CHUNK][1024];
+    pulmo_failure failure[CHUNK]; /* of each image */
     size_t bad;
 } work;
 
@@ -45,14 +44,12 @@ static pulmo_status load_image(const work *w, const char *path, float *out)
     return status;
 }
 
-static void load_task(void *context, int task, int thread)
+static pulmo_status load_task(void *context, int task, int thread)
 {
     work *w = context;
     size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
     (void)thread;
-    w->good[task] = load_image(w, w->paths[task], w->images + (size_t)task * floats) == PULMO_OK;
-    if (!w->good[task])
-        snprintf(w->report[task], sizeof w->report[task], "%s", pulmo_error());
+    return load_image(w, w->paths[task], w->images + (size_t)task * floats);
 }
 
 static void print_csv(const work *w, const char *path, const float *row)
@@ -103,13 +100,15 @@ static void print_json(const work *w, const char *path, const float *row)
 static int score_view(work *w, int count)
 {
     size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
-    pulmo_pool_run(w->backbone->pool, count, load_task, w);
+    pulmo_pool_try_all(w->backbone->pool, count, load_task, w, w->failure);
     int good = 0;
     for (int i = 0; i < count; i++) { /* the good ones move together */
-        if (w->good[i] && good != i)
+        if (w->failure[i].status != PULMO_OK)
+            continue;
+        if (good != i)
             memcpy(w->images + (size_t)good * floats, w->images + (size_t)i * floats,
                    floats * sizeof(float));
-        good += w->good[i];
+        good++;
     }
     pulmo_trunk_forward(w->backbone->trunk, good, w->images, w->features);
     pulmo_head_logits(w->head, good, w->features, w->logits);
@@ -139,8 +138,8 @@ static void score_chunk(work *w, char *const *paths, int count)
     int good = score_views(w, count);
     pulmo_model_probabilities(w->model, good, w->logits, w->probabilities);
     for (int i = 0, at = 0; i < count; i++) {
-        if (!w->good[i]) {
-            pulmo_warn("%s", w->report[i]);
+        if (w->failure[i].status != PULMO_OK) {
+            pulmo_warn("%s", w->failure[i].report);
             w->bad++;
             continue;
         }

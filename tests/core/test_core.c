@@ -1,11 +1,8 @@
-/* Random numbers against published values, digests, threads, reports, memory. */
+/* Random numbers against published values, digests, reports, memory. */
 #include "support.h"
-
-#include <stdatomic.h>
 
 #include "pulmo/digest.h"
 #include "pulmo/isa.h"
-#include "pulmo/pool.h"
 
 /* Known answers of Philox4x32-10, from the Random123 distribution's test vectors (Salmon et al.
  * 2011). */
@@ -110,40 +107,6 @@ static void test_digest(void **state)
                    "/nonexistent/file");
 }
 
-typedef struct tally {
-    atomic_int times[500];
-    atomic_int wrong;
-    int threads;
-} tally;
-
-static void count_task(void *context, int task, int thread)
-{
-    tally *t = context;
-    atomic_fetch_add(&t->times[task], 1);
-    if (thread < 0 || thread >= t->threads)
-        atomic_fetch_add(&t->wrong, 1);
-}
-
-static void test_pool(void **state)
-{
-    (void)state;
-    for (int threads = 1; threads <= 4; threads++) {
-        pulmo_pool *pool = NULL;
-        static tally t;
-        memset(&t, 0, sizeof t);
-        t.threads = threads;
-        assert_ok(pulmo_pool_create(threads, &pool));
-        assert_int_equal(pulmo_pool_threads(pool), threads);
-        for (int round = 0; round < 200; round++)
-            pulmo_pool_run(pool, round % 3 == 0 ? 500 : round % 7, count_task, &t);
-        pulmo_pool_run(pool, 0, count_task, &t);
-        pulmo_pool_destroy(pool);
-        assert_int_equal(atomic_load(&t.wrong), 0);
-        assert_int_equal(atomic_load(&t.times[499]), 67);
-    }
-    pulmo_pool_destroy(NULL);
-}
-
 static void test_reports(void **state)
 {
     (void)state;
@@ -200,9 +163,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox),        cmocka_unit_test(test_rng_is_looked_up),
         cmocka_unit_test(test_distributions), cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_digest),        cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_reports),       cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_digest),        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
