@@ -101,8 +101,10 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     record->digest = pulmo_digest_of(data, bytes);
     pulmo_status status = pulmo_jpeg_decode_resized(data, bytes, &spec, size, size, out, &notes);
     free(data);
+    if (status != PULMO_OK && notes.too_large)
+        return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
     PULMO_TRY(status);
-    record->had_icc = (uint8_t)notes.had_icc;
+    record->had_icc = notes.had_icc;
     if (notes.warning[0]) {
         pulmo_image_free(out);
         status = pulmo_fail(PULMO_DATA, "is damaged: %s", notes.warning);

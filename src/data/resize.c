@@ -167,7 +167,7 @@ pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels
     if (status == PULMO_OK)
         status = taps_make(height_px, out_height_px, &r->down);
     r->waiting = calloc(in, ROWS);
-    r->mixed = malloc((in + 15) * ROWS);
+    r->mixed = malloc(in * ROWS);
     r->narrow =
         malloc(wide * ((size_t)height_px +
                        ROWS)); /* the last block may be less than full, and is narrowed whole */
@@ -222,17 +222,6 @@ void resizer_took(resizer *r)
         narrow_waiting(r);
 }
 
-uint8_t *resizer_block(resizer *r)
-{
-    return r->mixed;
-}
-
-void resizer_took_block(resizer *r, int rows)
-{
-    r->rows += rows;
-    narrow_mixed(r);
-}
-
 static pulmo_status vertical(resizer *r, uint8_t *out)
 {
     size_t stride = (size_t)r->out_width * (size_t)r->channels;
@@ -279,20 +268,4 @@ pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int wi
         resizer_took(&r);
     }
     return resizer_end(&r, out);
-}
-
-int pulmo_image_collapse_grey(pulmo_image *image)
-{
-    size_t count = (size_t)image->height_px * (size_t)image->width_px;
-    if (image->channels == 1)
-        return 1;
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *p = image->pixels + 3 * i;
-        if (p[0] != p[1] || p[1] != p[2])
-            return 0;
-    }
-    for (size_t i = 0; i < count; i++)
-        image->pixels[i] = image->pixels[3 * i];
-    image->channels = 1;
-    return 1;
 }

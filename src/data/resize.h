@@ -44,11 +44,6 @@ pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels
 /* Where the next row is to be written, (width, channels); then resizer_took. */
 uint8_t *resizer_row(resizer *r);
 void resizer_took(resizer *r);
-/* Or a block of ROWS rows at once, in the order of the horizontal pass: (width rounded up to 16,
- * ROWS) of one channel, when all rows so far made whole blocks and the width changes. `rows` of
- * them count, the last block's may be fewer. */
-uint8_t *resizer_block(resizer *r);
-void resizer_took_block(resizer *r, int rows);
 /* When all rows have been taken. Frees in every case; `out` is owned by the caller. */
 pulmo_status resizer_end(resizer *r, pulmo_image *out);
 void resizer_free(resizer *r);

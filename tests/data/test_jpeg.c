@@ -225,10 +225,10 @@ static void colour_profile_is_noted(void **state)
     pulmo_decode_notes notes;
     pulmo_image image =
         decode_with_app(JPEG_APP0 + 2, (const uint8_t *)"ICC_PROFILE\0\1\1rest", 18, &notes);
-    assert_int_equal(notes.had_icc, 1);
+    assert_true(notes.had_icc);
     pulmo_image_free(&image);
     image = decode_with_app(JPEG_APP0 + 2, (const uint8_t *)"MPF\0", 4, &notes);
-    assert_int_equal(notes.had_icc, 0);
+    assert_false(notes.had_icc);
     pulmo_image_free(&image);
 }
 
@@ -304,9 +304,12 @@ static void too_many_pixels(void **state)
     pulmo_decode_notes notes;
     plain.pixels_max = W * H;
     assert_int_equal(decode(jpeg, &image, &notes), PULMO_OK);
+    assert_false(notes.too_large);
     pulmo_image_free(&image);
     plain.pixels_max = W * H - 1;
     check_refused(jpeg.data, jpeg.size, "61 x 45 is more than 2744 pixels");
+    assert_int_equal(decode(jpeg, &image, &notes), PULMO_DATA);
+    assert_true(notes.too_large);
     pulmo_decode_spec_init(&plain);
     claim_size(jpeg, 65000, 65000);
     check_refused(jpeg.data, jpeg.size, "65000 x 65000 is more than");
