@@ -22,6 +22,10 @@ typedef struct pulmo_trunk_spec {
      * Their 2 x 2 maxima are the usual features, bit for bit. Packed weights serve both. */
     int keep_last_resolution;
     pulmo_isa isa;
+    /* The first convolution that was trained (tuned.h), counted from 0; PULMO_CONVS_MAX (default):
+     * none. From it on, filters are transformed and the first layer is computed as in training, so
+     * that features are bit for bit what pulmo_tuned_forward gives. */
+    int fine_tuned_from;
     int batch; /* images taken at once at the most; sets the size of the arena; default 16 */
 } pulmo_trunk_spec;
 

@@ -40,6 +40,7 @@ static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights,
     spec.height_px = spec.width_px = e->model->size_px;
     spec.batch = 1;
     spec.keep_last_resolution = 1;
+    spec.fine_tuned_from = weights->convs - e->model->tuned.layers;
     PULMO_TRY(pulmo_pool_create(threads > 0 ? threads : pulmo_cpu_count(), &e->pool));
     PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
     pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);

@@ -131,7 +131,7 @@ static void print_line(const explaining *e, const char *path, const char *file,
     pulmo_csv_field(stdout, path);
     putchar(',');
     pulmo_csv_field(stdout, e->model->class_names[found->class_index]);
-    printf(",%.6g,", (double)found->probabilities[found->class_index]);
+    printf(",%.9g,", (double)found->probabilities[found->class_index]);
     pulmo_csv_field(stdout, e->model->class_names[found->predicted]);
     putchar(',');
     pulmo_csv_field(stdout, file);

@@ -58,7 +58,7 @@ static void print_csv(const work *w, const char *path, const float *row)
     putchar(',');
     pulmo_csv_field(stdout, w->model->class_names[pulmo_model_class(w->model, row)]);
     for (int k = 0; k < w->model->classes; k++)
-        printf(",%.6g", (double)row[k]);
+        printf(",%.9g", (double)row[k]);
     putchar('\n');
 }
 

@@ -153,6 +153,8 @@ static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo
     spec.height_px = spec.width_px = how->size_px;
     spec.isa = out->isa;
     spec.batch = TRUNK_BATCH;
+    if (how->model)
+        spec.fine_tuned_from = weights->convs - how->model->tuned.layers;
     spec.blocks = how->frozen_blocks == PULMO_FROZEN_ALL ? 0 : how->frozen_blocks;
     out->packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
     out->arena_bytes = pulmo_trunk_arena_bytes(&spec, weights, out->threads);

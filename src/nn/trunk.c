@@ -69,6 +69,7 @@ void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
     memset(spec, 0, sizeof *spec);
     spec->height_px = spec->width_px = 224;
     spec->batch = 16;
+    spec->fine_tuned_from = PULMO_CONVS_MAX;
 }
 
 static int round_up(int value, int unit)
@@ -162,13 +163,16 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
         }
         l->out_height = height;
         l->out_width = width;
-        if (i == 0 && trunk->layers > 1 && !packs[0].pool_after)
+        if (packs[i].direct && trunk->layers > 1 && !packs[0].pool_after)
             trunk->band_rows = band_rows(l->height, threads);
         if (i == 0 && trunk->band_rows)
             continue; /* only ever in scratch */
         /* A first layer that is not taken in bands is written whole and pooled where it is. */
-        size_t out = i == 0 ? plane_of(packs[i].out_channels, l->height, l->width).image_floats
-                            : output_plane(l).image_floats;
+        size_t out = packs[i].direct
+                         ? plane_of(packs[i].out_channels, l->height, l->width).image_floats
+                         : output_plane(l).image_floats;
+        if (i == 0 && !packs[i].direct)
+            out = max_size(out, input_plane(l).image_floats);
         if (l->block <= EARLY_BLOCKS)
             trunk->early_floats = max_size(trunk->early_floats, EARLY_IMAGES * out);
         if (l->block > EARLY_BLOCKS || (l->block == EARLY_BLOCKS && packs[i].pool_after) ||
@@ -397,6 +401,26 @@ static void enter_task(void *context, int task, int thread)
            (size_t)trunk->stride * sizeof *to);
 }
 
+/* Puts one image into the blocked layout, for a first layer that is not direct. */
+static void enter_blocked_task(void *context, int image, int thread)
+{
+    const pass *p = context;
+    const pulmo_trunk *trunk = p->trunk;
+    size_t row_floats = (size_t)p->in.columns * CHANNEL_BLOCK;
+    size_t cells = (size_t)trunk->height_px * (size_t)trunk->width_px;
+    const float *from = p->source + (size_t)image * 3 * cells;
+    float *to = p->in.data + (size_t)image * p->in.image_floats;
+    (void)thread;
+    memset(to, 0, p->in.image_floats * sizeof *to);
+    for (int y = 0; y < trunk->height_px; y++) {
+        float *pixel = to + (size_t)(y + 1) * row_floats + CHANNEL_BLOCK;
+        const float *row = from + (size_t)y * (size_t)trunk->width_px;
+        for (int x = 0; x < trunk->width_px; x++, pixel += CHANNEL_BLOCK)
+            for (size_t c = 0; c < 3; c++)
+                pixel[c] = row[c * cells + (size_t)x];
+    }
+}
+
 /* Rows [row, row + rows) of one image's first layer, to `out` from its framed row `to` on. */
 static void first_rows(const pass *p, int image, int row, int rows, const pulmo_plane *out, int to)
 {
@@ -481,14 +505,16 @@ static void run_layer(pass *p)
     if (trunk->measuring)
         memset(trunk->stage_s, 0, (size_t)pulmo_pool_threads(trunk->pool) * PULMO_ALIGN);
     pulmo_pool_run(trunk->pool, p->images * (p->out.channels / CHANNEL_BLOCK), frame_task, p);
-    if (banded || l == trunk->layer)
+    if (banded || l->pack.direct)
         pulmo_pool_run(trunk->pool, p->images * 3, enter_task, p);
+    else if (l == trunk->layer)
+        pulmo_pool_run(trunk->pool, p->images, enter_blocked_task, p);
     p->tiles = tiles_of(l);
     p->tiles.count = p->images * p->tiles.down * p->tiles.across;
     if (banded) {
         p->bands = (l->height + trunk->band_rows - 1) / trunk->band_rows;
         pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
-    } else if (l == trunk->layer) {
+    } else if (l->pack.direct) {
         pulmo_pool_run(trunk->pool,
                        p->images * ((trunk->height_px + ROWS_A_TASK - 1) / ROWS_A_TASK), first_task,
                        p);
@@ -543,7 +569,7 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
                   .out = output_plane(l),
                   .images = images,
                   .source = source};
-        if (i == 0 && l->pack.pool_after)
+        if (l->pack.direct && l->pack.pool_after)
             p.out = plane_of(l->pack.out_channels, l->height, l->width);
         p.in.data = here;
         p.out.data = to;
@@ -639,7 +665,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         block = l->block;
         memset(time, 0, sizeof *time);
         snprintf(time->name, sizeof time->name, "conv%d_%d", block & 0xFF, within & 0xFF);
-        snprintf(time->method, sizeof time->method, "%s", i == 0 ? "direct" : "F(4x4,3x3)");
+        snprintf(time->method, sizeof time->method, "%s", l->pack.direct ? "direct" : "F(4x4,3x3)");
         time->seconds = l->seconds;
         time->gemm_thread_s = l->stage_s[GEMM];
         time->total_thread_s = l->stage_s[INPUT] + l->stage_s[GEMM] + l->stage_s[OUTPUT];
@@ -647,7 +673,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         pulmo_tiles tiles = tiles_of(l);
         time->direct_flop = pairs * 9 * l->height * l->width;
         time->gemm_flop =
-            i == 0 ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;
+            l->pack.direct ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;
     }
     return trunk->layers;
 }

@@ -1,9 +1,13 @@
-/* Weights for the engine: U = G g G^T in double, rounded once, in the panels the GEMM streams. */
+/* Weights for the engine: U = G g G^T in the panels the GEMM streams. Frozen filters are
+ * transformed in double and rounded once; fine-tuned ones by the kernel that transformed them in
+ * training. */
 #include "trunk_pack.h"
 
 #include <string.h>
 
 #include "kernels.h"
+#include "pulmo/memory.h"
+#include "tuned_kernels.h"
 
 static size_t aligned(size_t floats)
 {
@@ -18,12 +22,17 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
     while (layers < weights->convs && (spec->blocks <= 0 || blocks < spec->blocks)) {
         const pulmo_conv *conv = &weights->conv[layers];
         trunk_layer *l = &out[layers];
-        size_t points = layers == 0 ? 9 : WINO_POINTS;
         *l = (trunk_layer){.in_channels = conv->in_channels,
                            .out_channels = conv->out_channels,
                            .pool_after = conv->pool_after,
+                           .fine_tuned = layers >= spec->fine_tuned_from,
                            .weight_at = at};
-        at += aligned(points * (size_t)conv->in_channels * (size_t)conv->out_channels);
+        l->direct = layers == 0 && !l->fine_tuned;
+        if (l->fine_tuned)
+            l->in_channels =
+                (conv->in_channels + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK * CHANNEL_BLOCK;
+        size_t points = l->direct ? 9 : WINO_POINTS;
+        at += aligned(points * (size_t)l->in_channels * (size_t)l->out_channels);
         l->bias_at = at;
         at += aligned((size_t)conv->out_channels);
         blocks += conv->pool_after;
@@ -93,6 +102,49 @@ static void pack_filter(void *context, int k, int thread)
     }
 }
 
+typedef struct fine_tuned_packing {
+    packing pack;
+    const trunk_layer *layer;
+    const tuned_kernels *tuned;
+    float *scratch; /* (threads, thread_floats): one block's U, (WINO_POINTS, C, block) */
+    size_t thread_floats;
+} fine_tuned_packing;
+
+/* One block of outputs of a fine-tuned layer. */
+static void pack_fine_tuned_block(void *context, int block, int thread)
+{
+    const fine_tuned_packing *p = context;
+    const pulmo_conv *conv = p->pack.conv;
+    int in = p->layer->in_channels;
+    int out = p->layer->out_channels;
+    size_t filter_floats = (size_t)conv->in_channels * 9;
+    size_t point_floats = tuned_weight_reals(in, TUNED_BLOCK);
+    const float *filters = conv->weight + (size_t)block * TUNED_BLOCK * filter_floats;
+    float *u = p->scratch + (size_t)thread * p->thread_floats;
+    p->tuned->filter(filters, TUNED_BLOCK, conv->in_channels, 0, 0, u);
+    for (int point = 0; point < WINO_POINTS; point++) {
+        float *to = p->pack.to + (size_t)point * (size_t)in * (size_t)out;
+        const float *from = u + (size_t)point * point_floats;
+        for (int c = 0; c < in; c++)
+            for (int k = 0; k < TUNED_BLOCK; k++)
+                to[place(p->pack.kernels, c, block * TUNED_BLOCK + k, in, out)] =
+                    from[c * TUNED_BLOCK + k];
+    }
+}
+
+static pulmo_status pack_fine_tuned(const packing *pack, const trunk_layer *layer, pulmo_isa isa,
+                                    pulmo_pool *pool)
+{
+    fine_tuned_packing p = {.pack = *pack, .layer = layer, .tuned = tuned_kernels_of(isa)};
+    p.thread_floats = aligned(WINO_POINTS * tuned_weight_reals(layer->in_channels, TUNED_BLOCK));
+    p.scratch = pulmo_alloc((size_t)pulmo_pool_threads(pool) * p.thread_floats, sizeof(float));
+    if (!p.scratch)
+        return PULMO_MEMORY;
+    pulmo_pool_run(pool, layer->out_channels / TUNED_BLOCK, pack_fine_tuned_block, &p);
+    pulmo_free(p.scratch);
+    return PULMO_OK;
+}
+
 /* The first layer's 27 taps are its "channels". */
 static void pack_direct(const packing *p)
 {
@@ -112,8 +164,10 @@ pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights 
         packing p = {.kernels = pulmo_kernels_of(spec->isa),
                      .conv = &weights->conv[i],
                      .to = block + layers[i].weight_at};
-        if (i == 0)
+        if (layers[i].direct)
             pack_direct(&p);
+        else if (layers[i].fine_tuned)
+            PULMO_TRY(pack_fine_tuned(&p, &layers[i], spec->isa, pool));
         else
             pulmo_pool_run(pool, p.conv->out_channels, pack_filter, &p);
         memcpy(block + layers[i].bias_at, p.conv->bias,
