@@ -7,11 +7,11 @@
 #ifndef PULMO_CONFIG_H
 #define PULMO_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "pulmo/digest.h"
 #include "pulmo/status.h"
 
 #define PULMO_TEXT_BYTES 1024
@@ -94,37 +94,15 @@ enum { PULMO_PRECISION_FLOAT, PULMO_PRECISION_HALF };
 enum { PULMO_EXCHANGE_AUTO, PULMO_EXCHANGE_SUMS, PULMO_EXCHANGE_FACTORS };
 enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
-typedef enum pulmo_key_type {
-    PULMO_KEY_TEXT,   /* char[PULMO_TEXT_BYTES] (or `bytes`) */
-    PULMO_KEY_INT,    /* int64_t */
-    PULMO_KEY_REAL,   /* double */
-    PULMO_KEY_PAIR,   /* double[2]: "[low, high]" */
-    PULMO_KEY_JITTER, /* double[2]: "[low, high]", or a number b for [max(0, 1-b), 1+b] */
-    PULMO_KEY_SHIFT,  /* double[2]: "[x, y]", or one number for both */
-    PULMO_KEY_CHOICE, /* int: index into `choices` */
-    PULMO_KEY_INTS    /* pulmo_int_list: "[a, b, ...]" */
-} pulmo_key_type;
-
-typedef struct pulmo_key {
-    const char *section, *name;
-    pulmo_key_type type;
-    size_t offset;           /* into pulmo_config */
-    size_t bytes;            /* of the field */
-    const char *initial;     /* default, as text */
-    double minimum, maximum; /* of numbers, inclusive */
-    const char *choices;     /* "a|b|c" */
-    int binds; /* 1 if another value makes another model: part of the configuration's digest */
-    const char *help;
-} pulmo_key;
-
-/* The table; *count is its length. */
-const pulmo_key *pulmo_config_keys(int *count);
-
 /* All defaults. */
 void pulmo_config_init(pulmo_config *config);
-/* Reads a file over what is there. */
+/* Reads a file that a person wrote over what is there. A key's name of an earlier version is
+ * PULMO_CONFIG with the name that it has now. */
 pulmo_status pulmo_config_read(pulmo_config *config, const char *path);
-/* The same from memory; `name` stands for the file in errors. */
+/* The same for a file that the program wrote, perhaps an earlier version: former names are taken.
+ */
+pulmo_status pulmo_config_read_stored(pulmo_config *config, const char *path);
+/* The same for text that the program stored; `name` stands for the file in errors. */
 pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const char *text);
 /* "section.key=value", as given to --set. */
 pulmo_status pulmo_config_set(pulmo_config *config, const char *assignment);
@@ -146,11 +124,19 @@ pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *co
 /* Every key and value as a YAML document that reads back to the same configuration.
  * Owned by the caller (free); NULL when out of memory. */
 char *pulmo_config_echo(const pulmo_config *config);
-/* SHA-256 over every key that binds. */
-pulmo_digest pulmo_config_digest(const pulmo_config *config);
-/* The bound keys whose values differ, "section.key: a, not b" a line; owned by the caller (free).
- */
+/* The same for the keys that make the model (places and numbers of threads are left out) and for
+ * one section. Files and keys of feature banks hold these bytes: they stay as they are. */
+char *pulmo_config_binding_lines(const pulmo_config *config);
+char *pulmo_config_section_lines(const pulmo_config *config, const char *section);
+/* The bound keys whose values differ, "section.key: a, not b" per line. Owned by the caller (free);
+ * NULL when out of memory. */
 char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other);
+
+/* The name of a choice, as in ("model.pool", 1); static storage, NULL where there is none. */
+const char *pulmo_config_choice(const char *key, int index);
+/* The choice of this name, or -1. */
+int pulmo_config_choice_find(const char *key, const char *text);
+
 /* ---- grids: every combination of some keys' values (pulmo sweep) ---- */
 
 #define PULMO_GRID_AXES   16
@@ -178,12 +164,10 @@ int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis);
 pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config);
 void pulmo_grid_free(pulmo_grid *grid);
 
-/* One line a key, for --help: sections in order, each starting with `sections` (a "|" list, or NULL
- * for all). */
-void pulmo_config_help(FILE *out, const char *sections);
+/* ---- for people ---- */
 
-/* The settings that make a model, as YAML that reads back; owned by the caller (free), NULL when
- * out of memory. */
-char *pulmo_config_binding_lines(const pulmo_config *config);
+/* Describes keys for --help, in order, by section. `keys`: "section|section.key|section.*|...", or
+ * NULL for all. */
+void pulmo_config_help(FILE *out, const char *keys);
 
 #endif

@@ -1,8 +1,7 @@
-/* Reading, setting and echoing a configuration. */
+/* Reading and setting a configuration. */
 #include "pulmo/config.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -11,63 +10,10 @@
 #include "grid.h"
 #include "schema.h"
 
-#define VALUE_BYTES 4096
-
-/* ---- names ---- */
-
-/* Levenshtein's distance, for names below 32 letters. */
-static int distance(const char *a, const char *b)
-{
-    int row[33];
-    int n = (int)strnlen(b, 32);
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; *a; a++, i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int change = diagonal + (*a != b[j - 1]);
-            int other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < other ? change : other;
-        }
-    }
-    return row[n];
-}
-
-const pulmo_key *key_find(const char *section, const char *name)
-{
-    int count = 0, best = 1000;
-    bool section_known = false;
-    const pulmo_key *close = NULL, *keys = pulmo_config_keys(&count);
-    for (int i = 0; i < count; i++) {
-        bool same_section = strcmp(keys[i].section, section) == 0;
-        section_known |= same_section;
-        if (same_section && strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-        int away = distance(section, keys[i].section) + distance(name, keys[i].name);
-        if (same_section && strstr(keys[i].name, name))
-            away = 2;
-        if (!same_section && strcmp(keys[i].name, name) == 0)
-            away = 1;
-        if (away < best) {
-            best = away;
-            close = &keys[i];
-        }
-    }
-    const char *what = section_known ? "unknown key" : "unknown section";
-    if (close && best <= 3)
-        pulmo_fail(PULMO_CONFIG, "%s %s.%s; did you mean %s.%s?", what, section, name,
-                   close->section, close->name);
-    else
-        pulmo_fail(PULMO_CONFIG, "%s %s.%s; \"pulmo train --help\" lists all", what, section, name);
-    return NULL;
-}
-
 void pulmo_config_init(pulmo_config *config)
 {
     int count = 0;
-    const pulmo_key *keys = pulmo_config_keys(&count);
+    const config_key *keys = schema_keys(&count);
     memset(config, 0, sizeof *config);
     for (int i = 0; i < count; i++)
         (void)key_store(&keys[i], config, keys[i].initial);
@@ -80,7 +26,7 @@ pulmo_status pulmo_config_set(pulmo_config *config, const char *assignment)
     if (!equals || sscanf(assignment, "%63[^.=].%63[^=]", section, name) != 2)
         return pulmo_fail(PULMO_CONFIG, "--set %s: must be section.key=value, as in optim.lr=0.001",
                           assignment);
-    const pulmo_key *key = key_find(section, name);
+    const config_key *key = key_find(section, name);
     if (!key)
         return pulmo_fail_in(PULMO_CONFIG, "--set %s", assignment);
     pulmo_status status = key_store(key, config, equals + 1);
@@ -94,6 +40,7 @@ typedef struct reader {
     const char *name;
     pulmo_config *config;
     pulmo_grid *grid; /* NULL where a section `sweep` has no place */
+    bool stored;      /* written by the program, perhaps an earlier version: takes former names */
     bool seen[256];
 } reader;
 
@@ -141,11 +88,15 @@ static pulmo_status read_key(reader *in, const char *section, const yaml_node_t 
 {
     char text[VALUE_BYTES], place[160];
     int count = 0;
-    const pulmo_key *keys = pulmo_config_keys(&count);
+    const config_key *keys = schema_keys(&count);
     if (name->type != YAML_SCALAR_NODE)
         return fail_at(in, name, "a key must be a plain name");
     snprintf(place, sizeof place, "%.100s:%zu", in->name, name->start_mark.line + 1);
-    const pulmo_key *key = key_find(section, text_of(name));
+    const config_key *key;
+    if (in->stored)
+        key = key_find_stored(section, text_of(name));
+    else
+        key = key_find(section, text_of(name));
     if (!key)
         return pulmo_fail_in(PULMO_CONFIG, "%s", place);
     bool *seen = &in->seen[key - keys];
@@ -161,7 +112,7 @@ static pulmo_status read_key(reader *in, const char *section, const yaml_node_t 
 /* "optim.lr: [0.001, 0.0001]": an axis of the grid. */
 static pulmo_status read_axis(const reader *in, const yaml_node_t *name, const yaml_node_t *list)
 {
-    char *values[PULMO_GRID_VALUES];
+    char *values[PULMO_GRID_VALUES] = {NULL};
     int count = 0;
     pulmo_status status = PULMO_OK;
     if (name->type != YAML_SCALAR_NODE)
@@ -261,138 +212,82 @@ static pulmo_status check_end(const char *name, yaml_parser_t *parser)
         line);
 }
 
-static pulmo_status read_stream(pulmo_config *config, pulmo_grid *grid, const char *name,
-                                yaml_parser_t *parser)
+/* Reads a stream's document into a copy, so that a file with an error changes nothing. */
+static pulmo_status read_stream(reader *in, yaml_parser_t *parser)
 {
     yaml_document_t document;
-    PULMO_TRY(load_document(name, parser, &document));
-    /* Into a copy, so that a file with an error changes nothing. */
-    pulmo_config fresh = *config;
-    reader in = {.document = &document, .name = name, .config = &fresh, .grid = grid};
-    pulmo_status status = read_document(&in);
+    pulmo_config *config = in->config;
+    PULMO_TRY(load_document(in->name, parser, &document));
+    pulmo_config *fresh = malloc(sizeof *fresh);
+    pulmo_status status = PULMO_OK;
+    if (fresh) {
+        *fresh = *config;
+        in->document = &document;
+        in->config = fresh;
+        status = read_document(in);
+    } else {
+        status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", in->name);
+    }
     yaml_document_delete(&document);
     if (status == PULMO_OK)
-        status = check_end(name, parser);
+        status = check_end(in->name, parser);
     if (status == PULMO_OK)
-        *config = fresh;
+        *config = *fresh;
+    free(fresh);
     return status;
 }
 
-pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const char *text)
+static pulmo_status read_text(reader *in, const char *text)
 {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", name);
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", in->name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
-    pulmo_status status = read_stream(config, NULL, name, &parser);
+    pulmo_status status = read_stream(in, &parser);
     yaml_parser_delete(&parser);
     return status;
 }
 
-pulmo_status pulmo_config_read(pulmo_config *config, const char *path)
-{
-    return pulmo_config_read_grid(config, NULL, path);
-}
-
-pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path)
+static pulmo_status read_file(reader *in)
 {
     yaml_parser_t parser;
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(in->name, "rb");
     if (!file)
-        return pulmo_fail(PULMO_CONFIG, "%s: cannot open the configuration: %s", path,
+        return pulmo_fail(PULMO_CONFIG, "%s: cannot open the configuration: %s", in->name,
                           strerror(errno));
     if (!yaml_parser_initialize(&parser)) {
         fclose(file);
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", in->name);
     }
     yaml_parser_set_input_file(&parser, file);
-    pulmo_status status = read_stream(config, grid, path, &parser);
+    pulmo_status status = read_stream(in, &parser);
     yaml_parser_delete(&parser);
     fclose(file);
     return status;
 }
 
-/* ---- the echo ---- */
-
-/* Text that YAML could take for something else is put in double quotes. */
-static void print_yaml_value(FILE *out, const pulmo_key *key, const char *value)
+pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const char *text)
 {
-    if (key->type != PULMO_KEY_TEXT ||
-        (value[0] == '[' && strcmp(key->name, "class_weights") == 0)) {
-        fputs(value, out);
-        return;
-    }
-    fputc('"', out);
-    for (const char *c = value; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fputc('\\', out);
-        if (*c == '\n')
-            fputs("\\n", out);
-        else
-            fputc(*c, out);
-    }
-    fputc('"', out);
+    reader in = {.name = name, .config = config, .stored = true};
+    return read_text(&in, text);
 }
 
-static char *echo_keys(const pulmo_config *config, bool bound_only)
+pulmo_status pulmo_config_read(pulmo_config *config, const char *path)
 {
-    char *text = NULL, value[VALUE_BYTES];
-    size_t length = 0;
-    int count = 0;
-    const char *section = "";
-    const pulmo_key *keys = pulmo_config_keys(&count);
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return NULL;
-    for (int i = 0; i < count; i++) {
-        if (bound_only && !keys[i].binds)
-            continue;
-        if (strcmp(section, keys[i].section) != 0)
-            fprintf(out, "%s:\n", keys[i].section);
-        section = keys[i].section;
-        key_print(&keys[i], config, value, sizeof value);
-        fprintf(out, "  %s: ", keys[i].name);
-        print_yaml_value(out, &keys[i], value);
-        fputc('\n', out);
-    }
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    reader in = {.name = path, .config = config};
+    return read_file(&in);
 }
 
-char *pulmo_config_echo(const pulmo_config *config)
+pulmo_status pulmo_config_read_stored(pulmo_config *config, const char *path)
 {
-    return echo_keys(config, false);
+    reader in = {.name = path, .config = config, .stored = true};
+    return read_file(&in);
 }
 
-pulmo_digest pulmo_config_digest(const pulmo_config *config)
+pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path)
 {
-    char *text = echo_keys(config, true);
-    pulmo_digest digest = pulmo_digest_of(text ? text : "", text ? strlen(text) : 0);
-    free(text);
-    return digest;
-}
-
-char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other)
-{
-    char *text = NULL, a[VALUE_BYTES], b[VALUE_BYTES];
-    size_t length = 0;
-    int count = 0;
-    const pulmo_key *keys = pulmo_config_keys(&count);
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return NULL;
-    for (int i = 0; i < count; i++) {
-        key_print(&keys[i], mine, a, sizeof a);
-        key_print(&keys[i], other, b, sizeof b);
-        if (keys[i].binds && strcmp(a, b) != 0)
-            fprintf(out, "%s%s.%s: %s, not %s", ftell(out) > 0 ? "\n" : "", keys[i].section,
-                    keys[i].name, a, b);
-    }
-    fclose(out);
-    return text;
+    reader in = {.name = path, .config = config, .grid = grid};
+    return read_file(&in);
 }
 
 /* ---- command lines ---- */
@@ -406,24 +301,11 @@ pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *sett
     return PULMO_OK;
 }
 
-/* Whether "section.key=..." is of one of the keys. */
-static bool is_among(const char *assignment, const char *keys)
-{
-    size_t length = strcspn(assignment, "=");
-    for (const char *at = keys; *at; at += strcspn(at, "|"), at += *at == '|') {
-        size_t most = strcspn(at, "|");
-        if (at[most - 1] == '*' ? strncmp(assignment, at, most - 1) == 0
-                                : most == length && strncmp(assignment, at, most) == 0)
-            return true;
-    }
-    return false;
-}
-
 pulmo_status pulmo_settings_check(const pulmo_settings *settings, const char *command,
                                   const char *keys)
 {
     for (int i = 0; i < settings->count; i++) {
-        if (is_among(settings->sets[i], keys))
+        if (key_among(settings->sets[i], keys))
             continue;
         int length = (int)strcspn(settings->sets[i], "=");
         if (*keys == '\0')

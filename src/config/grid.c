@@ -21,12 +21,13 @@ static pulmo_status begin_axis(pulmo_grid *grid, const char *key, pulmo_grid_axi
     char section[64] = "", name[64] = "";
     if (sscanf(key, "%63[^.].%63s", section, name) != 2)
         return pulmo_fail(PULMO_CONFIG, "%s: must be section.key, as in optim.lr", key);
-    const pulmo_key *known = key_find(section, name);
+    const config_key *known = key_find(section, name);
     if (!known)
         return PULMO_CONFIG;
     if (strcmp(key, "train.run_dir") == 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "train.run_dir: each trial has its own below the sweep's; it is no axis");
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "train.run_dir: each trial has its own below the sweep's; it cannot be an axis");
     for (int a = 0; a < grid->axes; a++)
         if (strcmp(grid->axis[a].key, key) == 0)
             return pulmo_fail(PULMO_CONFIG, "%s is given twice", key);
@@ -37,23 +38,34 @@ static pulmo_status begin_axis(pulmo_grid *grid, const char *key, pulmo_grid_axi
     return PULMO_OK;
 }
 
-/* A value is checked here, not when its trial's turn has come. */
-static pulmo_status add_value(pulmo_grid_axis *axis, const char *text)
+/* Whether the key takes the value: said here, not when its trial's turn has come. */
+static pulmo_status check_value(const pulmo_grid_axis *axis, const char *text)
 {
-    char section[64] = "", name[64] = "";
-    pulmo_config scratch;
-    pulmo_config_init(&scratch);
-    (void)sscanf(axis->key, "%63[^.].%63s", section, name);
-    pulmo_status status = key_store(key_find(section, name), &scratch, text);
+    pulmo_config *scratch = malloc(sizeof *scratch);
+    if (!scratch)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a grid");
+    pulmo_config_init(scratch);
+    pulmo_status status = key_store(key_named(axis->key), scratch, text);
+    free(scratch);
     if (status != PULMO_OK)
         return pulmo_fail_in(status, "%s", axis->key);
+    return PULMO_OK;
+}
+
+static pulmo_status add_value(pulmo_grid_axis *axis, const char *text)
+{
+    PULMO_TRY(check_value(axis, text));
     if (axis->count == PULMO_GRID_VALUES)
         return pulmo_fail(PULMO_CONFIG, "%s: more than %d values", axis->key, PULMO_GRID_VALUES);
-    for (int v = 0; v < axis->count; v++)
+    for (int v = 0; v < axis->count; v++) {
         if (strcmp(axis->value[v], text) == 0)
             return pulmo_fail(PULMO_CONFIG, "%s: \"%s\" is given twice", axis->key, text);
-    axis->value[axis->count] = pulmo_strdup(text);
-    return axis->value[axis->count] ? (axis->count++, PULMO_OK) : PULMO_MEMORY;
+    }
+    char *copy = pulmo_strdup(text);
+    if (!copy)
+        return PULMO_MEMORY;
+    axis->value[axis->count++] = copy;
+    return PULMO_OK;
 }
 
 pulmo_status grid_add_axis(pulmo_grid *grid, const char *key, int count, char *const *values)

@@ -1,6 +1,5 @@
 /* The schema: every key of the configuration, in the order in which it is echoed. */
 #include <float.h>
-#include <string.h>
 
 #include "pulmo/config.h"
 #include "schema.h"
@@ -11,43 +10,44 @@
 
 #define TEXT(section, name, initial, binds, help)                                                  \
     {                                                                                              \
-#section, #name, PULMO_KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help     \
+#section, #name, KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help           \
     }
 #define INT(section, name, initial, low, high, binds, help)                                        \
     {                                                                                              \
-#section, #name, PULMO_KEY_INT, FIELD(section, name), initial, low, high, NULL, binds,     \
-            help                                                                                   \
+#section, #name, KEY_INT, FIELD(section, name), initial, low, high, NULL, binds, help      \
     }
 #define REAL(section, name, initial, low, high, binds, help)                                       \
     {                                                                                              \
-#section, #name, PULMO_KEY_REAL, FIELD(section, name), initial, low, high, NULL, binds,    \
-            help                                                                                   \
+#section, #name, KEY_REAL, FIELD(section, name), initial, low, high, NULL, binds, help     \
     }
 #define TWO(type, section, name, initial, low, high, binds, help)                                  \
     {                                                                                              \
-#section, #name, PULMO_KEY_##type, FIELD(section, name), initial, low, high, NULL, binds,  \
-            help                                                                                   \
+#section, #name, KEY_##type, FIELD(section, name), initial, low, high, NULL, binds, help   \
     }
 #define CHOICE(section, name, initial, choices, binds, help)                                       \
     {                                                                                              \
-#section, #name, PULMO_KEY_CHOICE, FIELD(section, name), initial, ANY, choices, binds,     \
-            help                                                                                   \
+#section, #name, KEY_CHOICE, FIELD(section, name), initial, ANY, choices, binds, help      \
     }
 #define INTS(section, name, initial, low, high, binds, help)                                       \
     {                                                                                              \
-#section, #name, PULMO_KEY_INTS, FIELD(section, name), initial, low, high, NULL, binds,    \
-            help                                                                                   \
+#section, #name, KEY_INTS, FIELD(section, name), initial, low, high, NULL, binds, help     \
     }
 
-static const pulmo_key keys[] = {
+#define NAMES(...)                                                                                 \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+static const config_key keys[] = {
     TEXT(data, path, "", 0, "packed directory (required for train)"),
 
     INT(pack, size, "224", 32, 4096, 0, "height and width of the packed images, px"),
     REAL(pack, val_fraction, "0", 0, 0.9, 0,
-         "part of train carved out as val, by patient and class"),
+         "part of train split off as val, by patient and class"),
     REAL(pack, test_fraction, "0", 0, 0.9, 0,
-         "part of train carved out as test, by patient and class"),
-    INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of the carving"),
+         "part of train split off as test, by patient and class"),
+    INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of that splitting"),
     TEXT(pack, group_pattern, "", 0,
          "extended regular expression whose first group is the patient, matched on the file name, "
          "as in ^(person[0-9]+)_ (default: the names of the Kermany set)"),
@@ -61,14 +61,14 @@ static const pulmo_key keys[] = {
          "the same for test; a site, a scanner or a kind of case that training never sees"),
     TEXT(pack, exclude_pattern, "", 0, "the same for files that are left out"),
     CHOICE(
-        pack, decode, "exact", "exact|fast", 0,
+        pack, decode, "exact", NAMES("exact", "fast"), 0,
         "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
-    CHOICE(pack, on_bad, "skip", "skip|fail", 0, "what a file that cannot be used does"),
-    CHOICE(pack, leaks, "fail", "fail|allow|drop", 0,
+    CHOICE(pack, on_bad, "skip", NAMES("skip", "fail"), 0, "what a file that cannot be used does"),
+    CHOICE(pack, leaks, "fail", NAMES("fail", "allow", "drop"), 0,
            "one picture or patient in several given splits: an error; packed as it is; or left out "
            "of train (and of val where test has it)"),
     INT(pack, pixels_max, "178956970", 1, 4e9, 0, "images of more pixels are refused"),
-    INT(pack, shard_images, "1024", 1, 1e6, 0, "images a shard at the most"),
+    INT(pack, shard_images, "1024", 1, 1e6, 0, "images per shard, at most"),
 
     TWO(PAIR, augment, crop_scale, "[0.8, 1]", 0, 1, 1,
         "RandomResizedCrop: part of the area; [1, 1] is off"),
@@ -92,48 +92,47 @@ static const pulmo_key keys[] = {
     TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1,
         "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it "
         "but the flip; [0, 1] mixes"),
-    CHOICE(augment, strength_of, "all", "all|light", 1,
+    CHOICE(augment, strength_of, "all", NAMES("all", "light"), 1,
            "light: strength leaves crops, rotation, translation and scale alone, so that every "
            "image is seen in all sizes and shapes"),
 
     TEXT(model, weights, "", 0,
          "VGG16 convolutions (safetensors, .pth, Keras' .h5, ONNX); default $PULMO_WEIGHTS, then "
          "the user's cache"),
-    CHOICE(model, preprocessing, "auto", "auto|torchvision|caffe|caffe-rgb", 1,
+    CHOICE(model, preprocessing, "auto", NAMES("auto", "torchvision", "caffe", "caffe-rgb"), 1,
            "what the convolutions were trained to see; auto: Caffe's for Keras, else "
            "torchvision's; caffe-rgb: first layer already takes RGB"),
-    CHOICE(model, weights_check, "true", "false|true", 0,
-           "refuse a file with VGG16's shapes that is no VGG16 known here; false for a VGG16 of "
+    CHOICE(model, weights_check, "true", NAMES("false", "true"), 0,
+           "refuse a file with VGG16's shapes that is not a VGG16 known here; false for a VGG16 of "
            "your own"),
-    CHOICE(model, trainable, "head", "head|block5|block4|block3|block2|all", 1,
-           "the lowest part that is trained, with all above it; what is below stays frozen"),
-    CHOICE(model, pool, "flatten", "flatten|avg|max|avgmax", 1,
+    CHOICE(model, trainable, "head", NAMES("head", "block5", "block4", "block3", "block2", "all"),
+           1, "the lowest part that is trained, with all above it; what is below stays frozen"),
+    CHOICE(model, pool, "flatten", NAMES("flatten", "avg", "max", "avgmax"), 1,
            "how 512 x 7 x 7 features become the head's input"),
     INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),
     REAL(model, dropout, "0.5", 0, 0.99, 1, "dropout after each hidden layer"),
 
     TEXT(train, run_dir, "", 0, "where results go (required)"),
-    INT(train, epochs, "30", 1, 100000, 1, "epochs at the most"),
-    INT(train, batch, "64", 1, 65536, 1, "images a batch, over all ranks"),
-    INT(train, microbatch, "8", 1, 1024, 1,
-        "images a microbatch, the unit that is computed whole by one rank"),
+    INT(train, epochs, "30", 1, 100000, 1, "epochs, at most"),
+    INT(train, batch, "64", 1, 65536, 1, "images per batch, over all ranks"),
+    INT(train, microbatch, "8", 1, 1024, 1, "images per microbatch, which one rank computes whole"),
     INT(train, seed, "0", 0, 9007199254740992.0, 1, "one seed, one model"),
     INT(train, patience, "10", 0, 100000, 1,
         "epochs without improvement before stopping early; 0: never stop"),
     INTS(train, unfreeze_epochs, "[]", 0, 100000, 1,
          "epochs before each trained block joins in, block5 first, the last for all below it; [] "
          "for none: from the start"),
-    CHOICE(train, monitor, "accuracy", "accuracy|auc|loss", 1,
+    CHOICE(train, monitor, "accuracy", NAMES("accuracy", "auc", "loss"), 1,
            "what is compared on val to keep the best model"),
-    CHOICE(train, features, "fresh", "fresh|bank", 1,
+    CHOICE(train, features, "fresh", NAMES("fresh", "bank"), 1,
            "fresh: new augmentations every epoch; bank: features of bank.views augmented views, "
            "computed once and kept for later runs"),
-    CHOICE(train, exchange, "auto", "auto|sums|factors", 0,
+    CHOICE(train, exchange, "auto", NAMES("auto", "sums", "factors"), 0,
            "what ranks send each other of a layer's gradient: integer sums, or its factors, which "
            "are less for batches smaller than the layer; the same bits"),
     INT(train, threads, "0", 0, 4096, 0,
-        "compute threads a rank; 0: the CPUs given, shared by the node's ranks"),
-    INT(train, loader_threads, "1", 1, 256, 0, "threads a rank that read and augment"),
+        "compute threads per rank; 0: the CPUs given, shared by the node's ranks"),
+    INT(train, loader_threads, "1", 1, 256, 0, "threads per rank that read and augment"),
     INT(train, checkpoint_batches, "0", 0, 1e12, 0,
         "checkpoint every so many batches; 0: by time and epoch only"),
     REAL(train, checkpoint_seconds, "300", 0, 1e9, 0,
@@ -151,10 +150,10 @@ static const pulmo_key keys[] = {
     INT(bank, seed, "-1", -1, 9007199254740992.0, 1,
         "of the augmentations; -1: train.seed, as in fresh training. Runs of several seeds share a "
         "bank of one"),
-    CHOICE(bank, precision, "float", "float|half", 1,
-           "of the features; half takes half the room and rounds them to 11 bits"),
+    CHOICE(bank, precision, "float", NAMES("float", "half"), 1,
+           "of the features; half takes half the space and rounds them to 11 bits"),
 
-    CHOICE(optim, name, "adam", "adam|adamw|sgd", 1, "the optimiser"),
+    CHOICE(optim, name, "adam", NAMES("adam", "adamw", "sgd"), 1, "the optimiser"),
     REAL(optim, lr, "0.001", 0, 1000, 1, "learning rate"),
     REAL(optim, trunk_lr_scale, "0.1", 0, 1000, 1,
          "trained convolutions learn at this part of optim.lr"),
@@ -166,65 +165,41 @@ static const pulmo_key keys[] = {
     REAL(optim, weight_decay, "0", 0, 1000, 1, "adam, sgd: L2 in the gradient; adamw: decoupled"),
     REAL(optim, beta1, "0.9", 0, 0.999999999, 1, "adam"),
     REAL(optim, beta2, "0.999", 0, 0.999999999, 1, "adam"),
-    REAL(optim, eps, "1e-08", 1e-300, 1, 1, "adam"),
+    REAL(optim, eps, "1e-8", 1e-300, 1, 1, "adam"),
     REAL(optim, momentum, "0.9", 0, 0.999999999, 1, "sgd"),
-    CHOICE(optim, schedule, "constant", "constant|cosine|step", 1, "of the learning rate"),
+    CHOICE(optim, schedule, "constant", NAMES("constant", "cosine", "step"), 1,
+           "of the learning rate"),
     REAL(optim, warmup_epochs, "0", 0, 100000, 1, "linear warm-up over these epochs"),
     REAL(optim, step_epochs, "10", 0.001, 100000, 1, "step: every so many epochs ..."),
     REAL(optim, step_gamma, "0.1", 0, 1, 1, "step: ... the rate is multiplied by this"),
     REAL(optim, min_lr, "0", 0, 1000, 1, "cosine: the rate at the end"),
     REAL(optim, label_smoothing, "0", 0, 0.99, 1, "part of the target spread over all classes"),
     TEXT(optim, class_weights, "none", 1,
-         "none, balanced (n / (classes * n_class)), or one weight a class: [w0, w1, ...]"),
+         "none, balanced (n / (classes * n_class)), or one weight per class: [w0, w1, ...]"),
 
     TEXT(eval, threshold, "0.5", 1,
          "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),
     INT(eval, tta, "1", 1, 1000, 1,
         "views whose logits are averaged for an image: itself, then draws of augment, every other "
         "one flipped where augment.hflip allows"),
-    CHOICE(eval, calibration, "none", "none|temperature", 1,
+    CHOICE(eval, calibration, "none", NAMES("none", "temperature"), 1,
            "temperature: divide logits by a number fitted on val, so that probabilities mean what "
            "they say"),
 };
 
-const pulmo_key *pulmo_config_keys(int *count)
+const config_key *schema_keys(int *count)
 {
     *count = (int)(sizeof keys / sizeof keys[0]);
     return keys;
 }
 
-static void print_rule(FILE *out, const pulmo_key *key)
-{
-    if (key->choices)
-        fprintf(out, "%s; ", key->choices);
-    else if (key->minimum > -DBL_MAX)
-        fprintf(out, "%.10g to %.10g; ", key->minimum, key->maximum);
-}
+/* What released versions called by another name. */
+static const former_key former[] = {
+    {"train", "slot", "train", "microbatch"},
+};
 
-static int section_wanted(const char *sections, const char *section)
+const former_key *schema_former_keys(int *count)
 {
-    size_t length = strlen(section);
-    for (const char *at = sections; at; at = strchr(at, '|')) {
-        if (*at == '|')
-            at++;
-        if (strncmp(at, section, length) == 0 && (at[length] == '|' || at[length] == '\0'))
-            return 1;
-    }
-    return sections == NULL;
-}
-
-void pulmo_config_help(FILE *out, const char *sections)
-{
-    const char *section = "";
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const pulmo_key *key = &keys[i];
-        if (!section_wanted(sections, key->section))
-            continue;
-        if (strcmp(section, key->section) != 0)
-            fprintf(out, "%s:\n", key->section);
-        section = key->section;
-        fprintf(out, "  %-20s %s (", key->name, key->help);
-        print_rule(out, key);
-        fprintf(out, "default %s)\n", key->initial[0] ? key->initial : "empty");
-    }
+    *count = (int)(sizeof former / sizeof former[0]);
+    return former;
 }

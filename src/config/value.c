@@ -9,17 +9,17 @@
 
 #define NUMBERS_MAX PULMO_LIST_MAX
 
-static void *field_of(const pulmo_key *key, pulmo_config *config)
+static void *field_of(const config_key *key, pulmo_config *config)
 {
     return (char *)config + key->offset;
 }
-static const void *field_in(const pulmo_key *key, const pulmo_config *config)
+static const void *field_in(const config_key *key, const pulmo_config *config)
 {
     return (const char *)config + key->offset;
 }
 
 /* Parses one number at *at and leaves *at behind it and the blanks after it. */
-static int take_number(const char **at, int whole, double *value)
+static bool take_number(const char **at, bool whole, double *value)
 {
     char *end = NULL;
     while (isspace((unsigned char)**at))
@@ -27,21 +27,21 @@ static int take_number(const char **at, int whole, double *value)
     /* Hexadecimal, "inf" and "nan" are no settings. */
     const char *digits = *at + (**at == '-' || **at == '+');
     if (!isdigit((unsigned char)*digits) && *digits != '.')
-        return 0;
+        return false;
     if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
-        return 0;
+        return false;
     errno = 0;
     *value = whole ? (double)strtoll(*at, &end, 10) : strtod(*at, &end);
     if (end == *at || errno == ERANGE || !isfinite(*value))
-        return 0;
+        return false;
     *at = end;
     while (isspace((unsigned char)**at))
         (*at)++;
-    return 1;
+    return true;
 }
 
 /* Parses "[a, b, ...]" or one bare number; returns how many, or -1 if it is neither. */
-static int take_numbers(const char *text, int whole, int *bracketed, double *values)
+static int take_numbers(const char *text, bool whole, bool *bracketed, double *values)
 {
     const char *at = text;
     int count = 0;
@@ -67,34 +67,55 @@ static int take_numbers(const char *text, int whole, int *bracketed, double *val
     return *at == '\0' ? count : -1;
 }
 
-static pulmo_status check_range(const pulmo_key *key, const char *text, const double *values,
+void number_print(double value, char out[32])
+{
+    bool whole = value == floor(value) && fabs(value) < 1e15;
+    snprintf(out, 32, whole ? "%.0f" : "%.10g", value);
+    char *exponent = strchr(out, 'e');
+    if (!exponent)
+        return;
+    /* "1e+30" and "1e-08" without the plus and the zero */
+    char *digits = exponent + 1 + (exponent[1] == '-');
+    size_t skipped = strspn(digits, "+0");
+    memmove(digits, digits + skipped, strlen(digits + skipped) + 1);
+}
+
+static pulmo_status check_range(const config_key *key, const char *text, const double *values,
                                 int count)
 {
+    char low[32], high[32];
+    number_print(key->minimum, low);
+    number_print(key->maximum, high);
     for (int i = 0; i < count; i++) {
         if (values[i] < key->minimum || values[i] > key->maximum)
-            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be between %.10g and %.10g", text,
-                              key->minimum, key->maximum);
+            return pulmo_fail(PULMO_CONFIG, "\"%s\": must be between %s and %s", text, low, high);
     }
     return PULMO_OK;
 }
 
-static pulmo_status store_choice(const pulmo_key *key, int *field, const char *text)
+void key_print_choices(const config_key *key, char *out, size_t out_bytes)
 {
-    size_t length = strlen(text);
-    int index = 0;
-    for (const char *at = key->choices; at; index++) {
-        const char *bar = strchr(at, '|');
-        size_t this_length = bar ? (size_t)(bar - at) : strlen(at);
-        if (this_length == length && strncmp(at, text, length) == 0) {
-            *field = index;
-            return PULMO_OK;
-        }
-        at = bar ? bar + 1 : NULL;
+    size_t at = 0;
+    for (int i = 0; key->choices[i] && at < out_bytes; i++) {
+        const char *between = i > 0 ? "|" : "";
+        at += (size_t)snprintf(out + at, out_bytes - at, "%s%s", between, key->choices[i]);
     }
-    return pulmo_fail(PULMO_CONFIG, "\"%s\": must be one of %s", text, key->choices);
 }
 
-static pulmo_status store_text(const pulmo_key *key, char *field, const char *text)
+static pulmo_status store_choice(const config_key *key, int *field, const char *text)
+{
+    char choices[VALUE_BYTES];
+    for (int i = 0; key->choices[i]; i++) {
+        if (strcmp(key->choices[i], text) != 0)
+            continue;
+        *field = i;
+        return PULMO_OK;
+    }
+    key_print_choices(key, choices, sizeof choices);
+    return pulmo_fail(PULMO_CONFIG, "\"%s\": must be one of %s", text, choices);
+}
+
+static pulmo_status store_text(const config_key *key, char *field, const char *text)
 {
     if (strlen(text) >= key->bytes)
         return pulmo_fail(PULMO_CONFIG, "\"%.40s...\": longer than %zu bytes", text,
@@ -105,36 +126,36 @@ static pulmo_status store_text(const pulmo_key *key, char *field, const char *te
 }
 
 /* What a single number stands for where a pair is wanted. */
-static int widen(const pulmo_key *key, double values[2])
+static bool widen(const config_key *key, double values[2])
 {
     double x = values[0];
-    if (key->type == PULMO_KEY_SHIFT) {
+    if (key->type == KEY_SHIFT) {
         values[1] = x;
-        return 1;
+        return true;
     }
-    if (key->type == PULMO_KEY_JITTER) {
+    if (key->type == KEY_JITTER) {
         values[0] = x < 1 ? 1 - x : 0;
         values[1] = 1 + x;
-        return 1;
+        return true;
     }
     if (x == 0) { /* "0 switches it off" */
         values[0] = values[1] = 1;
-        return 1;
+        return true;
     }
-    return 0;
+    return false;
 }
 
-static pulmo_status store_pair(const pulmo_key *key, double *field, const char *text)
+static pulmo_status store_pair(const config_key *key, double *field, const char *text)
 {
     double values[NUMBERS_MAX];
-    int bracketed = 0;
-    int count = take_numbers(text, 0, &bracketed, values);
+    bool bracketed = false;
+    int count = take_numbers(text, false, &bracketed, values);
     if (count == 1 && !bracketed && widen(key, values))
         count = 2;
     if (count != 2)
         return pulmo_fail(PULMO_CONFIG, "\"%s\": must be two numbers, as in %s", text,
                           key->initial);
-    if (key->type != PULMO_KEY_SHIFT && values[0] > values[1])
+    if (key->type != KEY_SHIFT && values[0] > values[1])
         return pulmo_fail(PULMO_CONFIG, "\"%s\": the first number must not be above the second",
                           text);
     PULMO_TRY(check_range(key, text, values, 2));
@@ -142,11 +163,11 @@ static pulmo_status store_pair(const pulmo_key *key, double *field, const char *
     return PULMO_OK;
 }
 
-static pulmo_status store_ints(const pulmo_key *key, pulmo_int_list *field, const char *text)
+static pulmo_status store_ints(const config_key *key, pulmo_int_list *field, const char *text)
 {
     double values[NUMBERS_MAX];
-    int bracketed = 0;
-    int count = take_numbers(text, 1, &bracketed, values);
+    bool bracketed = false;
+    int count = take_numbers(text, true, &bracketed, values);
     if (count < 0)
         return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a list of whole numbers, as in %s", text,
                           key->initial);
@@ -158,30 +179,30 @@ static pulmo_status store_ints(const pulmo_key *key, pulmo_int_list *field, cons
     return PULMO_OK;
 }
 
-pulmo_status key_store(const pulmo_key *key, pulmo_config *config, const char *text)
+pulmo_status key_store(const config_key *key, pulmo_config *config, const char *text)
 {
     void *field = field_of(key, config);
     const char *at = text;
     double value = 0;
     switch (key->type) {
-    case PULMO_KEY_TEXT:
+    case KEY_TEXT:
         return store_text(key, field, text);
-    case PULMO_KEY_CHOICE:
+    case KEY_CHOICE:
         return store_choice(key, field, text);
-    case PULMO_KEY_INTS:
+    case KEY_INTS:
         return store_ints(key, field, text);
-    case PULMO_KEY_PAIR:
-    case PULMO_KEY_JITTER:
-    case PULMO_KEY_SHIFT:
+    case KEY_PAIR:
+    case KEY_JITTER:
+    case KEY_SHIFT:
         return store_pair(key, field, text);
-    case PULMO_KEY_INT:
-        if (!take_number(&at, 1, &value) || *at != '\0')
+    case KEY_INT:
+        if (!take_number(&at, true, &value) || *at != '\0')
             return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a whole number", text);
         PULMO_TRY(check_range(key, text, &value, 1));
         *(int64_t *)field = (int64_t)value;
         return PULMO_OK;
-    case PULMO_KEY_REAL:
-        if (!take_number(&at, 0, &value) || *at != '\0')
+    case KEY_REAL:
+        if (!take_number(&at, false, &value) || *at != '\0')
             return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a number", text);
         PULMO_TRY(check_range(key, text, &value, 1));
         *(double *)field = value;
@@ -200,40 +221,32 @@ static void print_real(double value, char out[32])
     }
 }
 
-static void print_choice(const pulmo_key *key, int index, char *out, size_t out_bytes)
-{
-    const char *at = key->choices;
-    for (int i = 0; i < index; i++)
-        at = strchr(at, '|') + 1;
-    snprintf(out, out_bytes, "%.*s", (int)strcspn(at, "|"), at);
-}
-
-void key_print(const pulmo_key *key, const pulmo_config *config, char *out, size_t out_bytes)
+void key_print(const config_key *key, const pulmo_config *config, char *out, size_t out_bytes)
 {
     const void *field = field_in(key, config);
     char first[32], second[32];
     switch (key->type) {
-    case PULMO_KEY_TEXT:
+    case KEY_TEXT:
         snprintf(out, out_bytes, "%s", (const char *)field);
         break;
-    case PULMO_KEY_INT:
+    case KEY_INT:
         snprintf(out, out_bytes, "%lld", (long long)*(const int64_t *)field);
         break;
-    case PULMO_KEY_REAL:
+    case KEY_REAL:
         print_real(*(const double *)field, first);
         snprintf(out, out_bytes, "%s", first);
         break;
-    case PULMO_KEY_PAIR:
-    case PULMO_KEY_JITTER:
-    case PULMO_KEY_SHIFT:
+    case KEY_PAIR:
+    case KEY_JITTER:
+    case KEY_SHIFT:
         print_real(((const double *)field)[0], first);
         print_real(((const double *)field)[1], second);
         snprintf(out, out_bytes, "[%s, %s]", first, second);
         break;
-    case PULMO_KEY_CHOICE:
-        print_choice(key, *(const int *)field, out, out_bytes);
+    case KEY_CHOICE:
+        snprintf(out, out_bytes, "%s", key->choices[*(const int *)field]);
         break;
-    case PULMO_KEY_INTS: {
+    case KEY_INTS: {
         const pulmo_int_list *list = field;
         size_t at = 0;
         for (int i = 0; i < list->count && at < out_bytes; i++)

@@ -14,13 +14,12 @@
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
 #include "pulmo/rng.h"
+#include "pulmo/split.h"
 
 #define MB (1024.0 * 1024.0)
 #define ABANDONED_S                                                                                \
     600 /* a shard that is being written grows every few seconds; what a killed process left does  \
            not */
-
-static const char *const split_names[PULMO_BANK_SPLITS] = {"train", "val", "test"};
 
 /* ---- keys ---- */
 
@@ -49,32 +48,14 @@ static pulmo_status probe(const pulmo_bank *b, char hex[PULMO_DIGEST_HEX])
     return status;
 }
 
-/* The lines of the configuration's section "augment". */
-static char *augment_lines(const pulmo_config *config)
-{
-    char *echo = pulmo_config_echo(config), *from = echo ? strstr(echo, "augment:\n") : NULL;
-    if (!from) {
-        free(echo);
-        return NULL;
-    }
-    char *end = from + strlen("augment:\n");
-    while (*end == ' ')
-        end += strcspn(end, "\n") + 1;
-    *end = '\0';
-    char *out = pulmo_strdup(from);
-    free(echo);
-    return out;
-}
-
 static char *made_of(const pulmo_bank *b, pulmo_bank_split split, const char *probed)
 {
-    static const char *const pools[] = {"flatten", "avg", "max", "avgmax"};
     const pulmo_backbone *backbone = b->parts.backbone;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
     char weights[PULMO_DIGEST_HEX], *views = NULL, *text = NULL;
     pulmo_digest_hex(&backbone->weights_digest, weights);
     if (split == PULMO_BANK_TRAIN || b->averaged.views > 1) {
-        char *augment = augment_lines(b->parts.config);
+        char *augment = pulmo_config_section_lines(b->parts.config, "augment");
         if (augment && split == PULMO_BANK_TRAIN)
             views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
         if (augment && split != PULMO_BANK_TRAIN)
@@ -93,7 +74,7 @@ static char *made_of(const pulmo_bank *b, pulmo_bank_split split, const char *pr
             (double)backbone->mean[0], (double)backbone->mean[1], (double)backbone->mean[2],
             (double)backbone->std[0], (double)backbone->std[1], (double)backbone->std[2],
             frozen == PULMO_FROZEN_ALL ? 5 : frozen,
-            pools[b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN],
+            pulmo_pooling_name(b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN),
             pulmo_isa_name(backbone->isa), probed, b->set[split].form.half ? "half" : "float",
             views);
     free(views);
@@ -139,7 +120,7 @@ static pulmo_status describe_set(pulmo_bank *b, pulmo_bank_split split, const ch
     const pulmo_backbone *backbone = b->parts.backbone;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
     bank_form *form = &set->form;
-    form->split = split_names[split];
+    form->split = pulmo_split_name((int)split);
     form->half = config->bank.precision == PULMO_PRECISION_HALF;
     form->channels = b->pooled ? pulmo_head_inputs(b->parts.head) : backbone->channels;
     form->height = b->pooled ? 1 : backbone->height;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pulmo/config.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
@@ -25,16 +26,12 @@
 
 const char *pulmo_pooling_name(pulmo_pooling pool)
 {
-    static const char *const names[] = {"flatten", "avg", "max", "avgmax"};
-    return names[pool];
+    return pulmo_config_choice("model.pool", (int)pool);
 }
 
 static int pooling_of(const char *name)
 {
-    for (int i = 0; i <= PULMO_POOL_AVGMAX; i++)
-        if (strcmp(name, pulmo_pooling_name((pulmo_pooling)i)) == 0)
-            return i;
-    return -1;
+    return pulmo_config_choice_find("model.pool", name);
 }
 
 /* Where a tensor of the head stands in the file. */

@@ -115,7 +115,7 @@ static pulmo_status check_same(const pulmo_config *config)
     pulmo_config theirs;
     pulmo_config_init(&theirs);
     char *path = pulmo_format("%s/config.yaml", config->train.run_dir), *differences = NULL;
-    pulmo_status status = path ? pulmo_config_read(&theirs, path) : PULMO_MEMORY;
+    pulmo_status status = path ? pulmo_config_read_stored(&theirs, path) : PULMO_MEMORY;
     if (status == PULMO_OK) {
         differences = pulmo_config_differences(config, &theirs);
         if (!differences)

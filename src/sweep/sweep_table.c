@@ -167,8 +167,9 @@ static void show_number(FILE *out, double value)
 
 static void trials_shown(FILE *out, const sweep *s, const ranked *order)
 {
-    static const char *const monitors[] = {"accuracy", "auc", "loss"};
-    fprintf(out, "Best by val %s first\n%5s", monitors[s->options->config->train.monitor], "place");
+    int monitor = s->options->config->train.monitor;
+    fprintf(out, "Best by val %s first\n%5s", pulmo_config_choice("train.monitor", monitor),
+            "place");
     for (int a = 0; a < s->grid->axes; a++)
         fprintf(out, "  %*s", width_of(&s->grid->axis[a]), s->grid->axis[a].key);
     fprintf(out, "  %5s  %9s  %9s  %9s  %9s  %9s\n", "epoch", "val loss", "val acc", "val auc",

@@ -117,21 +117,6 @@ static void test_echo_reads_back(void **state)
     free(echo);
 }
 
-static void test_digest_and_differences(void **state)
-{
-    pulmo_config other = config;
-    (void)state;
-    assert_ok(pulmo_config_set(&other, "train.threads=3")); /* does not bind */
-    pulmo_digest a = pulmo_config_digest(&config), b = pulmo_config_digest(&other);
-    assert_memory_equal(&a, &b, sizeof a);
-    assert_ok(pulmo_config_set(&other, "optim.lr=0.5"));
-    b = pulmo_config_digest(&other);
-    assert_memory_not_equal(&a, &b, sizeof a);
-    char *differences = pulmo_config_differences(&other, &config);
-    assert_string_equal(differences, "optim.lr: 0.5, not 0.001");
-    free(differences);
-}
-
 /* Every configuration that is shipped reads. */
 static void test_shipped(void **state)
 {
@@ -155,7 +140,6 @@ int main(void)
         cmocka_unit_test_setup(test_refusals, reset),
         cmocka_unit_test_setup(test_set, reset),
         cmocka_unit_test_setup(test_echo_reads_back, reset),
-        cmocka_unit_test_setup(test_digest_and_differences, reset),
         cmocka_unit_test_setup(test_shipped, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
