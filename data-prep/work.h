@@ -1,12 +1,13 @@
 /* Inside the preparation room: DEST and the work in progress beneath it.
  *
  * DEST/.pack/lock      held while a pack is at work
- *           /key       digest of what decoded pixels depend on; parts of another key are thrown
- * away /part-*    decoded images (parts.c) /plan      digest of all that shards depend on; shards
- * of another plan are thrown away /out/      finished shards, moved to DEST when all are there
- *           /stop      a rank was told to end
- * DEST/.files          digest of the source's files with their times: the manifest, which has none,
- * is the same for any copy of them */
+ * DEST/.pack/key       digest of what decoded pixels depend on; parts of another key are removed
+ * DEST/.pack/part-*    decoded images (parts.c)
+ * DEST/.pack/plan      digest of all that shards depend on; shards of another plan are removed
+ * DEST/.pack/out/      finished shards, moved to DEST when all are there
+ * DEST/.pack/stop      a rank was told to end
+ * DEST/.files          digest of the source's files with their times. The manifest has no times:
+ *                      it is the same for any copy of them. */
 #ifndef PULMO_PREP_WORK_H
 #define PULMO_PREP_WORK_H
 

@@ -11,13 +11,14 @@
  * far from 2^63, whatever is added to what first. Integer addition is associative, so any number
  * of ranks, any order and any algorithm give the same sum.
  *
- * Error. g * 2^E is exact in double (24 bits times a power of two, far from its limits: |E| <=
- * 1007), so |q - g * 2^E| <= 1/2 and |sum q * 2^-E - sum g| <= n * 2^(-E-1). (2) E is chosen with
- * at most 3 bits to spare, 2^E >= 2^47 / (n * B) (about), hence (2) is at most n * n * B * 2^-48. A
- * float sum of n terms up to B, in the best order, may err by n * B * 2^-25 and more where terms
- * cancel: (2) is smaller for n below 2^23. The finished value is (2) plus one rounding to float.
- * Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a gradient below 2^-E-1
- * beside a B that much larger counts as 0, as it would in the float sum.
+ * Error. g * 2^E is exact in double (24 bits times a power of two, far from its limits:
+ * |E| <= 1007), so |q - g * 2^E| <= 1/2 and
+ *     |sum q * 2^-E - sum g| <= n * 2^(-E-1).                                                 (2)
+ * E is chosen with at most 3 bits to spare, 2^E >= 2^47 / (n * B) (about), hence (2) is at most
+ * n * n * B * 2^-48. A float sum of n terms up to B, in the best order, may err by n * B * 2^-25
+ * and more where terms cancel: (2) is smaller for n below 2^23. The finished value is (2) plus one
+ * rounding to float. Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a
+ * gradient below 2^-E-1 beside a B that much larger counts as 0, as it would in the float sum.
  *
  * Not finite. A bound that is NaN or infinite is refused before anything is added (see step.c): its
  * maximum over ranks reaches all of them. */

@@ -2,15 +2,17 @@
  * no files. Not collective.
  *
  * Where a quantity is undefined:
- *   no samples                    everything is NaN, counts and a class's own figures are 0
- *   a class without samples       its recall and F1 are 0, as is the precision of a class never
- *                                 predicted (scikit-learn's zero_division=0); macro means count it,
- *                                 balanced accuracy leaves it out; its AUC and average precision
- * are NaN and left out of the means; of two classes, sensitivity or specificity is NaN a class
- * never predicted       of two, its predictive value is NaN fewer than two of a class     the AUC's
- * interval is NaN all scores equal              AUC 0.5 Where DeLong's variance is 0 (classes
- * separated completely, scores all equal) the AUC's interval is Newcombe's (2006, method 5). Labels
- * outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
+ *   no samples               everything is NaN; counts and a class's own figures are 0
+ *   a class without samples  its recall and F1 are 0 (scikit-learn's zero_division=0); macro means
+ *                            count it, balanced accuracy leaves it out; its AUC and average
+ *                            precision are NaN and left out of the means; of two classes,
+ *                            sensitivity or specificity is NaN
+ *   a class never predicted  its precision is 0; of two, its predictive value is NaN
+ *   fewer than two of a class  the AUC's interval is NaN
+ *   all scores equal         AUC 0.5
+ *   DeLong's variance is 0   (classes separated completely, scores all equal) the AUC's interval is
+ *                            Newcombe's (2006, method 5)
+ * Labels outside the classes and probabilities outside [0, 1] (or NaN) are PULMO_DATA. */
 #ifndef PULMO_METRICS_H
 #define PULMO_METRICS_H
 

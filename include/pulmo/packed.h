@@ -1,15 +1,19 @@
 /* Writing a packed data set: shards and the manifest; dataset.h reads them. Not collective.
  *
  * shard SPLIT-00000-of-00008.h5
- *   /images (N, H, W, C) uint8, one chunk an image; /labels (N) int32; /paths, /groups (N) strings;
- *   /digests (N) strings: SHA-256 of the source file; /index (N) int64: place in the split
+ *   /images (N, H, W, C) uint8   one chunk per image
+ *   /labels (N) int32
+ *   /paths, /groups (N)          strings
+ *   /digests (N)                 strings: SHA-256 of the source file
+ *   /index (N) int64             place in the split
  *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode
  * manifest.h5
- *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order; attributes count,
- *   shards, sha256
- *   /refused/{paths,reasons}; /audit/{identical,similar,shared_patients,leaks}: one text line a
- * finding attributes: pulmo_kind "manifest", format_version, classes, height, width, channels,
- * resize, decode, demo, carve, options */
+ *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
+ *       attributes count, shards, sha256
+ *   /refused/{paths,reasons}
+ *   /audit/{identical,similar,shared_patients,leaks}: one text line per finding
+ *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
+ *       decode, demo, carve, options */
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 

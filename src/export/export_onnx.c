@@ -1,10 +1,12 @@
 /* The model as ONNX (IR version 8, operator set 13):
  *
- *   input (batch, 3, size, size) [Sub Div] (Conv Relu)+ MaxPool ... pooling (Gemm Relu)* Gemm -
- * logits - [Div by the temperature] Softmax - probabilities (batch, classes)
+ *   input (batch, 3, size, size)
+ *     - [Sub Div] - (Conv Relu)+ MaxPool ... - pooling - (Gemm Relu)* Gemm - logits
+ *     - [Div by the temperature] - Softmax - probabilities (batch, classes)
  *
- * pooling: flatten - Flatten; avg, max - GlobalAveragePool, GlobalMaxPool, Flatten; avgmax - both,
- * Concat.
+ *   pooling: flatten: Flatten
+ *            avg, max: GlobalAveragePool or GlobalMaxPool, Flatten
+ *            avgmax: both, Concat
  *
  * Written by the wire format of protobuf (protobuf.dev, "Encoding"), field numbers from onnx.proto.
  * The length of a message is not known before its end, so five bytes are kept for it and filled in

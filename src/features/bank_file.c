@@ -1,9 +1,11 @@
 /* One shard of a feature bank, VIEW-00000-of-00032.h5:
  *
- *   /features (N, C, h, w) float32, or float16 with bank.precision: half; in one piece, so that a
- * reader goes straight to a row /checksums (N) uint64  of each image's bytes as stored, see
- * checksum() /labels (N) int32 attributes of /: pulmo_kind "bank", format_version, split, view,
- * shard, shards, first, precision, key, made_of
+ *   /features (N, C, h, w)   float32, or float16 with bank.precision: half; in one piece, so that a
+ *                            reader goes straight to a row
+ *   /checksums (N) uint64    of each image's bytes as stored, see checksum()
+ *   /labels (N) int32
+ *   attributes of /: pulmo_kind "bank", format_version, split, view, shard, shards, first,
+ *       precision, key, made_of
  *
  * Written under another name and renamed when whole. No times in it: equal keys give equal bytes.
  */

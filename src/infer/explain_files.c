@@ -1,8 +1,8 @@
-/* `pulmo explain`: an overlay PNG an image, and all maps in one HDF5 file.
+/* `pulmo explain`: an overlay PNG per image, and all maps in one HDF5 file.
  *
- *   DIR/NAME.png     the image in grey under its map in colour; class and probability as text
- * chunks DIR/maps.h5      /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as
- * attributes */
+ *   DIR/NAME.png   the image in grey under its map in colour; class and probability as text chunks
+ *   DIR/maps.h5    /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as
+ *                  attributes */
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,13 +2,14 @@
  *
  *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
  *   /mean, /std (3) float32; /hidden (layers) int64, where there are hidden layers
+ *   /config   the run's configuration, from whose augment section views are drawn
  *   and where convolutions were trained:
  *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
- * width, size_px, threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the
- * pretrained convolutions' values), preprocessing, isa, frozen_blocks (-1: all), tta /config   the
- * run's configuration, from whose augment section views are drawn */
+ *       width, size_px, threshold_rule, threshold, temperature, best_epoch, demo,
+ *       weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
+ *       frozen_blocks (-1: all), tta */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Inside the train room: the report of a run, read back from its results.h5 so that the page and
+/* Inside the report room: the report of a run, read back from its results.h5 so that the page and
  * the model card show what is stored and nothing else. Not collective; one process.
  *
  *   report_data.c   results.h5 → report

@@ -1,15 +1,15 @@
-/* results.h5: one file that tells all of a run. docs/reference/files.md describes it for those who
- * read it.
+/* results.h5: one file that reports all of a run. docs/reference/files.md describes it for readers.
  *
- *   /README                                     what this file is
- *   /classes (K)                                names; a dimension scale
- *   /config                                     the settings that make the model, YAML
- *   /history/{epoch,lr,train_loss,...} (E)      a value an epoch
- *   /SPLIT/...                                  results_split.c; SPLIT: val, test, or what was
- * evaluated /data/...                                   results_data.c /provenance where and on how
- * many ranks it ran attributes of /: pulmo_kind "results", format_version, history, classes, demo,
- * threshold, threshold_rule, temperature, best_epoch, trained_convolutions, program_version, isa,
- * blas, weights_sha256, preprocessing, data_sha256, head_sha256
+ *   /README                                  what this file is
+ *   /classes (K)                             names; a dimension scale
+ *   /config                                  the settings that make the model, YAML
+ *   /history/{epoch,lr,train_loss,...} (E)   one value per epoch
+ *   /SPLIT/...                               results_split.c; val, test, or what was evaluated
+ *   /data/...                                results_data.c
+ *   /provenance                              where and on how many ranks it ran
+ *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, threshold,
+ *       threshold_rule, temperature, best_epoch, trained_convolutions, models, program_version,
+ *       isa, blas, features, weights_sha256, preprocessing, data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
  * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */

@@ -1,10 +1,11 @@
 /* What the packed data was made of, copied from its manifest into results.h5, so that the file
- * tells the splits and the leak audit without the data at hand.
+ * reports the splits and the leak audit without the data at hand.
  *
- *   /data/SPLIT/images (K)       images of each class; attributes count, patients, sha256
- *   /data/refused/{paths,reasons}, /data/audit/{identical,similar,shared_patients,leaks}: a line
- * each, absent where empty; attributes of the two groups: paths_count, ..., leaks_count attributes
- * of /data: resize, decode, carve, height, width, channels */
+ *   /data/SPLIT/images (K)   images of each class; attributes count, patients, sha256
+ *   /data/refused/{paths,reasons}
+ *   /data/audit/{identical,similar,shared_patients,leaks}: one line each, absent where empty;
+ *       attributes of the two groups: paths_count, ..., leaks_count
+ *   attributes of /data: resize, decode, carve, height, width, channels */
 #include <stdlib.h>
 #include <string.h>
 

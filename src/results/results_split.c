@@ -1,13 +1,15 @@
 /* A split in results.h5: every image's scores, and what is computed from them.
  *
- *   /SPLIT/paths (N)                           a dimension scale; groups, labels, predictions (N)
+ *   /SPLIT/paths (N)                a dimension scale; groups, labels, predictions (N)
  *   /SPLIT/{logits,probabilities} (N, K)
  *   /SPLIT/confusion (K, K)
  *   /SPLIT/per_class/{precision,recall,f1,support,specificity,auc,average_precision} (K), and
  *       {recall,specificity,auc}_{low95,high95} (K)
- *   /SPLIT/roc/{fpr,tpr,threshold}, pr/{recall,precision,threshold},
- * calibration/{predicted,observed,count} of class 1 of two; of more, roc_0, pr_0, calibration_0,
- * ... of each against the rest attributes of /SPLIT: the metrics with their 95 % intervals */
+ *   of class 1 of two; of more classes roc_0, pr_0, calibration_0, ... of each against the rest:
+ *   /SPLIT/roc/{fpr,tpr,threshold}
+ *   /SPLIT/pr/{recall,precision,threshold}
+ *   /SPLIT/calibration/{predicted,observed,count}
+ *   attributes of /SPLIT: the metrics with their 95 % intervals */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,9 +1,10 @@
-/* The head's gradients on their way to all ranks, one of two ways a weight, which give the same
- * bits:
+/* The head's gradients on their way to all ranks, one of two ways for each weight, which give the
+ * same bits:
  *
- *   sums     every rank adds its microbatches' gradients as integers, and the integers are summed
- * over ranks factors  every rank sends its samples' inputs and deltas, and each adds all
- * microbatches' gradients itself
+ *   sums      every rank adds its microbatches' gradients as integers, and the integers are summed
+ *             over ranks
+ *   factors   every rank sends its samples' inputs and deltas, and each adds all microbatches'
+ *             gradients itself
  *
  * Factors of a batch are batch x (inputs + outputs) floats against inputs x outputs integers twice
  * over: for the default head and 32 images 3 MB against 103 MB. In return every rank does the whole

@@ -1,12 +1,15 @@
-/* checkpoint.h5: all that is needed to go on, exact, on any number of ranks.
+/* checkpoint.h5: all that is needed to resume, exactly, on any number of ranks.
  *
  *   /state/parameter, /state/best, /state/optim0, /state/optim1   (parameters) float32
- *   /state/average       (parameters) float32, with optim.ema
- *   /state/history       (epoch, 6) float64: lr, train loss, train accuracy, val loss, val
- * accuracy, val AUC /state/counters      (8) uint64: step, epoch, batch, correct, count, best
- * epoch, since best, finished /state/values        (5) float64: loss and weight of the epoch so
- * far, best value, best loss, best accuracy /config              the configuration, YAML attributes
- * of /: pulmo_kind "checkpoint", format_version, data_sha256, weights_sha256, isa, blas
+ *   /state/average    (parameters) float32, with optim.ema
+ *   /state/history    (epoch, 6) float64: the columns of pulmo/history.h
+ *   /state/counters   (8) uint64: step, epoch, batch, correct, count, best epoch, since best,
+ *                     finished
+ *   /state/values     (5) float64: loss and weight of the epoch so far, best value, best loss, best
+ *                     accuracy
+ *   /config           the configuration, YAML
+ *   attributes of /: pulmo_kind "checkpoint", format_version, data_sha256, weights_sha256,
+ *       isa, blas
  *
  * Written to a temporary file, then renamed: the one before stands until the new one is whole. */
 #include <stdlib.h>

@@ -9,9 +9,9 @@
  * An owner that is there is alive unless it proves not to be:
  *   its host runs (same boot, same process namespace) and its process does not; or
  *   it belongs to this Slurm job and an earlier start of it: Slurm takes that one for dead; or
- *   it gave no sign for LEASE_SILENCE_S, watched from here. It gives one every LEASE_SIGN_S, from a
- * thread of its own. No clocks of two hosts are compared, and no locks are needed, which network
- * file systems often lack.
+ *   it gave no sign for LEASE_SILENCE_S, watched from here.
+ * It gives one every LEASE_SIGN_S, from a thread of its own. No clocks of two hosts are compared,
+ * and no locks are needed, which network file systems often lack.
  *
  * What this cannot exclude: an owner that looks, is held up for longer than the lease, and then
  * renames one file. That file is a whole checkpoint of the same data, configuration and seed, so

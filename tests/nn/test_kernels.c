@@ -13,9 +13,10 @@
  *   - bias: 1.
  * Every term therefore carries at most n = C + 32 factors (1 + e), |e| <= 2^-24, and the stored
  * constants (1/sqrt 2 and its like) one more each, at most 8 on a term's way, so
- *     |computed - y| <= gamma(C + 40) * ( |A^T| [ sum_c (|G||g_c||G^T|) o (|B^T||d_c||B|) ] |A| +
- * |bias| ), gamma(n) = n u / (1 - n u). ReLU and max-pool do not enlarge it: both are 1-Lipschitz
- * in the largest magnitude. */
+ *     |computed - y| <= gamma(C + 40)
+ *         * ( |A^T| [ sum_c (|G||g_c||G^T|) o (|B^T||d_c||B|) ] |A| + |bias| ),
+ * gamma(n) = n u / (1 - n u). ReLU and max-pool do not enlarge it: both are 1-Lipschitz in the
+ * largest magnitude. */
 #include "support.h"
 
 #include "kernels.h"

@@ -1,8 +1,13 @@
 /* The kernels' bodies, written once for a vector of LANES floats. Each tier's file defines the
  * vector type and these operations, and includes this:
- *   vec, LANES, PANEL_VECTORS (vectors a panel), TILE_ROWS (tiles a register block), GEMM_CHANNELS
- * (a chunk of a chain), load, store, prefetch, splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a
- * * b), max_, TIER(name)
+ *
+ *   vec, LANES
+ *   PANEL_VECTORS   vectors per panel
+ *   TILE_ROWS       tiles per register block
+ *   GEMM_CHANNELS   a chunk of a chain
+ *   load, store, prefetch, splat, add, sub, mul, max_
+ *   fma_ (a * b + c), fnma_ (c - a * b)
+ *   TIER(name)
  *
  * The transforms are winograd.h's. */
 #include <stdint.h>

@@ -1,10 +1,17 @@
-/* The trainable convolutions' kernels, written once for a vector of LANES reals. Each tier defines
- * the vector type and these operations, and includes this: vec, LANES, PANEL_BLOCKS (blocks of 16
- * channels a panel), TILE_ROWS, OUTER_ROWS, OUTER_BLOCKS (register blocks), GEMM_CHANNELS,
- * OUTER_TILES (chunks of chains), PREFETCH_REALS (a cache line), load, store, store_past (to an
- * aligned place, past the caches if the tier can), past_is_done (others may read that), prefetch,
- * splat, add, sub, mul, fma_ (a * b + c), fnma_ (c - a * b), max_, where_positive(x, y),
- * where_equal(a, b, y), where_other(a, b, y), TIER(name)
+/* The fine-tuned convolutions' kernels, written once for a vector of LANES reals. Each tier defines
+ * the vector type and these operations, and includes this:
+ *
+ *   vec, LANES
+ *   PANEL_BLOCKS                         blocks of 16 channels per panel
+ *   TILE_ROWS, OUTER_ROWS, OUTER_BLOCKS  register blocks
+ *   GEMM_CHANNELS, OUTER_TILES           chunks of chains
+ *   PREFETCH_REALS                       a cache line
+ *   load, store, prefetch, splat, add, sub, mul, max_
+ *   store_past                           to an aligned place, past the caches if the tier can
+ *   past_is_done                         others may read what was stored past the caches
+ *   fma_ (a * b + c), fnma_ (c - a * b)
+ *   where_positive(x, y), where_equal(a, b, y), where_other(a, b, y)
+ *   TIER(name)
  *
  * The forward transforms are winograd.h's, as in body.h. The gradient by the weights is the same
  * bilinear form with the roles changed: with Y = A^T [(G g G^T) . (B^T d B)] A, a loss of gradient
