@@ -307,11 +307,12 @@ static bool several(unsigned splits)
 static pulmo_status tell_copies(audit *a, const int *split)
 {
     size_t count = a->list->count;
-    uint32_t(*first)[SPLITS] = malloc((count + 1) * sizeof *first); /* by root; count is none */
+    uint32_t(*first)[PULMO_SPLITS] =
+        malloc((count + 1) * sizeof *first); /* by root; count is none */
     if (!first)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t i = 0; i < count * SPLITS; i++)
-        first[i / SPLITS][i % SPLITS] = (uint32_t)count;
+    for (size_t i = 0; i < count * PULMO_SPLITS; i++)
+        first[i / PULMO_SPLITS][i % PULMO_SPLITS] = (uint32_t)count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t *place = split[i] >= 0 ? &first[join_find(a->copies, i)][split[i]] : NULL;
         if (place && *place == count)
@@ -319,7 +320,7 @@ static pulmo_status tell_copies(audit *a, const int *split)
     }
     pulmo_status status = PULMO_OK;
     for (uint32_t root = 0; root < count; root++)
-        for (int s = 0, from = -1; s < SPLITS && status == PULMO_OK; s++) {
+        for (int s = 0, from = -1; s < PULMO_SPLITS && status == PULMO_OK; s++) {
             if (first[root][s] == count)
                 continue;
             uint32_t x = first[root][from < 0 ? s : from], y = first[root][s];
@@ -421,7 +422,7 @@ static pulmo_status drop_leaks(audit *a, int *split)
         if (status == PULMO_OK)
             status = lines_add(&a->plan->refused_reasons,
                                "left out: its patient or picture stands in %s as well",
-                               split_names[kept]);
+                               pulmo_split_name(kept));
     }
     free(last);
     return status;

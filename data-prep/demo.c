@@ -12,6 +12,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
 #include "pulmo/rng.h"
+#include "pulmo/split.h"
 
 #define QUALITY 90
 
@@ -37,8 +38,6 @@ void pulmo_demo_options_init(pulmo_demo_options *options)
 }
 
 /* ---- who ---- */
-
-static const char *const splits[] = {"train", "val", "test"};
 
 static void name_portrait(portrait *p, const char *split, uint32_t number)
 {
@@ -67,7 +66,7 @@ static void plan_gallery(gallery *g)
                 for (uint32_t i = 0; i < images; i++, wanted--) {
                     portrait *p = &g->portrait[g->count++];
                     *p = (portrait){.kind = kind, .patient = patient, .image = i};
-                    name_portrait(p, splits[s], number++);
+                    name_portrait(p, pulmo_split_name(s), number++);
                 }
                 patient++;
             }
@@ -108,7 +107,7 @@ static pulmo_status make_folders(const char *directory)
 {
     static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
     for (int i = 0; i < 6; i++) {
-        char *path = pulmo_format("%s/%s/%s", directory, splits[i / 2], classes[i % 2]);
+        char *path = pulmo_format("%s/%s/%s", directory, pulmo_split_name(i / 2), classes[i % 2]);
         if (!path)
             return PULMO_MEMORY;
         pulmo_status status = pulmo_directory_make(path);
@@ -209,7 +208,7 @@ pulmo_status pulmo_demo_write(const pulmo_demo_options *options)
     for (int s = 0; s < 3; s++)
         if (options->images[s] < 0)
             return pulmo_fail(PULMO_USAGE, "%d images of %s; must be 0 or more", options->images[s],
-                              splits[s]);
+                              pulmo_split_name(s));
     char *marker = marker_text(options);
     if (!marker)
         return PULMO_MEMORY;

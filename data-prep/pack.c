@@ -33,7 +33,7 @@ typedef struct packing {
     uint8_t *fresh; /* parts decoded by this rank in this run */
     pack_plan plan;
     pulmo_packed_form form;
-    pulmo_packed_split split[SPLITS];
+    pulmo_packed_split split[PULMO_SPLITS];
     char resize[96];
     char *options_text;
     pulmo_digest key;
@@ -149,7 +149,7 @@ static pulmo_status make_split(packing *p, int s)
     int32_t *labels = malloc((n + 1) * sizeof *labels);
     const char **columns = malloc((4 * (size_t)n + 1) * sizeof *columns);
     char(*hex)[PULMO_DIGEST_HEX] = malloc((2 * (size_t)n + 1) * sizeof *hex);
-    p->split[s] = (pulmo_packed_split){.name = split_names[s],
+    p->split[s] = (pulmo_packed_split){.name = pulmo_split_name(s),
                                        .count = n,
                                        .shards = n ? (n + per_shard - 1) / per_shard : 1,
                                        .labels = labels,
@@ -159,7 +159,7 @@ static pulmo_status make_split(packing *p, int s)
                                        .pixel_digests = columns + 3 * (size_t)n};
     if (!labels || !columns || !hex) {
         free(hex);
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", split_names[s]);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
     }
     columns[4 * (size_t)n] = (const char *)hex; /* kept to be freed */
     for (uint32_t i = 0; i < n; i++) {
@@ -185,7 +185,7 @@ static void free_split(pulmo_packed_split *split)
 
 static bool is_there(const packing *p, int s, uint32_t shard)
 {
-    char *path = pulmo_shard_path(p->place.out, split_names[s], shard, p->split[s].shards);
+    char *path = pulmo_shard_path(p->place.out, pulmo_split_name(s), shard, p->split[s].shards);
     bool there = path && access(path, F_OK) == 0;
     free(path);
     return there;
@@ -265,7 +265,7 @@ static pulmo_status write_my_shards(packing *p)
     shard_work w = {.p = p, .rank = pulmo_comm_rank(p->comm), .size = pulmo_comm_size(p->comm)};
     uint32_t shards = 0;
     pulmo_pool *pool = NULL;
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         shards += p->split[s].count ? p->split[s].shards : 0;
     uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
     PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
@@ -295,7 +295,7 @@ static void show_lines(const char *title, const text_lines *lines, size_t most)
 static void report(const packing *p)
 {
     const pack_plan *plan = &p->plan;
-    for (int s = 0; s < SPLITS; s++) {
+    for (int s = 0; s < PULMO_SPLITS; s++) {
         char text[512] = "";
         size_t at = 0;
         for (int k = 0; k < plan->classes && at < sizeof text; k++) {
@@ -306,7 +306,7 @@ static void report(const packing *p)
                                    images);
         }
         if (plan->count[s] > 0)
-            pulmo_info("%-5s %6u images %s", split_names[s], plan->count[s], text);
+            pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
     }
     for (size_t i = 0; i < plan->carve.count; i++)
         pulmo_info("%s", plan->carve.text[i]);
@@ -347,7 +347,7 @@ static pulmo_status refuse_leaks(const packing *p)
 static pulmo_status write_manifest(const packing *p)
 {
     const pack_plan *plan = &p->plan;
-    pulmo_packed_split present[SPLITS];
+    pulmo_packed_split present[PULMO_SPLITS];
     char carve[1024] = "";
     for (size_t i = 0; i < plan->carve.count; i++)
         snprintf(carve + strlen(carve), sizeof carve - strlen(carve), "%s%s", i ? "; " : "",
@@ -362,7 +362,7 @@ static pulmo_status write_manifest(const packing *p)
                                .similar = as_lines(&plan->similar),
                                .shared_patients = as_lines(&plan->shared_patients),
                                .leaks = as_lines(&plan->leaks)};
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         if (p->split[s].count > 0)
             present[manifest.splits++] = p->split[s];
     return pulmo_manifest_write(p->options.destination, &manifest);
@@ -383,9 +383,9 @@ static pulmo_status list_local(packing *p)
 static bool is_whole(const packing *p)
 {
     pulmo_status status = PULMO_OK;
-    for (int s = 0; s < SPLITS && status == PULMO_OK; s++) {
+    for (int s = 0; s < PULMO_SPLITS && status == PULMO_OK; s++) {
         pulmo_dataset *dataset = NULL;
-        status = pulmo_dataset_open(p->options.destination, split_names[s], 1, &dataset);
+        status = pulmo_dataset_open(p->options.destination, pulmo_split_name(s), 1, &dataset);
         pulmo_dataset_close(dataset);
     }
     if (status != PULMO_OK)
@@ -433,7 +433,7 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
             PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
             p->plan.bad, p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
     PULMO_TRY(make_form(p));
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(make_split(p, s));
     return PULMO_OK;
 }
@@ -511,7 +511,7 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     }
     pulmo_interrupt_listen();
     pulmo_status status = pack_all(p);
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         free_split(&p->split[s]);
     pack_plan_free(&p->plan);
     if (p->store.list)

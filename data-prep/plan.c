@@ -132,10 +132,11 @@ static pulmo_status take_sets(carving *c, int class, uint32_t count, double want
         return PULMO_OK;
     return lines_add(&c->plan->carve,
                      "%s: no image of class %s: its patients in train are too few to carve",
-                     split_names[to], c->plan->class_names[class]);
+                     pulmo_split_name(to), c->plan->class_names[class]);
 }
 
-static pulmo_status carve_class(carving *c, int class, const double fraction[SPLITS], uint64_t seed)
+static pulmo_status carve_class(carving *c, int class, const double fraction[PULMO_SPLITS],
+                                uint64_t seed)
 {
     uint32_t count = 0;
     double images = 0;
@@ -152,15 +153,15 @@ static pulmo_status carve_class(carving *c, int class, const double fraction[SPL
         c->sets[i - 1] = c->sets[j];
         c->sets[j] = swap;
     }
-    PULMO_TRY(take_sets(c, class, count, fraction[SPLIT_TEST] * images, SPLIT_TEST));
-    return take_sets(c, class, count, fraction[SPLIT_VAL] * images, SPLIT_VAL);
+    PULMO_TRY(take_sets(c, class, count, fraction[PULMO_SPLIT_TEST] * images, PULMO_SPLIT_TEST));
+    return take_sets(c, class, count, fraction[PULMO_SPLIT_VAL] * images, PULMO_SPLIT_VAL);
 }
 
 /* What becomes of a split that was given: kept, or merged into train to be carved anew. */
 static pulmo_status judge_given(carving *c, int split, double *fraction)
 {
     uint32_t given = 0, train = 0;
-    const char *name = split_names[split];
+    const char *name = pulmo_split_name(split);
     const source_list *list = c->list;
     if (list->held[split] && list->moved[split])
         return lines_add(
@@ -172,9 +173,9 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
                          list->held[split], name);
     for (uint32_t f = 0; f < c->list->count; f++) {
         given += c->split[f] == split;
-        train += c->split[f] == SPLIT_TRAIN;
+        train += c->split[f] == PULMO_SPLIT_TRAIN;
     }
-    if (*fraction <= 0 && split == SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
+    if (*fraction <= 0 && split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
         return lines_add(&c->plan->carve,
                          "val: the %u images given are too few to choose an epoch by; "
                          "--val-fraction 0.15 carves val out of train",
@@ -193,7 +194,7 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
                          *fraction);
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == split)
-            c->split[f] = SPLIT_TRAIN;
+            c->split[f] = PULMO_SPLIT_TRAIN;
     return lines_add(&c->plan->carve,
                      "%s: the %u images given are too few to mean anything and join train; %g of "
                      "train carved out instead, by patient and class",
@@ -202,27 +203,27 @@ static pulmo_status judge_given(carving *c, int split, double *fraction)
 
 static pulmo_status carve(carving *c, const pulmo_config *config)
 {
-    double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
+    double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
     if (c->list->excluded)
         PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern",
                             c->list->excluded));
-    PULMO_TRY(judge_given(c, SPLIT_VAL, &fraction[SPLIT_VAL]));
-    PULMO_TRY(judge_given(c, SPLIT_TEST, &fraction[SPLIT_TEST]));
-    if (fraction[SPLIT_VAL] <= 0 && fraction[SPLIT_TEST] <= 0)
+    PULMO_TRY(judge_given(c, PULMO_SPLIT_VAL, &fraction[PULMO_SPLIT_VAL]));
+    PULMO_TRY(judge_given(c, PULMO_SPLIT_TEST, &fraction[PULMO_SPLIT_TEST]));
+    if (fraction[PULMO_SPLIT_VAL] <= 0 && fraction[PULMO_SPLIT_TEST] <= 0)
         return PULMO_OK;
     for (uint32_t f = 0; f < c->list->count; f++) {
-        if (c->split[f] != SPLIT_TRAIN)
+        if (c->split[f] != PULMO_SPLIT_TRAIN)
             continue;
         uint32_t root = join_find(c->together, f);
         if (c->set_size[root]++ == 0)
             c->set_class[root] = c->plan->label[f];
     }
     for (uint32_t f = 0; f < c->list->count; f++)
-        c->goes[f] = SPLIT_TRAIN;
+        c->goes[f] = PULMO_SPLIT_TRAIN;
     for (int k = 0; k < c->plan->classes; k++)
         PULMO_TRY(carve_class(c, k, fraction, (uint64_t)config->pack.seed));
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == SPLIT_TRAIN)
+        if (c->split[f] == PULMO_SPLIT_TRAIN)
             c->split[f] = c->goes[join_find(c->together, f)];
     return PULMO_OK;
 }
@@ -232,7 +233,7 @@ static pulmo_status carve(carving *c, const pulmo_config *config)
 /* Within a split: by class, then in the list's order of paths. */
 static pulmo_status set_order(const source_list *list, pack_plan *plan, const int *split)
 {
-    for (int s = 0; s < SPLITS; s++) {
+    for (int s = 0; s < PULMO_SPLITS; s++) {
         plan->order[s] = malloc((list->count + 1) * sizeof *plan->order[s]);
         if (!plan->order[s])
             return pulmo_fail(PULMO_MEMORY, "out of memory for the order");
@@ -243,9 +244,10 @@ static pulmo_status set_order(const source_list *list, pack_plan *plan, const in
     }
     for (int k = 0; k < plan->classes; k++) {
         uint32_t images = 0;
-        for (uint32_t i = 0; i < plan->count[SPLIT_TRAIN]; i++)
-            images += plan->label[plan->order[SPLIT_TRAIN][i]] == k;
-        bool elsewhere = plan->count[SPLIT_TRAIN] == 0; /* a source that is only to be tested on */
+        for (uint32_t i = 0; i < plan->count[PULMO_SPLIT_TRAIN]; i++)
+            images += plan->label[plan->order[PULMO_SPLIT_TRAIN][i]] == k;
+        bool elsewhere =
+            plan->count[PULMO_SPLIT_TRAIN] == 0; /* a source that is only to be tested on */
         if (images == 0 && !elsewhere)
             return pulmo_fail(PULMO_DATA,
                               "%s: class %s has no usable image in train; every class needs some",
@@ -297,7 +299,7 @@ out:
 
 void pack_plan_free(pack_plan *plan)
 {
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         free(plan->order[s]);
     free(plan->class_names);
     free(plan->label);

@@ -9,10 +9,7 @@
 #include "pulmo/digest.h"
 #include "pulmo/pack.h"
 #include "pulmo/packed.h"
-
-#define SPLITS 3
-enum { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
-extern const char *const split_names[SPLITS];
+#include "pulmo/split.h"
 
 /* Text, a line at a time (plan.c). */
 typedef struct text_lines {
@@ -42,12 +39,12 @@ typedef struct source_list {
     size_t count, room;
     bool has_splits; /* train/ val/ test/ were given */
     bool is_demo;
-    size_t held[SPLITS];  /* files that the split's pattern matches: they alone are that split; 0
-                             without a pattern */
-    size_t moved[SPLITS]; /* files of the split's folder that its pattern does not match: they join
-                             train */
-    size_t excluded;      /* files left out of the list by a pattern */
-    text_lines notes;     /* on folders that give nothing */
+    size_t held[PULMO_SPLITS]; /* files that the split's pattern matches: they alone are that split;
+                            0 without a pattern */
+    size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
+                             join train */
+    size_t excluded;            /* files left out of the list by a pattern */
+    text_lines notes;           /* on folders that give nothing */
 } source_list;
 
 /* Lists a source in an order that depends on names alone. Owned by the caller. */
@@ -129,8 +126,8 @@ typedef struct pack_plan {
     int classes;
     char **class_names;
     int channels;
-    uint32_t *order[SPLITS]; /* indices into the list, in packed order */
-    uint32_t count[SPLITS];
+    uint32_t *order[PULMO_SPLITS]; /* indices into the list, in packed order */
+    uint32_t count[PULMO_SPLITS];
     int32_t *label; /* (list count), -1 for a refused file */
     size_t
         bad; /* refused files that cannot be used; what is left out on request comes after them */

@@ -13,15 +13,13 @@
 
 #define DEPTH_MAX 16
 
-const char *const split_names[SPLITS] = {"train", "val", "test"};
-
 typedef struct pattern {
     regex_t regex;
     bool there;
 } pattern;
 
 typedef struct patterns {
-    pattern group, label, exclude, hold[SPLITS];
+    pattern group, label, exclude, hold[PULMO_SPLITS];
 } patterns;
 
 /* ---- names ---- */
@@ -73,26 +71,29 @@ static pulmo_status compile_all(const pulmo_config *config, patterns *p)
     PULMO_TRY(compile("group_pattern", config->pack.group_pattern, true, &p->group));
     PULMO_TRY(compile("label_pattern", config->pack.label_pattern, true, &p->label));
     PULMO_TRY(compile("exclude_pattern", config->pack.exclude_pattern, false, &p->exclude));
-    PULMO_TRY(compile("val_pattern", config->pack.val_pattern, false, &p->hold[SPLIT_VAL]));
-    PULMO_TRY(compile("test_pattern", config->pack.test_pattern, false, &p->hold[SPLIT_TEST]));
-    const double fraction[SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
-    if (fraction[SPLIT_VAL] + fraction[SPLIT_TEST] > 0.95)
+    PULMO_TRY(compile("val_pattern", config->pack.val_pattern, false, &p->hold[PULMO_SPLIT_VAL]));
+    PULMO_TRY(
+        compile("test_pattern", config->pack.test_pattern, false, &p->hold[PULMO_SPLIT_TEST]));
+    const double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction,
+                                           config->pack.test_fraction};
+    if (fraction[PULMO_SPLIT_VAL] + fraction[PULMO_SPLIT_TEST] > 0.95)
         return pulmo_fail(PULMO_CONFIG,
                           "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
                           "+ %g, must be 0.95 at the most",
-                          fraction[SPLIT_VAL], fraction[SPLIT_TEST]);
-    for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++)
+                          fraction[PULMO_SPLIT_VAL], fraction[PULMO_SPLIT_TEST]);
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
         if (p->hold[s].there && fraction[s] > 0)
             return pulmo_fail(
                 PULMO_CONFIG,
                 "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
-                split_names[s], split_names[s], fraction[s], split_names[s]);
+                pulmo_split_name(s), pulmo_split_name(s), fraction[s], pulmo_split_name(s));
     return PULMO_OK;
 }
 
 static void free_patterns(patterns *p)
 {
-    pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[SPLIT_VAL], &p->hold[SPLIT_TEST]};
+    pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[PULMO_SPLIT_VAL],
+                      &p->hold[PULMO_SPLIT_TEST]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->there)
             regfree(&all[i]->regex);
@@ -145,17 +146,18 @@ typedef struct walk {
 static pulmo_status hold(source_list *list, const patterns *p, const char *below, int given,
                          int *split)
 {
-    bool val = matches(&p->hold[SPLIT_VAL], below), test = matches(&p->hold[SPLIT_TEST], below);
+    bool val = matches(&p->hold[PULMO_SPLIT_VAL], below),
+         test = matches(&p->hold[PULMO_SPLIT_TEST], below);
     if (val && test)
         return pulmo_fail(
             PULMO_CONFIG,
             "%s: %s: matches both pack.val_pattern and pack.test_pattern; a file is in one split",
             list->root, below);
-    *split = val ? SPLIT_VAL : test ? SPLIT_TEST : given;
+    *split = val ? PULMO_SPLIT_VAL : test ? PULMO_SPLIT_TEST : given;
     if (val || test)
         list->held[*split]++;
     else if (p->hold[given].there) {
-        *split = SPLIT_TRAIN;
+        *split = PULMO_SPLIT_TRAIN;
         list->moved[given]++;
     }
     return PULMO_OK;
@@ -316,8 +318,8 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
 
 static bool is_split(const char *name)
 {
-    for (int s = 0; s < SPLITS; s++)
-        if (strcmp(name, split_names[s]) == 0)
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        if (strcmp(name, pulmo_split_name(s)) == 0)
             return true;
     return false;
 }
@@ -361,23 +363,24 @@ static pulmo_status walk_source(source_list *list, const patterns *p)
     if (!S_ISDIR(about.st_mode))
         return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders",
                           list->root);
-    for (int s = 0; s < SPLITS; s++)
-        list->has_splits = list->has_splits || is_folder(list->root, split_names[s]);
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        list->has_splits = list->has_splits || is_folder(list->root, pulmo_split_name(s));
     PULMO_TRY(judge_folders(list));
-    for (int s = 0; s < SPLITS; s++)
-        if (is_folder(list->root, split_names[s]))
-            PULMO_TRY(walk_classes(list, p, split_names[s], s));
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        if (is_folder(list->root, pulmo_split_name(s)))
+            PULMO_TRY(walk_classes(list, p, pulmo_split_name(s), s));
     char *marker = pulmo_format("%s/DEMO", list->root);
     list->is_demo = marker && stat(marker, &about) == 0;
     free(marker);
-    return list->has_splits ? PULMO_OK : walk_classes(list, p, "", SPLIT_TRAIN);
+    return list->has_splits ? PULMO_OK : walk_classes(list, p, "", PULMO_SPLIT_TRAIN);
 }
 
 /* A pattern that matches nothing, or leaves nothing, is a mistake. */
 static pulmo_status judge_patterns(const source_list *list, const patterns *p,
                                    const pulmo_config *config)
 {
-    const char *const text[SPLITS] = {"", config->pack.val_pattern, config->pack.test_pattern};
+    const char *const text[PULMO_SPLITS] = {"", config->pack.val_pattern,
+                                            config->pack.test_pattern};
     if (p->exclude.there && list->excluded == 0)
         return pulmo_fail(PULMO_CONFIG,
                           "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s",
@@ -390,8 +393,8 @@ static pulmo_status judge_patterns(const source_list *list, const patterns *p,
         return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
     size_t train = 0;
     for (size_t i = 0; i < list->count; i++)
-        train += list->file[i].split == SPLIT_TRAIN;
-    for (int s = SPLIT_VAL; s <= SPLIT_TEST; s++) {
+        train += list->file[i].split == PULMO_SPLIT_TRAIN;
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++) {
         if (!p->hold[s].there)
             continue;
         if (list->held[s] == 0)
@@ -399,13 +402,13 @@ static pulmo_status judge_patterns(const source_list *list, const patterns *p,
                               "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
                               "matched on paths below the class "
                               "folders, such as %s of %s",
-                              split_names[s], text[s], list->count, list->root,
+                              pulmo_split_name(s), text[s], list->count, list->root,
                               strrchr(list->file[0].path, '/') + 1, list->file[0].path);
         if (train == 0)
             return pulmo_fail(
                 PULMO_CONFIG,
                 "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
-                split_names[s], text[s], list->count, list->root);
+                pulmo_split_name(s), text[s], list->count, list->root);
     }
     return PULMO_OK;
 }

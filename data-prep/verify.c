@@ -273,11 +273,11 @@ static pulmo_status verify_local(verifying *v, int threads)
     v->height = (int)height;
     v->width = (int)width;
     v->channels = (int)channels;
-    for (int s = 0; s < SPLITS && status == PULMO_OK; s++) {
+    for (int s = 0; s < PULMO_SPLITS && status == PULMO_OK; s++) {
         char base[64];
-        snprintf(base, sizeof base, "splits/%s", split_names[s]);
+        snprintf(base, sizeof base, "splits/%s", pulmo_split_name(s));
         if (pulmo_h5_exists(manifest, base))
-            check_split(v, manifest, split_names[s]);
+            check_split(v, manifest, pulmo_split_name(s));
     }
     pulmo_pool_destroy(v->pool);
     pulmo_h5_close(manifest);

@@ -127,10 +127,7 @@ static bool is_ours(const char *name)
     if (sscanf(name, "%7[a-z]-%10u-of-%10u.%n", split, &shard, &shards, &at) != 3 || at == 0 ||
         !is_ending(name + at))
         return false;
-    for (int s = 0; s < SPLITS; s++)
-        if (strcmp(split, split_names[s]) == 0)
-            return true;
-    return false;
+    return pulmo_split_find(split) >= 0;
 }
 
 /* Removes files of a directory, returns how many; one that is not there has none. */

@@ -15,6 +15,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pack.h"
+#include "pulmo/split.h"
 
 #define DEMO_IMAGES 400
 
@@ -55,11 +56,10 @@ void bench_scratch_remove(const char *path)
 
 static pulmo_status count_images(const char *packed, uint64_t *images)
 {
-    static const char *const splits[] = {"train", "val", "test"};
     *images = 0;
-    for (int s = 0; s < 3; s++) {
+    for (int s = 0; s < PULMO_SPLITS; s++) {
         pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open(packed, splits[s], 1, &dataset));
+        PULMO_TRY(pulmo_dataset_open(packed, pulmo_split_name(s), 1, &dataset));
         *images += pulmo_dataset_info_of(dataset)->count;
         pulmo_dataset_close(dataset);
     }

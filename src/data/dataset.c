@@ -10,6 +10,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
+#include "pulmo/split.h"
 
 #include "packed_room.h"
 
@@ -180,14 +181,13 @@ static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
 static pulmo_status no_such_split(const pulmo_dataset *d, pulmo_h5 *file)
 {
     char there[128] = "";
-    static const char *const names[] = {"train", "val", "test"};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < PULMO_SPLITS; i++) {
         char path[64];
-        snprintf(path, sizeof path, "splits/%s", names[i]);
+        snprintf(path, sizeof path, "splits/%s", pulmo_split_name(i));
         if (!pulmo_h5_exists(file, path))
             continue;
         snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", *there ? ", " : "",
-                 names[i]);
+                 pulmo_split_name(i));
     }
     return pulmo_fail(PULMO_DATA, "%s: has no split \"%s\"; there are: %s", d->directory, d->split,
                       *there ? there : "none");

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "pulmo/split.h"
 #include "report_room.h"
 
 /* Names of data in Markdown: a line break or a bar would tear the table, the others would mark up.
@@ -75,7 +76,6 @@ static void performance(FILE *out, const report *r, const report_split *s)
 
 static void data(FILE *out, const report *r)
 {
-    static const char *const names[REPORT_PARTS] = {"train", "val", "test"};
     if (!r->has_data)
         return;
     fputs("## Data\n\n| split | images | patients |", out);
@@ -90,7 +90,7 @@ static void data(FILE *out, const report *r)
     for (int p = 0; p < REPORT_PARTS; p++) {
         if (!r->part[p].present)
             continue;
-        fprintf(out, "\n| %s | %lld | %lld |", names[p], (long long)r->part[p].count,
+        fprintf(out, "\n| %s | %lld | %lld |", pulmo_split_name(p), (long long)r->part[p].count,
                 (long long)r->part[p].patients);
         for (int k = 0; k < r->classes; k++)
             fprintf(out, " %lld |", (long long)r->part[p].images[k]);

@@ -11,6 +11,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/history.h"
 #include "pulmo/results.h"
+#include "pulmo/split.h"
 
 static pulmo_status damaged(pulmo_h5 *file, const char *what)
 {
@@ -189,7 +190,6 @@ static pulmo_status read_part(pulmo_h5 *file, const report *r, const char *split
 
 static pulmo_status read_data(pulmo_h5 *file, report *r)
 {
-    static const char *const splits[REPORT_PARTS] = {"train", "val", "test"};
     r->has_data = pulmo_h5_exists(file, "data");
     const struct {
         const char *name;
@@ -201,7 +201,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));
     for (int p = 0; p < REPORT_PARTS; p++)
-        PULMO_TRY(read_part(file, r, splits[p], &r->part[p]));
+        PULMO_TRY(read_part(file, r, pulmo_split_name(p), &r->part[p]));
     PULMO_TRY(read_lines(file, "data/refused", "paths", &r->refused));
     PULMO_TRY(read_lines(file, "data/refused", "reasons", &r->refused_reasons));
     if (r->refused.count != r->refused_reasons.count)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "pulmo/memory.h"
+#include "pulmo/split.h"
 #include "results_room.h"
 
 static int by_text(const void *a, const void *b)
@@ -122,7 +123,6 @@ static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
 
 static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
 {
-    static const char *const splits[] = {"train", "val", "test"};
     static const char *const lines[][3] = {
         {"refused", "paths", "images that were not packed"},
         {"refused", "reasons", "why, in the order of the paths"},
@@ -132,8 +132,8 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
         {"audit", "leaks", "pictures that stand in several splits"},
     };
     PULMO_TRY(copy_attributes(manifest, file));
-    for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)
-        PULMO_TRY(copy_split(manifest, file, splits[i], classes));
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        PULMO_TRY(copy_split(manifest, file, pulmo_split_name(s), classes));
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         PULMO_TRY(copy_lines(manifest, file, lines[i][0], lines[i][1], lines[i][2]));
     return PULMO_OK;

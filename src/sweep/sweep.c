@@ -17,6 +17,7 @@
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/split.h"
 
 #define NAME_BYTES 160
 
@@ -74,11 +75,10 @@ static pulmo_status config_of(const sweep *s, uint64_t trial, pulmo_config *out)
 /* The digest that a run's results hold of its data. */
 static pulmo_status data_digest(const char *path, char hex[PULMO_DIGEST_HEX])
 {
-    static const char *const splits[] = {"train", "val", "test"};
-    char all[3 * PULMO_DIGEST_HEX] = "";
-    for (int i = 0; i < 3; i++) {
+    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
+    for (int i = 0; i < PULMO_SPLITS; i++) {
         pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open(path, splits[i], i > 0, &dataset));
+        PULMO_TRY(pulmo_dataset_open(path, pulmo_split_name(i), i > 0, &dataset));
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? " " : "",
                  pulmo_dataset_info_of(dataset)->digest_hex);

@@ -51,7 +51,7 @@ static int drop(void **state)
 static void add(made *m, int split, const char *label, const char *name, uint32_t picture)
 {
     size_t i = m->list.count++;
-    snprintf(m->text[i][0], sizeof m->text[i][0], "%s/%s/%s", split_names[split], label, name);
+    snprintf(m->text[i][0], sizeof m->text[i][0], "%s/%s/%s", pulmo_split_name(split), label, name);
     snprintf(m->text[i][2], sizeof m->text[i][2], "%s", label);
     int sure = group_of_name(name, m->text[i][1], sizeof m->text[i][1]);
     m->files[i] = (source_file){.path = m->text[i][0],
@@ -76,7 +76,7 @@ static void plan(made *m, const near_pair *near, size_t count)
 /* Where file i went; -1 for nowhere. */
 static int split_of(const made *m, uint32_t i)
 {
-    for (int s = 0; s < SPLITS; s++)
+    for (int s = 0; s < PULMO_SPLITS; s++)
         for (uint32_t k = 0; k < m->plan.count[s]; k++)
             if (m->plan.order[s][k] == i)
                 return s;
@@ -118,7 +118,7 @@ static void fill(made *m)
             else
                 snprintf(name, sizeof name, "IM-%04d-%04d.jpeg", patient, k);
             bool copy = m->list.count > 10 && pulmo_rng_below(&rng, 100) == 0;
-            add(m, SPLIT_TRAIN, patient % 3 ? "PNEUMONIA" : "NORMAL", name,
+            add(m, PULMO_SPLIT_TRAIN, patient % 3 ? "PNEUMONIA" : "NORMAL", name,
                 copy ? (uint32_t)m->list.count - 9 : (uint32_t)m->list.count);
         }
     }
@@ -132,12 +132,12 @@ static void train_is_never_carved_empty(void **state)
                            "person2_virus_2.jpeg"};
     m->config.pack.val_fraction = m->config.pack.test_fraction = 0.45;
     for (uint32_t i = 0; i < 4; i++)
-        add(m, SPLIT_TRAIN, i < 2 ? "NORMAL" : "PNEUMONIA", names[i], i + 1);
+        add(m, PULMO_SPLIT_TRAIN, i < 2 ? "NORMAL" : "PNEUMONIA", names[i], i + 1);
     plan(m, NULL, 0);
-    assert_int_equal(m->plan.count[SPLIT_TRAIN], 2);
-    assert_int_not_equal(m->plan.label[m->plan.order[SPLIT_TRAIN][0]],
-                         m->plan.label[m->plan.order[SPLIT_TRAIN][1]]);
-    assert_int_equal(m->plan.count[SPLIT_TEST], 2);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_TRAIN], 2);
+    assert_int_not_equal(m->plan.label[m->plan.order[PULMO_SPLIT_TRAIN][0]],
+                         m->plan.label[m->plan.order[PULMO_SPLIT_TRAIN][1]]);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_TEST], 2);
     assert_int_equal(m->plan.carve.count,
                      4); /* what was carved, and that val has nothing of either class */
 }
@@ -145,7 +145,7 @@ static void train_is_never_carved_empty(void **state)
 static void parts_are_met_and_sets_kept(void **state)
 {
     made *m = *state;
-    uint32_t images[2] = {0}, part[SPLITS][2] = {{0}};
+    uint32_t images[2] = {0}, part[PULMO_SPLITS][2] = {{0}};
     fill(m);
     m->config.pack.val_fraction = 0.15;
     m->config.pack.test_fraction = 0.2;
@@ -167,9 +167,9 @@ static void parts_are_met_and_sets_kept(void **state)
     assert_int_equal(split_of(m, 3), split_of(m, 1500));
     for (int class = 0; class < 2;
          class ++) { /* a set is at most some dozen images: parts are met to within one */
-        assert_in_range(part[SPLIT_VAL][class] * 100, images[class] * 15 - 600,
+        assert_in_range(part[PULMO_SPLIT_VAL][class] * 100, images[class] * 15 - 600,
                         images[class] * 15 + 600);
-        assert_in_range(part[SPLIT_TEST][class] * 100, images[class] * 20 - 600,
+        assert_in_range(part[PULMO_SPLIT_TEST][class] * 100, images[class] * 20 - 600,
                         images[class] * 20 + 600);
     }
     assert_int_equal(m->plan.leaks.count, 0);
@@ -205,22 +205,22 @@ static void a_plan_is_a_function(void **state)
 static void leaks_and_coincidences(void **state)
 {
     made *m = *state;
-    add(m, SPLIT_TRAIN, "NORMAL", "IM-0115-0001.jpeg", 1);
-    add(m, SPLIT_TRAIN, "PNEUMONIA", "person1_bacteria_1.jpeg", 2);
-    add(m, SPLIT_TRAIN, "PNEUMONIA", "person3_bacteria_10.jpeg", 3);
-    add(m, SPLIT_TEST, "NORMAL", "IM-0001-0001.jpeg", 4);
-    add(m, SPLIT_TEST, "PNEUMONIA", "person1_virus_6.jpeg", 5);
-    add(m, SPLIT_TRAIN, "NORMAL", "0001.jpeg", 6);
-    add(m, SPLIT_TEST, "NORMAL", "0001.jpeg", 7);
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "IM-0115-0001.jpeg", 1);
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "person1_bacteria_1.jpeg", 2);
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "person3_bacteria_10.jpeg", 3);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "IM-0001-0001.jpeg", 4);
+    add(m, PULMO_SPLIT_TEST, "PNEUMONIA", "person1_virus_6.jpeg", 5);
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "0001.jpeg", 6);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "0001.jpeg", 7);
     plan(m, NULL, 0);
     assert_int_equal(m->plan.leaks.count, 0);
     assert_int_equal(m->plan.shared_patients.count, 1);
     assert_non_null(strstr(m->plan.shared_patients.text[0], "person1"));
     pack_plan_free(&m->plan);
 
-    add(m, SPLIT_VAL, "PNEUMONIA", "person3_bacteria_11.jpeg", 8);
-    add(m, SPLIT_TEST, "NORMAL", "IM-0002-0001.jpeg", 1);
-    add(m, SPLIT_TEST, "PNEUMONIA", "person7_virus_9.jpeg", 9);
+    add(m, PULMO_SPLIT_VAL, "PNEUMONIA", "person3_bacteria_11.jpeg", 8);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "IM-0002-0001.jpeg", 1);
+    add(m, PULMO_SPLIT_TEST, "PNEUMONIA", "person7_virus_9.jpeg", 9);
     const near_pair near[] = {{1, 9}};
     plan(m, near, 1);
     assert_int_equal(m->plan.leaks.count, 3);
@@ -235,7 +235,8 @@ static void leaks_and_coincidences(void **state)
                         "val/PNEUMONIA/person3_bacteria_11.jpeg");
     pack_plan_free(&m->plan);
 
-    add(m, SPLIT_TRAIN, "PNEUMONIA", "person8_virus_20.jpeg", 20); /* so that the class keeps one */
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "person8_virus_20.jpeg",
+        20); /* so that the class keeps one */
     m->config.pack.leaks = PULMO_LEAKS_DROP;
     plan(m, near, 1);
     static const int wanted[] = {-1, -1, -1, 2, 2, 0, 2, 1, 2, 2, 0};
