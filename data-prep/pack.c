@@ -13,12 +13,12 @@
 
 #include "prep.h"
 #include "pulmo/dataset.h"
-#include "pulmo/file.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
+#include "pulmo/text.h"
 #include "work.h"
 
 #define APPENDED                                                                                   \
@@ -321,15 +321,14 @@ static void report(const packing *p)
 /* Every leak in a file, since there is no manifest. */
 static pulmo_status refuse_leaks(const packing *p)
 {
-    char *text = NULL, *path = pulmo_format("%s/leaks.txt", p->options.destination);
-    size_t bytes = 0;
-    FILE *stream = open_memstream(&text, &bytes);
-    for (size_t i = 0; stream && i < p->plan.leaks.count; i++)
-        fprintf(stream, "%s\n", p->plan.leaks.text[i]);
-    bool whole = stream && fclose(stream) == 0 && path;
-    pulmo_status status = whole ? pulmo_file_write(path, text, bytes)
-                                : pulmo_fail(PULMO_MEMORY, "out of memory for findings");
-    free(text);
+    pulmo_text text = {0};
+    char *path = pulmo_format("%s/leaks.txt", p->options.destination);
+    pulmo_status status = path ? pulmo_text_open(&text) : PULMO_MEMORY;
+    if (status == PULMO_OK) {
+        for (size_t i = 0; i < p->plan.leaks.count; i++)
+            fprintf(text.stream, "%s\n", p->plan.leaks.text[i]);
+        status = pulmo_text_write(&text, path);
+    }
     free(path);
     PULMO_TRY(status);
     return pulmo_fail(PULMO_DATA,

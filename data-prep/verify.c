@@ -14,6 +14,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
+#include "pulmo/text.h"
 
 enum { PATHS, GROUPS, DIGESTS, PIXELS, COLUMNS };
 static const char *const columns[COLUMNS] = {"paths", "groups", "digests", "pixel_digests"};
@@ -285,20 +286,25 @@ static pulmo_status verify_local(verifying *v, int threads)
     return status == PULMO_OK ? v->status : status;
 }
 
+/* This rank's lines as one text, owned by the caller. */
+static pulmo_status differences_text(const verifying *v, char **out)
+{
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    for (size_t i = 0; i < v->differs.count; i++)
+        fprintf(text.stream, "%s\n", v->differs.text[i]);
+    return pulmo_text_take(&text, out);
+}
+
 /* Every rank's lines on rank 0's standard output; counts them. */
 static pulmo_status show_all(verifying *v, int64_t *found)
 {
     char *text = NULL;
     void *all = NULL;
-    size_t bytes = 0, all_bytes = 0;
-    FILE *stream = open_memstream(&text, &bytes);
-    for (size_t i = 0; stream && i < v->differs.count; i++)
-        fprintf(stream, "%s\n", v->differs.text[i]);
-    bool whole = stream && fclose(stream) == 0;
-    pulmo_status status = pulmo_agree(
-        v->comm, whole ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for findings"));
+    size_t all_bytes = 0;
+    pulmo_status status = pulmo_agree(v->comm, differences_text(v, &text));
     if (status == PULMO_OK)
-        status = pulmo_gather_all(v->comm, text, bytes, &all, &all_bytes, NULL);
+        status = pulmo_gather_all(v->comm, text, strlen(text), &all, &all_bytes, NULL);
     if (status == PULMO_OK && pulmo_comm_rank(v->comm) == 0)
         fwrite(all, 1, all_bytes, stdout);
     *found = (int64_t)v->differs.count;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pulmo/text.h"
 #include "cli.h"
 
 const char *argp_program_version = "pulmo " PULMO_VERSION;
@@ -43,18 +44,18 @@ const struct argp common_argp = {.options = options, .parser = parse};
 
 char *help_with_keys(int key, const char *text, const char *sections, const char *ending)
 {
+    pulmo_text help;
     char *out = NULL;
-    size_t length = 0;
     if (key != ARGP_KEY_HELP_POST_DOC)
         return (char *)(uintptr_t)text;
-    FILE *stream = open_memstream(&out, &length);
-    if (!stream)
+    if (pulmo_text_open(&help) != PULMO_OK)
         return NULL;
-    fprintf(stream, "Configuration keys (-c FILE has sections and \"key: value\" lines; --set "
-                    "SECTION.KEY=VALUE):\n\n");
-    pulmo_config_help(stream, sections);
-    fputs(ending, stream);
-    fclose(stream);
+    fprintf(help.stream, "Configuration keys (-c FILE has sections and \"key: value\" lines; "
+                         "--set SECTION.KEY=VALUE):\n\n");
+    pulmo_config_help(help.stream, sections);
+    fputs(ending, help.stream);
+    if (pulmo_text_take(&help, &out) != PULMO_OK)
+        return NULL;
     return out;
 }
 

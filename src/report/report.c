@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pulmo/file.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 void pulmo_report_options_init(pulmo_report_options *options)
 {
@@ -23,42 +23,38 @@ static char *directory_of(const char *results_path)
                         results_path);
 }
 
+/* The images as they stand in the page. Owned by the caller (free). */
+static pulmo_status images_text(const report *r, const pulmo_report_options *o, char **out)
+{
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    pulmo_status status = report_images(text.stream, r, o);
+    if (status == PULMO_OK)
+        return pulmo_text_take(&text, out);
+    pulmo_text_discard(&text);
+    return status;
+}
+
 static pulmo_status write_page(const report *r, const pulmo_report_options *o, const char *path)
 {
-    char *images = NULL, *page = NULL;
-    size_t images_length = 0, page_length = 0;
-    FILE *stream = open_memstream(&images, &images_length);
-    if (!stream)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the report");
-    pulmo_status status = report_images(stream, r, o);
-    bool whole = fclose(stream) == 0;
-    stream = status == PULMO_OK && whole ? open_memstream(&page, &page_length) : NULL;
-    if (stream) {
-        report_html(stream, r, images);
-        whole = fclose(stream) == 0;
+    pulmo_text page;
+    char *images = NULL;
+    PULMO_TRY(images_text(r, o, &images));
+    pulmo_status status = pulmo_text_open(&page);
+    if (status == PULMO_OK) {
+        report_html(page.stream, r, images);
+        status = pulmo_text_write(&page, path);
     }
-    if (status == PULMO_OK && (!stream || !whole))
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for the report");
-    if (status == PULMO_OK)
-        status = pulmo_file_write(path, page, page_length);
     free(images);
-    free(page);
     return status;
 }
 
 static pulmo_status write_card(const report *r, const char *path)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-    if (!stream)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the model card");
-    model_card(stream, r);
-    bool whole = fclose(stream) == 0;
-    pulmo_status status = whole ? pulmo_file_write(path, text, length)
-                                : pulmo_fail(PULMO_MEMORY, "out of memory for the model card");
-    free(text);
-    return status;
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    model_card(text.stream, r);
+    return pulmo_text_write(&text, path);
 }
 
 pulmo_status pulmo_report(const pulmo_report_options *options)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "pulmo/text.h"
@@ -11,14 +10,8 @@
 
 /* ---- history ---- */
 
-pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history)
+static void history_rows(FILE *out, const pulmo_run_history *history)
 {
-    char *text = NULL;
-    size_t length = 0;
-    char *path = pulmo_format("%s/history.csv", directory);
-    FILE *out = open_memstream(&text, &length);
-    if (!path || !out)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for history.csv");
     fputs("epoch", out);
     for (size_t c = 0; c < PULMO_HISTORY_COLUMNS; c++)
         fprintf(out, ",%s", pulmo_history_columns[c].name);
@@ -33,11 +26,27 @@ pulmo_status results_history_csv(const char *directory, const pulmo_run_history 
         }
     }
     fputc('\n', out);
-    fclose(out);
-    pulmo_status status = pulmo_file_write(path, text, length);
-    free(text);
+}
+
+/* Ends the text as DIRECTORY/NAME. */
+static pulmo_status write_named(pulmo_text *text, const char *directory, const char *name)
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    if (!path) {
+        pulmo_text_discard(text);
+        return PULMO_MEMORY;
+    }
+    pulmo_status status = pulmo_text_write(text, path);
     free(path);
     return status;
+}
+
+pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history)
+{
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    history_rows(text.stream, history);
+    return write_named(&text, directory, "history.csv");
 }
 
 /* ---- images ---- */
@@ -70,12 +79,9 @@ static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scor
 
 pulmo_status results_predictions_csv(const pulmo_results *r)
 {
-    char *text = NULL;
-    size_t length = 0;
-    char *path = pulmo_format("%s/predictions.csv", r->directory);
-    FILE *out = open_memstream(&text, &length);
-    if (!path || !out)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for predictions.csv");
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    FILE *out = text.stream;
     fputs("split,path,patient,label,predicted", out);
     for (int k = 0; k < r->model->classes; k++) {
         fputc(',', out);
@@ -86,11 +92,7 @@ pulmo_status results_predictions_csv(const pulmo_results *r)
         csv_rows(out, r->model, r->val);
     if (r->test)
         csv_rows(out, r->model, r->test);
-    fclose(out);
-    pulmo_status status = pulmo_file_write(path, text, length);
-    free(text);
-    free(path);
-    return status;
+    return write_named(&text, r->directory, "predictions.csv");
 }
 
 /* ---- the lines at the end ---- */

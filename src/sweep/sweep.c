@@ -18,6 +18,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 
 #define NAME_BYTES 160
 
@@ -27,20 +28,18 @@
  * digest. */
 static char *name_of(const pulmo_grid *grid, uint64_t trial)
 {
+    pulmo_text whole;
     char *text = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
+    if (pulmo_text_open(&whole) != PULMO_OK)
         return NULL;
     for (int a = 0; a < grid->axes; a++)
-        fprintf(out, "%s%s=%s", a ? "," : "", grid->axis[a].key,
+        fprintf(whole.stream, "%s%s=%s", a ? "," : "", grid->axis[a].key,
                 grid->axis[a].value[pulmo_grid_value_of(grid, trial, a)]);
     if (grid->axes == 0)
-        fputs("only", out);
-    if (fclose(out) != 0) {
-        free(text);
+        fputs("only", whole.stream);
+    if (pulmo_text_take(&whole, &text) != PULMO_OK)
         return NULL;
-    }
+    size_t length = strlen(text);
     bool changed = length > NAME_BYTES;
     pulmo_digest digest = pulmo_digest_of(text, length);
     for (char *c = text; *c; c++) {

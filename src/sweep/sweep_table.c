@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 #include "sweep_room.h"
 
 /* ---- a trial's figures ---- */
@@ -310,20 +310,16 @@ static void groups_shown(FILE *out, const sweep *s, int seeds)
 /* One of both tables, whole or not at all. */
 static pulmo_status write_table(const sweep *s, const char *file, const ranked *order, int seeds)
 {
-    char *text = NULL, *path = pulmo_format("%s/%s", s->options->config->train.run_dir, file);
-    size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
-    pulmo_status status =
-        path && out ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for %s", file);
-    if (out && order)
-        trials_csv(out, s, order);
-    if (out && !order)
-        groups_csv(out, s, seeds);
-    if (out && fclose(out) != 0)
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for %s", file);
-    if (status == PULMO_OK)
-        status = pulmo_file_write(path, text, length);
-    free(text);
+    pulmo_text text;
+    char *path = pulmo_format("%s/%s", s->options->config->train.run_dir, file);
+    pulmo_status status = path ? pulmo_text_open(&text) : PULMO_MEMORY;
+    if (status == PULMO_OK) {
+        if (order)
+            trials_csv(text.stream, s, order);
+        else
+            groups_csv(text.stream, s, seeds);
+        status = pulmo_text_write(&text, path);
+    }
     free(path);
     return status;
 }
