@@ -1,9 +1,10 @@
 /* The leak audit: the same picture, or the same patient, on both sides of a split. */
+#include "audit.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "prep.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 
@@ -13,8 +14,8 @@
  * the size, with another gamma (1.3), brightness or contrast stay above 0.985; of 13.6 million
  * pairs of different X-rays of the Kermany set, none exceeds 0.951. */
 #define NEAR_CORRELATION 0.98
-/* Sketches that look alike an image is compared with at the most: a folder of blank plates takes no
- * ages. */
+/* An image is compared with at most this many others whose sketches look alike, so that a folder of
+ * blank plates does not take hours. */
 #define NEAR_LOOKS 32
 
 /* ---- sets ---- */
@@ -93,7 +94,8 @@ static pulmo_status sort_files(const source_list *list, const image_record *reco
     return PULMO_OK;
 }
 
-/* Files of an equal key become one set; `found` (may be NULL) is told each pair of neighbours. */
+/* Files of an equal key become one set; `found` (may be NULL) is called for each pair of
+ * neighbours. */
 typedef pulmo_status (*pair_found)(audit *a, uint32_t x, uint32_t y);
 
 static pulmo_status join_equal(audit *a, key_kind kind, uint32_t *parent, pair_found found)
@@ -239,13 +241,13 @@ static const char *torn(const audit *a, uint32_t x, uint32_t y)
     return a->plan->label[x] != a->plan->label[y] ? " (in different classes!)" : "";
 }
 
-static pulmo_status tell_identical(audit *a, uint32_t x, uint32_t y)
+static pulmo_status list_identical(audit *a, uint32_t x, uint32_t y)
 {
     return lines_add(&a->plan->identical, "%s = %s%s", path_of(a, x), path_of(a, y), torn(a, x, y));
 }
 
 /* Equal pixels of unequal files. */
-static pulmo_status tell_same_pixels(audit *a, uint32_t x, uint32_t y)
+static pulmo_status list_same_pixels(audit *a, uint32_t x, uint32_t y)
 {
     if (join_find(a->copies, x) == join_find(a->copies, y))
         return PULMO_OK;
@@ -277,8 +279,8 @@ pulmo_status audit_make(const part_store *store, const near_pair *near, size_t n
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
     for (uint32_t i = 0; i < count; i++)
         out->together[i] = out->copies[i] = i;
-    PULMO_GOTO(join_equal(out, KEY_BYTES, out->copies, tell_identical));
-    PULMO_GOTO(join_equal(out, KEY_PIXELS, out->copies, tell_same_pixels));
+    PULMO_GOTO(join_equal(out, KEY_BYTES, out->copies, list_identical));
+    PULMO_GOTO(join_equal(out, KEY_PIXELS, out->copies, list_same_pixels));
     PULMO_GOTO(join_near(out, near, near_count));
     PULMO_GOTO(join_equal(out, KEY_GROUP, out->together, NULL));
     for (uint32_t i = 0; i < count; i++)
@@ -304,7 +306,7 @@ static bool several(unsigned splits)
 }
 
 /* Pictures in more than one split: a line a picture, with its first file in each. */
-static pulmo_status tell_copies(audit *a, const int *split)
+static pulmo_status list_copies(audit *a, const int *split)
 {
     size_t count = a->list->count;
     uint32_t(*first)[PULMO_SPLITS] =
@@ -337,7 +339,7 @@ static pulmo_status tell_copies(audit *a, const int *split)
 }
 
 /* One patient for certain, in more than one split. */
-static pulmo_status tell_sure_patients(audit *a, const int *split)
+static pulmo_status list_sure_patients(audit *a, const int *split)
 {
     keyed *keys = NULL;
     uint32_t count = 0;
@@ -361,7 +363,7 @@ static pulmo_status tell_sure_patients(audit *a, const int *split)
 }
 
 /* Names of patients in several splits or classes, certain or not. */
-static pulmo_status tell_groups(audit *a, const int *split)
+static pulmo_status list_groups(audit *a, const int *split)
 {
     keyed *keys = NULL;
     uint32_t count = 0;
@@ -380,7 +382,7 @@ static pulmo_status tell_groups(audit *a, const int *split)
                     memcmp(file[f].sure, file[first].sure, (size_t)file[f].sure_bytes) != 0;
         }
         if (file[first].sure_bytes == 0)
-            continue; /* a file name that tells no patient */
+            continue; /* the file name does not name a patient */
         const char *maybe = apart ? " (by cases that are numbered apart; taken for different "
                                     "patients unless listed as a leak)"
                                   : "";
@@ -430,8 +432,8 @@ static pulmo_status drop_leaks(audit *a, int *split)
 
 pulmo_status audit_splits(audit *a, int *split, bool drop)
 {
-    PULMO_TRY(tell_copies(a, split));
-    PULMO_TRY(tell_sure_patients(a, split));
-    PULMO_TRY(tell_groups(a, split));
+    PULMO_TRY(list_copies(a, split));
+    PULMO_TRY(list_sure_patients(a, split));
+    PULMO_TRY(list_groups(a, split));
     return drop && a->plan->leaks.count > 0 ? drop_leaks(a, split) : PULMO_OK;
 }

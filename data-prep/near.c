@@ -1,11 +1,11 @@
 /* Images that look alike: a small sketch of each, and all pairs of near sketches by a k-d tree.
  * Integers throughout after the sketch is made, and the sketch in one order of additions: the same
  * pairs everywhere. */
+#include "near.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "prep.h"
 
 #define CELLS 16
 #define WAVES 8

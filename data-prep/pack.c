@@ -2,7 +2,7 @@
  *
  * Every rank lists the source and makes the same plan; decoding and shards are shared out. What
  * the files hold depends on the source and the options alone. Each step finds what an interrupted
- * pack left of it (work.h) and goes on from there. */
+ * pack left of it (work.h) and resumes there. */
 #include "pulmo/pack.h"
 
 #include <stdint.h>
@@ -11,15 +11,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "prep.h"
+#include "audit.h"
+#include "parts.h"
+#include "plan.h"
+#include "source.h"
+#include "work.h"
+
 #include "pulmo/dataset.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/packed.h"
 #include "pulmo/pool.h"
 #include "pulmo/text.h"
-#include "work.h"
 
 #define APPENDED                                                                                   \
     16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
@@ -218,7 +223,7 @@ static pulmo_status write_shard(const packing *p, part_store *store, int s, uint
     if (pulmo_interrupt_wanted())
         return pulmo_fail(
             PULMO_INTERRUPTED,
-            "interrupted; finished shards are kept in %s: run the same command again to go on",
+            "interrupted; finished shards are kept in %s: run the same command again to resume",
             p->place.work);
     PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, &p->split[s], shard, &writer));
     pulmo_status status = append_images(p, store, s, shard, writer, pixels);
@@ -308,12 +313,12 @@ static void report(const packing *p)
         if (plan->count[s] > 0)
             pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
     }
-    for (size_t i = 0; i < plan->carve.count; i++)
-        pulmo_info("%s", plan->carve.text[i]);
+    for (size_t i = 0; i < plan->split_notes.count; i++)
+        pulmo_info("%s", plan->split_notes.text[i]);
     for (size_t i = 0; i < plan->refused_paths.count; i++)
         pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
     show_lines("byte-identical files", &plan->identical, 5);
-    show_lines("near duplicates (kept in one split where pulmo carved it)", &plan->similar, 5);
+    show_lines("near duplicates (kept in one split where pulmo split the set)", &plan->similar, 5);
     show_lines("patients in several splits or classes", &plan->shared_patients, 5);
     show_lines("leaks between splits", &plan->leaks, 20);
 }
@@ -334,9 +339,9 @@ static pulmo_status refuse_leaks(const packing *p)
     return pulmo_fail(PULMO_DATA,
                       "%s: %zu leaks between splits would make scores on val and test too good; "
                       "the first: %s (all: %s/leaks.txt). "
-                      "Ways on: --drop-leaks leaves them out of train; class folders without "
+                      "Ways out: --drop-leaks leaves them out of train; class folders without "
                       "train/ val/ test/ and --val-fraction, --test-fraction give "
-                      "splits that do not leak; pack.group_pattern tells patients by another rule; "
+                      "splits that do not leak; pack.group_pattern finds patients by another rule; "
                       "--allow-leaks packs them as they are. What is decoded "
                       "is kept",
                       p->options.source, p->plan.leaks.count, p->plan.leaks.text[0],
@@ -347,13 +352,13 @@ static pulmo_status write_manifest(const packing *p)
 {
     const pack_plan *plan = &p->plan;
     pulmo_packed_split present[PULMO_SPLITS];
-    char carve[1024] = "";
-    for (size_t i = 0; i < plan->carve.count; i++)
-        snprintf(carve + strlen(carve), sizeof carve - strlen(carve), "%s%s", i ? "; " : "",
-                 plan->carve.text[i]);
+    char notes[1024] = "";
+    for (size_t i = 0; i < plan->split_notes.count; i++)
+        snprintf(notes + strlen(notes), sizeof notes - strlen(notes), "%s%s", i ? "; " : "",
+                 plan->split_notes.text[i]);
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
-                               .carve = carve,
+                               .split_notes = notes,
                                .options = p->options_text,
                                .refused_paths = as_lines(&plan->refused_paths),
                                .refused_reasons = as_lines(&plan->refused_reasons),
@@ -388,7 +393,7 @@ static bool is_whole(const packing *p)
         pulmo_dataset_close(dataset);
     }
     if (status != PULMO_OK)
-        pulmo_warn("%s: packing anew", pulmo_error());
+        pulmo_warn("%s: packing again", pulmo_error());
     pulmo_error_clear();
     return status == PULMO_OK;
 }

@@ -1,11 +1,13 @@
 /* Decoding, resumable. The list is cut into parts of PART_FILES files; a part is decoded by one
- * rank into a file that appears whole or not at all, so that an interrupted pack goes on with the
+ * rank into a file that appears whole or not at all, so that an interrupted pack resumes with the
  * parts that are missing, at any number of ranks. Memory does not grow with the images.
  *
  * part-00012:  part_head | part_entry[count] | SHA-256 of all before | pixels
  *
  * It is the program's own scratch file: numbers as this machine stores them, and gone when a pack
- * is done. No fsync: after a crash of the machine the digests tell what did not reach the disk. */
+ * is done. No fsync: after a crash of the machine the digests show what did not reach the disk. */
+#include "parts.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "prep.h"
 #include "pulmo/file.h"
 #include "pulmo/image.h"
 #include "pulmo/interrupt.h"
@@ -146,7 +147,7 @@ static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *im
         return PULMO_OK;
     return pulmo_fail(PULMO_IO,
                       "%s: cannot write decoded pixels: %s; make room there, the same command then "
-                      "goes on",
+                      "resumes",
                       f->work, strerror(errno));
 }
 
@@ -230,7 +231,7 @@ static pulmo_status fill_open_part(filler *f, const char *path, const char *temp
     if (write_entries(f, count) && rename(temporary, path) == 0)
         return PULMO_OK;
     return pulmo_fail(PULMO_IO,
-                      "%s: cannot be written: %s; make room there, the same command then goes on",
+                      "%s: cannot be written: %s; make room there, the same command then resumes",
                       path, strerror(errno));
 }
 
@@ -312,7 +313,7 @@ static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
     pulmo_progress_begin(&f->progress, "  decode", "img", (double)all);
     f->progress.skipped = (double)there;
     if (there > 0)
-        pulmo_info("going on from an earlier pack: %zu of %zu images%s are decoded", there, all,
+        pulmo_info("resuming an earlier pack: %zu of %zu images%s are decoded", there, all,
                    size > 1 ? " of rank 0" : "");
     pulmo_status status = PULMO_OK;
     for (uint32_t p = (uint32_t)rank; p < parts_of(f->list) && status == PULMO_OK;
@@ -328,7 +329,7 @@ static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
     if (status == PULMO_INTERRUPTED)
         pulmo_fail(
             status,
-            "interrupted; what is decoded is kept in %s: run the same command again to go on",
+            "interrupted; what is decoded is kept in %s: run the same command again to resume",
             f->work);
     return status;
 }

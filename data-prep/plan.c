@@ -1,43 +1,14 @@
-/* The plan of a pack: classes, splits carved by patient and class, order. */
-#include <stdarg.h>
-#include <stdio.h>
+/* The plan of a pack: classes, splits by patient and class, order. */
+#include "plan.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "prep.h"
+#include "audit.h"
+
 #include "pulmo/dataset.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
-
-/* ---- small things ---- */
-
-pulmo_status lines_add(text_lines *lines, const char *format, ...)
-{
-    va_list arguments;
-    if (lines->count == lines->room) {
-        size_t room = lines->room ? 2 * lines->room : 16;
-        char **larger = realloc(lines->text, room * sizeof *larger);
-        if (!larger)
-            return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
-        lines->text = larger;
-        lines->room = room;
-    }
-    va_start(arguments, format);
-    int length = vasprintf(&lines->text[lines->count], format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
-    lines->count++;
-    return PULMO_OK;
-}
-
-void lines_free(text_lines *lines)
-{
-    for (size_t i = 0; i < lines->count; i++)
-        free(lines->text[i]);
-    free(lines->text);
-    memset(lines, 0, sizeof *lines);
-}
 
 /* ---- classes ---- */
 
@@ -98,9 +69,9 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
     return PULMO_OK;
 }
 
-/* ---- carving ---- */
+/* ---- splitting ---- */
 
-typedef struct carving {
+typedef struct splitter {
     const source_list *list;
     pack_plan *plan;
     uint32_t *together; /* parents of sets that stay on one side */
@@ -109,11 +80,11 @@ typedef struct carving {
     uint32_t *set_size; /* (count), by root: files in train, 0 once the set has gone elsewhere */
     int32_t *set_class; /* (count), by root: class of its first file in train */
     int *goes;          /* (count), by root: where its files of train go */
-} carving;
+} splitter;
 
 /* Sends shuffled sets of one class to `to` until the wanted number of images is reached; a set
  * that would overshoot by more than it lacked is passed over. Train keeps the last set. */
-static pulmo_status take_sets(carving *c, int class, uint32_t count, double wanted, int to)
+static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wanted, int to)
 {
     double taken = 0;
     uint32_t left = 0;
@@ -130,12 +101,12 @@ static pulmo_status take_sets(carving *c, int class, uint32_t count, double want
     }
     if (wanted <= 0 || taken > 0)
         return PULMO_OK;
-    return lines_add(&c->plan->carve,
-                     "%s: no image of class %s: its patients in train are too few to carve",
+    return lines_add(&c->plan->split_notes,
+                     "%s: no image of class %s: its patients in train are too few to split",
                      pulmo_split_name(to), c->plan->class_names[class]);
 }
 
-static pulmo_status carve_class(carving *c, int class, const double fraction[PULMO_SPLITS],
+static pulmo_status split_class(splitter *c, int class, const double fraction[PULMO_SPLITS],
                                 uint64_t seed)
 {
     uint32_t count = 0;
@@ -157,55 +128,55 @@ static pulmo_status carve_class(carving *c, int class, const double fraction[PUL
     return take_sets(c, class, count, fraction[PULMO_SPLIT_VAL] * images, PULMO_SPLIT_VAL);
 }
 
-/* What becomes of a split that was given: kept, or merged into train to be carved anew. */
-static pulmo_status judge_given(carving *c, int split, double *fraction)
+/* What becomes of a split that was given: kept, or merged into train, which is split anew. */
+static pulmo_status judge_given(splitter *c, int split, double *fraction)
 {
     uint32_t given = 0, train = 0;
     const char *name = pulmo_split_name(split);
     const source_list *list = c->list;
     if (list->held[split] && list->moved[split])
         return lines_add(
-            &c->plan->carve,
+            &c->plan->split_notes,
             "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
             list->held[split], name, list->moved[split]);
     if (list->held[split])
-        return lines_add(&c->plan->carve, "%s: the %zu files that pack.%s_pattern matches", name,
-                         list->held[split], name);
+        return lines_add(&c->plan->split_notes, "%s: the %zu files that pack.%s_pattern matches",
+                         name, list->held[split], name);
     for (uint32_t f = 0; f < c->list->count; f++) {
         given += c->split[f] == split;
         train += c->split[f] == PULMO_SPLIT_TRAIN;
     }
     if (*fraction <= 0 && split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
-        return lines_add(&c->plan->carve,
+        return lines_add(&c->plan->split_notes,
                          "val: the %u images given are too few to choose an epoch by; "
-                         "--val-fraction 0.15 carves val out of train",
+                         "--val-fraction 0.15 splits val off train",
                          given);
     if (*fraction <= 0)
         return PULMO_OK;
     if (given >= PULMO_SPLIT_MEANINGFUL && given * 100 >= train) {
         double unused = *fraction;
         *fraction = 0;
-        return lines_add(&c->plan->carve,
-                         "%s: the %u images given are kept; %g of train was not carved", name,
+        return lines_add(&c->plan->split_notes,
+                         "%s: the %u images given are kept; %g of train was not split off", name,
                          given, unused);
     }
     if (given == 0)
-        return lines_add(&c->plan->carve, "%s: %g of train carved out, by patient and class", name,
-                         *fraction);
+        return lines_add(&c->plan->split_notes, "%s: %g of train split off, by patient and class",
+                         name, *fraction);
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == split)
             c->split[f] = PULMO_SPLIT_TRAIN;
-    return lines_add(&c->plan->carve,
+    return lines_add(&c->plan->split_notes,
                      "%s: the %u images given are too few to mean anything and join train; %g of "
-                     "train carved out instead, by patient and class",
+                     "train split off instead, by patient and class",
                      name, given, *fraction);
 }
 
-static pulmo_status carve(carving *c, const pulmo_config *config)
+static pulmo_status split_train(splitter *c, const pulmo_config *config)
 {
     double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
     if (c->list->excluded)
-        PULMO_TRY(lines_add(&c->plan->carve, "%zu files left out by pack.exclude_pattern",
+        PULMO_TRY(lines_add(&c->plan->split_notes, "%zu files left out by pack.exclude_pattern",
                             c->list->excluded));
     PULMO_TRY(judge_given(c, PULMO_SPLIT_VAL, &fraction[PULMO_SPLIT_VAL]));
     PULMO_TRY(judge_given(c, PULMO_SPLIT_TEST, &fraction[PULMO_SPLIT_TEST]));
@@ -221,7 +192,7 @@ static pulmo_status carve(carving *c, const pulmo_config *config)
     for (uint32_t f = 0; f < c->list->count; f++)
         c->goes[f] = PULMO_SPLIT_TRAIN;
     for (int k = 0; k < c->plan->classes; k++)
-        PULMO_TRY(carve_class(c, k, fraction, (uint64_t)config->pack.seed));
+        PULMO_TRY(split_class(c, k, fraction, (uint64_t)config->pack.seed));
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == PULMO_SPLIT_TRAIN)
             c->split[f] = c->goes[join_find(c->together, f)];
@@ -260,10 +231,10 @@ static pulmo_status set_order(const source_list *list, pack_plan *plan, const in
     return PULMO_OK;
 }
 
-static pulmo_status carve_and_audit(carving *c, audit *a, const pulmo_config *config)
+static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *config)
 {
     c->together = a->together;
-    PULMO_TRY(carve(c, config));
+    PULMO_TRY(split_train(c, config));
     PULMO_TRY(audit_splits(a, c->split, config->pack.leaks == PULMO_LEAKS_DROP));
     return set_order(c->list, c->plan, c->split);
 }
@@ -272,7 +243,7 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
                        const pulmo_config *config, pack_plan *plan)
 {
     const source_list *list = store->list;
-    carving c = {.list = list, .plan = plan};
+    splitter c = {.list = list, .plan = plan};
     audit a = {0};
     pulmo_status status = PULMO_OK;
     c.split = malloc(list->count * sizeof *c.split);
@@ -286,7 +257,7 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
     for (size_t i = 0; i < list->count; i++)
         c.split[i] = store->records[i].usable ? list->file[i].split : -1;
     PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
-    PULMO_GOTO(carve_and_audit(&c, &a, config));
+    PULMO_GOTO(split_and_audit(&c, &a, config));
 out:
     audit_free(&a);
     free(c.split);
@@ -309,6 +280,6 @@ void pack_plan_free(pack_plan *plan)
     lines_free(&plan->similar);
     lines_free(&plan->shared_patients);
     lines_free(&plan->leaks);
-    lines_free(&plan->carve);
+    lines_free(&plan->split_notes);
     memset(plan, 0, sizeof *plan);
 }

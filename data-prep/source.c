@@ -1,4 +1,6 @@
 /* The files of a source, listed in name order. */
+#include "source.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <regex.h>
@@ -8,7 +10,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "prep.h"
 #include "pulmo/memory.h"
 
 #define DEPTH_MAX 16
@@ -79,7 +80,7 @@ static pulmo_status compile_all(const pulmo_config *config, patterns *p)
     if (fraction[PULMO_SPLIT_VAL] + fraction[PULMO_SPLIT_TEST] > 0.95)
         return pulmo_fail(PULMO_CONFIG,
                           "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
-                          "+ %g, must be 0.95 at the most",
+                          "+ %g, must be at most 0.95",
                           fraction[PULMO_SPLIT_VAL], fraction[PULMO_SPLIT_TEST]);
     for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
         if (p->hold[s].there && fraction[s] > 0)
@@ -138,7 +139,7 @@ typedef struct walk {
     source_list *list;
     const patterns *patterns;
     const char *label; /* the class folder */
-    size_t below;      /* where a path goes on below it */
+    size_t below;      /* offset of a path's part below it */
     int split;
 } walk;
 
@@ -316,20 +317,12 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     return status;
 }
 
-static bool is_split(const char *name)
-{
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        if (strcmp(name, pulmo_split_name(s)) == 0)
-            return true;
-    return false;
-}
-
 /* A folder beside the splits that is taken for one, or would be taken for a class. */
 static pulmo_status judge_folder(source_list *list, const char *name)
 {
     static const char *const alike[] = {"train",      "training", "val",    "valid",
                                         "validation", "test",     "testing"};
-    if (is_split(name) || !is_folder(list->root, name))
+    if (pulmo_split_find(name) >= 0 || !is_folder(list->root, name))
         return PULMO_OK;
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (strcasecmp(name, alike[i]) == 0)

@@ -6,13 +6,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "prep.h"
+#include "source.h"
+
 #include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/pack.h"
+#include "pulmo/packed.h"
 #include "pulmo/pool.h"
 #include "pulmo/text.h"
 
@@ -42,7 +45,7 @@ typedef struct verifying {
     uint64_t images, sources;
 } verifying;
 
-/* Notes what differs; the check goes on. */
+/* Notes what differs; the check continues. */
 static void differs(verifying *v, const char *file, const char *what, const char *which)
 {
     pthread_mutex_lock(&v->lock);

@@ -39,7 +39,7 @@ void work_free(work_place *w)
 
 /* ---- digests in files ---- */
 
-/* Whether a file holds just this digest; *found says whether it is there at all. */
+/* Whether a file holds just this digest; *found: whether it is there at all. */
 static bool holds(const char *directory, const char *name, const char hex[PULMO_DIGEST_HEX],
                   bool *found)
 {
@@ -254,7 +254,7 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
         return PULMO_OK;
     int removed = remove_files(w->work, is_part);
     if (found && removed > 0)
-        pulmo_info("%s: an interrupted pack of other files or options lay there; beginning anew",
+        pulmo_info("%s: an interrupted pack of other files or options was there; starting again",
                    w->destination);
     return put(w->work, "key", hex);
 }

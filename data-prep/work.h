@@ -1,4 +1,4 @@
-/* Inside the preparation room: DEST and the work in progress beneath it.
+/* Inside the preparation room: DEST and the work in progress below it.
  *
  * DEST/.pack/lock      held while a pack is at work
  * DEST/.pack/key       digest of what decoded pixels depend on; parts of another key are removed
@@ -11,7 +11,10 @@
 #ifndef PULMO_PREP_WORK_H
 #define PULMO_PREP_WORK_H
 
-#include "prep.h"
+#include "source.h"
+
+#include "pulmo/digest.h"
+#include "pulmo/status.h"
 
 typedef struct work_place {
     const char *destination; /* kept */

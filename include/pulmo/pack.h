@@ -14,13 +14,13 @@ typedef struct pulmo_pack_options {
 } pulmo_pack_options;
 
 /* SOURCE is train/ val/ test/ x class folders, or class folders alone (all of it train). Splits
- * are carved as configured; patients and duplicates stay together. The same input gives the same
+ * are split as configured; patients and duplicates stay together. The same input gives the same
  * bytes for any number of ranks and threads. A finished pack of the same input is left alone; a
  * different one is refused (PULMO_USAGE) unless `overwrite`. One picture, or one patient for
  * certain, in several given splits is PULMO_DATA unless config->pack.leaks says otherwise.
  *
  * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After
- * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call goes on, on any
+ * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call resumes, on any
  * number of ranks, and gives the same bytes. Collective. */
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options);
 

@@ -13,7 +13,7 @@
  *   /refused/{paths,reasons}
  *   /audit/{identical,similar,shared_patients,leaks}: one text line per finding
  *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
- *       decode, demo, carve, options */
+ *       decode, demo, options, carve (how splits were made) */
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 
@@ -67,8 +67,8 @@ typedef struct pulmo_manifest {
     int splits;
     const pulmo_packed_split *split;
     pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks;
-    const char *carve;   /* how splits were carved, in words */
-    const char *options; /* what was asked for: the same text, the same data set */
+    const char *split_notes; /* how splits were made, in words */
+    const char *options;     /* what was asked for: the same text, the same data set */
 } pulmo_manifest;
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest);

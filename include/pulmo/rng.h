@@ -15,7 +15,7 @@ typedef enum pulmo_rng_stream {
     PULMO_RNG_SHUFFLE = 2, /* the order of an epoch; a = epoch */
     PULMO_RNG_AUGMENT = 3, /* a = epoch (or view), b = sample */
     PULMO_RNG_DROPOUT = 4, /* a = epoch, b = sample */
-    PULMO_RNG_SPLIT = 5,   /* carving splits; a = class */
+    PULMO_RNG_SPLIT = 5,   /* splitting train; a = class */
     PULMO_RNG_DEMO = 6,    /* phantoms; a = split and class, b = patient and image */
     PULMO_RNG_TEST = 7     /* tests and benchmarks */
 } pulmo_rng_stream;

@@ -111,10 +111,10 @@ static char *pack_help(int key, const char *text, void *input)
 pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
 {
     static const struct argp_option options[] = {
-        {"val-fraction", KEY_VAL, "X", 0, "carve this part of train as val, by patient and class",
-         0},
+        {"val-fraction", KEY_VAL, "X", 0,
+         "split this part of train off as val, by patient and class", 0},
         {"test-fraction", KEY_TEST, "X", 0, "the same for test", 0},
-        {"seed", KEY_SEED, "N", 0, "of the carving (default 0)", 0},
+        {"seed", KEY_SEED, "N", 0, "of the splits (default 0)", 0},
         {"size", KEY_SIZE, "PX", 0, "height and width of packed images (default 224)", 0},
         {"decode", KEY_DECODE, "exact|fast", 0, "fast: scaled DCT for images much larger than that",
          0},
@@ -139,7 +139,7 @@ pulmo_status command_pack(int argc, char **argv, pulmo_comm **comm)
         "SOURCE DEST\n--verify DEST",
         "Class folders of JPEGs into sharded HDF5. SOURCE is train/ val/ test/ with class folders, "
         "or class "
-        "folders alone. Also under mpirun. Interrupted, the same command goes on.\v ",
+        "folders alone. Also under mpirun. Interrupted, the same command resumes.\v ",
         children,
         pack_help,
         NULL};

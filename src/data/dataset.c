@@ -9,8 +9,8 @@
 
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
-#include "pulmo/packed.h"
 #include "pulmo/split.h"
+#include "pulmo/packed.h"
 
 #include "packed_room.h"
 
@@ -182,12 +182,13 @@ static pulmo_status no_such_split(const pulmo_dataset *d, pulmo_h5 *file)
 {
     char there[128] = "";
     for (int i = 0; i < PULMO_SPLITS; i++) {
+        const char *name = pulmo_split_name(i);
         char path[64];
-        snprintf(path, sizeof path, "splits/%s", pulmo_split_name(i));
+        snprintf(path, sizeof path, "splits/%s", name);
         if (!pulmo_h5_exists(file, path))
             continue;
         snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", *there ? ", " : "",
-                 pulmo_split_name(i));
+                 name);
     }
     return pulmo_fail(PULMO_DATA, "%s: has no split \"%s\"; there are: %s", d->directory, d->split,
                       *there ? there : "none");

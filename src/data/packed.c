@@ -198,7 +198,7 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(pulmo_h5_set_int(file, "/", "height", manifest->form.height_px));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "width", manifest->form.width_px));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", manifest->form.channels));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->carve));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->split_notes));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));

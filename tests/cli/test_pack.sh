@@ -24,7 +24,7 @@ for file in one/*.h5; do cmp "$file" "of-copy/${file#one/}" || fail "a copy of t
 expect 0 "nothing to do" "$PULMO" pack copied of-copy $small
 touch "$(find copied/train -name '*.jpeg' | head -1)"
 expect 2 "touched since" "$PULMO" pack copied of-copy $small
-grep -q "8 images given are too few to mean anything" one.txt || { cat one.txt; fail "the small val was not carved anew"; }
+grep -q "8 images given are too few to mean anything" one.txt || { cat one.txt; fail "the small val was not split anew"; }
 grep -q "^test *10 images" one.txt || fail "test was given and must be kept"
 
 # ---- splits by patient and class ----
@@ -113,7 +113,7 @@ else
 fi
 rm shared/train-00001-*
 expect 65 "pack again" "$PULMO" preview shared --out sheet.png
-expect 0 "packing anew" "$PULMO" pack demo shared $small
+expect 0 "packing again" "$PULMO" pack demo shared $small
 diff one/train-00001-of-*.h5 shared/train-00001-of-*.h5 || fail "the shard that was missing is another one now"
 
 # ---- a pipe is no image, and what is dropped on request is no bad file ----

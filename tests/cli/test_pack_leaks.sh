@@ -62,10 +62,10 @@ fi
 
 # ---- the ways on ----
 expect 0 "1 leaks between splits are allowed" pack patient patient-packed --allow-leaks
-grep -q "going on from an earlier pack: 29 of 29" out.txt || { cat out.txt; fail "decoded anew"; }
+grep -q "resuming an earlier pack: 29 of 29" out.txt || { cat out.txt; fail "decoded anew"; }
 [ ! -e patient-packed/leaks.txt ] && [ ! -e patient-packed/.pack ] || fail "leaks.txt or .pack stayed behind"
 expect 0 "person3_bacteria" "$PULMO" inspect patient-packed/manifest.h5
 expect 0 "refused: train/PNEUMONIA/person3_bacteria_3.jpeg: left out: its patient or picture stands in test as well" pack patient dropped --drop-leaks
 grep -qE "^train +19 images" out.txt && grep -qE "^test +9 images" out.txt || { cat out.txt; fail "not 19 and 9 images"; }
-expect 0 "test " pack patient/train carved --test-fraction 0.3
+expect 0 "test " pack patient/train split --test-fraction 0.3
 echo "leaks found and told; coincidences of names are none"

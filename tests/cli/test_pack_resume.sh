@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Interrupted packing goes on where it was, at any number of ranks, and ends with the same bytes; --verify finds any change.
+# Interrupted packing resumes where it was, at any number of ranks, and ends with the same bytes; --verify finds any change.
 . "$(dirname "$0")/common.sh"
 "$PULMO" demo-data demo --train 40 --val 0 --test 0 --seed 5 -q
 # Many names for a few pictures: packing takes seconds, so that it can be interrupted.
@@ -32,7 +32,7 @@ goes_on() {
     local dest=$1
     shift
     "$@" "$PULMO" pack source "$dest" $options > goes-on.txt 2>&1 || { cat goes-on.txt; fail "$dest does not go on"; }
-    grep -q "going on from an earlier pack" goes-on.txt || { cat goes-on.txt; fail "$dest began anew"; }
+    grep -q "resuming an earlier pack" goes-on.txt || { cat goes-on.txt; fail "$dest began anew"; }
     diff -r whole "$dest" || fail "$dest has other bytes than an uninterrupted pack"
 }
 
@@ -57,7 +57,7 @@ expect 0 "interrupted pack of other files or options" "$PULMO" pack source other
 expect 0 "nothing to do" "$PULMO" pack source other --size 48
 expect 2 "give --overwrite" "$PULMO" pack source other --size 96
 pack_and_stop KILL fractions env > /dev/null
-expect 0 "going on from an earlier pack" "$PULMO" pack source fractions --size 320 --val-fraction 0.3 # the same pixels, other splits
+expect 0 "resuming an earlier pack" "$PULMO" pack source fractions --size 320 --val-fraction 0.3 # the same pixels, other splits
 # A part that did not reach the disk whole is decoded again.
 pack_and_stop KILL torn env > /dev/null
 truncate -s 5000 torn/.pack/part-00000

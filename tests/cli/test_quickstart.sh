@@ -21,11 +21,11 @@ quickstart demo > second.out 2> second.err || { cat second.err >&2; fail "the se
 if grep -q Epoch second.err; then fail "the second quickstart trained"; fi
 tail -n "$(wc -l < second.out)" first.out | cmp -s - second.out || fail "the second quickstart tells another result"
 
-# ---- class folders alone: splits are carved ----
+# ---- class folders alone: pulmo makes the splits ----
 mkdir plain
 cp -r demo/train/NORMAL demo/train/PNEUMONIA plain/
 quickstart plain > plain.out 2> plain.err || { cat plain.err >&2; fail "quickstart on class folders ended with $?"; }
-grep -q '^Test accuracy: ' plain.out || fail "no test split was carved"
+grep -q '^Test accuracy: ' plain.out || fail "no test split was made"
 if grep -q '^DEMO data' plain.out; then fail "data without the marker are called a demo"; fi
 
 # ---- refusals ----

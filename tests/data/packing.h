@@ -92,7 +92,7 @@ static inline pulmo_status write_packing(packing *p, const char *name, uint32_t 
                                      .split = &split,
                                      .refused_paths = {2, refused},
                                      .refused_reasons = {2, reasons},
-                                     .carve = "as given",
+                                     .split_notes = "as given",
                                      .options = "size 32"};
     for (uint32_t s = 0; s < shards; s++)
         PULMO_TRY(write_shard(p, &split, s));

@@ -338,8 +338,11 @@ static void label_out_of_range(void **state)
     const pulmo_packed_split split = packing_split(p, "train", 6, 1);
     for (int value = -1; value <= 3; value += 4) {
         p->labels[4] = value;
-        const pulmo_manifest manifest = {
-            .form = packing_form(p), .splits = 1, .split = &split, .carve = "", .options = ""};
+        const pulmo_manifest manifest = {.form = packing_form(p),
+                                         .splits = 1,
+                                         .split = &split,
+                                         .split_notes = "",
+                                         .options = ""};
         assert_int_equal(write_shard(p, &split, 0), PULMO_OK);
         assert_int_equal(pulmo_manifest_write(p->directory, &manifest), PULMO_OK);
         check_refused(p, "must be 0 to 2");

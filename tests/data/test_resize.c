@@ -14,7 +14,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/rng.h"
 
-#include "../../src/data/resize.h"
+#include "resize.h"
 
 static pulmo_image noise(int height, int width, int channels, uint32_t which)
 {

@@ -12,7 +12,8 @@
 
 #include "pulmo/rng.h"
 
-#include "../../data-prep/prep.h"
+#include "audit.h"
+#include "plan.h"
 
 #define MOST 4000
 
@@ -125,7 +126,7 @@ static void fill(made *m)
 }
 
 /* Two patients a class cannot fill three splits: train keeps one of each. */
-static void train_is_never_carved_empty(void **state)
+static void train_is_never_split_empty(void **state)
 {
     made *m = *state;
     const char *names[] = {"IM-0001-0001.jpeg", "IM-0002-0001.jpeg", "person1_virus_1.jpeg",
@@ -138,8 +139,8 @@ static void train_is_never_carved_empty(void **state)
     assert_int_not_equal(m->plan.label[m->plan.order[PULMO_SPLIT_TRAIN][0]],
                          m->plan.label[m->plan.order[PULMO_SPLIT_TRAIN][1]]);
     assert_int_equal(m->plan.count[PULMO_SPLIT_TEST], 2);
-    assert_int_equal(m->plan.carve.count,
-                     4); /* what was carved, and that val has nothing of either class */
+    assert_int_equal(m->plan.split_notes.count,
+                     4); /* what was split off, and that val has nothing of either class */
 }
 
 static void parts_are_met_and_sets_kept(void **state)
@@ -334,7 +335,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_tell_patients),
-        TEST(train_is_never_carved_empty),
+        TEST(train_is_never_split_empty),
         TEST(parts_are_met_and_sets_kept),
         TEST(a_plan_is_a_function),
         TEST(leaks_and_coincidences),

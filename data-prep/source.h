@@ -1,0 +1,51 @@
+/* Inside the preparation room: the files of a source, in an order that depends on names alone. */
+#ifndef PULMO_PREP_SOURCE_H
+#define PULMO_PREP_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lines.h"
+
+#include "pulmo/config.h"
+#include "pulmo/split.h"
+#include "pulmo/status.h"
+
+typedef struct source_file {
+    char *path;       /* relative to the source */
+    char *group;      /* patient, as far as the name shows: images of one group stay in one split */
+    char *label;      /* class name */
+    const char *sure; /* equal only for images of one patient for certain; inside path or group, not
+                         ended by NUL */
+    int sure_bytes;   /* 0: the name tells nothing for certain */
+    int split;        /* as given by folder or pattern */
+    int64_t size_bytes, modified_ns;
+} source_file;
+
+typedef struct source_list {
+    const char *root;
+    source_file *file;
+    size_t count, room;
+    bool has_splits; /* train/ val/ test/ were given */
+    bool is_demo;
+    size_t held[PULMO_SPLITS]; /* files that the split's pattern matches: they alone are that split;
+                            0 without a pattern */
+    size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
+                             join train */
+    size_t excluded;            /* files left out of the list by a pattern */
+    text_lines notes;           /* on folders that give nothing */
+} source_list;
+
+/* Lists a source in an order that depends on names alone. Owned by the caller. */
+pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out);
+void source_list_free(source_list *list);
+
+/* The patient in a file name, by the Kermany set's names: person123_bacteria_4 -> person123,
+ * IM-0115-0001 -> IM-0115, NORMAL2-IM-0927-0001 -> NORMAL2-IM-0927; else the name without its
+ * ending. Writes to `out`. Returns how many of the name's first bytes name one patient for certain:
+ * the set numbers bacterial and viral cases apart (person123_bacteria and person123_virus are two
+ * children), and a name of another form says nothing (0). */
+int group_of_name(const char *name, char *out, size_t out_bytes);
+
+#endif
