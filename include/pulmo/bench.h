@@ -12,13 +12,13 @@ typedef struct pulmo_bench_step_options {
     double seconds;      /* at least */
 } pulmo_bench_step_options;
 
-/* Images a second over all ranks of training steps of the default head: with exact sums as training
- * sends them, with exact integer sums always, and with a plain float allreduce; medians of short
- * turns that follow each other. */
+/* Images per second over all ranks of training steps of the default head: with gradients as
+ * training sends them (train.exchange: auto), and as integer sums always; medians of short turns
+ * that follow each other. */
 typedef struct pulmo_bench_step_result {
-    double exact, sums, plain;
-    double exact_over_plain, sums_over_plain; /* medians of the ratios of neighbouring turns */
-    /* Of the first two: seconds from the end of a batch until its gradients have travelled, were
+    double images_per_second, sums_images_per_second;
+    double over_sums; /* median of the ratios of neighbouring turns */
+    /* Of each of the two: seconds from the end of a batch until its gradients have travelled, were
      * nothing done meanwhile, and of the update alone. */
     double travel_s[2], update_s[2];
     int rounds, threads;

@@ -59,9 +59,6 @@ void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
  * together, with this rank's own in their place; the others' are there after wait. `counts` has
  * room for twice as many ints as there are ranks. Both are kept till then. */
 void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts);
-/* A plain float sum in the same flight, its order and so its bits left to MPI: for benchmarks to
- * compare with. */
-void pulmo_exact_push_plain(pulmo_exact_sum *sum, float *sums, size_t count);
 /* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
 /* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive

@@ -72,9 +72,7 @@ typedef struct pulmo_stepper_parts {
     const pulmo_dataset_info *data;
     const pulmo_config *config;
     pulmo_state *state;
-    bool banked;     /* a batch's images are features already */
-    bool plain_sums; /* sums in float, in MPI's order: for a benchmark to compare with, never in a
-                        run */
+    bool banked; /* a batch's images are features already */
 } pulmo_stepper_parts;
 
 /* All parts are kept. */

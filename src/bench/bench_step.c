@@ -1,6 +1,5 @@
-/* Training steps with exact sums beside steps that differ in one thing: gradients are summed in
- * float, by a plain allreduce. Images are drawn once and stay in memory: no reading, no
- * augmentation. */
+/* Training steps whose gradients travel as training sends them beside steps that send integer sums
+ * always. Images are drawn once and stay in memory: no reading, no augmentation. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #include "pulmo/specs.h"
 #include "pulmo/step.h"
 
-enum { EXACT, INTEGERS, PLAIN, WAYS };
+enum { AUTO, SUMS, WAYS };
 enum { CLASSES = 2, TURN_BATCHES = 3, ROUNDS_MOST = 200 };
 
 typedef struct contender {
@@ -45,7 +44,7 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
     pulmo_config_init(&c->config);
     c->config.train.batch = options->batch;
     c->config.train.epochs = 1;
-    c->config.train.exchange = way == EXACT ? PULMO_EXCHANGE_AUTO : PULMO_EXCHANGE_SUMS;
+    c->config.train.exchange = way == AUTO ? PULMO_EXCHANGE_AUTO : PULMO_EXCHANGE_SUMS;
     PULMO_TRY(pulmo_head_from(&c->config, &b->backbone, CLASSES, &b->head));
     pulmo_optim_from(&c->config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
@@ -60,8 +59,7 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
                                        .optim = &b->optim,
                                        .data = &b->data,
                                        .config = &c->config,
-                                       .state = &c->state,
-                                       .plain_sums = way == PLAIN};
+                                       .state = &c->state};
     return pulmo_stepper_create(&parts, &c->stepper);
 }
 
@@ -69,7 +67,7 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
 static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
 {
     uint32_t global = (uint32_t)options->batch,
-             microbatch = (uint32_t)b->ways[EXACT].config.train.microbatch;
+             microbatch = (uint32_t)b->ways[AUTO].config.train.microbatch;
     pulmo_microbatches part = pulmo_microbatches_of(global, microbatch, pulmo_comm_rank(b->comm),
                                                     pulmo_comm_size(b->comm));
     uint32_t first = part.first * microbatch, end = (part.first + part.count) * microbatch;
@@ -142,7 +140,7 @@ static double median(const double *values, int count)
 /* Each round in another order, so that a neighbour's heat or cache is nobody's advantage. */
 static pulmo_status run_rounds(bench *b, double seconds, pulmo_bench_step_result *out)
 {
-    double warm_up, ratios[2][ROUNDS_MOST];
+    double warm_up, ratios[ROUNDS_MOST];
     int more = 1;
     for (int way = 0; way < WAYS; way++)
         PULMO_TRY(take_turn(b, &b->ways[way], &warm_up));
@@ -152,16 +150,12 @@ static pulmo_status run_rounds(bench *b, double seconds, pulmo_bench_step_result
             contender *c = &b->ways[(i + out->rounds) % WAYS];
             PULMO_TRY(take_turn(b, c, &c->rates[out->rounds]));
         }
-        for (int way = EXACT; way < PLAIN; way++)
-            ratios[way][out->rounds] =
-                b->ways[way].rates[out->rounds] / b->ways[PLAIN].rates[out->rounds];
+        ratios[out->rounds] = b->ways[AUTO].rates[out->rounds] / b->ways[SUMS].rates[out->rounds];
         more = pulmo_any(b->comm, pulmo_now_s() - began_s < seconds || out->rounds < 2);
     }
-    out->exact = median(b->ways[EXACT].rates, out->rounds);
-    out->sums = median(b->ways[INTEGERS].rates, out->rounds);
-    out->plain = median(b->ways[PLAIN].rates, out->rounds);
-    out->exact_over_plain = median(ratios[EXACT], out->rounds);
-    out->sums_over_plain = median(ratios[INTEGERS], out->rounds);
+    out->images_per_second = median(b->ways[AUTO].rates, out->rounds);
+    out->sums_images_per_second = median(b->ways[SUMS].rates, out->rounds);
+    out->over_sums = median(ratios, out->rounds);
     out->threads = b->backbone.threads;
     return PULMO_OK;
 }
@@ -184,7 +178,7 @@ static pulmo_status time_finish(bench *b, contender *c, double pause_s, double *
 static pulmo_status time_parts(bench *b, pulmo_bench_step_result *out)
 {
     enum { TIMES = 3 };
-    for (int way = EXACT; way < PLAIN; way++) {
+    for (int way = 0; way < WAYS; way++) {
         double both[TIMES], update[TIMES];
         for (int i = 0; i < TIMES; i++) {
             PULMO_TRY(time_finish(b, &b->ways[way], 0, &both[i]));

@@ -242,14 +242,6 @@ void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count)
              .values = (char *)sums, .count = count, .size = sizeof *sums, .type = MPI_INT64_T});
 }
 
-void pulmo_exact_push_plain(pulmo_exact_sum *sum, float *sums, size_t count)
-{
-    if (sum->comm->size == 1 || count == 0)
-        return;
-    push(sum,
-         (bucket){.values = (char *)sums, .count = count, .size = sizeof *sums, .type = MPI_FLOAT});
-}
-
 void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts)
 {
     int ranks = sum->comm->size;

@@ -23,7 +23,7 @@
 bool stepper_alone(const pulmo_stepper_parts *parts)
 {
     return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tuned.layers == 0 &&
-           !parts->plain_sums && parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
+           parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
 }
 
 bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *weight)
@@ -33,7 +33,7 @@ bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *we
     uint64_t sent = batch * (rows + cols);
     if (stepper_alone(parts))
         return true;
-    if (sent > INT_MAX || parts->plain_sums || parts->config->train.exchange == PULMO_EXCHANGE_SUMS)
+    if (sent > INT_MAX || parts->config->train.exchange == PULMO_EXCHANGE_SUMS)
         return false;
     if (parts->config->train.exchange == PULMO_EXCHANGE_FACTORS)
         return true;

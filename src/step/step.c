@@ -350,20 +350,6 @@ static void add_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
     }
 }
 
-/* For a benchmark: what training without exact sums would do. Adds row by row, as its counterpart
- * does. */
-static void add_plain(const pulmo_stepper *step, int layer, int row, int col, int cols, float *sums)
-{
-    const weight_way *way = &step->way[layer];
-    float gradient[TILE_COLS];
-    memset(sums, 0, (size_t)cols * sizeof *sums);
-    for (int s = 0; s < way->microbatches; s++) {
-        pulmo_factors_row(&way->microbatch[s], row, col, cols, gradient);
-        for (int c = 0; c < cols; c++)
-            sums[c] += gradient[c];
-    }
-}
-
 static void tile_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
@@ -381,17 +367,10 @@ static void tile_task(void *context, int task, int thread)
         return;
     }
     int64_t *sums = step->sums + step->sum_at[step->tuned_tensors + t];
-    if (!step->parts.plain_sums) {
-        const weight_way *way = &step->way[t / 2];
-        pulmo_factors_sums(way->microbatch, way->microbatches, &block,
-                           step->exponent[step->tuned_tensors + t],
-                           sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col,
-                           (size_t)tensor->cols);
-        return;
-    }
-    for (int r = block.row; r < block.row + block.rows; r++)
-        add_plain(step, t / 2, r, block.col, block.cols,
-                  (float *)(void *)sums + (size_t)r * (size_t)tensor->cols + (size_t)block.col);
+    const weight_way *way = &step->way[t / 2];
+    pulmo_factors_sums(
+        way->microbatch, way->microbatches, &block, step->exponent[step->tuned_tensors + t],
+        sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col, (size_t)tensor->cols);
 }
 
 static void sum_scalars(pulmo_stepper *step)
@@ -410,20 +389,7 @@ static void sum_scalars(pulmo_stepper *step)
 static void push_sums(pulmo_stepper *step)
 {
     size_t first = step->sum_at[step->tuned_tensors];
-    if (!step->parts.plain_sums) {
-        pulmo_exact_push(step->flight, step->sums + first, step->sum_count + SUMS - first);
-        return;
-    }
-    for (int t = step->tuned_tensors; t < step->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &step->layout.tensor[t];
-        size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
-        if ((t - step->tuned_tensors) % 2)
-            pulmo_exact_push(step->flight, step->sums + step->sum_at[t], count);
-        else
-            pulmo_exact_push_plain(step->flight, (float *)(void *)(step->sums + step->sum_at[t]),
-                                   count);
-    }
-    pulmo_exact_push(step->flight, step->sums + step->sum_count, SUMS);
+    pulmo_exact_push(step->flight, step->sums + first, step->sum_count + SUMS - first);
 }
 
 pulmo_status pulmo_stepper_release(pulmo_stepper *step)
@@ -450,7 +416,7 @@ pulmo_status pulmo_stepper_release(pulmo_stepper *step)
         update(step);
         return PULMO_OK;
     }
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, 2 + head_tensors(step) + step->tuned_tensors / 2,
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm, PULMO_HIDDEN_MAX + 2 + step->tuned_tensors / 2,
                                 &step->flight));
     stepper_ways_push(step);
     push_sums(step);

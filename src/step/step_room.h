@@ -20,7 +20,7 @@
 
 enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
 /* The small maximum: one entry each, then a bound a tensor of the head. */
-enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_NONFINITE, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
+enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
 
 /* How the gradient of one of the head's weights gets to all ranks (factors.c). */
 typedef struct weight_way {

@@ -124,11 +124,7 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
     const int64_t *sums = step->sums + step->sum_at[block->tensor];
     for (int r = 0; r < block->rows; r++, gradient += cols) {
         size_t at = (size_t)(block->row + r) * width + (size_t)block->col;
-        if (step->parts.plain_sums)
-            for (size_t c = 0; c < cols; c++)
-                gradient[c] = (float)((double)((const float *)(const void *)sums)[at + c] * scale);
-        else
-            pulmo_exact_finish(sums + at, cols, exponent, scale, gradient);
+        pulmo_exact_finish(sums + at, cols, exponent, scale, gradient);
     }
 }
 

@@ -14,7 +14,6 @@ typedef struct run_identity {
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
     const char *isa, *blas;
     char features[128]; /* where training's came from, in words */
-    double stored_s;    /* time of the last checkpoint */
 } run_identity;
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
