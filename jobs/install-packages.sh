@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the packages that building and running pulmo need, and with --tests those of the tests.
+# Installs the packages that building and running pulmo need, with --tests those of the tests,
+# with --fences clang, clang-format and clang-tidy of version 14, which hold the style.
 #
-#   bash jobs/install-packages.sh [--tests]
+#   bash jobs/install-packages.sh [--tests] [--fences]
 #
 # Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
 # Without apt or without the right to use it, it looks for the programs and libraries themselves,
@@ -14,6 +15,8 @@ libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
 libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
 libyaml-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
 test_packages="libcmocka-dev python3-h5py python3-pil"
+fence_packages="clang-14 clang-format-14 clang-tidy-14"
+fence_commands="clang-14 clang-format-14 clang-tidy-14"
 
 # The same needs as commands and pkg-config modules, for systems whose package names differ.
 run_commands="cc cmake pkg-config mpicc mpirun python3"
@@ -76,27 +79,33 @@ Install them in this system's way and run the same command again."
 }
 
 main() {
-    local tests=no packages=$run_packages modules=$run_modules missing as_root entry
+    local tests=no fences=no packages=$run_packages modules=$run_modules commands=$run_commands
+    local missing as_root entry
     for entry in "$@"; do
         case $entry in
         --tests) tests=yes ;;
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) fail 2 "unknown argument \"$entry\"; only --tests is known" ;;
+        --fences) fences=yes ;;
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) fail 2 "unknown argument \"$entry\"; --tests and --fences are known" ;;
         esac
     done
     if [ "$tests" = yes ]; then
         packages="$packages $test_packages"
         modules="$modules $test_modules"
     fi
+    if [ "$fences" = yes ]; then
+        packages="$packages $fence_packages"
+        commands="$commands $fence_commands"
+    fi
     if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
-        go_on_if_found "this system has no apt" "${packages//$'\n'/ }" "$run_commands" "$modules"
+        go_on_if_found "this system has no apt" "${packages//$'\n'/ }" "$commands" "$modules"
         return
     fi
     # shellcheck disable=SC2086 # split on purpose
     missing=$(missing_packages $packages)
     [ -n "$missing" ] || return 0
     if ! as_root=$(privilege); then
-        go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$run_commands" "$modules"
+        go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$commands" "$modules"
         return
     fi
     $as_root apt-get update -q </dev/null >&2 || fail 74 "apt-get update failed (see above); is there a network?"

@@ -21,7 +21,8 @@
 #define W3                                                                                         \
     "\"features.3.weight\":{\"dtype\":\"F32\",\"shape\":[16,16,3,3],\"data_offsets\":[1792,11008]" \
     "}"
-#define B3         "\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}"
+#define B3 "\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}"
+
 #define DATA_BYTES 11072
 #define WHOLE      "{" W0 "," B0 "," W3 "," B3 "}"
 
