@@ -1,30 +1,58 @@
-/* Benchmarks. */
+/* Benchmarks: each measures for so many seconds and prints on rank 0 a summary on stderr and one
+ * JSON object, the last line of stdout. All are collective and return the same status on every
+ * rank; options are borrowed for the call. */
 #ifndef PULMO_BENCH_H
 #define PULMO_BENCH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pulmo/config.h"
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
+
+typedef struct pulmo_bench_conv_options {
+    const char *weights; /* NULL: random ones of the same shape */
+    const char *input;   /* NULL, or a file of raw float32 (batch, 3, size, size), normalised */
+    const char *dump;    /* NULL, or where the batch's features go, raw float32 */
+    int threads;         /* per rank; 0: the CPUs given */
+    int batch, size_px;
+    bool layers; /* also a table of layers */
+    double seconds;
+} pulmo_bench_conv_options;
+/* The frozen convolutions on a batch that stays in memory. */
+pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *options);
+
+typedef struct pulmo_bench_pack_options {
+    const char *source;   /* class folders of JPEGs; NULL: demo images, drawn first */
+    const char *decode;   /* "exact" or "fast" */
+    int threads, size_px; /* per rank, 0: the CPUs given; of packed images */
+    double seconds;
+} pulmo_bench_pack_options;
+/* Packs the source over and over into a scratch directory in $TMPDIR: listing, reading, decoding,
+ * resizing, digests, audit, shards, manifest. */
+pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *options);
+
+typedef struct pulmo_bench_train_options {
+    const pulmo_config *config; /* data.path "": demo images, drawn and packed first */
+    int threads, size_px;       /* per rank, 0: train.threads; of demo images */
+    double seconds;
+} pulmo_bench_train_options;
+/* Trains as configured, without validation, in a scratch run directory. */
+pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options *options);
 
 typedef struct pulmo_bench_step_options {
     const char *weights; /* "" for the usual places */
     int size_px, batch;  /* of drawn images; the global batch */
-    int threads;         /* a rank; 0: the CPUs given */
+    int threads;         /* per rank; 0: the CPUs given */
     double seconds;      /* at least */
 } pulmo_bench_step_options;
+/* Training steps of the default head, with gradients as training sends them (train.exchange: auto)
+ * and as integer sums always, by turns. */
+pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options);
 
-/* Images per second over all ranks of training steps of the default head: with gradients as
- * training sends them (train.exchange: auto), and as integer sums always; medians of short turns
- * that follow each other. */
-typedef struct pulmo_bench_step_result {
-    double images_per_second, sums_images_per_second;
-    double over_sums; /* median of the ratios of neighbouring turns */
-    /* Of each of the two: seconds from the end of a batch until its gradients have travelled, were
-     * nothing done meanwhile, and of the update alone. */
-    double travel_s[2], update_s[2];
-    int rounds, threads;
-} pulmo_bench_step_result;
-/* Collective. */
-pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options,
-                              pulmo_bench_step_result *out);
+/* The sum over all ranks of so many parameters' gradient, as exact integers and as floats: bytes
+ * and seconds in place of images. */
+pulmo_status pulmo_bench_allreduce(pulmo_comm *comm, size_t elements);
 
 #endif

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "cli.h"
-#include "inspect.h"
 #include "pulmo/demo.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/infer.h"
+#include "pulmo/inspect.h"
 #include "pulmo/report.h"
 #include "pulmo/train.h"
 
@@ -389,7 +389,7 @@ pulmo_status command_inspect(int argc, char **argv, pulmo_comm **comm)
     (void)comm;
     parse_arguments(&argp, argc, argv, &a);
     PULMO_TRY(load_some(&a.common, "inspect", "", &config));
-    return inspect_file(a.path, stdout);
+    return pulmo_inspect(a.path, stdout);
 }
 
 /* ---- demo-data ---- */

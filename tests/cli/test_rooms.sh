@@ -30,6 +30,7 @@ rooms='
 core      | clock digest file interrupt isa log memory pool rng split status text | 
 config    | config | core
 h5        | h5 | core
+inspect   | inspect | core h5
 dist      | dist exact | core
 metrics   | history metrics | core
 weights   | weights | core h5
@@ -46,7 +47,7 @@ report    | report | core config dist h5 metrics weights nn data model features 
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
 data-prep | demo pack | core config dist h5 data
 bench     | bench | core config dist h5 metrics weights nn data model features step results train data-prep
-cli       |  | core config dist h5 metrics weights nn data model features step results train infer export report sweep bench data-prep
+cli       |  | core config dist h5 metrics weights nn data model features step results train infer export report sweep bench data-prep inspect
 '
 declare -A owner below seen
 while IFS='|' read -r room headers uses; do

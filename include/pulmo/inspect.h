@@ -1,3 +1,4 @@
+/* What any HDF5 file holds. Not collective. */
 #ifndef PULMO_INSPECT_H
 #define PULMO_INSPECT_H
 
@@ -7,6 +8,6 @@
 
 /* Says in words what an HDF5 file holds: its kind, its attributes, its datasets with shapes and
  * small values. */
-pulmo_status inspect_file(const char *path, FILE *out);
+pulmo_status pulmo_inspect(const char *path, FILE *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* `pulmo inspect`: any HDF5 file, with a little more said of pulmo's own. */
-#include "inspect.h"
+#include "pulmo/inspect.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -161,7 +161,7 @@ static void show_classes(const inspection *in)
     free(names);
 }
 
-pulmo_status inspect_file(const char *path, FILE *out)
+pulmo_status pulmo_inspect(const char *path, FILE *out)
 {
     inspection in = {.out = out};
     char *kind = NULL;

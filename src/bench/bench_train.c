@@ -1,10 +1,11 @@
 /* `pulmo bench train`: images a second of training, and where the time goes. */
-#include "bench.h"
+#include "bench_room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/bench.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pack.h"
@@ -64,7 +65,7 @@ static void report(const pulmo_train_timing *t, int ranks, const pulmo_config *c
            t->threads, ranks, t->isa);
 }
 
-pulmo_status bench_train(pulmo_comm *comm, const bench_train_options *o)
+pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options *o)
 {
     char scratch[PULMO_TEXT_BYTES] = "";
     pulmo_config config = *o->config;
@@ -84,7 +85,7 @@ pulmo_status bench_train(pulmo_comm *comm, const bench_train_options *o)
         config.train.threads = o->threads;
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK && draw)
-        status = pack_demo(comm, scratch, o->size, config.data.path);
+        status = pack_demo(comm, scratch, o->size_px, config.data.path);
     if (status == PULMO_OK)
         status = pulmo_train_measure(comm, &config, o->seconds, &timing);
     if (root)

@@ -1,5 +1,5 @@
 /* `pulmo bench pack`: all of packing, timed from the outside. */
-#include "bench.h"
+#include "bench_room.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/bench.h"
 #include "pulmo/clock.h"
+#include "pulmo/config.h"
 #include "pulmo/dataset.h"
 #include "pulmo/demo.h"
 #include "pulmo/isa.h"
@@ -66,7 +68,7 @@ static pulmo_status count_images(const char *packed, uint64_t *images)
     return PULMO_OK;
 }
 
-static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o,
+static pulmo_status time_packs(pulmo_comm *comm, const pulmo_bench_pack_options *o,
                                const pulmo_config *config, const char *source, const char *packed,
                                timing *out)
 {
@@ -100,26 +102,27 @@ static pulmo_status time_packs(pulmo_comm *comm, const bench_pack_options *o,
     return PULMO_OK;
 }
 
-static void report(const bench_pack_options *o, const timing *t, int ranks)
+static void report(const pulmo_bench_pack_options *o, const timing *t, int ranks)
 {
     double images = (double)t->images * t->packs;
     fprintf(stderr,
             "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s "
             "(best %.1f), %.1f a second of processor time\n",
-            t->packs, (unsigned long long)t->images, o->size, o->size, o->decode, ranks, o->threads,
-            images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds);
+            t->packs, (unsigned long long)t->images, o->size_px, o->size_px, o->decode, ranks,
+            o->threads, images / t->seconds, (double)t->images / t->best_s,
+            images / t->cpu_seconds);
     printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, "
            "\"images_per_cpu_second\": %.3f, \"images\": %llu, "
            "\"packs\": %d, \"decode\": \"%s\", \"size\": %d, \"threads\": %d, \"ranks\": %d, "
            "\"isa\": \"%s\"}\n",
            images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds,
-           (unsigned long long)t->images, t->packs, o->decode, o->size, o->threads, ranks,
+           (unsigned long long)t->images, t->packs, o->decode, o->size_px, o->threads, ranks,
            pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref");
 }
 
-pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
+pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *options)
 {
-    bench_pack_options resolved = *options, *o = &resolved;
+    pulmo_bench_pack_options resolved = *options, *o = &resolved;
     int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
     if (o->threads == 0)
         o->threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
@@ -128,7 +131,7 @@ pulmo_status bench_pack(pulmo_comm *comm, const bench_pack_options *options)
     timing t;
     bool root = pulmo_comm_rank(comm) == 0;
     pulmo_config_init(&config);
-    snprintf(setting, sizeof setting, "pack.size=%d", o->size);
+    snprintf(setting, sizeof setting, "pack.size=%d", o->size_px);
     PULMO_TRY(pulmo_config_set(&config, setting));
     snprintf(setting, sizeof setting, "pack.decode=%s", o->decode);
     PULMO_TRY(pulmo_config_set(&config, setting));
