@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "pulmo/text.h"
 
 static const command commands[] = {
     {"pack", "class folders of JPEGs into sharded HDF5", command_pack},
@@ -62,6 +63,37 @@ static bool first_of_node(void)
     static const char *const names[4] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
                                          "SLURM_LOCALID"};
     return number_of(names) == 0;
+}
+
+/* A command's name at most two letters away from what was typed, or NULL. */
+static const char *close_command(const char *typed)
+{
+    const char *close = NULL;
+    int nearest = 3;
+    for (int i = 0; i < COMMANDS; i++) {
+        int away = pulmo_text_distance(typed, commands[i].name);
+        if (away < nearest) {
+            nearest = away;
+            close = commands[i].name;
+        }
+    }
+    return close;
+}
+
+static int refuse_command(const char *typed)
+{
+    const char *close = close_command(typed);
+    if (launched_rank() > 0)
+        return 2;
+    if (close && *typed) {
+        fprintf(stderr, "pulmo: there is no command \"%s\"; did you mean %s?\n", typed, close);
+        fputs("\"pulmo --help\" lists the commands.\n", stderr);
+        return 2;
+    }
+    if (*typed)
+        fprintf(stderr, "pulmo: there is no command \"%s\"\n\n", typed);
+    print_usage(stderr);
+    return 2;
 }
 
 static bool joining, joined; /* the ranks know of each other */
@@ -174,10 +206,5 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0)
             return run(&commands[i], argc - 1, argv + 1);
-    if (launched_rank() == 0) {
-        if (*name)
-            fprintf(stderr, "pulmo: there is no command \"%s\"\n\n", name);
-        print_usage(stderr);
-    }
-    return 2;
+    return refuse_command(name);
 }

@@ -2,37 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pulmo/text.h"
 #include "schema.h"
 
-#define NAME_MAX_LETTERS 32
-#define CLOSE_ENOUGH     3 /* edits, for "did you mean" */
+#define CLOSE_ENOUGH 3 /* edits, for "did you mean" */
 
 /* ---- close names ---- */
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance; of `b`, the first 32 letters count. */
-static int distance(const char *a, const char *b)
-{
-    int row[NAME_MAX_LETTERS + 1];
-    int n = (int)strnlen(b, NAME_MAX_LETTERS);
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; *a; a++, i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int change = diagonal + (*a != b[j - 1]);
-            int insert_or_delete = smaller(row[j], row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = smaller(change, insert_or_delete);
-        }
-    }
-    return row[n];
-}
 
 /* Part of a name, or the right name in a wrong section, is nearer than its letters say. */
 static int distance_to(const config_key *key, const char *section, const char *name)
@@ -42,7 +17,7 @@ static int distance_to(const config_key *key, const char *section, const char *n
         return 2;
     if (!same_section && strcmp(key->name, name) == 0)
         return 1;
-    return distance(section, key->section) + distance(name, key->name);
+    return pulmo_text_distance(name, key->name) + pulmo_text_distance(section, key->section);
 }
 
 static const config_key *closest(const char *section, const char *name, int *away)

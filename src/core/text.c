@@ -101,3 +101,27 @@ void pulmo_csv_field(FILE *out, const char *field)
     }
     fputc('"', out);
 }
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+int pulmo_text_distance(const char *a, const char *b)
+{
+    int row[PULMO_NAME_LETTERS + 1];
+    int n = (int)strnlen(b, PULMO_NAME_LETTERS);
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; *a; a++, i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int change = diagonal + (*a != b[j - 1]);
+            int insert_or_delete = smaller(row[j], row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = smaller(change, insert_or_delete);
+        }
+    }
+    return row[n];
+}

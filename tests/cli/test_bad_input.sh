@@ -6,6 +6,8 @@ base=(--set data.path=packed --set train.run_dir=run --set train.epochs=1 --set 
 
 # ---- usage and configuration: 2 ----
 expect 2 "no command" "$PULMO" nonsense
+expect 2 "did you mean train?" "$PULMO" tran
+expect 2 "Usage: pulmo COMMAND" "$PULMO"
 expect 2 "SOURCE and DEST" "$PULMO" pack demo
 expect 2 "takes no configuration" "$PULMO" bench step --set model.trainable=block5
 expect 2 "data.path is not set" "$PULMO" train

@@ -112,12 +112,22 @@ static void test_splits(void **state)
     assert_int_equal(pulmo_split_find(""), -1);
 }
 
+static void test_distance(void **state)
+{
+    (void)state;
+    assert_int_equal(pulmo_text_distance("train", "train"), 0);
+    assert_int_equal(pulmo_text_distance("tran", "train"), 1);
+    assert_int_equal(pulmo_text_distance("kitten", "sitting"), 3);
+    assert_int_equal(pulmo_text_distance("", "abc"), 3);
+    assert_int_equal(pulmo_text_distance("abc", ""), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_take),          cmocka_unit_test(test_write),
         cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_splits),        cmocka_unit_test(test_distance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
