@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "head_outer.h"
 #include "head_room.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
@@ -19,11 +18,14 @@
 #ifdef PULMO_HEAD_DOUBLE
 static bool as_they_are(const pulmo_head *head, const float *features, const real **first)
 {
-    return (void)head, (void)features, (void)first, false;
+    (void)head;
+    (void)features;
+    (void)first;
+    return false;
 }
 
-static void products(const pulmo_head *head, int layer, const head_group *groups, int count,
-                     int first, int outs)
+void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
+                   int first, int outs)
 {
     int in = head->width[layer], out = head->width[layer + 1];
     const real *weight =
@@ -42,8 +44,8 @@ static bool as_they_are(const pulmo_head *head, const float *features, const rea
     return true;
 }
 
-static void products(const pulmo_head *head, int layer, const head_group *groups, int count,
-                     int first, int outs)
+void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
+                   int first, int outs)
 {
     head->kernels->dot(groups, count, head->rows,
                        head->parameters + head->layout.tensor[2 * layer].offset,
@@ -51,24 +53,13 @@ static void products(const pulmo_head *head, int layer, const head_group *groups
 }
 #endif
 
-/* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
-static int padded(int count)
-{
-    return (count + 15) / 16 * 16;
-}
-
-/* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
-static bool drops(const pulmo_head *head, int layer)
-{
-    return head->spec.dropout > 0 && (layer > 0 || head->layers == 1);
-}
-
 static size_t workspace_reals(const pulmo_head *head)
 {
     size_t count = 0;
     for (int l = 0; l < head->layers; l++) {
-        count += (size_t)head->rows * (size_t)padded(head->width[l]) * (drops(head, l) ? 2 : 1);
-        count += 2 * (size_t)head->rows * (size_t)padded(head->width[l + 1]);
+        count += (size_t)head->rows * (size_t)head_padded(head->width[l]) *
+                 (head_drops(head, l) ? 2 : 1);
+        count += 2 * (size_t)head->rows * (size_t)head_padded(head->width[l + 1]);
     }
     return count;
 }
@@ -76,13 +67,13 @@ static size_t workspace_reals(const pulmo_head *head)
 static void place_workspace(const pulmo_head *head, workspace *space, real *at)
 {
     for (int l = 0; l < head->layers; l++) {
-        size_t in = (size_t)head->rows * (size_t)padded(head->width[l]);
-        size_t out = (size_t)head->rows * (size_t)padded(head->width[l + 1]);
+        size_t in = (size_t)head->rows * (size_t)head_padded(head->width[l]);
+        size_t out = (size_t)head->rows * (size_t)head_padded(head->width[l + 1]);
         space->input[l] = at;
         space->output[l] = at + in;
         space->delta[l] = at + in + out;
         at += in + 2 * out;
-        if (!drops(head, l))
+        if (!head_drops(head, l))
             continue;
         space->scale[l] = at;
         at += in;
@@ -209,14 +200,14 @@ void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *
     pool_features(spec, features, (real *)(void *)out);
 }
 
-static void fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
+void head_fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
     size_t floats =
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     size_t width = (size_t)head->width[0];
     space->count = count;
     space->first = space->input[0];
-    if (count == head->rows && !drops(head, 0) && as_they_are(head, features, &space->first))
+    if (count == head->rows && !head_drops(head, 0) && as_they_are(head, features, &space->first))
         return;
     for (int n = 0; n < count; n++)
         pool_features(&head->spec, features + (size_t)n * floats,
@@ -234,7 +225,7 @@ static void draw_dropout(const pulmo_head *head, workspace *space,
         pulmo_rng rng;
         pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, input->samples[n]);
         for (int l = 0; l < head->layers; l++) {
-            if (!drops(head, l))
+            if (!head_drops(head, l))
                 continue;
             real *scale = space->scale[l] + (size_t)n * (size_t)head->width[l];
             for (int i = 0; i < head->width[l]; i++)
@@ -251,7 +242,7 @@ static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
 }
 
 /* From layer 0's products, which are in output[0] already, to the logits. */
-static void forward(const pulmo_head *head, workspace *space, bool dropout)
+void head_forward(const pulmo_head *head, workspace *space, bool dropout)
 {
     for (int l = 0; l < head->layers; l++) {
         int out = head->width[l + 1];
@@ -259,9 +250,9 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         real *y = space->output[l];
         if (l > 0) {
             const head_group group = {.x = space->input[l], .y = y};
-            if (dropout && drops(head, l))
+            if (dropout && head_drops(head, l))
                 apply_dropout(head, space, l);
-            products(head, l, &group, 1, 0, out);
+            head_products(head, l, &group, 1, 0, out);
         }
         for (int n = 0; n < head->rows; n++)
             for (int o = 0; o < out; o++)
@@ -271,50 +262,6 @@ static void forward(const pulmo_head *head, workspace *space, bool dropout)
         /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
         for (int i = 0; i < head->rows * out; i++)
             space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
-    }
-}
-
-/* ---- loss ---- */
-
-/* log sum exp of a row, in double. */
-static double log_sum(const real *row, int classes)
-{
-    double most = (double)row[0], sum = 0;
-    for (int k = 1; k < classes; k++)
-        most = fmax(most, (double)row[k]);
-    for (int k = 0; k < classes; k++)
-        sum += exp((double)row[k] - most);
-    return most + log(sum);
-}
-
-static double class_weight(const pulmo_loss_spec *loss, int k)
-{
-    return loss->class_weights ? (double)loss->class_weights[k] : 1.0;
-}
-
-/* PyTorch's cross-entropy with weights w and smoothing e: (1 - e) w_y (-log p_y) + e / K * sum_k
- * w_k (-log p_k). */
-static double row_loss(const pulmo_loss_spec *loss, int classes, const real *row, int label)
-{
-    double total = log_sum(row, classes), smooth = loss->label_smoothing, spread = 0;
-    for (int k = 0; k < classes; k++)
-        spread += class_weight(loss, k) * (total - (double)row[k]);
-    return (1.0 - smooth) * class_weight(loss, label) * (total - (double)row[label]) +
-           smooth / classes * spread;
-}
-
-/* Its gradient by the logits: p_k * (sum of target weights) - target weight of k. */
-static void row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label,
-                      real *delta)
-{
-    double total = log_sum(row, classes), smooth = loss->label_smoothing, all = 0;
-    for (int k = 0; k < classes; k++)
-        all += class_weight(loss, k);
-    double mass = (1.0 - smooth) * class_weight(loss, label) + smooth / classes * all;
-    for (int k = 0; k < classes; k++) {
-        double target = smooth / classes * class_weight(loss, k) +
-                        (k == label ? (1.0 - smooth) * class_weight(loss, k) : 0.0);
-        delta[k] = (real)(mass * exp((double)row[k] - total) - target);
     }
 }
 
@@ -339,9 +286,9 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_micro
         memset(delta, 0, (size_t)classes * sizeof *delta);
         if (n >= input->count)
             continue;
-        row_delta(&head->loss, classes, row, input->labels[n], delta);
-        result->loss += row_loss(&head->loss, classes, row, input->labels[n]);
-        result->weight += class_weight(&head->loss, input->labels[n]);
+        head_row_delta(&head->loss, classes, row, input->labels[n], delta);
+        result->loss += head_row_loss(&head->loss, classes, row, input->labels[n]);
+        result->weight += head_class_weight(&head->loss, input->labels[n]);
         result->correct += argmax(row, classes) == input->labels[n];
         for (int k = 0; k < classes; k++)
             result->finite = result->finite && isfinite((double)delta[k]);
@@ -362,46 +309,12 @@ static void backward(const pulmo_head *head, workspace *space)
                       space->delta[l] + n * (size_t)out, out, weight, in, 0, below + n * (size_t)in,
                       in);
         for (int i = 0; i < space->count * in; i++) {
-            if (drops(head, l))
+            if (head_drops(head, l))
                 below[i] *= space->scale[l][i];
             if (space->output[l - 1][i] <= 0)
                 below[i] = 0;
         }
     }
-}
-
-/* Magnitudes compare as their bits do, and a NaN's are above infinity's. */
-static double largest(const real *values, int count)
-{
-    real_bits most = 0;
-    for (int i = 0; i < count; i++) {
-        real_bits bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        bits &= ~REAL_SIGN;
-        most = bits > most ? bits : most;
-    }
-    real value;
-    memcpy(&value, &most, sizeof value);
-    return isnan(value) ? INFINITY : (double)value;
-}
-
-/* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|. Each computed product is within a factor 1 + u of
- * its exact value and each of at most `count` additions too (Higham 2002, section 3.1), so the
- * computed sum's magnitude is below the right side times (1 + u)^(count + 1); twice that exponent
- * also covers this function's own rounding, in double. Where a product rounds to a subnormal the
- * error is at most half the smallest one, which `count` times 2^-149 covers. */
-static double bound_of(const pulmo_head *head, const workspace *space, int tensor)
-{
-    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
-    double sum = 0;
-    for (int n = 0; n < space->count; n++) {
-        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        double input =
-            tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
-        if (delta > 0 && input > 0)
-            sum += delta * input + 0x1p-149;
-    }
-    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
 }
 
 /* What comes before layer 0. */
@@ -410,9 +323,9 @@ static void begin_microbatch(pulmo_head *head, int microbatch_index,
 {
     workspace *space = &head->spaces[microbatch_index];
     space->features = input->features;
-    fill_input(head, space, input->count, input->features);
+    head_fill_input(head, space, input->count, input->features);
     draw_dropout(head, space, input);
-    if (drops(head, 0))
+    if (head_drops(head, 0))
         apply_dropout(head, space, 0);
     head->groups[microbatch_index] = (head_group){.x = space->first, .y = space->output[0]};
 }
@@ -422,11 +335,11 @@ static void end_microbatch(pulmo_head *head, int microbatch_index,
                            const pulmo_microbatch_input *input, pulmo_microbatch_result *result)
 {
     workspace *space = &head->spaces[microbatch_index];
-    forward(head, space, true);
+    head_forward(head, space, true);
     run_loss(head, space, input, result);
     backward(head, space);
     for (int t = 0; t < head->layout.tensors; t++) {
-        space->bound[t] = bound_of(head, space, t);
+        space->bound[t] = head_bound_of(head, space, t);
         result->finite = result->finite && isfinite(space->bound[t]);
     }
 }
@@ -435,257 +348,55 @@ void pulmo_head_microbatch_run(pulmo_head *head, int microbatch_index,
                                const pulmo_microbatch_input *input, pulmo_microbatch_result *result)
 {
     begin_microbatch(head, microbatch_index, input);
-    products(head, 0, &head->groups[microbatch_index], 1, 0, head->width[1]);
+    head_products(head, 0, &head->groups[microbatch_index], 1, 0, head->width[1]);
     end_microbatch(head, microbatch_index, input, result);
 }
 
 /* ---- all microbatches on a pool: layer 0's weights are gone through once ---- */
 
-typedef struct microbatches_work {
-    pulmo_head *head;
-    int microbatches, outs; /* microbatches in all; outputs of layer 0 a task */
-    const pulmo_microbatch_input *inputs;
-    pulmo_microbatch_result *results;
-    const float *features; /* scoring: of the first image */
-    float *logits;
-    int images;
-} microbatches_work;
-
 static void begin_task(void *context, int task, int thread)
 {
-    const microbatches_work *work = context;
+    const head_work *work = context;
     (void)thread;
     begin_microbatch(work->head, task, &work->inputs[task]);
 }
 
 static void products_task(void *context, int task, int thread)
 {
-    const microbatches_work *work = context;
+    const head_work *work = context;
     int first = task * work->outs, left = work->head->width[1] - first;
     (void)thread;
-    products(work->head, 0, work->head->groups, work->microbatches, first,
-             left < work->outs ? left : work->outs);
+    head_products(work->head, 0, work->head->groups, work->microbatches, first,
+                  left < work->outs ? left : work->outs);
 }
 
 static void end_task(void *context, int task, int thread)
 {
-    const microbatches_work *work = context;
+    const head_work *work = context;
     (void)thread;
     end_microbatch(work->head, task, &work->inputs[task], &work->results[task]);
 }
 
-/* Two tasks a thread, of whole register blocks. */
-static void run_products(microbatches_work *work, pulmo_pool *pool)
+/* A multiple of every tier's register block of outputs. */
+#define OUTPUTS_UNIT 12
+
+/* Two tasks per thread, of whole register blocks. */
+void head_run_products(head_work *work, pulmo_pool *pool)
 {
     int width = work->head->width[1], tasks = 2 * pulmo_pool_threads(pool);
-    work->outs = ((width + tasks - 1) / tasks + 11) / 12 * 12;
+    int each = (width + tasks - 1) / tasks;
+    work->outs = (each + OUTPUTS_UNIT - 1) / OUTPUTS_UNIT * OUTPUTS_UNIT;
     pulmo_pool_run(pool, (width + work->outs - 1) / work->outs, products_task, work);
 }
 
 void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,
                     const pulmo_microbatch_input *inputs, pulmo_microbatch_result *results)
 {
-    microbatches_work work = {
+    head_work work = {
         .head = head, .microbatches = microbatches, .inputs = inputs, .results = results};
     if (microbatches == 0)
         return;
     pulmo_pool_run(pool, microbatches, begin_task, &work);
-    run_products(&work, pool);
+    head_run_products(&work, pool);
     pulmo_pool_run(pool, microbatches, end_task, &work);
-}
-
-double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor)
-{
-    return head->spaces[microbatch_index].bound[tensor];
-}
-
-void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
-                                   pulmo_factors *out)
-{
-    const workspace *space = &head->spaces[microbatch_index];
-    int layer = tensor / 2;
-    *out = (pulmo_factors){.count = space->count,
-                           .input = (const float *)(const void *)layer_input(space, layer),
-                           .delta = (const float *)(const void *)space->delta[layer],
-                           .input_stride = (size_t)head->width[layer],
-                           .delta_stride = (size_t)head->width[layer + 1]};
-}
-
-void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
-                            float *out)
-{
-    const outer of = {
-        .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
-    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row,
-              (const real *)(const void *)factors->input + col, (real *)(void *)out);
-}
-
-void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
-{
-    pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
-}
-
-void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
-                                    const pulmo_block *block, float *out)
-{
-    static const real one = 1;
-    pulmo_factors factors;
-    real *sums = (real *)(void *)out;
-    pulmo_head_microbatch_factors(head, microbatch_index, block->tensor, &factors);
-    if (block->tensor % 2) { /* a bias: every sample's input is 1 */
-        factors.input = (const float *)(const void *)&one;
-        factors.input_stride = 0;
-    }
-    for (int r = 0; r < block->rows; r++)
-        pulmo_factors_row(&factors, block->row + r, block->col, block->cols,
-                          (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
-}
-
-/* ---- what is below the head ---- */
-
-pulmo_status pulmo_head_train_below(pulmo_head *head)
-{
-    size_t each = (size_t)head->rows * (size_t)padded(head->width[0]);
-    head->below = pulmo_alloc((size_t)head->microbatches + 1, each * sizeof(real));
-    if (!head->below)
-        return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
-    for (int s = 0; s < head->microbatches; s++)
-        head->spaces[s].below = head->below + (size_t)s * each;
-    return PULMO_OK;
-}
-
-/* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken
- * back to its features. */
-static void unpool_features(const pulmo_head_spec *spec, const float *features,
-                            const real *gradient, real *out)
-{
-    int cells = spec->height * spec->width;
-    if (spec->pool == PULMO_POOL_FLATTEN) {
-        memcpy(out, gradient, (size_t)(spec->channels * cells) * sizeof *out);
-        return;
-    }
-    for (int c = 0; c < spec->channels; c++) {
-        const float *plane = features + (size_t)c * (size_t)cells;
-        real *to = out + (size_t)c * (size_t)cells,
-             even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
-        int most = 0;
-        for (int i = 0; i < cells; i++) {
-            if (plane[i] > plane[most])
-                most = i;
-            to[i] = even;
-        }
-        if (spec->pool == PULMO_POOL_MAX)
-            to[most] += gradient[c];
-        if (spec->pool == PULMO_POOL_AVGMAX)
-            to[most] += gradient[spec->channels + c];
-    }
-}
-
-void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, float *out)
-{
-    workspace *space = &head->spaces[microbatch_index];
-    int in = head->width[0], outputs = head->width[1];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1,
-                  space->delta[0] + n * (size_t)outputs, outputs,
-                  head->parameters + head->layout.tensor[0].offset, in, 0,
-                  space->below + n * (size_t)in, in);
-    for (size_t n = 0; n < (size_t)space->count; n++) {
-        real *gradient = space->below + n * (size_t)in;
-        for (int i = 0; drops(head, 0) && i < in; i++)
-            gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
-        unpool_features(&head->spec, space->features + n * floats, gradient,
-                        (real *)(void *)out + n * floats);
-    }
-}
-
-/* ---- scoring ---- */
-
-static void score(const pulmo_head *head, workspace *space, float *logits)
-{
-    forward(head, space, false);
-    for (int i = 0; i < space->count * head->spec.classes; i++)
-        logits[i] = (float)space->output[head->layers - 1][i];
-}
-
-void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
-{
-    workspace *space = &head->spaces[head->microbatches];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    for (int at = 0; at < n; at += head->microbatch) {
-        fill_input(head, space, n - at < head->microbatch ? n - at : head->microbatch,
-                   features + (size_t)at * floats);
-        const head_group group = {.x = space->first, .y = space->output[0]};
-        products(head, 0, &group, 1, 0, head->width[1]);
-        score(head, space, logits + (size_t)at * (size_t)head->spec.classes);
-    }
-}
-
-static void fill_task(void *context, int task, int thread)
-{
-    const microbatches_work *work = context;
-    pulmo_head *head = work->head;
-    workspace *space = &head->spaces[task];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int at = task * head->microbatch, left = work->images - at;
-    (void)thread;
-    fill_input(head, space, left < head->microbatch ? left : head->microbatch,
-               work->features + (size_t)at * floats);
-    head->groups[task] = (head_group){.x = space->first, .y = space->output[0]};
-}
-
-static void score_task(void *context, int task, int thread)
-{
-    const microbatches_work *work = context;
-    (void)thread;
-    score(work->head, &work->head->spaces[task],
-          work->logits +
-              (size_t)(task * work->head->microbatch) * (size_t)work->head->spec.classes);
-}
-
-void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
-                          float *logits)
-{
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int room = (head->microbatches + 1) * head->microbatch;
-    for (int at = 0; at < n; at += room) {
-        microbatches_work work = {.head = head,
-                                  .images = n - at < room ? n - at : room,
-                                  .features = features + (size_t)at * floats,
-                                  .logits = logits + (size_t)at * (size_t)head->spec.classes};
-        work.microbatches = (work.images + head->microbatch - 1) / head->microbatch;
-        pulmo_pool_run(pool, work.microbatches, fill_task, &work);
-        run_products(&work, pool);
-        pulmo_pool_run(pool, work.microbatches, score_task, &work);
-    }
-}
-
-void pulmo_softmax(int n, int classes, const float *logits, float *probabilities)
-{
-    for (int i = 0; i < n; i++) {
-        const float *row = logits + (size_t)i * (size_t)classes;
-        double most = (double)row[0], sum = 0;
-        for (int k = 1; k < classes; k++)
-            most = fmax(most, (double)row[k]);
-        for (int k = 0; k < classes; k++)
-            sum += exp((double)row[k] - most);
-        for (int k = 0; k < classes; k++)
-            probabilities[(size_t)i * (size_t)classes + (size_t)k] =
-                (float)(exp((double)row[k] - most) / sum);
-    }
-}
-
-double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label,
-                           double *weight)
-{
-    real row[PULMO_LOSS_CLASSES_MAX];
-    for (int k = 0; k < classes; k++)
-        row[k] = (real)logits[k];
-    *weight = class_weight(loss, label);
-    return row_loss(loss, classes, row, label);
 }

@@ -1,6 +1,16 @@
-/* Inside the nn room: what the head's files share. layout, workspaces, kernels. */
+/* Inside the nn room: what the head's files share.
+ *
+ *   head.c           create, forward, backward, all microbatches at once
+ *   head_loss.c      cross-entropy and softmax
+ *   head_gradient.c  gradients of a microbatch, their bounds, and what is below the head
+ *   head_score.c     logits without dropout
+ *   head_spec.c      shapes, tensors and initial values
+ *   head_sums.c      integer sums over microbatches
+ *   head_logit.c     one logit's gradient, for explanations */
 #ifndef PULMO_HEAD_ROOM_H
 #define PULMO_HEAD_ROOM_H
+
+#include <stdbool.h>
 
 #include "head_kernels.h"
 #include "head_real.h"
@@ -48,5 +58,47 @@ static inline const real *layer_input(const workspace *space, int layer)
 {
     return layer == 0 ? space->first : space->input[layer];
 }
+
+/* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
+static inline int head_padded(int count)
+{
+    return (count + 15) / 16 * 16;
+}
+
+/* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
+static inline bool head_drops(const pulmo_head *head, int layer)
+{
+    return head->spec.dropout > 0 && (layer > 0 || head->layers == 1);
+}
+
+/* All microbatches on a pool: layer 0's weights are gone through once. */
+typedef struct head_work {
+    pulmo_head *head;
+    int microbatches, outs; /* microbatches in all; outputs of layer 0 a task */
+    const pulmo_microbatch_input *inputs;
+    pulmo_microbatch_result *results;
+    const float *features; /* scoring: of the first image */
+    float *logits;
+    int images;
+} head_work;
+
+/* The loss of one row of logits with PyTorch's meaning, and its gradient by them. */
+double head_row_loss(const pulmo_loss_spec *loss, int classes, const real *row, int label);
+void head_row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label,
+                    real *delta);
+double head_class_weight(const pulmo_loss_spec *loss, int k);
+
+/* At least the largest magnitude of a microbatch's gradient by a tensor. */
+double head_bound_of(const pulmo_head *head, const workspace *space, int tensor);
+
+/* A microbatch's features into layer 0's input; rows beyond its samples become zeros. */
+void head_fill_input(const pulmo_head *head, workspace *space, int count, const float *features);
+/* Outputs [first, first + outs) of a layer's product with its weights, for groups of samples. */
+void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
+                   int first, int outs);
+/* Layer 0's products of work->microbatches groups, shared out over the pool. */
+void head_run_products(head_work *work, pulmo_pool *pool);
+/* From layer 0's products, which are in output[0] already, to the logits. */
+void head_forward(const pulmo_head *head, workspace *space, bool dropout);
 
 #endif

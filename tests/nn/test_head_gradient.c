@@ -33,6 +33,14 @@
 #define pulmo_softmax                  head64_softmax
 #define pulmo_cross_entropy            head64_cross_entropy
 #define pulmo_blas_setup               head64_blas_setup
+#define head_row_loss                  head64_row_loss
+#define head_row_delta                 head64_row_delta
+#define head_class_weight              head64_class_weight
+#define head_bound_of                  head64_bound_of
+#define head_products                  head64_products
+#define head_fill_input                head64_fill_input
+#define head_forward                   head64_forward
+#define head_run_products              head64_run_products
 pulmo_status pulmo_head_create(const pulmo_head_spec *, const pulmo_loss_spec *, int, int,
                                const float *, pulmo_head **);
 void pulmo_head_destroy(pulmo_head *);
@@ -54,6 +62,9 @@ void pulmo_softmax(int, int, const float *, float *);
 double pulmo_cross_entropy(const pulmo_loss_spec *, int, const float *, int, double *);
 const char *pulmo_blas_setup(void);
 #include "../../src/nn/head.c"
+#include "../../src/nn/head_gradient.c"
+#include "../../src/nn/head_loss.c"
+#include "../../src/nn/head_score.c"
 #undef pulmo_head_create
 #undef pulmo_head_destroy
 #undef pulmo_head_microbatch_run
@@ -403,7 +414,7 @@ static void loss_errors(const fixture *f, errors *e)
         double z = 0, mass = 0;
         for (int k = 0; k < classes; k++) {
             z = fmax(z, e->output[last][n * classes + k]);
-            mass += class_weight(&f->loss, k); /* the target's weights are at most these */
+            mass += head_class_weight(&f->loss, k); /* the target's weights are at most these */
         }
         double total = log_sum(logits, classes);
         for (int k = 0; k < classes; k++)

@@ -1,0 +1,148 @@
+/* A microbatch's gradients: bounds, factors, elements, and the gradient by the features. */
+#include <math.h>
+#include <string.h>
+
+#include "head_outer.h"
+#include "head_room.h"
+#include "pulmo/memory.h"
+
+/* Magnitudes compare as their bits do, and a NaN's are above infinity's. */
+static double largest(const real *values, int count)
+{
+    real_bits most = 0;
+    for (int i = 0; i < count; i++) {
+        real_bits bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits &= ~REAL_SIGN;
+        most = bits > most ? bits : most;
+    }
+    real value;
+    memcpy(&value, &most, sizeof value);
+    return isnan(value) ? INFINITY : (double)value;
+}
+
+/* |sum_n d_n x_n| <= sum_n max|d_n| max|x_n|. Each computed product is within a factor 1 + u of
+ * its exact value and each of at most `count` additions too (Higham 2002, section 3.1), so the
+ * computed sum's magnitude is below the right side times (1 + u)^(count + 1); twice that exponent
+ * also covers this function's own rounding, in double. Where a product rounds to a subnormal the
+ * error is at most half the smallest one, which `count` times 2^-149 covers. */
+double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
+{
+    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
+    double sum = 0;
+    for (int n = 0; n < space->count; n++) {
+        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
+        double input =
+            tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
+        if (delta > 0 && input > 0)
+            sum += delta * input + 0x1p-149;
+    }
+    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
+}
+
+double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor)
+{
+    return head->spaces[microbatch_index].bound[tensor];
+}
+
+void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
+                                   pulmo_factors *out)
+{
+    const workspace *space = &head->spaces[microbatch_index];
+    int layer = tensor / 2;
+    *out = (pulmo_factors){.count = space->count,
+                           .input = (const float *)(const void *)layer_input(space, layer),
+                           .delta = (const float *)(const void *)space->delta[layer],
+                           .input_stride = (size_t)head->width[layer],
+                           .delta_stride = (size_t)head->width[layer + 1]};
+}
+
+void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
+                            float *out)
+{
+    const outer of = {
+        .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
+    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row,
+              (const real *)(const void *)factors->input + col, (real *)(void *)out);
+}
+
+void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
+{
+    pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
+}
+
+void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
+                                    const pulmo_block *block, float *out)
+{
+    static const real one = 1;
+    pulmo_factors factors;
+    real *sums = (real *)(void *)out;
+    pulmo_head_microbatch_factors(head, microbatch_index, block->tensor, &factors);
+    if (block->tensor % 2) { /* a bias: every sample's input is 1 */
+        factors.input = (const float *)(const void *)&one;
+        factors.input_stride = 0;
+    }
+    for (int r = 0; r < block->rows; r++)
+        pulmo_factors_row(&factors, block->row + r, block->col, block->cols,
+                          (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
+}
+
+/* ---- what is below the head ---- */
+
+pulmo_status pulmo_head_train_below(pulmo_head *head)
+{
+    size_t each = (size_t)head->rows * (size_t)head_padded(head->width[0]);
+    head->below = pulmo_alloc((size_t)head->microbatches + 1, each * sizeof(real));
+    if (!head->below)
+        return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
+    for (int s = 0; s < head->microbatches; s++)
+        head->spaces[s].below = head->below + (size_t)s * each;
+    return PULMO_OK;
+}
+
+/* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken
+ * back to its features. */
+static void unpool_features(const pulmo_head_spec *spec, const float *features,
+                            const real *gradient, real *out)
+{
+    int cells = spec->height * spec->width;
+    if (spec->pool == PULMO_POOL_FLATTEN) {
+        memcpy(out, gradient, (size_t)(spec->channels * cells) * sizeof *out);
+        return;
+    }
+    for (int c = 0; c < spec->channels; c++) {
+        const float *plane = features + (size_t)c * (size_t)cells;
+        real *to = out + (size_t)c * (size_t)cells,
+             even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
+        int most = 0;
+        for (int i = 0; i < cells; i++) {
+            if (plane[i] > plane[most])
+                most = i;
+            to[i] = even;
+        }
+        if (spec->pool == PULMO_POOL_MAX)
+            to[most] += gradient[c];
+        if (spec->pool == PULMO_POOL_AVGMAX)
+            to[most] += gradient[spec->channels + c];
+    }
+}
+
+void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, float *out)
+{
+    workspace *space = &head->spaces[microbatch_index];
+    int in = head->width[0], outputs = head->width[1];
+    size_t floats =
+        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1,
+                  space->delta[0] + n * (size_t)outputs, outputs,
+                  head->parameters + head->layout.tensor[0].offset, in, 0,
+                  space->below + n * (size_t)in, in);
+    for (size_t n = 0; n < (size_t)space->count; n++) {
+        real *gradient = space->below + n * (size_t)in;
+        for (int i = 0; head_drops(head, 0) && i < in; i++)
+            gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
+        unpool_features(&head->spec, space->features + n * floats, gradient,
+                        (real *)(void *)out + n * floats);
+    }
+}

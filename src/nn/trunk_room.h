@@ -1,0 +1,80 @@
+/* Inside the nn room: the frozen convolutions.
+ *
+ *   trunk.c       shapes, the arena, create and forward
+ *   trunk_run.c   one layer of some images on all threads
+ *   trunk_time.c  what each layer and stage took
+ *   trunk_pack.c  transformed weights */
+#ifndef PULMO_TRUNK_ROOM_H
+#define PULMO_TRUNK_ROOM_H
+
+#include "kernels.h"
+#include "trunk_pack.h"
+
+#define POINT_PAD 16 /* floats between points, against cache-set conflicts */
+
+typedef struct layer {
+    trunk_layer pack;           /* where its weights are */
+    int height, width;          /* of its input */
+    int out_height, out_width;  /* after the pool */
+    int block;                  /* from 1 */
+    double seconds, stage_s[3]; /* wall; thread-seconds a stage, of all threads */
+} layer;
+
+/* What a thread's time goes to: a layer's input, GEMM and output, and the first layer's rows where
+ * the second calls for them. */
+enum { INPUT, GEMM, OUTPUT, FIRST_ROWS, STAGES };
+
+struct pulmo_trunk {
+    const pulmo_kernels *kernels;
+    pulmo_pool *pool;
+    int layers, batch, height_px, width_px;
+    layer layer[PULMO_CONVS_MAX];
+    const float *packed;
+    void *own_packed;
+    float *arena;
+    size_t early_floats, late_floats, scratch_floats,
+        image_floats; /* sizes of what the arena holds; see trunk_arena_of */
+    int band_rows; /* of the first layer's output made for the second at a time; 0: it is made whole
+                    */
+    int stride;    /* of a framed input image */
+    int measuring;
+    char *stage_s; /* (threads) of PULMO_ALIGN bytes: STAGES doubles of the layer at hand */
+};
+
+/* Where things stand in the arena, in floats. Deep layers swap late[0] and late[1]; early ones
+ * leave their output in late[0], and use the memory of late[1], not needed yet, for their own. */
+typedef struct places {
+    size_t late[2], early[2], framed, scratch, end;
+} places;
+
+typedef struct pass {
+    pulmo_trunk *trunk;
+    const layer *layer;
+    pulmo_plane in, out;
+    pulmo_tiles tiles;      /* count: of all images */
+    int run, bands, images; /* bands of an image */
+    const float *source;    /* of the first layer: (images, 3, H, W) */
+    float *framed;          /* of the first layer: framed images */
+} pass;
+
+pulmo_plane trunk_plane_of(int channels, int height, int width);
+pulmo_plane trunk_input_plane(const layer *l);
+pulmo_plane trunk_output_plane(const layer *l);
+/* The first layer's output that one band of the second needs. */
+pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
+/* Tiles of one image; count is the caller's. */
+pulmo_tiles trunk_tiles_of(const layer *l);
+/* Tiles a run: many where weights are large, few where V and M can stay in L2; evened out so that
+ * threads get equal shares. */
+int trunk_run_tiles(const layer *l, int total, int threads);
+places trunk_arena_of(const pulmo_trunk *trunk);
+
+/* Takes a layer's images from p->in to p->out. */
+void trunk_run_layer(pass *p);
+
+/* One thread's seconds in each stage of the layer at hand, (STAGES). */
+double *trunk_stages_of(const pulmo_trunk *trunk, int thread);
+/* Adds up what all threads spent in `seconds` on a layer, and on the first layer's rows in it. */
+void trunk_add_times(pulmo_trunk *trunk, layer *l, double seconds);
+
+#endif
