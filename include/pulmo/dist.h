@@ -85,4 +85,8 @@ void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s);
 /* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);
 
+/* The MPI library that runs, in its own words, without its end of line; also before
+ * pulmo_dist_start. Not collective. */
+void pulmo_dist_library(char *out, size_t bytes);
+
 #endif

@@ -133,4 +133,7 @@ typedef void (*pulmo_h5_visitor)(void *context, const char *name, const pulmo_h5
                                  const char *attribute, const char *value);
 pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context);
 
+/* The HDF5 library that runs, as in "HDF5 1.10.8". */
+void pulmo_h5_library(char *out, size_t bytes);
+
 #endif

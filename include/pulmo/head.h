@@ -184,4 +184,7 @@ double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float
  * ("SkylakeX", ...) is part of what makes bits: static storage. */
 const char *pulmo_blas_setup(void);
 
+/* The OpenBLAS that runs, in its own words; static storage. */
+const char *pulmo_blas_library(void);
+
 #endif

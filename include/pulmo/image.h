@@ -73,4 +73,7 @@ bool pulmo_image_collapse_grey(pulmo_image *image);
 /* Writes the image as a JPEG, whole or not at all; `quality` is libjpeg's, 1 to 100. */
 pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int quality);
 
+/* The libjpeg-turbo that pulmo was built with, as in "libjpeg-turbo 2.1.5". */
+const char *pulmo_jpeg_library(void);
+
 #endif

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "pulmo/head.h"
+#include "pulmo/h5.h"
+#include "pulmo/image.h"
 #include "pulmo/text.h"
 
 static const command commands[] = {
@@ -189,6 +192,15 @@ static int run(const command *c, int argc, char **argv)
     return pulmo_status_exit(status);
 }
 
+static void print_version(void)
+{
+    char mpi[128], hdf5[64];
+    pulmo_dist_library(mpi, sizeof mpi);
+    pulmo_h5_library(hdf5, sizeof hdf5);
+    printf("pulmo %s (commit %s)\n%s\n%s\n%s\n%s\n", PULMO_VERSION, PULMO_COMMIT, mpi, hdf5,
+           pulmo_jpeg_library(), pulmo_blas_library());
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
@@ -200,7 +212,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-        printf("pulmo %s\n", PULMO_VERSION);
+        print_version();
         return 0;
     }
     for (int i = 0; i < COMMANDS; i++)

@@ -296,3 +296,15 @@ pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
     pulmo_decode_notes own;
     return decode(data, size_bytes, spec, height_px, width_px, out, notes ? notes : &own);
 }
+
+#define TEXT_OF(x)      #x
+#define VERSION_TEXT(x) TEXT_OF(x)
+
+const char *pulmo_jpeg_library(void)
+{
+#ifdef LIBJPEG_TURBO_VERSION
+    return "libjpeg-turbo " VERSION_TEXT(LIBJPEG_TURBO_VERSION);
+#else
+    return "libjpeg " VERSION_TEXT(JPEG_LIB_VERSION);
+#endif
+}

@@ -5,7 +5,9 @@
  * but no step of several tasks), "mpirun -n 1" inside a job (its daemons are a Slurm step, but
  * Open MPI says how many ranks there are), and a single task. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comm.h"
 #include "pulmo/log.h"
@@ -85,4 +87,13 @@ pulmo_status launcher_check_after(int size)
                               sizes[i].launcher, ranks, sizes[i].variable, ranks);
     }
     return PULMO_OK;
+}
+
+void pulmo_dist_library(char *out, size_t bytes)
+{
+    char words[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(words, &length);
+    words[strcspn(words, "\n,")] = '\0';
+    snprintf(out, bytes, "%s", words);
 }

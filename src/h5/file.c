@@ -222,3 +222,10 @@ const char *pulmo_h5_path(const pulmo_h5 *file)
 {
     return file->path;
 }
+
+void pulmo_h5_library(char *out, size_t bytes)
+{
+    unsigned major = 0, minor = 0, release = 0;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(out, bytes, "HDF5 %u.%u.%u", major, minor, release);
+}
