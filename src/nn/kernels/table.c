@@ -1,19 +1,28 @@
-/* The one table of tiers. */
+/* The one place that knows which tiers this build has. */
+#include "head_kernels.h"
 #include "kernels.h"
+#include "tuned_kernels.h"
 
-extern const pulmo_kernels pulmo_kernels_table__ref;
+/* Defines `of`, which gives the table of a tier: the reference tier's where no other is built. */
 #if defined(__x86_64__)
-extern const pulmo_kernels pulmo_kernels_table__avx2, pulmo_kernels_table__avx512;
-#endif
-
-const pulmo_kernels *pulmo_kernels_of(pulmo_isa isa)
-{
-#if defined(__x86_64__)
-    static const pulmo_kernels *const tables[PULMO_ISA_COUNT] = {
-        &pulmo_kernels_table__ref, &pulmo_kernels_table__avx2, &pulmo_kernels_table__avx512};
-    return tables[isa];
+#define TABLE_OF_TIER(type, of, table)                                                             \
+    extern const type table##__ref, table##__avx2, table##__avx512;                                \
+    const type *of(pulmo_isa isa)                                                                  \
+    {                                                                                              \
+        static const type *const tables[PULMO_ISA_COUNT] = {&table##__ref, &table##__avx2,         \
+                                                            &table##__avx512};                     \
+        return tables[isa];                                                                        \
+    }
 #else
-    (void)isa;
-    return &pulmo_kernels_table__ref;
+#define TABLE_OF_TIER(type, of, table)                                                             \
+    extern const type table##__ref;                                                                \
+    const type *of(pulmo_isa isa)                                                                  \
+    {                                                                                              \
+        (void)isa;                                                                                 \
+        return &table##__ref;                                                                      \
+    }
 #endif
-}
+
+TABLE_OF_TIER(pulmo_kernels, pulmo_kernels_of, pulmo_kernels_table)
+TABLE_OF_TIER(tuned_kernels, tuned_kernels_of, tuned_kernels_table)
+TABLE_OF_TIER(head_kernels, head_kernels_of, head_kernels_table)
