@@ -18,12 +18,14 @@
 #include "pulmo/isa.h"
 #include "pulmo/pool.h"
 #include "pulmo/status.h"
+#include "pulmo/weights.h"
 
 #define PULMO_HIDDEN_MAX       8
 #define PULMO_LOSS_CLASSES_MAX 1000
 #define PULMO_TENSORS_MAX                                                                          \
-    (2 * (PULMO_HIDDEN_MAX + 1 + 32)) /* the head's and those of trainable convolutions (tuned.h)  \
-                                       */
+    (2 * (PULMO_HIDDEN_MAX + 1 +                                                                   \
+          PULMO_CONVS_MAX)) /* the head's and those of trainable convolutions (tuned.h)            \
+                             */
 
 typedef enum pulmo_pooling {
     PULMO_POOL_FLATTEN,
