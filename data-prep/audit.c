@@ -313,8 +313,9 @@ static pulmo_status list_copies(audit *a, const int *split)
         malloc((count + 1) * sizeof *first); /* by root; count is none */
     if (!first)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t i = 0; i < count * PULMO_SPLITS; i++)
-        first[i / PULMO_SPLITS][i % PULMO_SPLITS] = (uint32_t)count;
+    for (size_t root = 0; root < count; root++)
+        for (int s = 0; s < PULMO_SPLITS; s++)
+            first[root][s] = (uint32_t)count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t *place = split[i] >= 0 ? &first[join_find(a->copies, i)][split[i]] : NULL;
         if (place && *place == count)

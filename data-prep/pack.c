@@ -164,6 +164,8 @@ static pulmo_status make_split(packing *p, int s)
                                        .pixel_digests = columns + 3 * (size_t)n};
     if (!labels || !columns || !hex) {
         free(hex);
+        if (columns)
+            columns[4 * (size_t)n] = NULL;
         return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
     }
     columns[4 * (size_t)n] = (const char *)hex; /* kept to be freed */
@@ -504,7 +506,12 @@ static pulmo_status pack_all(packing *p)
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
 {
     packing *p = calloc(1, sizeof *p);
-    PULMO_TRY(pulmo_agree(comm, p ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory")));
+    pulmo_status status =
+        pulmo_agree(comm, p ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        free(p);
+        return status;
+    }
     p->comm = comm;
     p->options = *options;
     p->place.lock = -1;
@@ -514,7 +521,7 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
         p->options.threads = threads > 0 ? threads : 1;
     }
     pulmo_interrupt_listen();
-    pulmo_status status = pack_all(p);
+    status = pack_all(p);
     for (int s = 0; s < PULMO_SPLITS; s++)
         free_split(&p->split[s]);
     pack_plan_free(&p->plan);

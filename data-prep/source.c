@@ -95,7 +95,7 @@ static void free_patterns(patterns *p)
 {
     pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[PULMO_SPLIT_VAL],
                       &p->hold[PULMO_SPLIT_TEST]};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]->there)
             regfree(&all[i]->regex);
 }

@@ -41,6 +41,11 @@ pulmo_status pulmo_fail(pulmo_status status, const char *format, ...)
 pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* which does not look into other files: the result is the argument */
+#define pulmo_fail(status, ...)    ((void)(pulmo_fail)(status, __VA_ARGS__), (status))
+#define pulmo_fail_in(status, ...) ((void)(pulmo_fail_in)(status, __VA_ARGS__), (status))
+#endif
+
 /* This thread's report, "" if none; borrowed until the thread's next pulmo_fail or clear. */
 const char *pulmo_error(void);
 

@@ -225,11 +225,14 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
     bool opened = false;
     memset(out, 0, sizeof *out);
     bench *b = calloc(1, sizeof *b);
-    PULMO_TRY(pulmo_agree(comm, b ? PULMO_OK
-                                  : pulmo_fail(PULMO_MEMORY, "cannot allocate the benchmark")));
-    b->comm = comm;
     pulmo_status status =
-        pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
+        pulmo_agree(comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the benchmark"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        free(b);
+        return status;
+    }
+    b->comm = comm;
+    status = pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
     opened = status == PULMO_OK;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_agree(comm, open_local(b, options)));

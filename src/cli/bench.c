@@ -160,56 +160,57 @@ static pulmo_status run_bench(const bench_arguments *a, pulmo_comm *comm)
     return pulmo_bench_allreduce(comm, (size_t)a->elements);
 }
 
+static const struct argp_option bench_options[] = {
+    {"threads", KEY_THREADS, "N", 0,
+     "conv, pack, train, step: threads a rank (default: the CPUs given, over the ranks)", 0},
+    {"batch", KEY_BATCH, "N", 0,
+     "conv: images a batch (default 16); step, train: over all ranks (default 16; train: as "
+     "configured)",
+     0},
+    {"size", KEY_SIZE, "PX", 0,
+     "conv, pack, step: height and width; train: of demo images (default 224)", 0},
+    {"seconds", KEY_SECONDS, "N", 0, "conv, pack, train, step: how long (default 5)", 0},
+    {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "conv: convolutions (default: random ones of the same shape); train, step: default as in "
+     "training",
+     0},
+    {"input", KEY_INPUT, "FILE", 0,
+     "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
+    {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
+    {"source", KEY_SOURCE, "DIR", 0,
+     "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
+    {"decode", KEY_DECODE, "exact|fast", 0, "pack: how (default exact)", 0},
+    {"data", KEY_DATA, "PACKED", 0,
+     "train: packed directory (default: demo images, drawn and packed first); settings by -c "
+     "and --set",
+     0},
+    {"elements", KEY_ELEMENTS, "N", 0,
+     "allreduce: parameters summed (default 6423298, the default head's)", 0},
+    {0},
+};
+static const struct argp_child bench_children[] = {{&common_argp, 0, NULL, 1}, {0}};
+static const struct argp bench_argp = {
+    bench_options,
+    parse,
+    "conv|pack|train|step|allreduce",
+    "Throughput of the convolutions, of packing, of training, of training steps with exact "
+    "sums beside plain ones, and of the gradient "
+    "sum, also under mpirun. The last line of stdout is "
+    "one JSON object.",
+    bench_children,
+    NULL,
+    NULL};
+
 pulmo_status command_bench(int argc, char **argv, pulmo_comm **comm)
 {
-    static const struct argp_option options[] = {
-        {"threads", KEY_THREADS, "N", 0,
-         "conv, pack, train, step: threads a rank (default: the CPUs given, over the ranks)", 0},
-        {"batch", KEY_BATCH, "N", 0,
-         "conv: images a batch (default 16); step, train: over all ranks (default 16; train: as "
-         "configured)",
-         0},
-        {"size", KEY_SIZE, "PX", 0,
-         "conv, pack, step: height and width; train: of demo images (default 224)", 0},
-        {"seconds", KEY_SECONDS, "N", 0, "conv, pack, train, step: how long (default 5)", 0},
-        {"layers", KEY_LAYERS, NULL, 0, "conv: a table of layers", 0},
-        {"weights", KEY_WEIGHTS, "FILE", 0,
-         "conv: convolutions (default: random ones of the same shape); train, step: default as in "
-         "training",
-         0},
-        {"input", KEY_INPUT, "FILE", 0,
-         "conv: a batch of normalised images, raw float32 (batch, 3, size, size)", 0},
-        {"dump", KEY_DUMP, "FILE", 0, "conv: write the batch's features, raw float32", 0},
-        {"source", KEY_SOURCE, "DIR", 0,
-         "pack: class folders of JPEGs (default: demo images, drawn first)", 0},
-        {"decode", KEY_DECODE, "exact|fast", 0, "pack: how (default exact)", 0},
-        {"data", KEY_DATA, "PACKED", 0,
-         "train: packed directory (default: demo images, drawn and packed first); settings by -c "
-         "and --set",
-         0},
-        {"elements", KEY_ELEMENTS, "N", 0,
-         "allreduce: parameters summed (default 6423298, the default head's)", 0},
-        {0},
-    };
-    static const struct argp_child children[] = {{&common_argp, 0, NULL, 1}, {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        "conv|pack|train|step|allreduce",
-        "Throughput of the convolutions, of packing, of training, of training steps with exact "
-        "sums beside plain ones, and of the gradient "
-        "sum, also under mpirun. The last line of stdout is "
-        "one JSON object.",
-        children,
-        NULL,
-        NULL};
     bench_arguments a = {.common.level = PULMO_LOG_NORMAL,
                          .batch = 16,
                          .size = 224,
                          .seconds = 5,
                          .elements = 6423298,
                          .decode = "exact"};
-    parse_arguments(&argp, argc, argv, &a);
+    parse_arguments(&bench_argp, argc, argv, &a);
     if (strcmp(a.what, "train") != 0 && (a.common.settings.path || a.common.settings.count > 0))
         return pulmo_fail(PULMO_USAGE,
                           "bench %s takes no configuration: leave out --config and --set; bench "

@@ -48,9 +48,11 @@ static void print_usage(FILE *out)
 /* Before MPI runs, only launchers' variables tell which rank this is. */
 static int number_of(const char *const names[4])
 {
-    for (int i = 0; i < 4; i++)
-        if (names[i] && getenv(names[i]))
-            return atoi(getenv(names[i]));
+    for (int i = 0; i < 4; i++) {
+        const char *text = names[i] ? getenv(names[i]) : NULL;
+        if (text)
+            return atoi(text);
+    }
     return 0;
 }
 

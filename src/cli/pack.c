@@ -38,36 +38,34 @@ static void set_key(pack_arguments *a, struct argp_state *state, const char *key
     snprintf(a->sets[a->set_count++], sizeof a->sets[0], "pack.%s=%s", key, value);
 }
 
+/* Options that are keys of the configuration under another name. */
+static const struct {
+    int option;
+    const char *key;
+    const char *value; /* NULL: the option's argument */
+} settings[] = {
+    {KEY_VAL, "val_fraction", NULL},
+    {KEY_TEST, "test_fraction", NULL},
+    {KEY_SIZE, "size", NULL},
+    {KEY_SEED, "seed", NULL},
+    {KEY_DECODE, "decode", NULL},
+    {KEY_ON_BAD, "on_bad", NULL},
+    {KEY_ALLOW_LEAKS, "leaks", "allow"},
+    {KEY_DROP_LEAKS, "leaks", "drop"},
+};
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     pack_arguments *a = state->input;
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (settings[i].option != key)
+            continue;
+        set_key(a, state, settings[i].key, settings[i].value ? settings[i].value : argument);
+        return 0;
+    }
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->common;
-        return 0;
-    case KEY_VAL:
-        set_key(a, state, "val_fraction", argument);
-        return 0;
-    case KEY_TEST:
-        set_key(a, state, "test_fraction", argument);
-        return 0;
-    case KEY_SIZE:
-        set_key(a, state, "size", argument);
-        return 0;
-    case KEY_SEED:
-        set_key(a, state, "seed", argument);
-        return 0;
-    case KEY_DECODE:
-        set_key(a, state, "decode", argument);
-        return 0;
-    case KEY_ON_BAD:
-        set_key(a, state, "on_bad", argument);
-        return 0;
-    case KEY_ALLOW_LEAKS:
-        set_key(a, state, "leaks", "allow");
-        return 0;
-    case KEY_DROP_LEAKS:
-        set_key(a, state, "leaks", "drop");
         return 0;
     case KEY_VERIFY:
         a->verify = 1;

@@ -229,6 +229,7 @@ static pulmo_status read_stream(reader *in, yaml_parser_t *parser)
         status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", in->name);
     }
     yaml_document_delete(&document);
+    in->document = NULL;
     if (status == PULMO_OK)
         status = check_end(in->name, parser);
     if (status == PULMO_OK)

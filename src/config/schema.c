@@ -4,8 +4,10 @@
 #include "pulmo/config.h"
 #include "schema.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): names of fields take no parentheses */
 #define FIELD(section, name)                                                                       \
     offsetof(pulmo_config, section.name), sizeof(((pulmo_config *)0)->section.name)
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define ANY -DBL_MAX, DBL_MAX
 
 #define TEXT(section, name, initial, binds, help)                                                  \

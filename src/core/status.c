@@ -27,7 +27,7 @@ const char *pulmo_status_text(pulmo_status status)
     return texts[status];
 }
 
-pulmo_status pulmo_fail(pulmo_status status, const char *format, ...)
+pulmo_status(pulmo_fail)(pulmo_status status, const char *format, ...)
 {
     /* Formatted apart: an argument may be the old report itself. */
     char fresh[PULMO_REPORT_BYTES];
@@ -39,7 +39,7 @@ pulmo_status pulmo_fail(pulmo_status status, const char *format, ...)
     return status;
 }
 
-pulmo_status pulmo_fail_in(pulmo_status status, const char *format, ...)
+pulmo_status(pulmo_fail_in)(pulmo_status status, const char *format, ...)
 {
     char context[PULMO_REPORT_BYTES];
     va_list arguments;

@@ -1,6 +1,7 @@
 /* Brightness and what else changes values, not places. Names and meanings are torchvision's; the
  * tests hold them against Pillow and the definitions. Basic operations in a fixed order: the same
  * bits on every machine. */
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,8 +38,10 @@ static void equalize(float *plane, size_t pixels)
     if (step == 0)
         return;
     sum = step / 2;
-    for (int v = 0; v < 256; sum += histogram[v], v++)
-        to[v] = sum / step > 255 ? 255.0f : (float)(sum / step);
+    for (int v = 0; v < 256; sum += histogram[v], v++) {
+        int level = (int)(sum / step);
+        to[v] = level > 255 ? 255.0f : (float)level;
+    }
     for (size_t i = 0; i < pixels; i++)
         plane[i] = to[(uint8_t)plane[i]];
 }
@@ -131,6 +134,7 @@ static void levels(const pulmo_augment_draw *d, planes p)
  * the border stays. */
 static void sharpen(float *plane, int height, int width, float factor, float *copy)
 {
+    assert(copy);
     memcpy(copy, plane, (size_t)height * (size_t)width * sizeof *copy);
     for (int y = 1; y < height - 1; y++)
         for (int x = 1; x < width - 1; x++) {
@@ -158,7 +162,8 @@ static int reflect(int at, int side)
  */
 static void blur(float *plane, int height, int width, double sigma, float *copy)
 {
-    float kernel[2 * BLUR_RADIUS_MAX + 1];
+    assert(copy);
+    float kernel[2 * BLUR_RADIUS_MAX + 1] = {0};
     double sum = 0;
     int radius = (int)ceil(3 * sigma);
     if (radius > BLUR_RADIUS_MAX)

@@ -228,7 +228,7 @@ typedef struct failure {
     char report[REPORT_BYTES];
 } failure;
 
-pulmo_status pulmo_agree(pulmo_comm *comm, pulmo_status local)
+pulmo_status(pulmo_agree)(pulmo_comm *comm, pulmo_status local)
 {
     failure it;
     int mine = local == PULMO_OK ? INT32_MAX : comm->rank, first = INT32_MAX;

@@ -257,7 +257,7 @@ static pulmo_status complete(pulmo_bank *b)
     for (int s = 0; s < PULMO_BANK_SPLITS; s++)
         if (b->set[s].form.count > 0)
             all += b->set[s].views * b->set[s].form.shards;
-    bank_unit *units = calloc(all, sizeof *units);
+    bank_unit *units = calloc(all + 1, sizeof *units);
     pulmo_status status = pulmo_agree(
         comm, units ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the bank's plan"));
     if (status == PULMO_OK)
@@ -276,12 +276,16 @@ static pulmo_status complete(pulmo_bank *b)
 pulmo_status pulmo_bank_open(const pulmo_bank_parts *parts, pulmo_bank **out)
 {
     pulmo_bank *b = calloc(1, sizeof *b);
-    PULMO_TRY(pulmo_agree(parts->comm,
-                          b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the bank")));
+    pulmo_status status = pulmo_agree(
+        parts->comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the bank"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        free(b);
+        return status;
+    }
     b->parts = *parts;
     for (int s = 0; s < PULMO_BANK_SPLITS; s++)
         pthread_rwlock_init(&b->set[s].lock, NULL);
-    pulmo_status status = pulmo_agree(parts->comm, create_local(b));
+    status = pulmo_agree(parts->comm, create_local(b));
     for (int s = 0; s < PULMO_BANK_SPLITS && status == PULMO_OK; s++)
         status = pulmo_same(parts->comm, "the key of the feature bank", b->set[s].form.key);
     if (status == PULMO_OK)

@@ -154,8 +154,12 @@ pulmo_status pulmo_feature_store_of_bank(pulmo_comm *comm, pulmo_bank *b, pulmo_
 {
     pulmo_feature_store *store =
         new_store(comm, samples, (int)pulmo_bank_views(b, split), pulmo_bank_floats(b));
-    PULMO_TRY(pulmo_agree(
-        comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store")));
+    pulmo_status status = pulmo_agree(
+        comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        pulmo_feature_store_destroy(store);
+        return status;
+    }
     store->bank = b;
     store->split = split;
     *out = store;

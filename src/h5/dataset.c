@@ -442,7 +442,7 @@ pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *c
                                    char ***strings)
 {
     handles h = none;
-    pulmo_h5_shape shape;
+    pulmo_h5_shape shape = {0};
     h5_lock();
     pulmo_status status = open_shape(file, &h, name, &shape);
     if (status == PULMO_OK && (shape.type != PULMO_H5_STRING || shape.rank != 1))
@@ -457,7 +457,7 @@ pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *c
 pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out)
 {
     handles h = none;
-    pulmo_h5_shape shape;
+    pulmo_h5_shape shape = {0};
     char **strings = NULL;
     h5_lock();
     pulmo_status status = open_shape(file, &h, name, &shape);

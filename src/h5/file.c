@@ -62,7 +62,7 @@ static void shorten(char *reason)
             *at = ' ';
 }
 
-pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
+pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what)
 {
     char reason[REASON_BYTES] = "";
     bool writing = file->temporary != NULL;

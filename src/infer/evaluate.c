@@ -156,7 +156,7 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
 static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
                       pulmo_split_scores *scores)
 {
-    if (models == 1)
+    if (models == 1 || !scores->logits)
         return;
     for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++) {
         scores->probabilities[i] = (float)(all->probabilities[i] / models);

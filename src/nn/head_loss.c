@@ -6,6 +6,7 @@
 /* log sum exp of a row, in double. */
 static double log_sum(const real *row, int classes)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): cblas has filled the row */
     double most = (double)row[0], sum = 0;
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)row[k]);

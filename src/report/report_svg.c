@@ -72,9 +72,21 @@ static double tick_step(double range)
     return step * 10;
 }
 
+/* The multiples of `step` that an axis shows. */
+static int first_tick(double low, double step)
+{
+    return (int)ceil(low / step - 1e-9);
+}
+
+static int last_tick(double high, double step)
+{
+    return (int)floor(high / step + 1e-6);
+}
+
 static void axis_x(const plot *p, double step, const char *label)
 {
-    for (double x = ceil(p->x0 / step - 1e-9) * step; x <= p->x1 + step * 1e-6; x += step) {
+    for (int tick = first_tick(p->x0, step); tick <= last_tick(p->x1, step); tick++) {
+        double x = tick * step;
         char text[32];
         snprintf(text, sizeof text, "%.4g", fabs(x) < step * 1e-6 ? 0.0 : x);
         text_at(p, at_x(p, x), p->top + p->height + 18, "middle", "tick", text);
@@ -86,7 +98,8 @@ static void axis_x(const plot *p, double step, const char *label)
 
 static void axis_y(const plot *p, double step, const char *label)
 {
-    for (double y = ceil(p->y0 / step - 1e-9) * step; y <= p->y1 + step * 1e-6; y += step) {
+    for (int tick = first_tick(p->y0, step); tick <= last_tick(p->y1, step); tick++) {
+        double y = tick * step;
         char text[32];
         segment(p, "grid", p->x0, y, p->x1, y);
         snprintf(text, sizeof text, "%.4g", fabs(y) < step * 1e-6 ? 0.0 : fabs(y));

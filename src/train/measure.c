@@ -67,14 +67,18 @@ pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, d
                                  pulmo_train_timing *out)
 {
     run *r = calloc(1, sizeof *r);
-    PULMO_TRY(
-        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
+    pulmo_status status =
+        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        free(r);
+        return status;
+    }
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;
     r->timed = true;
     pulmo_interrupt_listen();
-    pulmo_status status = run_open(r, 1);
+    status = run_open(r, 1);
     if (status == PULMO_OK)
         status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
     if (status == PULMO_OK)

@@ -188,14 +188,18 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool over
                          pulmo_report_writer *report)
 {
     run *r = calloc(1, sizeof *r);
-    PULMO_TRY(
-        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run")));
+    pulmo_status status =
+        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run"));
+    if (status != PULMO_OK) { /* another rank has no memory */
+        free(r);
+        return status;
+    }
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;
     pulmo_interrupt_listen();
     double began_s = pulmo_now_s();
-    pulmo_status status = run_open(r, overwrite);
+    status = run_open(r, overwrite);
     if (status == PULMO_OK)
         status = pulmo_agree(comm, is_root(r) ? run_deadline_find(r, began_s) : PULMO_OK);
     if (status == PULMO_OK)

@@ -33,12 +33,16 @@ static pulmo_status bad(const machine *m, const char *format, ...)
                       m->p->path, why, (unsigned long long)m->at);
 }
 
+#ifdef __clang_analyzer__ /* which does not follow variadic functions */
+#define bad(...) ((void)(bad)(__VA_ARGS__), PULMO_WEIGHTS)
+#endif
+
 /* ---- growing arrays ---- */
 
 static pulmo_status grow(const machine *m, void **array, int *room, int needed, int most,
                          size_t each)
 {
-    if (needed <= *room)
+    if (needed <= *room && *array)
         return PULMO_OK;
     if (needed > most)
         return bad(m, "is larger than any state dict");
@@ -84,7 +88,7 @@ static pulmo_status push(machine *m, int node)
 {
     PULMO_TRY(
         grow(m, (void **)&m->stack, &m->stack_room, m->depth + 1, STACK_MAX, sizeof *m->stack));
-    m->stack[m->depth++] = node;
+    m->stack[m->depth++] = node; /* NOLINT(clang-analyzer-core.NullDereference): grown above */
     return PULMO_OK;
 }
 
