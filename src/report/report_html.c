@@ -11,91 +11,12 @@
 #define CLASSES_NAMED 12 /* told of in sentences */
 #define CLASSES_WIDE  24 /* that a table may have as columns */
 
-/* ---- text ---- */
-
-/* Bytes of the UTF-8 character at `text`, 0 if there is none. */
-static int utf8_length(const unsigned char *text)
-{
-    static const unsigned char least[5] = {0, 0, 0xc2, 0xe0, 0xf0},
-                               most[5] = {0, 0x7f, 0xdf, 0xef, 0xf4};
-    int length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-    if (length > 1 && (text[0] < least[length] || text[0] > most[length]))
-        return 0;
-    for (int i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if (text[0] == 0xe0 && text[1] < 0xa0)
-        return 0; /* longer than need be */
-    if (text[0] == 0xed && text[1] > 0x9f)
-        return 0; /* halves of UTF-16 */
-    if (text[0] == 0xf0 && text[1] < 0x90)
-        return 0;
-    return text[0] == 0xf4 && text[1] > 0x8f ? 0 : length;
-}
-
-void html_text(FILE *out, const char *text)
-{
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        int length = utf8_length(at);
-        if (*at == '&')
-            fputs("&amp;", out);
-        else if (*at == '<')
-            fputs("&lt;", out);
-        else if (*at == '>')
-            fputs("&gt;", out);
-        else if (*at == '"')
-            fputs("&quot;", out);
-        else if (*at == '\'')
-            fputs("&#39;", out);
-        else if (length == 0 || (*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f)
-            fputs("\xef\xbf\xbd", out);
-        else
-            fwrite(at, 1, (size_t)length, out);
-        at += length > 0 ? length : 1;
-    }
-}
-
-/* What is formatted is text, never HTML. */
-__attribute__((format(printf, 2, 3))) static void say(FILE *out, const char *format, ...)
-{
-    char line[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    html_text(out, line);
-}
-
-static void tagged(FILE *out, const char *tag, const char *text)
-{
-    fprintf(out, "<%s>", tag);
-    html_text(out, text);
-    fprintf(out, "</%s>", tag);
-}
+/* ---- summary ---- */
 
 static const char *plural(double count)
 {
     return count == 1 ? "image" : "images";
 }
-
-/* "0.912", or a dash where there is no value. */
-static void number(FILE *out, double value)
-{
-    if (isnan(value))
-        fputs("\u2013", out);
-    else
-        fprintf(out, "%.3f", value);
-}
-
-static void range(FILE *out, pulmo_interval it)
-{
-    if (isnan(it.low))
-        fputs("\u2013", out);
-    else
-        fprintf(out, "%.3f\u2013%.3f", it.low, it.high);
-}
-
-/* ---- summary ---- */
 
 static const char *split_in_words(const char *split)
 {
@@ -108,9 +29,9 @@ static void two_classes_in_words(FILE *out, const report *r, const pulmo_metrics
 {
     const char *sick = r->class_names[1], *other = r->class_names[0];
     const uint32_t *c = m->confusion;
-    say(out, " Of %u %s %s, ", c[2] + c[3], sick, plural(c[2] + c[3]));
+    html_say(out, " Of %u %s %s, ", c[2] + c[3], sick, plural(c[2] + c[3]));
     fprintf(out, "<b>%u %s found</b> and %u missed.", c[3], c[3] == 1 ? "was" : "were", c[2]);
-    say(out, " Of %u %s %s, ", c[0] + c[1], other, plural(c[0] + c[1]));
+    html_say(out, " Of %u %s %s, ", c[0] + c[1], other, plural(c[0] + c[1]));
     fprintf(out, "<b>%u %s recognised</b> and %u wrongly called ", c[0], c[0] == 1 ? "was" : "were",
             c[1]);
     html_text(out, sick);
@@ -121,9 +42,9 @@ static void classes_in_words(FILE *out, const report *r, const pulmo_metrics *m)
 {
     for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++) {
         uint32_t n = m->per_class[k].support;
-        say(out, " Of %u %s %s, %u %s found.", n, r->class_names[k], plural(n),
-            m->confusion[k * r->classes + k],
-            m->confusion[k * r->classes + k] == 1 ? "was" : "were");
+        html_say(out, " Of %u %s %s, %u %s found.", n, r->class_names[k], plural(n),
+                 m->confusion[k * r->classes + k],
+                 m->confusion[k * r->classes + k] == 1 ? "was" : "were");
     }
     if (r->classes > CLASSES_NAMED)
         fprintf(out, " The other %d classes are in the table below.", r->classes - CLASSES_NAMED);
@@ -134,11 +55,11 @@ static void card(FILE *out, const char *name, pulmo_interval it)
     fputs("<li><span class=\"name\">", out);
     html_text(out, name);
     fputs("</span><span class=\"value\">", out);
-    number(out, it.value);
+    html_number(out, it.value);
     fputs("</span>", out);
     if (!isnan(it.low)) {
         fputs("<span class=\"range\">95 % interval ", out);
-        range(out, it);
+        html_range(out, it);
         fputs("</span>", out);
     }
     svg_interval(out, name, it);
@@ -161,15 +82,16 @@ static void cards(FILE *out, const report *r, const pulmo_metrics *m)
 static void threshold_in_words(FILE *out, const report *r)
 {
     if (r->classes == 2) {
-        say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1],
-            r->threshold);
+        html_say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1],
+                 r->threshold);
         if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
             fputs("That threshold was set beforehand. ", out);
         else if (r->models > 1)
             fprintf(out, "That threshold is the mean of the %lld models' own. ",
                     (long long)r->models);
         else
-            say(out,
+            html_say(
+                out,
                 "That threshold was chosen on the validation images by the rule \u201c%s\u201d, "
                 "before any test image was scored. ",
                 r->threshold_rule);
@@ -189,7 +111,8 @@ static void caution(FILE *out, const report *r, const report_split *s)
         return;
     fputs("<p class=\"banner\">", out);
     if (strcmp(s->name, "val") == 0)
-        say(out,
+        html_say(
+            out,
             !r->finished
                 ? "Training has not finished. These are figures of the validation images so far."
             : r->epochs > 0 ? "There is no test split. These are figures of the validation images, "
@@ -199,7 +122,8 @@ static void caution(FILE *out, const report *r, const report_split *s)
                               "threshold were chosen on them, they flatter "
                               "the model.");
     else
-        say(out,
+        html_say(
+            out,
             "These are figures of the %s images, which the model has seen: they say nothing about "
             "new images.",
             split_in_words(s->name));
@@ -212,7 +136,7 @@ static void summary(FILE *out, const report *r, const report_split *s)
     fputs("<section><h2>Result</h2>\n", out);
     caution(out, r, s);
     fputs("<p class=\"verdict\">", out);
-    say(out, "Of %u %s images, ", m->count, split_in_words(s->name));
+    html_say(out, "Of %u %s images, ", m->count, split_in_words(s->name));
     fprintf(out, "<b>%u %s classified correctly</b>.", m->correct,
             m->correct == 1 ? "was" : "were");
     if (r->classes == 2)
@@ -277,10 +201,10 @@ static void class_row(FILE *out, const char *name, const pulmo_interval *values,
     fputs("</th>", out);
     for (int i = 0; i < CLASS_COLUMNS; i++) {
         fputs("<td class=\"n\">", out);
-        number(out, values[i].value);
+        html_number(out, values[i].value);
         if (!isnan(values[i].low)) {
             fputs("<small>", out);
-            range(out, values[i]);
+            html_range(out, values[i]);
             fputs("</small>", out);
         }
         fputs("</td>", out);
@@ -337,9 +261,9 @@ static void measure(FILE *out, const char *name, const char *meaning, pulmo_inte
     fputs("<small>", out);
     html_text(out, meaning);
     fputs("</small></th><td class=\"n\">", out);
-    number(out, it.value);
+    html_number(out, it.value);
     fputs("</td><td class=\"n\">", out);
-    range(out, it);
+    html_range(out, it);
     fputs("</td></tr>\n", out);
 }
 
@@ -488,7 +412,7 @@ static void finding(FILE *out, const report_lines *lines, const char *what, cons
         return;
     fputs("<ul class=\"lines\">", out);
     for (uint64_t i = 0; i < lines->count && i < LINES_SHOWN; i++)
-        tagged(out, "li", lines->text[i]);
+        html_tagged(out, "li", lines->text[i]);
     fputs("</ul>\n", out);
     if (lines->count > LINES_SHOWN)
         fprintf(out,
@@ -505,7 +429,7 @@ static void refused(FILE *out, const report *r)
             (unsigned long long)r->refused.count);
     for (uint64_t i = 0; i < r->refused.count && i < LINES_SHOWN; i++) {
         fputs("<li>", out);
-        say(out, "%s: %s", r->refused.text[i], r->refused_reasons.text[i]);
+        html_say(out, "%s: %s", r->refused.text[i], r->refused_reasons.text[i]);
         fputs("</li>", out);
     }
     fputs("</ul>\n", out);
@@ -523,10 +447,10 @@ static void data(FILE *out, const report *r)
     fputs("<section><h2>Data and splits</h2>\n", out);
     split_table(out, r);
     fputs("<p class=\"soft\">", out);
-    say(out, "Images are %lld \u00d7 %lld pixels: %s; %s.", (long long)r->size_px,
-        (long long)r->size_px, r->decode, r->resize);
+    html_say(out, "Images are %lld \u00d7 %lld pixels: %s; %s.", (long long)r->size_px,
+             (long long)r->size_px, r->decode, r->resize);
     if (*r->carve)
-        say(out, " Splits: %s.", r->carve);
+        html_say(out, " Splits: %s.", r->carve);
     fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "
           "model look better than it is.</p>\n",
           out);
@@ -601,13 +525,13 @@ static void head(FILE *out, const report *r)
           "'unsafe-inline'; img-src data:\">\n"
           "<link rel=\"icon\" href=\"data:,\">\n<title>",
           out);
-    say(out, "%s \u2013 pulmo report", r->title);
+    html_say(out, "%s \u2013 pulmo report", r->title);
     fprintf(
         out,
         "</title>\n<style>\n%s</style></head>\n<body>\n<header><p class=\"kicker\">pulmo report",
         report_style);
     if (*r->date)
-        say(out, " \u00b7 %s", r->date);
+        html_say(out, " \u00b7 %s", r->date);
     fputs("</p><h1>", out);
     html_text(out, r->title);
     fputs("</h1><p class=\"soft\">", out);
@@ -621,7 +545,7 @@ static void head(FILE *out, const report *r)
         fputs("VGG16 with frozen convolutions and a trained head, ", out);
     fputs("classifying chest X-rays as ", out);
     for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++)
-        say(out, "%s%s", k == 0 ? "" : k + 1 == r->classes ? " or " : ", ", r->class_names[k]);
+        html_say(out, "%s%s", k == 0 ? "" : k + 1 == r->classes ? " or " : ", ", r->class_names[k]);
     fputs(r->classes > CLASSES_NAMED ? ", \u2026</p>\n" : "</p>\n", out);
     if (r->is_demo)
         fputs("<p class=\"banner\"><strong>DEMO data.</strong> These images are drawn by a "

@@ -3,6 +3,7 @@
  *
  *   report_data.c   results.h5 → report
  *   report.c        pulmo_report: which files, in which order
+ *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
  *   report_svg.c    plots
  *   report_images.c thumbnails, from the packed data
@@ -88,6 +89,14 @@ void report_free(report *r);
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
 void html_text(FILE *out, const char *text);
+/* The same, formatted: the result is text, never HTML. */
+void html_say(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* <tag>text</tag> */
+void html_tagged(FILE *out, const char *tag, const char *text);
+/* "0.912", or a dash where there is no value. */
+void html_number(FILE *out, double value);
+/* "0.901–0.923", or a dash. */
+void html_range(FILE *out, pulmo_interval interval);
 /* The whole page. `images` is HTML for the section of thumbnails, or "". */
 void report_html(FILE *out, const report *r, const char *images);
 extern const char report_style[];
