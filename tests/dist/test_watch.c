@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mpi/agreed.h"
+#include "agreed.h"
 #include "pulmo/clock.h"
 #include "pulmo/exact.h"
 #include "pulmo/memory.h"

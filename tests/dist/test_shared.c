@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "mpi/agreed.h"
+#include "agreed.h"
 #include "pulmo/memory.h"
 
 static void fill(unsigned char *base, size_t bytes, int owner, unsigned seed)
@@ -28,8 +28,11 @@ static void share(size_t bytes, unsigned seed)
     int owner = -1;
     CHECK(pulmo_shared_create(world, bytes, &base, &owner, &shared) == PULMO_OK);
     CHECK(base && (uintptr_t)base % PULMO_ALIGN == 0);
-    /* One copy: only the node's first rank fills it, and all see what it wrote. */
-    CHECK(bytes == 0 || owner == (pulmo_comm_node_rank(world) == 0));
+    /* One copy per node: one of its ranks fills it, and all see what it wrote. */
+    int64_t owners = owner;
+    CHECK(owner == 0 || owner == 1);
+    CHECK(pulmo_sum_i64(world, &owners, 1) == PULMO_OK);
+    CHECK(bytes == 0 || owners == pulmo_comm_nodes(world));
     fill(base, bytes, owner, seed);
     CHECK(pulmo_shared_publish(world, shared) == PULMO_OK);
     CHECK(as_filled(base, bytes, seed));

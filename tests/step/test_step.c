@@ -7,7 +7,7 @@
 #include "pulmo/exact.h"
 #include "pulmo/specs.h"
 #include "pulmo/step.h"
-#include "mpi/agreed.h"
+#include "agreed.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 

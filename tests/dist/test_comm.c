@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mpi/agreed.h"
+#include "agreed.h"
 #include "pulmo/memory.h"
 
 static int rank(void)
@@ -21,7 +21,7 @@ static void test_world(void **state)
 {
     (void)state;
     CHECK(rank() >= 0 && rank() < size());
-    CHECK(pulmo_comm_node_rank(world) < pulmo_comm_node_size(world));
+    CHECK(pulmo_comm_node_size(world) >= 1 && pulmo_comm_node_size(world) <= size());
     CHECK(pulmo_comm_nodes(world) >= 1 && pulmo_comm_nodes(world) <= size());
     CHECK(strlen(pulmo_comm_host(world)) > 0);
     const char *launched = getenv("OMPI_COMM_WORLD_SIZE");
@@ -117,6 +117,27 @@ static void test_bcast(void **state)
     }
 }
 
+/* What is named comes from the root; a pointer between stays each rank's own. */
+static void test_bcast_fields(void **state)
+{
+    (void)state;
+    for (int root = 0; root < size(); root++) {
+        struct {
+            int32_t a;
+            const char *own;
+            double b;
+            char text[5];
+        } it = {.a = 100 + rank(), .own = "mine", .b = rank() / 8.0};
+        const char *own = it.own;
+        snprintf(it.text, sizeof it.text, "r%d", rank());
+        const pulmo_field fields[] = {PULMO_FIELD(it.a), PULMO_FIELD(it.b), PULMO_FIELD(it.text)};
+        CHECK(pulmo_bcast_fields(world, fields, 3, root) == PULMO_OK);
+        CHECK(it.a == 100 + root && it.b == root / 8.0 && it.own == own);
+        CHECK(it.text[0] == 'r' && atoi(it.text + 1) == root);
+        CHECK(pulmo_bcast_fields(world, NULL, 0, root) == PULMO_OK);
+    }
+}
+
 static void test_reductions(void **state)
 {
     (void)state;
@@ -208,6 +229,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_agree_long_report),
     cmocka_unit_test(test_same),
     cmocka_unit_test(test_bcast),
+    cmocka_unit_test(test_bcast_fields),
     cmocka_unit_test(test_reductions),
     cmocka_unit_test(test_gather),
     cmocka_unit_test(test_large),

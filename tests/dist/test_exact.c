@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/dist/exact_tier.h"
-#include "mpi/agreed.h"
+#include "exact_tier.h"
+#include "agreed.h"
 #include "pulmo/digest.h"
 #include "pulmo/exact.h"
 #include "pulmo/memory.h"
