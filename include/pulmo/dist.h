@@ -5,6 +5,7 @@
 #ifndef PULMO_DIST_H
 #define PULMO_DIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,12 +26,9 @@ void pulmo_dist_end(pulmo_comm *comm);
 pulmo_status pulmo_comm_split(pulmo_comm *comm, int color, pulmo_comm **out);
 /* Collective over the group. NULL is a no-op. */
 void pulmo_comm_join(pulmo_comm *group);
-/* Ends the whole job at once with this exit status: for a failure that others cannot learn of. */
-_Noreturn void pulmo_dist_abort(pulmo_comm *comm, int exit_status);
 
 int pulmo_comm_rank(const pulmo_comm *comm);
 int pulmo_comm_size(const pulmo_comm *comm);
-int pulmo_comm_node_rank(const pulmo_comm *comm); /* among the ranks on this node */
 int pulmo_comm_node_size(const pulmo_comm *comm);
 int pulmo_comm_nodes(const pulmo_comm *comm);
 const char *pulmo_comm_host(const pulmo_comm *comm);
@@ -48,10 +46,21 @@ static inline pulmo_status pulmo_agree_analyzed(pulmo_comm *comm, pulmo_status l
 #endif
 
 /* Collective. True on every rank if true on any. */
-int pulmo_any(pulmo_comm *comm, int flag);
+bool pulmo_any(pulmo_comm *comm, bool flag);
 
 /* Collective; MPI failures end as PULMO_MPI with MPI's words. */
 pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root);
+/* The same for fields of a struct whose pointers are each rank's own: they are named one by one,
+ * and travel in one message. The sizes must be the same on all ranks. */
+typedef struct pulmo_field {
+    void *data;
+    size_t bytes;
+} pulmo_field;
+#define PULMO_FIELD(lvalue)                                                                        \
+    {                                                                                              \
+        &(lvalue), sizeof(lvalue)                                                                  \
+    }
+pulmo_status pulmo_bcast_fields(pulmo_comm *comm, const pulmo_field *fields, int count, int root);
 pulmo_status pulmo_barrier(pulmo_comm *comm);
 pulmo_status pulmo_max_f64(pulmo_comm *comm, double *values, int count);     /* in place */
 pulmo_status pulmo_sum_i64(pulmo_comm *comm, int64_t *values, size_t count); /* in place */
@@ -64,7 +73,7 @@ pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes,
 /* Fails on every rank (PULMO_RUNTIME) unless all ranks hold the same text; `what` names it. */
 pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text);
 
-/* ---- one copy a node ---- */
+/* ---- one copy per node ---- */
 
 typedef struct pulmo_shared pulmo_shared;
 /* Collective over all ranks. `*base` points at `bytes` bytes, PULMO_ALIGN-aligned, shared by the

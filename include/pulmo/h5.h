@@ -55,11 +55,9 @@ const char *pulmo_h5_path(const pulmo_h5 *file);
 /* ---- datasets ---- */
 
 /* One whole dataset: contiguous when small; otherwise in chunks with checksums, so that damage is
- * found on reading (and deflate-compressed when `deflate` > 0). */
+ * found on reading. */
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                             const uint64_t *dims, const void *data);
-pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
-                                     const uint64_t *dims, const void *data, int deflate);
 pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count,
                                     const char *const *strings);
 pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name,

@@ -21,9 +21,6 @@ void pulmo_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* True where info lines are printed by this process. */
-bool pulmo_log_speaks(void);
-
 /* A progress line with rate and time left. On a terminal it is redrawn in place at most ten
  * times a second; elsewhere a whole line is written at most every 30 seconds. */
 typedef struct pulmo_progress {

@@ -25,7 +25,7 @@ void pulmo_log_setup(pulmo_log_level level, int rank, int size)
     log_size = size;
 }
 
-bool pulmo_log_speaks(void)
+static bool speaks(void)
 {
     return log_rank == 0 && log_level >= PULMO_LOG_NORMAL;
 }
@@ -45,7 +45,7 @@ static void write_line(const char *prefix, const char *format, va_list arguments
 
 void pulmo_info(const char *format, ...)
 {
-    if (!pulmo_log_speaks())
+    if (!speaks())
         return;
     va_list arguments;
     va_start(arguments, format);
@@ -97,7 +97,7 @@ static void format_duration(double seconds, char *out, size_t out_bytes)
 void pulmo_progress_update(pulmo_progress *progress, double done, const char *note)
 {
     progress->done = done;
-    if (!pulmo_log_speaks())
+    if (!speaks())
         return;
     bool terminal = isatty(STDERR_FILENO);
     double now_s = pulmo_now_s();

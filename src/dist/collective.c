@@ -22,6 +22,38 @@ pulmo_status pulmo_bcast(pulmo_comm *comm, void *data, size_t bytes, int root)
     return PULMO_OK;
 }
 
+static size_t fields_bytes(const pulmo_field *fields, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += fields[i].bytes;
+    return bytes;
+}
+
+pulmo_status pulmo_bcast_fields(pulmo_comm *comm, const pulmo_field *fields, int count, int root)
+{
+    size_t bytes = fields_bytes(fields, count);
+    char *message = malloc(bytes ? bytes : 1);
+    pulmo_status status = PULMO_OK;
+    if (!message)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for a message of %zu bytes", bytes);
+    PULMO_GOTO(pulmo_agree(comm, status));
+    char *at = message;
+    for (int i = 0; i < count; i++) {
+        memcpy(at, fields[i].data, fields[i].bytes);
+        at += fields[i].bytes;
+    }
+    PULMO_GOTO(pulmo_bcast(comm, message, bytes, root));
+    at = message;
+    for (int i = 0; i < count; i++) {
+        memcpy(fields[i].data, at, fields[i].bytes);
+        at += fields[i].bytes;
+    }
+out:
+    free(message);
+    return status;
+}
+
 pulmo_status pulmo_barrier(pulmo_comm *comm)
 {
     wait_begin(comm, "all ranks to arrive");

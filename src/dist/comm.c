@@ -186,15 +186,6 @@ void pulmo_comm_join(pulmo_comm *group)
     free_comm(group);
 }
 
-void pulmo_dist_abort(pulmo_comm *comm, int exit_status)
-{
-    /* MPI_Abort tells the launcher, but may itself wait for a peer that is gone. */
-    alarm(ABORT_LIMIT_S);
-    if (comm && comm->size > 1)
-        MPI_Abort(comm->world, exit_status);
-    _exit(exit_status);
-}
-
 int pulmo_comm_rank(const pulmo_comm *comm)
 {
     return comm->rank;
@@ -202,10 +193,6 @@ int pulmo_comm_rank(const pulmo_comm *comm)
 int pulmo_comm_size(const pulmo_comm *comm)
 {
     return comm->size;
-}
-int pulmo_comm_node_rank(const pulmo_comm *comm)
-{
-    return comm->node_rank;
 }
 int pulmo_comm_node_size(const pulmo_comm *comm)
 {
@@ -251,7 +238,7 @@ pulmo_status(pulmo_agree)(pulmo_comm *comm, pulmo_status local)
     return pulmo_fail((pulmo_status)it.status, "rank %d on host %s: %s", first, it.host, it.report);
 }
 
-int pulmo_any(pulmo_comm *comm, int flag)
+bool pulmo_any(pulmo_comm *comm, bool flag)
 {
     int mine = flag != 0, any = mine;
     if (comm->size == 1)

@@ -48,7 +48,7 @@ static uint64_t elements(int rank, const uint64_t *dims)
 /* Chunks of `chunk_rows` rows, or of as many as CHUNK_BYTES allows. Only chunks can have checksums:
  * a bit that fell over on disk must become neither a pixel nor a weight. */
 static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint64_t *dims,
-                       uint64_t chunk_rows, int deflate)
+                       uint64_t chunk_rows)
 {
     hsize_t chunk[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++)
@@ -57,16 +57,12 @@ static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint6
         chunk_rows = row_bytes < CHUNK_BYTES ? CHUNK_BYTES / row_bytes : 1;
     chunk[0] = chunk_rows < dims[0] ? chunk_rows : dims[0];
     H5Pset_chunk(properties, rank, chunk);
-    if (deflate > 0) {
-        H5Pset_shuffle(properties);
-        H5Pset_deflate(properties, (unsigned)deflate);
-    }
     H5Pset_fletcher32(properties);
 }
 
 /* Makes the dataset; leaves it open in *h. */
 static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int rank,
-                 const uint64_t *dims, uint64_t chunk_rows, int deflate)
+                 const uint64_t *dims, uint64_t chunk_rows)
 {
     hsize_t sizes[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++)
@@ -75,8 +71,8 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
     h->properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(h->properties, false);
     uint64_t bytes = elements(rank, dims) * H5Tget_size(type);
-    if (rank > 0 && bytes > 0 && (chunk_rows > 0 || deflate > 0 || bytes > WHOLE_BYTES))
-        set_chunks(h->properties, bytes / dims[0], rank, dims, chunk_rows, deflate);
+    if (rank > 0 && bytes > 0 && (chunk_rows > 0 || bytes > WHOLE_BYTES))
+        set_chunks(h->properties, bytes / dims[0], rank, dims, chunk_rows);
     if (!h5_make_groups(file, name))
         return false;
     h->dataset =
@@ -85,30 +81,22 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
 }
 
 static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_type,
-                                hid_t memory_type, int rank, const uint64_t *dims, const void *data,
-                                int deflate)
+                                hid_t memory_type, int rank, const uint64_t *dims, const void *data)
 {
     handles h = none;
     pulmo_status status = PULMO_OK;
-    if (!make(file, &h, name, file_type, rank, dims, 0, deflate) ||
+    if (!make(file, &h, name, file_type, rank, dims, 0) ||
         (elements(rank, dims) > 0 &&
          H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
         status = h5_fail(file, name, "cannot be written");
     return end(file, &h, name, status);
 }
 
-pulmo_status pulmo_h5_write_deflated(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
-                                     const uint64_t *dims, const void *data, int deflate)
-{
-    h5_lock();
-    return write_typed(file, name, h5_file_type(type), h5_memory_type(type), rank, dims, data,
-                       deflate);
-}
-
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                             const uint64_t *dims, const void *data)
 {
-    return pulmo_h5_write_deflated(file, name, type, rank, dims, data, 0);
+    h5_lock();
+    return write_typed(file, name, h5_file_type(type), h5_memory_type(type), rank, dims, data);
 }
 
 pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count,
@@ -125,7 +113,7 @@ pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t c
         memcpy(block + i * longest, strings[i], strlen(strings[i]));
     h5_lock();
     hid_t type = h5_string_type(longest);
-    pulmo_status status = write_typed(file, name, type, type, 1, &count, block, 0);
+    pulmo_status status = write_typed(file, name, type, type, 1, &count, block);
     H5Tclose(type);
     free(block);
     return status;
@@ -135,7 +123,7 @@ pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *t
 {
     h5_lock();
     hid_t type = h5_string_type(strlen(text));
-    pulmo_status status = write_typed(file, name, type, type, 0, NULL, text, 0);
+    pulmo_status status = write_typed(file, name, type, type, 0, NULL, text);
     H5Tclose(type);
     return status;
 }
@@ -146,7 +134,7 @@ pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_typ
     handles h = none;
     h5_lock();
     pulmo_status status = PULMO_OK;
-    if (!make(file, &h, name, h5_file_type(type), rank, dims, 1, 0))
+    if (!make(file, &h, name, h5_file_type(type), rank, dims, 1))
         status = h5_fail(file, name, "cannot be created");
     return end(file, &h, name, status);
 }

@@ -214,11 +214,16 @@ static pulmo_status write_tables(sweep *s, FILE *out)
 /* A trial as rank `root` knows it, to all. */
 static pulmo_status share_trial(const sweep *s, uint64_t number, int root)
 {
-    sweep_trial *mine = &s->trials[number], it = *mine;
-    PULMO_TRY(pulmo_bcast(s->comm, &it, sizeof it, root));
-    it.name = mine->name;
-    *mine = it;
-    return PULMO_OK;
+    sweep_trial *trial = &s->trials[number];
+    const pulmo_field fields[] = {
+        PULMO_FIELD(trial->state),    PULMO_FIELD(trial->reason),
+        PULMO_FIELD(trial->status),   PULMO_FIELD(trial->best_epoch),
+        PULMO_FIELD(trial->val_loss), PULMO_FIELD(trial->val_accuracy),
+        PULMO_FIELD(trial->val_auc),  PULMO_FIELD(trial->test_accuracy),
+        PULMO_FIELD(trial->test_auc), PULMO_FIELD(trial->head_digest),
+    };
+    int count = (int)(sizeof fields / sizeof fields[0]);
+    return pulmo_bcast_fields(s->comm, fields, count, root);
 }
 
 static void say_what_came(const sweep *s, uint64_t number, const sweep_trial *trial, double began_s)

@@ -62,14 +62,15 @@ pulmo_status run_checkpoint(run *r)
 static pulmo_status share_state(run *r)
 {
     pulmo_state *state = &r->state;
-    pulmo_state copy = *state;
-    PULMO_TRY(pulmo_bcast(r->comm, &copy, sizeof copy, 0));
-    copy.parameter = state->parameter; /* the pointers are each rank's own */
-    copy.best = state->best;
-    copy.average = state->average;
-    copy.history = state->history;
-    memcpy(copy.optim, state->optim, sizeof copy.optim);
-    *state = copy;
+    const pulmo_field fields[] = {
+        PULMO_FIELD(state->step),          PULMO_FIELD(state->epoch),
+        PULMO_FIELD(state->batch),         PULMO_FIELD(state->sums),
+        PULMO_FIELD(state->best_value),    PULMO_FIELD(state->best_loss),
+        PULMO_FIELD(state->best_accuracy), PULMO_FIELD(state->best_epoch),
+        PULMO_FIELD(state->since_best),    PULMO_FIELD(state->finished),
+    };
+    int count = (int)(sizeof fields / sizeof fields[0]);
+    PULMO_TRY(pulmo_bcast_fields(r->comm, fields, count, 0));
     size_t bytes = state->parameters * sizeof(float);
     PULMO_TRY(pulmo_bcast(r->comm, state->parameter, bytes, 0));
     for (int k = 0; k < state->states; k++)
