@@ -70,9 +70,6 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
                                  pulmo_loader **out);
 void pulmo_loader_destroy(pulmo_loader *loader); /* NULL is a no-op; stops the threads */
 
-/* Bytes create would allocate. */
-uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spec *spec);
-
 /* Goes to batch `number` of `epoch`; what was prefetched for elsewhere is dropped. */
 pulmo_status pulmo_loader_seek(pulmo_loader *loader, uint32_t epoch, uint32_t number);
 

@@ -2,7 +2,19 @@
  *
  * A ring of `depth` batches. Helper threads take the images of the ring's batches one by one, in
  * order, and fill their places; next() hands out the oldest batch when its last image is there.
- * An image is read and augmented by one thread from (seed, epoch, sample) alone. */
+ * An image is read and augmented by one thread from (seed, epoch, sample) alone.
+ *
+ * A batch of the ring goes round these states; `head` is the oldest that is not free:
+ *
+ *   free ----> planned ----------> filled ------> lent ------> free
+ *      plan_ahead()     helpers, an        next()      the next next()
+ *                       image at a time
+ *
+ *   planned: taken <= count and filled < count    filled: filled == count
+ *
+ * seek() frees all of them from any state: it marks every image as taken, so that no helper begins
+ * another, waits for those that are being filled (`busy`), and plans from the new place. All of it
+ * is under one lock, except the filling itself. */
 #include "pulmo/loader.h"
 
 #include <pthread.h>
@@ -39,14 +51,14 @@ pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatc
 /* ---- the ring ---- */
 
 /* One batch of the ring. */
-typedef struct place {
+typedef struct ring_batch {
     uint32_t epoch, number, global_count, first_microbatch, count;
     uint32_t taken, filled; /* images given to threads, images ready */
     uint32_t *samples;
     int32_t *labels;
     float *images;
     pulmo_failure failure; /* the first of its images */
-} place;
+} ring_batch;
 
 struct pulmo_loader {
     pulmo_dataset *dataset;
@@ -56,8 +68,8 @@ struct pulmo_loader {
     pulmo_loader_source source;
     bool augments;
     size_t image_floats, image_bytes;
-    uint32_t room; /* images of this rank in a batch, at the most */
-    place *ring;
+    uint32_t room; /* images of this rank in a batch, at most */
+    ring_batch *ring;
     uint32_t *order; /* of order_epoch */
     uint32_t order_epoch;
     uint32_t epoch, number; /* the next batch to plan */
@@ -84,20 +96,12 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec)
         spec->std[c] = 1.0f;
 }
 
+/* Images of this rank in a batch, at most. */
 static uint32_t room_of(const pulmo_loader_spec *spec)
 {
-    uint32_t microbatches = (spec->batch + spec->microbatch - 1) / spec->microbatch,
-             size = (uint32_t)spec->size;
+    uint32_t microbatches = (spec->batch + spec->microbatch - 1) / spec->microbatch;
+    uint32_t size = (uint32_t)spec->size;
     return (microbatches + size - 1) / size * spec->microbatch;
-}
-
-uint64_t pulmo_loader_bytes(const pulmo_dataset *dataset, const pulmo_loader_spec *spec)
-{
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
-    uint64_t image = 3 * (uint64_t)info->height_px * (uint64_t)info->width_px * sizeof(float);
-    if (spec->source)
-        image = spec->source->floats * sizeof(float);
-    return (uint64_t)spec->depth * room_of(spec) * image + (uint64_t)info->count * sizeof(uint32_t);
 }
 
 /* With the lock held. */
@@ -115,30 +119,37 @@ static void order_epoch(pulmo_loader *l, uint32_t epoch)
     l->order_epoch = epoch;
 }
 
-/* With the lock held: plans batches while there is room in the ring. */
-static void plan(pulmo_loader *l)
+/* Which samples of batch (epoch, number) are this rank's. With the lock held. */
+static void plan_batch(pulmo_loader *l, ring_batch *b)
+{
+    uint32_t microbatch = l->spec.microbatch;
+    order_epoch(l, l->epoch);
+    b->epoch = l->epoch;
+    b->number = l->number;
+    b->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
+    pulmo_microbatches mine =
+        pulmo_microbatches_of(b->global_count, microbatch, l->spec.rank, l->spec.size);
+    uint32_t first = mine.first * microbatch;
+    uint32_t end = (mine.first + mine.count) * microbatch;
+    if (end > b->global_count)
+        end = b->global_count;
+    b->first_microbatch = mine.first;
+    b->count = mine.count ? end - first : 0;
+    b->taken = b->filled = 0;
+    b->failure.status = PULMO_OK;
+    const uint32_t *ordered = l->order + l->number * l->spec.batch + first;
+    for (uint32_t i = 0; i < b->count; i++) {
+        b->samples[i] = ordered[i];
+        b->labels[i] = l->info->labels[ordered[i]];
+    }
+}
+
+/* Plans batches while there is room in the ring. With the lock held. */
+static void plan_ahead(pulmo_loader *l)
 {
     uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
     while (l->ready < l->spec.depth && batches > 0) {
-        place *p = &l->ring[(l->head + l->ready) % l->spec.depth];
-        order_epoch(l, l->epoch);
-        p->epoch = l->epoch;
-        p->number = l->number;
-        p->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
-        pulmo_microbatches microbatches =
-            pulmo_microbatches_of(p->global_count, l->spec.microbatch, l->spec.rank, l->spec.size);
-        uint32_t first = microbatches.first * l->spec.microbatch,
-                 end = (microbatches.first + microbatches.count) * l->spec.microbatch;
-        if (end > p->global_count)
-            end = p->global_count;
-        p->first_microbatch = microbatches.first;
-        p->count = microbatches.count ? end - first : 0;
-        p->taken = p->filled = 0;
-        p->failure.status = PULMO_OK;
-        for (uint32_t i = 0; i < p->count; i++) {
-            p->samples[i] = l->order[l->number * l->spec.batch + first + i];
-            p->labels[i] = l->info->labels[p->samples[i]];
-        }
+        plan_batch(l, &l->ring[(l->head + l->ready) % l->spec.depth]);
         l->ready++;
         if (++l->number == batches) {
             l->number = 0;
@@ -148,13 +159,15 @@ static void plan(pulmo_loader *l)
     pthread_cond_broadcast(&l->work);
 }
 
-static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels,
-                         float *out)
+static pulmo_status fill_image(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels,
+                               float *out)
 {
     pulmo_augment_draw draw;
     const pulmo_dataset_info *info = l->info;
     if (l->source.fill)
         return l->source.fill(l->source.context, epoch, sample, out);
+    if (!pixels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an image");
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
     if (l->augments)
         pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px,
@@ -164,14 +177,14 @@ static pulmo_status fill(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8
 }
 
 /* With the lock held: the next image to fill, or NULL. */
-static place *next_image(pulmo_loader *l, uint32_t *image)
+static ring_batch *take_image(pulmo_loader *l, uint32_t *image)
 {
     for (int i = 0; i < l->ready; i++) {
-        place *p = &l->ring[(l->head + i) % l->spec.depth];
-        if (p->taken == p->count)
+        ring_batch *b = &l->ring[(l->head + i) % l->spec.depth];
+        if (b->taken == b->count)
             continue;
-        *image = p->taken++;
-        return p;
+        *image = b->taken++;
+        return b;
     }
     return NULL;
 }
@@ -183,20 +196,19 @@ static void *helper(void *argument)
     uint32_t image = 0;
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
-        place *p = next_image(l, &image);
-        if (!p) {
+        ring_batch *b = take_image(l, &image);
+        if (!b) {
             pthread_cond_wait(&l->work, &l->lock);
             continue;
         }
         l->busy++;
         pthread_mutex_unlock(&l->lock);
-        pulmo_status status = pixels ? fill(l, p->epoch, p->samples[image], pixels,
-                                            p->images + image * l->image_floats)
-                                     : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+        float *out = b->images + image * l->image_floats;
+        pulmo_status status = fill_image(l, b->epoch, b->samples[image], pixels, out);
         pthread_mutex_lock(&l->lock);
-        if (p->failure.status == PULMO_OK)
-            pulmo_failure_keep(&p->failure, status);
-        p->filled++;
+        if (b->failure.status == PULMO_OK)
+            pulmo_failure_keep(&b->failure, status);
+        b->filled++;
         l->busy--;
         pthread_cond_broadcast(&l->progress);
     }
@@ -215,11 +227,11 @@ static pulmo_status allocate(pulmo_loader *l)
     if (!l->ring || !l->order || !l->threads)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
     for (int i = 0; i < l->spec.depth; i++) {
-        place *p = &l->ring[i];
-        p->samples = malloc(l->room * sizeof *p->samples);
-        p->labels = malloc(l->room * sizeof *p->labels);
-        p->images = pulmo_alloc(l->room, l->image_floats * sizeof *p->images);
-        if (!p->samples || !p->labels || !p->images)
+        ring_batch *b = &l->ring[i];
+        b->samples = malloc(l->room * sizeof *b->samples);
+        b->labels = malloc(l->room * sizeof *b->labels);
+        b->images = pulmo_alloc(l->room, l->image_floats * sizeof *b->images);
+        if (!b->samples || !b->labels || !b->images)
             return pulmo_fail(PULMO_MEMORY, "cannot allocate a batch of %u images", l->room);
     }
     return PULMO_OK;
@@ -303,8 +315,8 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
     }
     pthread_mutex_lock(&l->lock);
     for (int i = 0; i < l->ready; i++) { /* what nobody has begun is not begun any more */
-        place *p = &l->ring[(l->head + i) % l->spec.depth];
-        p->taken = p->count;
+        ring_batch *b = &l->ring[(l->head + i) % l->spec.depth];
+        b->taken = b->count;
     }
     while (l->busy > 0)
         pthread_cond_wait(&l->progress, &l->lock);
@@ -312,7 +324,7 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
     l->lent = false;
     l->epoch = epoch;
     l->number = number;
-    plan(l);
+    plan_ahead(l);
     pthread_mutex_unlock(&l->lock);
     return PULMO_OK;
 }
@@ -329,22 +341,22 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
         l->ready--;
         l->lent = false;
     }
-    plan(l);
-    place *p = &l->ring[l->head];
-    while (p->filled < p->count)
+    plan_ahead(l);
+    ring_batch *b = &l->ring[l->head];
+    while (b->filled < b->count)
         pthread_cond_wait(&l->progress, &l->lock);
     l->lent = true;
     l->waited_s += pulmo_now_s() - began_s;
-    pulmo_status status = pulmo_failure_raise(&p->failure);
+    pulmo_status status = pulmo_failure_raise(&b->failure);
     pthread_mutex_unlock(&l->lock);
-    *out = (pulmo_batch){.epoch = p->epoch,
-                         .number = p->number,
-                         .global_count = p->global_count,
-                         .first_microbatch = p->first_microbatch,
-                         .count = p->count,
-                         .samples = p->samples,
-                         .labels = p->labels,
-                         .images = p->images};
+    *out = (pulmo_batch){.epoch = b->epoch,
+                         .number = b->number,
+                         .global_count = b->global_count,
+                         .first_microbatch = b->first_microbatch,
+                         .count = b->count,
+                         .samples = b->samples,
+                         .labels = b->labels,
+                         .images = b->images};
     return status;
 }
 

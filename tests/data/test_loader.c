@@ -310,21 +310,7 @@ static void an_empty_data_set(void **state)
     pulmo_dataset_close(none);
 }
 
-/* ---- memory and failures ---- */
-
-/* Depth times this rank's share of a batch; the data set adds its order alone. */
-static void memory_is_bounded(void **state)
-{
-    (void)state;
-    pulmo_loader_spec spec = plain_spec();
-    uint64_t one = FLOATS * sizeof(float);
-    assert_in_range(pulmo_loader_bytes(data, &spec), 2 * 16 * one, 2 * 16 * one + 4096);
-    spec.size = 4;
-    assert_in_range(pulmo_loader_bytes(data, &spec), 2 * 4 * one, 2 * 4 * one + 4096);
-    spec.size = 100;
-    spec.depth = 3;
-    assert_in_range(pulmo_loader_bytes(data, &spec), 3 * 4 * one, 3 * 4 * one + 4096);
-}
+/* ---- failures ---- */
 
 /* A shard goes bad while it is in use: the batch that needs it fails, with its name, in the thread
  * that asks; other batches and the destroy work on. */
@@ -367,7 +353,6 @@ int main(void)
         cmocka_unit_test(destroyed_at_any_moment),
         cmocka_unit_test(an_empty_part),
         cmocka_unit_test(an_empty_data_set),
-        cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(unreadable_image_is_reported),
     };
     return cmocka_run_group_tests(tests, make, drop);
