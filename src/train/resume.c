@@ -105,7 +105,8 @@ pulmo_status run_resume(run *r)
 
 /* ---- stopping in time ---- */
 
-/* Seconds left to a batch job, INFINITY where none is known. */
+/* Seconds left to a batch job, INFINITY where none is known. A time that is past is that of a job
+ * which a shell outlived (tmux, a notebook), and limits nothing. */
 static pulmo_status job_seconds(double *out)
 {
     const char *text = getenv("SLURM_JOB_END_TIME");
@@ -120,7 +121,13 @@ static pulmo_status job_seconds(double *out)
                           "SLURM_JOB_END_TIME is \"%s\"; must be seconds since 1970, as from "
                           "\"date +%%s\", or unset",
                           text);
-    *out = (double)when - (double)time(NULL);
+    double left_s = (double)when - (double)time(NULL);
+    if (left_s > 0)
+        *out = left_s;
+    else
+        pulmo_warn("SLURM_JOB_END_TIME is in the past, by %.0f s: left by a job that has ended; "
+                   "it is not taken for a time limit",
+                   -left_s);
     return PULMO_OK;
 }
 
@@ -129,7 +136,9 @@ pulmo_status run_deadline_find(run *r, double began_s)
     double job_s = INFINITY, own_s = r->config->train.time_limit_seconds, now_s = pulmo_now_s();
     run_deadline *it = &r->deadline;
     PULMO_TRY(job_seconds(&job_s));
-    it->end_s = fmin(now_s + job_s, own_s > 0 ? began_s + own_s : INFINITY);
+    double job_end_s = now_s + job_s, own_end_s = own_s > 0 ? began_s + own_s : INFINITY;
+    it->end_s = fmin(job_end_s, own_end_s);
+    it->source = job_end_s < own_end_s ? "SLURM_JOB_END_TIME" : "train.time_limit_seconds";
     it->grace_s = fmax(0, fmin(GRACE_MAX_S, GRACE_PART * (it->end_s - began_s)));
     it->checkpoint_s =
         (double)r->state.parameters * sizeof(float) * (2 + r->state.states) / BYTES_A_SECOND_GUESS;
@@ -160,7 +169,9 @@ bool run_must_stop(run *r)
 
 pulmo_status run_interrupted(run *r)
 {
-    const char *why = r->deadline.near ? "the time limit is near: stopped" : "interrupted";
+    char why[96] = "interrupted";
+    if (r->deadline.near)
+        snprintf(why, sizeof why, "the time limit is near (%s): stopped", r->deadline.source);
     PULMO_TRY(run_checkpoint(r));
     if (r->state.finished)
         return pulmo_fail(PULMO_INTERRUPTED,

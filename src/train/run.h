@@ -25,6 +25,7 @@
  * pulmo_now_s's. */
 typedef struct run_deadline {
     double end_s;        /* INFINITY: no limit */
+    const char *source;  /* the setting that it comes from */
     double grace_s;      /* for all that is not measured */
     double checkpoint_s; /* the longest time that a checkpoint took; a guess before the first */
     double batch_s;      /* the longest time between two looks at the clock */
@@ -94,8 +95,8 @@ pulmo_status run_checkpoint(run *r);
  * Not collective. */
 void run_writes(run *r, const char *doing, int copies);
 /* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME,
- * which Slurm 23.02 and jobs' scripts set. A time that is not a number is PULMO_USAGE. Rank 0. Not
- * collective. */
+ * which Slurm 23.02 and jobs' scripts set. A time that is not a number is PULMO_USAGE; one that is
+ * past is ignored with a warning. Rank 0. Not collective. */
 pulmo_status run_deadline_find(run *r, double began_s);
 /* True when this rank got a signal, or there may be no time for another batch and a checkpoint; not
  * for lack of time before a first batch, so that a run whose limit is too short gets on all the

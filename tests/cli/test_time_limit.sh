@@ -23,6 +23,7 @@ EXTRA="$EXTRA --set train.time_limit_seconds=$limit_s" stopped own $((limit_s + 
 [ "$(grep -c '^Epoch' out.txt)" -gt 1 ] || fail "stopped at once: the margin is too large"
 SLURM_JOB_END_TIME=$(($(date +%s) + limit_s)) stopped job $((limit_s + slack_s)) small_train job ranks 2
 [ "$(grep -c '^Epoch' out.txt)" -gt 1 ] || fail "stopped at once: the margin is too large"
+grep -q "the time limit is near (SLURM_JOB_END_TIME)" out.txt || fail "no word of whose limit it is"
 
 # No time at all: a batch a start, and the model of the run that was never stopped.
 short="--set train.epochs=2"
@@ -38,4 +39,8 @@ done
 [ "$(head_of out.txt)" = "$(head_of whole.txt)" ] || fail "in pieces it is another model"
 
 SLURM_JOB_END_TIME=tomorrow expect 2 'SLURM_JOB_END_TIME is "tomorrow"' small_train wrong ranks 2
+# A time that is past is of a job that a shell outlived: said, and no limit.
+EXTRA=$short SLURM_JOB_ID=77 SLURM_JOB_END_TIME=1000000 small_train past ranks 2 > out.txt 2>&1 || { cat out.txt; fail "a job of 1970 limits a run"; }
+grep -q "SLURM_JOB_END_TIME is in the past" out.txt || { cat out.txt; fail "no word of a time that is past"; }
+[ "$(head_of out.txt)" = "$(head_of whole.txt)" ] || fail "after a time that is past it is another model"
 echo "stopped before the limit; the same model after $starts starts"
