@@ -111,8 +111,9 @@ typedef struct pulmo_weights_choice {
 pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weights *out);
 
 /* The path to read: `given` if not NULL or empty, $PULMO_WEIGHTS, or
- * ${XDG_CACHE_HOME:-~/.cache}/pulmo/vgg16_features.safetensors. Fails with PULMO_WEIGHTS,
- * naming every way to supply the file, when none is there. `out` is owned by the caller (free). */
+ * ${XDG_CACHE_HOME:-~/.cache}/pulmo/vgg16_features.safetensors, ~ being $HOME or, where that is
+ * unset, the directory that the password database names. Fails with PULMO_WEIGHTS, naming every way
+ * to supply the file, when none is there. `out` is owned by the caller (free). */
 pulmo_status pulmo_weights_find(const char *given, char **out);
 
 #endif

@@ -6,7 +6,8 @@
  *   keras.c        Keras' HDF5
  *   onnx.c         ONNX: Conv, Relu and MaxPool nodes at the graph's beginning
  *   source.c       refusals, memory and torchvision's names, below every reader
- *   answer.c       the known answer */
+ *   answer.c       the known answer
+ *   find.c         which file, and opening it with its proof */
 #ifndef PULMO_WEIGHTS_ROOM_H
 #define PULMO_WEIGHTS_ROOM_H
 

@@ -1,6 +1,7 @@
 /* A weights file is read whole and in order, or refused with the file, what is wrong and the way
  * out. */
 #include <math.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,13 +176,37 @@ static void test_finds(void **state)
     assert_non_null(strstr(pulmo_error(), "$PULMO_WEIGHTS"));
 }
 
+/* cron, sbatch --export=NONE and containers leave HOME unset: the password database knows. */
+static void test_finds_home(void **state)
+{
+    char *found = NULL, wanted[512];
+    const struct passwd *me = getpwuid(getuid());
+    (void)state;
+    if (!me)
+        skip();
+    snprintf(wanted, sizeof wanted, "%s/.cache/pulmo/vgg16_features.safetensors", me->pw_dir);
+    assert_int_equal(unsetenv("PULMO_WEIGHTS"), 0);
+    assert_int_equal(unsetenv("XDG_CACHE_HOME"), 0);
+    for (int empty = 0; empty < 2; empty++) {
+        assert_int_equal(empty ? setenv("HOME", "", 1) : unsetenv("HOME"), 0);
+        if (pulmo_weights_find(NULL, &found) == PULMO_OK)
+            assert_string_equal(found, wanted);
+        else
+            assert_non_null(strstr(pulmo_error(), wanted));
+        free(found);
+        found = NULL;
+    }
+    assert_int_equal(setenv("HOME", "/nowhere", 1), 0);
+    assert_int_equal(pulmo_weights_find(NULL, &found), PULMO_WEIGHTS);
+    assert_non_null(strstr(pulmo_error(), " /nowhere/.cache/pulmo/"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_refuses_headers),
-        cmocka_unit_test(test_refuses_data),
-        cmocka_unit_test(test_finds),
+        cmocka_unit_test(test_reads),        cmocka_unit_test(test_refuses_headers),
+        cmocka_unit_test(test_refuses_data), cmocka_unit_test(test_finds),
+        cmocka_unit_test(test_finds_home),
     };
     snprintf(path, sizeof path, "/tmp/pulmo-weights-%ld.safetensors", (long)getpid());
     return cmocka_run_group_tests(tests, NULL, NULL);
