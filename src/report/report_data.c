@@ -9,7 +9,6 @@
 #include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
-#include "pulmo/history.h"
 #include "pulmo/results.h"
 #include "pulmo/split.h"
 
@@ -79,21 +78,19 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
 
 static pulmo_status read_history(pulmo_h5 *file, report *r)
 {
-    static const char *const names[REPORT_COLUMNS] = {"lr",       "train_loss",   "train_accuracy",
-                                                      "val_loss", "val_accuracy", "val_auc"};
     pulmo_h5_shape shape;
     if (!pulmo_h5_exists(file, "history"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_shape_of(file, "history/epoch", &shape));
     if (shape.rank != 1)
-        return damaged(file, "/history/epoch is no list");
+        return damaged(file, "/history/epoch is not a list");
     r->epochs = shape.dims[0];
-    for (int c = 0; c < REPORT_COLUMNS; c++) {
+    for (int c = 0; c < PULMO_HISTORY_COLUMNS; c++) {
         char name[64];
         r->history[c] = pulmo_alloc(r->epochs + 1, sizeof(double));
         if (!r->history[c])
             return PULMO_MEMORY;
-        snprintf(name, sizeof name, "history/%s", names[c]);
+        snprintf(name, sizeof name, "history/%s", pulmo_history_columns[c].name);
         PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F64, 1, &r->epochs, r->history[c]));
     }
     return PULMO_OK;
@@ -230,11 +227,10 @@ static pulmo_status name_it(const char *directory, const struct stat *about, rep
 
 static pulmo_status read_all(pulmo_h5 *file, report *r)
 {
-    static const char *const splits[] = {"test", "val", "train"};
     PULMO_TRY(read_root(file, r));
     PULMO_TRY(read_history(file, r));
-    for (int i = 0; i < 3; i++)
-        PULMO_TRY(read_split(file, r, splits[i]));
+    for (int i = PULMO_SPLITS - 1; i >= 0; i--)
+        PULMO_TRY(read_split(file, r, pulmo_split_name(i)));
     return read_data(file, r);
 }
 
@@ -282,7 +278,7 @@ void report_free(report *r)
         free(texts[i]);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         free(lists[i].text);
-    for (int i = 0; i < REPORT_COLUMNS; i++)
+    for (int i = 0; i < PULMO_HISTORY_COLUMNS; i++)
         pulmo_free(r->history[i]);
     for (int i = 0; i < r->splits; i++)
         free_split(&r->split[i]);

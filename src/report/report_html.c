@@ -355,7 +355,7 @@ static void training(FILE *out, const report *r)
             r->epochs == 1 ? "epoch" : "epochs");
     if (r->best_epoch > 0)
         fprintf(out, " The model kept is that of epoch %d (dotted line), %s.", r->best_epoch,
-                isnan(r->history[REPORT_VAL_LOSS][0])
+                isnan(r->history[PULMO_HISTORY_VAL_LOSS][0])
                     ? "the last, as there were no validation images"
                     : "chosen on the validation images");
     fputs(" Training figures are over augmented images, with dropout at work; they may be worse "

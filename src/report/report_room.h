@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "pulmo/history.h"
 #include "pulmo/metrics.h"
 #include "pulmo/report.h"
 
@@ -43,15 +44,6 @@ typedef struct report_part {
 } report_part;
 
 enum { REPORT_TRAIN, REPORT_VAL, REPORT_TEST, REPORT_PARTS };
-enum {
-    REPORT_LR,
-    REPORT_TRAIN_LOSS,
-    REPORT_TRAIN_ACCURACY,
-    REPORT_VAL_LOSS,
-    REPORT_VAL_ACCURACY,
-    REPORT_VAL_AUC,
-    REPORT_COLUMNS
-};
 
 typedef struct report {
     char *title; /* the last part of the directory's name */
@@ -68,8 +60,8 @@ typedef struct report {
     char *host, *data_path, *model;
     int64_t ranks, threads, trained_convolutions;
     uint64_t epochs;
-    double *history[REPORT_COLUMNS]; /* (epochs) each */
-    int splits;                      /* scored, the one to show first: test, else val */
+    double *history[PULMO_HISTORY_COLUMNS]; /* (epochs) each */
+    int splits;                             /* scored, the one to show first: test, else val */
     report_split split[3];
     bool has_data;
     report_part part[REPORT_PARTS];

@@ -374,14 +374,15 @@ static void history_plot(FILE *out, const report *r, const char *says, const cha
 
 void svg_loss(FILE *out, const report *r)
 {
-    static const int columns[] = {REPORT_TRAIN_LOSS, REPORT_VAL_LOSS};
-    history_plot(out, r, "Training and validation loss an epoch", "Loss", 2, columns);
+    static const int columns[] = {PULMO_HISTORY_TRAIN_LOSS, PULMO_HISTORY_VAL_LOSS};
+    history_plot(out, r, "Training and validation loss per epoch", "Loss", 2, columns);
 }
 
 void svg_validation(FILE *out, const report *r)
 {
-    static const int columns[] = {REPORT_TRAIN_ACCURACY, REPORT_VAL_ACCURACY, REPORT_VAL_AUC};
-    history_plot(out, r, "Training accuracy, validation accuracy and validation AUC an epoch",
+    static const int columns[] = {PULMO_HISTORY_TRAIN_ACCURACY, PULMO_HISTORY_VAL_ACCURACY,
+                                  PULMO_HISTORY_VAL_AUC};
+    history_plot(out, r, "Training accuracy, validation accuracy and validation AUC per epoch",
                  "Accuracy, AUC", 3, columns);
 }
 
