@@ -62,8 +62,11 @@ typedef struct pulmo_metrics {
     double bin_confidence[PULMO_CALIBRATION_BINS], bin_accuracy[PULMO_CALIBRATION_BINS];
 } pulmo_metrics;
 
-/* labels (n), probabilities (n, classes). With two classes class 1 is predicted from `threshold`
- * on; with more, the largest probability (lowest index wins a tie). */
+/* The class that probabilities (classes) stand for. With two, class 1 from `threshold` on; with
+ * more, the largest probability (the lowest index wins a tie). */
+int pulmo_metrics_class(int classes, const float *probabilities, double threshold);
+
+/* labels (n), probabilities (n, classes). Classes are predicted by pulmo_metrics_class. */
 pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels,
                                    const float *probabilities, double threshold,
                                    pulmo_metrics *out);

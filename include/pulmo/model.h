@@ -52,8 +52,8 @@ void pulmo_model_free(pulmo_model *model);
 void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
                                float *probabilities);
 
-/* The class that probabilities (classes) stand for: with two, the threshold decides; else the
- * largest. */
+/* The class that probabilities (classes) stand for, by pulmo_metrics_class at the model's
+ * threshold. */
 int pulmo_model_class(const pulmo_model *model, const float *probabilities);
 
 /* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */

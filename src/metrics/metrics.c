@@ -52,13 +52,13 @@ static pulmo_status check_input(uint32_t n, int classes, const int32_t *labels,
     return PULMO_OK;
 }
 
-static int predict(int classes, const float *row, double threshold)
+int pulmo_metrics_class(int classes, const float *probabilities, double threshold)
 {
     int best = 0;
     if (classes == 2)
-        return (double)row[1] >= threshold;
+        return (double)probabilities[1] >= threshold;
     for (int k = 1; k < classes; k++)
-        if (row[k] > row[best])
+        if (probabilities[k] > probabilities[best])
             best = k;
     return best;
 }
@@ -265,7 +265,7 @@ static void calibration(pulmo_metrics *out, const int32_t *labels, const float *
     double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
     for (uint32_t i = 0; i < out->count; i++) {
         const float *row = probabilities + (size_t)i * (size_t)out->classes;
-        int k = predict(out->classes, row, threshold);
+        int k = pulmo_metrics_class(out->classes, row, threshold);
         double p = (double)row[k];
         int bin = (int)(p * PULMO_CALIBRATION_BINS);
         if (bin >= PULMO_CALIBRATION_BINS)
@@ -315,7 +315,7 @@ pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *label
         return pulmo_fail(PULMO_MEMORY, "cannot allocate metrics of %d classes", classes);
     }
     for (uint32_t i = 0; i < n; i++) {
-        int k = predict(classes, probabilities + (size_t)i * K, threshold);
+        int k = pulmo_metrics_class(classes, probabilities + (size_t)i * K, threshold);
         out->confusion[(size_t)labels[i] * K + (size_t)k]++;
         out->correct += k == labels[i];
     }

@@ -403,11 +403,5 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
 
 int pulmo_model_class(const pulmo_model *model, const float *probabilities)
 {
-    int best = 0;
-    if (model->classes == 2)
-        return (double)probabilities[1] >= model->threshold;
-    for (int k = 1; k < model->classes; k++)
-        if (probabilities[k] > probabilities[best])
-            best = k;
-    return best;
+    return pulmo_metrics_class(model->classes, probabilities, model->threshold);
 }
