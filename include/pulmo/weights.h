@@ -36,6 +36,9 @@ typedef enum pulmo_preprocessing {
     PULMO_PREPROCESSING_CAFFE,       /* BGR in 0 .. 255, minus 103.939, 116.779, 123.68 */
     PULMO_PREPROCESSING_CAFFE_RGB    /* the same with the first convolution already turned to RGB */
 } pulmo_preprocessing;
+
+/* Of ImageNet's images, RGB in [0, 1]; what torchvision's weights take. */
+extern const float pulmo_torchvision_mean[3], pulmo_torchvision_std[3];
 const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing);
 /* PULMO_PREPROCESSING_AUTO for a name that is none. */
 pulmo_preprocessing pulmo_preprocessing_of(const char *name);

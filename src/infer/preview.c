@@ -13,6 +13,7 @@
 #include "pulmo/infer.h"
 #include "pulmo/results.h"
 #include "pulmo/specs.h"
+#include "pulmo/weights.h"
 
 #define CELL_MAX  168 /* px */
 #define GAP       6
@@ -105,7 +106,7 @@ static pulmo_status paste(preview *p, const pulmo_image *image, int row, int col
 /* What the loader would give the network, back as pixels. */
 static pulmo_status paste_view(preview *p, uint32_t sample, uint32_t epoch, int row)
 {
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
+    const float *mean = pulmo_torchvision_mean, *deviation = pulmo_torchvision_std;
     const pulmo_dataset_info *info = p->info;
     size_t pixels = (size_t)info->height_px * (size_t)info->width_px,
            channels = (size_t)info->channels;

@@ -167,17 +167,18 @@ pulmo_preprocessing pulmo_preprocessing_of(const char *name)
     return PULMO_PREPROCESSING_AUTO;
 }
 
+const float pulmo_torchvision_mean[3] = {0.485f, 0.456f, 0.406f};
+const float pulmo_torchvision_std[3] = {0.229f, 0.224f, 0.225f};
+
 /* Caffe's 255 x - m is (x - m / 255) / (1 / 255). */
 static void set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing)
 {
-    static const float torchvision_mean[3] = {0.485f, 0.456f, 0.406f},
-                       torchvision_std[3] = {0.229f, 0.224f, 0.225f};
     static const double caffe_mean[3] = {123.68, 116.779, 103.939}; /* RGB */
     out->preprocessing = preprocessing;
     for (int c = 0; c < 3; c++) {
         bool torchvision = preprocessing == PULMO_PREPROCESSING_TORCHVISION;
-        out->mean[c] = torchvision ? torchvision_mean[c] : (float)(caffe_mean[c] / 255);
-        out->std[c] = torchvision ? torchvision_std[c] : (float)(1 / 255.0);
+        out->mean[c] = torchvision ? pulmo_torchvision_mean[c] : (float)(caffe_mean[c] / 255);
+        out->std[c] = torchvision ? pulmo_torchvision_std[c] : (float)(1 / 255.0);
     }
 }
 
