@@ -55,8 +55,9 @@ pulmo_status pulmo_results_write(const pulmo_results *results);
 bool pulmo_results_finished(const char *directory);
 /* The header of a class's probabilities, p_CLASS, as such a field. */
 void pulmo_csv_class_column(FILE *out, const char *class_name);
-/* The lines that end a run or an evaluation. */
-pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model,
-                                 const pulmo_split_scores *test);
+/* The lines that end a run or an evaluation. `models`: whose mean was scored; 1: `model` alone,
+ * whose threshold then was chosen on val unless its rule is a number. */
+pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models,
+                                 const pulmo_split_scores *scores);
 
 #endif

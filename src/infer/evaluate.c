@@ -54,7 +54,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
                               const pulmo_model *model, int threads,
                               const pulmo_split_scores *scores)
 {
-    PULMO_TRY(pulmo_results_print(stdout, model, scores));
+    PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
     if (!o->out)
         return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));

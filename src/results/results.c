@@ -21,7 +21,7 @@
 #include "results_room.h"
 
 static const char readme[] = "Results of a pulmo run.\n"
-                             "/history holds a value an epoch. /val and /test hold, for every "
+                             "/history holds one value per epoch. /val and /test hold, for every "
                              "image of the split, its path, patient, label, logits,\n"
                              "probabilities and predicted class; everything else in them is "
                              "computed from these: the confusion matrix (row the true\n"
@@ -80,7 +80,7 @@ static pulmo_status write_columns(pulmo_h5 *file, const pulmo_run_history *histo
     }
     static const char *const more[] = {"val_loss"};
     PULMO_TRY(pulmo_h5_set_texts(file, "history", "auxiliary_signals", 1, more));
-    return results_mark_plot(file, "history", "train_loss", "epoch", "Loss an epoch");
+    return results_mark_plot(file, "history", "train_loss", "epoch", "Loss per epoch");
 }
 
 static pulmo_status write_history(pulmo_h5 *file, const pulmo_run_history *history)

@@ -195,11 +195,12 @@ static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
     fputc('\n', out);
 }
 
-/* A rule that is a number was chosen by nobody. */
-static void print_threshold(FILE *out, const pulmo_model *model)
+/* A rule that is a number was chosen by nobody, and so was the mean of several models' thresholds.
+ */
+static void print_threshold(FILE *out, const pulmo_model *model, int models)
 {
     const char *rule = model->threshold_rule;
-    bool chosen = !pulmo_metrics_rule_given(rule, NULL) && strncmp(rule, "mean of", 7) != 0;
+    bool chosen = models == 1 && !pulmo_metrics_rule_given(rule, NULL);
     fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1],
             model->threshold, rule, chosen ? ", chosen on val" : "");
     if (model->temperature != 1)
@@ -207,7 +208,7 @@ static void print_threshold(FILE *out, const pulmo_model *model)
     fputc('\n', out);
 }
 
-pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model,
+pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models,
                                  const pulmo_split_scores *scores)
 {
     pulmo_metrics metrics;
@@ -218,7 +219,7 @@ pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model,
         fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
     print_headline(out, scores->split, &metrics);
     if (model->classes == 2)
-        print_threshold(out, model);
+        print_threshold(out, model, models);
     print_table(out, model, &metrics);
     pulmo_metrics_free(&metrics);
     return PULMO_OK;

@@ -102,7 +102,7 @@ static pulmo_status finish_root(run *r)
     if (info_of(r->val)->count > 0)
         printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
     if (info_of(r->test)->count > 0)
-        PULMO_TRY(pulmo_results_print(stdout, &r->model, &r->test_scores));
+        PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->test_scores));
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
     printf("Head SHA-256: %s\n", hex);
