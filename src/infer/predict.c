@@ -110,7 +110,7 @@ static int score_view(work *w, int count)
                    floats * sizeof(float));
         good++;
     }
-    pulmo_trunk_forward(w->backbone->trunk, good, w->images, w->features);
+    pulmo_backbone_features(w->backbone, good, w->images, w->features);
     pulmo_head_logits(w->head, good, w->features, w->logits);
     return good;
 }
