@@ -1,46 +1,13 @@
-/* `pulmo export`: what both formats share. */
+/* `pulmo export`: opens model and weights, writes the file, gathers what is said of the model. */
 #include "export_room.h"
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-
-void buffer_add(byte_buffer *buffer, const void *data, size_t size_bytes)
-{
-    if (buffer->failed)
-        return;
-    if (buffer->size + size_bytes > buffer->room) {
-        size_t room = buffer->room ? 2 * buffer->room : 1 << 16;
-        while (room < buffer->size + size_bytes)
-            room *= 2;
-        uint8_t *larger = realloc(buffer->bytes, room);
-        if (!larger) {
-            buffer->failed = true;
-            return;
-        }
-        buffer->bytes = larger;
-        buffer->room = room;
-    }
-    if (size_bytes > 0)
-        memcpy(buffer->bytes + buffer->size, data, size_bytes);
-    buffer->size += size_bytes;
-}
-
-void facts_add(export_facts *facts, const char *key, const char *format, ...)
-{
-    va_list arguments;
-    if (facts->count == FACTS_MAX)
-        return;
-    snprintf(facts->key[facts->count], sizeof facts->key[0], "%s", key);
-    va_start(arguments, format);
-    vsnprintf(facts->value[facts->count++], FACT_BYTES, format, arguments);
-    va_end(arguments);
-}
 
 static pulmo_status add_classes(exporting *e)
 {

@@ -1,6 +1,7 @@
-/* Inside the train room: a model and its frozen weights on their way to another program.
+/* Inside the export room: a model and its frozen weights on their way to another program.
  *
  *   export.c              opens both, writes the file, gathers what is said of the model
+ *   export_parts.c        bytes that grow, facts
  *   export_onnx.c         ONNX
  *   export_safetensors.c  safetensors */
 #ifndef PULMO_EXPORT_ROOM_H
