@@ -1,6 +1,7 @@
-/* Inside the train room: the parts of results.h5. By rank 0. Not collective.
+/* Inside the results room: the parts of results.h5. By rank 0. Not collective.
  *
  *   results.c        the file, history, provenance
+ *   results_field.c  one dataset with its attributes
  *   results_split.c  a split: images, metrics, curves
  *   results_data.c   what the packed data is made of: counts, the leak audit
  *   results_text.c   history.csv, predictions.csv, the lines that end a run */
