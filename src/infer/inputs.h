@@ -1,6 +1,6 @@
-/* Inside the train room: image files that a user names, for predict and explain. */
-#ifndef PULMO_TRAIN_INPUTS_H
-#define PULMO_TRAIN_INPUTS_H
+/* Inside the infer room: image files that a user names, for predict and explain. */
+#ifndef PULMO_INFER_INPUTS_H
+#define PULMO_INFER_INPUTS_H
 
 #include <stddef.h>
 

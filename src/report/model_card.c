@@ -87,7 +87,7 @@ static void data(FILE *out, const report *r)
     fputs("\n|---|---|---|", out);
     for (int k = 0; k < r->classes; k++)
         fputs("---|", out);
-    for (int p = 0; p < REPORT_PARTS; p++) {
+    for (int p = 0; p < PULMO_SPLITS; p++) {
         if (!r->part[p].present)
             continue;
         fprintf(out, "\n| %s | %lld | %lld |", pulmo_split_name(p), (long long)r->part[p].count,

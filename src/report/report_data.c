@@ -197,7 +197,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     if (!r->has_data)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));
-    for (int p = 0; p < REPORT_PARTS; p++)
+    for (int p = 0; p < PULMO_SPLITS; p++)
         PULMO_TRY(read_part(file, r, pulmo_split_name(p), &r->part[p]));
     PULMO_TRY(read_lines(file, "data/refused", "paths", &r->refused));
     PULMO_TRY(read_lines(file, "data/refused", "reasons", &r->refused_reasons));
@@ -282,7 +282,7 @@ void report_free(report *r)
         pulmo_free(r->history[i]);
     for (int i = 0; i < r->splits; i++)
         free_split(&r->split[i]);
-    for (int i = 0; i < REPORT_PARTS; i++)
+    for (int i = 0; i < PULMO_SPLITS; i++)
         pulmo_free(r->part[i].images);
     free(r->class_names);
     memset(r, 0, sizeof *r);

@@ -379,7 +379,7 @@ static void training(FILE *out, const report *r)
 static void split_table(FILE *out, const report *r)
 {
     int shown = r->classes > CLASSES_WIDE ? 0 : r->classes;
-    static const char *const names[REPORT_PARTS] = {"Training", "Validation", "Test"};
+    static const char *const names[PULMO_SPLITS] = {"Training", "Validation", "Test"};
     fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Split</th><th class=\"n\" "
           "scope=\"col\">Images</th><th class=\"n\" "
           "scope=\"col\">Patients</th>",
@@ -390,7 +390,7 @@ static void split_table(FILE *out, const report *r)
         fputs("</th>", out);
     }
     fputs("</tr></thead><tbody>\n", out);
-    for (int p = 0; p < REPORT_PARTS; p++) {
+    for (int p = 0; p < PULMO_SPLITS; p++) {
         if (!r->part[p].present)
             continue;
         fprintf(out,

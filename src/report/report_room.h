@@ -18,6 +18,7 @@
 #include "pulmo/history.h"
 #include "pulmo/metrics.h"
 #include "pulmo/report.h"
+#include "pulmo/split.h"
 
 /* ---- what results.h5 says ---- */
 
@@ -43,8 +44,6 @@ typedef struct report_part {
     int64_t *images; /* (classes) */
 } report_part;
 
-enum { REPORT_TRAIN, REPORT_VAL, REPORT_TEST, REPORT_PARTS };
-
 typedef struct report {
     char *title; /* the last part of the directory's name */
     char *results_path;
@@ -62,9 +61,9 @@ typedef struct report {
     uint64_t epochs;
     double *history[PULMO_HISTORY_COLUMNS]; /* (epochs) each */
     int splits;                             /* scored, the one to show first: test, else val */
-    report_split split[3];
+    report_split split[PULMO_SPLITS];
     bool has_data;
-    report_part part[REPORT_PARTS];
+    report_part part[PULMO_SPLITS];
     int64_t size_px;
     char *carve, *resize, *decode;
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;

@@ -1,4 +1,4 @@
-/* Inside the train room: what the parts of a training step share.
+/* Inside the step room: what the parts of a training step share.
  *
  *   step.c      a batch: features, microbatches, the head's gradients, their sum
  *   factors.c   the two ways in which the head's gradients reach all ranks

@@ -1,4 +1,4 @@
-/* Inside the train room: a sweep's trials and its tables.
+/* Inside the sweep room: a sweep's trials and its tables.
  *
  *   sweep.c        goes through the grid: what is finished is kept, the rest is trained
  *   sweep_table.c  what came of it: sweep.csv, sweep_groups.csv, and the terminal */
