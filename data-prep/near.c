@@ -75,7 +75,7 @@ void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channel
             for (int y = 0; y < CELLS; y++)
                 sum += across[y][k] * table[l][y];
             double value = rint(sum * scale);
-            out[l * WAVES + k] = (int8_t)(value > 127 ? 127 : value < -127 ? -127 : value);
+            out[l * WAVES + k] = (int8_t)fmin(fmax(value, -127), 127);
         }
     out[0] = 1; /* of a flat wave the cells have none; equal for all, it changes no distance */
 }

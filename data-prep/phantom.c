@@ -54,7 +54,7 @@ typedef struct phantom {
 static double smooth(double low, double high, double x)
 {
     double t = (x - low) / (high - low);
-    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    t = fmin(fmax(t, 0), 1);
     return t * t * (3 - 2 * t);
 }
 
@@ -309,7 +309,9 @@ static uint8_t level(const phantom *p, double value, pulmo_rng *rng)
 {
     double v = p->gain * value + p->offset * (value > 0.02);
     v = pow(v < 0 ? 0 : v, p->gamma) + p->grain * pulmo_rng_normal(rng);
-    return (uint8_t)(v <= 0 ? 0 : v >= 1 ? 255 : v * 255 + 0.5);
+    if (v >= 1)
+        return 255;
+    return (uint8_t)(v <= 0 ? 0 : v * 255 + 0.5);
 }
 
 static void draw_pixels(const phantom *p, pulmo_image *image, pulmo_rng *rng)

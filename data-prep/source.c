@@ -116,14 +116,20 @@ static bool matched(const pattern *p, const char *name, char *out, size_t out_by
     return true;
 }
 
+/* Of a UTF-8 character that begins so; -1 where none does. */
+static int bytes_to_follow(unsigned char first)
+{
+    if (first < 0x80)
+        return 0;
+    if (first < 0xC2 || first >= 0xF5)
+        return -1;
+    return 1 + (first >= 0xE0) + (first >= 0xF0);
+}
+
 static bool is_utf8(const char *text)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        int more = *p < 0x80                 ? 0
-                   : *p >= 0xC2 && *p < 0xE0 ? 1
-                   : *p >= 0xE0 && *p < 0xF0 ? 2
-                   : *p >= 0xF0 && *p < 0xF5 ? 3
-                                             : -1;
+        int more = bytes_to_follow(*p);
         if (more < 0)
             return false;
         for (p++; more > 0; more--, p++)
@@ -154,7 +160,11 @@ static pulmo_status hold(source_list *list, const patterns *p, const char *below
             PULMO_CONFIG,
             "%s: %s: matches both pack.val_pattern and pack.test_pattern; a file is in one split",
             list->root, below);
-    *split = val ? PULMO_SPLIT_VAL : test ? PULMO_SPLIT_TEST : given;
+    *split = given;
+    if (val)
+        *split = PULMO_SPLIT_VAL;
+    if (test)
+        *split = PULMO_SPLIT_TEST;
     if (val || test)
         list->held[*split]++;
     else if (p->hold[given].there) {

@@ -198,7 +198,9 @@ static char *real_part(const char *path)
         char *slash = strrchr(part, '/');
         if (slash == part && part[1] != '\0')
             slash++; /* the root stays */
-        *(slash ? slash : part) = '\0';
+        if (!slash)
+            slash = part;
+        *slash = '\0';
     }
     free(part);
     return real;

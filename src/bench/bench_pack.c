@@ -137,12 +137,13 @@ pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *
     PULMO_TRY(pulmo_config_set(&config, setting));
     PULMO_TRY(pulmo_config_set(&config, "pack.leaks=allow"));
     pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
-    PULMO_TRY(pulmo_agree(
-        comm, root ? bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch)
-                   : PULMO_OK));
+    pulmo_status status = PULMO_OK;
+    if (root)
+        status = bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch);
+    PULMO_TRY(pulmo_agree(comm, status));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
     char *packed = pulmo_format("%s/packed", scratch), *demo = pulmo_format("%s/demo", scratch);
-    pulmo_status status = pulmo_agree(comm, packed && demo ? PULMO_OK : PULMO_MEMORY);
+    status = pulmo_agree(comm, packed && demo ? PULMO_OK : PULMO_MEMORY);
     if (status == PULMO_OK)
         status = time_packs(comm, o, &config, o->source ? o->source : demo, packed, &t);
     if (root)

@@ -72,12 +72,12 @@ pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options
     pulmo_train_timing timing;
     bool root = pulmo_comm_rank(comm) == 0, draw = !*config.data.path;
     pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
-    PULMO_TRY(
-        pulmo_agree(comm, root ? bench_scratch_make(draw ? DEMO_IMAGES : 0, scratch, sizeof scratch)
-                               : PULMO_OK));
+    pulmo_status status = PULMO_OK;
+    if (root)
+        status = bench_scratch_make(draw ? DEMO_IMAGES : 0, scratch, sizeof scratch);
+    PULMO_TRY(pulmo_agree(comm, status));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
-    pulmo_status status =
-        set_path(config.train.run_dir, sizeof config.train.run_dir, scratch, "run");
+    status = set_path(config.train.run_dir, sizeof config.train.run_dir, scratch, "run");
     if (status == PULMO_OK && draw)
         status = set_path(config.data.path, sizeof config.data.path, scratch, "packed");
     config.train.patience = 0; /* val has no part in this */

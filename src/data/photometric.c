@@ -14,7 +14,9 @@
 
 static inline float clamp255(float x)
 {
-    return x < 0 ? 0 : x > 255.0f ? 255.0f : x;
+    if (x < 0)
+        return 0;
+    return x > 255.0f ? 255.0f : x;
 }
 static size_t plane_of(planes p)
 {
@@ -155,7 +157,9 @@ static int reflect(int at, int side)
         at = -at;
     if (at >= side)
         at = 2 * side - 2 - at;
-    return at < 0 ? 0 : at >= side ? side - 1 : at;
+    if (at < 0)
+        return 0;
+    return at >= side ? side - 1 : at;
 }
 
 /* torchvision's gaussian_blur with a kernel of 2 ceil(3 sigma) + 1, one direction after the other.

@@ -103,7 +103,9 @@ static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
 static inline uint8_t clip8(int32_t sum)
 {
     int32_t value = sum >> PRECISION_BITS;
-    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    if (value < 0)
+        value = 0;
+    return (uint8_t)(value > 255 ? 255 : value);
 }
 
 void resize_interleave_ref(const uint8_t *const rows[ROWS], size_t n, uint8_t *restrict out)

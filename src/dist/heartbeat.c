@@ -298,7 +298,11 @@ static int all_wait(const heartbeat *it, double limit_s, int unheard[2], int lef
     double now_s = pulmo_now_s();
     for (int r = 0; r < it->peer_count; r++) {
         const peer *p = &it->peers[r];
-        int *kind = p->heard_s == 0 ? unheard : p->gone ? left : NULL;
+        int *kind = NULL;
+        if (p->heard_s == 0)
+            kind = unheard;
+        else if (p->gone)
+            kind = left;
         if (!kind && (!p->waiting || now_s - p->beat_s <= limit_s + p->extra_s))
             return 0;
         if (!kind)

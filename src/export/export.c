@@ -49,10 +49,10 @@ static pulmo_status gather_facts(exporting *e)
     facts_add(&e->facts, "head_sha256", "%s", hex);
     pulmo_digest_hex(&e->weights->digest, hex);
     facts_add(&e->facts, "weights_sha256", "%s", hex);
-    facts_add(&e->facts, "weights", "%s",
-              *e->weights->proof_of ? e->weights->proof_of
-              : m->tuned.layers > 0 ? "those it was trained on"
-                                    : "not known");
+    const char *weights = m->tuned.layers > 0 ? "those it was trained on" : "not known";
+    if (*e->weights->proof_of)
+        weights = e->weights->proof_of;
+    facts_add(&e->facts, "weights", "%s", weights);
     if (m->tuned.layers > 0)
         facts_add(&e->facts, "trained", "the head and the convolutions from features.%d up",
                   m->tuned.layer[0].feature_index);

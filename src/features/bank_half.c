@@ -82,7 +82,10 @@ static bool has_instruction(void)
 #else
 static size_t convert_groups(size_t count, const uint16_t *bits, float *out)
 {
-    return (void)count, (void)bits, (void)out, 0;
+    (void)count;
+    (void)bits;
+    (void)out;
+    return 0;
 }
 static bool has_instruction(void)
 {

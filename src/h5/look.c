@@ -98,7 +98,9 @@ static void shape_of(hid_t dataset, pulmo_h5_shape *out)
     out->type = ours < 0 ? PULMO_H5_OTHER : (pulmo_h5_type)ours;
     if (rank > PULMO_H5_RANK_MAX || H5Sget_simple_extent_type(space) == H5S_NULL)
         out->type = PULMO_H5_OTHER;
-    out->rank = rank < 0 ? 0 : rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
+    out->rank = rank < PULMO_H5_RANK_MAX ? rank : PULMO_H5_RANK_MAX;
+    if (rank < 0)
+        out->rank = 0;
     H5Sget_simple_extent_dims(space, dims, NULL);
     for (int i = 0; i < out->rank; i++)
         out->dims[i] = dims[i];

@@ -37,11 +37,13 @@ static pulmo_status find_class(const pulmo_model *model, const char *name, int *
     char known[512] = "";
     for (int k = 0; k < model->classes; k++) {
         size_t at = strlen(known);
-        if (strcmp(model->class_names[k], name) == 0)
-            return *out = k, PULMO_OK;
+        if (strcmp(model->class_names[k], name) == 0) {
+            *out = k;
+            return PULMO_OK;
+        }
         snprintf(known + at, sizeof known - at, "%s%s", k ? ", " : "", model->class_names[k]);
     }
-    return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is no class of the model; it has %s", name,
+    return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is not a class of the model; it has %s", name,
                       known);
 }
 

@@ -119,8 +119,9 @@ static int score_view(work *w, int count)
 static int score_views(work *w, int count)
 {
     int values = count * w->model->classes, good = 0;
+    w->view = 0;
     if (w->views.views == 1)
-        return w->view = 0, score_view(w, count);
+        return score_view(w, count);
     memset(w->sums, 0, (size_t)values * sizeof *w->sums);
     for (w->view = 0; w->view < w->views.views; w->view++) {
         good = score_view(w, count);

@@ -124,7 +124,7 @@ static pulmo_status paste_view(preview *p, uint32_t sample, uint32_t epoch, int 
     for (size_t c = 0; c < channels; c++)
         for (size_t i = 0; i < pixels; i++) {
             float value = rintf(255.0f * (p->view[c * pixels + i] * deviation[c] + mean[c]));
-            image.pixels[i * channels + c] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+            image.pixels[i * channels + c] = (uint8_t)fminf(fmaxf(value, 0), 255);
         }
     if (status == PULMO_OK)
         status = paste(p, &image, row, (int)epoch + 1);

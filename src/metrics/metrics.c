@@ -135,7 +135,10 @@ static double newcombe_end(double out, double found, double positives, double ne
     double in = found;
     for (int i = 0; i < 60; i++) {
         double middle = (out + in) / 2;
-        *(is_near(middle, found, positives, negatives) ? &in : &out) = middle;
+        if (is_near(middle, found, positives, negatives))
+            in = middle;
+        else
+            out = middle;
     }
     return in;
 }
@@ -362,7 +365,10 @@ pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels,
     out->threshold[0] = INFINITY;
     out->points = 1;
     for (uint32_t i = n; i > 0; i--) {
-        *(all[i - 1].positive ? &tp : &fp) += 1;
+        if (all[i - 1].positive)
+            tp += 1;
+        else
+            fp += 1;
         if (i > 1 && all[i - 2].score == all[i - 1].score)
             continue;
         out->fpr[out->points] = ratio(fp, negatives);

@@ -77,7 +77,9 @@ int trunk_run_tiles(const layer *l, int total, int threads)
         most = RUN_TILES_MOST;
     int runs = round_up((total + most - 1) / most, threads);
     int each = (total + runs - 1) / runs;
-    return each < 1 ? 1 : each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
+    if (each < 1)
+        return 1;
+    return each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
 }
 
 static size_t point_floats(int channels)

@@ -52,13 +52,17 @@ int tuned_unit_tiles(const tuned_tiles *tiles, int microbatch)
 static int run_tiles(int inputs, int outputs, int total, int threads)
 {
     int tiles = RUN_REALS / (TUNED_POINTS * (inputs + outputs));
-    if (tiles < RUN_TILES_LEAST)
-        tiles = outputs > 64 ? RUN_TILES_LEAST : tiles < 8 ? 8 : tiles;
+    if (tiles < RUN_TILES_LEAST && outputs > 64)
+        tiles = RUN_TILES_LEAST;
+    if (tiles < 8)
+        tiles = 8;
     if (tiles > RUN_TILES_MOST)
         tiles = RUN_TILES_MOST;
     int runs = round_up((total + tiles - 1) / tiles, threads);
     int each = (total + runs - 1) / runs;
-    return each < 1 ? 1 : each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
+    if (each < 1)
+        return 1;
+    return each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
 }
 
 /* ---- making ---- */

@@ -10,7 +10,7 @@ static int utf8_length(const unsigned char *text)
 {
     static const unsigned char least[5] = {0, 0, 0xc2, 0xe0, 0xf0},
                                most[5] = {0, 0x7f, 0xdf, 0xef, 0xf4};
-    int length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    int length = 1 + (text[0] >= 0x80) + (text[0] >= 0xe0) + (text[0] >= 0xf0);
     if (length > 1 && (text[0] < least[length] || text[0] > most[length]))
         return 0;
     for (int i = 1; i < length; i++)

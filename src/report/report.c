@@ -65,9 +65,10 @@ pulmo_status pulmo_report(const pulmo_report_options *options)
     PULMO_TRY(report_read(o.run, &r));
     pulmo_status status = PULMO_MEMORY;
     directory = directory_of(r.results_path);
-    page = o.out       ? pulmo_strdup(o.out)
-           : directory ? pulmo_format("%s/report.html", directory)
-                       : NULL;
+    if (o.out)
+        page = pulmo_strdup(o.out);
+    else if (directory)
+        page = pulmo_format("%s/report.html", directory);
     card = directory ? pulmo_format("%s/MODEL_CARD.md", directory) : NULL;
     if (!directory || !page || !card)
         goto out;

@@ -105,22 +105,26 @@ static void threshold_in_words(FILE *out, const report *r)
                 r->temperature);
 }
 
+/* What figures of the validation images are worth. */
+static const char *validation_caution(const report *r)
+{
+    if (!r->finished)
+        return "Training has not finished. These are figures of the validation images so far.";
+    if (r->epochs > 0)
+        return "There is no test split. These are figures of the validation images, on which the "
+               "best epoch and the threshold were chosen: they flatter the model.";
+    return "These are figures of validation images. If the best epoch and the threshold were "
+           "chosen "
+           "on them, they flatter the model.";
+}
+
 static void caution(FILE *out, const report *r, const report_split *s)
 {
     if (strcmp(s->name, "test") == 0)
         return;
     fputs("<p class=\"banner\">", out);
     if (strcmp(s->name, "val") == 0)
-        html_say(
-            out,
-            !r->finished
-                ? "Training has not finished. These are figures of the validation images so far."
-            : r->epochs > 0 ? "There is no test split. These are figures of the validation images, "
-                              "on which the best epoch and the "
-                              "threshold were chosen: they flatter the model."
-                            : "These are figures of validation images. If the best epoch and the "
-                              "threshold were chosen on them, they flatter "
-                              "the model.");
+        html_say(out, "%s", validation_caution(r));
     else
         html_say(
             out,
@@ -544,8 +548,10 @@ static void head(FILE *out, const report *r)
     else
         fputs("VGG16 with frozen convolutions and a trained head, ", out);
     fputs("classifying chest X-rays as ", out);
-    for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++)
-        html_say(out, "%s%s", k == 0 ? "" : k + 1 == r->classes ? " or " : ", ", r->class_names[k]);
+    for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++) {
+        const char *join = k + 1 == r->classes ? " or " : ", ";
+        html_say(out, "%s%s", k == 0 ? "" : join, r->class_names[k]);
+    }
     fputs(r->classes > CLASSES_NAMED ? ", \u2026</p>\n" : "</p>\n", out);
     if (r->is_demo)
         fputs("<p class=\"banner\"><strong>DEMO data.</strong> These images are drawn by a "

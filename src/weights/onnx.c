@@ -250,9 +250,12 @@ static bool read_node(piece message, node *out)
     if (broken || !out->type.at)
         return false;
     bool pool = is_word(out->type, "MaxPool");
-    int said = 0, needed = pool                         ? SAYS_STRIDES | SAYS_KERNEL
-                           : is_word(out->type, "Conv") ? SAYS_PADS
-                                                        : 0;
+    int said = 0;
+    int needed = 0;
+    if (pool)
+        needed = SAYS_STRIDES | SAYS_KERNEL;
+    else if (is_word(out->type, "Conv"))
+        needed = SAYS_PADS;
     out->plain = true;
     while (next_field(&whole, &f, &broken))
         if (f.number == 5 && f.wire == 2)

@@ -116,9 +116,12 @@ static pulmo_status pop(machine *m, int *out)
 
 static pulmo_status find_mark(const machine *m, int *out)
 {
-    for (int i = m->depth - 1; i >= 0; i--)
-        if (kind_of(m, m->stack[i]) == PICKLE_MARK)
-            return *out = i, PULMO_OK;
+    for (int i = m->depth - 1; i >= 0; i--) {
+        if (kind_of(m, m->stack[i]) != PICKLE_MARK)
+            continue;
+        *out = i;
+        return PULMO_OK;
+    }
     return bad(m, "misses a mark");
 }
 
@@ -219,8 +222,10 @@ static pulmo_status take_line(machine *m, char out[NAME_MAX_BYTES])
         const uint8_t *c = NULL;
         PULMO_TRY(take(m, 1, &c));
         out[i] = (char)*c;
-        if (*c == '\n')
-            return out[i] = '\0', PULMO_OK;
+        if (*c == '\n') {
+            out[i] = '\0';
+            return PULMO_OK;
+        }
         if (*c < ' ' || *c > '~')
             break;
     }

@@ -204,8 +204,10 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
     char name[512];
     if (known && (uint64_t)s->number > known->bytes / sizeof(float))
         return weights_bad(t->file, SHORT_STORAGE);
-    if (known)
-        return *out = known->at, PULMO_OK;
+    if (known) {
+        *out = known->at;
+        return PULMO_OK;
+    }
     if (!t->zip)
         return weights_bad(t->file, "its storage \"%.*s\" is not among those it holds",
                            (int)(s->length < 64 ? s->length : 64), s->text);

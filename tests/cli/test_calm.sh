@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$PULMO_SOURCE"
 # The aim is 10 tokens and 0 findings. These hold what has been reached: lower them, never raise.
 tokens_most=10.8
-findings_most=47
+findings_most=0
 
 found=$(find src data-prep include tests -name '*.[ch]' -print0 | xargs -0 python3 tests/tools/dense.py || true)
 count=$(grep -c . <<< "$found" || true)

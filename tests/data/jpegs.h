@@ -44,7 +44,11 @@ static inline jpeg_bytes make_jpeg(const jpeg_kind *kind, const uint8_t *pixels)
     jpeg.image_width = (JDIMENSION)kind->width;
     jpeg.image_height = (JDIMENSION)kind->height;
     jpeg.in_color_space = kind->in;
-    jpeg.input_components = kind->in == JCS_GRAYSCALE ? 1 : kind->in == JCS_CMYK ? 4 : 3;
+    jpeg.input_components = 3;
+    if (kind->in == JCS_GRAYSCALE)
+        jpeg.input_components = 1;
+    if (kind->in == JCS_CMYK)
+        jpeg.input_components = 4;
     jpeg_set_defaults(&jpeg);
     jpeg_set_colorspace(&jpeg, kind->stored);
     jpeg_set_quality(&jpeg, kind->quality ? kind->quality : 92, TRUE);

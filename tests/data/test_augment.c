@@ -392,7 +392,9 @@ static void channels_are_alike(void **state)
 
 static double clamp(double x)
 {
-    return x < 0 ? 0 : x > 255 ? 255 : x;
+    if (x < 0)
+        return 0;
+    return x > 255 ? 255 : x;
 }
 
 static void light_follows_its_formulas(void **state)

@@ -202,7 +202,9 @@ static void flat_images_stay(void **state)
 
 static int mirror(int at, int side)
 {
-    return at < 0 ? -at : at >= side ? 2 * side - 2 - at : at;
+    if (at < 0)
+        return -at;
+    return at >= side ? 2 * side - 2 - at : at;
 }
 
 /* The two-dimensional sum of the definition, in doubles. */

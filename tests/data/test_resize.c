@@ -39,7 +39,9 @@ static double weight(int o, int i, int inputs, int outputs)
 
 static uint8_t to_byte(double x)
 {
-    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : floor(x + 0.5));
+    if (x > 255)
+        return 255;
+    return (uint8_t)(x < 0 ? 0 : floor(x + 0.5));
 }
 
 /* Rows, then columns, each rounded to 8 bits, in doubles. */

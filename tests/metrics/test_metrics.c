@@ -245,7 +245,7 @@ static pulmo_interval slow_delong(int n, const int32_t *labels, const float (*sc
         for (int j = 0; j < n; j++) {
             if (!labels[i] || labels[j])
                 continue;
-            double win = scores[i][1] > scores[j][1] ? 1 : scores[i][1] == scores[j][1] ? 0.5 : 0;
+            double win = 0.5 * (scores[i][1] > scores[j][1]) + 0.5 * (scores[i][1] >= scores[j][1]);
             place_p[i] += win / N;
             place_n[j] += win / P;
             auc += win / P / N;

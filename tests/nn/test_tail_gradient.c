@@ -48,7 +48,8 @@ void pulmo_tuned_below(pulmo_tuned *, int);
 #include "../../src/nn/kernels/ref/tuned_ref.c"
 const tuned_kernels *tuned_kernels_of(pulmo_isa isa)
 {
-    return (void)isa, &tuned_kernels_table__ref;
+    (void)isa;
+    return &tuned_kernels_table__ref;
 }
 #undef pulmo_tuned_bytes
 #undef pulmo_tuned_create

@@ -24,8 +24,10 @@ static int dump(const char *directory, const char *name, const void *data, size_
         return 0;
     snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *out = fopen(path, "wb");
-    if (!out)
-        return perror(path), 1;
+    if (!out) {
+        perror(path);
+        return 1;
+    }
     int bad = fwrite(data, 1, bytes, out) != bytes;
     return fclose(out) != 0 || bad;
 }
@@ -171,10 +173,10 @@ int main(int argc, char **argv)
 {
     static bench b;
     pulmo_comm *comm = NULL;
-    if (argc < 6)
-        return fprintf(stderr,
-                       "finetune_step WEIGHTS TRAINABLE THREADS BATCH SECONDS [DUMP_DIR]\n"),
-               2;
+    if (argc < 6) {
+        fprintf(stderr, "finetune_step WEIGHTS TRAINABLE THREADS BATCH SECONDS [DUMP_DIR]\n");
+        return 2;
+    }
     pulmo_status status = pulmo_dist_start(&comm);
     if (status == PULMO_OK)
         status = open_bench(comm, &b, argv);

@@ -12,7 +12,8 @@ static const int width_of[LAYERS] = {16, 16, 32, 32, 48, 48, 48};
 
 static long layer_floats(int i, int bias)
 {
-    return bias ? width_of[i] : (long)width_of[i] * (i ? width_of[i - 1] : 3) * 9;
+    long inputs = i ? width_of[i - 1] : 3;
+    return bias ? width_of[i] : width_of[i] * inputs * 9;
 }
 
 int main(int argc, char **argv)
@@ -47,7 +48,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < 2 * LAYERS; i++) {
         pulmo_rng rng;
         pulmo_rng_at(&rng, argc > 2 ? (uint64_t)atoi(argv[2]) : 1, PULMO_RNG_TEST, (uint64_t)i, 0);
-        double scale = i % 2 ? 0.05 : 1.4 / (3 * (i / 2 ? 4 + width_of[i / 2 - 1] / 16 : 1.7));
+        double spread = i / 2 ? 4 + width_of[i / 2 - 1] / 16 : 1.7;
+        double scale = i % 2 ? 0.05 : 1.4 / (3 * spread);
         for (long k = 0; k < layer_floats(i / 2, i % 2); k++) {
             float value = (float)(scale * pulmo_rng_normal(&rng));
             fwrite(&value, sizeof value, 1, out);

@@ -91,7 +91,8 @@ static inline void sweep(const bytes *whole, size_t changed)
             bytes *b = malloc(sizeof *b);
             assert_non_null(b);
             *b = *whole;
-            b->at[at] = (uint8_t)(way == 1 ? b->at[at] ^ 0x80 : way == 2 ? b->at[at] + 1 : 0xff);
+            const uint8_t changes[] = {(uint8_t)(b->at[at] ^ 0x80), (uint8_t)(b->at[at] + 1), 0xff};
+            b->at[at] = changes[way - 1];
             write_file(b->at, b->size);
             pulmo_status status = pulmo_weights_read(path, &weights);
             if (status == PULMO_OK)
