@@ -38,7 +38,7 @@ for file in "maps/$name.png" "maps/$name-2.png"; do
 done
 "$PULMO" inspect maps/maps.h5 > maps.txt
 grep -q "/maps/$name-2 *4 x 4 float32" maps.txt || { cat maps.txt; fail "no map of the second image"; }
-expect 2 "is no class of the model; it has NORMAL, PNEUMONIA" "$PULMO" explain run "$image" --out maps --class COVID
+expect 2 "is not a class of the model; it has NORMAL, PNEUMONIA" "$PULMO" explain run "$image" --out maps --class COVID
 expect 2 "--out DIR is needed" "$PULMO" explain run "$image"
 "$PULMO" explain run "$image" --out again --class PNEUMONIA -q > again.csv
 [ "$(tail -1 again.csv | cut -d, -f2)" = PNEUMONIA ] || fail "--class was not taken"
