@@ -1,0 +1,196 @@
+/* history.csv, predictions.csv and the lines that end a run, letter by letter. The figures of the
+ * four images are worked out by hand from the definitions, Wilson's intervals in Python. */
+#include "support.h"
+
+#include "pulmo/text.h"
+#include "results_room.h"
+
+static char *directory;
+static char *class_names[] = {"NORMAL", "VIRAL, \"severe\""};
+static const int32_t labels[] = {0, 0, 1, 1};
+static const char *const paths[] = {"a/1.jpeg", "a/2, left.jpeg", "b/3 \"x\".jpeg", "b/4.jpeg"};
+static const char *const groups[] = {"p1", "p1", "p2", "p3"};
+/* scikit-learn's example for roc_auc_score: 0.75. */
+static float probabilities[] = {0.9f, 0.1f, 0.6f, 0.4f, 0.65f, 0.35f, 0.2f, 0.8f};
+
+static int set_up(void **state)
+{
+    (void)state;
+    directory = scratch_directory();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    remove_directory(directory);
+    return 0;
+}
+
+static pulmo_dataset_info four_images(void)
+{
+    return (pulmo_dataset_info){.count = 4,
+                                .height_px = 8,
+                                .width_px = 8,
+                                .channels = 1,
+                                .classes = 2,
+                                .class_names = (const char *const *)class_names,
+                                .labels = labels,
+                                .paths = paths,
+                                .groups = groups};
+}
+
+static pulmo_model two_classes(void)
+{
+    return (pulmo_model){.classes = 2,
+                         .class_names = class_names,
+                         .threshold_rule = "youden",
+                         .threshold = 0.5,
+                         .temperature = 1};
+}
+
+static void assert_file(const char *name, const char *wanted)
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    char have[2048];
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    size_t bytes = fread(have, 1, sizeof have - 1, in);
+    have[bytes] = '\0';
+    fclose(in);
+    free(path);
+    assert_string_equal(have, wanted);
+}
+
+/* A number to its last bit; what is not there is an empty field. */
+static void history_has_a_line_per_epoch(void **state)
+{
+    const pulmo_epoch_row rows[] = {{.lr = 0.1,
+                                     .train_loss = 1.0 / 3,
+                                     .train_accuracy = 0.5,
+                                     .val_loss = NAN,
+                                     .val_accuracy = NAN,
+                                     .val_auc = NAN},
+                                    {.lr = 0.05,
+                                     .train_loss = 0.25,
+                                     .train_accuracy = 1,
+                                     .val_loss = 2,
+                                     .val_accuracy = 0.75,
+                                     .val_auc = 0.875}};
+    const pulmo_run_history history = {.epochs = 2, .row = rows};
+    (void)state;
+    assert_ok(results_history_csv(directory, &history));
+    assert_file("history.csv", "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,val_auc\n"
+                               "1,0.10000000000000001,0.33333333333333331,0.5,,,\n"
+                               "2,0.050000000000000003,0.25,1,2,0.75,0.875\n");
+}
+
+static void fields_of_predictions_are_quoted(void **state)
+{
+    const pulmo_dataset_info info = four_images();
+    const pulmo_model model = two_classes();
+    const pulmo_split_scores test = {
+        .split = "test", .info = &info, .probabilities = probabilities};
+    const pulmo_results results = {.directory = directory, .model = &model, .test = &test};
+    (void)state;
+    assert_ok(results_predictions_csv(&results));
+    assert_file("predictions.csv",
+                "split,path,patient,label,predicted,p_NORMAL,\"p_VIRAL, \"\"severe\"\"\"\n"
+                "test,a/1.jpeg,p1,NORMAL,NORMAL,0.899999976,0.100000001\n"
+                "test,\"a/2, left.jpeg\",p1,NORMAL,NORMAL,0.600000024,0.400000006\n"
+                "test,\"b/3 \"\"x\"\".jpeg\",p2,\"VIRAL, \"\"severe\"\"\",NORMAL,"
+                "0.649999976,0.349999994\n"
+                "test,b/4.jpeg,p3,\"VIRAL, \"\"severe\"\"\",\"VIRAL, \"\"severe\"\"\","
+                "0.200000003,0.800000012\n");
+}
+
+static void nothing_is_written_where_there_is_no_directory(void **state)
+{
+    const pulmo_run_history history = {0};
+    (void)state;
+    assert_refused(results_history_csv("/nowhere/at/all", &history), PULMO_IO, "history.csv");
+}
+
+/* Owned by the caller. */
+static char *printed(const pulmo_model *model, int models)
+{
+    const pulmo_dataset_info info = four_images();
+    const pulmo_split_scores scores = {
+        .split = "test", .info = &info, .probabilities = probabilities};
+    pulmo_text text;
+    char *out = NULL;
+    assert_ok(pulmo_text_open(&text));
+    assert_ok(pulmo_results_print(text.stream, model, models, &scores));
+    assert_ok(pulmo_text_take(&text, &out));
+    return out;
+}
+
+#define DASH "\u2013"
+
+static void the_last_lines_of_a_run(void **state)
+{
+    static char *plain[] = {"NORMAL", "PNEUMONIA"};
+    pulmo_model model = two_classes();
+    (void)state;
+    model.class_names = plain;
+    char *text = printed(&model, 1);
+    assert_string_equal(
+        text,
+        "Total correct: 3, total test images: 4\n"
+        "Test accuracy: 0.7500 (95 % CI 0.3006" DASH "0.9544)"
+        "  sensitivity 0.5000 (0.0945" DASH "0.9055)  specificity 1.0000 (0.3424" DASH "1.0000)"
+        "  AUC 0.7500 (0.0570" DASH "1.0000)\n"
+        "Positive class: PNEUMONIA, from probability 0.5000 on (youden, chosen on val)\n"
+        "\n"
+        "              precision    recall  f1-score   support\n"
+        "\n"
+        "      NORMAL     0.6667    1.0000    0.8000         2\n"
+        "   PNEUMONIA     1.0000    0.5000    0.6667         2\n"
+        "\n"
+        "    accuracy                         0.7500         4\n"
+        "   macro avg     0.8333    0.7500    0.7333         4\n"
+        "weighted avg     0.8333    0.7500    0.7333         4\n"
+        "\n"
+        "Balanced accuracy 0.7500  average precision 0.8333  Brier score 0.1581  "
+        "calibration error 0.1375\n"
+        "\n"
+        "Confusion matrix (rows: true, columns: predicted)\n"
+        "                 NORMAL  PNEUMONIA\n"
+        "      NORMAL          2          0\n"
+        "   PNEUMONIA          1          1\n"
+        "\n");
+    free(text);
+}
+
+/* Only a rule that one model was given val for has been "chosen on val". */
+static void who_chose_the_threshold_is_said(void **state)
+{
+    pulmo_model model = two_classes();
+    (void)state;
+    snprintf(model.threshold_rule, sizeof model.threshold_rule, "mean of 2 models");
+    char *text = printed(&model, 2);
+    assert_non_null(strstr(text, "0.5000 on (mean of 2 models)\n"));
+    free(text);
+    snprintf(model.threshold_rule, sizeof model.threshold_rule, "0.5");
+    text = printed(&model, 1);
+    assert_non_null(strstr(text, "0.5000 on (0.5)\n"));
+    free(text);
+    model.temperature = 1.25;
+    model.is_demo = 1;
+    text = printed(&model, 1);
+    assert_non_null(strstr(text, "0.5000 on (0.5), temperature 1.2500\n"));
+    assert_int_equal(strncmp(text, "DEMO data", 9), 0);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(history_has_a_line_per_epoch),
+        cmocka_unit_test(fields_of_predictions_are_quoted),
+        cmocka_unit_test(nothing_is_written_where_there_is_no_directory),
+        cmocka_unit_test(the_last_lines_of_a_run),
+        cmocka_unit_test(who_chose_the_threshold_is_said),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
