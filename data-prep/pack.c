@@ -505,13 +505,10 @@ static pulmo_status pack_all(packing *p)
 
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
 {
-    packing *p = calloc(1, sizeof *p);
-    pulmo_status status =
-        pulmo_agree(comm, p ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory"));
-    if (status != PULMO_OK) { /* another rank has no memory */
-        free(p);
+    pulmo_status status = PULMO_OK;
+    packing *p = pulmo_calloc_agreed(comm, sizeof *p, "out of memory", &status);
+    if (!p)
         return status;
-    }
     p->comm = comm;
     p->options = *options;
     p->place.lock = -1;

@@ -45,6 +45,11 @@ static inline pulmo_status pulmo_agree_analyzed(pulmo_comm *comm, pulmo_status l
 #define pulmo_agree(comm, local) pulmo_agree_analyzed(comm, local)
 #endif
 
+/* Collective. Zeroed memory on every rank, or on none: NULL with *status set, `message` being the
+ * report of a rank that had none. Owned by the caller (free). */
+void *pulmo_calloc_agreed(pulmo_comm *comm, size_t bytes, const char *message,
+                          pulmo_status *status);
+
 /* Collective. True on every rank if true on any. */
 bool pulmo_any(pulmo_comm *comm, bool flag);
 

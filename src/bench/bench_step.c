@@ -224,13 +224,10 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
     const pulmo_weights_choice choice = {.path = options->weights};
     bool opened = false;
     memset(out, 0, sizeof *out);
-    bench *b = calloc(1, sizeof *b);
-    pulmo_status status =
-        pulmo_agree(comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the benchmark"));
-    if (status != PULMO_OK) { /* another rank has no memory */
-        free(b);
+    pulmo_status status = PULMO_OK;
+    bench *b = pulmo_calloc_agreed(comm, sizeof *b, "cannot allocate the benchmark", &status);
+    if (!b)
         return status;
-    }
     b->comm = comm;
     status = pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
     opened = status == PULMO_OK;

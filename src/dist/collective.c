@@ -158,3 +158,13 @@ out:
     free(sizes);
     return status;
 }
+
+void *pulmo_calloc_agreed(pulmo_comm *comm, size_t bytes, const char *message, pulmo_status *status)
+{
+    void *memory = calloc(1, bytes);
+    *status = pulmo_agree(comm, memory ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "%s", message));
+    if (*status == PULMO_OK)
+        return memory;
+    free(memory);
+    return NULL;
+}

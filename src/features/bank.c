@@ -275,13 +275,11 @@ static pulmo_status complete(pulmo_bank *b)
 
 pulmo_status pulmo_bank_open(const pulmo_bank_parts *parts, pulmo_bank **out)
 {
-    pulmo_bank *b = calloc(1, sizeof *b);
-    pulmo_status status = pulmo_agree(
-        parts->comm, b ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the bank"));
-    if (status != PULMO_OK) { /* another rank has no memory */
-        free(b);
+    pulmo_status status = PULMO_OK;
+    pulmo_bank *b =
+        pulmo_calloc_agreed(parts->comm, sizeof *b, "cannot allocate the bank", &status);
+    if (!b)
         return status;
-    }
     b->parts = *parts;
     for (int s = 0; s < PULMO_BANK_SPLITS; s++)
         pthread_rwlock_init(&b->set[s].lock, NULL);

@@ -66,13 +66,10 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
 pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, double seconds,
                                  pulmo_train_timing *out)
 {
-    run *r = calloc(1, sizeof *r);
-    pulmo_status status =
-        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run"));
-    if (status != PULMO_OK) { /* another rank has no memory */
-        free(r);
+    pulmo_status status = PULMO_OK;
+    run *r = pulmo_calloc_agreed(comm, sizeof *r, "cannot allocate the run", &status);
+    if (!r)
         return status;
-    }
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;

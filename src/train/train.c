@@ -187,13 +187,10 @@ static void write_report(const pulmo_config *config, pulmo_report_writer *report
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool overwrite,
                          pulmo_report_writer *report)
 {
-    run *r = calloc(1, sizeof *r);
-    pulmo_status status =
-        pulmo_agree(comm, r ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the run"));
-    if (status != PULMO_OK) { /* another rank has no memory */
-        free(r);
+    pulmo_status status = PULMO_OK;
+    run *r = pulmo_calloc_agreed(comm, sizeof *r, "cannot allocate the run", &status);
+    if (!r)
         return status;
-    }
     r->comm = comm;
     r->config = config;
     r->directory = config->train.run_dir;

@@ -42,7 +42,7 @@ static pulmo_status bad(const machine *m, const char *format, ...)
 static pulmo_status grow(const machine *m, void **array, int *room, int needed, int most,
                          size_t each)
 {
-    if (needed <= *room && *array)
+    if (needed <= *room)
         return PULMO_OK;
     if (needed > most)
         return bad(m, "is larger than any state dict");
