@@ -1,11 +1,13 @@
 /* A packed data set, read. Labels and names are held in memory, pixels are read when asked for. */
 #include "pulmo/dataset.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
@@ -204,6 +206,12 @@ static pulmo_status make_empty(pulmo_dataset *d)
 
 /* ---- shards ---- */
 
+static bool is_absent(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
 {
     return pulmo_shard_first(d->info.count, shard, d->shards);
@@ -253,18 +261,30 @@ static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_
     return status;
 }
 
+/* Only what is not there needs packing again. A file that cannot be read for a moment (EIO, ESTALE,
+ * EACCES, EMFILE) may be whole. */
+static pulmo_status explain_unopened(const pulmo_dataset *d, const char *path)
+{
+    if (is_absent(path))
+        return pulmo_fail_in(
+            PULMO_DATA,
+            "%s: a shard that the manifest lists is missing; pack again with --overwrite",
+            d->directory);
+    return pulmo_fail_in(PULMO_IO,
+                         "%s: a shard cannot be read, though it is there; check its permissions "
+                         "and the file system, then run the same command again",
+                         d->directory);
+}
+
 static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 {
     char *path = pulmo_shard_path(d->directory, d->split, shard, d->shards);
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, out);
-    free(path);
     if (status == PULMO_IO)
-        return pulmo_fail_in(
-            PULMO_DATA,
-            "%s: a shard that the manifest lists is missing; pack again with --overwrite",
-            d->directory);
+        status = explain_unopened(d, path);
+    free(path);
     PULMO_TRY(status);
     status = check_shard(d, shard, *out);
     if (status == PULMO_OK)
@@ -328,11 +348,11 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_IO && is_absent(path))
+        status = pulmo_fail_in(PULMO_DATA,
+                               "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)",
+                               d->directory);
     free(path);
-    if (status == PULMO_IO)
-        return pulmo_fail_in(PULMO_DATA,
-                             "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)",
-                             d->directory);
     PULMO_TRY(status);
     status = read_form(file, d);
     snprintf(base, sizeof base, "splits/%s", d->split);

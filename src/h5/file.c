@@ -69,9 +69,11 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
     /* The library gives an errno only where a system call failed. */
-    bool refused = writing || strstr(reason, "errno = ") != NULL;
+    bool refused = strstr(reason, "errno = ") != NULL;
+    if (refused && !writing)
+        what = "cannot be read"; /* it may be whole */
     shorten(reason);
-    return pulmo_fail(refused ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,
+    return pulmo_fail(refused || writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,
                       object ? ": /" : "", object ? object + (*object == '/') : "", what,
                       *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
 }

@@ -16,7 +16,8 @@ struct pulmo_h5 {
 void h5_lock(void);
 void h5_unlock(void);
 
-/* PULMO_IO for a file being written, PULMO_DATA for one being read, with HDF5's own reason. */
+/* PULMO_IO for a file being written, or where the system refused to read; else PULMO_DATA. With
+ * HDF5's own reason. */
 pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what);
 #ifdef __clang_analyzer__ /* which does not look into other files: it never returns PULMO_OK */
 #define h5_fail(file, object, what) ((void)(h5_fail)(file, object, what), PULMO_DATA)
