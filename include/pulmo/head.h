@@ -16,16 +16,12 @@
 #include <stdint.h>
 
 #include "pulmo/isa.h"
+#include "pulmo/layout.h"
 #include "pulmo/pool.h"
 #include "pulmo/status.h"
 #include "pulmo/weights.h"
 
-#define PULMO_HIDDEN_MAX       8
 #define PULMO_LOSS_CLASSES_MAX 1000
-#define PULMO_TENSORS_MAX                                                                          \
-    (2 * (PULMO_HIDDEN_MAX + 1 +                                                                   \
-          PULMO_CONVS_MAX)) /* the head's and those of trainable convolutions (tuned.h)            \
-                             */
 
 typedef enum pulmo_pooling {
     PULMO_POOL_FLATTEN,
@@ -50,18 +46,8 @@ int pulmo_head_inputs(const pulmo_head_spec *spec);
 /* One image's features (C, h, w) pooled, out (pulmo_head_inputs): what the first layer gets. */
 void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *out);
 
-/* Where each tensor stands in the flat parameter vector. */
-typedef struct pulmo_tensor {
-    char name[32];  /* "classifier.0.weight": torchvision's numbering, Linear at 0, 3, 6 ... */
-    int rows, cols; /* weight (out, in); bias (out, 1) */
-    size_t offset;
-} pulmo_tensor;
-typedef struct pulmo_head_layout {
-    int tensors;
-    pulmo_tensor tensor[PULMO_TENSORS_MAX];
-    size_t parameters;
-} pulmo_head_layout;
-void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_head_layout *out);
+/* Linear layers 0, 1, 2 ... under torchvision's names: "classifier.0", "classifier.3", ... */
+void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_layout *out);
 
 /* torch.nn.Linear's initialisation: uniform in +-1/sqrt(in), weights and biases. */
 void pulmo_head_parameters_init(const pulmo_head_spec *spec, uint64_t seed, float *parameters);
@@ -129,9 +115,8 @@ typedef struct pulmo_factors {
     const float *input, *delta;
     size_t input_stride, delta_stride;
 } pulmo_factors;
-/* After microbatch_run: those of a weight (an even tensor number); borrowed until the microbatch
- * runs again. */
-void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
+/* After microbatch_run: those of a layer's weight; borrowed until the microbatch runs again. */
+void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
                                    pulmo_factors *out);
 /* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_microbatch_gradient
  * wherever the factors come from. Pure. */

@@ -14,7 +14,7 @@
 /* What model.h5 holds. */
 typedef struct pulmo_model {
     pulmo_head_spec head;
-    pulmo_head_layout layout; /* the head's */
+    pulmo_layout layout; /* the head's */
     pulmo_tuned_spec
         tuned; /* the trained convolutions; no layers where the head alone was trained */
     float

@@ -40,12 +40,11 @@ pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks
 /* Shape of one image's output. */
 void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height, int *width);
 
-/* Tensors in order, "features.N.weight" (O, I * 9: torchvision's order) and "features.N.bias" (O,
- * 1); tensor 2 l is layer l's weight, 2 l + 1 its bias. */
-void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_head_layout *out);
+/* Convolutions 0, 1, 2 ... from the cut up, under torchvision's names: "features.24", ... */
+void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_layout *out);
 /* The tensors of both in one vector: the convolutions', then the head's. */
 void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head_spec *head,
-                                  pulmo_head_layout *out);
+                                  pulmo_layout *out);
 /* Parameters of the convolutions: where the head's begin in that vector. */
 size_t pulmo_tuned_parameters(const pulmo_tuned_spec *spec);
 /* The pretrained values: where training starts. */

@@ -41,7 +41,7 @@ typedef struct bench {
     pulmo_comm *comm;
     pulmo_backbone backbone;
     pulmo_head_spec head;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
     pulmo_dataset_info data;

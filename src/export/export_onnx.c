@@ -190,21 +190,24 @@ static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
     snprintf(at, NAME, "flat");
 }
 
-static void put_head(byte_buffer *b, const pulmo_head_layout *layout, char at[NAME])
+static void put_head(byte_buffer *b, const pulmo_layout *layout, char at[NAME])
 {
-    for (int t = 0; t < layout->tensors; t += 2) {
-        bool last = t + 2 == layout->tensors;
+    const pulmo_tensor *top = &layout->tensor[layout->tensors - 1];
+    for (int l = 0; l <= top->layer; l++) {
+        bool last = l == top->layer;
         char out[NAME];
-        const char *inputs[] = {at, layout->tensor[t].name, layout->tensor[t + 1].name};
+        const char *weight = pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->name;
+        const char *bias = pulmo_layout_get(layout, PULMO_LINEAR_BIAS, l)->name;
+        const char *inputs[] = {at, weight, bias};
         if (last)
             snprintf(out, sizeof out, "logits");
         else
-            snprintf(out, sizeof out, "classifier.%d", 3 * t / 2);
+            snprintf(out, sizeof out, "classifier.%d", 3 * l);
         size_t node = begin_node(b, "Gemm", inputs, 3, out);
         put_attribute(b, "transB", 1);
         end_message(b, node);
         snprintf(at, NAME, "%s", out);
-        snprintf(out, sizeof out, "classifier.%d", 3 * t / 2 + 1);
+        snprintf(out, sizeof out, "classifier.%d", 3 * l + 1);
         if (!last)
             step(b, "Relu", at, out);
     }
@@ -225,7 +228,8 @@ static void put_initializers(byte_buffer *b, const exporting *e)
     for (int t = 0; t < e->model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &e->model->layout.tensor[t];
         const int64_t dims[2] = {tensor->rows, tensor->cols};
-        put_tensor(b, tensor->name, dims, t % 2 ? 1 : 2, e->model->parameters + tensor->offset);
+        int rank = pulmo_tensor_is_bias(tensor) ? 1 : 2;
+        put_tensor(b, tensor->name, dims, rank, e->model->parameters + tensor->offset);
     }
     if (e->model->temperature != 1) {
         const float temperature = (float)e->model->temperature;

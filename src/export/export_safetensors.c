@@ -38,7 +38,8 @@ static void add_entries(json_t *header, const exporting *e)
     for (int t = 0; t < e->model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &e->model->layout.tensor[t];
         const int shape[2] = {tensor->rows, tensor->cols};
-        json_object_set_new(header, tensor->name, entry(shape, t % 2 ? 1 : 2, &at));
+        int rank = pulmo_tensor_is_bias(tensor) ? 1 : 2;
+        json_object_set_new(header, tensor->name, entry(shape, rank, &at));
     }
 }
 

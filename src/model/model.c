@@ -44,8 +44,7 @@ typedef struct head_dataset {
 
 static head_dataset dataset_of(const pulmo_tensor *tensor)
 {
-    bool bias = tensor->cols == 1 && strstr(tensor->name, "bias");
-    head_dataset set = {.rank = bias ? 1 : 2,
+    head_dataset set = {.rank = pulmo_tensor_is_bias(tensor) ? 1 : 2,
                         .dims = {(uint64_t)tensor->rows, (uint64_t)tensor->cols}};
     snprintf(set.name, sizeof set.name, "head/%s", tensor->name);
     return set;
@@ -71,7 +70,7 @@ static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
     const pulmo_tuned_spec *tuned = &model->tuned;
     int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
     uint64_t dims[2] = {(uint64_t)tuned->layers, LAYER_COLUMNS};
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     if (tuned->layers == 0)
         return PULMO_OK;
     pulmo_tuned_layout_of(tuned, &layout);
@@ -87,8 +86,8 @@ static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
         uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
         char name[64];
         snprintf(name, sizeof name, "trunk/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape,
-                                 model->storage + tensor->offset));
+        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, pulmo_tensor_is_bias(tensor) ? 1 : 4,
+                                 shape, model->storage + tensor->offset));
     }
     return PULMO_OK;
 }
@@ -272,15 +271,15 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
 
 static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_of(&model->tuned, &layout);
     for (int t = 0; t < layout.tensors; t++) {
         const pulmo_tensor *tensor = &layout.tensor[t];
         uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
         char name[64];
         snprintf(name, sizeof name, "trunk/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, t % 2 ? 1 : 4, shape,
-                                model->storage + tensor->offset));
+        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, pulmo_tensor_is_bias(tensor) ? 1 : 4,
+                                shape, model->storage + tensor->offset));
     }
     return PULMO_OK;
 }

@@ -28,8 +28,7 @@ void head_products(const pulmo_head *head, int layer, const head_group *groups, 
                    int first, int outs)
 {
     int in = head->width[layer], out = head->width[layer + 1];
-    const real *weight =
-        head->parameters + head->layout.tensor[2 * layer].offset + (size_t)first * (size_t)in;
+    const real *weight = head_weight(head, layer) + (size_t)first * (size_t)in;
     for (int g = 0; g < count; g++)
         real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in,
                   weight, in, 0, groups[g].y + first, out);
@@ -47,8 +46,7 @@ static bool as_they_are(const pulmo_head *head, const float *features, const rea
 void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
                    int first, int outs)
 {
-    head->kernels->dot(groups, count, head->rows,
-                       head->parameters + head->layout.tensor[2 * layer].offset,
+    head->kernels->dot(groups, count, head->rows, head_weight(head, layer),
                        (size_t)head->width[layer], head->width[layer + 1], first, outs);
 }
 #endif
@@ -246,7 +244,7 @@ void head_forward(const pulmo_head *head, workspace *space, bool dropout)
 {
     for (int l = 0; l < head->layers; l++) {
         int out = head->width[l + 1];
-        const real *bias = head->parameters + head->layout.tensor[2 * l + 1].offset;
+        const real *bias = head_bias(head, l);
         real *y = space->output[l];
         if (l > 0) {
             const head_group group = {.x = space->input[l], .y = y};
@@ -302,7 +300,7 @@ static void backward(const pulmo_head *head, workspace *space)
 {
     for (int l = head->layers - 1; l > 0; l--) {
         int in = head->width[l], out = head->width[l + 1];
-        const real *weight = head->parameters + head->layout.tensor[2 * l].offset;
+        const real *weight = head_weight(head, l);
         real *below = space->delta[l - 1];
         for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
             real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1,

@@ -28,12 +28,14 @@ static double largest(const real *values, int count)
  * error is at most half the smallest one, which `count` times 2^-149 covers. */
 double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
 {
-    int layer = tensor / 2, in = head->width[layer], out = head->width[layer + 1];
+    int layer = head->layout.tensor[tensor].layer;
+    bool bias = pulmo_tensor_is_bias(&head->layout.tensor[tensor]);
+    int in = head->width[layer], out = head->width[layer + 1];
     double sum = 0;
     for (int n = 0; n < space->count; n++) {
         double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        double input =
-            tensor % 2 ? 1.0 : largest(layer_input(space, layer) + (size_t)n * (size_t)in, in);
+        const real *inputs = layer_input(space, layer) + (size_t)n * (size_t)in;
+        double input = bias ? 1.0 : largest(inputs, in);
         if (delta > 0 && input > 0)
             sum += delta * input + 0x1p-149;
     }
@@ -45,11 +47,10 @@ double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index,
     return head->spaces[microbatch_index].bound[tensor];
 }
 
-void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int tensor,
+void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
                                    pulmo_factors *out)
 {
     const workspace *space = &head->spaces[microbatch_index];
-    int layer = tensor / 2;
     *out = (pulmo_factors){.count = space->count,
                            .input = (const float *)(const void *)layer_input(space, layer),
                            .delta = (const float *)(const void *)space->delta[layer],
@@ -75,10 +76,11 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
                                     const pulmo_block *block, float *out)
 {
     static const real one = 1;
+    const pulmo_tensor *tensor = &head->layout.tensor[block->tensor];
     pulmo_factors factors;
     real *sums = (real *)(void *)out;
-    pulmo_head_microbatch_factors(head, microbatch_index, block->tensor, &factors);
-    if (block->tensor % 2) { /* a bias: every sample's input is 1 */
+    pulmo_head_microbatch_factors(head, microbatch_index, tensor->layer, &factors);
+    if (pulmo_tensor_is_bias(tensor)) { /* every sample's input is 1 */
         factors.input = (const float *)(const void *)&one;
         factors.input_stride = 0;
     }
@@ -135,8 +137,7 @@ void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, floa
         (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
     for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
         real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1,
-                  space->delta[0] + n * (size_t)outputs, outputs,
-                  head->parameters + head->layout.tensor[0].offset, in, 0,
+                  space->delta[0] + n * (size_t)outputs, outputs, head_weight(head, 0), in, 0,
                   space->below + n * (size_t)in, in);
     for (size_t n = 0; n < (size_t)space->count; n++) {
         real *gradient = space->below + n * (size_t)in;

@@ -48,12 +48,12 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
     }
 }
 
-static void forward(const chain *c, const pulmo_head_layout *layout, const float *parameters,
+static void forward(const chain *c, const pulmo_layout *layout, const float *parameters,
                     double *values)
 {
     for (int l = 0; l < c->layers; l++) {
-        const float *weight = parameters + layout->tensor[2 * l].offset,
-                    *bias = parameters + layout->tensor[2 * l + 1].offset;
+        const float *weight = parameters + pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->offset;
+        const float *bias = parameters + pulmo_layout_get(layout, PULMO_LINEAR_BIAS, l)->offset;
         const double *x = values + c->at[l];
         double *y = values + c->at[l + 1];
         for (int o = 0; o < c->width[l + 1]; o++) {
@@ -67,13 +67,13 @@ static void forward(const chain *c, const pulmo_head_layout *layout, const float
 
 /* slope[at[l] ...] becomes dy/d(value) from the class's logit down to the pooled features. A hidden
  * value of 0 has been cut by its ReLU, so nothing passes. */
-static void backward(const chain *c, const pulmo_head_layout *layout, const float *parameters,
+static void backward(const chain *c, const pulmo_layout *layout, const float *parameters,
                      const double *values, int class_index, double *slope)
 {
     memset(slope, 0, c->values * sizeof *slope);
     slope[c->at[c->layers] + (size_t)class_index] = 1;
     for (int l = c->layers - 1; l >= 0; l--) {
-        const float *weight = parameters + layout->tensor[2 * l].offset;
+        const float *weight = parameters + pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->offset;
         double *below = slope + c->at[l];
         for (int o = 0; o < c->width[l + 1]; o++) {
             double above = slope[c->at[l + 1] + (size_t)o];
@@ -91,7 +91,7 @@ pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float 
                                        const float *features, int class_index, double *gradient)
 {
     chain c = chain_of(spec);
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     double *values = pulmo_alloc(2 * c.values, sizeof *values);
     if (!values)
         return PULMO_MEMORY;

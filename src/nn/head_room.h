@@ -40,7 +40,7 @@ typedef struct workspace {
 
 struct pulmo_head {
     pulmo_head_spec spec;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_loss_spec loss;
     int microbatch, microbatches, layers;
     int rows; /* microbatch rounded up to whole GEMMs; rows beyond a microbatch's samples are zeros
@@ -53,6 +53,16 @@ struct pulmo_head {
     head_group *groups; /* (microbatches + 1): layer 0's samples and products, where several
                            microbatches go through it at once */
 };
+
+/* A linear layer's weight (out, in) and bias (out). */
+static inline const real *head_weight(const pulmo_head *head, int layer)
+{
+    return head->parameters + pulmo_layout_get(&head->layout, PULMO_LINEAR_WEIGHT, layer)->offset;
+}
+static inline const real *head_bias(const pulmo_head *head, int layer)
+{
+    return head->parameters + pulmo_layout_get(&head->layout, PULMO_LINEAR_BIAS, layer)->offset;
+}
 
 static inline const real *layer_input(const workspace *space, int layer)
 {

@@ -28,40 +28,34 @@ int pulmo_head_inputs(const pulmo_head_spec *spec)
     return spec->channels;
 }
 
-static void add_tensor(pulmo_head_layout *out, int layer, const char *kind, int rows, int cols)
-{
-    pulmo_tensor *tensor = &out->tensor[out->tensors++];
-    memset(tensor, 0, sizeof *tensor);
-    snprintf(tensor->name, sizeof tensor->name, "classifier.%d.%s", 3 * layer, kind);
-    tensor->rows = rows;
-    tensor->cols = cols;
-    tensor->offset = out->parameters;
-    out->parameters += (size_t)rows * (size_t)cols;
-}
+/* torchvision's classifier has ReLU and dropout between its linear layers: 0, 3, 6 ... */
+#define TORCHVISION_STRIDE 3
 
-void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_head_layout *out)
+void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_layout *out)
 {
     memset(out, 0, sizeof *out);
     int inputs = pulmo_head_inputs(spec);
     for (int layer = 0; layer <= spec->hidden_layers; layer++) {
         int outputs = layer < spec->hidden_layers ? spec->hidden[layer] : spec->classes;
-        add_tensor(out, layer, "weight", outputs, inputs);
-        add_tensor(out, layer, "bias", outputs, 1);
+        char name[24];
+        snprintf(name, sizeof name, "classifier.%d", TORCHVISION_STRIDE * layer);
+        pulmo_layout_add(out, PULMO_LINEAR_WEIGHT, layer, name, outputs, inputs);
         inputs = outputs;
     }
 }
 
 void pulmo_head_parameters_init(const pulmo_head_spec *spec, uint64_t seed, float *parameters)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_head_layout_of(spec, &layout);
     for (int t = 0; t < layout.tensors; t++) {
         const pulmo_tensor *tensor = &layout.tensor[t];
-        double bound =
-            1.0 / sqrt(layout.tensor[t - t % 2].cols); /* a bias has its weight's inputs */
+        /* A bias has its weight's inputs. */
+        const pulmo_tensor *weight = pulmo_layout_get(&layout, PULMO_LINEAR_WEIGHT, tensor->layer);
+        double bound = 1.0 / sqrt(weight->cols);
         pulmo_rng rng;
         pulmo_rng_at(&rng, seed, PULMO_RNG_INIT, (uint64_t)t, 0);
-        size_t count = (size_t)tensor->rows * (size_t)tensor->cols;
+        size_t count = pulmo_tensor_count(tensor);
         for (size_t i = 0; i < count; i++)
             parameters[tensor->offset + i] = (float)pulmo_rng_range(&rng, -bound, bound);
     }

@@ -87,7 +87,7 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
 {
     size_t at = 0, plane = 0, unit = 0, run = 0;
     int height = spec->height, width = spec->width;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         tuned_layer *it = &tuned->layer[l];
@@ -95,8 +95,8 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
         it->inputs = round_up(it->true_inputs, TUNED_BLOCK);
         it->outputs = spec->layer[l].out_channels;
         it->pool_after = spec->layer[l].pool_after;
-        it->weight_at = layout.tensor[2 * l].offset;
-        it->bias_at = layout.tensor[2 * l + 1].offset;
+        it->weight_at = pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l)->offset;
+        it->bias_at = pulmo_layout_get(&layout, PULMO_CONV_BIAS, l)->offset;
         it->tiles = tiles_of(height, width);
         it->in = plane_of(it->inputs, height, width);
         it->values = plane_of(it->outputs, height, width);

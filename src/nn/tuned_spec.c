@@ -54,56 +54,44 @@ void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height,
             *height /= 2, *width /= 2;
 }
 
-static void add_tensor(pulmo_head_layout *out, int feature, const char *kind, int rows, int cols)
-{
-    pulmo_tensor *tensor = &out->tensor[out->tensors++];
-    snprintf(tensor->name, sizeof tensor->name, "features.%d.%s", feature, kind);
-    tensor->rows = rows;
-    tensor->cols = cols;
-    tensor->offset = out->parameters;
-    out->parameters += (size_t)rows * (size_t)cols;
-}
-
-void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_head_layout *out)
+void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_layout *out)
 {
     memset(out, 0, sizeof *out);
     for (int l = 0; l < spec->layers; l++) {
-        add_tensor(out, spec->layer[l].feature_index, "weight", spec->layer[l].out_channels,
-                   spec->layer[l].in_channels * 9);
-        add_tensor(out, spec->layer[l].feature_index, "bias", spec->layer[l].out_channels, 1);
+        char name[24];
+        snprintf(name, sizeof name, "features.%d", spec->layer[l].feature_index);
+        pulmo_layout_add(out, PULMO_CONV_WEIGHT, l, name, spec->layer[l].out_channels,
+                         spec->layer[l].in_channels * 9);
     }
 }
 
 size_t pulmo_tuned_parameters(const pulmo_tuned_spec *spec)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
     return layout.parameters;
 }
 
 void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head_spec *head,
-                                  pulmo_head_layout *out)
+                                  pulmo_layout *out)
 {
-    pulmo_head_layout above;
+    pulmo_layout above;
     pulmo_tuned_layout_of(spec, out);
     pulmo_head_layout_of(head, &above);
-    for (int t = 0; t < above.tensors; t++) {
-        out->tensor[out->tensors] = above.tensor[t];
-        out->tensor[out->tensors++].offset += out->parameters;
-    }
-    out->parameters += above.parameters;
+    pulmo_layout_append(out, &above);
 }
 
 void pulmo_tuned_parameters_init(const pulmo_tuned_spec *spec, const pulmo_weights *weights,
                                  float *parameters)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         const pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
-        const pulmo_tensor *weight = &layout.tensor[2 * l], *bias = &layout.tensor[2 * l + 1];
+        const pulmo_tensor *weight = pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l);
+        const pulmo_tensor *bias = pulmo_layout_get(&layout, PULMO_CONV_BIAS, l);
         memcpy(parameters + weight->offset, conv->weight,
-               (size_t)weight->rows * (size_t)weight->cols * sizeof *parameters);
+               pulmo_tensor_count(weight) * sizeof *parameters);
         memcpy(parameters + bias->offset, conv->bias, (size_t)bias->rows * sizeof *parameters);
     }
 }
@@ -111,11 +99,11 @@ void pulmo_tuned_parameters_init(const pulmo_tuned_spec *spec, const pulmo_weigh
 void pulmo_tuned_apply(const pulmo_tuned_spec *spec, const float *parameters,
                        pulmo_weights *weights)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
-        conv->weight = parameters + layout.tensor[2 * l].offset;
-        conv->bias = parameters + layout.tensor[2 * l + 1].offset;
+        conv->weight = parameters + pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l)->offset;
+        conv->bias = parameters + pulmo_layout_get(&layout, PULMO_CONV_BIAS, l)->offset;
     }
 }

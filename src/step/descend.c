@@ -44,7 +44,8 @@ static void below_task(void *context, int task, int thread)
 static void add_part(void *context, const pulmo_tuned_part *part)
 {
     pulmo_stepper *step = context;
-    const pulmo_tensor *tensor = &step->layout.tensor[2 * part->layer];
+    int number = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, part->layer);
+    const pulmo_tensor *tensor = &step->layout.tensor[number];
     size_t inputs = (size_t)tensor->cols / 9;
     pthread_mutex_t *lock =
         &step->locks[((size_t)part->row * inputs + (size_t)part->col) / 64 % SUM_LOCKS];
@@ -55,7 +56,7 @@ static void add_part(void *context, const pulmo_tuned_part *part)
         for (int tap = 0; tap < 9; tap++)
             pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols + (size_t)tap * inputs,
                             part->values + (r * 9 + tap) * part->stride, (size_t)part->cols,
-                            step->exponent[2 * part->layer]);
+                            step->exponent[number]);
     pthread_mutex_unlock(lock);
 }
 
@@ -71,7 +72,10 @@ static void clear_task(void *context, int task, int thread)
 /* One layer's sums, sent. */
 static pulmo_status send_layer(pulmo_stepper *step, int layer, uint32_t microbatches)
 {
-    const pulmo_tensor *weight = &step->layout.tensor[2 * layer], *bias = weight + 1;
+    int weight_number = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, layer);
+    int bias_number = pulmo_layout_find(&step->layout, PULMO_CONV_BIAS, layer);
+    const pulmo_tensor *weight = &step->layout.tensor[weight_number];
+    const pulmo_tensor *bias = &step->layout.tensor[bias_number];
     double bounds[2];
     pulmo_tuned_bounds(step->tuned, layer, &bounds[0], &bounds[1]);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, bounds, 2));
@@ -81,15 +85,15 @@ static pulmo_status send_layer(pulmo_stepper *step, int layer, uint32_t microbat
                           "(now %g) or optim.trunk_lr_scale (now %g)",
                           step->batch.epoch + 1, step->batch.number + 1, weight->name,
                           step->parts.config->optim.lr, step->parts.config->optim.trunk_lr_scale);
-    for (int i = 0; i < 2; i++)
-        step->exponent[2 * layer + i] = pulmo_exact_exponent(bounds[i], microbatches);
+    step->exponent[weight_number] = pulmo_exact_exponent(bounds[0], microbatches);
+    step->exponent[bias_number] = pulmo_exact_exponent(bounds[1], microbatches);
     const void *clear[2] = {step, weight};
     pulmo_pool_run(step->parts.backbone->pool, weight->rows, clear_task, clear);
     memset(step->sums + bias->offset, 0, (size_t)bias->rows * sizeof *step->sums);
     pulmo_tuned_gradients(step->tuned, layer, add_part, step);
     for (uint32_t n = 0; step->microbatches > 0 && n < step->batch.count; n++)
         pulmo_exact_add(step->sums + bias->offset, pulmo_tuned_bias_gradient(step->tuned, (int)n),
-                        (size_t)bias->rows, step->exponent[2 * layer + 1]);
+                        (size_t)bias->rows, step->exponent[bias_number]);
     pulmo_exact_push(step->flight, step->sums + weight->offset,
                      bias->offset + (size_t)bias->rows - weight->offset);
     pulmo_watch_beat(step->parts.comm, "training convolutions");
@@ -98,7 +102,7 @@ static pulmo_status send_layer(pulmo_stepper *step, int layer, uint32_t microbat
 
 pulmo_status stepper_descend(pulmo_stepper *step, uint32_t microbatches)
 {
-    int layers = step->tuned_tensors / 2;
+    int layers = step->parts.backbone->tuned.layers;
     bool frozen = false;
     step->lowest = layers;
     while (step->lowest > 0 &&

@@ -26,11 +26,13 @@ bool stepper_alone(const pulmo_stepper_parts *parts)
            parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
 }
 
-bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *weight)
+bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor)
 {
-    uint64_t batch = (uint64_t)parts->config->train.batch, rows = (uint64_t)weight->rows,
-             cols = (uint64_t)weight->cols;
+    uint64_t batch = (uint64_t)parts->config->train.batch, rows = (uint64_t)tensor->rows,
+             cols = (uint64_t)tensor->cols;
     uint64_t sent = batch * (rows + cols);
+    if (tensor->kind != PULMO_LINEAR_WEIGHT)
+        return false;
     if (stepper_alone(parts))
         return true;
     if (sent > INT_MAX || parts->config->train.exchange == PULMO_EXCHANGE_SUMS)
@@ -51,7 +53,7 @@ static weight_way *way_of(pulmo_stepper *step, int layer)
 
 static const pulmo_tensor *weight_of(const pulmo_stepper *step, int layer)
 {
-    return &step->layout.tensor[step->tuned_tensors + 2 * layer];
+    return pulmo_layout_get(&step->layout, PULMO_LINEAR_WEIGHT, layer);
 }
 
 pulmo_status stepper_ways_create(pulmo_stepper *step)
@@ -61,10 +63,9 @@ pulmo_status stepper_ways_create(pulmo_stepper *step)
     size_t ranks = (size_t)pulmo_comm_size(step->parts.comm), at = 0;
     for (int t = 0; t < step->layout.tensors; t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[t];
-        bool weight = t >= step->tuned_tensors && (t - step->tuned_tensors) % 2 == 0;
         step->sum_at[t] = at;
-        if (weight && stepper_by_factors(&step->parts, tensor)) {
-            weight_way *way = way_of(step, (t - step->tuned_tensors) / 2);
+        if (stepper_by_factors(&step->parts, tensor)) {
+            weight_way *way = way_of(step, tensor->layer);
             way->factors = true;
             way->width = (size_t)tensor->rows + (size_t)tensor->cols;
             if (!stepper_alone(&step->parts))
@@ -75,9 +76,9 @@ pulmo_status stepper_ways_create(pulmo_stepper *step)
         } else {
             at += (size_t)tensor->rows * (size_t)tensor->cols;
         }
-        if (!weight)
+        if (tensor->kind != PULMO_LINEAR_WEIGHT)
             continue;
-        weight_way *way = way_of(step, (t - step->tuned_tensors) / 2);
+        weight_way *way = way_of(step, tensor->layer);
         way->microbatch = pulmo_alloc(microbatches, sizeof *way->microbatch);
         if (!way->microbatch)
             return PULMO_MEMORY;
@@ -86,14 +87,13 @@ pulmo_status stepper_ways_create(pulmo_stepper *step)
     return PULMO_OK;
 }
 
-uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_head_layout *layout,
-                            int tuned_tensors)
+uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout)
 {
     uint64_t bytes = 0;
     for (int t = 0; t < layout->tensors; t++) {
         const pulmo_tensor *tensor = &layout->tensor[t];
         uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
-        if (t >= tuned_tensors && (t - tuned_tensors) % 2 == 0 && stepper_by_factors(parts, tensor))
+        if (stepper_by_factors(parts, tensor))
             bytes += stepper_alone(parts)
                          ? 0
                          : (uint64_t)parts->config->train.batch * (rows + cols) * sizeof(float);
@@ -105,7 +105,7 @@ uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_head_l
 
 void stepper_ways_destroy(pulmo_stepper *step)
 {
-    for (int l = 0; l <= PULMO_HIDDEN_MAX; l++) {
+    for (int l = 0; l < PULMO_LINEARS_MAX; l++) {
         pulmo_free(step->way[l].all);
         pulmo_free(step->way[l].counts);
         pulmo_free(step->way[l].microbatch);
@@ -126,12 +126,12 @@ static void pack_task(void *context, int task, int thread)
     pulmo_stepper *step = context;
     uint32_t first = samples_before(step, step->batch.first_microbatch + (uint32_t)task);
     (void)thread;
-    for (int t = 0; t < step->layout.tensors - step->tuned_tensors; t += 2) {
-        const weight_way *way = way_of(step, t / 2);
+    for (int l = 0; l < step->parts.head->hidden_layers + 1; l++) {
+        const weight_way *way = way_of(step, l);
         pulmo_factors factors;
         if (!way->all)
             continue;
-        pulmo_head_microbatch_factors(step->head, task, t, &factors);
+        pulmo_head_microbatch_factors(step->head, task, l, &factors);
         for (int n = 0; n < factors.count; n++) {
             float *to = way->all + (first + (uint32_t)n) * way->width;
             memcpy(to, factors.input + (size_t)n * factors.input_stride,
@@ -170,21 +170,21 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
 void stepper_ways_fill(pulmo_stepper *step)
 {
     pulmo_pool_run(step->parts.backbone->pool, step->microbatches, pack_task, step);
-    for (int t = 0; t < step->layout.tensors - step->tuned_tensors; t += 2) {
-        weight_way *way = way_of(step, t / 2);
+    for (int l = 0; l < step->parts.head->hidden_layers + 1; l++) {
+        weight_way *way = way_of(step, l);
         if (way->all) {
-            expect_microbatches(step, t / 2);
+            expect_microbatches(step, l);
             continue;
         }
         way->microbatches = step->microbatches;
         for (int s = 0; s < step->microbatches; s++)
-            pulmo_head_microbatch_factors(step->head, s, t, &way->microbatch[s]);
+            pulmo_head_microbatch_factors(step->head, s, l, &way->microbatch[s]);
     }
 }
 
 void stepper_ways_push(pulmo_stepper *step)
 {
-    for (int l = 0; l <= PULMO_HIDDEN_MAX; l++)
+    for (int l = 0; l < PULMO_LINEARS_MAX; l++)
         if (step->way[l].all)
             pulmo_exact_push_parts(step->flight, step->way[l].all, step->way[l].counts);
 }

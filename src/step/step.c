@@ -62,15 +62,14 @@ static uint64_t tuned_bytes(const pulmo_stepper_parts *parts)
 
 uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &layout);
     uint64_t images =
                  (uint64_t)microbatches_room(parts) * (uint64_t)parts->config->train.microbatch,
              floats = feature_floats(parts);
     if (parts->backbone->tuned.layers > 0)
         floats += 2 * head_floats(parts);
-    return images * floats * sizeof(float) +
-           stepper_ways_bytes(parts, &layout, 2 * parts->backbone->tuned.layers) +
+    return images * floats * sizeof(float) + stepper_ways_bytes(parts, &layout) +
            tuned_bytes(parts);
 }
 
@@ -140,13 +139,14 @@ pulmo_status pulmo_stepper_create(const pulmo_stepper_parts *parts, pulmo_steppe
     step->head_floats = head_floats(parts);
     step->tile_floats = TILE_ROWS * TILE_COLS;
     pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &step->layout);
-    step->tuned_tensors = 2 * parts->backbone->tuned.layers;
+    while (stepper_is_tuned(&step->layout.tensor[step->tuned_tensors]))
+        step->tuned_tensors++;
     for (int t = 0; t < step->tuned_tensors; t++)
         if (2 * (size_t)step->layout.tensor[t].cols > step->tile_floats)
             step->tile_floats = 2 * (size_t)step->layout.tensor[t].cols;
     for (int t = 0; t < head_tensors(step); t++) {
         const pulmo_tensor *tensor = &step->layout.tensor[step->tuned_tensors + t];
-        int tiles = t % 2 == 0 && stepper_by_factors(parts, tensor) ? 0 : tiles_of(tensor);
+        int tiles = stepper_by_factors(parts, tensor) ? 0 : tiles_of(tensor);
         step->tile_first[t + 1] = step->tile_first[t] + tiles;
     }
     pulmo_status status = check_memory(parts);
@@ -362,12 +362,12 @@ static void tile_task(void *context, int task, int thread)
         .tensor = t, .row = number / across * TILE_ROWS, .col = number % across * TILE_COLS};
     block.rows = tensor->rows - block.row < TILE_ROWS ? tensor->rows - block.row : TILE_ROWS;
     block.cols = tensor->cols - block.col < TILE_COLS ? tensor->cols - block.col : TILE_COLS;
-    if (t % 2) {
+    if (pulmo_tensor_is_bias(tensor)) {
         add_bias(step, &block, step->tiles + (size_t)thread * step->tile_floats);
         return;
     }
     int64_t *sums = step->sums + step->sum_at[step->tuned_tensors + t];
-    const weight_way *way = &step->way[t / 2];
+    const weight_way *way = &step->way[tensor->layer];
     pulmo_factors_sums(
         way->microbatch, way->microbatches, &block, step->exponent[step->tuned_tensors + t],
         sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col, (size_t)tensor->cols);
@@ -416,7 +416,8 @@ pulmo_status pulmo_stepper_release(pulmo_stepper *step)
         update(step);
         return PULMO_OK;
     }
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, PULMO_HIDDEN_MAX + 2 + step->tuned_tensors / 2,
+    PULMO_TRY(pulmo_exact_begin(step->parts.comm,
+                                PULMO_LINEARS_MAX + 1 + step->parts.backbone->tuned.layers,
                                 &step->flight));
     stepper_ways_push(step);
     push_sums(step);

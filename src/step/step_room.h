@@ -36,8 +36,8 @@ typedef struct weight_way {
 
 struct pulmo_stepper {
     pulmo_stepper_parts parts;
-    pulmo_head_layout layout; /* of all that is trained: the tuned's tensors, then the head's */
-    int tuned_tensors;        /* how many are the tuned's */
+    pulmo_layout layout; /* of all that is trained: the tuned's tensors, then the head's */
+    int tuned_tensors;   /* how many are the tuned's */
     pulmo_head *head;
     pulmo_tuned *tuned; /* NULL where the head alone is trained */
     uint32_t microbatch;
@@ -72,15 +72,20 @@ struct pulmo_stepper {
     pulmo_step_times times;
 };
 
+/* Whether a tensor is a fine-tuned convolution's; else it is the head's. */
+static inline bool stepper_is_tuned(const pulmo_tensor *tensor)
+{
+    return tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
+}
+
 /* ---- factors.c ---- */
 
 /* One rank and the head alone: nothing travels, and an update is made as soon as the batch's
  * microbatches have run. */
 bool stepper_alone(const pulmo_stepper_parts *parts);
-/* Whether a weight of the head goes by factors. */
-bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *weight);
-uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_head_layout *layout,
-                            int tuned_tensors);
+/* Whether a tensor is a weight of the head that goes by factors. */
+bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor);
+uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout);
 pulmo_status stepper_ways_create(pulmo_stepper *step);
 void stepper_ways_destroy(pulmo_stepper *step);
 /* After the microbatches have run: factors into their places. */

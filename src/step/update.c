@@ -20,11 +20,11 @@ typedef struct update_work {
 
 static bool is_convolution(const pulmo_stepper *step, int tensor)
 {
-    return tensor < step->tuned_tensors && tensor % 2 == 0;
+    return step->layout.tensor[tensor].kind == PULMO_CONV_WEIGHT;
 }
 static bool is_head_weight(const pulmo_stepper *step, int tensor)
 {
-    return tensor >= step->tuned_tensors && (tensor - step->tuned_tensors) % 2 == 0;
+    return step->layout.tensor[tensor].kind == PULMO_LINEAR_WEIGHT;
 }
 
 /* The block of a tensor that is a task, at the most. A bias is one column. */
@@ -75,7 +75,7 @@ static bool block_of(const pulmo_stepper *step, int task, pulmo_block *out)
         (pulmo_block){.tensor = t, .row = (int)(at % down) * rows, .col = (int)(at / down) * cols};
     out->rows = tensor->rows - out->row < rows ? tensor->rows - out->row : rows;
     out->cols = tensor->cols - out->col < cols ? tensor->cols - out->col : cols;
-    return t >= step->tuned_tensors || t / 2 >= step->lowest;
+    return !stepper_is_tuned(tensor) || tensor->layer >= step->lowest;
 }
 
 /* Sums of a convolution's weights stand in the order (O, tap, I), parameters in (O, I, tap).
@@ -112,9 +112,10 @@ static pulmo_prefetch prefetch_of(const pulmo_stepper *step, const pulmo_block *
 static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, double scale,
                           float *gradient)
 {
-    const weight_way *way = &step->way[(block->tensor - step->tuned_tensors) / 2];
+    const pulmo_tensor *weight = &step->layout.tensor[block->tensor];
+    const weight_way *way = &step->way[weight->layer];
     int exponent = step->exponent[block->tensor];
-    size_t cols = (size_t)block->cols, width = (size_t)step->layout.tensor[block->tensor].cols;
+    size_t cols = (size_t)block->cols, width = (size_t)weight->cols;
     if (way->factors) {
         const pulmo_prefetch prefetch = prefetch_of(step, block);
         pulmo_factors_gradient(way->microbatch, way->microbatches, block, exponent, scale,
@@ -154,8 +155,8 @@ static void average_range(pulmo_state *state, double decay, size_t at, size_t co
         state->average[i] = keep * state->average[i] + take * state->parameter[i];
 }
 
-static void optimise_range(const update_work *work, int tensor, size_t at, size_t count,
-                           float *gradient)
+static void optimise_range(const update_work *work, const pulmo_tensor *tensor, size_t at,
+                           size_t count, float *gradient)
 {
     pulmo_stepper *step = work->step;
     const pulmo_config *config = step->parts.config;
@@ -165,9 +166,9 @@ static void optimise_range(const update_work *work, int tensor, size_t at, size_
     double rate = step->rate;
     uint64_t number = state->step;
     bool frozen;
-    if (tensor < step->tuned_tensors) {
+    if (stepper_is_tuned(tensor)) {
         rate *= config->optim.trunk_lr_scale;
-        number -= stepper_missed(step, tensor / 2, UINT32_MAX, &frozen);
+        number -= stepper_missed(step, tensor->layer, UINT32_MAX, &frozen);
     }
     if (work->shrink != 1.0f)
         for (size_t i = 0; i < count; i++)
@@ -176,7 +177,7 @@ static void optimise_range(const update_work *work, int tensor, size_t at, size_
                      states);
 }
 
-static void update_run(const update_work *work, int tensor, size_t at, size_t count,
+static void update_run(const update_work *work, const pulmo_tensor *tensor, size_t at, size_t count,
                        float *gradient)
 {
     pulmo_state *state = work->step->parts.state;
@@ -193,10 +194,10 @@ static void update_block(const update_work *work, const pulmo_block *block, int 
     size_t at = tensor->offset + (size_t)block->row * width + (size_t)block->col;
     float *gradient = finish_block(work, block, thread);
     if (cols == width)
-        update_run(work, block->tensor, at, (size_t)block->rows * cols, gradient);
+        update_run(work, tensor, at, (size_t)block->rows * cols, gradient);
     else
         for (size_t r = 0; r < (size_t)block->rows; r++)
-            update_run(work, block->tensor, at + r * width, cols, gradient + r * cols);
+            update_run(work, tensor, at + r * width, cols, gradient + r * cols);
 }
 
 /* Convolutions that sit out still count in the average: it starts from them. */
@@ -244,6 +245,6 @@ void stepper_update(pulmo_stepper *step, double weight)
             work.shrink = (float)(most / (sqrt(square) + 1e-6));
     }
     pulmo_pool_run(step->parts.backbone->pool, tasks, update_task, &work);
-    if (step->tuned && step->lowest < step->tuned_tensors / 2)
+    if (step->tuned && step->lowest < step->parts.backbone->tuned.layers)
         pulmo_tuned_use(step->tuned, step->parts.state->parameter);
 }

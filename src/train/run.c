@@ -168,7 +168,7 @@ static pulmo_status build_state(run *r)
  * does not have, and kills who takes it at its word. */
 static pulmo_status check_room(const run *r, const pulmo_stepper_parts *parts)
 {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_tuned_layout_with_head(&r->backbone.tuned, &r->head, &layout);
     uint64_t ranks = (uint64_t)pulmo_comm_node_size(r->comm), room = pulmo_memory_available_bytes();
     uint64_t copies = 1 + (uint64_t)pulmo_optim_states(&r->optim) + (r->config->optim.ema > 0);

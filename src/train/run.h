@@ -45,8 +45,8 @@ typedef struct run {
     pulmo_head_spec head; /* the model's */
     pulmo_head_spec
         fed; /* what it is trained as: the same, unless a bank's features are pooled already */
-    pulmo_bank *bank;         /* NULL in fresh training */
-    pulmo_head_layout layout; /* of all that is trained: convolutions, then head */
+    pulmo_bank *bank;    /* NULL in fresh training */
+    pulmo_layout layout; /* of all that is trained: convolutions, then head */
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
     float class_weights[PULMO_CLASSES_MAX];

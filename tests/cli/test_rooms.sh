@@ -34,7 +34,7 @@ inspect   | inspect | core h5
 dist      | dist exact | core
 metrics   | history metrics | core
 weights   | weights | core h5
-nn        | head optim trunk tuned | core weights
+nn        | head layout optim trunk tuned | core weights
 data      | augment dataset image loader packed | core h5
 model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
 features  | bank features | core config dist h5 metrics weights nn data model

@@ -42,7 +42,7 @@ static inline size_t floats_of(const pulmo_head_spec *spec)
 typedef struct network {
     pulmo_head_spec spec;
     pulmo_loss_spec loss;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     float *parameters;
     pulmo_head *head;
 } network;

@@ -176,7 +176,7 @@ static void layout_is_torchvisions(void **state)
 {
     (void)state;
     pulmo_head_spec spec;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_head_spec_init(&spec);
     assert_int_equal(pulmo_head_inputs(&spec), 25088);
     spec.hidden_layers = 2;
@@ -209,7 +209,7 @@ static void initial_weights_are_linears(void **state)
 {
     (void)state;
     pulmo_head_spec spec = small_spec();
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_head_layout_of(&spec, &layout);
     float *a = malloc(layout.parameters * sizeof *a), *b = malloc(layout.parameters * sizeof *b);
     assert_non_null(a);

@@ -173,14 +173,16 @@ static void factors_give_the_gradient(void **state)
     pulmo_head_microbatch_run(net.head, 0, &input, &result);
     float *whole = gradients(&net, 0);
     int tiers = 0, rows = 0;
-    for (int t = 0; t < net.layout.tensors; t += 2) {
+    for (int t = 0; t < net.layout.tensors; t++) {
         const pulmo_tensor *tensor = &net.layout.tensor[t];
+        if (tensor->kind != PULMO_LINEAR_WEIGHT)
+            continue;
         size_t in = (size_t)tensor->cols, out = (size_t)tensor->rows, width = in + out + 3;
         float *sent = malloc((8 * width + 1) * sizeof *sent), *row = malloc(in * sizeof *row);
         assert_non_null(sent);
         assert_non_null(row);
         pulmo_factors here, there;
-        pulmo_head_microbatch_factors(net.head, 0, t, &here);
+        pulmo_head_microbatch_factors(net.head, 0, tensor->layer, &here);
         assert_int_equal(here.count, 7);
         for (size_t n = 0; n < 7; n++) {
             memcpy(sent + 1 + n * width, here.input + n * here.input_stride, in * sizeof *sent);
@@ -336,8 +338,10 @@ static void microbatches_add_up_as_integers(void **state)
         pulmo_head_microbatch_run(net.head, s, &input, &result);
         microbatch[s] = gradients(&net, s);
     }
-    for (int t = 0; t < net.layout.tensors; t += 2) {
+    for (int t = 0; t < net.layout.tensors; t++) {
         const pulmo_tensor *tensor = &net.layout.tensor[t];
+        if (tensor->kind != PULMO_LINEAR_WEIGHT)
+            continue;
         pulmo_factors factors[3];
         int row = tensor->rows > 4 ? 3 : 0, col = tensor->cols > 8 ? 5 : 0;
         const pulmo_block block = {t, row, tensor->rows - row, col, tensor->cols - col};
@@ -346,7 +350,7 @@ static void microbatches_add_up_as_integers(void **state)
         float *gradient = malloc(count * sizeof *gradient);
         assert_true(want && have && gradient);
         for (int s = 0; s < 3; s++) {
-            pulmo_head_microbatch_factors(net.head, s, t, &factors[s]);
+            pulmo_head_microbatch_factors(net.head, s, tensor->layer, &factors[s]);
             for (size_t i = 0; i < count; i++) {
                 size_t at = tensor->offset + ((size_t)row + i / cols) * (size_t)tensor->cols +
                             (size_t)col + i % cols;

@@ -89,7 +89,7 @@ const char *pulmo_blas_setup(void);
 typedef struct fixture {
     pulmo_head_spec spec;
     pulmo_loss_spec loss;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     float features[MICROBATCH * 600], class_weights[10];
     int32_t labels[MICROBATCH];
     uint32_t samples[MICROBATCH];

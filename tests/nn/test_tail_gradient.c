@@ -85,7 +85,7 @@ static pulmo_tuned_spec spec_of(pulmo_isa isa)
 }
 
 typedef struct fixture {
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     size_t features;     /* values of all images */
     float *cut, *weight; /* the loss is sum of weight * features */
     float *parameters;

@@ -17,7 +17,7 @@ enum { SIDE = 6, FLOATS = 3 * SIDE * SIDE, SAMPLES = 53, BATCH = 16, MICROBATCH 
 typedef struct bench {
     pulmo_backbone backbone;
     pulmo_head_spec head;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_loss_spec loss;
     pulmo_config config;
     pulmo_optim_spec optim;

@@ -42,7 +42,7 @@ static int frozen_blocks(pulmo_config *config, const char *trainable)
 typedef struct bench {
     pulmo_backbone backbone; /* as if its features had been read from a cache: no trunk */
     pulmo_head_spec head;
-    pulmo_head_layout layout;
+    pulmo_layout layout;
     pulmo_config config;
     pulmo_optim_spec optim;
     pulmo_loss_spec loss;
