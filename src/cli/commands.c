@@ -248,7 +248,8 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
                                      "RUN IMAGE-or-DIR...",
                                      "Class and probabilities of each image, one line each on "
                                      "stdout. Directories are searched for "
-                                     "JPEGs; - reads a list of files from stdin. --set "
+                                     "JPEGs; - reads a list of files from stdin, one per line "
+                                     "or NUL-ended (find -print0). --set "
                                      "eval.threshold=NUMBER and --set eval.tta=K as in "
                                      "evaluate. Exit status 65 if a file could not be used.",
                                      children,

@@ -72,7 +72,8 @@ pulmo_status command_explain(int argc, char **argv, pulmo_comm **comm)
                                      "the last convolution, in colour over each "
                                      "image, and the maps themselves in maps.h5. One CSV line an "
                                      "image on stdout. Directories are searched "
-                                     "for JPEGs; - reads a list of files from stdin. Exit status "
+                                     "for JPEGs; - reads a list of files from stdin, one per line "
+                                     "or NUL-ended (find -print0). Exit status "
                                      "65 if a file could not be used.",
                                      children,
                                      NULL,

@@ -207,9 +207,8 @@ static pulmo_status run(explaining *e, const input_list *list)
     PULMO_GOTO(explain_list(e, list));
     status = pulmo_h5_commit(e->maps);
     e->maps = NULL;
-    if (status == PULMO_OK && e->bad > 0)
-        status = pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
-                            e->bad, list->count);
+    if (status == PULMO_OK)
+        status = input_list_outcome(list, e->bad);
 out:
     pulmo_h5_close(e->maps);
     pulmo_explainer_close(e->explainer);

@@ -11,11 +11,14 @@
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 
-static pulmo_status add(input_list *list, const char *path)
+/* ---- the list ---- */
+
+static pulmo_status list_add(input_list *list, const char *path)
 {
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 64;
@@ -25,8 +28,12 @@ static pulmo_status add(input_list *list, const char *path)
         list->paths = larger;
         list->room = room;
     }
-    list->paths[list->count] = pulmo_strdup(path);
-    return list->paths[list->count] ? (list->count++, PULMO_OK) : PULMO_MEMORY;
+    char *copy = pulmo_strdup(path);
+    if (!copy)
+        return PULMO_MEMORY;
+    list->paths[list->count] = copy;
+    list->count++;
+    return PULMO_OK;
 }
 
 void input_list_free(input_list *list)
@@ -37,71 +44,193 @@ void input_list_free(input_list *list)
     memset(list, 0, sizeof *list);
 }
 
+static void list_miss(input_list *list, const char *path, const char *reason)
+{
+    pulmo_warn("%s: %s", path, reason);
+    list->missed++;
+}
+
+/* ---- directories ---- */
+
+/* A directory being walked, and those it stands in. */
+typedef struct folder {
+    const struct folder *above;
+    const char *path;
+    dev_t device;
+    ino_t inode;
+} folder;
+
 static bool is_jpeg_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
     return dot && (strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".jpg") == 0);
 }
 
-static pulmo_status add_directory(input_list *list, const char *path)
+/* A link may lead back to a folder that it stands in. */
+static bool is_inside_itself(const folder *in)
+{
+    for (const folder *f = in->above; f; f = f->above)
+        if (f->device == in->device && f->inode == in->inode)
+            return true;
+    return false;
+}
+
+static pulmo_status add_directory(input_list *list, const folder *in);
+
+static pulmo_status add_subdirectory(input_list *list, const folder *below)
+{
+    if (is_inside_itself(below)) {
+        pulmo_warn("%s: leads back to a folder that it stands in; not followed", below->path);
+        return PULMO_OK;
+    }
+    pulmo_status status = add_directory(list, below);
+    if (status != PULMO_IO)
+        return status;
+    pulmo_warn("%s", pulmo_error());
+    pulmo_error_clear();
+    list->missed++;
+    return PULMO_OK;
+}
+
+/* What cannot be looked at is reported: it may be an image, or a folder of them. */
+static pulmo_status add_entry(input_list *list, const folder *in, const char *path)
+{
+    struct stat about, link;
+    if (stat(path, &about) != 0) {
+        int reason = errno;
+        bool dangling = reason == ENOENT && lstat(path, &link) == 0 && S_ISLNK(link.st_mode);
+        list_miss(list, path, dangling ? "is a link to nothing" : strerror(reason));
+        return PULMO_OK;
+    }
+    if (S_ISDIR(about.st_mode)) {
+        const folder below = {in, path, about.st_dev, about.st_ino};
+        return add_subdirectory(list, &below);
+    }
+    return is_jpeg_name(path) ? list_add(list, path) : PULMO_OK;
+}
+
+static pulmo_status add_directory(input_list *list, const folder *in)
 {
     struct dirent **entries = NULL;
-    int count = scandir(path, &entries, NULL, alphasort);
+    int count = scandir(in->path, &entries, NULL, alphasort);
     if (count < 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", path, strerror(errno));
+        return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", in->path, strerror(errno));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count; i++) {
-        struct stat about;
-        char *full =
-            entries[i]->d_name[0] == '.' ? NULL : pulmo_format("%s/%s", path, entries[i]->d_name);
-        if (full && status == PULMO_OK && stat(full, &about) == 0) {
-            if (S_ISDIR(about.st_mode))
-                status = add_directory(list, full);
-            else if (is_jpeg_name(full))
-                status = add(list, full);
+        const char *name = entries[i]->d_name;
+        if (status == PULMO_OK && name[0] != '.') {
+            char *path = pulmo_format("%s/%s", in->path, name);
+            status = path ? add_entry(list, in, path) : PULMO_MEMORY;
+            free(path);
         }
-        free(full);
         free(entries[i]);
     }
     free(entries);
     return status;
 }
 
+/* ---- a list on stdin ---- */
+
+/* All of stdin and a NUL behind it. Owned by the caller. */
+static pulmo_status read_stdin(char **out, size_t *bytes)
+{
+    size_t size = 0, room = 1 << 16;
+    char *text = malloc(room + 1);
+    while (text) {
+        size_t got = fread(text + size, 1, room - size, stdin);
+        size += got;
+        if (got == 0)
+            break;
+        if (size < room)
+            continue;
+        room *= 2;
+        char *larger = realloc(text, room + 1);
+        if (!larger)
+            free(text);
+        text = larger;
+    }
+    if (!text)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the list on stdin");
+    if (ferror(stdin)) {
+        free(text);
+        return pulmo_fail(PULMO_IO, "the list on stdin cannot be read: %s", strerror(errno));
+    }
+    text[size] = '\0';
+    *out = text;
+    *bytes = size;
+    return PULMO_OK;
+}
+
+/* One path a line, or as `find -print0` writes them: where there is a NUL, paths end with NULs. */
 static pulmo_status add_stdin(input_list *list)
 {
-    char *line = NULL;
-    size_t room = 0;
+    char *text = NULL;
+    size_t bytes = 0;
+    PULMO_TRY(read_stdin(&text, &bytes));
+    bool by_lines = memchr(text, '\0', bytes) == NULL;
     pulmo_status status = PULMO_OK;
-    while (status == PULMO_OK && getline(&line, &room, stdin) > 0) {
-        line[strcspn(line, "\r\n")] = '\0';
-        if (*line)
-            status = add(list, line);
+    for (char *at = text; status == PULMO_OK && at < text + bytes;) {
+        size_t length = by_lines ? strcspn(at, "\n") : strlen(at);
+        char *next = at + length + 1;
+        at[length] = '\0';
+        if (by_lines && length > 0 && at[length - 1] == '\r')
+            at[length - 1] = '\0';
+        if (*at)
+            status = list_add(list, at);
+        at = next;
     }
-    free(line);
+    free(text);
     return status;
+}
+
+/* ---- inputs ---- */
+
+static pulmo_status add_input(input_list *list, const char *input)
+{
+    struct stat about;
+    if (strcmp(input, "-") == 0)
+        return add_stdin(list);
+    if (stat(input, &about) != 0 || !S_ISDIR(about.st_mode))
+        return list_add(list, input); /* what is wrong with it is reported when it is read */
+    const folder in = {NULL, input, about.st_dev, about.st_ino};
+    return add_directory(list, &in);
+}
+
+static pulmo_status check_any(const input_list *list)
+{
+    if (list->count > 0)
+        return PULMO_OK;
+    if (list->missed > 0)
+        return pulmo_fail(PULMO_DATA,
+                          "no image can be read: the %zu entries named above are all there is",
+                          list->missed);
+    return pulmo_fail(
+        PULMO_USAGE,
+        "no images given; name files or directories of JPEGs, or - for a list on stdin");
 }
 
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out)
 {
     pulmo_status status = PULMO_OK;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < count && status == PULMO_OK; i++) {
-        struct stat about;
-        if (strcmp(inputs[i], "-") == 0)
-            status = add_stdin(out);
-        else if (stat(inputs[i], &about) == 0 && S_ISDIR(about.st_mode))
-            status = add_directory(out, inputs[i]);
-        else
-            status = add(out, inputs[i]);
-    }
-    if (status == PULMO_OK && out->count == 0)
-        status = pulmo_fail(
-            PULMO_USAGE,
-            "no images given; name files or directories of JPEGs, or - for a list on stdin");
+    for (int i = 0; i < count && status == PULMO_OK; i++)
+        status = add_input(out, inputs[i]);
+    if (status == PULMO_OK)
+        status = check_any(out);
     if (status != PULMO_OK)
         input_list_free(out);
     return status;
 }
+
+pulmo_status input_list_outcome(const input_list *list, size_t bad)
+{
+    if (bad + list->missed == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
+                      bad + list->missed, list->count + list->missed);
+}
+
+/* ---- images ---- */
 
 /* size_px 0: as it is. */
 static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
@@ -111,17 +240,22 @@ static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
     pulmo_decode_spec spec;
     pulmo_decode_spec_init(&spec);
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    pulmo_status status =
-        size_px > 0 ? pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL)
-                    : pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
+    pulmo_status status;
+    if (size_px > 0)
+        status = pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL);
+    else
+        status = pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
     free(data);
-    return status == PULMO_OK ? PULMO_OK : pulmo_fail_in(status, "%s", path);
+    if (status != PULMO_OK)
+        pulmo_fail_in(status, "%s", path);
+    return status;
 }
 
 pulmo_status input_image_read(const char *path, pulmo_image *out)
 {
     return read_image(path, 0, out);
 }
+
 pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out)
 {
     return read_image(path, size_px, out);

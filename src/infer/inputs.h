@@ -10,14 +10,20 @@
 typedef struct input_list {
     char **paths;
     size_t count, room;
+    size_t missed; /* entries of directories that could not be looked at: reported, not listed */
 } input_list;
 
 /* Files as they are named, the JPEGs of directories and those below them in name order, and for
- * "-" one path a line from stdin. PULMO_USAGE if there is none. On failure the list is freed. */
+ * "-" the paths on stdin: one per line, or ended by NULs where there are any (find -print0). Links
+ * are followed, but not back to a folder that they stand in. PULMO_USAGE if there is no image. On
+ * failure the list is freed. */
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out);
 void input_list_free(input_list *list);
 
-/* Decodes a file, any size; the report names it. */
+/* How a command over the list ends, of whose images `bad` could not be used. */
+pulmo_status input_list_outcome(const input_list *list, size_t bad);
+
+/* Decodes a file, any size; errors name it. */
 pulmo_status input_image_read(const char *path, pulmo_image *out);
 /* The same, resized to size_px x size_px on the way. */
 pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out);

@@ -186,10 +186,7 @@ static pulmo_status predict_list(work *w, const input_list *l)
         pulmo_progress_update(&progress, (double)(at + count), NULL);
     }
     pulmo_progress_end(&progress);
-    if (w->bad > 0)
-        return pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
-                          w->bad, l->count);
-    return PULMO_OK;
+    return input_list_outcome(l, w->bad);
 }
 
 pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)

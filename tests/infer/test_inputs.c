@@ -87,6 +87,121 @@ static void a_dash_stands_for_a_list_on_stdin(void **state)
     free(path);
 }
 
+/* find -print0 ends each path with a NUL; a path may then hold line breaks. */
+static void paths_on_stdin_may_end_with_nuls(void **state)
+{
+    static const char text[] = "x/1.jpg\0y\n2\r.jpg\0\0z.jpg";
+    input_list list;
+    const char *const inputs[] = {"-"};
+    char *path = at("list.bin");
+    FILE *out = fopen(path, "w");
+    (void)state;
+    assert_non_null(out);
+    fwrite(text, 1, sizeof text, out);
+    fclose(out);
+    assert_non_null(freopen(path, "r", stdin));
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.count, 3);
+    assert_string_equal(list.paths[0], "x/1.jpg");
+    assert_string_equal(list.paths[1], "y\n2\r.jpg");
+    assert_string_equal(list.paths[2], "z.jpg");
+    input_list_free(&list);
+    remove(path);
+    free(path);
+}
+
+/* Longer than any buffer that it is read into, and without an end on its last line. */
+static void a_list_on_stdin_may_be_long(void **state)
+{
+    input_list list;
+    const char *const inputs[] = {"-"};
+    char *path = at("list.txt");
+    FILE *out = fopen(path, "w");
+    const int lines = 50000;
+    (void)state;
+    assert_non_null(out);
+    for (int i = 0; i < lines; i++)
+        fprintf(out, "%sfolder/%d.jpg", i ? "\n" : "", i);
+    fclose(out);
+    assert_non_null(freopen(path, "r", stdin));
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.count, lines);
+    for (int i = 0; i < lines; i++) {
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "folder/%d.jpg", i);
+        assert_string_equal(list.paths[i], wanted);
+    }
+    input_list_free(&list);
+    remove(path);
+    free(path);
+}
+
+static void make_link(const char *to, const char *name)
+{
+    char *path = at(name);
+    assert_int_equal(symlink(to, path), 0);
+    free(path);
+}
+
+static void drop_link(const char *name)
+{
+    char *path = at(name);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
+/* A link to nothing is counted as an image that cannot be used, one in a circle too. */
+static void links_to_nothing_are_reported(void **state)
+{
+    input_list list;
+    const char *const inputs[] = {directory};
+    (void)state;
+    make_link("gone.jpg", "b/lost.jpg");
+    make_link("gone", "b/lost-folder");
+    make_link("itself.jpg", "b/itself.jpg");
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.missed, 3);
+    assert_refused(input_list_outcome(&list, 1), PULMO_DATA, "4 of 6 images could not be used");
+    input_list_free(&list);
+    drop_link("b/lost.jpg");
+    drop_link("b/lost-folder");
+    drop_link("b/itself.jpg");
+}
+
+static void a_folder_of_lost_links_is_bad_data(void **state)
+{
+    input_list list;
+    char *empty = at("empty");
+    const char *const inputs[] = {empty};
+    (void)state;
+    make_link("gone.jpg", "empty/lost.jpg");
+    assert_refused(input_list_collect(inputs, 1, &list), PULMO_DATA, "no image can be read");
+    drop_link("empty/lost.jpg");
+    free(empty);
+}
+
+/* Each image once: the link back up is not followed, one to a folder beside it is. */
+static void links_back_up_are_not_followed(void **state)
+{
+    input_list list;
+    const char *const inputs[] = {directory};
+    (void)state;
+    make_link("..", "b/up");
+    make_link("../b", "empty/beside");
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.missed, 0);
+    assert_int_equal(list.count, 4);
+    assert_listed(&list, 0, "a.jpeg");
+    assert_listed(&list, 1, "b/1.jpg");
+    assert_listed(&list, 2, "c.JPG");
+    assert_listed(&list, 3, "empty/beside/1.jpg");
+    assert_ok(input_list_outcome(&list, 0));
+    input_list_free(&list);
+    drop_link("b/up");
+    drop_link("empty/beside");
+}
+
 static void no_image_is_a_usage_error(void **state)
 {
     input_list list;
@@ -113,6 +228,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_stands_for_its_jpegs),
         cmocka_unit_test(a_dash_stands_for_a_list_on_stdin),
+        cmocka_unit_test(paths_on_stdin_may_end_with_nuls),
+        cmocka_unit_test(a_list_on_stdin_may_be_long),
+        cmocka_unit_test(links_to_nothing_are_reported),
+        cmocka_unit_test(a_folder_of_lost_links_is_bad_data),
+        cmocka_unit_test(links_back_up_are_not_followed),
         cmocka_unit_test(no_image_is_a_usage_error),
         cmocka_unit_test(a_file_that_is_no_image_is_named),
     };
