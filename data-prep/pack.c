@@ -51,18 +51,26 @@ static bool is_root(const packing *p)
 
 /* ---- what was asked for ---- */
 
-static void digest_files(const source_list *list, bool names, bool times, pulmo_digester *digester)
+/* What the list says of every file: names, labels, patients, sizes. */
+static void digest_names(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
         pulmo_digester_add(digester, f->path, strlen(f->path) + 1);
-        if (names)
-            pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
-        if (names)
-            pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
+        pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
+        pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
-        if (times)
-            pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
+    }
+}
+
+/* What decides whether a file has been touched. */
+static void digest_times(const source_list *list, pulmo_digester *digester)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const source_file *f = &list->file[i];
+        pulmo_digester_add(digester, f->path, strlen(f->path) + 1);
+        pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
+        pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
 }
 
@@ -74,7 +82,7 @@ static pulmo_status describe_options(packing *p)
     char hex[PULMO_DIGEST_HEX];
     pulmo_digester *digester = NULL;
     PULMO_TRY(pulmo_digester_create(&digester));
-    digest_files(&p->list, true, false, digester);
+    digest_names(&p->list, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
     /* Patterns that are not given are not named: packs made before there were such keys stay valid.
@@ -108,7 +116,7 @@ static pulmo_status make_key(packing *p)
     const int64_t settings[] = {2, c->pack.size, c->pack.pixels_max, c->pack.decode};
     PULMO_TRY(pulmo_digester_create(&digester));
     pulmo_digester_add(digester, settings, sizeof settings);
-    digest_files(&p->list, false, true, digester);
+    digest_times(&p->list, digester);
     p->key = pulmo_digester_end(digester);
     return PULMO_OK;
 }

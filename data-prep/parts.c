@@ -161,35 +161,46 @@ static void keep_reason(part_entry *entry, const char *path)
     snprintf(entry->reason, sizeof entry->reason, "%.191s", reason);
 }
 
-/* Whether a failure is the file's own fault, which the part records. */
-static bool is_of_file(pulmo_status status)
+/* A file that cannot be used is recorded as such. One that cannot be read is not: a disk or a file
+ * server may be well again in a minute, and the part must not be kept without the image. */
+static pulmo_status fill_entry(filler *f, const char *path, part_entry *entry)
 {
-    return status == PULMO_DATA || status == PULMO_IO;
+    pulmo_image image = {0};
+    pulmo_status status = decode_one(path, f->options->config, &entry->record, &image);
+    if (status == PULMO_OK)
+        status = keep_pixels(f, &entry->record, &image);
+    else if (status == PULMO_IO)
+        pulmo_fail(
+            status,
+            "%s; what is decoded is kept: run the same command again when it can be read, or "
+            "leave it out by pack.exclude_pattern",
+            pulmo_error());
+    pulmo_image_free(&image);
+    if (status != PULMO_DATA)
+        return status;
+    keep_reason(entry, path);
+    return PULMO_OK;
 }
 
 static pulmo_status decode_task(void *context, int task, int thread)
 {
     filler *f = context;
-    uint32_t file = f->order[task];
-    part_entry *entry = &f->entries[file];
-    pulmo_image image = {0};
+    const source_file *file = &f->list->file[first_of(f->part) + f->order[task]];
+    part_entry *entry = &f->entries[f->order[task]];
+    pulmo_status status = PULMO_OK;
     (void)thread;
     if (pulmo_interrupt_wanted())
         return PULMO_INTERRUPTED;
-    char *path = pulmo_format("%s/%s", f->list->root, f->list->file[first_of(f->part) + file].path);
+    char *path = pulmo_format("%s/%s", f->list->root, file->path);
     if (!path)
         return PULMO_MEMORY;
-    pulmo_status status = decode_one(path, f->options->config, &entry->record, &image);
-    if (status == PULMO_OK) {
-        status = keep_pixels(f, &entry->record, &image);
-    } else if (is_of_file(status)) {
-        keep_reason(entry, path);
-        status = PULMO_OK;
-    }
+    if (file->refusal)
+        snprintf(entry->reason, sizeof entry->reason, "%s", file->refusal);
+    else
+        status = fill_entry(f, path, entry);
     pthread_mutex_lock(&f->lock);
     pulmo_progress_update(&f->progress, (double)++f->done, NULL);
     pthread_mutex_unlock(&f->lock);
-    pulmo_image_free(&image);
     free(path);
     return status;
 }

@@ -174,20 +174,9 @@ static pulmo_status hold(source_list *list, const patterns *p, const char *below
     return PULMO_OK;
 }
 
-static pulmo_status add_file(const walk *w, const char *path, const char *name,
-                             const struct stat *about)
+/* Room for one more file, all zeros, and not counted yet. */
+static pulmo_status next_file(source_list *list, source_file **out)
 {
-    source_list *list = w->list;
-    char group[256], label[256];
-    int split = 0;
-    if (!is_utf8(path))
-        return pulmo_fail(PULMO_DATA, "%s/%s: the file's name is not UTF-8; rename it", list->root,
-                          path);
-    if (matches(&w->patterns->exclude, path + w->below)) {
-        list->excluded++;
-        return PULMO_OK;
-    }
-    PULMO_TRY(hold(list, w->patterns, path + w->below, w->split, &split));
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 1024;
         source_file *larger = realloc(list->file, room * sizeof *larger);
@@ -196,11 +185,61 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name,
         list->file = larger;
         list->room = room;
     }
+    *out = &list->file[list->count];
+    memset(*out, 0, sizeof **out);
+    return PULMO_OK;
+}
+
+/* Bytes beyond ASCII as \xE9. Owned by the caller; NULL for want of memory. */
+static char *escaped(const char *text)
+{
+    size_t length = strlen(text), at = 0;
+    char *out = malloc(4 * length + 1);
+    if (!out)
+        return NULL;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p < 0x80)
+            at += (size_t)snprintf(out + at, 5, "%c", *p);
+        else
+            at += (size_t)snprintf(out + at, 5, "\\x%02X", *p);
+    }
+    return out;
+}
+
+/* A file that the list itself tells to be of no use. */
+static pulmo_status add_refused(const walk *w, const char *path, const char *reason)
+{
+    source_file *file = NULL;
+    PULMO_TRY(next_file(w->list, &file));
+    file->path = is_utf8(path) ? pulmo_strdup(path) : escaped(path);
+    file->group = file->path ? pulmo_strdup(file->path) : NULL;
+    file->label = pulmo_strdup(w->label);
+    file->refusal = pulmo_strdup(reason);
+    file->split = w->split;
+    w->list->count++;
+    bool made = file->path && file->group && file->label && file->refusal;
+    return made ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status add_file(const walk *w, const char *path, const char *name,
+                             const struct stat *about)
+{
+    source_list *list = w->list;
+    source_file *file = NULL;
+    char group[256], label[256];
+    int split = 0;
+    if (matches(&w->patterns->exclude, path + w->below)) {
+        list->excluded++;
+        return PULMO_OK;
+    }
+    if (!is_utf8(path))
+        return add_refused(w, path, "its name is not UTF-8; rename it");
+    PULMO_TRY(hold(list, w->patterns, path + w->below, w->split, &split));
+    PULMO_TRY(next_file(list, &file));
     bool by_pattern = matched(&w->patterns->group, name, group, sizeof group);
     int sure = by_pattern ? (int)strlen(group) : group_of_name(name, group, sizeof group);
     if (!matched(&w->patterns->label, name, label, sizeof label))
         snprintf(label, sizeof label, "%s", w->label);
-    source_file *file = &list->file[list->count];
     *file = (source_file){.path = pulmo_strdup(path),
                           .group = pulmo_strdup(group),
                           .label = pulmo_strdup(label),
@@ -246,21 +285,45 @@ static void free_entries(struct dirent **entries, int count)
     free(entries);
 }
 
+/* Why ROOT/PATH cannot be opened, where that is the name's own fault: a link that leads nowhere or
+ * round in a circle. 0 where it can. Other failures may pass, and must cost no image: PULMO_IO. */
+static pulmo_status look(const char *root, const char *path, struct stat *about, int *own_fault)
+{
+    char *full = pulmo_format("%s/%s", root, path);
+    if (!full)
+        return PULMO_MEMORY;
+    *own_fault = 0;
+    int reason = stat(full, about) == 0 ? 0 : errno;
+    pulmo_status status = PULMO_OK;
+    if (reason == ENOENT || reason == ELOOP || reason == ENOTDIR)
+        *own_fault = reason;
+    else if (reason != 0)
+        status = pulmo_fail(PULMO_IO,
+                            "%s: cannot be looked at: %s; run the same command again when it can",
+                            full, strerror(reason));
+    free(full);
+    return status;
+}
+
 static pulmo_status walk_class(const walk *w, const char *path, int depth);
 
 static pulmo_status visit(const walk *w, const char *path, const char *name, int depth)
 {
     struct stat about;
-    char *child = pulmo_format("%s/%s", path, name),
-         *full = pulmo_format("%s/%s/%s", w->list->root, path, name);
-    pulmo_status status = child && full ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK && stat(full, &about) != 0)
-        memset(&about, 0, sizeof about); /* decoding refuses it, with the reason */
-    if (status == PULMO_OK)
-        status = S_ISDIR(about.st_mode) ? walk_class(w, child, depth + 1)
-                                        : add_file(w, child, name, &about);
+    int fault = 0;
+    char reason[128];
+    char *child = pulmo_format("%s/%s", path, name);
+    if (!child)
+        return PULMO_MEMORY;
+    pulmo_status status = look(w->list->root, child, &about, &fault);
+    snprintf(reason, sizeof reason, "cannot be opened: %s", strerror(fault));
+    if (status == PULMO_OK && fault)
+        status = add_refused(w, child, reason);
+    else if (status == PULMO_OK && S_ISDIR(about.st_mode))
+        status = walk_class(w, child, depth + 1);
+    else if (status == PULMO_OK)
+        status = add_file(w, child, name, &about);
     free(child);
-    free(full);
     return status;
 }
 
@@ -280,13 +343,38 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
     return status;
 }
 
-static bool is_folder(const char *root, const char *path)
+static pulmo_status find_folder(const char *root, const char *path, bool *folder)
 {
     struct stat about;
-    char *full = pulmo_format("%s/%s", root, path);
-    bool folder = full && stat(full, &about) == 0 && S_ISDIR(about.st_mode);
-    free(full);
-    return folder;
+    int fault = 0;
+    PULMO_TRY(look(root, path, &about, &fault));
+    *folder = fault == 0 && S_ISDIR(about.st_mode);
+    return PULMO_OK;
+}
+
+/* The files of one class folder, `path` of the source. */
+static pulmo_status walk_class_folder(const walk *w, const char *path)
+{
+    source_list *list = w->list;
+    size_t before = list->count + list->excluded;
+    if (!is_utf8(w->label))
+        return pulmo_fail(PULMO_DATA,
+                          "%s/%s: the name of a class folder must be UTF-8 text; rename it",
+                          list->root, path);
+    PULMO_TRY(walk_class(w, path, 0));
+    if (before < list->count + list->excluded)
+        return PULMO_OK;
+    return lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class", list->root,
+                     path);
+}
+
+/* What stands in `path` of the source beside or as class folders; counts the folders. */
+static pulmo_status walk_entry(const walk *w, const char *path, int *folders)
+{
+    bool folder = false;
+    PULMO_TRY(find_folder(w->list->root, path, &folder));
+    *folders += folder;
+    return folder ? walk_class_folder(w, path) : PULMO_OK;
 }
 
 /* The class folders in `path` of the source ("" for its root). */
@@ -297,25 +385,14 @@ static pulmo_status walk_classes(source_list *list, const patterns *p, const cha
     PULMO_TRY(list_folder(list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
-        char *child = *path ? pulmo_format("%s/%s", path, entries[i]->d_name)
-                            : pulmo_strdup(entries[i]->d_name);
-        if (!child) {
-            status = PULMO_MEMORY;
-            continue;
-        }
+        const char *name = entries[i]->d_name;
+        char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
         const walk w = {.list = list,
                         .patterns = p,
-                        .label = entries[i]->d_name,
-                        .below = strlen(child) + 1,
+                        .label = name,
+                        .below = child ? strlen(child) + 1 : 0,
                         .split = split};
-        if (is_folder(list->root, child)) {
-            size_t found = list->count + list->excluded;
-            folders++;
-            status = walk_class(&w, child, 0);
-            if (status == PULMO_OK && found == list->count + list->excluded)
-                status = lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class",
-                                   list->root, child);
-        }
+        status = child ? walk_entry(&w, child, &folders) : PULMO_MEMORY;
         free(child);
     }
     free_entries(entries, count);
@@ -332,7 +409,11 @@ static pulmo_status judge_folder(source_list *list, const char *name)
 {
     static const char *const alike[] = {"train",      "training", "val",    "valid",
                                         "validation", "test",     "testing"};
-    if (pulmo_split_find(name) >= 0 || !is_folder(list->root, name))
+    bool folder = false;
+    if (pulmo_split_find(name) >= 0)
+        return PULMO_OK;
+    PULMO_TRY(find_folder(list->root, name, &folder));
+    if (!folder)
         return PULMO_OK;
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (strcasecmp(name, alike[i]) == 0)
@@ -358,23 +439,34 @@ static pulmo_status judge_folders(source_list *list)
     return status;
 }
 
+/* Which of train/ val/ test/ there are, and the mark of drawn data. */
+static pulmo_status look_around(source_list *list, bool given[PULMO_SPLITS])
+{
+    struct stat about;
+    int fault = 0;
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        PULMO_TRY(find_folder(list->root, pulmo_split_name(s), &given[s]));
+        list->has_splits = list->has_splits || given[s];
+    }
+    PULMO_TRY(look(list->root, "DEMO", &about, &fault));
+    list->is_demo = fault == 0;
+    return PULMO_OK;
+}
+
 static pulmo_status walk_source(source_list *list, const patterns *p)
 {
     struct stat about;
+    bool given[PULMO_SPLITS] = {false};
     if (stat(list->root, &about) != 0)
         return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", list->root, strerror(errno));
     if (!S_ISDIR(about.st_mode))
         return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders",
                           list->root);
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        list->has_splits = list->has_splits || is_folder(list->root, pulmo_split_name(s));
+    PULMO_TRY(look_around(list, given));
     PULMO_TRY(judge_folders(list));
     for (int s = 0; s < PULMO_SPLITS; s++)
-        if (is_folder(list->root, pulmo_split_name(s)))
+        if (given[s])
             PULMO_TRY(walk_classes(list, p, pulmo_split_name(s), s));
-    char *marker = pulmo_format("%s/DEMO", list->root);
-    list->is_demo = marker && stat(marker, &about) == 0;
-    free(marker);
     return list->has_splits ? PULMO_OK : walk_classes(list, p, "", PULMO_SPLIT_TRAIN);
 }
 
@@ -438,6 +530,7 @@ void source_list_free(source_list *list)
         free(list->file[i].path);
         free(list->file[i].group);
         free(list->file[i].label);
+        free(list->file[i].refusal);
     }
     free(list->file);
     lines_free(&list->notes);

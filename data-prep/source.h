@@ -20,6 +20,7 @@ typedef struct source_file {
                          ended by NUL */
     int sure_bytes;   /* 0: the name tells nothing for certain */
     int split;        /* as given by folder or pattern */
+    char *refusal;    /* why it cannot be used, known from its name alone; NULL for most */
     int64_t size_bytes, modified_ns;
 } source_file;
 
