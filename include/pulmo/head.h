@@ -106,29 +106,30 @@ typedef struct pulmo_block {
 void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
                                     const pulmo_block *block, float *out);
 
-/* What the gradient of a weight is made of: element (o, i) is the sum over a microbatch's samples
- * n, in their order, of delta[n * delta_stride + o] * input[n * input_stride + i], each product
- * rounded. Where a batch is small against a layer's width they are far fewer numbers than the
- * gradient. */
-typedef struct pulmo_factors {
+/* Sufficient factors: what the gradient of a weight is made of. Element (o, i) is the sum over a
+ * microbatch's samples n, in their order, of delta[n * delta_stride + o] * input[n * input_stride +
+ * i], each product rounded. Where a batch is small against a layer's width they are far fewer
+ * numbers than the gradient. */
+typedef struct pulmo_sufficient_factors {
     int count; /* samples */
     const float *input, *delta;
     size_t input_stride, delta_stride;
-} pulmo_factors;
+} pulmo_sufficient_factors;
 /* After microbatch_run: those of a layer's weight; borrowed until the microbatch runs again. */
 void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
-                                   pulmo_factors *out);
+                                   pulmo_sufficient_factors *out);
 /* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_microbatch_gradient
  * wherever the factors come from. Pure. */
-void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out);
+void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
+                          float *out);
 /* The same on one tier, which must be available: for the test that all give the same bits. */
-void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
-                            float *out);
+void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row,
+                               int col, int cols, float *out);
 /* For many microbatches at once: sums (rows, cols of the block), rows `stride` apart, of
  * round(microbatch gradient * 2^exponent), as pulmo_exact_add would add them up microbatch by
  * microbatch (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */
-void pulmo_factors_sums(const pulmo_factors *microbatches, int count, const pulmo_block *block,
-                        int exponent, int64_t *sums, size_t stride);
+void pulmo_sufficient_sums(const pulmo_sufficient_factors *microbatches, int count,
+                           const pulmo_block *block, int exponent, int64_t *sums, size_t stride);
 /* What the caller will read next for the same block: element (r, c) of it at `at[i] + r * stride +
  * c`. It is asked for while there is much to compute and little to read; NULL asks for nothing. */
 typedef struct pulmo_prefetch {
@@ -138,8 +139,9 @@ typedef struct pulmo_prefetch {
 } pulmo_prefetch;
 /* out (rows, cols): what pulmo_exact_finish makes of these sums with this exponent and scale,
  * without the way there. Pure. */
-void pulmo_factors_gradient(const pulmo_factors *microbatches, int count, const pulmo_block *block,
-                            int exponent, double scale, const pulmo_prefetch *prefetch, float *out);
+void pulmo_sufficient_gradient(const pulmo_sufficient_factors *microbatches, int count,
+                               const pulmo_block *block, int exponent, double scale,
+                               const pulmo_prefetch *prefetch, float *out);
 
 /* Allocates what pulmo_head_microbatch_features needs; to be called once before it. */
 pulmo_status pulmo_head_train_below(pulmo_head *head);

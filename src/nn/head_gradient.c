@@ -48,18 +48,19 @@ double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index,
 }
 
 void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
-                                   pulmo_factors *out)
+                                   pulmo_sufficient_factors *out)
 {
     const workspace *space = &head->spaces[microbatch_index];
-    *out = (pulmo_factors){.count = space->count,
-                           .input = (const float *)(const void *)layer_input(space, layer),
-                           .delta = (const float *)(const void *)space->delta[layer],
-                           .input_stride = (size_t)head->width[layer],
-                           .delta_stride = (size_t)head->width[layer + 1]};
+    *out =
+        (pulmo_sufficient_factors){.count = space->count,
+                                   .input = (const float *)(const void *)layer_input(space, layer),
+                                   .delta = (const float *)(const void *)space->delta[layer],
+                                   .input_stride = (size_t)head->width[layer],
+                                   .delta_stride = (size_t)head->width[layer + 1]};
 }
 
-void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row, int col, int cols,
-                            float *out)
+void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row,
+                               int col, int cols, float *out)
 {
     const outer of = {
         .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
@@ -67,9 +68,10 @@ void pulmo_factors_row_tier(pulmo_isa isa, const pulmo_factors *factors, int row
               (const real *)(const void *)factors->input + col, (real *)(void *)out);
 }
 
-void pulmo_factors_row(const pulmo_factors *factors, int row, int col, int cols, float *out)
+void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
+                          float *out)
 {
-    pulmo_factors_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
+    pulmo_sufficient_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
 }
 
 void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
@@ -77,7 +79,7 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
 {
     static const real one = 1;
     const pulmo_tensor *tensor = &head->layout.tensor[block->tensor];
-    pulmo_factors factors;
+    pulmo_sufficient_factors factors;
     real *sums = (real *)(void *)out;
     pulmo_head_microbatch_factors(head, microbatch_index, tensor->layer, &factors);
     if (pulmo_tensor_is_bias(tensor)) { /* every sample's input is 1 */
@@ -85,8 +87,8 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
         factors.input_stride = 0;
     }
     for (int r = 0; r < block->rows; r++)
-        pulmo_factors_row(&factors, block->row + r, block->col, block->cols,
-                          (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
+        pulmo_sufficient_row(&factors, block->row + r, block->col, block->cols,
+                             (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
 }
 
 /* ---- what is below the head ---- */

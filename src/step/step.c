@@ -368,7 +368,7 @@ static void tile_task(void *context, int task, int thread)
     }
     int64_t *sums = step->sums + step->sum_at[step->tuned_tensors + t];
     const weight_way *way = &step->way[tensor->layer];
-    pulmo_factors_sums(
+    pulmo_sufficient_sums(
         way->microbatch, way->microbatches, &block, step->exponent[step->tuned_tensors + t],
         sums + (size_t)block.row * (size_t)tensor->cols + (size_t)block.col, (size_t)tensor->cols);
 }

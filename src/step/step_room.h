@@ -1,7 +1,7 @@
 /* Inside the step room: what the parts of a training step share.
  *
  *   step.c      a batch: features, microbatches, the head's gradients, their sum
- *   factors.c   the two ways in which the head's gradients reach all ranks
+ *   sufficient.c   the two ways in which the head's gradients reach all ranks
  *   descend.c   trained convolutions: forward, and down through them bucket by bucket
  *   update.c    sums to gradients to parameters */
 #ifndef PULMO_STEP_ROOM_H
@@ -22,15 +22,15 @@ enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
 /* The small maximum: one entry each, then a bound a tensor of the head. */
 enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
 
-/* How the gradient of one of the head's weights gets to all ranks (factors.c). */
+/* How the gradient of one of the head's weights gets to all ranks (sufficient.c). */
 typedef struct weight_way {
     bool factors; /* else sums go */
     float *all;   /* (batch, width): an input and a delta of each of the batch's samples; NULL where
                      they do not travel */
     size_t width; /* inputs + outputs */
     int *counts;  /* (2, ranks): see pulmo_exact_push_parts */
-    pulmo_factors *microbatch; /* (microbatches): of all microbatches of the batch, or, for sums, of
-                                  this rank's */
+    pulmo_sufficient_factors *microbatch; /* (microbatches): of all microbatches of the batch, or,
+                                  for sums, of this rank's */
     int microbatches;
 } weight_way;
 
@@ -78,7 +78,7 @@ static inline bool stepper_is_tuned(const pulmo_tensor *tensor)
     return tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
 }
 
-/* ---- factors.c ---- */
+/* ---- sufficient.c ---- */
 
 /* One rank and the head alone: nothing travels, and an update is made as soon as the batch's
  * microbatches have run. */

@@ -118,8 +118,8 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
     size_t cols = (size_t)block->cols, width = (size_t)weight->cols;
     if (way->factors) {
         const pulmo_prefetch prefetch = prefetch_of(step, block);
-        pulmo_factors_gradient(way->microbatch, way->microbatches, block, exponent, scale,
-                               &prefetch, gradient);
+        pulmo_sufficient_gradient(way->microbatch, way->microbatches, block, exponent, scale,
+                                  &prefetch, gradient);
         return;
     }
     const int64_t *sums = step->sums + step->sum_at[block->tensor];

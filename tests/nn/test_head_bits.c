@@ -181,7 +181,7 @@ static void factors_give_the_gradient(void **state)
         float *sent = malloc((8 * width + 1) * sizeof *sent), *row = malloc(in * sizeof *row);
         assert_non_null(sent);
         assert_non_null(row);
-        pulmo_factors here, there;
+        pulmo_sufficient_factors here, there;
         pulmo_head_microbatch_factors(net.head, 0, tensor->layer, &here);
         assert_int_equal(here.count, 7);
         for (size_t n = 0; n < 7; n++) {
@@ -189,18 +189,18 @@ static void factors_give_the_gradient(void **state)
             memcpy(sent + 1 + n * width + in, here.delta + n * here.delta_stride,
                    out * sizeof *sent);
         }
-        there = (pulmo_factors){.count = 7,
-                                .input = sent + 1,
-                                .delta = sent + 1 + in,
-                                .input_stride = width,
-                                .delta_stride = width};
+        there = (pulmo_sufficient_factors){.count = 7,
+                                           .input = sent + 1,
+                                           .delta = sent + 1 + in,
+                                           .input_stride = width,
+                                           .delta_stride = width};
         for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
             if (!pulmo_isa_available((pulmo_isa)isa))
                 continue;
             tiers++;
             for (int r = 0; r < tensor->rows; r++, rows++) {
                 int col = r % tensor->cols, cols = tensor->cols - col;
-                pulmo_factors_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
+                pulmo_sufficient_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
                 assert_memory_equal(row, whole + tensor->offset + (size_t)r * in + (size_t)col,
                                     (size_t)cols * sizeof *row);
             }
@@ -342,7 +342,7 @@ static void microbatches_add_up_as_integers(void **state)
         const pulmo_tensor *tensor = &net.layout.tensor[t];
         if (tensor->kind != PULMO_LINEAR_WEIGHT)
             continue;
-        pulmo_factors factors[3];
+        pulmo_sufficient_factors factors[3];
         int row = tensor->rows > 4 ? 3 : 0, col = tensor->cols > 8 ? 5 : 0;
         const pulmo_block block = {t, row, tensor->rows - row, col, tensor->cols - col};
         size_t count = (size_t)block.rows * (size_t)block.cols, cols = (size_t)block.cols;

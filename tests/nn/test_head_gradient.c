@@ -22,8 +22,8 @@
 #define pulmo_head_microbatch_bound    head64_microbatch_bound
 #define pulmo_head_microbatch_gradient head64_microbatch_gradient
 #define pulmo_head_microbatch_factors  head64_microbatch_factors
-#define pulmo_factors_row              factors64_row
-#define pulmo_factors_row_tier         factors64_row_tier
+#define pulmo_sufficient_row           sufficient64_row
+#define pulmo_sufficient_row_tier      sufficient64_row_tier
 #define pulmo_head_train_below         head64_train_below
 #define pulmo_head_microbatch_features head64_microbatch_features
 #define pulmo_head_run                 head64_run
@@ -48,9 +48,9 @@ void pulmo_head_microbatch_run(pulmo_head *, int, const pulmo_microbatch_input *
                                pulmo_microbatch_result *);
 double pulmo_head_microbatch_bound(const pulmo_head *, int, int);
 void pulmo_head_microbatch_gradient(const pulmo_head *, int, const pulmo_block *, float *);
-void pulmo_head_microbatch_factors(const pulmo_head *, int, int, pulmo_factors *);
-void pulmo_factors_row(const pulmo_factors *, int, int, int, float *);
-void pulmo_factors_row_tier(pulmo_isa, const pulmo_factors *, int, int, int, float *);
+void pulmo_head_microbatch_factors(const pulmo_head *, int, int, pulmo_sufficient_factors *);
+void pulmo_sufficient_row(const pulmo_sufficient_factors *, int, int, int, float *);
+void pulmo_sufficient_row_tier(pulmo_isa, const pulmo_sufficient_factors *, int, int, int, float *);
 pulmo_status pulmo_head_train_below(pulmo_head *);
 void pulmo_head_microbatch_features(pulmo_head *, int, float *);
 void pulmo_head_run(pulmo_head *, pulmo_pool *, int, const pulmo_microbatch_input *,
@@ -71,8 +71,8 @@ const char *pulmo_blas_setup(void);
 #undef pulmo_head_microbatch_bound
 #undef pulmo_head_microbatch_gradient
 #undef pulmo_head_microbatch_factors
-#undef pulmo_factors_row
-#undef pulmo_factors_row_tier
+#undef pulmo_sufficient_row
+#undef pulmo_sufficient_row_tier
 #undef pulmo_head_train_below
 #undef pulmo_head_microbatch_features
 #undef pulmo_head_run

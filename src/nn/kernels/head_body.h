@@ -84,7 +84,7 @@ void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const 
 
 /* ---- gradients ---- */
 
-INLINE float outer_one(const pulmo_factors *microbatch, size_t r, size_t c)
+INLINE float outer_one(const pulmo_sufficient_factors *microbatch, size_t r, size_t c)
 {
     float sum = 0;
     for (int n = 0; n < microbatch->count; n++)
@@ -93,7 +93,7 @@ INLINE float outer_one(const pulmo_factors *microbatch, size_t r, size_t c)
     return sum;
 }
 
-INLINE void outer_block(int rows, const pulmo_factors *microbatch, size_t r, size_t c,
+INLINE void outer_block(int rows, const pulmo_sufficient_factors *microbatch, size_t r, size_t c,
                         vec sum[SUM_ROWS][SUM_VECS])
 {
     for (int k = 0; k < rows; k++)
@@ -129,7 +129,7 @@ typedef struct head_ending {
     const pulmo_prefetch *prefetch; /* or NULL */
 } head_ending;
 
-INLINE void sums_block(int rows, const pulmo_factors *microbatches, int count,
+INLINE void sums_block(int rows, const pulmo_sufficient_factors *microbatches, int count,
                        const pulmo_block *block, size_t r, size_t c, const head_ending *end)
 {
     const size_t to = r * end->stride + c;
@@ -161,7 +161,7 @@ INLINE void sums_block(int rows, const pulmo_factors *microbatches, int count,
         }
 }
 
-INLINE void sums_rest(const pulmo_factors *microbatches, int count, size_t r, size_t c,
+INLINE void sums_rest(const pulmo_sufficient_factors *microbatches, int count, size_t r, size_t c,
                       const head_ending *end, size_t to)
 {
     int64_t total = 0;
@@ -178,8 +178,8 @@ INLINE void sums_rest(const pulmo_factors *microbatches, int count, size_t r, si
 }
 
 /* Columns outside: the samples' inputs to a few of them stay in L1 for all rows. */
-INLINE void all_sums(const pulmo_factors *microbatches, int count, const pulmo_block *block,
-                     const head_ending *end)
+INLINE void all_sums(const pulmo_sufficient_factors *microbatches, int count,
+                     const pulmo_block *block, const head_ending *end)
 {
     const size_t rows = (size_t)block->rows, cols = (size_t)block->cols, side = SUM_VECS * LANES;
     const size_t row = (size_t)block->row, col = (size_t)block->col;
@@ -196,14 +196,14 @@ INLINE void all_sums(const pulmo_factors *microbatches, int count, const pulmo_b
             sums_rest(microbatches, count, row + r, col + c, end, r * end->stride + c);
 }
 
-void TIER(pulmo_k_head_sums)(const pulmo_factors *microbatches, int count, const pulmo_block *block,
-                             double scale, int64_t *sums, size_t stride)
+void TIER(pulmo_k_head_sums)(const pulmo_sufficient_factors *microbatches, int count,
+                             const pulmo_block *block, double scale, int64_t *sums, size_t stride)
 {
     const head_ending end = {.sums = sums, .stride = stride, .scale = scale};
     all_sums(microbatches, count, block, &end);
 }
 
-void TIER(pulmo_k_head_gradient)(const pulmo_factors *microbatches, int count,
+void TIER(pulmo_k_head_gradient)(const pulmo_sufficient_factors *microbatches, int count,
                                  const pulmo_block *block, double scale, double by,
                                  const pulmo_prefetch *prefetch, float *out)
 {

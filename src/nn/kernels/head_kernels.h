@@ -29,14 +29,16 @@ typedef struct head_kernels {
     void (*dot)(const head_rows *groups, int count, int rows, const float *w, size_t inputs,
                 int outputs, int first, int outs);
     /* sums[r][c] = the sum over microbatches of round(g * scale), ties to even, for the block's
-     * elements; g is a microbatch's gradient as pulmo_factors tells, each product rounded: the same
-     * bits on every tier. Magnitudes as exact.h promises. Rows of `sums` are `stride` apart. */
-    void (*sums)(const pulmo_factors *microbatches, int count, const pulmo_block *block,
+     * elements; g is a microbatch's gradient as pulmo_sufficient_factors tells, each product
+     * rounded: the same bits on every tier. Magnitudes as exact.h promises. Rows of `sums` are
+     * `stride` apart. */
+    void (*sums)(const pulmo_sufficient_factors *microbatches, int count, const pulmo_block *block,
                  double scale, int64_t *sums, size_t stride);
     /* out (rows, cols) = (float)(what `sums` gives / scale * by): what exact.h's finish makes of
      * it. */
-    void (*gradient)(const pulmo_factors *microbatches, int count, const pulmo_block *block,
-                     double scale, double by, const pulmo_prefetch *prefetch, float *out);
+    void (*gradient)(const pulmo_sufficient_factors *microbatches, int count,
+                     const pulmo_block *block, double scale, double by,
+                     const pulmo_prefetch *prefetch, float *out);
 } head_kernels;
 
 /* Never NULL. */

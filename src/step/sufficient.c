@@ -128,7 +128,7 @@ static void pack_task(void *context, int task, int thread)
     (void)thread;
     for (int l = 0; l < step->parts.head->hidden_layers + 1; l++) {
         const weight_way *way = way_of(step, l);
-        pulmo_factors factors;
+        pulmo_sufficient_factors factors;
         if (!way->all)
             continue;
         pulmo_head_microbatch_factors(step->head, task, l, &factors);
@@ -152,11 +152,11 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
         uint32_t first = samples_before(step, (uint32_t)s),
                  end = samples_before(step, (uint32_t)s + 1);
         const float *at = way->all + first * way->width;
-        way->microbatch[s] = (pulmo_factors){.count = (int)(end - first),
-                                             .input = at,
-                                             .delta = at + inputs,
-                                             .input_stride = way->width,
-                                             .delta_stride = way->width};
+        way->microbatch[s] = (pulmo_sufficient_factors){.count = (int)(end - first),
+                                                        .input = at,
+                                                        .delta = at + inputs,
+                                                        .input_stride = way->width,
+                                                        .delta_stride = way->width};
     }
     for (int r = 0; r < pulmo_comm_size(step->parts.comm); r++) {
         pulmo_microbatches part = pulmo_microbatches_of(step->batch.global_count, step->microbatch,
