@@ -159,7 +159,9 @@ pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment);
 pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path);
 uint64_t pulmo_grid_trials(const pulmo_grid *grid);
 /* Which of the axis' values a trial has; the last axis varies fastest. */
-int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis);
+int pulmo_grid_index(const pulmo_grid *grid, uint64_t trial, int axis);
+/* That value, as --set takes it; borrowed from the grid. */
+const char *pulmo_grid_value(const pulmo_grid *grid, uint64_t trial, int axis);
 /* Sets all axes' keys as the trial has them. */
 pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config);
 void pulmo_grid_free(pulmo_grid *grid);

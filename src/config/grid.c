@@ -128,18 +128,23 @@ uint64_t pulmo_grid_trials(const pulmo_grid *grid)
     return trials;
 }
 
-int pulmo_grid_value_of(const pulmo_grid *grid, uint64_t trial, int axis)
+int pulmo_grid_index(const pulmo_grid *grid, uint64_t trial, int axis)
 {
     for (int a = grid->axes - 1; a > axis; a--)
         trial /= (uint64_t)grid->axis[a].count;
     return (int)(trial % (uint64_t)grid->axis[axis].count);
 }
 
+const char *pulmo_grid_value(const pulmo_grid *grid, uint64_t trial, int axis)
+{
+    return grid->axis[axis].value[pulmo_grid_index(grid, trial, axis)];
+}
+
 pulmo_status pulmo_grid_apply(const pulmo_grid *grid, uint64_t trial, pulmo_config *config)
 {
     for (int a = 0; a < grid->axes; a++) {
-        char *assignment = pulmo_format("%s=%s", grid->axis[a].key,
-                                        grid->axis[a].value[pulmo_grid_value_of(grid, trial, a)]);
+        const char *value = pulmo_grid_value(grid, trial, a);
+        char *assignment = pulmo_format("%s=%s", grid->axis[a].key, value);
         if (!assignment)
             return PULMO_MEMORY;
         pulmo_status status = pulmo_config_set(config, assignment);

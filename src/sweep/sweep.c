@@ -1,7 +1,7 @@
 /* A sweep: one ordinary training run for each point of a grid, in a directory named after its
  * values; the first on all ranks, the others on groups of them side by side where that is faster.
- * What is finished is kept, so that the same command goes on where it was. A trial that fails is
- * told of and the rest goes on. */
+ * What is finished is kept, so that the same command resumes a sweep. A trial that fails is
+ * reported, and the others are trained. */
 #include "sweep_room.h"
 
 #include <ctype.h>
@@ -13,42 +13,60 @@
 
 #include "pulmo/clock.h"
 #include "pulmo/file.h"
-#include "pulmo/h5.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/split.h"
 #include "pulmo/text.h"
 
 #define NAME_BYTES 160
 
 /* ---- names and settings ---- */
 
-/* "optim.lr=0.001,train.seed=2", fit for a file's name; a long one is cut and made unique by a
- * digest. */
-static char *name_of(const pulmo_grid *grid, uint64_t trial)
+/* "optim.lr=0.001,train.seed=2"; owned by the caller (free), NULL when out of memory. */
+static char *values_in_words(const pulmo_grid *grid, uint64_t trial)
 {
     pulmo_text whole;
     char *text = NULL;
     if (pulmo_text_open(&whole) != PULMO_OK)
         return NULL;
-    for (int a = 0; a < grid->axes; a++)
-        fprintf(whole.stream, "%s%s=%s", a ? "," : "", grid->axis[a].key,
-                grid->axis[a].value[pulmo_grid_value_of(grid, trial, a)]);
+    for (int a = 0; a < grid->axes; a++) {
+        const char *comma = a > 0 ? "," : "";
+        const char *value = pulmo_grid_value(grid, trial, a);
+        fprintf(whole.stream, "%s%s=%s", comma, grid->axis[a].key, value);
+    }
     if (grid->axes == 0)
         fputs("only", whole.stream);
     if (pulmo_text_take(&whole, &text) != PULMO_OK)
         return NULL;
-    size_t length = strlen(text);
-    bool changed = length > NAME_BYTES;
-    pulmo_digest digest = pulmo_digest_of(text, length);
+    return text;
+}
+
+/* Puts "_" in place of what no file's name should hold. True where other values could have the
+ * same name now: where more than blanks went. */
+static bool make_portable(char *text)
+{
+    bool ambiguous = false;
     for (char *c = text; *c; c++) {
         if (isalnum((unsigned char)*c) || strchr(".,=+-_[]", *c))
             continue;
-        changed = changed || *c != ' '; /* blanks alone make no two values one */
+        if (*c != ' ')
+            ambiguous = true;
         *c = '_';
     }
-    if (!changed)
+    return ambiguous;
+}
+
+/* The name of a trial's directory, from its values; a long one is cut and made unique by a
+ * digest. Owned by the caller (free), NULL when out of memory. */
+static char *name_trial(const pulmo_grid *grid, uint64_t trial)
+{
+    char *text = values_in_words(grid, trial);
+    if (!text)
+        return NULL;
+    size_t length = strlen(text);
+    pulmo_digest digest = pulmo_digest_of(text, length);
+    bool ambiguous = make_portable(text);
+    if (!ambiguous && length <= NAME_BYTES)
         return text;
     char hex[PULMO_DIGEST_HEX];
     pulmo_digest_hex(&digest, hex);
@@ -57,109 +75,82 @@ static char *name_of(const pulmo_grid *grid, uint64_t trial)
     return unique;
 }
 
-static pulmo_status config_of(const sweep *s, uint64_t trial, pulmo_config *out)
+static pulmo_status set_run_dir(pulmo_config *config, const char *parent, const char *name)
 {
-    *out = *s->options->config;
-    PULMO_TRY(pulmo_grid_apply(s->grid, trial, out));
-    int wrote = snprintf(out->train.run_dir, sizeof out->train.run_dir, "%s/%s",
-                         s->options->config->train.run_dir, s->trials[trial].name);
-    if (wrote > 0 && (size_t)wrote < sizeof out->train.run_dir)
+    char *field = config->train.run_dir;
+    size_t bytes = sizeof config->train.run_dir;
+    int wrote = snprintf(field, bytes, "%s/%s", parent, name);
+    if (wrote > 0 && (size_t)wrote < bytes)
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG, "train.run_dir: \"%.60s...\" is too long for a sweep's trials",
-                      s->options->config->train.run_dir);
+                      parent);
 }
 
-/* ---- what is finished already ---- */
-
-/* The digest that a run's results hold of its data. */
-static pulmo_status data_digest(const char *path, char hex[PULMO_DIGEST_HEX])
+/* A trial's configuration; owned by the caller (free). */
+static pulmo_status configure_trial(const sweep *s, uint64_t number, pulmo_config **out)
 {
-    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
-    for (int i = 0; i < PULMO_SPLITS; i++) {
-        pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open(path, pulmo_split_name(i), i > 0, &dataset));
-        size_t at = strlen(all);
-        snprintf(all + at, sizeof all - at, "%s%s", i ? " " : "",
-                 pulmo_dataset_info_of(dataset)->digest_hex);
-        pulmo_dataset_close(dataset);
-    }
-    pulmo_digest digest = pulmo_digest_of(all, strlen(all));
-    pulmo_digest_hex(&digest, hex);
-    return PULMO_OK;
+    const pulmo_config *all = s->options->config;
+    pulmo_config *config = malloc(sizeof *config);
+    if (!config)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    *config = *all;
+    pulmo_status status = pulmo_grid_apply(s->grid, number, config);
+    if (status == PULMO_OK)
+        status = set_run_dir(config, all->train.run_dir, s->trials[number].name);
+    if (status == PULMO_OK)
+        *out = config;
+    else
+        free(config);
+    return status;
 }
 
-static pulmo_status check_data(const char *directory, const char *data)
+/* ---- one trial ---- */
+
+/* Where stdout was, while a trial's last lines go to a file. */
+typedef struct diversion {
+    int kept, file; /* -1: none */
+} diversion;
+
+static pulmo_status divert_stdout(const char *directory, diversion *to)
 {
-    char hex[PULMO_DIGEST_HEX], *path = pulmo_format("%s/results.h5", directory), *theirs = NULL;
-    pulmo_h5 *file = NULL;
+    PULMO_TRY(pulmo_directory_make(directory));
+    char *path = pulmo_format("%s/output.txt", directory);
     if (!path)
         return PULMO_MEMORY;
-    pulmo_status status = data_digest(data, hex);
-    if (status == PULMO_OK)
-        status = pulmo_h5_open(path, &file);
-    if (status == PULMO_OK)
-        status = pulmo_h5_get_text(file, "/", "data_sha256", &theirs);
-    if (status == PULMO_OK && strcmp(hex, theirs) != 0)
-        status = pulmo_fail(PULMO_CONFIG, "holds a finished run on other data; choose another "
-                                          "train.run_dir, or give --overwrite");
-    pulmo_h5_close(file);
-    free(theirs);
+    pulmo_status status = PULMO_OK;
+    fflush(stdout);
+    to->file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (to->file >= 0)
+        to->kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (to->kept < 0 || dup2(to->file, STDOUT_FILENO) < 0)
+        status = pulmo_fail(PULMO_IO, "%s: %s", path, strerror(errno));
     free(path);
     return status;
 }
 
-/* A finished run may be kept only if it is the one that would be trained now. */
-static pulmo_status check_same(const pulmo_config *config)
+static void restore_stdout(const diversion *from)
 {
-    pulmo_config theirs;
-    pulmo_config_init(&theirs);
-    char *path = pulmo_format("%s/config.yaml", config->train.run_dir), *differences = NULL;
-    pulmo_status status = path ? pulmo_config_read_stored(&theirs, path) : PULMO_MEMORY;
-    if (status == PULMO_OK) {
-        differences = pulmo_config_differences(config, &theirs);
-        if (!differences)
-            status = pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    if (from->kept >= 0) {
+        fflush(stdout);
+        dup2(from->kept, STDOUT_FILENO);
+        close(from->kept);
     }
-    if (status == PULMO_OK && *differences)
-        status = pulmo_fail(PULMO_CONFIG,
-                            "holds a finished run of other settings (%.300s); choose another "
-                            "train.run_dir, or give --overwrite",
-                            differences);
-    free(differences);
-    free(path);
-    return status == PULMO_OK ? check_data(config->train.run_dir, config->data.path) : status;
+    if (from->file >= 0)
+        close(from->file);
 }
-
-/* ---- one trial ---- */
 
 /* A run's last lines, which are on stdout, go to a file beside its results: the sweep's stdout is
  * its table. */
 static pulmo_status train_aside(const sweep *s, const pulmo_config *config)
 {
-    int kept = -1, file = -1;
+    diversion aside = {-1, -1};
     pulmo_status status = PULMO_OK;
-    if (pulmo_comm_rank(s->comm) == 0) {
-        char *path = pulmo_format("%s/output.txt", config->train.run_dir);
-        status = path ? pulmo_directory_make(config->train.run_dir) : PULMO_MEMORY;
-        fflush(stdout);
-        if (status == PULMO_OK) {
-            file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            kept = file < 0 ? -1 : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-            if (kept < 0 || dup2(file, STDOUT_FILENO) < 0)
-                status = pulmo_fail(PULMO_IO, "%s: %s", path, strerror(errno));
-        }
-        free(path);
-    }
+    if (pulmo_comm_rank(s->comm) == 0)
+        status = divert_stdout(config->train.run_dir, &aside);
     status = pulmo_agree(s->comm, status);
     if (status == PULMO_OK)
         status = pulmo_train(s->comm, config, s->options->overwrite, s->options->report);
-    if (kept >= 0) {
-        fflush(stdout);
-        dup2(kept, STDOUT_FILENO);
-        close(kept);
-    }
-    if (file >= 0)
-        close(file);
+    restore_stdout(&aside);
     return status;
 }
 
@@ -167,37 +158,46 @@ static void note_failure(const sweep *s, sweep_trial *trial)
 {
     trial->state = SWEEP_FAILED;
     snprintf(trial->reason, sizeof trial->reason, "%s", pulmo_error());
-    for (char *c = trial->reason; *c; c++)
+    for (char *c = trial->reason; *c; c++) {
         if (*c == '\n')
             *c = ' ';
+    }
     if (pulmo_comm_rank(s->comm) == 0)
         pulmo_warn("  %s failed: %s", trial->name, trial->reason);
 }
 
-/* Whether this command is to train a trial, of which rank 0 knows how it stands. Those of other
- * parts are only looked at. */
+/* Whether this command is to train a trial. Those of other parts are only looked at. */
 static bool is_ours(const sweep *s, uint64_t number)
 {
     return number % (uint64_t)s->options->parts == (uint64_t)s->options->part;
 }
 
-static pulmo_status look_at(sweep *s, uint64_t number)
+/* Reads the figures of a finished run, which must be the one that would be trained now. */
+static void take_finished(const sweep *s, uint64_t number, const pulmo_config *config)
 {
     sweep_trial *trial = &s->trials[number];
-    pulmo_config config;
-    PULMO_TRY(config_of(s, number, &config));
-    if ((s->options->overwrite && is_ours(s, number)) ||
-        !pulmo_results_finished(config.train.run_dir))
-        return PULMO_OK;
     trial->state = SWEEP_FINISHED;
-    if (check_same(&config) != PULMO_OK ||
-        sweep_read_trial(config.train.run_dir, trial) != PULMO_OK) {
-        if (is_ours(s, number))
-            note_failure(s, trial);
-        else
-            trial->state = SWEEP_WAITING;
-        pulmo_error_clear();
-    }
+    pulmo_status status = sweep_check_same(config);
+    if (status == PULMO_OK)
+        status = sweep_read_trial(config->train.run_dir, trial);
+    if (status == PULMO_OK)
+        return;
+    if (is_ours(s, number))
+        note_failure(s, trial);
+    else
+        trial->state = SWEEP_WAITING;
+    pulmo_error_clear();
+}
+
+/* How a trial stands. By rank 0. */
+static pulmo_status look_at_trial(sweep *s, uint64_t number)
+{
+    pulmo_config *config = NULL;
+    PULMO_TRY(configure_trial(s, number, &config));
+    bool anew = s->options->overwrite && is_ours(s, number);
+    if (!anew && pulmo_results_finished(config->train.run_dir))
+        take_finished(s, number, config);
+    free(config);
     return PULMO_OK;
 }
 
@@ -205,9 +205,10 @@ static pulmo_status look_at(sweep *s, uint64_t number)
  * group. */
 static pulmo_status write_tables(sweep *s, FILE *out)
 {
-    for (uint64_t t = 0; t < s->count; t++)
+    for (uint64_t t = 0; t < s->count; t++) {
         if (s->trials[t].state == SWEEP_WAITING)
-            PULMO_TRY(look_at(s, t));
+            PULMO_TRY(look_at_trial(s, t));
+    }
     return sweep_write_tables(s, out);
 }
 
@@ -216,78 +217,99 @@ static pulmo_status share_trial(const sweep *s, uint64_t number, int root)
 {
     sweep_trial *trial = &s->trials[number];
     const pulmo_field fields[] = {
-        PULMO_FIELD(trial->state),    PULMO_FIELD(trial->reason),
-        PULMO_FIELD(trial->status),   PULMO_FIELD(trial->best_epoch),
-        PULMO_FIELD(trial->val_loss), PULMO_FIELD(trial->val_accuracy),
-        PULMO_FIELD(trial->val_auc),  PULMO_FIELD(trial->test_accuracy),
-        PULMO_FIELD(trial->test_auc), PULMO_FIELD(trial->head_digest),
+        PULMO_FIELD(trial->state),      PULMO_FIELD(trial->reason), PULMO_FIELD(trial->status),
+        PULMO_FIELD(trial->best_epoch), PULMO_FIELD(trial->figure), PULMO_FIELD(trial->head_digest),
     };
     int count = (int)(sizeof fields / sizeof fields[0]);
     return pulmo_bcast_fields(s->comm, fields, count, root);
 }
 
-static void say_what_came(const sweep *s, uint64_t number, const sweep_trial *trial, double began_s)
+static void report_trial(const sweep *s, uint64_t number, double began_s)
 {
-    if (trial->state == SWEEP_FINISHED)
-        pulmo_info("  %llu of %llu: val acc %.4f  auc %.4f  loss %.4f (epoch %lld), %.1f s",
-                   (unsigned long long)number + 1, (unsigned long long)s->count,
-                   trial->val_accuracy, trial->val_auc, trial->val_loss,
-                   (long long)trial->best_epoch, pulmo_now_s() - began_s);
+    const sweep_trial *trial = &s->trials[number];
+    if (trial->state != SWEEP_FINISHED)
+        return;
+    double took_s = pulmo_now_s() - began_s;
+    pulmo_info("  %llu of %llu: val acc %.4f  auc %.4f  loss %.4f (epoch %lld), %.1f s",
+               (unsigned long long)number + 1, (unsigned long long)s->count,
+               trial->figure[SWEEP_VAL_ACCURACY], trial->figure[SWEEP_VAL_AUC],
+               trial->figure[SWEEP_VAL_LOSS], (long long)trial->best_epoch, took_s);
 }
 
 /* Failures are noted; only what ends the sweep is returned. */
-static pulmo_status run_trial(sweep *s, uint64_t number)
+static pulmo_status train_trial(sweep *s, uint64_t number, const pulmo_config *config)
 {
     sweep_trial *trial = &s->trials[number];
-    pulmo_config config;
     double began_s = pulmo_now_s();
     int rank = pulmo_comm_rank(s->comm), size = pulmo_comm_size(s->comm);
-    PULMO_TRY(pulmo_agree(s->comm, config_of(s, number, &config)));
     if (!s->beside)
         pulmo_info("%s", trial->name);
     if (s->quiet && s->options->level == PULMO_LOG_NORMAL)
         pulmo_log_setup(PULMO_LOG_QUIET, rank, size);
-    pulmo_status status = train_aside(s, &config);
+    pulmo_status status = train_aside(s, config);
     pulmo_log_setup(s->options->level, rank, size);
     if (status == PULMO_INTERRUPTED || status == PULMO_MPI)
         return status;
     s->quiet = true;
     trial->state = SWEEP_FINISHED;
     if (status == PULMO_OK && rank == 0)
-        status = sweep_read_trial(config.train.run_dir, trial);
+        status = sweep_read_trial(config->train.run_dir, trial);
     if (status != PULMO_OK)
         note_failure(s, trial);
     trial->status = status;
-    say_what_came(s, number, trial, began_s);
+    report_trial(s, number, began_s);
     pulmo_error_clear();
-    status = pulmo_agree(s->comm, rank == 0 ? write_tables(s, NULL) : PULMO_OK);
-    if (status == PULMO_OK && pulmo_any(s->comm, pulmo_interrupt_wanted()))
-        status =
-            pulmo_fail(PULMO_INTERRUPTED,
-                       "interrupted after trial %llu of %llu; run the same command again to go on",
-                       (unsigned long long)number + 1, (unsigned long long)s->count);
-    return status;
+    return PULMO_OK;
+}
+
+static pulmo_status run_trial(sweep *s, uint64_t number)
+{
+    pulmo_config *config = NULL;
+    pulmo_status status = pulmo_agree(s->comm, configure_trial(s, number, &config));
+    if (status == PULMO_OK)
+        status = train_trial(s, number, config);
+    free(config);
+    PULMO_TRY(status);
+    if (pulmo_comm_rank(s->comm) == 0)
+        status = write_tables(s, NULL);
+    PULMO_TRY(pulmo_agree(s->comm, status));
+    if (!pulmo_any(s->comm, pulmo_interrupt_wanted()))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_INTERRUPTED,
+                      "interrupted after trial %llu of %llu; run the same command again to resume",
+                      (unsigned long long)number + 1, (unsigned long long)s->count);
 }
 
 /* ---- side by side ---- */
 
 /* Group g of G has the ranks r with r G / size = g. */
-static int group_of(int rank, int groups, int size)
+static int group_of_rank(int rank, int groups, int size)
 {
     return (int)((int64_t)rank * groups / size);
 }
-static int first_of(int group, int groups, int size)
+static int first_rank_of(int group, int groups, int size)
 {
     return (int)(((int64_t)group * size + groups - 1) / groups);
 }
 
 /* The i-th trial of the list belongs to group i mod groups. */
+static pulmo_status share_groups(const sweep *s, const uint64_t *list, uint64_t count, int groups)
+{
+    int size = pulmo_comm_size(s->comm);
+    for (uint64_t i = 0; i < count; i++) {
+        int group = (int)(i % (uint64_t)groups);
+        PULMO_TRY(share_trial(s, list[i], first_rank_of(group, groups, size)));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status run_groups(sweep *s, const uint64_t *list, uint64_t count, int groups)
 {
-    int size = pulmo_comm_size(s->comm), rank = pulmo_comm_rank(s->comm),
-        group = group_of(rank, groups, size);
+    int size = pulmo_comm_size(s->comm), rank = pulmo_comm_rank(s->comm);
+    int group = group_of_rank(rank, groups, size);
     sweep own = *s;
-    own.beside = own.quiet = true;
+    own.beside = true;
+    own.quiet = true;
     pulmo_info("%llu trials on %d groups of ranks, side by side", (unsigned long long)count,
                groups);
     PULMO_TRY(pulmo_comm_split(s->comm, group, &own.comm));
@@ -297,18 +319,18 @@ static pulmo_status run_groups(sweep *s, const uint64_t *list, uint64_t count, i
     pulmo_comm_join(own.comm);
     pulmo_log_setup(s->options->level, rank, size);
     PULMO_TRY(pulmo_agree(s->comm, status));
-    for (uint64_t i = 0; i < count; i++)
-        PULMO_TRY(share_trial(s, list[i], first_of((int)(i % (uint64_t)groups), groups, size)));
-    return PULMO_OK;
+    return share_groups(s, list, count, groups);
 }
 
 /* From a bank a batch is little more than the update, which ranks do not share: trials side by side
  * waste nothing. */
 static int groups_for(const sweep *s, uint64_t count)
 {
-    int size = pulmo_comm_size(s->comm), most = s->options->at_once;
+    int size = pulmo_comm_size(s->comm);
+    int most = s->options->at_once;
+    bool from_bank = s->options->config->train.features == PULMO_FEATURES_BANK;
     if (most == 0)
-        most = s->options->config->train.features == PULMO_FEATURES_BANK ? size : 1;
+        most = from_bank ? size : 1;
     if (most > size)
         most = size;
     return (uint64_t)most > count ? (int)count : most;
@@ -316,51 +338,68 @@ static int groups_for(const sweep *s, uint64_t count)
 
 /* ---- all of them ---- */
 
-static pulmo_status plan_local(sweep *s)
+static pulmo_status check_options(const sweep *s)
 {
-    const pulmo_config *config = s->options->config;
-    if (!*config->train.run_dir)
+    const pulmo_sweep_options *o = s->options;
+    if (!*o->config->train.run_dir)
         return pulmo_fail(PULMO_CONFIG, "train.run_dir is not set; give the directory for the "
                                         "sweep's runs, in the configuration or as "
                                         "--set train.run_dir=DIR");
-    if (s->options->parts < 1 || s->options->part < 0 || s->options->part >= s->options->parts ||
-        s->options->at_once < 0)
+    bool no_part = o->parts < 1 || o->part < 0 || o->part >= o->parts;
+    if (no_part || o->at_once < 0)
         return pulmo_fail(
             PULMO_USAGE,
-            "part %d of %d, %d at once: parts count from 0, and there must be one at least",
-            s->options->part, s->options->parts, s->options->at_once);
+            "part %d of %d, %d at once: parts count from 0, and there must be at least one",
+            o->part, o->parts, o->at_once);
     if (s->count > PULMO_SWEEP_TRIALS)
         return pulmo_fail(PULMO_CONFIG, "the grid has %llu trials; at most %d",
                           (unsigned long long)s->count, PULMO_SWEEP_TRIALS);
+    return PULMO_OK;
+}
+
+/* Names all trials, and makes sure of their configurations before any of them is trained. */
+static pulmo_status plan_local(sweep *s)
+{
+    PULMO_TRY(check_options(s));
     s->trials = calloc(s->count, sizeof *s->trials);
     if (!s->trials)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the trials");
     for (uint64_t t = 0; t < s->count; t++) {
-        pulmo_config trial;
-        s->trials[t].name = name_of(s->grid, t);
+        pulmo_config *config = NULL;
+        s->trials[t].name = name_trial(s->grid, t);
         if (!s->trials[t].name)
             return PULMO_MEMORY;
-        PULMO_TRY(config_of(s, t, &trial));
+        PULMO_TRY(configure_trial(s, t, &config));
+        free(config);
     }
-    return pulmo_comm_rank(s->comm) == 0 ? pulmo_directory_make(config->train.run_dir) : PULMO_OK;
+    if (pulmo_comm_rank(s->comm) != 0)
+        return PULMO_OK;
+    return pulmo_directory_make(s->options->config->train.run_dir);
+}
+
+/* Banks are keyed by the seed of their augmentations. */
+static void note_banks(const sweep *s)
+{
+    const pulmo_config *config = s->options->config;
+    bool bank_a_seed = config->train.features == PULMO_FEATURES_BANK && config->bank.seed < 0;
+    if (bank_a_seed && sweep_seed_axis(s->grid) >= 0)
+        pulmo_info(
+            "note: each seed has a feature bank of its own; with bank.seed: 0 they share one");
 }
 
 static void announce(const sweep *s)
 {
-    const pulmo_config *config = s->options->config;
+    const pulmo_sweep_options *o = s->options;
+    const char *plural = s->count == 1 ? "" : "s";
     pulmo_info("sweep: %llu trial%s below %s; after the first a line each (-v: all they say)",
-               (unsigned long long)s->count, s->count == 1 ? "" : "s", config->train.run_dir);
-    if (s->options->parts > 1)
-        pulmo_info("part %d of %d: every %dth of them, counted from %d", s->options->part,
-                   s->options->parts, s->options->parts, s->options->part + 1);
-    for (int a = 0; a < s->grid->axes; a++)
-        if (strcmp(s->grid->axis[a].key, "train.seed") == 0 && s->grid->axis[a].count > 1 &&
-            config->train.features == PULMO_FEATURES_BANK && config->bank.seed < 0)
-            pulmo_info(
-                "note: each seed has a feature bank of its own; with bank.seed: 0 they share one");
+               (unsigned long long)s->count, plural, o->config->train.run_dir);
+    if (o->parts > 1)
+        pulmo_info("part %d of %d: every %dth of them, counted from %d", o->part, o->parts,
+                   o->parts, o->part + 1);
+    note_banks(s);
 }
 
-/* The first trial has all ranks, which build the bank; the rest goes on in groups. */
+/* The first trial has all ranks, which build the bank; the others are trained in groups. */
 static pulmo_status run_list(sweep *s, const uint64_t *list, uint64_t count)
 {
     if (count == 0)
@@ -374,17 +413,29 @@ static pulmo_status run_list(sweep *s, const uint64_t *list, uint64_t count)
     return PULMO_OK;
 }
 
+/* All ranks learn how each trial stands. Collective. */
+static pulmo_status look_at_all(sweep *s)
+{
+    bool root = pulmo_comm_rank(s->comm) == 0;
+    pulmo_status status = PULMO_OK;
+    for (uint64_t t = 0; root && status == PULMO_OK && t < s->count; t++)
+        status = look_at_trial(s, t);
+    PULMO_TRY(pulmo_agree(s->comm, status));
+    for (uint64_t t = 0; t < s->count; t++)
+        PULMO_TRY(share_trial(s, t, 0));
+    return PULMO_OK;
+}
+
 static pulmo_status run_ours(sweep *s)
 {
-    uint64_t *list = malloc(s->count * sizeof *list), count = 0;
-    pulmo_status status =
-        list ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the trials");
-    bool root = pulmo_comm_rank(s->comm) == 0;
-    for (uint64_t t = 0; root && status == PULMO_OK && t < s->count; t++)
-        status = look_at(s, t);
-    status = pulmo_agree(s->comm, status);
+    pulmo_status status = PULMO_OK;
+    uint64_t count = 0;
+    uint64_t *list = pulmo_calloc_agreed(s->comm, s->count * sizeof *list,
+                                         "out of memory for the trials", &status);
+    if (!list)
+        return status;
+    status = look_at_all(s);
     for (uint64_t t = 0; status == PULMO_OK && t < s->count; t++) {
-        status = share_trial(s, t, 0);
         if (s->trials[t].state == SWEEP_WAITING && is_ours(s, t))
             list[count++] = t;
     }
@@ -394,23 +445,35 @@ static pulmo_status run_ours(sweep *s)
     return status;
 }
 
+/* The status of the first trial that failed, and how many did. */
+static pulmo_status count_failed(const sweep *s, uint64_t *failed)
+{
+    pulmo_status first = PULMO_OK;
+    for (uint64_t t = 0; t < s->count; t++) {
+        const sweep_trial *trial = &s->trials[t];
+        if (trial->state != SWEEP_FAILED)
+            continue;
+        pulmo_status status = trial->status == PULMO_OK ? PULMO_CONFIG : trial->status;
+        if (first == PULMO_OK)
+            first = status;
+        ++*failed;
+    }
+    return first;
+}
+
 static pulmo_status run_all(sweep *s)
 {
-    pulmo_status worst = PULMO_OK;
-    uint64_t failed = 0;
+    pulmo_status status = PULMO_OK;
     announce(s);
     PULMO_TRY(run_ours(s));
-    bool root = pulmo_comm_rank(s->comm) == 0;
-    PULMO_TRY(pulmo_agree(s->comm, root ? write_tables(s, stdout) : PULMO_OK));
-    for (uint64_t t = 0; t < s->count; t++) {
-        if (s->trials[t].state != SWEEP_FAILED)
-            continue;
-        if (failed++ == 0)
-            worst = s->trials[t].status == PULMO_OK ? PULMO_CONFIG : s->trials[t].status;
-    }
-    if (worst == PULMO_OK)
+    if (pulmo_comm_rank(s->comm) == 0)
+        status = write_tables(s, stdout);
+    PULMO_TRY(pulmo_agree(s->comm, status));
+    uint64_t failed = 0;
+    status = count_failed(s, &failed);
+    if (status == PULMO_OK)
         return PULMO_OK;
-    return pulmo_fail(worst, "%llu of %llu trials failed; %s/sweep.csv says why",
+    return pulmo_fail(status, "%llu of %llu trials failed; %s/sweep.csv says why",
                       (unsigned long long)failed, (unsigned long long)s->count,
                       s->options->config->train.run_dir);
 }

@@ -1,17 +1,41 @@
 /* Inside the sweep room: a sweep's trials and its tables.
  *
- *   sweep.c        goes through the grid: what is finished is kept, the rest is trained
- *   sweep_table.c  what came of it: sweep.csv, sweep_groups.csv, and the terminal */
+ *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
+ *   sweep_trial.c   what a finished trial's files say
+ *   sweep_table.c   a line per trial: sweep.csv and the terminal
+ *   sweep_groups.c  a line per group of trials that differ in their seed alone */
 #ifndef PULMO_SWEEP_ROOM_H
 #define PULMO_SWEEP_ROOM_H
 
-#include "pulmo/digest.h"
 #include "pulmo/dataset.h"
+#include "pulmo/digest.h"
 #include "pulmo/results.h"
-#include "pulmo/text.h"
 #include "pulmo/sweep.h"
+#include "pulmo/text.h"
 
 typedef enum sweep_state { SWEEP_WAITING, SWEEP_FINISHED, SWEEP_FAILED } sweep_state;
+
+/* X(NAME, column in files, heading on the terminal): the figures of a trial, in their order. Those
+ * of val are of the best epoch. The only list. */
+#define SWEEP_FIGURE_LIST(X)                                                                       \
+    X(VAL_LOSS, "val_loss", "val loss")                                                            \
+    X(VAL_ACCURACY, "val_accuracy", "val acc")                                                     \
+    X(VAL_AUC, "val_auc", "val auc")                                                               \
+    X(TEST_ACCURACY, "test_accuracy", "test acc")                                                  \
+    X(TEST_AUC, "test_auc", "test auc")
+
+typedef enum sweep_figure {
+#define X(NAME, column, heading) SWEEP_##NAME,
+    SWEEP_FIGURE_LIST(X)
+#undef X
+        SWEEP_FIGURES
+} sweep_figure;
+
+typedef struct sweep_figure_names {
+    const char *column, *heading;
+} sweep_figure_names;
+/* (SWEEP_FIGURES) */
+extern const sweep_figure_names sweep_figure_named[];
 
 typedef struct sweep_trial {
     char *name; /* of its directory, from its values */
@@ -19,8 +43,7 @@ typedef struct sweep_trial {
     char reason[512]; /* of a failure */
     pulmo_status status;
     int64_t best_epoch;
-    double val_loss, val_accuracy, val_auc; /* of the best epoch; NaN where there is none */
-    double test_accuracy, test_auc;
+    double figure[SWEEP_FIGURES]; /* of a finished trial; NaN where there is no such split */
     char head_digest[PULMO_DIGEST_HEX];
 } sweep_trial;
 
@@ -34,10 +57,31 @@ typedef struct sweep {
     bool quiet;          /* trials say a line each */
 } sweep;
 
+/* ---- a trial (sweep_trial.c) ---- */
+
 /* A finished trial's figures, from its results.h5. */
 pulmo_status sweep_read_trial(const char *directory, sweep_trial *trial);
+/* A figure; NaN unless the trial has finished. */
+double sweep_figure_of(const sweep_trial *trial, sweep_figure figure);
+/* Refuses a finished run unless it is the one that would be trained now: the same settings, the
+ * same data. */
+pulmo_status sweep_check_same(const pulmo_config *config);
+
+/* ---- tables (sweep_table.c, sweep_groups.c); all by rank 0 ---- */
+
 /* Both tables into the sweep's directory, best by train.monitor first; with `out`, on it as well.
- * By rank 0. */
+ */
 pulmo_status sweep_write_tables(const sweep *s, FILE *out);
+
+/* The axis of the seeds, -1 where the grid has none with more than one value. */
+int sweep_seed_axis(const pulmo_grid *grid);
+/* A line per group of trials that differ in the seed alone. */
+void sweep_groups_csv(FILE *out, const sweep *s, int seeds);
+void sweep_groups_shown(FILE *out, const sweep *s, int seeds);
+
+/* ",0.123456789", or "," for NaN. */
+void sweep_csv_number(FILE *out, double value);
+/* The width of an axis' column on the terminal. */
+int sweep_axis_width(const pulmo_grid_axis *axis);
 
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sweeps: each trial is what train makes, bit for bit; finished ones are kept, failed ones told of; the tables say what the
+# Sweeps: each trial is what train makes, bit for bit; finished ones are kept, failed ones reported; the tables say what the
 # runs' own files say. Means and spreads against numpy or, without it, awk.
 . "$(dirname "$0")/common.sh"
 make_small
@@ -76,7 +76,7 @@ ranks 3 "$PULMO" sweep -c sweep.yaml --part 0/2 --set train.run_dir=parts > part
 for other in inturn parts; do cmp swept/sweep.csv $other/sweep.csv; done
 expect 2 "must be K/N" "$PULMO" sweep -c sweep.yaml --part 2/2
 
-# A trial that cannot be trained is told of, the others are done, and the status is its own; wherever it ran.
+# A trial that cannot be trained is reported, the others are done, and the status is its own; wherever it ran.
 for way in env "ranks 3"; do
 rm -rf some
 status=0
@@ -96,4 +96,4 @@ expect 2 "pulmo sweep" "$PULMO" train -c sweep.yaml
 expect 2 "given twice" "$PULMO" sweep -c sweep.yaml --grid optim.lr=1,2
 [ ! -e no ] || fail "a refused sweep left something"
 expect 2 "other settings" "$PULMO" sweep -c sweep.yaml --set train.epochs=3
-echo "12 trials, kept, told of and recomputed"
+echo "12 trials, kept, reported and recomputed"

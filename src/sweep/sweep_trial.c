@@ -1,0 +1,149 @@
+/* What a finished trial's files say: its figures, its settings, its data. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+#include "pulmo/split.h"
+#include "sweep_room.h"
+
+const sweep_figure_names sweep_figure_named[] = {
+#define X(NAME, column, heading) {column, heading},
+    SWEEP_FIGURE_LIST(X)
+#undef X
+};
+
+/* ---- figures ---- */
+
+static pulmo_status history_value(pulmo_h5 *file, const char *name, int64_t epoch, double *out)
+{
+    *out = NAN;
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    return pulmo_h5_read_rows(file, name, PULMO_H5_F64, (uint64_t)epoch - 1, 1, out);
+}
+
+static pulmo_status split_value(pulmo_h5 *file, const char *split, const char *name, double *out)
+{
+    *out = NAN;
+    if (!pulmo_h5_exists(file, split) || !pulmo_h5_has_attribute(file, split, name))
+        return PULMO_OK;
+    return pulmo_h5_get_real(file, split, name, out);
+}
+
+static pulmo_status read_figures(pulmo_h5 *file, sweep_trial *trial)
+{
+    char *digest = NULL;
+    double *figure = trial->figure;
+    PULMO_TRY(pulmo_h5_get_int(file, "/", "best_epoch", &trial->best_epoch));
+    int64_t epoch = trial->best_epoch;
+    if (epoch < 1)
+        return pulmo_fail(PULMO_DATA, "%s: best_epoch is %lld", pulmo_h5_path(file),
+                          (long long)epoch);
+    PULMO_TRY(history_value(file, "history/val_loss", epoch, &figure[SWEEP_VAL_LOSS]));
+    PULMO_TRY(history_value(file, "history/val_accuracy", epoch, &figure[SWEEP_VAL_ACCURACY]));
+    PULMO_TRY(history_value(file, "history/val_auc", epoch, &figure[SWEEP_VAL_AUC]));
+    PULMO_TRY(split_value(file, "test", "accuracy", &figure[SWEEP_TEST_ACCURACY]));
+    PULMO_TRY(split_value(file, "test", "auc", &figure[SWEEP_TEST_AUC]));
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "head_sha256", &digest));
+    snprintf(trial->head_digest, sizeof trial->head_digest, "%s", digest);
+    free(digest);
+    return PULMO_OK;
+}
+
+pulmo_status sweep_read_trial(const char *directory, sweep_trial *trial)
+{
+    pulmo_h5 *file = NULL;
+    char *path = pulmo_format("%s/results.h5", directory);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = read_figures(file, trial);
+    pulmo_h5_close(file);
+    free(path);
+    return status;
+}
+
+double sweep_figure_of(const sweep_trial *trial, sweep_figure figure)
+{
+    if (trial->state != SWEEP_FINISHED)
+        return NAN;
+    return trial->figure[figure];
+}
+
+/* ---- whether it is the run that would be trained now ---- */
+
+/* The digest that a run's results hold of its data. */
+static pulmo_status data_digest(const char *path, char hex[PULMO_DIGEST_HEX])
+{
+    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
+    for (int i = 0; i < PULMO_SPLITS; i++) {
+        pulmo_dataset *dataset = NULL;
+        PULMO_TRY(pulmo_dataset_open(path, pulmo_split_name(i), i > 0, &dataset));
+        const char *blank = i > 0 ? " " : "";
+        const char *digest_hex = pulmo_dataset_info_of(dataset)->digest_hex;
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", blank, digest_hex);
+        pulmo_dataset_close(dataset);
+    }
+    pulmo_digest digest = pulmo_digest_of(all, strlen(all));
+    pulmo_digest_hex(&digest, hex);
+    return PULMO_OK;
+}
+
+static pulmo_status check_data(const char *directory, const char *data)
+{
+    char hex[PULMO_DIGEST_HEX];
+    char *theirs = NULL;
+    pulmo_h5 *file = NULL;
+    char *path = pulmo_format("%s/results.h5", directory);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = data_digest(data, hex);
+    if (status == PULMO_OK)
+        status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_text(file, "/", "data_sha256", &theirs);
+    if (status == PULMO_OK && strcmp(hex, theirs) != 0)
+        status = pulmo_fail(PULMO_CONFIG, "holds a finished run on other data; choose another "
+                                          "train.run_dir, or give --overwrite");
+    pulmo_h5_close(file);
+    free(theirs);
+    free(path);
+    return status;
+}
+
+/* `theirs` is room for the stored settings. */
+static pulmo_status check_settings(const pulmo_config *config, pulmo_config *theirs)
+{
+    char *path = pulmo_format("%s/config.yaml", config->train.run_dir);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_config_init(theirs);
+    pulmo_status status = pulmo_config_read_stored(theirs, path);
+    free(path);
+    PULMO_TRY(status);
+    char *differences = pulmo_config_differences(config, theirs);
+    if (!differences)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    if (*differences)
+        status = pulmo_fail(PULMO_CONFIG,
+                            "holds a finished run of other settings (%.300s); choose another "
+                            "train.run_dir, or give --overwrite",
+                            differences);
+    free(differences);
+    return status;
+}
+
+pulmo_status sweep_check_same(const pulmo_config *config)
+{
+    pulmo_config *theirs = malloc(sizeof *theirs);
+    if (!theirs)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    pulmo_status status = check_settings(config, theirs);
+    free(theirs);
+    PULMO_TRY(status);
+    return check_data(config->train.run_dir, config->data.path);
+}
