@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 #define DEPTH_MAX 16
 
@@ -116,29 +117,6 @@ static bool matched(const pattern *p, const char *name, char *out, size_t out_by
     return true;
 }
 
-/* Of a UTF-8 character that begins so; -1 where none does. */
-static int bytes_to_follow(unsigned char first)
-{
-    if (first < 0x80)
-        return 0;
-    if (first < 0xC2 || first >= 0xF5)
-        return -1;
-    return 1 + (first >= 0xE0) + (first >= 0xF0);
-}
-
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        int more = bytes_to_follow(*p);
-        if (more < 0)
-            return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xC0) != 0x80)
-                return false;
-    }
-    return true;
-}
-
 /* ---- walking ---- */
 
 typedef struct walk {
@@ -211,7 +189,7 @@ static pulmo_status add_refused(const walk *w, const char *path, const char *rea
 {
     source_file *file = NULL;
     PULMO_TRY(next_file(w->list, &file));
-    file->path = is_utf8(path) ? pulmo_strdup(path) : escaped(path);
+    file->path = pulmo_text_is_utf8(path) ? pulmo_strdup(path) : escaped(path);
     file->group = file->path ? pulmo_strdup(file->path) : NULL;
     file->label = pulmo_strdup(w->label);
     file->refusal = pulmo_strdup(reason);
@@ -232,7 +210,7 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name,
         list->excluded++;
         return PULMO_OK;
     }
-    if (!is_utf8(path))
+    if (!pulmo_text_is_utf8(path))
         return add_refused(w, path, "its name is not UTF-8; rename it");
     PULMO_TRY(hold(list, w->patterns, path + w->below, w->split, &split));
     PULMO_TRY(next_file(list, &file));
@@ -357,7 +335,7 @@ static pulmo_status walk_class_folder(const walk *w, const char *path)
 {
     source_list *list = w->list;
     size_t before = list->count + list->excluded;
-    if (!is_utf8(w->label))
+    if (!pulmo_text_is_utf8(w->label))
         return pulmo_fail(PULMO_DATA,
                           "%s/%s: the name of a class folder must be UTF-8 text; rename it",
                           list->root, path);

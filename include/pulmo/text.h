@@ -34,6 +34,8 @@ void pulmo_text_discard(pulmo_text *text);
  * a double quote or an end of line. */
 void pulmo_csv_field(FILE *out, const char *field);
 
+bool pulmo_text_is_utf8(const char *text);
+
 /* Letters inserted, deleted or changed between two names (Levenshtein's distance), for "did you
  * mean"; of `b`, the first PULMO_NAME_LETTERS letters count. */
 #define PULMO_NAME_LETTERS 32

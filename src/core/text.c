@@ -125,3 +125,26 @@ int pulmo_text_distance(const char *a, const char *b)
     }
     return row[n];
 }
+
+/* Of a UTF-8 character that begins so; -1 where none does. */
+static int bytes_to_follow(unsigned char first)
+{
+    if (first < 0x80)
+        return 0;
+    if (first < 0xC2 || first >= 0xF5)
+        return -1;
+    return 1 + (first >= 0xE0) + (first >= 0xF0);
+}
+
+bool pulmo_text_is_utf8(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        int more = bytes_to_follow(*p);
+        if (more < 0)
+            return false;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xC0) != 0x80)
+                return false;
+    }
+    return true;
+}

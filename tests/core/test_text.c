@@ -49,6 +49,18 @@ static void test_write(void **state)
     remove_directory(directory);
 }
 
+static void test_utf8(void **state)
+{
+    (void)state;
+    assert_true(pulmo_text_is_utf8(""));
+    assert_true(pulmo_text_is_utf8("neumon\xC3\xAD"
+                                   "a \xE2\x80\x94 \xF0\x9F\xAB\x81"));
+    assert_false(pulmo_text_is_utf8("neumon\xED"
+                                    "a"));
+    assert_false(pulmo_text_is_utf8("cut \xE2\x80"));
+    assert_false(pulmo_text_is_utf8("\xC0\xAF"));
+}
+
 /* Prints more than the process may have; exits with 0 if that is an error. */
 static void overflow_in_child(void)
 {
@@ -125,9 +137,10 @@ static void test_distance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_take),          cmocka_unit_test(test_write),
-        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_splits),        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_take),     cmocka_unit_test(test_write),
+        cmocka_unit_test(test_utf8),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_distance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
