@@ -34,7 +34,15 @@ typedef struct pulmo_config {
         char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
         char val_pattern[PULMO_TEXT_BYTES], test_pattern[PULMO_TEXT_BYTES],
             exclude_pattern[PULMO_TEXT_BYTES];
-        int decode, on_bad, leaks; /* index into the key's choices */
+        /* pulmo/table.h reads these */
+        char table[PULMO_TEXT_BYTES], join[PULMO_TEXT_BYTES];
+        char table_path[PULMO_TEXT_BYTES], table_label[PULMO_TEXT_BYTES];
+        char table_patient[PULMO_TEXT_BYTES], table_split[PULMO_TEXT_BYTES];
+        char train_list[PULMO_TEXT_BYTES], val_list[PULMO_TEXT_BYTES], test_list[PULMO_TEXT_BYTES];
+        char label_map[PULMO_TEXT_BYTES], finding[PULMO_TEXT_BYTES];
+        char keep[PULMO_TEXT_BYTES], where[PULMO_TEXT_BYTES];
+        int uncertain, blank;      /* index into the key's choices */
+        int decode, on_bad, leaks; /* the same */
     } pack;
     struct {
         double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2], scale[2];
@@ -78,6 +86,7 @@ typedef struct pulmo_config {
 /* Values of choice keys, in the order of the table's choices. */
 enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
 enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
+enum { PULMO_CELL_REFUSE, PULMO_CELL_LEAVE_OUT, PULMO_CELL_POSITIVE, PULMO_CELL_NEGATIVE };
 enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };
 enum { PULMO_CALIBRATE_NONE, PULMO_CALIBRATE_TEMPERATURE };
 enum {

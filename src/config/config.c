@@ -54,10 +54,35 @@ static const char *text_of(const yaml_node_t *node)
     return (const char *)node->data.scalar.value;
 }
 
-/* A scalar as it stands, a sequence of scalars as "[a, b]". */
-static pulmo_status value_text(const reader *in, const yaml_node_t *node, char *out)
+/* "{a: b, c: d}" */
+static pulmo_status mapping_text(const reader *in, const yaml_node_t *node, char *out)
 {
     size_t at = 0;
+    const char *between = "{";
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *name = yaml_document_get_node(in->document, pair->key);
+        const yaml_node_t *value = yaml_document_get_node(in->document, pair->value);
+        if (name->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE)
+            return fail_at(in, node, "a mapping's names and values must be scalars");
+        int wrote = snprintf(out + at, VALUE_BYTES - at, "%s%s: %s", between, text_of(name),
+                             text_of(value));
+        at += (size_t)wrote;
+        between = ", ";
+        if (at + 3 >= VALUE_BYTES)
+            return fail_at(in, node, "the mapping is too long");
+    }
+    snprintf(out + at, VALUE_BYTES - at, "%s", at > 0 ? "}" : "{}");
+    return PULMO_OK;
+}
+
+/* A scalar as it stands, a sequence of scalars as "[a, b]", a mapping where the key is one. */
+static pulmo_status value_text(const reader *in, const config_key *key, const yaml_node_t *node,
+                               char *out)
+{
+    size_t at = 0;
+    if (node->type == YAML_MAPPING_NODE && key && strcmp(key->name, "label_map") == 0)
+        return mapping_text(in, node, out);
     if (node->type == YAML_SCALAR_NODE) {
         if (node->data.scalar.length >= VALUE_BYTES ||
             strlen(text_of(node)) != node->data.scalar.length)
@@ -103,7 +128,7 @@ static pulmo_status read_key(reader *in, const char *section, const yaml_node_t 
     if (*seen)
         return pulmo_fail(PULMO_CONFIG, "%s: %s.%s is given twice", place, section, key->name);
     *seen = true;
-    PULMO_TRY(value_text(in, value, text));
+    PULMO_TRY(value_text(in, key, value, text));
     pulmo_status status = key_store(key, in->config, text);
     return status == PULMO_OK ? status
                               : pulmo_fail_in(status, "%s: %s.%s", place, section, key->name);
@@ -123,7 +148,7 @@ static pulmo_status read_axis(const reader *in, const yaml_node_t *name, const y
          item < list->data.sequence.items.top && status == PULMO_OK; item++) {
         char text[VALUE_BYTES];
         const yaml_node_t *element = yaml_document_get_node(in->document, *item);
-        status = count < PULMO_GRID_VALUES ? value_text(in, element, text)
+        status = count < PULMO_GRID_VALUES ? value_text(in, NULL, element, text)
                                            : fail_at(in, element, "too many values");
         if (status != PULMO_OK)
             break;

@@ -62,6 +62,36 @@ static const config_key keys[] = {
     TEXT(pack, test_pattern, "", 0,
          "the same for test; a site, a scanner or a kind of case that training never sees"),
     TEXT(pack, exclude_pattern, "", 0, "the same for files that are left out"),
+    TEXT(pack, table, "", 0,
+         "CSV table of labels, below SOURCE or a path; several in brackets are read as one, or "
+         "joined by pack.join"),
+    TEXT(pack, join, "", 0,
+         "a column for each further table, by which its rows join those before it; LEFT=RIGHT "
+         "where the names differ"),
+    TEXT(pack, table_path, "", 0,
+         "the table's column of image names or paths; #N is the Nth column of a table without a "
+         "header line"),
+    TEXT(pack, table_label, "", 0, "its column of classes"),
+    TEXT(pack, table_patient, "", 0, "its column of patients"),
+    TEXT(pack, table_split, "", 0, "its column of splits: train, val or validate, test"),
+    TEXT(pack, train_list, "", 0,
+         "file of names, one per line, that are train; with it, what no list names is left out"),
+    TEXT(pack, val_list, "", 0, "the same for val"),
+    TEXT(pack, test_list, "", 0, "the same for test"),
+    TEXT(pack, label_map, "", 0,
+         "new names of labels, as in Pneumonia: PNEUMONIA, No Finding: NORMAL; what it does not "
+         "name is left out. For class folders, too"),
+    TEXT(pack, finding, "", 0,
+         "makes this finding against the rest: a column of its own (1, 0, -1, blank), or one of "
+         "several labels in a cell of pack.table_label"),
+    CHOICE(pack, uncertain, "refuse", NAMES("refuse", "leave_out", "positive", "negative"), 0,
+           "what -1 in the finding's column is"),
+    CHOICE(pack, blank, "refuse", NAMES("refuse", "leave_out", "positive", "negative"), 0,
+           "what a blank cell of labels is"),
+    TEXT(pack, keep, "", 0, "columns of the table kept in the manifest, as in [Age, Sex]"),
+    TEXT(pack, where, "", 0,
+         "rows that are taken, as in ViewPosition=PA|AP; several conditions in brackets hold "
+         "together; != for the others"),
     CHOICE(
         pack, decode, "exact", NAMES("exact", "fast"), 0,
         "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),

@@ -44,6 +44,11 @@ static void test_file(void **state)
     assert_true(config.augment.gamma[0] == 1 && config.augment.gamma[1] == 1);
     assert_string_equal(config.optim.class_weights, "[1, 2.5]");
     assert_ok(pulmo_config_parse(&config, "empty.yaml", ""));
+    assert_ok(pulmo_config_parse(&config, "f.yaml",
+                                 "pack:\n  label_map:\n    Pneumonia: PNEUMONIA\n"
+                                 "    No Finding: NORMAL\n  keep: [Age, View Position]\n"));
+    assert_string_equal(config.pack.label_map, "{Pneumonia: PNEUMONIA, No Finding: NORMAL}");
+    assert_string_equal(config.pack.keep, "[Age, View Position]");
 }
 
 static void refused(const char *text, const char *word)
@@ -56,6 +61,8 @@ static void refused(const char *text, const char *word)
 static void test_refusals(void **state)
 {
     (void)state;
+    refused("pack:\n  label_map:\n    a: [b, c]\n", "f.yaml:3: a mapping's names and values");
+    refused("pack:\n  keep:\n    a: b\n", "not a mapping");
     refused("train:\n  epoch: 3\n",
             "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
     refused("trian:\n  epochs: 3\n", "did you mean train.epochs?");
