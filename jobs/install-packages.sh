@@ -13,7 +13,7 @@ set -euo pipefail
 run_packages="build-essential cmake ninja-build pkg-config|pkgconf openmpi-bin libopenmpi-dev
 libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
 libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
-libyaml-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
+libyaml-dev libcsv-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
 test_packages="libcmocka-dev python3-h5py python3-pil"
 fence_packages="clang-14 clang-format-14 clang-tidy-14"
 fence_commands="clang-14 clang-format-14 clang-tidy-14"

@@ -21,7 +21,8 @@ only_in 'openssl/' 'src/core'
 only_in 'zip\.h>' 'src/weights'
 only_in 'png\.h>' 'src/infer'
 only_in 'jansson\.h>' 'src/weights|src/export|src/infer'
-only_in 'zlib\.h>' 'src/infer'
+only_in 'zlib\.h>' 'src/infer|src/table'
+only_in 'csv\.h>' 'src/table'
 only_in 'argp\.h>' 'src/cli'
 
 # ---- dependencies point down ----
@@ -29,6 +30,7 @@ only_in 'argp\.h>' 'src/cli'
 rooms='
 core      | clock digest file interrupt isa log memory pool rng split status text | 
 config    | config | core
+table     | table | core config
 h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core

@@ -1,0 +1,358 @@
+/* Reading tables and lists as the pack section names them. */
+#include "labels.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pulmo/memory.h"
+
+const char *pulmo_label_fate_text(pulmo_label_fate fate)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        PULMO_LABEL_FATES(X)
+#undef X
+    };
+    return texts[fate];
+}
+
+static const char *list_key(const pulmo_config *config, int split)
+{
+    const char *const lists[PULMO_SPLITS] = {config->pack.train_list, config->pack.val_list,
+                                             config->pack.test_list};
+    return lists[split];
+}
+
+bool pulmo_labels_wanted(const pulmo_config *config)
+{
+    bool wanted = *config->pack.table != '\0';
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        wanted = wanted || *list_key(config, s);
+    return wanted;
+}
+
+bool pulmo_labels_give_classes(const pulmo_config *config)
+{
+    bool named = *config->pack.table_label || *config->pack.finding;
+    return *config->pack.table && named;
+}
+
+void pulmo_labels_free(pulmo_labels *labels)
+{
+    if (!labels)
+        return;
+    sheet_free(&labels->sheet);
+    free(labels->columns.kept);
+    free(labels->columns.where);
+    free(labels->rules.positive);
+    free(labels->rules.negative);
+    pulmo_label_map_free(labels->map);
+    conditions_free(&labels->where);
+    words_free(&labels->keep);
+    words_free(&labels->files);
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        table_free(&labels->list[s]);
+    free(labels->kept_cells);
+    words_free(&labels->notes);
+    words_free(&labels->rows_without_file);
+    words_free(&labels->files_without_row);
+    free(labels);
+}
+
+/* ---- files ---- */
+
+/* A name of a file below the source, or a path. Owned by the caller (free). */
+static pulmo_status resolve(const char *key, const char *source, const char *name, char **out)
+{
+    char *below = pulmo_format("%s/%s", source, name);
+    *out = NULL;
+    if (!below)
+        return PULMO_MEMORY;
+    if (*name != '/' && access(below, F_OK) == 0) {
+        *out = below;
+        return PULMO_OK;
+    }
+    free(below);
+    if (access(name, F_OK) != 0)
+        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is neither a file below %s nor a path",
+                          key, name, source);
+    *out = pulmo_strdup(name);
+    return *out ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status read_tables(pulmo_labels *labels, const words *names, const char *source,
+                                bool has_header)
+{
+    sheet *s = &labels->sheet;
+    if (names->count > TABLES_MAX)
+        return pulmo_fail(PULMO_CONFIG, "pack.table: names %zu tables; at most %d", names->count,
+                          TABLES_MAX);
+    for (size_t i = 0; i < names->count; i++) {
+        char *path = NULL;
+        PULMO_TRY(resolve("table", source, names->word[i], &path));
+        pulmo_status status = words_add(&labels->files, path, strlen(path));
+        if (status == PULMO_OK)
+            status = table_read(path, &s->wanted, has_header, &s->table[i]);
+        free(path);
+        if (status != PULMO_OK)
+            return pulmo_fail_in(status, "pack.table");
+        s->tables++;
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_lists(pulmo_labels *labels, const pulmo_config *config, const char *source)
+{
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        char key[32];
+        char *path = NULL;
+        snprintf(key, sizeof key, "%s_list", pulmo_split_name(s));
+        if (!*list_key(config, s))
+            continue;
+        PULMO_TRY(resolve(key, source, list_key(config, s), &path));
+        pulmo_status status = words_add(&labels->files, path, strlen(path));
+        if (status == PULMO_OK)
+            status = table_read_names(path, &labels->list[s]);
+        free(path);
+        if (status != PULMO_OK)
+            return pulmo_fail_in(status, "pack.%s", key);
+        labels->has_list[s] = true;
+    }
+    return PULMO_OK;
+}
+
+/* ---- columns ---- */
+
+static pulmo_status want(words *wanted, const char *name)
+{
+    if (!*name || words_find(wanted, name) >= 0)
+        return PULMO_OK;
+    return words_add(wanted, name, strlen(name));
+}
+
+/* "LEFT=RIGHT" or "COLUMN" */
+static pulmo_status want_join(words *wanted, const char *by)
+{
+    const char *equals = strchr(by, '=');
+    if (!equals)
+        return want(wanted, by);
+    char *left = strndup(by, (size_t)(equals - by));
+    if (!left)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for pack.join");
+    pulmo_status status = want(wanted, left);
+    free(left);
+    if (status == PULMO_OK)
+        status = want(wanted, equals + 1);
+    return status;
+}
+
+static pulmo_status want_columns(pulmo_labels *labels, const pulmo_config *config,
+                                 const words *join)
+{
+    words *wanted = &labels->sheet.wanted;
+    PULMO_TRY(want(wanted, config->pack.table_path));
+    PULMO_TRY(want(wanted, config->pack.table_label));
+    PULMO_TRY(want(wanted, config->pack.table_patient));
+    PULMO_TRY(want(wanted, config->pack.table_split));
+    PULMO_TRY(want(wanted, config->pack.finding));
+    for (size_t i = 0; i < labels->keep.count; i++)
+        PULMO_TRY(want(wanted, labels->keep.word[i]));
+    for (size_t i = 0; i < labels->where.count; i++)
+        PULMO_TRY(want(wanted, labels->where.one[i].column));
+    for (size_t i = 0; i < join->count; i++)
+        PULMO_TRY(want_join(wanted, join->word[i]));
+    return PULMO_OK;
+}
+
+/* #1, #2 and so on are columns of tables without a header line; all are, or none is. */
+static pulmo_status judge_numbers(const words *wanted, const char *finding, bool *has_header)
+{
+    size_t numbers = 0, names = 0;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const char *name = wanted->word[i];
+        bool is_number = name[0] == '#' && isdigit((unsigned char)name[1]);
+        bool is_finding = strcmp(name, finding) == 0; /* perhaps not a column */
+        numbers += is_number;
+        names += !is_number && !is_finding;
+    }
+    *has_header = numbers == 0;
+    if (numbers == 0 || names == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.table: columns are named, or numbered (#1, #2) where the "
+                                    "table has no header line; not both");
+}
+
+static pulmo_status fail_column(const table *t, const char *key, const char *name)
+{
+    char *columns = words_join(&t->header, 30);
+    pulmo_status status =
+        pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": %s has no such column; its columns are: %s", key,
+                   name, t->path, columns ? columns : "");
+    free(columns);
+    return status;
+}
+
+/* Joined tables have a column together, tables below each other all have it. */
+static pulmo_status find_column(const pulmo_labels *labels, const char *key, const char *name,
+                                size_t *out)
+{
+    const sheet *s = &labels->sheet;
+    *out = NO_COLUMN;
+    if (!*name)
+        return PULMO_OK;
+    size_t column = (size_t)words_find(&s->wanted, name);
+    if (!sheet_has(s, column))
+        return fail_column(&s->table[0], key, name);
+    for (size_t i = 0; i < s->tables && !labels->joined; i++) {
+        if (!s->table[i].has[column])
+            return fail_column(&s->table[i], key, name);
+    }
+    *out = column;
+    return PULMO_OK;
+}
+
+static pulmo_status find_path(pulmo_labels *labels, const pulmo_config *config)
+{
+    const table *first = &labels->sheet.table[0];
+    char *columns = NULL;
+    if (*config->pack.table_path) {
+        PULMO_TRY(
+            find_column(labels, "table_path", config->pack.table_path, &labels->columns.path));
+        if (!first->has[labels->columns.path])
+            return fail_column(first, "table_path", config->pack.table_path);
+        return PULMO_OK;
+    }
+    columns = words_join(&first->header, 30);
+    pulmo_status status = pulmo_fail(PULMO_CONFIG,
+                                     "pack.table_path: names the column of image names or paths; "
+                                     "the columns of %s are: %s",
+                                     first->path, columns ? columns : "");
+    free(columns);
+    return status;
+}
+
+static pulmo_status find_lists(pulmo_labels *labels)
+{
+    label_columns *c = &labels->columns;
+    c->kept = malloc((labels->keep.count + 1) * sizeof *c->kept);
+    c->where = malloc((labels->where.count + 1) * sizeof *c->where);
+    if (!c->kept || !c->where)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for columns");
+    for (size_t i = 0; i < labels->keep.count; i++)
+        PULMO_TRY(find_column(labels, "keep", labels->keep.word[i], &c->kept[i]));
+    for (size_t i = 0; i < labels->where.count; i++)
+        PULMO_TRY(find_column(labels, "where", labels->where.one[i].column, &c->where[i]));
+    return PULMO_OK;
+}
+
+/* ---- classes ---- */
+
+static pulmo_status find_finding(pulmo_labels *labels, const pulmo_config *config)
+{
+    label_rules *rules = &labels->rules;
+    const char *finding = config->pack.finding;
+    rules->finding = NO_COLUMN;
+    if (!*finding)
+        return PULMO_OK;
+    rules->positive = pulmo_strdup(finding);
+    rules->negative = pulmo_format("No %s", finding);
+    if (!rules->positive || !rules->negative)
+        return PULMO_MEMORY;
+    if (sheet_has(&labels->sheet, (size_t)words_find(&labels->sheet.wanted, finding)))
+        return find_column(labels, "finding", finding, &rules->finding);
+    if (rules->label == NO_COLUMN)
+        return fail_column(&labels->sheet.table[0], "finding", finding);
+    return PULMO_OK;
+}
+
+static pulmo_status judge_rules(const pulmo_config *config)
+{
+    bool decides = config->pack.blank == PULMO_CELL_POSITIVE ||
+                   config->pack.blank == PULMO_CELL_NEGATIVE ||
+                   config->pack.uncertain != PULMO_CELL_REFUSE;
+    if (decides && !*config->pack.finding)
+        return pulmo_fail(PULMO_CONFIG, "pack.uncertain, and pack.blank: positive or negative, are "
+                                        "of pack.finding, which is not given");
+    if (*config->pack.finding && !*config->pack.table)
+        return pulmo_fail(PULMO_CONFIG, "pack.finding: is of a pack.table, which is not given");
+    return PULMO_OK;
+}
+
+static pulmo_status judge_splits(const pulmo_labels *labels, const pulmo_config *config)
+{
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        if (labels->has_list[s] && *config->pack.table_split)
+            return pulmo_fail(PULMO_CONFIG,
+                              "pack.table_split and pack.%s_list: each says what %s is; leave one "
+                              "out",
+                              pulmo_split_name(s), pulmo_split_name(s));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status find_columns(pulmo_labels *labels, const pulmo_config *config)
+{
+    label_columns *c = &labels->columns;
+    PULMO_TRY(find_path(labels, config));
+    PULMO_TRY(find_column(labels, "table_label", config->pack.table_label, &labels->rules.label));
+    PULMO_TRY(find_column(labels, "table_patient", config->pack.table_patient, &c->patient));
+    PULMO_TRY(find_column(labels, "table_split", config->pack.table_split, &c->split));
+    PULMO_TRY(find_finding(labels, config));
+    return find_lists(labels);
+}
+
+static pulmo_status read_sheet(pulmo_labels *labels, const pulmo_config *config, const char *source,
+                               const words *names, const words *join)
+{
+    bool has_header = true;
+    labels->has_tables = names->count > 0;
+    labels->joined = join->count > 0;
+    if (!labels->has_tables)
+        return PULMO_OK;
+    PULMO_TRY(want_columns(labels, config, join));
+    PULMO_TRY(judge_numbers(&labels->sheet.wanted, config->pack.finding, &has_header));
+    PULMO_TRY(read_tables(labels, names, source, has_header));
+    PULMO_TRY(find_columns(labels, config));
+    if (labels->joined)
+        return sheet_join(&labels->sheet, join);
+    return sheet_stack(&labels->sheet);
+}
+
+static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, const char *source,
+                             words *names, words *join)
+{
+    PULMO_TRY(judge_rules(config));
+    PULMO_TRY(words_read(names, config->pack.table));
+    PULMO_TRY(words_read(join, config->pack.join));
+    PULMO_TRY(words_read(&labels->keep, config->pack.keep));
+    if (labels->keep.count > PULMO_LIST_MAX)
+        return pulmo_fail(PULMO_CONFIG, "pack.keep: names %zu columns; at most %d",
+                          labels->keep.count, PULMO_LIST_MAX);
+    PULMO_TRY(conditions_read(config->pack.where, &labels->where));
+    PULMO_TRY(pulmo_label_map_read(config->pack.label_map, &labels->map));
+    labels->rules.map = labels->map;
+    labels->rules.uncertain = config->pack.uncertain;
+    labels->rules.blank = config->pack.blank;
+    PULMO_TRY(read_sheet(labels, config, source, names, join));
+    PULMO_TRY(read_lists(labels, config, source));
+    return judge_splits(labels, config);
+}
+
+pulmo_status pulmo_labels_read(const pulmo_config *config, const char *source, pulmo_labels **out)
+{
+    words names = {0}, join = {0};
+    pulmo_labels *labels = calloc(1, sizeof *labels);
+    *out = NULL;
+    if (!labels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for tables of labels");
+    pulmo_status status = read_all(labels, config, source, &names, &join);
+    words_free(&names);
+    words_free(&join);
+    if (status == PULMO_OK)
+        *out = labels;
+    else
+        pulmo_labels_free(labels);
+    return status;
+}

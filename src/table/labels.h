@@ -1,0 +1,54 @@
+/* Inside the table room: what was read, and what the match found. */
+#ifndef PULMO_TABLE_LABELS_H
+#define PULMO_TABLE_LABELS_H
+
+#include "pulmo/split.h"
+#include "pulmo/table.h"
+
+#include "rules.h"
+#include "sheet.h"
+#include "tail.h"
+
+/* Columns of the sheet; NO_COLUMN where not asked for. */
+typedef struct label_columns {
+    size_t path, patient, split;
+    size_t *kept;  /* (keep.count) */
+    size_t *where; /* (where.count) */
+} label_columns;
+
+/* A label that pack.label_map does not name, and how many files have it. */
+typedef struct unnamed_label {
+    const char *label;
+    size_t files;
+} unnamed_label;
+
+#define UNNAMED_MOST 64 /* so many are counted by name */
+
+struct pulmo_labels {
+    bool has_tables, joined;
+    sheet sheet;
+    label_columns columns;
+    label_rules rules;
+    pulmo_label_map *map;
+    conditions where;
+    words keep, files;
+    bool has_list[PULMO_SPLITS];
+    table list[PULMO_SPLITS];
+
+    /* of the match */
+    const char **kept_cells; /* (files, keep.count) */
+    size_t rows_matched;
+    size_t fate[PULMO_LABEL_FATE_COUNT];
+    unnamed_label unnamed[UNNAMED_MOST];
+    size_t unnamed_count;
+    words notes, rows_without_file, files_without_row;
+};
+
+/* The split of a table's word: train, val, valid, validate, dev, test and so on, in any case; -1.
+ */
+int split_of_word(const char *word);
+
+/* Adds the match's notes in words. */
+pulmo_status labels_describe(pulmo_labels *labels);
+
+#endif

@@ -1,0 +1,109 @@
+/* What became of rows and files, in words. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/text.h"
+
+#include "labels.h"
+
+static pulmo_label_lines as_lines(const words *list)
+{
+    return (pulmo_label_lines){list->count, (const char *const *)list->word};
+}
+
+pulmo_label_lines pulmo_labels_kept(const pulmo_labels *labels)
+{
+    return as_lines(&labels->keep);
+}
+
+pulmo_label_lines pulmo_labels_files(const pulmo_labels *labels)
+{
+    return as_lines(&labels->files);
+}
+
+pulmo_label_report pulmo_labels_report(const pulmo_labels *labels)
+{
+    pulmo_label_report report = {
+        .rows = labels->sheet.rows,
+        .notes = as_lines(&labels->notes),
+        .rows_without_file = as_lines(&labels->rows_without_file),
+        .files_without_row = as_lines(&labels->files_without_row),
+    };
+    memcpy(report.fate, labels->fate, sizeof report.fate);
+    return report;
+}
+
+__attribute__((format(printf, 2, 3))) static pulmo_status note(pulmo_labels *labels,
+                                                               const char *format, ...)
+{
+    char *line = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int bytes = vasprintf(&line, format, arguments);
+    va_end(arguments);
+    if (bytes < 0)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for notes");
+    pulmo_status status = words_add(&labels->notes, line, (size_t)bytes);
+    free(line);
+    return status;
+}
+
+static pulmo_status describe_tables(pulmo_labels *labels)
+{
+    const sheet *s = &labels->sheet;
+    for (size_t i = 1; i < s->tables; i++) {
+        if (s->unjoined[i] > 0)
+            PULMO_TRY(note(labels, "%zu of %zu rows of %s have no row in %s", s->unjoined[i],
+                           s->rows, s->table[0].path, s->table[i].path));
+    }
+    PULMO_TRY(note(labels, "%zu rows of labels in %s%s, %zu of them of a file", s->rows,
+                   s->table[0].path, s->tables > 1 ? " and others" : "", labels->rows_matched));
+    if (labels->rows_without_file.count == 0)
+        return PULMO_OK;
+    return note(labels, "%zu rows without a file, the first: %s", labels->rows_without_file.count,
+                labels->rows_without_file.word[0]);
+}
+
+static int by_files(const void *a, const void *b)
+{
+    const unnamed_label *left = a, *right = b;
+    if (left->files != right->files)
+        return left->files > right->files ? -1 : 1;
+    return strcmp(left->label, right->label);
+}
+
+#define UNNAMED_SHOWN 8
+
+static pulmo_status describe_unnamed(pulmo_labels *labels)
+{
+    pulmo_text text = {0};
+    char *line = NULL;
+    if (labels->unnamed_count == 0)
+        return PULMO_OK;
+    qsort(labels->unnamed, labels->unnamed_count, sizeof *labels->unnamed, by_files);
+    PULMO_TRY(pulmo_text_open(&text));
+    fputs("left out by pack.label_map:", text.stream);
+    for (size_t i = 0; i < labels->unnamed_count && i < UNNAMED_SHOWN; i++)
+        fprintf(text.stream, "%s %s %zu", i > 0 ? "," : "", labels->unnamed[i].label,
+                labels->unnamed[i].files);
+    if (labels->unnamed_count > UNNAMED_SHOWN)
+        fputs(" and others", text.stream);
+    PULMO_TRY(pulmo_text_take(&text, &line));
+    pulmo_status status = note(labels, "%s", line);
+    free(line);
+    return status;
+}
+
+pulmo_status labels_describe(pulmo_labels *labels)
+{
+    if (labels->has_tables)
+        PULMO_TRY(describe_tables(labels));
+    for (int fate = PULMO_LABEL_TAKEN + 1; fate < PULMO_LABEL_FATE_COUNT; fate++) {
+        if (labels->fate[fate] > 0)
+            PULMO_TRY(note(labels, "%zu images left out: %s", labels->fate[fate],
+                           pulmo_label_fate_text((pulmo_label_fate)fate)));
+    }
+    return describe_unnamed(labels);
+}

@@ -1,0 +1,205 @@
+/* Several tables as one: rows below each other, or joined by a column. */
+#include "sheet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/memory.h"
+
+void sheet_free(sheet *s)
+{
+    for (size_t i = 0; i < s->tables; i++)
+        table_free(&s->table[i]);
+    words_free(&s->wanted);
+    free(s->row);
+    memset(s, 0, sizeof *s);
+}
+
+bool sheet_has(const sheet *s, size_t column)
+{
+    for (size_t i = 0; i < s->tables; i++) {
+        if (s->table[i].has[column])
+            return true;
+    }
+    return false;
+}
+
+/* The first table that has the column and a row for this row; `tables` if none. */
+static size_t table_of(const sheet *s, size_t row, size_t column)
+{
+    const uint32_t *of = s->row + row * s->tables;
+    size_t i = 0;
+    while (i < s->tables && (of[i] == ROW_NONE || !s->table[i].has[column]))
+        i++;
+    return i;
+}
+
+const char *sheet_cell(const sheet *s, size_t row, size_t column)
+{
+    size_t i = table_of(s, row, column);
+    if (i == s->tables)
+        return NULL;
+    return table_cell(&s->table[i], s->row[row * s->tables + i], column);
+}
+
+cell_place sheet_place(const sheet *s, size_t row, size_t column)
+{
+    const uint32_t *of = s->row + row * s->tables;
+    size_t i = table_of(s, row, column);
+    if (i == s->tables)
+        i = 0;
+    while (of[i] == ROW_NONE)
+        i++;
+    return (cell_place){s->table[i].path, s->table[i].line[of[i]]};
+}
+
+static pulmo_status make_rows(sheet *s, size_t rows)
+{
+    if (rows >= ROW_NONE)
+        return pulmo_fail(PULMO_DATA, "%s: has %zu rows; at most %u", s->table[0].path, rows,
+                          ROW_NONE - 1);
+    s->rows = rows;
+    s->row = malloc((rows * s->tables + 1) * sizeof *s->row);
+    if (!s->row)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu rows of tables", rows);
+    memset(s->row, 0xFF, rows * s->tables * sizeof *s->row); /* ROW_NONE */
+    return PULMO_OK;
+}
+
+pulmo_status sheet_stack(sheet *s)
+{
+    size_t rows = 0, at = 0;
+    for (size_t i = 0; i < s->tables; i++)
+        rows += s->table[i].rows;
+    PULMO_TRY(make_rows(s, rows));
+    for (size_t i = 0; i < s->tables; i++) {
+        for (size_t r = 0; r < s->table[i].rows; r++) {
+            s->row[at * s->tables + i] = (uint32_t)r;
+            at++;
+        }
+    }
+    return PULMO_OK;
+}
+
+/* ---- joining ---- */
+
+typedef struct keyed_row {
+    const char *key;
+    uint32_t row;
+} keyed_row;
+
+static int by_key(const void *a, const void *b)
+{
+    const keyed_row *left = a, *right = b;
+    int order = strcmp(left->key, right->key);
+    if (order != 0)
+        return order;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int by_key_alone(const void *a, const void *b)
+{
+    const keyed_row *left = a, *right = b;
+    return strcmp(left->key, right->key);
+}
+
+/* The columns of "LEFT=RIGHT" or "COLUMN" among the wanted. */
+typedef struct join_columns {
+    int left, right;
+} join_columns;
+
+static pulmo_status find_columns(const sheet *s, size_t table_index, const char *by,
+                                 join_columns *out)
+{
+    const table *t = &s->table[table_index];
+    const char *equals = strchr(by, '=');
+    char *left = equals ? strndup(by, (size_t)(equals - by)) : strdup(by);
+    if (!left)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for pack.join");
+    const char *right = equals ? equals + 1 : by;
+    out->left = words_find(&s->wanted, left);
+    out->right = words_find(&s->wanted, right);
+    pulmo_status status = PULMO_OK;
+    bool found = false;
+    for (size_t i = 0; i < table_index && out->left >= 0; i++)
+        found = found || s->table[i].has[out->left];
+    if (!found)
+        status = pulmo_fail(PULMO_CONFIG,
+                            "pack.join: \"%s\": the tables before %s have no column \"%s\"", by,
+                            t->path, left);
+    else if (out->right < 0 || !t->has[out->right])
+        status = pulmo_fail(PULMO_CONFIG, "pack.join: \"%s\": %s has no column \"%s\"", by, t->path,
+                            right);
+    free(left);
+    return status;
+}
+
+/* Two rows of one key are one only if nothing that is wanted tells them apart. */
+static pulmo_status judge_twins(const table *t, const keyed_row *a, const keyed_row *b)
+{
+    for (size_t c = 0; c < t->columns; c++) {
+        const char *first = table_cell(t, a->row, c);
+        const char *second = table_cell(t, b->row, c);
+        if (strcmp(first, second) == 0)
+            continue;
+        return pulmo_fail(PULMO_DATA,
+                          "%s: lines %zu and %zu are both of \"%s\" and differ (\"%s\", \"%s\"); a "
+                          "joined table has one row for each",
+                          t->path, t->line[a->row], t->line[b->row], a->key, first, second);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status sort_rows(const table *t, size_t column, keyed_row **out)
+{
+    keyed_row *rows = malloc((t->rows + 1) * sizeof *rows);
+    if (!rows)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->path);
+    for (size_t r = 0; r < t->rows; r++)
+        rows[r] = (keyed_row){table_cell(t, r, column), (uint32_t)r};
+    qsort(rows, t->rows, sizeof *rows, by_key);
+    pulmo_status status = PULMO_OK;
+    for (size_t r = 1; r < t->rows && status == PULMO_OK; r++) {
+        bool twins = *rows[r].key && strcmp(rows[r - 1].key, rows[r].key) == 0;
+        if (twins)
+            status = judge_twins(t, &rows[r - 1], &rows[r]);
+    }
+    *out = rows;
+    return status;
+}
+
+static pulmo_status join_table(sheet *s, size_t table_index, const char *by)
+{
+    const table *t = &s->table[table_index];
+    join_columns columns = {0};
+    keyed_row *sorted = NULL;
+    PULMO_TRY(find_columns(s, table_index, by, &columns));
+    pulmo_status status = sort_rows(t, (size_t)columns.right, &sorted);
+    for (size_t r = 0; r < s->rows && status == PULMO_OK; r++) {
+        const keyed_row wanted = {.key = sheet_cell(s, r, (size_t)columns.left)};
+        const keyed_row *found = NULL;
+        if (wanted.key && *wanted.key)
+            found = bsearch(&wanted, sorted, t->rows, sizeof *sorted, by_key_alone);
+        if (found)
+            s->row[r * s->tables + table_index] = found->row;
+        else
+            s->unjoined[table_index]++;
+    }
+    free(sorted);
+    return status;
+}
+
+pulmo_status sheet_join(sheet *s, const words *by)
+{
+    if (by->count + 1 != s->tables)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.join: names %zu columns for %zu tables; each table but the first "
+                          "is joined by one",
+                          by->count, s->tables);
+    PULMO_TRY(make_rows(s, s->table[0].rows));
+    for (size_t r = 0; r < s->rows; r++)
+        s->row[r * s->tables] = (uint32_t)r;
+    for (size_t i = 1; i < s->tables; i++)
+        PULMO_TRY(join_table(s, i, by->word[i - 1]));
+    return PULMO_OK;
+}

@@ -1,0 +1,33 @@
+/* Inside the table room: lists of words, as configurations and cells hold them. */
+#ifndef PULMO_TABLE_WORDS_H
+#define PULMO_TABLE_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pulmo/status.h"
+
+/* All zeros is an empty list; ended by words_free. */
+typedef struct words {
+    size_t count, room;
+    char **word;
+} words;
+
+/* Adds a copy of `bytes` bytes. On failure (PULMO_MEMORY) the list is as it was. */
+pulmo_status words_add(words *list, const char *text, size_t bytes);
+void words_free(words *list);
+/* Where a word stands, or -1. */
+int words_find(const words *list, const char *word);
+/* "a, b, c" of at most `most` words, cut short with "..."; owned by the caller (free), NULL when
+ * out of memory. */
+char *words_join(const words *list, size_t most);
+
+/* "[a, b]" is a, b; "{a: 1, b: 2}" is two words as well; other text is one word, blank text none.
+ * Words may stand in single or double quotes, which are taken off. Adds to the list. */
+pulmo_status words_read(words *list, const char *text);
+/* The labels of one cell: "a|b", "a;b", "['a', 'b']" or "a". Adds to the list. */
+pulmo_status words_of_cell(words *list, const char *cell);
+/* Whether a cell is written as a list, be it of one. */
+bool is_list_cell(const char *cell);
+
+#endif

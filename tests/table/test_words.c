@@ -1,0 +1,85 @@
+/* Lists of words as configurations and cells hold them. */
+#include "support.h"
+
+#include "words.h"
+
+/* The words of a list with a bar between them. */
+static void assert_words(words *list, const char *expected)
+{
+    char found[512] = "";
+    for (size_t i = 0; i < list->count; i++) {
+        strcat(found, i > 0 ? "|" : "");
+        strcat(found, list->word[i]);
+    }
+    assert_string_equal(found, expected);
+    words_free(list);
+}
+
+static void assert_read(const char *text, const char *expected)
+{
+    words list = {0};
+    assert_ok(words_read(&list, text));
+    assert_words(&list, expected);
+}
+
+static void assert_cell(const char *text, const char *expected)
+{
+    words list = {0};
+    assert_ok(words_of_cell(&list, text));
+    assert_words(&list, expected);
+}
+
+static void test_read(void **state)
+{
+    (void)state;
+    assert_read("", "");
+    assert_read("  ", "");
+    assert_read("Data_Entry_2017.csv", "Data_Entry_2017.csv");
+    assert_read("a, b.csv", "a, b.csv"); /* one name, since it is not in brackets */
+    assert_read("[a, b c ,d]", "a|b c|d");
+    assert_read("[]", "");
+    assert_read("['a, b', \"c\"]", "a, b|c");
+    assert_read("{No Finding: NORMAL, it's: x}", "No Finding: NORMAL|it's: x");
+}
+
+static void test_cell(void **state)
+{
+    (void)state;
+    assert_cell("Cardiomegaly|Effusion", "Cardiomegaly|Effusion");
+    assert_cell("No Lung Opacity / Not Normal", "No Lung Opacity / Not Normal");
+    assert_cell("Mass; Nodule", "Mass|Nodule");
+    assert_cell("['pleural effusion', ' pneumonia', \"Crohn's\"]",
+                "pleural effusion|pneumonia|Crohn's");
+    assert_cell("['normal']", "normal");
+    assert_cell("[]", "");
+    assert_cell("", "");
+    assert_cell("'quote", "'quote");
+    assert_true(is_list_cell("['normal']"));
+    assert_true(is_list_cell("a|b"));
+    assert_false(is_list_cell("No Finding"));
+}
+
+static void test_join(void **state)
+{
+    (void)state;
+    words list = {0};
+    assert_ok(words_read(&list, "[a, b, c]"));
+    assert_int_equal(words_find(&list, "c"), 2);
+    assert_int_equal(words_find(&list, "d"), -1);
+    char *all = words_join(&list, 3), *some = words_join(&list, 2);
+    assert_string_equal(all, "a, b, c");
+    assert_string_equal(some, "a, b, ...");
+    free(all);
+    free(some);
+    words_free(&list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_cell),
+        cmocka_unit_test(test_join),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
