@@ -51,7 +51,7 @@ typedef struct pulmo_config {
         int strength_of;
     } augment;
     struct {
-        char weights[PULMO_TEXT_BYTES];
+        char weights[PULMO_TEXT_BYTES], positive_class[PULMO_TEXT_BYTES];
         int trainable, pool, preprocessing, weights_check;
         pulmo_int_list hidden;
         double dropout;

@@ -28,11 +28,26 @@ typedef struct pulmo_interval {
     double value, low, high;
 } pulmo_interval;
 
+/* The scored images of a split; borrowed for the call. */
+typedef struct pulmo_scored {
+    uint32_t count;
+    int classes;
+    const int32_t *labels;      /* (count) */
+    const float *probabilities; /* (count, classes) */
+} pulmo_scored;
+
+/* How probabilities of two classes become one of them: class `positive`, the finding, is predicted
+ * from probability `threshold` on. Means nothing where there are more classes. */
+typedef struct pulmo_decision {
+    int positive;
+    double threshold;
+} pulmo_decision;
+
 typedef struct pulmo_class_metrics {
     double precision, recall, f1;
-    double auc, average_precision; /* one against the rest, as are the three below */
-    pulmo_interval sensitivity,
-        specificity;       /* Wilson; NaN where there is none of the class, or nothing else */
+    double auc, average_precision;           /* one against the rest, as are the three below */
+    pulmo_interval sensitivity, specificity; /* Wilson; NaN where there is none of the class, or
+                                                nothing else */
     pulmo_interval auc_ci; /* DeLong, or Newcombe; NaN with fewer than two on a side */
     uint32_t support;
 } pulmo_class_metrics;
@@ -45,63 +60,62 @@ typedef struct pulmo_metrics {
     double balanced_accuracy;   /* mean recall over classes with support */
     double macro_precision, macro_recall, macro_f1;
     double weighted_precision, weighted_recall, weighted_f1;
-    pulmo_interval sensitivity, specificity; /* two classes, class 1 positive; Wilson; NaN else */
-    pulmo_interval positive_value,
-        negative_value; /* predictive values: precision of class 1, of class 0; as above */
-    double auc, average_precision; /* two classes: class 1; more: mean one against the rest */
+    /* Of two classes, for the finding; Wilson; NaN where there are more. The predictive values are
+     * the precision of the finding and of the other class. */
+    pulmo_interval sensitivity, specificity, positive_value, negative_value;
+    double auc, average_precision; /* two classes: the finding's; more: mean one against the rest */
     double weighted_auc, weighted_average_precision; /* means one against the rest, by support */
     pulmo_interval auc_ci; /* two classes: DeLong 1988, by Sun and Xu 2014, or Newcombe; NaN else */
     double log_loss;       /* mean of -log(probability of the label), that at least 2^-149 */
-    double brier;          /* two classes: mean (p1 - y)^2; more: mean sum over classes */
-    double
-        calibration_error; /* ECE: over bins [b/10, (b+1)/10) of the predicted class's probability,
-                            * |mean probability - accuracy| weighted by the bin's share */
-    uint32_t *confusion;   /* (classes, classes): row the truth, column the prediction; owned */
+    double brier; /* two classes: mean (p - y)^2 of the finding; more: mean sum over classes */
+    double calibration_error; /* ECE: over bins [b/10, (b+1)/10) of the predicted class's
+                                 probability, |mean probability - accuracy| weighted by the bin's
+                                 share */
+    uint32_t *confusion;      /* (classes, classes): row the truth, column the prediction; owned */
     pulmo_class_metrics *per_class; /* (classes); owned */
-    uint32_t bin_count[PULMO_CALIBRATION_BINS];
-    double bin_confidence[PULMO_CALIBRATION_BINS], bin_accuracy[PULMO_CALIBRATION_BINS];
 } pulmo_metrics;
 
-/* The class that probabilities (classes) stand for. With two, class 1 from `threshold` on; with
- * more, the largest probability (the lowest index wins a tie). */
-int pulmo_metrics_class(int classes, const float *probabilities, double threshold);
+/* The class that an image's probabilities (classes) stand for. Of two, by `by`; of more, the
+ * largest probability (the lowest index wins a tie), and `by` may be NULL. */
+int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *probabilities);
 
-/* labels (n), probabilities (n, classes). Classes are predicted by pulmo_metrics_class. */
-pulmo_status pulmo_metrics_compute(uint32_t n, int classes, const int32_t *labels,
-                                   const float *probabilities, double threshold,
+/* Which of two classes is the finding by the names: the one that is not called normal, negative,
+ * healthy or no finding (in either case; "-", "_" and spaces are alike). -1 where that does not
+ * tell, and where there are not two classes. */
+int pulmo_metrics_finding(int classes, const char *const *names);
+
+/* Classes are predicted by pulmo_metrics_class. Freed by pulmo_metrics_free. */
+pulmo_status pulmo_metrics_compute(const pulmo_scored *scored, const pulmo_decision *by,
                                    pulmo_metrics *out);
 void pulmo_metrics_free(pulmo_metrics *metrics);
 
 /* Wilson's 95 % score interval of k of n. */
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
-/* The threshold that a rule means on these scores (two classes): "0.5" or another number in
- * [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest threshold),
- * "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the highest
- * threshold that reaches X), "specificity>=X" (the lowest that does). Thresholds stand half-way
- * between neighbouring scores; one that no score may reach is above 1 if a score is 1. Unless there
- * are two classes and samples of both only a number is allowed. PULMO_CONFIG for a rule that is
- * none or cannot be used. */
-pulmo_status pulmo_metrics_threshold(const char *rule, uint32_t n, int classes,
-                                     const int32_t *labels, const float *probabilities,
+/* The threshold that a rule means on these scores, for class `positive` of two: "0.5" or another
+ * number in [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest
+ * threshold), "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the
+ * highest threshold that reaches X), "specificity>=X" (the lowest that does). Thresholds stand
+ * half-way between neighbouring scores; one that no score may reach is above 1 if a score is 1.
+ * Unless there are two classes and samples of both only a number is allowed. PULMO_CONFIG for a
+ * text that is not a rule, or a rule that cannot be used. */
+pulmo_status pulmo_metrics_threshold(const char *rule, const pulmo_scored *val, int positive,
                                      double *out);
 
 /* True for a rule that is a number, which was chosen by nobody. *number may be NULL. */
 bool pulmo_metrics_rule_given(const char *rule, double *number);
 
-/* The same complaints without scores, to be made before training rather than after it. */
-pulmo_status pulmo_metrics_rule_check(const char *rule, uint32_t n, int classes,
-                                      const int32_t *labels);
+/* The same errors without probabilities, to be found before training rather than after it. */
+pulmo_status pulmo_metrics_rule_check(const char *rule, const pulmo_scored *val, int positive);
 
-/* Points of the ROC curve from (0, 0) to (1, 1), a point a distinct score, for class `positive`
+/* Points of the ROC curve from (0, 0) to (1, 1), a point per distinct score, for class `positive`
  * against the rest; threshold[0] is infinite (scikit-learn's roc_curve with
  * drop_intermediate=False). A rate of none is NaN. */
 typedef struct pulmo_roc {
     uint32_t points;
     double *fpr, *tpr, *threshold; /* owned */
 } pulmo_roc;
-pulmo_status pulmo_roc_compute(uint32_t n, int classes, const int32_t *labels,
-                               const float *probabilities, int positive, pulmo_roc *out);
+pulmo_status pulmo_roc_compute(const pulmo_scored *scored, int positive, pulmo_roc *out);
 void pulmo_roc_free(pulmo_roc *roc);
 
 /* The precision-recall curve from (recall 0, precision 1) down to the lowest score: scikit-learn's
@@ -112,8 +126,7 @@ typedef struct pulmo_pr {
     double *precision, *recall, *threshold; /* owned */
     double average_precision;
 } pulmo_pr;
-pulmo_status pulmo_pr_compute(uint32_t n, int classes, const int32_t *labels,
-                              const float *probabilities, int positive, pulmo_pr *out);
+pulmo_status pulmo_pr_compute(const pulmo_scored *scored, int positive, pulmo_pr *out);
 void pulmo_pr_free(pulmo_pr *pr);
 
 /* The reliability curve of class `positive` against the rest: scikit-learn's calibration_curve with
@@ -123,8 +136,7 @@ typedef struct pulmo_calibration {
     double predicted[PULMO_CALIBRATION_BINS]; /* mean probability of the bin */
     double observed[PULMO_CALIBRATION_BINS];  /* share of positives in it */
 } pulmo_calibration;
-pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels,
-                                       const float *probabilities, int positive,
+pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
                                        pulmo_calibration *out);
 
 /* Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks",

@@ -7,9 +7,25 @@
 
 #include "pulmo/backbone.h"
 #include "pulmo/head.h"
+#include "pulmo/metrics.h"
 #include "pulmo/status.h"
 #include "pulmo/tuned.h"
 #include "pulmo/weights.h"
+
+struct pulmo_h5;
+
+/* What told that a class is the finding. */
+typedef enum pulmo_positive_by {
+    PULMO_POSITIVE_GIVEN, /* model.positive_class */
+    PULMO_POSITIVE_NAME,  /* the other class is called normal, negative, healthy, no finding */
+    PULMO_POSITIVE_ORDER  /* nothing: it is the last one */
+} pulmo_positive_by;
+
+/* Of two classes the finding; index -1 where there are more. */
+typedef struct pulmo_positive {
+    int index;
+    pulmo_positive_by by;
+} pulmo_positive;
 
 /* What model.h5 holds. */
 typedef struct pulmo_model {
@@ -24,8 +40,9 @@ typedef struct pulmo_model {
     float mean[3], std[3];
     int classes;
     char **class_names; /* owned: one block */
+    pulmo_positive positive;
     char threshold_rule[64];
-    double threshold;   /* two classes: class 1 is predicted from this probability on */
+    double threshold;   /* two classes: the positive one is predicted from this probability on */
     double temperature; /* logits are divided by it; 1 unless fitted on val */
     int best_epoch;     /* counted from 1 */
     int is_demo;
@@ -55,6 +72,14 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
 /* The class that probabilities (classes) stand for, by pulmo_metrics_class at the model's
  * threshold. */
 int pulmo_model_class(const pulmo_model *model, const float *probabilities);
+pulmo_decision pulmo_model_decision(const pulmo_model *model);
+
+/* The finding as attributes of a file's root, beside its classes. A file of an earlier version has
+ * none: the last class is the finding then, and where the names tell otherwise, that is said.
+ * PULMO_DATA for a name that is not a class. */
+pulmo_status pulmo_positive_write(struct pulmo_h5 *file, const pulmo_model *model);
+pulmo_status pulmo_positive_read(struct pulmo_h5 *file, int classes, const char *const *names,
+                                 pulmo_positive *out);
 
 /* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
 void pulmo_model_head_digest(const pulmo_model *model, char *hex);

@@ -20,6 +20,9 @@ typedef struct pulmo_split_scores {
     float *logits;        /* (count, classes) */
 } pulmo_split_scores;
 
+/* The same as metrics take it. */
+pulmo_scored pulmo_split_scored(const pulmo_split_scores *scores);
+
 /* What a run was made from. All are borrowed. */
 typedef struct pulmo_results_origin {
     const pulmo_config *config;
@@ -53,8 +56,12 @@ typedef struct pulmo_results {
 pulmo_status pulmo_results_write(const pulmo_results *results);
 /* True if `directory` holds the results of a finished run. */
 bool pulmo_results_finished(const char *directory);
-/* The header of a class's probabilities, p_CLASS, as such a field. */
-void pulmo_csv_class_column(FILE *out, const char *class_name);
+/* Columns of a table of images, from a class's probabilities on: p_CLASS for each class, and what
+ * the class goes by: positive_class and threshold (empty where there are not two classes), rule. */
+void pulmo_csv_score_columns(FILE *out, const pulmo_model *model);
+void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities);
+/* The rule that the class goes by, in words. */
+const char *pulmo_decision_rule(const pulmo_model *model);
 /* The lines that end a run or an evaluation. `models`: whose mean was scored; 1: `model` alone,
  * whose threshold then was chosen on val unless its rule is a number. */
 pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models,

@@ -8,6 +8,7 @@
 #include "pulmo/config.h"
 #include "pulmo/dataset.h"
 #include "pulmo/head.h"
+#include "pulmo/model.h"
 #include "pulmo/optim.h"
 #include "pulmo/weights.h"
 
@@ -19,7 +20,12 @@ void pulmo_optim_from(const pulmo_config *config, pulmo_optim_spec *out);
 int pulmo_frozen_blocks_from(const pulmo_config *config);
 pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
                              int classes, pulmo_head_spec *out);
-/* Weights a class from optim.class_weights; `out` (classes). */
+/* Which class is the finding: model.positive_class, or what the names tell (pulmo_metrics_finding),
+ * or the last of two. PULMO_CONFIG for a name that is not a class, for one where there are not two,
+ * and where eval.threshold is a rule that needs to know and nothing tells. */
+pulmo_status pulmo_positive_from(const pulmo_config *config, const pulmo_dataset_info *info,
+                                 pulmo_positive *out);
+/* A weight per class, from optim.class_weights; `out` (classes). */
 pulmo_status pulmo_class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
                                       float *out);
 

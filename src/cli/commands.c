@@ -249,7 +249,10 @@ pulmo_status command_predict(int argc, char **argv, pulmo_comm **comm)
                                      "Class and probabilities of each image, one line each on "
                                      "stdout. Directories are searched for "
                                      "JPEGs; - reads a list of files from stdin, one per line "
-                                     "or NUL-ended (find -print0). --set "
+                                     "or NUL-ended (find -print0). Of two classes an image is "
+                                     "called the finding (positive_class) from the probability "
+                                     "`threshold` on, which `rule` chose; each line names them. "
+                                     "--set "
                                      "eval.threshold=NUMBER and --set eval.tta=K as in "
                                      "evaluate. Exit status 65 if a file could not be used.",
                                      children,

@@ -143,6 +143,9 @@ static const config_key keys[] = {
            "how 512 x 7 x 7 features become the head's input"),
     INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),
     REAL(model, dropout, "0.5", 0, 0.99, 1, "dropout after each hidden layer"),
+    TEXT(model, positive_class, "", 1,
+         "of two classes the finding, which sensitivity, the threshold and the curves go by "
+         "(default: the one that is not called normal, negative, healthy or no finding)"),
 
     TEXT(train, run_dir, "", 0, "where results go (required)"),
     INT(train, epochs, "30", 1, 100000, 1, "epochs, at most"),

@@ -37,9 +37,11 @@ static pulmo_status gather_facts(exporting *e)
               (double)m->std[2]);
     facts_add(&e->facts, "pool", "%s", pulmo_pooling_name(m->head.pool));
     if (m->classes == 2) {
+        const char *finding = m->class_names[m->positive.index];
+        facts_add(&e->facts, "positive_class", "%s", finding);
         facts_add(&e->facts, "threshold", "%.17g", m->threshold);
         facts_add(&e->facts, "threshold_rule",
-                  "%s is predicted from this probability on; chosen by: %s", m->class_names[1],
+                  "%s is predicted from this probability on; chosen by: %s", finding,
                   m->threshold_rule);
     }
     facts_add(&e->facts, "temperature", "%.17g", m->temperature);

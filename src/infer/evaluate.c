@@ -121,6 +121,21 @@ out:
     return status;
 }
 
+/* A mean of thresholds on different classes would mean nothing. */
+static pulmo_status check_alike(const pulmo_model *model, const char *run, ensemble *all,
+                                const char *first_run)
+{
+    const int positive = model->positive.index, first = all->model.positive.index;
+    if (strcmp(model->threshold_rule, all->model.threshold_rule) != 0)
+        all->rules_differ = true;
+    if (positive == first)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: its positive class is %s, that of %s is %s: their thresholds have no "
+                      "mean; evaluate them one by one, or train with model.positive_class",
+                      run, model->class_names[positive], first_run, model->class_names[first]);
+}
+
 static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o, int which,
                               pulmo_dataset *dataset, pulmo_split_scores *scores, ensemble *all)
 {
@@ -142,9 +157,8 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
             pulmo_backbone_close(&backbone);
         }
     }
-    if (status == PULMO_OK && which > 0 &&
-        strcmp(model.threshold_rule, all->model.threshold_rule) != 0)
-        all->rules_differ = true;
+    if (status == PULMO_OK && which > 0)
+        status = check_alike(&model, run, all, o->runs[0]);
     if (status == PULMO_OK && which == 0)
         all->model = model;
     else

@@ -169,6 +169,9 @@ static pulmo_status write_head(const explaining *e)
                                 "convolution, after its ReLU"));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "run", e->options->run));
     PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "weights_sha256", e->model->weights_digest));
+    PULMO_TRY(pulmo_positive_write(e->maps, e->model));
+    PULMO_TRY(pulmo_h5_set_real(e->maps, "/", "threshold", e->model->threshold));
+    PULMO_TRY(pulmo_h5_set_text(e->maps, "/", "threshold_rule", e->model->threshold_rule));
     return pulmo_h5_set_texts(e->maps, "/", "classes", e->model->classes,
                               (const char *const *)e->model->class_names);
 }

@@ -57,8 +57,7 @@ static void print_csv(const work *w, const char *path, const float *row)
     pulmo_csv_field(stdout, path);
     putchar(',');
     pulmo_csv_field(stdout, w->model->class_names[pulmo_model_class(w->model, row)]);
-    for (int k = 0; k < w->model->classes; k++)
-        printf(",%.9g", (double)row[k]);
+    pulmo_csv_scores(stdout, w->model, row);
     putchar('\n');
 }
 
@@ -91,6 +90,12 @@ static void print_json(const work *w, const char *path, const float *row)
     json_object_set_new(object, "class",
                         json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
     json_object_set_new(object, "probabilities", probabilities);
+    if (w->model->classes == 2) {
+        const char *finding = w->model->class_names[w->model->positive.index];
+        json_object_set_new(object, "positive_class", json_string(finding));
+        json_object_set_new(object, "threshold", json_real(w->model->threshold));
+    }
+    json_object_set_new(object, "rule", json_string(pulmo_decision_rule(w->model)));
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(object);
@@ -172,10 +177,7 @@ static pulmo_status predict_list(work *w, const input_list *l)
                                 w->model->parameters, &w->head));
     if (!w->options->json) {
         printf("path,class");
-        for (size_t k = 0; k < classes; k++) {
-            putchar(',');
-            pulmo_csv_class_column(stdout, w->model->class_names[k]);
-        }
+        pulmo_csv_score_columns(stdout, w->model);
         putchar('\n');
     }
     pulmo_progress progress;

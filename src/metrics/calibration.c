@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "pulmo/metrics.h"
+#include "metrics_room.h"
 
 /* ---- the curve ---- */
 
@@ -17,49 +17,66 @@ static int bin_of(double p)
     return bin;
 }
 
-pulmo_status pulmo_calibration_compute(uint32_t n, int classes, const int32_t *labels,
-                                       const float *probabilities, int positive,
+pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
                                        pulmo_calibration *out)
 {
     double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
     memset(out, 0, sizeof *out);
-    for (uint32_t i = 0; i < n; i++) {
-        double p = (double)probabilities[(size_t)i * (size_t)classes + (size_t)positive];
+    for (uint32_t i = 0; i < scored->count; i++) {
+        double p = (double)metrics_row(scored, i)[positive];
         if (!(p >= 0 && p <= 1))
             return pulmo_fail(PULMO_DATA, "image %u: the probability is %g: must be from 0 to 1", i,
                               p);
         int bin = bin_of(p);
         out->count[bin]++;
         sums[bin] += p;
-        hits[bin] += labels[i] == positive;
+        hits[bin] += scored->labels[i] == positive;
     }
     for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
-        out->predicted[b] = out->count[b] ? sums[b] / out->count[b] : NAN;
-        out->observed[b] = out->count[b] ? hits[b] / out->count[b] : NAN;
+        out->predicted[b] = metrics_ratio(sums[b], out->count[b]);
+        out->observed[b] = metrics_ratio(hits[b], out->count[b]);
     }
     return PULMO_OK;
 }
 
 /* ---- the temperature ---- */
 
-/* The loss's slope with respect to b = 1/T, over n: mean of E[z] - z_label, where class k has
- * probability softmax(b z)_k. It never falls as b grows. */
-static double slope(uint32_t n, int classes, const int32_t *labels, const float *logits, double b)
+/* Mean of the logits z of one image under softmax(b z), less that of its label: the slope of its
+ * loss with respect to b = 1/T, which never falls as b grows. */
+static double slope_of_image(int classes, int label, const float *z, double b)
+{
+    double most = (double)z[0], sum = 0, expected = 0;
+    for (int k = 1; k < classes; k++)
+        most = fmax(most, (double)z[k]);
+    for (int k = 0; k < classes; k++) {
+        double weight = exp(b * ((double)z[k] - most));
+        sum += weight;
+        expected += weight * (double)z[k];
+    }
+    return expected / sum - (double)z[label];
+}
+
+static double mean_slope(uint32_t n, int classes, const int32_t *labels, const float *logits,
+                         double b)
 {
     double total = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const float *z = logits + (size_t)i * (size_t)classes;
-        double most = (double)z[0], sum = 0, expected = 0;
-        for (int k = 1; k < classes; k++)
-            most = fmax(most, (double)z[k]);
-        for (int k = 0; k < classes; k++) {
-            double weight = exp(b * ((double)z[k] - most));
-            sum += weight;
-            expected += weight * (double)z[k];
-        }
-        total += expected / sum - (double)z[labels[i]];
-    }
+    for (uint32_t i = 0; i < n; i++)
+        total += slope_of_image(classes, labels[i], logits + (size_t)i * (size_t)classes, b);
     return total / n;
+}
+
+static pulmo_status check_image(int classes, int label, const float *logits, uint32_t image)
+{
+    if (label < 0 || label >= classes)
+        return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", image, label,
+                          classes - 1);
+    for (int k = 0; k < classes; k++)
+        if (!isfinite(logits[k]))
+            return pulmo_fail(PULMO_DATA,
+                              "image %u: a logit is not finite; training diverged (a lower "
+                              "optim.lr helps)",
+                              image);
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *labels,
@@ -68,25 +85,17 @@ pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *label
     if (n == 0)
         return pulmo_fail(PULMO_CONFIG,
                           "eval.calibration: temperature needs a val split to be fitted on");
-    for (uint32_t i = 0; i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= classes)
-            return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", i, labels[i],
-                              classes - 1);
-        for (int k = 0; k < classes; k++)
-            if (!isfinite(logits[(size_t)i * (size_t)classes + (size_t)k]))
-                return pulmo_fail(
-                    PULMO_DATA,
-                    "image %u: a logit is not finite; training diverged (a lower optim.lr helps)",
-                    i);
-    }
+    for (uint32_t i = 0; i < n; i++)
+        PULMO_TRY(check_image(classes, labels[i], logits + (size_t)i * (size_t)classes, i));
     double low = log(1 / PULMO_TEMPERATURE_MAX), high = log(1 / PULMO_TEMPERATURE_MIN);
     for (int round = 0; round < 100; round++) {
         double middle = (low + high) / 2;
-        if (slope(n, classes, labels, logits, exp(middle)) > 0)
+        if (mean_slope(n, classes, labels, logits, exp(middle)) > 0)
             high = middle;
         else
             low = middle;
     }
-    *out = fmin(fmax(exp(-(low + high) / 2), PULMO_TEMPERATURE_MIN), PULMO_TEMPERATURE_MAX);
+    double temperature = exp(-(low + high) / 2);
+    *out = fmin(fmax(temperature, PULMO_TEMPERATURE_MIN), PULMO_TEMPERATURE_MAX);
     return PULMO_OK;
 }

@@ -7,7 +7,8 @@
  *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
- *       width, size_px, threshold_rule, threshold, temperature, best_epoch, demo,
+ *       width, size_px, positive_class, positive_class_by, threshold_rule, threshold, temperature,
+ *       best_epoch, demo,
  *       weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
  *       frozen_blocks (-1: all), tta */
 #include <float.h>
@@ -117,6 +118,7 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes,
                                  (const char *const *)model->class_names));
     PULMO_TRY(write_shape(file, model));
+    PULMO_TRY(pulmo_positive_write(file, model));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
@@ -312,6 +314,8 @@ static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
                           pulmo_h5_path(file), model->classes);
     model->head.classes = model->classes;
     PULMO_TRY(read_shape(file, model));
+    PULMO_TRY(pulmo_positive_read(file, model->classes, (const char *const *)model->class_names,
+                                  &model->positive));
     PULMO_TRY(
         get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
     PULMO_TRY(get_real(file, "threshold", 0, nextafter(1, 2),
@@ -400,7 +404,13 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
     return PULMO_OK;
 }
 
+pulmo_decision pulmo_model_decision(const pulmo_model *model)
+{
+    return (pulmo_decision){.positive = model->positive.index, .threshold = model->threshold};
+}
+
 int pulmo_model_class(const pulmo_model *model, const float *probabilities)
 {
-    return pulmo_metrics_class(model->classes, probabilities, model->threshold);
+    const pulmo_decision by = pulmo_model_decision(model);
+    return pulmo_metrics_class(model->classes, &by, probabilities);
 }

@@ -133,9 +133,11 @@ static void recipe(FILE *out, const report *r)
         fprintf(out, ". Epochs trained: %llu", (unsigned long long)r->epochs);
     fprintf(out, "%s: epoch %d.\n", r->epochs > 0 ? "; kept" : ". Kept", r->best_epoch);
     if (r->classes == 2) {
-        fputs("Called ", out);
-        put(out, r->class_names[1]);
-        fprintf(out, " from probability %.4f on (rule: ", r->threshold);
+        fputs("Positive class: ", out);
+        put(out, r->class_names[r->positive.index]);
+        if (r->positive.by == PULMO_POSITIVE_ORDER)
+            fputs(", the last one, since nothing told which is the finding", out);
+        fprintf(out, "; called from probability %.4f on (rule: ", r->threshold);
         put(out, r->threshold_rule);
         fputs(").", out);
     }

@@ -46,6 +46,8 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &r->classes, &r->class_names));
     if (r->classes < 2 || r->classes > PULMO_CLASSES_MAX)
         return damaged(file, "has no classes, or too many");
+    PULMO_TRY(
+        pulmo_positive_read(file, r->classes, (const char *const *)r->class_names, &r->positive));
     PULMO_TRY(pulmo_h5_get_text(file, "/", "state", &state));
     r->finished = strcmp(state, "finished") == 0;
     free(state);
@@ -129,6 +131,11 @@ static pulmo_status part_patients(report *r)
     return PULMO_OK;
 }
 
+pulmo_scored report_scored(const report *r, const report_split *s)
+{
+    return (pulmo_scored){s->count, r->classes, s->labels, s->probabilities};
+}
+
 static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s)
 {
     char name[128];
@@ -148,8 +155,9 @@ static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s
     for (uint32_t i = 0; i < s->count; i++)
         if (s->predictions[i] < 0 || s->predictions[i] >= r->classes)
             return damaged(file, "a predicted class is none of the classes");
-    return pulmo_metrics_compute(s->count, r->classes, s->labels, s->probabilities, r->threshold,
-                                 &s->metrics);
+    const pulmo_scored scored = report_scored(r, s);
+    const pulmo_decision by = {r->positive.index, r->threshold};
+    return pulmo_metrics_compute(&scored, &by, &s->metrics);
 }
 
 static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)

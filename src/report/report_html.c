@@ -27,13 +27,17 @@ static const char *split_in_words(const char *split)
 
 static void two_classes_in_words(FILE *out, const report *r, const pulmo_metrics *m)
 {
-    const char *sick = r->class_names[1], *other = r->class_names[0];
-    const uint32_t *c = m->confusion;
-    html_say(out, " Of %u %s %s, ", c[2] + c[3], sick, plural(c[2] + c[3]));
-    fprintf(out, "<b>%u %s found</b> and %u missed.", c[3], c[3] == 1 ? "was" : "were", c[2]);
-    html_say(out, " Of %u %s %s, ", c[0] + c[1], other, plural(c[0] + c[1]));
-    fprintf(out, "<b>%u %s recognised</b> and %u wrongly called ", c[0], c[0] == 1 ? "was" : "were",
-            c[1]);
+    const int positive = r->positive.index, negative = 1 - positive;
+    const char *sick = r->class_names[positive], *other = r->class_names[negative];
+    const uint32_t *of_sick = m->confusion + 2 * positive, *of_other = m->confusion + 2 * negative;
+    uint32_t sick_count = m->per_class[positive].support, found = of_sick[positive];
+    uint32_t other_count = m->per_class[negative].support, spared = of_other[negative];
+    html_say(out, " Of %u %s %s, ", sick_count, sick, plural(sick_count));
+    fprintf(out, "<b>%u %s found</b> and %u missed.", found, found == 1 ? "was" : "were",
+            of_sick[negative]);
+    html_say(out, " Of %u %s %s, ", other_count, other, plural(other_count));
+    fprintf(out, "<b>%u %s recognised</b> and %u wrongly called ", spared,
+            spared == 1 ? "was" : "were", of_other[positive]);
     html_text(out, sick);
     fputs(".", out);
 }
@@ -82,7 +86,13 @@ static void cards(FILE *out, const report *r, const pulmo_metrics *m)
 static void threshold_in_words(FILE *out, const report *r)
 {
     if (r->classes == 2) {
-        html_say(out, "An image is called %s from a probability of %.4f on. ", r->class_names[1],
+        html_say(out,
+                 "The positive class is %s%s. An image is called that from a probability of "
+                 "%.4f on. ",
+                 r->class_names[r->positive.index],
+                 r->positive.by == PULMO_POSITIVE_ORDER
+                     ? ", which is the last one: nothing told which is the finding"
+                     : "",
                  r->threshold);
         if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
             fputs("That threshold was set beforehand. ", out);
@@ -285,11 +295,11 @@ static void measures(FILE *out, const report *r, const pulmo_metrics *m)
         char text[400];
         snprintf(text, sizeof text,
                  "when the model says %.100s, how often it is right, among images like these",
-                 r->class_names[1]);
+                 r->class_names[r->positive.index]);
         measure(out, "Positive predictive value", text, m->positive_value);
         snprintf(text, sizeof text,
                  "when the model says %.100s, how often it is right, among images like these",
-                 r->class_names[0]);
+                 r->class_names[1 - r->positive.index]);
         measure(out, "Negative predictive value", text, m->negative_value);
     }
     measure(out, "Balanced accuracy",

@@ -17,6 +17,7 @@
 
 #include "pulmo/history.h"
 #include "pulmo/metrics.h"
+#include "pulmo/model.h"
 #include "pulmo/report.h"
 #include "pulmo/split.h"
 
@@ -51,6 +52,7 @@ typedef struct report {
     bool finished, is_demo;
     int classes;
     char **class_names; /* owned: one block */
+    pulmo_positive positive;
     double threshold, temperature;
     int best_epoch;
     int64_t models; /* whose mean was scored; the first one's maps are shown */
@@ -70,6 +72,9 @@ typedef struct report {
     report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of
                                   * shared_patients, whose block holds their characters */
 } report;
+
+/* A split's scores as metrics take them. */
+pulmo_scored report_scored(const report *r, const report_split *s);
 
 /* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */
 pulmo_status report_read(const char *run, report *out);

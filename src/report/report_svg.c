@@ -156,9 +156,18 @@ static void legend(const plot *p, double x, double y, int count, const char *con
     }
 }
 
+/* Classes with a curve: of two the finding's, of more each against the rest, as far as colours go.
+ */
 static int curves_of(const report *r)
 {
+    if (r->classes == 2)
+        return 1;
     return r->classes < CLASSES_MAX ? r->classes : CLASSES_MAX;
+}
+
+static int class_of_curve(const report *r, int curve)
+{
+    return r->classes == 2 ? r->positive.index : curve;
 }
 
 /* ---- curves of a split ---- */
@@ -167,17 +176,17 @@ void svg_roc(FILE *out, const report *r, const report_split *s)
 {
     char says[160], class[8];
     bool two = r->classes == 2;
+    const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "ROC curve of the %s split; area %.4f", s->name, s->metrics.auc);
     plot p = begin(out, SQUARE, says);
     axis_y(&p, 0.2, "Sensitivity");
     axis_x(&p, 0.2, "1 \u2212 specificity");
     segment(&p, "chance", 0, 0, 1, 1);
-    for (int k = two ? 1 : 0; k < (two ? 2 : curves_of(r)); k++) {
+    for (int k = 0; k < curves_of(r); k++) {
         pulmo_roc roc;
-        if (pulmo_roc_compute(s->count, r->classes, s->labels, s->probabilities, k, &roc) !=
-            PULMO_OK)
+        if (pulmo_roc_compute(&scored, class_of_curve(r, k), &roc) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", two ? 0 : k);
+        snprintf(class, sizeof class, "k%d", k);
         line(&p, class, roc.points, roc.fpr, roc.tpr);
         pulmo_roc_free(&roc);
     }
@@ -202,20 +211,22 @@ void svg_pr(FILE *out, const report *r, const report_split *s)
 {
     char says[160], class[8];
     bool two = r->classes == 2;
+    const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "Precision-recall curve of the %s split; average precision %.4f",
              s->name, s->metrics.average_precision);
     plot p = begin(out, SQUARE, says);
     axis_y(&p, 0.2, "Precision");
     axis_x(&p, 0.2, "Recall (sensitivity)");
     if (two && s->count) {
-        double share = (double)s->metrics.per_class[1].support / s->count;
+        uint32_t positives = s->metrics.per_class[r->positive.index].support;
+        double share = (double)positives / s->count;
         segment(&p, "chance", 0, share, 1, share);
     }
-    for (int k = two ? 1 : 0; k < (two ? 2 : curves_of(r)); k++) {
+    for (int k = 0; k < curves_of(r); k++) {
         pulmo_pr pr;
-        if (pulmo_pr_compute(s->count, r->classes, s->labels, s->probabilities, k, &pr) != PULMO_OK)
+        if (pulmo_pr_compute(&scored, class_of_curve(r, k), &pr) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", two ? 0 : k);
+        snprintf(class, sizeof class, "k%d", k);
         line(&p, class, pr.points, pr.recall, pr.precision);
         pulmo_pr_free(&pr);
     }
@@ -231,18 +242,18 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
 {
     char says[160], class[8];
     bool two = r->classes == 2;
+    const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "Calibration of the %s split; expected calibration error %.4f",
              s->name, s->metrics.calibration_error);
     plot p = begin(out, SQUARE, says);
     axis_y(&p, 0.2, "Observed share");
     axis_x(&p, 0.2, "Predicted probability");
     segment(&p, "chance", 0, 0, 1, 1);
-    for (int k = two ? 1 : 0; k < (two ? 2 : curves_of(r)); k++) {
+    for (int k = 0; k < curves_of(r); k++) {
         pulmo_calibration curve;
-        if (pulmo_calibration_compute(s->count, r->classes, s->labels, s->probabilities, k,
-                                      &curve) != PULMO_OK)
+        if (pulmo_calibration_compute(&scored, class_of_curve(r, k), &curve) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", two ? 0 : k);
+        snprintf(class, sizeof class, "k%d", k);
         line(&p, class, PULMO_CALIBRATION_BINS, curve.predicted, curve.observed);
         for (int b = 0; b < PULMO_CALIBRATION_BINS;
              b++) { /* how far chance alone may move each bin */
@@ -253,7 +264,7 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
             if (two)
                 segment(&p, "whisker", curve.predicted[b], by_chance.low, curve.predicted[b],
                         by_chance.high);
-            snprintf(class, sizeof class, "f%d", two ? 0 : k);
+            snprintf(class, sizeof class, "f%d", k);
             dot(&p, class, curve.predicted[b], curve.observed[b], 3.5);
         }
     }
@@ -264,19 +275,19 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
 
 /* ---- scores ---- */
 
-/* Images a bin of probability: of two classes, by their true class; of more, whether the prediction
- * is right. */
+/* Images per bin of probability: of two classes the finding's, upwards what is of it; of more that
+ * of the predicted class, upwards what is right. */
 static uint32_t count_scores(const report *r, const report_split *s, uint32_t up[HIST_BINS],
                              uint32_t down[HIST_BINS])
 {
     uint32_t most = 1;
     for (uint32_t i = 0; i < s->count; i++) {
         const float *row = s->probabilities + (size_t)i * (size_t)r->classes;
-        bool two = r->classes == 2;
-        int bin = (int)((two ? row[1] : row[s->predictions[i]]) * HIST_BINS);
+        int class = r->classes == 2 ? r->positive.index : s->predictions[i];
+        int bin = (int)(row[class] * HIST_BINS);
         if (bin >= HIST_BINS)
             bin = HIST_BINS - 1;
-        uint32_t *count = (two ? s->labels[i] == 1 : s->labels[i] == s->predictions[i]) ? up : down;
+        uint32_t *count = s->labels[i] == class ? up : down;
         if (++count[bin] > most)
             most = count[bin];
     }
@@ -298,6 +309,9 @@ void svg_histogram(FILE *out, const report *r, const report_split *s)
     uint32_t up[HIST_BINS] = {0}, down[HIST_BINS] = {0};
     char says[160], label[300];
     bool two = r->classes == 2;
+    const char *finding = two ? r->class_names[r->positive.index] : "the predicted class";
+    const char *above = two ? finding : "right";
+    const char *below = two ? r->class_names[1 - r->positive.index] : "wrong";
     double most = count_scores(r, s, up, down), step = tick_step(2 * most);
     snprintf(says, sizeof says,
              "Histogram of the %s split's scores, one class upwards and the other downwards",
@@ -313,14 +327,13 @@ void svg_histogram(FILE *out, const report *r, const report_split *s)
         bar(&p, "f1", b, -(double)down[b]);
     }
     segment(&p, "axis", 0, 0, 1, 0);
-    snprintf(label, sizeof label, "Probability of %.200s",
-             two ? r->class_names[1] : "the predicted class");
+    snprintf(label, sizeof label, "Probability of %.200s", finding);
     axis_x(&p, 0.2, label);
     if (two)
         segment(&p, "cut", fmin(r->threshold, 1), p.y0, fmin(r->threshold, 1), p.y1);
-    snprintf(label, sizeof label, "\u2191 %.200s", two ? r->class_names[1] : "right");
+    snprintf(label, sizeof label, "\u2191 %.200s", above);
     text_at(&p, p.left + 8, p.top + 14, "start", "note t0", label);
-    snprintf(label, sizeof label, "\u2193 %.200s", two ? r->class_names[0] : "wrong");
+    snprintf(label, sizeof label, "\u2193 %.200s", below);
     text_at(&p, p.left + 8, p.top + p.height - 8, "start", "note t1", label);
     end(&p);
 }

@@ -7,9 +7,10 @@
  *   /SPLIT/...                               results_split.c; val, test, or what was evaluated
  *   /data/...                                results_data.c
  *   /provenance                              where and on how many ranks it ran
- *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, threshold,
- *       threshold_rule, temperature, best_epoch, trained_convolutions, models, program_version,
- *       isa, blas, features, weights_sha256, preprocessing, data_sha256, head_sha256
+ *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
+ *       positive_class_by, threshold, threshold_rule, temperature, best_epoch,
+ * trained_convolutions, models, program_version, isa, blas, features, weights_sha256,
+ * preprocessing, data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
  * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
@@ -29,8 +30,9 @@ static const char readme[] = "Results of a pulmo run.\n"
                              "precision-recall and calibration curves. Attributes of a\n"
                              "split are its metrics with 95 % intervals (Wilson for proportions, "
                              "DeLong for the AUC, Newcombe where its variance is\n"
-                             "0), NaN where undefined. Of two classes the second is the positive "
-                             "one, predicted from the probability `threshold` on.\n"
+                             "0), NaN where undefined. Of two classes the attribute "
+                             "positive_class of / names the finding, which is predicted from its "
+                             "probability `threshold` on.\n"
                              "/data tells what was packed and what its leak audit found. Only "
                              "/provenance tells where and on how many ranks it ran:\n"
                              "two runs of one configuration on the same data differ nowhere else.\n"
@@ -144,6 +146,7 @@ static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "state", r->finished ? "finished" : "running"));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", r->model->is_demo));
+    PULMO_TRY(pulmo_positive_write(file, r->model));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", r->model->threshold_rule));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", r->model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", r->model->temperature));

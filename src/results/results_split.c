@@ -5,9 +5,8 @@
  *   /SPLIT/confusion (K, K)
  *   /SPLIT/per_class/{precision,recall,f1,support,specificity,auc,average_precision} (K), and
  *       {recall,specificity,auc}_{low95,high95} (K)
- *   of class 1 of two; of more classes roc_0, pr_0, calibration_0, ... of each against the rest:
- *   /SPLIT/roc/{fpr,tpr,threshold}
- *   /SPLIT/pr/{recall,precision,threshold}
+ *   of the positive class of two; of more classes roc_0, pr_0, calibration_0, ... of each against
+ * the rest: /SPLIT/roc/{fpr,tpr,threshold} /SPLIT/pr/{recall,precision,threshold}
  *   /SPLIT/calibration/{predicted,observed,count}
  *   attributes of /SPLIT: the metrics with their 95 % intervals */
 #include <stdlib.h>
@@ -15,6 +14,12 @@
 
 #include "pulmo/metrics.h"
 #include "results_room.h"
+
+pulmo_scored pulmo_split_scored(const pulmo_split_scores *scores)
+{
+    const pulmo_dataset_info *info = scores->info;
+    return (pulmo_scored){info->count, info->classes, info->labels, scores->probabilities};
+}
 
 /* ---- images ---- */
 
@@ -224,23 +229,23 @@ static pulmo_status write_fields(pulmo_h5 *file, const char *group, const result
     return PULMO_OK;
 }
 
-static pulmo_status write_roc(pulmo_h5 *file, const pulmo_split_scores *scores, int positive,
+static results_field list_of_reals(const char *name, const char *long_name, uint64_t count,
+                                   const double *values)
+{
+    return (results_field){name, long_name, "1", PULMO_H5_F64, 1, {count}, values};
+}
+
+static const char called_from[] = "probability from which on the class is predicted";
+
+static pulmo_status write_roc(pulmo_h5 *file, const pulmo_scored *scored, int positive,
                               const char *group)
 {
-    const pulmo_dataset_info *info = scores->info;
     pulmo_roc roc;
-    PULMO_TRY(pulmo_roc_compute(info->count, info->classes, info->labels, scores->probabilities,
-                                positive, &roc));
+    PULMO_TRY(pulmo_roc_compute(scored, positive, &roc));
     const results_field fields[] = {
-        {"fpr", "1 - specificity", "1", PULMO_H5_F64, 1, {roc.points}, roc.fpr},
-        {"tpr", "sensitivity", "1", PULMO_H5_F64, 1, {roc.points}, roc.tpr},
-        {"threshold",
-         "probability from which on the class is predicted",
-         "1",
-         PULMO_H5_F64,
-         1,
-         {roc.points},
-         roc.threshold},
+        list_of_reals("fpr", "1 - specificity", roc.points, roc.fpr),
+        list_of_reals("tpr", "sensitivity", roc.points, roc.tpr),
+        list_of_reals("threshold", called_from, roc.points, roc.threshold),
     };
     pulmo_status status = write_fields(file, group, fields, 3);
     if (status == PULMO_OK)
@@ -249,29 +254,16 @@ static pulmo_status write_roc(pulmo_h5 *file, const pulmo_split_scores *scores, 
     return status;
 }
 
-static pulmo_status write_pr(pulmo_h5 *file, const pulmo_split_scores *scores, int positive,
+static pulmo_status write_pr(pulmo_h5 *file, const pulmo_scored *scored, int positive,
                              const char *group)
 {
-    const pulmo_dataset_info *info = scores->info;
     pulmo_pr pr;
-    PULMO_TRY(pulmo_pr_compute(info->count, info->classes, info->labels, scores->probabilities,
-                               positive, &pr));
+    PULMO_TRY(pulmo_pr_compute(scored, positive, &pr));
     const results_field fields[] = {
-        {"recall", "recall (sensitivity)", "1", PULMO_H5_F64, 1, {pr.points}, pr.recall},
-        {"precision",
-         "precision (positive predictive value)",
-         "1",
-         PULMO_H5_F64,
-         1,
-         {pr.points},
-         pr.precision},
-        {"threshold",
-         "probability from which on the class is predicted",
-         "1",
-         PULMO_H5_F64,
-         1,
-         {pr.points},
-         pr.threshold},
+        list_of_reals("recall", "recall (sensitivity)", pr.points, pr.recall),
+        list_of_reals("precision", "precision (positive predictive value)", pr.points,
+                      pr.precision),
+        list_of_reals("threshold", called_from, pr.points, pr.threshold),
     };
     pulmo_status status = write_fields(file, group, fields, 3);
     if (status == PULMO_OK)
@@ -280,38 +272,21 @@ static pulmo_status write_pr(pulmo_h5 *file, const pulmo_split_scores *scores, i
     return status;
 }
 
-static pulmo_status write_calibration(pulmo_h5 *file, const pulmo_split_scores *scores,
-                                      int positive, const char *group)
+static pulmo_status write_calibration(pulmo_h5 *file, const pulmo_scored *scored, int positive,
+                                      const char *group)
 {
-    const pulmo_dataset_info *info = scores->info;
+    const uint64_t bins = PULMO_CALIBRATION_BINS;
     pulmo_calibration curve;
     int64_t count[PULMO_CALIBRATION_BINS];
-    PULMO_TRY(pulmo_calibration_compute(info->count, info->classes, info->labels,
-                                        scores->probabilities, positive, &curve));
-    for (int b = 0; b < PULMO_CALIBRATION_BINS; b++)
+    PULMO_TRY(pulmo_calibration_compute(scored, positive, &curve));
+    for (uint64_t b = 0; b < bins; b++)
         count[b] = curve.count[b];
+    const char *images = "images in the bin; bins are tenths of the probability";
     const results_field fields[] = {
-        {"predicted",
-         "mean probability of the bin's images",
-         "1",
-         PULMO_H5_F64,
-         1,
-         {PULMO_CALIBRATION_BINS},
-         curve.predicted},
-        {"observed",
-         "part of the bin's images that is of the class",
-         "1",
-         PULMO_H5_F64,
-         1,
-         {PULMO_CALIBRATION_BINS},
-         curve.observed},
-        {"count",
-         "images in the bin; bins are tenths of the probability",
-         "1",
-         PULMO_H5_I64,
-         1,
-         {PULMO_CALIBRATION_BINS},
-         count},
+        list_of_reals("predicted", "mean probability of the bin's images", bins, curve.predicted),
+        list_of_reals("observed", "part of the bin's images that is of the class", bins,
+                      curve.observed),
+        {"count", images, "1", PULMO_H5_I64, 1, {bins}, count},
     };
     PULMO_TRY(write_fields(file, group, fields, 3));
     return results_mark_plot(file, group, "observed", "predicted", "Calibration");
@@ -323,22 +298,24 @@ static pulmo_status write_curves(pulmo_h5 *file, const pulmo_split_scores *score
 {
     static const struct {
         const char *name;
-        pulmo_status (*write)(pulmo_h5 *, const pulmo_split_scores *, int, const char *);
+        pulmo_status (*write)(pulmo_h5 *, const pulmo_scored *, int, const char *);
     } curves[] = {{"roc", write_roc}, {"pr", write_pr}, {"calibration", write_calibration}};
+    const pulmo_scored scored = pulmo_split_scored(scores);
     char group[96];
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
         snprintf(group, sizeof group, "%s/%s%s", scores->split, curves[i].name, suffix);
-        PULMO_TRY(curves[i].write(file, scores, positive, group));
+        PULMO_TRY(curves[i].write(file, &scored, positive, group));
         PULMO_TRY(pulmo_h5_set_text(file, group, "class", scores->info->class_names[positive]));
     }
     return PULMO_OK;
 }
 
-static pulmo_status write_all_curves(pulmo_h5 *file, const pulmo_split_scores *scores)
+static pulmo_status write_all_curves(pulmo_h5 *file, const pulmo_model *model,
+                                     const pulmo_split_scores *scores)
 {
     char suffix[16];
     if (scores->info->classes == 2)
-        return write_curves(file, scores, 1, "");
+        return write_curves(file, scores, model->positive.index, "");
     for (int k = 0; k < scores->info->classes; k++) {
         snprintf(suffix, sizeof suffix, "_%d", k);
         PULMO_TRY(write_curves(file, scores, k, suffix));
@@ -346,22 +323,29 @@ static pulmo_status write_all_curves(pulmo_h5 *file, const pulmo_split_scores *s
     return PULMO_OK;
 }
 
-pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
-                           const pulmo_split_scores *scores)
+static pulmo_status write_all_metrics(pulmo_h5 *file, const pulmo_model *model,
+                                      const pulmo_split_scores *scores)
 {
+    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_decision by = pulmo_model_decision(model);
     pulmo_metrics metrics;
-    const pulmo_dataset_info *info = scores->info;
-    PULMO_TRY(write_images(file, model, scores));
-    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, scores->probabilities,
-                                    model->threshold, &metrics));
+    PULMO_TRY(pulmo_metrics_compute(&scored, &by, &metrics));
     pulmo_status status = write_metrics(file, scores->split, &metrics);
     if (status == PULMO_OK)
         status = write_confusion(file, scores->split, &metrics);
     if (status == PULMO_OK)
         status = write_per_class(file, scores->split, &metrics);
     pulmo_metrics_free(&metrics);
-    PULMO_TRY(status);
-    PULMO_TRY(write_all_curves(file, scores));
+    return status;
+}
+
+pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
+                           const pulmo_split_scores *scores)
+{
+    const char *shown = scores->info->classes == 2 ? "roc" : "roc_0";
+    PULMO_TRY(write_images(file, model, scores));
+    PULMO_TRY(write_all_metrics(file, model, scores));
+    PULMO_TRY(write_all_curves(file, model, scores));
     PULMO_TRY(pulmo_h5_set_text(file, scores->split, "NX_class", "NXentry"));
-    return pulmo_h5_set_text(file, scores->split, "default", info->classes == 2 ? "roc" : "roc_0");
+    return pulmo_h5_set_text(file, scores->split, "default", shown);
 }

@@ -51,11 +51,34 @@ pulmo_status results_history_csv(const char *directory, const pulmo_run_history 
 
 /* ---- images ---- */
 
-void pulmo_csv_class_column(FILE *out, const char *class_name)
+const char *pulmo_decision_rule(const pulmo_model *model)
 {
-    char *name = pulmo_format("p_%s", class_name);
-    pulmo_csv_field(out, name ? name : class_name);
-    free(name);
+    return model->classes == 2 ? model->threshold_rule : "largest probability";
+}
+
+void pulmo_csv_score_columns(FILE *out, const pulmo_model *model)
+{
+    for (int k = 0; k < model->classes; k++) {
+        char *name = pulmo_format("p_%s", model->class_names[k]);
+        fputc(',', out);
+        pulmo_csv_field(out, name ? name : model->class_names[k]);
+        free(name);
+    }
+    fputs(",positive_class,threshold,rule", out);
+}
+
+void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities)
+{
+    for (int k = 0; k < model->classes; k++)
+        fprintf(out, ",%.9g", (double)probabilities[k]);
+    fputc(',', out);
+    if (model->classes == 2) {
+        pulmo_csv_field(out, model->class_names[model->positive.index]);
+        fprintf(out, ",%.9g,", model->threshold);
+    } else {
+        fputs(",,", out);
+    }
+    pulmo_csv_field(out, pulmo_decision_rule(model));
 }
 
 static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores)
@@ -71,8 +94,7 @@ static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scor
         pulmo_csv_field(out, info->class_names[info->labels[i]]);
         fputc(',', out);
         pulmo_csv_field(out, info->class_names[pulmo_model_class(model, row)]);
-        for (int k = 0; k < info->classes; k++)
-            fprintf(out, ",%.9g", (double)row[k]);
+        pulmo_csv_scores(out, model, row);
         fputc('\n', out);
     }
 }
@@ -83,10 +105,7 @@ pulmo_status results_predictions_csv(const pulmo_results *r)
     PULMO_TRY(pulmo_text_open(&text));
     FILE *out = text.stream;
     fputs("split,path,patient,label,predicted", out);
-    for (int k = 0; k < r->model->classes; k++) {
-        fputc(',', out);
-        pulmo_csv_class_column(out, r->model->class_names[k]);
-    }
+    pulmo_csv_score_columns(out, r->model);
     fputc('\n', out);
     if (r->val)
         csv_rows(out, r->model, r->val);
@@ -201,11 +220,16 @@ static void print_threshold(FILE *out, const pulmo_model *model, int models)
 {
     const char *rule = model->threshold_rule;
     bool chosen = models == 1 && !pulmo_metrics_rule_given(rule, NULL);
-    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)", model->class_names[1],
-            model->threshold, rule, chosen ? ", chosen on val" : "");
+    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)",
+            model->class_names[model->positive.index], model->threshold, rule,
+            chosen ? ", chosen on val" : "");
     if (model->temperature != 1)
         fprintf(out, ", temperature %.4f", model->temperature);
     fputc('\n', out);
+    if (model->positive.by == PULMO_POSITIVE_ORDER)
+        fputs(
+            "Nothing told which class is the finding: the last was taken (model.positive_class)\n",
+            out);
 }
 
 pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models,
@@ -213,8 +237,9 @@ pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models
 {
     pulmo_metrics metrics;
     const pulmo_dataset_info *info = scores->info;
-    PULMO_TRY(pulmo_metrics_compute(info->count, info->classes, info->labels, scores->probabilities,
-                                    model->threshold, &metrics));
+    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_decision by = pulmo_model_decision(model);
+    PULMO_TRY(pulmo_metrics_compute(&scored, &by, &metrics));
     if (model->is_demo || info->is_demo)
         fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
     print_headline(out, scores->split, &metrics);

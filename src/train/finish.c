@@ -131,10 +131,11 @@ pulmo_status run_finish(run *r)
     if (val->count > 0)
         PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
-    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_threshold(r->config->eval.threshold, val->count,
-                                                           val->classes, val->labels,
-                                                           r->val_scores.probabilities,
-                                                           &r->model.threshold)));
+    const pulmo_scored on_val = {val->count, val->classes, val->labels,
+                                 r->val_scores.probabilities};
+    PULMO_TRY(pulmo_agree(r->comm,
+                          pulmo_metrics_threshold(r->config->eval.threshold, &on_val,
+                                                  r->model.positive.index, &r->model.threshold)));
     snprintf(r->model.threshold_rule, sizeof r->model.threshold_rule, "%s",
              r->config->eval.threshold);
     PULMO_TRY(score_test(r));

@@ -210,8 +210,10 @@ static pulmo_status build_local(run *r)
     r->fed = from_bank(r) ? pulmo_bank_fed(r->config, &r->backbone, &r->head) : r->head;
     PULMO_TRY(pulmo_class_weights_from(r->config, data, r->class_weights));
     const pulmo_dataset_info *val = info_of(r->val);
+    const pulmo_scored on_val = {val->count, val->classes, val->labels, NULL};
+    PULMO_TRY(pulmo_positive_from(r->config, data, &r->model.positive));
     PULMO_TRY(
-        pulmo_metrics_rule_check(r->config->eval.threshold, val->count, val->classes, val->labels));
+        pulmo_metrics_rule_check(r->config->eval.threshold, &on_val, r->model.positive.index));
     if (r->config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
         return pulmo_fail(PULMO_CONFIG, "eval.calibration: temperature needs a val split to be "
                                         "fitted on; pack with --val-fraction "
@@ -288,6 +290,18 @@ static void describe_model(run *r)
     snprintf(model->isa, sizeof model->isa, "%s", pulmo_isa_name(r->backbone.isa));
 }
 
+static void announce_positive(const run *r)
+{
+    const pulmo_positive *positive = &r->model.positive;
+    const char *name = info_of(r->train)->class_names[positive->index];
+    if (positive->by != PULMO_POSITIVE_ORDER)
+        pulmo_info("positive class: %s", name);
+    else if (is_root(r))
+        pulmo_warn("no name tells which class is the finding: %s, the last, is taken as positive; "
+                   "model.positive_class: NAME tells it",
+                   name);
+}
+
 static void announce(const run *r)
 {
     const pulmo_dataset_info *data = info_of(r->train);
@@ -309,6 +323,8 @@ static void announce(const run *r)
                pulmo_comm_nodes(r->comm), pulmo_comm_nodes(r->comm) == 1 ? "" : "s",
                r->backbone.threads, r->backbone.threads == 1 ? "" : "s",
                pulmo_isa_name(r->backbone.isa), r->backbone.blas, pulmo_cpu_model());
+    if (data->classes == 2)
+        announce_positive(r);
     int64_t microbatches =
                 (config->train.batch + config->train.microbatch - 1) / config->train.microbatch,
             ranks = pulmo_comm_size(r->comm);

@@ -69,9 +69,9 @@ static pulmo_status validate(run *r, pulmo_epoch_row *row)
     PULMO_TRY(run_logits(r, r->val_features, info, pulmo_state_current(&r->state), &logits));
     PULMO_TRY(scores_set(&r->val_scores, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
-    PULMO_TRY(
-        pulmo_agree(r->comm, pulmo_metrics_compute(info->count, info->classes, info->labels,
-                                                   r->val_scores.probabilities, 0.5, &metrics)));
+    const pulmo_scored scored = pulmo_split_scored(&r->val_scores);
+    const pulmo_decision half = {r->model.positive.index, 0.5};
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_compute(&scored, &half, &metrics)));
     row->val_accuracy = metrics.accuracy;
     row->val_auc = metrics.auc;
     pulmo_metrics_free(&metrics);

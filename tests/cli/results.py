@@ -92,11 +92,13 @@ def check_class(split, k, suffix, y, p, called, per_class):
         near(np.asarray(curve["predicted"])[full], predicted, "calibration: predicted")
 
 
-def check_two(split, cm, y, p, n):
-    interval(split, "sensitivity", wilson(cm[1, 1], cm[1].sum()))
-    interval(split, "specificity", wilson(cm[0, 0], cm[0].sum()))
-    interval(split, "positive_predictive_value", wilson(cm[1, 1], cm[:, 1].sum()))
-    interval(split, "negative_predictive_value", wilson(cm[0, 0], cm[:, 0].sum()))
+def check_two(split, cm, y, p, at):
+    """`at`: which class is the finding; y and p are of it."""
+    not_at = 1 - at
+    interval(split, "sensitivity", wilson(cm[at, at], cm[at].sum()))
+    interval(split, "specificity", wilson(cm[not_at, not_at], cm[not_at].sum()))
+    interval(split, "positive_predictive_value", wilson(cm[at, at], cm[:, at].sum()))
+    interval(split, "negative_predictive_value", wilson(cm[not_at, not_at], cm[:, not_at].sum()))
     interval(split, "auc", pairs_auc(y, p), 1e-6)
     near(split.attrs["brier"], ((p.astype(float) - y) ** 2).mean(), "Brier")
     if metrics:
@@ -128,7 +130,9 @@ def check_split(f, name):
     z = logits.astype(float) / f.attrs["temperature"]
     soft = np.exp(z - z.max(1, keepdims=True))
     near(p, soft / soft.sum(1, keepdims=True), "probabilities are the softmax of logits / temperature", 2e-6)
-    predicted = (p[:, 1].astype(float) >= f.attrs["threshold"]).astype(int) if k == 2 else p.argmax(1)
+    named = lambda text: text.decode() if isinstance(text, bytes) else str(text)
+    at = [named(c) for c in f["classes"][:]].index(named(f.attrs["positive_class"])) if k == 2 else None
+    predicted = np.where(p[:, at].astype(float) >= f.attrs["threshold"], at, 1 - at) if k == 2 else p.argmax(1)
     near(split["predictions"], predicted, "predictions")
     cm = np.zeros((k, k), int)
     np.add.at(cm, (y, predicted), 1)
@@ -136,7 +140,7 @@ def check_split(f, name):
     near([split.attrs["count"], split.attrs["correct"]], [n, np.trace(cm)], "counts")
     interval(split, "accuracy", wilson(np.trace(cm), n))
     check_report(split, y, predicted, split["per_class"], k)
-    for c in range(k) if k > 2 else [1]:
+    for c in range(k) if k > 2 else [at]:
         check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], predicted == c, split["per_class"])
     near(split.attrs["log_loss"], -np.log(np.maximum(p[np.arange(n), y].astype(float), 2.0**-149)).mean(), "log loss")
     sure, right = p[np.arange(n), predicted].astype(float), predicted == y
@@ -145,8 +149,8 @@ def check_split(f, name):
     support = np.bincount(y, minlength=k)
     ap, auc = split["per_class/average_precision"][:], split["per_class/auc"][:]
     if k == 2:
-        check_two(split, cm, y, p[:, 1], n)
-        near(split.attrs["average_precision"], ap[1], "average precision")
+        check_two(split, cm, (y == at).astype(int), p[:, at], at)
+        near(split.attrs["average_precision"], ap[at], "average precision")
     else:
         near(split.attrs["auc"], np.nanmean(auc), "macro AUC"), near(split.attrs["average_precision"], np.nanmean(ap), "macro AP")
         near(split.attrs["brier"], ((p.astype(float) - np.eye(k)[y]) ** 2).sum(1).mean(), "Brier")

@@ -41,6 +41,7 @@ static int set_up(void **state)
                           .std = {1, 2, 4},
                           .classes = 2,
                           .class_names = class_names,
+                          .positive.index = 1,
                           .temperature = 1.5};
     pulmo_head_layout_of(&model.head, &model.layout);
     assert_int_equal(model.layout.parameters, HEAD);

@@ -2,6 +2,7 @@
  * refused, naming what. */
 #include "support.h"
 
+#include "pulmo/h5.h"
 #include "pulmo/model.h"
 
 static char *directory, *path;
@@ -43,6 +44,7 @@ static pulmo_model good_model(void)
                          .std = {0.229f, 0.224f, 0.225f},
                          .classes = 2,
                          .class_names = names,
+                         .positive = {.index = 1, .by = PULMO_POSITIVE_NAME},
                          .threshold_rule = "sensitivity>=0.9",
                          .threshold = 0.25,
                          .temperature = 1.5,
@@ -81,6 +83,61 @@ static void what_is_written_is_read(void **state)
     assert_ok(pulmo_model_read(path, &read));
     assert_true(read.threshold > 1);
     pulmo_model_free(&read);
+}
+
+static void the_finding_is_read_back(void **state)
+{
+    static char *unclear[] = {"BACTERIA", "VIRUS"};
+    pulmo_model wrote = good_model(), read;
+    (void)state;
+    wrote.class_names = unclear;
+    for (int by = PULMO_POSITIVE_GIVEN; by <= PULMO_POSITIVE_ORDER; by++) {
+        wrote.positive = (pulmo_positive){.index = by % 2, .by = (pulmo_positive_by)by};
+        assert_ok(pulmo_model_write(path, &wrote));
+        assert_ok(pulmo_model_read(path, &read));
+        assert_int_equal(read.positive.index, by % 2);
+        assert_int_equal(read.positive.by, by);
+        pulmo_model_free(&read);
+    }
+}
+
+/* A model of an earlier version says nothing: the last class was the finding, and is. */
+static void an_old_model_means_the_last_class(void **state)
+{
+    static struct {
+        char *names[2];
+        pulmo_positive_by by;
+    } cases[] = {{{"NORMAL", "PNEUMONIA"}, PULMO_POSITIVE_NAME},
+                 {{"COVID", "NORMAL"}, PULMO_POSITIVE_ORDER},
+                 {{"BACTERIA", "VIRUS"}, PULMO_POSITIVE_ORDER}};
+    const float first[] = {0.75f, 0.25f};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pulmo_model old = good_model(), read;
+        old.class_names = cases[i].names;
+        old.positive.index = -1; /* not written */
+        assert_ok(pulmo_model_write(path, &old));
+        assert_ok(pulmo_model_read(path, &read));
+        assert_int_equal(read.positive.index, 1);
+        assert_int_equal(read.positive.by, cases[i].by);
+        assert_int_equal(pulmo_model_class(&read, first), 1); /* from 0.25 on */
+        pulmo_model_free(&read);
+    }
+}
+
+static void a_finding_of_no_class_is_refused(void **state)
+{
+    pulmo_positive read;
+    pulmo_h5 *file = NULL;
+    (void)state;
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_h5_set_text(file, "/", "positive_class", "TB"));
+    assert_ok(pulmo_h5_set_text(file, "/", "positive_class_by", "given"));
+    assert_ok(pulmo_h5_commit(file));
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_refused(pulmo_positive_read(file, 2, (const char *const *)names, &read), PULMO_DATA,
+                   "positive_class is \"TB\"; must be \"NORMAL\" or \"PNEUMONIA\"");
+    pulmo_h5_close(file);
 }
 
 static void refused(const pulmo_model *model, const char *word)
@@ -126,6 +183,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_finding_is_read_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_old_model_means_the_last_class, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_finding_of_no_class_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_no_training_writes_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

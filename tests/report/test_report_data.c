@@ -200,9 +200,10 @@ static void the_model_card(void **state)
     assert_non_null(strstr(card,
                            "1 patients and 0 pictures in several splits; 1 patients in several "
                            "classes;"));
-    assert_non_null(strstr(card, "Epochs trained: 2; kept: epoch 2.\nCalled A\\|B from probability "
-                                 "0.5000 on (rule: youden). Logits are divided by the temperature "
-                                 "1.5000"));
+    assert_non_null(strstr(
+        card, "Epochs trained: 2; kept: epoch 2.\nPositive class: A\\|B; called from probability "
+              "0.5000 on (rule: youden). Logits are divided by the temperature "
+              "1.5000"));
     assert_non_null(strstr(card, "## Performance on test (4 images, 3 right)\n"));
     assert_non_null(strstr(card, "| accuracy | 0.7500 | 0.3006\u20130.9544 |\n"));
     assert_non_null(strstr(card, "| A\\|B | 1.0000 | 0.5000 (0.0945\u20130.9055) | 0.6667 | 0.7500 "

@@ -18,7 +18,9 @@ static report_split four_images(void)
                           .labels = labels,
                           .predictions = predictions,
                           .probabilities = probabilities};
-    assert_ok(pulmo_metrics_compute(4, 2, labels, probabilities, 0.5, &split.metrics));
+    const pulmo_scored scored = {4, 2, labels, probabilities};
+    const pulmo_decision by = {1, 0.5};
+    assert_ok(pulmo_metrics_compute(&scored, &by, &split.metrics));
     return split;
 }
 
@@ -27,7 +29,7 @@ typedef void plotter(FILE *, const report *, const report_split *);
 /* The plot of four images; owned by the caller. */
 static char *plotted(plotter *plot)
 {
-    report r = {.classes = 2, .class_names = class_names, .threshold = 0.5};
+    report r = {.classes = 2, .class_names = class_names, .positive.index = 1, .threshold = 0.5};
     report_split split = four_images();
     pulmo_text text;
     char *out = NULL;

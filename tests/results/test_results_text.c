@@ -44,6 +44,7 @@ static pulmo_model two_classes(void)
 {
     return (pulmo_model){.classes = 2,
                          .class_names = class_names,
+                         .positive = {.index = 1, .by = PULMO_POSITIVE_NAME},
                          .threshold_rule = "youden",
                          .threshold = 0.5,
                          .temperature = 1};
@@ -85,6 +86,8 @@ static void history_has_a_line_per_epoch(void **state)
                                "2,0.050000000000000003,0.25,1,2,0.75,0.875\n");
 }
 
+#define DECIDED "\"VIRAL, \"\"severe\"\"\",0.5,youden\n"
+
 static void fields_of_predictions_are_quoted(void **state)
 {
     const pulmo_dataset_info info = four_images();
@@ -95,13 +98,37 @@ static void fields_of_predictions_are_quoted(void **state)
     (void)state;
     assert_ok(results_predictions_csv(&results));
     assert_file("predictions.csv",
-                "split,path,patient,label,predicted,p_NORMAL,\"p_VIRAL, \"\"severe\"\"\"\n"
-                "test,a/1.jpeg,p1,NORMAL,NORMAL,0.899999976,0.100000001\n"
-                "test,\"a/2, left.jpeg\",p1,NORMAL,NORMAL,0.600000024,0.400000006\n"
+                "split,path,patient,label,predicted,p_NORMAL,\"p_VIRAL, \"\"severe\"\"\","
+                "positive_class,threshold,rule\n"
+                "test,a/1.jpeg,p1,NORMAL,NORMAL,0.899999976,0.100000001," DECIDED
+                "test,\"a/2, left.jpeg\",p1,NORMAL,NORMAL,0.600000024,0.400000006," DECIDED
                 "test,\"b/3 \"\"x\"\".jpeg\",p2,\"VIRAL, \"\"severe\"\"\",NORMAL,"
-                "0.649999976,0.349999994\n"
+                "0.649999976,0.349999994," DECIDED
                 "test,b/4.jpeg,p3,\"VIRAL, \"\"severe\"\"\",\"VIRAL, \"\"severe\"\"\","
-                "0.200000003,0.800000012\n");
+                "0.200000003,0.800000012," DECIDED);
+}
+
+/* Of more than two classes the largest probability decides, whatever threshold the model holds. */
+static void without_two_classes_no_threshold_decides(void **state)
+{
+    static char *names[] = {"A", "B", "C"};
+    const float row[] = {0.25f, 0.5f, 0.25f};
+    const pulmo_model model = {.classes = 3,
+                               .class_names = names,
+                               .positive = {.index = -1, .by = PULMO_POSITIVE_ORDER},
+                               .threshold_rule = "0.5",
+                               .threshold = 0.5};
+    pulmo_text text;
+    char *out = NULL;
+    (void)state;
+    assert_ok(pulmo_text_open(&text));
+    pulmo_csv_score_columns(text.stream, &model);
+    fputc('\n', text.stream);
+    pulmo_csv_scores(text.stream, &model, row);
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, ",p_A,p_B,p_C,positive_class,threshold,rule\n"
+                             ",0.25,0.5,0.25,,,largest probability");
+    free(out);
 }
 
 static void nothing_is_written_where_there_is_no_directory(void **state)
@@ -162,6 +189,28 @@ static void the_last_lines_of_a_run(void **state)
     free(text);
 }
 
+/* With the first class as the finding: found are both images of class 0 that have 0.6 and more of
+ * it, the third image is a false alarm, and the predictive values change places. */
+static void the_finding_may_be_the_first_class(void **state)
+{
+    static char *plain[] = {"COVID", "NORMAL"};
+    pulmo_model model = two_classes();
+    (void)state;
+    model.class_names = plain;
+    model.positive = (pulmo_positive){.index = 0, .by = PULMO_POSITIVE_NAME};
+    model.threshold = 0.6;
+    char *text = printed(&model, 1);
+    assert_non_null(strstr(text, "sensitivity 1.0000 (0.3424" DASH "1.0000)"
+                                 "  specificity 0.5000 (0.0945" DASH "0.9055)"));
+    assert_non_null(strstr(text, "\nPositive class: COVID, from probability 0.6000 on (youden"));
+    assert_null(strstr(text, "Nothing told"));
+    free(text);
+    model.positive.by = PULMO_POSITIVE_ORDER;
+    text = printed(&model, 1);
+    assert_non_null(strstr(text, "\nNothing told which class is the finding"));
+    free(text);
+}
+
 /* Only a rule that one model was given val for has been "chosen on val". */
 static void who_chose_the_threshold_is_said(void **state)
 {
@@ -190,6 +239,8 @@ int main(void)
         cmocka_unit_test(fields_of_predictions_are_quoted),
         cmocka_unit_test(nothing_is_written_where_there_is_no_directory),
         cmocka_unit_test(the_last_lines_of_a_run),
+        cmocka_unit_test(without_two_classes_no_threshold_decides),
+        cmocka_unit_test(the_finding_may_be_the_first_class),
         cmocka_unit_test(who_chose_the_threshold_is_said),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,41 @@
+/* Inside the metrics room.
+ *
+ *   metrics.c      counts, means over classes, proper scores
+ *   rank.c         what the order of scores alone decides: AUC, its interval
+ *   curve.c        ROC and precision-recall curves
+ *   decision.c     the class that probabilities stand for, and the threshold that a rule means
+ *   calibration.c  the reliability curve, temperature scaling
+ *   history.c      the columns of a run's history */
+#ifndef PULMO_METRICS_ROOM_H
+#define PULMO_METRICS_ROOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pulmo/metrics.h"
+
+#define METRICS_Z95 1.959963984540054 /* the normal distribution's 0.975 quantile */
+
+/* An image's score for one class, and whether it is of that class. */
+typedef struct metrics_score {
+    double score;
+    bool positive;
+} metrics_score;
+
+/* Scores for class `positive`, lowest first. Owned by the caller (free); NULL when out of memory.
+ */
+metrics_score *metrics_sorted(const pulmo_scored *scored, int positive);
+
+/* a / b, or NaN where b is 0. */
+double metrics_ratio(double a, double b);
+
+/* An image's probabilities (classes). */
+const float *metrics_row(const pulmo_scored *scored, uint32_t image);
+
+/* PULMO_DATA unless labels are classes and probabilities are from 0 to 1. */
+pulmo_status metrics_check(const pulmo_scored *scored);
+
+/* Of each class against the rest: AUC with its interval, average precision. Supports are known. */
+pulmo_status metrics_rank_classes(const pulmo_scored *scored, pulmo_metrics *out);
+
+#endif
