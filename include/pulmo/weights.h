@@ -1,10 +1,12 @@
 /* The convolutions of a VGG network, read from a file. Not collective.
  *
- * Formats: safetensors with torchvision's or timm's names; PyTorch's .pth (legacy stream and zip
- * archive, read without running anything in it); Keras' HDF5 (`...tf_kernels[_notop].h5`); ONNX.
- * The format is told from the content. Only the convolutions are read: float32, 3 x 3, stride 1,
- * padding 1, each with a bias and a ReLU. Where blocks end is told from the numbering or the graph,
- * so VGG11, 13, 16 and 19 (without batch normalisation) all load.
+ * Formats: safetensors; PyTorch's .pth (legacy stream and zip archive, read without running
+ * anything in it), both with numbered layers as torchvision and timm name them, under any prefix;
+ * Keras' HDF5 (`...tf_kernels[_notop].h5` and Keras 3's `.weights.h5`); ONNX. The format is told
+ * from the content. Only the convolutions are read: float32, float16 or bfloat16, 3 x 3, stride 1,
+ * padding 1, each with a bias and a ReLU. Batch normalisation between the two is folded into the
+ * convolution. Where blocks end is told from the numbering or the graph, so VGG11, 13, 16 and 19
+ * all load, with and without batch normalisation.
  *
  * A file with VGG16's shapes can prove what it is, by a known answer: a pass of a small computed
  * image, whose result PyTorch gives in float64, or by the digest its publisher names. */
@@ -31,7 +33,9 @@ typedef struct pulmo_conv {
 
 /* What a network was trained to see. Values are indices of model.preprocessing's choices. */
 typedef enum pulmo_preprocessing {
-    PULMO_PREPROCESSING_AUTO,        /* the format's usual: Caffe's for Keras, else torchvision's */
+    /* The format's usual: torchvision's, for Keras Caffe's; but torchvision's for Keras too where
+     * the known answer shows that its convolutions come from there. */
+    PULMO_PREPROCESSING_AUTO,
     PULMO_PREPROCESSING_TORCHVISION, /* RGB in [0, 1], minus ImageNet's mean, over its deviation */
     PULMO_PREPROCESSING_CAFFE,       /* BGR in 0 .. 255, minus 103.939, 116.779, 123.68 */
     PULMO_PREPROCESSING_CAFFE_RGB    /* the same with the first convolution already turned to RGB */
@@ -50,6 +54,13 @@ typedef enum pulmo_proof {
     PULMO_PROOF_PUBLISHED  /* the file's own digest is its publisher's */
 } pulmo_proof;
 
+/* What all values have in common, whatever type the file stores them as. */
+typedef enum pulmo_rounding {
+    PULMO_ROUNDING_NONE,
+    PULMO_ROUNDING_HALF,    /* all are float16's: rounded to half precision once */
+    PULMO_ROUNDING_BFLOAT16 /* all are bfloat16's */
+} pulmo_rounding;
+
 /* All convolutions in order; the arrays belong to this object. */
 typedef struct pulmo_weights {
     int convs;
@@ -58,14 +69,16 @@ typedef struct pulmo_weights {
     float mean[3]; /* of the preprocessing: RGB in [0, 1]. A first convolution that takes BGR has */
     float std[3];  /* been turned to RGB, so that this is all there is to do */
     const char *format, *naming; /* in words; static storage */
-    pulmo_digest
-        digest; /* of shapes and values as they are here: equal for equal weights in any format */
+    int norms;                   /* batch normalisations that were folded into convolutions */
+    pulmo_rounding rounding;     /* of the values in the file, before folding */
+    /* Of shapes and values as they are here: equal for equal weights in any format. */
+    pulmo_digest digest;
     pulmo_digest file_digest; /* of the file */
     char published[33];       /* MD5 of an HDF5 file (what Keras publishes), else "" */
     pulmo_proof proof;
     const char *proof_of; /* what was proved, in words; "" where nothing was */
-    double answer_away;   /* largest difference from the nearest known answer, relative; -1: not
-                             compared */
+    /* Largest difference from the nearest known answer, relative; -1: not compared. */
+    double answer_away;
     void *storage;
 } pulmo_weights;
 
@@ -89,9 +102,13 @@ pulmo_status pulmo_weights_require_proof(const pulmo_weights *weights, const cha
  * them. bench/known_answer.py computes them with PyTorch. */
 #define PULMO_ANSWER_SIDE 64
 #define PULMO_ANSWER_SUMS 16
-#define PULMO_ANSWER_TOLERANCE                                                                     \
-    1e-3 /* of the largest sum: some 30 times what float32 costs here                              \
-          */
+/* The difference that a known answer may have, relative to its largest sum: some 30 times what
+ * float32 costs here, and 10 times what rounding the weights to half precision does (1e-4); three
+ * times what rounding them to bfloat16 does (2e-3). A layer that is turned is 0.1 away, one whose
+ * biases are lost 0.01. */
+double pulmo_weights_answer_tolerance(const pulmo_weights *weights);
+/* "rounded to half precision", "rounded to bfloat16" or "". */
+const char *pulmo_rounding_words(pulmo_rounding rounding);
 void pulmo_weights_answer_image(const pulmo_weights *weights, float *image);
 void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS]);
 /* The largest difference from the nearest known answer, relative to its largest sum; `which` may be

@@ -60,10 +60,16 @@ pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out)
 static void say_what(const pulmo_weights *weights)
 {
     const char *seen = pulmo_preprocessing_name(weights->preprocessing);
+    if (weights->norms > 0)
+        pulmo_info("frozen weights: %d batch normalisations are folded into their convolutions",
+                   weights->norms);
+    if (weights->rounding != PULMO_ROUNDING_NONE)
+        pulmo_info("frozen weights: %s", pulmo_rounding_words(weights->rounding));
     if (weights->proof == PULMO_PROOF_NOT_VGG16)
-        pulmo_info("frozen weights: no VGG16 (%d convolutions), so nothing is known of them; %s, "
-                   "%s preprocessing",
-                   weights->convs, weights->format, seen);
+        pulmo_info(
+            "frozen weights: not a VGG16 (%d convolutions), so nothing is known of them; %s, "
+            "%s preprocessing",
+            weights->convs, weights->format, seen);
     else
         pulmo_debug("frozen weights: %s; %s, %s preprocessing",
                     *weights->proof_of ? weights->proof_of : "a VGG16, not checked",

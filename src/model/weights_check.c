@@ -19,7 +19,7 @@ static void print_layers(FILE *out, const pulmo_weights *weights)
     fprintf(out, "\n  network        %s\n",
             pulmo_weights_is_vgg16(weights)
                 ? "VGG16"
-                : "no VGG16, so there is no known answer to ask it for");
+                : "not a VGG16, so there is no known answer to ask it for");
 }
 
 static void print_preprocessing(FILE *out, const pulmo_weights *weights)
@@ -32,9 +32,15 @@ static void print_preprocessing(FILE *out, const pulmo_weights *weights)
             words[weights->preprocessing]);
 }
 
-static void print_digests(FILE *out, const pulmo_weights *weights)
+static void print_values(FILE *out, const pulmo_weights *weights)
 {
     char hex[PULMO_DIGEST_HEX];
+    if (weights->norms > 0)
+        fprintf(out,
+                "  batch norm     %d normalisations folded into their convolutions, in double\n",
+                weights->norms);
+    if (weights->rounding != PULMO_ROUNDING_NONE)
+        fprintf(out, "  precision      %s\n", pulmo_rounding_words(weights->rounding));
     pulmo_digest_hex(&weights->digest, hex);
     fprintf(out, "  values         SHA-256 %s (the same in any format)\n", hex);
     pulmo_digest_hex(&weights->file_digest, hex);
@@ -45,16 +51,20 @@ static void print_proof(FILE *out, const pulmo_weights *weights)
 {
     if (weights->proof == PULMO_PROOF_NOT_VGG16)
         return;
-    fprintf(out, "  known answer   ");
     if (weights->answer_away < 0)
-        fprintf(out, "none is known for this preprocessing");
+        fprintf(out, "  known answer   none is known for this preprocessing\n");
     else
-        fprintf(out, "%s, %.1e away (tolerance %.0e)",
+        fprintf(out, "  known answer   %s, %.1e away (tolerance %.0e)\n",
                 weights->proof == PULMO_PROOF_ANSWER ? "right" : "another", weights->answer_away,
-                PULMO_ANSWER_TOLERANCE);
-    fprintf(out, "\n  proved         %s%s\n",
-            weights->proof == PULMO_PROOF_NONE ? "no" : weights->proof_of,
-            weights->proof == PULMO_PROOF_PUBLISHED ? ", by the digest its publisher names" : "");
+                pulmo_weights_answer_tolerance(weights));
+    const char *rounding = pulmo_rounding_words(weights->rounding);
+    if (weights->proof == PULMO_PROOF_NONE)
+        fprintf(out, "  proved         no\n");
+    else if (weights->proof == PULMO_PROOF_PUBLISHED)
+        fprintf(out, "  proved         %s, by the digest its publisher names\n", weights->proof_of);
+    else
+        fprintf(out, "  proved         %s%s%s\n", weights->proof_of, *rounding ? ", " : "",
+                rounding);
 }
 
 /* The same image through the engine that trains and predicts. */
@@ -84,7 +94,7 @@ static pulmo_status ask_engine(FILE *out, const pulmo_weights *weights)
     double away = pulmo_weights_answer_distance(sums, weights->preprocessing, NULL);
     fprintf(out, "  engine         %s kernels give the answer %.1e away\n",
             pulmo_isa_name(spec.isa), away);
-    if (!(away <= PULMO_ANSWER_TOLERANCE))
+    if (!(away <= pulmo_weights_answer_tolerance(weights)))
         status = pulmo_fail(
             PULMO_RUNTIME,
             "the %s kernels compute VGG16 wrongly on this machine; PULMO_ISA forces others",
@@ -103,7 +113,7 @@ static pulmo_status say(FILE *out, const pulmo_config *config, const char *path,
     fprintf(out, "%s\n  format         %s, names: %s\n", path, weights->format, weights->naming);
     print_layers(out, weights);
     print_preprocessing(out, weights);
-    print_digests(out, weights);
+    print_values(out, weights);
     print_proof(out, weights);
     if (weights->proof == PULMO_PROOF_ANSWER)
         PULMO_TRY(ask_engine(out, weights));

@@ -8,7 +8,10 @@
 #include "pulmo/memory.h"
 #include "pulmo/weights.h"
 
-/* Files whose publisher names a digest. */
+#define TOLERANCE          1e-3
+#define TOLERANCE_BFLOAT16 6e-3
+
+/* Files whose publisher names a digest, or as PyTorch does, its first eight digits. */
 static const struct {
     const char *hex, *what;
 } published[] = {
@@ -18,6 +21,7 @@ static const struct {
      "the ONNX model zoo's vgg16-12"},
     {"f20805a3ecccaa88647bbab4ad011ff2412a9838485ea844de0fcbce349820b9",
      "the ONNX model zoo's vgg16-7"},
+    {"6c64b313", "torchvision's VGG16 with batch normalisation for ImageNet (vgg16_bn-6c64b313)"},
 };
 
 /* Answers computed by PyTorch in float64 (bench/known_answer.py). */
@@ -33,6 +37,18 @@ static const struct {
       366.181860472, 505.7031957, 514.912078448, 504.394022529}},
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+double pulmo_weights_answer_tolerance(const pulmo_weights *weights)
+{
+    bool coarse = weights->rounding == PULMO_ROUNDING_BFLOAT16;
+    return coarse ? TOLERANCE_BFLOAT16 : TOLERANCE;
+}
+
+const char *pulmo_rounding_words(pulmo_rounding rounding)
+{
+    static const char *const words[] = {"", "rounded to half precision", "rounded to bfloat16"};
+    return words[rounding];
+}
 
 bool pulmo_weights_is_vgg16(const pulmo_weights *weights)
 {
@@ -157,29 +173,43 @@ static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_AN
     return status;
 }
 
-pulmo_status pulmo_weights_prove(pulmo_weights *weights)
+/* What its publisher calls a file with this digest, or NULL. */
+static const char *published_as(const char *hex)
+{
+    for (size_t i = 0; i < COUNT(published); i++)
+        if (strncmp(published[i].hex, hex, strlen(published[i].hex)) == 0)
+            return published[i].what;
+    return NULL;
+}
+
+static void prove_by_digest(pulmo_weights *weights)
 {
     char hex[PULMO_DIGEST_HEX];
+    pulmo_digest_hex(&weights->file_digest, hex);
+    const char *what = published_as(hex);
+    if (!what)
+        what = published_as(weights->published);
+    if (!what)
+        return;
+    weights->proof = PULMO_PROOF_PUBLISHED;
+    weights->proof_of = what;
+}
+
+pulmo_status pulmo_weights_prove(pulmo_weights *weights)
+{
     double sums[PULMO_ANSWER_SUMS];
+    const char *what = "";
     weights->proof = PULMO_PROOF_NOT_VGG16;
     if (!pulmo_weights_is_vgg16(weights))
         return PULMO_OK;
     PULMO_TRY(answer_of(weights, sums));
-    weights->answer_away =
-        pulmo_weights_answer_distance(sums, weights->preprocessing, &weights->proof_of);
-    weights->proof =
-        weights->answer_away <= PULMO_ANSWER_TOLERANCE ? PULMO_PROOF_ANSWER : PULMO_PROOF_NONE;
-    if (weights->proof == PULMO_PROOF_NONE)
-        weights->proof_of = "";
-    if (isinf(weights->answer_away))
-        weights->answer_away = -1;
-    pulmo_digest_hex(&weights->file_digest, hex);
-    for (size_t i = 0; i < COUNT(published) && weights->proof == PULMO_PROOF_NONE; i++)
-        if (strcmp(published[i].hex, hex) == 0 ||
-            strcmp(published[i].hex, weights->published) == 0) {
-            weights->proof = PULMO_PROOF_PUBLISHED;
-            weights->proof_of = published[i].what;
-        }
+    double away = pulmo_weights_answer_distance(sums, weights->preprocessing, &what);
+    bool right = away <= pulmo_weights_answer_tolerance(weights);
+    weights->answer_away = isinf(away) ? -1 : away;
+    weights->proof = right ? PULMO_PROOF_ANSWER : PULMO_PROOF_NONE;
+    weights->proof_of = right ? what : "";
+    if (!right)
+        prove_by_digest(weights);
     return PULMO_OK;
 }
 

@@ -1,238 +1,254 @@
-/* ONNX: a protobuf message, read by its wire format (protobuf.dev, "Encoding") as far as it is
- * needed: ModelProto.graph (7); GraphProto.node (1) and .initializer (5); NodeProto.input (1),
- * .op_type (4) and .attribute (5); AttributeProto.name (1) and .ints (8); TensorProto.dims (1),
- * .data_type (2), .float_data (4), .name (8), .raw_data (9), .data_location (14).
+/* ONNX: a protobuf message, read as far as it is needed: ModelProto.graph (7); GraphProto.node (1)
+ * and .initializer (5); NodeProto.input (1), .op_type (4) and .attribute (5); AttributeProto.name
+ * (1), .f (2), .i (3), .s (4) and .ints (8); TensorProto.dims (1), .data_type (2), .float_data (4),
+ * .int32_data (5), .name (8), .raw_data (9), .data_location (14).
  *
  * Names differ between exporters, so layers are found by the graph: its nodes stand in the order of
- * their work, and a VGG begins with Conv, Relu and MaxPool alone. What follows is not looked at. */
+ * their work, and a VGG begins with Conv, BatchNormalization, Relu and MaxPool alone. What follows
+ * is not looked at. */
 #include <string.h>
 
+#include "protobuf.h"
 #include "weights_room.h"
 
-/* A part of the file. */
-typedef struct piece {
-    const uint8_t *at, *end;
-} piece;
-
-typedef struct field {
-    uint32_t number, wire;
-    uint64_t value; /* of a varint */
-    piece bytes;    /* of a length-delimited field */
-} field;
-
-static bool take_varint(piece *p, uint64_t *out)
-{
-    *out = 0;
-    for (int shift = 0; shift < 64 && p->at < p->end; shift += 7) {
-        uint8_t byte = *p->at++;
-        *out |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return true;
-    }
-    return false;
-}
-
-/* The next field; false at the end, and with *broken set where the bytes are no message. */
-static bool next_field(piece *p, field *f, bool *broken)
-{
-    uint64_t tag = 0, length = 0;
-    memset(f, 0, sizeof *f);
-    if (p->at == p->end)
-        return false;
-    *broken = true;
-    if (!take_varint(p, &tag))
-        return false;
-    f->number = (uint32_t)(tag >> 3);
-    f->wire = (uint32_t)(tag & 7);
-    switch (f->wire) {
-    case 0:
-        if (!take_varint(p, &f->value))
-            return false;
-        break;
-    case 1:
-    case 5:
-        length = f->wire == 1 ? 8 : 4;
-        if ((uint64_t)(p->end - p->at) < length)
-            return false;
-        p->at += length;
-        break;
-    case 2:
-        if (!take_varint(p, &length) || (uint64_t)(p->end - p->at) < length)
-            return false;
-        f->bytes = (piece){p->at, p->at + length};
-        p->at += length;
-        break;
-    default:
-        return false;
-    }
-    *broken = false;
-    return true;
-}
-
-static bool same(piece a, piece b)
-{
-    return a.end - a.at == b.end - b.at && memcmp(a.at, b.at, (size_t)(a.end - a.at)) == 0;
-}
-static bool is_word(piece p, const char *word)
-{
-    return (size_t)(p.end - p.at) == strlen(word) && memcmp(p.at, word, strlen(word)) == 0;
-}
+#define INPUTS_MAX 5 /* of BatchNormalization: x, scale, shift, mean, variance */
 
 static void copy_name(piece p, char out[NAME_BYTES])
 {
-    size_t length =
-        (size_t)(p.end - p.at) < NAME_BYTES - 1 ? (size_t)(p.end - p.at) : NAME_BYTES - 1;
-    for (size_t i = 0; i < length; i++)
-        out[i] = (char)(p.at[i] < ' ' || p.at[i] > '~' ? '?' : p.at[i]);
+    size_t length = (size_t)(p.end - p.at);
+    if (length > NAME_BYTES - 1)
+        length = NAME_BYTES - 1;
+    for (size_t i = 0; i < length; i++) {
+        bool printable = p.at[i] >= ' ' && p.at[i] <= '~';
+        out[i] = printable ? (char)p.at[i] : '?';
+    }
     out[length] = '\0';
-}
-
-/* Integers of a repeated field, packed or one by one, appended. */
-static bool take_ints(const field *f, int most, int64_t *out, int *count)
-{
-    piece p = f->bytes;
-    uint64_t value = f->value;
-    if (f->wire == 0) {
-        if (*count == most)
-            return false;
-        out[(*count)++] = (int64_t)value;
-        return true;
-    }
-    while (f->wire == 2 && p.at < p.end) {
-        if (*count == most || !take_varint(&p, &value))
-            return false;
-        out[(*count)++] = (int64_t)value;
-    }
-    return f->wire == 2;
 }
 
 /* ---- tensors ---- */
 
-static pulmo_status read_tensor(const weight_file *file, piece message, source_tensor *out)
+/* Fields of a TensorProto, unchecked. */
+typedef struct tensor_fields {
+    uint64_t type, elsewhere;
+    piece raw, floats, words;
+} tensor_fields;
+
+static element_type type_of(uint64_t data_type)
+{
+    switch (data_type) {
+    case 1:
+        return ELEMENT_FLOAT32;
+    case 10:
+        return ELEMENT_FLOAT16;
+    case 16:
+        return ELEMENT_BFLOAT16;
+    default:
+        return ELEMENT_OTHER;
+    }
+}
+
+static pulmo_status take_fields(const weight_file *file, piece message, source_tensor *out,
+                                tensor_fields *fields)
 {
     field f;
     bool broken = false;
-    uint64_t type = 0, elsewhere = 0;
-    piece raw = {0}, floats = {0};
-    int64_t count = 1;
-    while (next_field(&message, &f, &broken)) {
-        if (f.number == 1 && !take_ints(&f, 4, out->shape, &out->rank))
+    while (piece_next_field(&message, &f, &broken)) {
+        if (f.number == 1 && !field_take_ints(&f, 4, out->shape, &out->rank))
             return weights_bad(file, "%s: has a shape of the wrong rank", out->name);
-        if (f.number == 2 && f.wire == 0)
-            type = f.value;
-        if (f.number == 4 && f.wire == 2)
-            floats = f.bytes;
-        if (f.number == 9 && f.wire == 2)
-            raw = f.bytes;
-        if (f.number == 14 && f.wire == 0)
-            elsewhere = f.value;
+        if (f.number == 2 && f.wire == WIRE_VARINT)
+            fields->type = f.value;
+        if (f.number == 4 && f.wire == WIRE_BYTES)
+            fields->floats = f.bytes;
+        if (f.number == 5 && f.wire == WIRE_BYTES)
+            fields->words = f.bytes;
+        if (f.number == 9 && f.wire == WIRE_BYTES)
+            fields->raw = f.bytes;
+        if (f.number == 14 && f.wire == WIRE_VARINT)
+            fields->elsewhere = f.value;
     }
-    if (broken)
-        return weights_bad(file, "%s: is damaged", out->name);
-    if (type != 1)
-        return weights_bad(file, "%s: has a dtype other than float32", out->name);
-    if (elsewhere)
-        return weights_bad(file, "%s: its data are in another file; save the model in one file",
-                           out->name);
-    for (int i = 0; i < out->rank; i++) {
-        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
-            return weights_bad(file, "%s: has a size out of range", out->name);
-        count *= out->shape[i];
-        if (count > (int64_t)file->size)
-            return weights_bad(file, "%s: has a shape larger than the file", out->name);
+    return broken ? weights_bad(file, "%s: is damaged", out->name) : PULMO_OK;
+}
+
+static pulmo_status count_elements(const weight_file *file, const source_tensor *tensor,
+                                   int64_t *count)
+{
+    *count = 1;
+    for (int i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] < 1 || tensor->shape[i] > CHANNELS_MAX)
+            return weights_bad(file, "%s: has a size out of range", tensor->name);
+        *count *= tensor->shape[i];
+        if (*count > (int64_t)file->size)
+            return weights_bad(file, "%s: has a shape larger than the file", tensor->name);
     }
-    if (!raw.at)
-        raw = floats;
-    if (raw.end - raw.at != count * (int64_t)sizeof(float))
-        return weights_bad(file, "%s: does not take the bytes its shape needs", out->name);
-    source_dense(out);
-    out->at = raw.at;
     return PULMO_OK;
 }
 
-static pulmo_status find_initializer(const weight_file *file, piece graph, piece name,
-                                     source_tensor *out)
+/* Elements of 16 bits, each in a varint. */
+static pulmo_status unpack_words(weight_file *file, piece words, int64_t count, source_tensor *out)
 {
-    field f, inner;
-    bool broken = false, ignored = false;
+    void *block = NULL;
+    PULMO_TRY(weights_block(file, 2 * (uint64_t)count, &block));
+    uint8_t *to = block;
+    int64_t got = 0;
+    uint64_t value = 0;
+    for (; got < count && piece_take_varint(&words, &value); got++) {
+        *to++ = (uint8_t)value;
+        *to++ = (uint8_t)(value >> 8);
+    }
+    if (got < count || words.at != words.end)
+        return weights_bad(file, "%s: does not take the bytes its shape needs", out->name);
+    out->at = block;
+    return PULMO_OK;
+}
+
+static pulmo_status read_tensor(weight_file *file, piece message, source_tensor *out)
+{
+    tensor_fields fields = {0};
+    int64_t count = 0;
+    PULMO_TRY(take_fields(file, message, out, &fields));
+    out->type = type_of(fields.type);
+    if (out->type == ELEMENT_OTHER)
+        return weights_bad(file, "%s: has a dtype other than float32, float16 and bfloat16",
+                           out->name);
+    if (fields.elsewhere)
+        return weights_bad(file, "%s: its data are in another file; save the model in one file",
+                           out->name);
+    PULMO_TRY(count_elements(file, out, &count));
+    source_dense(out);
+    if (fields.words.at && !fields.raw.at && out->type != ELEMENT_FLOAT32)
+        return unpack_words(file, fields.words, count, out);
+    piece data = fields.raw.at ? fields.raw : fields.floats;
+    if (data.end - data.at != count * (int64_t)element_bytes(out->type))
+        return weights_bad(file, "%s: does not take the bytes its shape needs", out->name);
+    out->at = data.at;
+    return PULMO_OK;
+}
+
+static bool is_called(piece message, piece name)
+{
+    field f;
+    bool ignored = false;
+    while (piece_next_field(&message, &f, &ignored))
+        if (f.number == 8 && f.wire == WIRE_BYTES && pieces_equal(f.bytes, name))
+            return true;
+    return false;
+}
+
+static pulmo_status find_initializer(weight_file *file, piece graph, piece name, source_tensor *out)
+{
+    field f;
+    bool broken = false;
     copy_name(name, out->name);
-    while (next_field(&graph, &f, &broken)) {
-        if (f.number != 5 || f.wire != 2)
-            continue;
-        piece message = f.bytes;
-        while (next_field(&message, &inner, &ignored))
-            if (inner.number == 8 && inner.wire == 2 && same(inner.bytes, name))
-                return read_tensor(file, f.bytes, out);
+    while (piece_next_field(&graph, &f, &broken)) {
+        bool initializer = f.number == 5 && f.wire == WIRE_BYTES;
+        if (initializer && is_called(f.bytes, name))
+            return read_tensor(file, f.bytes, out);
     }
     return weights_bad(file, "%s: is missing among the initializers", out->name);
 }
 
-/* ---- nodes ---- */
+/* ---- attributes ---- */
 
-typedef struct node {
-    piece type, input[3];
-    int inputs;
-    bool plain; /* attributes are those of a VGG's layer */
-} node;
-
-static bool all_are(const int64_t *values, int count, int64_t wanted)
-{
-    for (int i = 0; i < count; i++)
-        if (values[i] != wanted)
-            return false;
-    return true;
-}
+typedef struct attribute {
+    piece name, text;
+    float real;
+    uint64_t number;
+    int64_t ints[8];
+    int count;
+} attribute;
 
 /* What must be said, since its default in ONNX is not a VGG's: Conv pads by 0 and MaxPool has
  * strides of 1. */
 enum { SAYS_PADS = 1, SAYS_STRIDES = 2, SAYS_KERNEL = 4 };
 
-/* Convolutions pad by 1 with stride 1; pools are 2 x 2 with stride 2, unpadded. Adds to *said what
- * the attribute settles. */
-static bool attribute_fits(piece attribute, bool pool, int *said)
+typedef struct node {
+    piece type, input[INPUTS_MAX];
+    int inputs;
+    bool pool;
+    int said;
+    float epsilon; /* of BatchNormalization */
+    bool plain;    /* attributes are those of a VGG's layer */
+} node;
+
+static bool take_attribute(piece message, attribute *a)
 {
     field f;
     bool broken = false;
-    piece name = {0}, text = {0};
-    int64_t ints[8];
-    uint64_t number = 0;
-    int count = 0;
-    while (next_field(&attribute, &f, &broken)) {
-        if (f.number == 1 && f.wire == 2)
-            name = f.bytes;
-        if (f.number == 3 && f.wire == 0)
-            number = f.value;
-        if (f.number == 4 && f.wire == 2)
-            text = f.bytes;
-        if (f.number == 8 && !take_ints(&f, 8, ints, &count))
+    memset(a, 0, sizeof *a);
+    while (piece_next_field(&message, &f, &broken)) {
+        uint32_t bits = (uint32_t)f.value;
+        if (f.number == 1 && f.wire == WIRE_BYTES)
+            a->name = f.bytes;
+        if (f.number == 2 && f.wire == WIRE_FIXED32)
+            memcpy(&a->real, &bits, sizeof bits);
+        if (f.number == 3 && f.wire == WIRE_VARINT)
+            a->number = f.value;
+        if (f.number == 4 && f.wire == WIRE_BYTES)
+            a->text = f.bytes;
+        if (f.number == 8 && !field_take_ints(&f, 8, a->ints, &a->count))
             return false;
     }
-    if (broken || !name.at)
+    return !broken && a->name.at;
+}
+
+static bool ints_are(const attribute *a, int count, int64_t wanted)
+{
+    for (int i = 0; i < a->count; i++)
+        if (a->ints[i] != wanted)
+            return false;
+    return a->count == count;
+}
+
+/* SAME, of 3 x 3 with stride 1, pads by 1. */
+static bool auto_pad_fits(const attribute *a, node *n)
+{
+    bool same = piece_is_word(a->text, "SAME_UPPER") || piece_is_word(a->text, "SAME_LOWER");
+    if (same)
+        n->said |= SAYS_PADS;
+    return piece_is_word(a->text, "NOTSET") || same == !n->pool;
+}
+
+/* Convolutions pad by 1 with stride 1; pools are 2 x 2 with stride 2, unpadded; batch normalisation
+ * works by its running statistics, per channel. Adds to n->said what the attribute settles. */
+static bool attribute_fits(piece message, node *n)
+{
+    attribute a;
+    if (!take_attribute(message, &a))
         return false;
-    if (is_word(name, "strides"))
-        *said |= SAYS_STRIDES;
-    if (is_word(name, "kernel_shape"))
-        *said |= SAYS_KERNEL;
-    if (is_word(name, "pads"))
-        *said |= SAYS_PADS;
-    if (is_word(name, "auto_pad")) {
-        bool same = is_word(text, "SAME_UPPER") ||
-                    is_word(text, "SAME_LOWER"); /* of 3 x 3 with stride 1: by 1 */
-        if (same)
-            *said |= SAYS_PADS;
-        return is_word(text, "NOTSET") || same == !pool;
+    if (piece_is_word(a.name, "auto_pad"))
+        return auto_pad_fits(&a, n);
+    if (piece_is_word(a.name, "strides")) {
+        n->said |= SAYS_STRIDES;
+        return ints_are(&a, 2, n->pool ? 2 : 1);
     }
-    if (is_word(name, "ceil_mode"))
-        return number == 0;
-    if (is_word(name, "strides"))
-        return count == 2 && all_are(ints, count, pool ? 2 : 1);
-    if (is_word(name, "pads"))
-        return count == 4 && all_are(ints, count, pool ? 0 : 1);
-    if (is_word(name, "kernel_shape"))
-        return count == 2 && all_are(ints, count, pool ? 2 : 3);
-    if (is_word(name, "dilations"))
-        return all_are(ints, count, 1);
+    if (piece_is_word(a.name, "kernel_shape")) {
+        n->said |= SAYS_KERNEL;
+        return ints_are(&a, 2, n->pool ? 2 : 3);
+    }
+    if (piece_is_word(a.name, "pads")) {
+        n->said |= SAYS_PADS;
+        return ints_are(&a, 4, n->pool ? 0 : 1);
+    }
+    if (piece_is_word(a.name, "dilations"))
+        return ints_are(&a, a.count, 1);
+    if (piece_is_word(a.name, "epsilon")) {
+        n->epsilon = a.real;
+        return a.real >= 0;
+    }
+    if (piece_is_word(a.name, "spatial"))
+        return a.number == 1;
+    if (piece_is_word(a.name, "ceil_mode") || piece_is_word(a.name, "training_mode"))
+        return a.number == 0;
     return true;
+}
+
+/* ---- nodes ---- */
+
+static int needed_attributes(const node *n)
+{
+    if (n->pool)
+        return SAYS_STRIDES | SAYS_KERNEL;
+    return piece_is_word(n->type, "Conv") ? SAYS_PADS : 0;
 }
 
 static bool read_node(piece message, node *out)
@@ -241,95 +257,142 @@ static bool read_node(piece message, node *out)
     bool broken = false;
     piece whole = message;
     memset(out, 0, sizeof *out);
-    while (next_field(&message, &f, &broken)) {
-        if (f.number == 1 && f.wire == 2 && out->inputs < 3)
+    out->epsilon = 1e-5f; /* ONNX's default */
+    while (piece_next_field(&message, &f, &broken)) {
+        if (f.number == 1 && f.wire == WIRE_BYTES && out->inputs < INPUTS_MAX)
             out->input[out->inputs++] = f.bytes;
-        if (f.number == 4 && f.wire == 2)
+        if (f.number == 4 && f.wire == WIRE_BYTES)
             out->type = f.bytes;
     }
     if (broken || !out->type.at)
         return false;
-    bool pool = is_word(out->type, "MaxPool");
-    int said = 0;
-    int needed = 0;
-    if (pool)
-        needed = SAYS_STRIDES | SAYS_KERNEL;
-    else if (is_word(out->type, "Conv"))
-        needed = SAYS_PADS;
+    out->pool = piece_is_word(out->type, "MaxPool");
     out->plain = true;
-    while (next_field(&whole, &f, &broken))
-        if (f.number == 5 && f.wire == 2)
-            out->plain = out->plain && attribute_fits(f.bytes, pool, &said);
-    out->plain = out->plain && (said & needed) == needed;
+    while (piece_next_field(&whole, &f, &broken))
+        if (f.number == 5 && f.wire == WIRE_BYTES)
+            out->plain = attribute_fits(f.bytes, out) && out->plain;
+    int needed = needed_attributes(out);
+    out->plain = out->plain && (out->said & needed) == needed;
     return true;
 }
 
-static pulmo_status add_conv(weight_file *file, piece graph, const node *n)
+/* ---- the graph ---- */
+
+typedef struct graph_walk {
+    weight_file *file;
+    piece graph;
+    source_conv *last; /* NULL before the first convolution */
+    bool relu;         /* it has been met since the last convolution */
+} graph_walk;
+
+static pulmo_status add_conv(graph_walk *w, const node *n)
 {
+    weight_file *file = w->file;
+    if (!w->relu)
+        return weights_bad(file, "convolution %d is not followed by a Relu", file->convs);
     if (file->convs == PULMO_CONVS_MAX)
         return weights_bad(file, "has more convolutions than any VGG");
     if (!n->plain)
         return weights_bad(file, "convolution %d is not 3 x 3 with stride 1 and padding 1",
                            file->convs + 1);
-    if (n->inputs != 3)
-        return weights_bad(file, "convolution %d has no bias", file->convs + 1);
-    source_conv *conv = &file->conv[file->convs++];
-    PULMO_TRY(find_initializer(file, graph, n->input[1], &conv->weight));
-    return find_initializer(file, graph, n->input[2], &conv->bias);
+    if (n->inputs != 2 && n->inputs != 3)
+        return weights_bad(file, "convolution %d has no weights", file->convs + 1);
+    w->last = &file->conv[file->convs++];
+    w->relu = false;
+    PULMO_TRY(find_initializer(file, w->graph, n->input[1], &w->last->weight));
+    if (n->inputs == 2)
+        return PULMO_OK;
+    return find_initializer(file, w->graph, n->input[2], &w->last->bias);
 }
 
-/* Conv Relu [MaxPool] again and again; ends at the first node of another kind. */
+static pulmo_status add_norm(graph_walk *w, const node *n)
+{
+    weight_file *file = w->file;
+    source_norm *norm = &w->last->norm;
+    if (!n->plain || n->inputs != INPUTS_MAX || norm->there)
+        return weights_bad(file,
+                           "batch normalisation after convolution %d is not that of a "
+                           "trained network (scale, shift, mean, variance)",
+                           file->convs);
+    norm->there = true;
+    norm->epsilon = (double)n->epsilon;
+    PULMO_TRY(find_initializer(file, w->graph, n->input[1], &norm->scale));
+    PULMO_TRY(find_initializer(file, w->graph, n->input[2], &norm->shift));
+    PULMO_TRY(find_initializer(file, w->graph, n->input[3], &norm->mean));
+    return find_initializer(file, w->graph, n->input[4], &norm->variance);
+}
+
+static pulmo_status add_relu(graph_walk *w)
+{
+    if (w->last->bias.rank == 0 && !w->last->norm.there)
+        return weights_bad(w->file, "convolution %d has no bias", w->file->convs);
+    w->relu = true;
+    return PULMO_OK;
+}
+
+static pulmo_status add_pool(graph_walk *w, const node *n)
+{
+    if (!n->plain)
+        return weights_bad(w->file, "the max-pool after convolution %d is not 2 x 2 with stride 2",
+                           w->file->convs);
+    w->last->pool_after = true;
+    return PULMO_OK;
+}
+
+/* One node; *over where it is not a part of a VGG's convolutions. */
+static pulmo_status add_node(graph_walk *w, const node *n, bool *over)
+{
+    if (piece_is_word(n->type, "Constant") || piece_is_word(n->type, "Identity"))
+        return PULMO_OK;
+    if (piece_is_word(n->type, "Conv"))
+        return add_conv(w, n);
+    if (w->last && !w->relu && piece_is_word(n->type, "BatchNormalization"))
+        return add_norm(w, n);
+    if (w->last && !w->relu && piece_is_word(n->type, "Relu"))
+        return add_relu(w);
+    if (w->last && w->relu && !w->last->pool_after && n->pool)
+        return add_pool(w, n);
+    *over = true;
+    return PULMO_OK;
+}
+
+/* Conv [BatchNormalization] Relu [MaxPool] again and again; ends at the first node of another
+ * kind. */
 static pulmo_status read_graph(weight_file *file, piece graph)
 {
+    graph_walk walk = {.file = file, .graph = graph, .relu = true};
     field f;
-    bool broken = false, relu = true;
-    piece rest = graph;
+    bool broken = false, over = false;
     node n;
-    while (next_field(&rest, &f, &broken)) {
-        if (f.number != 1 || f.wire != 2)
+    while (!over && piece_next_field(&graph, &f, &broken)) {
+        if (f.number != 1 || f.wire != WIRE_BYTES)
             continue;
         if (!read_node(f.bytes, &n))
             return weights_bad(file, "a node is damaged");
-        if (is_word(n.type, "Constant") || is_word(n.type, "Identity"))
-            continue;
-        source_conv *last = file->convs ? &file->conv[file->convs - 1] : NULL;
-        if (is_word(n.type, "Conv")) {
-            if (!relu)
-                return weights_bad(file, "convolution %d is not followed by a Relu", file->convs);
-            PULMO_TRY(add_conv(file, graph, &n));
-            relu = false;
-        } else if (last && !relu && is_word(n.type, "Relu"))
-            relu = true;
-        else if (last && relu && !last->pool_after && is_word(n.type, "MaxPool")) {
-            if (!n.plain)
-                return weights_bad(file,
-                                   "the max-pool after convolution %d is not 2 x 2 with stride 2",
-                                   file->convs);
-            last->pool_after = true;
-        } else
-            break;
+        PULMO_TRY(add_node(&walk, &n, &over));
     }
     if (broken)
         return weights_bad(file, "is damaged, or truncated");
-    if (file->convs == 0 || !relu)
+    if (file->convs == 0 || !walk.relu)
         return weights_bad(file,
                            "its graph does not begin with Conv, Relu and MaxPool as a VGG's does");
-    if (!file->conv[file->convs - 1].pool_after)
+    if (!walk.last->pool_after)
         return weights_bad(file, "no max-pool follows its last convolution");
     return PULMO_OK;
 }
 
 pulmo_status weights_read_onnx(weight_file *file)
 {
-    piece model = {file->bytes, file->bytes + file->size}, graph = {0};
+    piece model = {file->bytes, file->bytes + file->size};
+    piece graph = {0};
     field f;
     bool broken = false;
     file->format = "ONNX";
     file->naming = "by the graph's order";
-    while (next_field(&model, &f, &broken))
-        if (f.number == 7 && f.wire == 2)
+    while (piece_next_field(&model, &f, &broken))
+        if (f.number == 7 && f.wire == WIRE_BYTES)
             graph = f.bytes;
     if (broken || !graph.at)
-        return weights_bad(file, "is no whole ONNX model: truncated or damaged");
+        return weights_bad(file, "is not a whole ONNX model: truncated or damaged");
     return read_graph(file, graph);
 }

@@ -177,13 +177,15 @@ static pulmo_status push_long(machine *m)
 
 /* ---- names ---- */
 
-static const struct {
+static const struct storage_type {
     const char *name;
     int bytes;
-} storages[] = {{"FloatStorage", 4},    {"DoubleStorage", 8}, {"HalfStorage", 2},
-                {"BFloat16Storage", 2}, {"LongStorage", 8},   {"IntStorage", 4},
-                {"ShortStorage", 2},    {"CharStorage", 1},   {"ByteStorage", 1},
-                {"BoolStorage", 1}};
+    element_type element;
+} storage_types[] = {{"FloatStorage", 4, ELEMENT_FLOAT32},     {"HalfStorage", 2, ELEMENT_FLOAT16},
+                     {"BFloat16Storage", 2, ELEMENT_BFLOAT16}, {"DoubleStorage", 8, ELEMENT_OTHER},
+                     {"LongStorage", 8, ELEMENT_OTHER},        {"IntStorage", 4, ELEMENT_OTHER},
+                     {"ShortStorage", 2, ELEMENT_OTHER},       {"CharStorage", 1, ELEMENT_OTHER},
+                     {"ByteStorage", 1, ELEMENT_OTHER},        {"BoolStorage", 1, ELEMENT_OTHER}};
 
 static pulmo_status push_name(machine *m, const char *module, const char *name)
 {
@@ -199,12 +201,12 @@ static pulmo_status push_name(machine *m, const char *module, const char *name)
         n.number = NAME_PARAMETER;
     else
         known = false;
-    for (size_t i = 0; i < sizeof storages / sizeof storages[0] && strcmp(module, "torch") == 0;
-         i++)
-        if (strcmp(name, storages[i].name) == 0) {
+    for (size_t i = 0;
+         i < sizeof storage_types / sizeof storage_types[0] && strcmp(module, "torch") == 0; i++)
+        if (strcmp(name, storage_types[i].name) == 0) {
             n.number = NAME_STORAGE;
-            n.element_bytes = storages[i].bytes;
-            n.is_float32 = i == 0;
+            n.element_bytes = storage_types[i].bytes;
+            n.element = storage_types[i].element;
             known = true;
         }
     if (!known)
@@ -330,7 +332,7 @@ static pulmo_status persistent(machine *m)
     s->length = n[key].length;
     s->number = n[count].number;
     s->element_bytes = n[type].element_bytes;
-    s->is_float32 = n[type].is_float32;
+    s->element = n[type].element;
     return push(m, node);
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "pulmo/status.h"
+#include "weights_room.h"
 
 typedef enum pickle_kind {
     PICKLE_NONE,
@@ -34,9 +35,9 @@ typedef struct pickle_node {
     const char *text;  /* TEXT, STORAGE's key: not NUL-ended, inside the file */
     uint32_t length;   /* of text */
     int element_bytes; /* NAME of a storage type, STORAGE */
-    bool is_float32;   /* the same */
-    int first, last;   /* LIST, DICT: cells; TENSOR: storage node, and in `last` the shape's node */
-    int stride;        /* TENSOR: the strides' node */
+    element_type element; /* the same */
+    int first, last; /* LIST, DICT: cells; TENSOR: storage node, and in `last` the shape's node */
+    int stride;      /* TENSOR: the strides' node */
 } pickle_node;
 
 typedef struct pickle_cell {

@@ -40,104 +40,142 @@ typedef struct span {
     int64_t begin, end;
 } span;
 
+/* An empty tensor lies before the one that begins where it ends. */
 static int by_begin(const void *a, const void *b)
 {
     const span *x = a, *y = b;
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
-    return (x->end > y->end) -
-           (x->end < y->end); /* an empty tensor lies before the one that begins where it ends */
+    return (x->end > y->end) - (x->end < y->end);
 }
 
-/* The format's own rule: tensors fill the data without overlap, gap or rest. */
-static pulmo_status check_spans(const container *c)
+/* The spans of all tensors; the caller frees them. */
+static pulmo_status collect_spans(const container *c, span **out, size_t *count)
 {
-    size_t count = 0;
-    const char *name, *odd = NULL;
+    const char *name;
     json_t *entry;
     span *spans = calloc(json_object_size(c->header) + 1, sizeof *spans);
     if (!spans)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", c->file->path);
+    *out = spans;
+    *count = 0;
     json_object_foreach(c->header, name, entry)
     {
         const json_t *offsets = json_object_get(entry, "data_offsets");
-        const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+        const json_t *begin = json_array_get(offsets, 0);
+        const json_t *end = json_array_get(offsets, 1);
         if (strcmp(name, "__metadata__") == 0)
             continue;
         if (!json_is_integer(begin) || !json_is_integer(end))
-            odd = name;
-        spans[count].begin = json_integer_value(begin);
-        spans[count++].end = json_integer_value(end);
+            return weights_bad(c->file, "%s: its data_offsets are not two integers", name);
+        spans[*count].begin = json_integer_value(begin);
+        spans[*count].end = json_integer_value(end);
+        ++*count;
     }
-    qsort(spans, count, sizeof *spans, by_begin);
-    int64_t at = 0;
-    bool whole = true;
-    for (size_t i = 0; i < count; i++) {
-        whole = whole && spans[i].begin == at && spans[i].end >= at;
-        at = spans[i].end;
-    }
-    free(spans);
-    if (odd)
-        return weights_bad(c->file, "%s: its data_offsets are not two integers", odd);
-    if (!whole)
-        return weights_bad(c->file, "its tensors overlap or leave gaps");
-    if ((uint64_t)at != c->data_bytes)
-        return weights_bad(
-            c->file,
-            "its tensors do not end where the file does: it is truncated or has something behind");
     return PULMO_OK;
 }
 
+/* The format's own rule: tensors fill the data without overlap, gap or rest. */
+static pulmo_status check_order(const container *c, const span *spans, size_t count)
+{
+    int64_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (spans[i].begin != at || spans[i].end < at)
+            return weights_bad(c->file, "its tensors overlap or leave gaps");
+        at = spans[i].end;
+    }
+    if ((uint64_t)at != c->data_bytes)
+        return weights_bad(c->file, "its tensors do not end where the file does: it is truncated "
+                                    "or has something behind");
+    return PULMO_OK;
+}
+
+static pulmo_status check_spans(const container *c)
+{
+    span *spans = NULL;
+    size_t count = 0;
+    pulmo_status status = collect_spans(c, &spans, &count);
+    if (status == PULMO_OK) {
+        qsort(spans, count, sizeof *spans, by_begin);
+        status = check_order(c, spans, count);
+    }
+    free(spans);
+    return status;
+}
+
+/* ---- tensors ---- */
+
+static element_type type_of(const char *dtype)
+{
+    if (!dtype)
+        return ELEMENT_OTHER;
+    if (strcmp(dtype, "F32") == 0)
+        return ELEMENT_FLOAT32;
+    if (strcmp(dtype, "F16") == 0)
+        return ELEMENT_FLOAT16;
+    return strcmp(dtype, "BF16") == 0 ? ELEMENT_BFLOAT16 : ELEMENT_OTHER;
+}
+
+static int shape_of(void *context, const void *tensor, int64_t shape[4])
+{
+    const json_t *sizes = json_object_get(tensor, "shape");
+    size_t rank = json_array_size(sizes);
+    (void)context;
+    if (rank > 4)
+        return 0;
+    for (size_t i = 0; i < rank; i++)
+        shape[i] = json_integer_value(json_array_get(sizes, i));
+    return (int)rank;
+}
+
 /* One tensor against its entry; spans are known to lie inside the data. */
-static pulmo_status find(void *context, const char *name, source_tensor *out, bool *found)
+static pulmo_status read_tensor(void *context, const void *tensor, source_tensor *out)
 {
     const container *c = context;
+    const char *name = out->name;
+    const json_t *offsets = json_object_get(tensor, "data_offsets");
     int64_t count = 1;
-    const json_t *entry = json_object_get(c->header, name);
-    *found = entry != NULL;
-    if (!entry)
-        return PULMO_OK;
-    const char *type = json_string_value(json_object_get(entry, "dtype"));
-    if (!type || strcmp(type, "F32") != 0)
-        return weights_bad(c->file, "%s: has a dtype other than F32", name);
-    const json_t *sizes = json_object_get(entry, "shape"),
-                 *offsets = json_object_get(entry, "data_offsets");
-    if (json_array_size(sizes) < 1 || json_array_size(sizes) > 4 || json_array_size(offsets) != 2)
+    out->type = type_of(json_string_value(json_object_get(tensor, "dtype")));
+    if (out->type == ELEMENT_OTHER)
+        return weights_bad(c->file, "%s: has a dtype other than F32, F16 and BF16", name);
+    out->rank = shape_of(context, tensor, out->shape);
+    if (out->rank < 1 || json_array_size(offsets) != 2)
         return weights_bad(c->file, "%s: has a shape of the wrong rank, or no two offsets", name);
-    out->rank = (int)json_array_size(sizes);
     for (int i = 0; i < out->rank; i++) {
-        out->shape[i] = json_integer_value(json_array_get(sizes, (size_t)i));
         if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
             return weights_bad(c->file, "%s: has a size out of range", name);
         count *= out->shape[i];
         if (count > (int64_t)c->file->size)
             return weights_bad(c->file, "%s: has a shape larger than the file", name);
     }
-    json_int_t begin = json_integer_value(json_array_get(offsets, 0)),
-               end = json_integer_value(json_array_get(offsets, 1));
-    if (end - begin != count * (int64_t)sizeof(float))
+    json_int_t begin = json_integer_value(json_array_get(offsets, 0));
+    json_int_t end = json_integer_value(json_array_get(offsets, 1));
+    if (end - begin != count * (int64_t)element_bytes(out->type))
         return weights_bad(c->file, "%s: does not take the bytes its shape needs", name);
     source_dense(out);
     out->at = c->data + begin;
     return PULMO_OK;
 }
 
-static pulmo_status read_all(container *c)
+static pulmo_status read_layers(container *c, numbered_names *names)
 {
+    const tensor_reader reader = {.context = c, .shape = shape_of, .read = read_tensor};
     const char *name;
     json_t *entry;
-    char prefix[NAME_BYTES] = "";
     PULMO_TRY(parse_header(c));
     PULMO_TRY(check_spans(c));
-    json_object_foreach(c->header, name, entry) if (weights_torch_prefix(name, prefix)) break;
-    return weights_by_torch_names(c->file, prefix, find, c);
+    json_object_foreach(c->header, name, entry)
+        PULMO_TRY(numbered_names_add(c->file, names, name, strlen(name), entry));
+    return weights_by_numbers(c->file, names, &reader);
 }
 
 pulmo_status weights_read_safetensors(weight_file *file)
 {
     container c = {.file = file};
+    numbered_names names = {0};
     file->format = "safetensors";
-    pulmo_status status = read_all(&c);
+    pulmo_status status = read_layers(&c, &names);
+    numbered_names_free(&names);
     json_decref(c.header);
     return status;
 }

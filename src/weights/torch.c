@@ -17,12 +17,11 @@
 #include "weights_room.h"
 
 #define PICKLE_BYTES_MAX ((uint64_t)64 << 20)
-#define STORAGE_BYTES_MAX                                                                          \
-    ((uint64_t)512                                                                                 \
-     << 20) /* a convolution has at most a few MB; some files keep all in one storage */
-#define KEY_BYTES     64
-#define KEYS_MAX      4096
-#define SHORT_STORAGE "a storage is shorter than its pickle says"
+/* A convolution has at most a few MB; some files keep all in one storage. */
+#define STORAGE_BYTES_MAX ((uint64_t)512 << 20)
+#define KEY_BYTES         64
+#define KEYS_MAX          4096
+#define SHORT_STORAGE     "a storage is shorter than its pickle says"
 
 /* A storage's elements, once found. */
 typedef struct storage {
@@ -77,51 +76,64 @@ static int64_t reach_of(const source_tensor *tensor, int64_t offset)
 
 static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_t **out);
 
-static pulmo_status find(void *context, const char *name, source_tensor *out, bool *found)
+static int shape_of(void *context, const void *tensor, int64_t shape[4])
+{
+    const torch_file *t = context;
+    const pickle_node *node = tensor;
+    if (node->kind != PICKLE_TENSOR)
+        return 0;
+    int rank = pickle_ints(&t->pickle, node->last, 4, shape);
+    return rank > 0 ? rank : 0;
+}
+
+static pulmo_status read_tensor(void *context, const void *tensor, source_tensor *out)
 {
     torch_file *t = context;
     const pickle *p = &t->pickle;
-    int at = pickle_get(p, t->state, name);
-    *found = at != 0;
-    if (!at)
-        return PULMO_OK;
-    const pickle_node *tensor = &p->node[at];
-    if (tensor->kind != PICKLE_TENSOR)
-        return weights_bad(t->file, "%s: is no tensor", name);
-    const pickle_node *s = &p->node[tensor->first];
-    if (!s->is_float32)
-        return weights_bad(t->file, "%s: has a dtype other than float32", name);
-    out->rank = pickle_ints(p, tensor->last, 4, out->shape);
-    if (out->rank < 1 || pickle_ints(p, tensor->stride, 4, out->stride) != out->rank)
+    const pickle_node *node = tensor;
+    const char *name = out->name;
+    if (node->kind != PICKLE_TENSOR)
+        return weights_bad(t->file, "%s: is not a tensor", name);
+    const pickle_node *s = &p->node[node->first];
+    out->type = s->element;
+    if (out->type == ELEMENT_OTHER)
+        return weights_bad(t->file, "%s: has a dtype other than float32, float16 and bfloat16",
+                           name);
+    out->rank = shape_of(t, node, out->shape);
+    if (out->rank < 1 || pickle_ints(p, node->stride, 4, out->stride) != out->rank)
         return weights_bad(t->file, "%s: has a shape of the wrong rank", name);
     for (int i = 0; i < out->rank; i++)
         if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
             return weights_bad(t->file, "%s: has a size out of range", name);
-    int64_t reach = reach_of(out, tensor->number);
+    int64_t reach = reach_of(out, node->number);
     if (reach < 0 || reach >= s->number)
         return weights_bad(t->file, "%s: reaches beyond its storage of %" PRId64 " elements", name,
                            s->number);
     const uint8_t *data = NULL;
     PULMO_TRY(storage_at(t, s, &data));
-    out->at = data + (uint64_t)tensor->number * sizeof(float);
+    out->at = data + (uint64_t)node->number * element_bytes(out->type);
     return PULMO_OK;
 }
 
 static pulmo_status read_state(torch_file *t)
 {
+    const tensor_reader reader = {.context = t, .shape = shape_of, .read = read_tensor};
     const pickle *p = &t->pickle;
-    char prefix[NAME_BYTES] = "", name[NAME_BYTES];
-    PULMO_TRY(find_state(t));
-    for (int cell = p->node[t->state].first; cell; cell = p->cell[p->cell[cell].next].next) {
+    numbered_names names = {0};
+    pulmo_status status = find_state(t);
+    int next = 0;
+    for (int cell = p->node[t->state].first; cell && status == PULMO_OK; cell = next) {
         const pickle_node *key = &p->node[p->cell[cell].node];
-        if (key->kind != PICKLE_TEXT || key->length >= sizeof name)
-            continue;
-        memcpy(name, key->text, key->length);
-        name[key->length] = '\0';
-        if (strlen(name) == key->length && weights_torch_prefix(name, prefix))
-            break;
+        const int value_cell = p->cell[cell].next;
+        const pickle_node *value = &p->node[p->cell[value_cell].node];
+        next = p->cell[value_cell].next;
+        if (key->kind == PICKLE_TEXT)
+            status = numbered_names_add(t->file, &names, key->text, key->length, value);
     }
-    return weights_by_torch_names(t->file, prefix, find, t);
+    if (status == PULMO_OK)
+        status = weights_by_numbers(t->file, &names, &reader);
+    numbered_names_free(&names);
+    return status;
 }
 
 /* ---- storages ---- */
@@ -199,10 +211,11 @@ static pulmo_status extract(torch_file *t, const char *name, uint64_t bytes, uin
 static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_t **out)
 {
     const storage *known = known_storage(t, s);
+    const uint64_t each = (uint64_t)s->element_bytes;
     uint8_t *data = NULL;
     uint64_t size = 0;
     char name[512];
-    if (known && (uint64_t)s->number > known->bytes / sizeof(float))
+    if (known && (uint64_t)s->number > known->bytes / each)
         return weights_bad(t->file, SHORT_STORAGE);
     if (known) {
         *out = known->at;
@@ -213,13 +226,12 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
                            (int)(s->length < 64 ? s->length : 64), s->text);
     if (s->length >= KEY_BYTES || memchr(s->text, '\0', s->length))
         return weights_bad(t->file, "a storage has a key that is no name");
-    if ((uint64_t)s->number > STORAGE_BYTES_MAX / sizeof(float))
+    if ((uint64_t)s->number > STORAGE_BYTES_MAX / each)
         return weights_bad(
             t->file, "a storage takes %" PRId64 " elements; at most %" PRIu64 " bytes are read",
             s->number, STORAGE_BYTES_MAX);
     snprintf(name, sizeof name, "%sdata/%.*s", t->folder, (int)s->length, s->text);
-    PULMO_TRY(
-        extract(t, name, (uint64_t)s->number * sizeof(float), STORAGE_BYTES_MAX, &data, &size));
+    PULMO_TRY(extract(t, name, (uint64_t)s->number * each, STORAGE_BYTES_MAX, &data, &size));
     *out = data;
     return add_storage(t, s->text, s->length, data, size);
 }
@@ -228,7 +240,7 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
 
 /* Bytes of an element of the storage called `key`, from the state dict's references; 0 if there is
  * none. */
-static int element_bytes(const torch_file *t, const pickle_node *key)
+static int bytes_of_element(const torch_file *t, const pickle_node *key)
 {
     const pickle *p = &t->pickle;
     for (int i = 0; i < p->nodes; i++) {
@@ -257,7 +269,7 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
         return weights_bad(file, "its list of storages is missing");
     for (int cell = p->node[keys].first; cell; cell = p->cell[cell].next) {
         const pickle_node *key = &p->node[p->cell[cell].node];
-        int each = key->kind == PICKLE_TEXT ? element_bytes(t, key) : 0;
+        int each = key->kind == PICKLE_TEXT ? bytes_of_element(t, key) : 0;
         if (each == 0)
             return weights_bad(file, "lists a storage that no tensor uses");
         if (file->size - at < 8)
@@ -330,6 +342,10 @@ static pulmo_status find_folder(torch_file *t)
         snprintf(t->folder, sizeof t->folder, "%.*s", (int)(length - 8), name);
         return PULMO_OK;
     }
+    if (zip_name_locate(t->zip, "model.weights.h5", 0) >= 0)
+        return weights_bad(t->file, "is Keras 3's whole model (.keras); save its weights alone, "
+                                    "model.save_weights(\"FILE.weights.h5\"), or take "
+                                    "model.weights.h5 out of it (it is a zip archive)");
     return weights_bad(t->file, "is a zip archive without PyTorch's data.pkl");
 }
 

@@ -1,13 +1,17 @@
 /* Inside the weights room: what the readers of weight files share and give.
  *
- *   weights.c      which format; layers checked and copied; the digest
- *   safetensors.c  safetensors
- *   torch.c        PyTorch's .pth: the legacy stream and the zip archive, with pickle.c
- *   keras.c        Keras' HDF5
- *   onnx.c         ONNX: Conv, Relu and MaxPool nodes at the graph's beginning
- *   source.c       refusals, memory and torchvision's names, below every reader
- *   answer.c       the known answer
- *   find.c         which file, and opening it with its proof */
+ *   find.c           which file, and opening it with its proof
+ *   weights.c        which format; reading one file
+ *   layers.c         layers checked, copied to float32, batch normalisation folded; the digest
+ *   preprocessing.c  what a network was trained to see
+ *   answer.c         the known answer
+ *   random.c         random convolutions
+ *   safetensors.c    safetensors
+ *   torch.c          PyTorch's .pth: the legacy stream and the zip archive, with pickle.c
+ *   keras.c          Keras' HDF5
+ *   onnx.c           ONNX: Conv, Relu and MaxPool nodes at the graph's beginning, with protobuf.c
+ *   names.c          numbered layers, as PyTorch names them, under any prefix
+ *   source.c         refusals, memory and elements, below every reader */
 #ifndef PULMO_WEIGHTS_ROOM_H
 #define PULMO_WEIGHTS_ROOM_H
 
@@ -18,19 +22,39 @@
 
 #define NAME_BYTES   192
 #define CHANNELS_MAX 65536
-#define BLOCKS_MAX   (2 * PULMO_CONVS_MAX + 8)
+/* A convolution takes two blocks, its normalisation four. */
+#define BLOCKS_MAX (6 * PULMO_CONVS_MAX + 8)
 
-/* A tensor of float32 anywhere in memory; `at` need not be aligned. */
+/* How a file holds a number, little-endian. Each is read to float32 without loss. */
+typedef enum element_type {
+    ELEMENT_OTHER, /* is refused */
+    ELEMENT_FLOAT32,
+    ELEMENT_FLOAT16,  /* IEEE 754 binary16 */
+    ELEMENT_BFLOAT16, /* the upper half of a float32 */
+} element_type;
+
+/* A tensor anywhere in memory; `at` need not be aligned. */
 typedef struct source_tensor {
     char name[NAME_BYTES];
-    int rank;
+    element_type type;
+    int rank;                    /* 0: the file has none */
     int64_t shape[4], stride[4]; /* stride in elements */
     const uint8_t *at;
 } source_tensor;
 
-/* One layer as a file holds it, weight seen as (O, I, 3, 3) whatever its order in the file. */
+/* Batch normalisation between a convolution and its ReLU, with the running statistics:
+ * y = scale (x - mean) / sqrt(variance + epsilon) + shift, per channel. */
+typedef struct source_norm {
+    bool there;
+    source_tensor scale, shift, mean, variance;
+    double epsilon;
+} source_norm;
+
+/* One layer as a file holds it, weight seen as (O, I, 3, 3) whatever its order in the file. A bias
+ * may be missing (rank 0) before a normalisation. */
 typedef struct source_conv {
     source_tensor weight, bias;
+    source_norm norm;
     bool pool_after;
 } source_conv;
 
@@ -43,8 +67,11 @@ typedef struct weight_file {
     int convs;
     source_conv conv[PULMO_CONVS_MAX];
     int blocks;
+    uint64_t block_bytes;
     void *block[BLOCKS_MAX]; /* what readers allocated; freed with the file (pulmo_free) */
 } weight_file;
+
+/* ---- source.c ---- */
 
 /* PULMO_WEIGHTS: "FILE: message; what would do". */
 pulmo_status weights_bad(const weight_file *file, const char *format, ...)
@@ -53,20 +80,54 @@ pulmo_status weights_bad(const weight_file *file, const char *format, ...)
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out);
 /* Row-major strides for the shape. */
 void source_dense(source_tensor *tensor);
+/* Bytes of one element; 0 for ELEMENT_OTHER. */
+size_t element_bytes(element_type type);
+float element_value(element_type type, const uint8_t *at);
 
-/* torchvision's names. `find` fills a tensor called `name`; found is false where there is none. */
-typedef pulmo_status (*source_finder)(void *context, const char *name, source_tensor *out,
-                                      bool *found);
-/* Collects features.N.weight and .bias under a prefix ("", "module.", ...) into file->conv. */
-pulmo_status weights_by_torch_names(weight_file *file, const char *prefix, source_finder find,
-                                    void *context);
-/* The prefix if `name` is PREFIXfeatures.0.weight, else NULL; as long as *length. */
-bool weights_torch_prefix(const char *name, char prefix[NAME_BYTES]);
+/* ---- names.c ---- */
+
+/* The names of a file that end in NUMBER.weight, .bias, .running_mean or .running_var. */
+typedef struct numbered_names {
+    struct numbered_name *name;
+    int count, room;
+} numbered_names;
+
+/* Remembers `name` if it is such a name. `name` and `tensor` are kept and must outlive `names`;
+ * `tensor` is the reader's own. */
+pulmo_status numbered_names_add(const weight_file *file, numbered_names *names, const char *name,
+                                size_t bytes, const void *tensor);
+void numbered_names_free(numbered_names *names);
+
+/* How a reader gives one of its tensors. */
+typedef struct tensor_reader {
+    void *context;
+    /* Shape without looking at the values; the rank, or 0 where it is not a tensor. */
+    int (*shape)(void *context, const void *tensor, int64_t shape[4]);
+    /* Fills all but the name, which is set. */
+    pulmo_status (*read)(void *context, const void *tensor, source_tensor *out);
+} tensor_reader;
+
+/* Collects the convolutions of the one network among `names` into file->conv: numbered as in
+ * torchvision's `features`, whatever stands before the number. */
+pulmo_status weights_by_numbers(weight_file *file, const numbered_names *names,
+                                const tensor_reader *reader);
+
+/* ---- readers ---- */
 
 pulmo_status weights_read_safetensors(weight_file *file);
 pulmo_status weights_read_torch_stream(weight_file *file);
 pulmo_status weights_read_torch_zip(weight_file *file);
 pulmo_status weights_read_keras(weight_file *file);
 pulmo_status weights_read_onnx(weight_file *file);
+
+/* ---- weights.c's helpers ---- */
+
+/* Checks the layers of `file` and copies them as float32; fills convs, conv, storage, norms and
+ * rounding. `turn_first`: the first convolution takes BGR and is turned to RGB. */
+pulmo_status weights_take_layers(const weight_file *file, bool turn_first, pulmo_weights *out);
+/* Fills out->digest from what is there. */
+pulmo_status weights_digest_layers(pulmo_weights *out);
+/* Fills preprocessing, mean and std; not AUTO. */
+void weights_set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing);
 
 #endif

@@ -62,7 +62,7 @@ expect 65 "was trained on other frozen weights" "$PULMO" export run --format onn
 [ ! -e other.onnx ] || fail "a refused export left a file"
 
 # What a file of weights is.
-expect 0 "no VGG16" "$PULMO" weights check weights.safetensors
+expect 0 "not a VGG16" "$PULMO" weights check weights.safetensors
 expect 0 "caffe-rgb: RGB 0..255" "$PULMO" weights check weights.safetensors --set model.preprocessing=caffe-rgb
 expect 65 "cannot open the weights" "$PULMO" weights check missing.pth
 expect 65 "text.jpeg" "$PULMO" weights check text.jpeg

@@ -92,7 +92,7 @@ static const struct {
      ",\"features.3.bia\":{\"dtype\":\"F32\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
      "features.3.bias: is missing"},
     {"{" W0 "," B0 "," W3
-     ",\"features.3.bias\":{\"dtype\":\"F16\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
+     ",\"features.3.bias\":{\"dtype\":\"F64\",\"shape\":[16],\"data_offsets\":[11008,11072]}}",
      "features.3.bias: has a dtype"},
     {"{" W0 "," B0 "," W3
      ",\"features.3.bias\":{\"dtype\":\"F32\",\"shape\":[16,1],\"data_offsets\":[11008,11072]}}",

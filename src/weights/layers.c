@@ -1,0 +1,249 @@
+/* Layers as a file holds them: checked, copied in one order as float32, batch normalisation folded
+ * into its convolution; and the digest of what results. */
+#include <math.h>
+#include <string.h>
+
+#include "pulmo/memory.h"
+#include "weights_room.h"
+
+#define WIDTH_STEP 16 /* the engine's planes come in sixteens */
+#define WIDTH_MAX  8192
+
+/* ---- checks ---- */
+
+static pulmo_status check_vector(const weight_file *file, const source_tensor *vector,
+                                 int64_t channels)
+{
+    if (vector->rank != 1)
+        return weights_bad(file, "%s: has a shape of the wrong rank", vector->name);
+    if (vector->shape[0] != channels)
+        return weights_bad(file, "%s: does not match its weight", vector->name);
+    return PULMO_OK;
+}
+
+static pulmo_status check_norm(const weight_file *file, const source_norm *norm, int64_t channels)
+{
+    if (!norm->there)
+        return PULMO_OK;
+    PULMO_TRY(check_vector(file, &norm->scale, channels));
+    PULMO_TRY(check_vector(file, &norm->shift, channels));
+    PULMO_TRY(check_vector(file, &norm->mean, channels));
+    return check_vector(file, &norm->variance, channels);
+}
+
+static pulmo_status check_conv(const weight_file *file, const source_conv *conv, int64_t inputs)
+{
+    const source_tensor *w = &conv->weight;
+    if (w->rank != 4)
+        return weights_bad(file, "%s: has a shape of the wrong rank", w->name);
+    int64_t channels = w->shape[0];
+    if (w->shape[2] != 3 || w->shape[3] != 3)
+        return weights_bad(file, "%s: is not a 3 x 3 convolution", w->name);
+    if (w->shape[1] != inputs)
+        return weights_bad(file, "%s: does not take the channels that the layer before gives",
+                           w->name);
+    if (channels % WIDTH_STEP != 0)
+        return weights_bad(file, "%s: has a width that is not a multiple of 16", w->name);
+    if (channels > WIDTH_MAX || inputs > WIDTH_MAX)
+        return weights_bad(file, "%s: is wider than any VGG", w->name);
+    bool may_lack_bias = conv->norm.there && conv->bias.rank == 0;
+    if (!may_lack_bias)
+        PULMO_TRY(check_vector(file, &conv->bias, channels));
+    return check_norm(file, &conv->norm, channels);
+}
+
+static pulmo_status check_layers(const weight_file *file, size_t *floats)
+{
+    int64_t inputs = 3;
+    *floats = 0;
+    for (int i = 0; i < file->convs; i++) {
+        const source_conv *conv = &file->conv[i];
+        PULMO_TRY(check_conv(file, conv, inputs));
+        int64_t channels = conv->weight.shape[0];
+        *floats += (size_t)(channels * (9 * inputs + 1));
+        inputs = channels;
+    }
+    return PULMO_OK;
+}
+
+/* ---- what values look like ---- */
+
+/* Whether all values are such as a shorter type holds, which a file of float32 may have too. */
+typedef struct value_survey {
+    bool finite, bfloat16, half;
+} value_survey;
+
+static bool is_half(float value, uint32_t bits)
+{
+    float magnitude = fabsf(value);
+    if (magnitude >= 0x1p-14f)
+        return magnitude <= 65504 && (bits & 0x1fffu) == 0;
+    float steps = magnitude * 0x1p24f; /* subnormal halves are multiples of 2^-24 */
+    return steps == floorf(steps);
+}
+
+static void survey_value(value_survey *survey, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    survey->finite = survey->finite && isfinite(value);
+    survey->bfloat16 = survey->bfloat16 && (bits & 0xffffu) == 0;
+    survey->half = survey->half && is_half(value, bits);
+}
+
+static pulmo_rounding rounding_of(const value_survey *survey)
+{
+    if (survey->bfloat16)
+        return PULMO_ROUNDING_BFLOAT16;
+    return survey->half ? PULMO_ROUNDING_HALF : PULMO_ROUNDING_NONE;
+}
+
+/* ---- copying ---- */
+
+/* Copies in the order (O, I, 3, 3), or (O); `turn` turns the order of I. */
+static pulmo_status copy_values(const weight_file *file, const source_tensor *t, bool turn,
+                                value_survey *survey, float *to)
+{
+    int64_t size[4] = {1, 1, 1, 1}, stride[4] = {0};
+    const int64_t bytes = (int64_t)element_bytes(t->type);
+    for (int i = 0; i < t->rank; i++) {
+        size[4 - t->rank + i] = t->shape[i];
+        stride[4 - t->rank + i] = t->stride[i];
+    }
+    for (int64_t o = 0; o < size[0]; o++)
+        for (int64_t i = 0; i < size[1]; i++) {
+            int64_t from = turn ? size[1] - 1 - i : i;
+            int64_t plane = o * stride[0] + from * stride[1];
+            for (int64_t y = 0; y < size[2]; y++)
+                for (int64_t x = 0; x < size[3]; x++) {
+                    int64_t element = plane + y * stride[2] + x * stride[3];
+                    *to = element_value(t->type, t->at + element * bytes);
+                    survey_value(survey, *to++);
+                }
+        }
+    if (!survey->finite)
+        return weights_bad(file, "%s: holds a value that is not finite", t->name);
+    return PULMO_OK;
+}
+
+/* ---- batch normalisation ---- */
+
+/* What a normalisation's four vectors come to: y = factor x + addend, per channel. */
+static pulmo_status norm_line(const weight_file *file, const source_norm *norm, int channels,
+                              value_survey *survey, double *factor, double *addend)
+{
+    float *room = pulmo_alloc(4 * (size_t)channels, sizeof *room);
+    if (!room)
+        return PULMO_MEMORY;
+    float *scale = room, *shift = scale + channels;
+    float *mean = shift + channels, *variance = mean + channels;
+    pulmo_status status;
+    PULMO_GOTO(copy_values(file, &norm->scale, false, survey, scale));
+    PULMO_GOTO(copy_values(file, &norm->shift, false, survey, shift));
+    PULMO_GOTO(copy_values(file, &norm->mean, false, survey, mean));
+    PULMO_GOTO(copy_values(file, &norm->variance, false, survey, variance));
+    for (int c = 0; c < channels; c++) {
+        if (variance[c] < 0) {
+            status = weights_bad(file, "%s: holds a variance below 0", norm->variance.name);
+            goto out;
+        }
+        factor[c] = (double)scale[c] / sqrt((double)variance[c] + norm->epsilon);
+        addend[c] = (double)shift[c] - (double)mean[c] * factor[c];
+    }
+out:
+    pulmo_free(room);
+    return status;
+}
+
+/* Multiplies and adds in double, and rounds once: the same function as both layers, but for that
+ * rounding. */
+static pulmo_status fold_norm(const weight_file *file, const source_conv *from, pulmo_conv *conv,
+                              value_survey *survey, float *weight, float *bias)
+{
+    const int channels = conv->out_channels;
+    const size_t each = 9 * (size_t)conv->in_channels;
+    double *factor = pulmo_alloc(2 * (size_t)channels, sizeof *factor);
+    if (!factor)
+        return PULMO_MEMORY;
+    double *addend = factor + channels;
+    bool finite = true;
+    pulmo_status status = norm_line(file, &from->norm, channels, survey, factor, addend);
+    for (int o = 0; o < channels && status == PULMO_OK; o++) {
+        float *row = weight + (size_t)o * each;
+        for (size_t k = 0; k < each; k++) {
+            row[k] = (float)((double)row[k] * factor[o]);
+            finite = finite && isfinite(row[k]);
+        }
+        bias[o] = (float)((double)bias[o] * factor[o] + addend[o]);
+        finite = finite && isfinite(bias[o]);
+    }
+    if (!finite)
+        status = weights_bad(file, "%s: batch normalisation makes a value that is not finite",
+                             from->weight.name);
+    pulmo_free(factor);
+    return status;
+}
+
+/* ---- all layers ---- */
+
+static pulmo_status take_layer(const weight_file *file, const source_conv *from, bool turn,
+                               value_survey *survey, float *room, pulmo_conv *to)
+{
+    to->in_channels = (int)from->weight.shape[1];
+    to->out_channels = (int)from->weight.shape[0];
+    to->pool_after = from->pool_after;
+    float *weight = room;
+    float *bias = weight + 9 * (size_t)to->in_channels * (size_t)to->out_channels;
+    to->weight = weight;
+    to->bias = bias;
+    PULMO_TRY(copy_values(file, &from->weight, turn, survey, weight));
+    if (from->bias.rank == 1)
+        PULMO_TRY(copy_values(file, &from->bias, false, survey, bias));
+    else
+        memset(bias, 0, (size_t)to->out_channels * sizeof *bias);
+    return from->norm.there ? fold_norm(file, from, to, survey, weight, bias) : PULMO_OK;
+}
+
+pulmo_status weights_take_layers(const weight_file *file, bool turn_first, pulmo_weights *out)
+{
+    value_survey survey = {.finite = true, .bfloat16 = true, .half = true};
+    size_t floats = 0;
+    int feature = 0;
+    PULMO_TRY(check_layers(file, &floats));
+    float *room = pulmo_alloc(floats, sizeof *room);
+    if (!room)
+        return PULMO_MEMORY;
+    out->storage = room;
+    out->convs = file->convs;
+    for (int i = 0; i < file->convs; i++) {
+        const source_conv *from = &file->conv[i];
+        pulmo_conv *to = &out->conv[i];
+        to->feature_index = feature;
+        feature += from->pool_after ? 3 : 2;
+        PULMO_TRY(take_layer(file, from, turn_first && i == 0, &survey, room, to));
+        room += (size_t)to->out_channels * (9 * (size_t)to->in_channels + 1);
+        out->norms += from->norm.there;
+    }
+    out->rounding = rounding_of(&survey);
+    return PULMO_OK;
+}
+
+/* ---- the digest ---- */
+
+pulmo_status weights_digest_layers(pulmo_weights *out)
+{
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(pulmo_digester_create(&digester));
+    pulmo_digester_add(digester, "pulmo VGG 1", 11);
+    for (int i = 0; i < out->convs; i++) {
+        const pulmo_conv *conv = &out->conv[i];
+        const int32_t shape[3] = {conv->in_channels, conv->out_channels, conv->pool_after};
+        const size_t outputs = (size_t)conv->out_channels;
+        const size_t weights = 9 * (size_t)conv->in_channels * outputs;
+        pulmo_digester_add(digester, shape, sizeof shape);
+        pulmo_digester_add(digester, conv->weight, weights * sizeof(float));
+        pulmo_digester_add(digester, conv->bias, outputs * sizeof(float));
+    }
+    out->digest = pulmo_digester_end(digester);
+    return PULMO_OK;
+}
