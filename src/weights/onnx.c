@@ -166,8 +166,8 @@ typedef struct node {
     int inputs;
     bool pool;
     int said;
-    float epsilon; /* of BatchNormalization */
-    bool plain;    /* attributes are those of a VGG's layer */
+    double epsilon; /* of BatchNormalization */
+    bool plain;     /* attributes are those of a VGG's layer */
 } node;
 
 static bool take_attribute(piece message, attribute *a)
@@ -232,7 +232,8 @@ static bool attribute_fits(piece message, node *n)
     if (piece_is_word(a.name, "dilations"))
         return ints_are(&a, a.count, 1);
     if (piece_is_word(a.name, "epsilon")) {
-        n->epsilon = a.real;
+        /* PyTorch's 1e-5, which a float32 only comes near: equal weights fold to equal ones. */
+        n->epsilon = a.real == 1e-5f ? 1e-5 : (double)a.real;
         return a.real >= 0;
     }
     if (piece_is_word(a.name, "spatial"))
@@ -257,7 +258,7 @@ static bool read_node(piece message, node *out)
     bool broken = false;
     piece whole = message;
     memset(out, 0, sizeof *out);
-    out->epsilon = 1e-5f; /* ONNX's default */
+    out->epsilon = 1e-5; /* ONNX's default */
     while (piece_next_field(&message, &f, &broken)) {
         if (f.number == 1 && f.wire == WIRE_BYTES && out->inputs < INPUTS_MAX)
             out->input[out->inputs++] = f.bytes;
@@ -315,7 +316,7 @@ static pulmo_status add_norm(graph_walk *w, const node *n)
                            "trained network (scale, shift, mean, variance)",
                            file->convs);
     norm->there = true;
-    norm->epsilon = (double)n->epsilon;
+    norm->epsilon = n->epsilon;
     PULMO_TRY(find_initializer(file, w->graph, n->input[1], &norm->scale));
     PULMO_TRY(find_initializer(file, w->graph, n->input[2], &norm->shift));
     PULMO_TRY(find_initializer(file, w->graph, n->input[3], &norm->mean));

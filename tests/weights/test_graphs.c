@@ -173,6 +173,57 @@ static void test_onnx(void **state)
     }
 }
 
+/* Half precision: as raw bytes, and as onnx.helper writes it, each element in a varint. */
+static void add_half(bytes *graph, int tensor, uint64_t dtype)
+{
+    bytes *b = calloc(1, sizeof *b), *data = calloc(1, sizeof *data);
+    assert_true(b && data);
+    add_field_int(b, 1, 16);
+    if (tensor % 2 == 0) {
+        add_field_int(b, 1, tensor == 0 ? 3 : 16);
+        add_field_int(b, 1, 3);
+        add_field_int(b, 1, 3);
+    }
+    add_field_int(b, 2, dtype);
+    add_field_text(b, 8, names[tensor]);
+    for (int i = 0; i < counts[tensor]; i++) {
+        if (tensor < 2)
+            add_number(data, 0xc000, 2); /* -2 in both types */
+        else
+            add_varint(data, 0xc000);
+    }
+    add_field(b, tensor < 2 ? 9 : 5, data->at, data->size);
+    add_field(graph, 5, b->at, b->size);
+    free(data);
+    free(b);
+}
+
+static void test_onnx_half(void **state)
+{
+    static bytes b, graph;
+    (void)state;
+    for (int brain = 0; brain < 2; brain++) {
+        pulmo_weights weights;
+        b.size = 0;
+        graph.size = 0;
+        for (int t = 0; t < 4; t++)
+            add_half(&graph, t, brain ? 16 : 10);
+        for (int layer = 0; layer < 2; layer++) {
+            add_node(&graph, "Conv", "x", names[2 * layer], names[2 * layer + 1], 1);
+            add_node(&graph, "Relu", "x", NULL, NULL, 0);
+            add_node(&graph, "MaxPool", "x", NULL, NULL, 0);
+        }
+        add_field_int(&b, 1, 8);
+        add_field(&b, 7, graph.at, graph.size);
+        write_file(b.at, b.size);
+        assert_ok(pulmo_weights_read(path, &weights));
+        for (int layer = 0; layer < 2; layer++)
+            for (int i = 0; i < counts[2 * layer]; i++)
+                assert_true(weights.conv[layer].weight[i] == -2);
+        pulmo_weights_free(&weights);
+    }
+}
+
 /* ---- Keras ---- */
 
 typedef struct keras_wrongs {
@@ -294,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_onnx),
+        cmocka_unit_test(test_onnx_half),
         cmocka_unit_test(test_keras),
         cmocka_unit_test(test_proof),
         cmocka_unit_test(test_proof_of_real_weights),
