@@ -158,8 +158,9 @@ static int likeness(const numbered_name *name, const tensor_reader *reader)
     return points;
 }
 
-static pulmo_status choose_first(const weight_file *file, const numbered_names *names,
-                                 const tensor_reader *reader, const numbered_name **out)
+/* NULL, and *status says why, where there is none or more than one. */
+static const numbered_name *choose_first(const weight_file *file, const numbered_names *names,
+                                         const tensor_reader *reader, pulmo_status *status)
 {
     const numbered_name *best = NULL, *equal = NULL;
     int most = 0;
@@ -173,17 +174,19 @@ static pulmo_status choose_first(const weight_file *file, const numbered_names *
         best = name;
         most = points;
     }
-    if (!best)
-        return weights_bad(file, "features.0.weight: is missing, or of the wrong rank "
-                                 "(words before its number may be others, or none)");
+    if (!best) {
+        *status = weights_bad(file, "features.0.weight: is missing, or of the wrong rank "
+                                    "(words before its number may be others, or none)");
+        return NULL;
+    }
     if (equal) {
         char one[NAME_BYTES], other[NAME_BYTES];
         copy_text(equal->text, equal->bytes, one);
         copy_text(best->text, best->bytes, other);
-        return weights_bad(file, "holds two networks (%s, %s); save one alone", one, other);
+        *status = weights_bad(file, "holds two networks (%s, %s); save one alone", one, other);
+        return NULL;
     }
-    *out = best;
-    return PULMO_OK;
+    return best;
 }
 
 /* ---- its layers ---- */
@@ -299,7 +302,10 @@ pulmo_status weights_by_numbers(weight_file *file, const numbered_names *names,
 {
     layer_walk walk = {.file = file, .reader = reader};
     file->naming = "torchvision and timm (features.N)";
-    PULMO_TRY(choose_first(file, names, reader, &walk.any));
+    pulmo_status status = PULMO_OK;
+    walk.any = choose_first(file, names, reader, &status);
+    if (!walk.any)
+        return status;
     if (walk.any->prefix_bytes == 0)
         file->naming = "numbers alone (N.weight)";
     else if (!says_features(walk.any))

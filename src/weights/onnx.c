@@ -374,7 +374,7 @@ static pulmo_status read_graph(weight_file *file, piece graph)
     }
     if (broken)
         return weights_bad(file, "is damaged, or truncated");
-    if (file->convs == 0 || !walk.relu)
+    if (!walk.last || !walk.relu)
         return weights_bad(file,
                            "its graph does not begin with Conv, Relu and MaxPool as a VGG's does");
     if (!walk.last->pool_after)

@@ -115,7 +115,9 @@ static pulmo_status take_as_usual(const weight_file *file, pulmo_weights *out)
 static pulmo_status read_file(weight_file *file, pulmo_preprocessing preprocessing,
                               pulmo_weights *out)
 {
-    PULMO_TRY(map_file(file));
+    pulmo_status status = map_file(file);
+    if (!file->bytes)
+        return status;
     PULMO_TRY(read_by_format(file));
     if (preprocessing == PULMO_PREPROCESSING_AUTO)
         return take_as_usual(file, out);

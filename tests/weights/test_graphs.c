@@ -176,26 +176,25 @@ static void test_onnx(void **state)
 /* Half precision: as raw bytes, and as onnx.helper writes it, each element in a varint. */
 static void add_half(bytes *graph, int tensor, uint64_t dtype)
 {
-    bytes *b = calloc(1, sizeof *b), *data = calloc(1, sizeof *data);
-    assert_true(b && data);
-    add_field_int(b, 1, 16);
+    static bytes b, data;
+    b.size = 0;
+    data.size = 0;
+    add_field_int(&b, 1, 16);
     if (tensor % 2 == 0) {
-        add_field_int(b, 1, tensor == 0 ? 3 : 16);
-        add_field_int(b, 1, 3);
-        add_field_int(b, 1, 3);
+        add_field_int(&b, 1, tensor == 0 ? 3 : 16);
+        add_field_int(&b, 1, 3);
+        add_field_int(&b, 1, 3);
     }
-    add_field_int(b, 2, dtype);
-    add_field_text(b, 8, names[tensor]);
+    add_field_int(&b, 2, dtype);
+    add_field_text(&b, 8, names[tensor]);
     for (int i = 0; i < counts[tensor]; i++) {
         if (tensor < 2)
-            add_number(data, 0xc000, 2); /* -2 in both types */
+            add_number(&data, 0xc000, 2); /* -2 in both types */
         else
-            add_varint(data, 0xc000);
+            add_varint(&data, 0xc000);
     }
-    add_field(b, tensor < 2 ? 9 : 5, data->at, data->size);
-    add_field(graph, 5, b->at, b->size);
-    free(data);
-    free(b);
+    add_field(&b, tensor < 2 ? 9 : 5, data.at, data.size);
+    add_field(graph, 5, b.at, b.size);
 }
 
 static void test_onnx_half(void **state)
