@@ -5,8 +5,8 @@
 # Usage: test_allreduce.sh PATH-OF-PULMO
 set -u
 pulmo=$1
-program=$(dirname "$1")/../tests/t_mpi_exact
-[ -x "$program" ] || { echo "skipped: $program is not built"; exit 77; }
+program=$(dirname "$1")/../tests/t_dist_exact
+[ -x "$program" ] || { echo "$program is missing: build it first"; exit 1; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
     OMPI_MCA_mpi_yield_when_idle=1
 failed=0

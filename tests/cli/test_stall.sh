@@ -2,8 +2,8 @@
 # A rank that hangs, stops, dies or waits for nobody ends the job in time, and is named.
 # Usage: test_stall.sh PATH-OF-PULMO; the scenarios are played by the test program beside it.
 set -u
-player=$(dirname "$1")/../tests/t_mpi_watch
-[ -x "$player" ] || { echo "skipped: $player is not built"; exit 77; }
+player=$(dirname "$1")/../tests/t_dist_watch
+[ -x "$player" ] || { echo "$player is missing: build it first"; exit 1; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
     OMPI_MCA_mpi_yield_when_idle=1
 limit_s=2

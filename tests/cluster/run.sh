@@ -13,7 +13,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:-$here/../../build/release}")
 [ -n "${PULMO_LAB:-}" ] || { echo "skipped: PULMO_LAB does not name the lab's directory"; exit 77; }
 lab=$(readlink -f "$PULMO_LAB")
-for program in bin/pulmo tests/t_mpi_comm tests/t_mpi_exact tests/t_mpi_shared tests/t_mpi_watch tests/make_weights; do
+for program in bin/pulmo tests/t_dist_comm tests/t_dist_exact tests/t_dist_shared tests/t_dist_watch tests/make_weights; do
     [ -x "$build/$program" ] || { echo "$build/$program is missing; build first: cmake --build $build"; exit 1; }
 done
 
@@ -58,7 +58,7 @@ launchers=("srun --mpi=pmix -N3" "mpirun --host n1:2,n2:1,n3:2")
 for launcher in "${launchers[@]}"; do
     for name in comm exact shared; do
         began=$SECONDS
-        on_login 60 "$launcher $build/tests/t_mpi_$name"
+        on_login 60 "$launcher $build/tests/t_dist_$name"
         status=$?
         check "$name: $launcher" [ $status = 0 ]
     done
@@ -201,7 +201,7 @@ nothing_left() {
     local node
     for node in n1 n2 n3; do
         for _ in $(seq 100); do
-            "$lab/netns-rsh" $node "pgrep -x t_mpi_watch" > /dev/null || continue 2
+            "$lab/netns-rsh" $node "pgrep -x t_dist_watch" > /dev/null || continue 2
             sleep 0.1
         done
         echo "     left on $node"
@@ -214,7 +214,7 @@ play() {
     for again in 1 0; do
         began=$SECONDS
         if [ -n "${3:-}" ]; then { sleep 4; "$lab/lab-node.sh" "$3" n3; } & act=$!; fi
-        on_login $patience_s "${start[$2]} $build/tests/t_mpi_watch $1 $limit_s"
+        on_login $patience_s "${start[$2]} $build/tests/t_dist_watch $1 $limit_s"
         status=$?
         took=$((SECONDS - began))
         # A scenario that never began must not find n3 failing when it is played once more.
