@@ -50,6 +50,8 @@ struct pulmo_model;
 pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_choice *choice,
                                          const struct pulmo_model *model, int threads,
                                          pulmo_backbone *out);
+/* Values of one image's features: channels * height * width. Not collective. */
+size_t pulmo_backbone_floats(const pulmo_backbone *backbone);
 /* images (n, 3, H, W) normalised to features (n, channels, height, width). Not collective. */
 void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images,
                              float *features);

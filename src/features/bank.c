@@ -1,4 +1,4 @@
-/* The feature bank: what a split's features are keyed by, what of them is there, and reading. */
+/* The feature bank: what of it is there, what is missing, and reading. */
 #include "bank_room.h"
 #include "pulmo/features.h"
 #include "pulmo/specs.h"
@@ -13,87 +13,13 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
-#include "pulmo/rng.h"
-#include "pulmo/split.h"
 
 #define MB (1024.0 * 1024.0)
-#define ABANDONED_S                                                                                \
-    600 /* a shard that is being written grows every few seconds; what a killed process left does  \
-           not */
-
-/* ---- keys ---- */
-
-/* The digest of a known image's features: two programs, tiers or weights that give others do not
- * share a bank. */
-static pulmo_status probe(const pulmo_bank *b, char hex[PULMO_DIGEST_HEX])
-{
-    const pulmo_backbone *backbone = b->parts.backbone;
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[PULMO_BANK_TRAIN]);
-    size_t pixels = 3 * (size_t)info->height_px * (size_t)info->width_px;
-    size_t floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-    float *image = pulmo_alloc(pixels, sizeof *image),
-          *features = pulmo_alloc(floats, sizeof *features);
-    pulmo_status status = image && features ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK) {
-        pulmo_rng rng;
-        pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, 0, 0);
-        for (size_t i = 0; i < pixels; i++)
-            image[i] = pulmo_rng_uniform(&rng) * 4 - 2;
-        pulmo_backbone_features(backbone, 1, image, features);
-        pulmo_digest digest = pulmo_digest_of(features, floats * sizeof *features);
-        pulmo_digest_hex(&digest, hex);
-    }
-    pulmo_free(image);
-    pulmo_free(features);
-    return status;
-}
-
-static char *made_of(const pulmo_bank *b, pulmo_bank_split split, const char *probed)
-{
-    const pulmo_backbone *backbone = b->parts.backbone;
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
-    char weights[PULMO_DIGEST_HEX], *views = NULL, *text = NULL;
-    pulmo_digest_hex(&backbone->weights_digest, weights);
-    if (split == PULMO_BANK_TRAIN || b->averaged.views > 1) {
-        char *augment = pulmo_config_section_lines(b->parts.config, "augment");
-        if (augment && split == PULMO_BANK_TRAIN)
-            views = pulmo_format("seed: %llu\n%s", (unsigned long long)b->seed, augment);
-        if (augment && split != PULMO_BANK_TRAIN)
-            views = pulmo_format("views to average\n%s", augment);
-        free(augment);
-    } else {
-        views = pulmo_strdup("");
-    }
-    int frozen = pulmo_frozen_blocks_from(b->parts.config);
-    if (views)
-        text = pulmo_format(
-            "data: %s\nweights: %s\npreprocessing: %s, mean %.9g %.9g %.9g, std %.9g %.9g "
-            "%.9g\nfrozen blocks: %d\n"
-            "pooling: %s\nisa: %s\nfeatures of a known image: %s\nprecision: %s\n%s",
-            info->digest_hex, weights, pulmo_preprocessing_name(backbone->preprocessing),
-            (double)backbone->mean[0], (double)backbone->mean[1], (double)backbone->mean[2],
-            (double)backbone->std[0], (double)backbone->std[1], (double)backbone->std[2],
-            frozen == PULMO_FROZEN_ALL ? 5 : frozen,
-            pulmo_pooling_name(b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN),
-            pulmo_isa_name(backbone->isa), probed, b->set[split].form.half ? "half" : "float",
-            views);
-    free(views);
-    return text;
-}
+/* Seconds without a byte more, after which a shard is what a killed process left: one that is being
+ * written grows every few seconds. */
+#define ABANDONED_S 600
 
 /* ---- what there is ---- */
-
-/* Files of a view: small enough to go on from when interrupted, few enough to be open all at once.
- */
-static uint32_t shards_for(uint32_t count)
-{
-    uint32_t shards = count / 256, most = (count + 7) / 8;
-    if (shards < 32)
-        shards = 32;
-    if (shards > 128)
-        shards = 128;
-    return shards < most ? shards : most;
-}
 
 static bool pools_first(const pulmo_config *config, const pulmo_backbone *backbone)
 {
@@ -107,67 +33,35 @@ pulmo_head_spec pulmo_bank_fed(const pulmo_config *config, const pulmo_backbone 
     if (!pools_first(config, backbone))
         return fed;
     fed.channels = pulmo_head_inputs(head);
-    fed.height = fed.width = 1;
+    fed.height = 1;
+    fed.width = 1;
     fed.pool = PULMO_POOL_FLATTEN;
     return fed;
-}
-
-static pulmo_status describe_set(pulmo_bank *b, pulmo_bank_split split, const char *root,
-                                 const char *probed)
-{
-    struct bank_set *set = &b->set[split];
-    const pulmo_config *config = b->parts.config;
-    const pulmo_backbone *backbone = b->parts.backbone;
-    const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
-    bank_form *form = &set->form;
-    form->split = pulmo_split_name((int)split);
-    form->half = config->bank.precision == PULMO_PRECISION_HALF;
-    form->channels = b->pooled ? pulmo_head_inputs(b->parts.head) : backbone->channels;
-    form->height = b->pooled ? 1 : backbone->height;
-    form->width = b->pooled ? 1 : backbone->width;
-    form->count = info->count;
-    form->labels = info->labels;
-    form->shards = shards_for(info->count);
-    int64_t views =
-        config->bank.views < config->train.epochs ? config->bank.views : config->train.epochs;
-    set->views = split == PULMO_BANK_TRAIN ? (uint32_t)views : (uint32_t)b->averaged.views;
-    form->text = made_of(b, split, probed);
-    if (!form->text)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the bank");
-    pulmo_digest digest = pulmo_digest_of(form->text, strlen(form->text));
-    pulmo_digest_hex(&digest, form->key);
-    form->directory = pulmo_format("%s/%s-%.16s", root, form->split, form->key);
-    return form->directory ? PULMO_OK : PULMO_MEMORY;
 }
 
 static pulmo_status create_local(pulmo_bank *b)
 {
     const pulmo_config *config = b->parts.config;
     const pulmo_backbone *backbone = b->parts.backbone;
-    char probed[PULMO_DIGEST_HEX];
     if (!backbone->trunk)
         return pulmo_fail(PULMO_CONFIG,
                           "train.features: bank keeps the features of frozen convolutions, and "
                           "with model.trainable: all "
                           "there are none; freeze a block or use train.features: fresh");
+    int64_t seed = config->bank.seed < 0 ? config->train.seed : config->bank.seed;
+    b->seed = (uint64_t)seed;
     b->pooled = pools_first(config, backbone);
-    b->seed = (uint64_t)(config->bank.seed < 0 ? config->train.seed : config->bank.seed);
+    if (b->pooled)
+        b->floats = (size_t)pulmo_head_inputs(b->parts.head);
+    else
+        b->floats = pulmo_backbone_floats(backbone);
     pulmo_augment_from(config, &b->augment);
     pulmo_views_from(config, &b->averaged);
     PULMO_TRY(pulmo_augment_spec_check(&b->augment));
-    PULMO_TRY(probe(b, probed));
-    char *root = *config->bank.path ? pulmo_strdup(config->bank.path)
-                                    : pulmo_format("%s/bank", config->data.path);
-    pulmo_status status = root ? PULMO_OK : PULMO_MEMORY;
-    for (int s = 0; s < PULMO_BANK_SPLITS && status == PULMO_OK; s++)
-        status = describe_set(b, (pulmo_bank_split)s, root, probed);
-    free(root);
-    b->floats = (size_t)b->set[0].form.channels * (size_t)b->set[0].form.height *
-                (size_t)b->set[0].form.width;
-    return status;
+    return bank_describe(b);
 }
 
-/* True if the shard is there and fits its key. One that does not is told of and computed anew. */
+/* True if the shard is there and fits its key. One that does not is reported and computed anew. */
 static bool is_there(const bank_form *form, bank_place place)
 {
     bank_shard *shard = NULL;
@@ -184,91 +78,129 @@ static bool is_there(const bank_form *form, bank_place place)
     return found;
 }
 
-/* Rank 0: lists what is missing; units (all of them) has room for all. */
+/* Shards of a split that has images, over all views. */
+static uint32_t shards_of(const struct bank_set *set)
+{
+    return set->form.count > 0 ? set->views * set->form.shards : 0;
+}
+
+/* Appends what is missing of a split; returns how many units there are then. */
+static uint32_t list_missing_of(const pulmo_bank *b, uint32_t split, bank_unit *units,
+                                uint32_t missing)
+{
+    const struct bank_set *set = &b->set[split];
+    uint32_t shards = set->form.count > 0 ? set->form.shards : 0;
+    for (uint32_t view = 0; view < set->views; view++) {
+        for (uint32_t shard = 0; shard < shards; shard++) {
+            if (!is_there(&set->form, (bank_place){view, shard}))
+                units[missing++] = (bank_unit){split, view, shard};
+        }
+    }
+    return missing;
+}
+
+/* Rank 0: lists what is missing; `units` has room for all. */
 static uint32_t list_missing(const pulmo_bank *b, bank_unit *units)
 {
     uint32_t missing = 0;
     for (uint32_t s = 0; s < PULMO_BANK_SPLITS; s++)
-        for (uint32_t v = 0; v < b->set[s].views; v++)
-            for (uint32_t f = 0; b->set[s].form.count > 0 && f < b->set[s].form.shards; f++)
-                if (!is_there(&b->set[s].form, (bank_place){v, f}))
-                    units[missing++] = (bank_unit){s, v, f};
+        missing = list_missing_of(b, s, units, missing);
     return missing;
 }
 
-static uint64_t bytes_of(const pulmo_bank *b, const bank_unit *unit)
+/* Bytes of all these shards: features, a checksum and a label per image, and HDF5's own. */
+static uint64_t bytes_of(const pulmo_bank *b, const bank_unit *units, uint32_t count)
 {
-    const bank_form *form = &b->set[unit->split].form;
-    uint32_t images = pulmo_shard_first(form->count, unit->shard + 1, form->shards) -
-                      pulmo_shard_first(form->count, unit->shard, form->shards);
-    return images * (b->floats * (form->half ? 2u : 4u) + 16) + 8192;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const bank_form *form = &b->set[units[i].split].form;
+        uint32_t images = bank_shard_images(form, units[i].shard);
+        size_t value_bytes = form->half ? 2 : 4;
+        bytes += images * (b->floats * value_bytes + 16) + 8192;
+    }
+    return bytes;
 }
 
-/* Says what is to be done, and refuses what the disk has no room for. Rank 0. */
+/* Reports what is to be done, and refuses what the disk has no room for. Rank 0. */
 static pulmo_status check_room(const pulmo_bank *b, const bank_unit *units, uint32_t missing,
                                uint32_t all)
 {
-    const bank_form *form = &b->set[PULMO_BANK_TRAIN].form;
+    const char *directory = b->set[PULMO_BANK_TRAIN].form.directory;
+    uint32_t views = b->set[PULMO_BANK_TRAIN].views;
+    const char *plural = views == 1 ? "" : "s";
     struct statvfs disk;
-    uint64_t need = 0;
-    for (uint32_t i = 0; i < missing; i++)
-        need += bytes_of(b, &units[i]);
     if (missing == 0) {
-        pulmo_info("feature bank: all there, %u view%s in %s", b->set[PULMO_BANK_TRAIN].views,
-                   b->set[PULMO_BANK_TRAIN].views == 1 ? "" : "s", form->directory);
+        pulmo_info("feature bank: all there, %u view%s in %s", views, plural, directory);
         return PULMO_OK;
     }
-    if (statvfs(form->directory, &disk) != 0)
-        return pulmo_fail(PULMO_IO, "%s: %s", form->directory, strerror(errno));
-    double room = (double)disk.f_bavail * (double)disk.f_frsize;
-    pulmo_info(
-        "feature bank: %u of %u shards to compute for %u view%s in %s; needs %.1f MB, %.1f GB free",
-        missing, all, b->set[PULMO_BANK_TRAIN].views,
-        b->set[PULMO_BANK_TRAIN].views == 1 ? "" : "s", form->directory, (double)need / MB,
-        room / MB / 1024.0);
-    if ((double)need < room)
+    if (statvfs(directory, &disk) != 0)
+        return pulmo_fail(PULMO_IO, "%s: %s", directory, strerror(errno));
+    double need_mb = (double)bytes_of(b, units, missing) / MB;
+    double free_mb = (double)disk.f_bavail * (double)disk.f_frsize / MB;
+    pulmo_info("feature bank: %u of %u shards to compute for %u view%s in %s; needs %.1f MB, "
+               "%.1f GB free",
+               missing, all, views, plural, directory, need_mb, free_mb / 1024.0);
+    if (need_mb < free_mb)
         return PULMO_OK;
     return pulmo_fail(PULMO_IO,
                       "%s: the feature bank needs %.1f MB and %.1f MB are free; make room, name "
                       "another place with bank.path, or use fewer "
                       "bank.views, bank.precision: half or model.pool: avg",
-                      form->directory, (double)need / MB, room / MB);
+                      directory, need_mb, free_mb);
 }
 
-static pulmo_status prepare(const pulmo_bank *b, bank_unit *units, uint32_t all, uint32_t *missing)
+/* The directories of all splits that have images, without what killed processes left there. */
+static pulmo_status prepare_directories(const pulmo_bank *b)
 {
-    for (int s = 0; s < PULMO_BANK_SPLITS; s++)
-        if (b->set[s].form.count > 0)
-            if (pulmo_directory_make(b->set[s].form.directory) != PULMO_OK)
-                return pulmo_fail_in(PULMO_IO,
-                                     "the feature bank has no place (bank.path names another)");
-    for (int s = 0; s < PULMO_BANK_SPLITS; s++)
-        if (b->set[s].form.count > 0)
-            pulmo_file_remove_abandoned(b->set[s].form.directory, ABANDONED_S);
+    for (int s = 0; s < PULMO_BANK_SPLITS; s++) {
+        const bank_form *form = &b->set[s].form;
+        if (form->count == 0)
+            continue;
+        if (pulmo_directory_make(form->directory) != PULMO_OK)
+            return pulmo_fail_in(PULMO_IO,
+                                 "the feature bank has no place (bank.path names another)");
+        pulmo_file_remove_abandoned(form->directory, ABANDONED_S);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status plan_local(const pulmo_bank *b, bank_unit *units, uint32_t all,
+                               uint32_t *missing)
+{
+    PULMO_TRY(prepare_directories(b));
     *missing = list_missing(b, units);
     return check_room(b, units, *missing, all);
+}
+
+/* Rank 0 finds what is missing; all ranks learn it, and compute it. `units` has room for all.
+ * Collective. */
+static pulmo_status complete_units(pulmo_bank *b, bank_unit *units, uint32_t all)
+{
+    pulmo_comm *comm = b->parts.comm;
+    pulmo_status status = PULMO_OK;
+    uint32_t missing = 0;
+    if (pulmo_comm_rank(comm) == 0)
+        status = plan_local(b, units, all, &missing);
+    PULMO_TRY(pulmo_agree(comm, status));
+    PULMO_TRY(pulmo_bcast(comm, &missing, sizeof missing, 0));
+    if (missing == 0)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_bcast(comm, units, missing * sizeof *units, 0));
+    return bank_build(b, units, missing);
 }
 
 /* Computes what is missing. Collective. */
 static pulmo_status complete(pulmo_bank *b)
 {
-    pulmo_comm *comm = b->parts.comm;
-    uint32_t all = 0, missing = 0;
+    uint32_t all = 0;
+    pulmo_status status = PULMO_OK;
     for (int s = 0; s < PULMO_BANK_SPLITS; s++)
-        if (b->set[s].form.count > 0)
-            all += b->set[s].views * b->set[s].form.shards;
-    bank_unit *units = calloc(all + 1, sizeof *units);
-    pulmo_status status = pulmo_agree(
-        comm, units ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the bank's plan"));
-    if (status == PULMO_OK)
-        status = pulmo_agree(comm, pulmo_comm_rank(comm) == 0 ? prepare(b, units, all, &missing)
-                                                              : PULMO_OK);
-    if (status == PULMO_OK)
-        status = pulmo_bcast(comm, &missing, sizeof missing, 0);
-    if (status == PULMO_OK && missing > 0)
-        status = pulmo_bcast(comm, units, missing * sizeof *units, 0);
-    if (status == PULMO_OK && missing > 0)
-        status = bank_build(b, units, missing);
+        all += shards_of(&b->set[s]);
+    bank_unit *units = pulmo_calloc_agreed(b->parts.comm, (all + 1) * sizeof *units,
+                                           "out of memory for the bank's plan", &status);
+    if (!units)
+        return status;
+    status = complete_units(b, units, all);
     free(units);
     return status;
 }
@@ -332,25 +264,41 @@ const char *pulmo_bank_key(const pulmo_bank *b, pulmo_bank_split split)
     return b->set[split].form.key;
 }
 
-static bank_shard *shard_open_of(struct bank_set *set, bank_place place)
+/* The place of a view among those that are open; NULL where it is not open. */
+static struct bank_view *find_view(struct bank_set *set, uint32_t number)
 {
-    for (int i = 0; i < 2; i++)
-        if (set->open[i].shard && set->open[i].number == place.view)
-            return set->open[i].shard[place.shard];
+    for (int i = 0; i < 2; i++) {
+        struct bank_view *view = &set->open[i];
+        if (view->shard && view->number == number)
+            return view;
+    }
     return NULL;
 }
 
-/* With the lock held for writing. Epochs take views in turn: an odd one's place is free again two
- * views on. */
+/* The place that one more view takes. Epochs take views in turn: the lower number's place is free
+ * again two views on. */
+static struct bank_view *free_place(struct bank_set *set)
+{
+    struct bank_view *first = &set->open[0], *second = &set->open[1];
+    if (!first->shard)
+        return first;
+    if (!second->shard || second->number < first->number)
+        return second;
+    return first;
+}
+
+static bank_shard *find_shard(struct bank_set *set, bank_place place)
+{
+    struct bank_view *view = find_view(set, place.view);
+    return view ? view->shard[place.shard] : NULL;
+}
+
+/* With the lock held for writing. */
 static pulmo_status open_shard(struct bank_set *set, bank_place place)
 {
-    struct bank_view *view = &set->open[0];
-    for (int i = 0; i < 2; i++)
-        if (set->open[i].shard && set->open[i].number == place.view)
-            view = &set->open[i];
-    if (!view->shard || view->number != place.view) {
-        if (view->shard && (!set->open[1].shard || set->open[1].number < view->number))
-            view = &set->open[1];
+    struct bank_view *view = find_view(set, place.view);
+    if (!view) {
+        view = free_place(set);
         close_view(set, view);
         view->shard = calloc(set->form.shards, sizeof(bank_shard *));
         if (!view->shard)
@@ -360,24 +308,29 @@ static pulmo_status open_shard(struct bank_set *set, bank_place place)
     if (view->shard[place.shard])
         return PULMO_OK; /* another thread was faster */
     pulmo_status status = bank_shard_open(&set->form, place, &view->shard[place.shard]);
-    return status == PULMO_OK
-               ? status
-               : pulmo_fail_in(
-                     status,
-                     "a shard of the feature bank that was there is not any more; run again");
+    if (status == PULMO_OK)
+        return PULMO_OK;
+    return pulmo_fail_in(status,
+                         "a shard of the feature bank that was there is not any more; run again");
+}
+
+static uint32_t shard_of_sample(const bank_form *form, uint32_t sample)
+{
+    uint32_t shard = (uint32_t)((uint64_t)sample * form->shards / form->count);
+    while (sample >= pulmo_shard_first(form->count, shard + 1, form->shards))
+        shard++;
+    return shard;
 }
 
 pulmo_status pulmo_bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t view, uint32_t sample,
                              float *out)
 {
     struct bank_set *set = &b->set[split];
-    bank_place place = {view, (uint32_t)((uint64_t)sample * set->form.shards / set->form.count)};
-    while (sample >= pulmo_shard_first(set->form.count, place.shard + 1, set->form.shards))
-        place.shard++;
+    bank_place place = {view, shard_of_sample(&set->form, sample)};
     pulmo_status status = PULMO_OK;
     for (;;) {
         pthread_rwlock_rdlock(&set->lock);
-        const bank_shard *shard = shard_open_of(set, place);
+        const bank_shard *shard = find_shard(set, place);
         if (shard)
             status = bank_shard_read(shard, sample, out);
         pthread_rwlock_unlock(&set->lock);
@@ -391,9 +344,8 @@ pulmo_status pulmo_bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t vie
     }
 }
 
-pulmo_status pulmo_bank_fill(void *context, uint32_t epoch, uint32_t sample, float *out)
+pulmo_status pulmo_bank_fill(void *bank, uint32_t epoch, uint32_t sample, float *out)
 {
-    pulmo_bank *b = context;
-    return pulmo_bank_read(b, PULMO_BANK_TRAIN, epoch % pulmo_bank_views(b, PULMO_BANK_TRAIN),
-                           sample, out);
+    uint32_t views = pulmo_bank_views(bank, PULMO_BANK_TRAIN);
+    return pulmo_bank_read(bank, PULMO_BANK_TRAIN, epoch % views, sample, out);
 }

@@ -19,19 +19,15 @@ typedef struct builder {
     uint32_t done; /* images */
 } builder;
 
-static size_t backbone_floats(const pulmo_bank *b)
-{
-    const pulmo_backbone *backbone = b->parts.backbone;
-    return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-}
-
 static pulmo_status open_builder(pulmo_bank *b, builder *out)
 {
+    size_t floats = pulmo_backbone_floats(b->parts.backbone);
     memset(out, 0, sizeof *out);
     out->b = b;
-    out->features = pulmo_alloc(PULMO_IMAGE_CHUNK, backbone_floats(b) * sizeof(float));
-    out->pooled =
-        b->pooled ? pulmo_alloc(PULMO_IMAGE_CHUNK, b->floats * sizeof(float)) : out->features;
+    out->features = pulmo_alloc(PULMO_IMAGE_CHUNK, floats * sizeof(float));
+    out->pooled = out->features;
+    if (b->pooled)
+        out->pooled = pulmo_alloc(PULMO_IMAGE_CHUNK, b->floats * sizeof(float));
     return out->features && out->pooled ? PULMO_OK : PULMO_MEMORY;
 }
 
@@ -44,21 +40,28 @@ static void close_builder(builder *work)
     pulmo_free(work->features);
 }
 
+static void pool_chunk(builder *work, uint32_t count)
+{
+    const pulmo_bank *b = work->b;
+    size_t floats = pulmo_backbone_floats(b->parts.backbone);
+    for (uint32_t i = 0; i < count; i++) {
+        const float *features = work->features + i * floats;
+        pulmo_head_pool(b->parts.head, features, work->pooled + i * b->floats);
+    }
+}
+
 static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t first, uint32_t count,
                               bank_writer *writer)
 {
     const pulmo_bank *b = work->b;
-    const pulmo_image_view view = {.augment = &b->augment,
-                                   .averaged =
-                                       unit->split == PULMO_BANK_TRAIN ? NULL : &b->averaged,
-                                   .seed = b->seed,
-                                   .number = unit->view};
+    pulmo_image_view view = {.augment = &b->augment, .seed = b->seed, .number = unit->view};
     const float *images = NULL;
+    if (unit->split != PULMO_BANK_TRAIN)
+        view.averaged = &b->averaged;
     PULMO_TRY(pulmo_image_reader_read(work->reader[unit->split], &view, first, count, &images));
     pulmo_backbone_features(b->parts.backbone, (int)count, images, work->features);
-    for (uint32_t i = 0; b->pooled && i < count; i++)
-        pulmo_head_pool(b->parts.head, work->features + i * backbone_floats(b),
-                        work->pooled + i * b->floats);
+    if (b->pooled)
+        pool_chunk(work, count);
     PULMO_TRY(bank_writer_add(writer, count, work->pooled));
     work->done += count;
     pulmo_watch_beat(b->parts.comm, "building the feature bank");
@@ -69,35 +72,51 @@ static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t fir
 /* All ranks' shards go to one disk, and what was written is on it only when the last is synced. */
 static void allow_commit(const pulmo_bank *b, uint32_t images)
 {
-    double bytes =
-        (double)images * (double)b->floats * sizeof(float) * pulmo_comm_size(b->parts.comm);
-    pulmo_watch_allow(b->parts.comm, "writing a shard of the feature bank",
-                      bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
+    double ranks = pulmo_comm_size(b->parts.comm);
+    double bytes = (double)images * (double)b->floats * sizeof(float) * ranks;
+    double seconds = bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND;
+    pulmo_watch_allow(b->parts.comm, "writing a shard of the feature bank", seconds);
 }
 
-/* A signal ends it between two chunks, without a shard. */
+static pulmo_status open_reader(builder *work, uint32_t split)
+{
+    const pulmo_bank_parts *parts = &work->b->parts;
+    if (work->reader[split])
+        return PULMO_OK;
+    return pulmo_image_reader_create(parts->dataset[split], parts->backbone, &work->reader[split]);
+}
+
+/* A signal ends it between two chunks. */
+static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer *writer)
+{
+    const bank_form *form = &work->b->set[unit->split].form;
+    uint32_t at = pulmo_shard_first(form->count, unit->shard, form->shards);
+    uint32_t end = at + bank_shard_images(form, unit->shard);
+    while (at < end && !pulmo_interrupt_wanted()) {
+        uint32_t count = end - at;
+        if (count > PULMO_IMAGE_CHUNK)
+            count = PULMO_IMAGE_CHUNK;
+        PULMO_TRY(add_chunk(work, unit, at, count, writer));
+        at += count;
+    }
+    return PULMO_OK;
+}
+
+/* Nothing appears where a signal ended it. */
 static pulmo_status build_unit(builder *work, const bank_unit *unit)
 {
-    pulmo_bank *b = work->b;
-    const bank_form *form = &b->set[unit->split].form;
+    const bank_form *form = &work->b->set[unit->split].form;
+    bank_place place = {unit->view, unit->shard};
     bank_writer *writer = NULL;
-    uint32_t first = pulmo_shard_first(form->count, unit->shard, form->shards);
-    uint32_t end = pulmo_shard_first(form->count, unit->shard + 1, form->shards);
-    if (!work->reader[unit->split])
-        PULMO_TRY(pulmo_image_reader_create(b->parts.dataset[unit->split], b->parts.backbone,
-                                            &work->reader[unit->split]));
-    PULMO_TRY(bank_writer_create(form, (bank_place){unit->view, unit->shard}, &writer));
-    pulmo_status status = PULMO_OK;
-    for (uint32_t at = first; at < end && status == PULMO_OK && !pulmo_interrupt_wanted();
-         at += PULMO_IMAGE_CHUNK)
-        status = add_chunk(work, unit, at,
-                           end - at < PULMO_IMAGE_CHUNK ? end - at : PULMO_IMAGE_CHUNK, writer);
-    if (status == PULMO_OK && !pulmo_interrupt_wanted()) {
-        allow_commit(b, end - first);
-        return bank_writer_commit(writer);
+    PULMO_TRY(open_reader(work, unit->split));
+    PULMO_TRY(bank_writer_create(form, place, &writer));
+    pulmo_status status = add_images(work, unit, writer);
+    if (status != PULMO_OK || pulmo_interrupt_wanted()) {
+        bank_writer_abandon(writer);
+        return status;
     }
-    bank_writer_abandon(writer);
-    return status;
+    allow_commit(work->b, bank_shard_images(form, unit->shard));
+    return bank_writer_commit(writer);
 }
 
 static pulmo_status build_rounds(builder *work, const bank_unit *units, uint32_t count)
@@ -105,35 +124,40 @@ static pulmo_status build_rounds(builder *work, const bank_unit *units, uint32_t
     pulmo_comm *comm = work->b->parts.comm;
     uint32_t rank = (uint32_t)pulmo_comm_rank(comm), size = (uint32_t)pulmo_comm_size(comm);
     for (uint32_t at = 0; at < count; at += size) {
-        pulmo_status status = at + rank < count ? build_unit(work, &units[at + rank]) : PULMO_OK;
+        pulmo_status status = PULMO_OK;
+        if (at + rank < count)
+            status = build_unit(work, &units[at + rank]);
         PULMO_TRY(pulmo_agree(comm, status));
         if (pulmo_any(comm, pulmo_interrupt_wanted()))
             return pulmo_fail(PULMO_INTERRUPTED,
                               "interrupted while the feature bank was built; about %u of %u "
                               "missing shards are there now; run the same "
-                              "command again to go on",
+                              "command again to resume",
                               at, count);
     }
     return PULMO_OK;
 }
 
-static uint32_t images_of(const pulmo_bank *b, const bank_unit *unit)
+/* Images of this rank's units. */
+static uint32_t images_here(const pulmo_bank *b, const bank_unit *units, uint32_t count)
 {
-    const bank_form *form = &b->set[unit->split].form;
-    return pulmo_shard_first(form->count, unit->shard + 1, form->shards) -
-           pulmo_shard_first(form->count, unit->shard, form->shards);
+    uint32_t rank = (uint32_t)pulmo_comm_rank(b->parts.comm);
+    uint32_t size = (uint32_t)pulmo_comm_size(b->parts.comm);
+    uint32_t images = 0;
+    for (uint32_t i = rank; i < count; i += size) {
+        const bank_form *form = &b->set[units[i].split].form;
+        images += bank_shard_images(form, units[i].shard);
+    }
+    return images;
 }
 
 pulmo_status bank_build(pulmo_bank *b, const bank_unit *units, uint32_t count)
 {
     builder work;
-    uint32_t rank = (uint32_t)pulmo_comm_rank(b->parts.comm),
-             size = (uint32_t)pulmo_comm_size(b->parts.comm), mine = 0;
-    for (uint32_t i = rank; i < count; i += size)
-        mine += images_of(b, &units[i]);
     pulmo_status status = pulmo_agree(b->parts.comm, open_builder(b, &work));
     if (status == PULMO_OK) {
-        pulmo_progress_begin(&work.progress, "  feature bank", "img", mine);
+        uint32_t images = images_here(b, units, count);
+        pulmo_progress_begin(&work.progress, "  feature bank", "img", images);
         status = build_rounds(&work, units, count);
         if (status == PULMO_OK)
             pulmo_progress_end(&work.progress);

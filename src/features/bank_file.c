@@ -24,13 +24,27 @@
 
 #define BANK_FORMAT_VERSION 1
 
+/* FNV-1a of 64 bits. */
+#define FNV_OFFSET 0xcbf29ce484222325u
+#define FNV_PRIME  0x100000001b3u
+
 static size_t floats_of(const bank_form *form)
 {
     return (size_t)form->channels * (size_t)form->height * (size_t)form->width;
 }
 static size_t row_bytes_of(const bank_form *form)
 {
-    return floats_of(form) * (form->half ? sizeof(uint16_t) : sizeof(float));
+    size_t value_bytes = form->half ? sizeof(uint16_t) : sizeof(float);
+    return floats_of(form) * value_bytes;
+}
+static uint32_t first_image(const bank_form *form, uint32_t shard)
+{
+    return pulmo_shard_first(form->count, shard, form->shards);
+}
+
+uint32_t bank_shard_images(const bank_form *form, uint32_t shard)
+{
+    return first_image(form, shard + 1) - first_image(form, shard);
 }
 
 char *bank_shard_path(const bank_form *form, bank_place place)
@@ -51,14 +65,19 @@ static uint64_t checksum(const void *data, size_t bytes)
         if (take < sizeof word)
             memset(word, 0, sizeof word);
         memcpy(word, at, take);
-        for (int i = 0; i < 4; i++)
-            order[i] += sum[i] += word[i];
+        for (int i = 0; i < 4; i++) {
+            sum[i] += word[i];
+            order[i] += sum[i];
+        }
         bytes -= take;
     }
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < 4; k++)
-            hash = (((hash ^ sum[i][k]) * 0x100000001b3u) ^ order[i][k]) * 0x100000001b3u;
+    uint64_t hash = FNV_OFFSET;
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 4; k++) {
+            hash = (hash ^ sum[i][k]) * FNV_PRIME;
+            hash = (hash ^ order[i][k]) * FNV_PRIME;
+        }
+    }
     return hash;
 }
 
@@ -79,46 +98,48 @@ static pulmo_status describe(pulmo_h5 *file, const bank_form *form, bank_place p
     PULMO_TRY(pulmo_h5_set_int(file, "/", "view", place.view));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", place.shard));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shards", form->shards));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "first",
-                               pulmo_shard_first(form->count, place.shard, form->shards)));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "precision", form->half ? "half" : "float"));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "first", first_image(form, place.shard)));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "precision", bank_precision_name(form)));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "key", form->key));
     return pulmo_h5_set_text(file, "/", "made_of", form->text);
 }
 
-static pulmo_status start(bank_writer *writer, bank_place place)
+static pulmo_status begin_file(bank_writer *writer, bank_place place)
 {
     const bank_form *form = writer->form;
     const uint64_t dims[4] = {writer->count, (uint64_t)form->channels, (uint64_t)form->height,
                               (uint64_t)form->width};
+    const int32_t *labels = form->labels + writer->first;
+    pulmo_h5_type type = form->half ? PULMO_H5_F16 : PULMO_H5_F32;
     PULMO_TRY(describe(writer->file, form, place));
-    PULMO_TRY(pulmo_h5_write(writer->file, "labels", PULMO_H5_I32, 1, dims,
-                             form->labels + writer->first));
-    return pulmo_h5_create_plain(writer->file, "features", form->half ? PULMO_H5_F16 : PULMO_H5_F32,
-                                 4, dims);
+    PULMO_TRY(pulmo_h5_write(writer->file, "labels", PULMO_H5_I32, 1, dims, labels));
+    return pulmo_h5_create_plain(writer->file, "features", type, 4, dims);
+}
+
+static pulmo_status open_writer(bank_writer *writer, const bank_form *form, bank_place place)
+{
+    writer->form = form;
+    writer->first = first_image(form, place.shard);
+    writer->count = bank_shard_images(form, place.shard);
+    writer->half = malloc(floats_of(form) * sizeof *writer->half);
+    writer->checksums = malloc(writer->count * sizeof *writer->checksums);
+    if (!writer->half || !writer->checksums)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
+    char *path = bank_shard_path(form, place);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_create(path, &writer->file);
+    free(path);
+    PULMO_TRY(status);
+    return begin_file(writer, place);
 }
 
 pulmo_status bank_writer_create(const bank_form *form, bank_place place, bank_writer **out)
 {
-    char *path = bank_shard_path(form, place);
     bank_writer *writer = calloc(1, sizeof *writer);
-    pulmo_status status =
-        path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
-    if (status == PULMO_OK) {
-        writer->form = form;
-        writer->first = pulmo_shard_first(form->count, place.shard, form->shards);
-        writer->count =
-            pulmo_shard_first(form->count, place.shard + 1, form->shards) - writer->first;
-        writer->half = malloc(floats_of(form) * sizeof *writer->half);
-        writer->checksums = malloc(writer->count * sizeof *writer->checksums);
-        if (!writer->half || !writer->checksums)
-            status = pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
-    }
-    if (status == PULMO_OK)
-        status = pulmo_h5_create(path, &writer->file);
-    if (status == PULMO_OK)
-        status = start(writer, place);
-    free(path);
+    if (!writer)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
+    pulmo_status status = open_writer(writer, form, place);
     if (status == PULMO_OK)
         *out = writer;
     else
@@ -129,12 +150,15 @@ pulmo_status bank_writer_create(const bank_form *form, bank_place place, bank_wr
 static pulmo_status add_one(bank_writer *writer, const float *features)
 {
     const bank_form *form = writer->form;
-    const void *row = form->half ? (const void *)writer->half : features;
-    if (form->half && !bank_to_half(floats_of(form), features, writer->half))
-        return pulmo_fail(PULMO_DATA,
-                          "bank.precision: half: features of image %u of %s are beyond 65504, the "
-                          "largest half; use bank.precision: float",
-                          writer->first + writer->done, form->split);
+    const void *row = features;
+    if (form->half) {
+        row = writer->half;
+        if (!bank_to_half(floats_of(form), features, writer->half))
+            return pulmo_fail(PULMO_DATA,
+                              "bank.precision: half: features of image %u of %s are beyond 65504, "
+                              "the largest half; use bank.precision: float",
+                              writer->first + writer->done, form->split);
+    }
     writer->checksums[writer->done] = checksum(row, row_bytes_of(form));
     return pulmo_h5_write_rows(writer->file, "features", writer->done++, 1, row);
 }
@@ -184,11 +208,10 @@ static pulmo_status check_text(pulmo_h5 *file, const char *name, const char *wan
 {
     char *found = NULL;
     PULMO_TRY(pulmo_h5_get_text(file, "/", name, &found));
-    bool same = strcmp(found, wanted) == 0;
-    pulmo_status status =
-        same ? PULMO_OK
-             : pulmo_fail(PULMO_DATA, "%s: attribute %s is \"%.40s\", must be \"%.40s\"",
-                          pulmo_h5_path(file), name, found, wanted);
+    pulmo_status status = PULMO_OK;
+    if (strcmp(found, wanted) != 0)
+        status = pulmo_fail(PULMO_DATA, "%s: attribute %s is \"%.40s\", must be \"%.40s\"",
+                            pulmo_h5_path(file), name, found, wanted);
     free(found);
     return status;
 }
@@ -215,10 +238,11 @@ static pulmo_status read_head(pulmo_h5 *file, bank_place place, bank_shard *shar
     PULMO_TRY(check_int(file, "shards", form->shards));
     PULMO_TRY(pulmo_h5_read(file, "checksums", PULMO_H5_U64, 1, &count, shard->checksums));
     PULMO_TRY(pulmo_h5_place_of(file, "features", &shard->offset, &bytes));
-    if (bytes == count * row_bytes_of(form))
+    uint64_t wanted = count * row_bytes_of(form);
+    if (bytes == wanted)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: /features has %llu bytes, must have %llu", shard->path,
-                      (unsigned long long)bytes, (unsigned long long)(count * row_bytes_of(form)));
+                      (unsigned long long)bytes, (unsigned long long)wanted);
 }
 
 static pulmo_status open_file(bank_place place, bank_shard *shard)
@@ -239,15 +263,17 @@ pulmo_status bank_shard_open(const bank_form *form, bank_place place, bank_shard
     bank_shard *shard = calloc(1, sizeof *shard);
     if (!shard)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
+    pulmo_status status = PULMO_OK;
     shard->form = form;
     shard->fd = -1;
-    shard->first = pulmo_shard_first(form->count, place.shard, form->shards);
-    shard->count = pulmo_shard_first(form->count, place.shard + 1, form->shards) - shard->first;
+    shard->first = first_image(form, place.shard);
+    shard->count = bank_shard_images(form, place.shard);
     shard->path = bank_shard_path(form, place);
     shard->checksums = malloc(shard->count * sizeof *shard->checksums);
-    pulmo_status status = shard->path && shard->checksums
-                              ? open_file(place, shard)
-                              : pulmo_fail(PULMO_MEMORY, "out of memory for a bank");
+    if (shard->path && shard->checksums)
+        status = open_file(place, shard);
+    else
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for a bank");
     if (status == PULMO_OK)
         *out = shard;
     else
@@ -289,9 +315,11 @@ static pulmo_status read_bytes(const bank_shard *shard, uint64_t offset, size_t 
 pulmo_status bank_shard_read(const bank_shard *shard, uint32_t sample, float *out)
 {
     const bank_form *form = shard->form;
-    size_t bytes = row_bytes_of(form), row = sample - shard->first;
+    size_t bytes = row_bytes_of(form);
+    size_t row = sample - shard->first;
     /* Halves are read into the end of the room for floats, and widened from there. */
-    char *raw = (char *)out + (floats_of(form) * sizeof(float) - bytes);
+    size_t room_bytes = floats_of(form) * sizeof(float);
+    char *raw = (char *)out + (room_bytes - bytes);
     PULMO_TRY(read_bytes(shard, shard->offset + row * bytes, bytes, raw));
     if (checksum(raw, bytes) != shard->checksums[row])
         return pulmo_fail(PULMO_DATA,

@@ -8,7 +8,8 @@
  * cut into shards, one file each; which ranks and threads compute a shard does not show in its
  * bytes.
  *
- *   bank.c        keys, what is missing, reading
+ *   bank.c        what is missing, reading
+ *   bank_key.c    keys
  *   bank_build.c  computing what is missing
  *   bank_file.c   one shard, written and read
  *   bank_half.c   half precision */
@@ -39,6 +40,10 @@ typedef struct bank_place {
     uint32_t view, shard;
 } bank_place;
 
+/* "half" or "float", as bank.precision has it. */
+const char *bank_precision_name(const bank_form *form);
+/* Images of a shard. */
+uint32_t bank_shard_images(const bank_form *form, uint32_t shard);
 /* Owned by the caller (free); NULL when out of memory. */
 char *bank_shard_path(const bank_form *form, bank_place place);
 
@@ -60,12 +65,12 @@ pulmo_status bank_shard_read(const bank_shard *shard, uint32_t sample, float *ou
 
 /* ---- half precision (bank_half.c) ---- */
 
-/* Rounded to nearest, ties to even; false where a value is no finite half. */
+/* Rounded to nearest, ties to even; false where a value is not a finite half. */
 bool bank_to_half(size_t count, const float *values, uint16_t *out);
 /* Exact. `bits` may be the end of `out`'s own memory. */
 void bank_from_half(size_t count, const uint16_t *bits, float *out);
 
-/* ---- all of it (bank.c, bank_build.c) ---- */
+/* ---- all of it (bank.c, bank_key.c, bank_build.c) ---- */
 
 /* One shard to compute. */
 typedef struct bank_unit {
@@ -89,6 +94,10 @@ struct pulmo_bank {
         pthread_rwlock_t lock;  /* of what is open */
     } set[PULMO_BANK_SPLITS];
 };
+
+/* Fills in the form and the views of all splits, and the keys of what makes their features. Needs
+ * parts, seed, pooled, augment and averaged. PULMO_MEMORY. */
+pulmo_status bank_describe(pulmo_bank *b);
 
 /* Computes these units. Collective. */
 pulmo_status bank_build(pulmo_bank *b, const bank_unit *units, uint32_t count);

@@ -48,29 +48,32 @@ static pulmo_status read_one(pulmo_image_reader *reader, uint32_t sample, uint8_
                              float *out)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
+    const int height = info->height_px, width = info->width_px, channels = info->channels;
     const pulmo_image_view *view = reader->view;
-    pulmo_augment_draw draw;
+    const float *mean = reader->backbone->mean, *std = reader->backbone->std;
     PULMO_TRY(pulmo_dataset_read(reader->dataset, sample, pixels));
-    if (view && view->averaged) {
-        const int shape[3] = {info->height_px, info->width_px, info->channels};
-        return pulmo_view_apply(view->averaged, (int)view->number, pixels, shape,
-                                reader->backbone->mean, reader->backbone->std, out);
+    if (!view)
+        return pulmo_augment_apply(NULL, pixels, height, width, channels, mean, std, out);
+    if (view->averaged) {
+        const int shape[3] = {height, width, channels};
+        int number = (int)view->number;
+        return pulmo_view_apply(view->averaged, number, pixels, shape, mean, std, out);
     }
-    if (view)
-        pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, info->height_px,
-                              info->width_px, &draw);
-    return pulmo_augment_apply(view ? &draw : NULL, pixels, info->height_px, info->width_px,
-                               info->channels, reader->backbone->mean, reader->backbone->std, out);
+    pulmo_augment_draw draw;
+    pulmo_augment_draw_at(view->augment, view->seed, view->number, sample, height, width, &draw);
+    return pulmo_augment_apply(&draw, pixels, height, width, channels, mean, std, out);
 }
 
 static pulmo_status read_task(void *context, int task, int thread)
 {
+    (void)thread;
     pulmo_image_reader *reader = context;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
-    (void)thread;
-    uint8_t *pixels = reader->pixels + (size_t)task * plane * (size_t)info->channels;
-    float *image = reader->images + (size_t)task * 3 * plane;
+    size_t pixel_bytes = plane * (size_t)info->channels;
+    size_t at = (size_t)task;
+    uint8_t *pixels = reader->pixels + at * pixel_bytes;
+    float *image = reader->images + at * 3 * plane;
     return read_one(reader, reader->first + (uint32_t)task, pixels, image);
 }
 

@@ -28,6 +28,11 @@ struct pulmo_feature_store {
     char path[PULMO_TEXT_BYTES];
 };
 
+static uint32_t at_most(uint32_t value, uint32_t most)
+{
+    return value < most ? value : most;
+}
+
 /* A file without a name in the run directory: gone with the process, however it ends. */
 static pulmo_status open_unnamed(const char *directory, pulmo_feature_store *store)
 {
@@ -45,13 +50,24 @@ static pulmo_status open_unnamed(const char *directory, pulmo_feature_store *sto
     return PULMO_OK;
 }
 
+/* Where image `at` of the store begins in the file, in bytes. */
+static off_t offset_of(const pulmo_feature_store *store, uint64_t at)
+{
+    return (off_t)(at * store->floats * sizeof(float));
+}
+
+static size_t chunk_bytes(const pulmo_feature_store *store, uint32_t count)
+{
+    return (size_t)count * store->floats * sizeof(float);
+}
+
 static pulmo_status write_chunk(pulmo_feature_store *store, uint64_t at, uint32_t count)
 {
     const char *data = (const char *)store->chunk;
-    size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
-    off_t offset = (off_t)((size_t)at * store->floats * sizeof(float));
-    while (done < bytes) {
-        ssize_t wrote = pwrite(store->file, data + done, bytes - done, offset + (off_t)done);
+    size_t left = chunk_bytes(store, count);
+    off_t offset = offset_of(store, at);
+    while (left > 0) {
+        ssize_t wrote = pwrite(store->file, data, left, offset);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
@@ -59,37 +75,59 @@ static pulmo_status write_chunk(pulmo_feature_store *store, uint64_t at, uint32_
                 PULMO_IO,
                 "%s: cannot write features: %s; make room or choose another train.run_dir",
                 store->path, strerror(errno));
-        done += (size_t)wrote;
+        data += wrote;
+        offset += wrote;
+        left -= (size_t)wrote;
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_from_bank(const pulmo_feature_store *store, uint64_t at, uint32_t count)
+{
+    uint32_t view = (uint32_t)(at / store->count);
+    uint32_t first = store->first + (uint32_t)(at % store->count);
+    for (uint32_t i = 0; i < count; i++) {
+        float *features = store->chunk + i * store->floats;
+        PULMO_TRY(pulmo_bank_read(store->bank, store->split, view, first + i, features));
     }
     return PULMO_OK;
 }
 
 static pulmo_status read_chunk(const pulmo_feature_store *store, uint64_t at, uint32_t count)
 {
-    if (store->bank) {
-        uint32_t view = (uint32_t)(at / store->count),
-                 first = store->first + (uint32_t)(at % store->count);
-        for (uint32_t i = 0; i < count; i++)
-            PULMO_TRY(pulmo_bank_read(store->bank, store->split, view, first + i,
-                                      store->chunk + i * store->floats));
-        return PULMO_OK;
-    }
+    if (store->bank)
+        return read_from_bank(store, at, count);
     char *data = (char *)store->chunk;
-    size_t bytes = (size_t)count * store->floats * sizeof(float), done = 0;
-    off_t offset = (off_t)((size_t)at * store->floats * sizeof(float));
-    while (done < bytes) {
-        ssize_t got = pread(store->file, data + done, bytes - done, offset + (off_t)done);
+    size_t left = chunk_bytes(store, count);
+    off_t offset = offset_of(store, at);
+    while (left > 0) {
+        ssize_t got = pread(store->file, data, left, offset);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             return pulmo_fail(PULMO_IO, "%s: cannot read features back: %s", store->path,
                               got < 0 ? strerror(errno) : "the file is too short");
-        done += (size_t)got;
+        data += got;
+        offset += got;
+        left -= (size_t)got;
     }
     return PULMO_OK;
 }
 
 /* ---- computing ---- */
+
+/* One view of a chunk of this rank's images. */
+static pulmo_status compute_view(pulmo_feature_store *store, pulmo_image_reader *reader,
+                                 const pulmo_feature_source *source, int number, uint32_t at,
+                                 uint32_t count)
+{
+    const pulmo_image_view view = {.averaged = source->views, .number = (uint32_t)number};
+    const float *images = NULL;
+    uint64_t place = (uint64_t)number * store->count + at;
+    PULMO_TRY(pulmo_image_reader_read(reader, &view, store->first + at, count, &images));
+    pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
+    return write_chunk(store, place, count);
+}
 
 /* Each chunk in all its views. */
 static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
@@ -98,20 +136,15 @@ static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
     pulmo_progress progress;
     pulmo_progress_begin(&progress, source->label, "img", store->count);
     for (uint32_t at = 0; at < store->count; at += PULMO_IMAGE_CHUNK) {
-        uint32_t count =
-            store->count - at < PULMO_IMAGE_CHUNK ? store->count - at : PULMO_IMAGE_CHUNK;
+        uint32_t count = at_most(store->count - at, PULMO_IMAGE_CHUNK);
         for (int v = 0; v < store->views; v++) {
-            const pulmo_image_view view = {.averaged = source->views, .number = (uint32_t)v};
-            const float *images = NULL;
-            PULMO_TRY(pulmo_image_reader_read(reader, &view, store->first + at, count, &images));
-            pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
-            PULMO_TRY(write_chunk(store, (uint64_t)v * store->count + at, count));
+            PULMO_TRY(compute_view(store, reader, source, v, at, count));
             pulmo_watch_beat(comm, source->label);
         }
         pulmo_progress_update(&progress, at + count, NULL);
         if (pulmo_interrupt_wanted())
             return pulmo_fail(PULMO_INTERRUPTED,
-                              "interrupted; run the same command again to go on");
+                              "interrupted; run the same command again to resume");
     }
     pulmo_progress_end(&progress);
     return PULMO_OK;
@@ -152,10 +185,12 @@ static pulmo_feature_store *new_store(const pulmo_comm *comm, uint32_t samples, 
 pulmo_status pulmo_feature_store_of_bank(pulmo_comm *comm, pulmo_bank *b, pulmo_bank_split split,
                                          uint32_t samples, pulmo_feature_store **out)
 {
-    pulmo_feature_store *store =
-        new_store(comm, samples, (int)pulmo_bank_views(b, split), pulmo_bank_floats(b));
-    pulmo_status status = pulmo_agree(
-        comm, store ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store"));
+    int views = (int)pulmo_bank_views(b, split);
+    pulmo_feature_store *store = new_store(comm, samples, views, pulmo_bank_floats(b));
+    pulmo_status status = PULMO_OK;
+    if (!store)
+        status = pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
+    status = pulmo_agree(comm, status);
     if (status != PULMO_OK) { /* another rank has no memory */
         pulmo_feature_store_destroy(store);
         return status;
@@ -169,21 +204,22 @@ pulmo_status pulmo_feature_store_of_bank(pulmo_comm *comm, pulmo_bank *b, pulmo_
 pulmo_status pulmo_feature_store_create(pulmo_comm *comm, const pulmo_feature_source *source,
                                         pulmo_feature_store **out)
 {
-    const pulmo_backbone *backbone = source->backbone;
-    size_t floats = (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
-    pulmo_feature_store *store = new_store(comm, pulmo_dataset_info_of(source->dataset)->count,
-                                           source->views->views, floats);
-    pulmo_status status = store ? create_local(comm, source, store)
-                                : pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
-    status = pulmo_agree(comm, status);
-    if (status == PULMO_OK)
-        pulmo_debug("%s of %u images computed, %u of them here", source->label,
-                    pulmo_dataset_info_of(source->dataset)->count, store->count);
-    if (status == PULMO_OK)
-        *out = store;
+    const uint32_t samples = pulmo_dataset_info_of(source->dataset)->count;
+    const size_t floats = pulmo_backbone_floats(source->backbone);
+    pulmo_feature_store *store = new_store(comm, samples, source->views->views, floats);
+    pulmo_status status = PULMO_OK;
+    if (store)
+        status = create_local(comm, source, store);
     else
+        status = pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
+    status = pulmo_agree(comm, status);
+    if (status != PULMO_OK) {
         pulmo_feature_store_destroy(store);
-    return status;
+        return status;
+    }
+    pulmo_debug("%s of %u images computed, %u of them here", source->label, samples, store->count);
+    *out = store;
+    return PULMO_OK;
 }
 
 void pulmo_feature_store_destroy(pulmo_feature_store *store)
@@ -198,24 +234,32 @@ void pulmo_feature_store_destroy(pulmo_feature_store *store)
 
 /* ---- scoring ---- */
 
+/* The fine-tuned convolutions of the chunk's images, as many at once as there is room for. */
+static void run_tuned(const pulmo_feature_store *store, const pulmo_scorer *with, uint32_t count,
+                      float *above)
+{
+    const uint32_t most = (uint32_t)with->tuned_images;
+    for (uint32_t i = 0; i < count; i += most) {
+        int part = (int)at_most(count - i, most);
+        const float *below = store->chunk + i * store->floats;
+        pulmo_tuned_forward(with->tuned, part, below, above + i * with->head_floats);
+    }
+}
+
 /* One view's logits of this rank's samples. `above` (CHUNK, the head's features) is used where
- * there is a tuned. */
+ * convolutions were fine-tuned. */
 static pulmo_status logits_of_view(const pulmo_feature_store *store, const pulmo_scorer *with,
                                    int view, float *above, int classes, float *out)
 {
+    const float *features = with->tuned ? above : store->chunk;
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
-        uint32_t count = store->count - at < CHUNK ? store->count - at : CHUNK;
-        PULMO_TRY(read_chunk(store, (uint64_t)view * store->count + at, count));
+        uint32_t count = at_most(store->count - at, CHUNK);
+        uint64_t place = (uint64_t)view * store->count + at;
+        float *logits = out + (size_t)at * (size_t)classes;
+        PULMO_TRY(read_chunk(store, place, count));
         if (with->tuned)
-            for (uint32_t i = 0; i < count; i += (uint32_t)with->tuned_images) {
-                uint32_t part = count - i < (uint32_t)with->tuned_images
-                                    ? count - i
-                                    : (uint32_t)with->tuned_images;
-                pulmo_tuned_forward(with->tuned, (int)part, store->chunk + i * store->floats,
-                                    above + i * with->head_floats);
-            }
-        pulmo_head_logits_on(with->head, with->pool, (int)count, with->tuned ? above : store->chunk,
-                             out + (size_t)at * (size_t)classes);
+            run_tuned(store, with, count, above);
+        pulmo_head_logits_on(with->head, with->pool, (int)count, features, logits);
     }
     return PULMO_OK;
 }
@@ -246,15 +290,18 @@ pulmo_status pulmo_feature_store_logits(pulmo_comm *comm, const pulmo_feature_st
                                         const pulmo_scorer *with, int classes, float **out)
 {
     void *all = NULL;
-    size_t all_bytes = 0, bytes = (size_t)store->count * (size_t)classes * sizeof(float);
-    float *mine = pulmo_alloc(bytes ? bytes : 1, 1), *view = pulmo_alloc(bytes ? bytes : 1, 1),
-          *above = pulmo_alloc(with->tuned ? CHUNK * with->head_floats : 1, sizeof(float));
-    pulmo_status status = mine && view && above
-                              ? logits_local(store, with, above, classes, view, mine)
-                              : PULMO_MEMORY;
+    size_t all_bytes = 0;
+    size_t logits = (size_t)store->count * (size_t)classes;
+    size_t above_floats = with->tuned ? CHUNK * with->head_floats : 1;
+    float *mine = pulmo_alloc(logits, sizeof *mine);
+    float *view = pulmo_alloc(logits, sizeof *view);
+    float *above = pulmo_alloc(above_floats, sizeof *above);
+    pulmo_status status = PULMO_MEMORY;
+    if (mine && view && above)
+        status = logits_local(store, with, above, classes, view, mine);
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
-        status = pulmo_gather_all(comm, mine, bytes, &all, &all_bytes, NULL);
+        status = pulmo_gather_all(comm, mine, logits * sizeof *mine, &all, &all_bytes, NULL);
     pulmo_free(mine);
     pulmo_free(view);
     pulmo_free(above);

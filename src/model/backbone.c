@@ -223,11 +223,15 @@ pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_c
     return open_backbone(comm, &how, out);
 }
 
+size_t pulmo_backbone_floats(const pulmo_backbone *backbone)
+{
+    return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+}
+
 void pulmo_backbone_features(const pulmo_backbone *backbone, int n, const float *images,
                              float *features)
 {
-    size_t floats =
-        (size_t)n * (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+    size_t floats = (size_t)n * pulmo_backbone_floats(backbone);
     if (backbone->trunk)
         pulmo_trunk_forward(backbone->trunk, n, images, features);
     else
