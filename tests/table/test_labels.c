@@ -1,0 +1,401 @@
+/* From tables and paths to the class, patient and split of each file. */
+#include "tables.h"
+
+#include "pulmo/clock.h"
+#include "pulmo/split.h"
+#include "pulmo/table.h"
+
+#define MOST 16
+
+static pulmo_config config;
+static char *directory;
+static pulmo_labels *labels;
+static pulmo_file_label of[MOST];
+
+static int make(void **state)
+{
+    (void)state;
+    directory = scratch_directory();
+    pulmo_config_init(&config);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    pulmo_labels_free(labels);
+    labels = NULL;
+    remove_directory(directory);
+    return 0;
+}
+
+static void set(const char *assignment)
+{
+    assert_ok(pulmo_config_set(&config, assignment));
+}
+
+/* Reads the tables and matches a list of files that ends with NULL. */
+static pulmo_status match(const char *const *files)
+{
+    size_t count = 0;
+    while (files[count])
+        count++;
+    pulmo_labels_free(labels);
+    labels = NULL;
+    pulmo_status status = pulmo_labels_read(&config, directory, &labels);
+    return status == PULMO_OK ? pulmo_labels_match(labels, files, count, of) : status;
+}
+
+#define FILES(...)                                                                                 \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+static void assert_label(size_t file, const char *label)
+{
+    assert_int_equal(of[file].fate, PULMO_LABEL_TAKEN);
+    assert_string_equal(of[file].label, label);
+}
+
+static bool has_note(const char *words)
+{
+    pulmo_label_lines notes = pulmo_labels_report(labels).notes;
+    for (size_t i = 0; i < notes.count; i++) {
+        if (strstr(notes.text[i], words))
+            return true;
+    }
+    return false;
+}
+
+/* ---- NIH: several labels in a cell, patients, lists of splits ---- */
+
+static void make_nih(void)
+{
+    put(directory, "Data_Entry_2017.csv",
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View "
+        "Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
+        "00000001_000.png,Cardiomegaly|Pneumonia,0,1,58,M,PA,2682,2749,0.143,0.143,\n"
+        "00000001_001.png,Cardiomegaly|Emphysema,1,1,58,M,PA,2894,2729,0.143,0.143,\n"
+        "00000002_000.png,No Finding,0,2,81,M,AP,2500,2048,0.171,0.171,\n"
+        "00000003_000.png,Hernia,0,3,81,F,PA,2582,2991,0.143,0.143,\n");
+    put(directory, "train_val_list.txt", "00000001_000.png\n00000001_001.png\n00000003_000.png");
+    put(directory, "test_list.txt", "00000002_000.png\n");
+    set("pack.table=Data_Entry_2017.csv");
+    set("pack.table_path=Image Index");
+    set("pack.table_label=Finding Labels");
+    set("pack.table_patient=Patient ID");
+}
+
+static const char *const nih_files[] = {"images_001/images/00000001_000.png",
+                                        "images_001/images/00000001_001.png",
+                                        "images_001/images/00000002_000.png",
+                                        "images_002/images/00000003_000.png",
+                                        "Data_Entry_2017.csv",
+                                        "images_002/images/00000009_000.png",
+                                        NULL};
+
+static void test_nih(void **state)
+{
+    (void)state;
+    make_nih();
+    assert_refused(match(nih_files), PULMO_DATA,
+                   "Data_Entry_2017.csv:2: column \"Finding Labels\": \"Cardiomegaly|Pneumonia\": "
+                   "holds several labels; pack.finding");
+    set("pack.finding=Pneumonia");
+    set("pack.train_list=train_val_list.txt");
+    set("pack.test_list=test_list.txt");
+    set("pack.keep=[Patient Age, View Position]");
+    assert_ok(match(nih_files));
+    assert_label(0, "Pneumonia");
+    assert_label(1, "No Pneumonia");
+    assert_label(2, "No Pneumonia");
+    assert_string_equal(of[1].patient, "1");
+    assert_int_equal(of[0].split, PULMO_SPLIT_TRAIN);
+    assert_int_equal(of[2].split, PULMO_SPLIT_TEST);
+    assert_string_equal(of[2].kept[0], "81");
+    assert_string_equal(of[2].kept[1], "AP");
+    assert_string_equal(pulmo_labels_kept(labels).text[1], "View Position");
+    pulmo_label_report report = pulmo_labels_report(labels);
+    assert_int_equal(report.rows, 4);
+    assert_int_equal(report.fate[PULMO_LABEL_TAKEN], 4);
+    assert_int_equal(report.fate[PULMO_LABEL_NO_ROW], 1); /* the table is not an image */
+    assert_int_equal(report.files_without_row.count, 1);
+    assert_string_equal(report.files_without_row.text[0], "images_002/images/00000009_000.png");
+}
+
+static void test_label_map(void **state)
+{
+    (void)state;
+    make_nih();
+    set("pack.label_map={Pneumonia: PNEUMONIA, No Finding: NORMAL}");
+    assert_ok(match(nih_files));
+    assert_label(0, "PNEUMONIA");
+    assert_label(2, "NORMAL");
+    assert_int_equal(of[1].fate, PULMO_LABEL_UNNAMED);
+    assert_int_equal(of[3].fate, PULMO_LABEL_UNNAMED);
+    assert_true(has_note("2 images left out: of labels that pack.label_map does not name"));
+    assert_true(has_note("left out by pack.label_map: Cardiomegaly|Emphysema 1, Hernia 1"));
+    set("pack.label_map={Pneumonia: PNEUMONIA, Cardiomegaly: HEART}");
+    assert_refused(match(nih_files), PULMO_DATA, ":2: column");
+    assert_refused(match(nih_files), PULMO_DATA, "makes both HEART and PNEUMONIA of it");
+    set("pack.finding=Hernia");
+    set("pack.label_map={Hernia: HERNIA, No Hernia: NORMAL}");
+    assert_ok(match(nih_files));
+    assert_label(3, "HERNIA");
+    assert_label(0, "NORMAL");
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    make_nih();
+    set("pack.finding=Pneumonia");
+    set("pack.test_list=test_list.txt");
+    assert_ok(match(nih_files));
+    assert_int_equal(of[0].split, -1);
+    assert_int_equal(of[2].split, PULMO_SPLIT_TEST);
+    put(directory, "train_val_list.txt", "00000001_000.png\n00000003_000.png\nnowhere.png\n");
+    set("pack.train_list=train_val_list.txt");
+    assert_ok(match(nih_files));
+    assert_int_equal(of[1].fate, PULMO_LABEL_NO_LIST);
+    assert_true(has_note("1 of 3 names in"));
+    put(directory, "train_val_list.txt", "00000001_000.png\n00000002_000.png\n");
+    assert_refused(match(nih_files), PULMO_DATA, "train_val_list.txt:2 and ");
+    /* Lists alone: folders say classes. */
+    set("pack.table=");
+    set("pack.finding=");
+    set("pack.train_list=");
+    assert_false(pulmo_labels_give_classes(&config));
+    assert_true(pulmo_labels_wanted(&config));
+    assert_ok(match(nih_files));
+    assert_int_equal(of[2].split, PULMO_SPLIT_TEST);
+    assert_null(of[2].label);
+}
+
+/* ---- CheXpert: a column per finding, two tables below each other ---- */
+
+#define CHEXPERT_HEADER "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Pneumonia\n"
+
+static void make_chexpert(void)
+{
+    put(directory, "train.csv",
+        CHEXPERT_HEADER
+        "CheXpert-v1.0-small/train/patient00001/study1/"
+        "view1_frontal.jpg,Female,68,Frontal,AP,1.0,\n"
+        "CheXpert-v1.0-small/train/patient00002/study1/view1_frontal.jpg,Male,87,Frontal,AP,,-1.0\n"
+        "CheXpert-v1.0-small/train/patient00002/study1/view2_lateral.jpg,Male,87,Lateral,,,-1.0\n"
+        "CheXpert-v1.0-small/train/patient00003/study1/"
+        "view1_frontal.jpg,Male,41,Frontal,AP,,1.0\n");
+    put(directory, "valid.csv",
+        CHEXPERT_HEADER "CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg,Male,73,"
+                        "Frontal,AP,0.0,0.0\n");
+    set("pack.table=[train.csv, valid.csv]");
+    set("pack.table_path=Path");
+    set("pack.finding=Pneumonia");
+}
+
+static void test_chexpert(void **state)
+{
+    const char *const *files = FILES("valid/patient64541/study1/view1_frontal.jpg",
+                                     "train/patient00001/study1/view1_frontal.jpg",
+                                     "train/patient00002/study1/view1_frontal.jpg",
+                                     "train/patient00002/study1/view2_lateral.jpg",
+                                     "train/patient00099/study1/view1_frontal.jpg");
+    (void)state;
+    make_chexpert();
+    assert_refused(match(files), PULMO_DATA,
+                   "train.csv:2: column \"Pneumonia\" is blank; "
+                   "pack.blank says");
+    set("pack.blank=negative");
+    assert_refused(match(files), PULMO_DATA,
+                   "train.csv:3: column \"Pneumonia\" is -1 (uncertain); "
+                   "pack.uncertain says");
+    set("pack.uncertain=leave_out");
+    set("pack.where=Frontal/Lateral=Frontal");
+    assert_ok(match(files));
+    assert_label(0, "No Pneumonia");
+    assert_label(1, "No Pneumonia");
+    assert_int_equal(of[2].fate, PULMO_LABEL_UNCERTAIN);
+    assert_int_equal(of[3].fate, PULMO_LABEL_NOT_WHERE);
+    assert_int_equal(of[4].fate, PULMO_LABEL_NO_ROW);
+    assert_null(of[1].patient);
+    pulmo_label_report report = pulmo_labels_report(labels);
+    assert_int_equal(report.rows_without_file.count, 1);
+    assert_non_null(strstr(report.rows_without_file.text[0], "train.csv:5: CheXpert-v1.0-small"));
+    set("pack.uncertain=positive");
+    set("pack.blank=leave_out");
+    assert_ok(match(files));
+    assert_label(2, "Pneumonia");
+    assert_int_equal(of[1].fate, PULMO_LABEL_BLANK);
+    set("pack.finding=Pneumothorax");
+    assert_refused(match(files), PULMO_CONFIG,
+                   "train.csv has no such column; its columns are: Path, Sex, Age");
+    set("pack.finding=");
+    assert_refused(match(files), PULMO_CONFIG, "pack.uncertain");
+    set("pack.uncertain=refuse");
+    set("pack.table_label=Pneumonia");
+    assert_refused(match(files), PULMO_DATA, "\"-1.0\": is what columns of findings hold");
+    set("pack.table_label=Age");
+    assert_ok(match(files));
+    assert_label(1, "68");
+}
+
+/* ---- MIMIC: images joined with labels by study and views by image ---- */
+
+static void test_mimic(void **state)
+{
+    (void)state;
+    put(directory, "split.csv",
+        "dicom_id,study_id,subject_id,split\n02aa804e-bde0afdd,50414267,10000032,train\n"
+        "174413ec-4ec4c1f7,50414267,10000032,train\n2a2277a9-b0ded155,53189527,10000033,validate\n"
+        "e084de3b-be89b11e,53911762,10000034,test\n");
+    put(directory, "chexpert.csv",
+        "subject_id,study_id,Pneumonia\n10000032,50414267,1.0\n10000033,53189527,0.0\n");
+    put(directory, "metadata.csv",
+        "dicom_id,subject_id,study_id,ViewPosition\n02aa804e-bde0afdd,10000032,50414267,PA\n"
+        "174413ec-4ec4c1f7,10000032,50414267,LATERAL\n2a2277a9-b0ded155,10000033,53189527,AP\n"
+        "e084de3b-be89b11e,10000034,53911762,PA\n");
+    const char *const *files = FILES("files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg",
+                                     "files/p10/p10000032/s50414267/174413ec-4ec4c1f7.jpg",
+                                     "files/p10/p10000033/s53189527/2a2277a9-b0ded155.jpg",
+                                     "files/p10/p10000034/s53911762/e084de3b-be89b11e.jpg");
+    set("pack.table=[split.csv, chexpert.csv, metadata.csv]");
+    set("pack.join=[study_id, dicom_id]");
+    set("pack.table_path=dicom_id");
+    set("pack.table_patient=subject_id");
+    set("pack.table_split=split");
+    set("pack.finding=Pneumonia");
+    set("pack.where=ViewPosition=PA|AP");
+    assert_ok(match(files));
+    assert_label(0, "Pneumonia");
+    assert_string_equal(of[0].patient, "10000032");
+    assert_int_equal(of[0].split, PULMO_SPLIT_TRAIN);
+    assert_int_equal(of[1].fate, PULMO_LABEL_NOT_WHERE);
+    assert_label(2, "No Pneumonia");
+    assert_int_equal(of[2].split, PULMO_SPLIT_VAL);
+    assert_int_equal(of[3].fate, PULMO_LABEL_UNJOINED);
+    assert_true(has_note("1 of 4 rows of"));
+    set("pack.join=study_id");
+    assert_refused(match(files), PULMO_CONFIG, "1 columns for 3 tables");
+    set("pack.join=");
+    assert_refused(match(files), PULMO_CONFIG, "has no such column");
+}
+
+/* ---- several rows of a file, and what does not fit ---- */
+
+static void test_rows_of_one_file(void **state)
+{
+    (void)state;
+    put(directory, "t.csv", "id,class,x\na,Normal,\nb,Lung Opacity,1\nb,Lung Opacity,2\n");
+    set("pack.table=t.csv");
+    set("pack.table_path=id");
+    set("pack.table_label=class");
+    assert_ok(match(FILES("a.dcm", "b.dcm")));
+    assert_label(1, "Lung Opacity");
+    set("pack.keep=x");
+    assert_refused(match(FILES("a.dcm", "b.dcm")), PULMO_DATA, "t.csv:3 and ");
+    assert_refused(match(FILES("a.dcm", "b.dcm")), PULMO_DATA,
+                   "t.csv:4: are both of b.dcm and disagree: x \"1\" and \"2\"");
+    put(directory, "t.csv", "id,class,x\nb,Normal,1\nb,Lung Opacity,1\n");
+    assert_refused(match(FILES("b.dcm")), PULMO_DATA,
+                   "disagree: class \"Normal\" and \"Lung Opacity\"");
+    assert_refused(match(FILES("p/b.jpg", "q/b.jpg")), PULMO_DATA,
+                   "t.csv:2: \"b\": may be p/b.jpg or q/b.jpg");
+    assert_refused(match(FILES("z.jpg")), PULMO_DATA, "none of its 2 rows");
+}
+
+static void test_refused(void **state)
+{
+    const char *const *files = FILES("a.png");
+    (void)state;
+    put(directory, "t.csv", "id,class,split\na,x,holdout\n");
+    set("pack.table=nowhere.csv");
+    assert_refused(match(files), PULMO_CONFIG, "pack.table: \"nowhere.csv\": is neither a file");
+    set("pack.table=t.csv");
+    assert_refused(match(files), PULMO_CONFIG, "pack.table_path: names the column of image names");
+    set("pack.table_path=name");
+    assert_refused(match(files), PULMO_CONFIG, "its columns are: id, class, split");
+    set("pack.table_path=id");
+    set("pack.table_label=class");
+    set("pack.table_split=split");
+    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"split\": \"holdout\"");
+    set("pack.test_list=t.csv");
+    assert_refused(match(files), PULMO_CONFIG, "each says what test is");
+    set("pack.test_list=");
+    put(directory, "t.csv", "id,class,split\na,caf\xE9,train\n");
+    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"class\": is not UTF-8");
+    put(directory, "t.csv", "id,class,split\n,x,train\n");
+    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"id\" (pack.table_path) is blank");
+    put(directory, "t.csv", "id,class,split\na,,train\n");
+    assert_refused(match(files), PULMO_DATA, "column \"class\" is blank; pack.blank");
+    set("pack.blank=leave_out");
+    assert_ok(match(files));
+    assert_int_equal(of[0].fate, PULMO_LABEL_BLANK);
+    set("pack.table_label=#2");
+    assert_refused(match(files), PULMO_CONFIG, "not both");
+}
+
+/* COVIDx: no header, separated by spaces. */
+static void test_without_header(void **state)
+{
+    (void)state;
+    put(directory, "train.txt", "3 a.jpg COVID-19 bmc\n4 b.png normal rsna\n");
+    set("pack.table=train.txt");
+    set("pack.table_path=#2");
+    set("pack.table_label=#3");
+    set("pack.table_patient=#1");
+    assert_ok(match(FILES("b.png", "a.jpg")));
+    assert_label(0, "normal");
+    assert_label(1, "COVID-19");
+    assert_string_equal(of[1].patient, "3");
+}
+
+/* 100,000 rows against 100,000 paths. */
+static void test_speed(void **state)
+{
+    enum { ROWS = 100000 };
+    char **paths = malloc(ROWS * sizeof *paths);
+    pulmo_file_label *found = malloc(ROWS * sizeof *found);
+    char *name = pulmo_format("%s/big.csv", directory);
+    FILE *file = fopen(name, "w");
+    (void)state;
+    assert_true(paths && found && file);
+    fputs("Path,Patient,Label\n", file);
+    for (int i = 0; i < ROWS; i++) {
+        int other = ROWS - 1 - i;
+        fprintf(file, "set/train/patient%05d/study1/view%d.jpg,%d,%s\n", i / 3, i % 3, i / 3,
+                i % 2 ? "odd" : "even");
+        paths[i] = pulmo_format("train/patient%05d/study1/view%d.jpg", other / 3, other % 3);
+    }
+    fclose(file);
+    set("pack.table=big.csv");
+    set("pack.table_path=Path");
+    set("pack.table_label=Label");
+    set("pack.table_patient=Patient");
+    double began_s = pulmo_now_s();
+    assert_ok(pulmo_labels_read(&config, directory, &labels));
+    assert_ok(pulmo_labels_match(labels, (const char *const *)paths, ROWS, found));
+    double took_s = pulmo_now_s() - began_s;
+    for (int i = 0; i < ROWS; i++)
+        assert_string_equal(found[i].label, i % 2 ? "even" : "odd");
+    printf("%.3f s\n", took_s);
+    assert_true(took_s < 10); /* under a second, but for sanitizers and busy machines */
+    for (int i = 0; i < ROWS; i++)
+        free(paths[i]);
+    free(name);
+    free(paths);
+    free(found);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_nih),      TEST(test_label_map),      TEST(test_lists),
+        TEST(test_chexpert), TEST(test_mimic),          TEST(test_rows_of_one_file),
+        TEST(test_refused),  TEST(test_without_header), TEST(test_speed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
