@@ -1,5 +1,6 @@
 /* Thumbnails: the errors the model was surest of and its surest hits, from the packed images, with
  * Grad-CAM beside them where the frozen weights are at hand. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,6 @@
 #include "pulmo/memory.h"
 #include "report_room.h"
 
-#define SHOWN     6   /* of errors, and of hits */
 #define SIDE_MOST 224 /* px; larger images are shrunk */
 
 typedef struct gallery {
@@ -28,15 +28,25 @@ typedef struct gallery {
 
 typedef struct candidate {
     uint32_t index;
-    float confidence; /* probability of the predicted class */
+    double sureness;
 } candidate;
 
+/* How far the image is from being called otherwise: of two classes the distance of the finding's
+ * probability from the threshold; of more the probability of the predicted class. */
+static double sureness_of(const report *r, const report_split *s, uint32_t image)
+{
+    const float *row = s->probabilities + (size_t)image * (size_t)r->classes;
+    if (r->classes == 2)
+        return fabs((double)row[r->positive.index] - r->threshold);
+    return (double)row[s->predictions[image]];
+}
+
 /* Surest first; of equals the first image. */
-static int by_confidence(const void *a, const void *b)
+static int by_sureness(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
-    if (x->confidence != y->confidence)
-        return x->confidence < y->confidence ? 1 : -1;
+    if (x->sureness != y->sureness)
+        return x->sureness < y->sureness ? 1 : -1;
     return (x->index > y->index) - (x->index < y->index);
 }
 
@@ -48,20 +58,18 @@ static bool patient_shown(const report_split *s, const uint32_t *shown, int coun
     return false;
 }
 
-/* Indices of up to SHOWN images, one a patient. Hits are taken so that each class has its part. */
-static int choose(const report *r, const report_split *s, bool hits, uint32_t *out)
+int report_surest(const report *r, const report_split *s, bool hits, uint32_t out[REPORT_SHOWN])
 {
-    int count = 0, part = (SHOWN + r->classes - 1) / r->classes;
+    int count = 0, part = (REPORT_SHOWN + r->classes - 1) / r->classes;
     uint32_t candidates = 0;
     int *of_class = calloc((size_t)r->classes, sizeof *of_class);
     candidate *all = malloc(((size_t)s->count + 1) * sizeof *all);
     for (uint32_t i = 0; all && of_class && i < s->count; i++)
         if ((s->labels[i] == s->predictions[i]) == hits)
-            all[candidates++] = (candidate){
-                i, s->probabilities[(size_t)i * (size_t)r->classes + (size_t)s->predictions[i]]};
+            all[candidates++] = (candidate){i, sureness_of(r, s, i)};
     if (candidates > 0)
-        qsort(all, candidates, sizeof *all, by_confidence);
-    for (uint32_t c = 0; c < candidates && count < SHOWN; c++) {
+        qsort(all, candidates, sizeof *all, by_sureness);
+    for (uint32_t c = 0; c < candidates && count < REPORT_SHOWN; c++) {
         uint32_t i = all[c].index;
         if (patient_shown(s, out, count, i) || (hits && of_class[s->labels[i]] >= part))
             continue;
@@ -132,9 +140,8 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
     const pulmo_image image = {info->height_px, info->width_px, info->channels, g->pixels};
     const char *truth = r->class_names[s->labels[index]],
                *called = r->class_names[s->predictions[index]];
-    double p =
-        (double)
-            s->probabilities[(size_t)index * (size_t)r->classes + (size_t)s->predictions[index]];
+    const float *row = s->probabilities + (size_t)index * (size_t)r->classes;
+    const int shown = r->classes == 2 ? r->positive.index : s->predictions[index];
     char alt[512];
     PULMO_TRY(pulmo_dataset_read(g->data, index, g->pixels));
     snprintf(alt, sizeof alt, "X-ray, truth %.150s, called %.150s", truth, called);
@@ -144,7 +151,12 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
         PULMO_TRY(put_overlay(g, &image));
     fputs("</div><figcaption>called <b>", g->out);
     html_text(g->out, called);
-    fprintf(g->out, "</b> with probability %.3f<br>truth: <b>", p);
+    fputs("</b>; probability of ", g->out);
+    html_text(g->out, r->class_names[shown]);
+    fprintf(g->out, " %.3f", (double)row[shown]);
+    if (r->classes == 2)
+        fprintf(g->out, ", called from %.3f on", r->threshold);
+    fputs("<br>truth: <b>", g->out);
     html_text(g->out, truth);
     fputs("</b><br><span class=\"path\">", g->out);
     html_text(g->out, s->paths.text[index]);
@@ -154,8 +166,8 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
 
 static pulmo_status put_cases(const gallery *g, bool hits, const char *title, const char *none)
 {
-    uint32_t shown[SHOWN];
-    int count = choose(g->r, g->s, hits, shown);
+    uint32_t shown[REPORT_SHOWN];
+    int count = report_surest(g->r, g->s, hits, shown);
     fprintf(g->out, "<h3>%s</h3>\n", title);
     if (count == 0)
         fprintf(g->out, "<p class=\"soft\">%s</p>\n", none);
@@ -225,6 +237,10 @@ static pulmo_status put_section(gallery *g)
         html_text(g->out, g->why);
         fputs("</p>\n", g->out);
     }
+    if (g->r->classes == 2)
+        fputs("<p class=\"soft\">The model is the surer of an image the farther its probability is "
+              "from the threshold.</p>\n",
+              g->out);
     PULMO_TRY(put_cases(g, false, "Hardest errors: wrong, and sure of it", "There are none."));
     PULMO_TRY(put_cases(g, true, "Surest hits", "There are none."));
     fputs("</section>\n", g->out);

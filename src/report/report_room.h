@@ -80,6 +80,11 @@ pulmo_scored report_scored(const report *r, const report_split *s);
 pulmo_status report_read(const char *run, report *out);
 void report_free(report *r);
 
+/* Indices of the images that the model is surest of, of its errors or of its hits, one per patient;
+ * hits so that each class has its part. Returns how many. */
+#define REPORT_SHOWN 6
+int report_surest(const report *r, const report_split *s, bool hits, uint32_t out[REPORT_SHOWN]);
+
 /* ---- writing HTML ---- */
 
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no

@@ -16,7 +16,7 @@ for split in train val test; do
     mv "demo/$split/$evil/$first" "demo/$split/$evil/<script>alert(2)<|script> é ${first}"
 done
 "$PULMO" pack demo hostile --size 64 -q
-EXTRA="--set data.path=hostile --set eval.threshold=accuracy" small_train '<b>run' env > run.txt 2> run.err || { cat run.err; fail "training"; }
+EXTRA="--set data.path=hostile --set eval.threshold=accuracy --set model.positive_class=$odd" small_train '<b>run' env > run.txt 2> run.err || { cat run.err; fail "training"; }
 grep -q "^Report: <b>run/report.html" run.txt || fail "the report is not told of"
 check '<b>run/report.html' "$evil" "$odd" "<b>run" "DEMO data." "Grad-CAM" "chosen on the validation images"
 grep -q 'DEMO data' '<b>run/MODEL_CARD.md' && grep -q 'not a medical device' '<b>run/MODEL_CARD.md' || fail "MODEL_CARD.md"

@@ -183,6 +183,32 @@ static void what_does_not_fit_is_refused(void **state)
     assert_refused(report_read("/nowhere", &r), PULMO_IO, "no results to report on");
 }
 
+/* With a threshold of 0.1 a probability of 0.3 is a surer call than one of 0.02: it stands farther
+ * away. By the larger of both probabilities it would be the other way round. */
+static void sureness_is_the_distance_from_the_threshold(void **state)
+{
+    static char *names[] = {"COVID", "NORMAL"}, *patients[] = {"p1", "p2", "p3", "p4", "p5", "p5"};
+    static int32_t labels[] = {0, 1, 0, 1, 1, 1}, predictions[] = {0, 1, 1, 0, 0, 0};
+    /* of COVID, the finding */
+    static float p[] = {0.3f, 0.7f, 0.02f, 0.98f, 0.05f, 0.95f,
+                        0.4f, 0.6f, 0.15f, 0.85f, 0.2f,  0.8f};
+    const report r = {.classes = 2, .class_names = names, .threshold = 0.1};
+    const report_split s = {.count = 6,
+                            .labels = labels,
+                            .predictions = predictions,
+                            .probabilities = p,
+                            .groups = {6, patients}};
+    uint32_t shown[REPORT_SHOWN];
+    (void)state;
+    assert_int_equal(report_surest(&r, &s, true, shown), 2);
+    assert_int_equal(shown[0], 0);
+    assert_int_equal(shown[1], 1);
+    assert_int_equal(report_surest(&r, &s, false, shown), 3); /* one image per patient */
+    assert_int_equal(shown[0], 3);
+    assert_int_equal(shown[1], 5);
+    assert_int_equal(shown[2], 2);
+}
+
 /* A name with a bar would tear Markdown's table. */
 static void the_model_card(void **state)
 {
@@ -219,6 +245,7 @@ int main(void)
         cmocka_unit_test(patients_of_several_classes_are_no_leak),
         cmocka_unit_test(a_run_without_scores_can_be_read),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(sureness_is_the_distance_from_the_threshold),
         cmocka_unit_test(the_model_card),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
