@@ -180,5 +180,8 @@ void pulmo_grid_free(pulmo_grid *grid);
 /* Describes keys for --help, in order, by section. `keys`: "section|section.key|section.*|...", or
  * NULL for all. */
 void pulmo_config_help(FILE *out, const char *keys);
+/* The name "section.key" of the index-th of these keys; false past the last. */
+#define PULMO_KEY_BYTES 136
+bool pulmo_config_key_name(int index, const char *keys, char out[PULMO_KEY_BYTES]);
 
 #endif

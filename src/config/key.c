@@ -141,6 +141,18 @@ bool key_among(const char *key, const char *keys)
     return false;
 }
 
+bool pulmo_config_key_name(int index, const char *keys, char out[PULMO_KEY_BYTES])
+{
+    int count = 0;
+    const config_key *all = schema_keys(&count);
+    for (int i = 0; i < count; i++) {
+        snprintf(out, PULMO_KEY_BYTES, "%s.%s", all[i].section, all[i].name);
+        if (key_among(out, keys) && index-- == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- choices ---- */
 
 const char *pulmo_config_choice(const char *key, int index)

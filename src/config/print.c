@@ -204,17 +204,13 @@ static void print_help_line(FILE *out, const config_key *key)
 
 void pulmo_config_help(FILE *out, const char *keys)
 {
-    int count = 0;
+    char name[PULMO_KEY_BYTES];
     const char *begun = "";
-    const config_key *all = schema_keys(&count);
-    for (int i = 0; i < count; i++) {
-        char name[136];
-        snprintf(name, sizeof name, "%s.%s", all[i].section, all[i].name);
-        if (!key_among(name, keys))
-            continue;
-        if (strcmp(begun, all[i].section) != 0)
-            fprintf(out, "%s:\n", all[i].section);
-        begun = all[i].section;
-        print_help_line(out, &all[i]);
+    for (int i = 0; pulmo_config_key_name(i, keys, name); i++) {
+        const config_key *key = key_named(name);
+        if (strcmp(begun, key->section) != 0)
+            fprintf(out, "%s:\n", key->section);
+        begun = key->section;
+        print_help_line(out, key);
     }
 }
