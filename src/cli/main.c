@@ -15,36 +15,6 @@
 #include "pulmo/image.h"
 #include "pulmo/text.h"
 
-static const command commands[] = {
-    {"pack", "class folders of JPEGs into sharded HDF5", command_pack},
-    {"preview", "a contact sheet of packed images and what training sees of them", command_preview},
-    {"train", "train the head, and as many blocks as you say, also under mpirun or srun",
-     command_train},
-    {"sweep", "train every combination of some settings, and one table of what came of it",
-     command_sweep},
-    {"evaluate", "metrics of a trained model on a packed split", command_evaluate},
-    {"predict", "class and probability of single images", command_predict},
-    {"explain", "where the model looks: Grad-CAM over single images", command_explain},
-    {"export", "the whole model as ONNX or safetensors", command_export},
-    {"weights", "check: which VGG16 a file of weights is", command_weights},
-    {"report", "one page that tells of a run, and its model card", command_report},
-    {"inspect", "what a shard, manifest, model, checkpoint or results file holds", command_inspect},
-    {"bench", "throughput of the parts: conv, pack, train, step, allreduce", command_bench},
-    {"demo-data", "draw a chest-X-ray-like data set", command_demo},
-};
-#define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
-
-static void print_usage(FILE *out)
-{
-    fprintf(out, "Usage: pulmo COMMAND [OPTION...]\n"
-                 "Trains a VGG16, its convolutions frozen up to a block of your choice, on chest "
-                 "X-rays: on one machine or a cluster.\n\n");
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].does);
-    fprintf(out,
-            "\n\"pulmo COMMAND --help\" says more. Research software, not a medical device.\n");
-}
-
 /* Before MPI runs, only launchers' variables tell which rank this is. */
 static int number_of(const char *const names[4])
 {
@@ -70,28 +40,13 @@ static bool first_of_node(void)
     return number_of(names) == 0;
 }
 
-/* A command's name at most two letters away from what was typed, or NULL. */
-static const char *close_command(const char *typed)
-{
-    const char *close = NULL;
-    int nearest = 3;
-    for (int i = 0; i < COMMANDS; i++) {
-        int away = pulmo_text_distance(typed, commands[i].name);
-        if (away < nearest) {
-            nearest = away;
-            close = commands[i].name;
-        }
-    }
-    return close;
-}
-
 static int refuse_command(const char *typed)
 {
-    const char *close = close_command(typed);
+    const command *near = command_near(typed);
     if (launched_rank() > 0)
         return 2;
-    if (close && *typed) {
-        fprintf(stderr, "pulmo: there is no command \"%s\"; did you mean %s?\n", typed, close);
+    if (near && *typed) {
+        fprintf(stderr, "pulmo: there is no command \"%s\"; did you mean %s?\n", typed, near->name);
         fputs("\"pulmo --help\" lists the commands.\n", stderr);
         return 2;
     }
@@ -129,29 +84,26 @@ static void unmute(FILE *stream, int kept)
     close(kept);
 }
 
-void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
+/* Of many ranks with the same wrong argument, one reports it. */
+static pulmo_status parse_arguments(const command *c, int argc, char **argv, arguments *a)
 {
-    const bool silent =
-        launched_rank() > 0; /* of many ranks with the same wrong argument one speaks */
     int out = -1, err = -1;
-    if (silent)
-        mute(stdout, &out);
-    if (silent)
-        mute(stderr, &err);
-    argp_parse(argp, argc, argv, 0, NULL, input);
-    if (silent)
-        unmute(stdout, out);
-    if (silent)
-        unmute(stderr, err);
+    if (launched_rank() <= 0)
+        return arguments_parse(c, argc, argv, a);
+    mute(stdout, &out);
+    mute(stderr, &err);
+    pulmo_status status = arguments_parse(c, argc, argv, a);
+    unmute(stdout, out);
+    unmute(stderr, err);
+    return status;
 }
 
-pulmo_status start_ranks(const common_options *common, pulmo_comm **out)
+static pulmo_status start_ranks(arguments *a)
 {
-    pulmo_log_setup(common->level, 0, 1);
     joining = true;
-    PULMO_TRY(pulmo_dist_start(out));
+    PULMO_TRY(pulmo_dist_start(&a->comm));
     joined = true;
-    pulmo_log_setup(common->level, pulmo_comm_rank(*out), pulmo_comm_size(*out));
+    pulmo_log_setup(a->level, pulmo_comm_rank(a->comm), pulmo_comm_size(a->comm));
     return PULMO_OK;
 }
 
@@ -169,29 +121,70 @@ static pulmo_status check_output(void)
                       errno ? strerror(errno) : "a write failed; is its disk full?");
 }
 
-static int run(const command *c, int argc, char **argv)
+static pulmo_status run_command(arguments *a)
 {
-    char name[64];
-    pulmo_comm *comm = NULL;
-    snprintf(name, sizeof name, "pulmo %s", c->name);
-    argv[0] = name;
-    signal(SIGPIPE, SIG_IGN); /* training goes on when nobody reads */
-    signal(SIGXFSZ, SIG_IGN); /* so is a file-size limit */
-    pulmo_status status = c->run(argc, argv, &comm);
-    if (status == PULMO_OK)
-        status = check_output();
-    const char *what = status == PULMO_INTERRUPTED ? "stopped" : "error",
-               *why = *pulmo_error() ? pulmo_error() : pulmo_status_text(status);
+    const command *c = a->command;
+    pulmo_log_setup(a->level, 0, 1);
+    PULMO_TRY(c->load ? c->load(a) : load_settings(a));
+    if (c->starts_mpi)
+        PULMO_TRY(start_ranks(a));
+    return c->run(a);
+}
+
+static void report_failure(pulmo_status status, const pulmo_comm *comm)
+{
+    const char *what = status == PULMO_INTERRUPTED ? "stopped" : "error";
+    const char *why = *pulmo_error() ? pulmo_error() : pulmo_status_text(status);
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
-    if (status != PULMO_OK && rank == 0) {
+    if (rank == 0) {
         fprintf(stderr, "pulmo: %s: %s\n", what, why);
-    } else if (status != PULMO_OK && !joining && first_of_node()) {
-        let_rank_0_speak(); /* and the launcher end this one, unless the trouble is its node's alone
+    } else if (!joining && first_of_node()) {
+        let_rank_0_speak(); /* the launcher then ends this one, unless its node alone is in trouble
                              */
         fprintf(stderr, "pulmo: rank %d: %s: %s\n", rank, what, why);
     }
-    pulmo_dist_end(comm);
+}
+
+static int run(const command *c, int argc, char **argv)
+{
+    char name[64];
+    arguments a;
+    snprintf(name, sizeof name, "pulmo %s", c->name);
+    argv[0] = name;
+    signal(SIGPIPE, SIG_IGN); /* training continues when nobody reads */
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error of writing */
+    pulmo_status status = parse_arguments(c, argc, argv, &a);
+    if (status == PULMO_OK)
+        status = run_command(&a);
+    if (status == PULMO_OK)
+        status = check_output();
+    if (status != PULMO_OK)
+        report_failure(status, a.comm);
+    pulmo_dist_end(a.comm);
+    arguments_free(&a);
     return pulmo_status_exit(status);
+}
+
+/* ---- pulmo help, pulmo --version ---- */
+
+/* The list of commands, one command's help, and what the installation is made with: the manual page
+ * and completion. argv[0] is "help". */
+static int help(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    const command *c = command_find(what);
+    char asked[] = "--help", *help_argv[] = {NULL, asked, NULL};
+    if (c)
+        return run(c, 2, help_argv);
+    if (strcmp(what, "--man") == 0)
+        print_manual(stdout);
+    else if (strcmp(what, "--complete") == 0)
+        print_completions(stdout, argc - 2, argv + 2);
+    else if (*what && what[0] != '-')
+        return refuse_command(what);
+    else
+        print_usage(stdout);
+    return 0;
 }
 
 static void print_version(void)
@@ -203,22 +196,29 @@ static void print_version(void)
            pulmo_jpeg_library(), pulmo_blas_library());
 }
 
+static bool is_one_of(const char *text, const char *one, const char *other)
+{
+    return strcmp(text, one) == 0 || strcmp(text, other) == 0;
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
     if (launched_rank() > 0)
         atexit(let_rank_0_speak);
     const char *name = argc > 1 ? argv[1] : "";
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    const command *c = command_find(name);
+    if (c)
+        return run(c, argc - 1, argv + 1);
+    if (strcmp(name, "help") == 0)
+        return help(argc - 1, argv + 1);
+    if (is_one_of(name, "--help", "-h")) {
         print_usage(stdout);
         return 0;
     }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (is_one_of(name, "--version", "-V")) {
         print_version();
         return 0;
     }
-    for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return run(&commands[i], argc - 1, argv + 1);
     return refuse_command(name);
 }

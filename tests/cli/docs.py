@@ -7,8 +7,9 @@ import sys
 
 PULMO, SOURCE = sys.argv[1:]
 README_LINES_MAX = 140
-COMMANDS = ("pack preview train sweep evaluate predict explain export report weights inspect bench "
-            "demo-data").split()
+COMMANDS = [line.split("\t")[0] for line in
+            subprocess.run([PULMO, "help", "--complete", ""], capture_output=True, text=True,
+                           check=True).stdout.splitlines() if not line.startswith(("-", "help"))]
 # A launcher's or scheduler's options end where these words stand.
 SCRIPTS = {"train.sbatch": "train", "train-mpirun.sbatch": "train", "sweep.sbatch": "sweep"}
 ROOTS = ("src", "include", "tests", "bench", "jobs", "configs", "data-prep", "docs")

@@ -1,0 +1,401 @@
+/* The table of commands: what each is called, takes and calls. */
+#include <limits.h>
+#include <stddef.h>
+
+#include "cli.h"
+
+/* ---- kinds of options, and options of several commands; each line adds its .help ---- */
+
+#define INTO(name)             .field = offsetof(arguments, name)
+#define FLAG(name_)            .name = (name_), .type = OPTION_FLAG
+#define TEXT(name_, arg)       .name = (name_), .argument = (arg), .type = OPTION_TEXT
+#define ONE_OF(name_, choices) .name = (name_), .argument = (choices), .type = OPTION_CHOICE
+#define NUMBER(name_, arg, least, most)                                                            \
+    .name = (name_), .argument = (arg), .type = OPTION_NUMBER, .low = (least), .high = (most)
+#define LARGE(name_, arg, least, most)                                                             \
+    .name = (name_), .argument = (arg), .type = OPTION_LARGE, .low = (least), .high = (most)
+#define KEY(name_, arg, key_) .name = (name_), .argument = (arg), .type = OPTION_KEY, .key = (key_)
+
+#define DATA           TEXT("data", "PACKED"), INTO(data)
+#define SPLIT          TEXT("split", "train|val|test"), INTO(split)
+#define OUT(arg)       TEXT("out", arg), INTO(out)
+#define FORMAT(names)  ONE_OF("format", names), INTO(format)
+#define OVERWRITE      FLAG("overwrite"), INTO(overwrite)
+#define THREADS(least) NUMBER("threads", "N", least, 4096), INTO(threads)
+#define WEIGHTS        KEY("weights", "FILE", "model.weights")
+
+/* ---- keys of several commands ---- */
+
+/* Where a model is used to decide, and where it is only looked at. */
+#define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
+#define KEYS_OF_LOOK "model.weights|train.threads"
+/* Where one is trained: all but packing's. */
+#define KEYS_OF_TRAINING "data.*|augment.*|model.*|train.*|bank.*|optim.*|eval.*"
+
+/* ---- options ---- */
+
+const command_option common_options[] = {
+    {TEXT("config", "FILE"), .letter = 'c', INTO(settings.path), .help = "configuration, YAML"},
+    {.name = "set",
+     .argument = "KEY=VALUE",
+     .letter = 's',
+     .type = OPTION_OTHER,
+     .take = take_set,
+     .help = "one configuration key, as in optim.lr=0.001; wins over the file; repeatable"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPTION_OTHER,
+     .take = take_quiet,
+     .help = "print nothing but results, warnings and errors"},
+    {.name = "verbose",
+     .letter = 'v',
+     .type = OPTION_OTHER,
+     .take = take_verbose,
+     .help = "print more"},
+    {0},
+};
+
+static const command_option pack_options[] = {
+    {KEY("val-fraction", "X", "pack.val_fraction"),
+     .help = "split this part of train off as val, by patient and class"},
+    {KEY("test-fraction", "X", "pack.test_fraction"), .help = "the same for test"},
+    {KEY("seed", "N", "pack.seed"), .help = "seed of the splits (default 0)"},
+    {KEY("size", "PX", "pack.size"), .help = "height and width of packed images (default 224)"},
+    {KEY("decode", "exact|fast", "pack.decode"),
+     .help = "fast: scaled DCT for images much larger than that"},
+    {KEY("on-bad", "skip|fail", "pack.on_bad"),
+     .help = "what a file that cannot be used does (default skip)"},
+    {KEY("allow-leaks", NULL, "pack.leaks"), .key_value = "allow",
+     .help = "pack although a picture or patient is in more than one given split"},
+    {KEY("drop-leaks", NULL, "pack.leaks"), .key_value = "drop",
+     .help = "leave such images out of train (and of val where test has them)"},
+    {FLAG("verify"), INTO(verify),
+     .help = "check every digest of DEST again instead of packing; status 65 names what differs"},
+    {TEXT("source", "SOURCE"), INTO(source),
+     .help = "with --verify: check the source files as well"},
+    {THREADS(0), .help = "threads per rank (default: the CPUs given)"},
+    {OVERWRITE, .help = "replace a pack of other files or options in DEST"},
+    {0},
+};
+
+static const command_option preview_options[] = {
+    {OUT("FILE"), .initial_text = "preview.png", .help = "the sheet, a PNG (default preview.png)"},
+    {SPLIT, .initial_text = "train", .help = "which split (default train)"},
+    {NUMBER("rows", "N", 1, 200), INTO(rows), .initial = 8,
+     .help = "images, from the classes in turn (default 8)"},
+    {NUMBER("views", "N", 0, 50), INTO(views), .initial = 6,
+     .help = "augmented views of each: those of the first epochs (default 6)"},
+    {0},
+};
+
+static const command_option train_options[] = {
+    {OVERWRITE, .help = "start anew in a run directory that holds a run"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {0},
+};
+
+static const command_option sweep_options[] = {
+    {.name = "grid",
+     .argument = "KEY=V,V,...",
+     .type = OPTION_OTHER,
+     .take = take_grid,
+     .help = "values of a key to try, as in optim.lr=0.001,0.0001; repeatable: every combination"},
+    {OVERWRITE, .help = "train anew what is finished already"},
+    {.name = "part",
+     .argument = "K/N",
+     .type = OPTION_OTHER,
+     .take = take_part,
+     .help = "only every N-th trial, counted from K (0 to N - 1): for N jobs that share a sweep"},
+    {NUMBER("at-once", "N", 1, INT_MAX), INTO(at_once),
+     .help = "trials trained side by side, at most, the ranks divided among them (default: as many "
+             "as ranks where features come from a bank, else 1)"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {0},
+};
+
+static const command_option evaluate_options[] = {
+    {DATA, .required = true, .help = "packed directory"},
+    {SPLIT, .initial_text = "test", .help = "which split (default test)"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {OUT("DIR"), .help = "write results.h5, predictions.csv and report.html there"},
+    {THREADS(0), .help = "compute threads per rank (default: the CPUs given)"},
+    {0},
+};
+
+static const command_option predict_options[] = {
+    {FORMAT("csv|json"), .initial_text = "csv", .help = "of the lines on stdout (default csv)"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {THREADS(0), .help = "compute threads (default: the CPUs given)"},
+    {0},
+};
+
+static const command_option explain_options[] = {
+    {OUT("DIR"), .required = true, .help = "where the overlays NAME.png and maps.h5 go"},
+    {TEXT("class", "NAME"), INTO(class_name),
+     .help = "class to explain (default: of each image the predicted one)"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {THREADS(0), .help = "compute threads (default: the CPUs given)"},
+    {0},
+};
+
+static const command_option export_options[] = {
+    {FORMAT("onnx|safetensors"), .required = true,
+     .help = "onnx: convolutions, head and softmax, any batch; safetensors: torchvision's names"},
+    {OUT("FILE"), .required = true, .help = "the file; it appears whole or not at all"},
+    {FLAG("with-normalization"), INTO(with_normalization),
+     .help = "onnx: the input is RGB in 0..1, normalised inside"},
+    {WEIGHTS, .help = "VGG16 convolutions"},
+    {0},
+};
+
+static const command_option report_options[] = {
+    {DATA, .help = "packed directory, for thumbnails (default: the one that the results name)"},
+    {WEIGHTS, .help = "VGG16 convolutions, for Grad-CAM"},
+    {FLAG("no-overlays"), INTO(no_overlays), .help = "thumbnails without Grad-CAM"},
+    {OUT("FILE"), .help = "the page (default RUN/report.html)"},
+    {THREADS(0), .help = "compute threads (default: the CPUs given)"},
+    {0},
+};
+
+static const command_option bench_options[] = {
+    {THREADS(1), .only = "conv|pack|train|step",
+     .help =
+         "conv, pack, train, step: threads per rank (default: the CPUs given, divided among the "
+         "ranks)"},
+    {NUMBER("batch", "N", 1, 4096), INTO(batch), .only = "conv|train|step",
+     .help = "conv: images per batch (default 16); step, train: over all ranks (default 16; train: "
+             "as configured)"},
+    {NUMBER("size", "PX", 32, 4096), INTO(size_px), .initial = 224, .only = "conv|pack|train|step",
+     .help = "conv, pack, step: height and width; train: of demo images (default 224)"},
+    {NUMBER("seconds", "N", 1, 3600), INTO(seconds), .initial = 5, .only = "conv|pack|train|step",
+     .help = "conv, pack, train, step: how long (default 5)"},
+    {FLAG("layers"), INTO(layers), .only = "conv",
+     .help = "conv: a table with each layer's time, rate and part of the peak"},
+    {WEIGHTS, .only = "conv|train|step",
+     .help = "conv: convolutions (default: random ones of the same shape); train, step: default as "
+             "in training"},
+    {TEXT("input", "FILE"), INTO(input), .only = "conv",
+     .help = "conv: a batch of normalised images, raw float32 (batch, 3, size, size)"},
+    {TEXT("dump", "FILE"), INTO(dump), .only = "conv",
+     .help = "conv: write the batch's features, raw float32, to compare with another program"},
+    {TEXT("source", "DIR"), INTO(source), .only = "pack",
+     .help = "pack: class folders of JPEGs (default: demo images, drawn first)"},
+    {ONE_OF("decode", "exact|fast"), INTO(decode), .initial_text = "exact", .only = "pack",
+     .help = "pack: how (default exact)"},
+    {KEY("data", "PACKED", "data.path"), .only = "train",
+     .help = "train: packed directory (default: demo images, drawn and packed first); settings by "
+             "-c and --set"},
+    {LARGE("elements", "N", 1, 1L << 40), INTO(elements), .initial = 6423298, .only = "allreduce",
+     .help = "allreduce: parameters summed (default 6423298, the default head's)"},
+    {0},
+};
+
+static const command_option demo_options[] = {
+    {LARGE("seed", "N", 0, 4294967295), INTO(seed), .help = "one seed, one data set (default 0)"},
+    {NUMBER("train", "N", 2, 1000000), INTO(images[0]), .initial = -1,
+     .help = "images of train, both classes together"},
+    {NUMBER("val", "N", 0, 1000000), INTO(images[1]), .initial = -1, .help = "images of val"},
+    {NUMBER("test", "N", 0, 1000000), INTO(images[2]), .initial = -1, .help = "images of test"},
+    {THREADS(0), .help = "threads (default: the CPUs given)"},
+    {0},
+};
+
+/* ---- commands ---- */
+
+const command commands[] = {
+    {.name = "pack",
+     .summary = "class folders of JPEGs into sharded HDF5",
+     .usage = "SOURCE DEST\n--verify DEST",
+     .description =
+         "Class folders of JPEGs into sharded HDF5, split by patient. SOURCE is train/ val/ test/ "
+         "with class folders, or class folders alone. One picture or one patient in several given "
+         "splits is an error that names the ways out. Also under mpirun. Interrupted, the same "
+         "command resumes.",
+     .options = pack_options,
+     .keys = "pack.*",
+     .operands_most = 2,
+     .starts_mpi = true,
+     .check = check_pack,
+     .load = load_pack,
+     .run = run_pack},
+    {.name = "preview",
+     .summary = "a contact sheet of packed images and what training sees of them",
+     .usage = "PACKED",
+     .description = "A contact sheet of packed images and what training sees of them.",
+     .options = preview_options,
+     .keys = "augment.*|train.seed",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "a packed directory is needed",
+     .operands_hint = "one packed directory at a time",
+     .run = run_preview},
+    {.name = "train",
+     .summary = "train the head, and as many blocks as you say, also under mpirun or srun",
+     .usage = "-c FILE",
+     .description =
+         "Trains on packed data: the head alone, or with it the convolutions down to "
+         "model.trainable. Under mpirun or srun, on all ranks; the trained model is the same to "
+         "the last bit for any number of them. A run directory with a checkpoint is resumed.",
+     .options = train_options,
+     .keys = KEYS_OF_TRAINING,
+     .operands_hint = "settings are given with --set KEY=VALUE",
+     .starts_mpi = true,
+     .load = load_train,
+     .run = run_train},
+    {.name = "sweep",
+     .summary = "train every combination of some settings, and one table of the results",
+     .usage = "-c FILE",
+     .description =
+         "Trains every combination of some keys' values, each in a run directory of its own below "
+         "train.run_dir, and writes one table, best on val first: sweep.csv and stdout. With "
+         "train.seed as a key also means and spreads over seeds. What is finished is kept when the "
+         "command is given again; a trial that fails is reported and the others are trained all "
+         "the same. With train.features=bank the trials share one feature bank, built by all ranks "
+         "in the first of them. Under mpirun or srun.",
+     .options = sweep_options,
+     .keys = KEYS_OF_TRAINING,
+     .ending = "In the file the grid is a section:\n"
+               "  sweep:\n"
+               "    optim.lr: [0.001, 0.0001]\n"
+               "    model.hidden: [[256], []]\n"
+               "    train.seed: [0, 1, 2]\n\n"
+               "Where trials failed, the exit status is the first one's.\n",
+     .operands_hint = "values are given with --grid KEY=VALUE,VALUE",
+     .starts_mpi = true,
+     .load = load_sweep,
+     .run = run_sweep},
+    {.name = "evaluate",
+     .summary = "metrics of a trained model on a packed split",
+     .usage = "RUN... --data PACKED",
+     .description =
+         "Metrics of a trained model on a packed split, on stdout. RUN is a run directory or a "
+         "model.h5; of several, the probabilities (and thresholds) are averaged. --set "
+         "eval.threshold=NUMBER decides by another threshold than the model's, --set eval.tta=K "
+         "averages K views of each image, drawn from the augmentation that the model was trained "
+         "with.",
+     .options = evaluate_options,
+     .keys = KEYS_OF_USE,
+     .operands_least = 1,
+     .operands_most = OPERANDS_ANY,
+     .operands_needed = "RUN and --data PACKED are needed",
+     .starts_mpi = true,
+     .run = run_evaluate},
+    {.name = "predict",
+     .summary = "class and probability of single images",
+     .usage = "RUN IMAGE-or-DIR...",
+     .description =
+         "Class and probabilities of each image, one line each on stdout. Directories are searched "
+         "for JPEGs; - reads a list of files from stdin, one per line or NUL-ended (find -print0). "
+         "Of two classes an image is called the finding (positive_class) from the probability "
+         "`threshold` on, which `rule` chose; each line names them. --set eval.threshold=NUMBER "
+         "and --set eval.tta=K as in evaluate. Exit status 65 if a file could not be used.",
+     .options = predict_options,
+     .keys = KEYS_OF_USE,
+     .operands_least = 2,
+     .operands_most = OPERANDS_ANY,
+     .operands_needed = "RUN and at least one image, directory or - are needed",
+     .starts_mpi = true,
+     .run = run_predict},
+    {.name = "explain",
+     .summary = "where the model looks: Grad-CAM over single images",
+     .usage = "RUN IMAGE-or-DIR... --out DIR",
+     .description =
+         "Where the model looks: Grad-CAM (Selvaraju et al. 2017) at the last convolution, in "
+         "colour over each image, and the maps themselves in maps.h5. One CSV line per image on "
+         "stdout. Directories are searched for JPEGs; - reads a list of files from stdin, one per "
+         "line or NUL-ended (find -print0). Exit status 65 if a file could not be used.",
+     .options = explain_options,
+     .keys = KEYS_OF_LOOK,
+     .operands_least = 2,
+     .operands_most = OPERANDS_ANY,
+     .operands_needed = "RUN and at least one image, directory or - are needed",
+     .run = run_explain},
+    {.name = "export",
+     .summary = "the whole model as ONNX or safetensors",
+     .usage = "RUN --format onnx|safetensors --out FILE",
+     .description =
+         "Writes the whole model, convolutions and head, for other programs. What they need to "
+         "know besides (classes, threshold, preprocessing, where it comes from) is in the file's "
+         "metadata.",
+     .options = export_options,
+     .keys = "model.weights",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "RUN, --format and --out FILE are needed",
+     .operands_hint = "one run at a time",
+     .check = check_export,
+     .run = run_export},
+    {.name = "weights",
+     .summary = "check: which VGG16 a file of weights is",
+     .usage = "check [FILE]",
+     .description =
+         "Says what a file of VGG16 weights is: format, names, preprocessing, layers, digests, and "
+         "the result of a known-answer pass. Without FILE: the one that train would take. Formats: "
+         "safetensors (torchvision's and timm's names), PyTorch's .pth, Keras' .h5, ONNX. Exit "
+         "status 65 if train would refuse it.",
+     .keys = "model.*",
+     .actions = "check",
+     .operands_least = 1,
+     .operands_most = 2,
+     .operands_needed = "an action is needed: check",
+     .operands_hint = "one file at a time",
+     .run = run_weights},
+    {.name = "report",
+     .summary = "one page about a run, and its model card",
+     .usage = "RUN",
+     .description =
+         "One page about a run, report.html, and MODEL_CARD.md, from its results.h5. RUN is a run "
+         "directory or what evaluate wrote with --out. The page needs no network and nothing "
+         "beside it.",
+     .options = report_options,
+     .keys = KEYS_OF_LOOK,
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "RUN is needed",
+     .operands_hint = "one run at a time",
+     .run = run_report},
+    {.name = "inspect",
+     .summary = "what a shard, manifest, model, checkpoint or results file holds",
+     .usage = "FILE",
+     .description = "What an HDF5 file of pulmo's holds.",
+     .keys = "",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "a file is needed",
+     .operands_hint = "one file at a time",
+     .run = run_inspect},
+    {.name = "bench",
+     .summary = "throughput of the parts: conv, pack, train, step, allreduce",
+     .usage = "conv|pack|train|step|allreduce",
+     .description =
+         "Throughput, also under mpirun; the last line of stdout is one JSON object. conv: the "
+         "frozen convolutions on batches in memory. pack: all of packing, again and again. train: "
+         "training as -c and --set say, without validation. step: whole training steps on random "
+         "images, by turns with gradients as training sends them and with integer sums always. "
+         "allreduce: the sum of a gradient over the ranks, as integers and as floating-point "
+         "numbers: bytes and seconds in place of images. The keys below are for train.",
+     .options = bench_options,
+     .keys = KEYS_OF_TRAINING,
+     .actions = "conv|pack|train|step|allreduce",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "which benchmark: conv, pack, train, step or allreduce",
+     .operands_hint = "one benchmark at a time",
+     .starts_mpi = true,
+     .load = load_bench,
+     .run = run_bench},
+    {.name = "demo-data",
+     .summary = "draw a chest-X-ray-like data set",
+     .usage = "DEST",
+     .description =
+         "Draws chest-X-ray-like phantoms as JPEGs: train/ val/ test/ with NORMAL/ and PNEUMONIA/. "
+         "They are drawings, not medical images.",
+     .options = demo_options,
+     .keys = "",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "a destination directory is needed",
+     .operands_hint = "one destination at a time",
+     .run = run_demo},
+    {0},
+};

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# One table of commands: --help, the manual page, completion and what is accepted agree.
+. "$(dirname "$0")/common.sh"
+
+offered() { "$PULMO" help --complete "$@" | cut -f1; }
+commands=$(offered "" | grep -v -e '^-' -e '^help$')
+[ "$(wc -w <<< "$commands")" -ge 13 ] || fail "commands: $commands"
+[ "$commands" = "$("$PULMO" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p')" ] || fail "--help lists other commands"
+"$PULMO" help --man > pulmo.1
+page_of() { awk -v name="$1" '/^\.S[SH] /{on = ($0 == ".SS pulmo " name)} on' pulmo.1 | sed 's/\\-/-/g; s/\\f[A-Z]//g'; }
+
+# ---- every command ----
+for command in $commands; do
+    "$PULMO" "$command" --help > help.txt || fail "$command --help: status $?"
+    grep -q "^Usage: pulmo $command " help.txt || fail "$command --help has no usage"
+    "$PULMO" help "$command" | cmp - help.txt || fail "help $command differs from $command --help"
+    "$PULMO" "$command" --usage > /dev/null || fail "$command --usage: status $?"
+    sed -nE 's/^ +(-., )?--([a-z-]+).*/\2/p' help.txt | sort > options.txt
+    offered "$command" -- | sed 's/^--//' | sort | cmp - options.txt || fail "$command: completion offers other options than --help"
+    awk '/^[a-z]+:$/ {s = substr($1, 1, length($1) - 1)} /^Exit|^In the file/ {s = ""} s && /^  [a-z0-9_]+ / {print s "." $1 "="}' help.txt > keys.txt
+    offered "$command" --set "" | cmp - keys.txt || fail "$command: completion offers other keys than --help"
+    page_of "${command//-/\\\\-}" > page.txt
+    grep -q "^pulmo $command " page.txt || fail "the manual page has no use of $command"
+    while read -r option; do
+        case $option in config | set | quiet | verbose | help | usage | version) continue ;; esac
+        grep -q -- "^--$option\(=\|\$\)" page.txt || fail "the manual page of $command lacks --$option"
+    done < options.txt
+    cp options.txt "options-$command.txt"
+done
+for option in config set quiet verbose help usage version; do
+    grep -q -- "\\\\-\\\\-$option\\\\fR" pulmo.1 || fail "the manual page lacks --$option"
+done
+"$PULMO" train --help | awk '/^[a-z]+:$/,/^$/' > keys.txt
+[ "$(wc -l < keys.txt)" -gt 100 ] || fail "keys: $(wc -l < keys.txt) lines"
+diff <(sed 's/-/\\-/g' keys.txt | sed '/^$/d') <(sed '/^pack:$/,/^augment:$/{/^augment:$/!d}' pulmo.1) | grep '^<' && fail "the manual page lacks keys"
+if command -v man > /dev/null; then
+    [ -z "$(MANWIDTH=100 man -l --warnings pulmo.1 2>&1 > page.txt)" ] || fail "the manual page has mistakes of roff"
+    grep -q "optim:" page.txt || fail "the manual page shows no keys"
+fi
+
+# ---- nothing is accepted that help does not show; all that it shows is ----
+sort -u options-*.txt > all.txt
+printf 'HANG\nprogram-name\n' >> all.txt
+for command in $commands; do
+    while read -r option; do
+        case $option in help | usage | version) continue ;; esac
+        grep -q "^$option." "options-$command.txt" && continue # short for another
+        status=0
+        "$PULMO" "$command" "--$option" > out.txt 2>&1 < /dev/null || status=$?
+        [ "$status" = 2 ] || { cat out.txt; fail "pulmo $command --$option alone: status $status"; }
+        refused=$(grep -c "^pulmo $command: there is no option --$option" out.txt || true)
+        shown=$(grep -c -x -- "$option" "options-$command.txt" || true)
+        [ $((refused + shown)) = 1 ] || { cat out.txt; fail "pulmo $command --$option: refused $refused, shown $shown"; }
+    done < all.txt
+done
+
+# ---- close names ----
+expect 2 "pulmo train: there is no option --weigths; did you mean --weights?" "$PULMO" train --weigths x
+expect 2 "did you mean --set train.epochs=VALUE?" "$PULMO" train --epochs 5
+expect 2 "did you mean --set optim.weight_decay=VALUE?" "$PULMO" train --weight-decay=0.1
+expect 2 "pulmo train: there is no option -x" "$PULMO" train -qx
+expect 2 "there is no option --nothing-like-it" "$PULMO" inspect --nothing-like-it
+expect 2 "did you mean train?" "$PULMO" tran
+expect 2 "did you mean train?" "$PULMO" help tran
+# What follows an option is its value, whatever it looks like; what follows -- is no option.
+expect 2 "RUN is needed" "$PULMO" report --out --weigths
+expect 74 "--weigths" "$PULMO" inspect -- --weigths
+
+# ---- completion, as bash calls it ----
+# shellcheck source=/dev/null
+. "$PULMO_SOURCE/docs/completion/pulmo.bash"
+completes() { # completes LINE CANDIDATES
+    COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
+    _pulmo
+    [ "${COMPREPLY[*]}" = "$2" ] || fail "\"$1\" completes to \"${COMPREPLY[*]}\", not \"$2\""
+}
+completes "$PULMO tr" "train"
+completes "$PULMO help de" "demo-data"
+completes "$PULMO train --ov" "--overwrite"
+completes "$PULMO train -q --set train.che" "train.checkpoint_batches= train.checkpoint_seconds="
+completes "$PULMO train --set model.pool=a" "avg avgmax"
+completes "$PULMO train --set=model.pool=m" "max"
+completes "$PULMO sweep --grid model.pool=avg,m" "avg,max"
+completes "$PULMO predict run image.jpeg --format " "csv json"
+completes "$PULMO export --format=o" "onnx"
+completes "$PULMO evaluate run --split t" "train test"
+completes "$PULMO bench --threads 2 a" "allreduce"
+completes "$PULMO weights " "check"
+completes "$PULMO weights check " ""
+completes "$PULMO train -c " ""
+completes "$PULMO nonsense --" ""
+echo "help, the manual page, completion and the parser agree"
