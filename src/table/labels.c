@@ -63,23 +63,54 @@ void pulmo_labels_free(pulmo_labels *labels)
 
 /* ---- files ---- */
 
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* DIRECTORY/NAME, or the same compressed, or no longer so. Owned by the caller (free); NULL in *out
+ * where there is none of them. */
+static pulmo_status find_file(const char *directory, const char *name, char **out)
+{
+    size_t bytes = strlen(name);
+    bool is_gzip = bytes > 3 && strcmp(name + bytes - 3, ".gz") == 0;
+    char *path = pulmo_format("%s%s", directory, name);
+    char *other = NULL;
+    if (path && !is_there(path)) {
+        if (is_gzip)
+            other = pulmo_format("%s%.*s", directory, (int)bytes - 3, name);
+        else
+            other = pulmo_format("%s%s.gz", directory, name);
+        free(path);
+        path = other;
+    }
+    *out = path;
+    if (!path)
+        return PULMO_MEMORY;
+    if (is_there(path))
+        return PULMO_OK;
+    free(path);
+    *out = NULL;
+    return PULMO_OK;
+}
+
 /* A name of a file below the source, or a path. Owned by the caller (free). */
 static pulmo_status resolve(const char *key, const char *source, const char *name, char **out)
 {
-    char *below = pulmo_format("%s/%s", source, name);
+    char *below = pulmo_format("%s/", source);
     *out = NULL;
     if (!below)
         return PULMO_MEMORY;
-    if (*name != '/' && access(below, F_OK) == 0) {
-        *out = below;
-        return PULMO_OK;
-    }
+    pulmo_status status = PULMO_OK;
+    if (*name != '/')
+        status = find_file(below, name, out);
     free(below);
-    if (access(name, F_OK) != 0)
-        return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is neither a file below %s nor a path",
-                          key, name, source);
-    *out = pulmo_strdup(name);
-    return *out ? PULMO_OK : PULMO_MEMORY;
+    if (status == PULMO_OK && !*out)
+        status = find_file("", name, out);
+    if (status != PULMO_OK || *out)
+        return status;
+    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": is neither a file below %s nor a path", key,
+                      name, source);
 }
 
 static pulmo_status read_tables(pulmo_labels *labels, const words *names, const char *source,

@@ -38,14 +38,14 @@ int split_of_word(const char *word)
 
 /* ---- a row ---- */
 
-static bool is_selected(const pulmo_labels *labels, size_t row)
+static pulmo_status judge_row(const pulmo_labels *labels, size_t row, bool *selected)
 {
-    for (size_t i = 0; i < labels->where.count; i++) {
+    *selected = true;
+    for (size_t i = 0; i < labels->where.count && *selected; i++) {
         const char *cell = sheet_cell(&labels->sheet, row, labels->columns.where[i]);
-        if (!condition_holds(&labels->where.one[i], cell))
-            return false;
+        PULMO_TRY(condition_judge(&labels->where.one[i], cell, selected));
     }
-    return true;
+    return PULMO_OK;
 }
 
 /* A cell that goes into the manifest, whose text is UTF-8. NULL without the column or the cell. */
@@ -178,11 +178,6 @@ static pulmo_status give_row(matcher *m, size_t row, uint32_t file)
     pulmo_file_label *mine = &m->out[file];
     const char *spare[PULMO_LIST_MAX];
     const char *unnamed = NULL;
-    if (!is_selected(labels, row)) {
-        if (m->owner[file] == ROW_NONE)
-            mine->fate = PULMO_LABEL_NOT_WHERE;
-        return PULMO_OK;
-    }
     labels->rows_matched++;
     if (m->owner[file] != ROW_NONE) {
         pulmo_file_label second;
@@ -221,9 +216,13 @@ static pulmo_status add_line(words *lines, cell_place place, const char *path)
 static pulmo_status place_row(matcher *m, size_t row, const char *path, const tail_match *match)
 {
     pulmo_labels *labels = m->labels;
-    if (match->file < m->count)
+    bool selected = true, has_file = match->file < m->count;
+    PULMO_TRY(judge_row(labels, row, &selected));
+    if (selected && has_file)
         return give_row(m, row, match->file);
-    if (!is_selected(labels, row))
+    if (has_file && m->owner[match->file] == ROW_NONE)
+        m->out[match->file].fate = PULMO_LABEL_NOT_WHERE;
+    if (!selected)
         return PULMO_OK;
     cell_place place = sheet_place(&labels->sheet, row, labels->columns.path);
     if (match->file == TAIL_AMBIGUOUS)

@@ -142,10 +142,26 @@ void conditions_free(conditions *c)
     memset(c, 0, sizeof *c);
 }
 
-bool condition_holds(const condition *c, const char *cell)
+/* Whether any of a cell's labels is among the values. */
+static pulmo_status find_any(const words *values, const char *cell, bool *found)
 {
-    bool found = words_find(&c->values, cell ? cell : "") >= 0;
-    return found != c->negated;
+    words labels = {0};
+    pulmo_status status = words_of_cell(&labels, cell);
+    for (size_t i = 0; i < labels.count && status == PULMO_OK; i++)
+        *found = *found || words_find(values, labels.word[i]) >= 0;
+    words_free(&labels);
+    return status;
+}
+
+pulmo_status condition_judge(const condition *c, const char *cell, bool *holds)
+{
+    if (!cell)
+        cell = "";
+    bool found = words_find(&c->values, cell) >= 0;
+    if (!found && is_list_cell(cell))
+        PULMO_TRY(find_any(&c->values, cell, &found));
+    *holds = found != c->negated;
+    return PULMO_OK;
 }
 
 /* ---- classes ---- */

@@ -26,8 +26,9 @@ typedef struct conditions {
 /* PULMO_CONFIG with the rule. Owned by the caller (conditions_free). */
 pulmo_status conditions_read(const char *text, conditions *out);
 void conditions_free(conditions *c);
-/* Whether the column's cell is as wanted. NULL is no cell, which is as blank. */
-bool condition_holds(const condition *c, const char *cell);
+/* Whether the column's cell is as wanted: it, or any of several labels in it. NULL is no cell,
+ * which is as blank. PULMO_MEMORY. */
+pulmo_status condition_judge(const condition *c, const char *cell, bool *holds);
 
 /* A column that no table has, or that was not asked for. */
 #define NO_COLUMN SIZE_MAX

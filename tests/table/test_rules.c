@@ -31,6 +31,13 @@ static void test_map(void **state)
     assert_refused(pulmo_label_map_read("a: b, a: c", &map), PULMO_CONFIG, "named twice");
 }
 
+static bool holds(const condition *c, const char *cell)
+{
+    bool held = false;
+    assert_ok(condition_judge(c, cell, &held));
+    return held;
+}
+
 static void test_conditions(void **state)
 {
     conditions c;
@@ -38,18 +45,23 @@ static void test_conditions(void **state)
     assert_ok(conditions_read("ViewPosition=PA|AP", &c));
     assert_int_equal(c.count, 1);
     assert_string_equal(c.one[0].column, "ViewPosition");
-    assert_true(condition_holds(&c.one[0], "AP"));
-    assert_false(condition_holds(&c.one[0], "LATERAL"));
-    assert_false(condition_holds(&c.one[0], NULL));
+    assert_true(holds(&c.one[0], "AP"));
+    assert_false(holds(&c.one[0], "LATERAL"));
+    assert_false(holds(&c.one[0], NULL));
     conditions_free(&c);
     assert_ok(conditions_read("[Frontal/Lateral=Frontal, Sex!=Unknown, Note=]", &c));
     assert_int_equal(c.count, 3);
     assert_string_equal(c.one[1].column, "Sex");
-    assert_true(condition_holds(&c.one[1], "Female"));
-    assert_true(condition_holds(&c.one[1], NULL));
-    assert_false(condition_holds(&c.one[1], "Unknown"));
-    assert_true(condition_holds(&c.one[2], ""));
-    assert_false(condition_holds(&c.one[2], "x"));
+    assert_true(holds(&c.one[1], "Female"));
+    assert_true(holds(&c.one[1], NULL));
+    assert_false(holds(&c.one[1], "Unknown"));
+    assert_true(holds(&c.one[2], ""));
+    assert_false(holds(&c.one[2], "x"));
+    conditions_free(&c);
+    assert_ok(conditions_read("Labels!=exclude|unchanged", &c));
+    assert_true(holds(&c.one[0], "['pneumonia', 'effusion']"));
+    assert_false(holds(&c.one[0], "['pneumonia', 'exclude']"));
+    assert_false(holds(&c.one[0], "unchanged"));
     conditions_free(&c);
     assert_refused(conditions_read("PA", &c), PULMO_CONFIG, "must be COLUMN=VALUE");
     assert_refused(conditions_read("=PA", &c), PULMO_CONFIG, "must be COLUMN=VALUE");
