@@ -127,7 +127,11 @@ static void test_echo_reads_back(void **state)
 /* Every configuration that is shipped reads. */
 static void test_shipped(void **state)
 {
-    static const char *const names[] = {"demo", "tutorial", "head", "three-class", "recommended"};
+    static const char *const names[] = {
+        "demo",          "tutorial",           "head",
+        "three-class",   "recommended",        "sets/nih-chestxray14",
+        "sets/chexpert", "sets/mimic-cxr-jpg", "sets/rsna-pneumonia",
+        "sets/padchest", "sets/kermany-v3",    "sets/covid-19-radiography"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = pulmo_format("%s/configs/%s.yaml", PULMO_SOURCE, names[i]);
