@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pulmo/status.h"
+
 /* Blocks are aligned to this many bytes: a cache line and an AVX-512 register. */
 #define PULMO_ALIGN 64
 
@@ -23,5 +25,12 @@ char *pulmo_strdup(const char *text);
  * room left under the memory limits of its control groups (v1 and v2), cached files not counted
  * as used; UINT64_MAX if unknown. */
 uint64_t pulmo_memory_available_bytes(void);
+
+/* PULMO_MEMORY where this process may use fewer than `bytes`, which is what all ranks of its node
+ * need together: the report says what needs them (`what`, formatted) and how to need less
+ * (`remedy`). To be asked before anything large is allocated: Linux promises memory that it does
+ * not have, and kills a process that takes it at its word. */
+pulmo_status pulmo_memory_need(uint64_t bytes, const char *remedy, const char *what, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include "pulmo/status.h"
+#include <unistd.h>
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -164,4 +163,21 @@ uint64_t pulmo_memory_available_bytes(void)
     if (file)
         fclose(file);
     return room;
+}
+
+pulmo_status pulmo_memory_need(uint64_t bytes, const char *remedy, const char *what, ...)
+{
+    const double mb = 1024.0 * 1024.0;
+    uint64_t room = pulmo_memory_available_bytes();
+    char host[256] = "", whose[512];
+    va_list arguments;
+    if (bytes <= room)
+        return PULMO_OK;
+    va_start(arguments, what);
+    vsnprintf(whose, sizeof whose, what, arguments);
+    va_end(arguments);
+    if (gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "this host");
+    return pulmo_fail(PULMO_MEMORY, "%s needs %.0f MB on %s, but %.0f MB are free or allowed; %s",
+                      whose, (double)bytes / mb, host, (double)room / mb, remedy);
 }

@@ -104,18 +104,10 @@ static pulmo_status node_reason(pulmo_comm *comm, int mine, int *reason)
     return wait_end(comm, MPI_Allreduce(&mine, reason, 1, MPI_INT, MPI_MAX, comm->node));
 }
 
-/* Reserving more than there is would not fail but have the kernel kill something. Memory that is
- * too small for one copy is not enough for a copy a rank either. */
-static pulmo_status check_room(const pulmo_comm *comm, size_t bytes)
+/* Memory that is too small for one copy is not enough for a copy per rank either. */
+static pulmo_status check_room(size_t bytes)
 {
-    uint64_t room = pulmo_memory_available_bytes();
-    if (bytes <= room)
-        return PULMO_OK;
-    return pulmo_fail(
-        PULMO_MEMORY,
-        "host %s has %llu MB free or allowed, but %zu MB are to be shared by its ranks; give the "
-        "job more memory",
-        comm->host, (unsigned long long)(room >> 20), bytes >> 20);
+    return pulmo_memory_need(bytes, "give the job more memory", "what the ranks of a node share");
 }
 
 /* Fills shared->base by sharing or, where that fails on any node, not at all. Collective. */
@@ -149,7 +141,7 @@ pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, in
 {
     pulmo_shared *shared = calloc(1, sizeof *shared);
     pulmo_status status =
-        shared ? check_room(comm, bytes) : pulmo_fail(PULMO_MEMORY, "cannot allocate a handle");
+        shared ? check_room(bytes) : pulmo_fail(PULMO_MEMORY, "cannot allocate a handle");
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
         shared->bytes = bytes;

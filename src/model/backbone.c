@@ -112,21 +112,16 @@ static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
                       backbone->blas);
 }
 
-/* Refuses, before anything large is allocated, what this node cannot hold. */
+/* Refuses what this node cannot hold. */
 static pulmo_status check_memory(const pulmo_comm *comm, const pulmo_backbone *backbone)
 {
-    uint64_t room = pulmo_memory_available_bytes();
-    uint64_t need =
-        backbone->packed_bytes + backbone->arena_bytes * (uint64_t)pulmo_comm_node_size(comm);
-    if (need <= room)
-        return PULMO_OK;
-    return pulmo_fail(
-        PULMO_RUNTIME,
-        "the frozen network needs %.0f MB on this node (%.0f MB shared, %.0f MB a rank, %d ranks) "
-        "but "
-        "%.0f MB are free or allowed; use fewer ranks a node or raise the memory limit",
-        (double)need / MB, (double)backbone->packed_bytes / MB, (double)backbone->arena_bytes / MB,
-        pulmo_comm_node_size(comm), (double)room / MB);
+    int ranks = pulmo_comm_node_size(comm);
+    uint64_t shared = backbone->packed_bytes;
+    uint64_t each = backbone->arena_bytes;
+    return pulmo_memory_need(shared + each * (uint64_t)ranks,
+                             "use fewer ranks per node or raise the memory limit",
+                             "the frozen network (%.0f MB shared, %.0f MB for each of %d ranks)",
+                             (double)shared / MB, (double)each / MB, ranks);
 }
 
 static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec,

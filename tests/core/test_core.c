@@ -143,6 +143,20 @@ static void test_memory(void **state)
     assert_true(pulmo_memory_available_bytes() > (1u << 20));
 }
 
+/* What cannot be held is refused with the need, its reason and the way out. */
+static void test_memory_need(void **state)
+{
+    const uint64_t pebibyte = (uint64_t)1 << 50;
+    (void)state;
+    if (pulmo_memory_available_bytes() == UINT64_MAX)
+        skip();
+    assert_int_equal(pulmo_memory_need(4096, "use less", "a page"), PULMO_OK);
+    assert_int_equal(pulmo_memory_need(pebibyte, "use less", "a net of %d layers", 99),
+                     PULMO_MEMORY);
+    assert_non_null(strstr(pulmo_error(), "a net of 99 layers needs 1073741824 MB on "));
+    assert_non_null(strstr(pulmo_error(), " MB are free or allowed; use less"));
+}
+
 static void test_isa(void **state)
 {
     pulmo_isa isa;
@@ -164,7 +178,8 @@ int main(void)
         cmocka_unit_test(test_philox),        cmocka_unit_test(test_rng_is_looked_up),
         cmocka_unit_test(test_distributions), cmocka_unit_test(test_permutation),
         cmocka_unit_test(test_digest),        cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_memory),        cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_memory_need),
+        cmocka_unit_test(test_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
