@@ -10,12 +10,11 @@
 #include "pulmo/dataset.h"
 #include "pulmo/dist.h"
 #include "pulmo/head.h"
-#include "pulmo/history.h"
 #include "pulmo/loader.h"
 #include "pulmo/optim.h"
 #include "pulmo/tuned.h"
 
-/* ---- the state of a run: all that a checkpoint holds (state.c) ---- */
+/* ---- what an update changes (state.c) ---- */
 
 /* Sums over the batches of the epoch so far, exact over ranks. */
 typedef struct pulmo_epoch_sums {
@@ -25,39 +24,26 @@ typedef struct pulmo_epoch_sums {
 
 typedef struct pulmo_state {
     size_t parameters;
-    int states;       /* vectors of optimiser state */
-    float *parameter; /* (parameters) */
-    float *optim[2];  /* (parameters) each, NULL beyond `states` */
-    float *average;   /* (parameters): their exponential moving average; NULL without optim.ema */
-    /* (parameters): those of the best epoch. Rank 0 alone keeps them while a run goes on; on other
-     * ranks this is `parameter` itself, and run_finish sends the best there. */
-    float *best;
+    int states;            /* vectors of optimiser state, at most 2 */
+    float *parameter;      /* (parameters) */
+    float *optim[2];       /* (parameters) each, NULL beyond `states` */
+    float *average;        /* (parameters): their exponential moving average; NULL without one */
     uint64_t step;         /* updates done */
-    uint32_t epoch, batch; /* the next batch to do; epochs count from 0 */
+    uint32_t epoch, batch; /* the next batch to take; both count from 0 */
     pulmo_epoch_sums sums;
-    double best_value; /* of the monitored quantity, larger is better */
-    double best_loss;  /* val loss of the best epoch: decides ties */
-    double best_accuracy;
-    uint32_t best_epoch; /* counted from 1; 0: none yet */
-    uint32_t since_best;
-    uint32_t finished;        /* stopped early or through all epochs */
-    pulmo_epoch_row *history; /* (epochs configured), `epoch` of them filled */
-    uint32_t history_rows;    /* room */
 } pulmo_state;
 
 typedef struct pulmo_state_shape {
     size_t parameters;
     int states;
-    uint32_t epochs;
-    bool keeps_best; /* memory of its own for the best epoch's parameters */
     bool averages;
 } pulmo_state_shape;
+
+/* Zeros. Owned by the caller, who ends it with free. Not collective. */
 pulmo_status pulmo_state_create(const pulmo_state_shape *shape, pulmo_state *out);
-/* The parameters that are validated and kept: the average, where there is one. */
-const float *pulmo_state_current(const pulmo_state *state);
 void pulmo_state_free(pulmo_state *state);
-/* The parameters as they are become the best, where this rank keeps them. */
-void pulmo_state_keep_best(pulmo_state *state);
+/* The parameters that are validated and kept: the average, where there is one. Borrowed. */
+const float *pulmo_state_current(const pulmo_state *state);
 
 /* ---- one batch (step.c) ---- */
 
@@ -75,37 +61,40 @@ typedef struct pulmo_stepper_parts {
     bool banked; /* a batch's images are features already */
 } pulmo_stepper_parts;
 
-/* All parts are kept. */
+/* `parts` and what they point at are kept. Owned by the caller. Not collective. */
 pulmo_status pulmo_stepper_create(const pulmo_stepper_parts *parts, pulmo_stepper **out);
-void pulmo_stepper_destroy(pulmo_stepper *step);
+void pulmo_stepper_destroy(pulmo_stepper *step); /* NULL is a no-op */
+/* Bytes create would allocate, but for small change. */
 uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts);
 
-/* What the ranks decided together with this batch. */
+/* What the ranks decide together with a batch. */
 typedef struct pulmo_step_wishes {
     bool interrupted; /* in: this rank got a signal; out: any did */
     bool checkpoint;  /* in: this rank wants one (time or count); out: any does */
 } pulmo_step_wishes;
 
-/* Takes a batch: its features while the last batch's sum travels, then that batch's update,
- * then this batch's gradients, whose sum is started. When the wishes come back set, the
- * batch's gradients are held back: the state is that after all batches before this one.
- * `status` is this rank's loading status. Collective. */
+/* Takes a batch: its features while the last batch's exchange is under way, then that batch's
+ * update, then this batch's gradients, whose exchange begins. When the wishes come back set, the
+ * batch's gradients are held back: the state is that after all batches before this one. `status` is
+ * this rank's loading status. Collective. */
 pulmo_status pulmo_stepper_take(pulmo_stepper *step, pulmo_status status, const pulmo_batch *batch,
                                 pulmo_step_wishes *wishes);
-/* Starts the sum of a batch that was held back. Collective. */
+/* Begins the exchange of a batch that was held back. Collective. */
 pulmo_status pulmo_stepper_release(pulmo_stepper *step);
-/* Waits for the sum in flight and makes its update. Collective. */
+/* Waits for the exchange under way, if any, and makes its update. Collective. */
 pulmo_status pulmo_stepper_finish(pulmo_stepper *step);
+
 /* Seconds spent since create. */
 typedef struct pulmo_step_times {
     double features_s, tuned_s, head_s, update_s;
+    double waited_s; /* for exchanges */
 } pulmo_step_times;
 const pulmo_step_times *pulmo_stepper_times(const pulmo_stepper *step);
-/* Seconds spent waiting for sums. */
-double pulmo_stepper_waited_s(const pulmo_stepper *step);
-/* Makes the trained convolutions, if any, ready for these parameters (tuned's first; borrowed for
- * the call), to score with between batches: *tuned is NULL where there are none. Before the next
- * batch they must be given the state's own again: pulmo_stepper_ready. Not collective. */
+
+/* Makes the fine-tuned convolutions, if any, ready for these parameters (theirs first; borrowed for
+ * the call), to score with between batches: *tuned is NULL where there are none, *images is what
+ * they take at once. Before the next batch they must get the state's own again:
+ * pulmo_stepper_ready. Not collective. */
 void pulmo_stepper_score_with(pulmo_stepper *step, const float *parameters, pulmo_tuned **tuned,
                               int *images);
 void pulmo_stepper_ready(pulmo_stepper *step);

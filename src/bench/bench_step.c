@@ -62,8 +62,8 @@ static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_opt
     PULMO_TRY(pulmo_head_from(&c->config, &b->backbone, CLASSES, &b->head));
     pulmo_optim_from(&c->config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
-    const pulmo_state_shape shape = {
-        .parameters = b->layout.parameters, .states = pulmo_optim_states(&b->optim), .epochs = 1};
+    const pulmo_state_shape shape = {.parameters = b->layout.parameters,
+                                     .states = pulmo_optim_states(&b->optim)};
     PULMO_TRY(pulmo_state_create(&shape, &c->state));
     pulmo_head_parameters_init(&b->head, 1, c->state.parameter);
     const pulmo_stepper_parts parts = {.comm = b->comm,

@@ -1,120 +1,186 @@
-/* Trained convolutions in a step: up through them before the head, down through them after it.
+/* Fine-tuned convolutions in a step: forward before the head, backward after it.
  *
  * A layer's gradients are bounded (one small maximum over ranks), made as integers and sent before
- * the layer below is begun: its sum travels while backward goes on. */
+ * the layer below is begun: their all-reduce is under way while backward goes on. */
 #include <math.h>
 #include <string.h>
 
 #include "step_room.h"
 
-uint64_t stepper_missed(const pulmo_stepper *step, int layer, uint32_t epoch, bool *frozen)
+/* ---- blocks that join later ---- */
+
+/* The epoch, from 0, in which a layer's block joins training. */
+static uint64_t joining_epoch(const pulmo_stepper *step, int layer)
 {
     const pulmo_tuned_spec *tuned = &step->parts.backbone->tuned;
     const pulmo_int_list *epochs = &step->parts.config->train.unfreeze_epochs;
-    *frozen = false;
     if (epochs->count == 0)
         return 0;
     int from_top = tuned->layer[tuned->layers - 1].block - tuned->layer[layer].block;
-    uint64_t missed =
-        (uint64_t)epochs->value[from_top < epochs->count ? from_top : epochs->count - 1];
-    *frozen = epoch < missed;
-    return missed *
-           pulmo_batches(step->parts.data->count, (uint32_t)step->parts.config->train.batch);
+    int entry = stepper_least(from_top, epochs->count - 1);
+    return (uint64_t)epochs->value[entry];
 }
 
-const float *stepper_climb(pulmo_stepper *step)
+uint64_t stepper_frozen_updates(const pulmo_stepper *step, int layer)
 {
-    if (!step->tuned)
-        return step->fed;
-    pulmo_tuned_forward(step->tuned, step->microbatches ? (int)step->batch.count : 0, step->fed,
-                        step->above);
-    pulmo_watch_beat(step->parts.comm, "going through the trained convolutions");
-    return step->above;
+    uint32_t batch = (uint32_t)step->parts.config->train.batch;
+    return joining_epoch(step, layer) * pulmo_batches(step->parts.data->count, batch);
 }
 
-static void below_task(void *context, int task, int thread)
+/* The lowest layer that takes part in the batch at hand; their number where none does. */
+static int lowest_layer(const pulmo_stepper *step)
+{
+    int lowest = step->parts.backbone->tuned.layers;
+    while (lowest > 0 && step->batch.epoch >= joining_epoch(step, lowest - 1))
+        lowest--;
+    return lowest;
+}
+
+/* ---- forward ---- */
+
+const float *stepper_tuned_forward(pulmo_stepper *step)
+{
+    step_features *features = &step->features;
+    int images = step->microbatches.count > 0 ? (int)step->batch.count : 0;
+    if (!step->tuned)
+        return features->batch;
+    pulmo_tuned_forward(step->tuned, images, features->batch, features->fine_tuned);
+    pulmo_watch_beat(step->parts.comm, "going forward through the fine-tuned convolutions");
+    return features->fine_tuned;
+}
+
+/* ---- backward ---- */
+
+/* A microbatch's gradient by what the head was given. */
+static void head_gradient_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
+    const step_features *features = &step->features;
+    size_t first = (size_t)task * step->microbatches.samples;
     (void)thread;
-    pulmo_head_microbatch_features(
-        step->head, task, step->below + (size_t)task * step->microbatch * step->head_floats);
+    pulmo_head_microbatch_features(step->head, task,
+                                   features->head_gradient + first * features->head_floats);
+}
+
+/* A layer's tensors and where their sums stand. */
+typedef struct layer_sums {
+    pulmo_stepper *step;
+    const pulmo_tensor *weight, *bias;
+    int64_t *weight_sums; /* (rows, taps, inputs) */
+    int64_t *bias_sums;   /* (rows) */
+    int weight_exponent, bias_exponent;
+} layer_sums;
+
+static layer_sums sums_of_layer(pulmo_stepper *step, int layer)
+{
+    const pulmo_layout *layout = &step->layout;
+    step_sums *sums = &step->sums;
+    int weight = pulmo_layout_find(layout, PULMO_CONV_WEIGHT, layer);
+    int bias = pulmo_layout_find(layout, PULMO_CONV_BIAS, layer);
+    return (layer_sums){.step = step,
+                        .weight = &layout->tensor[weight],
+                        .bias = &layout->tensor[bias],
+                        .weight_sums = sums->values + sums->at[weight],
+                        .bias_sums = sums->values + sums->at[bias],
+                        .weight_exponent = sums->exponent[weight],
+                        .bias_exponent = sums->exponent[bias]};
 }
 
 /* Parts of different units may meet in the same sums. */
 static void add_part(void *context, const pulmo_tuned_part *part)
 {
-    pulmo_stepper *step = context;
-    int number = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, part->layer);
-    const pulmo_tensor *tensor = &step->layout.tensor[number];
-    size_t inputs = (size_t)tensor->cols / 9;
-    pthread_mutex_t *lock =
-        &step->locks[((size_t)part->row * inputs + (size_t)part->col) / 64 % SUM_LOCKS];
-    int64_t *sums =
-        step->sums + tensor->offset + (size_t)part->row * (size_t)tensor->cols + (size_t)part->col;
+    const layer_sums *layer = context;
+    size_t cols = (size_t)layer->weight->cols;
+    size_t inputs = cols / TAPS;
+    size_t place = ((size_t)part->row * inputs + (size_t)part->col) / 64;
+    pthread_mutex_t *lock = &layer->step->sums.locks[place % SUM_LOCKS];
+    int64_t *sums = layer->weight_sums + (size_t)part->row * cols + (size_t)part->col;
+    const float *values = part->values;
     pthread_mutex_lock(lock);
-    for (int r = 0; r < part->rows; r++)
-        for (int tap = 0; tap < 9; tap++)
-            pulmo_exact_add(sums + (size_t)r * (size_t)tensor->cols + (size_t)tap * inputs,
-                            part->values + (r * 9 + tap) * part->stride, (size_t)part->cols,
-                            step->exponent[number]);
+    for (int r = 0; r < part->rows; r++) {
+        for (size_t tap = 0; tap < TAPS; tap++) {
+            pulmo_exact_add(sums + tap * inputs, values, (size_t)part->cols,
+                            layer->weight_exponent);
+            values += part->stride;
+        }
+        sums += cols;
+    }
     pthread_mutex_unlock(lock);
 }
 
 static void clear_task(void *context, int task, int thread)
 {
-    const pulmo_tensor *tensor = ((const void *const *)context)[1];
-    pulmo_stepper *step = ((void *const *)context)[0];
+    const layer_sums *layer = context;
+    size_t cols = (size_t)layer->weight->cols;
     (void)thread;
-    memset(step->sums + tensor->offset + (size_t)task * (size_t)tensor->cols, 0,
-           (size_t)tensor->cols * sizeof *step->sums);
+    memset(layer->weight_sums + (size_t)task * cols, 0, cols * sizeof *layer->weight_sums);
 }
 
-/* One layer's sums, sent. */
-static pulmo_status send_layer(pulmo_stepper *step, int layer, uint32_t microbatches)
+static void sum_biases(const layer_sums *layer)
 {
-    int weight_number = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, layer);
-    int bias_number = pulmo_layout_find(&step->layout, PULMO_CONV_BIAS, layer);
-    const pulmo_tensor *weight = &step->layout.tensor[weight_number];
-    const pulmo_tensor *bias = &step->layout.tensor[bias_number];
+    const pulmo_stepper *step = layer->step;
+    size_t rows = (size_t)layer->bias->rows;
+    int images = step->microbatches.count > 0 ? (int)step->batch.count : 0;
+    memset(layer->bias_sums, 0, rows * sizeof *layer->bias_sums);
+    for (int n = 0; n < images; n++) {
+        const float *gradient = pulmo_tuned_bias_gradient(step->tuned, n);
+        pulmo_exact_add(layer->bias_sums, gradient, rows, layer->bias_exponent);
+    }
+}
+
+static pulmo_status fail_not_finite(const pulmo_stepper *step, int layer)
+{
+    const pulmo_config *config = step->parts.config;
+    const pulmo_tensor *weight = pulmo_layout_get(&step->layout, PULMO_CONV_WEIGHT, layer);
+    return pulmo_fail(PULMO_RUNTIME,
+                      "epoch %u, batch %u: the gradient of %s is not finite; lower optim.lr "
+                      "(now %g) or optim.trunk_lr_scale (now %g)",
+                      step->batch.epoch + 1, step->batch.number + 1, weight->name, config->optim.lr,
+                      config->optim.trunk_lr_scale);
+}
+
+/* The exponents of a layer's sums, from the bounds of all ranks. Collective. */
+static pulmo_status agree_on_exponents(pulmo_stepper *step, int layer, uint32_t microbatches)
+{
+    int weight = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, layer);
+    int bias = pulmo_layout_find(&step->layout, PULMO_CONV_BIAS, layer);
     double bounds[2];
     pulmo_tuned_bounds(step->tuned, layer, &bounds[0], &bounds[1]);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, bounds, 2));
     if (!isfinite(bounds[0]) || !isfinite(bounds[1]))
-        return pulmo_fail(PULMO_RUNTIME,
-                          "epoch %u, batch %u: the gradient of %s is not finite; lower optim.lr "
-                          "(now %g) or optim.trunk_lr_scale (now %g)",
-                          step->batch.epoch + 1, step->batch.number + 1, weight->name,
-                          step->parts.config->optim.lr, step->parts.config->optim.trunk_lr_scale);
-    step->exponent[weight_number] = pulmo_exact_exponent(bounds[0], microbatches);
-    step->exponent[bias_number] = pulmo_exact_exponent(bounds[1], microbatches);
-    const void *clear[2] = {step, weight};
-    pulmo_pool_run(step->parts.backbone->pool, weight->rows, clear_task, clear);
-    memset(step->sums + bias->offset, 0, (size_t)bias->rows * sizeof *step->sums);
-    pulmo_tuned_gradients(step->tuned, layer, add_part, step);
-    for (uint32_t n = 0; step->microbatches > 0 && n < step->batch.count; n++)
-        pulmo_exact_add(step->sums + bias->offset, pulmo_tuned_bias_gradient(step->tuned, (int)n),
-                        (size_t)bias->rows, step->exponent[bias_number]);
-    pulmo_exact_push(step->flight, step->sums + weight->offset,
-                     bias->offset + (size_t)bias->rows - weight->offset);
+        return fail_not_finite(step, layer);
+    step->sums.exponent[weight] = pulmo_exact_exponent(bounds[0], microbatches);
+    step->sums.exponent[bias] = pulmo_exact_exponent(bounds[1], microbatches);
+    return PULMO_OK;
+}
+
+/* One layer's sums, made and sent. Collective. */
+static pulmo_status exchange_layer(pulmo_stepper *step, int layer, uint32_t microbatches)
+{
+    PULMO_TRY(agree_on_exponents(step, layer, microbatches));
+    layer_sums sums = sums_of_layer(step, layer);
+    pulmo_pool_run(step->parts.backbone->pool, sums.weight->rows, clear_task, &sums);
+    pulmo_tuned_gradients(step->tuned, layer, add_part, &sums);
+    sum_biases(&sums);
+    /* The bias stands behind its weight. */
+    size_t count = pulmo_tensor_count(sums.weight) + pulmo_tensor_count(sums.bias);
+    pulmo_exact_push(step->exchange.flight, sums.weight_sums, count);
     pulmo_watch_beat(step->parts.comm, "training convolutions");
     return PULMO_OK;
 }
 
-pulmo_status stepper_descend(pulmo_stepper *step, uint32_t microbatches)
+pulmo_status stepper_tuned_backward(pulmo_stepper *step, uint32_t microbatches)
 {
     int layers = step->parts.backbone->tuned.layers;
-    bool frozen = false;
-    step->lowest = layers;
-    while (step->lowest > 0 &&
-           (stepper_missed(step, step->lowest - 1, step->batch.epoch, &frozen), !frozen))
-        step->lowest--;
-    if (step->lowest == layers)
+    int lowest = lowest_layer(step);
+    step->exchange.lowest = lowest;
+    if (lowest == layers)
         return PULMO_OK;
-    pulmo_pool_run(step->parts.backbone->pool, step->microbatches, below_task, step);
-    pulmo_tuned_backward(step->tuned, step->below);
-    for (int l = layers - 1; l >= step->lowest; l--) {
-        PULMO_TRY(send_layer(step, l, microbatches));
-        if (l > step->lowest)
+    pulmo_pool_run(step->parts.backbone->pool, step->microbatches.count, head_gradient_task, step);
+    pulmo_tuned_backward(step->tuned, step->features.head_gradient);
+    for (int l = layers - 1; l >= lowest; l--) {
+        PULMO_TRY(exchange_layer(step, l, microbatches));
+        if (l > lowest)
             pulmo_tuned_below(step->tuned, l);
     }
     return PULMO_OK;

@@ -1,6 +1,4 @@
-/* The state of a run, allocated and freed. */
-#include <math.h>
-#include <stdlib.h>
+/* What an update changes, allocated and freed. */
 #include <string.h>
 
 #include "pulmo/memory.h"
@@ -11,13 +9,8 @@ pulmo_status pulmo_state_create(const pulmo_state_shape *shape, pulmo_state *out
     memset(out, 0, sizeof *out);
     out->parameters = shape->parameters;
     out->states = shape->states;
-    out->history_rows = shape->epochs;
-    out->best_value = -INFINITY;
-    out->best_loss = INFINITY;
     out->parameter = pulmo_alloc(shape->parameters, sizeof(float));
-    out->best = shape->keeps_best ? pulmo_alloc(shape->parameters, sizeof(float)) : out->parameter;
-    out->history = pulmo_alloc(shape->epochs, sizeof *out->history);
-    bool whole = out->parameter && out->best && out->history;
+    bool whole = out->parameter != NULL;
     for (int k = 0; k < shape->states; k++) {
         out->optim[k] = pulmo_alloc(shape->parameters, sizeof(float));
         whole = whole && out->optim[k];
@@ -34,20 +27,11 @@ pulmo_status pulmo_state_create(const pulmo_state_shape *shape, pulmo_state *out
 
 void pulmo_state_free(pulmo_state *state)
 {
-    if (state->best != state->parameter)
-        pulmo_free(state->best);
     pulmo_free(state->parameter);
     pulmo_free(state->average);
-    pulmo_free(state->history);
     for (int k = 0; k < 2; k++)
         pulmo_free(state->optim[k]);
     memset(state, 0, sizeof *state);
-}
-
-void pulmo_state_keep_best(pulmo_state *state)
-{
-    if (state->best != state->parameter)
-        memcpy(state->best, pulmo_state_current(state), state->parameters * sizeof(float));
 }
 
 const float *pulmo_state_current(const pulmo_state *state)

@@ -1,9 +1,12 @@
 /* Inside the step room: what the parts of a training step share.
  *
- *   step.c      a batch: features, microbatches, the head's gradients, their sum
- *   sufficient.c   the two ways in which the head's gradients reach all ranks
- *   descend.c   trained convolutions: forward, and down through them bucket by bucket
- *   update.c    sums to gradients to parameters */
+ *   stepper.c     creates and destroys a stepper; its memory
+ *   step.c        a batch: features, microbatches, the beginning and the end of its exchange
+ *   sums.c        the head's gradients and the batch's totals as integers
+ *   sufficient.c  the head's gradients as sufficient factors, which travel in place of sums
+ *   fine_tuned.c  fine-tuned convolutions: forward; backward, exchanged layer by layer
+ *   update.c      integers to gradients to parameters
+ *   state.c       what an update changes */
 #ifndef PULMO_STEP_ROOM_H
 #define PULMO_STEP_ROOM_H
 
@@ -17,58 +20,86 @@
 #define TILE_ROWS 32
 #define TILE_COLS 1024
 #define SUM_LOCKS 64
+#define TAPS      9 /* of a 3x3 convolution */
 
-enum { SUM_LOSS, SUM_WEIGHT, SUM_CORRECT, SUM_COUNT, SUMS };
-/* The small maximum: one entry each, then a bound a tensor of the head. */
+/* A batch's totals, which travel behind the head's sums. */
+enum { TOTAL_LOSS, TOTAL_WEIGHT, TOTAL_CORRECT, TOTAL_COUNT, TOTALS };
+/* The small maximum: one entry each, then a bound per tensor of the head. */
 enum { MAX_STATUS, MAX_SIGNAL, MAX_CHECKPOINT, MAX_LOSS, MAX_WEIGHT, MAX_BOUNDS };
 
-/* How the gradient of one of the head's weights gets to all ranks (sufficient.c). */
-typedef struct weight_way {
-    bool factors; /* else sums go */
-    float *all;   /* (batch, width): an input and a delta of each of the batch's samples; NULL where
-                     they do not travel */
-    size_t width; /* inputs + outputs */
-    int *counts;  /* (2, ranks): see pulmo_exact_push_parts */
-    pulmo_sufficient_factors *microbatch; /* (microbatches): of all microbatches of the batch, or,
-                                  for sums, of this rank's */
+/* The features of the batch at hand. */
+typedef struct step_features {
+    float *computed;      /* (images, C, h, w): the frozen network's; NULL where they come from a
+                             pulmo_bank */
+    const float *batch;   /* the batch's: `computed`, or a bank's */
+    size_t image_floats;  /* of one image of `computed` */
+    float *fine_tuned;    /* (images, head_floats): what the fine-tuned convolutions give the head;
+                             NULL without them */
+    float *head_gradient; /* (images, head_floats): the loss's gradient by `fine_tuned` */
+    size_t head_floats;
+} step_features;
+
+/* This rank's microbatches of the batch at hand. */
+typedef struct step_microbatches {
+    uint32_t samples; /* of a full one */
+    int room;         /* at most so many in a batch */
+    int count;
+    pulmo_microbatch_input *inputs;   /* (room) */
+    pulmo_microbatch_result *results; /* (room) */
+    double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
+} step_microbatches;
+
+/* Gradients as integers (exact.h). A convolution's weights stand in the order (O, tap, I). */
+typedef struct step_sums {
+    int64_t *values; /* (count + TOTALS) */
+    size_t count;
+    size_t at[PULMO_TENSORS_MAX]; /* where a tensor's begin; those of a weight whose factors travel
+                                     are not there */
+    int exponent[PULMO_TENSORS_MAX];
+    int loss_exponent, weight_exponent;
+    pthread_mutex_t locks[SUM_LOCKS]; /* of parts of a convolution's sums */
+} step_sums;
+
+/* How the gradient of one of the head's weights reaches all ranks (sufficient.c). */
+typedef struct weight_exchange {
+    bool by_factors; /* else sums travel */
+    float *all;      /* (batch, width): input and delta of each of the batch's samples; NULL where
+                        they do not travel */
+    size_t width;    /* inputs + outputs */
+    int *counts;     /* (2, ranks): see pulmo_exact_push_parts */
+    pulmo_sufficient_factors *factors; /* (microbatches): of all microbatches of the batch; where
+                                          sums travel, of this rank's */
     int microbatches;
-} weight_way;
+} weight_exchange;
+
+/* Memory of the tasks that turn gradients into sums and sums into updates. */
+typedef struct step_tiles {
+    float *values; /* (threads, floats) */
+    size_t floats;
+    int first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile of sums */
+    double *squares;                  /* (update tasks): parts of the gradient's squared norm */
+} step_tiles;
+
+/* The exchange under way: the batch's whose update comes next. */
+typedef struct step_exchange {
+    pulmo_exact_sum *flight; /* NULL if there is none */
+    double rate;             /* learning rate of that update */
+    int lowest;              /* lowest fine-tuned layer that takes part in it */
+} step_exchange;
 
 struct pulmo_stepper {
     pulmo_stepper_parts parts;
-    pulmo_layout layout; /* of all that is trained: the tuned's tensors, then the head's */
-    int tuned_tensors;   /* how many are the tuned's */
+    pulmo_layout layout; /* of all that is trained: fine-tuned convolutions, then the head */
+    int head_first;      /* number of the head's first tensor */
     pulmo_head *head;
     pulmo_tuned *tuned; /* NULL where the head alone is trained */
-    uint32_t microbatch;
-    int microbatches_room; /* microbatches of this rank in a batch, at the most */
-    int microbatches;      /* of the batch at hand */
-    float *features; /* (microbatches_room * microbatch, C, h, w): below the tuned, if there is one;
-                        NULL where they come from a pulmo_bank */
-    const float *fed;      /* the batch's: `features`, or a bank's */
-    size_t feature_floats; /* of one image */
-    float *above, *below;  /* (microbatches_room * microbatch, head_floats): features above the
-                              tuned, the loss's  gradient by them */
-    size_t head_floats;
-    pulmo_microbatch_input *inputs;   /* (microbatches_room) */
-    pulmo_microbatch_result *results; /* (microbatches_room) */
-    double maxima[MAX_BOUNDS + PULMO_TENSORS_MAX];
-    int64_t *sums; /* (sum_count + SUMS); a convolution's weights in the order (O, tap, I) */
-    size_t sum_at[PULMO_TENSORS_MAX],
-        sum_count; /* where a tensor's sums begin; a weight that goes by factors has none */
-    weight_way way[PULMO_HIDDEN_MAX + 1]; /* of the head's weights */
-    int exponent[PULMO_TENSORS_MAX];
-    int exponent_loss, exponent_weight;
-    float *tiles; /* (threads, tile_floats) */
-    size_t tile_floats;
-    int tile_first[PULMO_TENSORS_MAX + 1]; /* number of a head tensor's first tile */
-    double *squares;                  /* (update tasks): parts of the gradient's squared norm */
-    pthread_mutex_t locks[SUM_LOCKS]; /* of parts of a convolution's sums */
-    pulmo_batch batch;                /* the batch at hand */
-    pulmo_exact_sum *flight;          /* the sum that travels; NULL if none */
-    double rate;                      /* of the update that belongs to it */
-    int lowest;                       /* lowest layer of the tuned that takes part in it */
-    double waited_s;
+    pulmo_batch batch;  /* at hand */
+    step_features features;
+    step_microbatches microbatches;
+    step_sums sums;
+    weight_exchange weights[PULMO_LINEARS_MAX]; /* of the head's layers */
+    step_tiles tiles;
+    step_exchange exchange;
     pulmo_step_times times;
 };
 
@@ -77,37 +108,63 @@ static inline bool stepper_is_tuned(const pulmo_tensor *tensor)
 {
     return tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
 }
+/* Tensors of the head. */
+static inline int stepper_head_tensors(const pulmo_stepper *step)
+{
+    return step->layout.tensors - step->head_first;
+}
+static inline int stepper_divide_up(int count, int by)
+{
+    return (count + by - 1) / by;
+}
+static inline int stepper_least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- sums.c ---- */
+
+/* Tiles of a tensor of the head. */
+int stepper_tiles_of(const pulmo_tensor *tensor);
+/* After the microbatches have run and sufficient factors are in place: the head's sums and the
+ * batch's totals. */
+void stepper_sums_fill(pulmo_stepper *step);
+/* Sends them with the exchange under way. Collective. */
+void stepper_sums_push(pulmo_stepper *step);
+/* The totals of all ranks into the state; returns the batch's weight. */
+double stepper_sums_count(pulmo_stepper *step);
 
 /* ---- sufficient.c ---- */
 
 /* One rank and the head alone: nothing travels, and an update is made as soon as the batch's
  * microbatches have run. */
-bool stepper_alone(const pulmo_stepper_parts *parts);
-/* Whether a tensor is a weight of the head that goes by factors. */
+bool stepper_is_alone(const pulmo_stepper_parts *parts);
+/* Whether a tensor is a weight of the head whose sufficient factors travel, or are used where they
+ * stand, in place of sums. */
 bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor);
-uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout);
-pulmo_status stepper_ways_create(pulmo_stepper *step);
-void stepper_ways_destroy(pulmo_stepper *step);
+/* Memory of sums and of factors that travel. */
+uint64_t stepper_exchange_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout);
+pulmo_status stepper_sufficient_create(pulmo_stepper *step);
+void stepper_sufficient_destroy(pulmo_stepper *step);
 /* After the microbatches have run: factors into their places. */
-void stepper_ways_fill(pulmo_stepper *step);
-/* Sends the factors with the sum in flight. Collective. */
-void stepper_ways_push(pulmo_stepper *step);
+void stepper_sufficient_fill(pulmo_stepper *step);
+/* Sends the factors with the exchange under way. Collective. */
+void stepper_sufficient_push(pulmo_stepper *step);
 
-/* ---- descend.c ---- */
+/* ---- fine_tuned.c ---- */
 
-/* How many updates a layer of the tuned has sat out by its block's unfreeze epoch; *frozen if it
- * still does in `epoch`. */
-uint64_t stepper_missed(const pulmo_stepper *step, int layer, uint32_t epoch, bool *frozen);
-/* The head's features of the batch at hand, from step->features. */
-const float *stepper_climb(pulmo_stepper *step);
-/* Gradients of the layers that take part, from the head's down; each one's sum takes off as it is
- * ready. Collective. */
-pulmo_status stepper_descend(pulmo_stepper *step, uint32_t microbatches);
+/* Updates in which a fine-tuned layer has had no part, by the epoch in which its block joins. */
+uint64_t stepper_frozen_updates(const pulmo_stepper *step, int layer);
+/* Forward through the fine-tuned convolutions: the head's features of the batch at hand. */
+const float *stepper_tuned_forward(pulmo_stepper *step);
+/* Gradients of the layers that take part, from the head's down; the exchange of each one's sums
+ * begins as soon as they are ready. `microbatches` is of the whole batch. Collective. */
+pulmo_status stepper_tuned_backward(pulmo_stepper *step, uint32_t microbatches);
 
 /* ---- update.c ---- */
 
 int stepper_update_tasks(const pulmo_stepper *step);
-/* One optimiser step from the summed gradients; `weight` is the batch's. */
+/* One optimiser step from the sums of all ranks; `weight` is the batch's. */
 void stepper_update(pulmo_stepper *step, double weight);
 
 #endif

@@ -1,15 +1,14 @@
-/* The head's gradients on their way to all ranks, one of two ways for each weight, which give the
- * same bits:
+/* The exchange of the gradients of the head's weights, in one of two ways, which give the same
+ * bits:
  *
- *   sums      every rank adds its microbatches' gradients as integers, and the integers are summed
- *             over ranks
- *   factors   every rank sends its samples' inputs and deltas, and each adds all microbatches'
- *             gradients itself
+ *   sums     every rank adds its microbatches' gradients as integers, and an all-reduce sums them
+ *   factors  every rank gathers all samples' inputs and deltas, the sufficient factors, and adds
+ *            the gradients of all microbatches itself
  *
- * Factors of a batch are batch x (inputs + outputs) floats against inputs x outputs integers twice
- * over: for the default head and 32 images 3 MB against 103 MB. In return every rank does the whole
- * batch's outer products. (Xie et al., "Lighter-communication distributed machine learning via
- * sufficient factor broadcasting", 2016.) */
+ * Factors of a batch are batch x (inputs + outputs) floats, against inputs x outputs integers that
+ * are sent twice: for the default head and 32 images 3 MB against 103 MB. In return every rank
+ * computes the whole batch's outer products. (Xie et al., "Lighter-communication distributed
+ * machine learning via sufficient factor broadcasting", 2016.) */
 #include <limits.h>
 #include <string.h>
 
@@ -20,35 +19,61 @@
  * integers over the ranks of one node does (docs/explanation/scaling.md). */
 #define NODE_BATCH 128
 
-bool stepper_alone(const pulmo_stepper_parts *parts)
+/* ---- which way ---- */
+
+bool stepper_is_alone(const pulmo_stepper_parts *parts)
 {
     return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tuned.layers == 0 &&
            parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
 }
 
-bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor)
+/* The way of train.exchange: auto. */
+static bool factors_pay(const pulmo_stepper_parts *parts, const pulmo_tensor *weight)
 {
-    uint64_t batch = (uint64_t)parts->config->train.batch, rows = (uint64_t)tensor->rows,
-             cols = (uint64_t)tensor->cols;
-    uint64_t sent = batch * (rows + cols);
-    if (tensor->kind != PULMO_LINEAR_WEIGHT)
-        return false;
-    if (stepper_alone(parts))
-        return true;
-    if (sent > INT_MAX || parts->config->train.exchange == PULMO_EXCHANGE_SUMS)
-        return false;
-    if (parts->config->train.exchange == PULMO_EXCHANGE_FACTORS)
-        return true;
-    if (sent > rows * cols)
+    uint64_t batch = (uint64_t)parts->config->train.batch;
+    uint64_t rows = (uint64_t)weight->rows;
+    uint64_t cols = (uint64_t)weight->cols;
+    if (batch * (rows + cols) > rows * cols)
         return false;
     /* Alone it is a matter of memory; between nodes the network is what costs. */
-    return pulmo_comm_size(parts->comm) == 1 || pulmo_comm_nodes(parts->comm) > 1 ||
-           batch <= NODE_BATCH;
+    bool one_node = pulmo_comm_nodes(parts->comm) == 1;
+    return pulmo_comm_size(parts->comm) == 1 || !one_node || batch <= NODE_BATCH;
 }
 
-static weight_way *way_of(pulmo_stepper *step, int layer)
+bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor)
 {
-    return &step->way[layer];
+    uint64_t batch = (uint64_t)parts->config->train.batch;
+    uint64_t width = (uint64_t)tensor->rows + (uint64_t)tensor->cols;
+    int exchange = parts->config->train.exchange;
+    if (tensor->kind != PULMO_LINEAR_WEIGHT)
+        return false;
+    if (stepper_is_alone(parts))
+        return true;
+    if (batch * width > INT_MAX || exchange == PULMO_EXCHANGE_SUMS)
+        return false;
+    return exchange == PULMO_EXCHANGE_FACTORS || factors_pay(parts, tensor);
+}
+
+/* ---- memory ---- */
+
+uint64_t stepper_exchange_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout)
+{
+    uint64_t batch = (uint64_t)parts->config->train.batch;
+    uint64_t bytes = 0;
+    for (int t = 0; t < layout->tensors; t++) {
+        const pulmo_tensor *tensor = &layout->tensor[t];
+        uint64_t width = (uint64_t)tensor->rows + (uint64_t)tensor->cols;
+        if (!stepper_by_factors(parts, tensor))
+            bytes += pulmo_tensor_count(tensor) * sizeof(int64_t);
+        else if (!stepper_is_alone(parts))
+            bytes += batch * width * sizeof(float);
+    }
+    return bytes;
+}
+
+static int head_layers(const pulmo_stepper *step)
+{
+    return step->parts.head->hidden_layers + 1;
 }
 
 static const pulmo_tensor *weight_of(const pulmo_stepper *step, int layer)
@@ -56,135 +81,136 @@ static const pulmo_tensor *weight_of(const pulmo_stepper *step, int layer)
     return pulmo_layout_get(&step->layout, PULMO_LINEAR_WEIGHT, layer);
 }
 
-pulmo_status stepper_ways_create(pulmo_stepper *step)
+static int microbatches_of(const pulmo_stepper *step, uint32_t samples)
 {
-    size_t batch = (size_t)step->parts.config->train.batch,
-           microbatches = (batch + step->microbatch - 1) / step->microbatch;
-    size_t ranks = (size_t)pulmo_comm_size(step->parts.comm), at = 0;
-    for (int t = 0; t < step->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &step->layout.tensor[t];
-        step->sum_at[t] = at;
-        if (stepper_by_factors(&step->parts, tensor)) {
-            weight_way *way = way_of(step, tensor->layer);
-            way->factors = true;
-            way->width = (size_t)tensor->rows + (size_t)tensor->cols;
-            if (!stepper_alone(&step->parts))
-                way->all = pulmo_alloc(batch, way->width * sizeof *way->all);
-            way->counts = pulmo_alloc(2 * ranks, sizeof *way->counts);
-            if ((!way->all && !stepper_alone(&step->parts)) || !way->counts)
-                return PULMO_MEMORY;
-        } else {
-            at += (size_t)tensor->rows * (size_t)tensor->cols;
-        }
-        if (tensor->kind != PULMO_LINEAR_WEIGHT)
-            continue;
-        weight_way *way = way_of(step, tensor->layer);
-        way->microbatch = pulmo_alloc(microbatches, sizeof *way->microbatch);
-        if (!way->microbatch)
+    return stepper_divide_up((int)samples, (int)step->microbatches.samples);
+}
+
+/* Memory for factors that travel. */
+static pulmo_status allocate_travelling(const pulmo_stepper *step, weight_exchange *weight)
+{
+    size_t batch = (size_t)step->parts.config->train.batch;
+    size_t ranks = (size_t)pulmo_comm_size(step->parts.comm);
+    weight->all = pulmo_alloc(batch, weight->width * sizeof *weight->all);
+    weight->counts = pulmo_alloc(2 * ranks, sizeof *weight->counts);
+    return weight->all && weight->counts ? PULMO_OK : PULMO_MEMORY;
+}
+
+pulmo_status stepper_sufficient_create(pulmo_stepper *step)
+{
+    size_t microbatches = (size_t)microbatches_of(step, (uint32_t)step->parts.config->train.batch);
+    for (int l = 0; l < head_layers(step); l++) {
+        const pulmo_tensor *tensor = weight_of(step, l);
+        weight_exchange *weight = &step->weights[l];
+        weight->by_factors = stepper_by_factors(&step->parts, tensor);
+        weight->width = (size_t)tensor->rows + (size_t)tensor->cols;
+        weight->factors = pulmo_alloc(microbatches, sizeof *weight->factors);
+        if (!weight->factors)
             return PULMO_MEMORY;
+        if (weight->by_factors && !stepper_is_alone(&step->parts))
+            PULMO_TRY(allocate_travelling(step, weight));
     }
-    step->sum_count = at;
     return PULMO_OK;
 }
 
-uint64_t stepper_ways_bytes(const pulmo_stepper_parts *parts, const pulmo_layout *layout)
-{
-    uint64_t bytes = 0;
-    for (int t = 0; t < layout->tensors; t++) {
-        const pulmo_tensor *tensor = &layout->tensor[t];
-        uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
-        if (stepper_by_factors(parts, tensor))
-            bytes += stepper_alone(parts)
-                         ? 0
-                         : (uint64_t)parts->config->train.batch * (rows + cols) * sizeof(float);
-        else
-            bytes += rows * cols * sizeof(int64_t);
-    }
-    return bytes;
-}
-
-void stepper_ways_destroy(pulmo_stepper *step)
+void stepper_sufficient_destroy(pulmo_stepper *step)
 {
     for (int l = 0; l < PULMO_LINEARS_MAX; l++) {
-        pulmo_free(step->way[l].all);
-        pulmo_free(step->way[l].counts);
-        pulmo_free(step->way[l].microbatch);
+        pulmo_free(step->weights[l].all);
+        pulmo_free(step->weights[l].counts);
+        pulmo_free(step->weights[l].factors);
     }
 }
 
 /* ---- a batch ---- */
 
+/* Samples of the batch before a microbatch, which may be the one after the last. */
 static uint32_t samples_before(const pulmo_stepper *step, uint32_t microbatch)
 {
-    uint32_t at = microbatch * step->microbatch;
+    uint32_t at = microbatch * step->microbatches.samples;
     return at < step->batch.global_count ? at : step->batch.global_count;
 }
 
-/* A microbatch's factors in one of this rank's places, an input and its delta a sample. */
+/* Factors into a travelling array: for each sample its input, then its delta. */
+static void pack_factors(const pulmo_sufficient_factors *factors, size_t width, float *to)
+{
+    size_t inputs = factors->input_stride;
+    size_t outputs = factors->delta_stride;
+    for (size_t n = 0; n < (size_t)factors->count; n++) {
+        memcpy(to, factors->input + n * inputs, inputs * sizeof *to);
+        memcpy(to + inputs, factors->delta + n * outputs, outputs * sizeof *to);
+        to += width;
+    }
+}
+
+/* One of this rank's microbatches. */
 static void pack_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
     uint32_t first = samples_before(step, step->batch.first_microbatch + (uint32_t)task);
     (void)thread;
-    for (int l = 0; l < step->parts.head->hidden_layers + 1; l++) {
-        const weight_way *way = way_of(step, l);
+    for (int l = 0; l < head_layers(step); l++) {
+        const weight_exchange *weight = &step->weights[l];
         pulmo_sufficient_factors factors;
-        if (!way->all)
+        if (!weight->all)
             continue;
         pulmo_head_microbatch_factors(step->head, task, l, &factors);
-        for (int n = 0; n < factors.count; n++) {
-            float *to = way->all + (first + (uint32_t)n) * way->width;
-            memcpy(to, factors.input + (size_t)n * factors.input_stride,
-                   factors.input_stride * sizeof *to);
-            memcpy(to + factors.input_stride, factors.delta + (size_t)n * factors.delta_stride,
-                   factors.delta_stride * sizeof *to);
-        }
+        pack_factors(&factors, weight->width, weight->all + first * weight->width);
     }
 }
 
-/* All microbatches of the batch, where their factors will have come to. */
+/* Floats of a rank's samples. */
+static int rank_floats(const pulmo_stepper *step, int rank, size_t width)
+{
+    pulmo_microbatches part =
+        pulmo_microbatches_of(step->batch.global_count, step->microbatches.samples, rank,
+                              pulmo_comm_size(step->parts.comm));
+    uint32_t first = samples_before(step, part.first);
+    uint32_t end = samples_before(step, part.first + part.count);
+    return (int)((end - first) * width);
+}
+
+/* All microbatches of the batch, where their factors will have arrived. */
 static void expect_microbatches(pulmo_stepper *step, int layer)
 {
-    weight_way *way = way_of(step, layer);
+    weight_exchange *weight = &step->weights[layer];
     size_t inputs = (size_t)weight_of(step, layer)->cols;
-    way->microbatches = (int)((step->batch.global_count + step->microbatch - 1) / step->microbatch);
-    for (int s = 0; s < way->microbatches; s++) {
-        uint32_t first = samples_before(step, (uint32_t)s),
-                 end = samples_before(step, (uint32_t)s + 1);
-        const float *at = way->all + first * way->width;
-        way->microbatch[s] = (pulmo_sufficient_factors){.count = (int)(end - first),
+    weight->microbatches = microbatches_of(step, step->batch.global_count);
+    for (int s = 0; s < weight->microbatches; s++) {
+        uint32_t first = samples_before(step, (uint32_t)s);
+        uint32_t end = samples_before(step, (uint32_t)s + 1);
+        const float *at = weight->all + first * weight->width;
+        weight->factors[s] = (pulmo_sufficient_factors){.count = (int)(end - first),
                                                         .input = at,
                                                         .delta = at + inputs,
-                                                        .input_stride = way->width,
-                                                        .delta_stride = way->width};
+                                                        .input_stride = weight->width,
+                                                        .delta_stride = weight->width};
     }
-    for (int r = 0; r < pulmo_comm_size(step->parts.comm); r++) {
-        pulmo_microbatches part = pulmo_microbatches_of(step->batch.global_count, step->microbatch,
-                                                        r, pulmo_comm_size(step->parts.comm));
-        uint32_t samples =
-            samples_before(step, part.first + part.count) - samples_before(step, part.first);
-        way->counts[r] = (int)(samples * way->width);
-    }
+    for (int r = 0; r < pulmo_comm_size(step->parts.comm); r++)
+        weight->counts[r] = rank_floats(step, r, weight->width);
 }
 
-void stepper_ways_fill(pulmo_stepper *step)
+void stepper_sufficient_fill(pulmo_stepper *step)
 {
-    pulmo_pool_run(step->parts.backbone->pool, step->microbatches, pack_task, step);
-    for (int l = 0; l < step->parts.head->hidden_layers + 1; l++) {
-        weight_way *way = way_of(step, l);
-        if (way->all) {
+    int own = step->microbatches.count;
+    pulmo_pool_run(step->parts.backbone->pool, own, pack_task, step);
+    for (int l = 0; l < head_layers(step); l++) {
+        weight_exchange *weight = &step->weights[l];
+        if (weight->all) {
             expect_microbatches(step, l);
             continue;
         }
-        way->microbatches = step->microbatches;
-        for (int s = 0; s < step->microbatches; s++)
-            pulmo_head_microbatch_factors(step->head, s, l, &way->microbatch[s]);
+        weight->microbatches = own;
+        for (int s = 0; s < own; s++)
+            pulmo_head_microbatch_factors(step->head, s, l, &weight->factors[s]);
     }
 }
 
-void stepper_ways_push(pulmo_stepper *step)
+void stepper_sufficient_push(pulmo_stepper *step)
 {
-    for (int l = 0; l < PULMO_LINEARS_MAX; l++)
-        if (step->way[l].all)
-            pulmo_exact_push_parts(step->flight, step->way[l].all, step->way[l].counts);
+    for (int l = 0; l < head_layers(step); l++) {
+        const weight_exchange *weight = &step->weights[l];
+        if (weight->all)
+            pulmo_exact_push_parts(step->exchange.flight, weight->all, weight->counts);
+    }
 }

@@ -21,42 +21,63 @@
 #include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1
-#define COUNTERS                  8
-#define VALUES                    5
 
-static void counters_of(const pulmo_state *state, uint64_t out[COUNTERS])
+/* Places in /state/counters and /state/values. */
+enum { STEP, EPOCH, BATCH, CORRECT, COUNT, BEST_EPOCH, SINCE_BEST, FINISHED, COUNTERS };
+enum { LOSS, WEIGHT, BEST_VALUE, BEST_LOSS, BEST_ACCURACY, VALUES };
+
+static const char *optim_name(int k)
 {
-    const uint64_t counters[COUNTERS] = {state->step,
-                                         state->epoch,
-                                         state->batch,
-                                         (uint64_t)state->sums.correct,
-                                         (uint64_t)state->sums.count,
-                                         state->best_epoch,
-                                         state->since_best,
-                                         state->finished};
-    memcpy(out, counters, sizeof counters);
+    return k == 0 ? "state/optim0" : "state/optim1";
 }
 
-static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state)
+/* ---- writing ---- */
+
+static pulmo_status write_counters(pulmo_h5 *file, const pulmo_state *state,
+                                   const selection *chosen)
 {
-    uint64_t n = state->parameters, eight = COUNTERS, five = VALUES,
-             rows[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
-    uint64_t counters[COUNTERS];
-    const double values[VALUES] = {state->sums.loss, state->sums.weight, state->best_value,
-                                   state->best_loss, state->best_accuracy};
-    counters_of(state, counters);
-    PULMO_TRY(pulmo_h5_write(file, "state/parameter", PULMO_H5_F32, 1, &n, state->parameter));
-    PULMO_TRY(pulmo_h5_write(file, "state/best", PULMO_H5_F32, 1, &n, state->best));
+    const uint64_t counters[COUNTERS] = {
+        [STEP] = state->step,
+        [EPOCH] = state->epoch,
+        [BATCH] = state->batch,
+        [CORRECT] = (uint64_t)state->sums.correct,
+        [COUNT] = (uint64_t)state->sums.count,
+        [BEST_EPOCH] = chosen->best.epoch,
+        [SINCE_BEST] = chosen->since_best,
+        [FINISHED] = chosen->finished,
+    };
+    const double values[VALUES] = {
+        [LOSS] = state->sums.loss,
+        [WEIGHT] = state->sums.weight,
+        [BEST_VALUE] = chosen->best.value,
+        [BEST_LOSS] = chosen->best.val_loss,
+        [BEST_ACCURACY] = chosen->best.val_accuracy,
+    };
+    const uint64_t counter_dims = COUNTERS, value_dims = VALUES;
+    PULMO_TRY(pulmo_h5_write(file, "state/counters", PULMO_H5_U64, 1, &counter_dims, counters));
+    return pulmo_h5_write(file, "state/values", PULMO_H5_F64, 1, &value_dims, values);
+}
+
+static pulmo_status write_vector(pulmo_h5 *file, const char *name, const pulmo_state *state,
+                                 const float *vector)
+{
+    const uint64_t dims = state->parameters;
+    return pulmo_h5_write(file, name, PULMO_H5_F32, 1, &dims, vector);
+}
+
+static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state, const selection *chosen)
+{
+    PULMO_TRY(write_vector(file, "state/parameter", state, state->parameter));
+    PULMO_TRY(write_vector(file, "state/best", state, chosen->best.parameters));
     for (int k = 0; k < state->states; k++)
-        PULMO_TRY(pulmo_h5_write(file, k ? "state/optim1" : "state/optim0", PULMO_H5_F32, 1, &n,
-                                 state->optim[k]));
+        PULMO_TRY(write_vector(file, optim_name(k), state, state->optim[k]));
     if (state->average)
-        PULMO_TRY(pulmo_h5_write(file, "state/average", PULMO_H5_F32, 1, &n, state->average));
-    PULMO_TRY(pulmo_h5_write(file, "state/counters", PULMO_H5_U64, 1, &eight, counters));
-    PULMO_TRY(pulmo_h5_write(file, "state/values", PULMO_H5_F64, 1, &five, values));
+        PULMO_TRY(write_vector(file, "state/average", state, state->average));
+    PULMO_TRY(write_counters(file, state, chosen));
     if (state->epoch == 0)
         return PULMO_OK;
-    return pulmo_h5_write(file, "state/history", PULMO_H5_F64, 2, rows, state->history);
+    const uint64_t dims[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
+    return pulmo_h5_write(file, "state/history", PULMO_H5_F64, 2, dims, chosen->history);
 }
 
 static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
@@ -75,13 +96,13 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
-                              const pulmo_state *state)
+                              const pulmo_state *state, const selection *chosen)
 {
     pulmo_h5 *file = NULL;
     PULMO_TRY(pulmo_h5_create(path, &file));
     pulmo_status status = write_identity(file, identity);
     if (status == PULMO_OK)
-        status = write_state(file, state);
+        status = write_state(file, state, chosen);
     if (status == PULMO_OK)
         return pulmo_h5_commit(file);
     pulmo_h5_close(file);
@@ -140,59 +161,71 @@ static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
                       "set of OpenBLAS kernels (set OPENBLAS_CORETYPE)");
 }
 
-static pulmo_status read_counters(pulmo_h5 *file, pulmo_state *state)
+static pulmo_status fail_damaged(pulmo_h5 *file, uint64_t epoch, uint32_t room)
 {
-    uint64_t counters[COUNTERS], eight = COUNTERS, five = VALUES;
+    return pulmo_fail(PULMO_DATA, "%s: epoch %llu of %u: the file is damaged", pulmo_h5_path(file),
+                      (unsigned long long)epoch, room);
+}
+
+static pulmo_status read_counters(pulmo_h5 *file, pulmo_state *state, selection *chosen)
+{
+    const uint64_t counter_dims = COUNTERS, value_dims = VALUES;
+    uint64_t counters[COUNTERS];
     double values[VALUES];
-    PULMO_TRY(pulmo_h5_read(file, "state/counters", PULMO_H5_U64, 1, &eight, counters));
-    PULMO_TRY(pulmo_h5_read(file, "state/values", PULMO_H5_F64, 1, &five, values));
-    if (counters[1] > state->history_rows)
-        return pulmo_fail(PULMO_DATA, "%s: epoch %llu of %u: the file is damaged",
-                          pulmo_h5_path(file), (unsigned long long)counters[1],
-                          state->history_rows);
-    state->step = counters[0];
-    state->epoch = (uint32_t)counters[1];
-    state->batch = (uint32_t)counters[2];
-    state->sums =
-        (pulmo_epoch_sums){values[0], values[1], (int64_t)counters[3], (int64_t)counters[4]};
-    state->best_epoch = (uint32_t)counters[5];
-    state->since_best = (uint32_t)counters[6];
-    state->finished = (uint32_t)counters[7];
-    state->best_value = values[2];
-    state->best_loss = values[3];
-    state->best_accuracy = values[4];
+    PULMO_TRY(pulmo_h5_read(file, "state/counters", PULMO_H5_U64, 1, &counter_dims, counters));
+    PULMO_TRY(pulmo_h5_read(file, "state/values", PULMO_H5_F64, 1, &value_dims, values));
+    if (counters[EPOCH] > chosen->room)
+        return fail_damaged(file, counters[EPOCH], chosen->room);
+    state->step = counters[STEP];
+    state->epoch = (uint32_t)counters[EPOCH];
+    state->batch = (uint32_t)counters[BATCH];
+    state->sums.correct = (int64_t)counters[CORRECT];
+    state->sums.count = (int64_t)counters[COUNT];
+    state->sums.loss = values[LOSS];
+    state->sums.weight = values[WEIGHT];
+    chosen->best.epoch = (uint32_t)counters[BEST_EPOCH];
+    chosen->best.value = values[BEST_VALUE];
+    chosen->best.val_loss = values[BEST_LOSS];
+    chosen->best.val_accuracy = values[BEST_ACCURACY];
+    chosen->since_best = (uint32_t)counters[SINCE_BEST];
+    chosen->finished = counters[FINISHED] != 0;
     return PULMO_OK;
 }
 
-static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state)
+static pulmo_status read_vector(pulmo_h5 *file, const char *name, const pulmo_state *state,
+                                float *vector)
 {
-    uint64_t n = state->parameters;
-    PULMO_TRY(read_counters(file, state));
-    PULMO_TRY(pulmo_h5_read(file, "state/parameter", PULMO_H5_F32, 1, &n, state->parameter));
-    PULMO_TRY(pulmo_h5_read(file, "state/best", PULMO_H5_F32, 1, &n, state->best));
-    for (int k = 0; k < state->states; k++)
-        PULMO_TRY(pulmo_h5_read(file, k ? "state/optim1" : "state/optim0", PULMO_H5_F32, 1, &n,
-                                state->optim[k]));
-    if (state->average)
-        PULMO_TRY(pulmo_h5_read(file, "state/average", PULMO_H5_F32, 1, &n, state->average));
-    uint64_t rows[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
-    if (state->epoch == 0)
-        return PULMO_OK;
-    return pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, rows, state->history);
+    const uint64_t dims = state->parameters;
+    return pulmo_h5_read(file, name, PULMO_H5_F32, 1, &dims, vector);
 }
 
-pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state)
+static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state, selection *chosen)
+{
+    PULMO_TRY(read_counters(file, state, chosen));
+    PULMO_TRY(read_vector(file, "state/parameter", state, state->parameter));
+    PULMO_TRY(read_vector(file, "state/best", state, chosen->best.parameters));
+    for (int k = 0; k < state->states; k++)
+        PULMO_TRY(read_vector(file, optim_name(k), state, state->optim[k]));
+    if (state->average)
+        PULMO_TRY(read_vector(file, "state/average", state, state->average));
+    if (state->epoch == 0)
+        return PULMO_OK;
+    const uint64_t dims[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
+    return pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, dims, chosen->history);
+}
+
+pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state,
+                             selection *chosen)
 {
     pulmo_h5 *file = NULL;
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
         status = check_identity(file, identity);
     if (status == PULMO_OK)
-        status = read_state(file, state);
+        status = read_state(file, state, chosen);
     pulmo_h5_close(file);
-    if (status == PULMO_DATA)
-        return pulmo_fail_in(
-            status,
-            "cannot go on from the checkpoint (remove it or use --overwrite to start anew)");
-    return status;
+    if (status != PULMO_DATA)
+        return status;
+    return pulmo_fail_in(
+        status, "cannot go on from the checkpoint (remove it or use --overwrite to start anew)");
 }

@@ -5,10 +5,9 @@
 #include "pulmo/config.h"
 #include "pulmo/digest.h"
 #include "pulmo/step.h"
+#include "selection.h"
 
-/* ---- checkpoint.h5 (checkpoint.c) ---- */
-
-/* What a checkpoint must agree with to be gone on with. */
+/* What a checkpoint must agree with to be resumed from. */
 typedef struct run_identity {
     const pulmo_config *config;
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
@@ -18,9 +17,10 @@ typedef struct run_identity {
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
-                              const pulmo_state *state);
+                              const pulmo_state *state, const selection *chosen);
 /* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs.
  */
-pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state);
+pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state,
+                             selection *chosen);
 
 #endif

@@ -7,9 +7,8 @@
 #include "pulmo/metrics.h"
 #include "run.h"
 
-/* Turns logits (kept) into scores of a split. */
-pulmo_status scores_set(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
-                        const pulmo_dataset_info *info, float *logits)
+pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
+                            const pulmo_dataset_info *info, float *logits)
 {
     pulmo_free(scores->logits);
     pulmo_free(scores->probabilities);
@@ -29,7 +28,7 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     char *path = pulmo_format("%s/model.h5", r->directory);
     if (!path)
         return PULMO_MEMORY;
-    r->model.best_epoch = (int)r->state.best_epoch;
+    r->model.best_epoch = (int)r->selection.best.epoch;
     pulmo_status status = lease_check(r->lease);
     if (status == PULMO_OK)
         status = pulmo_model_write(path, &r->model);
@@ -38,32 +37,33 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
                                          .data_digest = r->identity.data_digest,
                                          .blas = r->identity.blas,
                                          .features = r->identity.features};
-    const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->state.history};
-    const pulmo_results results = {.directory = r->directory,
-                                   .origin = &origin,
-                                   .history = &history,
-                                   .model = &r->model,
-                                   .comm = r->comm,
-                                   .finished = finished,
-                                   .head_digest = head_digest,
-                                   .data = r->config->data.path,
-                                   .threads = r->backbone.threads,
-                                   .val = info_of(r->val)->count ? &r->val_scores : NULL,
-                                   .test = finished && info_of(r->test)->count ? &r->test_scores
-                                                                               : NULL};
+    const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->selection.history};
+    const pulmo_results results = {
+        .directory = r->directory,
+        .origin = &origin,
+        .history = &history,
+        .model = &r->model,
+        .comm = r->comm,
+        .finished = finished,
+        .head_digest = head_digest,
+        .data = r->config->data.path,
+        .threads = r->network.backbone.threads,
+        .val = info_of(r->data.val)->count ? &r->scores.val : NULL,
+        .test = finished && info_of(r->data.test)->count ? &r->scores.test : NULL};
     return status == PULMO_OK ? pulmo_results_write(&results) : status;
 }
 
 pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out)
 {
-    size_t below = pulmo_tuned_parameters(&r->backbone.tuned);
-    pulmo_scorer with = {.pool = r->backbone.pool,
-                         .head_floats = (size_t)r->fed.channels * (size_t)r->fed.height *
-                                        (size_t)r->fed.width};
+    size_t below = pulmo_tuned_parameters(&r->network.backbone.tuned);
+    pulmo_scorer with = {.pool = r->network.backbone.pool,
+                         .head_floats = (size_t)r->network.trained_head.channels *
+                                        (size_t)r->network.trained_head.height *
+                                        (size_t)r->network.trained_head.width};
     pulmo_status status =
-        pulmo_head_create(&r->fed, &r->loss, PULMO_SCORE_MICROBATCH, PULMO_SCORE_MICROBATCHES,
-                          parameters + below, &with.head);
+        pulmo_head_create(&r->network.trained_head, &r->recipe.loss, PULMO_SCORE_MICROBATCH,
+                          PULMO_SCORE_MICROBATCHES, parameters + below, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
     pulmo_stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
     status = pulmo_feature_store_logits(r->comm, features, &with, info->classes, out);
@@ -78,17 +78,17 @@ static pulmo_status score_best(run *r, pulmo_feature_store *features,
                                pulmo_split_scores *scores)
 {
     float *logits = NULL;
-    PULMO_TRY(run_logits(r, features, info, r->state.best, &logits));
-    return scores_set(scores, &r->model, split, info, logits);
+    PULMO_TRY(run_logits(r, features, info, r->selection.best.parameters, &logits));
+    return run_set_scores(scores, &r->model, split, info, logits);
 }
 
 static pulmo_status score_test(run *r)
 {
     pulmo_feature_store *features = NULL;
-    if (info_of(r->test)->count == 0)
+    if (info_of(r->data.test)->count == 0)
         return PULMO_OK;
     PULMO_TRY(run_features(r, PULMO_BANK_TEST, &features));
-    pulmo_status status = score_best(r, features, info_of(r->test), "test", &r->test_scores);
+    pulmo_status status = score_best(r, features, info_of(r->data.test), "test", &r->scores.test);
     pulmo_feature_store_destroy(features);
     return status;
 }
@@ -96,13 +96,15 @@ static pulmo_status score_test(run *r)
 static pulmo_status finish_root(run *r)
 {
     char hex[PULMO_DIGEST_HEX];
-    pulmo_digest digest = pulmo_digest_of(r->state.best, r->state.parameters * sizeof(float));
+    pulmo_digest digest =
+        pulmo_digest_of(r->selection.best.parameters, r->state.parameters * sizeof(float));
     pulmo_digest_hex(&digest, hex);
     PULMO_TRY(run_snapshot(r, true, hex));
-    if (info_of(r->val)->count > 0)
-        printf("Best val acc: %.4f (epoch %u)\n", r->state.best_accuracy, r->state.best_epoch);
-    if (info_of(r->test)->count > 0)
-        PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->test_scores));
+    if (info_of(r->data.val)->count > 0)
+        printf("Best val acc: %.4f (epoch %u)\n", r->selection.best.val_accuracy,
+               r->selection.best.epoch);
+    if (info_of(r->data.test)->count > 0)
+        PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->scores.test));
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
     printf("Head SHA-256: %s\n", hex);
@@ -114,32 +116,38 @@ static pulmo_status finish_root(run *r)
 /* All ranks hold the same logits and come to the same temperature. */
 static pulmo_status calibrate(run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->val);
+    const pulmo_dataset_info *val = info_of(r->data.val);
     if (r->config->eval.calibration == PULMO_CALIBRATE_NONE)
         return PULMO_OK;
-    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->val_scores.logits,
+    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->scores.val.logits,
                                     &r->model.temperature));
-    pulmo_model_probabilities(&r->model, (int)val->count, r->val_scores.logits,
-                              r->val_scores.probabilities);
+    pulmo_model_probabilities(&r->model, (int)val->count, r->scores.val.logits,
+                              r->scores.val.probabilities);
     return PULMO_OK;
+}
+
+/* All ranks hold the same scores and come to the same threshold. */
+static pulmo_status choose_threshold(run *r)
+{
+    const pulmo_dataset_info *val = info_of(r->data.val);
+    const char *rule = r->config->eval.threshold;
+    pulmo_model *model = &r->model;
+    const pulmo_scored on_val = {val->count, val->classes, val->labels,
+                                 r->scores.val.probabilities};
+    snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", rule);
+    return pulmo_metrics_threshold(rule, &on_val, model->positive.index, &model->threshold);
 }
 
 pulmo_status run_finish(run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->val);
-    PULMO_TRY(pulmo_bcast(r->comm, r->state.best, r->state.parameters * sizeof(float), 0));
+    const pulmo_dataset_info *val = info_of(r->data.val);
+    size_t bytes = r->state.parameters * sizeof(float);
+    PULMO_TRY(pulmo_bcast(r->comm, r->selection.best.parameters, bytes, 0));
     if (val->count > 0)
-        PULMO_TRY(score_best(r, r->val_features, val, "val", &r->val_scores));
+        PULMO_TRY(score_best(r, r->scores.val_features, val, "val", &r->scores.val));
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
-    const pulmo_scored on_val = {val->count, val->classes, val->labels,
-                                 r->val_scores.probabilities};
-    PULMO_TRY(pulmo_agree(r->comm,
-                          pulmo_metrics_threshold(r->config->eval.threshold, &on_val,
-                                                  r->model.positive.index, &r->model.threshold)));
-    snprintf(r->model.threshold_rule, sizeof r->model.threshold_rule, "%s",
-             r->config->eval.threshold);
+    PULMO_TRY(pulmo_agree(r->comm, choose_threshold(r)));
     PULMO_TRY(score_test(r));
-    run_writes(r, "writing results", 1);
-    pulmo_status status = is_root(r) ? finish_root(r) : PULMO_OK;
-    return pulmo_agree(r->comm, status);
+    run_expect_writing(r, "writing results", 1);
+    return pulmo_agree(r->comm, is_root(r) ? finish_root(r) : PULMO_OK);
 }

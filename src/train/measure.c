@@ -24,7 +24,7 @@ static pulmo_train_timing timing_of(const run *r)
     return (pulmo_train_timing){.images = (uint64_t)r->state.sums.count,
                                 .seconds = pulmo_now_s(),
                                 .data_s = pulmo_loader_waited_s(r->loader),
-                                .sums_s = pulmo_stepper_waited_s(r->stepper),
+                                .sums_s = times->waited_s,
                                 .features_s = times->features_s,
                                 .tuned_s = times->tuned_s,
                                 .head_s = times->head_s,
@@ -58,8 +58,8 @@ static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
                                 .head_s = times[4],
                                 .update_s = times[5],
                                 .tuned_s = times[6],
-                                .threads = r->backbone.threads,
-                                .isa = pulmo_isa_name(r->backbone.isa)};
+                                .threads = r->network.backbone.threads,
+                                .isa = pulmo_isa_name(r->network.backbone.isa)};
     return PULMO_OK;
 }
 
@@ -75,11 +75,13 @@ pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, d
     r->directory = config->train.run_dir;
     r->timed = true;
     pulmo_interrupt_listen();
-    status = run_open(r, 1);
+    status = run_open(r, true);
     if (status == PULMO_OK)
         status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
     if (status == PULMO_OK)
         status = measure(r, seconds, out);
+    lease *owned = r->lease; /* on rank 0 */
     run_close(r);
+    lease_release(owned);
     return status;
 }

@@ -1,17 +1,23 @@
 /* Inside the train room: a training run, from opening to results.
  *
- *   run.c      opens data, backbone, head and loader; closes them
- *   resume.c   writes checkpoints and goes on from one
- *   train.c    epochs: batches, validation, early stopping
- *   measure.c  timing of batches alone
- *   finish.c   snapshots of results, the test split, the last lines
- *   lease.c    whose run directory it is
+ *   run.c         opens data, backbone, head and loader; closes them
+ *   checks.c      what is refused before anything is trained
+ *   announce.c    what a run says of itself at its beginning
+ *   train.c       epochs: batches, validation, early stopping
+ *   selection.c   the best epoch
+ *   resume.c      writes checkpoints and resumes from one; stops in time
+ *   checkpoint.c  checkpoint.h5
+ *   deadline.c    the time limit
+ *   measure.c     timing of batches alone
+ *   finish.c      snapshots of results, the test split, the last lines
+ *   lease.c       whose run directory it is
  *
  * Functions are collective unless they say otherwise. */
 #ifndef PULMO_RUN_H
 #define PULMO_RUN_H
 
 #include "checkpoint.h"
+#include "deadline.h"
 #include "lease.h"
 #include "pulmo/bank.h"
 #include "pulmo/features.h"
@@ -20,49 +26,61 @@
 #include "pulmo/step.h"
 #include "pulmo/train.h"
 #include "pulmo/views.h"
+#include "selection.h"
 
-/* When the run must have stopped by itself, and what it needs for that. Rank 0's. Times are
- * pulmo_now_s's. */
-typedef struct run_deadline {
-    double end_s;        /* INFINITY: no limit */
-    const char *source;  /* the setting that it comes from */
-    double grace_s;      /* for all that is not measured */
-    double checkpoint_s; /* the longest time that a checkpoint took; a guess before the first */
-    double batch_s;      /* the longest time between two looks at the clock */
-    double looked_s;     /* the last look; 0: none yet */
-    bool near;           /* what the last look found */
-} run_deadline;
+#define RUN_MB (1024.0 * 1024.0)
+
+typedef struct run_data {
+    pulmo_dataset *train, *val, *test;
+} run_data;
+
+/* The network: what is frozen and what is trained. */
+typedef struct run_network {
+    pulmo_backbone backbone;
+    bool open;                    /* the backbone */
+    pulmo_head_spec head;         /* the model's */
+    pulmo_head_spec trained_head; /* the same, unless a bank's features are pooled already */
+    pulmo_layout layout;          /* of all that is trained: fine-tuned convolutions, then head */
+} run_network;
+
+/* How it is trained. */
+typedef struct run_recipe {
+    pulmo_optim_spec optim;
+    pulmo_loss_spec loss;
+    float class_weights[PULMO_CLASSES_MAX];
+} run_recipe;
+
+typedef struct run_scores {
+    pulmo_feature_store *val_features;
+    pulmo_split_scores val, test;
+} run_scores;
+
+typedef struct run_checkpoints {
+    char *path;
+    double written_s;       /* when the last one was */
+    uint64_t batches_since; /* batches taken since then */
+} run_checkpoints;
 
 /* All that a run holds, in the order in which it is made. */
 typedef struct run {
     pulmo_comm *comm;
     const pulmo_config *config;
     const char *directory;
+    bool timed;   /* batches alone: val and test have no part */
     lease *lease; /* of the directory, on rank 0 */
-    pulmo_dataset *train, *val, *test;
-    pulmo_backbone backbone;
-    bool backbone_open;
-    pulmo_head_spec head; /* the model's */
-    pulmo_head_spec
-        fed; /* what it is trained as: the same, unless a bank's features are pooled already */
-    pulmo_bank *bank;    /* NULL in fresh training */
-    pulmo_layout layout; /* of all that is trained: convolutions, then head */
-    pulmo_optim_spec optim;
-    pulmo_loss_spec loss;
-    float class_weights[PULMO_CLASSES_MAX];
-    pulmo_state state;
+    run_data data;
+    run_network network;
+    run_recipe recipe;
     run_identity identity;
-    pulmo_loader *loader;
+    pulmo_state state;
+    selection selection;
     pulmo_stepper *stepper;
-    pulmo_feature_store *val_features;
-    pulmo_split_scores val_scores, test_scores;
     pulmo_model model;
-    char *checkpoint_path;
-    double checkpoint_s;    /* when the last one was written */
-    uint64_t batches_since; /* batches taken since then */
-    run_deadline deadline;
-    double epoch_began_s;
-    bool timed; /* batches alone: val and test have no part */
+    run_checkpoints checkpoints;
+    pulmo_bank *bank; /* NULL in training on fresh augmentations */
+    pulmo_loader *loader;
+    run_scores scores;
+    deadline deadline;
 } run;
 
 static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset)
@@ -73,15 +91,36 @@ static inline bool is_root(const run *r)
 {
     return pulmo_comm_rank(r->comm) == 0;
 }
+static inline bool run_from_bank(const run *r)
+{
+    return r->config->train.features == PULMO_FEATURES_BANK;
+}
 
 /* ---- run.c ---- */
 
-/* Opens all of it and goes on from a checkpoint that is there. */
-pulmo_status run_open(run *r, int overwrite);
+/* Opens all of it and resumes from a checkpoint that is there. With `overwrite`, a finished run in
+ * the directory is replaced. */
+pulmo_status run_open(run *r, bool overwrite);
 void run_close(run *r); /* but for the lease, which lasts until the report is written */
+/* The stepper's parts. Not collective. */
+pulmo_stepper_parts run_stepper_parts(run *r);
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
+
+/* ---- checks.c: not collective ---- */
+
+/* Whether the splits can be trained and chosen on. */
+pulmo_status run_check_splits(const run *r);
+/* Whether the configuration fits the data. */
+pulmo_status run_check_config(const run *r);
+/* Refuses what this node cannot hold, before any of it is allocated. */
+pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts);
+
+/* ---- announce.c ---- */
+
+/* Data, machine and memory, on rank 0's standard error. */
+void run_announce(run *r);
 
 /* ---- resume.c ---- */
 
@@ -91,18 +130,12 @@ bool run_checkpoint_due(const run *r);
  * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
 bool run_checkpoint_worth_it(const run *r);
 pulmo_status run_checkpoint(run *r);
-/* Before rank 0 writes: so many copies of the parameters on a slow disk are no stall. On all ranks.
+/* Before rank 0 writes so many copies of the parameters: a slow disk is not a stall. On all ranks.
  * Not collective. */
-void run_writes(run *r, const char *doing, int copies);
-/* Finds the limit: the earlier of train.time_limit_seconds from began_s on and SLURM_JOB_END_TIME,
- * which Slurm 23.02 and jobs' scripts set. A time that is not a number is PULMO_USAGE; one that is
- * past is ignored with a warning. Rank 0. Not collective. */
-pulmo_status run_deadline_find(run *r, double began_s);
-/* True when this rank got a signal, or there may be no time for another batch and a checkpoint; not
- * for lack of time before a first batch, so that a run whose limit is too short gets on all the
- * same. Not collective. */
+void run_expect_writing(run *r, const char *doing, int copies);
+/* True when this rank got a signal or the time limit is near (deadline.h). Not collective. */
 bool run_must_stop(run *r);
-/* Writes a checkpoint and returns PULMO_INTERRUPTED with the way on. */
+/* Writes a checkpoint and returns PULMO_INTERRUPTED, saying how to resume. */
 pulmo_status run_interrupted(run *r);
 /* Reads the checkpoint, if there is one, and sends it to all ranks. */
 pulmo_status run_resume(run *r);
@@ -113,14 +146,14 @@ pulmo_status run_resume(run *r);
  */
 pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out);
-
-/* Turns logits (kept) into scores of a split. Not collective. */
-pulmo_status scores_set(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
-                        const pulmo_dataset_info *info, float *logits);
-/* model.h5 and results as they stand. By rank 0. Not collective. `head_digest` NULL while it runs.
- */
+/* Keeps logits and makes the split's scores of them. Not collective. */
+pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
+                            const pulmo_dataset_info *info, float *logits);
+/* model.h5 and results as they stand; `head_digest` is NULL while the run trains. By rank 0. Not
+ * collective. */
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
 /* Scores val and test with the best parameters, chooses the threshold, writes and prints the
  * results. */
 pulmo_status run_finish(run *r);
+
 #endif

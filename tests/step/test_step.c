@@ -47,7 +47,7 @@ static pulmo_status open_stepper(bench *b, const char *exchange)
     PULMO_TRY(pulmo_head_from(&b->config, &b->backbone, CLASSES, &b->head));
     pulmo_optim_from(&b->config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
-    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
+    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2};
     PULMO_TRY(pulmo_state_create(&shape, &b->state));
     pulmo_head_parameters_init(&b->head, 1, b->state.parameter);
     const pulmo_stepper_parts parts = {.comm = world,

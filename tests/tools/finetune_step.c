@@ -76,7 +76,7 @@ static pulmo_status open_bench(pulmo_comm *comm, bench *b, char **argv)
     b->head.hidden[0] = HIDDEN;
     b->head.dropout = 0;
     pulmo_tuned_layout_with_head(&b->backbone.tuned, &b->head, &b->layout);
-    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2, .epochs = 1};
+    const pulmo_state_shape shape = {.parameters = b->layout.parameters, .states = 2};
     PULMO_TRY(pulmo_state_create(&shape, &b->state));
     pulmo_tuned_parameters_init(&b->backbone.tuned, &b->backbone.weights, b->state.parameter);
     pulmo_head_parameters_init(&b->head, 1,

@@ -1,0 +1,229 @@
+/* A stepper created and destroyed, and what may be done with it between batches. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/memory.h"
+#include "step_room.h"
+
+/* ---- how much memory ---- */
+
+/* Microbatches of this rank in a batch, at most. */
+static int microbatches_at_most(const pulmo_stepper_parts *parts)
+{
+    int batch = (int)parts->config->train.batch;
+    int microbatch = (int)parts->config->train.microbatch;
+    int microbatches = stepper_divide_up(batch, microbatch);
+    return stepper_divide_up(microbatches, pulmo_comm_size(parts->comm));
+}
+
+/* Images of this rank in a batch, at most. */
+static size_t images_at_most(const pulmo_stepper_parts *parts)
+{
+    size_t microbatch = (size_t)parts->config->train.microbatch;
+    return microbatch * (size_t)microbatches_at_most(parts);
+}
+
+/* Floats of one image's features that this rank computes; a bank's stay in the loader's memory. */
+static size_t computed_floats(const pulmo_stepper_parts *parts)
+{
+    const pulmo_backbone *backbone = parts->backbone;
+    if (parts->banked)
+        return 0;
+    return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+}
+
+static size_t head_floats(const pulmo_stepper_parts *parts)
+{
+    const pulmo_head_spec *head = parts->head;
+    return (size_t)head->channels * (size_t)head->height * (size_t)head->width;
+}
+
+/* The fine-tuned convolutions, and what joins them to the head. */
+static uint64_t tuned_bytes(const pulmo_stepper_parts *parts)
+{
+    const pulmo_backbone *backbone = parts->backbone;
+    int microbatch = (int)parts->config->train.microbatch;
+    int images = (int)images_at_most(parts);
+    if (backbone->tuned.layers == 0)
+        return 0;
+    uint64_t joint = 2 * images_at_most(parts) * head_floats(parts) * sizeof(float);
+    return joint + pulmo_tuned_bytes(&backbone->tuned, microbatch, images, backbone->threads);
+}
+
+uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
+{
+    pulmo_layout layout;
+    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &layout);
+    uint64_t features = images_at_most(parts) * computed_floats(parts) * sizeof(float);
+    return features + stepper_exchange_bytes(parts, &layout) + tuned_bytes(parts);
+}
+
+/* ---- create ---- */
+
+/* What is trained, and where each tensor's sums begin. */
+static void lay_out_tensors(pulmo_stepper *step)
+{
+    const pulmo_stepper_parts *parts = &step->parts;
+    step_sums *sums = &step->sums;
+    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &step->layout);
+    for (int t = 0; t < step->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &step->layout.tensor[t];
+        if (stepper_is_tuned(tensor))
+            step->head_first = t + 1;
+        sums->at[t] = sums->count;
+        if (!stepper_by_factors(parts, tensor))
+            sums->count += pulmo_tensor_count(tensor);
+    }
+}
+
+static void lay_out_tiles(pulmo_stepper *step)
+{
+    step_tiles *tiles = &step->tiles;
+    tiles->floats = (size_t)TILE_ROWS * TILE_COLS;
+    for (int t = 0; t < step->head_first; t++) {
+        /* At least a row, and one more for putting its taps in order. */
+        size_t rows = 2 * (size_t)step->layout.tensor[t].cols;
+        if (rows > tiles->floats)
+            tiles->floats = rows;
+    }
+    for (int t = 0; t < stepper_head_tensors(step); t++) {
+        const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + t];
+        bool summed = !stepper_by_factors(&step->parts, tensor);
+        tiles->first[t + 1] = tiles->first[t] + (summed ? stepper_tiles_of(tensor) : 0);
+    }
+}
+
+static pulmo_status allocate_features(pulmo_stepper *step)
+{
+    step_features *features = &step->features;
+    size_t images = images_at_most(&step->parts);
+    features->image_floats = computed_floats(&step->parts);
+    features->head_floats = head_floats(&step->parts);
+    if (step->parts.banked)
+        return PULMO_OK;
+    features->computed = pulmo_alloc(images, features->image_floats * sizeof(float));
+    return features->computed ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status allocate_microbatches(pulmo_stepper *step)
+{
+    step_microbatches *microbatches = &step->microbatches;
+    microbatches->samples = (uint32_t)step->parts.config->train.microbatch;
+    microbatches->room = microbatches_at_most(&step->parts);
+    size_t room = (size_t)microbatches->room;
+    microbatches->inputs = pulmo_alloc(room, sizeof *microbatches->inputs);
+    microbatches->results = pulmo_alloc(room, sizeof *microbatches->results);
+    return microbatches->inputs && microbatches->results ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status allocate_sums(pulmo_stepper *step)
+{
+    step_sums *sums = &step->sums;
+    step_tiles *tiles = &step->tiles;
+    size_t threads = (size_t)step->parts.backbone->threads;
+    size_t tasks = (size_t)stepper_update_tasks(step);
+    sums->values = pulmo_alloc(sums->count + TOTALS, sizeof *sums->values);
+    tiles->values = pulmo_alloc(threads, tiles->floats * sizeof *tiles->values);
+    tiles->squares = pulmo_alloc(tasks, sizeof *tiles->squares);
+    return sums->values && tiles->values && tiles->squares ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status create_head(pulmo_stepper *step)
+{
+    const pulmo_stepper_parts *parts = &step->parts;
+    const step_microbatches *microbatches = &step->microbatches;
+    const float *parameters =
+        parts->state->parameter + step->layout.tensor[step->head_first].offset;
+    return pulmo_head_create(parts->head, parts->loss, (int)microbatches->samples,
+                             microbatches->room, parameters, &step->head);
+}
+
+/* The fine-tuned convolutions, and what joins them to the head. */
+static pulmo_status create_tuned(pulmo_stepper *step)
+{
+    const pulmo_backbone *backbone = step->parts.backbone;
+    step_features *features = &step->features;
+    int microbatch = (int)step->microbatches.samples;
+    size_t images = images_at_most(&step->parts);
+    if (backbone->tuned.layers == 0)
+        return PULMO_OK;
+    features->fine_tuned = pulmo_alloc(images, features->head_floats * sizeof(float));
+    features->head_gradient = pulmo_alloc(images, features->head_floats * sizeof(float));
+    if (!features->fine_tuned || !features->head_gradient)
+        return PULMO_MEMORY;
+    PULMO_TRY(pulmo_head_train_below(step->head));
+    PULMO_TRY(pulmo_tuned_create(&backbone->tuned, backbone->pool, microbatch, (int)images,
+                                 &step->tuned));
+    pulmo_stepper_ready(step);
+    return PULMO_OK;
+}
+
+static pulmo_status create_parts(pulmo_stepper *step)
+{
+    lay_out_tensors(step);
+    lay_out_tiles(step);
+    PULMO_TRY(allocate_features(step));
+    PULMO_TRY(allocate_microbatches(step));
+    PULMO_TRY(stepper_sufficient_create(step));
+    PULMO_TRY(allocate_sums(step));
+    PULMO_TRY(create_head(step));
+    return create_tuned(step);
+}
+
+pulmo_status pulmo_stepper_create(const pulmo_stepper_parts *parts, pulmo_stepper **out)
+{
+    pulmo_stepper *step = calloc(1, sizeof *step);
+    if (!step)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate the training step: out of memory");
+    step->parts = *parts;
+    for (int i = 0; i < SUM_LOCKS; i++)
+        pthread_mutex_init(&step->sums.locks[i], NULL);
+    pulmo_status status = create_parts(step);
+    if (status == PULMO_OK)
+        *out = step;
+    else
+        pulmo_stepper_destroy(step);
+    return status;
+}
+
+void pulmo_stepper_destroy(pulmo_stepper *step)
+{
+    if (!step)
+        return;
+    pulmo_head_destroy(step->head);
+    pulmo_tuned_destroy(step->tuned);
+    pulmo_free(step->features.computed);
+    pulmo_free(step->features.fine_tuned);
+    pulmo_free(step->features.head_gradient);
+    pulmo_free(step->microbatches.inputs);
+    pulmo_free(step->microbatches.results);
+    stepper_sufficient_destroy(step);
+    pulmo_free(step->sums.values);
+    for (int i = 0; i < SUM_LOCKS; i++)
+        pthread_mutex_destroy(&step->sums.locks[i]);
+    pulmo_free(step->tiles.values);
+    pulmo_free(step->tiles.squares);
+    free(step);
+}
+
+/* ---- between batches ---- */
+
+const pulmo_step_times *pulmo_stepper_times(const pulmo_stepper *step)
+{
+    return &step->times;
+}
+
+void pulmo_stepper_score_with(pulmo_stepper *step, const float *parameters, pulmo_tuned **tuned,
+                              int *images)
+{
+    *tuned = step->tuned;
+    *images = (int)images_at_most(&step->parts);
+    if (step->tuned)
+        pulmo_tuned_use(step->tuned, parameters);
+}
+
+void pulmo_stepper_ready(pulmo_stepper *step)
+{
+    if (step->tuned)
+        pulmo_tuned_use(step->tuned, step->parts.state->parameter);
+}

@@ -1,0 +1,114 @@
+/* The head's gradients as integers, summed over this rank's microbatches, and the batch's totals:
+ * loss, weight, correct answers, samples (include/pulmo/exact.h). */
+#include <math.h>
+#include <string.h>
+
+#include "step_room.h"
+
+int stepper_tiles_of(const pulmo_tensor *tensor)
+{
+    int down = stepper_divide_up(tensor->rows, TILE_ROWS);
+    int across = stepper_divide_up(tensor->cols, TILE_COLS);
+    return down * across;
+}
+
+/* A block of a bias: one column. */
+static void sum_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
+{
+    int number = step->head_first + block->tensor;
+    int exponent = step->sums.exponent[number];
+    int64_t *sums = step->sums.values + step->sums.at[number] + block->row;
+    memset(sums, 0, (size_t)block->rows * sizeof *sums);
+    for (int s = 0; s < step->microbatches.count; s++) {
+        pulmo_head_microbatch_gradient(step->head, s, block, tile);
+        pulmo_exact_add(sums, tile, (size_t)block->rows, exponent);
+    }
+}
+
+static void sum_weight(pulmo_stepper *step, const pulmo_block *block)
+{
+    int number = step->head_first + block->tensor;
+    const pulmo_tensor *tensor = &step->layout.tensor[number];
+    const weight_exchange *weight = &step->weights[tensor->layer];
+    size_t cols = (size_t)tensor->cols;
+    size_t at = step->sums.at[number] + (size_t)block->row * cols + (size_t)block->col;
+    pulmo_sufficient_sums(weight->factors, weight->microbatches, block, step->sums.exponent[number],
+                          step->sums.values + at, cols);
+}
+
+/* The block of a tile; its tensor counts from the head's first. */
+static pulmo_block tile_block(const pulmo_stepper *step, int task)
+{
+    int t = 0;
+    while (task >= step->tiles.first[t + 1])
+        t++;
+    const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + t];
+    int across = stepper_divide_up(tensor->cols, TILE_COLS);
+    int number = task - step->tiles.first[t];
+    int row = number / across * TILE_ROWS;
+    int col = number % across * TILE_COLS;
+    return (pulmo_block){.tensor = t,
+                         .row = row,
+                         .rows = stepper_least(tensor->rows - row, TILE_ROWS),
+                         .col = col,
+                         .cols = stepper_least(tensor->cols - col, TILE_COLS)};
+}
+
+static void tile_task(void *context, int task, int thread)
+{
+    pulmo_stepper *step = context;
+    const pulmo_block block = tile_block(step, task);
+    const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + block.tensor];
+    float *tile = step->tiles.values + (size_t)thread * step->tiles.floats;
+    if (pulmo_tensor_is_bias(tensor))
+        sum_bias(step, &block, tile);
+    else
+        sum_weight(step, &block);
+}
+
+static int64_t *totals_of(const pulmo_stepper *step)
+{
+    return step->sums.values + step->sums.count;
+}
+
+static void sum_totals(pulmo_stepper *step)
+{
+    int64_t *totals = totals_of(step);
+    memset(totals, 0, TOTALS * sizeof *totals);
+    for (int s = 0; s < step->microbatches.count; s++) {
+        const pulmo_microbatch_result *result = &step->microbatches.results[s];
+        totals[TOTAL_LOSS] += llrint(ldexp(result->loss, step->sums.loss_exponent));
+        totals[TOTAL_WEIGHT] += llrint(ldexp(result->weight, step->sums.weight_exponent));
+        totals[TOTAL_CORRECT] += result->correct;
+    }
+    totals[TOTAL_COUNT] = step->batch.count;
+}
+
+void stepper_sums_fill(pulmo_stepper *step)
+{
+    int tiles = step->tiles.first[stepper_head_tensors(step)];
+    pulmo_pool_run(step->parts.backbone->pool, tiles, tile_task, step);
+    sum_totals(step);
+}
+
+void stepper_sums_push(pulmo_stepper *step)
+{
+    size_t first = step->sums.at[step->head_first];
+    size_t count = step->sums.count + TOTALS - first;
+    pulmo_exact_push(step->exchange.flight, step->sums.values + first, count);
+}
+
+double stepper_sums_count(pulmo_stepper *step)
+{
+    pulmo_state *state = step->parts.state;
+    const int64_t *totals = totals_of(step);
+    double loss = ldexp((double)totals[TOTAL_LOSS], -step->sums.loss_exponent);
+    double weight = ldexp((double)totals[TOTAL_WEIGHT], -step->sums.weight_exponent);
+    state->step++;
+    state->batch++;
+    state->sums.loss += loss;
+    state->sums.weight += weight;
+    state->sums.correct += totals[TOTAL_CORRECT];
+    state->sums.count += totals[TOTAL_COUNT];
+    return weight;
+}

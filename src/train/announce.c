@@ -1,0 +1,84 @@
+/* What a run says of itself at its beginning. */
+#include "pulmo/log.h"
+#include "run.h"
+
+static const char *plural(int count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void announce_data(const run *r)
+{
+    const pulmo_dataset_info *train = info_of(r->data.train);
+    const char *demo = train->is_demo ? "DEMO data (drawn, not medical): " : "";
+    pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d",
+               PULMO_VERSION, demo, train->count, info_of(r->data.val)->count,
+               info_of(r->data.test)->count, train->classes, train->height_px, train->width_px,
+               train->channels);
+}
+
+static void announce_machine(const run *r)
+{
+    const pulmo_backbone *backbone = &r->network.backbone;
+    int ranks = pulmo_comm_size(r->comm);
+    int nodes = pulmo_comm_nodes(r->comm);
+    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s", ranks,
+               plural(ranks), nodes, plural(nodes), backbone->threads, plural(backbone->threads),
+               pulmo_isa_name(backbone->isa), backbone->blas, pulmo_cpu_model());
+}
+
+/* Which of two classes is the finding. */
+static void announce_positive(const run *r)
+{
+    const pulmo_positive *positive = &r->model.positive;
+    const pulmo_dataset_info *train = info_of(r->data.train);
+    const char *name = train->class_names[positive->index];
+    if (train->classes != 2)
+        return;
+    if (positive->by != PULMO_POSITIVE_ORDER)
+        pulmo_info("positive class: %s", name);
+    else if (is_root(r))
+        pulmo_warn("no name tells which class is the finding: %s, the last, is taken as positive; "
+                   "model.positive_class: NAME tells it",
+                   name);
+}
+
+static void warn_of_idle_ranks(const run *r)
+{
+    long long batch = (long long)r->config->train.batch;
+    long long microbatch = (long long)r->config->train.microbatch;
+    long long microbatches = (batch + microbatch - 1) / microbatch;
+    long long ranks = pulmo_comm_size(r->comm);
+    if (ranks <= microbatches || !is_root(r))
+        return;
+    pulmo_warn("a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks have "
+               "no part in it; use fewer ranks with more threads each, or a larger train.batch or "
+               "smaller train.microbatch, which change the model",
+               batch, microbatches, microbatch, ranks - microbatches, ranks);
+}
+
+static void announce_memory(run *r)
+{
+    const pulmo_backbone *backbone = &r->network.backbone;
+    const pulmo_layout *layout = &r->network.layout;
+    const pulmo_stepper_parts parts = run_stepper_parts(r);
+    double vectors = 2 + r->state.states;
+    double parameters = (double)layout->parameters * sizeof(float) * vectors;
+    double rank = parameters + (double)pulmo_stepper_bytes(&parts) + (double)backbone->arena_bytes;
+    double node = (double)backbone->packed_bytes;
+    size_t below = pulmo_tuned_parameters(&backbone->tuned);
+    pulmo_info("memory: %.0f MB shared per node, and %.0f MB per rank; head of %zu parameters",
+               node / RUN_MB, rank / RUN_MB, layout->parameters - below);
+    if (below > 0)
+        pulmo_info("fine-tuned with it: %d convolutions from features.%d up, %zu parameters",
+                   backbone->tuned.layers, backbone->tuned.layer[0].feature_index, below);
+}
+
+void run_announce(run *r)
+{
+    announce_data(r);
+    announce_machine(r);
+    announce_positive(r);
+    warn_of_idle_ranks(r);
+    announce_memory(r);
+}

@@ -1,0 +1,112 @@
+/* What is refused before anything is trained. */
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/metrics.h"
+#include "run.h"
+
+static bool has_one_class(const pulmo_dataset_info *info)
+{
+    for (uint32_t i = 1; i < info->count; i++)
+        if (info->labels[i] != info->labels[0])
+            return false;
+    return true;
+}
+
+static pulmo_status check_train(const run *r)
+{
+    const pulmo_dataset_info *train = info_of(r->data.train);
+    const char *path = r->config->data.path;
+    if (train->count == 0)
+        return pulmo_fail(PULMO_DATA, "%s: the train split is empty; pack a source with images",
+                          path);
+    if (train->height_px != train->width_px)
+        return pulmo_fail(PULMO_DATA, "%s: images are %d x %d; must be square", path,
+                          train->height_px, train->width_px);
+    return PULMO_OK;
+}
+
+/* Early stopping and keeping the best epoch need something to choose by. */
+static pulmo_status check_val(const run *r)
+{
+    const pulmo_dataset_info *val = info_of(r->data.val);
+    const char *path = r->config->data.path;
+    if (val->count == 0 && r->config->train.patience > 0)
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "%s has no val split, which early stopping and keeping the best epoch need; pack with "
+            "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
+            path);
+    if (val->count == 0)
+        return PULMO_OK;
+    if (r->config->train.monitor == PULMO_MONITOR_AUC && has_one_class(val))
+        return pulmo_fail(PULMO_CONFIG,
+                          "train.monitor: auc needs val images of two classes; all %u of %s are "
+                          "%s; pack with --val-fraction 0.15, or set train.monitor: loss",
+                          val->count, path, val->class_names[val->labels[0]]);
+    if (val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
+        pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; "
+                   "pack with --val-fraction 0.15",
+                   path, val->count);
+    return PULMO_OK;
+}
+
+static bool same_classes(const pulmo_dataset_info *split, const pulmo_dataset_info *train)
+{
+    return split->count == 0 || split->classes == train->classes;
+}
+
+pulmo_status run_check_splits(const run *r)
+{
+    const pulmo_dataset_info *train = info_of(r->data.train);
+    PULMO_TRY(check_train(r));
+    if (!same_classes(info_of(r->data.val), train) || !same_classes(info_of(r->data.test), train))
+        return pulmo_fail(PULMO_DATA,
+                          "%s: the splits have different classes; pack again with --overwrite",
+                          r->config->data.path);
+    return check_val(r);
+}
+
+/* A block can join only above others that have. */
+static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
+{
+    for (int i = 1; i < epochs->count; i++)
+        if (epochs->value[i] < epochs->value[i - 1])
+            return pulmo_fail(PULMO_CONFIG,
+                              "train.unfreeze_epochs: %lld after %lld: must not fall; the first "
+                              "number is block5's, and gradients reach lower blocks through it",
+                              (long long)epochs->value[i], (long long)epochs->value[i - 1]);
+    return PULMO_OK;
+}
+
+pulmo_status run_check_config(const run *r)
+{
+    const pulmo_config *config = r->config;
+    const pulmo_dataset_info *val = info_of(r->data.val);
+    PULMO_TRY(check_unfreezing(&config->train.unfreeze_epochs));
+    const pulmo_scored on_val = {val->count, val->classes, val->labels, NULL};
+    PULMO_TRY(pulmo_metrics_rule_check(config->eval.threshold, &on_val, r->model.positive.index));
+    if (config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.calibration: temperature needs a val split to be fitted on; pack "
+                          "with --val-fraction 0.15, or set eval.calibration: none");
+    return PULMO_OK;
+}
+
+pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts)
+{
+    const pulmo_backbone *backbone = &r->network.backbone;
+    pulmo_layout layout;
+    pulmo_tuned_layout_with_head(&backbone->tuned, &r->network.head, &layout);
+    uint64_t vector = layout.parameters * sizeof(float);
+    uint64_t vectors = 1 + (uint64_t)pulmo_optim_states(&r->recipe.optim);
+    if (r->config->optim.ema > 0)
+        vectors++;
+    int ranks = pulmo_comm_node_size(r->comm);
+    uint64_t each = pulmo_stepper_bytes(parts) + vectors * vector;
+    uint64_t best = vector; /* on rank 0 */
+    return pulmo_memory_need((uint64_t)ranks * each + best,
+                             "use smaller model.hidden, a smaller train.batch, a higher "
+                             "model.trainable or fewer ranks per node, or raise the memory limit",
+                             "training %zu parameters on %d rank%s", layout.parameters, ranks,
+                             ranks == 1 ? "" : "s");
+}
