@@ -18,15 +18,9 @@
 
 #define EARLY_IMAGES 1 /* images at once in blocks 1 to 3 */
 #define EARLY_BLOCKS 3
-#define BLOCK_FLOATS                                                                               \
-    138240 /* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2   \
-            */
-#define RUN_TILES_LEAST                                                                            \
-    128 /* tiles a run where weights are large, so that their stream is used well */
-#define RUN_TILES_MOST 132
-#define BAND_ROWS                                                                                  \
-    32 /* at most, of the first two layers together: 64 channels of 34 rows are 2 MB, two rows of  \
-          them done twice */
+/* Rows of the first two layers together, at most: 64 channels of 34 rows are 2 MB, two rows of them
+ * done twice. */
+#define BAND_ROWS 32
 
 void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
 {
@@ -36,60 +30,23 @@ void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
     spec->fine_tuned_from = PULMO_CONVS_MAX;
 }
 
-static int round_up(int value, int unit)
-{
-    return (value + unit - 1) / unit * unit;
-}
-
-pulmo_plane trunk_plane_of(int channels, int height, int width)
-{
-    pulmo_plane p = {.channels = channels, .height = height, .width = width};
-    p.rows = round_up(height, WINO_OUT) + 2;
-    p.columns = round_up(width, WINO_OUT) + 2;
-    p.image_floats = (size_t)channels * (size_t)p.rows * (size_t)p.columns;
-    return p;
-}
-
 pulmo_plane trunk_input_plane(const layer *l)
 {
-    return trunk_plane_of(l->pack.in_channels, l->height, l->width);
+    return pulmo_plane_of(l->pack.in_channels, l->height, l->width);
 }
 pulmo_plane trunk_output_plane(const layer *l)
 {
-    return trunk_plane_of(l->pack.out_channels, l->out_height, l->out_width);
-}
-
-pulmo_tiles trunk_tiles_of(const layer *l)
-{
-    return (pulmo_tiles){.down = (l->height + WINO_OUT - 1) / WINO_OUT,
-                         .across = (l->width + WINO_OUT - 1) / WINO_OUT};
-}
-
-int trunk_run_tiles(const layer *l, int total, int threads)
-{
-    int floats = WINO_POINTS * (l->pack.in_channels + l->pack.out_channels);
-    int most = BLOCK_FLOATS / floats;
-    if (most < RUN_TILES_LEAST && l->pack.out_channels > 64)
-        most = RUN_TILES_LEAST;
-    if (most < 8)
-        most = 8;
-    if (most > RUN_TILES_MOST)
-        most = RUN_TILES_MOST;
-    int runs = round_up((total + most - 1) / most, threads);
-    int each = (total + runs - 1) / runs;
-    if (each < 1)
-        return 1;
-    return each > RUN_TILES_MOST ? RUN_TILES_MOST : each;
-}
-
-static size_t point_floats(int channels)
-{
-    return (size_t)RUN_TILES_MOST * (size_t)channels + POINT_PAD;
+    return pulmo_plane_of(l->pack.out_channels, l->out_height, l->out_width);
 }
 
 static size_t max_size(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+static size_t aligned(size_t floats)
+{
+    return (floats + 15) / 16 * 16;
 }
 
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
@@ -101,22 +58,43 @@ static int band_rows(int height, int threads)
 
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk)
 {
-    return trunk_plane_of(trunk->layer[0].pack.out_channels, trunk->band_rows, trunk->width_px);
+    return pulmo_plane_of(trunk->layer[0].pack.out_channels, trunk->band_rows, trunk->width_px);
 }
 
-/* Shapes of all layers and sizes of the arena's parts. */
-static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                    int threads)
+/* Floats of one image that layer i leaves in the arena, or finds there. */
+static size_t layer_floats(const pulmo_trunk *trunk, int i)
+{
+    const layer *l = &trunk->layer[i];
+    if (i == 0 && trunk->band_rows)
+        return 0; /* only ever in scratch */
+    /* A first layer that is not taken in bands is written whole and pooled where it is. */
+    if (l->pack.direct)
+        return pulmo_plane_of(l->pack.out_channels, l->height, l->width).image_reals;
+    size_t out = trunk_output_plane(l).image_reals;
+    return i == 0 ? max_size(out, trunk_input_plane(l).image_reals) : out;
+}
+
+/* Floats that one thread needs for a run of layer i. */
+static size_t scratch_floats(const pulmo_trunk *trunk, int i)
+{
+    const trunk_layer *pack = &trunk->layer[i].pack;
+    if (pack->direct)
+        return 0;
+    int tiles = pulmo_run_tiles_most(pack->in_channels, pack->out_channels);
+    size_t floats = run_reals(pack->in_channels, pack->out_channels, tiles);
+    if (i == 1 && trunk->band_rows)
+        floats += trunk_band_plane(trunk).image_reals;
+    return floats;
+}
+
+static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
+                           const pulmo_weights *weights, int threads)
 {
     trunk_layer packs[PULMO_CONVS_MAX];
-    int height = spec->height_px, width = spec->width_px, block = 1;
-    trunk->kernels = pulmo_kernels_of(spec->isa);
+    int height = spec->height_px;
+    int width = spec->width_px;
+    int block = 1;
     trunk->layers = trunk_pack_layers(spec, weights, packs, NULL);
-    trunk->batch = spec->batch > 0 ? spec->batch : 1;
-    trunk->height_px = height;
-    trunk->width_px = width;
-    trunk->stride = width + 2 + 16; /* register blocks may read past a row's end */
-    trunk->image_floats = (3 * (size_t)(height + 2) + 1) * (size_t)trunk->stride;
     for (int i = 0; i < trunk->layers; i++) {
         layer *l = &trunk->layer[i];
         *l = (layer){.pack = packs[i], .height = height, .width = width, .block = block};
@@ -127,31 +105,37 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
         }
         l->out_height = height;
         l->out_width = width;
-        if (packs[i].direct && trunk->layers > 1 && !packs[0].pool_after)
-            trunk->band_rows = band_rows(l->height, threads);
-        if (i == 0 && trunk->band_rows)
-            continue; /* only ever in scratch */
-        /* A first layer that is not taken in bands is written whole and pooled where it is. */
-        size_t out = packs[i].direct
-                         ? trunk_plane_of(packs[i].out_channels, l->height, l->width).image_floats
-                         : trunk_output_plane(l).image_floats;
-        if (i == 0 && !packs[i].direct)
-            out = max_size(out, trunk_input_plane(l).image_floats);
-        if (l->block <= EARLY_BLOCKS)
-            trunk->early_floats = max_size(trunk->early_floats, EARLY_IMAGES * out);
-        if (l->block > EARLY_BLOCKS || (l->block == EARLY_BLOCKS && packs[i].pool_after) ||
-            i + 1 == trunk->layers)
-            trunk->late_floats = max_size(trunk->late_floats, (size_t)trunk->batch * out);
-        size_t scratch = WINO_POINTS *
-                         (point_floats(packs[i].in_channels) + point_floats(packs[i].out_channels));
-        if (i == 1 && trunk->band_rows)
-            scratch += trunk_band_plane(trunk).image_floats;
-        trunk->scratch_floats = max_size(trunk->scratch_floats, scratch);
     }
-    trunk->scratch_floats = (trunk->scratch_floats + 15) / 16 * 16 * (size_t)threads;
-    trunk->early_floats = (trunk->early_floats + 15) / 16 * 16;
-    trunk->late_floats = (trunk->late_floats + 15) / 16 * 16;
-    trunk->image_floats = (trunk->image_floats + 15) / 16 * 16;
+    if (packs[0].direct && trunk->layers > 1 && !packs[0].pool_after)
+        trunk->band_rows = band_rows(spec->height_px, threads);
+}
+
+/* Shapes of all layers and sizes of the arena's parts. */
+static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                    int threads)
+{
+    size_t early = 0, late = 0, scratch = 0;
+    trunk->kernels = pulmo_kernels_of(spec->isa);
+    trunk->batch = spec->batch > 0 ? spec->batch : 1;
+    trunk->height_px = spec->height_px;
+    trunk->width_px = spec->width_px;
+    trunk->stride = spec->width_px + 2 + 16; /* register blocks may read past a row's end */
+    trunk->image_floats = aligned((3 * (size_t)(spec->height_px + 2) + 1) * trunk->stride);
+    lay_out_layers(trunk, spec, weights, threads);
+    for (int i = 0; i < trunk->layers; i++) {
+        const layer *l = &trunk->layer[i];
+        bool last_early = l->block == EARLY_BLOCKS && l->pack.pool_after;
+        bool last = i + 1 == trunk->layers;
+        size_t floats = layer_floats(trunk, i);
+        if (l->block <= EARLY_BLOCKS)
+            early = max_size(early, EARLY_IMAGES * floats);
+        if (l->block > EARLY_BLOCKS || last_early || last)
+            late = max_size(late, trunk->batch * floats);
+        scratch = max_size(scratch, scratch_floats(trunk, i));
+    }
+    trunk->scratch_floats = aligned(scratch) * threads;
+    trunk->early_floats = aligned(early);
+    trunk->late_floats = aligned(late);
 }
 
 places trunk_arena_of(const pulmo_trunk *trunk)
@@ -206,8 +190,7 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
     }
     trunk->packed = packed;
     trunk->arena = pulmo_alloc(trunk_arena_of(trunk).end, sizeof(float));
-    trunk->stage_s =
-        pulmo_alloc((size_t)pulmo_pool_threads(pool), PULMO_ALIGN); /* a cache line each, or more */
+    trunk->stage_s = pulmo_alloc(pulmo_pool_threads(pool), PULMO_ALIGN); /* a cache line each */
     if (!trunk->arena || !trunk->stage_s)
         PULMO_GOTO(PULMO_MEMORY);
     *out = trunk;
@@ -252,7 +235,7 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
                   .images = images,
                   .source = source};
         if (l->pack.direct && l->pack.pool_after)
-            p.out = trunk_plane_of(l->pack.out_channels, l->height, l->width);
+            p.out = pulmo_plane_of(l->pack.out_channels, l->height, l->width);
         p.in.data = here;
         p.out.data = to;
         p.framed = trunk->arena + trunk_arena_of(trunk).framed;
@@ -263,30 +246,23 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
     return here;
 }
 
-typedef struct leaving {
+typedef struct reading {
     const pulmo_plane *plane;
     float *features;
-} leaving;
+} reading;
 
-/* One image's blocks of channels to torchvision's order. */
-static void leave_task(void *context, int task, int thread)
+static void read_task(void *context, int task, int thread)
 {
-    const leaving *l = context;
-    const pulmo_plane *p = l->plane;
-    int blocks = p->channels / CHANNEL_BLOCK;
-    size_t cells = (size_t)p->height * (size_t)p->width;
-    const float *from =
-        p->data + (size_t)task * (size_t)p->rows * (size_t)p->columns * CHANNEL_BLOCK;
-    float *to = l->features + ((size_t)(task / blocks) * (size_t)p->channels +
-                               (size_t)(task % blocks) * CHANNEL_BLOCK) *
-                                  cells;
+    const reading *r = context;
+    int blocks = r->plane->channels / CHANNEL_BLOCK;
     (void)thread;
-    for (int y = 0; y < p->height; y++)
-        for (int x = 0; x < p->width; x++)
-            for (int c = 0; c < CHANNEL_BLOCK; c++)
-                to[(size_t)c * cells + (size_t)y * (size_t)p->width + (size_t)x] =
-                    from[((size_t)(y + 1) * (size_t)p->columns + (size_t)(x + 1)) * CHANNEL_BLOCK +
-                         (size_t)c];
+    pulmo_plane_read(r->plane, task / blocks, task % blocks, r->features);
+}
+
+/* Values of one input image. */
+static size_t image_values(const pulmo_trunk *trunk)
+{
+    return (size_t)3 * trunk->height_px * trunk->width_px;
 }
 
 static int early_layers(const pulmo_trunk *trunk)
@@ -300,28 +276,31 @@ static int early_layers(const pulmo_trunk *trunk)
 static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float *features)
 {
     int early = early_layers(trunk);
+    int first = trunk->band_rows ? 1 : 0;
     places place = trunk_arena_of(trunk);
-    float *d0 = trunk->arena + place.late[0], *d1 = trunk->arena + place.late[1];
-    size_t each = trunk_output_plane(&trunk->layer[early - 1]).image_floats;
+    float *early0 = trunk->arena + place.early[0];
+    float *early1 = trunk->arena + place.early[1];
+    float *late0 = trunk->arena + place.late[0];
+    float *late1 = trunk->arena + place.late[1];
+    size_t each = trunk_output_plane(&trunk->layer[early - 1]).image_reals;
     for (int at = 0; at < n; at += EARLY_IMAGES) {
         int count = n - at < EARLY_IMAGES ? n - at : EARLY_IMAGES;
-        (void)run_layers(
-            trunk, trunk->band_rows ? 1 : 0, early, count,
-            images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px,
-            trunk->arena + place.early[0], trunk->arena + place.early[1], d0 + (size_t)at * each);
+        (void)run_layers(trunk, first, early, count, images + at * image_values(trunk), early0,
+                         early1, late0 + at * each);
     }
     pulmo_plane last = trunk_output_plane(&trunk->layer[trunk->layers - 1]);
-    last.data = run_layers(trunk, early, trunk->layers, n, NULL, d0, d1, NULL);
-    leaving leave = {.plane = &last, .features = features};
-    pulmo_pool_run(trunk->pool, n * last.channels / CHANNEL_BLOCK, leave_task, &leave);
+    last.data = run_layers(trunk, early, trunk->layers, n, NULL, late0, late1, NULL);
+    reading r = {.plane = &last, .features = features};
+    pulmo_pool_run(trunk->pool, n * last.channels / CHANNEL_BLOCK, read_task, &r);
 }
 
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features)
 {
     int channels, height, width;
     pulmo_trunk_shape(trunk, &channels, &height, &width);
-    for (int at = 0; at < n; at += trunk->batch)
-        forward_batch(trunk, n - at < trunk->batch ? n - at : trunk->batch,
-                      images + (size_t)at * 3 * (size_t)trunk->height_px * (size_t)trunk->width_px,
-                      features + (size_t)at * (size_t)channels * (size_t)height * (size_t)width);
+    size_t each = (size_t)channels * height * width;
+    for (int at = 0; at < n; at += trunk->batch) {
+        int count = n - at < trunk->batch ? n - at : trunk->batch;
+        forward_batch(trunk, count, images + at * image_values(trunk), features + at * each);
+    }
 }

@@ -7,10 +7,8 @@
 #ifndef PULMO_TRUNK_ROOM_H
 #define PULMO_TRUNK_ROOM_H
 
-#include "kernels.h"
+#include "geometry.h"
 #include "trunk_pack.h"
-
-#define POINT_PAD 16 /* floats between points, against cache-set conflicts */
 
 typedef struct layer {
     trunk_layer pack;           /* where its weights are */
@@ -57,16 +55,10 @@ typedef struct pass {
     float *framed;          /* of the first layer: framed images */
 } pass;
 
-pulmo_plane trunk_plane_of(int channels, int height, int width);
 pulmo_plane trunk_input_plane(const layer *l);
 pulmo_plane trunk_output_plane(const layer *l);
 /* The first layer's output that one band of the second needs. */
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
-/* Tiles of one image; count is the caller's. */
-pulmo_tiles trunk_tiles_of(const layer *l);
-/* Tiles a run: many where weights are large, few where V and M can stay in L2; evened out so that
- * threads get equal shares. */
-int trunk_run_tiles(const layer *l, int total, int threads);
 places trunk_arena_of(const pulmo_trunk *trunk);
 
 /* Takes a layer's images from p->in to p->out. */

@@ -6,33 +6,23 @@
 #include "pulmo/memory.h"
 #include "trunk_room.h"
 
-#define ROWS_A_TASK 16 /* of the first layer alone */
-
-/* The frame and the padding of one block of channels of one image are zero again. */
-static void clear_frame(const pulmo_plane *p, float *block)
-{
-    size_t row_floats = (size_t)p->columns * CHANNEL_BLOCK;
-    memset(block, 0, row_floats * sizeof(float));
-    for (int y = 1; y <= p->height; y++) {
-        float *row = block + (size_t)y * row_floats;
-        memset(row, 0, CHANNEL_BLOCK * sizeof(float));
-        memset(row + (size_t)(p->width + 1) * CHANNEL_BLOCK, 0,
-               (size_t)(p->columns - p->width - 1) * CHANNEL_BLOCK * sizeof(float));
-    }
-    memset(block + (size_t)(p->height + 1) * row_floats, 0,
-           (size_t)(p->rows - p->height - 1) * row_floats * sizeof(float));
-}
+#define TASK_ROWS 16 /* of the first layer alone */
 
 static void frame_task(void *context, int task, int thread)
 {
     const pass *p = context;
+    int blocks = p->out.channels / CHANNEL_BLOCK;
     (void)thread;
-    clear_frame(&p->out, p->out.data + (size_t)task * (size_t)p->out.rows * (size_t)p->out.columns *
-                                           CHANNEL_BLOCK);
+    pulmo_plane_clear_frame(&p->out, task / blocks, task % blocks);
+}
+
+static double start_of_stage(const pulmo_trunk *trunk)
+{
+    return trunk->measuring ? pulmo_now_s() : 0;
 }
 
 /* Adds the time since *before_s to a stage of this thread. */
-static void lap(pulmo_trunk *trunk, int thread, int stage, double *before_s)
+static void end_stage(pulmo_trunk *trunk, int thread, int stage, double *before_s)
 {
     if (!trunk->measuring)
         return;
@@ -43,52 +33,33 @@ static void lap(pulmo_trunk *trunk, int thread, int stage, double *before_s)
 
 static float *scratch_of(const pulmo_trunk *trunk, int thread)
 {
-    return trunk->arena + trunk_arena_of(trunk).scratch +
-           (size_t)thread * (trunk->scratch_floats / (size_t)pulmo_pool_threads(trunk->pool));
+    size_t each = trunk->scratch_floats / pulmo_pool_threads(trunk->pool);
+    return trunk->arena + trunk_arena_of(trunk).scratch + thread * each;
 }
 
-/* Takes tiles of `in` through the layer to `out`. */
-static void take_run(const pass *p, const pulmo_plane *in, const pulmo_plane *out,
-                     const pulmo_tiles *tiles, float *scratch, int thread)
+/* Takes a run of tiles of `in` through the layer to `out`. */
+static void convolve_run(const pass *p, const pulmo_plane *in, const pulmo_plane *out,
+                         const pulmo_tiles *tiles, float *scratch, int thread)
 {
     pulmo_trunk *trunk = p->trunk;
     const trunk_layer *w = &p->layer->pack;
-    /* Points stand as close as the run allows, an odd number of cache lines apart. */
-    pulmo_transformed v = {.data = scratch,
-                           .channels = w->in_channels,
-                           .point_floats =
-                               (size_t)tiles->count * (size_t)w->in_channels + POINT_PAD};
-    pulmo_transformed m = {.data = scratch + WINO_POINTS * v.point_floats,
-                           .channels = w->out_channels,
-                           .point_floats =
-                               (size_t)tiles->count * (size_t)w->out_channels + POINT_PAD};
-    double before_s = trunk->measuring ? pulmo_now_s() : 0;
-    trunk->kernels->wino43_input(in, tiles, &v);
-    lap(trunk, thread, INPUT, &before_s);
-    const float *u = trunk->packed + w->weight_at;
-    size_t u_floats = (size_t)w->in_channels * (size_t)w->out_channels;
-    for (int point = 0; point < WINO_POINTS; point++)
-        trunk->kernels->wino43_gemm(
-            v.data + (size_t)point * v.point_floats, u + (size_t)point * u_floats,
-            m.data + (size_t)point * m.point_floats, tiles->count, w->in_channels, w->out_channels);
-    lap(trunk, thread, GEMM, &before_s);
-    trunk->kernels->wino43_output(&m, tiles, trunk->packed + w->bias_at, w->pool_after, out);
-    lap(trunk, thread, OUTPUT, &before_s);
-}
-
-static pulmo_tiles run_of(const pulmo_tiles *all, int run, int each)
-{
-    pulmo_tiles tiles = *all;
-    tiles.first = run * each;
-    tiles.count = all->count - tiles.first < each ? all->count - tiles.first : each;
-    return tiles;
+    float *v = scratch;
+    float *m = v + WINO_POINTS * point_reals(w->in_channels, tiles->count);
+    double before_s = start_of_stage(trunk);
+    trunk->kernels->input(in, tiles, 0, w->in_channels / CHANNEL_BLOCK, v);
+    end_stage(trunk, thread, INPUT, &before_s);
+    pulmo_wino_products(trunk->kernels, v, trunk->packed + w->weight_at, m, tiles->count,
+                        w->in_channels, w->out_channels);
+    end_stage(trunk, thread, GEMM, &before_s);
+    trunk->kernels->output(m, tiles, trunk->packed + w->bias_at, w->pool_after, out);
+    end_stage(trunk, thread, OUTPUT, &before_s);
 }
 
 static void run_task(void *context, int task, int thread)
 {
     const pass *p = context;
-    pulmo_tiles tiles = run_of(&p->tiles, task, p->run);
-    take_run(p, &p->in, &p->out, &tiles, scratch_of(p->trunk, thread), thread);
+    pulmo_tiles tiles = pulmo_tiles_of_run(&p->tiles, task, p->run);
+    convolve_run(p, &p->in, &p->out, &tiles, scratch_of(p->trunk, thread), thread);
 }
 
 /* ---- the first layer ---- */
@@ -98,41 +69,31 @@ static void enter_task(void *context, int task, int thread)
 {
     const pass *p = context;
     const pulmo_trunk *trunk = p->trunk;
-    int image = task / 3, channel = task % 3, height = trunk->height_px, width = trunk->width_px;
-    const float *from =
-        p->source + ((size_t)image * 3 + (size_t)channel) * (size_t)height * (size_t)width;
-    float *to = p->framed + (size_t)image * trunk->image_floats +
-                (size_t)channel * (size_t)(height + 2) * (size_t)trunk->stride;
+    int image = task / 3;
+    int channel = task % 3;
+    int height = trunk->height_px;
+    int width = trunk->width_px;
+    size_t stride = trunk->stride;
+    const float *from = p->source + (size_t)task * height * width;
+    float *row = p->framed + image * trunk->image_floats + channel * (height + 2) * stride;
     (void)thread;
-    memset(to, 0, (size_t)trunk->stride * sizeof *to);
+    memset(row, 0, stride * sizeof *row);
     for (int y = 0; y < height; y++) {
-        float *row = to + (size_t)(y + 1) * (size_t)trunk->stride;
+        row += stride;
         row[0] = 0;
-        memcpy(row + 1, from + (size_t)y * (size_t)width, (size_t)width * sizeof *row);
-        memset(row + 1 + width, 0, (size_t)(trunk->stride - 1 - width) * sizeof *row);
+        memcpy(row + 1, from + (size_t)y * width, width * sizeof *row);
+        memset(row + 1 + width, 0, (stride - 1 - width) * sizeof *row);
     }
-    memset(to + (size_t)(height + 1) * (size_t)trunk->stride, 0,
-           (size_t)trunk->stride * sizeof *to);
+    memset(row + stride, 0, stride * sizeof *row);
 }
 
 /* Puts one image into the blocked layout, for a first layer that is not direct. */
 static void enter_blocked_task(void *context, int image, int thread)
 {
     const pass *p = context;
-    const pulmo_trunk *trunk = p->trunk;
-    size_t row_floats = (size_t)p->in.columns * CHANNEL_BLOCK;
-    size_t cells = (size_t)trunk->height_px * (size_t)trunk->width_px;
-    const float *from = p->source + (size_t)image * 3 * cells;
-    float *to = p->in.data + (size_t)image * p->in.image_floats;
     (void)thread;
-    memset(to, 0, p->in.image_floats * sizeof *to);
-    for (int y = 0; y < trunk->height_px; y++) {
-        float *pixel = to + (size_t)(y + 1) * row_floats + CHANNEL_BLOCK;
-        const float *row = from + (size_t)y * (size_t)trunk->width_px;
-        for (int x = 0; x < trunk->width_px; x++, pixel += CHANNEL_BLOCK)
-            for (size_t c = 0; c < 3; c++)
-                pixel[c] = row[c * cells + (size_t)x];
-    }
+    pulmo_plane_clear_frame(&p->in, image, 0);
+    pulmo_plane_fill(&p->in, image, 0, p->source, 3);
 }
 
 /* Rows [row, row + rows) of one image's first layer, to `out` from its framed row `to` on. */
@@ -140,7 +101,7 @@ static void first_rows(const pass *p, int image, int row, int rows, const pulmo_
 {
     const pulmo_trunk *trunk = p->trunk;
     const trunk_layer *w = &trunk->layer[0].pack;
-    pulmo_image3 framed = {.data = p->framed + (size_t)image * trunk->image_floats,
+    pulmo_image3 framed = {.data = p->framed + image * trunk->image_floats,
                            .rows = trunk->height_px + 2,
                            .stride = trunk->stride};
     trunk->kernels->direct3(&framed, trunk->packed + w->weight_at, trunk->packed + w->bias_at, row,
@@ -150,70 +111,120 @@ static void first_rows(const pass *p, int image, int row, int rows, const pulmo_
 static void first_task(void *context, int task, int thread)
 {
     const pass *p = context;
-    int tasks = (p->trunk->height_px + ROWS_A_TASK - 1) / ROWS_A_TASK, image = task / tasks,
-        row = task % tasks * ROWS_A_TASK;
-    int rows = p->trunk->height_px - row < ROWS_A_TASK ? p->trunk->height_px - row : ROWS_A_TASK;
+    int height = p->trunk->height_px;
+    int tasks = pulmo_runs_of(height, TASK_ROWS);
+    int image = task / tasks;
+    int row = task % tasks * TASK_ROWS;
+    int rows = height - row < TASK_ROWS ? height - row : TASK_ROWS;
     pulmo_plane out = p->out;
-    double before_s = p->trunk->measuring ? pulmo_now_s() : 0;
-    out.data += (size_t)image * out.image_floats;
+    double before_s = start_of_stage(p->trunk);
+    out.data += image * out.image_reals;
     first_rows(p, image, row, rows, &out, row + 1);
-    lap(p->trunk, thread, GEMM, &before_s);
+    end_stage(p->trunk, thread, GEMM, &before_s);
 }
 
-/* A band of the second layer's output: the rows of the first that it sees, one above and one below
- * where the image has them, then its tiles. */
-static void band_task(void *context, int task, int thread)
+/* The first layer's rows that a band of the second sees: its own, and one above and one below where
+ * the image has them. The thread's scratch holds them. */
+static pulmo_plane make_band(const pass *p, int image, int row, int rows, int thread)
 {
-    const pass *p = context;
-    pulmo_trunk *trunk = p->trunk;
-    const layer *l = p->layer;
-    int image = task / p->bands, row = task % p->bands * trunk->band_rows;
-    int rows = l->height - row < trunk->band_rows ? l->height - row : trunk->band_rows;
-    int above = row > 0, below = row + rows < l->height,
-        pooled_row = l->pack.pool_after ? row / 2 : row;
-    pulmo_plane band = trunk_band_plane(trunk), out = p->out;
-    double before_s = trunk->measuring ? pulmo_now_s() : 0;
+    const pulmo_trunk *trunk = p->trunk;
+    pulmo_plane band = trunk_band_plane(trunk);
+    int above = row > 0;
+    int below = row + rows < p->layer->height;
     band.data = scratch_of(trunk, thread);
     band.height = rows;
     for (int block = 0; block < band.channels / CHANNEL_BLOCK; block++)
-        clear_frame(&band, band.data + (size_t)block * (size_t)band.rows * (size_t)band.columns *
-                                           CHANNEL_BLOCK);
+        pulmo_plane_clear_frame(&band, 0, block);
     first_rows(p, image, row - above, rows + above + below, &band, 1 - above);
-    lap(trunk, thread, FIRST_ROWS, &before_s);
-    out.data +=
-        (size_t)image * out.image_floats + (size_t)pooled_row * (size_t)out.columns * CHANNEL_BLOCK;
-    out.height -= pooled_row;
-    pulmo_tiles all = {.down = (rows + WINO_OUT - 1) / WINO_OUT, .across = p->tiles.across};
+    return band;
+}
+
+/* A band of the second layer's output: the first layer's rows, then the tiles on them. */
+static void band_task(void *context, int task, int thread)
+{
+    const pass *p = context;
+    const layer *l = p->layer;
+    int band_rows = p->trunk->band_rows;
+    int image = task / p->bands;
+    int row = task % p->bands * band_rows;
+    int rows = l->height - row < band_rows ? l->height - row : band_rows;
+    int out_row = l->pack.pool_after ? row / 2 : row;
+    double before_s = start_of_stage(p->trunk);
+    pulmo_plane band = make_band(p, image, row, rows, thread);
+    end_stage(p->trunk, thread, FIRST_ROWS, &before_s);
+    pulmo_plane out = p->out;
+    out.data += image * out.image_reals + out_row * plane_row_reals(&out);
+    out.height -= out_row;
+    pulmo_tiles all = pulmo_tiles_of(rows, l->width);
     all.count = all.down * all.across;
-    int each = trunk_run_tiles(l, all.count, 1);
-    for (int run = 0; run * each < all.count; run++) {
-        pulmo_tiles tiles = run_of(&all, run, each);
-        take_run(p, &band, &out, &tiles, band.data + band.image_floats, thread);
+    int each = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, all.count, 1);
+    for (int run = 0; run < pulmo_runs_of(all.count, each); run++) {
+        pulmo_tiles tiles = pulmo_tiles_of_run(&all, run, each);
+        convolve_run(p, &band, &out, &tiles, band.data + band.image_reals, thread);
     }
 }
 
-/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is. Rows
- * are read before they are written over. */
+static float max4(float a, float b, float c, float d)
+{
+    float top = a > b ? a : b;
+    float bottom = c > d ? c : d;
+    return top > bottom ? top : bottom;
+}
+
+/* One block of channels of one image, from `full` to `small` in the same memory: rows are read
+ * before they are written over. */
+static void max_pool_block(const pulmo_plane *full, const pulmo_plane *small, int image, int block)
+{
+    size_t row = plane_row_reals(full);
+    for (int y = 0; y < small->height; y++)
+        for (int x = 0; x < small->width; x++) {
+            const float *top = plane_at(full, image, block, 2 * y + 1, 2 * x + 1);
+            const float *bottom = top + row;
+            float *to = plane_at(small, image, block, y + 1, x + 1);
+            for (int c = 0; c < CHANNEL_BLOCK; c++)
+                to[c] = max4(top[c], top[CHANNEL_BLOCK + c], bottom[c], bottom[CHANNEL_BLOCK + c]);
+        }
+    pulmo_plane_clear_frame(small, image, block);
+}
+
+/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is. */
 static void max_pool_in_place(const pass *p)
 {
-    const pulmo_plane full = p->out, small = trunk_output_plane(p->layer);
-    size_t row = (size_t)full.columns * CHANNEL_BLOCK;
-    for (int block = 0; block < p->images * full.channels / CHANNEL_BLOCK; block++) {
-        const float *from = full.data + (size_t)block * (size_t)full.rows * row;
-        float *to =
-            full.data + (size_t)block * (size_t)small.rows * (size_t)small.columns * CHANNEL_BLOCK;
-        for (int y = 0; y < small.height; y++)
-            for (int x = 0; x < small.width; x++)
-                for (int c = 0; c < CHANNEL_BLOCK; c++) {
-                    const float *at =
-                        from + (size_t)(2 * y + 1) * row + (size_t)(2 * x + 1) * CHANNEL_BLOCK + c;
-                    float top = at[0] > at[CHANNEL_BLOCK] ? at[0] : at[CHANNEL_BLOCK];
-                    float bottom =
-                        at[row] > at[row + CHANNEL_BLOCK] ? at[row] : at[row + CHANNEL_BLOCK];
-                    to[((size_t)(y + 1) * (size_t)small.columns + (size_t)(x + 1)) * CHANNEL_BLOCK +
-                       (size_t)c] = top > bottom ? top : bottom;
-                }
-        clear_frame(&small, to);
+    pulmo_plane small = trunk_output_plane(p->layer);
+    small.data = p->out.data;
+    for (int image = 0; image < p->images; image++)
+        for (int block = 0; block < small.channels / CHANNEL_BLOCK; block++)
+            max_pool_block(&p->out, &small, image, block);
+}
+
+/* ---- a layer ---- */
+
+/* Puts the images where the first convolution finds them. */
+static void enter_images(const pulmo_trunk *trunk, pass *p, bool banded)
+{
+    if (banded || p->layer->pack.direct)
+        pulmo_pool_run(trunk->pool, p->images * 3, enter_task, p);
+    else if (p->layer == trunk->layer)
+        pulmo_pool_run(trunk->pool, p->images, enter_blocked_task, p);
+}
+
+static void convolve_layer(const pulmo_trunk *trunk, pass *p, bool banded)
+{
+    const layer *l = p->layer;
+    p->tiles = pulmo_tiles_of(l->height, l->width);
+    p->tiles.count = p->images * p->tiles.down * p->tiles.across;
+    if (banded) {
+        p->bands = pulmo_runs_of(l->height, trunk->band_rows);
+        pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
+    } else if (l->pack.direct) {
+        int tasks = pulmo_runs_of(trunk->height_px, TASK_ROWS);
+        pulmo_pool_run(trunk->pool, p->images * tasks, first_task, p);
+        if (l->pack.pool_after)
+            max_pool_in_place(p);
+    } else {
+        p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, p->tiles.count,
+                                 pulmo_pool_threads(trunk->pool));
+        pulmo_pool_run(trunk->pool, pulmo_runs_of(p->tiles.count, p->run), run_task, p);
     }
 }
 
@@ -221,30 +232,13 @@ void trunk_run_layer(pass *p)
 {
     pulmo_trunk *trunk = p->trunk;
     layer *l = &trunk->layer[p->layer - trunk->layer];
-    int banded = trunk->band_rows && l == &trunk->layer[1];
-    double began_s = trunk->measuring ? pulmo_now_s() : 0;
+    bool banded = trunk->band_rows && l == &trunk->layer[1];
+    double began_s = start_of_stage(trunk);
     if (trunk->measuring)
         memset(trunk->stage_s, 0, (size_t)pulmo_pool_threads(trunk->pool) * PULMO_ALIGN);
     pulmo_pool_run(trunk->pool, p->images * (p->out.channels / CHANNEL_BLOCK), frame_task, p);
-    if (banded || l->pack.direct)
-        pulmo_pool_run(trunk->pool, p->images * 3, enter_task, p);
-    else if (l == trunk->layer)
-        pulmo_pool_run(trunk->pool, p->images, enter_blocked_task, p);
-    p->tiles = trunk_tiles_of(l);
-    p->tiles.count = p->images * p->tiles.down * p->tiles.across;
-    if (banded) {
-        p->bands = (l->height + trunk->band_rows - 1) / trunk->band_rows;
-        pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
-    } else if (l->pack.direct) {
-        pulmo_pool_run(trunk->pool,
-                       p->images * ((trunk->height_px + ROWS_A_TASK - 1) / ROWS_A_TASK), first_task,
-                       p);
-        if (l->pack.pool_after)
-            max_pool_in_place(p);
-    } else {
-        p->run = trunk_run_tiles(l, p->tiles.count, pulmo_pool_threads(trunk->pool));
-        pulmo_pool_run(trunk->pool, (p->tiles.count + p->run - 1) / p->run, run_task, p);
-    }
+    enter_images(trunk, p, banded);
+    convolve_layer(trunk, p, banded);
     if (trunk->measuring)
         trunk_add_times(trunk, l, pulmo_now_s() - began_s);
 }

@@ -50,7 +50,7 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         time->gemm_thread_s = l->stage_s[GEMM];
         time->total_thread_s = l->stage_s[INPUT] + l->stage_s[GEMM] + l->stage_s[OUTPUT];
         double pairs = 2.0 * l->pack.in_channels * l->pack.out_channels;
-        pulmo_tiles tiles = trunk_tiles_of(l);
+        pulmo_tiles tiles = pulmo_tiles_of(l->height, l->width);
         time->direct_flop = pairs * 9 * l->height * l->width;
         time->gemm_flop =
             l->pack.direct ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;

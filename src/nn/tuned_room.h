@@ -1,8 +1,8 @@
-/* Inside the nn room: the trainable convolutions' buffers. */
+/* Inside the nn room: the fine-tuned convolutions' buffers. */
 #ifndef PULMO_TUNED_ROOM_H
 #define PULMO_TUNED_ROOM_H
 
-#include "kernels/tuned_kernels.h"
+#include "geometry.h"
 #include "pulmo/tuned.h"
 
 typedef struct tuned_layer {
@@ -10,16 +10,16 @@ typedef struct tuned_layer {
     int true_inputs;
     bool pool_after;
     size_t weight_at, bias_at; /* in the parameters */
-    tuned_plane in, values;    /* its input; its output before the pool, after the ReLU */
-    tuned_plane out;           /* after the pool; the same as values where there is none */
-    tuned_tiles tiles;         /* of one image; count unused */
+    pulmo_plane in, values;    /* its input; its output before the pool, after the ReLU */
+    pulmo_plane out;           /* after the pool; the same as values where there is none */
+    pulmo_tiles tiles;         /* of one image; count unused */
     real *u, *turned; /* transformed weights: forward, and for the data's gradient (NULL for the
                          first) */
 } tuned_layer;
 
 struct pulmo_tuned {
     pulmo_tuned_spec spec;
-    const tuned_kernels *kernels;
+    const pulmo_kernels *kernels;
     pulmo_pool *pool;
     int threads, microbatch, images, layers;
     tuned_layer layer[PULMO_CONVS_MAX];
@@ -36,16 +36,14 @@ struct pulmo_tuned {
     int most_channels;
     int n;          /* images of the last forward */
     int current;    /* which gradient plane holds the layer at hand's */
-    tuned_plane dy; /* the layer at hand's gradient */
+    pulmo_plane dy; /* the layer at hand's gradient */
 };
 
-/* The frame and the padding of one block of channels of one image become zero. */
-void tuned_clear_frame(const tuned_plane *plane, int image, int block);
 /* `out` = convolution of `in` with transformed weights u: bias and ReLU where `bias`, else masked.
  */
 typedef struct tuned_convolution {
-    const tuned_plane *in, *out, *mask;
-    const tuned_tiles *tiles;
+    const pulmo_plane *in, *out, *mask;
+    const pulmo_tiles *tiles;
     const real *u, *bias;
 } tuned_convolution;
 void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what);
@@ -54,7 +52,7 @@ void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what);
  * TUNED_UNIT_MOST.
  */
 #define TUNED_UNIT_MOST 256
-int tuned_unit_tiles(const tuned_tiles *tiles, int microbatch);
+int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch);
 /* Sides of a part: 36 transformed values of each pair stay in L2. */
 #define TUNED_PART 64
 

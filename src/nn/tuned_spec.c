@@ -1,4 +1,4 @@
-/* The trainable convolutions' shapes and parameters. */
+/* The fine-tuned convolutions' shapes and parameters. */
 #include <stdio.h>
 #include <string.h>
 

@@ -115,34 +115,33 @@ static pulmo_plane make_plane(int channels, int height, int width, int images)
                      .width = width,
                      .rows = (height + 3) / 4 * 4 + 2,
                      .columns = (width + 3) / 4 * 4 + 2};
-    p.image_floats = (size_t)(channels * p.rows * p.columns);
-    p.data = pulmo_alloc(p.image_floats * (size_t)images, sizeof(float));
+    p.image_reals = (size_t)(channels * p.rows * p.columns);
+    p.data = pulmo_alloc(p.image_reals * (size_t)images, sizeof(float));
     return p;
 }
 
-static float *plane_at(const pulmo_plane *p, int n, int c, int y, int x)
+static float *value_at(const pulmo_plane *p, int n, int c, int y, int x)
 {
-    return p->data + (size_t)n * p->image_floats +
+    return p->data + (size_t)n * p->image_reals +
            (size_t)(((c / 16) * p->rows + y + 1) * p->columns + x + 1) * 16 + (size_t)(c % 16);
 }
 
-/* Panels as kernels.h says. */
+/* Panels as plane.h says. */
 static float *pack(const problem *p, const pulmo_kernels *kernels)
 {
-    size_t each = (size_t)(p->c * p->k);
+    size_t each = (size_t)(p->c * p->k + 16);
     float *u = pulmo_alloc(36 * each, sizeof *u);
-    for (int k = 0; k < p->k; k++)
+    int whole = p->k / kernels->panel * kernels->panel;
+    for (int k = 0; k < p->k; k++) {
+        int width = k < whole ? kernels->panel : 16;
+        int base = k / width * width;
         for (int c = 0; c < p->c; c++) {
             double values[36];
-            int whole = p->k / kernels->panel * kernels->panel,
-                wide = k < whole ? kernels->panel : kernels->lanes, base = k / wide * wide;
-            if (k >= whole)
-                base = whole + (k - whole) / wide * wide;
             weights_transformed(p->weight + (k * p->c + c) * 9, 0, values);
             for (int i = 0; i < 36; i++)
-                u[(size_t)i * each + (size_t)(base * p->c + c * wide + k - base)] =
-                    (float)values[i];
+                u[i * each + (size_t)(base * p->c + c * width + k - base)] = (float)values[i];
         }
+    }
     return u;
 }
 
@@ -152,21 +151,24 @@ static void run_kernels(const problem *p, const pulmo_kernels *kernels, int run,
     float *u = pack(p, kernels);
     pulmo_tiles tiles = {.down = (p->height + 3) / 4, .across = (p->width + 3) / 4};
     int total = p->images * tiles.down * tiles.across;
-    pulmo_transformed v = {.channels = p->c, .point_floats = (size_t)(run * p->c + 16)},
-                      m = {.channels = p->k, .point_floats = (size_t)(run * p->k + 16)};
-    v.data = pulmo_alloc(36 * v.point_floats, sizeof(float));
-    m.data = pulmo_alloc(36 * m.point_floats, sizeof(float));
+    float *v = pulmo_alloc(36 * (size_t)(run * p->c + 16), sizeof *v);
+    float *m = pulmo_alloc(36 * (size_t)(run * p->k + 16), sizeof *m);
     for (tiles.first = 0; tiles.first < total; tiles.first += run) {
         tiles.count = total - tiles.first < run ? total - tiles.first : run;
-        kernels->wino43_input(in, &tiles, &v);
-        for (int i = 0; i < 36; i++)
-            kernels->wino43_gemm(v.data + (size_t)i * v.point_floats, u + (size_t)(i * p->c * p->k),
-                                 m.data + (size_t)i * m.point_floats, tiles.count, p->c, p->k);
-        kernels->wino43_output(&m, &tiles, p->bias, p->pool, out);
+        size_t v_point = (size_t)(tiles.count * p->c + 16);
+        size_t m_point = (size_t)(tiles.count * p->k + 16);
+        /* A half of the blocks at a time, the second first: they are independent. */
+        int half = p->c / 16 / 2;
+        kernels->input(in, &tiles, half, p->c / 16 - half, v);
+        kernels->input(in, &tiles, 0, half, v);
+        for (size_t i = 0; i < 36; i++)
+            kernels->gemm(v + i * v_point, u + i * (size_t)(p->c * p->k + 16), m + i * m_point,
+                          tiles.count, p->c, p->k);
+        kernels->output(m, &tiles, p->bias, p->pool, out);
     }
     pulmo_free(u);
-    pulmo_free(v.data);
-    pulmo_free(m.data);
+    pulmo_free(v);
+    pulmo_free(m);
 }
 
 /* Nothing but the image's own pixels has been written. */
@@ -177,7 +179,7 @@ static void check_frame(const pulmo_plane *p, int images)
             for (int y = -1; y < p->rows - 1; y++)
                 for (int x = -1; x < p->columns - 1; x++)
                     if (y < 0 || x < 0 || y >= p->height || x >= p->width)
-                        assert_true(*plane_at(p, n, c, y, x) == 0);
+                        assert_true(*value_at(p, n, c, y, x) == 0);
 }
 
 /* Largest error as a part of the bound. */
@@ -203,10 +205,10 @@ static double compare(const problem *p, const pulmo_plane *out)
                                 fmax(direct(p, n, k, y + 1, x), direct(p, n, k, y + 1, x + 1)));
                             most = fmax(fmax(bound[i], bound[i + 1]),
                                         fmax(bound[i + 4], bound[i + 5]));
-                            got = *plane_at(out, n, k, y / 2, x / 2);
+                            got = *value_at(out, n, k, y / 2, x / 2);
                         } else {
                             truth = direct(p, n, k, y, x);
-                            got = *plane_at(out, n, k, y, x);
+                            got = *value_at(out, n, k, y, x);
                         }
                         double part = fabs((double)got - truth) / (gamma * most);
                         if (!(part <= worst))
@@ -235,7 +237,7 @@ static void check(const pulmo_kernels *kernels, problem p, int run, unsigned see
         for (int c = 0; c < p.c; c++)
             for (int y = 0; y < p.height; y++)
                 for (int x = 0; x < p.width; x++)
-                    *plane_at(&in, n, c, y, x) = (float)pixel(&p, n, c, y, x);
+                    *value_at(&in, n, c, y, x) = (float)pixel(&p, n, c, y, x);
     run_kernels(&p, kernels, run, &in, &out);
     check_frame(&out, p.images);
     double part = compare(&p, &out);

@@ -1,66 +1,73 @@
-/* The kernels: pure functions on pointers, one set a tier. CONTRACT.md says what each owes. */
+/* The convolutions' kernels: pure functions on pointers, one set per tier. CONTRACT.md says what
+ * each owes; plane.h has the layouts. Frozen and fine-tuned convolutions share the forward ones, so
+ * that both give the same bits. */
 #ifndef PULMO_KERNELS_H
 #define PULMO_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "plane.h"
 #include "pulmo/isa.h"
-
-/* F(4x4, 3x3): a tile of 4 x 4 outputs from 6 x 6 inputs, 36 products a pair of channels. */
-#define WINO_OUT    4
-#define WINO_IN     6
-#define WINO_POINTS 36
-/* Channels are stored in blocks of this many: an activation is (C / 16, rows, columns, 16). */
-#define CHANNEL_BLOCK 16
-
-/* An activation of several images, each with a frame of zeros: pixel (y, x) of the image is at
- * row y + 1, column x + 1. Rows and columns are padded so that whole tiles can be read. */
-typedef struct pulmo_plane {
-    float *data;
-    int channels, height, width; /* of the image, without frame */
-    int rows, columns;           /* with frame and padding */
-    size_t image_floats;         /* (channels / 16) * rows * columns * 16 */
-} pulmo_plane;
 
 /* An image of three channels framed by zeros: (3, rows, stride), pixel (y, x) at row y + 1, column
  * x + 1. */
 typedef struct pulmo_image3 {
-    const float *data;
+    const real *data;
     int rows, stride;
 } pulmo_image3;
 
-/* A run of tiles, numbered over images, then rows, then columns of tiles. */
-typedef struct pulmo_tiles {
-    int first, count;
-    int down, across; /* tiles of one image */
-} pulmo_tiles;
-
-/* V or M: (WINO_POINTS, tiles, channels), points `point_floats` apart. */
-typedef struct pulmo_transformed {
-    float *data;
-    size_t point_floats;
-    int channels;
-} pulmo_transformed;
-
 typedef struct pulmo_kernels {
     const char *name;
-    int lanes; /* floats a vector */
-    int panel; /* output channels a weight panel */
-    /* V = B^T d B for each tile and channel of `in`. */
-    void (*wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles,
-                         const pulmo_transformed *v);
-    /* M (tiles, K) = V (tiles, C) U (C, K) at one point; U in panels (K / panel, C, panel), the
-     * last one narrower where K is no multiple. Sums over C run in order, one chain an element. */
-    void (*wino43_gemm)(const float *v, const float *u, float *m, int tiles, int c, int k);
+    int panel; /* output channels of a weight panel */
+
+    /* ---- forward ---- */
+
+    /* V = B^T d B of each tile, all 36 points, of blocks of channels [first, first + count). */
+    void (*input)(const pulmo_plane *in, const pulmo_tiles *tiles, int first, int count, real *v);
+    /* One point: M (K / 16, tiles, 16) = V (C / 16, tiles, 16) times U (K / panel, C, panel); one
+     * chain of fused multiply-adds per element, over c in order. */
+    void (*gemm)(const real *v, const real *u, real *m, int tiles, int c, int k);
     /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`. */
-    void (*wino43_output)(const pulmo_transformed *m, const pulmo_tiles *tiles, const float *bias,
-                          int pool, const pulmo_plane *out);
+    void (*output)(const real *m, const pulmo_tiles *tiles, const real *bias, bool pool,
+                   const pulmo_plane *out);
     /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out`
-     * from its row `to` on, counted with the frame; weights in panels (K / panel, 27, panel). */
-    void (*direct3)(const pulmo_image3 *image, const float *weights, const float *bias, int row,
+     * from its row `to` on, counted with the frame; weights are (K / panel, 27, panel). */
+    void (*direct3)(const pulmo_image3 *image, const real *weights, const real *bias, int row,
                     int rows, const pulmo_plane *out, int to);
+    /* 2 x 2 max-pool of one block of channels of one image. */
+    void (*pool)(const pulmo_plane *in, const pulmo_plane *out, int image, int block);
+    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T, C rounded up to 16.
+     * `turned`: the roles of K and C change and the taps turn by 180 degrees. */
+    void (*filter)(const real *g, int k, int c, int block, bool turned, real *u);
+
+    /* ---- backward ---- */
+
+    /* M = A dY A^T of each 4 x 4 tile of an output's gradient, all 36 points, of blocks of
+     * channels [first, first + count). */
+    void (*spread)(const pulmo_plane *gradient, const pulmo_tiles *tiles, int first, int count,
+                   real *m);
+    /* One point: du (rows, cols), the sum over tiles, in order, of m[row] v[col]; `m` starts at a
+     * block of 16 output channels and `v` at one of input channels; rows and cols are multiples
+     * of 16. The next call's m and v stand m_ahead and v_ahead reals behind these: a hint. */
+    void (*outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead, int tiles, int rows,
+                  int cols, real *du);
+    /* out = A^T M A where mask > 0 (everywhere for NULL), else 0; mask has out's shape. */
+    void (*output_masked)(const real *m, const pulmo_tiles *tiles, const pulmo_plane *mask,
+                          const pulmo_plane *out);
+    /* The pool's and the ReLU's gradient: `from` goes to the first maximum of each 2 x 2 of
+     * `values` where that is positive, 0 elsewhere. */
+    void (*unpool)(const pulmo_plane *from, const pulmo_plane *values, const pulmo_plane *to,
+                   int image, int block);
+    /* out (rows, 9, cols) = G^T du G, du (36, rows, cols). */
+    void (*filter_gradient)(const real *du, int rows, int cols, real *out);
+    /* squares[i], sums[i]: the sums over one image of channel 16 block + i, rows in `real`, then in
+     * double. */
+    void (*moments)(const pulmo_plane *plane, int image, int block, double squares[CHANNEL_BLOCK],
+                    double sums[CHANNEL_BLOCK]);
+
     /* Runs `rounds` times a fixed number of independent fused multiply-adds; returns their flop. */
-    double (*fma_peak)(long rounds, float *sink);
+    double (*fma_peak)(long rounds, real *sink);
 } pulmo_kernels;
 
 /* Never NULL: the tier's table, or the best one below it that this build has. */

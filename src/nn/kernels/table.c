@@ -1,7 +1,6 @@
 /* The one place that knows which tiers this build has. */
 #include "head_kernels.h"
 #include "kernels.h"
-#include "tuned_kernels.h"
 
 /* Defines `of`, which gives the table of a tier: the reference tier's where no other is built. */
 #if defined(__x86_64__)
@@ -24,5 +23,4 @@
 #endif
 
 TABLE_OF_TIER(pulmo_kernels, pulmo_kernels_of, pulmo_kernels_table)
-TABLE_OF_TIER(tuned_kernels, tuned_kernels_of, tuned_kernels_table)
 TABLE_OF_TIER(head_kernels, head_kernels_of, head_kernels_table)

@@ -8,20 +8,19 @@
 
 #include <stddef.h>
 
-#include "real.h"
+#include "plane.h"
 
-#define PIXEL_REALS 16 /* from a pixel of a row to the next: channels stored together */
-#define A           ((real)0.70710678118654752440) /* a */
-#define B           ((real)1.41421356237309504880) /* b */
-#define A3          ((real)0.35355339059327376220) /* a^3 */
-#define B3          ((real)2.82842712474619009760) /* b^3 */
-#define INLINE      static inline __attribute__((always_inline))
+#define A      ((real)0.70710678118654752440) /* a */
+#define B      ((real)1.41421356237309504880) /* b */
+#define A3     ((real)0.35355339059327376220) /* a^3 */
+#define B3     ((real)2.82842712474619009760) /* b^3 */
+#define INLINE static inline __attribute__((always_inline))
 
 /* t = B^T d, one dimension. */
 INLINE void input_1d(const vec d[6], vec t[6])
 {
-    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5), a = splat(A),
-              b = splat(B);
+    const vec half = splat((real)0.5), two = splat((real)2), sum = splat((real)2.5);
+    const vec a = splat(A), b = splat(B);
     vec even_a = fnma_(two, d[2], d[4]), odd_a = fnma_(two, d[1], d[3]);
     vec even_b = fnma_(half, d[2], d[4]), odd_b = fnma_(half, d[1], d[3]);
     t[0] = fnma_(sum, d[2], add(d[0], d[4]));
@@ -32,7 +31,7 @@ INLINE void input_1d(const vec d[6], vec t[6])
     t[5] = fnma_(sum, d[3], add(d[1], d[5]));
 }
 
-INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t point_reals)
+INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t apart)
 {
     vec w[6][6];
 #pragma GCC unroll 6
@@ -40,7 +39,7 @@ INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t poin
         vec d[6], t[6];
 #pragma GCC unroll 6
         for (int y = 0; y < 6; y++)
-            d[y] = load(from + (size_t)y * row_reals + (size_t)x * PIXEL_REALS);
+            d[y] = load(from + y * row_reals + x * CHANNEL_BLOCK);
         input_1d(d, t);
 #pragma GCC unroll 6
         for (int y = 0; y < 6; y++)
@@ -52,7 +51,7 @@ INLINE void input_tile(const real *from, size_t row_reals, real *to, size_t poin
         input_1d(w[y], t);
 #pragma GCC unroll 6
         for (int x = 0; x < 6; x++)
-            store(to + (size_t)(6 * y + x) * point_reals, t[x]);
+            store(to + (6 * y + x) * apart, t[x]);
     }
 }
 
@@ -61,15 +60,15 @@ INLINE void output_1d(const vec m[6], vec y[4])
 {
     const vec a = splat(A), b = splat(B), half = splat((real)0.5), two = splat((real)2),
               a3 = splat(A3), b3 = splat(B3);
-    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]), even_b = add(m[3], m[4]),
-        odd_b = sub(m[3], m[4]);
+    vec even_a = add(m[1], m[2]), odd_a = sub(m[1], m[2]);
+    vec even_b = add(m[3], m[4]), odd_b = sub(m[3], m[4]);
     y[0] = add(m[0], add(even_a, even_b));
     y[1] = fma_(b, odd_b, mul(a, odd_a));
     y[2] = fma_(two, even_b, mul(half, even_a));
     y[3] = fma_(b3, odd_b, fma_(a3, odd_a, m[5]));
 }
 
-INLINE void output_tile(const real *from, size_t point_reals, vec y[4][4])
+INLINE void output_tile(const real *from, size_t apart, vec y[4][4])
 {
     vec w[4][6];
 #pragma GCC unroll 6
@@ -77,7 +76,7 @@ INLINE void output_tile(const real *from, size_t point_reals, vec y[4][4])
         vec m[6], t[4];
 #pragma GCC unroll 6
         for (int r = 0; r < 6; r++)
-            m[r] = load(from + (size_t)(6 * r + x) * point_reals);
+            m[r] = load(from + (6 * r + x) * apart);
         output_1d(m, t);
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++)

@@ -1,4 +1,4 @@
-/* The trainable convolutions: the same source built for double against plain direct convolutions
+/* The fine-tuned convolutions: the same source built for double against plain direct convolutions
  * and central differences, and every tier's float build against the double one. */
 #include <math.h>
 #include <pthread.h>
@@ -16,54 +16,16 @@
 #include "pulmo/rng.h"
 #include "pulmo/tuned.h"
 
-/* A second tuned, in double, beside the library's. */
-#define PULMO_HEAD_DOUBLE
-#define pulmo_tuned_bytes         tuned64_bytes
-#define pulmo_tuned_create        tuned64_create
-#define pulmo_tuned_destroy       tuned64_destroy
-#define pulmo_tuned_use           tuned64_use
-#define pulmo_tuned_forward       tuned64_forward
-#define pulmo_tuned_backward      tuned64_backward
-#define pulmo_tuned_bounds        tuned64_bounds
-#define pulmo_tuned_bias_gradient tuned64_bias_gradient
-#define pulmo_tuned_gradients     tuned64_gradients
-#define pulmo_tuned_below         tuned64_below
-#define tuned_convolve            tuned64_convolve
-#define tuned_clear_frame         tuned64_clear_frame
-#define tuned_unit_tiles          tuned64_unit_tiles
-#define tuned_kernels_of          tuned64_kernels_of
-#define tuned_kernels_table__ref  tuned64_kernels_table__ref
-uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *, int, int, int);
-pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *, pulmo_pool *, int, int, pulmo_tuned **);
-void pulmo_tuned_destroy(pulmo_tuned *);
-void pulmo_tuned_use(pulmo_tuned *, const float *);
-void pulmo_tuned_forward(pulmo_tuned *, int, const float *, float *);
-void pulmo_tuned_backward(pulmo_tuned *, const float *);
-void pulmo_tuned_bounds(pulmo_tuned *, int, double *, double *);
-const float *pulmo_tuned_bias_gradient(const pulmo_tuned *, int);
-void pulmo_tuned_gradients(pulmo_tuned *, int, pulmo_tuned_sink, void *);
-void pulmo_tuned_below(pulmo_tuned *, int);
-#include "../../src/nn/tuned.c"
-#include "../../src/nn/tuned_backward.c"
-#include "../../src/nn/kernels/ref/tuned_ref.c"
-const tuned_kernels *tuned_kernels_of(pulmo_isa isa)
-{
-    (void)isa;
-    return &tuned_kernels_table__ref;
-}
-#undef pulmo_tuned_bytes
-#undef pulmo_tuned_create
-#undef pulmo_tuned_destroy
-#undef pulmo_tuned_use
-#undef pulmo_tuned_forward
-#undef pulmo_tuned_backward
-#undef pulmo_tuned_bounds
-#undef pulmo_tuned_bias_gradient
-#undef pulmo_tuned_gradients
-#undef pulmo_tuned_below
-#undef add
-#undef sub
-#undef mul
+/* The same functions built in double (nn_double). */
+extern __typeof__(pulmo_tuned_create) tuned64_create;
+extern __typeof__(pulmo_tuned_destroy) tuned64_destroy;
+extern __typeof__(pulmo_tuned_use) tuned64_use;
+extern __typeof__(pulmo_tuned_forward) tuned64_forward;
+extern __typeof__(pulmo_tuned_backward) tuned64_backward;
+extern __typeof__(pulmo_tuned_bounds) tuned64_bounds;
+extern __typeof__(pulmo_tuned_bias_gradient) tuned64_bias_gradient;
+extern __typeof__(pulmo_tuned_gradients) tuned64_gradients;
+extern __typeof__(pulmo_tuned_below) tuned64_below;
 
 #define IMAGES     5
 #define MICROBATCH 2  /* the last microbatch is short */

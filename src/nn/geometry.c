@@ -1,0 +1,115 @@
+/* Planes, tiles and runs of tiles. A run is what one thread takes through input transform, 36
+ * products and output transform; which tiles share a run changes no bit. */
+#include "geometry.h"
+
+#include <string.h>
+
+/* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2. */
+#define RUN_REALS 138240
+/* Tiles per run where weights are large, so that their stream is used well. */
+#define RUN_TILES_LARGE 128
+#define RUN_TILES_LEAST 8
+#define RUN_TILES_MOST  132
+
+pulmo_plane pulmo_plane_of(int channels, int height, int width)
+{
+    pulmo_plane p = {.channels = channels, .height = height, .width = width};
+    p.rows = round_up(height, WINO_OUT) + 2;
+    p.columns = round_up(width, WINO_OUT) + 2;
+    p.image_reals = (size_t)channels * p.rows * p.columns;
+    return p;
+}
+
+void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block)
+{
+    size_t row_reals = plane_row_reals(plane);
+    size_t right_reals = (size_t)(plane->columns - plane->width - 1) * CHANNEL_BLOCK;
+    size_t below_reals = (plane->rows - plane->height - 1) * row_reals;
+    real *row = plane_at(plane, image, block, 0, 0);
+    memset(row, 0, row_reals * sizeof *row);
+    for (int y = 0; y < plane->height; y++) {
+        row += row_reals;
+        memset(row, 0, CHANNEL_BLOCK * sizeof *row);
+        memset(row + row_reals - right_reals, 0, right_reals * sizeof *row);
+    }
+    memset(row + row_reals, 0, below_reals * sizeof *row);
+}
+
+void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const float *from,
+                      int channels)
+{
+    int first = block * CHANNEL_BLOCK;
+    size_t cells = (size_t)plane->height * plane->width;
+    from += ((size_t)image * channels + first) * cells;
+    for (int y = 0; y < plane->height; y++) {
+        real *row = plane_at(plane, image, block, y + 1, 1);
+        for (int c = 0; c < CHANNEL_BLOCK; c++) {
+            const float *values = from + c * cells + (size_t)y * plane->width;
+            bool exists = first + c < channels;
+            for (int x = 0; x < plane->width; x++)
+                row[x * CHANNEL_BLOCK + c] = exists ? (real)values[x] : 0;
+        }
+    }
+}
+
+void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
+{
+    size_t cells = (size_t)plane->height * plane->width;
+    to += ((size_t)image * plane->channels + block * CHANNEL_BLOCK) * cells;
+    for (int y = 0; y < plane->height; y++) {
+        const real *row = plane_at(plane, image, block, y + 1, 1);
+        for (int c = 0; c < CHANNEL_BLOCK; c++) {
+            real *values = to + c * cells + (size_t)y * plane->width;
+            for (int x = 0; x < plane->width; x++)
+                values[x] = row[x * CHANNEL_BLOCK + c];
+        }
+    }
+}
+
+pulmo_tiles pulmo_tiles_of(int height, int width)
+{
+    return (pulmo_tiles){.down = (height + WINO_OUT - 1) / WINO_OUT,
+                         .across = (width + WINO_OUT - 1) / WINO_OUT};
+}
+
+int pulmo_run_tiles_most(int inputs, int outputs)
+{
+    int tiles = RUN_REALS / (WINO_POINTS * (inputs + outputs));
+    if (tiles < RUN_TILES_LARGE && outputs > 64)
+        tiles = RUN_TILES_LARGE;
+    if (tiles < RUN_TILES_LEAST)
+        tiles = RUN_TILES_LEAST;
+    return tiles < RUN_TILES_MOST ? tiles : RUN_TILES_MOST;
+}
+
+int pulmo_runs_of(int total, int each)
+{
+    return (total + each - 1) / each;
+}
+
+int pulmo_run_tiles(int inputs, int outputs, int total, int threads)
+{
+    int most = pulmo_run_tiles_most(inputs, outputs);
+    int runs = round_up(pulmo_runs_of(total, most), threads);
+    return runs > 0 ? pulmo_runs_of(total, runs) : 1;
+}
+
+pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each)
+{
+    pulmo_tiles tiles = *all;
+    int left = all->count - run * each;
+    tiles.first = run * each;
+    tiles.count = left < each ? left : each;
+    return tiles;
+}
+
+void pulmo_wino_products(const pulmo_kernels *kernels, const real *v, const real *u, real *m,
+                         int tiles, int inputs, int outputs)
+{
+    for (int point = 0; point < WINO_POINTS; point++) {
+        kernels->gemm(v, u, m, tiles, inputs, outputs);
+        v += point_reals(inputs, tiles);
+        u += weight_point_reals(inputs, outputs);
+        m += point_reals(outputs, tiles);
+    }
+}

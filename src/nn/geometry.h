@@ -1,0 +1,33 @@
+/* Inside the nn room: planes, tiles and runs of tiles, one set for the frozen and the fine-tuned
+ * convolutions. kernels/plane.h has the layouts. */
+#ifndef PULMO_GEOMETRY_H
+#define PULMO_GEOMETRY_H
+
+#include "kernels.h"
+
+/* A plane without data. */
+pulmo_plane pulmo_plane_of(int channels, int height, int width);
+/* The frame and the padding of one block of channels of one image become zero. */
+void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block);
+/* One block of channels of one image, from `from` (images, channels, height, width); channels that
+ * are missing there become zero. The frame is left alone. */
+void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const float *from,
+                      int channels);
+/* The way back: to `to` (images, C, height, width). */
+void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to);
+
+/* Tiles of one image; count is 0, for the caller to set. */
+pulmo_tiles pulmo_tiles_of(int height, int width);
+/* Tiles of a run, at most: many where weights are large, few where V and M can stay in L2. */
+int pulmo_run_tiles_most(int inputs, int outputs);
+/* Tiles per run of `total`, evened out so that threads get equal shares. */
+int pulmo_run_tiles(int inputs, int outputs, int total, int threads);
+/* The tiles of run number `run`, of all->count in runs of `each`; the last run may be short. */
+pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each);
+int pulmo_runs_of(int total, int each);
+
+/* M = V U at all points of a run of `tiles` tiles. */
+void pulmo_wino_products(const pulmo_kernels *kernels, const real *v, const real *u, real *m,
+                         int tiles, int inputs, int outputs);
+
+#endif
