@@ -14,7 +14,7 @@
  *         pulmo_image image = {height_px, width_px, channels, pixels}, overlay;
  *         PULMO_GOTO(pulmo_explain_map(explainer, &image, PULMO_EXPLAIN_PREDICTED, &map));
  *         status = pulmo_explain_overlay(&image, &map, &overlay);          -> RGB, the image's size
- *         if (status == PULMO_OK) status = pulmo_png_encode(&overlay, NULL, 0, &png, &png_bytes);
+ *         if (status == PULMO_OK) status = pulmo_png_encode(&overlay, &png, &png_bytes);
  *         pulmo_image_free(&overlay);
  *         pulmo_explanation_free(&map);
  *     }
@@ -67,15 +67,8 @@ void pulmo_explanation_free(pulmo_explanation *explanation);
 pulmo_status pulmo_explain_overlay(const pulmo_image *image, const pulmo_explanation *explanation,
                                    pulmo_image *out);
 
-/* A text chunk of a PNG. */
-typedef struct pulmo_png_text {
-    const char *key;  /* 1 to 79 characters: "Title", "Description", "Software", ... */
-    const char *text; /* UTF-8 */
-} pulmo_png_text;
-
 /* Grey or RGB as a PNG in memory, without time stamps: equal images give equal bytes.
- * `data` is owned by the caller (free). */
-pulmo_status pulmo_png_encode(const pulmo_image *image, const pulmo_png_text *texts, int text_count,
-                              uint8_t **data, size_t *size_bytes);
+ * `data` is owned by the caller (free). PULMO_MEMORY, PULMO_RUNTIME in libpng's words. */
+pulmo_status pulmo_png_encode(const pulmo_image *image, uint8_t **data, size_t *size_bytes);
 
 #endif

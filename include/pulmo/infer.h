@@ -28,7 +28,7 @@ typedef struct pulmo_predict_options {
     const char *weights;
     const char *const *inputs; /* files, directories, or "-" for a list of paths on stdin */
     int input_count;
-    int json; /* else CSV */
+    bool json; /* else CSV */
     int threads;
     const pulmo_settings *settings; /* as in evaluate */
 } pulmo_predict_options;

@@ -6,6 +6,7 @@
  * alpha (equation 1) needs the gradient by the head's inputs alone, and no argmax. */
 #include "pulmo/explain.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct pulmo_explainer {
     pulmo_trunk *trunk; /* without the last max-pool */
     pulmo_head *head;
     int channels, height, width; /* of A */
+    size_t cells, pooled_cells;  /* of a channel, before and after the last max-pool */
     float *image;                /* (3, size, size) */
     float *activations;          /* (C, h, w) */
     float *features;             /* (C, h/2, w/2): what the head takes */
@@ -30,6 +32,8 @@ struct pulmo_explainer {
     double *gradient;            /* (head inputs) */
     double *alpha;               /* (C) */
 };
+
+/* ---- opening ---- */
 
 static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights, int threads)
 {
@@ -44,38 +48,47 @@ static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights,
     PULMO_TRY(pulmo_pool_create(threads > 0 ? threads : pulmo_cpu_count(), &e->pool));
     PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
     pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);
-    if (e->channels == head->channels && e->height / 2 == head->height &&
-        e->width / 2 == head->width)
+    const int height = e->height / 2, width = e->width / 2;
+    if (e->channels == head->channels && height == head->height && width == head->width)
         return PULMO_OK;
-    return pulmo_fail(
-        PULMO_WEIGHTS,
-        "the model's head takes features of %d x %d x %d, the frozen weights give %d x %d x %d",
-        head->channels, head->height, head->width, e->channels, e->height / 2, e->width / 2);
+    return pulmo_fail(PULMO_WEIGHTS,
+                      "the model's head takes features of %d x %d x %d, the frozen weights give "
+                      "%d x %d x %d; give the weights it was trained on (--weights)",
+                      head->channels, head->height, head->width, e->channels, height, width);
+}
+
+static float *floats(size_t count)
+{
+    return pulmo_alloc(count, sizeof(float));
+}
+
+static pulmo_status allocate(pulmo_explainer *e)
+{
+    const pulmo_head_spec *head = &e->model->head;
+    const size_t side = (size_t)e->model->size_px, channels = (size_t)e->channels;
+    e->cells = (size_t)e->height * (size_t)e->width;
+    e->pooled_cells = (size_t)head->height * (size_t)head->width;
+    e->image = floats(3 * side * side);
+    e->activations = floats(channels * e->cells);
+    e->features = floats(channels * e->pooled_cells);
+    e->logits = floats((size_t)head->classes);
+    e->gradient = pulmo_alloc((size_t)pulmo_head_inputs(head), sizeof *e->gradient);
+    e->alpha = pulmo_alloc(channels, sizeof *e->alpha);
+    bool all = e->image && e->activations && e->features && e->logits && e->gradient && e->alpha;
+    return all ? PULMO_OK : PULMO_MEMORY;
 }
 
 static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
 {
     const pulmo_loss_spec loss = {0};
-    const pulmo_head_spec *head = &e->model->head;
-    size_t side = (size_t)e->model->size_px;
     pulmo_weights weights;
     pulmo_blas_setup();
     PULMO_TRY(pulmo_model_weights_read(e->model, "the model", given, &weights));
     pulmo_status status = open_trunk(e, &weights, threads);
     pulmo_weights_free(&weights);
     PULMO_TRY(status);
-    PULMO_TRY(pulmo_head_create(head, &loss, 1, 0, e->model->parameters, &e->head));
-    e->image = pulmo_alloc(3 * side * side, sizeof(float));
-    e->activations =
-        pulmo_alloc((size_t)e->channels * (size_t)e->height * (size_t)e->width, sizeof(float));
-    e->features = pulmo_alloc((size_t)head->channels * (size_t)head->height * (size_t)head->width,
-                              sizeof(float));
-    e->logits = pulmo_alloc((size_t)head->classes, sizeof(float));
-    e->gradient = pulmo_alloc((size_t)pulmo_head_inputs(head), sizeof(double));
-    e->alpha = pulmo_alloc((size_t)e->channels, sizeof(double));
-    return e->image && e->activations && e->features && e->logits && e->gradient && e->alpha
-               ? PULMO_OK
-               : PULMO_MEMORY;
+    PULMO_TRY(pulmo_head_create(&e->model->head, &loss, 1, 0, e->model->parameters, &e->head));
+    return allocate(e);
 }
 
 pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads,
@@ -109,66 +122,96 @@ void pulmo_explainer_close(pulmo_explainer *e)
     free(e);
 }
 
+/* ---- the map ---- */
+
+static float larger(float a, float b)
+{
+    return a > b ? a : b;
+}
+
 static float largest_of_four(const float *at, int width)
 {
-    float top = at[0] > at[1] ? at[0] : at[1],
-          low = at[width] > at[width + 1] ? at[width] : at[width + 1];
-    return top > low ? top : low;
+    const float *below = at + width;
+    return larger(larger(at[0], at[1]), larger(below[0], below[1]));
 }
 
 /* The trunk's last max-pool, 2 x 2 with stride 2; an odd last row or column is left out. */
-static void pool_last(const pulmo_explainer *e)
+static void pool_channel(const pulmo_explainer *e, const float *from, float *to)
 {
-    int height = e->height / 2, width = e->width / 2;
-    for (int c = 0; c < e->channels; c++)
-        for (int y = 0; y < height; y++)
-            for (int x = 0; x < width; x++)
-                e->features[((size_t)c * (size_t)height + (size_t)y) * (size_t)width + (size_t)x] =
-                    largest_of_four(e->activations +
-                                        ((size_t)c * (size_t)e->height + 2 * (size_t)y) *
-                                            (size_t)e->width +
-                                        2 * (size_t)x,
-                                    e->width);
+    for (int y = 0; y < e->height / 2; y++) {
+        const float *row = from + (ptrdiff_t)2 * y * e->width;
+        for (int x = 0; x < e->width / 2; x++)
+            *to++ = largest_of_four(row + 2 * x, e->width);
+    }
 }
 
-/* Equation 1, through the head's pooling: the sum of dy/dF over a channel's cells. */
+static void pool_last(const pulmo_explainer *e)
+{
+    const float *from = e->activations;
+    float *to = e->features;
+    for (int c = 0; c < e->channels; c++) {
+        pool_channel(e, from, to);
+        from += e->cells;
+        to += e->pooled_cells;
+    }
+}
+
+/* The sum of dy/dF over a channel's cells, through the head's pooling. */
+static double channel_gradient(const pulmo_explainer *e, int channel)
+{
+    const pulmo_pooling pool = e->model->head.pool;
+    double sum = 0;
+    if (pool == PULMO_POOL_FLATTEN) {
+        const double *of_cells = e->gradient + (size_t)channel * e->pooled_cells;
+        for (size_t i = 0; i < e->pooled_cells; i++)
+            sum += of_cells[i];
+        return sum;
+    }
+    sum = e->gradient[channel];
+    if (pool == PULMO_POOL_AVGMAX)
+        sum += e->gradient[e->channels + channel];
+    return sum;
+}
+
+/* Equation 1. */
 static void weigh_channels(const pulmo_explainer *e)
 {
-    const pulmo_head_spec *head = &e->model->head;
-    int cells = head->height * head->width;
+    for (int c = 0; c < e->channels; c++)
+        e->alpha[c] = channel_gradient(e, c) / (double)e->cells;
+}
+
+/* Equation 2 before its ReLU. */
+static double evidence_at(const pulmo_explainer *e, size_t cell)
+{
+    const float *activation = e->activations + cell;
+    double sum = 0;
     for (int c = 0; c < e->channels; c++) {
-        double sum = 0;
-        if (head->pool == PULMO_POOL_FLATTEN)
-            for (int i = 0; i < cells; i++)
-                sum += e->gradient[(size_t)c * (size_t)cells + (size_t)i];
-        else
-            sum = e->gradient[c] +
-                  (head->pool == PULMO_POOL_AVGMAX ? e->gradient[e->channels + c] : 0);
-        e->alpha[c] = sum / ((double)e->height * e->width);
+        sum += e->alpha[c] * (double)*activation;
+        activation += e->cells;
     }
+    return sum;
 }
 
 /* Equation 2, divided by its largest value. */
 static void draw_map(const pulmo_explainer *e, pulmo_explanation *out)
 {
-    size_t cells = (size_t)e->height * (size_t)e->width;
     out->largest = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < cells; i++) {
-            double sum = 0;
-            for (int c = 0; c < e->channels; c++)
-                sum += e->alpha[c] * (double)e->activations[(size_t)c * cells + i];
-            if (pass == 0 && sum > out->largest)
-                out->largest = sum;
-            if (pass == 1)
-                out->map[i] = sum > 0 ? (float)(sum / out->largest) : 0;
-        }
+    for (size_t i = 0; i < e->cells; i++) {
+        double evidence = evidence_at(e, i);
+        if (evidence > out->largest)
+            out->largest = evidence;
+    }
+    for (size_t i = 0; i < e->cells; i++) {
+        double evidence = evidence_at(e, i);
+        out->map[i] = evidence > 0 ? (float)(evidence / out->largest) : 0;
+    }
 }
 
-static pulmo_status prepare(const pulmo_explainer *e, const pulmo_image *image)
+static pulmo_status load_image(const pulmo_explainer *e, const pulmo_image *image)
 {
+    const int side = e->model->size_px;
     pulmo_image resized = {0};
-    PULMO_TRY(pulmo_image_resize(image, e->model->size_px, e->model->size_px, &resized));
+    PULMO_TRY(pulmo_image_resize(image, side, side, &resized));
     pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels,
                         e->model->mean, e->model->std, e->image);
     pulmo_image_free(&resized);
@@ -183,9 +226,9 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     if (class_index >= classes)
         return pulmo_fail(PULMO_USAGE, "class %d: the model has classes 0 to %d", class_index,
                           classes - 1);
-    PULMO_TRY(prepare(e, image));
-    out->map = pulmo_alloc((size_t)e->height * (size_t)e->width, sizeof(float));
-    out->probabilities = pulmo_alloc((size_t)classes, sizeof(float));
+    PULMO_TRY(load_image(e, image));
+    out->map = floats(e->cells);
+    out->probabilities = floats((size_t)classes);
     pulmo_status status = out->map && out->probabilities ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "overlay.h"
 #include "pulmo/explain.h"
 #include "pulmo/file.h"
 #include "pulmo/h5.h"
@@ -99,7 +100,7 @@ static pulmo_status write_overlay(const explaining *e, const char *file, const c
     int side = image->height_px > image->width_px ? image->height_px : image->width_px;
     snprintf(probability, sizeof probability, "%.6g",
              (double)found->probabilities[found->class_index]);
-    const pulmo_png_text texts[] = {
+    const png_note texts[] = {
         {"Title", "Grad-CAM overlay"},
         {"Source", path},
         {"Class", e->model->class_names[found->class_index]},
@@ -117,8 +118,7 @@ static pulmo_status write_overlay(const explaining *e, const char *file, const c
             pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, &small));
     }
     PULMO_GOTO(pulmo_explain_overlay(small.pixels ? &small : image, found, &overlay));
-    PULMO_GOTO(
-        pulmo_png_encode(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
+    PULMO_GOTO(overlay_png(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
     status = pulmo_file_write(file, png, bytes);
 out:
     free(png);

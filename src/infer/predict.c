@@ -13,17 +13,16 @@
 #include "pulmo/text.h"
 #include "pulmo/specs.h"
 
-#define CHUNK                                                                                      \
-    64 /* images decoded together, then taken by the trunk: all threads do the one, then all the   \
-          other */
+#define CHUNK 64 /* images: all threads decode them, then all are at the trunk */
 
-/* ---- scoring ---- */
+/* ---- images ---- */
 
-typedef struct work {
+typedef struct prediction {
     const pulmo_predict_options *options;
     const pulmo_model *model;
     const pulmo_backbone *backbone;
     pulmo_head *head;
+    size_t image_floats;
     float *images, *features, *logits, *probabilities; /* (CHUNK, ...) */
     double *sums;                                      /* (CHUNK, classes): of the views' logits */
     pulmo_view_spec views;
@@ -31,34 +30,60 @@ typedef struct work {
     char *const *paths;
     pulmo_failure failure[CHUNK]; /* of each image */
     size_t bad;
-} work;
+} prediction;
 
-static pulmo_status load_image(const work *w, const char *path, float *out)
+static pulmo_status load_image(const prediction *p, const char *path, float *out)
 {
+    const pulmo_model *model = p->model;
     pulmo_image image = {0};
-    PULMO_TRY(input_image_read_resized(path, w->model->size_px, &image));
+    PULMO_TRY(input_image_read_resized(path, model->size_px, &image));
     const int shape[3] = {image.height_px, image.width_px, image.channels};
-    pulmo_status status = pulmo_view_apply(&w->views, w->view, image.pixels, shape, w->model->mean,
-                                           w->model->std, out);
+    pulmo_status status =
+        pulmo_view_apply(&p->views, p->view, image.pixels, shape, model->mean, model->std, out);
     pulmo_image_free(&image);
     return status;
 }
 
 static pulmo_status load_task(void *context, int task, int thread)
 {
-    work *w = context;
-    size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
+    prediction *p = context;
     (void)thread;
-    return load_image(w, w->paths[task], w->images + (size_t)task * floats);
+    return load_image(p, p->paths[task], p->images + (size_t)task * p->image_floats);
 }
 
-static void print_csv(const work *w, const char *path, const float *row)
+/* ---- lines ---- */
+
+static const char *class_of(const prediction *p, const float *probabilities)
+{
+    return p->model->class_names[pulmo_model_class(p->model, probabilities)];
+}
+
+static void print_csv_header(const prediction *p)
+{
+    printf("path,class");
+    pulmo_csv_score_columns(stdout, p->model);
+    putchar('\n');
+}
+
+static void print_csv(const prediction *p, const char *path, const float *probabilities)
 {
     pulmo_csv_field(stdout, path);
     putchar(',');
-    pulmo_csv_field(stdout, w->model->class_names[pulmo_model_class(w->model, row)]);
-    pulmo_csv_scores(stdout, w->model, row);
+    pulmo_csv_field(stdout, class_of(p, probabilities));
+    pulmo_csv_scores(stdout, p->model, probabilities);
     putchar('\n');
+}
+
+/* A byte as a character of Latin-1, in UTF-8. Returns where it ends. */
+static char *put_latin(char *to, unsigned char byte)
+{
+    if (byte < 0x80) {
+        *to++ = (char)byte;
+    } else {
+        *to++ = (char)(0xc0 | byte >> 6);
+        *to++ = (char)(0x80 | (byte & 0x3f));
+    }
+    return to;
 }
 
 /* JSON is UTF-8: of a name that is not, each byte is taken for a character of Latin-1. */
@@ -67,160 +92,182 @@ static json_t *json_path(const char *path)
     json_t *text = json_string(path);
     if (text)
         return text;
-    char *latin = malloc(2 * strlen(path) + 1), *at = latin;
+    char *latin = malloc(2 * strlen(path) + 1), *end = latin;
     if (!latin)
         return NULL;
-    for (const unsigned char *c = (const unsigned char *)path; *c; c++) {
-        if (*c >= 0x80)
-            *at++ = (char)(0xc0 | *c >> 6);
-        *at++ = (char)(*c >= 0x80 ? 0x80 | (*c & 0x3f) : *c);
-    }
-    text = json_stringn(latin, (size_t)(at - latin));
+    for (const char *c = path; *c; c++)
+        end = put_latin(end, (unsigned char)*c);
+    text = json_stringn(latin, (size_t)(end - latin));
     free(latin);
     return text;
 }
 
-/* One JSON object a line. */
-static void print_json(const work *w, const char *path, const float *row)
+static json_t *json_probabilities(const pulmo_model *model, const float *probabilities)
 {
-    json_t *object = json_object(), *probabilities = json_object();
-    for (int k = 0; k < w->model->classes; k++)
-        json_object_set_new(probabilities, w->model->class_names[k], json_real((double)row[k]));
+    json_t *object = json_object();
+    for (int k = 0; k < model->classes; k++)
+        json_object_set_new(object, model->class_names[k], json_real((double)probabilities[k]));
+    return object;
+}
+
+/* One JSON object per line. */
+static void print_json(const prediction *p, const char *path, const float *probabilities)
+{
+    const pulmo_model *model = p->model;
+    json_t *object = json_object();
     json_object_set_new(object, "path", json_path(path));
-    json_object_set_new(object, "class",
-                        json_string(w->model->class_names[pulmo_model_class(w->model, row)]));
-    json_object_set_new(object, "probabilities", probabilities);
-    if (w->model->classes == 2) {
-        const char *finding = w->model->class_names[w->model->positive.index];
+    json_object_set_new(object, "class", json_string(class_of(p, probabilities)));
+    json_object_set_new(object, "probabilities", json_probabilities(model, probabilities));
+    if (model->classes == 2) {
+        const char *finding = model->class_names[model->positive.index];
         json_object_set_new(object, "positive_class", json_string(finding));
-        json_object_set_new(object, "threshold", json_real(w->model->threshold));
+        json_object_set_new(object, "threshold", json_real(model->threshold));
     }
-    json_object_set_new(object, "rule", json_string(pulmo_decision_rule(w->model)));
+    json_object_set_new(object, "rule", json_string(pulmo_decision_rule(model)));
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(object);
 }
 
-/* One view of a chunk's images, which are read anew for it; returns how many could be. */
-static int score_view(work *w, int count)
+/* ---- scoring ---- */
+
+/* Moves the images that could be read together; returns how many there are. */
+static int keep_good(prediction *p, int count)
 {
-    size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px;
-    pulmo_pool_try_all(w->backbone->pool, count, load_task, w, w->failure);
     int good = 0;
-    for (int i = 0; i < count; i++) { /* the good ones move together */
-        if (w->failure[i].status != PULMO_OK)
+    for (int i = 0; i < count; i++) {
+        if (p->failure[i].status != PULMO_OK)
             continue;
+        const float *from = p->images + (size_t)i * p->image_floats;
+        float *to = p->images + (size_t)good * p->image_floats;
         if (good != i)
-            memcpy(w->images + (size_t)good * floats, w->images + (size_t)i * floats,
-                   floats * sizeof(float));
+            memcpy(to, from, p->image_floats * sizeof *to);
         good++;
     }
-    pulmo_backbone_features(w->backbone, good, w->images, w->features);
-    pulmo_head_logits(w->head, good, w->features, w->logits);
+    return good;
+}
+
+/* One view of a chunk's images, which are read anew for it; returns how many could be. */
+static int score_view(prediction *p, int count)
+{
+    pulmo_pool_try_all(p->backbone->pool, count, load_task, p, p->failure);
+    int good = keep_good(p, count);
+    pulmo_backbone_features(p->backbone, good, p->images, p->features);
+    pulmo_head_logits(p->head, good, p->features, p->logits);
     return good;
 }
 
 /* The mean of all views' logits, as in a run. */
-static int score_views(work *w, int count)
+static int score_views(prediction *p, int count)
 {
-    int values = count * w->model->classes, good = 0;
-    w->view = 0;
-    if (w->views.views == 1)
-        return score_view(w, count);
-    memset(w->sums, 0, (size_t)values * sizeof *w->sums);
-    for (w->view = 0; w->view < w->views.views; w->view++) {
-        good = score_view(w, count);
-        for (int i = 0; i < good * w->model->classes; i++)
-            w->sums[i] += (double)w->logits[i];
+    const int classes = p->model->classes, views = p->views.views;
+    int good = 0;
+    p->view = 0;
+    if (views == 1)
+        return score_view(p, count);
+    memset(p->sums, 0, (size_t)(count * classes) * sizeof *p->sums);
+    for (p->view = 0; p->view < views; p->view++) {
+        good = score_view(p, count);
+        for (int i = 0; i < good * classes; i++)
+            p->sums[i] += (double)p->logits[i];
     }
-    for (int i = 0; i < good * w->model->classes; i++)
-        w->logits[i] = (float)(w->sums[i] / w->views.views);
+    for (int i = 0; i < good * classes; i++)
+        p->logits[i] = (float)(p->sums[i] / views);
     return good;
 }
 
-static void score_chunk(work *w, char *const *paths, int count)
+static void predict_chunk(prediction *p, char *const *paths, int count)
 {
-    w->paths = paths;
-    int good = score_views(w, count);
-    pulmo_model_probabilities(w->model, good, w->logits, w->probabilities);
-    for (int i = 0, at = 0; i < count; i++) {
-        if (w->failure[i].status != PULMO_OK) {
-            pulmo_warn("%s", w->failure[i].report);
-            w->bad++;
+    p->paths = paths;
+    int good = score_views(p, count);
+    pulmo_model_probabilities(p->model, good, p->logits, p->probabilities);
+    const float *probabilities = p->probabilities;
+    for (int i = 0; i < count; i++) {
+        if (p->failure[i].status != PULMO_OK) {
+            pulmo_warn("%s", p->failure[i].report);
+            p->bad++;
             continue;
         }
-        const float *row = w->probabilities + (size_t)at++ * (size_t)w->model->classes;
-        if (w->options->json)
-            print_json(w, paths[i], row);
+        if (p->options->json)
+            print_json(p, paths[i], probabilities);
         else
-            print_csv(w, paths[i], row);
+            print_csv(p, paths[i], probabilities);
+        probabilities += p->model->classes;
     }
     fflush(stdout);
 }
 
-static pulmo_status predict_list(work *w, const input_list *l)
+static pulmo_status allocate(prediction *p)
 {
-    size_t floats = 3 * (size_t)w->model->size_px * (size_t)w->model->size_px,
-           classes = (size_t)w->model->classes;
-    size_t features =
-        (size_t)w->backbone->channels * (size_t)w->backbone->height * (size_t)w->backbone->width;
+    const pulmo_backbone *backbone = p->backbone;
+    const size_t side = (size_t)p->model->size_px, classes = (size_t)p->model->classes;
+    const size_t cells = (size_t)backbone->height * (size_t)backbone->width;
+    p->image_floats = 3 * side * side;
+    p->images = pulmo_alloc(CHUNK * p->image_floats, sizeof *p->images);
+    p->features = pulmo_alloc(CHUNK * cells * (size_t)backbone->channels, sizeof *p->features);
+    p->logits = pulmo_alloc(CHUNK * classes, sizeof *p->logits);
+    p->probabilities = pulmo_alloc(CHUNK * classes, sizeof *p->probabilities);
+    p->sums = pulmo_alloc(CHUNK * classes, sizeof *p->sums);
+    bool all = p->images && p->features && p->logits && p->probabilities && p->sums;
+    return all ? PULMO_OK : PULMO_MEMORY;
+}
+
+static void release(prediction *p)
+{
+    pulmo_head_destroy(p->head);
+    pulmo_free(p->images);
+    pulmo_free(p->features);
+    pulmo_free(p->logits);
+    pulmo_free(p->probabilities);
+    pulmo_free(p->sums);
+}
+
+static pulmo_status predict_list(prediction *p, const input_list *list)
+{
+    const pulmo_model *model = p->model;
     const pulmo_loss_spec loss = {0};
-    w->images = pulmo_alloc(CHUNK * floats, sizeof(float));
-    w->features = pulmo_alloc(CHUNK * features, sizeof(float));
-    w->logits = pulmo_alloc(2 * CHUNK * classes, sizeof(float));
-    w->sums = pulmo_alloc(CHUNK * classes, sizeof *w->sums);
-    if (!w->images || !w->features || !w->logits || !w->sums)
-        return PULMO_MEMORY;
-    PULMO_TRY(pulmo_views_of_model(w->model, &w->views));
-    w->probabilities = w->logits + CHUNK * classes;
-    PULMO_TRY(pulmo_head_create(&w->model->head, &loss, PULMO_SCORE_MICROBATCH, 1,
-                                w->model->parameters, &w->head));
-    if (!w->options->json) {
-        printf("path,class");
-        pulmo_csv_score_columns(stdout, w->model);
-        putchar('\n');
-    }
     pulmo_progress progress;
-    pulmo_progress_begin(&progress, "  predict", "img", (double)l->count);
-    for (size_t at = 0; at < l->count; at += CHUNK) {
-        size_t count = l->count - at < CHUNK ? l->count - at : CHUNK;
-        score_chunk(w, l->paths + at, (int)count);
+    PULMO_TRY(pulmo_model_check_backbone(model, p->backbone, p->options->run));
+    PULMO_TRY(allocate(p));
+    PULMO_TRY(pulmo_views_of_model(model, &p->views));
+    PULMO_TRY(pulmo_head_create(&model->head, &loss, PULMO_SCORE_MICROBATCH, 1, model->parameters,
+                                &p->head));
+    if (!p->options->json)
+        print_csv_header(p);
+    pulmo_progress_begin(&progress, "  predict", "img", (double)list->count);
+    for (size_t at = 0; at < list->count; at += CHUNK) {
+        size_t left = list->count - at, count = left < CHUNK ? left : CHUNK;
+        predict_chunk(p, list->paths + at, (int)count);
         pulmo_progress_update(&progress, (double)(at + count), NULL);
     }
     pulmo_progress_end(&progress);
-    return input_list_outcome(l, w->bad);
+    return input_list_outcome(list, p->bad);
 }
 
 pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
 {
-    input_list l = {0};
-    pulmo_model model;
+    input_list list = {0};
+    pulmo_model model = {0};
     pulmo_backbone backbone;
     pulmo_weights_choice choice;
-    memset(&model, 0, sizeof model);
-    work *w = calloc(1, sizeof *w);
-    pulmo_status status = w ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory");
-    PULMO_GOTO(status);
+    pulmo_status status;
+    prediction *p = calloc(1, sizeof *p);
+    if (!p)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %d images at a time", CHUNK);
     PULMO_GOTO(pulmo_model_read(o->run, &model));
     PULMO_GOTO(pulmo_model_adjust(&model, o->settings));
-    PULMO_GOTO(input_list_collect(o->inputs, o->input_count, &l));
+    PULMO_GOTO(input_list_collect(o->inputs, o->input_count, &list));
     choice = pulmo_model_weights_choice(&model, o->weights);
     PULMO_GOTO(pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone));
-    w->options = o;
-    w->model = &model;
-    w->backbone = &backbone;
-    status = pulmo_model_check_backbone(&model, &backbone, o->run);
-    if (status == PULMO_OK)
-        status = predict_list(w, &l);
-    pulmo_head_destroy(w->head);
-    pulmo_free(w->images);
-    pulmo_free(w->features);
-    pulmo_free(w->logits);
-    pulmo_free(w->sums);
+    p->options = o;
+    p->model = &model;
+    p->backbone = &backbone;
+    status = predict_list(p, &list);
+    release(p);
     pulmo_backbone_close(&backbone);
 out:
-    input_list_free(&l);
+    input_list_free(&list);
     pulmo_model_free(&model);
-    free(w);
+    free(p);
     return status;
 }

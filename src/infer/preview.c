@@ -1,6 +1,7 @@
 /* `pulmo preview`: a contact sheet, since people would rather look. */
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,15 @@
 #define CELL_MAX  168 /* px */
 #define GAP       6
 #define TEXT_ROOM 18 /* px above a cell */
-#define GLYPH     2  /* px a dot */
+#define GLYPH     2  /* px, a dot's side */
 #define PAPER     28
 #define INK       225
 
-/* ---- letters: 3 x 5 dots, a digit a row from the top ---- */
+/* ---- letters: an octal digit per row of three dots, from the top ---- */
+
+#define GLYPH_ROWS    5
+#define GLYPH_COLUMNS 3
+#define LETTER_WIDTH  ((GLYPH_COLUMNS + 1) * GLYPH) /* px, with the gap behind it */
 
 static const struct {
     char letter;
@@ -46,26 +51,40 @@ static uint16_t dots_of(char letter)
     return 071202; /* ? */
 }
 
-static void dot(pulmo_image *sheet, int x, int y, uint8_t value)
+static uint8_t *pixel_at(pulmo_image *sheet, int x, int y)
 {
-    size_t at = ((size_t)y * (size_t)sheet->width_px + (size_t)x) * (size_t)sheet->channels;
-    memset(sheet->pixels + at, value, (size_t)sheet->channels);
+    ptrdiff_t pixel = (ptrdiff_t)y * sheet->width_px + x;
+    return sheet->pixels + pixel * sheet->channels;
+}
+
+static void draw_dot(pulmo_image *sheet, int x, int y)
+{
+    for (int i = 0; i < GLYPH; i++)
+        memset(pixel_at(sheet, x, y + i), INK, (size_t)(GLYPH * sheet->channels));
+}
+
+static void draw_letter(pulmo_image *sheet, char letter, int x, int y)
+{
+    const uint16_t dots = dots_of(letter);
+    for (int row = 0; row < GLYPH_ROWS; row++) {
+        for (int column = 0; column < GLYPH_COLUMNS; column++) {
+            int number = row * GLYPH_COLUMNS + column;
+            if (dots >> (GLYPH_ROWS * GLYPH_COLUMNS - 1 - number) & 1)
+                draw_dot(sheet, x + column * GLYPH, y + row * GLYPH);
+        }
+    }
 }
 
 /* At (x, y), no wider than `room`: of a text that is too long the end is shown, which tells files
  * apart. */
-static void write_text(pulmo_image *sheet, const char *text, int x, int y, int room)
+static void draw_text(pulmo_image *sheet, const char *text, int x, int y, int room)
 {
-    size_t fits = (size_t)(room / (4 * GLYPH)), length = strlen(text);
+    const size_t fits = (size_t)(room / LETTER_WIDTH), length = strlen(text);
     if (length > fits)
         text += length - fits;
-    for (; *text; text++, x += 4 * GLYPH) {
-        uint16_t dots = dots_of(*text);
-        for (int i = 0; i < 15 * GLYPH * GLYPH; i++) {
-            int dx = i % (3 * GLYPH), dy = i / (3 * GLYPH);
-            if (dots >> (14 - (dy / GLYPH * 3 + dx / GLYPH)) & 1)
-                dot(sheet, x + dx, y + dy, INK);
-        }
+    for (; *text; text++) {
+        draw_letter(sheet, *text, x, y);
+        x += LETTER_WIDTH;
     }
 }
 
@@ -77,104 +96,121 @@ typedef struct preview {
     const pulmo_dataset_info *info;
     pulmo_augment_spec augment;
     pulmo_image sheet;
-    int rows;        /* images shown: those asked for, or all that there are */
-    int cell, left;  /* px: a cell's side, and the room for a row's text */
-    uint8_t *pixels; /* of one image */
-    float *view;     /* (3, H, W) */
+    int rows;          /* images shown: those asked for, or all that there are */
+    int cell;          /* px: a cell's side */
+    pulmo_image image; /* as packed */
+    pulmo_image view;  /* as training sees it */
+    float *floats;     /* (3, H, W), of a view */
 } preview;
 
-static int place(const preview *p, int step)
+/* px from the left, from the top. */
+static int left_of(const preview *p, int column)
 {
-    return step * (p->cell + GAP);
+    return GAP + column * (p->cell + GAP);
+}
+
+static int top_of(const preview *p, int row)
+{
+    return TEXT_ROOM + row * (p->cell + TEXT_ROOM + GAP);
 }
 
 /* Puts an image of the packed size into a cell. */
 static pulmo_status paste(preview *p, const pulmo_image *image, int row, int column)
 {
     pulmo_image small;
-    int c = p->sheet.channels, x0 = GAP + place(p, column),
-        y0 = TEXT_ROOM + row * (p->cell + TEXT_ROOM + GAP) + TEXT_ROOM;
     PULMO_TRY(pulmo_image_resize(image, p->cell, p->cell, &small));
-    for (int y = 0; y < p->cell; y++)
-        memcpy(p->sheet.pixels +
-                   ((size_t)(y0 + y) * (size_t)p->sheet.width_px + (size_t)x0) * (size_t)c,
-               small.pixels + (size_t)y * (size_t)p->cell * (size_t)c, (size_t)p->cell * (size_t)c);
+    const int x = left_of(p, column), y = top_of(p, row) + TEXT_ROOM;
+    const size_t row_bytes = (size_t)(p->cell * small.channels);
+    for (int i = 0; i < p->cell; i++)
+        memcpy(pixel_at(&p->sheet, x, y + i), pixel_at(&small, 0, i), row_bytes);
     pulmo_image_free(&small);
     return PULMO_OK;
 }
 
-/* What the loader would give the network, back as pixels. */
-static pulmo_status paste_view(preview *p, uint32_t sample, uint32_t epoch, int row)
+/* What the network is given, back as pixels. */
+static void view_to_pixels(preview *p)
 {
-    const float *mean = pulmo_torchvision_mean, *deviation = pulmo_torchvision_std;
-    const pulmo_dataset_info *info = p->info;
-    size_t pixels = (size_t)info->height_px * (size_t)info->width_px,
-           channels = (size_t)info->channels;
-    pulmo_augment_draw draw;
-    pulmo_image image = {.height_px = info->height_px,
-                         .width_px = info->width_px,
-                         .channels = info->channels,
-                         .pixels = malloc(pixels * channels)};
-    if (!image.pixels)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a view");
-    pulmo_augment_draw_at(&p->augment, (uint64_t)p->options->config->train.seed, epoch, sample,
-                          info->height_px, info->width_px, &draw);
-    pulmo_status status = pulmo_augment_apply(&draw, p->pixels, info->height_px, info->width_px,
-                                              info->channels, mean, deviation, p->view);
-    for (size_t c = 0; c < channels; c++)
+    const int channels = p->view.channels;
+    const size_t pixels = (size_t)p->view.height_px * (size_t)p->view.width_px;
+    const float *from = p->floats;
+    for (int c = 0; c < channels; c++) {
+        const float mean = pulmo_torchvision_mean[c], deviation = pulmo_torchvision_std[c];
+        uint8_t *to = p->view.pixels + c;
         for (size_t i = 0; i < pixels; i++) {
-            float value = rintf(255.0f * (p->view[c * pixels + i] * deviation[c] + mean[c]));
-            image.pixels[i * channels + c] = (uint8_t)fminf(fmaxf(value, 0), 255);
+            float value = rintf(255.0f * (*from++ * deviation + mean));
+            *to = (uint8_t)fminf(fmaxf(value, 0), 255);
+            to += channels;
         }
-    if (status == PULMO_OK)
-        status = paste(p, &image, row, (int)epoch + 1);
-    pulmo_image_free(&image);
-    return status;
+    }
+}
+
+/* What the loader would give the network. */
+static pulmo_status paste_view(preview *p, uint32_t sample, int epoch, int row)
+{
+    const pulmo_image *image = &p->image;
+    const uint64_t seed = (uint64_t)p->options->config->train.seed;
+    pulmo_augment_draw draw;
+    pulmo_augment_draw_at(&p->augment, seed, (uint64_t)epoch, sample, image->height_px,
+                          image->width_px, &draw);
+    PULMO_TRY(pulmo_augment_apply(&draw, image->pixels, image->height_px, image->width_px,
+                                  image->channels, pulmo_torchvision_mean, pulmo_torchvision_std,
+                                  p->floats));
+    view_to_pixels(p);
+    return paste(p, &p->view, row, epoch + 1);
 }
 
 static pulmo_status draw_row(preview *p, uint32_t sample, int row)
 {
     const pulmo_dataset_info *info = p->info;
-    int y = TEXT_ROOM + row * (p->cell + TEXT_ROOM + GAP) + 4;
+    const char *path = info->paths[sample], *slash = strrchr(path, '/');
     char text[1024];
-    const char *path = strrchr(info->paths[sample], '/');
-    PULMO_TRY(pulmo_dataset_read(p->dataset, sample, p->pixels));
-    const pulmo_image image = {.height_px = info->height_px,
-                               .width_px = info->width_px,
-                               .channels = info->channels,
-                               .pixels = p->pixels};
-    PULMO_TRY(paste(p, &image, row, 0));
+    PULMO_TRY(pulmo_dataset_read(p->dataset, sample, p->image.pixels));
+    PULMO_TRY(paste(p, &p->image, row, 0));
     snprintf(text, sizeof text, "%s  %s", info->class_names[info->labels[sample]],
-             path ? path + 1 : info->paths[sample]);
-    write_text(&p->sheet, text, GAP, y, p->sheet.width_px - 2 * GAP);
-    for (int v = 0; v < p->options->views; v++)
-        PULMO_TRY(paste_view(p, sample, (uint32_t)v, row));
+             slash ? slash + 1 : path);
+    draw_text(&p->sheet, text, GAP, top_of(p, row) + 4, p->sheet.width_px - 2 * GAP);
+    for (int epoch = 0; epoch < p->options->views; epoch++)
+        PULMO_TRY(paste_view(p, sample, epoch, row));
     return PULMO_OK;
 }
 
 /* ---- the sheet ---- */
 
-static pulmo_status make_sheet(preview *p)
+static pulmo_status make_image(int height_px, int width_px, int channels, pulmo_image *out)
+{
+    const size_t pixels = (size_t)height_px * (size_t)width_px;
+    out->height_px = height_px;
+    out->width_px = width_px;
+    out->channels = channels;
+    out->pixels = malloc(pixels * (size_t)channels);
+    if (!out->pixels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an image of %d x %d px", height_px,
+                          width_px);
+    memset(out->pixels, PAPER, pixels * (size_t)channels);
+    return PULMO_OK;
+}
+
+static pulmo_status make_images(preview *p)
 {
     const pulmo_dataset_info *info = p->info;
-    p->cell = info->width_px < CELL_MAX ? info->width_px : CELL_MAX;
-    p->sheet = (pulmo_image){.height_px = TEXT_ROOM + p->rows * (p->cell + TEXT_ROOM + GAP),
-                             .channels = info->channels,
-                             .width_px = GAP + place(p, p->options->views + 1)};
-    size_t bytes =
-        (size_t)p->sheet.height_px * (size_t)p->sheet.width_px * (size_t)p->sheet.channels;
-    size_t pixels = (size_t)info->height_px * (size_t)info->width_px;
-    p->sheet.pixels = malloc(bytes);
-    p->pixels = malloc(pixels * (size_t)info->channels);
-    p->view = malloc(3 * pixels * sizeof *p->view);
-    if (!p->sheet.pixels || !p->pixels || !p->view)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a contact sheet");
-    memset(p->sheet.pixels, PAPER, bytes);
-    write_text(&p->sheet, "as packed", GAP, 5, p->cell);
-    for (int v = 0; v < p->options->views; v++) {
+    const int height = info->height_px, width = info->width_px;
+    const int sheet_width = left_of(p, p->options->views + 1), sheet_height = top_of(p, p->rows);
+    PULMO_TRY(make_image(sheet_height, sheet_width, info->channels, &p->sheet));
+    PULMO_TRY(make_image(height, width, info->channels, &p->image));
+    PULMO_TRY(make_image(height, width, info->channels, &p->view));
+    p->floats = pulmo_alloc(3 * (size_t)height * (size_t)width, sizeof *p->floats);
+    return p->floats ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status make_sheet(preview *p)
+{
+    p->cell = p->info->width_px < CELL_MAX ? p->info->width_px : CELL_MAX;
+    PULMO_TRY(make_images(p));
+    draw_text(&p->sheet, "as packed", GAP, 5, p->cell);
+    for (int epoch = 0; epoch < p->options->views; epoch++) {
         char text[32];
-        snprintf(text, sizeof text, "epoch %d", v + 1);
-        write_text(&p->sheet, text, GAP + place(p, v + 1), 5, p->cell);
+        snprintf(text, sizeof text, "epoch %d", epoch + 1);
+        draw_text(&p->sheet, text, left_of(p, epoch + 1), 5, p->cell);
     }
     return PULMO_OK;
 }
@@ -184,52 +220,71 @@ static pulmo_status make_sheet(preview *p)
 static int64_t sample_of(const preview *p, const uint32_t *order, int turn)
 {
     int class = turn % p->info->classes, nth = turn / p->info->classes;
-    for (uint32_t i = 0; i < p->info->count; i++)
-        if (p->info->labels[order[i]] == class && nth-- == 0)
+    for (uint32_t i = 0; i < p->info->count; i++) {
+        if (p->info->labels[order[i]] != class)
+            continue;
+        if (nth == 0)
             return order[i];
+        nth--;
+    }
     return -1;
 }
 
 static pulmo_status draw_rows(preview *p)
 {
+    const uint64_t seed = (uint64_t)p->options->config->train.seed;
     pulmo_rng rng;
     uint32_t *order = malloc(((size_t)p->info->count + 1) * sizeof *order);
     if (!order)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a contact sheet");
-    pulmo_rng_at(&rng, (uint64_t)p->options->config->train.seed, PULMO_RNG_SHUFFLE, 0, 0);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the order of %u images", p->info->count);
+    pulmo_rng_at(&rng, seed, PULMO_RNG_SHUFFLE, 0, 0);
     pulmo_rng_permutation(&rng, p->info->count, order);
     pulmo_status status = PULMO_OK;
-    for (int turn = 0, row = 0; row < p->rows && status == PULMO_OK; turn++) {
+    int row = 0;
+    for (int turn = 0; row < p->rows && status == PULMO_OK; turn++) {
         int64_t sample = sample_of(p, order, turn);
-        if (sample >= 0)
-            status = draw_row(p, (uint32_t)sample, row++);
+        if (sample < 0)
+            continue;
+        status = draw_row(p, (uint32_t)sample, row);
+        row++;
     }
     free(order);
+    return status;
+}
+
+static pulmo_status write_sheet(const preview *p)
+{
+    const pulmo_preview_options *o = p->options;
+    const char *demo = p->info->is_demo ? " (DEMO data: drawn phantoms)" : "";
+    uint8_t *png = NULL;
+    size_t bytes = 0;
+    PULMO_TRY(pulmo_png_encode(&p->sheet, &png, &bytes));
+    pulmo_status status = pulmo_file_write(o->out, png, bytes);
+    free(png);
+    if (status == PULMO_OK)
+        pulmo_info("%s: %d x %d px, %d images as packed and in the first %d epochs%s", o->out,
+                   p->sheet.width_px, p->sheet.height_px, p->rows, o->views, demo);
     return status;
 }
 
 pulmo_status pulmo_preview(const pulmo_preview_options *options)
 {
     preview p = {.options = options};
-    uint8_t *png = NULL;
-    size_t bytes = 0;
-    pulmo_status status = PULMO_OK;
+    pulmo_status status;
     pulmo_augment_from(options->config, &p.augment);
     PULMO_TRY(pulmo_augment_spec_check(&p.augment));
     PULMO_TRY(pulmo_dataset_open(options->data, options->split, 0, &p.dataset));
     p.info = pulmo_dataset_info_of(p.dataset);
-    p.rows = (uint32_t)options->rows < p.info->count ? options->rows : (int)p.info->count;
+    p.rows = options->rows;
+    if ((uint32_t)p.rows > p.info->count)
+        p.rows = (int)p.info->count;
     PULMO_GOTO(make_sheet(&p));
     PULMO_GOTO(draw_rows(&p));
-    PULMO_GOTO(pulmo_png_encode(&p.sheet, NULL, 0, &png, &bytes));
-    PULMO_GOTO(pulmo_file_write(options->out, png, bytes));
-    pulmo_info("%s: %d x %d px, %d images as packed and in the first %d epochs%s", options->out,
-               p.sheet.width_px, p.sheet.height_px, p.rows, options->views,
-               p.info->is_demo ? " (DEMO data: drawn phantoms)" : "");
+    status = write_sheet(&p);
 out:
-    free(png);
-    free(p.view);
-    free(p.pixels);
+    pulmo_free(p.floats);
+    pulmo_image_free(&p.image);
+    pulmo_image_free(&p.view);
     pulmo_image_free(&p.sheet);
     pulmo_dataset_close(p.dataset);
     return status;

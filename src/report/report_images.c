@@ -104,7 +104,7 @@ static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *a
         PULMO_TRY(pulmo_image_resize(image, image->height_px * SIDE_MOST / longer,
                                      image->width_px * SIDE_MOST / longer, &small));
     const pulmo_image *shown = small.pixels ? &small : image;
-    pulmo_status status = pulmo_png_encode(shown, NULL, 0, &png, &bytes);
+    pulmo_status status = pulmo_png_encode(shown, &png, &bytes);
     if (status == PULMO_OK) {
         fprintf(out, "<img width=\"%d\" height=\"%d\" alt=\"", shown->width_px, shown->height_px);
         html_text(out, alt);

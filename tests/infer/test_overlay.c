@@ -4,7 +4,7 @@
 
 #include <png.h>
 
-#include "pulmo/explain.h"
+#include "overlay.h"
 
 enum { HEIGHT = 2, WIDTH = 8 };
 static uint8_t grey[HEIGHT * WIDTH];
@@ -75,18 +75,18 @@ static void a_png_holds_image_and_texts(void **state)
 {
     const pulmo_image image = {
         .height_px = HEIGHT, .width_px = WIDTH, .channels = 1, .pixels = grey};
-    const pulmo_png_text texts[] = {{"Title", "lung \u2013 left"}, {"Software", "pulmo"}};
+    const png_note texts[] = {{"Title", "lung \u2013 left"}, {"Software", "pulmo"}};
     uint8_t *data = NULL, *again = NULL, back[HEIGHT * WIDTH];
     size_t size = 0, same_size = 0;
     (void)state;
-    assert_ok(pulmo_png_encode(&image, texts, 2, &data, &size));
+    assert_ok(overlay_png(&image, texts, 2, &data, &size));
     read_png(data, size, PNG_FORMAT_GRAY, back); /* checks the chunks' CRC, too */
     assert_memory_equal(back, grey, sizeof grey);
     const uint8_t *title = find(data, size, "iTXtTitle");
     assert_non_null(title);
     assert_memory_equal(title + 9, "\0\0\0\0\0lung \xe2\x80\x93 left", 18);
     assert_non_null(find(data, size, "iTXtSoftware"));
-    assert_ok(pulmo_png_encode(&image, texts, 2, &again, &same_size));
+    assert_ok(overlay_png(&image, texts, 2, &again, &same_size));
     assert_int_equal(same_size, size);
     assert_memory_equal(again, data, size);
     free(data);
