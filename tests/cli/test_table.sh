@@ -89,4 +89,15 @@ completes "$PULMO weights " "check"
 completes "$PULMO weights check " ""
 completes "$PULMO train -c " ""
 completes "$PULMO nonsense --" ""
+if command -v fish > /dev/null; then
+    fish_completes() {
+        local found
+        found=$(HOME=$WORK fish -c "source '$PULMO_SOURCE/docs/completion/pulmo.fish'; complete -C '$PULMO $1'" | cut -f1 | tr '\n' ' ')
+        [ "$found" = "$2" ] || fail "fish completes \"$1\" to \"$found\", not \"$2\""
+    }
+    fish_completes "train --set model.pool=a" "model.pool=avg model.pool=avgmax "
+    fish_completes "export --format=" "--format=onnx --format=safetensors "
+    fish_completes "train -c pulmo." "pulmo.1 "
+fi
+! command -v zsh > /dev/null || zsh -n "$PULMO_SOURCE/docs/completion/_pulmo" || fail "the completion for zsh does not parse"
 echo "help, the manual page, completion and the parser agree"
