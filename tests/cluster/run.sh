@@ -92,7 +92,7 @@ cd "$work" || exit 1
 export PULMO=$build/bin/pulmo PULMO_WEIGHTS=$work/weights.safetensors
 "$build/tests/make_weights" weights.safetensors
 "$PULMO" demo-data demo --train 26 --val 11 --test 9 --seed 3 -q && "$PULMO" pack demo packed --size 64 -q || exit 1
-settings="--set data.path=$work/packed --set train.epochs=120 --set train.batch=8 --set train.slot=2 \
+settings="--set data.path=$work/packed --set train.epochs=120 --set train.batch=8 --set train.microbatch=2 \
     --set model.hidden=[12] --set train.patience=0 --set train.checkpoint_batches=20 --set train.stall_seconds=20"
 head_of() { sed -n 's/^Head SHA-256: //p' "$1"; }
 # shellcheck disable=SC2086 # settings are words
