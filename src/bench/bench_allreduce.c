@@ -3,55 +3,84 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "bench_room.h"
 #include "pulmo/bench.h"
 #include "pulmo/clock.h"
 #include "pulmo/exact.h"
 #include "pulmo/isa.h"
 #include "pulmo/memory.h"
 
-static pulmo_status time_sums(pulmo_comm *comm, size_t count, int64_t *integers, float *reals,
-                              double seconds[2])
+enum { INTEGERS, FLOATS, KINDS };
+enum { TIMES = 10 };
+
+static pulmo_status sum_integers(pulmo_comm *comm, int64_t *values, size_t count, double *seconds)
 {
-    seconds[0] = seconds[1] = INFINITY;
-    for (int i = 0; i < 10; i++) {
-        pulmo_exact_sum *sum = NULL;
-        double times[2];
-        PULMO_TRY(pulmo_barrier(comm));
-        double began_s = pulmo_now_s();
-        PULMO_TRY(pulmo_exact_start(comm, integers, count, &sum));
-        PULMO_TRY(pulmo_exact_wait(sum));
-        times[0] = pulmo_now_s() - began_s;
-        PULMO_TRY(pulmo_barrier(comm));
-        began_s = pulmo_now_s();
-        PULMO_TRY(pulmo_sum_f32(comm, reals, count));
-        times[1] = pulmo_now_s() - began_s;
-        PULMO_TRY(pulmo_max_f64(comm, times, 2));
-        for (int k = 0; k < 2; k++)
+    pulmo_exact_sum *sum = NULL;
+    PULMO_TRY(pulmo_barrier(comm));
+    double began_s = pulmo_now_s();
+    PULMO_TRY(pulmo_exact_start(comm, values, count, &sum));
+    PULMO_TRY(pulmo_exact_wait(sum));
+    *seconds = pulmo_now_s() - began_s;
+    return PULMO_OK;
+}
+
+static pulmo_status sum_floats(pulmo_comm *comm, float *values, size_t count, double *seconds)
+{
+    PULMO_TRY(pulmo_barrier(comm));
+    double began_s = pulmo_now_s();
+    PULMO_TRY(pulmo_sum_f32(comm, values, count));
+    *seconds = pulmo_now_s() - began_s;
+    return PULMO_OK;
+}
+
+/* The best time of each, of the slowest rank. */
+static pulmo_status time_sums(pulmo_comm *comm, size_t count, int64_t *integers, float *reals,
+                              double seconds[KINDS])
+{
+    seconds[INTEGERS] = INFINITY;
+    seconds[FLOATS] = INFINITY;
+    for (int i = 0; i < TIMES; i++) {
+        double times[KINDS];
+        PULMO_TRY(sum_integers(comm, integers, count, &times[INTEGERS]));
+        PULMO_TRY(sum_floats(comm, reals, count, &times[FLOATS]));
+        PULMO_TRY(pulmo_max_f64(comm, times, KINDS));
+        for (int k = 0; k < KINDS; k++)
             seconds[k] = fmin(seconds[k], times[k]);
     }
     return PULMO_OK;
 }
 
+static void report_sums(size_t elements, const double seconds[KINDS], int ranks, pulmo_isa isa)
+{
+    fprintf(stderr, "%zu elements over %d ranks: exact integers %.2f ms, plain floats %.2f ms\n",
+            elements, ranks, 1e3 * seconds[INTEGERS], 1e3 * seconds[FLOATS]);
+    const bench_member members[] = {
+        BENCH_NUMBER("bytes", 0, (double)(elements * sizeof(int64_t))),
+        BENCH_NUMBER("seconds", 6, seconds[INTEGERS]),
+        BENCH_NUMBER("float_seconds", 6, seconds[FLOATS]),
+        BENCH_NUMBER("elements", 0, (double)elements),
+        BENCH_NUMBER("threads", 0, 1),
+        BENCH_NUMBER("ranks", 0, ranks),
+        BENCH_TEXT("isa", pulmo_isa_name(isa)),
+    };
+    BENCH_PRINT_JSON(members);
+}
+
 pulmo_status pulmo_bench_allreduce(pulmo_comm *comm, size_t elements)
 {
-    double seconds[2];
+    double seconds[KINDS];
     pulmo_isa isa;
     PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
     int64_t *integers = pulmo_alloc(elements, sizeof *integers);
     float *reals = pulmo_alloc(elements, sizeof *reals);
-    pulmo_status status = pulmo_agree(comm, integers && reals ? PULMO_OK : PULMO_MEMORY);
+    pulmo_status status = integers && reals ? PULMO_OK : PULMO_MEMORY;
+    status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
         status = time_sums(comm, elements, integers, reals, seconds);
     pulmo_free(integers);
     pulmo_free(reals);
     PULMO_TRY(status);
-    if (pulmo_comm_rank(comm) != 0)
-        return PULMO_OK;
-    fprintf(stderr, "%zu elements over %d ranks: exact integers %.2f ms, plain floats %.2f ms\n",
-            elements, pulmo_comm_size(comm), 1e3 * seconds[0], 1e3 * seconds[1]);
-    printf("{\"bytes\": %zu, \"seconds\": %.6f, \"float_seconds\": %.6f, \"elements\": %zu, "
-           "\"threads\": 1, \"ranks\": %d, \"isa\": \"%s\"}\n",
-           elements * sizeof(int64_t), seconds[0], seconds[1], elements, pulmo_comm_size(comm),
-           pulmo_isa_name(isa));
+    if (pulmo_comm_rank(comm) == 0)
+        report_sums(elements, seconds, pulmo_comm_size(comm), isa);
     return PULMO_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench_room.h"
 #include "pulmo/backbone.h"
 #include "pulmo/bench.h"
 #include "pulmo/clock.h"
@@ -11,7 +12,7 @@
 #include "pulmo/rng.h"
 #include "pulmo/trunk.h"
 
-/* GEMM's rate a thread over all Winograd layers, FLOP/s; the first, direct layer is left out. */
+/* GEMM's rate per thread over all Winograd layers, FLOP/s; the first, direct layer is left out. */
 static double gemm_rate(const pulmo_trunk_layer_time *times, int layers, long images)
 {
     double flop = 0, seconds = 0;
@@ -22,18 +23,22 @@ static double gemm_rate(const pulmo_trunk_layer_time *times, int layers, long im
     return seconds > 0 ? flop / seconds : 0;
 }
 
+static void print_layer(const pulmo_trunk_layer_time *t, double images, double peak)
+{
+    double seconds = t->seconds / images;
+    double direct = t->direct_flop / seconds;
+    double gemm = t->gemm_flop * images / t->gemm_thread_s;
+    double gemm_part = t->gemm_thread_s / t->total_thread_s;
+    fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method,
+            1e3 * seconds, direct / 1e9, gemm / 1e9, 100 * gemm / peak, 100 * gemm_part);
+}
+
 static void print_layers(const pulmo_trunk_layer_time *times, int layers, long images, double peak)
 {
     fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s\n", "layer", "method", "ms/image",
             "direct GFLOP/s", "GEMM GFLOP/s", "of peak", "GEMM's part");
-    for (int i = 0; i < layers; i++) {
-        const pulmo_trunk_layer_time *t = &times[i];
-        double s = t->seconds / (double)images,
-               gemm = t->gemm_flop * (double)images / t->gemm_thread_s;
-        fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method,
-                1e3 * s, t->direct_flop / s / 1e9, gemm / 1e9, 100 * gemm / peak,
-                100 * t->gemm_thread_s / t->total_thread_s);
-    }
+    for (int i = 0; i < layers; i++)
+        print_layer(&times[i], (double)images, peak);
 }
 
 static double direct_gflop(const pulmo_trunk_layer_time *times, int layers)
@@ -68,7 +73,25 @@ typedef struct conv_result {
     double rate, best_rate;
 } conv_result;
 
-/* All ranks begin together; each goes on for the time asked. */
+/* A rank's rates become those of all ranks together, added in their order. */
+static pulmo_status sum_rates(pulmo_comm *comm, conv_result *result)
+{
+    double mine[2] = {result->rate, result->best_rate};
+    void *gathered = NULL;
+    size_t bytes = 0;
+    PULMO_TRY(pulmo_gather_all(comm, mine, sizeof mine, &gathered, &bytes, NULL));
+    const double *rates = gathered;
+    result->rate = 0;
+    result->best_rate = 0;
+    for (size_t r = 0; r < bytes / sizeof mine; r++) {
+        result->rate += rates[2 * r];
+        result->best_rate += rates[2 * r + 1];
+    }
+    pulmo_free(gathered);
+    return PULMO_OK;
+}
+
+/* All ranks begin together; each runs for the time asked. */
 static pulmo_status time_conv(const pulmo_bench_conv_options *o, pulmo_comm *comm,
                               pulmo_trunk *trunk, const float *images, float *features,
                               conv_result *out)
@@ -83,50 +106,54 @@ static pulmo_status time_conv(const pulmo_bench_conv_options *o, pulmo_comm *com
         best_s = fmin(best_s, pulmo_now_s() - before_s);
         out->images += o->batch;
     } while (pulmo_now_s() - began_s < o->seconds);
-    double mine[2] = {(double)out->images / (pulmo_now_s() - began_s), o->batch / best_s};
-    void *all = NULL;
-    size_t bytes = 0;
-    PULMO_TRY(pulmo_gather_all(comm, mine, sizeof mine, &all, &bytes, NULL));
-    for (size_t r = 0; r < bytes / sizeof mine; r++) {
-        out->rate += ((double *)all)[2 * r];
-        out->best_rate += ((double *)all)[2 * r + 1];
-    }
-    pulmo_free(all);
-    return PULMO_OK;
+    out->rate = (double)out->images / (pulmo_now_s() - began_s);
+    out->best_rate = o->batch / best_s;
+    return sum_rates(comm, out);
 }
 
 static void report_conv(const pulmo_bench_conv_options *o, int ranks, const pulmo_trunk *trunk,
                         pulmo_isa isa, const conv_result *r)
 {
     pulmo_trunk_layer_time times[PULMO_CONVS_MAX];
-    int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
-    double peak = pulmo_trunk_peak(isa, 0.3), gflop = direct_gflop(times, layers),
-           gemm = gemm_rate(times, layers, r->images);
+    const int layers = pulmo_trunk_times(trunk, times, PULMO_CONVS_MAX);
+    const double peak = pulmo_trunk_peak(isa, 0.3);
+    const double gemm = gemm_rate(times, layers, r->images);
+    const double gflops = r->rate * direct_gflop(times, layers);
+    const char *tier = pulmo_isa_name(isa);
     fprintf(stderr,
-            "%ld images of %d x %d a rank, batch %d, %d rank%s of %d threads, %s: %.2f images/s "
-            "(best batches %.2f), %.1f effective GFLOP/s\n",
-            r->images, o->size_px, o->size_px, o->batch, ranks, ranks == 1 ? "" : "s", o->threads,
-            pulmo_isa_name(isa), r->rate, r->best_rate, r->rate * gflop);
+            "%ld images of %d x %d per rank, batch %d, %d rank%s of %d threads, %s: ", r->images,
+            o->size_px, o->size_px, o->batch, ranks, bench_plural(ranks), o->threads, tier);
+    fprintf(stderr, "%.2f images/s (best batches %.2f), %.1f effective GFLOP/s\n", r->rate,
+            r->best_rate, gflops);
     fprintf(stderr,
-            "FMA peak of one thread %.1f GFLOP/s; Winograd GEMM stage %.1f GFLOP/s a thread, "
+            "FMA peak of one thread %.1f GFLOP/s; Winograd GEMM stage %.1f GFLOP/s per thread, "
             "%.0f%% of it\n",
             peak / 1e9, gemm / 1e9, 100 * gemm / peak);
     if (o->layers)
         print_layers(times, layers, r->images, peak);
-    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, \"effective_gflops\": "
-           "%.2f, \"peak_gflops\": %.2f, "
-           "\"gemm_fraction_of_peak\": %.4f, \"threads\": %d, \"ranks\": %d, \"isa\": \"%s\", "
-           "\"batch\": %d, \"size\": %d}\n",
-           r->rate, r->best_rate, r->rate * gflop, peak / 1e9, gemm / peak, o->threads, ranks,
-           pulmo_isa_name(isa), o->batch, o->size_px);
+    const bench_member members[] = {
+        BENCH_NUMBER("images_per_second", 3, r->rate),
+        BENCH_NUMBER("best_images_per_second", 3, r->best_rate),
+        BENCH_NUMBER("effective_gflops", 2, gflops),
+        BENCH_NUMBER("peak_gflops", 2, peak / 1e9),
+        BENCH_NUMBER("gemm_fraction_of_peak", 4, gemm / peak),
+        BENCH_NUMBER("threads", 0, o->threads),
+        BENCH_NUMBER("ranks", 0, ranks),
+        BENCH_TEXT("isa", tier),
+        BENCH_NUMBER("batch", 0, o->batch),
+        BENCH_NUMBER("size", 0, o->size_px),
+    };
+    BENCH_PRINT_JSON(members);
 }
 
 static pulmo_status dump_features(const char *path, const float *values, size_t count)
 {
-    FILE *file = path ? fopen(path, "wb") : NULL;
     if (!path)
         return PULMO_OK;
-    size_t wrote = file ? fwrite(values, sizeof *values, count, file) : 0;
+    size_t wrote = 0;
+    FILE *file = fopen(path, "wb");
+    if (file)
+        wrote = fwrite(values, sizeof *values, count, file);
     if (file && fclose(file) == 0 && wrote == count)
         return PULMO_OK;
     return pulmo_fail(PULMO_IO, "%s: cannot be written", path);
@@ -140,9 +167,12 @@ static pulmo_status run_conv(const pulmo_bench_conv_options *o, pulmo_comm *comm
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     size_t in = (size_t)o->batch * 3 * (size_t)o->size_px * (size_t)o->size_px;
     size_t out = (size_t)o->batch * (size_t)channels * (size_t)height * (size_t)width;
-    float *images = pulmo_alloc(in, sizeof *images), *features = pulmo_alloc(out, sizeof *features);
-    pulmo_status status =
-        pulmo_agree(comm, images && features ? fill_images(o, images, in) : PULMO_MEMORY);
+    float *images = pulmo_alloc(in, sizeof *images);
+    float *features = pulmo_alloc(out, sizeof *features);
+    pulmo_status status = PULMO_MEMORY;
+    if (images && features)
+        status = fill_images(o, images, in);
+    status = pulmo_agree(comm, status);
     if (status == PULMO_OK)
         status = time_conv(o, comm, trunk, images, features, &result);
     if (status == PULMO_OK && pulmo_comm_rank(comm) == 0) {
@@ -159,15 +189,18 @@ static pulmo_status open_conv(const pulmo_bench_conv_options *o, pulmo_isa *isa,
                               pulmo_weights *weights, pulmo_pool **pool)
 {
     PULMO_TRY(pulmo_isa_choose(isa));
-    PULMO_TRY(o->weights ? pulmo_weights_read(o->weights, weights)
-                         : pulmo_weights_random(1, weights));
+    if (o->weights)
+        PULMO_TRY(pulmo_weights_read(o->weights, weights));
+    else
+        PULMO_TRY(pulmo_weights_random(1, weights));
     return pulmo_pool_create(o->threads, pool);
 }
 
-/* One packed copy a node, as in training. */
+/* One packed copy per node, as in training. */
 pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *options)
 {
-    pulmo_bench_conv_options resolved = *options, *o = &resolved;
+    pulmo_bench_conv_options resolved = *options;
+    pulmo_bench_conv_options *o = &resolved;
     pulmo_weights weights;
     pulmo_trunk_spec spec;
     pulmo_pool *pool = NULL;
@@ -177,7 +210,8 @@ pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *
     int owner = 0;
     memset(&weights, 0, sizeof weights);
     pulmo_trunk_spec_init(&spec);
-    spec.height_px = spec.width_px = o->size_px;
+    spec.height_px = o->size_px;
+    spec.width_px = o->size_px;
     spec.batch = o->batch < 16 ? o->batch : 16;
     PULMO_TRY(pulmo_backbone_threads(comm, o->threads, &o->threads));
     pulmo_status status = pulmo_agree(comm, open_conv(o, &spec.isa, &weights, &pool));
@@ -186,8 +220,9 @@ pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *
                           pulmo_isa_name(spec.isa)));
     PULMO_GOTO(pulmo_shared_create(comm, pulmo_trunk_packed_bytes(&spec, &weights), &packed, &owner,
                                    &shared));
-    PULMO_GOTO(
-        pulmo_agree(comm, owner ? pulmo_trunk_pack(&spec, &weights, pool, packed) : PULMO_OK));
+    if (owner)
+        status = pulmo_trunk_pack(&spec, &weights, pool, packed);
+    PULMO_GOTO(pulmo_agree(comm, status));
     PULMO_GOTO(pulmo_shared_publish(comm, shared));
     PULMO_GOTO(pulmo_agree(comm, pulmo_trunk_create(&spec, &weights, packed, pool, &trunk)));
     status = run_conv(o, comm, trunk, spec.isa);

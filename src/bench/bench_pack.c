@@ -2,7 +2,6 @@
 #include "bench_room.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 #include "pulmo/clock.h"
 #include "pulmo/config.h"
 #include "pulmo/dataset.h"
-#include "pulmo/demo.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -28,34 +26,6 @@ typedef struct timing {
     double best_s;
 } timing;
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
-{
-    (void)about, (void)kind, (void)walk;
-    return remove(path);
-}
-
-pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
-{
-    const char *parent = getenv("TMPDIR");
-    snprintf(path, bytes, "%s/pulmo-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(path))
-        return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
-    if (images == 0)
-        return PULMO_OK;
-    char *demo = pulmo_format("%s/demo", path);
-    if (!demo)
-        return PULMO_MEMORY;
-    const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
-    pulmo_status status = pulmo_demo_write(&options);
-    free(demo);
-    return status;
-}
-
-void bench_scratch_remove(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static pulmo_status count_images(const char *packed, uint64_t *images)
 {
     *images = 0;
@@ -68,89 +38,135 @@ static pulmo_status count_images(const char *packed, uint64_t *images)
     return PULMO_OK;
 }
 
-static pulmo_status time_packs(pulmo_comm *comm, const pulmo_bench_pack_options *o,
-                               const pulmo_config *config, const char *source, const char *packed,
+/* One pack of all ranks, into `out`. */
+static pulmo_status time_pack(pulmo_comm *comm, const pulmo_pack_options *options, timing *out)
+{
+    PULMO_TRY(pulmo_barrier(comm));
+    double began_s = pulmo_now_s(), began_cpu_s = pulmo_cpu_s();
+    PULMO_TRY(pulmo_pack(comm, options));
+    double seconds = pulmo_now_s() - began_s;
+    double cpu_seconds = pulmo_cpu_s() - began_cpu_s;
+    int64_t cpu_us = (int64_t)(cpu_seconds * 1e6);
+    PULMO_TRY(pulmo_max_f64(comm, &seconds, 1));
+    PULMO_TRY(pulmo_sum_i64(comm, &cpu_us, 1));
+    out->seconds += seconds;
+    out->cpu_seconds += (double)cpu_us / 1e6;
+    out->best_s = fmin(out->best_s, seconds);
+    out->packs++;
+    return PULMO_OK;
+}
+
+/* A finished pack would be left alone. */
+static pulmo_status remove_pack(pulmo_comm *comm, const char *packed)
+{
+    pulmo_status status = PULMO_OK;
+    if (pulmo_comm_rank(comm) == 0 && bench_remove(packed) != 0)
+        status = pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno));
+    return pulmo_agree(comm, status);
+}
+
+static pulmo_status time_packs(pulmo_comm *comm, const pulmo_pack_options *options, double seconds,
                                timing *out)
 {
-    const pulmo_pack_options options = {.source = source,
+    *out = (timing){.best_s = INFINITY};
+    do {
+        PULMO_TRY(time_pack(comm, options, out));
+        if (out->packs == 1)
+            PULMO_TRY(pulmo_agree(comm, count_images(options->destination, &out->images)));
+        PULMO_TRY(remove_pack(comm, options->destination));
+    } while (out->seconds < seconds);
+    return PULMO_OK;
+}
+
+static void report_packs(const pulmo_bench_pack_options *o, const timing *t, int ranks)
+{
+    double images = (double)t->images * t->packs;
+    double rate = images / t->seconds;
+    double best_rate = (double)t->images / t->best_s;
+    double cpu_rate = images / t->cpu_seconds;
+    fprintf(stderr, "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: ", t->packs,
+            (unsigned long long)t->images, o->size_px, o->size_px, o->decode, ranks, o->threads);
+    fprintf(stderr, "%.1f images/s (best %.1f), %.1f per second of processor time\n", rate,
+            best_rate, cpu_rate);
+    const bench_member members[] = {
+        BENCH_NUMBER("images_per_second", 3, rate),
+        BENCH_NUMBER("best_images_per_second", 3, best_rate),
+        BENCH_NUMBER("images_per_cpu_second", 3, cpu_rate),
+        BENCH_NUMBER("images", 0, (double)t->images),
+        BENCH_NUMBER("packs", 0, t->packs),
+        BENCH_TEXT("decode", o->decode),
+        BENCH_NUMBER("size", 0, o->size_px),
+        BENCH_NUMBER("threads", 0, o->threads),
+        BENCH_NUMBER("ranks", 0, ranks),
+        BENCH_TEXT("isa", pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref"),
+    };
+    BENCH_PRINT_JSON(members);
+}
+
+/* Threads per rank where none were asked for: the CPUs over the node's ranks. */
+static int threads_per_rank(const pulmo_comm *comm)
+{
+    int ranks = pulmo_comm_node_size(comm);
+    int threads = pulmo_cpu_count();
+    if (ranks > 0)
+        threads /= ranks;
+    return threads > 0 ? threads : 1;
+}
+
+static pulmo_status configure_pack(const pulmo_bench_pack_options *o, pulmo_config *config)
+{
+    char setting[64];
+    pulmo_config_init(config);
+    snprintf(setting, sizeof setting, "pack.size=%d", o->size_px);
+    PULMO_TRY(pulmo_config_set(config, setting));
+    snprintf(setting, sizeof setting, "pack.decode=%s", o->decode);
+    PULMO_TRY(pulmo_config_set(config, setting));
+    return pulmo_config_set(config, "pack.leaks=allow");
+}
+
+/* In a scratch directory that there is. */
+static pulmo_status pack_in(pulmo_comm *comm, const pulmo_bench_pack_options *o,
+                            const pulmo_config *config, const char *scratch, timing *out)
+{
+    char *packed = pulmo_format("%s/packed", scratch);
+    char *demo = pulmo_format("%s/demo", scratch);
+    const pulmo_pack_options options = {.source = o->source ? o->source : demo,
                                         .destination = packed,
                                         .config = config,
                                         .threads = o->threads,
                                         .overwrite = 1};
-    *out = (timing){.best_s = INFINITY};
-    do {
-        PULMO_TRY(pulmo_barrier(comm));
-        double began_s = pulmo_now_s(), began_cpu_s = pulmo_cpu_s();
-        PULMO_TRY(pulmo_pack(comm, &options));
-        double times[2] = {pulmo_now_s() - began_s, 0};
-        int64_t cpu_us = (int64_t)((pulmo_cpu_s() - began_cpu_s) * 1e6);
-        PULMO_TRY(pulmo_max_f64(comm, times, 1));
-        PULMO_TRY(pulmo_sum_i64(comm, &cpu_us, 1));
-        out->seconds += times[0];
-        out->cpu_seconds += (double)cpu_us / 1e6;
-        out->best_s = fmin(out->best_s, times[0]);
-        out->packs++;
-        if (out->packs == 1)
-            PULMO_TRY(pulmo_agree(comm, count_images(packed, &out->images)));
-        /* A finished pack would be left alone. */
-        PULMO_TRY(pulmo_agree(
-            comm,
-            pulmo_comm_rank(comm) == 0 && nftw(packed, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0
-                ? pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno))
-                : PULMO_OK));
-    } while (out->seconds < o->seconds);
-    return PULMO_OK;
-}
-
-static void report(const pulmo_bench_pack_options *o, const timing *t, int ranks)
-{
-    double images = (double)t->images * t->packs;
-    fprintf(stderr,
-            "%d times %llu images to %d x %d, decode %s, %d ranks x %d threads: %.1f images/s "
-            "(best %.1f), %.1f a second of processor time\n",
-            t->packs, (unsigned long long)t->images, o->size_px, o->size_px, o->decode, ranks,
-            o->threads, images / t->seconds, (double)t->images / t->best_s,
-            images / t->cpu_seconds);
-    printf("{\"images_per_second\": %.3f, \"best_images_per_second\": %.3f, "
-           "\"images_per_cpu_second\": %.3f, \"images\": %llu, "
-           "\"packs\": %d, \"decode\": \"%s\", \"size\": %d, \"threads\": %d, \"ranks\": %d, "
-           "\"isa\": \"%s\"}\n",
-           images / t->seconds, (double)t->images / t->best_s, images / t->cpu_seconds,
-           (unsigned long long)t->images, t->packs, o->decode, o->size_px, o->threads, ranks,
-           pulmo_isa_available(PULMO_ISA_AVX2) ? "avx2" : "ref");
+    pulmo_status status = packed && demo ? PULMO_OK : PULMO_MEMORY;
+    status = pulmo_agree(comm, status);
+    if (status == PULMO_OK)
+        status = time_packs(comm, &options, o->seconds, out);
+    free(packed);
+    free(demo);
+    return status;
 }
 
 pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *options)
 {
-    pulmo_bench_pack_options resolved = *options, *o = &resolved;
-    int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
-    if (o->threads == 0)
-        o->threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
-    char scratch[PULMO_TEXT_BYTES] = "", setting[64];
+    pulmo_bench_pack_options resolved = *options;
+    const int images = options->source ? 0 : DEMO_IMAGES;
+    const int rank = pulmo_comm_rank(comm), size = pulmo_comm_size(comm);
+    char scratch[PULMO_TEXT_BYTES] = "";
     pulmo_config config;
-    timing t;
-    bool root = pulmo_comm_rank(comm) == 0;
-    pulmo_config_init(&config);
-    snprintf(setting, sizeof setting, "pack.size=%d", o->size_px);
-    PULMO_TRY(pulmo_config_set(&config, setting));
-    snprintf(setting, sizeof setting, "pack.decode=%s", o->decode);
-    PULMO_TRY(pulmo_config_set(&config, setting));
-    PULMO_TRY(pulmo_config_set(&config, "pack.leaks=allow"));
-    pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
+    timing t = {0};
+    if (resolved.threads == 0)
+        resolved.threads = threads_per_rank(comm);
+    PULMO_TRY(configure_pack(options, &config));
+    pulmo_log_setup(PULMO_LOG_QUIET, rank, size);
     pulmo_status status = PULMO_OK;
-    if (root)
-        status = bench_scratch_make(o->source ? 0 : DEMO_IMAGES, scratch, sizeof scratch);
+    if (rank == 0)
+        status = bench_scratch_make(images, scratch, sizeof scratch);
     PULMO_TRY(pulmo_agree(comm, status));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
-    char *packed = pulmo_format("%s/packed", scratch), *demo = pulmo_format("%s/demo", scratch);
-    status = pulmo_agree(comm, packed && demo ? PULMO_OK : PULMO_MEMORY);
-    if (status == PULMO_OK)
-        status = time_packs(comm, o, &config, o->source ? o->source : demo, packed, &t);
-    if (root)
+    status = pack_in(comm, &resolved, &config, scratch, &t);
+    if (rank == 0)
         bench_scratch_remove(scratch);
-    free(packed);
-    free(demo);
-    if (status == PULMO_OK && root)
-        report(o, &t, pulmo_comm_size(comm));
+    status =
+        pulmo_agree(comm, status); /* a launcher ends all ranks when the first one has failed */
+    if (status == PULMO_OK && rank == 0)
+        report_packs(&resolved, &t, size);
     return status;
 }

@@ -6,16 +6,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "pulmo/clock.h"
-#include "pulmo/memory.h"
-#include "pulmo/rng.h"
+#include "bench_room.h"
 #include "pulmo/bench.h"
+#include "pulmo/clock.h"
 #include "pulmo/exact.h"
 #include "pulmo/isa.h"
+#include "pulmo/memory.h"
+#include "pulmo/rng.h"
 #include "pulmo/specs.h"
 #include "pulmo/step.h"
 
-enum { AUTO, SUMS, WAYS };
+enum { AUTO, SUMS, EXCHANGES };
 enum { CLASSES = 2, TURN_BATCHES = 3, ROUNDS_MOST = 200 };
 
 /* Images per second over all ranks of training steps of the default head: with gradients as
@@ -49,59 +50,80 @@ typedef struct bench {
     float *images;
     uint32_t *samples;
     int32_t *labels;
-    contender ways[WAYS];
+    contender contenders[EXCHANGES];
 } bench;
 
-static pulmo_status open_contender(bench *b, int way, const pulmo_bench_step_options *options)
+/* The default head, fed by the backbone's features, as `exchange` has it. */
+static pulmo_status configure(bench *b, contender *c, int exchange, int64_t batch)
 {
-    contender *c = &b->ways[way];
-    pulmo_config_init(&c->config);
-    c->config.train.batch = options->batch;
-    c->config.train.epochs = 1;
-    c->config.train.exchange = way == AUTO ? PULMO_EXCHANGE_AUTO : PULMO_EXCHANGE_SUMS;
-    PULMO_TRY(pulmo_head_from(&c->config, &b->backbone, CLASSES, &b->head));
-    pulmo_optim_from(&c->config, &b->optim);
+    pulmo_config *config = &c->config;
+    pulmo_config_init(config);
+    config->train.batch = batch;
+    config->train.epochs = 1;
+    config->train.exchange = exchange;
+    PULMO_TRY(pulmo_head_from(config, &b->backbone, CLASSES, &b->head));
+    pulmo_optim_from(config, &b->optim);
     pulmo_head_layout_of(&b->head, &b->layout);
+    return PULMO_OK;
+}
+
+static pulmo_status open_contender(bench *b, contender *c)
+{
     const pulmo_state_shape shape = {.parameters = b->layout.parameters,
                                      .states = pulmo_optim_states(&b->optim)};
     PULMO_TRY(pulmo_state_create(&shape, &c->state));
     pulmo_head_parameters_init(&b->head, 1, c->state.parameter);
-    const pulmo_stepper_parts parts = {.comm = b->comm,
-                                       .backbone = &b->backbone,
-                                       .head = &b->head,
-                                       .loss = &b->loss,
-                                       .optim = &b->optim,
-                                       .data = &b->data,
-                                       .config = &c->config,
-                                       .state = &c->state};
+    const pulmo_stepper_parts parts = {
+        .comm = b->comm,
+        .backbone = &b->backbone,
+        .head = &b->head,
+        .loss = &b->loss,
+        .optim = &b->optim,
+        .data = &b->data,
+        .config = &c->config,
+        .state = &c->state,
+    };
     return pulmo_stepper_create(&parts, &c->stepper);
 }
 
-/* This rank's part of the one batch. */
-static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
+static void draw_image(uint32_t sample, float *image, size_t floats)
 {
-    uint32_t global = (uint32_t)options->batch,
-             microbatch = (uint32_t)b->ways[AUTO].config.train.microbatch;
-    pulmo_microbatches part = pulmo_microbatches_of(global, microbatch, pulmo_comm_rank(b->comm),
-                                                    pulmo_comm_size(b->comm));
-    uint32_t first = part.first * microbatch, end = (part.first + part.count) * microbatch;
-    if (end > global)
-        end = global;
-    uint32_t count = end > first ? end - first : 0;
-    size_t floats = 3 * (size_t)options->size_px * (size_t)options->size_px;
+    pulmo_rng rng;
+    pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, sample, 0);
+    for (size_t k = 0; k < floats; k++)
+        image[k] = pulmo_rng_uniform(&rng) * 4 - 2;
+}
+
+static pulmo_status draw_samples(bench *b, uint32_t first, uint32_t count, int size_px)
+{
+    size_t floats = 3 * (size_t)size_px * (size_t)size_px;
     b->images = pulmo_alloc(count + 1, floats * sizeof *b->images);
     b->samples = pulmo_alloc(count + 1, sizeof *b->samples);
     b->labels = pulmo_alloc(count + 1, sizeof *b->labels);
     if (!b->images || !b->samples || !b->labels)
         return PULMO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
-        pulmo_rng rng;
-        pulmo_rng_at(&rng, 1, PULMO_RNG_TEST, first + i, 0);
-        b->samples[i] = first + i;
-        b->labels[i] = (int32_t)((first + i) % CLASSES);
-        for (size_t k = 0; k < floats; k++)
-            b->images[i * floats + k] = pulmo_rng_uniform(&rng) * 4 - 2;
+        uint32_t sample = first + i;
+        b->samples[i] = sample;
+        b->labels[i] = (int32_t)(sample % CLASSES);
+        draw_image(sample, b->images + i * floats, floats);
     }
+    return PULMO_OK;
+}
+
+/* This rank's part of the one batch. */
+static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
+{
+    const int rank = pulmo_comm_rank(b->comm), size = pulmo_comm_size(b->comm);
+    const uint32_t global = (uint32_t)options->batch;
+    const uint32_t microbatch = (uint32_t)b->contenders[AUTO].config.train.microbatch;
+    const pulmo_microbatches part = pulmo_microbatches_of(global, microbatch, rank, size);
+    uint32_t first = part.first * microbatch;
+    uint32_t end = first + part.count * microbatch;
+    if (end > global)
+        end = global;
+    uint32_t count = end > first ? end - first : 0;
+    PULMO_TRY(draw_samples(b, first, count, options->size_px));
     b->batch = (pulmo_batch){.global_count = global,
                              .first_microbatch = part.first,
                              .count = count,
@@ -113,15 +135,20 @@ static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options
 
 static pulmo_status open_local(bench *b, const pulmo_bench_step_options *options)
 {
+    static const int exchange[EXCHANGES] = {PULMO_EXCHANGE_AUTO, PULMO_EXCHANGE_SUMS};
     b->data.count = (uint32_t)options->batch;
-    b->data.height_px = b->data.width_px = options->size_px;
-    for (int way = 0; way < WAYS; way++)
-        PULMO_TRY(open_contender(b, way, options));
+    b->data.height_px = options->size_px;
+    b->data.width_px = options->size_px;
+    for (int i = 0; i < EXCHANGES; i++) {
+        contender *c = &b->contenders[i];
+        PULMO_TRY(configure(b, c, exchange[i], options->batch));
+        PULMO_TRY(open_contender(b, c));
+    }
     return fill_batch(b, options);
 }
 
 /* A few batches on end, each one's sum hidden behind the next one's features, and the last one's
- * update: images a second. */
+ * update: images per second. */
 static pulmo_status take_turn(bench *b, contender *c, double *rate)
 {
     PULMO_TRY(pulmo_barrier(b->comm));
@@ -133,45 +160,81 @@ static pulmo_status take_turn(bench *b, contender *c, double *rate)
     PULMO_TRY(pulmo_stepper_finish(c->stepper));
     double seconds = pulmo_now_s() - began_s;
     PULMO_TRY(pulmo_max_f64(b->comm, &seconds, 1));
-    *rate = TURN_BATCHES * (double)b->batch.global_count / seconds;
+    double images = TURN_BATCHES * (double)b->batch.global_count;
+    *rate = images / seconds;
     return PULMO_OK;
 }
 
 static int ascending(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
 }
 
 static double median(const double *values, int count)
 {
     double sorted[ROUNDS_MOST];
-    memcpy(sorted, values, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, ascending);
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+    size_t values_count = (size_t)count;
+    memcpy(sorted, values, values_count * sizeof *sorted);
+    qsort(sorted, values_count, sizeof *sorted, ascending);
+    double lower = sorted[(count - 1) / 2];
+    double upper = sorted[count / 2];
+    return (lower + upper) / 2;
 }
 
 /* Each round in another order, so that a neighbour's heat or cache is nobody's advantage. */
-static pulmo_status run_rounds(bench *b, double seconds, step_result *out)
+static pulmo_status run_round(bench *b, int round)
 {
-    double warm_up, ratios[ROUNDS_MOST];
-    int more = 1;
-    for (int way = 0; way < WAYS; way++)
-        PULMO_TRY(take_turn(b, &b->ways[way], &warm_up));
-    double began_s = pulmo_now_s();
-    for (out->rounds = 0; more && out->rounds < ROUNDS_MOST; out->rounds++) {
-        for (int i = 0; i < WAYS; i++) {
-            contender *c = &b->ways[(i + out->rounds) % WAYS];
-            PULMO_TRY(take_turn(b, c, &c->rates[out->rounds]));
-        }
-        ratios[out->rounds] = b->ways[AUTO].rates[out->rounds] / b->ways[SUMS].rates[out->rounds];
-        more = pulmo_any(b->comm, pulmo_now_s() - began_s < seconds || out->rounds < 2);
+    for (int i = 0; i < EXCHANGES; i++) {
+        contender *c = &b->contenders[(i + round) % EXCHANGES];
+        PULMO_TRY(take_turn(b, c, &c->rates[round]));
     }
-    out->images_per_second = median(b->ways[AUTO].rates, out->rounds);
-    out->sums_images_per_second = median(b->ways[SUMS].rates, out->rounds);
-    out->over_sums = median(ratios, out->rounds);
-    out->threads = b->backbone.threads;
     return PULMO_OK;
+}
+
+static pulmo_status warm_up(bench *b)
+{
+    double rate;
+    for (int i = 0; i < EXCHANGES; i++)
+        PULMO_TRY(take_turn(b, &b->contenders[i], &rate));
+    return PULMO_OK;
+}
+
+/* At least two rounds, and for the seconds asked. */
+static pulmo_status run_rounds(bench *b, double seconds, int *rounds)
+{
+    bool more = true;
+    PULMO_TRY(warm_up(b));
+    double began_s = pulmo_now_s();
+    for (*rounds = 0; more && *rounds < ROUNDS_MOST; ++*rounds) {
+        PULMO_TRY(run_round(b, *rounds));
+        bool wanted = *rounds < 2 || pulmo_now_s() - began_s < seconds;
+        more = pulmo_any(b->comm, wanted);
+    }
+    return PULMO_OK;
+}
+
+static void sum_up(const bench *b, int rounds, step_result *out)
+{
+    const double *auto_rates = b->contenders[AUTO].rates;
+    const double *sums_rates = b->contenders[SUMS].rates;
+    double ratios[ROUNDS_MOST];
+    for (int i = 0; i < rounds; i++)
+        ratios[i] = auto_rates[i] / sums_rates[i];
+    out->rounds = rounds;
+    out->images_per_second = median(auto_rates, rounds);
+    out->sums_images_per_second = median(sums_rates, rounds);
+    out->over_sums = median(ratios, rounds);
+    out->threads = b->backbone.threads;
+}
+
+static void sleep_for(double seconds)
+{
+    double whole = floor(seconds);
+    const struct timespec pause = {.tv_sec = (time_t)whole,
+                                   .tv_nsec = (long)((seconds - whole) * 1e9)};
+    if (seconds > 0)
+        nanosleep(&pause, NULL);
 }
 
 /* One batch; its sum and update at once, or the update after the sum has had time enough. */
@@ -179,10 +242,7 @@ static pulmo_status time_finish(bench *b, contender *c, double pause_s, double *
 {
     pulmo_step_wishes wishes = {0};
     PULMO_TRY(pulmo_stepper_take(c->stepper, PULMO_OK, &b->batch, &wishes));
-    const struct timespec pause = {.tv_sec = (time_t)pause_s,
-                                   .tv_nsec = (long)((pause_s - floor(pause_s)) * 1e9)};
-    if (pause_s > 0)
-        nanosleep(&pause, NULL);
+    sleep_for(pause_s);
     double began_s = pulmo_now_s();
     PULMO_TRY(pulmo_stepper_finish(c->stepper));
     *seconds = pulmo_now_s() - began_s;
@@ -192,23 +252,26 @@ static pulmo_status time_finish(bench *b, contender *c, double pause_s, double *
 static pulmo_status time_parts(bench *b, step_result *out)
 {
     enum { TIMES = 3 };
-    for (int way = 0; way < WAYS; way++) {
+    for (int k = 0; k < EXCHANGES; k++) {
+        contender *c = &b->contenders[k];
         double both[TIMES], update[TIMES];
         for (int i = 0; i < TIMES; i++) {
-            PULMO_TRY(time_finish(b, &b->ways[way], 0, &both[i]));
-            PULMO_TRY(time_finish(b, &b->ways[way], 1.5 * both[i], &update[i]));
+            PULMO_TRY(time_finish(b, c, 0, &both[i]));
+            PULMO_TRY(time_finish(b, c, 1.5 * both[i], &update[i]));
         }
-        out->update_s[way] = median(update, TIMES);
-        out->travel_s[way] = fmax(0, median(both, TIMES) - out->update_s[way]);
+        double both_s = median(both, TIMES);
+        double update_s = median(update, TIMES);
+        out->update_s[k] = update_s;
+        out->travel_s[k] = fmax(0, both_s - update_s);
     }
     return PULMO_OK;
 }
 
 static void close_bench(bench *b, bool opened)
 {
-    for (int way = 0; way < WAYS; way++) {
-        pulmo_stepper_destroy(b->ways[way].stepper);
-        pulmo_state_free(&b->ways[way].state);
+    for (int k = 0; k < EXCHANGES; k++) {
+        pulmo_stepper_destroy(b->contenders[k].stepper);
+        pulmo_state_free(&b->contenders[k].state);
     }
     if (opened)
         pulmo_backbone_close(&b->backbone);
@@ -223,8 +286,9 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
 {
     const pulmo_weights_choice choice = {.path = options->weights};
     bool opened = false;
-    memset(out, 0, sizeof *out);
+    int rounds = 0;
     pulmo_status status = PULMO_OK;
+    memset(out, 0, sizeof *out);
     bench *b = pulmo_calloc_agreed(comm, sizeof *b, "cannot allocate the benchmark", &status);
     if (!b)
         return status;
@@ -233,35 +297,44 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
     opened = status == PULMO_OK;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_agree(comm, open_local(b, options)));
-    PULMO_GOTO(run_rounds(b, options->seconds, out));
+    PULMO_GOTO(run_rounds(b, options->seconds, &rounds));
+    sum_up(b, rounds, out);
     status = time_parts(b, out);
 out:
     close_bench(b, opened);
     return status;
 }
 
+static void report_steps(const step_result *r, int batch, int ranks, pulmo_isa isa)
+{
+    fprintf(stderr, "%d ranks of %d threads, batch %d, %d rounds: ", ranks, r->threads, batch,
+            r->rounds);
+    fprintf(stderr, "%.2f images/s as training sends gradients, %.2f as integer sums; ratio %.3f\n",
+            r->images_per_second, r->sums_images_per_second, r->over_sums);
+    const bench_member members[] = {
+        BENCH_NUMBER("images_per_second", 3, r->images_per_second),
+        BENCH_NUMBER("integer_sums_images_per_second", 3, r->sums_images_per_second),
+        BENCH_NUMBER("over_integer_sums", 4, r->over_sums),
+        BENCH_NUMBER("travel_s", 5, r->travel_s[AUTO]),
+        BENCH_NUMBER("update_s", 5, r->update_s[AUTO]),
+        BENCH_NUMBER("integer_sums_travel_s", 5, r->travel_s[SUMS]),
+        BENCH_NUMBER("integer_sums_update_s", 5, r->update_s[SUMS]),
+        BENCH_NUMBER("rounds", 0, r->rounds),
+        BENCH_NUMBER("batch", 0, batch),
+        BENCH_NUMBER("threads", 0, r->threads),
+        BENCH_NUMBER("ranks", 0, ranks),
+        BENCH_TEXT("isa", pulmo_isa_name(isa)),
+    };
+    BENCH_PRINT_JSON(members);
+}
+
 pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options)
 {
-    step_result r;
+    step_result result;
     pulmo_isa isa;
     PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
-    PULMO_TRY(measure_steps(comm, options, &r));
-    if (pulmo_comm_rank(comm) != 0)
-        return PULMO_OK;
-    fprintf(
-        stderr,
-        "%d ranks of %d threads, batch %d, %d rounds: %.2f images/s as training sends gradients, "
-        "%.2f as integer sums; ratio %.3f\n",
-        pulmo_comm_size(comm), r.threads, options->batch, r.rounds, r.images_per_second,
-        r.sums_images_per_second, r.over_sums);
-    printf("{\"images_per_second\": %.3f, \"integer_sums_images_per_second\": %.3f, "
-           "\"over_integer_sums\": %.4f, "
-           "\"travel_s\": %.5f, \"update_s\": %.5f, \"integer_sums_travel_s\": %.5f, "
-           "\"integer_sums_update_s\": %.5f, \"rounds\": %d, "
-           "\"batch\": %d, \"threads\": %d, \"ranks\": %d, "
-           "\"isa\": \"%s\"}\n",
-           r.images_per_second, r.sums_images_per_second, r.over_sums, r.travel_s[0], r.update_s[0],
-           r.travel_s[1], r.update_s[1], r.rounds, options->batch, r.threads, pulmo_comm_size(comm),
-           pulmo_isa_name(isa));
+    PULMO_TRY(measure_steps(comm, options, &result));
+    if (pulmo_comm_rank(comm) == 0)
+        report_steps(&result, options->batch, pulmo_comm_size(comm), isa);
     return PULMO_OK;
 }

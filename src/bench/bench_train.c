@@ -1,4 +1,4 @@
-/* `pulmo bench train`: images a second of training, and where the time goes. */
+/* `pulmo bench train`: images per second of training, and where the time goes. */
 #include "bench_room.h"
 
 #include <stdio.h>
@@ -16,11 +16,14 @@
 /* Demo images, packed; on all ranks. */
 static pulmo_status pack_demo(pulmo_comm *comm, const char *scratch, int size, const char *packed)
 {
-    char setting[64], *demo = pulmo_format("%s/demo", scratch);
+    char setting[64];
+    char *demo = pulmo_format("%s/demo", scratch);
     pulmo_config config;
     pulmo_config_init(&config);
     snprintf(setting, sizeof setting, "pack.size=%d", size);
-    pulmo_status status = demo ? pulmo_config_set(&config, setting) : PULMO_MEMORY;
+    pulmo_status status = PULMO_MEMORY;
+    if (demo)
+        status = pulmo_config_set(&config, setting);
     if (status == PULMO_OK)
         status = pulmo_config_set(&config, "pack.leaks=allow");
     status = pulmo_agree(comm, status);
@@ -39,58 +42,94 @@ static pulmo_status set_path(char *field, size_t bytes, const char *directory, c
     return pulmo_fail(PULMO_IO, "%s: the path is too long", directory);
 }
 
-static void report(const pulmo_train_timing *t, int ranks, const pulmo_config *config)
+/* Parts of the time, from 0 to 1. */
+typedef struct time_shares {
+    double features, tuned, head, update, data, sums;
+} time_shares;
+
+static time_shares shares_of(const pulmo_train_timing *t)
 {
-    double rate = (double)t->images / t->seconds;
+    const double all_s = t->seconds;
+    return (time_shares){
+        .features = t->features_s / all_s,
+        .tuned = t->tuned_s / all_s,
+        .head = t->head_s / all_s,
+        .update = t->update_s / all_s,
+        .data = t->data_s / all_s,
+        .sums = t->sums_s / all_s,
+    };
+}
+
+static void report_training(const pulmo_train_timing *t, int ranks, const pulmo_config *config)
+{
+    const double rate = (double)t->images / t->seconds;
+    const time_shares part = shares_of(t);
     const char *from = config->train.features == PULMO_FEATURES_BANK ? "bank" : "fresh";
+    fprintf(stderr, "%llu images in %.2f s, %d rank%s of %d thread%s, %s features: %.2f images/s\n",
+            (unsigned long long)t->images, t->seconds, ranks, bench_plural(ranks), t->threads,
+            bench_plural(t->threads), from, rate);
     fprintf(stderr,
-            "%llu images in %.2f s, %d rank%s of %d thread%s, %s features: %.2f images/s\n"
-            "of the time: %.1f %% features, %.1f %% trained convolutions, %.1f %% head, %.1f %% "
-            "update; compute waited %.2f %% for data, "
-            "%.2f %% for sums\n",
-            (unsigned long long)t->images, t->seconds, ranks, ranks == 1 ? "" : "s", t->threads,
-            t->threads == 1 ? "" : "s", from, rate, 100 * t->features_s / t->seconds,
-            100 * t->tuned_s / t->seconds, 100 * t->head_s / t->seconds,
-            100 * t->update_s / t->seconds, 100 * t->data_s / t->seconds,
-            100 * t->sums_s / t->seconds);
-    printf("{\"images_per_second\": %.3f, \"images\": %llu, \"seconds\": %.3f, \"features\": %.5f, "
-           "\"trained_convolutions\": %.5f, "
-           "\"head\": %.5f, \"update\": %.5f, "
-           "\"waiting_for_data\": %.5f, \"waiting_for_sums\": %.5f, \"batch\": %lld, \"from\": "
-           "\"%s\", \"threads\": %d, \"ranks\": %d, "
-           "\"isa\": \"%s\"}\n",
-           rate, (unsigned long long)t->images, t->seconds, t->features_s / t->seconds,
-           t->tuned_s / t->seconds, t->head_s / t->seconds, t->update_s / t->seconds,
-           t->data_s / t->seconds, t->sums_s / t->seconds, (long long)config->train.batch, from,
-           t->threads, ranks, t->isa);
+            "of the time: %.1f %% features, %.1f %% trained convolutions, %.1f %% head, "
+            "%.1f %% update; ",
+            100 * part.features, 100 * part.tuned, 100 * part.head, 100 * part.update);
+    fprintf(stderr, "compute waited %.2f %% for data, %.2f %% for sums\n", 100 * part.data,
+            100 * part.sums);
+    const bench_member members[] = {
+        BENCH_NUMBER("images_per_second", 3, rate),
+        BENCH_NUMBER("images", 0, (double)t->images),
+        BENCH_NUMBER("seconds", 3, t->seconds),
+        BENCH_NUMBER("features", 5, part.features),
+        BENCH_NUMBER("trained_convolutions", 5, part.tuned),
+        BENCH_NUMBER("head", 5, part.head),
+        BENCH_NUMBER("update", 5, part.update),
+        BENCH_NUMBER("waiting_for_data", 5, part.data),
+        BENCH_NUMBER("waiting_for_sums", 5, part.sums),
+        BENCH_NUMBER("batch", 0, (double)config->train.batch),
+        BENCH_TEXT("from", from),
+        BENCH_NUMBER("threads", 0, t->threads),
+        BENCH_NUMBER("ranks", 0, ranks),
+        BENCH_TEXT("isa", t->isa),
+    };
+    BENCH_PRINT_JSON(members);
+}
+
+/* Trains in a scratch directory that there is, with its demo images where there are no others. */
+static pulmo_status train_in(pulmo_comm *comm, const pulmo_bench_train_options *o,
+                             const char *scratch, pulmo_config *config, pulmo_train_timing *timing)
+{
+    const bool draw = !*config->data.path;
+    pulmo_status status =
+        set_path(config->train.run_dir, sizeof config->train.run_dir, scratch, "run");
+    if (status == PULMO_OK && draw)
+        status = set_path(config->data.path, sizeof config->data.path, scratch, "packed");
+    config->train.patience = 0; /* val has no part in this */
+    if (o->threads > 0)
+        config->train.threads = o->threads;
+    PULMO_TRY(pulmo_agree(comm, status));
+    if (draw)
+        PULMO_TRY(pack_demo(comm, scratch, o->size_px, config->data.path));
+    return pulmo_train_measure(comm, config, o->seconds, timing);
 }
 
 pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options *o)
 {
+    const int rank = pulmo_comm_rank(comm), size = pulmo_comm_size(comm);
     char scratch[PULMO_TEXT_BYTES] = "";
     pulmo_config config = *o->config;
-    pulmo_train_timing timing;
-    bool root = pulmo_comm_rank(comm) == 0, draw = !*config.data.path;
-    pulmo_log_setup(PULMO_LOG_QUIET, pulmo_comm_rank(comm), pulmo_comm_size(comm));
+    pulmo_train_timing timing = {0};
+    pulmo_log_setup(PULMO_LOG_QUIET, rank, size);
     pulmo_status status = PULMO_OK;
-    if (root)
-        status = bench_scratch_make(draw ? DEMO_IMAGES : 0, scratch, sizeof scratch);
+    int images = *config.data.path ? 0 : DEMO_IMAGES;
+    if (rank == 0)
+        status = bench_scratch_make(images, scratch, sizeof scratch);
     PULMO_TRY(pulmo_agree(comm, status));
     PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
-    status = set_path(config.train.run_dir, sizeof config.train.run_dir, scratch, "run");
-    if (status == PULMO_OK && draw)
-        status = set_path(config.data.path, sizeof config.data.path, scratch, "packed");
-    config.train.patience = 0; /* val has no part in this */
-    if (o->threads > 0)
-        config.train.threads = o->threads;
-    status = pulmo_agree(comm, status);
-    if (status == PULMO_OK && draw)
-        status = pack_demo(comm, scratch, o->size_px, config.data.path);
-    if (status == PULMO_OK)
-        status = pulmo_train_measure(comm, &config, o->seconds, &timing);
-    if (root)
+    status = train_in(comm, o, scratch, &config, &timing);
+    if (rank == 0)
         bench_scratch_remove(scratch);
-    if (status == PULMO_OK && root)
-        report(&timing, pulmo_comm_size(comm), &config);
+    status =
+        pulmo_agree(comm, status); /* a launcher ends all ranks when the first one has failed */
+    if (status == PULMO_OK && rank == 0)
+        report_training(&timing, size, &config);
     return status;
 }

@@ -1,0 +1,65 @@
+/* What benchmarks share: a scratch directory, and the JSON object that each ends with. */
+#include "bench_room.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/demo.h"
+#include "pulmo/memory.h"
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+    (void)about, (void)kind, (void)walk;
+    return remove(path);
+}
+
+int bench_remove(const char *path)
+{
+    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
+{
+    const char *parent = getenv("TMPDIR");
+    if (!parent || !*parent)
+        parent = "/tmp";
+    snprintf(path, bytes, "%s/pulmo-bench-XXXXXX", parent);
+    if (!mkdtemp(path))
+        return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
+    if (images == 0)
+        return PULMO_OK;
+    char *demo = pulmo_format("%s/demo", path);
+    if (!demo)
+        return PULMO_MEMORY;
+    const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
+    pulmo_status status = pulmo_demo_write(&options);
+    free(demo);
+    return status;
+}
+
+void bench_scratch_remove(const char *path)
+{
+    (void)bench_remove(path);
+}
+
+void bench_print_json(const bench_member *members, size_t count)
+{
+    putchar('{');
+    for (size_t i = 0; i < count; i++) {
+        const bench_member *m = &members[i];
+        const char *comma = i > 0 ? ", " : "";
+        if (m->text)
+            printf("%s\"%s\": \"%s\"", comma, m->name, m->text);
+        else
+            printf("%s\"%s\": %.*f", comma, m->name, m->decimals, m->value);
+    }
+    puts("}");
+}
+
+const char *bench_plural(int count)
+{
+    return count == 1 ? "" : "s";
+}
