@@ -325,6 +325,8 @@ static void report(const packing *p)
     }
     for (size_t i = 0; i < plan->split_notes.count; i++)
         pulmo_info("%s", plan->split_notes.text[i]);
+    for (size_t i = 0; i < plan->warnings.count; i++)
+        pulmo_warn("%s", plan->warnings.text[i]);
     for (size_t i = 0; i < plan->refused_paths.count; i++)
         pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
     show_lines("byte-identical files", &plan->identical, 5);
@@ -358,14 +360,22 @@ static pulmo_status refuse_leaks(const packing *p)
                       p->options.destination);
 }
 
+/* Adds lines to a text in which they are parted by "; ". */
+static void join_lines(const text_lines *lines, char *text, size_t bytes)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        size_t at = strlen(text);
+        snprintf(text + at, bytes - at, "%s%s", at ? "; " : "", lines->text[i]);
+    }
+}
+
 static pulmo_status write_manifest(const packing *p)
 {
     const pack_plan *plan = &p->plan;
     pulmo_packed_split present[PULMO_SPLITS];
     char notes[1024] = "";
-    for (size_t i = 0; i < plan->split_notes.count; i++)
-        snprintf(notes + strlen(notes), sizeof notes - strlen(notes), "%s%s", i ? "; " : "",
-                 plan->split_notes.text[i]);
+    join_lines(&plan->split_notes, notes, sizeof notes);
+    join_lines(&plan->warnings, notes, sizeof notes);
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .split_notes = notes,

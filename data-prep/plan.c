@@ -128,48 +128,65 @@ static pulmo_status split_class(splitter *c, int class, const double fraction[PU
     return take_sets(c, class, count, fraction[PULMO_SPLIT_VAL] * images, PULMO_SPLIT_VAL);
 }
 
-/* What becomes of a split that was given: kept, or merged into train, which is split anew. */
-static pulmo_status judge_given(splitter *c, int split, double *fraction)
+static uint32_t count_in(const splitter *c, int split)
 {
-    uint32_t given = 0, train = 0;
-    const char *name = pulmo_split_name(split);
+    uint32_t count = 0;
+    for (uint32_t f = 0; f < c->list->count; f++)
+        count += c->split[f] == split;
+    return count;
+}
+
+static pulmo_status note_held(splitter *c, int split)
+{
     const source_list *list = c->list;
-    if (list->held[split] && list->moved[split])
-        return lines_add(
-            &c->plan->split_notes,
-            "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
-            list->held[split], name, list->moved[split]);
-    if (list->held[split])
+    const char *name = pulmo_split_name(split);
+    if (list->moved[split] == 0)
         return lines_add(&c->plan->split_notes, "%s: the %zu files that pack.%s_pattern matches",
                          name, list->held[split], name);
-    for (uint32_t f = 0; f < c->list->count; f++) {
-        given += c->split[f] == split;
-        train += c->split[f] == PULMO_SPLIT_TRAIN;
-    }
-    if (*fraction <= 0 && split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
-        return lines_add(&c->plan->split_notes,
+    return lines_add(
+        &c->plan->split_notes,
+        "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
+        list->held[split], name, list->moved[split]);
+}
+
+/* The only split that pulmo ever merges into train, and only when asked for another. */
+static pulmo_status replace_val(splitter *c, uint32_t given, double fraction)
+{
+    for (uint32_t f = 0; f < c->list->count; f++)
+        if (c->split[f] == PULMO_SPLIT_VAL)
+            c->split[f] = PULMO_SPLIT_TRAIN;
+    return lines_add(&c->plan->warnings,
+                     "val: the %u images given are too few to choose an epoch by (fewer than %d) "
+                     "and join train; %g of train is split off instead, by patient and class. "
+                     "Without --val-fraction val stays as it was given",
+                     given, PULMO_SPLIT_MEANINGFUL, fraction);
+}
+
+/* What becomes of a split: kept as it was given, or split off train by *fraction, which is 0
+ * afterwards where nothing is. A test set that was given is never trained on. */
+static pulmo_status judge_given(splitter *c, int split, double *fraction)
+{
+    text_lines *notes = &c->plan->split_notes;
+    const char *name = pulmo_split_name(split);
+    if (c->list->held[split])
+        return note_held(c, split);
+    uint32_t given = count_in(c, split);
+    bool small_val = split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL;
+    if (*fraction <= 0 && small_val)
+        return lines_add(notes,
                          "val: the %u images given are too few to choose an epoch by; "
                          "--val-fraction 0.15 splits val off train",
                          given);
     if (*fraction <= 0)
         return PULMO_OK;
-    if (given >= PULMO_SPLIT_MEANINGFUL && given * 100 >= train) {
-        double unused = *fraction;
-        *fraction = 0;
-        return lines_add(&c->plan->split_notes,
-                         "%s: the %u images given are kept; %g of train was not split off", name,
-                         given, unused);
-    }
     if (given == 0)
-        return lines_add(&c->plan->split_notes, "%s: %g of train split off, by patient and class",
-                         name, *fraction);
-    for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == split)
-            c->split[f] = PULMO_SPLIT_TRAIN;
-    return lines_add(&c->plan->split_notes,
-                     "%s: the %u images given are too few to mean anything and join train; %g of "
-                     "train split off instead, by patient and class",
-                     name, given, *fraction);
+        return lines_add(notes, "%s: %g of train split off, by patient and class", name, *fraction);
+    if (small_val)
+        return replace_val(c, given, *fraction);
+    double unused = *fraction;
+    *fraction = 0;
+    return lines_add(notes, "%s: the %u images given are kept; %g of train was not split off", name,
+                     given, unused);
 }
 
 static pulmo_status split_train(splitter *c, const pulmo_config *config)
@@ -281,5 +298,6 @@ void pack_plan_free(pack_plan *plan)
     lines_free(&plan->shared_patients);
     lines_free(&plan->leaks);
     lines_free(&plan->split_notes);
+    lines_free(&plan->warnings);
     memset(plan, 0, sizeof *plan);
 }

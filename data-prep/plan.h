@@ -21,10 +21,11 @@ typedef struct pack_plan {
     uint32_t *order[PULMO_SPLITS]; /* indices into the list, in packed order */
     uint32_t count[PULMO_SPLITS];
     int32_t *label; /* (list count), -1 for a refused file */
-    size_t
-        bad; /* refused files that cannot be used; what is left out on request comes after them */
-    text_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks,
-        split_notes;
+    size_t bad; /* of the refused files, which stand first: those that cannot be used. What is left
+                   out on request comes after them */
+    text_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks;
+    text_lines split_notes; /* how splits were made */
+    text_lines warnings;    /* the same, where it is not what one would expect */
 } pack_plan;
 
 /* Class names alone; to be called before anything is decoded. */

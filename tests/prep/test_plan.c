@@ -177,6 +177,48 @@ static void parts_are_met_and_sets_kept(void **state)
     assert_true(m->plan.identical.count > 5);
 }
 
+/* `count` patients of one image in a split, half of each class. */
+static void add_patients(made *m, int split, int count)
+{
+    char name[80];
+    for (int i = 0; i < count; i++) {
+        uint32_t number = (uint32_t)m->list.count + 1;
+        snprintf(name, sizeof name, "IM-%04u-0001.jpeg", number);
+        add(m, split, i % 2 ? "PNEUMONIA" : "NORMAL", name, number);
+    }
+}
+
+/* A test set that was given is not trained on, however small; a small val gives way only where
+ * another was asked for, with a warning. */
+static void given_splits_are_kept(void **state)
+{
+    made *m = *state;
+    add_patients(m, PULMO_SPLIT_TRAIN, 200);
+    add_patients(m, PULMO_SPLIT_VAL, 8);
+    add_patients(m, PULMO_SPLIT_TEST, 10);
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_VAL], 8);
+    assert_int_equal(m->plan.warnings.count, 0);
+    pack_plan_free(&m->plan);
+
+    m->config.pack.val_fraction = 0.25;
+    m->config.pack.test_fraction = 0.25;
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_TEST], 10);
+    for (uint32_t i = 208; i < 218; i++)
+        assert_int_equal(split_of(m, i), PULMO_SPLIT_TEST);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_VAL], 52); /* a quarter of 208 */
+    assert_int_equal(m->plan.warnings.count, 1);
+    assert_non_null(strstr(m->plan.warnings.text[0], "val: the 8 images given"));
+    pack_plan_free(&m->plan);
+
+    add_patients(m, PULMO_SPLIT_VAL, 42);
+    plan(m, NULL, 0); /* 50 are enough */
+    assert_int_equal(m->plan.count[PULMO_SPLIT_VAL], 50);
+    assert_int_equal(m->plan.count[PULMO_SPLIT_TRAIN], 200);
+    assert_int_equal(m->plan.warnings.count, 0);
+}
+
 /* The same list, the same plan; another seed, another. */
 static void a_plan_is_a_function(void **state)
 {
@@ -337,6 +379,7 @@ int main(void)
         cmocka_unit_test(names_tell_patients),
         TEST(train_is_never_split_empty),
         TEST(parts_are_met_and_sets_kept),
+        TEST(given_splits_are_kept),
         TEST(a_plan_is_a_function),
         TEST(leaks_and_coincidences),
         cmocka_unit_test(the_tree_finds_all),
