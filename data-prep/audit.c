@@ -363,37 +363,67 @@ static pulmo_status list_sure_patients(audit *a, const int *split)
     return status;
 }
 
-/* Names of patients in several splits or classes, certain or not. */
-static pulmo_status list_groups(audit *a, const int *split)
+/* The files of one group: where they stand. */
+typedef struct group_seen {
+    uint32_t first;
+    unsigned splits; /* one bit each */
+    bool classes;    /* several */
+    bool apart;      /* by cases that are numbered apart */
+} group_seen;
+
+static void see_file(const audit *a, const int *split, uint32_t f, group_seen *seen)
+{
+    const source_file *file = &a->list->file[f], *first = &a->list->file[seen->first];
+    if (split[f] >= 0)
+        seen->splits |= 1u << split[f];
+    seen->classes = seen->classes || a->plan->label[f] != a->plan->label[seen->first];
+    seen->apart = seen->apart || file->sure_bytes != first->sure_bytes ||
+                  memcmp(file->sure, first->sure, (size_t)file->sure_bytes) != 0;
+}
+
+/* Lists a patient of several splits or classes. */
+static pulmo_status list_group(audit *a, const group_seen *seen)
+{
+    const char *patient = a->list->file[seen->first].group;
+    const char *maybe = "";
+    bool in[PULMO_SPLITS];
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        in[s] = (seen->splits >> s & 1) != 0;
+    if (seen->apart)
+        maybe = " (by cases that are numbered apart; taken for different patients unless listed as "
+                "a leak)";
+    if (several(seen->splits))
+        PULMO_TRY(lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s", patient,
+                            in[PULMO_SPLIT_TRAIN] ? " train" : "",
+                            in[PULMO_SPLIT_VAL] ? " val" : "", in[PULMO_SPLIT_TEST] ? " test" : "",
+                            maybe));
+    if (seen->classes)
+        return lines_add(&a->plan->mixed_patients, "%s: in several classes", patient);
+    return PULMO_OK;
+}
+
+static pulmo_status count_group(audit *a, const group_seen *seen)
+{
+    a->plan->patients_all += seen->splits != 0;
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        a->plan->patients[s] += seen->splits >> s & 1;
+    return PULMO_OK;
+}
+
+/* Calls `visit` for every patient that names tell, certain or not. */
+static pulmo_status each_group(audit *a, const int *split,
+                               pulmo_status (*visit)(audit *a, const group_seen *seen))
 {
     keyed *keys = NULL;
     uint32_t count = 0;
-    const source_file *file = a->list->file;
     PULMO_TRY(sort_files(a->list, a->records, KEY_GROUP, &keys, &count));
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 0, end; i < count && status == PULMO_OK; i = end) {
-        unsigned splits = 0;
-        bool classes = false, apart = false;
-        uint32_t first = keys[i].index;
-        for (end = i; end < count && compare_keys(&keys[end], &keys[i]) == 0; end++) {
-            uint32_t f = keys[end].index;
-            splits |= 1u << split[f];
-            classes = classes || a->plan->label[f] != a->plan->label[first];
-            apart = apart || file[f].sure_bytes != file[first].sure_bytes ||
-                    memcmp(file[f].sure, file[first].sure, (size_t)file[f].sure_bytes) != 0;
-        }
-        if (file[first].sure_bytes == 0)
-            continue; /* the file name does not name a patient */
-        const char *maybe = apart ? " (by cases that are numbered apart; taken for different "
-                                    "patients unless listed as a leak)"
-                                  : "";
-        if (several(splits))
-            status = lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s",
-                               file[first].group, splits & 1 ? " train" : "",
-                               splits & 2 ? " val" : "", splits & 4 ? " test" : "", maybe);
-        if (status == PULMO_OK && classes)
-            status =
-                lines_add(&a->plan->shared_patients, "%s: in several classes", file[first].group);
+        group_seen seen = {.first = keys[i].index};
+        for (end = i; end < count && compare_keys(&keys[end], &keys[i]) == 0; end++)
+            see_file(a, split, keys[end].index, &seen);
+        if (a->list->file[seen.first].sure_bytes > 0)
+            status = visit(a, &seen);
     }
     free(keys);
     return status;
@@ -435,6 +465,8 @@ pulmo_status audit_splits(audit *a, int *split, bool drop)
 {
     PULMO_TRY(list_copies(a, split));
     PULMO_TRY(list_sure_patients(a, split));
-    PULMO_TRY(list_groups(a, split));
-    return drop && a->plan->leaks.count > 0 ? drop_leaks(a, split) : PULMO_OK;
+    PULMO_TRY(each_group(a, split, list_group));
+    if (drop && a->plan->leaks.count > 0)
+        PULMO_TRY(drop_leaks(a, split));
+    return each_group(a, split, count_group); /* of what is left */
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/text.h"
+
 pulmo_status lines_add(text_lines *lines, const char *format, ...)
 {
     va_list arguments;
@@ -24,6 +26,15 @@ pulmo_status lines_add(text_lines *lines, const char *format, ...)
         return pulmo_fail(PULMO_MEMORY, "out of memory for findings");
     lines->count++;
     return PULMO_OK;
+}
+
+pulmo_status lines_join(const text_lines *lines, const char *between, char **out)
+{
+    pulmo_text text;
+    PULMO_TRY(pulmo_text_open(&text));
+    for (size_t i = 0; i < lines->count; i++)
+        fprintf(text.stream, "%s%s", i > 0 ? between : "", lines->text[i]);
+    return pulmo_text_take(&text, out);
 }
 
 void lines_free(text_lines *lines)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "judge.h"
 #include "parts.h"
 #include "plan.h"
 #include "source.h"
@@ -74,6 +75,24 @@ static void digest_times(const source_list *list, pulmo_digester *digester)
     }
 }
 
+/* Keys that came later are named only where they are given: packs made before them stay valid. */
+static void name_given(const pulmo_config *c, char *text, size_t bytes)
+{
+    const struct {
+        const char *key, *pattern;
+    } held[] = {{"val", c->pack.val_pattern},
+                {"test", c->pack.test_pattern},
+                {"exclude", c->pack.exclude_pattern}};
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+        if (*held[i].pattern)
+            at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key,
+                                   held[i].pattern);
+    if (c->pack.patients_unknown)
+        snprintf(text + at, bytes - at, "patients_unknown, ");
+}
+
 /* The same text and files, the same data set: every key of the pack section, and every file's name
  * and size. Times are left to p->key, so that a copy of the source packs into the same bytes. */
 static pulmo_status describe_options(packing *p)
@@ -85,25 +104,15 @@ static pulmo_status describe_options(packing *p)
     digest_names(&p->list, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
-    /* Patterns that are not given are not named: packs made before there were such keys stay valid.
-     */
-    const struct {
-        const char *key, *pattern;
-    } held[] = {{"val", c->pack.val_pattern},
-                {"test", c->pack.test_pattern},
-                {"exclude", c->pack.exclude_pattern}};
-    char patterns[3 * (PULMO_TEXT_BYTES + 32)] = "";
-    for (size_t i = 0, at = 0; i < 3; i++)
-        if (*held[i].pattern)
-            at += (size_t)snprintf(patterns + at, sizeof patterns - at, "%s_pattern \"%s\", ",
-                                   held[i].key, held[i].pattern);
+    char given[3 * (PULMO_TEXT_BYTES + 32) + 32];
+    name_given(c, given, sizeof given);
     p->options_text = pulmo_format(
         "format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, "
         "test_fraction %.17g, seed %lld, "
         "group_pattern \"%s\", label_pattern \"%s\", %sdecode %d, on_bad %d, leaks %d, files %s",
         1, (long long)c->pack.size, (long long)c->pack.shard_images, (long long)c->pack.pixels_max,
         c->pack.val_fraction, c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern,
-        c->pack.label_pattern, patterns, c->pack.decode, c->pack.on_bad, c->pack.leaks, hex);
+        c->pack.label_pattern, given, c->pack.decode, c->pack.on_bad, c->pack.leaks, hex);
     return p->options_text ? PULMO_OK : PULMO_MEMORY;
 }
 
@@ -165,6 +174,7 @@ static pulmo_status make_split(packing *p, int s)
     p->split[s] = (pulmo_packed_split){.name = pulmo_split_name(s),
                                        .count = n,
                                        .shards = n ? (n + per_shard - 1) / per_shard : 1,
+                                       .patients = p->plan.patients[s],
                                        .labels = labels,
                                        .paths = columns,
                                        .groups = columns + n,
@@ -307,6 +317,30 @@ static void show_lines(const char *title, const text_lines *lines, size_t most)
         pulmo_info("  ... %zu more in manifest.h5", lines->count - most);
 }
 
+/* Patients of each split and how they were told; a loud line where they were not. */
+static void report_patients(const packing *p)
+{
+    const pack_plan *plan = &p->plan;
+    char splits[128] = "";
+    const char *first = "";
+    for (int s = PULMO_SPLITS - 1; s >= 0; s--)
+        judge_unknown(&p->list, s, &first);
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        size_t at = strlen(splits);
+        if (plan->count[s] > 0)
+            snprintf(splits + at, sizeof splits - at, "%s%s %u", at ? ", " : "",
+                     pulmo_split_name(s), plan->patients[s]);
+    }
+    if (plan->patients_all > 0)
+        pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
+    if (plan->unknown > 0)
+        pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u images tell none, such as %s: one "
+                   "patient may stand in several splits, and scores be too good. "
+                   "pack.group_pattern finds patients in such paths; --patients-unknown says that "
+                   "they are not known",
+                   plan->unknown, plan->count[0] + plan->count[1] + plan->count[2], first);
+}
+
 static void report(const packing *p)
 {
     const pack_plan *plan = &p->plan;
@@ -323,6 +357,7 @@ static void report(const packing *p)
         if (plan->count[s] > 0)
             pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
     }
+    report_patients(p);
     for (size_t i = 0; i < plan->split_notes.count; i++)
         pulmo_info("%s", plan->split_notes.text[i]);
     for (size_t i = 0; i < plan->warnings.count; i++)
@@ -331,7 +366,8 @@ static void report(const packing *p)
         pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
     show_lines("byte-identical files", &plan->identical, 5);
     show_lines("near duplicates (kept in one split where pulmo split the set)", &plan->similar, 5);
-    show_lines("patients in several splits or classes", &plan->shared_patients, 5);
+    show_lines("patients in several splits", &plan->shared_patients, 5);
+    show_lines("patients in several classes", &plan->mixed_patients, 5);
     show_lines("leaks between splits", &plan->leaks, 20);
 }
 
@@ -385,6 +421,9 @@ static pulmo_status write_manifest(const packing *p)
                                .identical = as_lines(&plan->identical),
                                .similar = as_lines(&plan->similar),
                                .shared_patients = as_lines(&plan->shared_patients),
+                               .mixed_patients = as_lines(&plan->mixed_patients),
+                               .patients = plan_patients(plan),
+                               .patients_by = plan->patients_by,
                                .leaks = as_lines(&plan->leaks)};
     for (int s = 0; s < PULMO_SPLITS; s++)
         if (p->split[s].count > 0)

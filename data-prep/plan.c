@@ -1,10 +1,13 @@
 /* The plan of a pack: classes, splits by patient and class, order. */
 #include "plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "audit.h"
+#include "judge.h"
+#include "patients.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/memory.h"
@@ -69,6 +72,36 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
     return PULMO_OK;
 }
 
+/* ---- patients ---- */
+
+/* Images by each rule that told a patient. Schemes of one name are counted together. */
+static pulmo_status name_rules(const source_list *list, pack_plan *plan)
+{
+    text_lines lines = {0};
+    uint32_t images[PATIENT_RULES_MAX] = {0};
+    for (size_t i = 0; i < list->count; i++)
+        if (plan->label[i] >= 0)
+            images[patient_rule_base(list->file[i].rule)]++;
+    plan->unknown = images[PATIENT_UNKNOWN];
+    pulmo_status status = PULMO_OK;
+    for (int r = 1; r <= PATIENT_RULES_MAX && status == PULMO_OK; r++) {
+        int rule = r % PATIENT_RULES_MAX; /* the unknown ones last */
+        if (images[rule] > 0)
+            status = lines_add(&lines, "%s: %u images", patient_rule_name(rule), images[rule]);
+    }
+    if (status == PULMO_OK)
+        status = lines_join(&lines, ", ", &plan->patients_by);
+    lines_free(&lines);
+    return status;
+}
+
+const char *plan_patients(const pack_plan *plan)
+{
+    if (plan->unknown == 0)
+        return "known";
+    return plan->patients_all > 0 ? "some" : "unknown";
+}
+
 /* ---- splitting ---- */
 
 typedef struct splitter {
@@ -128,14 +161,6 @@ static pulmo_status split_class(splitter *c, int class, const double fraction[PU
     return take_sets(c, class, count, fraction[PULMO_SPLIT_VAL] * images, PULMO_SPLIT_VAL);
 }
 
-static uint32_t count_in(const splitter *c, int split)
-{
-    uint32_t count = 0;
-    for (uint32_t f = 0; f < c->list->count; f++)
-        count += c->split[f] == split;
-    return count;
-}
-
 static pulmo_status note_held(splitter *c, int split)
 {
     const source_list *list = c->list;
@@ -150,53 +175,59 @@ static pulmo_status note_held(splitter *c, int split)
 }
 
 /* The only split that pulmo ever merges into train, and only when asked for another. */
-static pulmo_status replace_val(splitter *c, uint32_t given, double fraction)
+static pulmo_status replace_val(splitter *c, size_t given, const char *manner)
 {
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == PULMO_SPLIT_VAL)
             c->split[f] = PULMO_SPLIT_TRAIN;
     return lines_add(&c->plan->warnings,
-                     "val: the %u images given are too few to choose an epoch by (fewer than %d) "
-                     "and join train; %g of train is split off instead, by patient and class. "
-                     "Without --val-fraction val stays as it was given",
-                     given, PULMO_SPLIT_MEANINGFUL, fraction);
+                     "val: the %zu images given are too few to choose an epoch by (fewer than %d) "
+                     "and join train; %s instead. Without --val-fraction val stays as it was given",
+                     given, PULMO_SPLIT_MEANINGFUL, manner);
 }
 
-/* What becomes of a split: kept as it was given, or split off train by *fraction, which is 0
- * afterwards where nothing is. A test set that was given is never trained on. */
-static pulmo_status judge_given(splitter *c, int split, double *fraction)
+/* What becomes of a split that no pattern names: kept as it was given, or split off train by
+ * *fraction, which is 0 afterwards where nothing is. A test set that was given is never trained
+ * on. */
+static pulmo_status judge_given(splitter *c, const pulmo_config *config, int split,
+                                double *fraction)
 {
     text_lines *notes = &c->plan->split_notes;
     const char *name = pulmo_split_name(split);
-    if (c->list->held[split])
-        return note_held(c, split);
-    uint32_t given = count_in(c, split);
-    bool small_val = split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL;
-    if (*fraction <= 0 && small_val)
-        return lines_add(notes,
-                         "val: the %u images given are too few to choose an epoch by; "
-                         "--val-fraction 0.15 splits val off train",
-                         given);
-    if (*fraction <= 0)
-        return PULMO_OK;
-    if (given == 0)
-        return lines_add(notes, "%s: %g of train split off, by patient and class", name, *fraction);
-    if (small_val)
-        return replace_val(c, given, *fraction);
+    size_t given = judge_given_count(c->list, split);
+    char manner[96];
+    snprintf(manner, sizeof manner, "%g of train is split off, by %s and class", *fraction,
+             config->pack.patients_unknown && c->plan->unknown > 0 ? "picture" : "patient");
+    if (judge_is_split_off(c->list, config, split))
+        return given > 0 ? replace_val(c, given, manner) : lines_add(notes, "%s: %s", name, manner);
     double unused = *fraction;
     *fraction = 0;
-    return lines_add(notes, "%s: the %u images given are kept; %g of train was not split off", name,
-                     given, unused);
+    if (unused > 0)
+        return lines_add(notes, "%s: the %zu images given are kept; %g of train is not split off",
+                         name, given, unused);
+    if (split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
+        return lines_add(notes,
+                         "val: the %zu images given are too few to choose an epoch by; "
+                         "--val-fraction 0.15 splits val off train",
+                         given);
+    return PULMO_OK;
+}
+
+static pulmo_status judge_splits(splitter *c, const pulmo_config *config,
+                                 double fraction[PULMO_SPLITS])
+{
+    if (c->list->excluded)
+        PULMO_TRY(lines_add(&c->plan->split_notes, "%zu files left out by pack.exclude_pattern",
+                            c->list->excluded));
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
+        PULMO_TRY(c->list->held[s] ? note_held(c, s) : judge_given(c, config, s, &fraction[s]));
+    return PULMO_OK;
 }
 
 static pulmo_status split_train(splitter *c, const pulmo_config *config)
 {
     double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
-    if (c->list->excluded)
-        PULMO_TRY(lines_add(&c->plan->split_notes, "%zu files left out by pack.exclude_pattern",
-                            c->list->excluded));
-    PULMO_TRY(judge_given(c, PULMO_SPLIT_VAL, &fraction[PULMO_SPLIT_VAL]));
-    PULMO_TRY(judge_given(c, PULMO_SPLIT_TEST, &fraction[PULMO_SPLIT_TEST]));
+    PULMO_TRY(judge_splits(c, config, fraction));
     if (fraction[PULMO_SPLIT_VAL] <= 0 && fraction[PULMO_SPLIT_TEST] <= 0)
         return PULMO_OK;
     for (uint32_t f = 0; f < c->list->count; f++) {
@@ -271,6 +302,7 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
     if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
     PULMO_GOTO(sort_out(store, plan));
+    PULMO_GOTO(name_rules(list, plan));
     for (size_t i = 0; i < list->count; i++)
         c.split[i] = store->records[i].usable ? list->file[i].split : -1;
     PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
@@ -296,6 +328,8 @@ void pack_plan_free(pack_plan *plan)
     lines_free(&plan->identical);
     lines_free(&plan->similar);
     lines_free(&plan->shared_patients);
+    lines_free(&plan->mixed_patients);
+    free(plan->patients_by);
     lines_free(&plan->leaks);
     lines_free(&plan->split_notes);
     lines_free(&plan->warnings);

@@ -23,11 +23,17 @@ typedef struct pack_plan {
     int32_t *label; /* (list count), -1 for a refused file */
     size_t bad; /* of the refused files, which stand first: those that cannot be used. What is left
                    out on request comes after them */
-    text_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks;
+    text_lines refused_paths, refused_reasons, identical, similar, leaks;
+    text_lines shared_patients, mixed_patients;    /* of several splits, of several classes */
+    uint32_t patients[PULMO_SPLITS], patients_all; /* known ones */
+    uint32_t unknown;                              /* usable files whose patient is not known */
+    char *patients_by;      /* which rules told the patients of how many images, in words */
     text_lines split_notes; /* how splits were made */
     text_lines warnings;    /* the same, where it is not what one would expect */
 } pack_plan;
 
+/* "known", "some" or "unknown": whether patients are. Static storage. */
+const char *plan_patients(const pack_plan *plan);
 /* Class names alone; to be called before anything is decoded. */
 pulmo_status plan_classes(const source_list *list, pack_plan *plan);
 /* Decides splits and order from the list, its records and the near duplicates among them, and

@@ -3,125 +3,27 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
+
+#include "folders.h"
+#include "judge.h"
+#include "patients.h"
+#include "patterns.h"
 
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
 #define DEPTH_MAX 16
 
-typedef struct pattern {
-    regex_t regex;
-    bool there;
-} pattern;
-
-typedef struct patterns {
-    pattern group, label, exclude, hold[PULMO_SPLITS];
-} patterns;
-
-/* ---- names ---- */
-
-static size_t digits(const char *text)
-{
-    return strspn(text, "0123456789");
-}
-
-int group_of_name(const char *name, char *out, size_t out_bytes)
-{
-    const char *dot = strrchr(name, '.');
-    size_t length = dot ? (size_t)(dot - name) : strlen(name), sure = 0;
-    const char *study = strncmp(name, "IM-", 3) == 0 ? name : strstr(name, "-IM-");
-    if (strncmp(name, "person", 6) == 0 && digits(name + 6) > 0 &&
-        name[6 + digits(name + 6)] == '_') {
-        length = 6 + digits(name + 6);
-        sure = length + 1 + strcspn(name + length + 1, "_."); /* with the kind */
-    } else if (study) {
-        const char *number = study + (study == name ? 3 : 4);
-        if (digits(number) > 0)
-            sure = length = (size_t)(number - name) + digits(number);
-    }
-    snprintf(out, out_bytes, "%.*s", (int)length, name);
-    return (int)sure;
-}
-
-static pulmo_status compile(const char *key, const char *text, bool wants_group, pattern *out)
-{
-    char words[160];
-    if (!*text)
-        return PULMO_OK;
-    int code = regcomp(&out->regex, text, REG_EXTENDED);
-    if (code != 0) {
-        regerror(code, &out->regex, words, sizeof words);
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.%s: \"%s\": is not an extended regular expression: %s", key, text,
-                          words);
-    }
-    out->there = true;
-    if (!wants_group || out->regex.re_nsub >= 1)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_",
-                      key, text);
-}
-
-static pulmo_status compile_all(const pulmo_config *config, patterns *p)
-{
-    PULMO_TRY(compile("group_pattern", config->pack.group_pattern, true, &p->group));
-    PULMO_TRY(compile("label_pattern", config->pack.label_pattern, true, &p->label));
-    PULMO_TRY(compile("exclude_pattern", config->pack.exclude_pattern, false, &p->exclude));
-    PULMO_TRY(compile("val_pattern", config->pack.val_pattern, false, &p->hold[PULMO_SPLIT_VAL]));
-    PULMO_TRY(
-        compile("test_pattern", config->pack.test_pattern, false, &p->hold[PULMO_SPLIT_TEST]));
-    const double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction,
-                                           config->pack.test_fraction};
-    if (fraction[PULMO_SPLIT_VAL] + fraction[PULMO_SPLIT_TEST] > 0.95)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
-                          "+ %g, must be at most 0.95",
-                          fraction[PULMO_SPLIT_VAL], fraction[PULMO_SPLIT_TEST]);
-    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
-        if (p->hold[s].there && fraction[s] > 0)
-            return pulmo_fail(
-                PULMO_CONFIG,
-                "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
-                pulmo_split_name(s), pulmo_split_name(s), fraction[s], pulmo_split_name(s));
-    return PULMO_OK;
-}
-
-static void free_patterns(patterns *p)
-{
-    pattern *all[] = {&p->group, &p->label, &p->exclude, &p->hold[PULMO_SPLIT_VAL],
-                      &p->hold[PULMO_SPLIT_TEST]};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]->there)
-            regfree(&all[i]->regex);
-}
-
-static bool matches(const pattern *p, const char *text)
-{
-    return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0;
-}
-
-/* The pattern's first group in `name`; false where it does not match. */
-static bool matched(const pattern *p, const char *name, char *out, size_t out_bytes)
-{
-    regmatch_t found[2];
-    if (!p->there || regexec(&p->regex, name, 2, found, 0) != 0 || found[1].rm_so < 0 ||
-        found[1].rm_eo == found[1].rm_so)
-        return false;
-    snprintf(out, out_bytes, "%.*s", (int)(found[1].rm_eo - found[1].rm_so), name + found[1].rm_so);
-    return true;
-}
-
 /* ---- walking ---- */
 
 typedef struct walk {
     source_list *list;
     const patterns *patterns;
+    const patient_rules *rules;
     const char *label; /* the class folder */
     size_t below;      /* offset of a path's part below it */
     int split;
@@ -131,8 +33,8 @@ typedef struct walk {
 static pulmo_status hold(source_list *list, const patterns *p, const char *below, int given,
                          int *split)
 {
-    bool val = matches(&p->hold[PULMO_SPLIT_VAL], below),
-         test = matches(&p->hold[PULMO_SPLIT_TEST], below);
+    bool val = pattern_matches(&p->hold[PULMO_SPLIT_VAL], below),
+         test = pattern_matches(&p->hold[PULMO_SPLIT_TEST], below);
     if (val && test)
         return pulmo_fail(
             PULMO_CONFIG,
@@ -199,14 +101,38 @@ static pulmo_status add_refused(const walk *w, const char *path, const char *rea
     return made ? PULMO_OK : PULMO_MEMORY;
 }
 
+static char *span_text(const text_span *span)
+{
+    return pulmo_format("%.*s", (int)span->bytes, span->text);
+}
+
+/* The class by the file's name, or that of its folder. Owned by the caller. */
+static char *label_of(const walk *w, const char *name)
+{
+    text_span found[PATTERN_SPANS];
+    if (!pattern_find(&w->patterns->label, name, found) || found[1].bytes == 0)
+        return pulmo_strdup(w->label);
+    w->list->labelled++;
+    return span_text(&found[1]);
+}
+
+static pulmo_status find_patient(const walk *w, source_file *file)
+{
+    patient_name name = patient_find(w->rules, file->path, w->below);
+    file->rule = name.rule;
+    file->sure = name.sure.text;
+    file->sure_bytes = (int)name.sure.bytes;
+    file->group = span_text(&name.group);
+    return file->group ? PULMO_OK : PULMO_MEMORY;
+}
+
 static pulmo_status add_file(const walk *w, const char *path, const char *name,
                              const struct stat *about)
 {
     source_list *list = w->list;
     source_file *file = NULL;
-    char group[256], label[256];
     int split = 0;
-    if (matches(&w->patterns->exclude, path + w->below)) {
+    if (pattern_matches(&w->patterns->exclude, path + w->below)) {
         list->excluded++;
         return PULMO_OK;
     }
@@ -214,73 +140,16 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name,
         return add_refused(w, path, "its name is not UTF-8; rename it");
     PULMO_TRY(hold(list, w->patterns, path + w->below, w->split, &split));
     PULMO_TRY(next_file(list, &file));
-    bool by_pattern = matched(&w->patterns->group, name, group, sizeof group);
-    int sure = by_pattern ? (int)strlen(group) : group_of_name(name, group, sizeof group);
-    if (!matched(&w->patterns->label, name, label, sizeof label))
-        snprintf(label, sizeof label, "%s", w->label);
     *file = (source_file){.path = pulmo_strdup(path),
-                          .group = pulmo_strdup(group),
-                          .label = pulmo_strdup(label),
+                          .label = label_of(w, name),
                           .split = split,
                           .size_bytes = about->st_size,
                           .modified_ns =
                               (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
     list->count++;
-    if (!file->path || !file->group || !file->label)
+    if (!file->path || !file->label)
         return PULMO_MEMORY;
-    file->sure = by_pattern ? file->group : file->path + strlen(file->path) - strlen(name);
-    file->sure_bytes = sure;
-    return PULMO_OK;
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-static int is_visible(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0;
-}
-
-static pulmo_status list_folder(const char *root, const char *path, struct dirent ***entries,
-                                int *count)
-{
-    char *full = *path ? pulmo_format("%s/%s", root, path) : pulmo_strdup(root);
-    if (!full)
-        return PULMO_MEMORY;
-    *count = scandir(full, entries, is_visible, by_bytes);
-    pulmo_status status = PULMO_OK;
-    if (*count < 0)
-        status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
-    free(full);
-    return status;
-}
-
-static void free_entries(struct dirent **entries, int count)
-{
-    for (int i = 0; i < count; i++)
-        free(entries[i]);
-    free(entries);
-}
-
-/* Why ROOT/PATH cannot be opened, where that is the name's own fault: a link that leads nowhere or
- * round in a circle. 0 where it can. Other failures may pass, and must cost no image: PULMO_IO. */
-static pulmo_status look(const char *root, const char *path, struct stat *about, int *own_fault)
-{
-    char *full = pulmo_format("%s/%s", root, path);
-    if (!full)
-        return PULMO_MEMORY;
-    *own_fault = 0;
-    int reason = stat(full, about) == 0 ? 0 : errno;
-    pulmo_status status = PULMO_OK;
-    if (reason == ENOENT || reason == ELOOP || reason == ENOTDIR)
-        *own_fault = reason;
-    else if (reason != 0)
-        status = pulmo_fail(PULMO_IO,
-                            "%s: cannot be looked at: %s; run the same command again when it can",
-                            full, strerror(reason));
-    free(full);
-    return status;
+    return find_patient(w, file);
 }
 
 static pulmo_status walk_class(const walk *w, const char *path, int depth);
@@ -293,7 +162,7 @@ static pulmo_status visit(const walk *w, const char *path, const char *name, int
     char *child = pulmo_format("%s/%s", path, name);
     if (!child)
         return PULMO_MEMORY;
-    pulmo_status status = look(w->list->root, child, &about, &fault);
+    pulmo_status status = folder_look(w->list->root, child, &about, &fault);
     snprintf(reason, sizeof reason, "cannot be opened: %s", strerror(fault));
     if (status == PULMO_OK && fault)
         status = add_refused(w, child, reason);
@@ -313,21 +182,12 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
     if (depth > DEPTH_MAX)
         return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?",
                           w->list->root, path, DEPTH_MAX);
-    PULMO_TRY(list_folder(w->list->root, path, &entries, &count));
+    PULMO_TRY(folder_list(w->list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++)
         status = visit(w, path, entries[i]->d_name, depth);
-    free_entries(entries, count);
+    folder_list_free(entries, count);
     return status;
-}
-
-static pulmo_status find_folder(const char *root, const char *path, bool *folder)
-{
-    struct stat about;
-    int fault = 0;
-    PULMO_TRY(look(root, path, &about, &fault));
-    *folder = fault == 0 && S_ISDIR(about.st_mode);
-    return PULMO_OK;
 }
 
 /* The files of one class folder, `path` of the source. */
@@ -350,70 +210,35 @@ static pulmo_status walk_class_folder(const walk *w, const char *path)
 static pulmo_status walk_entry(const walk *w, const char *path, int *folders)
 {
     bool folder = false;
-    PULMO_TRY(find_folder(w->list->root, path, &folder));
+    PULMO_TRY(folder_find(w->list->root, path, &folder));
     *folders += folder;
     return folder ? walk_class_folder(w, path) : PULMO_OK;
 }
 
 /* The class folders in `path` of the source ("" for its root). */
-static pulmo_status walk_classes(source_list *list, const patterns *p, const char *path, int split)
+static pulmo_status walk_classes(const walk *base, const char *path, int split)
 {
+    source_list *list = base->list;
     struct dirent **entries = NULL;
     int count = 0, folders = 0;
-    PULMO_TRY(list_folder(list->root, path, &entries, &count));
+    PULMO_TRY(folder_list(list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         const char *name = entries[i]->d_name;
         char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
-        const walk w = {.list = list,
-                        .patterns = p,
-                        .label = name,
-                        .below = child ? strlen(child) + 1 : 0,
-                        .split = split};
+        walk w = *base;
+        w.label = name;
+        w.below = child ? strlen(child) + 1 : 0;
+        w.split = split;
         status = child ? walk_entry(&w, child, &folders) : PULMO_MEMORY;
         free(child);
     }
-    free_entries(entries, count);
+    folder_list_free(entries, count);
     if (status == PULMO_OK && folders == 0)
         return pulmo_fail(
             PULMO_DATA,
             "%s%s%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg",
             list->root, *path ? "/" : "", path);
-    return status;
-}
-
-/* A folder beside the splits that is taken for one, or would be taken for a class. */
-static pulmo_status judge_folder(source_list *list, const char *name)
-{
-    static const char *const alike[] = {"train",      "training", "val",    "valid",
-                                        "validation", "test",     "testing"};
-    bool folder = false;
-    if (pulmo_split_find(name) >= 0)
-        return PULMO_OK;
-    PULMO_TRY(find_folder(list->root, name, &folder));
-    if (!folder)
-        return PULMO_OK;
-    for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
-        if (strcasecmp(name, alike[i]) == 0)
-            return pulmo_fail(
-                PULMO_DATA,
-                "%s/%s: looks like a split, which are named train, val and test; rename it",
-                list->root, name);
-    if (!list->has_splits)
-        return PULMO_OK;
-    return lines_add(&list->notes, "%s/%s: stands beside train, val or test and is left out",
-                     list->root, name);
-}
-
-static pulmo_status judge_folders(source_list *list)
-{
-    struct dirent **entries = NULL;
-    int count = 0;
-    PULMO_TRY(list_folder(list->root, "", &entries, &count));
-    pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK; i++)
-        status = judge_folder(list, entries[i]->d_name);
-    free_entries(entries, count);
     return status;
 }
 
@@ -423,16 +248,17 @@ static pulmo_status look_around(source_list *list, bool given[PULMO_SPLITS])
     struct stat about;
     int fault = 0;
     for (int s = 0; s < PULMO_SPLITS; s++) {
-        PULMO_TRY(find_folder(list->root, pulmo_split_name(s), &given[s]));
+        PULMO_TRY(folder_find(list->root, pulmo_split_name(s), &given[s]));
         list->has_splits = list->has_splits || given[s];
     }
-    PULMO_TRY(look(list->root, "DEMO", &about, &fault));
+    PULMO_TRY(folder_look(list->root, "DEMO", &about, &fault));
     list->is_demo = fault == 0;
     return PULMO_OK;
 }
 
-static pulmo_status walk_source(source_list *list, const patterns *p)
+static pulmo_status walk_source(const walk *base)
 {
+    source_list *list = base->list;
     struct stat about;
     bool given[PULMO_SPLITS] = {false};
     if (stat(list->root, &about) != 0)
@@ -441,62 +267,31 @@ static pulmo_status walk_source(source_list *list, const patterns *p)
         return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders",
                           list->root);
     PULMO_TRY(look_around(list, given));
-    PULMO_TRY(judge_folders(list));
+    PULMO_TRY(folders_judge(list));
+    if (!list->has_splits)
+        PULMO_TRY(folders_judge_nesting(list));
     for (int s = 0; s < PULMO_SPLITS; s++)
         if (given[s])
-            PULMO_TRY(walk_classes(list, p, pulmo_split_name(s), s));
-    return list->has_splits ? PULMO_OK : walk_classes(list, p, "", PULMO_SPLIT_TRAIN);
-}
-
-/* A pattern that matches nothing, or leaves nothing, is a mistake. */
-static pulmo_status judge_patterns(const source_list *list, const patterns *p,
-                                   const pulmo_config *config)
-{
-    const char *const text[PULMO_SPLITS] = {"", config->pack.val_pattern,
-                                            config->pack.test_pattern};
-    if (p->exclude.there && list->excluded == 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s",
-                          config->pack.exclude_pattern, list->count, list->root);
-    if (list->count == 0 && list->excluded > 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s",
-                          config->pack.exclude_pattern, list->excluded, list->root);
-    if (list->count == 0)
-        return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
-    size_t train = 0;
-    for (size_t i = 0; i < list->count; i++)
-        train += list->file[i].split == PULMO_SPLIT_TRAIN;
-    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++) {
-        if (!p->hold[s].there)
-            continue;
-        if (list->held[s] == 0)
-            return pulmo_fail(PULMO_CONFIG,
-                              "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
-                              "matched on paths below the class "
-                              "folders, such as %s of %s",
-                              pulmo_split_name(s), text[s], list->count, list->root,
-                              strrchr(list->file[0].path, '/') + 1, list->file[0].path);
-        if (train == 0)
-            return pulmo_fail(
-                PULMO_CONFIG,
-                "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
-                pulmo_split_name(s), text[s], list->count, list->root);
-    }
-    return PULMO_OK;
+            PULMO_TRY(walk_classes(base, pulmo_split_name(s), s));
+    return list->has_splits ? PULMO_OK : walk_classes(base, "", PULMO_SPLIT_TRAIN);
 }
 
 pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out)
 {
     patterns p = {0};
+    patient_rules *rules = NULL;
     memset(out, 0, sizeof *out);
     out->root = root;
-    pulmo_status status = compile_all(config, &p);
+    pulmo_status status = patterns_compile(config, &p);
     if (status == PULMO_OK)
-        status = walk_source(out, &p);
+        status = patient_rules_create(&p.group, &rules);
+    const walk base = {.list = out, .patterns = &p, .rules = rules};
     if (status == PULMO_OK)
-        status = judge_patterns(out, &p, config);
-    free_patterns(&p);
+        status = walk_source(&base);
+    if (status == PULMO_OK)
+        status = judge_list(out, config);
+    patient_rules_destroy(rules);
+    patterns_free(&p);
     if (status != PULMO_OK)
         source_list_free(out);
     return status;

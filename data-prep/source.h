@@ -19,6 +19,7 @@ typedef struct source_file {
     const char *sure; /* equal only for images of one patient for certain; inside path or group, not
                          ended by NUL */
     int sure_bytes;   /* 0: the name tells nothing for certain */
+    int rule;         /* which one told the patient (patients.h) */
     int split;        /* as given by folder or pattern */
     char *refusal;    /* why it cannot be used, known from its name alone; NULL for most */
     int64_t size_bytes, modified_ns;
@@ -35,18 +36,12 @@ typedef struct source_list {
     size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
                              join train */
     size_t excluded;            /* files left out of the list by a pattern */
+    size_t labelled;            /* files whose name tells the class */
     text_lines notes;           /* on folders that give nothing */
 } source_list;
 
 /* Lists a source in an order that depends on names alone. Owned by the caller. */
 pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out);
 void source_list_free(source_list *list);
-
-/* The patient in a file name, by the Kermany set's names: person123_bacteria_4 -> person123,
- * IM-0115-0001 -> IM-0115, NORMAL2-IM-0927-0001 -> NORMAL2-IM-0927; else the name without its
- * ending. Writes to `out`. Returns how many of the name's first bytes name one patient for certain:
- * the set numbers bacterial and viral cases apart (person123_bacteria and person123_virus are two
- * children), and a name of another form says nothing (0). */
-int group_of_name(const char *name, char *out, size_t out_bytes);
 
 #endif

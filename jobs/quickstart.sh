@@ -5,6 +5,10 @@
 #   bash jobs/quickstart.sh             on demo data, drawn first (minutes)
 #   bash jobs/quickstart.sh DATA_DIR    on your images: train/ val/ test/ with class folders,
 #                                       class folders alone, or what `pulmo pack` wrote
+#   bash jobs/quickstart.sh DATA_DIR -- OPTIONS
+#                                       with options for `pulmo pack` (--patients-unknown,
+#                                       --set pack.group_pattern=..., ...) and `pulmo train` (the
+#                                       others, as --set train.epochs=10)
 #
 # What is there already is kept: run twice, it does nothing twice; interrupted, it resumes. Writes
 # below runs/ in the repository, or below $PULMO_RUNS. With $PULMO naming a program that is there,
@@ -91,10 +95,11 @@ choose_launcher() { # ranks
 stored() { [ -f "$1/results.h5" ] && "$pulmo" inspect "$1/results.h5"; }
 finished() { stored "$1" 2>/dev/null | grep -E '^ +state +finished$' >/dev/null; }
 
-train() { # packed, run directory, configuration
+train() { # packed, run directory, configuration, further options...
     local ranks status=0 threads=1 more=()
     # A threshold is between two classes; of more, the most probable one is taken.
     if "$pulmo" inspect "$1/manifest.h5" | grep -E '^ +classes .*,.*,' >/dev/null; then more=(--set eval.threshold=0.5); fi
+    more+=("${@:4}")
     if finished "$2"; then
         local theirs
         theirs=$(stored "$2" | awk '/^  [\/]/ { group = $1 } group == "/provenance" && $1 == "@data_path" { sub(/^ *@data_path */, ""); print }')
@@ -135,17 +140,49 @@ show_result() { # run directory
     done
 }
 
+# Which command an option is for: sets `for_pack` and `for_train`.
+share_options() { # options...
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --patients-unknown | --allow-leaks | --drop-leaks | --set=pack.*) for_pack+=("$1") ;;
+            --val-fraction=* | --test-fraction=* | --seed=* | --size=* | --decode=* | --on-bad=*) for_pack+=("$1") ;;
+            --val-fraction | --test-fraction | --seed | --size | --decode | --on-bad)
+                [ $# -gt 1 ] || fail 2 "$1 needs a value"
+                for_pack+=("$1" "$2"); shift ;;
+            --set)
+                [ $# -gt 1 ] || fail 2 "--set needs KEY=VALUE"
+                case $2 in pack.*) for_pack+=(--set "$2") ;; *) for_train+=(--set "$2") ;; esac
+                shift ;;
+            *) for_train+=("$1") ;;
+        esac
+        shift
+    done
+}
+
+# A finished run answers only for the options it was made with.
+check_options() { # run directory, options...
+    local run=$1 file=$1.options
+    shift
+    if finished "$run" && [ "$(cat "$file" 2>/dev/null)" != "$*" ]; then
+        fail 2 "$run holds the finished run of other options ($(cat "$file" 2>/dev/null || true)); remove it, or set PULMO_RUNS to another directory"
+    fi
+    printf '%s\n' "$*" >"$file"
+}
+
 main() {
-    local data=${1:-} name=demo packed config=$root/configs/demo.yaml options=()
-    case $data in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
-    if [ $# -gt 1 ]; then fail 2 "one DATA_DIR at a time; got $#: $*"; fi
+    local data='' name=demo packed config=$root/configs/demo.yaml for_pack=() for_train=()
+    case ${1:-} in -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+    if [ $# -gt 0 ] && [ "$1" != -- ]; then data=$1; shift; fi
+    if [ $# -gt 0 ] && [ "$1" != -- ]; then fail 2 "one DATA_DIR at a time, options behind --; got also: $*"; fi
+    if [ $# -gt 0 ]; then shift; fi
     if [ -n "$data" ]; then
         [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of JPEGs"
         data=$(cd "$data" && pwd)
         name=$(basename "$data")
         config=$root/configs/recommended.yaml
-        options=(--val-fraction 0.15 --test-fraction 0.15)
+        for_pack=(--set pack.val_fraction=0.15 --set pack.test_fraction=0.15)
     fi
+    share_options "$@"
     mkdir -p "$runs" || fail 74 "$runs: cannot be made; set PULMO_RUNS to a directory that can be written"
     runs=$(cd "$runs" && pwd)
     packed=$runs/$name-packed
@@ -167,10 +204,11 @@ main() {
         step "pack: $data is packed already"
     else
         step "pack: $data"
-        "$pulmo" pack "$data" "$packed" "${options[@]}" >&2 \
+        "$pulmo" pack "$data" "$packed" "${for_pack[@]}" >&2 \
             || fail $? "packing failed (see above); for a fresh start remove $packed and $runs/$name, or set PULMO_RUNS"
     fi
-    train "$packed" "$runs/$name" "$config"
+    check_options "$runs/$name" "$@"
+    train "$packed" "$runs/$name" "$config" "${for_train[@]}"
     step "done"
     show_result "$runs/$name"
 }

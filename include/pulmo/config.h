@@ -41,8 +41,8 @@ typedef struct pulmo_config {
         char train_list[PULMO_TEXT_BYTES], val_list[PULMO_TEXT_BYTES], test_list[PULMO_TEXT_BYTES];
         char label_map[PULMO_TEXT_BYTES], finding[PULMO_TEXT_BYTES];
         char keep[PULMO_TEXT_BYTES], where[PULMO_TEXT_BYTES];
-        int uncertain, blank;      /* index into the key's choices */
-        int decode, on_bad, leaks; /* the same */
+        int uncertain, blank;                        /* index into the key's choices */
+        int decode, on_bad, leaks, patients_unknown; /* the same */
     } pack;
     struct {
         double crop_scale[2], crop_ratio[2], hflip, rotate_deg, translate[2], scale[2];

@@ -9,11 +9,13 @@
  *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
- *       attributes count, shards, sha256
+ *       attributes count, shards, patients, sha256
  *   /refused/{paths,reasons}
- *   /audit/{identical,similar,shared_patients,leaks}: one text line per finding
+ *   /audit/{identical,similar,shared_patients,mixed_patients,leaks}: one text line per finding;
+ *       shared: in several splits, mixed: in several classes
  *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
- *       decode, demo, options, carve (how splits were made) */
+ *       decode, demo, options, carve (how splits were made), patients ("known", "some", "unknown"),
+ *       patients_by (which rules told the patients of how many images) */
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 
@@ -39,6 +41,7 @@ typedef struct pulmo_packed_form {
 typedef struct pulmo_packed_split {
     const char *name;
     uint32_t count, shards;
+    uint32_t patients; /* known ones */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
     const char *const *pixel_digests; /* (count): SHA-256 of the packed pixels */
@@ -66,9 +69,11 @@ typedef struct pulmo_manifest {
     pulmo_packed_form form;
     int splits;
     const pulmo_packed_split *split;
-    pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients, leaks;
-    const char *split_notes; /* how splits were made, in words */
-    const char *options;     /* what was asked for: the same text, the same data set */
+    pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients, mixed_patients,
+        leaks;
+    const char *split_notes;            /* how splits were made, in words */
+    const char *patients, *patients_by; /* whether patients are known, and how */
+    const char *options;                /* what was asked for: the same text, the same data set */
 } pulmo_manifest;
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest);

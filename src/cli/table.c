@@ -69,6 +69,8 @@ static const command_option pack_options[] = {
      .help = "pack although a picture or patient is in more than one given split"},
     {KEY("drop-leaks", NULL, "pack.leaks"), .key_value = "drop",
      .help = "leave such images out of train (and of val where test has them)"},
+    {KEY("patients-unknown", NULL, "pack.patients_unknown"), .key_value = "true",
+     .help = "split although names tell no patient, as if each file were one"},
     {FLAG("verify"), INTO(verify),
      .help = "check every digest of DEST again instead of packing; status 65 names what differs"},
     {TEXT("source", "SOURCE"), INTO(source),

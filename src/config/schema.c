@@ -51,8 +51,11 @@ static const config_key keys[] = {
          "part of train split off as test, by patient and class"),
     INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of that splitting"),
     TEXT(pack, group_pattern, "", 0,
-         "extended regular expression whose first group is the patient, matched on the file name, "
-         "as in ^(person[0-9]+)_ (default: the names of the Kermany set)"),
+         "extended regular expression whose first group is the patient, matched on the path below "
+         "SOURCE, or else on the file name, as in /(p[0-9]{8})/ or ^([0-9]+)_ (default: the names "
+         "of the Kermany sets, NIH ChestX-ray14, CheXpert, MIMIC-CXR)"),
+    CHOICE(pack, patients_unknown, "false", NAMES("false", "true"), 0,
+           "true: split also where names tell no patient, as if each file were one"),
     TEXT(pack, label_pattern, "", 0,
          "extended regular expression whose first group is the class, matched on the file name, as "
          "in _(bacteria|virus)_ (default: the folder is the class)"),

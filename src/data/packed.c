@@ -174,6 +174,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(packed_digest(form, split, hex));
     PULMO_TRY(pulmo_h5_set_int(file, base, "count", (int64_t)count));
     PULMO_TRY(pulmo_h5_set_int(file, base, "shards", split->shards));
+    PULMO_TRY(pulmo_h5_set_int(file, base, "patients", split->patients));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
@@ -199,6 +200,8 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(pulmo_h5_set_int(file, "/", "width", manifest->form.width_px));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", manifest->form.channels));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->split_notes));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "patients", manifest->patients));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "patients_by", manifest->patients_by));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
@@ -207,6 +210,7 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));
     PULMO_TRY(write_lines(file, "audit/similar", &manifest->similar));
     PULMO_TRY(write_lines(file, "audit/shared_patients", &manifest->shared_patients));
+    PULMO_TRY(write_lines(file, "audit/mixed_patients", &manifest->mixed_patients));
     return write_lines(file, "audit/leaks", &manifest->leaks);
 }
 

@@ -74,6 +74,22 @@ static void performance(FILE *out, const report *r, const report_split *s)
           out);
 }
 
+static void audit(FILE *out, const report *r)
+{
+    if (r->patients_unknown)
+        fprintf(out, "\n\nLeak audit: patients unknown; %llu pictures in several splits; ",
+                (unsigned long long)r->leaks.count);
+    else
+        fprintf(out,
+                "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu patients "
+                "in several classes; ",
+                (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count,
+                (unsigned long long)r->mixed_patients.count);
+    fprintf(out, "%llu identical and %llu nearly identical pictures; %llu files refused.\n",
+            (unsigned long long)r->identical.count, (unsigned long long)r->similar.count,
+            (unsigned long long)r->refused.count);
+}
+
 static void data(FILE *out, const report *r)
 {
     if (!r->has_data)
@@ -90,18 +106,20 @@ static void data(FILE *out, const report *r)
     for (int p = 0; p < PULMO_SPLITS; p++) {
         if (!r->part[p].present)
             continue;
-        fprintf(out, "\n| %s | %lld | %lld |", pulmo_split_name(p), (long long)r->part[p].count,
-                (long long)r->part[p].patients);
+        fprintf(out, "\n| %s | %lld | ", pulmo_split_name(p), (long long)r->part[p].count);
+        if (r->patients_unknown)
+            fputs("unknown |", out);
+        else
+            fprintf(out, "%lld |", (long long)r->part[p].patients);
         for (int k = 0; k < r->classes; k++)
             fprintf(out, " %lld |", (long long)r->part[p].images[k]);
     }
-    fprintf(out,
-            "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu patients in "
-            "several classes; %llu identical and "
-            "%llu nearly identical pictures; %llu files refused.\n",
-            (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count,
-            (unsigned long long)r->mixed_patients.count, (unsigned long long)r->identical.count,
-            (unsigned long long)r->similar.count, (unsigned long long)r->refused.count);
+    audit(out, r);
+    if (*r->patients_by) {
+        fputs("Patients by: ", out);
+        put(out, r->patients_by);
+        fputs(".\n", out);
+    }
     if (*r->carve) {
         fputs("Splits: ", out);
         put(out, r->carve);
@@ -175,10 +193,17 @@ void model_card(FILE *out, const report *r)
           "- The figures hold for images like those of the test split: the same sources, devices "
           "and mix of patients. Other hospitals' "
           "images are harder.\n"
-          "- Predictive values change with how common a finding is.\n"
-          "- Patients are told from file names; where those mislead, one patient may stand in "
-          "several splits.\n"
-          "- It knows no other finding than its classes, and gives every image one of them, "
+          "- Predictive values change with how common a finding is.\n",
+          out);
+    if (r->patients_unknown)
+        fputs("- Patients are unknown: one may stand in several splits, and the figures be too "
+              "good.\n",
+              out);
+    else
+        fputs("- Patients are told from file names; where those mislead, one patient may stand in "
+              "several splits.\n",
+              out);
+    fputs("- It knows no other finding than its classes, and gives every image one of them, "
           "whatever it shows.\n"
           "- Probabilities are as good as the calibration error says, on data like this.\n"
           "- It has not been tested for differences between ages, sexes or devices.\n",

@@ -109,28 +109,6 @@ static pulmo_status read_lines(pulmo_h5 *file, const char *group, const char *li
                                        : PULMO_OK;
 }
 
-/* The audit lists patients of several splits and of several classes together (data-prep/audit.c);
- * only the former may flatter the model. */
-static pulmo_status part_patients(report *r)
-{
-    static const char mark[] = ": in several classes";
-    report_lines *all = &r->shared_patients, *mixed = &r->mixed_patients;
-    uint64_t kept = 0;
-    mixed->text = calloc(all->count + 1, sizeof *mixed->text);
-    if (!mixed->text)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (uint64_t i = 0; i < all->count; i++) {
-        char *line = all->text[i];
-        size_t length = strlen(line), tail = sizeof mark - 1;
-        if (length >= tail && strcmp(line + length - tail, mark) == 0)
-            mixed->text[mixed->count++] = line;
-        else
-            all->text[kept++] = line;
-    }
-    all->count = kept;
-    return PULMO_OK;
-}
-
 pulmo_scored report_scored(const report *r, const report_split *s)
 {
     return (pulmo_scored){s->count, r->classes, s->labels, s->probabilities};
@@ -195,13 +173,20 @@ static pulmo_status read_part(pulmo_h5 *file, const report *r, const char *split
 
 static pulmo_status read_data(pulmo_h5 *file, report *r)
 {
+    char *patients = NULL;
     r->has_data = pulmo_h5_exists(file, "data");
     const struct {
         const char *name;
         char **out;
-    } texts[] = {{"carve", &r->carve}, {"resize", &r->resize}, {"decode", &r->decode}};
+    } texts[] = {{"carve", &r->carve},
+                 {"resize", &r->resize},
+                 {"decode", &r->decode},
+                 {"patients", &patients},
+                 {"patients_by", &r->patients_by}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         PULMO_TRY(get_text(file, "data", texts[i].name, texts[i].out));
+    r->patients_unknown = strcmp(patients, "unknown") == 0;
+    free(patients);
     if (!r->has_data)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));
@@ -214,7 +199,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     PULMO_TRY(read_lines(file, "data/audit", "identical", &r->identical));
     PULMO_TRY(read_lines(file, "data/audit", "similar", &r->similar));
     PULMO_TRY(read_lines(file, "data/audit", "shared_patients", &r->shared_patients));
-    PULMO_TRY(part_patients(r));
+    PULMO_TRY(read_lines(file, "data/audit", "mixed_patients", &r->mixed_patients));
     return read_lines(file, "data/audit", "leaks", &r->leaks);
 }
 
@@ -276,10 +261,11 @@ static void free_split(report_split *s)
 
 void report_free(report *r)
 {
-    char *const texts[] = {
-        r->title,     r->results_path, r->threshold_rule, r->config,      r->version,     r->isa,
-        r->blas,      r->features,     r->weights_digest, r->data_digest, r->head_digest, r->host,
-        r->data_path, r->model,        r->carve,          r->resize,      r->decode};
+    char *const texts[] = {r->title,          r->results_path, r->threshold_rule, r->config,
+                           r->version,        r->isa,          r->blas,           r->features,
+                           r->weights_digest, r->data_digest,  r->head_digest,    r->host,
+                           r->data_path,      r->model,        r->carve,          r->resize,
+                           r->decode,         r->patients_by};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

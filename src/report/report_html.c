@@ -407,9 +407,12 @@ static void split_table(FILE *out, const report *r)
     for (int p = 0; p < PULMO_SPLITS; p++) {
         if (!r->part[p].present)
             continue;
-        fprintf(out,
-                "<tr><th scope=\"row\">%s</th><td class=\"n\">%lld</td><td class=\"n\">%lld</td>",
-                names[p], (long long)r->part[p].count, (long long)r->part[p].patients);
+        fprintf(out, "<tr><th scope=\"row\">%s</th><td class=\"n\">%lld</td><td class=\"n\">",
+                names[p], (long long)r->part[p].count);
+        if (r->patients_unknown)
+            fputs("unknown</td>", out);
+        else
+            fprintf(out, "%lld</td>", (long long)r->part[p].patients);
         for (int k = 0; k < shown; k++)
             fprintf(out, "<td class=\"n\">%lld</td>", (long long)r->part[p].images[k]);
         fputs("</tr>\n", out);
@@ -465,13 +468,21 @@ static void data(FILE *out, const report *r)
              (long long)r->size_px, r->decode, r->resize);
     if (*r->carve)
         html_say(out, " Splits: %s.", r->carve);
+    if (*r->patients_by)
+        html_say(out, " Patients by: %s.", r->patients_by);
     fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "
           "model look better than it is.</p>\n",
           out);
-    finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
+    if (r->patients_unknown)
+        fputs("<h3 class=\"bad\">Patients unknown</h3>\n<p>No file name tells a patient: one may "
+              "stand in several splits, and the figures be too good.</p>\n",
+              out);
+    else
+        finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
     finding(out, &r->leaks, "pictures in several splits", "leaks", true);
-    finding(out, &r->mixed_patients, "patients with images in several classes", "shared_patients",
-            false);
+    if (!r->patients_unknown)
+        finding(out, &r->mixed_patients, "patients with images in several classes",
+                "mixed_patients", false);
     finding(out, &r->identical, "identical pictures", "identical", false);
     finding(out, &r->similar, "nearly identical pictures", "similar", false);
     refused(out, r);

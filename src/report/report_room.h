@@ -68,9 +68,10 @@ typedef struct report {
     report_part part[PULMO_SPLITS];
     int64_t size_px;
     char *carve, *resize, *decode;
+    char *patients_by;     /* which rules told the patients of how many images; "" of old packs */
+    bool patients_unknown; /* no name tells one */
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
-    report_lines mixed_patients; /* in several classes, though maybe of one split: taken out of
-                                  * shared_patients, whose block holds their characters */
+    report_lines mixed_patients; /* in several classes, though maybe of one split */
 } report;
 
 /* A split's scores as metrics take them. */

@@ -3,9 +3,11 @@
  *
  *   /data/SPLIT/images (K)   images of each class; attributes count, patients, sha256
  *   /data/refused/{paths,reasons}
- *   /data/audit/{identical,similar,shared_patients,leaks}: one line each, absent where empty;
+ *   /data/audit/{identical,similar,shared_patients,mixed_patients,leaks}: one line each, absent
+ *       where empty;
  *       attributes of the two groups: paths_count, ..., leaks_count
- *   attributes of /data: resize, decode, carve, height, width, channels */
+ *   attributes of /data: resize, decode, carve, patients ("known", "some", "unknown"), patients_by,
+ *       height, width, channels */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +60,7 @@ static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *s
     char **groups = NULL, *digest = NULL;
     int32_t *labels = NULL;
     uint64_t count = 0;
+    int64_t patients = 0;
     pulmo_status status;
     snprintf(from, sizeof from, "splits/%s", split);
     snprintf(to, sizeof to, "data/%s", split);
@@ -72,7 +75,10 @@ static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *s
     snprintf(name, sizeof name, "%s/labels", from);
     PULMO_GOTO(pulmo_h5_read(manifest, name, PULMO_H5_I32, 1, &count, labels));
     PULMO_GOTO(write_counts(file, to, classes, count, labels));
-    PULMO_GOTO(pulmo_h5_set_int(file, to, "patients", count_different(groups, count)));
+    patients = count_different(groups, count); /* as 0.1.0 counted them */
+    if (pulmo_h5_has_attribute(manifest, from, "patients"))
+        PULMO_GOTO(pulmo_h5_get_int(manifest, from, "patients", &patients));
+    PULMO_GOTO(pulmo_h5_set_int(file, to, "patients", patients));
     PULMO_GOTO(pulmo_h5_get_text(manifest, from, "sha256", &digest));
     PULMO_GOTO(pulmo_h5_set_text(file, to, "sha256", digest));
 out:
@@ -103,18 +109,27 @@ static pulmo_status copy_lines(pulmo_h5 *manifest, pulmo_h5 *file, const char *g
     return status;
 }
 
+static pulmo_status copy_text(pulmo_h5 *manifest, pulmo_h5 *file, const char *name)
+{
+    char *text = NULL;
+    PULMO_TRY(pulmo_h5_get_text(manifest, "/", name, &text));
+    pulmo_status status = pulmo_h5_set_text(file, "data", name, text);
+    free(text);
+    return status;
+}
+
 static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
 {
-    static const char *const texts[] = {"resize", "decode", "carve"}, *const numbers[] = {
-                                                                          "height", "width",
-                                                                          "channels"};
+    static const char *const texts[] = {"resize", "decode", "carve"};
+    static const char *const later[] = {"patients", "patients_by"}; /* not in packs of 0.1.0 */
+    static const char *const numbers[] = {"height", "width", "channels"};
+    for (int i = 0; i < 3; i++)
+        PULMO_TRY(copy_text(manifest, file, texts[i]));
+    for (int i = 0; i < 2; i++)
+        if (pulmo_h5_has_attribute(manifest, "/", later[i]))
+            PULMO_TRY(copy_text(manifest, file, later[i]));
     for (int i = 0; i < 3; i++) {
-        char *text = NULL;
         int64_t number = 0;
-        PULMO_TRY(pulmo_h5_get_text(manifest, "/", texts[i], &text));
-        pulmo_status status = pulmo_h5_set_text(file, "data", texts[i], text);
-        free(text);
-        PULMO_TRY(status);
         PULMO_TRY(pulmo_h5_get_int(manifest, "/", numbers[i], &number));
         PULMO_TRY(pulmo_h5_set_int(file, "data", numbers[i], number));
     }
@@ -128,7 +143,8 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
         {"refused", "reasons", "why, in the order of the paths"},
         {"audit", "identical", "images that are the same picture"},
         {"audit", "similar", "images that are nearly the same"},
-        {"audit", "shared_patients", "patients that stand in several splits or classes"},
+        {"audit", "shared_patients", "patients that stand in several splits"},
+        {"audit", "mixed_patients", "patients with images in several classes"},
         {"audit", "leaks", "pictures that stand in several splits"},
     };
     PULMO_TRY(copy_attributes(manifest, file));

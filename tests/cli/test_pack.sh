@@ -31,7 +31,9 @@ grep -q "^test *10 images" one.txt || fail "test was given and must be kept"
 mkdir source && cp -r demo/train/NORMAL demo/train/PNEUMONIA source
 first=$(ls source/NORMAL | head -1)
 cp "source/NORMAL/$first" source/NORMAL/copy-of-another-name.jpeg
-"$PULMO" pack source split --size 48 --val-fraction 0.25 --test-fraction 0.25 2> split.txt
+expect 65 "1 of the files to split have names that tell none, such as NORMAL/copy-of-another-name.jpeg" \
+    "$PULMO" pack source split --size 48 --val-fraction 0.25 --test-fraction 0.25
+"$PULMO" pack source split --size 48 --val-fraction 0.25 --test-fraction 0.25 --patients-unknown 2> split.txt
 grep -q "byte-identical files: 1" split.txt || { cat split.txt; fail "the copy was not found"; }
 command -v h5dump > /dev/null || { echo "h5dump is not installed: the rest is skipped"; exit 77; }
 column() { h5dump -y -o col.txt -d "/splits/$1/$2" split/manifest.h5 > /dev/null && tr -d ' "' < col.txt | sed 's/\\000.*//; s/,$//' | grep -v '^$'; }
@@ -52,12 +54,18 @@ done
 # ---- classes from names ----
 "$PULMO" pack source three --size 48 --set 'pack.label_pattern=_(bacteria|virus)_' 2> three.txt
 grep -qE "^train .*NORMAL 46 +bacteria [0-9]+ +virus [0-9]+" three.txt || { cat three.txt; fail "no three classes"; }
-"$PULMO" pack source named --size 48 --set 'pack.group_pattern=^([A-Za-z0-9]+)-' -q
+"$PULMO" pack source named --size 48 --set 'pack.group_pattern=(IM-[0-9]+|person[0-9]+)' -q
 expect 2 "regular expression" "$PULMO" pack source bad --set 'pack.group_pattern=('
 expect 2 "must have a group" "$PULMO" pack source bad --set 'pack.group_pattern=abc'
 
+# ---- patterns that tell nothing ----
+expect 2 'pack.group_pattern: "nothing-like-it(x)": matches none of the 91 files' "$PULMO" pack source bad --set 'pack.group_pattern=nothing-like-it(x)'
+expect 2 'makes 1 patient of 91 files' "$PULMO" pack source bad --set 'pack.group_pattern=([.]jpeg)'
+expect 2 'makes 2 patients of 91 files' "$PULMO" pack source bad --set 'pack.group_pattern=^([A-Z]+)/'
+expect 2 'pack.label_pattern: "_(fungus)_": matches none of the 91 files' "$PULMO" pack source bad --set 'pack.label_pattern=_(fungus)_'
+
 # ---- splits by name ----
-"$PULMO" pack source held --size 48 --val-fraction 0.2 --set 'pack.test_pattern=_virus_' --allow-leaks 2> held.txt
+"$PULMO" pack source held --size 48 --val-fraction 0.2 --patients-unknown --set 'pack.test_pattern=_virus_' --allow-leaks 2> held.txt
 viral=$(find source -name '*_virus_*' | wc -l)
 grep -qE "^test +$viral images +NORMAL 0 +PNEUMONIA $viral" held.txt || { cat held.txt; fail "test is not what the pattern names"; }
 "$PULMO" pack source without --size 48 --set 'pack.exclude_pattern=_virus_' 2> without.txt
@@ -117,7 +125,7 @@ expect 0 "packing again" "$PULMO" pack demo shared $small
 diff one/train-00001-of-*.h5 shared/train-00001-of-*.h5 || fail "the shard that was missing is another one now"
 
 # ---- a pipe is no image, and what is dropped on request is no bad file ----
-cp -r demo piped && mkfifo piped/train/NORMAL/pipe.jpeg
+cp -r demo piped && mkfifo piped/train/NORMAL/IM-7777-0001.jpeg
 expect 0 "is a pipe, must be a file" timeout 60 "$PULMO" pack piped of-piped $small
 cp -r demo leaking && cp "leaking/test/NORMAL/$(ls leaking/test/NORMAL | head -1)" leaking/train/NORMAL/
 expect 0 "left out: its patient or picture stands in test" "$PULMO" pack leaking of-leaking $small --drop-leaks --on-bad fail

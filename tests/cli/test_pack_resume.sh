@@ -9,7 +9,7 @@ for class in NORMAL PNEUMONIA; do
         for copy in $(seq 25); do ln -s "$PWD/$file" "source/$class/${copy}x$(basename "$file")"; done
     done
 done
-options="--size 320 --val-fraction 0.2 --set pack.shard_images=100"
+options="--size 320 --val-fraction 0.2 --patients-unknown --set pack.shard_images=100"
 "$PULMO" pack source whole $options -q
 
 # pack_and_stop SIGNAL DEST COMMAND...: starts it and sends the signal once a part is decoded. Prints the status.
@@ -57,7 +57,7 @@ expect 0 "interrupted pack of other files or options" "$PULMO" pack source other
 expect 0 "nothing to do" "$PULMO" pack source other --size 48
 expect 2 "give --overwrite" "$PULMO" pack source other --size 96
 pack_and_stop KILL fractions env > /dev/null
-expect 0 "resuming an earlier pack" "$PULMO" pack source fractions --size 320 --val-fraction 0.3 # the same pixels, other splits
+expect 0 "resuming an earlier pack" "$PULMO" pack source fractions --size 320 --val-fraction 0.3 --patients-unknown # the same pixels, other splits
 # A part that did not reach the disk whole is decoded again.
 pack_and_stop KILL torn env > /dev/null
 truncate -s 5000 torn/.pack/part-00000

@@ -28,12 +28,25 @@ quickstart plain > plain.out 2> plain.err || { cat plain.err >&2; fail "quicksta
 grep -q '^Test accuracy: ' plain.out || fail "no test split was made"
 if grep -q '^DEMO data' plain.out; then fail "data without the marker are called a demo"; fi
 
+# ---- names that tell no patient, and options for both commands ----
+mkdir -p nameless/{NORMAL,PNEUMONIA}
+for class in NORMAL PNEUMONIA; do
+    i=0
+    for file in "demo/train/$class"/*; do cp "$file" "nameless/$class/scan $((i += 1)).jpeg"; done
+done
+expect 65 "patients unknown" quickstart nameless
+quickstart nameless -- --patients-unknown --set pack.size=64 --set train.epochs=1 --set=train.patience=0 > nameless.out 2> nameless.err \
+    || { cat nameless.err >&2; fail "quickstart with options ended with $?"; }
+grep -q "images of 64 x 64" nameless.err || { cat nameless.err >&2; fail "pack did not take its option"; }
+[ "$(wc -l < runs/nameless/history.csv)" = 2 ] || { cat nameless.err >&2; fail "train did not take its option"; }
+
 # ---- refusals ----
 mkdir elsewhere
 "$PULMO" pack plain elsewhere/demo --size 64 --val-fraction 0.3 --test-fraction 0.3 -q
 expect 2 "runs/demo holds the finished run of other data" quickstart elsewhere/demo
 expect 2 "nowhere: is not a directory" quickstart nowhere
 expect 2 "one DATA_DIR at a time" quickstart demo plain
+expect 2 "finished run of other options" quickstart plain -- --set train.epochs=2
 PULMO_WEIGHTS=$WORK/none expect 65 "$WORK/none cannot be read" quickstart demo
 mkdir empty
 expect 65 "has no class folders" quickstart empty

@@ -93,6 +93,8 @@ static inline pulmo_status write_packing(packing *p, const char *name, uint32_t 
                                      .refused_paths = {2, refused},
                                      .refused_reasons = {2, reasons},
                                      .split_notes = "as given",
+                                     .patients = "known",
+                                     .patients_by = "a test",
                                      .options = "size 32"};
     for (uint32_t s = 0; s < shards; s++)
         PULMO_TRY(write_shard(p, &split, s));

@@ -339,6 +339,8 @@ static void label_out_of_range(void **state)
     for (int value = -1; value <= 3; value += 4) {
         p->labels[4] = value;
         const pulmo_manifest manifest = {.form = packing_form(p),
+                                         .patients = "known",
+                                         .patients_by = "a test",
                                          .splits = 1,
                                          .split = &split,
                                          .split_notes = "",

@@ -13,6 +13,7 @@
 #include "pulmo/rng.h"
 
 #include "audit.h"
+#include "patients.h"
 #include "plan.h"
 
 #define MOST 4000
@@ -27,6 +28,8 @@ typedef struct made {
     char text[MOST][3][200];
     pulmo_config config;
     pack_plan plan;
+    pattern by_pattern; /* none */
+    patient_rules *rules;
 } made;
 
 static int make(void **state)
@@ -36,6 +39,7 @@ static int make(void **state)
     m->store =
         (part_store){.list = &m->list, .records = m->records, .reasons = m->reasons, .size_px = 32};
     pulmo_config_init(&m->config);
+    assert_int_equal(patient_rules_create(&m->by_pattern, &m->rules), PULMO_OK);
     *state = m;
     return 0;
 }
@@ -44,6 +48,7 @@ static int drop(void **state)
 {
     made *m = *state;
     pack_plan_free(&m->plan);
+    patient_rules_destroy(m->rules);
     free(m);
     return 0;
 }
@@ -54,13 +59,17 @@ static void add(made *m, int split, const char *label, const char *name, uint32_
     size_t i = m->list.count++;
     snprintf(m->text[i][0], sizeof m->text[i][0], "%s/%s/%s", pulmo_split_name(split), label, name);
     snprintf(m->text[i][2], sizeof m->text[i][2], "%s", label);
-    int sure = group_of_name(name, m->text[i][1], sizeof m->text[i][1]);
+    size_t below = strlen(pulmo_split_name(split)) + strlen(label) + 2;
+    patient_name patient = patient_find(m->rules, m->text[i][0], below);
+    snprintf(m->text[i][1], sizeof m->text[i][1], "%.*s", (int)patient.group.bytes,
+             patient.group.text);
     m->files[i] = (source_file){.path = m->text[i][0],
                                 .group = m->text[i][1],
                                 .label = m->text[i][2],
                                 .split = split,
-                                .sure = m->text[i][0] + strlen(m->text[i][0]) - strlen(name),
-                                .sure_bytes = sure};
+                                .rule = patient.rule,
+                                .sure = patient.sure.text,
+                                .sure_bytes = (int)patient.sure.bytes};
     m->records[i] = (image_record){.usable = 1, .channels = 1};
     memcpy(m->records[i].digest.bytes, &picture, sizeof picture);
     memcpy(m->records[i].pixel_digest.bytes, &picture, sizeof picture);
@@ -84,25 +93,77 @@ static int split_of(const made *m, uint32_t i)
     return -1;
 }
 
+/* The names as their publishers give them, in the folders in which they come. */
 static void names_tell_patients(void **state)
 {
+    made *m = *state;
     static const struct {
-        const char *name, *group;
-        int sure;
+        const char *path, *group, *sure, *rule;
     } names[] = {
-        {"person123_bacteria_4.jpeg", "person123", 18},
-        {"person1_virus_6.jpeg", "person1", 13},
-        {"IM-0115-0001.jpeg", "IM-0115", 7},
-        {"NORMAL2-IM-0927-0001.jpeg", "NORMAL2-IM-0927", 15},
-        {"0001.jpeg", "0001", 0},
-        {"personal_7.jpeg", "personal_7", 0},
+        {"train/A/person123_bacteria_4.jpeg", "person123", "person123_bacteria",
+         "names of the Kermany set (Kaggle)"},
+        {"A/person1_virus_6.jpeg", "person1", "person1_virus", "names of the Kermany set (Kaggle)"},
+        {"A/IM-0115-0001.jpeg", "IM-0115", "IM-0115", "names of the Kermany set (Kaggle)"},
+        {"A/NORMAL2-IM-0927-0001.jpeg", "NORMAL2-IM-0927", "NORMAL2-IM-0927",
+         "names of the Kermany set (Kaggle)"},
+        {"A/BACTERIA-198200-0002.jpeg", "198200", "198200",
+         "names of the Kermany set (Mendeley V3)"},
+        {"A/CNV-1016042-13.jpeg", "1016042", "1016042", "names of the Kermany set (Mendeley V3)"},
+        {"A/00000013_005.png", "00000013", "00000013", "names of NIH ChestX-ray14"},
+        {"A/images_001/images/00030805_000.jpg", "00030805", "00030805",
+         "names of NIH ChestX-ray14"},
+        {"A/patient00001/study1/view1_frontal.jpg", "patient00001", "patient00001",
+         "names of CheXpert"},
+        {"A/patient7_study2_view1_frontal.jpg", "patient7", "patient7", "names of CheXpert"},
+        {"A/p10/p10000032/s50414267/02aa804e-bde0afdd-112c0b34-7bc16630-4e384014.jpg", "p10000032",
+         "p10000032", "names of MIMIC-CXR"},
+        {"A/0001.jpeg", "0001", "", "unknown"},
+        {"A/x/0001.jpeg", "x/0001", "", "unknown"},
+        {"A/personal_7.jpeg", "personal_7", "", "unknown"},
+        {"A/COVID-1234.jpg", "COVID-1234", "", "unknown"},
+        {"A/0000013_005.png", "0000013_005", "", "unknown"},
+        {"patient7/view1_frontal.jpg", "view1_frontal", "", "unknown"},
+        {"A/v1.2/readme", "v1.2/readme", "", "unknown"},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char group[80];
-        assert_int_equal(group_of_name(names[i].name, group, sizeof group), names[i].sure);
-        assert_string_equal(group, names[i].group);
+        const char *path = names[i].path;
+        size_t below = (size_t)(strstr(path, "A/") ? strstr(path, "A/") + 2 - path : 9);
+        patient_name found = patient_find(m->rules, path, below);
+        assert_int_equal(found.group.bytes, strlen(names[i].group));
+        assert_memory_equal(found.group.text, names[i].group, found.group.bytes);
+        assert_int_equal(found.sure.bytes, strlen(names[i].sure));
+        assert_memory_equal(found.sure.text, names[i].sure, found.sure.bytes);
+        assert_string_equal(patient_rule_name(found.rule), names[i].rule);
     }
+}
+
+/* Whether patients are known, how they were told, and how many there are in each split. */
+static void patients_are_counted(void **state)
+{
+    made *m = *state;
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "00000001_000.jpg", 1);
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "00000001_001.jpg", 2);
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "00000001_002.jpg", 3);
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "person1_virus_6.jpeg", 4);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "IM-0001-0001.jpeg", 5);
+    plan(m, NULL, 0);
+    assert_string_equal(plan_patients(&m->plan), "known");
+    assert_int_equal(m->plan.patients_all, 3);
+    assert_int_equal(m->plan.patients[PULMO_SPLIT_TRAIN], 2);
+    assert_int_equal(m->plan.patients[PULMO_SPLIT_TEST], 1);
+    assert_string_equal(m->plan.patients_by,
+                        "names of the Kermany set (Kaggle): 2 images, names of NIH "
+                        "ChestX-ray14: 3 images");
+    assert_int_equal(m->plan.mixed_patients.count, 1);
+    assert_string_equal(m->plan.mixed_patients.text[0], "00000001: in several classes");
+    assert_int_equal(m->plan.shared_patients.count, 0);
+    pack_plan_free(&m->plan);
+
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "scan 7.jpeg", 6);
+    plan(m, NULL, 0);
+    assert_string_equal(plan_patients(&m->plan), "some");
+    assert_int_equal(m->plan.unknown, 1);
+    assert_int_equal(m->plan.patients[PULMO_SPLIT_TEST], 1);
 }
 
 /* Patients of one to five images, two classes of unlike sizes, pictures shared across patients. */
@@ -376,7 +437,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_tell_patients),
+        TEST(names_tell_patients),
+        TEST(patients_are_counted),
         TEST(train_is_never_split_empty),
         TEST(parts_are_met_and_sets_kept),
         TEST(given_splits_are_kept),

@@ -33,6 +33,7 @@ typedef struct oddity {
     uint64_t groups; /* of 4 images */
     int32_t predicted, label;
     bool without_test;
+    const char *patients; /* NULL: "known" */
 } oddity;
 
 static const oddity none = {.version = PULMO_RESULTS_FORMAT_VERSION,
@@ -71,9 +72,10 @@ static void put_history(pulmo_h5 *file)
     }
 }
 
-static void put_data(pulmo_h5 *file)
+static void put_data(pulmo_h5 *file, const oddity *odd)
 {
-    static const char *const patients[] = {"p7: train, test", "p8: in several classes"};
+    static const char *const shared[] = {"p7: train, test"};
+    static const char *const mixed[] = {"p8: in several classes"};
     const int64_t images[] = {5, 6};
     const uint64_t two = 2;
     assert_ok(pulmo_h5_write(file, "data/val/images", PULMO_H5_I64, 1, &two, images));
@@ -81,7 +83,10 @@ static void put_data(pulmo_h5 *file)
     assert_ok(pulmo_h5_set_int(file, "data/val", "patients", 9));
     assert_ok(pulmo_h5_set_int(file, "data", "height", 224));
     assert_ok(pulmo_h5_set_text(file, "data", "carve", "by patient"));
-    assert_ok(pulmo_h5_write_strings(file, "data/audit/shared_patients", 2, patients));
+    assert_ok(pulmo_h5_write_strings(file, "data/audit/shared_patients", 1, shared));
+    assert_ok(pulmo_h5_write_strings(file, "data/audit/mixed_patients", 1, mixed));
+    assert_ok(pulmo_h5_set_text(file, "data", "patients", odd->patients ? odd->patients : "known"));
+    assert_ok(pulmo_h5_set_text(file, "data", "patients_by", "names of a test: 11 images"));
 }
 
 static void write_results(const oddity *odd)
@@ -96,7 +101,7 @@ static void write_results(const oddity *odd)
     assert_ok(pulmo_h5_set_real(file, "/", "threshold", 0.5));
     assert_ok(pulmo_h5_set_real(file, "/", "temperature", 1.5));
     put_history(file);
-    put_data(file);
+    put_data(file, odd);
     if (!odd->without_test)
         put_test(file, odd);
     assert_ok(pulmo_h5_commit(file));
@@ -238,12 +243,37 @@ static void the_model_card(void **state)
     free(card);
 }
 
+/* "0 patients in several splits" would be a lie where nobody knows the patients. */
+static void unknown_patients_are_called_so(void **state)
+{
+    report r;
+    pulmo_text text;
+    char *card = NULL;
+    oddity odd = none;
+    (void)state;
+    odd.patients = "unknown";
+    write_results(&odd);
+    assert_ok(report_read(directory, &r));
+    assert_true(r.patients_unknown);
+    assert_ok(pulmo_text_open(&text));
+    model_card(text.stream, &r);
+    assert_ok(pulmo_text_take(&text, &card));
+    report_free(&r);
+    assert_non_null(strstr(card, "| val | 11 | unknown | 5 | 6 |\n"));
+    assert_non_null(strstr(card, "Leak audit: patients unknown; 0 pictures in several splits;"));
+    assert_non_null(strstr(card, "Patients by: names of a test: 11 images.\n"));
+    assert_non_null(strstr(card, "- Patients are unknown: one may stand in several splits"));
+    assert_null(strstr(card, "told from file names"));
+    free(card);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_stands_in_the_file_is_read),
         cmocka_unit_test(patients_of_several_classes_are_no_leak),
         cmocka_unit_test(a_run_without_scores_can_be_read),
+        cmocka_unit_test(unknown_patients_are_called_so),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(sureness_is_the_distance_from_the_threshold),
         cmocka_unit_test(the_model_card),

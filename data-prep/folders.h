@@ -1,0 +1,28 @@
+/* Inside the preparation room: the folders of a source. */
+#ifndef PULMO_PREP_FOLDERS_H
+#define PULMO_PREP_FOLDERS_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "source.h"
+
+/* What stands in ROOT/PATH, hidden files left out, in an order that depends on names alone. Owned
+ * by the caller (folder_list_free). */
+pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count);
+void folder_list_free(struct dirent **entries, int count);
+
+/* Why ROOT/PATH cannot be opened, where that is the name's own fault: a link that leads nowhere or
+ * round in a circle. 0 where it can. Other failures may pass, and must cost no image: PULMO_IO. */
+pulmo_status folder_look(const char *root, const char *path, struct stat *about, int *own_fault);
+/* Whether ROOT/PATH is a directory. */
+pulmo_status folder_find(const char *root, const char *path, bool *folder);
+
+/* Folders that are splits by another name are PULMO_DATA; folders beside splits make a note. */
+pulmo_status folders_judge(source_list *list);
+/* Without splits: several data sets in one folder, or one a level further down, are PULMO_DATA with
+ * the path that was probably meant. */
+pulmo_status folders_judge_nesting(const source_list *list);
+
+#endif

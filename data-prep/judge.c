@@ -1,0 +1,212 @@
+/* Whether a listed source is what its options take it for: patterns, patients. */
+#include "judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "patients.h"
+
+#include "pulmo/dataset.h"
+
+/* From so many files on, a pattern is judged by the patients that it makes. */
+#define FILES_TELLING 10
+/* A pattern that gives one patient more than this part of its files does not tell patients apart.
+ */
+#define PART_MOST 0.8
+
+/* ---- patterns ---- */
+
+size_t judge_given_count(const source_list *list, int split)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->file[i].split == split && !list->file[i].refusal;
+    return count;
+}
+
+static pulmo_status judge_exclusion(const source_list *list, const pulmo_config *config)
+{
+    const char *given = config->pack.exclude_pattern;
+    if (*given && list->excluded == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s",
+                          given, list->count, list->root);
+    if (list->count == 0 && list->excluded > 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s", given,
+                          list->excluded, list->root);
+    if (list->count == 0)
+        return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
+    return PULMO_OK;
+}
+
+static pulmo_status judge_hold(const source_list *list, int split, const char *given)
+{
+    if (!*given)
+        return PULMO_OK;
+    if (list->held[split] == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                          "matched on paths below the class folders, such as %s of %s",
+                          pulmo_split_name(split), given, list->count, list->root,
+                          strrchr(list->file[0].path, '/') + 1, list->file[0].path);
+    if (judge_given_count(list, PULMO_SPLIT_TRAIN) == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
+                          pulmo_split_name(split), given, list->count, list->root);
+    return PULMO_OK;
+}
+
+static pulmo_status judge_labels(const source_list *list, const char *given)
+{
+    if (!*given || list->labelled > 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.label_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                      "matched on file names, such as %s",
+                      given, list->count, list->root, strrchr(list->file[0].path, '/') + 1);
+}
+
+/* ---- patients ---- */
+
+typedef struct listed_file {
+    const source_file *file;
+} listed_file;
+
+static int by_group(const void *a, const void *b)
+{
+    const source_file *x = ((const listed_file *)a)->file, *y = ((const listed_file *)b)->file;
+    int order = strcmp(x->group, y->group);
+    return order ? order : strcmp(x->label, y->label);
+}
+
+/* What the pattern made of the files that it matches. */
+typedef struct made_patients {
+    size_t files, patients, classes; /* classes: of each patient, added up */
+    size_t most;                     /* files of the patient who has most */
+    const char *largest;
+} made_patients;
+
+static void count_patients(const listed_file *list, size_t count, made_patients *out)
+{
+    size_t in_group = 0;
+    for (size_t i = 0; i < count; i++) {
+        const source_file *file = list[i].file, *before = i > 0 ? list[i - 1].file : NULL;
+        bool same = before && strcmp(before->group, file->group) == 0;
+        bool same_class = same && strcmp(before->label, file->label) == 0;
+        in_group = same ? in_group + 1 : 1;
+        out->patients += !same;
+        out->classes += !same_class;
+        if (in_group > out->most) {
+            out->most = in_group;
+            out->largest = file->group;
+        }
+    }
+    out->files = count;
+}
+
+static size_t count_labels(const source_list *list)
+{
+    size_t labels = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        bool seen = false;
+        for (size_t k = i; k > 0 && !seen && labels < PULMO_CLASSES_MAX; k--)
+            seen = strcmp(list->file[k - 1].label, list->file[i].label) == 0;
+        labels += !seen;
+    }
+    return labels;
+}
+
+static pulmo_status judge_made(const source_list *list, const char *given,
+                               const made_patients *made)
+{
+    const char *example = list->file[0].path;
+    if (made->files == 0)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.group_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                          "matched on paths below the source, such as %s",
+                          given, list->count, list->root, example);
+    bool one = (double)made->most > PART_MOST * (double)made->files;
+    bool classes = made->patients > 1 && made->classes == made->patients &&
+                   made->patients == count_labels(list);
+    if (made->files < FILES_TELLING || !(one || classes))
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "pack.group_pattern: \"%s\": makes %zu patient%s of %zu files, and %zu of them "
+        "\"%s\"; its first group must be what differs between patients, in paths "
+        "such as %s",
+        given, made->patients, made->patients == 1 ? "" : "s", made->files, made->most,
+        made->largest, example);
+}
+
+static pulmo_status judge_groups(const source_list *list, const char *given)
+{
+    if (!*given)
+        return PULMO_OK;
+    made_patients made = {0};
+    size_t count = 0;
+    listed_file *matched = malloc((list->count + 1) * sizeof *matched);
+    if (!matched)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", list->count);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->file[i].rule == PATIENT_PATTERN)
+            matched[count++].file = &list->file[i];
+    qsort(matched, count, sizeof *matched, by_group);
+    count_patients(matched, count, &made);
+    free(matched);
+    return judge_made(list, given, &made);
+}
+
+size_t judge_unknown(const source_list *list, int split, const char **first)
+{
+    size_t unknown = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const source_file *file = &list->file[i];
+        if (file->split != split || file->refusal || file->rule != PATIENT_UNKNOWN)
+            continue;
+        if (unknown++ == 0)
+            *first = file->path;
+    }
+    return unknown;
+}
+
+bool judge_is_split_off(const source_list *list, const pulmo_config *config, int split)
+{
+    double fraction =
+        split == PULMO_SPLIT_VAL ? config->pack.val_fraction : config->pack.test_fraction;
+    size_t count = judge_given_count(list, split);
+    if (list->held[split] > 0 || fraction <= 0)
+        return false;
+    return count == 0 || (split == PULMO_SPLIT_VAL && count < PULMO_SPLIT_MEANINGFUL);
+}
+
+static pulmo_status judge_splitting(const source_list *list, const pulmo_config *config)
+{
+    const char *first = "";
+    bool val = judge_is_split_off(list, config, PULMO_SPLIT_VAL);
+    bool test = judge_is_split_off(list, config, PULMO_SPLIT_TEST);
+    if (!(val || test) || config->pack.patients_unknown)
+        return PULMO_OK;
+    size_t unknown = judge_unknown(list, PULMO_SPLIT_TRAIN, &first);
+    if (val)
+        unknown += judge_unknown(list, PULMO_SPLIT_VAL, &first);
+    if (unknown == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: patients unknown: %zu of the files to split have names that tell none, "
+                      "such as %s, and a patient in several splits makes scores too good. Two ways "
+                      "out: pack.group_pattern finds the patient in such paths; "
+                      "--patients-unknown splits as if each file were a patient",
+                      list->root, unknown, first);
+}
+
+pulmo_status judge_list(const source_list *list, const pulmo_config *config)
+{
+    PULMO_TRY(judge_exclusion(list, config));
+    PULMO_TRY(judge_hold(list, PULMO_SPLIT_VAL, config->pack.val_pattern));
+    PULMO_TRY(judge_hold(list, PULMO_SPLIT_TEST, config->pack.test_pattern));
+    PULMO_TRY(judge_labels(list, config->pack.label_pattern));
+    PULMO_TRY(judge_groups(list, config->pack.group_pattern));
+    return judge_splitting(list, config);
+}

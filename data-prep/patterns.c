@@ -1,0 +1,82 @@
+/* The extended regular expressions of the pack section. */
+#include "patterns.h"
+
+pulmo_status pattern_compile(const char *key, const char *text, bool wants_group, pattern *out)
+{
+    char words[160];
+    if (!*text)
+        return PULMO_OK;
+    int code = regcomp(&out->regex, text, REG_EXTENDED);
+    if (code != 0) {
+        regerror(code, &out->regex, words, sizeof words);
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s: \"%s\": is not an extended regular expression: %s", key, text,
+                          words);
+    }
+    out->there = true;
+    if (!wants_group || out->regex.re_nsub >= 1)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.%s: \"%s\": must have a group, as in ^(person[0-9]+)_",
+                      key, text);
+}
+
+pulmo_status patterns_compile(const pulmo_config *config, patterns *p)
+{
+    PULMO_TRY(pattern_compile("group_pattern", config->pack.group_pattern, true, &p->group));
+    PULMO_TRY(pattern_compile("label_pattern", config->pack.label_pattern, true, &p->label));
+    PULMO_TRY(pattern_compile("exclude_pattern", config->pack.exclude_pattern, false, &p->exclude));
+    PULMO_TRY(
+        pattern_compile("val_pattern", config->pack.val_pattern, false, &p->hold[PULMO_SPLIT_VAL]));
+    PULMO_TRY(pattern_compile("test_pattern", config->pack.test_pattern, false,
+                              &p->hold[PULMO_SPLIT_TEST]));
+    const double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction,
+                                           config->pack.test_fraction};
+    if (fraction[PULMO_SPLIT_VAL] + fraction[PULMO_SPLIT_TEST] > 0.95)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
+                          "+ %g, must be at most 0.95",
+                          fraction[PULMO_SPLIT_VAL], fraction[PULMO_SPLIT_TEST]);
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
+        if (p->hold[s].there && fraction[s] > 0)
+            return pulmo_fail(
+                PULMO_CONFIG,
+                "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
+                pulmo_split_name(s), pulmo_split_name(s), fraction[s], pulmo_split_name(s));
+    return PULMO_OK;
+}
+
+void pattern_free(pattern *p)
+{
+    if (p->there)
+        regfree(&p->regex);
+    p->there = false;
+}
+
+void patterns_free(patterns *p)
+{
+    pattern_free(&p->group);
+    pattern_free(&p->label);
+    pattern_free(&p->exclude);
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        pattern_free(&p->hold[s]);
+}
+
+bool pattern_matches(const pattern *p, const char *text)
+{
+    return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0;
+}
+
+bool pattern_find(const pattern *p, const char *text, text_span out[PATTERN_SPANS])
+{
+    regmatch_t found[PATTERN_SPANS];
+    if (!p->there || regexec(&p->regex, text, PATTERN_SPANS, found, 0) != 0)
+        return false;
+    for (int i = 0; i < PATTERN_SPANS; i++) {
+        out[i] = (text_span){.text = text};
+        if (found[i].rm_so < 0)
+            continue;
+        out[i].text = text + found[i].rm_so;
+        out[i].bytes = (size_t)(found[i].rm_eo - found[i].rm_so);
+    }
+    return true;
+}
