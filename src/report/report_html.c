@@ -7,9 +7,7 @@
 #include "pulmo/metrics.h"
 #include "report_room.h"
 
-#define LINES_SHOWN   8
 #define CLASSES_NAMED 12 /* told of in sentences */
-#define CLASSES_WIDE  24 /* that a table may have as columns */
 
 /* ---- summary ---- */
 
@@ -388,107 +386,6 @@ static void training(FILE *out, const report *r)
           out);
 }
 
-/* ---- data ---- */
-
-static void split_table(FILE *out, const report *r)
-{
-    int shown = r->classes > CLASSES_WIDE ? 0 : r->classes;
-    static const char *const names[PULMO_SPLITS] = {"Training", "Validation", "Test"};
-    fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Split</th><th class=\"n\" "
-          "scope=\"col\">Images</th><th class=\"n\" "
-          "scope=\"col\">Patients</th>",
-          out);
-    for (int k = 0; k < shown; k++) {
-        fputs("<th class=\"n\" scope=\"col\">", out);
-        html_text(out, r->class_names[k]);
-        fputs("</th>", out);
-    }
-    fputs("</tr></thead><tbody>\n", out);
-    for (int p = 0; p < PULMO_SPLITS; p++) {
-        if (!r->part[p].present)
-            continue;
-        fprintf(out, "<tr><th scope=\"row\">%s</th><td class=\"n\">%lld</td><td class=\"n\">",
-                names[p], (long long)r->part[p].count);
-        if (r->patients_unknown)
-            fputs("unknown</td>", out);
-        else
-            fprintf(out, "%lld</td>", (long long)r->part[p].patients);
-        for (int k = 0; k < shown; k++)
-            fprintf(out, "<td class=\"n\">%lld</td>", (long long)r->part[p].images[k]);
-        fputs("</tr>\n", out);
-    }
-    fputs("</tbody></table></div>\n", out);
-}
-
-static void finding(FILE *out, const report_lines *lines, const char *what, const char *list,
-                    bool is_bad)
-{
-    fprintf(out, "<h3 class=\"%s\">%llu %s</h3>\n", lines->count && is_bad ? "bad" : "good",
-            (unsigned long long)lines->count, what);
-    if (lines->count == 0)
-        return;
-    fputs("<ul class=\"lines\">", out);
-    for (uint64_t i = 0; i < lines->count && i < LINES_SHOWN; i++)
-        html_tagged(out, "li", lines->text[i]);
-    fputs("</ul>\n", out);
-    if (lines->count > LINES_SHOWN)
-        fprintf(out,
-                "<p class=\"soft\">\u2026 and %llu more, in <code>results.h5</code>: "
-                "<code>/data/audit/%s</code></p>\n",
-                (unsigned long long)lines->count - LINES_SHOWN, list);
-}
-
-static void refused(FILE *out, const report *r)
-{
-    if (r->refused.count == 0)
-        return;
-    fprintf(out, "<h3>%llu files were not packed</h3>\n<ul class=\"lines\">",
-            (unsigned long long)r->refused.count);
-    for (uint64_t i = 0; i < r->refused.count && i < LINES_SHOWN; i++) {
-        fputs("<li>", out);
-        html_say(out, "%s: %s", r->refused.text[i], r->refused_reasons.text[i]);
-        fputs("</li>", out);
-    }
-    fputs("</ul>\n", out);
-    if (r->refused.count > LINES_SHOWN)
-        fprintf(out,
-                "<p class=\"soft\">\u2026 and %llu more, in <code>results.h5</code>: "
-                "<code>/data/refused</code></p>\n",
-                (unsigned long long)r->refused.count - LINES_SHOWN);
-}
-
-static void data(FILE *out, const report *r)
-{
-    if (!r->has_data)
-        return;
-    fputs("<section><h2>Data and splits</h2>\n", out);
-    split_table(out, r);
-    fputs("<p class=\"soft\">", out);
-    html_say(out, "Images are %lld \u00d7 %lld pixels: %s; %s.", (long long)r->size_px,
-             (long long)r->size_px, r->decode, r->resize);
-    if (*r->carve)
-        html_say(out, " Splits: %s.", r->carve);
-    if (*r->patients_by)
-        html_say(out, " Patients by: %s.", r->patients_by);
-    fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "
-          "model look better than it is.</p>\n",
-          out);
-    if (r->patients_unknown)
-        fputs("<h3 class=\"bad\">Patients unknown</h3>\n<p>No file name tells a patient: one may "
-              "stand in several splits, and the figures be too good.</p>\n",
-              out);
-    else
-        finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
-    finding(out, &r->leaks, "pictures in several splits", "leaks", true);
-    if (!r->patients_unknown)
-        finding(out, &r->mixed_patients, "patients with images in several classes",
-                "mixed_patients", false);
-    finding(out, &r->identical, "identical pictures", "identical", false);
-    finding(out, &r->similar, "nearly identical pictures", "similar", false);
-    refused(out, r);
-    fputs("</section>\n", out);
-}
-
 /* ---- the rest ---- */
 
 static void fact(FILE *out, const char *name, const char *value)
@@ -597,7 +494,7 @@ void report_html(FILE *out, const report *r, const char *images)
     }
     fputs(images, out);
     training(out, r);
-    data(out, r);
+    html_data(out, r);
     configuration(out, r);
     provenance(out, r);
     fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);

@@ -88,6 +88,12 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
 
 /* ---- writing HTML ---- */
 
+#define CLASSES_WIDE 24 /* classes that a table may have as columns */
+
+/* The section on splits, the leak audit and what was refused; nothing where the results have no
+ * data. */
+void html_data(FILE *out, const report *r);
+
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
 void html_text(FILE *out, const char *text);
