@@ -1,0 +1,280 @@
+/* checkpoint.h5: what is written comes back to the bit, and a checkpoint of another run, or one
+ * that is damaged, is refused with the difference and the way out. */
+#include "support.h"
+
+#include <dirent.h>
+
+#include "checkpoint.h"
+
+#define PARAMETERS 1000
+#define EPOCHS     7
+
+typedef struct bench {
+    char *directory, *path;
+    pulmo_config config;
+    run_identity identity;
+    pulmo_state state;
+    selection chosen;
+} bench;
+
+static void open_state(pulmo_state *state, selection *chosen, size_t parameters, bool averages)
+{
+    const pulmo_state_shape shape = {.parameters = parameters, .states = 2, .averages = averages};
+    assert_ok(pulmo_state_create(&shape, state));
+    assert_ok(selection_create(state, EPOCHS, true, chosen));
+}
+
+/* A run in its fourth epoch. */
+static void fill_state(bench *b)
+{
+    pulmo_state *state = &b->state;
+    selection *chosen = &b->chosen;
+    fill_normal(state->parameter, PARAMETERS, 1);
+    fill_normal(state->optim[0], PARAMETERS, 2);
+    fill_normal(state->optim[1], PARAMETERS, 3);
+    fill_normal(chosen->best.parameters, PARAMETERS, 4);
+    if (state->average)
+        fill_normal(state->average, PARAMETERS, 5);
+    state->step = 123456789012u;
+    state->epoch = 3;
+    state->batch = 17;
+    state->sums = (pulmo_epoch_sums){.loss = 1.0 / 3, .weight = 1e-300, .correct = 5, .count = 9};
+    for (int e = 0; e < 3; e++)
+        chosen->history[e] =
+            (pulmo_epoch_row){.lr = e, .train_loss = 1.0 / (e + 3), .val_auc = NAN};
+    chosen->best.value = 0.1 + 0.2;
+    chosen->best.val_loss = 0.7;
+    chosen->best.val_accuracy = 0.9;
+    chosen->best.epoch = 2;
+    chosen->since_best = 1;
+    chosen->finished = true;
+}
+
+static void open_bench(bench *b, bool averages)
+{
+    memset(b, 0, sizeof *b);
+    b->directory = scratch_directory();
+    b->path = pulmo_format("%s/checkpoint.h5", b->directory);
+    assert_non_null(b->path);
+    pulmo_config_init(&b->config);
+    b->identity = (run_identity){.config = &b->config,
+                                 .data_digest = "d1",
+                                 .weights_digest = "w1",
+                                 .isa = "avx2",
+                                 .blas = "Haswell"};
+    open_state(&b->state, &b->chosen, PARAMETERS, averages);
+    fill_state(b);
+}
+
+static void close_bench(bench *b)
+{
+    selection_free(&b->chosen);
+    pulmo_state_free(&b->state);
+    free(b->path);
+    remove_directory(b->directory);
+}
+
+static pulmo_status write_bench(const bench *b)
+{
+    return checkpoint_write(b->path, &b->identity, &b->state, &b->chosen);
+}
+
+/* Reads into a state of `parameters`, which is then thrown away. */
+static pulmo_status try_read(const bench *b, const run_identity *identity, size_t parameters)
+{
+    pulmo_state state;
+    selection chosen;
+    open_state(&state, &chosen, parameters, b->state.average != NULL);
+    pulmo_status status = checkpoint_read(b->path, identity, &state, &chosen);
+    selection_free(&chosen);
+    pulmo_state_free(&state);
+    return status;
+}
+
+static void assert_same_selection(const selection *a, const selection *b)
+{
+    assert_memory_equal(a->best.parameters, b->best.parameters, PARAMETERS * sizeof(float));
+    assert_memory_equal(a->history, b->history, EPOCHS * sizeof *a->history);
+    assert_memory_equal(&a->best.value, &b->best.value, sizeof a->best.value);
+    assert_memory_equal(&a->best.val_loss, &b->best.val_loss, sizeof a->best.val_loss);
+    assert_memory_equal(&a->best.val_accuracy, &b->best.val_accuracy, sizeof a->best.val_accuracy);
+    assert_int_equal(a->best.epoch, b->best.epoch);
+    assert_int_equal(a->since_best, b->since_best);
+    assert_int_equal(a->finished, b->finished);
+}
+
+static void assert_same_state(const pulmo_state *a, const pulmo_state *b)
+{
+    size_t bytes = PARAMETERS * sizeof(float);
+    assert_memory_equal(a->parameter, b->parameter, bytes);
+    assert_memory_equal(a->optim[0], b->optim[0], bytes);
+    assert_memory_equal(a->optim[1], b->optim[1], bytes);
+    if (b->average)
+        assert_memory_equal(a->average, b->average, bytes);
+    assert_memory_equal(&a->sums, &b->sums, sizeof a->sums);
+    assert_true(a->step == b->step);
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->batch, b->batch);
+}
+
+static void comes_back(bool averages)
+{
+    bench b;
+    pulmo_state state;
+    selection chosen;
+    open_bench(&b, averages);
+    assert_ok(write_bench(&b));
+    open_state(&state, &chosen, PARAMETERS, averages);
+    assert_ok(checkpoint_read(b.path, &b.identity, &state, &chosen));
+    assert_same_state(&state, &b.state);
+    assert_same_selection(&chosen, &b.chosen);
+    selection_free(&chosen);
+    pulmo_state_free(&state);
+    close_bench(&b);
+}
+
+static void everything_comes_back(void **state)
+{
+    (void)state;
+    comes_back(false);
+    comes_back(true);
+}
+
+/* Before the first epoch ends there is no history. */
+static void a_first_epoch_comes_back(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    b.state.epoch = 0;
+    assert_ok(write_bench(&b));
+    assert_ok(try_read(&b, &b.identity, PARAMETERS));
+    close_bench(&b);
+}
+
+static void another_run_is_refused(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    assert_ok(write_bench(&b));
+    run_identity other = b.identity;
+    snprintf(other.data_digest, sizeof other.data_digest, "d2");
+    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG,
+                   "made with another data set (d1 there, d2 now)");
+    other = b.identity;
+    snprintf(other.weights_digest, sizeof other.weights_digest, "w2");
+    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "another weight file");
+    other = b.identity;
+    other.isa = "avx512";
+    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "ISA tier (set PULMO_ISA)");
+    other = b.identity;
+    other.blas = "SkylakeX";
+    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "set OPENBLAS_CORETYPE");
+    assert_non_null(strstr(pulmo_error(), "--overwrite"));
+    close_bench(&b);
+}
+
+/* Keys that make the model bind; places and numbers of threads do not. */
+static void another_configuration_is_refused(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    assert_ok(write_bench(&b));
+    pulmo_config other = b.config;
+    run_identity identity = b.identity;
+    identity.config = &other;
+    other.train.threads = 5;
+    other.train.checkpoint_seconds = 1;
+    assert_ok(try_read(&b, &identity, PARAMETERS));
+    other.optim.lr *= 2;
+    assert_refused(try_read(&b, &identity, PARAMETERS), PULMO_CONFIG, "optim.lr");
+    close_bench(&b);
+}
+
+static void other_shapes_are_refused(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    assert_ok(write_bench(&b));
+    assert_refused(try_read(&b, &b.identity, PARAMETERS + 1), PULMO_DATA, "state/parameter");
+    assert_non_null(strstr(pulmo_error(), "--overwrite"));
+    b.state.epoch = 3;
+    b.chosen.room = 2; /* fewer epochs than the file has rows */
+    assert_refused(checkpoint_read(b.path, &b.identity, &b.state, &b.chosen), PULMO_DATA,
+                   "epoch 3 of 2: the file is damaged");
+    close_bench(&b);
+}
+
+static int files_in(const char *directory)
+{
+    int count = 0;
+    DIR *open = opendir(directory);
+    assert_non_null(open);
+    for (const struct dirent *entry = readdir(open); entry; entry = readdir(open))
+        count += entry->d_name[0] != '.';
+    closedir(open);
+    return count;
+}
+
+static void truncate_file(const char *path, long keep)
+{
+    assert_int_equal(truncate(path, keep), 0);
+}
+
+static void damaged_files_are_refused(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    assert_ok(write_bench(&b));
+    truncate_file(b.path, 5000);
+    assert_int_not_equal(try_read(&b, &b.identity, PARAMETERS), PULMO_OK);
+    assert_non_null(strstr(pulmo_error(), b.path));
+    truncate_file(b.path, 0);
+    assert_int_not_equal(try_read(&b, &b.identity, PARAMETERS), PULMO_OK);
+    remove(b.path);
+    assert_int_not_equal(try_read(&b, &b.identity, PARAMETERS), PULMO_OK);
+    close_bench(&b);
+}
+
+/* A checkpoint is replaced whole: no temporary file stays, and one that cannot be written leaves
+ * the one before. */
+static void the_one_before_stands(void **state)
+{
+    bench b;
+    pulmo_state read;
+    selection chosen;
+    (void)state;
+    open_bench(&b, false);
+    assert_ok(write_bench(&b));
+    b.state.step = 5;
+    assert_ok(write_bench(&b));
+    b.state.step = 6;
+    char *elsewhere = pulmo_format("%s/nowhere/checkpoint.h5", b.directory);
+    assert_int_equal(checkpoint_write(elsewhere, &b.identity, &b.state, &b.chosen), PULMO_IO);
+    open_state(&read, &chosen, PARAMETERS, false);
+    assert_ok(checkpoint_read(b.path, &b.identity, &read, &chosen));
+    assert_int_equal(read.step, 5);
+    assert_int_equal(files_in(b.directory), 1);
+    selection_free(&chosen);
+    pulmo_state_free(&read);
+    free(elsewhere);
+    close_bench(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(a_first_epoch_comes_back),
+        cmocka_unit_test(another_run_is_refused),
+        cmocka_unit_test(another_configuration_is_refused),
+        cmocka_unit_test(other_shapes_are_refused),
+        cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(the_one_before_stands),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
