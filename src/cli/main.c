@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "pulmo/head.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/text.h"
@@ -192,8 +191,9 @@ static void print_version(void)
     char mpi[128], hdf5[64];
     pulmo_dist_library(mpi, sizeof mpi);
     pulmo_h5_library(hdf5, sizeof hdf5);
-    printf("pulmo %s (commit %s)\n%s\n%s\n%s\n%s\n", PULMO_VERSION, PULMO_COMMIT, mpi, hdf5,
-           pulmo_jpeg_library(), pulmo_blas_library());
+    printf("pulmo %s (commit %s)\n", PULMO_VERSION, PULMO_COMMIT);
+    printf("%s\n%s\n%s\n", mpi, hdf5, pulmo_jpeg_library());
+    print_blas(stdout);
 }
 
 static bool is_one_of(const char *text, const char *one, const char *other)
