@@ -17,15 +17,27 @@ typedef struct inspection {
     FILE *out;
 } inspection;
 
+/* A byte inside a character of UTF-8. */
+static bool continues_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+static bool is_control(char byte)
+{
+    return (unsigned char)byte < 0x20 || byte == 0x7f;
+}
+
 /* At most `width` bytes of a text's first line, no character cut in two; what would move the cursor
  * is shown as "?". */
 static void show_text(FILE *out, const char *text, size_t width)
 {
-    size_t length = strcspn(text, "\n"), shown = length < width ? length : width;
-    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
+    size_t length = strcspn(text, "\n");
+    size_t shown = length < width ? length : width;
+    while (shown < length && shown > 0 && continues_character(text[shown]))
         shown--;
     for (size_t i = 0; i < shown; i++)
-        fputc((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i], out);
+        fputc(is_control(text[i]) ? '?' : text[i], out);
     if (text[shown])
         fputs(" ...", out);
 }
@@ -76,88 +88,132 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
     free(text);
 }
 
-static void show_numbers(const inspection *in, const char *name, const pulmo_h5_shape *shape)
+static void show_each(FILE *out, const pulmo_h5_shape *shape, const double *values, uint64_t count)
 {
-    uint64_t count = count_of(shape);
-    if (count == 0 || count > NUMBERS_MAX)
-        return;
-    double *values = malloc(count * sizeof *values), sum = 0, low = INFINITY, high = -INFINITY;
-    if (!values ||
-        pulmo_h5_read(in->file, name, PULMO_H5_F64, shape->rank, shape->dims, values) != PULMO_OK) {
-        fprintf(in->out, "unreadable: %s", pulmo_error());
-        free(values);
-        return;
-    }
+    int digits = shape->type < PULMO_H5_F32 ? 15 : 6;
+    for (uint64_t i = 0; i < count; i++)
+        fprintf(out, "%s%.*g", i ? " " : "", digits, values[i]);
+}
+
+static void show_range(FILE *out, const double *values, uint64_t count)
+{
+    double sum = 0, low = INFINITY, high = -INFINITY;
     for (uint64_t i = 0; i < count; i++) {
         sum += values[i];
         low = fmin(low, values[i]);
         high = fmax(high, values[i]);
     }
-    if (count <= SMALL)
-        for (uint64_t i = 0; i < count; i++)
-            fprintf(in->out, "%s%.*g", i ? " " : "", shape->type < PULMO_H5_F32 ? 15 : 6,
-                    values[i]);
+    fprintf(out, "min %.6g  mean %.6g  max %.6g", low, sum / (double)count, high);
+}
+
+static void show_numbers(const inspection *in, const char *name, const pulmo_h5_shape *shape)
+{
+    uint64_t count = count_of(shape);
+    if (count == 0 || count > NUMBERS_MAX)
+        return;
+    double *values = malloc(count * sizeof *values);
+    pulmo_status status = PULMO_OK;
+    if (values)
+        status = pulmo_h5_read(in->file, name, PULMO_H5_F64, shape->rank, shape->dims, values);
     else
-        fprintf(in->out, "min %.6g  mean %.6g  max %.6g", low, sum / (double)count, high);
+        status = pulmo_fail(PULMO_MEMORY, "out of memory");
+    if (status != PULMO_OK)
+        fprintf(in->out, "unreadable: %s", pulmo_error());
+    else if (count <= SMALL)
+        show_each(in->out, shape, values, count);
+    else
+        show_range(in->out, values, count);
     free(values);
+}
+
+/* What HDF5 itself keeps to tie scales to datasets says nothing to people. */
+static bool is_plumbing(const char *attribute)
+{
+    static const char *const names[] = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(attribute, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void show_attribute(const inspection *in, const char *object, const char *name,
+                           const char *value)
+{
+    bool of_root = strcmp(object, ".") == 0;
+    if (is_plumbing(name))
+        return;
+    fprintf(in->out, "%s%-24s ", of_root ? "  " : "      @", name);
+    show_text(in->out, value, VALUE_WIDTH);
+    fputc('\n', in->out);
+}
+
+static void show_dataset(const inspection *in, const char *name, const pulmo_h5_shape *shape)
+{
+    char words[96];
+    bool are_pixels = strcmp(name, "images") == 0;
+    shape_in_words(shape, words, sizeof words);
+    fprintf(in->out, "  /%-28s %-24s ", name, words);
+    if (shape->type == PULMO_H5_STRING)
+        show_strings(in, name, shape);
+    else if (shape->type != PULMO_H5_OTHER && !are_pixels)
+        show_numbers(in, name, shape);
+    fputc('\n', in->out);
 }
 
 static void on_entry(void *context, const char *name, const pulmo_h5_shape *shape,
                      const char *attribute, const char *value)
 {
     const inspection *in = context;
-    char words[96];
-    /* What HDF5 itself keeps to tie scales to datasets says nothing to people. */
-    static const char *const plumbing[] = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"};
-    if (attribute) {
-        for (size_t i = 0; i < sizeof plumbing / sizeof plumbing[0]; i++)
-            if (strcmp(attribute, plumbing[i]) == 0)
-                return;
-        fprintf(in->out, "%s%-24s ", strcmp(name, ".") == 0 ? "  " : "      @", attribute);
-        show_text(in->out, value, VALUE_WIDTH);
-        fputc('\n', in->out);
+    if (attribute)
+        show_attribute(in, name, attribute, value);
+    else if (strcmp(name, ".") == 0)
         return;
-    }
-    if (strcmp(name, ".") == 0)
-        return;
-    if (!shape) {
+    else if (shape)
+        show_dataset(in, name, shape);
+    else
         fprintf(in->out, "  /%s\n", name);
-        return;
-    }
-    shape_in_words(shape, words, sizeof words);
-    fprintf(in->out, "  /%-28s %-24s ", name, words);
-    if (shape->type == PULMO_H5_STRING)
-        show_strings(in, name, shape);
-    else if (shape->type != PULMO_H5_OTHER && strcmp(name, "images") != 0)
-        show_numbers(in, name, shape);
-    fputc('\n', in->out);
 }
 
-/* Images a class, for a shard. */
+static void show_class(FILE *out, const char *name, uint64_t images)
+{
+    int blanks = 24 - (int)strnlen(name, 24);
+    fputs("  ", out);
+    show_text(out, name, TEXT_WIDTH);
+    fprintf(out, "%*s %llu images\n", blanks, "", (unsigned long long)images);
+}
+
+/* Images per class. */
+static void count_labels(const inspection *in, uint64_t count, int classes, char **names)
+{
+    int32_t *labels = malloc((count + 1) * sizeof *labels);
+    pulmo_status status = PULMO_MEMORY;
+    if (labels)
+        status = pulmo_h5_read(in->file, "labels", PULMO_H5_I32, 1, &count, labels);
+    for (int k = 0; k < classes && status == PULMO_OK; k++) {
+        uint64_t images = 0;
+        for (uint64_t i = 0; i < count; i++)
+            images += labels[i] == k;
+        show_class(in->out, names[k], images);
+    }
+    free(labels);
+}
+
+/* Images per class, for a shard. */
 static void show_classes(const inspection *in)
 {
     pulmo_h5_shape shape;
     int classes = 0;
     char **names = NULL;
-    if (!pulmo_h5_exists(in->file, "labels") ||
-        pulmo_h5_shape_of(in->file, "labels", &shape) != PULMO_OK || shape.rank != 1 ||
-        shape.dims[0] > NUMBERS_MAX ||
-        pulmo_h5_get_texts(in->file, "/", "classes", &classes, &names) != PULMO_OK)
+    if (!pulmo_h5_exists(in->file, "labels"))
         return;
-    int32_t *labels = malloc((shape.dims[0] + 1) * sizeof *labels);
-    if (labels &&
-        pulmo_h5_read(in->file, "labels", PULMO_H5_I32, 1, shape.dims, labels) == PULMO_OK)
-        for (int k = 0; k < classes; k++) {
-            uint64_t count = 0;
-            for (uint64_t i = 0; i < shape.dims[0]; i++)
-                count += labels[i] == k;
-            fputs("  ", in->out);
-            show_text(in->out, names[k], TEXT_WIDTH);
-            fprintf(in->out, "%*s %llu images\n",
-                    strlen(names[k]) < 24 ? (int)(24 - strlen(names[k])) : 0, "",
-                    (unsigned long long)count);
-        }
-    free(labels);
+    if (pulmo_h5_shape_of(in->file, "labels", &shape) != PULMO_OK)
+        return;
+    if (shape.rank != 1 || shape.dims[0] > NUMBERS_MAX)
+        return;
+    if (pulmo_h5_get_texts(in->file, "/", "classes", &classes, &names) != PULMO_OK)
+        return;
+    count_labels(in, shape.dims[0], classes, names);
     free(names);
 }
 
