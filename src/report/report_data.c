@@ -30,52 +30,102 @@ static pulmo_status get_text(pulmo_h5 *file, const char *object, const char *nam
 static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t *out)
 {
     *out = 0;
-    return pulmo_h5_has_attribute(file, object, name) ? pulmo_h5_get_int(file, object, name, out)
-                                                      : PULMO_OK;
+    if (!pulmo_h5_has_attribute(file, object, name))
+        return PULMO_OK;
+    return pulmo_h5_get_int(file, object, name, out);
 }
+
+/* Attributes of texts and of integers, and where they go. */
+typedef struct text_field {
+    const char *object, *name;
+    char **out;
+} text_field;
+
+typedef struct int_field {
+    const char *object, *name;
+    int64_t *out;
+} int_field;
+
+static pulmo_status get_texts(pulmo_h5 *file, const text_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(get_text(file, fields[i].object, fields[i].name, fields[i].out));
+    return PULMO_OK;
+}
+
+static pulmo_status get_ints(pulmo_h5 *file, const int_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(get_int(file, fields[i].object, fields[i].name, fields[i].out));
+    return PULMO_OK;
+}
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- the root ---- */
 
-static pulmo_status read_root(pulmo_h5 *file, report *r)
+static pulmo_status read_classes(pulmo_h5 *file, report *r)
 {
-    char *state = NULL;
-    int64_t demo = 0, best = 0;
-    PULMO_TRY(pulmo_h5_check_kind(
-        file, "results", PULMO_RESULTS_FORMAT_VERSION,
-        "give a run directory, or write one with \"pulmo evaluate RUN --data PACKED --out DIR\""));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &r->classes, &r->class_names));
     if (r->classes < 2 || r->classes > PULMO_CLASSES_MAX)
         return damaged(file, "has no classes, or too many");
-    PULMO_TRY(
-        pulmo_positive_read(file, r->classes, (const char *const *)r->class_names, &r->positive));
+    const char *const *names = (const char *const *)r->class_names;
+    return pulmo_positive_read(file, r->classes, names, &r->positive);
+}
+
+static pulmo_status read_state(pulmo_h5 *file, report *r)
+{
+    char *state = NULL;
     PULMO_TRY(pulmo_h5_get_text(file, "/", "state", &state));
     r->finished = strcmp(state, "finished") == 0;
     free(state);
-    PULMO_TRY(get_int(file, "/", "demo", &demo));
-    PULMO_TRY(get_int(file, "/", "best_epoch", &best));
-    PULMO_TRY(get_int(file, "/", "trained_convolutions", &r->trained_convolutions));
-    PULMO_TRY(get_int(file, "/", "models", &r->models));
-    r->is_demo = demo != 0;
-    r->best_epoch = (int)best;
-    PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &r->threshold));
-    PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &r->temperature));
-    PULMO_TRY(get_text(file, "/", "threshold_rule", &r->threshold_rule));
-    PULMO_TRY(get_text(file, "/", "program_version", &r->version));
-    PULMO_TRY(get_text(file, "/", "isa", &r->isa));
-    PULMO_TRY(get_text(file, "/", "blas", &r->blas));
-    PULMO_TRY(get_text(file, "/", "features", &r->features));
-    PULMO_TRY(get_text(file, "/", "weights_sha256", &r->weights_digest));
-    PULMO_TRY(get_text(file, "/", "data_sha256", &r->data_digest));
-    PULMO_TRY(get_text(file, "/", "head_sha256", &r->head_digest));
-    PULMO_TRY(get_text(file, "provenance", "host", &r->host));
-    PULMO_TRY(get_text(file, "provenance", "data_path", &r->data_path));
-    PULMO_TRY(get_text(file, "provenance", "model", &r->model));
-    PULMO_TRY(get_int(file, "provenance", "ranks", &r->ranks));
-    PULMO_TRY(get_int(file, "provenance", "threads", &r->threads));
+    return PULMO_OK;
+}
+
+static pulmo_status read_config(pulmo_h5 *file, report *r)
+{
     if (pulmo_h5_exists(file, "config"))
         return pulmo_h5_read_text(file, "config", &r->config);
     r->config = pulmo_strdup("");
     return r->config ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status read_root(pulmo_h5 *file, report *r)
+{
+    int64_t demo = 0, best = 0;
+    const int_field ints[] = {
+        {"/", "demo", &demo},
+        {"/", "best_epoch", &best},
+        {"/", "trained_convolutions", &r->trained_convolutions},
+        {"/", "models", &r->models},
+        {"provenance", "ranks", &r->ranks},
+        {"provenance", "threads", &r->threads},
+    };
+    const text_field texts[] = {
+        {"/", "threshold_rule", &r->threshold_rule},
+        {"/", "program_version", &r->version},
+        {"/", "isa", &r->isa},
+        {"/", "blas", &r->blas},
+        {"/", "features", &r->features},
+        {"/", "weights_sha256", &r->weights_digest},
+        {"/", "data_sha256", &r->data_digest},
+        {"/", "head_sha256", &r->head_digest},
+        {"provenance", "host", &r->host},
+        {"provenance", "data_path", &r->data_path},
+        {"provenance", "model", &r->model},
+    };
+    PULMO_TRY(pulmo_h5_check_kind(
+        file, "results", PULMO_RESULTS_FORMAT_VERSION,
+        "give a run directory, or write one with \"pulmo evaluate RUN --data PACKED --out DIR\""));
+    PULMO_TRY(read_classes(file, r));
+    PULMO_TRY(read_state(file, r));
+    PULMO_TRY(get_ints(file, ints, COUNT_OF(ints)));
+    r->is_demo = demo != 0;
+    r->best_epoch = (int)best;
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &r->threshold));
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &r->temperature));
+    PULMO_TRY(get_texts(file, texts, COUNT_OF(texts)));
+    return read_config(file, r);
 }
 
 static pulmo_status read_history(pulmo_h5 *file, report *r)
@@ -105,8 +155,9 @@ static pulmo_status read_lines(pulmo_h5 *file, const char *group, const char *li
 {
     char name[128];
     snprintf(name, sizeof name, "%s/%s", group, list);
-    return pulmo_h5_exists(file, name) ? pulmo_h5_read_strings(file, name, &out->count, &out->text)
-                                       : PULMO_OK;
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    return pulmo_h5_read_strings(file, name, &out->count, &out->text);
 }
 
 pulmo_scored report_scored(const report *r, const report_split *s)
@@ -114,25 +165,37 @@ pulmo_scored report_scored(const report *r, const report_split *s)
     return (pulmo_scored){s->count, r->classes, s->labels, s->probabilities};
 }
 
+static pulmo_status allocate_scores(report_split *s, int classes)
+{
+    size_t count = s->count;
+    s->labels = pulmo_alloc(count + 1, sizeof *s->labels);
+    s->predictions = pulmo_alloc(count + 1, sizeof *s->predictions);
+    s->probabilities = pulmo_alloc(count * (size_t)classes + 1, sizeof *s->probabilities);
+    return s->labels && s->predictions && s->probabilities ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status read_list(pulmo_h5 *file, const report_split *s, const char *list, int32_t *out)
+{
+    char name[128];
+    uint64_t count = s->count;
+    snprintf(name, sizeof name, "%s/%s", s->name, list);
+    return pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, out);
+}
+
 static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s)
 {
     char name[128];
     uint64_t dims[2] = {s->count, (uint64_t)r->classes};
-    s->labels = pulmo_alloc((size_t)s->count + 1, sizeof *s->labels);
-    s->predictions = pulmo_alloc((size_t)s->count + 1, sizeof *s->predictions);
-    s->probabilities =
-        pulmo_alloc((size_t)s->count * (size_t)r->classes + 1, sizeof *s->probabilities);
-    if (!s->labels || !s->predictions || !s->probabilities)
-        return PULMO_MEMORY;
-    snprintf(name, sizeof name, "%s/labels", s->name);
-    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, dims, s->labels));
-    snprintf(name, sizeof name, "%s/predictions", s->name);
-    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, dims, s->predictions));
+    PULMO_TRY(allocate_scores(s, r->classes));
+    PULMO_TRY(read_list(file, s, "labels", s->labels));
+    PULMO_TRY(read_list(file, s, "predictions", s->predictions));
     snprintf(name, sizeof name, "%s/probabilities", s->name);
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 2, dims, s->probabilities));
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->predictions[i] < 0 || s->predictions[i] >= r->classes)
+    for (uint32_t i = 0; i < s->count; i++) {
+        int predicted = s->predictions[i];
+        if (predicted < 0 || predicted >= r->classes)
             return damaged(file, "a predicted class is none of the classes");
+    }
     const pulmo_scored scored = report_scored(r, s);
     const pulmo_decision by = {r->positive.index, r->threshold};
     return pulmo_metrics_compute(&scored, &by, &s->metrics);
@@ -175,16 +238,14 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
 {
     char *patients = NULL;
     r->has_data = pulmo_h5_exists(file, "data");
-    const struct {
-        const char *name;
-        char **out;
-    } texts[] = {{"carve", &r->carve},
-                 {"resize", &r->resize},
-                 {"decode", &r->decode},
-                 {"patients", &patients},
-                 {"patients_by", &r->patients_by}};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        PULMO_TRY(get_text(file, "data", texts[i].name, texts[i].out));
+    const text_field texts[] = {
+        {"data", "carve", &r->carve},
+        {"data", "resize", &r->resize},
+        {"data", "decode", &r->decode},
+        {"data", "patients_by", &r->patients_by},
+    };
+    PULMO_TRY(get_texts(file, texts, COUNT_OF(texts)));
+    PULMO_TRY(get_text(file, "data", "patients", &patients));
     r->patients_unknown = strcmp(patients, "unknown") == 0;
     free(patients);
     if (!r->has_data)
@@ -232,10 +293,13 @@ pulmo_status report_read(const char *run, report *out)
     struct stat about;
     pulmo_h5 *file = NULL;
     memset(out, 0, sizeof *out);
-    bool directory = stat(run, &about) == 0 && S_ISDIR(about.st_mode);
-    out->results_path = directory ? pulmo_format("%s/results.h5", run) : pulmo_strdup(run);
-    pulmo_status status =
-        out->results_path ? pulmo_h5_open(out->results_path, &file) : PULMO_MEMORY;
+    if (stat(run, &about) == 0 && S_ISDIR(about.st_mode))
+        out->results_path = pulmo_format("%s/results.h5", run);
+    else
+        out->results_path = pulmo_strdup(run);
+    if (!out->results_path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(out->results_path, &file);
     if (status == PULMO_IO)
         pulmo_fail_in(status, "%s holds no results to report on (\"pulmo train\" writes them)",
                       run);
@@ -268,9 +332,9 @@ void report_free(report *r)
                            r->decode,         r->patients_by};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
         free(texts[i]);
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
         free(lists[i].text);
     for (int i = 0; i < PULMO_HISTORY_COLUMNS; i++)
         pulmo_free(r->history[i]);

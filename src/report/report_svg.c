@@ -55,21 +55,42 @@ static void text_at(const plot *p, double x, double y, const char *anchor, const
     fputs("</text>\n", p->out);
 }
 
-static void segment(const plot *p, const char *class, double x0, double y0, double x1, double y1)
+/* From (x0, y0) to (x1, y1) px. */
+static void stroke(const plot *p, const char *class, double x0, double y0, double x1, double y1)
 {
     fprintf(p->out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class,
-            at_x(p, x0), at_y(p, y0), at_x(p, x1), at_y(p, y1));
+            x0, y0, x1, y1);
+}
+
+/* The same in the axes' values. */
+static void segment(const plot *p, const char *class, double x0, double y0, double x1, double y1)
+{
+    stroke(p, class, at_x(p, x0), at_y(p, y0), at_x(p, x1), at_y(p, y1));
+}
+
+/* The same from (0, y) to (1, y). */
+static void level(const plot *p, const char *class, double y)
+{
+    segment(p, class, 0, y, 1, y);
+}
+
+/* The same over the whole height at x. */
+static void upright(const plot *p, const char *class, double x)
+{
+    segment(p, class, x, p->y0, x, p->y1);
 }
 
 /* 1, 2 or 5 times a power of ten, with at most five steps in the range. */
 static double tick_step(double range)
 {
-    double step = pow(10, floor(log10(range)));
     static const double factors[] = {0.2, 0.5, 1, 2, 5, 10};
-    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
-        if (range / (step * factors[i]) <= 5.01)
-            return step * factors[i];
-    return step * 10;
+    double power = pow(10, floor(log10(range)));
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        double step = power * factors[i];
+        if (range / step <= 5.01)
+            return step;
+    }
+    return power * 10;
 }
 
 /* The multiples of `step` that an axis shows. */
@@ -83,26 +104,37 @@ static int last_tick(double high, double step)
     return (int)floor(high / step + 1e-6);
 }
 
-static void axis_x(const plot *p, double step, const char *label)
+static void tick_text(char *out, size_t bytes, double value, double step)
 {
-    for (int tick = first_tick(p->x0, step); tick <= last_tick(p->x1, step); tick++) {
-        double x = tick * step;
-        char text[32];
-        snprintf(text, sizeof text, "%.4g", fabs(x) < step * 1e-6 ? 0.0 : x);
-        text_at(p, at_x(p, x), p->top + p->height + 18, "middle", "tick", text);
-    }
-    fprintf(p->out, "<line class=\"axis\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
-            p->left, p->top + p->height, p->left + p->width, p->top + p->height);
-    text_at(p, p->left + p->width / 2, p->top + p->height + 40, "middle", "label", label);
+    if (fabs(value) < step * 1e-6)
+        value = 0.0;
+    snprintf(out, bytes, "%.4g", value);
 }
 
+static void axis_x(const plot *p, double step, const char *label)
+{
+    const double bottom = p->top + p->height;
+    const double right = p->left + p->width, middle = p->left + p->width / 2;
+    const int last = last_tick(p->x1, step);
+    for (int tick = first_tick(p->x0, step); tick <= last; tick++) {
+        double x = tick * step;
+        char text[32];
+        tick_text(text, sizeof text, x, step);
+        text_at(p, at_x(p, x), bottom + 18, "middle", "tick", text);
+    }
+    stroke(p, "axis", p->left, bottom, right, bottom);
+    text_at(p, middle, bottom + 40, "middle", "label", label);
+}
+
+/* Values below zero are shown without their sign. */
 static void axis_y(const plot *p, double step, const char *label)
 {
-    for (int tick = first_tick(p->y0, step); tick <= last_tick(p->y1, step); tick++) {
+    const int last = last_tick(p->y1, step);
+    for (int tick = first_tick(p->y0, step); tick <= last; tick++) {
         double y = tick * step;
         char text[32];
         segment(p, "grid", p->x0, y, p->x1, y);
-        snprintf(text, sizeof text, "%.4g", fabs(y) < step * 1e-6 ? 0.0 : fabs(y));
+        tick_text(text, sizeof text, fabs(y), step);
         text_at(p, p->left - 8, at_y(p, y) + 4, "end", "tick", text);
     }
     double x = 15, y = p->top + p->height / 2;
@@ -114,6 +146,12 @@ static void axis_y(const plot *p, double step, const char *label)
     fputs("</text>\n", p->out);
 }
 
+/* Two places in px that nobody could tell apart. */
+static bool are_one(double x0, double y0, double x1, double y1)
+{
+    return fabs(x1 - x0) < 0.2 && fabs(y1 - y0) < 0.2;
+}
+
 /* A line through the points; those nobody could tell apart and those without a value are left out.
  */
 static void line(const plot *p, const char *class, uint64_t n, const double *x, const double *y)
@@ -121,14 +159,17 @@ static void line(const plot *p, const char *class, uint64_t n, const double *x, 
     double last_x = -1e9, last_y = -1e9;
     bool started = false;
     for (uint64_t i = 0; i < n; i++) {
+        bool is_last = i + 1 == n;
         if (isnan(x[i]) || isnan(y[i]))
             continue;
         double px = at_x(p, x[i]), py = at_y(p, y[i]);
-        if (started && i + 1 < n && fabs(px - last_x) < 0.2 && fabs(py - last_y) < 0.2)
+        if (started && !is_last && are_one(px, py, last_x, last_y))
             continue;
-        if (!started)
+        if (started)
+            fputc('L', p->out);
+        else
             fprintf(p->out, "<path class=\"curve %s\" d=\"M", class);
-        fprintf(p->out, "%s%.1f %.1f", started ? "L" : "", px, py);
+        fprintf(p->out, "%.1f %.1f", px, py);
         started = true;
         last_x = px;
         last_y = py;
@@ -141,19 +182,21 @@ static void dot(const plot *p, const char *class, double x, double y, double rad
 {
     if (isnan(x) || isnan(y))
         return;
-    fprintf(p->out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", class,
-            at_x(p, x), at_y(p, y), radius);
+    double px = at_x(p, x), py = at_y(p, y);
+    fprintf(p->out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", class, px, py,
+            radius);
 }
 
-/* Names with a stroke of their colour, one below the other, from (x, y) px. */
-static void legend(const plot *p, double x, double y, int count, const char *const *names)
+/* The class of a curve, "k3", or of its filled marks, "f3". */
+typedef struct curve_class {
+    char name[16];
+} curve_class;
+
+static curve_class class_of(char kind, int curve)
 {
-    for (int i = 0; i < count; i++, y += 17) {
-        fprintf(p->out,
-                "<line class=\"curve k%d\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", i,
-                x, y, x + 18, y);
-        text_at(p, x + 24, y + 4, "start", "tick", names[i]);
-    }
+    curve_class out;
+    snprintf(out.name, sizeof out.name, "%c%d", kind, curve);
+    return out;
 }
 
 /* Classes with a curve: of two the finding's, of more each against the rest, as far as colours go.
@@ -170,12 +213,41 @@ static int class_of_curve(const report *r, int curve)
     return r->classes == 2 ? r->positive.index : curve;
 }
 
+/* The classes' names with a stroke of their colour, one below the other, from (x, y) px. */
+static void legend(const plot *p, const report *r, double x, double y)
+{
+    const int curves = curves_of(r);
+    for (int i = 0; i < curves; i++) {
+        char class[16];
+        snprintf(class, sizeof class, "curve k%d", i);
+        stroke(p, class, x, y, x + 18, y);
+        text_at(p, x + 24, y + 4, "start", "tick", r->class_names[i]);
+        y += 17;
+    }
+}
+
 /* ---- curves of a split ---- */
+
+/* The operating point, with its threshold in words. */
+static void mark_threshold(const plot *p, const report *r, double x, double y)
+{
+    char text[64];
+    dot(p, "mark", x, y, 5);
+    snprintf(text, sizeof text, "threshold %.3f", r->threshold);
+    if (isnan(x) || isnan(y))
+        return;
+    /* The curve never falls: below and to the right of the dot there is room. */
+    double text_x = at_x(p, x), lowest = p->top + p->height - 6;
+    double text_y = fmin(at_y(p, y) + 21, lowest);
+    if (x < 0.65)
+        text_at(p, text_x + 9, text_y, "start", "note", text);
+    else
+        text_at(p, text_x, text_y, "end", "note", text);
+}
 
 void svg_roc(FILE *out, const report *r, const report_split *s)
 {
-    char says[160], class[8];
-    bool two = r->classes == 2;
+    char says[160];
     const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "ROC curve of the %s split; area %.4f", s->name, s->metrics.auc);
     plot p = begin(out, SQUARE, says);
@@ -186,30 +258,21 @@ void svg_roc(FILE *out, const report *r, const report_split *s)
         pulmo_roc roc;
         if (pulmo_roc_compute(&scored, class_of_curve(r, k), &roc) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", k);
-        line(&p, class, roc.points, roc.fpr, roc.tpr);
+        line(&p, class_of('k', k).name, roc.points, roc.fpr, roc.tpr);
         pulmo_roc_free(&roc);
     }
-    if (two) {
-        char text[64];
-        double x = 1 - s->metrics.specificity.value, y = s->metrics.sensitivity.value;
-        dot(&p, "mark", x, y, 5);
-        snprintf(text, sizeof text, "threshold %.3f", r->threshold);
-        /* The curve never falls: below and to the right of the dot there is room. */
-        if (!isnan(x) && !isnan(y))
-            text_at(&p, at_x(&p, x) + (x < 0.65 ? 9 : 0),
-                    fmin(at_y(&p, y) + 21, p.top + p.height - 6), x < 0.65 ? "start" : "end",
-                    "note", text);
+    if (r->classes == 2) {
+        double specificity = s->metrics.specificity.value;
+        mark_threshold(&p, r, 1 - specificity, s->metrics.sensitivity.value);
     } else {
-        legend(&p, p.left + p.width * 0.6, p.top + p.height * 0.65, curves_of(r),
-               (const char *const *)r->class_names);
+        legend(&p, r, p.left + p.width * 0.6, p.top + p.height * 0.65);
     }
     end(&p);
 }
 
 void svg_pr(FILE *out, const report *r, const report_split *s)
 {
-    char says[160], class[8];
+    char says[160];
     bool two = r->classes == 2;
     const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "Precision-recall curve of the %s split; average precision %.4f",
@@ -219,28 +282,42 @@ void svg_pr(FILE *out, const report *r, const report_split *s)
     axis_x(&p, 0.2, "Recall (sensitivity)");
     if (two && s->count) {
         uint32_t positives = s->metrics.per_class[r->positive.index].support;
-        double share = (double)positives / s->count;
-        segment(&p, "chance", 0, share, 1, share);
+        level(&p, "chance", (double)positives / s->count);
     }
     for (int k = 0; k < curves_of(r); k++) {
         pulmo_pr pr;
         if (pulmo_pr_compute(&scored, class_of_curve(r, k), &pr) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", k);
-        line(&p, class, pr.points, pr.recall, pr.precision);
+        line(&p, class_of('k', k).name, pr.points, pr.recall, pr.precision);
         pulmo_pr_free(&pr);
     }
     if (two)
         dot(&p, "mark", s->metrics.sensitivity.value, s->metrics.positive_value.value, 5);
     else
-        legend(&p, p.left + 14, p.top + p.height * 0.65, curves_of(r),
-               (const char *const *)r->class_names);
+        legend(&p, r, p.left + 14, p.top + p.height * 0.65);
     end(&p);
+}
+
+/* A dot per bin; with `whiskers`, how far chance alone may move it. */
+static void calibration_marks(const plot *p, const pulmo_calibration *curve, const char *class,
+                              bool whiskers)
+{
+    for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
+        double x = curve->predicted[b], y = curve->observed[b];
+        if (curve->count[b] == 0)
+            continue;
+        if (whiskers) {
+            uint64_t hits = (uint64_t)llround(y * curve->count[b]);
+            pulmo_interval by_chance = pulmo_wilson(hits, curve->count[b]);
+            segment(p, "whisker", x, by_chance.low, x, by_chance.high);
+        }
+        dot(p, class, x, y, 3.5);
+    }
 }
 
 void svg_calibration(FILE *out, const report *r, const report_split *s)
 {
-    char says[160], class[8];
+    char says[160];
     bool two = r->classes == 2;
     const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "Calibration of the %s split; expected calibration error %.4f",
@@ -253,23 +330,11 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
         pulmo_calibration curve;
         if (pulmo_calibration_compute(&scored, class_of_curve(r, k), &curve) != PULMO_OK)
             break;
-        snprintf(class, sizeof class, "k%d", k);
-        line(&p, class, PULMO_CALIBRATION_BINS, curve.predicted, curve.observed);
-        for (int b = 0; b < PULMO_CALIBRATION_BINS;
-             b++) { /* how far chance alone may move each bin */
-            pulmo_interval by_chance =
-                pulmo_wilson((uint64_t)llround(curve.observed[b] * curve.count[b]), curve.count[b]);
-            if (curve.count[b] == 0)
-                continue;
-            if (two)
-                segment(&p, "whisker", curve.predicted[b], by_chance.low, curve.predicted[b],
-                        by_chance.high);
-            snprintf(class, sizeof class, "f%d", k);
-            dot(&p, class, curve.predicted[b], curve.observed[b], 3.5);
-        }
+        line(&p, class_of('k', k).name, PULMO_CALIBRATION_BINS, curve.predicted, curve.observed);
+        calibration_marks(&p, &curve, class_of('f', k).name, two);
     }
     if (!two)
-        legend(&p, p.left + 14, p.top + 14, curves_of(r), (const char *const *)r->class_names);
+        legend(&p, r, p.left + 14, p.top + 14);
     end(&p);
 }
 
@@ -280,10 +345,12 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
 static uint32_t count_scores(const report *r, const report_split *s, uint32_t up[HIST_BINS],
                              uint32_t down[HIST_BINS])
 {
+    const bool two = r->classes == 2;
+    const size_t classes = (size_t)r->classes;
     uint32_t most = 1;
     for (uint32_t i = 0; i < s->count; i++) {
-        const float *row = s->probabilities + (size_t)i * (size_t)r->classes;
-        int class = r->classes == 2 ? r->positive.index : s->predictions[i];
+        const float *row = s->probabilities + i * classes;
+        int class = two ? r->positive.index : s->predictions[i];
         int bin = (int)(row[class] * HIST_BINS);
         if (bin >= HIST_BINS)
             bin = HIST_BINS - 1;
@@ -296,45 +363,55 @@ static uint32_t count_scores(const report *r, const report_split *s, uint32_t up
 
 static void bar(const plot *p, const char *class, int bin, double value)
 {
-    double x0 = at_x(p, (double)bin / HIST_BINS) + 1, x1 = at_x(p, (bin + 1.0) / HIST_BINS) - 1;
-    double y0 = at_y(p, fmax(value, 0)), y1 = at_y(p, fmin(value, 0));
-    if (value != 0)
-        fprintf(p->out,
-                "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n",
-                class, x0, y0, x1 - x0, y1 - y0);
+    if (value == 0)
+        return;
+    double left = at_x(p, (double)bin / HIST_BINS) + 1;
+    double right = at_x(p, (bin + 1.0) / HIST_BINS) - 1;
+    double top = at_y(p, fmax(value, 0)), bottom = at_y(p, fmin(value, 0));
+    fprintf(p->out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n",
+            class, left, top, right - left, bottom - top);
+}
+
+/* What the bars upwards and downwards stand for. */
+static void histogram_notes(const plot *p, const char *above, const char *below)
+{
+    char label[300];
+    double left = p->left + 8;
+    snprintf(label, sizeof label, "\u2191 %.200s", above);
+    text_at(p, left, p->top + 14, "start", "note t0", label);
+    snprintf(label, sizeof label, "\u2193 %.200s", below);
+    text_at(p, left, p->top + p->height - 8, "start", "note t1", label);
 }
 
 void svg_histogram(FILE *out, const report *r, const report_split *s)
 {
     uint32_t up[HIST_BINS] = {0}, down[HIST_BINS] = {0};
     char says[160], label[300];
-    bool two = r->classes == 2;
-    const char *finding = two ? r->class_names[r->positive.index] : "the predicted class";
-    const char *above = two ? finding : "right";
-    const char *below = two ? r->class_names[1 - r->positive.index] : "wrong";
-    double most = count_scores(r, s, up, down), step = tick_step(2 * most);
+    const bool two = r->classes == 2;
+    const char *finding = "the predicted class", *above = "right", *below = "wrong";
+    if (two) {
+        finding = r->class_names[r->positive.index];
+        above = finding;
+        below = r->class_names[1 - r->positive.index];
+    }
+    const double most = count_scores(r, s, up, down);
     snprintf(says, sizeof says,
              "Histogram of the %s split's scores, one class upwards and the other downwards",
              s->name);
     plot p = begin(out, SQUARE, says);
-    if (step < 1)
-        step = 1;
     p.y1 = most * 1.16;
     p.y0 = -p.y1;
-    axis_y(&p, step, "Images");
+    axis_y(&p, fmax(1, tick_step(2 * most)), "Images");
     for (int b = 0; b < HIST_BINS; b++) {
         bar(&p, "f0", b, up[b]);
         bar(&p, "f1", b, -(double)down[b]);
     }
-    segment(&p, "axis", 0, 0, 1, 0);
+    level(&p, "axis", 0);
     snprintf(label, sizeof label, "Probability of %.200s", finding);
     axis_x(&p, 0.2, label);
     if (two)
-        segment(&p, "cut", fmin(r->threshold, 1), p.y0, fmin(r->threshold, 1), p.y1);
-    snprintf(label, sizeof label, "\u2191 %.200s", above);
-    text_at(&p, p.left + 8, p.top + 14, "start", "note t0", label);
-    snprintf(label, sizeof label, "\u2193 %.200s", below);
-    text_at(&p, p.left + 8, p.top + p.height - 8, "start", "note t1", label);
+        upright(&p, "cut", fmin(r->threshold, 1));
+    histogram_notes(&p, above, below);
     end(&p);
 }
 
@@ -350,37 +427,52 @@ static void bounds(const double *values, uint64_t n, double *low, double *high)
     }
 }
 
-static void history_plot(FILE *out, const report *r, const char *says, const char *label, int count,
-                         const int *columns)
+/* The axes hold all values, and a little more. */
+static plot begin_history(FILE *out, const report *r, const char *says, int count,
+                          const int *columns)
 {
-    char class[8];
-    double low = INFINITY, high = -INFINITY, *epoch = calloc(r->epochs + 1, sizeof *epoch);
-    if (!epoch)
-        return;
-    for (uint64_t e = 0; e < r->epochs; e++)
-        epoch[e] = (double)e + 1;
+    double low = INFINITY, high = -INFINITY;
     for (int c = 0; c < count; c++)
         bounds(r->history[columns[c]], r->epochs, &low, &high);
-    if (high < low)
-        low = high = 0;
-    double room = fmax((high - low) * 0.08, 0.01), step;
+    if (high < low) {
+        low = 0;
+        high = 0;
+    }
+    double room = fmax((high - low) * 0.08, 0.01);
     plot p = begin(out, LOW, says);
     p.x0 = 1;
     p.x1 = fmax(2, (double)r->epochs);
     p.y0 = fmax(0, low - room);
     p.y1 = high + room;
+    return p;
+}
+
+/* A line, and a dot per epoch where there are few. */
+static void history_curve(const plot *p, const report *r, int curve, const double *epoch,
+                          const double *values)
+{
+    line(p, class_of('k', curve).name, r->epochs, epoch, values);
+    if (r->epochs > 40)
+        return;
+    for (uint64_t e = 0; e < r->epochs; e++)
+        dot(p, class_of('f', curve).name, epoch[e], values[e], 3);
+}
+
+static void history_plot(FILE *out, const report *r, const char *says, const char *label, int count,
+                         const int *columns)
+{
+    double *epoch = calloc(r->epochs + 1, sizeof *epoch);
+    if (!epoch)
+        return;
+    for (uint64_t e = 0; e < r->epochs; e++)
+        epoch[e] = (double)e + 1;
+    plot p = begin_history(out, r, says, count, columns);
     axis_y(&p, tick_step(p.y1 - p.y0), label);
-    step = tick_step(p.x1 - p.x0);
-    axis_x(&p, step < 1 ? 1 : step, "Epoch");
+    axis_x(&p, fmax(1, tick_step(p.x1 - p.x0)), "Epoch");
     if (r->best_epoch > 0)
-        segment(&p, "cut", r->best_epoch, p.y0, r->best_epoch, p.y1);
-    for (int c = 0; c < count; c++) {
-        snprintf(class, sizeof class, "k%d", c);
-        line(&p, class, r->epochs, epoch, r->history[columns[c]]);
-        snprintf(class, sizeof class, "f%d", c);
-        for (uint64_t e = 0; r->epochs <= 40 && e < r->epochs; e++)
-            dot(&p, class, epoch[e], r->history[columns[c]][e], 3);
-    }
+        upright(&p, "cut", r->best_epoch);
+    for (int c = 0; c < count; c++)
+        history_curve(&p, r, c, epoch, r->history[columns[c]]);
     free(epoch);
     end(&p);
 }
@@ -412,9 +504,11 @@ void svg_interval(FILE *out, const char *name, pulmo_interval it)
     if (!isnan(it.low))
         fprintf(out, ", between %.3f and %.3f", it.low, it.high);
     fputs("\">\n", out);
-    segment(&p, "rail", 0, 0.5, 1, 0.5);
-    for (int i = 0; i <= 4; i++)
-        segment(&p, "rail", i / 4.0, 0.3, i / 4.0, 0.7);
+    level(&p, "rail", 0.5);
+    for (int i = 0; i <= 4; i++) {
+        double x = i / 4.0;
+        segment(&p, "rail", x, 0.3, x, 0.7);
+    }
     if (!isnan(it.low))
         segment(&p, "span", it.low, 0.5, it.high, 0.5);
     dot(&p, "f0", it.value, 0.5, 4.5);
