@@ -22,11 +22,14 @@ typedef struct pulmo_dataset_info {
     uint32_t count; /* samples; may be 0 */
     int height_px, width_px, channels;
     int classes;
-    const char *const *class_names; /* (classes) */
-    const int32_t *labels;          /* (count) */
-    const char *const *paths;       /* (count) relative to the packed source */
-    const char *const *groups;      /* (count) patient */
-    int is_demo;                    /* made by `pulmo demo-data` */
+    const char *const *class_names;         /* (classes) */
+    const int32_t *labels;                  /* (count) */
+    const char *const *paths;               /* (count) relative to the packed source */
+    const char *const *groups;              /* (count) patient */
+    int kept;                               /* columns that pack.keep names; may be 0 */
+    const char *const *kept_names;          /* (kept) */
+    const char *const *const *kept_columns; /* (kept, count) */
+    int is_demo;                            /* made by `pulmo demo-data` */
     const char *digest_hex; /* SHA-256 over classes, sizes and every source digest of the split */
 } pulmo_dataset_info;
 

@@ -10,6 +10,8 @@
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
  *       attributes count, shards, patients, sha256
+ *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept
+ *   /table/{notes,rows_without_file,files_without_row}, where labels come from a table
  *   /refused/{paths,reasons}
  *   /audit/{identical,similar,shared_patients,mixed_patients,leaks}: one text line per finding;
  *       shared: in several splits, mixed: in several classes
@@ -19,6 +21,7 @@
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pulmo/status.h"
@@ -44,7 +47,10 @@ typedef struct pulmo_packed_split {
     uint32_t patients; /* known ones */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
-    const char *const *pixel_digests; /* (count): SHA-256 of the packed pixels */
+    const char *const *pixel_digests;       /* (count): SHA-256 of the packed pixels */
+    int kept;                               /* columns of a table of labels; may be 0 */
+    const char *const *kept_names;          /* (kept) */
+    const char *const *const *kept_columns; /* (kept, count) */
 } pulmo_packed_split;
 
 typedef struct pulmo_shard_writer pulmo_shard_writer;
@@ -67,6 +73,8 @@ typedef struct pulmo_lines {
 
 typedef struct pulmo_manifest {
     pulmo_packed_form form;
+    bool has_table; /* of labels */
+    pulmo_lines table_notes, rows_without_file, files_without_row;
     int splits;
     const pulmo_packed_split *split;
     pulmo_lines refused_paths, refused_reasons, identical, similar, shared_patients, mixed_patients,

@@ -30,6 +30,7 @@ struct pulmo_dataset {
     uint32_t shards;
     int32_t *labels;
     char **class_names, **paths, **groups;
+    char **kept_names, ***kept_columns;
     char **digests; /* of the source files; only while opening */
     char *digest_hex;
     pthread_mutex_t lock; /* of the open shards */
@@ -160,6 +161,27 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
     return status;
 }
 
+/* Columns of a table of labels, if any were kept. */
+static pulmo_status read_kept(pulmo_h5 *file, const char *base, pulmo_dataset *d)
+{
+    int kept = 0;
+    if (!pulmo_h5_has_attribute(file, base, "kept"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_texts(file, base, "kept", &kept, &d->kept_names));
+    d->kept_columns = calloc((size_t)kept + 1, sizeof *d->kept_columns);
+    if (!d->kept_columns)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    d->info.kept_names = (const char *const *)d->kept_names;
+    d->info.kept_columns = (const char *const *const *)d->kept_columns;
+    for (int k = 0; k < kept; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "kept/%d", k);
+        d->info.kept++;
+        PULMO_TRY(read_names(file, base, name, d->info.count, &d->kept_columns[k]));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
 {
     char base[96];
@@ -177,6 +199,7 @@ static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
     d->info.paths = (const char *const *)d->paths;
     d->info.groups = (const char *const *)d->groups;
     d->info.digest_hex = d->digest_hex;
+    PULMO_TRY(read_kept(file, base, d));
     return check_digest(file, d);
 }
 
@@ -404,6 +427,10 @@ void pulmo_dataset_close(pulmo_dataset *d)
     free(d->class_names);
     free(d->paths);
     free(d->groups);
+    for (int k = 0; k < d->info.kept; k++)
+        free(d->kept_columns[k]);
+    free(d->kept_columns);
+    free(d->kept_names);
     free(d->digests);
     free(d->digest_hex);
     free(d->directory);

@@ -165,6 +165,21 @@ pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_spl
     return PULMO_OK;
 }
 
+/* Columns stand under numbers: their names may hold what names in HDF5 may not ("AP/PA"). */
+static pulmo_status write_kept(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
+{
+    if (split->kept == 0)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_set_texts(file, base, "kept", split->kept, split->kept_names));
+    for (int k = 0; k < split->kept; k++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/kept/%d", base, k);
+        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, split->kept_columns[k]));
+        PULMO_TRY(pulmo_h5_set_text(file, name, "long_name", split->kept_names[k]));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split)
 {
@@ -185,12 +200,22 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     snprintf(name, sizeof name, "%s/digests", base);
     PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->digests));
     snprintf(name, sizeof name, "%s/pixel_digests", base);
-    return pulmo_h5_write_strings(file, name, count, split->pixel_digests);
+    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->pixel_digests));
+    return write_kept(file, base, split);
 }
 
 static pulmo_status write_lines(pulmo_h5 *file, const char *name, const pulmo_lines *lines)
 {
     return pulmo_h5_write_strings(file, name, lines->count, lines->text);
+}
+
+static pulmo_status write_table(pulmo_h5 *file, const pulmo_manifest *manifest)
+{
+    if (!manifest->has_table)
+        return PULMO_OK;
+    PULMO_TRY(write_lines(file, "table/notes", &manifest->table_notes));
+    PULMO_TRY(write_lines(file, "table/rows_without_file", &manifest->rows_without_file));
+    return write_lines(file, "table/files_without_row", &manifest->files_without_row);
 }
 
 static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
@@ -205,6 +230,7 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
+    PULMO_TRY(write_table(file, manifest));
     PULMO_TRY(write_lines(file, "refused/paths", &manifest->refused_paths));
     PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));
     PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));

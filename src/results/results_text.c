@@ -95,7 +95,21 @@ static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scor
         fputc(',', out);
         pulmo_csv_field(out, info->class_names[pulmo_model_class(model, row)]);
         pulmo_csv_scores(out, model, row);
+        for (int k = 0; k < info->kept; k++) {
+            fputc(',', out);
+            pulmo_csv_field(out, info->kept_columns[k][i]);
+        }
         fputc('\n', out);
+    }
+}
+
+/* Names of the columns that pack.keep kept; both splits have the same. */
+static void csv_kept_names(FILE *out, const pulmo_results *r)
+{
+    const pulmo_split_scores *any = r->val ? r->val : r->test;
+    for (int k = 0; any && k < any->info->kept; k++) {
+        fputc(',', out);
+        pulmo_csv_field(out, any->info->kept_names[k]);
     }
 }
 
@@ -106,6 +120,7 @@ pulmo_status results_predictions_csv(const pulmo_results *r)
     FILE *out = text.stream;
     fputs("split,path,patient,label,predicted", out);
     pulmo_csv_score_columns(out, r->model);
+    csv_kept_names(out, r);
     fputc('\n', out);
     if (r->val)
         csv_rows(out, r->model, r->val);

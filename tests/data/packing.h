@@ -20,6 +20,7 @@ typedef struct packing {
     int32_t labels[PACK_MOST];
     char text[4][PACK_MOST][72]; /* paths, groups, digests, pixel digests */
     const char *names[4][PACK_MOST];
+    const char *const *kept[2]; /* two columns of a table: digests and paths */
 } packing;
 
 static inline uint8_t packed_pixel(uint32_t image, size_t at)
@@ -44,6 +45,9 @@ static inline pulmo_packed_split packing_split(packing *p, const char *name, uin
                                                uint32_t shards)
 {
     static const char *const what[4] = {"folder", "patient", "source", "pixels"};
+    static const char *const kept[2] = {"Age", "AP/PA"};
+    p->kept[0] = p->names[2];
+    p->kept[1] = p->names[0];
     for (uint32_t i = 0; i < count; i++) {
         p->labels[i] = (int32_t)(i * 7 % 3);
         for (int k = 0; k < 4; k++) {
@@ -59,7 +63,10 @@ static inline pulmo_packed_split packing_split(packing *p, const char *name, uin
                                 .paths = p->names[0],
                                 .groups = p->names[1],
                                 .digests = p->names[2],
-                                .pixel_digests = p->names[3]};
+                                .pixel_digests = p->names[3],
+                                .kept = 2,
+                                .kept_names = kept,
+                                .kept_columns = p->kept};
 }
 
 static inline pulmo_status write_shard(packing *p, const pulmo_packed_split *split, uint32_t shard)

@@ -52,6 +52,10 @@ static void check_round_trip(packing *p, uint32_t count, uint32_t shards)
     assert_string_equal(info->class_names[2], "OTHER");
     assert_int_equal(info->is_demo, 1);
     assert_int_equal(strlen(info->digest_hex), 64);
+    assert_int_equal(info->kept, 2);
+    assert_string_equal(info->kept_names[1], "AP/PA");
+    assert_string_equal(info->kept_columns[0][count - 1], p->names[2][count - 1]);
+    assert_string_equal(info->kept_columns[1][0], p->names[0][0]);
     for (uint32_t n = 0; n < count; n++) {
         uint32_t i = (uint32_t)((uint64_t)n * 97 %
                                 count); /* goes to and fro between shards (97 shares no factor) */

@@ -63,6 +63,23 @@ static void assert_file(const char *name, const char *wanted)
     assert_string_equal(have, wanted);
 }
 
+/* The line, the header being 0, ends so. */
+static void assert_line(const char *name, int line, const char *end)
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    char have[512] = "";
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    for (int i = 0; i <= line; i++)
+        assert_non_null(fgets(have, sizeof have, in));
+    fclose(in);
+    free(path);
+    have[strcspn(have, "\n")] = '\0';
+    size_t bytes = strlen(have), end_bytes = strlen(end);
+    assert_true(bytes >= end_bytes);
+    assert_string_equal(have + bytes - end_bytes, end);
+}
+
 /* A number to its last bit; what is not there is an empty field. */
 static void history_has_a_line_per_epoch(void **state)
 {
@@ -106,6 +123,27 @@ static void fields_of_predictions_are_quoted(void **state)
                 "0.649999976,0.349999994," DECIDED
                 "test,b/4.jpeg,p3,\"VIRAL, \"\"severe\"\"\",\"VIRAL, \"\"severe\"\"\","
                 "0.200000003,0.800000012," DECIDED);
+}
+
+static void kept_columns_follow_the_images(void **state)
+{
+    static const char *const names[] = {"Age", "AP/PA"};
+    static const char *const ages[] = {"58", "58", "", "7"};
+    static const char *const views[] = {"AP", "PA, erect", "AP", "PA"};
+    const char *const *columns[] = {ages, views};
+    pulmo_dataset_info info = four_images();
+    info.kept = 2;
+    info.kept_names = names;
+    info.kept_columns = columns;
+    const pulmo_model model = two_classes();
+    const pulmo_split_scores test = {
+        .split = "test", .info = &info, .probabilities = probabilities};
+    const pulmo_results results = {.directory = directory, .model = &model, .test = &test};
+    (void)state;
+    assert_ok(results_predictions_csv(&results));
+    assert_line("predictions.csv", 0, ",positive_class,threshold,rule,Age,AP/PA");
+    assert_line("predictions.csv", 2, ",youden,58,\"PA, erect\"");
+    assert_line("predictions.csv", 3, ",youden,,AP");
 }
 
 /* Of more than two classes the largest probability decides, whatever threshold the model holds. */
@@ -237,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_has_a_line_per_epoch),
         cmocka_unit_test(fields_of_predictions_are_quoted),
+        cmocka_unit_test(kept_columns_follow_the_images),
         cmocka_unit_test(nothing_is_written_where_there_is_no_directory),
         cmocka_unit_test(the_last_lines_of_a_run),
         cmocka_unit_test(without_two_classes_no_threshold_decides),
