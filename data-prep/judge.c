@@ -24,6 +24,13 @@ size_t judge_given_count(const source_list *list, int split)
     return count;
 }
 
+/* The file's name without its folders. */
+static const char *name_of(const source_file *file)
+{
+    const char *slash = strrchr(file->path, '/');
+    return slash ? slash + 1 : file->path;
+}
+
 static pulmo_status judge_exclusion(const source_list *list, const pulmo_config *config)
 {
     const char *given = config->pack.exclude_pattern;
@@ -49,7 +56,7 @@ static pulmo_status judge_hold(const source_list *list, int split, const char *g
                           "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
                           "matched on paths below the class folders, such as %s of %s",
                           pulmo_split_name(split), given, list->count, list->root,
-                          strrchr(list->file[0].path, '/') + 1, list->file[0].path);
+                          name_of(&list->file[0]), list->file[0].path);
     if (judge_given_count(list, PULMO_SPLIT_TRAIN) == 0)
         return pulmo_fail(PULMO_CONFIG,
                           "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
@@ -64,7 +71,7 @@ static pulmo_status judge_labels(const source_list *list, const char *given)
     return pulmo_fail(PULMO_CONFIG,
                       "pack.label_pattern: \"%s\": matches none of the %zu files in %s; it is "
                       "matched on file names, such as %s",
-                      given, list->count, list->root, strrchr(list->file[0].path, '/') + 1);
+                      given, list->count, list->root, name_of(&list->file[0]));
 }
 
 /* ---- patients ---- */

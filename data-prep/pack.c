@@ -16,6 +16,7 @@
 #include "parts.h"
 #include "plan.h"
 #include "source.h"
+#include "tabled.h"
 #include "work.h"
 
 #include "pulmo/dataset.h"
@@ -102,6 +103,7 @@ static pulmo_status describe_options(packing *p)
     pulmo_digester *digester = NULL;
     PULMO_TRY(pulmo_digester_create(&digester));
     digest_names(&p->list, digester);
+    tabled_digest(&p->list, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
     char given[3 * (PULMO_TEXT_BYTES + 32) + 32];
@@ -197,11 +199,12 @@ static pulmo_status make_split(packing *p, int s)
         columns[2 * (size_t)n + i] = hex[2 * i];
         columns[3 * (size_t)n + i] = hex[2 * i + 1];
     }
-    return PULMO_OK;
+    return tabled_columns(&p->list, p->plan.order[s], &p->split[s]);
 }
 
 static void free_split(pulmo_packed_split *split)
 {
+    tabled_columns_free(split);
     if (split->labels && split->paths)
         free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
     free((void *)(uintptr_t)split->labels);
@@ -428,6 +431,7 @@ static pulmo_status write_manifest(const packing *p)
     for (int s = 0; s < PULMO_SPLITS; s++)
         if (p->split[s].count > 0)
             present[manifest.splits++] = p->split[s];
+    tabled_describe(&p->list, &manifest);
     return pulmo_manifest_write(p->options.destination, &manifest);
 }
 
@@ -543,6 +547,8 @@ static pulmo_status pack_all(packing *p)
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
     for (size_t i = 0; i < p->list.notes.count && is_root(p); i++)
         pulmo_warn("%s", p->list.notes.text[i]);
+    for (size_t i = 0; i < p->list.table_notes.count && is_root(p); i++)
+        pulmo_info("%s", p->list.table_notes.text[i]);
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? begin(p, &done) : PULMO_OK));
     PULMO_TRY(pulmo_bcast(p->comm, &done, sizeof done, 0));
     if (done) {

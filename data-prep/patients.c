@@ -93,6 +93,8 @@ const char *patient_rule_name(int rule)
 {
     if (rule == PATIENT_UNKNOWN)
         return "unknown";
+    if (rule == PATIENT_TABLE)
+        return "pack.table_patient";
     return rule == PATIENT_PATTERN ? "pack.group_pattern" : schemes[rule - PATIENT_SCHEMES].name;
 }
 

@@ -12,6 +12,7 @@
 #include "judge.h"
 #include "patients.h"
 #include "patterns.h"
+#include "tabled.h"
 
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
@@ -159,7 +160,7 @@ static pulmo_status visit(const walk *w, const char *path, const char *name, int
     struct stat about;
     int fault = 0;
     char reason[128];
-    char *child = pulmo_format("%s/%s", path, name);
+    char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
     if (!child)
         return PULMO_MEMORY;
     pulmo_status status = folder_look(w->list->root, child, &about, &fault);
@@ -256,7 +257,15 @@ static pulmo_status look_around(source_list *list, bool given[PULMO_SPLITS])
     return PULMO_OK;
 }
 
-static pulmo_status walk_source(const walk *base)
+/* Every file below the source, where a table says the classes. */
+static pulmo_status walk_all(const walk *base)
+{
+    walk w = *base;
+    w.label = "";
+    return walk_class(&w, "", 0);
+}
+
+static pulmo_status walk_source(const walk *base, bool has_folders)
 {
     source_list *list = base->list;
     struct stat about;
@@ -267,6 +276,10 @@ static pulmo_status walk_source(const walk *base)
         return pulmo_fail(PULMO_DATA, "%s: is a file; a source is a directory of class folders",
                           list->root);
     PULMO_TRY(look_around(list, given));
+    if (!has_folders) {
+        list->has_splits = false;
+        return walk_all(base);
+    }
     PULMO_TRY(folders_judge(list));
     if (!list->has_splits)
         PULMO_TRY(folders_judge_nesting(list));
@@ -287,7 +300,9 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, sour
         status = patient_rules_create(&p.group, &rules);
     const walk base = {.list = out, .patterns = &p, .rules = rules};
     if (status == PULMO_OK)
-        status = walk_source(&base);
+        status = walk_source(&base, !tabled_gives_classes(config));
+    if (status == PULMO_OK)
+        status = tabled_apply(out, config);
     if (status == PULMO_OK)
         status = judge_list(out, config);
     patient_rules_destroy(rules);
@@ -307,5 +322,7 @@ void source_list_free(source_list *list)
     }
     free(list->file);
     lines_free(&list->notes);
+    lines_free(&list->table_notes);
+    pulmo_labels_free(list->labels);
     memset(list, 0, sizeof *list);
 }

@@ -11,6 +11,7 @@
 #include "pulmo/config.h"
 #include "pulmo/split.h"
 #include "pulmo/status.h"
+#include "pulmo/table.h"
 
 typedef struct source_file {
     char *path;       /* relative to the source */
@@ -21,7 +22,8 @@ typedef struct source_file {
     int sure_bytes;   /* 0: the name tells nothing for certain */
     int rule;         /* which one told the patient (patients.h) */
     int split;        /* as given by folder or pattern */
-    char *refusal;    /* why it cannot be used, known from its name alone; NULL for most */
+    const char *const *kept; /* cells of pack.keep, borrowed from the list's labels; or NULL */
+    char *refusal;           /* why it cannot be used, known from its name alone; NULL for most */
     int64_t size_bytes, modified_ns;
 } source_file;
 
@@ -38,6 +40,8 @@ typedef struct source_list {
     size_t excluded;            /* files left out of the list by a pattern */
     size_t labelled;            /* files whose name tells the class */
     text_lines notes;           /* on folders that give nothing */
+    pulmo_labels *labels;       /* of tables; NULL without */
+    text_lines table_notes;     /* what they left out */
 } source_list;
 
 /* Lists a source in an order that depends on names alone. Owned by the caller. */

@@ -47,7 +47,7 @@ infer     | explain infer | core config dist h5 metrics weights nn data model fe
 export    | export | core config dist h5 weights nn data model
 report    | report | core config dist h5 metrics weights nn data model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
-data-prep | demo pack | core config dist h5 data
+data-prep | demo pack | core config table dist h5 data
 bench     | bench | core config dist h5 metrics weights nn data model features step results train data-prep
 cli       |  | core config dist h5 metrics weights nn data model features step results train infer export report sweep bench data-prep inspect
 '
