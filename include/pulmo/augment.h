@@ -2,6 +2,7 @@
 #ifndef PULMO_AUGMENT_H
 #define PULMO_AUGMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pulmo/rng.h"
@@ -30,7 +31,7 @@ typedef struct pulmo_augment_spec {
      * all but flipped, between them with every range and probability (hflip excepted) shrunk to
      * that part. [1, 1] off. */
     double strength[2];
-    int strength_of_light; /* strength is of light, focus and noise alone: crops, rotation, shift
+    bool strength_of_light; /* strength is of light, focus and noise alone: crops, rotation, shift
                               and scale keep their ranges */
 } pulmo_augment_spec;
 
@@ -41,12 +42,12 @@ pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec);
 
 /* What was drawn for one image. */
 typedef struct pulmo_augment_draw {
-    double crop_x, crop_y, crop_width,
-        crop_height; /* part of the source, px; with scale below 1 it may reach beyond it */
-    int flip;
+    double crop_x, crop_y; /* part of the source, px; with scale below 1 it may reach beyond it */
+    double crop_width, crop_height;
+    bool flip;
     double angle_deg, shift_x, shift_y; /* shift as part of width, height */
     double brightness, contrast, gamma;
-    int equalize, autocontrast;
+    bool equalize, autocontrast;
     double sharpness, blur, noise;
     int erase_x, erase_y, erase_width, erase_height; /* px; a height of 0 erases nothing */
     pulmo_rng rng;                                   /* where noise is looked up */
@@ -59,11 +60,11 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
  * translation, scale; outside the source is black) and sampled once, bilinear: a crop is never
  * larger than the image it fills, so nothing shrinks and no filter is needed (scale below 1 shrinks
  * without one, as torchvision's does); then equalize (on whole levels), autocontrast, brightness,
- * contrast, gamma, sharpness, blur, noise on [0, 1], each clamped to it; then (x - mean) / std a
+ * contrast, gamma, sharpness, blur, noise on [0, 1], each clamped to it; then (x - mean) / std per
  * channel; then erasing, to 0. source (H, W, C) uint8 with C 1 or 3; out (3, H, W) float32 (grey is
  * repeated). `draw` NULL means none: only scaled to [0, 1] and normalised, which is what validation
- * and test see. The same bits for the same arguments on every machine of a tier. Fails only for
- * want of memory, and never without a draw. */
+ * and test see. The same bits for the same arguments on every machine of a tier. Fails only when
+ * out of memory, and never without a draw. */
 pulmo_status pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source,
                                  int height_px, int width_px, int channels, const float mean[3],
                                  const float std[3], float *out);

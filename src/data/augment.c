@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,9 +14,11 @@
 void pulmo_augment_spec_init(pulmo_augment_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
-    for (int i = 0; i < 2; i++)
-        spec->crop_scale[i] = spec->crop_ratio[i] = spec->brightness[i] = spec->contrast[i] =
-            spec->gamma[i] = spec->sharpness[i] = spec->scale[i] = spec->strength[i] = 1.0;
+    double *const factors[] = {spec->crop_scale, spec->crop_ratio, spec->brightness,
+                               spec->contrast,   spec->gamma,      spec->sharpness,
+                               spec->scale,      spec->strength};
+    for (size_t f = 0; f < sizeof factors / sizeof factors[0]; f++)
+        factors[f][0] = factors[f][1] = 1.0;
 }
 
 /* Comparisons are written so that a NaN fails them. */
@@ -64,25 +67,48 @@ static bool is_off(const double pair[2])
     return pair[0] == 1.0 && pair[1] == 1.0;
 }
 
-/* torchvision's RandomResizedCrop.get_params. */
-static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width,
-                      pulmo_augment_draw *out)
+static double draw_from(pulmo_rng *rng, const double pair[2])
 {
-    double area = (double)height * width;
-    double low = log(spec->crop_ratio[0]), high = log(spec->crop_ratio[1]);
-    for (int i = 0; i < CROP_TRIES; i++) {
-        double target = area * pulmo_rng_range(rng, spec->crop_scale[0], spec->crop_scale[1]);
-        double aspect = exp(pulmo_rng_range(rng, low, high));
-        int w = (int)rint(sqrt(target * aspect)), h = (int)rint(sqrt(target / aspect));
-        if (w <= 0 || w > width || h <= 0 || h > height)
-            continue;
-        out->crop_y = pulmo_rng_below(rng, (uint32_t)(height - h + 1));
-        out->crop_x = pulmo_rng_below(rng, (uint32_t)(width - w + 1));
-        out->crop_width = w;
-        out->crop_height = h;
-        return;
-    }
-    /* The whole image as far as the ratio allows, from its centre. */
+    return pulmo_rng_range(rng, pair[0], pair[1]);
+}
+
+/* A factor from a range, 1 where it is off: then nothing is drawn. */
+static double draw_factor(pulmo_rng *rng, const double pair[2])
+{
+    return is_off(pair) ? 1.0 : draw_from(rng, pair);
+}
+
+static bool draw_chance(pulmo_rng *rng, double probability)
+{
+    return probability > 0 && (double)pulmo_rng_uniform(rng) < probability;
+}
+
+/* Rectangles: which part of the image's area they have, and the logarithm of their sides' ratio. */
+typedef struct rectangles {
+    const double *part;
+    double log_ratio[2];
+} rectangles;
+
+/* Sides, px: `larger` grows with the ratio. */
+static void draw_sides(pulmo_rng *rng, const rectangles *from, double area, int *larger,
+                       int *smaller)
+{
+    double target = area * draw_from(rng, from->part);
+    double ratio = exp(draw_from(rng, from->log_ratio));
+    *larger = (int)rint(sqrt(target * ratio));
+    *smaller = (int)rint(sqrt(target / ratio));
+}
+
+/* The first pixel of `length` in a side. */
+static uint32_t draw_begin(pulmo_rng *rng, int side, int length)
+{
+    return pulmo_rng_below(rng, (uint32_t)(side - length + 1));
+}
+
+/* The whole image as far as the ratio allows, from its centre. */
+static void crop_centre(const pulmo_augment_spec *spec, int height, int width,
+                        pulmo_augment_draw *out)
+{
     double ratio = (double)width / height;
     if (ratio < spec->crop_ratio[0])
         out->crop_height = rint(width / spec->crop_ratio[0]);
@@ -90,6 +116,27 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
         out->crop_width = rint(height * spec->crop_ratio[1]);
     out->crop_x = floor((width - out->crop_width) / 2);
     out->crop_y = floor((height - out->crop_height) / 2);
+}
+
+/* torchvision's RandomResizedCrop.get_params. */
+static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width,
+                      pulmo_augment_draw *out)
+{
+    const double area = (double)height * width;
+    const rectangles crops = {.part = spec->crop_scale,
+                              .log_ratio = {log(spec->crop_ratio[0]), log(spec->crop_ratio[1])}};
+    for (int i = 0; i < CROP_TRIES; i++) {
+        int w, h;
+        draw_sides(rng, &crops, area, &w, &h);
+        if (w <= 0 || w > width || h <= 0 || h > height)
+            continue;
+        out->crop_y = draw_begin(rng, height, h);
+        out->crop_x = draw_begin(rng, width, w);
+        out->crop_width = w;
+        out->crop_height = h;
+        return;
+    }
+    crop_centre(spec, height, width, out);
 }
 
 /* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
@@ -101,15 +148,16 @@ static double draw_shift(pulmo_rng *rng, double most, int side)
 /* torchvision's RandomErasing.get_params, of scale [0.02, 0.33] and ratio [0.3, 3.3]. */
 static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_draw *out)
 {
-    double area = (double)height * width;
+    static const double part[2] = {0.02, 0.33};
+    const double area = (double)height * width;
+    const rectangles holes = {.part = part, .log_ratio = {log(0.3), log(3.3)}};
     for (int i = 0; i < CROP_TRIES; i++) {
-        double target = area * pulmo_rng_range(rng, 0.02, 0.33),
-               aspect = exp(pulmo_rng_range(rng, log(0.3), log(3.3)));
-        int h = (int)rint(sqrt(target * aspect)), w = (int)rint(sqrt(target / aspect));
+        int h, w;
+        draw_sides(rng, &holes, area, &h, &w);
         if (h < 1 || w < 1 || h >= height || w >= width)
             continue;
-        out->erase_y = (int)pulmo_rng_below(rng, (uint32_t)(height - h + 1));
-        out->erase_x = (int)pulmo_rng_below(rng, (uint32_t)(width - w + 1));
+        out->erase_y = (int)draw_begin(rng, height, h);
+        out->erase_x = (int)draw_begin(rng, width, w);
         out->erase_height = h;
         out->erase_width = w;
         return;
@@ -131,18 +179,15 @@ static void scale_by(double factor, pulmo_augment_draw *out)
 static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width,
                             pulmo_augment_draw *out)
 {
-    if (spec->equalize > 0)
-        out->equalize = (double)pulmo_rng_uniform(rng) < spec->equalize;
-    if (spec->autocontrast > 0)
-        out->autocontrast = (double)pulmo_rng_uniform(rng) < spec->autocontrast;
-    if (!is_off(spec->sharpness))
-        out->sharpness = pulmo_rng_range(rng, spec->sharpness[0], spec->sharpness[1]);
+    out->equalize = draw_chance(rng, spec->equalize);
+    out->autocontrast = draw_chance(rng, spec->autocontrast);
+    out->sharpness = draw_factor(rng, spec->sharpness);
     if (spec->blur[1] > 0)
-        out->blur = pulmo_rng_range(rng, spec->blur[0], spec->blur[1]);
-    if (spec->erasing > 0 && (double)pulmo_rng_uniform(rng) < spec->erasing)
+        out->blur = draw_from(rng, spec->blur);
+    if (draw_chance(rng, spec->erasing))
         draw_erasing(rng, height, width, out);
     if (!is_off(spec->scale))
-        scale_by(pulmo_rng_range(rng, spec->scale[0], spec->scale[1]), out);
+        scale_by(draw_from(rng, spec->scale), out);
     out->noise = spec->noise;
     if (spec->noise > 0)
         out->rng = *rng;
@@ -192,29 +237,28 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
     pulmo_augment_spec own;
     pulmo_rng_at(&rng, seed, PULMO_RNG_AUGMENT, epoch, sample);
     if (!is_off(spec->strength)) {
-        own = at_strength(spec, pulmo_rng_range(&rng, spec->strength[0], spec->strength[1]));
+        own = at_strength(spec, draw_from(&rng, spec->strength));
         spec = &own;
     }
     memset(out, 0, sizeof *out);
     out->crop_width = width_px;
     out->crop_height = height_px;
-    out->brightness = out->contrast = out->gamma = out->sharpness = 1.0;
+    out->gamma = 1.0;
     if (!is_off(spec->crop_scale))
         draw_crop(spec, &rng, height_px, width_px, out);
-    if (spec->hflip > 0)
-        out->flip = (double)pulmo_rng_uniform(&rng) < spec->hflip;
+    out->flip = draw_chance(&rng, spec->hflip);
     if (spec->rotate_deg > 0)
         out->angle_deg = pulmo_rng_range(&rng, -spec->rotate_deg, spec->rotate_deg);
     if (spec->translate[0] > 0)
         out->shift_x = draw_shift(&rng, spec->translate[0], width_px);
     if (spec->translate[1] > 0)
         out->shift_y = draw_shift(&rng, spec->translate[1], height_px);
-    if (!is_off(spec->brightness))
-        out->brightness = pulmo_rng_range(&rng, spec->brightness[0], spec->brightness[1]);
-    if (!is_off(spec->contrast))
-        out->contrast = pulmo_rng_range(&rng, spec->contrast[0], spec->contrast[1]);
-    if (!is_off(spec->gamma))
-        out->gamma = exp(pulmo_rng_range(&rng, log(spec->gamma[0]), log(spec->gamma[1])));
+    out->brightness = draw_factor(&rng, spec->brightness);
+    out->contrast = draw_factor(&rng, spec->contrast);
+    if (!is_off(spec->gamma)) {
+        const double logs[2] = {log(spec->gamma[0]), log(spec->gamma[1])};
+        out->gamma = exp(draw_from(&rng, logs));
+    }
     draw_later_ones(spec, &rng, height_px, width_px, out);
 }
 
@@ -229,10 +273,10 @@ typedef struct inverse_map {
 static inverse_map invert(const pulmo_augment_draw *d, int height, int width)
 {
     const double pi = 3.14159265358979323846;
-    double angle = d->angle_deg * pi / 180.0, c = cos(angle), s = sin(angle);
+    const double angle = d->angle_deg * pi / 180.0, c = cos(angle), s = sin(angle);
+    const double mirror = d->flip ? -1.0 : 1.0;
+    double zoom_x = d->crop_width / width, zoom_y = d->crop_height / height;
     double cx = (width - 1) / 2.0, cy = (height - 1) / 2.0;
-    double zoom_x = d->crop_width / width, zoom_y = d->crop_height / height,
-           mirror = d->flip ? -1.0 : 1.0;
     /* Undo the shift, then the rotation (counter-clockwise on the screen, y pointing down), about
      * the centre; then the flip; then crop and resize. */
     double tx = -cx - d->shift_x * width, ty = -cy - d->shift_y * height;
@@ -273,22 +317,38 @@ static inline float blend(const corners *q, int c)
     return top * (1.0f - q->b) + bottom * q->b;
 }
 
-/* Every channel of one place at once; planes are `plane` apart. */
-static void sample(const inverse_map *map, const uint8_t *source, int height, int width,
-                   int channels, float *out)
+/* (H, W, C) uint8 */
+typedef struct source_image {
+    const uint8_t *pixels;
+    int height, width, channels;
+} source_image;
+
+static inline corners corners_at(const source_image *source, float u, float v)
 {
-    size_t plane = (size_t)height * (size_t)width, step = (size_t)channels;
+    const int column = (int)u, row = (int)v;
+    const size_t step = (size_t)source->channels, row_step = (size_t)source->width * step;
+    corners q;
+    q.at = source->pixels + (size_t)row * row_step + (size_t)column * step;
+    q.right = column + 1 < source->width ? step : 0;
+    q.below = row + 1 < source->height ? row_step : 0;
+    q.a = u - (float)column;
+    q.b = v - (float)row;
+    return q;
+}
+
+/* Every channel of one place at once; planes are `plane` apart. */
+static void sample_source(const inverse_map *map, const source_image *source, float *out)
+{
+    const int height = source->height, width = source->width, channels = source->channels;
+    const size_t plane = (size_t)height * (size_t)width;
     for (int y = 0; y < height; y++) {
         double row_u = map->u0 + map->uy * y, row_v = map->v0 + map->vy * y;
         for (int x = 0; x < width; x++, out++) {
             float u = (float)(row_u + map->ux * x), v = (float)(row_v + map->vx * x);
-            bool inside = settle(&u, width) && settle(&v, height);
-            int i = inside ? (int)u : 0, j = inside ? (int)v : 0;
-            corners q = {.at = source + ((size_t)j * (size_t)width + (size_t)i) * step,
-                         .right = i + 1 < width ? step : 0,
-                         .below = j + 1 < height ? (size_t)width * step : 0,
-                         .a = u - (float)i,
-                         .b = v - (float)j};
+            const bool inside = settle(&u, width) && settle(&v, height);
+            if (!inside)
+                u = v = 0;
+            const corners q = corners_at(source, u, v);
             for (int c = 0; c < channels; c++)
                 out[(size_t)c * plane] = inside ? blend(&q, c) : 0.0f;
         }
@@ -301,38 +361,54 @@ static void plain_plane(const uint8_t *source, size_t pixels, int step, float *o
         out[i] = (float)source[i * (size_t)step];
 }
 
+static void plain_planes(const source_image *source, size_t pixels, float *out)
+{
+    for (int c = 0; c < source->channels; c++) {
+        plain_plane(source->pixels + c, pixels, source->channels, out);
+        out += pixels;
+    }
+}
+
+/* Last plane first: a grey image's one plane is the first, and is needed until the end. */
+static void normalise(float *values, int channels, size_t pixels, const float mean[3],
+                      const float std[3])
+{
+    for (int c = 2; c >= 0; c--) {
+        float *to = values + (size_t)c * pixels;
+        const float *from = channels == 1 ? values : to;
+        const float m = mean[c], s = std[c];
+        for (size_t i = 0; i < pixels; i++)
+            to[i] = (from[i] / 255.0f - m) / s;
+    }
+}
+
 /* To 0 after normalisation, the mean of the images the network knows. */
 static void erase(const pulmo_augment_draw *d, int width, size_t pixels, float *out)
 {
-    for (int c = 0; c < 3; c++)
-        for (int y = 0; y < d->erase_height; y++) {
-            float *row = out + (size_t)c * pixels + (size_t)(d->erase_y + y) * (size_t)width +
-                         (size_t)d->erase_x;
-            memset(row, 0, (size_t)d->erase_width * sizeof *row);
-        }
+    const size_t bytes = (size_t)d->erase_width * sizeof *out;
+    float *corner = out + (ptrdiff_t)d->erase_y * width + d->erase_x;
+    for (int c = 0; c < 3; c++) {
+        for (int y = 0; y < d->erase_height; y++)
+            memset(corner + (ptrdiff_t)y * width, 0, bytes);
+        corner += pixels;
+    }
 }
 
 pulmo_status pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *source,
                                  int height_px, int width_px, int channels, const float mean[3],
                                  const float std[3], float *out)
 {
-    size_t pixels = (size_t)height_px * (size_t)width_px;
+    const source_image image = {source, height_px, width_px, channels};
+    const size_t pixels = (size_t)height_px * (size_t)width_px;
     if (draw) {
         inverse_map map = invert(draw, height_px, width_px);
-        sample(&map, source, height_px, width_px, channels, out);
+        sample_source(&map, &image, out);
         if (!photometric_apply(draw, (planes){out, channels, height_px, width_px}))
             return pulmo_fail(PULMO_MEMORY, "out of memory augmenting an image");
     } else {
-        for (int c = 0; c < channels; c++)
-            plain_plane(source + c, pixels, channels, out + (size_t)c * pixels);
+        plain_planes(&image, pixels, out);
     }
-    /* Last plane first: a grey image's one plane is the first, and is needed until the end. */
-    for (int c = 2; c >= 0; c--) {
-        const float *from = out + (channels == 1 ? 0 : (size_t)c * pixels);
-        float *to = out + (size_t)c * pixels, m = mean[c], s = std[c];
-        for (size_t i = 0; i < pixels; i++)
-            to[i] = (from[i] / 255.0f - m) / s;
-    }
+    normalise(out, channels, pixels, mean, std);
     if (draw && draw->erase_height > 0)
         erase(draw, width_px, pixels, out);
     return PULMO_OK;

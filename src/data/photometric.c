@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,31 +19,44 @@ static inline float clamp255(float x)
         return 0;
     return x > 255.0f ? 255.0f : x;
 }
-static size_t plane_of(planes p)
+static size_t plane_pixels(planes p)
 {
     return (size_t)p.height * (size_t)p.width;
 }
 
 /* ---- histograms ---- */
 
+/* Pixels per level of the flat histogram, and half of that to begin with; 0 leaves all as it is.
+ */
+static uint32_t equalize_step(const uint32_t histogram[256], size_t pixels)
+{
+    for (int v = 255; v >= 0; v--) {
+        if (histogram[v] == 0)
+            continue;
+        uint32_t rest = (uint32_t)pixels - histogram[v];
+        if (rest > 0)
+            return rest / 255;
+    }
+    return 0;
+}
+
 /* Pillow's ImageOps.equalize of one channel, whose values are rounded to whole levels first. */
 static void equalize(float *plane, size_t pixels)
 {
-    uint32_t histogram[256] = {0}, step = 0, sum;
+    uint32_t histogram[256] = {0};
     float to[256];
     for (size_t i = 0; i < pixels; i++) {
         plane[i] = rintf(plane[i]);
         histogram[(uint8_t)plane[i]]++;
     }
-    for (int v = 255; v >= 0 && step == 0; v--)
-        step = histogram[v] ? (uint32_t)pixels - histogram[v] : 0;
-    step /= 255;
+    const uint32_t step = equalize_step(histogram, pixels);
     if (step == 0)
         return;
-    sum = step / 2;
-    for (int v = 0; v < 256; sum += histogram[v], v++) {
-        int level = (int)(sum / step);
+    uint32_t sum = step / 2;
+    for (int v = 0; v < 256; v++) {
+        uint32_t level = sum / step;
         to[v] = level > 255 ? 255.0f : (float)level;
+        sum += histogram[v];
     }
     for (size_t i = 0; i < pixels; i++)
         plane[i] = to[(uint8_t)plane[i]];
@@ -69,10 +83,12 @@ static void autocontrast(float *plane, size_t pixels)
 static float grey_mean(const float *values, int channels, size_t pixels)
 {
     double sum = 0;
-    for (size_t i = 0; i < pixels; i++)
-        sum += channels == 1 ? (double)values[i]
-                             : (double)(0.2989f * values[i] + 0.587f * values[pixels + i] +
-                                        0.114f * values[2 * pixels + i]);
+    for (size_t i = 0; i < pixels; i++) {
+        float grey = values[i];
+        if (channels > 1)
+            grey = 0.2989f * grey + 0.587f * values[pixels + i] + 0.114f * values[2 * pixels + i];
+        sum += (double)grey;
+    }
     return (float)(sum / (double)pixels);
 }
 
@@ -112,42 +128,51 @@ static inline float power(float x, float g)
     return two_f * scale;
 }
 
-static void levels(const pulmo_augment_draw *d, planes p)
+static void scale_values(float *values, size_t count, float factor, float offset)
 {
-    size_t pixels = plane_of(p), count = (size_t)p.channels * pixels;
-    float *values = p.values, brightness = (float)d->brightness, contrast = (float)d->contrast,
-          gamma = (float)d->gamma;
+    for (size_t i = 0; i < count; i++)
+        values[i] = clamp255(values[i] * factor + offset);
+}
+
+static void change_levels(const pulmo_augment_draw *d, planes p)
+{
+    const size_t pixels = plane_pixels(p), count = (size_t)p.channels * pixels;
+    const float contrast = (float)d->contrast, gamma = (float)d->gamma;
     if (d->brightness != 1.0)
-        for (size_t i = 0; i < count; i++)
-            values[i] = clamp255(values[i] * brightness);
+        scale_values(p.values, count, (float)d->brightness, 0);
     if (d->contrast != 1.0) {
-        float rest = (1.0f - contrast) * grey_mean(values, p.channels, pixels);
-        for (size_t i = 0; i < count; i++)
-            values[i] = clamp255(values[i] * contrast + rest);
+        float rest = (1.0f - contrast) * grey_mean(p.values, p.channels, pixels);
+        scale_values(p.values, count, contrast, rest);
     }
     if (d->gamma != 1.0)
         for (size_t i = 0; i < count; i++)
-            values[i] = 255.0f * power(values[i] / 255.0f, gamma);
+            p.values[i] = 255.0f * power(p.values[i] / 255.0f, gamma);
 }
 
 /* ---- neighbourhoods ---- */
 
-/* torchvision's adjust_sharpness: between the image and its 3 x 3 mean with a centre of weight 5;
- * the border stays. */
+/* The mean of 3 x 3 pixels, that in the middle five times. */
+static inline float smooth_at(const float *up, const float *here, const float *down, int x)
+{
+    float above = up[x - 1] + up[x] + up[x + 1];
+    float sum =
+        above + here[x - 1] + 5.0f * here[x] + here[x + 1] + down[x - 1] + down[x] + down[x + 1];
+    return sum / 13.0f;
+}
+
+/* torchvision's adjust_sharpness: between the image and its smooth self; the border stays. */
 static void sharpen(float *plane, int height, int width, float factor, float *copy)
 {
     assert(copy);
     memcpy(copy, plane, (size_t)height * (size_t)width * sizeof *copy);
-    for (int y = 1; y < height - 1; y++)
+    for (int y = 1; y < height - 1; y++) {
+        const float *here = copy + (ptrdiff_t)y * width;
+        float *to = plane + (ptrdiff_t)y * width;
         for (int x = 1; x < width - 1; x++) {
-            const float *c = copy + (size_t)y * (size_t)width + x, *up = c - width,
-                        *down = c + width;
-            float smooth = (up[-1] + up[0] + up[1] + c[-1] + 5.0f * c[0] + c[1] + down[-1] +
-                            down[0] + down[1]) /
-                           13.0f;
-            plane[(size_t)y * (size_t)width + (size_t)x] =
-                clamp255(factor * c[0] + (1.0f - factor) * smooth);
+            float smooth = smooth_at(here - width, here, here + width, x);
+            to[x] = clamp255(factor * here[x] + (1.0f - factor) * smooth);
         }
+    }
 }
 
 /* Without the edge pixel twice: -1 is 1. */
@@ -162,68 +187,115 @@ static int reflect(int at, int side)
     return at >= side ? side - 1 : at;
 }
 
-/* torchvision's gaussian_blur with a kernel of 2 ceil(3 sigma) + 1, one direction after the other.
- */
+typedef struct blur_kernel {
+    int radius;
+    float weight[2 * BLUR_RADIUS_MAX + 1];
+} blur_kernel;
+
+static double gaussian(int at, double sigma)
+{
+    return exp(-0.5 * (at / sigma) * (at / sigma));
+}
+
+/* torchvision's, of 2 ceil(3 sigma) + 1 weights. */
+static blur_kernel make_blur_kernel(double sigma)
+{
+    blur_kernel out = {.radius = (int)ceil(3 * sigma)};
+    double sum = 0;
+    if (out.radius > BLUR_RADIUS_MAX)
+        out.radius = BLUR_RADIUS_MAX;
+    for (int i = -out.radius; i <= out.radius; i++)
+        sum += gaussian(i, sigma);
+    for (int i = -out.radius; i <= out.radius; i++)
+        out.weight[i + out.radius] = (float)(gaussian(i, sigma) / sum);
+    return out;
+}
+
+static void blur_row(const blur_kernel *kernel, const float *from, int width, float *to)
+{
+    const int radius = kernel->radius;
+    for (int x = 0; x < width; x++) {
+        float value = 0;
+        for (int i = -radius; i <= radius; i++)
+            value += kernel->weight[i + radius] * from[reflect(x + i, width)];
+        to[x] = value;
+    }
+}
+
+/* Of all rows of `from`, row y of the blurred image. */
+static void blur_columns(const blur_kernel *kernel, const float *from, int height, int width, int y,
+                         float *to)
+{
+    memset(to, 0, (size_t)width * sizeof *to);
+    for (int i = -kernel->radius; i <= kernel->radius; i++) {
+        const float weight = kernel->weight[i + kernel->radius];
+        const float *row = from + (ptrdiff_t)reflect(y + i, height) * width;
+        for (int x = 0; x < width; x++)
+            to[x] += weight * row[x];
+    }
+}
+
+/* torchvision's gaussian_blur, one direction after the other. */
 static void blur(float *plane, int height, int width, double sigma, float *copy)
 {
     assert(copy);
-    float kernel[2 * BLUR_RADIUS_MAX + 1] = {0};
-    double sum = 0;
-    int radius = (int)ceil(3 * sigma);
-    if (radius > BLUR_RADIUS_MAX)
-        radius = BLUR_RADIUS_MAX;
-    for (int i = -radius; i <= radius; i++)
-        sum += exp(-0.5 * (i / sigma) * (i / sigma));
-    for (int i = -radius; i <= radius; i++)
-        kernel[i + radius] = (float)(exp(-0.5 * (i / sigma) * (i / sigma)) / sum);
+    const blur_kernel kernel = make_blur_kernel(sigma);
     for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            float value = 0;
-            for (int i = -radius; i <= radius; i++)
-                value += kernel[i + radius] *
-                         plane[(size_t)y * (size_t)width + (size_t)reflect(x + i, width)];
-            copy[(size_t)y * (size_t)width + (size_t)x] = value;
-        }
-    for (int y = 0; y < height; y++) {
-        float *row = plane + (size_t)y * (size_t)width;
-        memset(row, 0, (size_t)width * sizeof *row);
-        for (int i = -radius; i <= radius; i++) {
-            const float *from = copy + (size_t)reflect(y + i, height) * (size_t)width;
-            for (int x = 0; x < width; x++)
-                row[x] += kernel[i + radius] * from[x];
-        }
-    }
+        blur_row(&kernel, plane + (ptrdiff_t)y * width, width, copy + (ptrdiff_t)y * width);
+    for (int y = 0; y < height; y++)
+        blur_columns(&kernel, copy, height, width, y, plane + (ptrdiff_t)y * width);
 }
 
 /* Independent for every value; of whole images the same numbers for each channel would be grey
  * noise. */
 static void add_noise(planes p, double sigma, pulmo_rng rng)
 {
-    size_t count = (size_t)p.channels * plane_of(p);
-    for (size_t i = 0; i < count; i++)
-        p.values[i] = clamp255(p.values[i] + (float)(255.0 * sigma * pulmo_rng_normal(&rng)));
+    const size_t count = (size_t)p.channels * plane_pixels(p);
+    for (size_t i = 0; i < count; i++) {
+        float noise = (float)(255.0 * sigma * pulmo_rng_normal(&rng));
+        p.values[i] = clamp255(p.values[i] + noise);
+    }
+}
+
+/* ---- all of it ---- */
+
+static void change_histograms(const pulmo_augment_draw *d, planes p)
+{
+    const size_t pixels = plane_pixels(p);
+    float *plane = p.values;
+    for (int c = 0; c < p.channels; c++, plane += pixels) {
+        if (d->equalize)
+            equalize(plane, pixels);
+        if (d->autocontrast)
+            autocontrast(plane, pixels);
+    }
+}
+
+static void change_focus(const pulmo_augment_draw *d, planes p, float *copy)
+{
+    const size_t pixels = plane_pixels(p);
+    float *plane = p.values;
+    for (int c = 0; c < p.channels; c++, plane += pixels) {
+        if (d->sharpness != 1.0)
+            sharpen(plane, p.height, p.width, (float)d->sharpness, copy);
+        if (d->blur > 0)
+            blur(plane, p.height, p.width, d->blur, copy);
+    }
 }
 
 bool photometric_apply(const pulmo_augment_draw *d, planes p)
 {
-    size_t pixels = plane_of(p);
-    bool near = d->sharpness != 1.0 || d->blur > 0;
-    float *copy = near ? malloc(pixels * sizeof *copy) : NULL;
-    if (near && !copy)
-        return false;
-    for (int c = 0; c < p.channels; c++) {
-        if (d->equalize)
-            equalize(p.values + (size_t)c * pixels, pixels);
-        if (d->autocontrast)
-            autocontrast(p.values + (size_t)c * pixels, pixels);
+    const bool focused = d->sharpness != 1.0 || d->blur > 0;
+    float *copy = NULL;
+    if (focused) {
+        copy = malloc(plane_pixels(p) * sizeof *copy);
+        if (!copy)
+            return false;
     }
-    levels(d, p);
-    for (int c = 0; c < p.channels; c++) {
-        if (d->sharpness != 1.0)
-            sharpen(p.values + (size_t)c * pixels, p.height, p.width, (float)d->sharpness, copy);
-        if (d->blur > 0)
-            blur(p.values + (size_t)c * pixels, p.height, p.width, d->blur, copy);
-    }
+    change_histograms(d, p);
+    change_levels(d, p);
+    if (focused)
+        change_focus(d, p, copy);
     if (d->noise > 0)
         add_noise(p, d->noise, d->rng);
     free(copy);

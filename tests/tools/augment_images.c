@@ -20,6 +20,16 @@ static int scale(double factor, int height, int width, pulmo_augment_draw *d)
     return pulmo_augment_spec_check(&spec) == PULMO_OK;
 }
 
+/* "KEY=0" or "KEY=1" */
+static int set_flag(const char *text, const char *key, bool *flag)
+{
+    size_t length = strlen(key);
+    if (strncmp(text, key, length) != 0)
+        return 0;
+    *flag = atoi(text + length) != 0;
+    return 1;
+}
+
 static int set(pulmo_augment_draw *d, const char *text)
 {
     const struct {
@@ -36,9 +46,8 @@ static int set(pulmo_augment_draw *d, const char *text)
     return sscanf(text, "crop=%lf,%lf,%lf,%lf", &d->crop_y, &d->crop_x, &d->crop_height,
                   &d->crop_width) == 4 ||
            sscanf(text, "shift=%lf,%lf", &d->shift_x, &d->shift_y) == 2 ||
-           sscanf(text, "flip=%d", &d->flip) == 1 ||
-           sscanf(text, "equalize=%d", &d->equalize) == 1 ||
-           sscanf(text, "autocontrast=%d", &d->autocontrast) == 1;
+           set_flag(text, "flip=", &d->flip) || set_flag(text, "equalize=", &d->equalize) ||
+           set_flag(text, "autocontrast=", &d->autocontrast);
 }
 
 static int apply(int height, int width, int count, char **keys)
