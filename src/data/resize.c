@@ -12,9 +12,6 @@
 #include "pulmo/memory.h"
 #include "resize.h"
 
-#define PRECISION_BITS RESIZE_BITS
-#define ROWS           RESIZE_ROWS
-
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define WIDE __attribute__((target_clones("default", "avx2")))
 #else
@@ -32,20 +29,31 @@ static void taps_free(resize_taps *t)
     memset(t, 0, sizeof *t);
 }
 
+/* The weight of tap k of an output, 0 where there is none. */
+static int32_t weight_at(const resize_taps *t, int output, int k)
+{
+    if (k >= t->count[output])
+        return 0;
+    return t->weight[(size_t)output * (size_t)t->most + (size_t)k];
+}
+
+static uint32_t two_words(uint32_t first, uint32_t second)
+{
+    return (first & 0xFFFF) | second << 16;
+}
+
 void resize_pair(resize_taps *t, int outputs)
 {
-    size_t most = (size_t)t->most, pairs = (most + 1) / 2;
     const uint32_t low = (1u << RESIZE_LOW_BITS) - 1;
-    for (size_t x = 0; x < (size_t)outputs; x++)
-        for (size_t k = 0; k < pairs; k++) {
-            const int32_t *w = t->weight + x * most + 2 * k;
-            int32_t first = 2 * (int)k < t->count[x] ? w[0] : 0,
-                    second = 2 * (int)k + 1 < t->count[x] ? w[1] : 0;
-            uint32_t *to = t->pair + 2 * (x * pairs + k);
-            to[0] = ((uint32_t)first & low) | ((uint32_t)second & low) << 16;
-            to[1] = ((uint32_t)(first >> RESIZE_LOW_BITS) & 0xFFFF) |
-                    (uint32_t)(second >> RESIZE_LOW_BITS) << 16;
+    uint32_t *to = t->pair;
+    for (int x = 0; x < outputs; x++) {
+        for (int k = 0; k < t->most; k += 2) {
+            const int32_t first = weight_at(t, x, k), second = weight_at(t, x, k + 1);
+            *to++ = two_words((uint32_t)first & low, (uint32_t)second & low);
+            *to++ = two_words((uint32_t)(first >> RESIZE_LOW_BITS),
+                              (uint32_t)(second >> RESIZE_LOW_BITS));
         }
+    }
 }
 
 static double triangle(double x)
@@ -54,82 +62,109 @@ static double triangle(double x)
     return x < 1.0 ? 1.0 - x : 0.0;
 }
 
-/* Weights of one output, normalised to 1, then in fixed point, rounded away from zero at half. */
-static void fill_taps(resize_taps *t, int position, double scale, double filter_scale, int inputs,
-                      double *raw)
+/* In fixed point, rounded away from zero at half. */
+static int32_t to_fixed(double weight)
 {
-    double center = (position + 0.5) * scale, support = filter_scale, shrink = 1.0 / filter_scale,
-           sum = 0;
+    double value = weight * (1 << RESIZE_BITS);
+    return (int32_t)(value < 0 ? value - 0.5 : value + 0.5);
+}
+
+/* Weights of one output, normalised to 1. `raw` has room for them. */
+static void fill_taps(resize_taps *t, int position, double scale, int inputs, double *raw)
+{
+    const double support = scale < 1.0 ? 1.0 : scale, shrink = 1.0 / support;
+    const double center = (position + 0.5) * scale;
     int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
+    double sum = 0;
     if (first < 0)
         first = 0;
     if (last > inputs)
         last = inputs;
-    for (int i = 0; i < last - first; i++) {
+    const int count = last - first;
+    for (int i = 0; i < count; i++) {
         raw[i] = triangle((i + first - center + 0.5) * shrink); /* rounded in Pillow's order */
         sum += raw[i];
     }
-    for (int i = 0; i < last - first; i++) {
-        double value = (sum != 0.0 ? raw[i] / sum : raw[i]) * (1 << PRECISION_BITS);
-        t->weight[(size_t)position * (size_t)t->most + (size_t)i] =
-            (int32_t)(value < 0 ? value - 0.5 : value + 0.5);
-    }
+    int32_t *weight = t->weight + (size_t)position * (size_t)t->most;
+    for (int i = 0; i < count; i++)
+        weight[i] = to_fixed(sum != 0.0 ? raw[i] / sum : raw[i]);
     t->first[position] = first;
-    t->count[position] = last - first;
+    t->count[position] = count;
+}
+
+static bool taps_allocate(resize_taps *t, size_t outputs)
+{
+    const size_t most = (size_t)t->most;
+    t->first = malloc(outputs * sizeof *t->first);
+    t->count = malloc(outputs * sizeof *t->count);
+    t->weight = calloc(outputs * most, sizeof *t->weight);
+    t->pair = malloc(outputs * (most + 1) * sizeof *t->pair);
+    return t->first && t->count && t->weight && t->pair;
 }
 
 static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
 {
-    double scale = (double)inputs / outputs, filter_scale = scale < 1.0 ? 1.0 : scale;
+    const double scale = (double)inputs / outputs;
     memset(t, 0, sizeof *t);
-    t->most = (int)ceil(filter_scale) * 2 + 1;
-    t->first = malloc((size_t)outputs * sizeof *t->first);
-    t->count = malloc((size_t)outputs * sizeof *t->count);
-    t->weight = calloc((size_t)outputs * (size_t)t->most, sizeof *t->weight);
-    t->pair = malloc((size_t)outputs * (size_t)(t->most + 1) * sizeof *t->pair);
+    t->most = (int)ceil(scale < 1.0 ? 1.0 : scale) * 2 + 1;
     double *raw = malloc((size_t)t->most * sizeof *raw);
-    bool whole = t->first && t->count && t->weight && t->pair && raw;
-    for (int i = 0; whole && i < outputs; i++)
-        fill_taps(t, i, scale, filter_scale, inputs, raw);
+    if (!raw || !taps_allocate(t, (size_t)outputs)) {
+        free(raw);
+        taps_free(t);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    }
+    for (int i = 0; i < outputs; i++)
+        fill_taps(t, i, scale, inputs, raw);
     free(raw);
-    if (whole)
-        resize_pair(t, outputs);
-    if (whole)
-        return PULMO_OK;
-    taps_free(t);
-    return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    resize_pair(t, outputs);
+    return PULMO_OK;
 }
+
+/* ---- the passes ---- */
+
+static const int32_t half = 1 << (RESIZE_BITS - 1); /* what rounds a sum */
 
 static inline uint8_t clip8(int32_t sum)
 {
-    int32_t value = sum >> PRECISION_BITS;
+    int32_t value = sum >> RESIZE_BITS;
     if (value < 0)
         value = 0;
     return (uint8_t)(value > 255 ? 255 : value);
 }
 
-void resize_interleave_ref(const uint8_t *const rows[ROWS], size_t n, uint8_t *restrict out)
+void resize_interleave_ref(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out)
 {
     for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < ROWS; r++)
-            out[i * ROWS + r] = rows[r][i];
+        for (int r = 0; r < RESIZE_ROWS; r++)
+            *out++ = rows[r][i];
+}
+
+/* Eight rows' sums of one channel of one output; `from` goes on by `step` per tap. */
+static void weighted_sums(const int32_t *weight, int count, const uint8_t *from, size_t step,
+                          int32_t sum[RESIZE_ROWS])
+{
+    for (int r = 0; r < RESIZE_ROWS; r++)
+        sum[r] = half;
+    for (int i = 0; i < count; i++) {
+        for (int r = 0; r < RESIZE_ROWS; r++)
+            sum[r] += from[r] * weight[i];
+        from += step;
+    }
 }
 
 void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int channels,
-                           int outputs, uint8_t *const rows[ROWS])
+                           int outputs, uint8_t *const rows[RESIZE_ROWS])
 {
+    const size_t step = (size_t)channels * RESIZE_ROWS;
     for (int x = 0; x < outputs; x++) {
         const int32_t *weight = t->weight + (size_t)x * (size_t)t->most;
+        const uint8_t *from = in + (size_t)t->first[x] * step;
         for (int c = 0; c < channels; c++) {
-            const uint8_t *from = in + ((size_t)t->first[x] * (size_t)channels + (size_t)c) * ROWS;
-            int32_t sum[ROWS];
-            for (int r = 0; r < ROWS; r++)
-                sum[r] = 1 << (PRECISION_BITS - 1);
-            for (int i = 0; i < t->count[x]; i++, from += (size_t)channels * ROWS)
-                for (int r = 0; r < ROWS; r++)
-                    sum[r] += from[r] * weight[i];
-            for (int r = 0; r < ROWS; r++)
+            int32_t sum[RESIZE_ROWS];
+            weighted_sums(weight, t->count[x], from, step, sum);
+            for (int r = 0; r < RESIZE_ROWS; r++)
                 rows[r][x * channels + c] = clip8(sum[r]);
+            from += RESIZE_ROWS;
         }
     }
 }
@@ -138,7 +173,7 @@ WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const i
                               int count, int32_t *restrict sums, uint8_t *restrict out)
 {
     for (size_t i = 0; i < stride; i++)
-        sums[i] = 1 << (PRECISION_BITS - 1);
+        sums[i] = half;
     for (int k = 0; k < count; k++)
         for (size_t i = 0; i < stride; i++)
             sums[i] += in[(size_t)k * stride + i] * weight[k];
@@ -158,25 +193,40 @@ void resizer_free(resizer *r)
     memset(r, 0, sizeof *r);
 }
 
+/* Bytes of a row of the source, and of a narrowed one. */
+static size_t wide_bytes(const resizer *r)
+{
+    return (size_t)r->width * (size_t)r->channels;
+}
+
+static size_t narrow_bytes(const resizer *r)
+{
+    return (size_t)r->out_width * (size_t)r->channels;
+}
+
+static pulmo_status resizer_allocate(resizer *r)
+{
+    /* The last block may be less than full, and is narrowed whole. */
+    const size_t narrow_rows = (size_t)r->height + RESIZE_ROWS;
+    PULMO_TRY(taps_make(r->width, r->out_width, &r->across));
+    PULMO_TRY(taps_make(r->height, r->out_height, &r->down));
+    r->waiting = calloc(wide_bytes(r), RESIZE_ROWS);
+    r->mixed = malloc(wide_bytes(r) * RESIZE_ROWS);
+    r->narrow = malloc(narrow_bytes(r) * narrow_rows);
+    if (r->waiting && r->mixed && r->narrow)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+}
+
 pulmo_status resizer_begin(resizer *r, int height_px, int width_px, int channels, int out_height_px,
                            int out_width_px)
 {
-    size_t in = (size_t)width_px * (size_t)channels, wide = (size_t)out_width_px * (size_t)channels;
     *r = (resizer){.height = height_px,
                    .width = width_px,
                    .channels = channels,
                    .out_height = out_height_px,
                    .out_width = out_width_px};
-    pulmo_status status = taps_make(width_px, out_width_px, &r->across);
-    if (status == PULMO_OK)
-        status = taps_make(height_px, out_height_px, &r->down);
-    r->waiting = calloc(in, ROWS);
-    r->mixed = malloc(in * ROWS);
-    r->narrow =
-        malloc(wide * ((size_t)height_px +
-                       ROWS)); /* the last block may be less than full, and is narrowed whole */
-    if (status == PULMO_OK && (!r->waiting || !r->mixed || !r->narrow))
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
+    pulmo_status status = resizer_allocate(r);
     if (status != PULMO_OK)
         resizer_free(r);
     return status;
@@ -190,69 +240,73 @@ static bool keeps_width(const resizer *r)
 
 uint8_t *resizer_row(resizer *r)
 {
-    size_t in = (size_t)r->width * (size_t)r->channels;
-    return keeps_width(r) ? r->narrow + in * (size_t)r->rows
-                          : r->waiting + in * (size_t)(r->rows % ROWS);
+    const size_t row = (size_t)r->rows;
+    if (keeps_width(r))
+        return r->narrow + wide_bytes(r) * row;
+    return r->waiting + wide_bytes(r) * (row % RESIZE_ROWS);
 }
 
-/* The block in `mixed`, that ends with the last row taken; rows that were not given are narrowed
- * with it, and forgotten. */
-static void narrow_mixed(resizer *r)
-{
-    size_t wide = (size_t)r->out_width * (size_t)r->channels,
-           first = (size_t)((r->rows - 1) / ROWS * ROWS);
-    uint8_t *to[ROWS];
-    for (size_t k = 0; k < ROWS; k++)
-        to[k] = r->narrow + wide * (first + k);
-    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_horizontal_avx2 : resize_horizontal_ref)(
-        &r->across, r->mixed, r->channels, r->out_width, to);
-}
-
+/* The waiting block, that ends with the last row taken, becomes narrow. Rows that were not given
+ * are narrowed with it, and forgotten. */
 static void narrow_waiting(resizer *r)
 {
-    size_t in = (size_t)r->width * (size_t)r->channels;
-    const uint8_t *from[ROWS];
-    for (size_t k = 0; k < ROWS; k++)
-        from[k] = r->waiting + in * k;
-    (pulmo_isa_available(PULMO_ISA_AVX2) ? resize_interleave_avx2
-                                         : resize_interleave_ref)(from, in, r->mixed);
-    narrow_mixed(r);
+    const bool avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
+    const resize_interleave interleave = avx2 ? resize_interleave_avx2 : resize_interleave_ref;
+    const resize_horizontal horizontal = avx2 ? resize_horizontal_avx2 : resize_horizontal_ref;
+    const size_t first = (size_t)((r->rows - 1) / RESIZE_ROWS * RESIZE_ROWS);
+    const uint8_t *from[RESIZE_ROWS];
+    uint8_t *to[RESIZE_ROWS];
+    for (size_t k = 0; k < RESIZE_ROWS; k++) {
+        from[k] = r->waiting + wide_bytes(r) * k;
+        to[k] = r->narrow + narrow_bytes(r) * (first + k);
+    }
+    interleave(from, wide_bytes(r), r->mixed);
+    horizontal(&r->across, r->mixed, r->channels, r->out_width, to);
 }
 
 void resizer_took(resizer *r)
 {
     r->rows++;
-    if (!keeps_width(r) && (r->rows % ROWS == 0 || r->rows == r->height))
+    const bool block_ends = r->rows % RESIZE_ROWS == 0 || r->rows == r->height;
+    if (block_ends && !keeps_width(r))
         narrow_waiting(r);
 }
 
-static pulmo_status vertical(resizer *r, uint8_t *out)
+static pulmo_status resize_down(const resizer *r, uint8_t *out)
 {
-    size_t stride = (size_t)r->out_width * (size_t)r->channels;
-    int32_t *sums = malloc(stride * sizeof *sums);
+    const resize_taps *t = &r->down;
+    const size_t row_bytes = narrow_bytes(r);
+    int32_t *sums = malloc(row_bytes * sizeof *sums);
     if (!sums)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
-    for (int y = 0; y < r->out_height; y++)
-        vertical_row(r->narrow + (size_t)r->down.first[y] * stride, stride,
-                     r->down.weight + (size_t)y * (size_t)r->down.most, r->down.count[y], sums,
-                     out + (size_t)y * stride);
+    for (int y = 0; y < r->out_height; y++) {
+        const uint8_t *from = r->narrow + (size_t)t->first[y] * row_bytes;
+        const int32_t *weight = t->weight + (size_t)y * (size_t)t->most;
+        vertical_row(from, row_bytes, weight, t->count[y], sums, out);
+        out += row_bytes;
+    }
     free(sums);
+    return PULMO_OK;
+}
+
+static pulmo_status finish_image(const resizer *r, pulmo_image *out)
+{
+    const size_t bytes = narrow_bytes(r) * (size_t)r->out_height;
+    out->height_px = r->out_height;
+    out->width_px = r->out_width;
+    out->channels = r->channels;
+    out->pixels = malloc(bytes);
+    if (!out->pixels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+    if (r->height != r->out_height)
+        return resize_down(r, out->pixels);
+    memcpy(out->pixels, r->narrow, bytes);
     return PULMO_OK;
 }
 
 pulmo_status resizer_end(resizer *r, pulmo_image *out)
 {
-    size_t bytes = (size_t)r->out_width * (size_t)r->channels * (size_t)r->out_height;
-    *out = (pulmo_image){.height_px = r->out_height,
-                         .width_px = r->out_width,
-                         .channels = r->channels,
-                         .pixels = malloc(bytes)};
-    pulmo_status status =
-        out->pixels ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for an image");
-    if (status == PULMO_OK && r->height == r->out_height)
-        memcpy(out->pixels, r->narrow, bytes);
-    else if (status == PULMO_OK)
-        status = vertical(r, out->pixels);
+    pulmo_status status = finish_image(r, out);
     if (status != PULMO_OK)
         pulmo_image_free(out);
     resizer_free(r);
@@ -262,14 +316,15 @@ pulmo_status resizer_end(resizer *r, pulmo_image *out)
 pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px,
                                 pulmo_image *out)
 {
+    const uint8_t *from = source->pixels;
     resizer r;
-    size_t in = (size_t)source->width_px * (size_t)source->channels;
     memset(out, 0, sizeof *out);
     PULMO_TRY(resizer_begin(&r, source->height_px, source->width_px, source->channels, height_px,
                             width_px));
     for (int y = 0; y < source->height_px; y++) {
-        memcpy(resizer_row(&r), source->pixels + in * (size_t)y, in);
+        memcpy(resizer_row(&r), from, wide_bytes(&r));
         resizer_took(&r);
+        from += wide_bytes(&r);
     }
     return resizer_end(&r, out);
 }
