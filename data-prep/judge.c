@@ -12,7 +12,8 @@
 #define FILES_TELLING 10
 /* A pattern that gives one patient more than this part of its files does not tell patients apart.
  */
-#define PART_MOST 0.8
+#define PART_MOST   0.8
+#define FOLDS_LEAST 3
 
 /* ---- patterns ---- */
 
@@ -188,12 +189,30 @@ bool judge_is_split_off(const source_list *list, const pulmo_config *config, int
     return count == 0 || (split == PULMO_SPLIT_VAL && count < PULMO_SPLIT_MEANINGFUL);
 }
 
+/* Whether the number of folds is one, and they are what val is to be. */
+static pulmo_status judge_folds(const pulmo_config *config)
+{
+    int64_t folds = config->pack.folds;
+    if (folds > 0 && folds < FOLDS_LEAST)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.folds: %lld: one is the test and one val, so %d or more",
+                          (long long)folds, FOLDS_LEAST);
+    if (folds > 0 && config->pack.val_fraction > 0)
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "pack.folds: %lld, and pack.val_fraction: %g: each says what val is; leave "
+            "one out",
+            (long long)folds, config->pack.val_fraction);
+    return PULMO_OK;
+}
+
 static pulmo_status judge_splitting(const source_list *list, const pulmo_config *config)
 {
     const char *first = "";
+    bool folds = config->pack.folds > 0;
     bool val = judge_is_split_off(list, config, PULMO_SPLIT_VAL);
     bool test = judge_is_split_off(list, config, PULMO_SPLIT_TEST);
-    if (!(val || test) || config->pack.patients_unknown)
+    if (!(val || test || folds) || config->pack.patients_unknown)
         return PULMO_OK;
     size_t unknown = judge_unknown(list, PULMO_SPLIT_TRAIN, &first);
     if (val)
@@ -215,5 +234,6 @@ pulmo_status judge_list(const source_list *list, const pulmo_config *config)
     PULMO_TRY(judge_hold(list, PULMO_SPLIT_TEST, config->pack.test_pattern));
     PULMO_TRY(judge_labels(list, config->pack.label_pattern));
     PULMO_TRY(judge_groups(list, config->pack.group_pattern));
+    PULMO_TRY(judge_folds(config));
     return judge_splitting(list, config);
 }

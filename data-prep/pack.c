@@ -91,7 +91,9 @@ static void name_given(const pulmo_config *c, char *text, size_t bytes)
             at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key,
                                    held[i].pattern);
     if (c->pack.patients_unknown)
-        snprintf(text + at, bytes - at, "patients_unknown, ");
+        at += (size_t)snprintf(text + at, bytes - at, "patients_unknown, ");
+    if (c->pack.folds > 0)
+        snprintf(text + at, bytes - at, "folds %lld, ", (long long)c->pack.folds);
 }
 
 /* The same text and files, the same data set: every key of the pack section, and every file's name
@@ -106,7 +108,7 @@ static pulmo_status describe_options(packing *p)
     tabled_digest(&p->list, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
-    char given[3 * (PULMO_TEXT_BYTES + 32) + 32];
+    char given[3 * (PULMO_TEXT_BYTES + 32) + 64];
     name_given(c, given, sizeof given);
     p->options_text = pulmo_format(
         "format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, "
@@ -170,13 +172,16 @@ static pulmo_status make_form(packing *p)
 static pulmo_status make_split(packing *p, int s)
 {
     uint32_t n = p->plan.count[s], per_shard = (uint32_t)p->options.config->pack.shard_images;
-    int32_t *labels = malloc((n + 1) * sizeof *labels);
+    int32_t *labels = malloc((2 * (size_t)n + 1) * sizeof *labels); /* and folds behind them */
+    bool folds = s == PULMO_SPLIT_TRAIN && p->plan.folds > 0;
     const char **columns = malloc((4 * (size_t)n + 1) * sizeof *columns);
     char(*hex)[PULMO_DIGEST_HEX] = malloc((2 * (size_t)n + 1) * sizeof *hex);
     p->split[s] = (pulmo_packed_split){.name = pulmo_split_name(s),
                                        .count = n,
                                        .shards = n ? (n + per_shard - 1) / per_shard : 1,
                                        .patients = p->plan.patients[s],
+                                       .folds = p->plan.folds,
+                                       .fold = labels && folds ? labels + n : NULL,
                                        .labels = labels,
                                        .paths = columns,
                                        .groups = columns + n,
@@ -194,6 +199,8 @@ static pulmo_status make_split(packing *p, int s)
         pulmo_digest_hex(&p->store.records[f].digest, hex[2 * i]);
         pulmo_digest_hex(&p->store.records[f].pixel_digest, hex[2 * i + 1]);
         labels[i] = p->plan.label[f];
+        if (folds)
+            labels[n + i] = p->plan.fold[f];
         columns[i] = p->list.file[f].path;
         columns[n + i] = p->list.file[f].group;
         columns[2 * (size_t)n + i] = hex[2 * i];

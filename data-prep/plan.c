@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "folds.h"
 #include "judge.h"
 #include "patients.h"
 
@@ -284,6 +285,8 @@ static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *c
     c->together = a->together;
     PULMO_TRY(split_train(c, config));
     PULMO_TRY(audit_splits(a, c->split, config->pack.leaks == PULMO_LEAKS_DROP));
+    if (config->pack.folds > 0)
+        PULMO_TRY(folds_make(c->list, c->together, c->split, config, c->plan));
     return set_order(c->list, c->plan, c->split);
 }
 
@@ -330,6 +333,7 @@ void pack_plan_free(pack_plan *plan)
     lines_free(&plan->shared_patients);
     lines_free(&plan->mixed_patients);
     free(plan->patients_by);
+    free(plan->fold);
     lines_free(&plan->leaks);
     lines_free(&plan->split_notes);
     lines_free(&plan->warnings);

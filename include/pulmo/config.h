@@ -26,11 +26,12 @@ typedef struct pulmo_int_list {
 typedef struct pulmo_config {
     struct {
         char path[PULMO_TEXT_BYTES];
+        int64_t fold; /* -1: none */
     } data;
     struct {
         int64_t size, shard_images, pixels_max;
         double val_fraction, test_fraction;
-        int64_t seed;
+        int64_t seed, folds;
         char group_pattern[PULMO_TEXT_BYTES], label_pattern[PULMO_TEXT_BYTES];
         char val_pattern[PULMO_TEXT_BYTES], test_pattern[PULMO_TEXT_BYTES],
             exclude_pattern[PULMO_TEXT_BYTES];

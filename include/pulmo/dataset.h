@@ -38,6 +38,11 @@ typedef struct pulmo_dataset_info {
  * with the manifest. Owned by the caller. */
 pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent,
                                 pulmo_dataset **out);
+/* The same of a fold of the train split, which was packed with pack.folds: this fold is the split
+ * "test", the next one (after the last the first) "val", the others "train". Other given splits
+ * play no part. `fold` -1 is the splits as packed. PULMO_CONFIG where there is no such fold. */
+pulmo_status pulmo_dataset_open_fold(const char *directory, int fold, const char *split,
+                                     int may_be_absent, pulmo_dataset **out);
 void pulmo_dataset_close(pulmo_dataset *dataset); /* NULL is a no-op */
 
 /* Borrowed from the data set. */

@@ -9,7 +9,8 @@
  *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
- *       attributes count, shards, patients, sha256
+ *       attributes count, shards, patients, sha256; with folds also the column folds (N) int32 and
+ *       the attribute folds, how many
  *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept
  *   /table/{notes,rows_without_file,files_without_row}, where labels come from a table
  *   /refused/{paths,reasons}
@@ -44,7 +45,9 @@ typedef struct pulmo_packed_form {
 typedef struct pulmo_packed_split {
     const char *name;
     uint32_t count, shards;
-    uint32_t patients; /* known ones */
+    uint32_t patients;   /* known ones */
+    int folds;           /* 0 for none */
+    const int32_t *fold; /* (count): each image's; NULL without */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
     const char *const *pixel_digests;       /* (count): SHA-256 of the packed pixels */

@@ -43,12 +43,18 @@
 
 static const config_key keys[] = {
     TEXT(data, path, "", 0, "packed directory (required for train)"),
+    INT(data, fold, "-1", -1, 19, 0,
+        "of a pack with pack.folds: this fold is test, the next one val, the others train; -1 for "
+        "the splits as packed"),
 
     INT(pack, size, "224", 32, 4096, 0, "height and width of the packed images, px"),
     REAL(pack, val_fraction, "0", 0, 0.9, 0,
          "part of train split off as val, by patient and class"),
     REAL(pack, test_fraction, "0", 0, 0.9, 0,
          "part of train split off as test, by patient and class"),
+    INT(pack, folds, "0", 0, 20, 0,
+        "parts of train for cross-validation by data.fold, by patient and class; 0 for none, else "
+        "3 or more"),
     INT(pack, seed, "0", 0, 4294967295.0, 0, "seed of that splitting"),
     TEXT(pack, group_pattern, "", 0,
          "extended regular expression whose first group is the patient, matched on the path below "

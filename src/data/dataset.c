@@ -27,7 +27,9 @@ typedef struct open_shard {
 struct pulmo_dataset {
     pulmo_dataset_info info;
     char *directory, split[64];
-    uint32_t shards;
+    uint32_t packed, shards; /* images in the files */
+    int fold;                /* -1: the split as packed; else `split` is its part of train */
+    uint32_t *index;         /* (info.count): places in the files; NULL where they are the same */
     int32_t *labels;
     char **class_names, **paths, **groups;
     char **kept_names, ***kept_columns;
@@ -191,6 +193,7 @@ static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
     PULMO_TRY(get_int(file, base, "shards", 1, UINT32_MAX / 2, &shards));
     PULMO_TRY(pulmo_h5_get_text(file, base, "sha256", &d->digest_hex));
     d->info.count = (uint32_t)count;
+    d->packed = d->info.count;
     d->shards = (uint32_t)shards;
     PULMO_TRY(read_labels(file, base, d));
     PULMO_TRY(read_names(file, base, "paths", (uint64_t)count, &d->paths));
@@ -237,7 +240,7 @@ static bool is_absent(const char *path)
 
 static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
 {
-    return pulmo_shard_first(d->info.count, shard, d->shards);
+    return pulmo_shard_first(d->packed, shard, d->shards);
 }
 
 static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
@@ -349,7 +352,9 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
     if (index >= d->info.count)
         return pulmo_fail(PULMO_RUNTIME, "%s: image %u of split %s, which has %u", d->directory,
                           index, d->split, d->info.count);
-    uint32_t shard = (uint32_t)((uint64_t)index * d->shards / d->info.count);
+    if (d->index)
+        index = d->index[index];
+    uint32_t shard = (uint32_t)((uint64_t)index * d->shards / d->packed);
     while (index >= first_of(d, shard + 1))
         shard++;
     pthread_mutex_lock(&d->lock);
@@ -361,12 +366,127 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
     return status;
 }
 
+/* ---- folds ---- */
+
+static pulmo_status read_folds(pulmo_h5 *file, const pulmo_dataset *d, int64_t *folds,
+                               int32_t **fold)
+{
+    const uint64_t count = d->packed;
+    pulmo_h5_shape shape;
+    if (!pulmo_h5_has_attribute(file, "splits/train", "folds"))
+        return pulmo_fail(PULMO_CONFIG,
+                          "data.fold: %d: %s was packed without folds; pack with pack.folds: 5",
+                          d->fold, d->directory);
+    PULMO_TRY(get_int(file, "splits/train", "folds", 3, 1000, folds));
+    if (d->fold >= *folds)
+        return pulmo_fail(PULMO_CONFIG, "data.fold: %d: %s has %lld folds: 0 to %lld", d->fold,
+                          d->directory, (long long)*folds, (long long)*folds - 1);
+    PULMO_TRY(pulmo_h5_shape_of(file, "splits/train/folds", &shape));
+    if (shape.rank != 1 || shape.dims[0] != count)
+        return damaged(file, "/splits/train/folds is not one number per image");
+    *fold = malloc((count + 1) * sizeof **fold);
+    if (!*fold)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    return pulmo_h5_read(file, "splits/train/folds", PULMO_H5_I32, 1, &count, *fold);
+}
+
+/* The split that images of fold `fold` make when d->fold is tested on. */
+static int split_of_fold(const pulmo_dataset *d, int fold, int folds)
+{
+    if (fold == d->fold)
+        return PULMO_SPLIT_TEST;
+    return fold == (d->fold + 1) % folds ? PULMO_SPLIT_VAL : PULMO_SPLIT_TRAIN;
+}
+
+/* Keeps the images of one part, in stored order. The names' characters stay where they are. */
+static pulmo_status keep_part(pulmo_dataset *d, const int32_t *fold, int folds, int part)
+{
+    uint32_t kept = 0;
+    d->index = malloc(((size_t)d->packed + 1) * sizeof *d->index);
+    if (!d->index)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", d->directory);
+    for (uint32_t i = 0; i < d->packed; i++) {
+        if (split_of_fold(d, fold[i], folds) != part)
+            continue;
+        d->index[kept] = i;
+        d->labels[kept] = d->labels[i];
+        d->paths[kept] = d->paths[i];
+        d->groups[kept] = d->groups[i];
+        for (int c = 0; c < d->info.kept; c++)
+            d->kept_columns[c][kept] = d->kept_columns[c][i];
+        kept++;
+    }
+    d->info.count = kept;
+    return PULMO_OK;
+}
+
+/* A digest of its own for each part of each fold: of the whole split's, and of what is in it. */
+static pulmo_status digest_part(pulmo_dataset *d, int part)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(pulmo_digester_create(&digester));
+    pulmo_digester_add(digester, d->digest_hex, strlen(d->digest_hex));
+    pulmo_digester_add(digester, &part, sizeof part);
+    pulmo_digester_add(digester, d->index, d->info.count * sizeof *d->index);
+    pulmo_digest digest = pulmo_digester_end(digester);
+    pulmo_digest_hex(&digest, hex);
+    free(d->digest_hex);
+    d->digest_hex = pulmo_strdup(hex);
+    d->info.digest_hex = d->digest_hex;
+    return d->digest_hex ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status choose_part(pulmo_dataset *d, const int32_t *fold, int folds, const char *split)
+{
+    int part = pulmo_split_find(split);
+    if (part < 0)
+        return pulmo_fail(PULMO_DATA, "%s: a fold has no split \"%s\"; there are: train, val, test",
+                          d->directory, split);
+    PULMO_TRY(keep_part(d, fold, folds, part));
+    return digest_part(d, part);
+}
+
 /* ---- opening ---- */
 
-static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
+/* A missing shard is better found now than in the middle of an epoch. */
+static pulmo_status check_shards(const pulmo_dataset *d)
+{
+    for (uint32_t s = 0; s < d->shards; s++) {
+        pulmo_h5 *shard = NULL;
+        PULMO_TRY(open_checked(d, s, &shard));
+        pulmo_status status = check_samples(d, s, shard);
+        pulmo_h5_close(shard);
+        PULMO_TRY(status);
+    }
+    return PULMO_OK;
+}
+
+/* d->split and its shards; of a fold, the part of it that is `split`. */
+static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *split,
+                               int may_be_absent)
 {
     char base[96];
-    pulmo_h5 *file = NULL, *shard = NULL;
+    int64_t folds = 0;
+    int32_t *fold = NULL;
+    PULMO_TRY(read_form(file, d));
+    snprintf(base, sizeof base, "splits/%s", d->split);
+    if (!pulmo_h5_exists(file, base))
+        return may_be_absent ? make_empty(d) : no_such_split(d, file);
+    PULMO_TRY(read_split(file, d));
+    PULMO_TRY(check_shards(d));
+    if (d->fold < 0)
+        return PULMO_OK;
+    pulmo_status status = read_folds(file, d, &folds, &fold);
+    if (status == PULMO_OK)
+        status = choose_part(d, fold, (int)folds, split);
+    free(fold);
+    return status;
+}
+
+static pulmo_status open_all(pulmo_dataset *d, const char *split, int may_be_absent)
+{
+    pulmo_h5 *file = NULL;
     char *path = pulmo_format("%s/manifest.h5", d->directory);
     if (!path)
         return PULMO_MEMORY;
@@ -377,43 +497,35 @@ static pulmo_status open_all(pulmo_dataset *d, int may_be_absent)
                                d->directory);
     free(path);
     PULMO_TRY(status);
-    status = read_form(file, d);
-    snprintf(base, sizeof base, "splits/%s", d->split);
-    if (status == PULMO_OK) {
-        if (pulmo_h5_exists(file, base))
-            status = read_split(file, d);
-        else
-            status = may_be_absent ? make_empty(d) : no_such_split(d, file);
-    }
+    status = open_split(file, d, split, may_be_absent);
     pulmo_h5_close(file);
-    /* A missing shard is better found now than in the middle of an epoch. */
-    for (uint32_t s = 0; status == PULMO_OK && s < d->shards; s++) {
-        status = open_checked(d, s, &shard);
-        if (status != PULMO_OK)
-            break;
-        status = check_samples(d, s, shard);
-        pulmo_h5_close(shard);
-    }
     free(d->digests);
     d->digests = NULL;
+    return status;
+}
+
+pulmo_status pulmo_dataset_open_fold(const char *directory, int fold, const char *split,
+                                     int may_be_absent, pulmo_dataset **out)
+{
+    pulmo_dataset *d = calloc(1, sizeof *d);
+    if (!d)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
+    pthread_mutex_init(&d->lock, NULL);
+    d->fold = fold;
+    d->directory = pulmo_strdup(directory);
+    snprintf(d->split, sizeof d->split, "%s", fold < 0 ? split : "train");
+    pulmo_status status = d->directory ? open_all(d, split, may_be_absent) : PULMO_MEMORY;
+    if (status == PULMO_OK)
+        *out = d;
+    else
+        pulmo_dataset_close(d);
     return status;
 }
 
 pulmo_status pulmo_dataset_open(const char *directory, const char *split, int may_be_absent,
                                 pulmo_dataset **out)
 {
-    pulmo_dataset *d = calloc(1, sizeof *d);
-    if (!d)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
-    pthread_mutex_init(&d->lock, NULL);
-    d->directory = pulmo_strdup(directory);
-    snprintf(d->split, sizeof d->split, "%s", split);
-    pulmo_status status = d->directory ? open_all(d, may_be_absent) : PULMO_MEMORY;
-    if (status == PULMO_OK)
-        *out = d;
-    else
-        pulmo_dataset_close(d);
-    return status;
+    return pulmo_dataset_open_fold(directory, -1, split, may_be_absent, out);
 }
 
 void pulmo_dataset_close(pulmo_dataset *d)
@@ -423,6 +535,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
     for (int i = 0; i < OPEN_SHARDS; i++)
         pulmo_h5_close(d->open[i].file);
     pthread_mutex_destroy(&d->lock);
+    free(d->index);
     free(d->labels);
     free(d->class_names);
     free(d->paths);

@@ -193,6 +193,11 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
+    if (split->fold) {
+        PULMO_TRY(pulmo_h5_set_int(file, base, "folds", split->folds));
+        snprintf(name, sizeof name, "%s/folds", base);
+        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->fold));
+    }
     snprintf(name, sizeof name, "%s/paths", base);
     PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->paths));
     snprintf(name, sizeof name, "%s/groups", base);

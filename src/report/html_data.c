@@ -85,6 +85,11 @@ void html_data(FILE *out, const report *r)
              (long long)r->size_px, r->decode, r->resize);
     if (*r->carve)
         html_say(out, " Splits: %s.", r->carve);
+    if (r->fold >= 0)
+        html_say(out,
+                 " Cross-validation: of the images packed as training, fold %lld is the test here, "
+                 "the next fold validation.",
+                 (long long)r->fold);
     if (*r->patients_by)
         html_say(out, " Patients by: %s.", r->patients_by);
     fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "

@@ -115,6 +115,11 @@ static void data(FILE *out, const report *r)
             fprintf(out, " %lld |", (long long)r->part[p].images[k]);
     }
     audit(out, r);
+    if (r->fold >= 0)
+        fprintf(out,
+                "Cross-validation: of the split train, fold %lld is the test here, the next fold "
+                "val.\n",
+                (long long)r->fold);
     if (*r->patients_by) {
         fputs("Patients by: ", out);
         put(out, r->patients_by);

@@ -79,6 +79,9 @@ static pulmo_status read_state(pulmo_h5 *file, report *r)
     PULMO_TRY(pulmo_h5_get_text(file, "/", "state", &state));
     r->finished = strcmp(state, "finished") == 0;
     free(state);
+    r->fold = -1;
+    if (pulmo_h5_has_attribute(file, "provenance", "data_fold"))
+        return get_int(file, "provenance", "data_fold", &r->fold);
     return PULMO_OK;
 }
 

@@ -187,7 +187,7 @@ static pulmo_status open_data(gallery *g)
     if (!*path)
         return pulmo_fail(PULMO_DATA,
                           "the results do not say where the packed data is; give --data");
-    PULMO_TRY(pulmo_dataset_open(path, g->s->name, 0, &g->data));
+    PULMO_TRY(pulmo_dataset_open_fold(path, (int)g->r->fold, g->s->name, 0, &g->data));
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
     bool same = info->count == g->s->count;
     for (uint32_t i = 0; same && i < info->count; i++)

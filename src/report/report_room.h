@@ -59,6 +59,7 @@ typedef struct report {
     char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest,
         *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
+    int64_t fold; /* of the train split, that is tested on; -1: the splits as packed */
     int64_t ranks, threads, trained_convolutions;
     uint64_t epochs;
     double *history[PULMO_HISTORY_COLUMNS]; /* (epochs) each */

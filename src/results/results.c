@@ -104,6 +104,8 @@ static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
     pulmo_status status = pulmo_h5_set_text(file, object, "data_path", packed ? packed : "");
     free(packed);
     PULMO_TRY(status);
+    if (r->origin && r->origin->config->data.fold >= 0)
+        PULMO_TRY(pulmo_h5_set_int(file, object, "data_fold", r->origin->config->data.fold));
     PULMO_TRY(pulmo_h5_set_text(file, object, "model", r->model_place ? r->model_place : ""));
     PULMO_TRY(pulmo_h5_set_text(file, object, "host", pulmo_comm_host(r->comm)));
     PULMO_TRY(pulmo_h5_set_int(file, object, "threads", r->threads));

@@ -75,6 +75,8 @@ pulmo_status sweep_write_tables(const sweep *s, FILE *out);
 
 /* The axis of the seeds, -1 where the grid has none with more than one value. */
 int sweep_seed_axis(const pulmo_grid *grid);
+/* The axis of folds, else that of seeds: the trials along it make a group. -1 without. */
+int sweep_group_axis(const pulmo_grid *grid);
 /* A line per group of trials that differ in the seed alone. */
 void sweep_groups_csv(FILE *out, const sweep *s, int seeds);
 void sweep_groups_shown(FILE *out, const sweep *s, int seeds);

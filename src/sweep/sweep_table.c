@@ -196,30 +196,30 @@ static pulmo_status write_table(const sweep *s, pulmo_text *table, const char *f
     return status;
 }
 
-static pulmo_status write_files(const sweep *s, const ranked *order, int seeds)
+static pulmo_status write_files(const sweep *s, const ranked *order, int along)
 {
     pulmo_text table;
     PULMO_TRY(pulmo_text_open(&table));
     trials_csv(table.stream, s, order);
     PULMO_TRY(write_table(s, &table, "sweep.csv"));
-    if (seeds < 0)
+    if (along < 0)
         return PULMO_OK;
     PULMO_TRY(pulmo_text_open(&table));
-    sweep_groups_csv(table.stream, s, seeds);
+    sweep_groups_csv(table.stream, s, along);
     return write_table(s, &table, "sweep_groups.csv");
 }
 
 pulmo_status sweep_write_tables(const sweep *s, FILE *out)
 {
-    int seeds = sweep_seed_axis(s->grid);
+    int along = sweep_group_axis(s->grid);
     ranked *order = rank_trials(s);
     if (!order)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the table");
-    pulmo_status status = write_files(s, order, seeds);
+    pulmo_status status = write_files(s, order, along);
     if (status == PULMO_OK && out) {
         trials_shown(out, s, order);
-        if (seeds >= 0)
-            sweep_groups_shown(out, s, seeds);
+        if (along >= 0)
+            sweep_groups_shown(out, s, along);
         fprintf(out, "\nTable: %s/sweep.csv\n", s->options->config->train.run_dir);
         fflush(out);
     }

@@ -76,12 +76,13 @@ double sweep_figure_of(const sweep_trial *trial, sweep_figure figure)
 /* ---- whether it is the run that would be trained now ---- */
 
 /* The digest that a run's results hold of its data. */
-static pulmo_status data_digest(const char *path, char hex[PULMO_DIGEST_HEX])
+static pulmo_status data_digest(const pulmo_config *config, char hex[PULMO_DIGEST_HEX])
 {
     char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
     for (int i = 0; i < PULMO_SPLITS; i++) {
         pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open(path, pulmo_split_name(i), i > 0, &dataset));
+        PULMO_TRY(pulmo_dataset_open_fold(config->data.path, (int)config->data.fold,
+                                          pulmo_split_name(i), i > 0, &dataset));
         const char *blank = i > 0 ? " " : "";
         const char *digest_hex = pulmo_dataset_info_of(dataset)->digest_hex;
         size_t at = strlen(all);
@@ -93,15 +94,15 @@ static pulmo_status data_digest(const char *path, char hex[PULMO_DIGEST_HEX])
     return PULMO_OK;
 }
 
-static pulmo_status check_data(const char *directory, const char *data)
+static pulmo_status check_data(const pulmo_config *config)
 {
     char hex[PULMO_DIGEST_HEX];
     char *theirs = NULL;
     pulmo_h5 *file = NULL;
-    char *path = pulmo_format("%s/results.h5", directory);
+    char *path = pulmo_format("%s/results.h5", config->train.run_dir);
     if (!path)
         return PULMO_MEMORY;
-    pulmo_status status = data_digest(data, hex);
+    pulmo_status status = data_digest(config, hex);
     if (status == PULMO_OK)
         status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
@@ -145,5 +146,5 @@ pulmo_status sweep_check_same(const pulmo_config *config)
     pulmo_status status = check_settings(config, theirs);
     free(theirs);
     PULMO_TRY(status);
-    return check_data(config->train.run_dir, config->data.path);
+    return check_data(config);
 }

@@ -22,9 +22,10 @@ static pulmo_status open_data_local(run *r)
         return pulmo_fail(PULMO_CONFIG,
                           "train.run_dir is not set; give the directory for the results, in the "
                           "configuration or as --set train.run_dir=DIR");
-    PULMO_TRY(pulmo_dataset_open(path, "train", 0, &r->data.train));
-    PULMO_TRY(pulmo_dataset_open(path, "val", 1, &r->data.val));
-    PULMO_TRY(pulmo_dataset_open(path, "test", 1, &r->data.test));
+    int fold = (int)r->config->data.fold;
+    PULMO_TRY(pulmo_dataset_open_fold(path, fold, "train", 0, &r->data.train));
+    PULMO_TRY(pulmo_dataset_open_fold(path, fold, "val", 1, &r->data.val));
+    PULMO_TRY(pulmo_dataset_open_fold(path, fold, "test", 1, &r->data.test));
     return run_check_splits(r);
 }
 

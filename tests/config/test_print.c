@@ -114,10 +114,12 @@ static const char *const settings[] = {
 
 static const char other_echo[] = "data:\n"
                                  "  path: \"x y\"\n"
+                                 "  fold: -1\n"
                                  "pack:\n"
                                  "  size: 224\n"
                                  "  val_fraction: 0\n"
                                  "  test_fraction: 0\n"
+                                 "  folds: 0\n"
                                  "  seed: 0\n"
                                  "  group_pattern: \"\"\n"
                                  "  patients_unknown: false\n"
@@ -390,7 +392,7 @@ static char *help_of(const char *keys)
 static void test_help_lines(void **state)
 {
     (void)state;
-    char *help = help_of("train.batch|optim.eps|data|optim.name");
+    char *help = help_of("train.batch|optim.eps|data.path|optim.name");
     assert_string_equal(
         help, "data:\n"
               "  path                 packed directory (required for train)\n"

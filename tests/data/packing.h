@@ -17,7 +17,8 @@
 typedef struct packing {
     char directory[64];
     int channels;
-    int32_t labels[PACK_MOST];
+    int folds; /* of the split; 0: none */
+    int32_t labels[PACK_MOST], fold[PACK_MOST];
     char text[4][PACK_MOST][72]; /* paths, groups, digests, pixel digests */
     const char *names[4][PACK_MOST];
     const char *const *kept[2]; /* two columns of a table: digests and paths */
@@ -50,6 +51,7 @@ static inline pulmo_packed_split packing_split(packing *p, const char *name, uin
     p->kept[1] = p->names[0];
     for (uint32_t i = 0; i < count; i++) {
         p->labels[i] = (int32_t)(i * 7 % 3);
+        p->fold[i] = p->folds > 0 ? (int32_t)(i * 5 % 7) % p->folds : 0;
         for (int k = 0; k < 4; k++) {
             snprintf(p->text[k][i], sizeof p->text[k][i], "%s %s/%u", what[k], name,
                      k == 1 ? i / 2 : i);
@@ -60,6 +62,8 @@ static inline pulmo_packed_split packing_split(packing *p, const char *name, uin
                                 .count = count,
                                 .shards = shards,
                                 .labels = p->labels,
+                                .folds = p->folds,
+                                .fold = p->folds > 0 ? p->fold : NULL,
                                 .paths = p->names[0],
                                 .groups = p->names[1],
                                 .digests = p->names[2],

@@ -12,6 +12,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/memory.h"
+#include "pulmo/split.h"
 
 #include "packing.h"
 
@@ -79,6 +80,70 @@ static void written_is_read(void **state)
     check_round_trip(p, 60, 30); /* more files than are held open */
     p->channels = 3;
     check_round_trip(p, 10, 2);
+}
+
+/* One part of fold k: the images of which it must consist, in stored order. Returns how many. */
+static uint32_t check_part(packing *p, int k, int part, char digest[65])
+{
+    pulmo_dataset *dataset = NULL;
+    uint8_t pixels[PACK_SIDE * PACK_SIDE];
+    uint32_t seen = 0;
+    assert_int_equal(pulmo_dataset_open_fold(p->directory, k, pulmo_split_name(part), 0, &dataset),
+                     PULMO_OK);
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    for (uint32_t i = 0; i < 40; i++) {
+        int expected = PULMO_SPLIT_TRAIN;
+        if (p->fold[i] == k)
+            expected = PULMO_SPLIT_TEST;
+        if (p->fold[i] == (k + 1) % p->folds)
+            expected = PULMO_SPLIT_VAL;
+        if (expected != part)
+            continue;
+        assert_true(seen < info->count);
+        assert_string_equal(info->paths[seen], p->names[0][i]);
+        assert_string_equal(info->groups[seen], p->names[1][i]);
+        assert_int_equal(info->labels[seen], p->labels[i]);
+        assert_int_equal(pulmo_dataset_read(dataset, seen, pixels), PULMO_OK);
+        for (size_t at = 0; at < sizeof pixels; at++)
+            assert_int_equal(pixels[at], packed_pixel(i, at));
+        seen++;
+    }
+    assert_int_equal(info->count, seen);
+    assert_int_equal(pulmo_dataset_read(dataset, seen, pixels), PULMO_RUNTIME);
+    snprintf(digest, 65, "%s", info->digest_hex);
+    pulmo_dataset_close(dataset);
+    return seen;
+}
+
+/* Fold k is the test, the next one val, the others train; each with a digest of its own. */
+static void folds_are_splits(void **state)
+{
+    packing *p = *state;
+    char digest[12][65];
+    p->folds = 4;
+    assert_int_equal(write_packing(p, "train", 40, 3), PULMO_OK);
+    for (int k = 0; k < 4; k++) {
+        uint32_t images = 0;
+        for (int part = 0; part < PULMO_SPLITS; part++)
+            images += check_part(p, k, part, digest[3 * k + part]);
+        assert_int_equal(images, 40);
+    }
+    for (int i = 0; i < 12; i++)
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(digest[i], digest[j]);
+}
+
+static void there_must_be_such_a_fold(void **state)
+{
+    packing *p = *state;
+    pulmo_dataset *dataset = NULL;
+    assert_int_equal(write_packing(p, "train", 12, 2), PULMO_OK);
+    assert_int_equal(pulmo_dataset_open_fold(p->directory, 0, "test", 0, &dataset), PULMO_CONFIG);
+    assert_non_null(strstr(pulmo_error(), "packed without folds"));
+    p->folds = 3;
+    assert_int_equal(write_packing(p, "train", 12, 2), PULMO_OK);
+    assert_int_equal(pulmo_dataset_open_fold(p->directory, 3, "test", 0, &dataset), PULMO_CONFIG);
+    assert_non_null(strstr(pulmo_error(), "has 3 folds: 0 to 2"));
 }
 
 static int open_files(void)
@@ -397,6 +462,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
         TEST(written_is_read),
+        TEST(folds_are_splits),
+        TEST(there_must_be_such_a_fold),
         TEST(few_files_are_held_open),
         TEST(a_shard_describes_itself),
         TEST(empty_and_absent),

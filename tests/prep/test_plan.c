@@ -249,6 +249,60 @@ static void add_patients(made *m, int split, int count)
     }
 }
 
+/* Patients are whole in one fold, folds have equal parts of each class, a given test has none, and
+ * the same list and seed give the same folds. */
+static void folds_are_by_patient_and_class(void **state)
+{
+    made *m = *state;
+    uint32_t images[5][2] = {{0}}, all[2] = {0};
+    static int32_t first[MOST];
+    fill(m);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "IM-9999-0001.jpeg", 999999);
+    m->config.pack.folds = 5;
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.folds, 5);
+    for (uint32_t i = 0; i + 1 < m->list.count; i++) {
+        int fold = m->plan.fold[i], class = m->plan.label[i];
+        assert_int_equal(split_of(m, i), PULMO_SPLIT_TRAIN);
+        assert_in_range(fold, 0, 4);
+        first[i] = fold;
+        images[fold][class]++;
+        all[class]++;
+        for (uint32_t j = i + 1; j < m->list.count && j < i + 12; j++)
+            if (strcmp(m->files[i].group, m->files[j].group) == 0)
+                assert_int_equal(fold, m->plan.fold[j]);
+    }
+    assert_int_equal(m->plan.fold[m->list.count - 1], -1);
+    for (int k = 0; k < 5; k++)
+        for (int class = 0; class < 2; class ++) /* but for pictures of both classes */
+            assert_in_range(images[k][class] * 5, all[class] - 60, all[class] + 60);
+    pack_plan_free(&m->plan);
+    plan(m, NULL, 0);
+    for (uint32_t i = 0; i + 1 < m->list.count; i++)
+        assert_int_equal(m->plan.fold[i], first[i]);
+    pack_plan_free(&m->plan);
+    m->config.pack.seed = 1;
+    size_t moved = 0;
+    plan(m, NULL, 0);
+    for (uint32_t i = 0; i + 1 < m->list.count; i++)
+        moved += m->plan.fold[i] != first[i];
+    assert_true(moved > m->list.count / 2);
+}
+
+/* Fewer patients of a class than folds: said, and no fold is refused. */
+static void folds_without_a_class_are_told(void **state)
+{
+    made *m = *state;
+    add_patients(m, PULMO_SPLIT_TRAIN, 12);
+    for (int i = 0; i < 8; i += 2)
+        m->files[i].label = m->files[1].label;
+    m->config.pack.folds = 3;
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.warnings.count, 1);
+    assert_string_equal(m->plan.warnings.text[0],
+                        "fold 2: no image of class NORMAL: it has 2 patients in train");
+}
+
 /* A test set that was given is not trained on, however small; a small val gives way only where
  * another was asked for, with a warning. */
 static void given_splits_are_kept(void **state)
@@ -442,6 +496,8 @@ int main(void)
         TEST(train_is_never_split_empty),
         TEST(parts_are_met_and_sets_kept),
         TEST(given_splits_are_kept),
+        TEST(folds_are_by_patient_and_class),
+        TEST(folds_without_a_class_are_told),
         TEST(a_plan_is_a_function),
         TEST(leaks_and_coincidences),
         cmocka_unit_test(the_tree_finds_all),

@@ -1,0 +1,144 @@
+/* Folds: sets of a class are dealt out, the largest first, to the fold that has least of the class.
+ */
+#include "folds.h"
+
+#include <stdlib.h>
+
+#include "audit.h"
+
+#include "pulmo/rng.h"
+
+#define FOLDS_MOST 20 /* of the schema */
+
+/* A set of files that belong together, by the class of its first one in train. */
+typedef struct fold_set {
+    uint32_t root, files;
+    int32_t class;
+    uint32_t turn; /* drawn: the order among sets of one size */
+} fold_set;
+
+typedef struct dealer {
+    const source_list *list;
+    uint32_t *together;
+    const int *split;
+    pack_plan *plan;
+    fold_set *set; /* (list count) by root, then in dealing order */
+    uint32_t sets;
+    int32_t *fold_of_root; /* (list count) */
+    uint32_t images[FOLDS_MOST];
+} dealer;
+
+static int by_dealing(const void *a, const void *b)
+{
+    const fold_set *x = a, *y = b;
+    if (x->class != y->class)
+        return x->class < y->class ? -1 : 1;
+    if (x->files != y->files)
+        return x->files > y->files ? -1 : 1;
+    return (x->turn > y->turn) - (x->turn < y->turn);
+}
+
+/* The sets that have files in train, in dealing order. */
+static void gather_sets(dealer *d, uint64_t seed)
+{
+    pulmo_rng rng;
+    uint32_t kept = 0;
+    uint32_t count = (uint32_t)d->list->count;
+    for (uint32_t f = 0; f < count; f++) {
+        if (d->split[f] != PULMO_SPLIT_TRAIN)
+            continue;
+        fold_set *set = &d->set[join_find(d->together, f)];
+        if (set->files++ == 0)
+            set->class = d->plan->label[f];
+    }
+    pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, 0, 1);
+    for (uint32_t root = 0; root < count; root++) {
+        fold_set set = d->set[root];
+        if (set.files == 0)
+            continue;
+        set.root = root;
+        set.turn = pulmo_rng_below(&rng, UINT32_MAX);
+        d->set[kept++] = set;
+    }
+    d->sets = kept;
+    qsort(d->set, kept, sizeof *d->set, by_dealing);
+}
+
+/* The fold with least of the class, and of those the one with least in all. */
+static int choose_fold(const dealer *d, const uint32_t *of_class)
+{
+    int best = 0;
+    for (int k = 1; k < d->plan->folds; k++) {
+        bool less = of_class[k] < of_class[best];
+        bool equal = of_class[k] == of_class[best];
+        if (less || (equal && d->images[k] < d->images[best]))
+            best = k;
+    }
+    return best;
+}
+
+/* Deals the sets of one class, from `first` on; returns the first set of the next class. */
+static uint32_t deal_class(dealer *d, uint32_t first, uint32_t of_class[FOLDS_MOST])
+{
+    uint32_t i = first;
+    for (int k = 0; k < d->plan->folds; k++)
+        of_class[k] = 0;
+    for (; i < d->sets && d->set[i].class == d->set[first].class; i++) {
+        int fold = choose_fold(d, of_class);
+        of_class[fold] += d->set[i].files;
+        d->images[fold] += d->set[i].files;
+        d->fold_of_root[d->set[i].root] = fold;
+    }
+    return i;
+}
+
+static pulmo_status deal(dealer *d)
+{
+    uint32_t of_class[FOLDS_MOST];
+    text_lines *warnings = &d->plan->warnings;
+    for (uint32_t first = 0, next; first < d->sets; first = next) {
+        const char *class = d->plan->class_names[d->set[first].class];
+        next = deal_class(d, first, of_class);
+        for (int k = 0; k < d->plan->folds; k++)
+            if (of_class[k] == 0)
+                PULMO_TRY(lines_add(warnings,
+                                    "fold %d: no image of class %s: it has %u patients in train", k,
+                                    class, next - first));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status note_folds(const dealer *d)
+{
+    uint32_t least = d->images[0], most = d->images[0];
+    for (int k = 1; k < d->plan->folds; k++) {
+        least = d->images[k] < least ? d->images[k] : least;
+        most = d->images[k] > most ? d->images[k] : most;
+    }
+    return lines_add(&d->plan->split_notes, "train in %d folds of %u to %u images, by %s and class",
+                     d->plan->folds, least, most, d->plan->unknown > 0 ? "picture" : "patient");
+}
+
+pulmo_status folds_make(const source_list *list, uint32_t *together, const int *split,
+                        const pulmo_config *config, pack_plan *plan)
+{
+    dealer d = {.list = list, .together = together, .split = split, .plan = plan};
+    pulmo_status status = PULMO_OK;
+    plan->folds = (int)config->pack.folds;
+    plan->fold = malloc((list->count + 1) * sizeof *plan->fold);
+    d.set = calloc(list->count + 1, sizeof *d.set);
+    d.fold_of_root = malloc((list->count + 1) * sizeof *d.fold_of_root);
+    if (!plan->fold || !d.set || !d.fold_of_root)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for folds"));
+    gather_sets(&d, (uint64_t)config->pack.seed);
+    PULMO_GOTO(deal(&d));
+    for (uint32_t f = 0; f < list->count; f++) {
+        bool in_train = split[f] == PULMO_SPLIT_TRAIN;
+        plan->fold[f] = in_train ? d.fold_of_root[join_find(together, f)] : -1;
+    }
+    PULMO_GOTO(note_folds(&d));
+out:
+    free(d.set);
+    free(d.fold_of_root);
+    return status;
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Cross-validation: folds that keep patients whole, a sweep over data.fold, its mean and spread; every image is tested on
+# once, by a model that saw neither it nor its patient.
+. "$(dirname "$0")/common.sh"
+"$TOOLS/make_weights" weights.safetensors
+export PULMO_WEIGHTS=$WORK/weights.safetensors
+"$PULMO" demo-data demo --train 60 --val 0 --test 6 --seed 3 -q
+expect 2 "pack.folds: 2: one is the test and one val, so 3 or more" "$PULMO" pack demo bad --set pack.folds=2
+expect 2 "each says what val is" "$PULMO" pack demo bad --set pack.folds=5 --val-fraction 0.2
+expect 0 "train in 5 folds of 12 to 12 images, by patient and class" "$PULMO" pack demo packed --size 64 --set pack.folds=5
+"$PULMO" pack demo ranks --size 64 --set pack.folds=5 -q && diff -r packed ranks || fail "other folds the second time"
+expect 0 "are what was packed" "$PULMO" pack --verify packed --source demo
+mkdir nameless && cp -r demo/train nameless/ && mv nameless/train/NORMAL/"$(ls nameless/train/NORMAL | head -1)" nameless/train/NORMAL/x.jpeg
+expect 65 "1 of the files to split have names that tell none" "$PULMO" pack nameless bad --set pack.folds=5
+
+sweep() {
+    "$PULMO" sweep --set data.path=packed --set train.run_dir=cv --set train.epochs=2 --set train.batch=8 --set train.microbatch=2 \
+        --set model.hidden='[12]' --set train.patience=0 --grid data.fold=0,1,2,3,4 "$@"
+}
+expect 0 "Over 5 folds: mean and standard deviation" sweep
+[ "$(head -1 cv/sweep_groups.csv | cut -d, -f1)" = folds ] || fail "the groups are not called folds"
+[ "$(sed -n 2p cv/sweep_groups.csv | cut -d, -f1)" = 5 ] || fail "not five folds in the group"
+for k in 0 1 2 3 4; do
+    grep '^test,' "cv/data.fold=$k/predictions.csv" > "test.$k" || grep 'test' "cv/data.fold=$k/predictions.csv" > "test.$k"
+    grep -oE 'train/[^,]*' "test.$k" | sort > "paths.$k"
+    grep -oE '(IM-[0-9]+|person[0-9]+)' "paths.$k" | sort -u > "patients.$k"
+done
+[ "$(cat paths.? | sort -u | wc -l)" = 60 ] && [ "$(cat paths.? | wc -l)" = 60 ] || fail "not every image of train is tested on once"
+[ -z "$(sort patients.? | uniq -d)" ] || fail "a patient stands in two folds"
+! grep -q "test/" paths.? || fail "the given test was used"
+expect 0 "" sweep # finished trials are kept
+expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7
+expect 2 "packed without folds" bash -c '"$0" pack demo plain --size 64 -q && "$0" train --set data.path=plain --set train.run_dir=r --set data.fold=0' "$PULMO"
+grep -q "fold 3 of the\|fold 3 is the test" cv/data.fold=3/MODEL_CARD.md || fail "the model card does not name its fold"
+echo "five folds: every image tested on once"
