@@ -80,8 +80,8 @@ typedef struct pulmo_metrics {
 int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *probabilities);
 
 /* Which of two classes is the finding by the names: the one that is not called normal, negative,
- * healthy or no finding (in either case; "-", "_" and spaces are alike). -1 where that does not
- * tell, and where there are not two classes. */
+ * healthy or no finding (in either case; "-", "_" and spaces are alike), nor "No X" beside X. -1
+ * where that does not tell, and where there are not two classes. */
 int pulmo_metrics_finding(int classes, const char *const *names);
 
 /* Classes are predicted by pulmo_metrics_class. Freed by pulmo_metrics_free. */

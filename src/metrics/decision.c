@@ -44,11 +44,18 @@ static bool is_named_healthy(const char *name)
     return false;
 }
 
+/* "No Pneumonia" beside "Pneumonia", as pack.finding calls the rest. */
+static bool is_named_without(const char *name, const char *finding)
+{
+    return strncmp(name, "No ", 3) == 0 && strcmp(name + 3, finding) == 0;
+}
+
 int pulmo_metrics_finding(int classes, const char *const *names)
 {
     if (classes != 2)
         return -1;
-    bool first = is_named_healthy(names[0]), second = is_named_healthy(names[1]);
+    bool first = is_named_healthy(names[0]) || is_named_without(names[0], names[1]);
+    bool second = is_named_healthy(names[1]) || is_named_without(names[1], names[0]);
     if (first == second)
         return -1;
     return first ? 1 : 0;

@@ -177,13 +177,23 @@ static void names_tell_the_finding(void **state)
         const char *names[2];
         int finding;
     } cases[] = {
-        {{"COVID", "NORMAL"}, 0},        {{"NORMAL", "PNEUMONIA"}, 1},
-        {{"Healthy", "tb"}, 1},          {{"NoFinding", "Zoster"}, 1},
-        {{"Effusion", "No Finding"}, 0}, {{"no_finding", "x"}, 1},
-        {{"NO-FINDING", "x"}, 1},        {{"Pneumonia", "negative"}, 0},
-        {{"BACTERIA", "VIRUS"}, -1},     {{"healthy", "normal"}, -1},
-        {{"ABNORMAL", "NORMAL"}, 0},     {{"non-normal", "x"}, -1},
-        {{"normals", "x"}, -1},          {{"", "norm"}, -1},
+        {{"COVID", "NORMAL"}, 0},
+        {{"NORMAL", "PNEUMONIA"}, 1},
+        {{"Healthy", "tb"}, 1},
+        {{"NoFinding", "Zoster"}, 1},
+        {{"Effusion", "No Finding"}, 0},
+        {{"no_finding", "x"}, 1},
+        {{"NO-FINDING", "x"}, 1},
+        {{"Pneumonia", "negative"}, 0},
+        {{"BACTERIA", "VIRUS"}, -1},
+        {{"healthy", "normal"}, -1},
+        {{"ABNORMAL", "NORMAL"}, 0},
+        {{"non-normal", "x"}, -1},
+        {{"normals", "x"}, -1},
+        {{"", "norm"}, -1},
+        {{"Atelectasis", "No Atelectasis"}, 0},
+        {{"No Pneumonia", "Pneumonia"}, 1},
+        {{"No Mass", "Nodule"}, -1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
