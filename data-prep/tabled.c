@@ -75,8 +75,11 @@ static void close_up(source_list *list)
 {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
-        if (list->file[i].path)
-            list->file[kept++] = list->file[i];
+        if (!list->file[i].path)
+            continue;
+        if (kept != i)
+            list->file[kept] = list->file[i];
+        kept++;
     }
     list->count = kept;
 }
@@ -154,7 +157,7 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
     close_up(list);
     if (status == PULMO_OK && unnamed > 0)
         status = lines_add(&list->table_notes,
-                           "%zu files left out: of labels that pack.label_map does not name, as "
+                           "left out: %zu files of labels that pack.label_map does not name, as "
                            "\"%s\"",
                            unnamed, first);
     free(first);

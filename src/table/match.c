@@ -348,7 +348,7 @@ static pulmo_status match_list(list_visit *v)
     if (status != PULMO_OK || v->missing == 0)
         return status;
     char *note =
-        pulmo_format("%zu of %zu names in %s have no file", v->missing, list->rows, list->path);
+        pulmo_format("names in %s without a file: %zu of %zu", list->path, v->missing, list->rows);
     if (!note)
         return PULMO_MEMORY;
     status = words_add(&v->m->labels->notes, note, strlen(note));

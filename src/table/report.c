@@ -55,14 +55,14 @@ static pulmo_status describe_tables(pulmo_labels *labels)
     const sheet *s = &labels->sheet;
     for (size_t i = 1; i < s->tables; i++) {
         if (s->unjoined[i] > 0)
-            PULMO_TRY(note(labels, "%zu of %zu rows of %s have no row in %s", s->unjoined[i],
-                           s->rows, s->table[0].path, s->table[i].path));
+            PULMO_TRY(note(labels, "rows of %s without a row in %s: %zu of %zu", s->table[0].path,
+                           s->table[i].path, s->unjoined[i], s->rows));
     }
     PULMO_TRY(note(labels, "%zu rows of labels in %s%s, %zu of them of a file", s->rows,
                    s->table[0].path, s->tables > 1 ? " and others" : "", labels->rows_matched));
     if (labels->rows_without_file.count == 0)
         return PULMO_OK;
-    return note(labels, "%zu rows without a file, the first: %s", labels->rows_without_file.count,
+    return note(labels, "rows without a file: %zu, the first: %s", labels->rows_without_file.count,
                 labels->rows_without_file.word[0]);
 }
 
@@ -84,7 +84,7 @@ static pulmo_status describe_unnamed(pulmo_labels *labels)
         return PULMO_OK;
     qsort(labels->unnamed, labels->unnamed_count, sizeof *labels->unnamed, by_files);
     PULMO_TRY(pulmo_text_open(&text));
-    fputs("left out by pack.label_map:", text.stream);
+    fputs("labels that pack.label_map leaves out:", text.stream);
     for (size_t i = 0; i < labels->unnamed_count && i < UNNAMED_SHOWN; i++)
         fprintf(text.stream, "%s %s %zu", i > 0 ? "," : "", labels->unnamed[i].label,
                 labels->unnamed[i].files);
@@ -102,7 +102,7 @@ pulmo_status labels_describe(pulmo_labels *labels)
         PULMO_TRY(describe_tables(labels));
     for (int fate = PULMO_LABEL_TAKEN + 1; fate < PULMO_LABEL_FATE_COUNT; fate++) {
         if (labels->fate[fate] > 0)
-            PULMO_TRY(note(labels, "%zu images left out: %s", labels->fate[fate],
+            PULMO_TRY(note(labels, "left out: %zu images %s", labels->fate[fate],
                            pulmo_label_fate_text((pulmo_label_fate)fate)));
     }
     return describe_unnamed(labels);

@@ -134,8 +134,9 @@ static void test_label_map(void **state)
     assert_label(2, "NORMAL");
     assert_int_equal(of[1].fate, PULMO_LABEL_UNNAMED);
     assert_int_equal(of[3].fate, PULMO_LABEL_UNNAMED);
-    assert_true(has_note("2 images left out: of labels that pack.label_map does not name"));
-    assert_true(has_note("left out by pack.label_map: Cardiomegaly|Emphysema 1, Hernia 1"));
+    assert_true(has_note("left out: 2 images of labels that pack.label_map does not name"));
+    assert_true(
+        has_note("labels that pack.label_map leaves out: Cardiomegaly|Emphysema 1, Hernia 1"));
     set("pack.label_map={Pneumonia: PNEUMONIA, Cardiomegaly: HEART}");
     assert_refused(match(nih_files), PULMO_DATA, ":2: column");
     assert_refused(match(nih_files), PULMO_DATA, "makes both HEART and PNEUMONIA of it");
@@ -159,7 +160,7 @@ static void test_lists(void **state)
     set("pack.train_list=train_val_list.txt");
     assert_ok(match(nih_files));
     assert_int_equal(of[1].fate, PULMO_LABEL_NO_LIST);
-    assert_true(has_note("1 of 3 names in"));
+    assert_true(has_note("without a file: 1 of 3"));
     put(directory, "train_val_list.txt", "00000001_000.png\n00000002_000.png\n");
     assert_refused(match(nih_files), PULMO_DATA, "train_val_list.txt:2 and ");
     /* Lists alone: folders say classes. */
@@ -278,7 +279,7 @@ static void test_mimic(void **state)
     assert_label(2, "No Pneumonia");
     assert_int_equal(of[2].split, PULMO_SPLIT_VAL);
     assert_int_equal(of[3].fate, PULMO_LABEL_UNJOINED);
-    assert_true(has_note("1 of 4 rows of"));
+    assert_true(has_note("chexpert.csv: 1 of 4"));
     set("pack.join=study_id");
     assert_refused(match(files), PULMO_CONFIG, "1 columns for 3 tables");
     set("pack.join=");
