@@ -180,6 +180,21 @@ pulmo_status run_inspect(arguments *a);
 pulmo_status run_bench(arguments *a);
 pulmo_status run_demo(arguments *a);
 
+/* ---- one of many ranks ---- */
+
+/* The rank by the launcher's variables, which is all there is before MPI runs; 0 without one. */
+int launched_rank(void);
+bool launched_first_of_node(void);
+/* arguments_parse, of whose words those of one rank are enough: the others are mute. */
+pulmo_status launch_parse(const command *c, int argc, char **argv, arguments *a);
+/* Starts MPI and sets up messages. Collective. */
+pulmo_status launch_ranks(arguments *a);
+/* Whether launch_ranks has been called. */
+bool launch_begun(void);
+/* Waits a moment, unless MPI runs: launchers end all ranks when the first one fails, and rank 0
+ * must have said why by then. */
+void launch_wait(void);
+
 /* ---- printed from the table ---- */
 
 /* What the program's exit statuses mean; ended by one without a meaning. */

@@ -375,7 +375,7 @@ const command commands[] = {
          "training as -c and --set say, without validation. step: whole training steps on random "
          "images, by turns with gradients as training sends them and with integer sums always. "
          "allreduce: the sum of a gradient over the ranks, as integers and as floating-point "
-         "numbers: bytes and seconds in place of images. The keys below are for train.",
+         "numbers: bytes and seconds in place of images. Configuration keys are for train alone.",
      .options = bench_options,
      .keys = KEYS_OF_TRAINING,
      .actions = "conv|pack|train|step|allreduce",

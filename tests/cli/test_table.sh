@@ -38,6 +38,27 @@ if command -v man > /dev/null; then
     grep -q "optim:" page.txt || fail "the manual page shows no keys"
 fi
 
+# ---- the page of commands ----
+page=$PULMO_SOURCE/docs/reference/commands.md
+for command in $commands; do
+    grep -q "^| \`pulmo $command[ \`]" "$page" || fail "docs/reference/commands.md lacks $command"
+done
+for status in 0 1 2 65 74 75; do
+    grep -q "^| $status |" "$page" || fail "docs/reference/commands.md lacks status $status"
+    "$PULMO" train --help | grep -q "^ *$status  " || fail "--help lacks status $status"
+done
+sed -n '/^\.SH ENVIRONMENT/,/^\.SH SIGNALS/s/^\\fB\([A-Z_0-9]*\)\\fR$/\1/p' pulmo.1 > variables.txt
+[ "$(wc -l < variables.txt)" -ge 4 ] || fail "variables: $(cat variables.txt)"
+while read -r variable; do
+    grep -q "^| \`$variable\` |" "$page" || fail "docs/reference/commands.md lacks $variable"
+done < variables.txt
+for what in --help --version "help --man"; do
+    status=0
+    # shellcheck disable=SC2086 # two words
+    "$PULMO" $what > /dev/full 2> error.txt || status=$?
+    [ "$status" = 74 ] && grep -q "cannot write to standard output" error.txt || fail "a full disk at $what: status $status"
+done
+
 # ---- nothing is accepted that help does not show; all that it shows is ----
 sort -u options-*.txt > all.txt
 printf 'HANG\nprogram-name\n' >> all.txt
@@ -46,7 +67,7 @@ for command in $commands; do
         case $option in help | usage | version) continue ;; esac
         grep -q "^$option." "options-$command.txt" && continue # short for another
         status=0
-        "$PULMO" "$command" "--$option" > out.txt 2>&1 < /dev/null || status=$?
+        "$PULMO" "$command" --set refused "--$option" > out.txt 2>&1 < /dev/null || status=$?
         [ "$status" = 2 ] || { cat out.txt; fail "pulmo $command --$option alone: status $status"; }
         refused=$(grep -c "^pulmo $command: there is no option --$option" out.txt || true)
         shown=$(grep -c -x -- "$option" "options-$command.txt" || true)
