@@ -34,6 +34,7 @@ typedef struct pulmo_scored {
     int classes;
     const int32_t *labels;      /* (count) */
     const float *probabilities; /* (count, classes) */
+    const int32_t *predicted;   /* (count) classes decided before; NULL: by pulmo_metrics_class */
 } pulmo_scored;
 
 /* How probabilities of two classes become one of them: class `positive`, the finding, is predicted
@@ -88,6 +89,14 @@ int pulmo_metrics_finding(int classes, const char *const *names);
 pulmo_status pulmo_metrics_compute(const pulmo_scored *scored, const pulmo_decision *by,
                                    pulmo_metrics *out);
 void pulmo_metrics_free(pulmo_metrics *metrics);
+
+/* The AUC of class `positive` against the rest, with an interval that allows for patients of
+ * several images: whole patients are drawn with replacement (the cluster bootstrap: Field and Welsh
+ * 2007), 2,000 times, with the same numbers each time; the interval is from the 2.5th percentile to
+ * the 97.5th. patient (count): numbers below `patients`. NaN where undefined; bounds NaN where most
+ * draws lack a class. */
+pulmo_status pulmo_auc_of_patients(const pulmo_scored *scored, int positive, uint32_t patients,
+                                   const uint32_t *patient, pulmo_interval *out);
 
 /* Wilson's 95 % score interval of k of n. */
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);

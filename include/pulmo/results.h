@@ -18,6 +18,9 @@ typedef struct pulmo_split_scores {
     const pulmo_dataset_info *info;
     float *probabilities; /* (count, classes) */
     float *logits;        /* (count, classes) */
+    /* Where images were not all decided by one model (cross-validation), else NULL; borrowed. */
+    const int32_t *predicted; /* (count) */
+    const double *thresholds; /* (count) */
 } pulmo_split_scores;
 
 /* The same as metrics take it. */
@@ -59,7 +62,8 @@ bool pulmo_results_finished(const char *directory);
 /* Columns of a table of images, from a class's probabilities on: p_CLASS for each class, and what
  * the class goes by: positive_class and threshold (empty where there are not two classes), rule. */
 void pulmo_csv_score_columns(FILE *out, const pulmo_model *model);
-void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities);
+void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities,
+                      double threshold);
 /* The rule that the class goes by, in words. */
 const char *pulmo_decision_rule(const pulmo_model *model);
 /* The lines that end a run or an evaluation. `models`: whose mean was scored; 1: `model` alone,

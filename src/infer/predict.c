@@ -70,7 +70,7 @@ static void print_csv(const prediction *p, const char *path, const float *probab
     pulmo_csv_field(stdout, path);
     putchar(',');
     pulmo_csv_field(stdout, class_of(p, probabilities));
-    pulmo_csv_scores(stdout, p->model, probabilities);
+    pulmo_csv_scores(stdout, p->model, probabilities, p->model->threshold);
     putchar('\n');
 }
 

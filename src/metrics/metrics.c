@@ -35,9 +35,13 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
 {
     const int label = scored->labels[image];
+    const int called = scored->predicted ? scored->predicted[image] : label;
     if (label < 0 || label >= scored->classes)
         return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", image, label,
                           scored->classes - 1);
+    if (called < 0 || called >= scored->classes)
+        return pulmo_fail(PULMO_DATA, "image %u is taken for class %d: must be 0 to %d", image,
+                          called, scored->classes - 1);
     for (int k = 0; k < scored->classes; k++) {
         double p = (double)metrics_row(scored, image)[k];
         if (!(p >= 0 && p <= 1))
@@ -100,12 +104,20 @@ static void average_classes(pulmo_metrics *out)
 
 /* ---- counts ---- */
 
+/* The class that an image was, or is, taken for. */
+static int class_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
+{
+    if (scored->predicted)
+        return scored->predicted[image];
+    return pulmo_metrics_class(scored->classes, by, metrics_row(scored, image));
+}
+
 static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by,
                             pulmo_metrics *out)
 {
     for (uint32_t i = 0; i < scored->count; i++) {
         int truth = scored->labels[i];
-        int called = pulmo_metrics_class(scored->classes, by, metrics_row(scored, i));
+        int called = class_called(scored, by, i);
         out->confusion[truth * scored->classes + called]++;
         out->correct += called == truth;
     }
@@ -166,7 +178,7 @@ static double calibration_error(const pulmo_scored *scored, const pulmo_decision
         return NAN;
     for (uint32_t i = 0; i < scored->count; i++) {
         const float *row = metrics_row(scored, i);
-        int called = pulmo_metrics_class(scored->classes, by, row);
+        int called = class_called(scored, by, i);
         int bin = bin_of((double)row[called]);
         sums[bin] += (double)row[called];
         hits[bin] += called == scored->labels[i];

@@ -2,6 +2,7 @@
  *
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
+ *   bootstrap.c    the AUC's interval where patients have several images
  *   curve.c        ROC and precision-recall curves
  *   decision.c     the class that probabilities stand for, and the threshold that a rule means
  *   calibration.c  the reliability curve, temperature scaling

@@ -165,7 +165,11 @@ static pulmo_status read_lines(pulmo_h5 *file, const char *group, const char *li
 
 pulmo_scored report_scored(const report *r, const report_split *s)
 {
-    return (pulmo_scored){s->count, r->classes, s->labels, s->probabilities};
+    return (pulmo_scored){.count = s->count,
+                          .classes = r->classes,
+                          .labels = s->labels,
+                          .probabilities = s->probabilities,
+                          .predicted = s->predictions};
 }
 
 static pulmo_status allocate_scores(report_split *s, int classes)

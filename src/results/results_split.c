@@ -18,7 +18,11 @@
 pulmo_scored pulmo_split_scored(const pulmo_split_scores *scores)
 {
     const pulmo_dataset_info *info = scores->info;
-    return (pulmo_scored){info->count, info->classes, info->labels, scores->probabilities};
+    return (pulmo_scored){.count = info->count,
+                          .classes = info->classes,
+                          .labels = info->labels,
+                          .probabilities = scores->probabilities,
+                          .predicted = scores->predicted};
 }
 
 /* ---- images ---- */
@@ -86,6 +90,8 @@ static pulmo_status write_images(pulmo_h5 *file, const pulmo_model *model,
                                  const pulmo_split_scores *scores)
 {
     const pulmo_dataset_info *info = scores->info;
+    if (scores->predicted)
+        return write_image_fields(file, scores, scores->predicted);
     int32_t *predicted = malloc(((size_t)info->count + 1) * sizeof *predicted);
     if (!predicted)
         return pulmo_fail(PULMO_MEMORY, "out of memory for predictions");

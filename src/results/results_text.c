@@ -67,14 +67,15 @@ void pulmo_csv_score_columns(FILE *out, const pulmo_model *model)
     fputs(",positive_class,threshold,rule", out);
 }
 
-void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities)
+void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabilities,
+                      double threshold)
 {
     for (int k = 0; k < model->classes; k++)
         fprintf(out, ",%.9g", (double)probabilities[k]);
     fputc(',', out);
     if (model->classes == 2) {
         pulmo_csv_field(out, model->class_names[model->positive.index]);
-        fprintf(out, ",%.9g,", model->threshold);
+        fprintf(out, ",%.9g,", threshold);
     } else {
         fputs(",,", out);
     }
@@ -86,6 +87,8 @@ static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scor
     const pulmo_dataset_info *info = scores->info;
     for (uint32_t i = 0; i < info->count; i++) {
         const float *row = scores->probabilities + (size_t)i * (size_t)info->classes;
+        int called = scores->predicted ? scores->predicted[i] : pulmo_model_class(model, row);
+        double threshold = scores->thresholds ? scores->thresholds[i] : model->threshold;
         fprintf(out, "%s,", scores->split);
         pulmo_csv_field(out, info->paths[i]);
         fputc(',', out);
@@ -93,8 +96,8 @@ static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scor
         fputc(',', out);
         pulmo_csv_field(out, info->class_names[info->labels[i]]);
         fputc(',', out);
-        pulmo_csv_field(out, info->class_names[pulmo_model_class(model, row)]);
-        pulmo_csv_scores(out, model, row);
+        pulmo_csv_field(out, info->class_names[called]);
+        pulmo_csv_scores(out, model, row, threshold);
         for (int k = 0; k < info->kept; k++) {
             fputc(',', out);
             pulmo_csv_field(out, info->kept_columns[k][i]);

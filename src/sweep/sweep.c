@@ -22,19 +22,23 @@
 
 /* ---- names and settings ---- */
 
-/* "optim.lr=0.001,train.seed=2"; owned by the caller (free), NULL when out of memory. */
-static char *values_in_words(const pulmo_grid *grid, uint64_t trial)
+/* "optim.lr=0.001,train.seed=2", without the axis `except`; owned by the caller (free), NULL when
+ * out of memory. */
+static char *values_in_words(const pulmo_grid *grid, uint64_t trial, int except)
 {
     pulmo_text whole;
     char *text = NULL;
     if (pulmo_text_open(&whole) != PULMO_OK)
         return NULL;
+    const char *comma = "";
     for (int a = 0; a < grid->axes; a++) {
-        const char *comma = a > 0 ? "," : "";
+        if (a == except)
+            continue;
         const char *value = pulmo_grid_value(grid, trial, a);
         fprintf(whole.stream, "%s%s=%s", comma, grid->axis[a].key, value);
+        comma = ",";
     }
-    if (grid->axes == 0)
+    if (!*comma)
         fputs("only", whole.stream);
     if (pulmo_text_take(&whole, &text) != PULMO_OK)
         return NULL;
@@ -56,11 +60,9 @@ static bool make_portable(char *text)
     return ambiguous;
 }
 
-/* The name of a trial's directory, from its values; a long one is cut and made unique by a
- * digest. Owned by the caller (free), NULL when out of memory. */
-static char *name_trial(const pulmo_grid *grid, uint64_t trial)
+char *sweep_name(const pulmo_grid *grid, uint64_t trial, int except)
 {
-    char *text = values_in_words(grid, trial);
+    char *text = values_in_words(grid, trial, except);
     if (!text)
         return NULL;
     size_t length = strlen(text);
@@ -366,7 +368,7 @@ static pulmo_status plan_local(sweep *s)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the trials");
     for (uint64_t t = 0; t < s->count; t++) {
         pulmo_config *config = NULL;
-        s->trials[t].name = name_trial(s->grid, t);
+        s->trials[t].name = sweep_name(s->grid, t, -1);
         if (!s->trials[t].name)
             return PULMO_MEMORY;
         PULMO_TRY(configure_trial(s, t, &config));
@@ -382,7 +384,7 @@ static void note_banks(const sweep *s)
 {
     const pulmo_config *config = s->options->config;
     bool bank_a_seed = config->train.features == PULMO_FEATURES_BANK && config->bank.seed < 0;
-    if (bank_a_seed && sweep_seed_axis(s->grid) >= 0)
+    if (bank_a_seed && sweep_axis_of(s->grid, "train.seed") >= 0)
         pulmo_info(
             "note: each seed has a feature bank of its own; with bank.seed: 0 they share one");
 }
@@ -468,6 +470,8 @@ static pulmo_status run_all(sweep *s)
     PULMO_TRY(run_ours(s));
     if (pulmo_comm_rank(s->comm) == 0)
         status = write_tables(s, stdout);
+    if (pulmo_comm_rank(s->comm) == 0 && status == PULMO_OK)
+        status = sweep_write_folds(s, stdout);
     PULMO_TRY(pulmo_agree(s->comm, status));
     uint64_t failed = 0;
     status = count_failed(s, &failed);

@@ -1,46 +1,36 @@
-/* What came of a sweep over folds or seeds: a line per group of trials that differ in that alone.
- */
+/* What came of a sweep over seeds or folds: a line per group of trials that differ in seed or fold
+ * alone. */
 #include <math.h>
 #include <string.h>
 
 #include "sweep_room.h"
 
-static int axis_of(const pulmo_grid *grid, const char *key)
+bool sweep_is_repeat(const pulmo_grid *grid, int axis)
+{
+    const pulmo_grid_axis *it = &grid->axis[axis];
+    bool repeats = strcmp(it->key, "train.seed") == 0 || strcmp(it->key, SWEEP_FOLD_KEY) == 0;
+    return repeats && it->count > 1;
+}
+
+bool sweep_has_repeats(const pulmo_grid *grid)
 {
     for (int a = 0; a < grid->axes; a++) {
-        const pulmo_grid_axis *axis = &grid->axis[a];
-        if (strcmp(axis->key, key) == 0 && axis->count > 1)
+        if (sweep_is_repeat(grid, a))
+            return true;
+    }
+    return false;
+}
+
+int sweep_axis_of(const pulmo_grid *grid, const char *key)
+{
+    for (int a = 0; a < grid->axes; a++) {
+        if (strcmp(grid->axis[a].key, key) == 0 && grid->axis[a].count > 1)
             return a;
     }
     return -1;
 }
 
-int sweep_seed_axis(const pulmo_grid *grid)
-{
-    return axis_of(grid, "train.seed");
-}
-
-int sweep_group_axis(const pulmo_grid *grid)
-{
-    int folds = axis_of(grid, "data.fold");
-    return folds >= 0 ? folds : sweep_seed_axis(grid);
-}
-
-/* What the trials of a group differ in, for a heading. */
-static const char *members(const pulmo_grid *grid, int axis)
-{
-    return strcmp(grid->axis[axis].key, "data.fold") == 0 ? "folds" : "seeds";
-}
-
-/* ---- means and deviations ---- */
-
-typedef struct spread {
-    int count;
-    double mean, deviation; /* of the sample: n - 1; NaN where there are too few */
-} spread;
-
-/* How far two trials are apart that differ in this axis alone, by one value. */
-static uint64_t trials_apart(const pulmo_grid *grid, int axis)
+uint64_t sweep_trials_apart(const pulmo_grid *grid, int axis)
 {
     uint64_t apart = 1;
     for (int a = grid->axes - 1; a > axis; a--)
@@ -48,58 +38,94 @@ static uint64_t trials_apart(const pulmo_grid *grid, int axis)
     return apart;
 }
 
-/* A figure of the trials that differ from `first` in the seed alone, where they have it: into
- * values (PULMO_GRID_VALUES), in the seeds' order. Returns how many. */
-static int group_values(const sweep *s, int along, uint64_t first, sweep_figure figure,
-                        double *values)
+/* ---- means and deviations ---- */
+
+/* How many trials a group has. */
+static uint64_t group_size(const pulmo_grid *grid)
 {
-    const uint64_t step = trials_apart(s->grid, along);
-    const int along_count = s->grid->axis[along].count;
-    const sweep_trial *trial = &s->trials[first];
-    int count = 0;
-    for (int v = 0; v < along_count; v++) {
-        double value = sweep_figure_of(trial, figure);
-        trial += step;
-        if (!isnan(value))
-            values[count++] = value;
+    uint64_t size = 1;
+    for (int a = 0; a < grid->axes; a++) {
+        if (sweep_is_repeat(grid, a))
+            size *= (uint64_t)grid->axis[a].count;
     }
-    return count;
+    return size;
 }
 
-static spread spread_of(const sweep *s, int along, uint64_t first, sweep_figure figure)
+/* A group's trial number `member`, of the group that begins with `first`. */
+static const sweep_trial *group_member(const sweep *s, uint64_t first, uint64_t member)
 {
-    double values[PULMO_GRID_VALUES];
-    spread out = {.mean = NAN, .deviation = NAN};
+    uint64_t number = first;
+    for (int a = s->grid->axes - 1; a >= 0; a--) {
+        if (!sweep_is_repeat(s->grid, a))
+            continue;
+        uint64_t count = (uint64_t)s->grid->axis[a].count;
+        number += member % count * sweep_trials_apart(s->grid, a);
+        member /= count;
+    }
+    return &s->trials[number];
+}
+
+sweep_spread sweep_spread_of_values(const double *values, int count)
+{
+    sweep_spread out = {.mean = NAN, .deviation = NAN};
     double sum = 0, squares = 0;
-    out.count = group_values(s, along, first, figure, values);
-    for (int i = 0; i < out.count; i++)
+    for (int i = 0; i < count; i++) {
+        if (isnan(values[i]))
+            continue;
         sum += values[i];
+        out.count++;
+    }
     if (out.count > 0)
         out.mean = sum / out.count;
-    for (int i = 0; i < out.count; i++) {
+    for (int i = 0; i < count; i++) {
         double distance = values[i] - out.mean;
-        squares += distance * distance;
+        if (!isnan(distance))
+            squares += distance * distance;
     }
     if (out.count > 1)
         out.deviation = sqrt(squares / (out.count - 1));
     return out;
 }
 
-/* The trial stands for its group: it has the first seed. */
-static bool begins_group(const sweep *s, uint64_t trial, int along)
+/* A figure over the group that begins with trial `first`. */
+static sweep_spread spread_of(const sweep *s, uint64_t first, sweep_figure figure)
 {
-    return pulmo_grid_index(s->grid, trial, along) == 0;
+    double values[PULMO_SWEEP_TRIALS];
+    const int size = (int)group_size(s->grid);
+    for (int m = 0; m < size; m++)
+        values[m] = sweep_figure_of(group_member(s, first, (uint64_t)m), figure);
+    return sweep_spread_of_values(values, size);
+}
+
+/* The trial stands for its group: it has the first seed and the first fold. */
+static bool begins_group(const sweep *s, uint64_t trial)
+{
+    for (int a = 0; a < s->grid->axes; a++) {
+        if (sweep_is_repeat(s->grid, a) && pulmo_grid_index(s->grid, trial, a) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* What a group's trials are called. */
+static const char *repeats_named(const pulmo_grid *grid)
+{
+    bool seeds = sweep_axis_of(grid, "train.seed") >= 0;
+    bool folds = sweep_axis_of(grid, SWEEP_FOLD_KEY) >= 0;
+    if (seeds && folds)
+        return "runs";
+    return folds ? "folds" : "seeds";
 }
 
 /* ---- the file ---- */
 
-static void write_heading(FILE *out, const pulmo_grid *grid, int along)
+static void write_heading(FILE *out, const pulmo_grid *grid)
 {
     for (int a = 0; a < grid->axes; a++) {
-        if (a != along)
+        if (!sweep_is_repeat(grid, a))
             fprintf(out, "%s,", grid->axis[a].key);
     }
-    fputs(members(grid, along), out);
+    fputs(repeats_named(grid), out);
     for (int f = 0; f < SWEEP_FIGURES; f++) {
         const char *column = sweep_figure_named[f].column;
         fprintf(out, ",%s_mean,%s_sd", column, column);
@@ -107,11 +133,11 @@ static void write_heading(FILE *out, const pulmo_grid *grid, int along)
     fputc('\n', out);
 }
 
-static void write_group(FILE *out, const sweep *s, uint64_t first, int along)
+static void write_group(FILE *out, const sweep *s, uint64_t first)
 {
-    spread loss = spread_of(s, along, first, SWEEP_VAL_LOSS);
+    sweep_spread loss = spread_of(s, first, SWEEP_VAL_LOSS);
     for (int a = 0; a < s->grid->axes; a++) {
-        if (a == along)
+        if (sweep_is_repeat(s->grid, a))
             continue;
         const char *value = pulmo_grid_value(s->grid, first, a);
         pulmo_csv_field(out, value);
@@ -119,19 +145,19 @@ static void write_group(FILE *out, const sweep *s, uint64_t first, int along)
     }
     fprintf(out, "%d", loss.count);
     for (int f = 0; f < SWEEP_FIGURES; f++) {
-        spread of = spread_of(s, along, first, (sweep_figure)f);
+        sweep_spread of = spread_of(s, first, (sweep_figure)f);
         sweep_csv_number(out, of.mean);
         sweep_csv_number(out, of.deviation);
     }
     fputc('\n', out);
 }
 
-void sweep_groups_csv(FILE *out, const sweep *s, int along)
+void sweep_groups_csv(FILE *out, const sweep *s)
 {
-    write_heading(out, s->grid, along);
+    write_heading(out, s->grid);
     for (uint64_t t = 0; t < s->count; t++) {
-        if (begins_group(s, t, along))
-            write_group(out, s, t, along);
+        if (begins_group(s, t))
+            write_group(out, s, t);
     }
 }
 
@@ -141,22 +167,22 @@ static const sweep_figure shown[] = {SWEEP_VAL_ACCURACY, SWEEP_VAL_AUC, SWEEP_TE
                                      SWEEP_TEST_AUC};
 static const size_t shown_count = sizeof shown / sizeof shown[0];
 
-static void show_heading(FILE *out, const pulmo_grid *grid, int along)
+static void show_heading(FILE *out, const pulmo_grid *grid)
 {
-    fprintf(out, "\nOver %d %s: mean and standard deviation\n", grid->axis[along].count,
-            members(grid, along));
+    fprintf(out, "\nOver %llu %s: mean and standard deviation\n",
+            (unsigned long long)group_size(grid), repeats_named(grid));
     for (int a = 0; a < grid->axes; a++) {
         const pulmo_grid_axis *axis = &grid->axis[a];
-        if (a != along)
+        if (!sweep_is_repeat(grid, a))
             fprintf(out, "%*s  ", sweep_axis_width(axis), axis->key);
     }
-    fprintf(out, "%5s", members(grid, along));
+    fprintf(out, "%5s", repeats_named(grid));
     for (size_t k = 0; k < shown_count; k++)
         fprintf(out, "  %16s", sweep_figure_named[shown[k]].heading);
     fputc('\n', out);
 }
 
-static void show_spread(FILE *out, const spread *of)
+static void show_spread(FILE *out, const sweep_spread *of)
 {
     if (of->count == 0) {
         fprintf(out, "  %16s", "-");
@@ -166,11 +192,11 @@ static void show_spread(FILE *out, const spread *of)
     fprintf(out, "  %6.4f \u00b1 %6.4f ", of->mean, deviation);
 }
 
-static void show_group(FILE *out, const sweep *s, uint64_t first, int along)
+static void show_group(FILE *out, const sweep *s, uint64_t first)
 {
-    spread loss = spread_of(s, along, first, SWEEP_VAL_LOSS);
+    sweep_spread loss = spread_of(s, first, SWEEP_VAL_LOSS);
     for (int a = 0; a < s->grid->axes; a++) {
-        if (a == along)
+        if (sweep_is_repeat(s->grid, a))
             continue;
         int width = sweep_axis_width(&s->grid->axis[a]);
         const char *value = pulmo_grid_value(s->grid, first, a);
@@ -178,17 +204,17 @@ static void show_group(FILE *out, const sweep *s, uint64_t first, int along)
     }
     fprintf(out, "%5d", loss.count);
     for (size_t k = 0; k < shown_count; k++) {
-        spread of = spread_of(s, along, first, shown[k]);
+        sweep_spread of = spread_of(s, first, shown[k]);
         show_spread(out, &of);
     }
     fputc('\n', out);
 }
 
-void sweep_groups_shown(FILE *out, const sweep *s, int along)
+void sweep_groups_shown(FILE *out, const sweep *s)
 {
-    show_heading(out, s->grid, along);
+    show_heading(out, s->grid);
     for (uint64_t t = 0; t < s->count; t++) {
-        if (begins_group(s, t, along))
-            show_group(out, s, t, along);
+        if (begins_group(s, t))
+            show_group(out, s, t);
     }
 }

@@ -3,7 +3,9 @@
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
  *   sweep_trial.c   what a finished trial's files say
  *   sweep_table.c   a line per trial: sweep.csv and the terminal
- *   sweep_groups.c  a line per group of trials that differ in their seed alone */
+ *   sweep_groups.c  a line per group of trials that differ in seed or fold alone
+ *   sweep_folds.c   cross-validation: the folds' test images as one set
+ *   sweep_pool.c    that set, read from the folds' results */
 #ifndef PULMO_SWEEP_ROOM_H
 #define PULMO_SWEEP_ROOM_H
 
@@ -73,13 +75,41 @@ pulmo_status sweep_check_same(const pulmo_config *config);
  */
 pulmo_status sweep_write_tables(const sweep *s, FILE *out);
 
-/* The axis of the seeds, -1 where the grid has none with more than one value. */
-int sweep_seed_axis(const pulmo_grid *grid);
-/* The axis of folds, else that of seeds: the trials along it make a group. -1 without. */
-int sweep_group_axis(const pulmo_grid *grid);
-/* A line per group of trials that differ in the seed alone. */
-void sweep_groups_csv(FILE *out, const sweep *s, int seeds);
-void sweep_groups_shown(FILE *out, const sweep *s, int seeds);
+#define SWEEP_FOLD_KEY "data.fold"
+
+/* The axis of a key, -1 where the grid has none with more than one value. */
+int sweep_axis_of(const pulmo_grid *grid, const char *key);
+/* How far two trials are apart that differ in this axis alone, by one value. */
+uint64_t sweep_trials_apart(const pulmo_grid *grid, int axis);
+/* Whether trials that differ in this axis alone repeat one another: seeds and folds do. */
+bool sweep_is_repeat(const pulmo_grid *grid, int axis);
+bool sweep_has_repeats(const pulmo_grid *grid);
+
+typedef struct sweep_spread {
+    int count;
+    double mean, deviation; /* of the sample: n - 1; NaN where there are too few */
+} sweep_spread;
+/* NaN is left out. */
+sweep_spread sweep_spread_of_values(const double *values, int count);
+
+/* A line per group of repeats. */
+void sweep_groups_csv(FILE *out, const sweep *s);
+void sweep_groups_shown(FILE *out, const sweep *s);
+
+/* ---- cross-validation (sweep_folds.c); by rank 0 ---- */
+
+/* Where the grid has data.fold: for every other setting whose folds have all been trained, their
+ * test images as one set, scored each by the model that has not seen it: results.h5,
+ * predictions.csv and a report in DIRECTORY/folds[,KEY=VALUE...], a line in cross_validation.csv
+ * and one on `out`. Nothing without such an axis. */
+pulmo_status sweep_write_folds(const sweep *s, FILE *out);
+
+/* The name of a trial's directory, from its values but that of `except` (-1: of all); a long one is
+ * cut and made unique by a digest. Owned by the caller (free), NULL when out of memory. */
+char *sweep_name(const pulmo_grid *grid, uint64_t trial, int except);
+
+/* Ends a table as a file of the sweep's directory, whole or not at all. */
+pulmo_status sweep_write_table(const sweep *s, pulmo_text *table, const char *file);
 
 /* ",0.123456789", or "," for NaN. */
 void sweep_csv_number(FILE *out, double value);

@@ -183,8 +183,7 @@ static void trials_shown(FILE *out, const sweep *s, const ranked *order)
 
 /* ---- files ---- */
 
-/* Ends a table as a file of the sweep's directory, whole or not at all. */
-static pulmo_status write_table(const sweep *s, pulmo_text *table, const char *file)
+pulmo_status sweep_write_table(const sweep *s, pulmo_text *table, const char *file)
 {
     char *path = pulmo_format("%s/%s", s->options->config->train.run_dir, file);
     if (!path) {
@@ -196,30 +195,29 @@ static pulmo_status write_table(const sweep *s, pulmo_text *table, const char *f
     return status;
 }
 
-static pulmo_status write_files(const sweep *s, const ranked *order, int along)
+static pulmo_status write_files(const sweep *s, const ranked *order)
 {
     pulmo_text table;
     PULMO_TRY(pulmo_text_open(&table));
     trials_csv(table.stream, s, order);
-    PULMO_TRY(write_table(s, &table, "sweep.csv"));
-    if (along < 0)
+    PULMO_TRY(sweep_write_table(s, &table, "sweep.csv"));
+    if (!sweep_has_repeats(s->grid))
         return PULMO_OK;
     PULMO_TRY(pulmo_text_open(&table));
-    sweep_groups_csv(table.stream, s, along);
-    return write_table(s, &table, "sweep_groups.csv");
+    sweep_groups_csv(table.stream, s);
+    return sweep_write_table(s, &table, "sweep_groups.csv");
 }
 
 pulmo_status sweep_write_tables(const sweep *s, FILE *out)
 {
-    int along = sweep_group_axis(s->grid);
     ranked *order = rank_trials(s);
     if (!order)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the table");
-    pulmo_status status = write_files(s, order, along);
+    pulmo_status status = write_files(s, order);
     if (status == PULMO_OK && out) {
         trials_shown(out, s, order);
-        if (along >= 0)
-            sweep_groups_shown(out, s, along);
+        if (sweep_has_repeats(s->grid))
+            sweep_groups_shown(out, s);
         fprintf(out, "\nTable: %s/sweep.csv\n", s->options->config->train.run_dir);
         fflush(out);
     }

@@ -83,7 +83,8 @@ pulmo_status run_check_config(const run *r)
     const pulmo_config *config = r->config;
     const pulmo_dataset_info *val = info_of(r->data.val);
     PULMO_TRY(check_unfreezing(&config->train.unfreeze_epochs));
-    const pulmo_scored on_val = {val->count, val->classes, val->labels, NULL};
+    const pulmo_scored on_val = {
+        .count = val->count, .classes = val->classes, .labels = val->labels};
     PULMO_TRY(pulmo_metrics_rule_check(config->eval.threshold, &on_val, r->model.positive.index));
     if (config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
         return pulmo_fail(PULMO_CONFIG,

@@ -132,8 +132,10 @@ static pulmo_status choose_threshold(run *r)
     const pulmo_dataset_info *val = info_of(r->data.val);
     const char *rule = r->config->eval.threshold;
     pulmo_model *model = &r->model;
-    const pulmo_scored on_val = {val->count, val->classes, val->labels,
-                                 r->scores.val.probabilities};
+    const pulmo_scored on_val = {.count = val->count,
+                                 .classes = val->classes,
+                                 .labels = val->labels,
+                                 .probabilities = r->scores.val.probabilities};
     snprintf(model->threshold_rule, sizeof model->threshold_rule, "%s", rule);
     return pulmo_metrics_threshold(rule, &on_val, model->positive.index, &model->threshold);
 }

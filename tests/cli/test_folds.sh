@@ -18,6 +18,7 @@ sweep() {
         --set model.hidden='[12]' --set train.patience=0 --grid data.fold=0,1,2,3,4 "$@"
 }
 expect 0 "Over 5 folds: mean and standard deviation" sweep
+grep -q "all folds as one set  AUC" out.txt || fail "no line on all folds"
 [ "$(head -1 cv/sweep_groups.csv | cut -d, -f1)" = folds ] || fail "the groups are not called folds"
 [ "$(sed -n 2p cv/sweep_groups.csv | cut -d, -f1)" = 5 ] || fail "not five folds in the group"
 for k in 0 1 2 3 4; do
@@ -28,6 +29,14 @@ done
 [ "$(cat paths.? | sort -u | wc -l)" = 60 ] && [ "$(cat paths.? | wc -l)" = 60 ] || fail "not every image of train is tested on once"
 [ -z "$(sort patients.? | uniq -d)" ] || fail "a patient stands in two folds"
 ! grep -q "test/" paths.? || fail "the given test was used"
+# All folds as one set: what the trials said of their test images, in a table, in results.h5 and on a page.
+cat test.? | cut -d, -f2,5,6 | sort > wanted
+grep '^test,' cv/folds/predictions.csv | cut -d, -f2,5,6 | sort > pooled
+cmp -s wanted pooled || fail "the folds' predictions are not the trials'"
+[ -s cv/folds/report.html ] || fail "no report of all folds"
+grep -q "^folds,images,patients,auc,auc_low95" cv/cross_validation.csv || fail "the table's columns"
+grep -q "^5,60," cv/cross_validation.csv || fail "not 60 images of 5 folds in the table"
+"$PULMO" inspect cv/folds/results.h5 > inspected && grep -q "each fold's own" inspected || fail "the rule is not named"
 expect 0 "" sweep # finished trials are kept
 expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7
 expect 2 "packed without folds" bash -c '"$0" pack demo plain --size 64 -q && "$0" train --set data.path=plain --set train.run_dir=r --set data.fold=0' "$PULMO"

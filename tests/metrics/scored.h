@@ -32,7 +32,8 @@ static inline void near_at(double have, double want, int line)
 static inline pulmo_scored scored_of(uint32_t n, int classes, const int32_t *labels,
                                      const float *probabilities)
 {
-    return (pulmo_scored){n, classes, labels, probabilities};
+    return (pulmo_scored){
+        .count = n, .classes = classes, .labels = labels, .probabilities = probabilities};
 }
 
 static inline pulmo_status compute(uint32_t n, int classes, const int32_t *labels,

@@ -68,9 +68,12 @@ static void curve_is_scikit_learns(void **state)
     const double predicted[10] = {0.048177083333333336, 0.13932291666666666, 0.24147727272727273,
                                   0.35234375,           0.4609375,           0.5442708333333334};
     pulmo_calibration curve;
-    assert_int_equal(
-        pulmo_calibration_compute(&(pulmo_scored){TWO, 2, two_labels, two_scores[0]}, 1, &curve),
-        PULMO_OK);
+    assert_int_equal(pulmo_calibration_compute(&(pulmo_scored){.count = TWO,
+                                                               .classes = 2,
+                                                               .labels = two_labels,
+                                                               .probabilities = two_scores[0]},
+                                               1, &curve),
+                     PULMO_OK);
     assert_memory_equal(curve.count, count, sizeof count);
     for (int b = 0; b < 10; b++) {
         NEAR(curve.observed[b], count[b] ? observed[b] : NAN);
@@ -78,8 +81,11 @@ static void curve_is_scikit_learns(void **state)
     }
     const double third[10] = {NAN,  NAN,     0,       0,       2 / 9.0,
                               0.25, 2 / 7.0, 2 / 3.0, 1 / 3.0, 1}; /* class 2 of three */
-    assert_int_equal(pulmo_calibration_compute(
-                         &(pulmo_scored){THREE, 3, three_labels, three_scores[0]}, 2, &curve),
+    assert_int_equal(pulmo_calibration_compute(&(pulmo_scored){.count = THREE,
+                                                               .classes = 3,
+                                                               .labels = three_labels,
+                                                               .probabilities = three_scores[0]},
+                                               2, &curve),
                      PULMO_OK);
     for (int b = 0; b < 10; b++)
         NEAR(curve.observed[b], third[b]);
@@ -95,15 +101,24 @@ static void edges_are_numpys(void **state)
     const int32_t labels[6] = {0};
     const uint32_t count[10] = {1, 1, 1, 0, 1, 1, 0, 0, 0, 1};
     pulmo_calibration curve;
-    assert_int_equal(pulmo_calibration_compute(&(pulmo_scored){6, 2, labels, scores[0]}, 1, &curve),
-                     PULMO_OK);
+    assert_int_equal(
+        pulmo_calibration_compute(
+            &(pulmo_scored){.count = 6, .classes = 2, .labels = labels, .probabilities = scores[0]},
+            1, &curve),
+        PULMO_OK);
     assert_memory_equal(curve.count, count, sizeof count);
-    assert_int_equal(pulmo_calibration_compute(&(pulmo_scored){0, 2, NULL, NULL}, 1, &curve),
-                     PULMO_OK);
+    assert_int_equal(
+        pulmo_calibration_compute(
+            &(pulmo_scored){.count = 0, .classes = 2, .labels = NULL, .probabilities = NULL}, 1,
+            &curve),
+        PULMO_OK);
     assert_true(curve.count[0] == 0 && isnan(curve.observed[0]));
     const float wrong[1][2] = {{0, NAN}};
-    assert_int_equal(pulmo_calibration_compute(&(pulmo_scored){1, 2, labels, wrong[0]}, 1, &curve),
-                     PULMO_DATA);
+    assert_int_equal(
+        pulmo_calibration_compute(
+            &(pulmo_scored){.count = 1, .classes = 2, .labels = labels, .probabilities = wrong[0]},
+            1, &curve),
+        PULMO_DATA);
 }
 
 /* scipy.optimize.minimize_scalar(nll, bounds=np.log([0.05, 20]), method="bounded",

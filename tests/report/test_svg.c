@@ -18,7 +18,8 @@ static report_split four_images(void)
                           .labels = labels,
                           .predictions = predictions,
                           .probabilities = probabilities};
-    const pulmo_scored scored = {4, 2, labels, probabilities};
+    const pulmo_scored scored = {
+        .count = 4, .classes = 2, .labels = labels, .probabilities = probabilities};
     const pulmo_decision by = {1, 0.5};
     assert_ok(pulmo_metrics_compute(&scored, &by, &split.metrics));
     return split;

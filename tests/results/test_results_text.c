@@ -162,7 +162,7 @@ static void without_two_classes_no_threshold_decides(void **state)
     assert_ok(pulmo_text_open(&text));
     pulmo_csv_score_columns(text.stream, &model);
     fputc('\n', text.stream);
-    pulmo_csv_scores(text.stream, &model, row);
+    pulmo_csv_scores(text.stream, &model, row, model.threshold);
     assert_ok(pulmo_text_take(&text, &out));
     assert_string_equal(out, ",p_A,p_B,p_C,positive_class,threshold,rule\n"
                              ",0.25,0.5,0.25,,,largest probability");

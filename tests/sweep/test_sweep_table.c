@@ -157,11 +157,11 @@ static void one_seed_makes_no_groups(void **state)
     (void)state;
     assert_ok(pulmo_grid_add(&one, "train.seed=5"));
     assert_ok(pulmo_grid_add(&one, "optim.lr=0.1,0.2"));
-    assert_int_equal(sweep_seed_axis(&one), -1);
+    assert_false(sweep_has_repeats(&one));
     pulmo_grid_free(&one);
     assert_ok(pulmo_grid_add(&one, "optim.lr=0.1,0.2"));
     assert_ok(pulmo_grid_add(&one, "train.seed=5,6"));
-    assert_int_equal(sweep_seed_axis(&one), 1);
+    assert_true(sweep_is_repeat(&one, 1));
     pulmo_grid_free(&one);
 }
 

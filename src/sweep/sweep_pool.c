@@ -1,0 +1,239 @@
+/* The test images of a sweep's folds, read back from the folds' results. */
+#include "sweep_pool.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/h5.h"
+#include "pulmo/memory.h"
+#include "pulmo/split.h"
+
+void pool_free(pool *p)
+{
+    for (int i = 0; p->texts && i < 2 * p->folds; i++)
+        free(p->texts[i]);
+    for (int i = 0; p->sets && i < p->folds; i++)
+        pulmo_dataset_close(p->sets[i]);
+    for (int k = 0; p->columns && k < p->kept; k++)
+        free(p->columns[k]);
+    free(p->columns);
+    free(p->sets);
+    free(p->texts);
+    free(p->paths);
+    free(p->groups);
+    free(p->labels);
+    free(p->predicted);
+    free(p->patient);
+    free(p->thresholds);
+    free(p->probabilities);
+    free(p->logits);
+    pulmo_model_free(&p->model);
+}
+
+/* ---- reading the folds ---- */
+
+static pulmo_status out_of_memory(void)
+{
+    return pulmo_fail(PULMO_MEMORY, "out of memory for the folds' images");
+}
+
+/* Room for `more` images behind those there are. */
+static pulmo_status pool_grow(pool *p, uint32_t more)
+{
+    const size_t images = (size_t)p->count + more;
+    const size_t values = images * (size_t)p->model.classes;
+    const struct {
+        void **array;
+        size_t bytes;
+    } arrays[] = {
+        {(void **)&p->paths, images * sizeof *p->paths},
+        {(void **)&p->groups, images * sizeof *p->groups},
+        {(void **)&p->labels, images * sizeof *p->labels},
+        {(void **)&p->predicted, images * sizeof *p->predicted},
+        {(void **)&p->patient, images * sizeof *p->patient},
+        {(void **)&p->thresholds, images * sizeof *p->thresholds},
+        {(void **)&p->probabilities, values * sizeof *p->probabilities},
+        {(void **)&p->logits, values * sizeof *p->logits},
+    };
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        void *larger = realloc(*arrays[i].array, arrays[i].bytes + 1);
+        if (!larger)
+            return out_of_memory();
+        *arrays[i].array = larger;
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status read_texts(pulmo_h5 *file, const char *name, pool *p, int which,
+                               uint32_t *count)
+{
+    uint64_t found = 0;
+    PULMO_TRY(pulmo_h5_read_strings(file, name, &found, &p->texts[which]));
+    *count = (uint32_t)found;
+    return PULMO_OK;
+}
+
+/* The test images of one fold's results, behind those of the folds before. */
+static pulmo_status add_images(pulmo_h5 *file, int fold, pool *p)
+{
+    double threshold;
+    uint32_t count, groups;
+    PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &threshold));
+    PULMO_TRY(read_texts(file, "test/paths", p, 2 * fold, &count));
+    PULMO_TRY(read_texts(file, "test/groups", p, 2 * fold + 1, &groups));
+    PULMO_TRY(pool_grow(p, count));
+    const size_t first = p->count, K = (size_t)p->model.classes;
+    const uint64_t rows[] = {count}, matrix[] = {count, K};
+    PULMO_TRY(pulmo_h5_read(file, "test/labels", PULMO_H5_I32, 1, rows, p->labels + first));
+    PULMO_TRY(pulmo_h5_read(file, "test/predictions", PULMO_H5_I32, 1, rows, p->predicted + first));
+    PULMO_TRY(pulmo_h5_read(file, "test/probabilities", PULMO_H5_F32, 2, matrix,
+                            p->probabilities + first * K));
+    if (groups != count)
+        return pulmo_fail(PULMO_DATA, "%s: %u images of test have %u patients", pulmo_h5_path(file),
+                          count, groups);
+    for (uint32_t i = 0; i < count; i++) {
+        p->paths[first + i] = p->texts[2 * fold][i];
+        p->groups[first + i] = p->texts[2 * fold + 1][i];
+        p->thresholds[first + i] = threshold;
+    }
+    p->count += count;
+    return PULMO_OK;
+}
+
+static pulmo_status add_fold(const char *directory, int fold, pool *p)
+{
+    pulmo_h5 *file = NULL;
+    if (fold == 0)
+        PULMO_TRY(pulmo_model_read(directory, &p->model));
+    char *path = pulmo_format("%s/results.h5", directory);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = add_images(file, fold, p);
+    pulmo_h5_close(file);
+    free(path);
+    return status;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const char *const *const *a = left, *const *const *b = right;
+    return strcmp(**a, **b);
+}
+
+/* Numbers names that are equal alike: into `number`, when not NULL. Sets how many differ. */
+static pulmo_status number_names(const char *const *names, uint32_t count, uint32_t *number,
+                                 uint32_t *different)
+{
+    const char *const **order = malloc(((size_t)count + 1) * sizeof *order);
+    if (!order)
+        return out_of_memory();
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = &names[i];
+    qsort(order, count, sizeof *order, compare_names);
+    *different = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || strcmp(*order[i - 1], *order[i]) != 0)
+            ++*different;
+        if (number)
+            number[order[i] - names] = *different - 1;
+    }
+    free(order);
+    return PULMO_OK;
+}
+
+/* One model stands for all: its threshold is the mean, by which nothing is decided. */
+static void describe_models(pool *p)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < p->count; i++)
+        sum += p->thresholds[i];
+    p->model.threshold = sum / p->count;
+    p->model.temperature = 1;
+    p->model.best_epoch = 0;
+    snprintf(p->model.threshold_rule, sizeof p->model.threshold_rule, "each fold's own");
+    for (size_t i = 0; i < (size_t)p->count * (size_t)p->model.classes; i++)
+        p->logits[i] = logf(fmaxf(p->probabilities[i], 1e-45F));
+}
+
+/* The columns of pack.keep, from the packed folds, whose images are in the order of the results. */
+static pulmo_status open_sets(const sweep *s, int axis, pool *p)
+{
+    const pulmo_config *config = s->options->config;
+    const char *test = pulmo_split_name(PULMO_SPLIT_TEST);
+    uint64_t count = 0;
+    for (int fold = 0; fold < p->folds; fold++) {
+        int number = (int)strtol(s->grid->axis[axis].value[fold], NULL, 10);
+        PULMO_TRY(pulmo_dataset_open_fold(config->data.path, number, test, false, &p->sets[fold]));
+        count += pulmo_dataset_info_of(p->sets[fold])->count;
+    }
+    if (count == p->count)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: its folds have %llu test images, the trials scored %u",
+                      config->data.path, (unsigned long long)count, p->count);
+}
+
+static pulmo_status join_columns(pool *p)
+{
+    p->kept = pulmo_dataset_info_of(p->sets[0])->kept;
+    p->columns = calloc((size_t)p->kept + 1, sizeof *p->columns);
+    if (!p->columns)
+        return out_of_memory();
+    for (int k = 0; k < p->kept; k++) {
+        const char **column = malloc(((size_t)p->count + 1) * sizeof *column);
+        if (!column)
+            return out_of_memory();
+        p->columns[k] = column;
+        for (int fold = 0; fold < p->folds; fold++) {
+            const pulmo_dataset_info *info = pulmo_dataset_info_of(p->sets[fold]);
+            for (uint32_t i = 0; i < info->count; i++)
+                *column++ = info->kept_columns[k][i];
+        }
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status check_images(const sweep *s, const pool *p)
+{
+    uint32_t different;
+    PULMO_TRY(number_names(p->paths, p->count, NULL, &different));
+    if (different == p->count)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %u images stand in the test sets of several folds: these are not folds "
+                      "of one packed set",
+                      s->options->config->train.run_dir, p->count - different);
+}
+
+static pulmo_status read_results(const sweep *s, uint64_t first, int axis, pool *p)
+{
+    const uint64_t apart = sweep_trials_apart(s->grid, axis);
+    for (int fold = 0; fold < p->folds; fold++) {
+        const sweep_trial *trial = &s->trials[first + (uint64_t)fold * apart];
+        char *directory = pulmo_format("%s/%s", s->options->config->train.run_dir, trial->name);
+        if (!directory)
+            return PULMO_MEMORY;
+        pulmo_status status = add_fold(directory, fold, p);
+        free(directory);
+        PULMO_TRY(status);
+    }
+    return PULMO_OK;
+}
+
+pulmo_status pool_read(const sweep *s, uint64_t first, int axis, pool *out)
+{
+    pool *p = out;
+    p->folds = s->grid->axis[axis].count;
+    p->texts = calloc(2 * (size_t)p->folds, sizeof *p->texts);
+    p->sets = calloc((size_t)p->folds, sizeof *p->sets);
+    if (!p->texts || !p->sets)
+        return out_of_memory();
+    PULMO_TRY(read_results(s, first, axis, p));
+    PULMO_TRY(check_images(s, p));
+    PULMO_TRY(number_names(p->groups, p->count, p->patient, &p->patients));
+    describe_models(p);
+    PULMO_TRY(open_sets(s, axis, p));
+    return join_columns(p);
+}
