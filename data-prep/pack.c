@@ -1,12 +1,9 @@
 /* pulmo pack: list, decode into parts, plan, write shards, publish them with a manifest.
  *
- * Every rank lists the source and makes the same plan; decoding and shards are shared out. What
- * the files hold depends on the source and the options alone. Each step finds what an interrupted
- * pack left of it (work.h) and resumes there. */
+ * Every rank lists the source and makes the same plan; decoding and shards are shared out. Files
+ * depend on source and options alone. Each step resumes where an interrupted pack stopped. */
 #include "pulmo/pack.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,8 +25,7 @@
 #include "pulmo/pool.h"
 #include "pulmo/text.h"
 
-#define APPENDED                                                                                   \
-    16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
+#define APPENDED 16 /* images written to a shard at once: HDF5 is one thread's at a time */
 
 typedef struct packing {
     pulmo_comm *comm;
