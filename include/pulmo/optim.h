@@ -20,9 +20,10 @@ typedef struct pulmo_optim_spec {
     pulmo_optim_kind kind;
     double lr;
     double beta1, beta2, eps; /* Adam: Kingma and Ba 2015, algorithm 1 */
-    double weight_decay; /* Adam, SGD: added to the gradient (L2); AdamW: decoupled, Loshchilov and
-                            Hutter 2019, algorithm 2 */
-    double momentum;     /* SGD: v = momentum v + g; p -= lr v */
+    /* Adam, SGD: added to the gradient (L2); AdamW: decoupled, Loshchilov and Hutter 2019,
+     * algorithm 2. */
+    double weight_decay;
+    double momentum; /* SGD: v = momentum v + g; p -= lr v */
     pulmo_schedule schedule;
     double warmup_epochs; /* linear from 0 over these epochs */
     double step_epochs;   /* STEP: every so many epochs ... */
@@ -33,7 +34,7 @@ typedef struct pulmo_optim_spec {
 /* PyTorch's defaults: Adam, lr 1e-3, betas 0.9 0.999, eps 1e-8, no decay, constant. */
 void pulmo_optim_spec_init(pulmo_optim_spec *spec);
 
-/* Vectors of state a parameter needs: Adam and AdamW 2 (m, v), SGD 1 (0 without momentum). */
+/* State vectors that training needs: Adam and AdamW 2 (m, v), SGD 1 (0 without momentum). */
 int pulmo_optim_states(const pulmo_optim_spec *spec);
 
 /* The rate for the update after `done` of `total` epochs (fractions count batches). */

@@ -5,6 +5,7 @@
 #ifndef PULMO_TRUNK_H
 #define PULMO_TRUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pulmo/isa.h"
@@ -20,13 +21,13 @@ typedef struct pulmo_trunk_spec {
     /* Leaves out the max-pool of the last block evaluated, so that the features are what its last
      * convolution gives after ReLU: (512, 14, 14) for VGG16 at 224 x 224, which Grad-CAM looks at.
      * Their 2 x 2 maxima are the usual features, bit for bit. Packed weights serve both. */
-    int keep_last_resolution;
+    bool keep_last_resolution;
     pulmo_isa isa;
     /* The first convolution that was trained (tuned.h), counted from 0; PULMO_CONVS_MAX (default):
      * none. From it on, filters are transformed and the first layer is computed as in training, so
      * that features are bit for bit what pulmo_tuned_forward gives. */
     int fine_tuned_from;
-    int batch; /* images taken at once at the most; sets the size of the arena; default 16 */
+    int batch; /* images computed at once, at most; sets the size of the arena; default 16 */
 } pulmo_trunk_spec;
 
 void pulmo_trunk_spec_init(pulmo_trunk_spec *spec);
@@ -46,7 +47,7 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
                                 const void *packed, pulmo_pool *pool, pulmo_trunk **out);
 void pulmo_trunk_destroy(pulmo_trunk *trunk); /* NULL is a no-op */
 
-/* Bytes of the arena that create would allocate, for the account given before a run. */
+/* Bytes of the arena that create would allocate, for the memory plan before a run. */
 size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
                                int threads);
 
@@ -54,10 +55,10 @@ size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights
 void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width);
 
 /* images (n, 3, H, W) float32, normalised; features (n, C, h, w) float32, torchvision's order.
- * Any n >= 0; larger than spec.batch is done in parts. Cannot fail. */
+ * Any n >= 0; more than spec.batch are computed in parts. Cannot fail. */
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features);
 
-/* Seconds and floating-point operations a layer since create, for `pulmo bench conv`.
+/* Seconds and floating-point operations per layer since measuring began, for `pulmo bench conv`.
  * A layer is a convolution with its ReLU and pool. */
 typedef struct pulmo_trunk_layer_time {
     char name[16];         /* "conv1_1" ... */
@@ -65,12 +66,12 @@ typedef struct pulmo_trunk_layer_time {
     double seconds;        /* wall time, all threads together */
     double gemm_thread_s;  /* thread-seconds in the GEMM (or direct) stage; 0 if not measured */
     double total_thread_s; /* thread-seconds in all stages; 0 if not measured */
-    double gemm_flop;      /* operations really done in the GEMM stage */
+    double gemm_flop;      /* operations done in the GEMM stage */
     double direct_flop;    /* operations a direct convolution would have done */
 } pulmo_trunk_layer_time;
 
 /* Turns measuring on or off (off after create) and clears the sums. */
-void pulmo_trunk_measure(pulmo_trunk *trunk, int on);
+void pulmo_trunk_measure(pulmo_trunk *trunk, bool on);
 /* The rate of fused multiply-adds of one thread now, in FLOP/s, by the tier's own vectors: what the
  * GEMM stage is compared with. Takes about `seconds`. */
 double pulmo_trunk_peak(pulmo_isa isa, double seconds);

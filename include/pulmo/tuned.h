@@ -1,13 +1,14 @@
-/* The trainable convolutions: from the cut, where the frozen trunk ends, to the head's features.
+/* The fine-tuned convolutions: from the cut, where the frozen trunk ends, to the head's features.
  *
  *   cut features (C, h, w) - [3x3 convolution - ReLU - max-pool at the end of a block]* - features
  *
- * Forward, by the data and by the weights all three are Winograd F(4x4, 3x3). A layer at a time is
- * taken for all of a batch's images: backward goes from the last layer down, and each layer's
- * gradients can be bounded, made and sent before those of the layer below are begun.
+ * Forward, the gradient by the data and the gradient by the weights are all Winograd F(4x4, 3x3).
+ * Each layer is computed for all of a batch's images before the next. Backward goes from the last
+ * layer down, and each layer's gradients can be bounded, computed and sent before those of the
+ * layer below are begun.
  *
- * The gradient by a layer's weights is a sum over units (a fixed number of tiles of a microbatch),
- * each computed the same way wherever it runs; the caller sums them exactly. All other numbers of
+ * The gradient by a layer's weights is a sum over units (a fixed number of tiles of a microbatch).
+ * A unit gives the same bits wherever it runs; the caller sums them exactly. All other numbers of
  * an image depend on the image and the parameters alone. Not collective. */
 #ifndef PULMO_TUNED_H
 #define PULMO_TUNED_H
@@ -21,8 +22,8 @@
 #include "pulmo/weights.h"
 
 typedef struct pulmo_tuned_spec {
-    int channels, height,
-        width;         /* of one image's cut features; channels 3: the normalised image itself */
+    /* Of one image's features at the cut; channels 3: the normalised image itself. */
+    int channels, height, width;
     int frozen_blocks; /* below the cut */
     int layers;        /* 0: nothing is trained below the head */
     struct {
@@ -34,7 +35,8 @@ typedef struct pulmo_tuned_spec {
 } pulmo_tuned_spec;
 
 /* The convolutions above `frozen_blocks` blocks of a network that takes size_px x size_px images.
- * PULMO_CONFIG where the network has not more blocks than that and one is asked for. */
+ * PULMO_CONFIG where frozen_blocks >= 0 and no block is left above them; PULMO_DATA where images
+ * are too small for the max-pools. */
 pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
                                  pulmo_isa isa, pulmo_tuned_spec *out);
 /* Shape of one image's output. */
@@ -57,28 +59,28 @@ void pulmo_tuned_apply(const pulmo_tuned_spec *spec, const float *parameters,
 
 typedef struct pulmo_tuned pulmo_tuned;
 
-/* Room for `images` images in microbatches of `microbatch`. Parameters are given by
- * pulmo_tuned_use. `pool` is kept. Owned by the caller. */
+/* Holds up to `images` images, in microbatches of `microbatch`. Parameters are given by
+ * pulmo_tuned_use. `pool` is kept: it must outlive the object. Owned by the caller. */
 pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, int microbatch,
                                 int images, pulmo_tuned **out);
 void pulmo_tuned_destroy(pulmo_tuned *tuned); /* NULL is a no-op */
-/* Bytes create would allocate. */
+/* Bytes that create would allocate. */
 uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *spec, int microbatch, int images, int threads);
 
-/* Makes ready for these parameters (borrowed for the call). To be called after every change of
- * them. */
+/* Transforms the filters of these parameters (borrowed for the call). To be called after every
+ * change of them. */
 void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters);
 
-/* cut (n, C, h, w) to features (n, C', h', w'), torchvision's order; n is at most `images`. What
- * backward needs is kept until the next forward. */
+/* From the features at the cut (n, C, h, w) to the head's (n, C', h', w'), torchvision's order; n
+ * is at most `images`. What backward needs is kept until the next forward. */
 void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *features);
 
 /* ---- backward: begin, then for each layer from the last down: bounds, gradients, below ---- */
 
 /* gradient (n, C', h', w') of the loss by the features of the last forward's images. */
 void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient);
-/* Bounds, each at least the largest magnitude of any sum of a microbatch's units (of its images,
- * for the bias), over all microbatches; infinite where one is NaN or infinite. */
+/* Bounds: no sum of a microbatch's units (for the bias: of its images) is larger in magnitude, in
+ * any microbatch. Infinite where a value is NaN or infinite. */
 void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *bias);
 /* One image's gradient by the layer's bias, (O); valid from bounds to below. */
 const float *pulmo_tuned_bias_gradient(const pulmo_tuned *tuned, int image);

@@ -1,4 +1,4 @@
-/* Optimisers and schedules. Scalars in double, elements in float, one fixed order a line. */
+/* Optimisers and schedules. Scalars in double, elements in float, one fixed order per line. */
 #include "pulmo/optim.h"
 
 #include <math.h>
@@ -29,10 +29,8 @@ int pulmo_optim_states(const pulmo_optim_spec *spec)
 double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
 {
     const double pi = 3.14159265358979323846;
-    double warm =
-        spec->warmup_epochs > 0 && done < spec->warmup_epochs ? done / spec->warmup_epochs : 1.0;
-    if (warm < 1.0)
-        return spec->lr * warm;
+    if (done < spec->warmup_epochs)
+        return spec->lr * (done / spec->warmup_epochs);
     switch (spec->schedule) {
     case PULMO_SCHEDULE_COSINE: {
         double span = total - spec->warmup_epochs;
@@ -49,7 +47,7 @@ double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
     return spec->lr;
 }
 
-/* What an element of Adam needs, the scalars of PyTorch's order of operations. */
+/* The scalars of an Adam step, in PyTorch's order of operations. */
 typedef struct adam {
     float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps, l2, shrink;
 } adam;
@@ -134,8 +132,8 @@ void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, 
         return;
     }
     bool decoupled = spec->kind == PULMO_OPTIM_ADAMW;
-    double correction1 = 1.0 - pow(spec->beta1, (double)step),
-           correction2 = 1.0 - pow(spec->beta2, (double)step);
+    double correction1 = 1.0 - pow(spec->beta1, (double)step);
+    double correction2 = 1.0 - pow(spec->beta2, (double)step);
     const adam a = {
         .beta1 = (float)spec->beta1,
         .one_beta1 = (float)(1.0 - spec->beta1),

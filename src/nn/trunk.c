@@ -138,9 +138,9 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
     trunk->late_floats = aligned(late);
 }
 
-places trunk_arena_of(const pulmo_trunk *trunk)
+arena_places trunk_arena_of(const pulmo_trunk *trunk)
 {
-    places at = {.late = {0, trunk->late_floats}};
+    arena_places at = {.late = {0, trunk->late_floats}};
     at.early[0] = at.late[1];
     at.early[1] = at.early[0] + trunk->early_floats;
     at.framed = at.early[1] + trunk->early_floats;
@@ -228,12 +228,12 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
     for (int i = first; i < end; i++) {
         layer *l = &trunk->layer[i];
         float *to = i + 1 == end && last ? last : there;
-        pass p = {.trunk = trunk,
-                  .layer = l,
-                  .in = trunk_input_plane(l),
-                  .out = trunk_output_plane(l),
-                  .images = images,
-                  .source = source};
+        layer_pass p = {.trunk = trunk,
+                        .layer = l,
+                        .in = trunk_input_plane(l),
+                        .out = trunk_output_plane(l),
+                        .images = images,
+                        .source = source};
         if (l->pack.direct && l->pack.pool_after)
             p.out = pulmo_plane_of(l->pack.out_channels, l->height, l->width);
         p.in.data = here;
@@ -277,7 +277,7 @@ static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float 
 {
     int early = early_layers(trunk);
     int first = trunk->band_rows ? 1 : 0;
-    places place = trunk_arena_of(trunk);
+    arena_places place = trunk_arena_of(trunk);
     float *early0 = trunk->arena + place.early[0];
     float *early1 = trunk->arena + place.early[1];
     float *late0 = trunk->arena + place.late[0];

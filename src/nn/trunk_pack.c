@@ -38,7 +38,7 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
             l->in_channels = round_up(conv->in_channels, CHANNEL_BLOCK);
         at += aligned(weight_floats(l));
         l->bias_at = at;
-        at += aligned((size_t)conv->out_channels);
+        at += aligned(conv->out_channels);
         blocks += conv->pool_after;
         layers++;
     }

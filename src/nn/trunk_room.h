@@ -10,17 +10,18 @@
 #include "geometry.h"
 #include "trunk_pack.h"
 
+/* What a thread's time goes to: a layer's input, GEMM and output, and the first layer's rows where
+ * the second calls for them. */
+enum { INPUT, GEMM, OUTPUT, FIRST_ROWS, STAGES };
+
 typedef struct layer {
     trunk_layer pack;           /* where its weights are */
     int height, width;          /* of its input */
     int out_height, out_width;  /* after the pool */
     int block;                  /* from 1 */
-    double seconds, stage_s[3]; /* wall; thread-seconds a stage, of all threads */
+    double seconds;             /* wall */
+    double stage_s[FIRST_ROWS]; /* thread-seconds per stage, of all threads */
 } layer;
-
-/* What a thread's time goes to: a layer's input, GEMM and output, and the first layer's rows where
- * the second calls for them. */
-enum { INPUT, GEMM, OUTPUT, FIRST_ROWS, STAGES };
 
 struct pulmo_trunk {
     const pulmo_kernels *kernels;
@@ -30,39 +31,42 @@ struct pulmo_trunk {
     const float *packed;
     void *own_packed;
     float *arena;
-    size_t early_floats, late_floats, scratch_floats,
-        image_floats; /* sizes of what the arena holds; see trunk_arena_of */
-    int band_rows; /* of the first layer's output made for the second at a time; 0: it is made whole
-                    */
-    int stride;    /* of a framed input image */
-    int measuring;
+    /* Sizes of what the arena holds; see trunk_arena_of. */
+    size_t early_floats, late_floats, scratch_floats, image_floats;
+    /* Rows of the first layer's output that are made at a time, for the second; 0: all at once. */
+    int band_rows;
+    int stride; /* of a framed input image */
+    bool measuring;
     char *stage_s; /* (threads) of PULMO_ALIGN bytes: STAGES doubles of the layer at hand */
 };
 
 /* Where things stand in the arena, in floats. Deep layers swap late[0] and late[1]; early ones
  * leave their output in late[0], and use the memory of late[1], not needed yet, for their own. */
-typedef struct places {
+typedef struct arena_places {
     size_t late[2], early[2], framed, scratch, end;
-} places;
+} arena_places;
 
-typedef struct pass {
+/* One layer at work on some images. */
+typedef struct layer_pass {
     pulmo_trunk *trunk;
     const layer *layer;
     pulmo_plane in, out;
-    pulmo_tiles tiles;      /* count: of all images */
-    int run, bands, images; /* bands of an image */
-    const float *source;    /* of the first layer: (images, 3, H, W) */
-    float *framed;          /* of the first layer: framed images */
-} pass;
+    pulmo_tiles tiles; /* count: of all images */
+    int run;           /* tiles of a run */
+    int bands;         /* of an image */
+    int images;
+    const float *source; /* of the first layer: (images, 3, H, W) */
+    float *framed;       /* of the first layer: framed images */
+} layer_pass;
 
 pulmo_plane trunk_input_plane(const layer *l);
 pulmo_plane trunk_output_plane(const layer *l);
 /* The first layer's output that one band of the second needs. */
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
-places trunk_arena_of(const pulmo_trunk *trunk);
+arena_places trunk_arena_of(const pulmo_trunk *trunk);
 
 /* Takes a layer's images from p->in to p->out. */
-void trunk_run_layer(pass *p);
+void trunk_run_layer(layer_pass *p);
 
 /* One thread's seconds in each stage of the layer at hand, (STAGES). */
 double *trunk_stages_of(const pulmo_trunk *trunk, int thread);

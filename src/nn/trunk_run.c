@@ -10,7 +10,7 @@
 
 static void frame_task(void *context, int task, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     int blocks = p->out.channels / CHANNEL_BLOCK;
     (void)thread;
     pulmo_plane_clear_frame(&p->out, task / blocks, task % blocks);
@@ -38,7 +38,7 @@ static float *scratch_of(const pulmo_trunk *trunk, int thread)
 }
 
 /* Takes a run of tiles of `in` through the layer to `out`. */
-static void convolve_run(const pass *p, const pulmo_plane *in, const pulmo_plane *out,
+static void convolve_run(const layer_pass *p, const pulmo_plane *in, const pulmo_plane *out,
                          const pulmo_tiles *tiles, float *scratch, int thread)
 {
     pulmo_trunk *trunk = p->trunk;
@@ -57,7 +57,7 @@ static void convolve_run(const pass *p, const pulmo_plane *in, const pulmo_plane
 
 static void run_task(void *context, int task, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     pulmo_tiles tiles = pulmo_tiles_of_run(&p->tiles, task, p->run);
     convolve_run(p, &p->in, &p->out, &tiles, scratch_of(p->trunk, thread), thread);
 }
@@ -67,7 +67,7 @@ static void run_task(void *context, int task, int thread)
 /* Copies one plane of one image into its frame. */
 static void enter_task(void *context, int task, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     const pulmo_trunk *trunk = p->trunk;
     int image = task / 3;
     int channel = task % 3;
@@ -90,14 +90,15 @@ static void enter_task(void *context, int task, int thread)
 /* Puts one image into the blocked layout, for a first layer that is not direct. */
 static void enter_blocked_task(void *context, int image, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     (void)thread;
     pulmo_plane_clear_frame(&p->in, image, 0);
     pulmo_plane_fill(&p->in, image, 0, p->source, 3);
 }
 
 /* Rows [row, row + rows) of one image's first layer, to `out` from its framed row `to` on. */
-static void first_rows(const pass *p, int image, int row, int rows, const pulmo_plane *out, int to)
+static void first_rows(const layer_pass *p, int image, int row, int rows, const pulmo_plane *out,
+                       int to)
 {
     const pulmo_trunk *trunk = p->trunk;
     const trunk_layer *w = &trunk->layer[0].pack;
@@ -110,7 +111,7 @@ static void first_rows(const pass *p, int image, int row, int rows, const pulmo_
 
 static void first_task(void *context, int task, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     int height = p->trunk->height_px;
     int tasks = pulmo_runs_of(height, TASK_ROWS);
     int image = task / tasks;
@@ -125,7 +126,7 @@ static void first_task(void *context, int task, int thread)
 
 /* The first layer's rows that a band of the second sees: its own, and one above and one below where
  * the image has them. The thread's scratch holds them. */
-static pulmo_plane make_band(const pass *p, int image, int row, int rows, int thread)
+static pulmo_plane make_band(const layer_pass *p, int image, int row, int rows, int thread)
 {
     const pulmo_trunk *trunk = p->trunk;
     pulmo_plane band = trunk_band_plane(trunk);
@@ -142,7 +143,7 @@ static pulmo_plane make_band(const pass *p, int image, int row, int rows, int th
 /* A band of the second layer's output: the first layer's rows, then the tiles on them. */
 static void band_task(void *context, int task, int thread)
 {
-    const pass *p = context;
+    const layer_pass *p = context;
     const layer *l = p->layer;
     int band_rows = p->trunk->band_rows;
     int image = task / p->bands;
@@ -188,7 +189,7 @@ static void max_pool_block(const pulmo_plane *full, const pulmo_plane *small, in
 }
 
 /* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is. */
-static void max_pool_in_place(const pass *p)
+static void max_pool_in_place(const layer_pass *p)
 {
     pulmo_plane small = trunk_output_plane(p->layer);
     small.data = p->out.data;
@@ -200,7 +201,7 @@ static void max_pool_in_place(const pass *p)
 /* ---- a layer ---- */
 
 /* Puts the images where the first convolution finds them. */
-static void enter_images(const pulmo_trunk *trunk, pass *p, bool banded)
+static void enter_images(const pulmo_trunk *trunk, layer_pass *p, bool banded)
 {
     if (banded || p->layer->pack.direct)
         pulmo_pool_run(trunk->pool, p->images * 3, enter_task, p);
@@ -208,7 +209,7 @@ static void enter_images(const pulmo_trunk *trunk, pass *p, bool banded)
         pulmo_pool_run(trunk->pool, p->images, enter_blocked_task, p);
 }
 
-static void convolve_layer(const pulmo_trunk *trunk, pass *p, bool banded)
+static void convolve_layer(const pulmo_trunk *trunk, layer_pass *p, bool banded)
 {
     const layer *l = p->layer;
     p->tiles = pulmo_tiles_of(l->height, l->width);
@@ -228,7 +229,7 @@ static void convolve_layer(const pulmo_trunk *trunk, pass *p, bool banded)
     }
 }
 
-void trunk_run_layer(pass *p)
+void trunk_run_layer(layer_pass *p)
 {
     pulmo_trunk *trunk = p->trunk;
     layer *l = &trunk->layer[p->layer - trunk->layer];

@@ -26,7 +26,7 @@ void trunk_add_times(pulmo_trunk *trunk, layer *l, double seconds)
     l->seconds += all > 0 ? seconds * (1 - first / all) : seconds;
 }
 
-void pulmo_trunk_measure(pulmo_trunk *trunk, int on)
+void pulmo_trunk_measure(pulmo_trunk *trunk, bool on)
 {
     trunk->measuring = on;
     for (int i = 0; i < trunk->layers; i++) {
@@ -52,8 +52,9 @@ int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int
         double pairs = 2.0 * l->pack.in_channels * l->pack.out_channels;
         pulmo_tiles tiles = pulmo_tiles_of(l->height, l->width);
         time->direct_flop = pairs * 9 * l->height * l->width;
-        time->gemm_flop =
-            l->pack.direct ? time->direct_flop : pairs * WINO_POINTS * tiles.down * tiles.across;
+        time->gemm_flop = pairs * WINO_POINTS * tiles.down * tiles.across;
+        if (l->pack.direct)
+            time->gemm_flop = time->direct_flop;
     }
     return trunk->layers;
 }

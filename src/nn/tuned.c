@@ -148,9 +148,8 @@ pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, 
     tuned->layers = spec->layers;
     size_t reals = lay_out(tuned, spec, microbatch, tuned->images, tuned->threads, NULL);
     tuned->storage = pulmo_alloc(reals, sizeof(real));
-    tuned->norms = pulmo_alloc(2 * (size_t)tuned->images, sizeof(double));
-    tuned->squares =
-        pulmo_alloc((size_t)tuned->images * (size_t)tuned->most_channels, sizeof(double));
+    tuned->norms = pulmo_alloc((size_t)2 * tuned->images, sizeof(double));
+    tuned->squares = pulmo_alloc((size_t)tuned->images * tuned->most_channels, sizeof(double));
     if (!tuned->storage || !tuned->norms || !tuned->squares) {
         pulmo_tuned_destroy(tuned);
         return pulmo_fail_in(PULMO_MEMORY,

@@ -5,17 +5,19 @@
 
 #include "tuned_room.h"
 
-typedef struct passing {
+/* A gradient on its way to the plane `to`: the features' from `from`, a pooled one from `source`.
+ */
+typedef struct descent {
     pulmo_tuned *tuned;
     const tuned_layer *layer;
     const float *from;
     const pulmo_plane *source, *to;
-} passing;
+} descent;
 
 /* The features' gradient, one block of channels of one image, into a plane. */
 static void arrive_task(void *context, int task, int thread)
 {
-    const passing *p = context;
+    const descent *p = context;
     int blocks = p->to->channels / CHANNEL_BLOCK;
     (void)thread;
     pulmo_plane_fill(p->to, task / blocks, task % blocks, p->from, p->to->channels);
@@ -34,7 +36,7 @@ static void clear_unpooled(const pulmo_plane *p, int image, int block)
 
 static void unpool_task(void *context, int task, int thread)
 {
-    const passing *p = context;
+    const descent *p = context;
     int blocks = p->to->channels / CHANNEL_BLOCK;
     int image = task / blocks;
     int block = task % blocks;
@@ -45,7 +47,7 @@ static void unpool_task(void *context, int task, int thread)
 
 static void clear_task(void *context, int task, int thread)
 {
-    const passing *p = context;
+    const descent *p = context;
     int blocks = p->to->channels / CHANNEL_BLOCK;
     (void)thread;
     pulmo_plane_clear_frame(p->to, task / blocks, task % blocks);
@@ -63,7 +65,7 @@ static pulmo_plane plane_in(const pulmo_plane *shape, real *data)
 static void unpool(pulmo_tuned *tuned, const tuned_layer *layer, const pulmo_plane *source)
 {
     tuned->dy = plane_in(&layer->values, tuned->gradient[tuned->current]);
-    passing p = {.tuned = tuned, .layer = layer, .source = source, .to = &tuned->dy};
+    descent p = {.tuned = tuned, .layer = layer, .source = source, .to = &tuned->dy};
     pulmo_pool_run(tuned->pool, tuned->n * layer->outputs / CHANNEL_BLOCK, unpool_task, &p);
 }
 
@@ -72,7 +74,7 @@ void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient)
     const tuned_layer *last = &tuned->layer[tuned->layers - 1];
     tuned->current = 0;
     pulmo_plane pooled = plane_in(&last->out, tuned->gradient[1]);
-    passing p = {.tuned = tuned, .from = gradient, .to = &pooled};
+    descent p = {.tuned = tuned, .from = gradient, .to = &pooled};
     pulmo_pool_run(tuned->pool, tuned->n * last->outputs / CHANNEL_BLOCK, arrive_task, &p);
     unpool(tuned, last, &pooled);
 }
@@ -87,7 +89,7 @@ void pulmo_tuned_below(pulmo_tuned *tuned, int layer)
                                     .tiles = &it->tiles,
                                     .u = it->turned,
                                     .mask = lower->pool_after ? NULL : &it->in};
-    passing p = {.tuned = tuned, .to = &out};
+    descent p = {.tuned = tuned, .to = &out};
     if (!lower->pool_after)
         pulmo_pool_run(tuned->pool, tuned->n * it->inputs / CHANNEL_BLOCK, clear_task, &p);
     tuned_convolve(tuned, &what);

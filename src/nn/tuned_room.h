@@ -13,8 +13,8 @@ typedef struct tuned_layer {
     pulmo_plane in, values;    /* its input; its output before the pool, after the ReLU */
     pulmo_plane out;           /* after the pool; the same as values where there is none */
     pulmo_tiles tiles;         /* of one image; count unused */
-    real *u, *turned; /* transformed weights: forward, and for the data's gradient (NULL for the
-                         first) */
+    /* Transformed weights: forward, and for the gradient by the data (NULL for the first). */
+    real *u, *turned;
 } tuned_layer;
 
 struct pulmo_tuned {
@@ -31,16 +31,16 @@ struct pulmo_tuned {
     real *wave; /* V and M of some units */
     size_t wave_reals;
     double *norms;       /* (2, images): largest channel norm of the input, of the gradient */
-    double *squares;     /* (images, channels at the most) */
-    real *bias_gradient; /* (images, channels at the most) */
-    int most_channels;
-    int n;          /* images of the last forward */
-    int current;    /* which gradient plane holds the layer at hand's */
-    pulmo_plane dy; /* the layer at hand's gradient */
+    double *squares;     /* (images, most_channels) */
+    real *bias_gradient; /* (images, most_channels) */
+    int most_channels;   /* of a layer's input or output */
+    int n;               /* images of the last forward */
+    int current;         /* which gradient plane holds the layer at hand's */
+    pulmo_plane dy;      /* the layer at hand's gradient */
 };
 
-/* `out` = convolution of `in` with transformed weights u: bias and ReLU where `bias`, else masked.
- */
+/* `out` = convolution of `in` with transformed weights u: with bias and ReLU where `bias` is not
+ * NULL, else masked. */
 typedef struct tuned_convolution {
     const pulmo_plane *in, *out, *mask;
     const pulmo_tiles *tiles;
@@ -49,8 +49,7 @@ typedef struct tuned_convolution {
 void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what);
 
 /* Tiles of a unit of a layer: all units of a microbatch are about equal and hold at most
- * TUNED_UNIT_MOST.
- */
+ * TUNED_UNIT_MOST. */
 #define TUNED_UNIT_MOST 256
 int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch);
 /* Sides of a part: 36 transformed values of each pair stay in L2. */
