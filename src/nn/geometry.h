@@ -5,6 +5,17 @@
 
 #include "kernels.h"
 
+/* Rounded up to whole cache lines of floats, so that what is laid out in one block is aligned. */
+static inline size_t whole_lines(size_t reals)
+{
+    return (reals + 15) / 16 * 16;
+}
+
+static inline size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* A plane without data. */
 pulmo_plane pulmo_plane_of(int channels, int height, int width);
 /* The frame and the padding of one block of channels of one image become zero. */

@@ -39,16 +39,6 @@ pulmo_plane trunk_output_plane(const layer *l)
     return pulmo_plane_of(l->pack.out_channels, l->out_height, l->out_width);
 }
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t aligned(size_t floats)
-{
-    return (floats + 15) / 16 * 16;
-}
-
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
 static int band_rows(int height, int threads)
 {
@@ -71,7 +61,7 @@ static size_t layer_floats(const pulmo_trunk *trunk, int i)
     if (l->pack.direct)
         return pulmo_plane_of(l->pack.out_channels, l->height, l->width).image_reals;
     size_t out = trunk_output_plane(l).image_reals;
-    return i == 0 ? max_size(out, trunk_input_plane(l).image_reals) : out;
+    return i == 0 ? larger(out, trunk_input_plane(l).image_reals) : out;
 }
 
 /* Floats that one thread needs for a run of layer i. */
@@ -120,7 +110,7 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
     trunk->height_px = spec->height_px;
     trunk->width_px = spec->width_px;
     trunk->stride = spec->width_px + 2 + 16; /* register blocks may read past a row's end */
-    trunk->image_floats = aligned((3 * (size_t)(spec->height_px + 2) + 1) * trunk->stride);
+    trunk->image_floats = whole_lines((3 * (size_t)(spec->height_px + 2) + 1) * trunk->stride);
     lay_out_layers(trunk, spec, weights, threads);
     for (int i = 0; i < trunk->layers; i++) {
         const layer *l = &trunk->layer[i];
@@ -128,14 +118,14 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
         bool last = i + 1 == trunk->layers;
         size_t floats = layer_floats(trunk, i);
         if (l->block <= EARLY_BLOCKS)
-            early = max_size(early, EARLY_IMAGES * floats);
+            early = larger(early, EARLY_IMAGES * floats);
         if (l->block > EARLY_BLOCKS || last_early || last)
-            late = max_size(late, trunk->batch * floats);
-        scratch = max_size(scratch, scratch_floats(trunk, i));
+            late = larger(late, trunk->batch * floats);
+        scratch = larger(scratch, scratch_floats(trunk, i));
     }
-    trunk->scratch_floats = aligned(scratch) * threads;
-    trunk->early_floats = aligned(early);
-    trunk->late_floats = aligned(late);
+    trunk->scratch_floats = whole_lines(scratch) * threads;
+    trunk->early_floats = whole_lines(early);
+    trunk->late_floats = whole_lines(late);
 }
 
 arena_places trunk_arena_of(const pulmo_trunk *trunk)
@@ -145,7 +135,7 @@ arena_places trunk_arena_of(const pulmo_trunk *trunk)
     at.early[1] = at.early[0] + trunk->early_floats;
     at.framed = at.early[1] + trunk->early_floats;
     at.scratch =
-        max_size(at.framed + EARLY_IMAGES * trunk->image_floats, at.late[1] + trunk->late_floats);
+        larger(at.framed + EARLY_IMAGES * trunk->image_floats, at.late[1] + trunk->late_floats);
     at.end = at.scratch + trunk->scratch_floats;
     return at;
 }

@@ -8,11 +8,6 @@
 #include "geometry.h"
 #include "pulmo/memory.h"
 
-static size_t aligned(size_t floats)
-{
-    return (floats + 15) / 16 * 16;
-}
-
 static size_t weight_floats(const trunk_layer *l)
 {
     if (l->direct)
@@ -36,9 +31,9 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
         l->direct = layers == 0 && !l->fine_tuned;
         if (l->fine_tuned)
             l->in_channels = round_up(conv->in_channels, CHANNEL_BLOCK);
-        at += aligned(weight_floats(l));
+        at += whole_lines(weight_floats(l));
         l->bias_at = at;
-        at += aligned(conv->out_channels);
+        at += whole_lines(conv->out_channels);
         blocks += conv->pool_after;
         layers++;
     }

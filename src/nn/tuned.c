@@ -7,15 +7,6 @@
 
 #define WAVE_BYTES ((size_t)32 << 20) /* V and M of units held at once, where one is smaller */
 
-static size_t padded(size_t reals)
-{
-    return (reals + 15) / 16 * 16;
-}
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch)
 {
     int total = microbatch * tiles->down * tiles->across;
@@ -28,7 +19,7 @@ int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch)
 static real *take(real *base, size_t *at, size_t count)
 {
     real *out = base ? base + *at : NULL;
-    *at += padded(count);
+    *at += whole_lines(count);
     return out;
 }
 
@@ -84,9 +75,9 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
         width = it->out.width;
         int unit_tiles = tuned_unit_tiles(&it->tiles, microbatch);
         int run_tiles = pulmo_run_tiles_most(it->inputs, it->outputs);
-        plane = most(plane, most(it->in.image_reals, it->values.image_reals));
-        unit = most(unit, run_reals(it->inputs, it->outputs, unit_tiles));
-        run = most(run, run_reals(it->inputs, it->outputs, run_tiles));
+        plane = larger(plane, larger(it->in.image_reals, it->values.image_reals));
+        unit = larger(unit, run_reals(it->inputs, it->outputs, unit_tiles));
+        run = larger(run, run_reals(it->inputs, it->outputs, run_tiles));
         if (it->outputs > tuned->most_channels)
             tuned->most_channels = it->outputs;
         if (it->inputs > tuned->most_channels)
@@ -94,9 +85,9 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
     }
     for (int i = 0; i < 2; i++)
         tuned->gradient[i] = take(base, &at, images * plane);
-    tuned->scratch_reals = padded(run);
+    tuned->scratch_reals = whole_lines(run);
     tuned->scratch = take(base, &at, threads * tuned->scratch_reals);
-    tuned->wave_reals = most(unit, WAVE_BYTES / sizeof(real));
+    tuned->wave_reals = larger(unit, WAVE_BYTES / sizeof(real));
     tuned->wave = take(base, &at, tuned->wave_reals);
     tuned->bias_gradient = take(base, &at, (size_t)images * tuned->most_channels);
     for (int l = 0; l < spec->layers; l++)
