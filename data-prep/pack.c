@@ -1,46 +1,24 @@
 /* pulmo pack: list, decode into parts, plan, write shards, publish them with a manifest.
  *
- * Every rank lists the source and makes the same plan; decoding and shards are shared out. Files
- * depend on source and options alone. Each step resumes where an interrupted pack stopped. */
+ * Every rank lists the source and makes the same plan; decoding and shards are shared out. What
+ * the files hold depends on the source and the options alone. Each step finds what an interrupted
+ * pack left of it (work.h) and resumes there. */
 #include "pulmo/pack.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "audit.h"
-#include "judge.h"
-#include "parts.h"
-#include "plan.h"
-#include "source.h"
+#include "packing.h"
 #include "tabled.h"
-#include "work.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/packed.h"
-#include "pulmo/pool.h"
-#include "pulmo/text.h"
-
-#define APPENDED 16 /* images written to a shard at once: HDF5 is one thread's at a time */
-
-typedef struct packing {
-    pulmo_comm *comm;
-    pulmo_pack_options options;
-    source_list list;
-    work_place place;
-    part_store store;
-    uint8_t *fresh; /* parts decoded by this rank in this run */
-    pack_plan plan;
-    pulmo_packed_form form;
-    pulmo_packed_split split[PULMO_SPLITS];
-    char resize[96];
-    char *options_text;
-    pulmo_digest key;
-} packing;
 
 static bool is_root(const packing *p)
 {
@@ -144,300 +122,6 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
     return PULMO_OK;
 }
 
-/* ---- shards ---- */
-
-static pulmo_status make_form(packing *p)
-{
-    int size = (int)p->options.config->pack.size;
-    bool fast = p->options.config->pack.decode == PULMO_DECODE_FAST;
-    snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow", size,
-             size);
-    p->form = (pulmo_packed_form){.height_px = size,
-                                  .width_px = size,
-                                  .channels = p->plan.channels,
-                                  .classes = p->plan.classes,
-                                  .class_names = (const char *const *)p->plan.class_names,
-                                  .resize = p->resize,
-                                  .decode = fast ? "libjpeg, scaled integer DCT"
-                                                 : "libjpeg, accurate integer DCT",
-                                  .is_demo = p->list.is_demo};
-    return PULMO_OK;
-}
-
-/* The columns of a split, in packed order; all in one block that is freed with it. */
-static pulmo_status make_split(packing *p, int s)
-{
-    uint32_t n = p->plan.count[s], per_shard = (uint32_t)p->options.config->pack.shard_images;
-    int32_t *labels = malloc((2 * (size_t)n + 1) * sizeof *labels); /* and folds behind them */
-    bool folds = s == PULMO_SPLIT_TRAIN && p->plan.folds > 0;
-    const char **columns = malloc((4 * (size_t)n + 1) * sizeof *columns);
-    char(*hex)[PULMO_DIGEST_HEX] = malloc((2 * (size_t)n + 1) * sizeof *hex);
-    p->split[s] = (pulmo_packed_split){.name = pulmo_split_name(s),
-                                       .count = n,
-                                       .shards = n ? (n + per_shard - 1) / per_shard : 1,
-                                       .patients = p->plan.patients[s],
-                                       .folds = p->plan.folds,
-                                       .fold = labels && folds ? labels + n : NULL,
-                                       .labels = labels,
-                                       .paths = columns,
-                                       .groups = columns + n,
-                                       .digests = columns + 2 * (size_t)n,
-                                       .pixel_digests = columns + 3 * (size_t)n};
-    if (!labels || !columns || !hex) {
-        free(hex);
-        if (columns)
-            columns[4 * (size_t)n] = NULL;
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
-    }
-    columns[4 * (size_t)n] = (const char *)hex; /* kept to be freed */
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t f = p->plan.order[s][i];
-        pulmo_digest_hex(&p->store.records[f].digest, hex[2 * i]);
-        pulmo_digest_hex(&p->store.records[f].pixel_digest, hex[2 * i + 1]);
-        labels[i] = p->plan.label[f];
-        if (folds)
-            labels[n + i] = p->plan.fold[f];
-        columns[i] = p->list.file[f].path;
-        columns[n + i] = p->list.file[f].group;
-        columns[2 * (size_t)n + i] = hex[2 * i];
-        columns[3 * (size_t)n + i] = hex[2 * i + 1];
-    }
-    return tabled_columns(&p->list, p->plan.order[s], &p->split[s]);
-}
-
-static void free_split(pulmo_packed_split *split)
-{
-    tabled_columns_free(split);
-    if (split->labels && split->paths)
-        free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
-    free((void *)(uintptr_t)split->labels);
-    free((void *)(uintptr_t)split->paths);
-}
-
-static bool is_there(const packing *p, int s, uint32_t shard)
-{
-    char *path = pulmo_shard_path(p->place.out, pulmo_split_name(s), shard, p->split[s].shards);
-    bool there = path && access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-/* The shard's images, APPENDED at a time. */
-static pulmo_status append_images(const packing *p, part_store *store, int s, uint32_t shard,
-                                  pulmo_shard_writer *writer, uint8_t *pixels)
-{
-    const pulmo_packed_split *split = &p->split[s];
-    size_t bytes = (size_t)p->form.height_px * (size_t)p->form.width_px * (size_t)p->form.channels;
-    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards), gathered = 0;
-    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end; i++) {
-        PULMO_TRY(
-            parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
-        if (gathered < APPENDED && i + 1 < end)
-            continue;
-        PULMO_TRY(pulmo_shard_append(writer, gathered, pixels));
-        gathered = 0;
-    }
-    return PULMO_OK;
-}
-
-static pulmo_status write_shard(const packing *p, part_store *store, int s, uint32_t shard,
-                                uint8_t *pixels)
-{
-    pulmo_shard_writer *writer = NULL;
-    if (is_there(p, s, shard))
-        return PULMO_OK;
-    if (pulmo_interrupt_wanted())
-        return pulmo_fail(
-            PULMO_INTERRUPTED,
-            "interrupted; finished shards are kept in %s: run the same command again to resume",
-            p->place.work);
-    PULMO_TRY(pulmo_shard_create(p->place.out, &p->form, &p->split[s], shard, &writer));
-    pulmo_status status = append_images(p, store, s, shard, writer, pixels);
-    if (status == PULMO_OK)
-        return pulmo_shard_commit(writer);
-    pulmo_shard_abandon(writer);
-    return status;
-}
-
-/* Shards of one rank, shared out among its threads. */
-typedef struct shard_work {
-    const packing *p;
-    int rank, size;
-} shard_work;
-
-/* The shard that is number `turn` over all splits. */
-static pulmo_status write_turn(const packing *p, part_store *store, uint32_t turn)
-{
-    uint8_t *pixels =
-        pulmo_alloc(APPENDED * 3, (size_t)p->form.height_px * (size_t)p->form.width_px);
-    pulmo_status status = pixels ? PULMO_OK : PULMO_MEMORY;
-    int s = 0;
-    while (p->split[s].count == 0 || turn >= p->split[s].shards)
-        turn -= p->split[s].count ? p->split[s].shards : 0, s++;
-    if (status == PULMO_OK)
-        status = write_shard(p, store, s, turn, pixels);
-    pulmo_free(pixels);
-    return status;
-}
-
-static pulmo_status shard_task(void *context, int task, int thread)
-{
-    const shard_work *w = context;
-    part_store store = {0};
-    (void)thread;
-    PULMO_TRY(parts_share(&w->p->store, &store));
-    pulmo_status status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
-    parts_unshare(&store);
-    return status;
-}
-
-static pulmo_status write_my_shards(packing *p)
-{
-    shard_work w = {.p = p, .rank = pulmo_comm_rank(p->comm), .size = pulmo_comm_size(p->comm)};
-    uint32_t shards = 0;
-    pulmo_pool *pool = NULL;
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        shards += p->split[s].count ? p->split[s].shards : 0;
-    uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
-    PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
-    pulmo_status status = pulmo_pool_try(pool, (int)mine, shard_task, &w);
-    pulmo_pool_destroy(pool);
-    return status;
-}
-
-/* ---- the report and the manifest ---- */
-
-static pulmo_lines as_lines(const text_lines *lines)
-{
-    return (pulmo_lines){.count = lines->count, .text = (const char *const *)lines->text};
-}
-
-static void show_lines(const char *title, const text_lines *lines, size_t most)
-{
-    if (lines->count == 0)
-        return;
-    pulmo_info("%s: %zu", title, lines->count);
-    for (size_t i = 0; i < lines->count && i < most; i++)
-        pulmo_info("  %s", lines->text[i]);
-    if (lines->count > most)
-        pulmo_info("  ... %zu more in manifest.h5", lines->count - most);
-}
-
-/* Patients of each split and how they were told; a loud line where they were not. */
-static void report_patients(const packing *p)
-{
-    const pack_plan *plan = &p->plan;
-    char splits[128] = "";
-    const char *first = "";
-    for (int s = PULMO_SPLITS - 1; s >= 0; s--)
-        judge_unknown(&p->list, s, &first);
-    for (int s = 0; s < PULMO_SPLITS; s++) {
-        size_t at = strlen(splits);
-        if (plan->count[s] > 0)
-            snprintf(splits + at, sizeof splits - at, "%s%s %u", at ? ", " : "",
-                     pulmo_split_name(s), plan->patients[s]);
-    }
-    if (plan->patients_all > 0)
-        pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
-    if (plan->unknown > 0)
-        pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u images tell none, such as %s: one "
-                   "patient may stand in several splits, and scores be too good. "
-                   "pack.group_pattern finds patients in such paths; --patients-unknown says that "
-                   "they are not known",
-                   plan->unknown, plan->count[0] + plan->count[1] + plan->count[2], first);
-}
-
-static void report(const packing *p)
-{
-    const pack_plan *plan = &p->plan;
-    for (int s = 0; s < PULMO_SPLITS; s++) {
-        char text[512] = "";
-        size_t at = 0;
-        for (int k = 0; k < plan->classes && at < sizeof text; k++) {
-            uint32_t images = 0;
-            for (uint32_t i = 0; i < plan->count[s]; i++)
-                images += plan->label[plan->order[s][i]] == k;
-            at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", plan->class_names[k],
-                                   images);
-        }
-        if (plan->count[s] > 0)
-            pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
-    }
-    report_patients(p);
-    for (size_t i = 0; i < plan->split_notes.count; i++)
-        pulmo_info("%s", plan->split_notes.text[i]);
-    for (size_t i = 0; i < plan->warnings.count; i++)
-        pulmo_warn("%s", plan->warnings.text[i]);
-    for (size_t i = 0; i < plan->refused_paths.count; i++)
-        pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
-    show_lines("byte-identical files", &plan->identical, 5);
-    show_lines("near duplicates (kept in one split where pulmo split the set)", &plan->similar, 5);
-    show_lines("patients in several splits", &plan->shared_patients, 5);
-    show_lines("patients in several classes", &plan->mixed_patients, 5);
-    show_lines("leaks between splits", &plan->leaks, 20);
-}
-
-/* Every leak in a file, since there is no manifest. */
-static pulmo_status refuse_leaks(const packing *p)
-{
-    pulmo_text text = {0};
-    char *path = pulmo_format("%s/leaks.txt", p->options.destination);
-    pulmo_status status = path ? pulmo_text_open(&text) : PULMO_MEMORY;
-    if (status == PULMO_OK) {
-        for (size_t i = 0; i < p->plan.leaks.count; i++)
-            fprintf(text.stream, "%s\n", p->plan.leaks.text[i]);
-        status = pulmo_text_write(&text, path);
-    }
-    free(path);
-    PULMO_TRY(status);
-    return pulmo_fail(PULMO_DATA,
-                      "%s: %zu leaks between splits would make scores on val and test too good; "
-                      "the first: %s (all: %s/leaks.txt). "
-                      "Ways out: --drop-leaks leaves them out of train; class folders without "
-                      "train/ val/ test/ and --val-fraction, --test-fraction give "
-                      "splits that do not leak; pack.group_pattern finds patients by another rule; "
-                      "--allow-leaks packs them as they are. What is decoded "
-                      "is kept",
-                      p->options.source, p->plan.leaks.count, p->plan.leaks.text[0],
-                      p->options.destination);
-}
-
-/* Adds lines to a text in which they are parted by "; ". */
-static void join_lines(const text_lines *lines, char *text, size_t bytes)
-{
-    for (size_t i = 0; i < lines->count; i++) {
-        size_t at = strlen(text);
-        snprintf(text + at, bytes - at, "%s%s", at ? "; " : "", lines->text[i]);
-    }
-}
-
-static pulmo_status write_manifest(const packing *p)
-{
-    const pack_plan *plan = &p->plan;
-    pulmo_packed_split present[PULMO_SPLITS];
-    char notes[1024] = "";
-    join_lines(&plan->split_notes, notes, sizeof notes);
-    join_lines(&plan->warnings, notes, sizeof notes);
-    pulmo_manifest manifest = {.form = p->form,
-                               .split = present,
-                               .split_notes = notes,
-                               .options = p->options_text,
-                               .refused_paths = as_lines(&plan->refused_paths),
-                               .refused_reasons = as_lines(&plan->refused_reasons),
-                               .identical = as_lines(&plan->identical),
-                               .similar = as_lines(&plan->similar),
-                               .shared_patients = as_lines(&plan->shared_patients),
-                               .mixed_patients = as_lines(&plan->mixed_patients),
-                               .patients = plan_patients(plan),
-                               .patients_by = plan->patients_by,
-                               .leaks = as_lines(&plan->leaks)};
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        if (p->split[s].count > 0)
-            present[manifest.splits++] = p->split[s];
-    tabled_describe(&p->list, &manifest);
-    return pulmo_manifest_write(p->options.destination, &manifest);
-}
-
 /* ---- all of it ---- */
 
 static pulmo_status list_local(packing *p)
@@ -502,10 +186,7 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
         return pulmo_fail(
             PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
             p->plan.bad, p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
-    PULMO_TRY(make_form(p));
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        PULMO_TRY(make_split(p, s));
-    return PULMO_OK;
+    return packing_make_splits(p);
 }
 
 static pulmo_status plan_all(packing *p)
@@ -523,9 +204,9 @@ static pulmo_status plan_all(packing *p)
     free(near);
     PULMO_TRY(status);
     if (is_root(p))
-        report(p);
+        packing_report(p);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_FAIL)
-        return pulmo_agree(p->comm, is_root(p) ? refuse_leaks(p) : PULMO_OK);
+        return pulmo_agree(p->comm, is_root(p) ? packing_refuse_leaks(p) : PULMO_OK);
     status = digest_plan(p, &digest);
     if (status == PULMO_OK && is_root(p))
         status = work_plan(&p->place, &digest);
@@ -535,7 +216,7 @@ static pulmo_status plan_all(packing *p)
 static pulmo_status publish(packing *p)
 {
     PULMO_TRY(work_publish(&p->place, &p->key));
-    PULMO_TRY(write_manifest(p));
+    PULMO_TRY(packing_write_manifest(p));
     work_end(&p->place);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_ALLOW)
         pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good",
@@ -561,7 +242,7 @@ static pulmo_status pack_all(packing *p)
     }
     PULMO_TRY(parts_fill(p->comm, &p->list, &p->options, p->place.work, &p->key, &p->fresh));
     PULMO_TRY(plan_all(p));
-    PULMO_TRY(pulmo_agree(p->comm, write_my_shards(p)));
+    PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? publish(p) : PULMO_OK));
     pulmo_info("packed %u images of %d x %d x %d into %s",
                p->plan.count[0] + p->plan.count[1] + p->plan.count[2], p->form.height_px,
@@ -585,8 +266,7 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     }
     pulmo_interrupt_listen();
     status = pack_all(p);
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        free_split(&p->split[s]);
+    packing_free_splits(p);
     pack_plan_free(&p->plan);
     if (p->store.list)
         parts_close(&p->store);

@@ -1,0 +1,46 @@
+/* Inside the preparation room: a pack at work. Collective where pack.c says so.
+ *
+ *   pack.c         what was asked for, and the steps in their order
+ *   shards.c       splits as columns, shards written
+ *   pack_report.c  what is printed, leaks.txt, the manifest */
+#ifndef PULMO_PREP_PACKING_H
+#define PULMO_PREP_PACKING_H
+
+#include "parts.h"
+#include "plan.h"
+#include "source.h"
+#include "work.h"
+
+#include "pulmo/dist.h"
+#include "pulmo/pack.h"
+#include "pulmo/packed.h"
+
+typedef struct packing {
+    pulmo_comm *comm;
+    pulmo_pack_options options;
+    source_list list;
+    work_place place;
+    part_store store;
+    uint8_t *fresh; /* parts decoded by this rank in this run */
+    pack_plan plan;
+    pulmo_packed_form form;
+    pulmo_packed_split split[PULMO_SPLITS];
+    char resize[96];
+    char *options_text;
+    pulmo_digest key;
+} packing;
+
+/* Fills p->form and p->split from the plan. Owned by the packing (packing_free_splits). */
+pulmo_status packing_make_splits(packing *p);
+void packing_free_splits(packing *p);
+/* Writes this rank's shards that are not there yet. PULMO_INTERRUPTED after a signal. */
+pulmo_status packing_write_shards(packing *p);
+
+/* Prints splits, patients, refusals and findings. Rank 0. */
+void packing_report(const packing *p);
+/* Writes every leak to DEST/leaks.txt, since there is no manifest; PULMO_DATA with the ways out.
+ * Rank 0. */
+pulmo_status packing_refuse_leaks(const packing *p);
+pulmo_status packing_write_manifest(const packing *p);
+
+#endif
