@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "update.h"
+
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 
@@ -181,8 +183,27 @@ static int by_index(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of files that are packed already the pairs are known: only new ones are looked up. */
+static pulmo_status new_first(search *s, uint32_t count, uint32_t *queries)
+{
+    uint32_t old = 0, at = 0;
+    uint32_t *packed = malloc(((size_t)count + 1) * sizeof *packed);
+    if (!packed)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    for (uint32_t i = 0; i < count; i++) {
+        if (update_split_of(s->store->old, s->file[i]) >= 0)
+            packed[old++] = s->file[i];
+        else
+            s->file[at++] = s->file[i];
+    }
+    memcpy(s->file + at, packed, old * sizeof *packed);
+    free(packed);
+    *queries = at;
+    return PULMO_OK;
+}
+
 /* One file of each picture that can be compared, in the list's order. */
-static pulmo_status choose_files(search *s, uint32_t *count)
+static pulmo_status choose_files(search *s, uint32_t *count, uint32_t *queries)
 {
     keyed *keys = NULL;
     uint32_t usable = 0;
@@ -198,12 +219,12 @@ static pulmo_status choose_files(search *s, uint32_t *count)
     }
     free(keys);
     qsort(s->file, *count, sizeof *s->file, by_index);
-    return PULMO_OK;
+    return new_first(s, *count, queries);
 }
 
 pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
 {
-    uint32_t files = 0;
+    uint32_t files = 0, queries = 0;
     size_t pixels = 3 * (size_t)store->size_px * (size_t)store->size_px;
     search s = {.store = store, .channels = 1, .loaded = UINT32_MAX};
     int8_t(*sketches)[SKETCH] = malloc((store->list->count + 1) * sizeof *sketches);
@@ -213,10 +234,10 @@ pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
     pulmo_status status = PULMO_OK;
     if (!sketches || !s.file || !s.pixels[0])
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
-    PULMO_GOTO(choose_files(&s, &files));
+    PULMO_GOTO(choose_files(&s, &files, &queries));
     for (uint32_t i = 0; i < files; i++)
         memcpy(sketches[i], store->records[s.file[i]].sketch, SKETCH);
-    PULMO_GOTO(near_pairs(sketches, files, NEAR_DISTANCE2, look, &s));
+    PULMO_GOTO(near_pairs(sketches, files, queries, NEAR_DISTANCE2, look, &s));
     PULMO_GOTO(s.status);
     *pairs = s.pairs;
     *count = s.count;
@@ -271,7 +292,7 @@ pulmo_status audit_make(const part_store *store, const near_pair *near, size_t n
                         pack_plan *plan, audit *out)
 {
     size_t count = store->list->count;
-    *out = (audit){.list = store->list, .records = store->records, .plan = plan};
+    *out = (audit){.list = store->list, .records = store->records, .plan = plan, .old = store->old};
     out->together = malloc((count + 1) * sizeof *out->together);
     out->copies = malloc((count + 1) * sizeof *out->copies);
     pulmo_status status = PULMO_OK;
@@ -448,7 +469,7 @@ static pulmo_status drop_leaks(audit *a, int *split)
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 0; i < count && status == PULMO_OK; i++) {
         int kept = last[join_find(parent, i)];
-        if (split[i] < 0 || split[i] == kept)
+        if (split[i] < 0 || split[i] == kept || update_split_of(a->old, i) >= 0)
             continue;
         split[i] = -1;
         status = lines_add(&a->plan->refused_paths, "%s", path_of(a, i));

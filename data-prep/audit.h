@@ -16,6 +16,7 @@ typedef struct audit {
     const source_list *list;
     const image_record *records;
     pack_plan *plan;
+    const struct old_pack *old; /* files that are packed already, or NULL */
     uint32_t *together; /* parents of sets that stay in one split: one group, or one picture */
     uint32_t *copies;   /* parents of sets of one picture */
 } audit;
@@ -29,8 +30,8 @@ pulmo_status audit_make(const part_store *store, const near_pair *near, size_t n
 void audit_free(audit *a);
 /* Lists patients in several splits or classes, and leaks: one picture, or surely one patient, in
  * more than one split. With `drop`, a leaking file that is not in the last of its set's splits
- * (train before val before test) gets split -1 and a line among the refused. `split` (list count)
- * is each file's split, -1 for refused files. */
+ * (train before val before test) gets split -1 and a line among the refused; one that is packed
+ * already stays. `split` (list count) is each file's split, -1 for refused files. */
 pulmo_status audit_splits(audit *a, int *split, bool drop);
 
 #endif

@@ -15,10 +15,12 @@ typedef struct fold_set {
     uint32_t root, files;
     int32_t class;
     uint32_t turn; /* drawn: the order among sets of one size */
+    int fold;      /* 1 more than that of a file which is packed already; 0: to be dealt */
 } fold_set;
 
 typedef struct dealer {
     const source_list *list;
+    const old_pack *old;
     uint32_t *together;
     const int *split;
     pack_plan *plan;
@@ -33,6 +35,8 @@ static int by_dealing(const void *a, const void *b)
     const fold_set *x = a, *y = b;
     if (x->class != y->class)
         return x->class < y->class ? -1 : 1;
+    if ((x->fold == 0) != (y->fold == 0))
+        return x->fold != 0 ? -1 : 1; /* those that have one first */
     if (x->files != y->files)
         return x->files > y->files ? -1 : 1;
     return (x->turn > y->turn) - (x->turn < y->turn);
@@ -50,6 +54,9 @@ static void gather_sets(dealer *d, uint64_t seed)
         fold_set *set = &d->set[join_find(d->together, f)];
         if (set->files++ == 0)
             set->class = d->plan->label[f];
+        int fold = update_fold_of(d->old, f);
+        if (fold >= 0)
+            set->fold = fold + 1;
     }
     pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, 0, 1);
     for (uint32_t root = 0; root < count; root++) {
@@ -84,7 +91,7 @@ static uint32_t deal_class(dealer *d, uint32_t first, uint32_t of_class[FOLDS_MO
     for (int k = 0; k < d->plan->folds; k++)
         of_class[k] = 0;
     for (; i < d->sets && d->set[i].class == d->set[first].class; i++) {
-        int fold = choose_fold(d, of_class);
+        int fold = d->set[i].fold > 0 ? d->set[i].fold - 1 : choose_fold(d, of_class);
         of_class[fold] += d->set[i].files;
         d->images[fold] += d->set[i].files;
         d->fold_of_root[d->set[i].root] = fold;
@@ -94,7 +101,7 @@ static uint32_t deal_class(dealer *d, uint32_t first, uint32_t of_class[FOLDS_MO
 
 static pulmo_status deal(dealer *d)
 {
-    uint32_t of_class[FOLDS_MOST];
+    uint32_t of_class[FOLDS_MOST] = {0};
     text_lines *warnings = &d->plan->warnings;
     for (uint32_t first = 0, next; first < d->sets; first = next) {
         const char *class = d->plan->class_names[d->set[first].class];
@@ -119,10 +126,10 @@ static pulmo_status note_folds(const dealer *d)
                      d->plan->folds, least, most, d->plan->unknown > 0 ? "picture" : "patient");
 }
 
-pulmo_status folds_make(const source_list *list, uint32_t *together, const int *split,
-                        const pulmo_config *config, pack_plan *plan)
+pulmo_status folds_make(const source_list *list, const old_pack *old, uint32_t *together,
+                        const int *split, const pulmo_config *config, pack_plan *plan)
 {
-    dealer d = {.list = list, .together = together, .split = split, .plan = plan};
+    dealer d = {.list = list, .old = old, .together = together, .split = split, .plan = plan};
     pulmo_status status = PULMO_OK;
     plan->folds = (int)config->pack.folds;
     plan->fold = malloc((list->count + 1) * sizeof *plan->fold);

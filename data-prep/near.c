@@ -203,8 +203,8 @@ static void search(query *q, uint32_t first, uint32_t end, int32_t away2)
     q->beyond[k] = before;
 }
 
-pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, int distance2,
-                        near_visit visit, void *context)
+pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, uint32_t queries,
+                        int distance2, near_visit visit, void *context)
 {
     tree t = {.point = sketches,
               .order = malloc(((size_t)count + 1) * sizeof *t.order),
@@ -216,7 +216,7 @@ pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, int di
         for (uint32_t i = 0; i < count; i++)
             t.order[i] = i;
         build(&t, 0, count);
-        for (uint32_t a = 0; a < count; a++) {
+        for (uint32_t a = 0; a < queries; a++) {
             query q = {
                 .tree = &t, .a = a, .distance2 = distance2, .visit = visit, .context = context};
             search(&q, 0, count, 0);

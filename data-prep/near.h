@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pulmo/packed.h"
 #include "pulmo/status.h"
 
-#define SKETCH 64 /* numbers that describe how an image looks */
+#define SKETCH PULMO_SKETCH_BYTES /* numbers that describe how an image looks */
 
 /* The image's low frequencies, without its brightness and contrast: 8 x 8 of a cosine transform of
  * its 16 x 16 cell means, scaled to a length of about SKETCH_LENGTH. The first is not 0 where the
@@ -18,9 +19,10 @@ void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channel
 
 /* Called for pairs a < b; returns false to hear of no further b for this a. */
 typedef bool (*near_visit)(void *context, uint32_t a, uint32_t b);
-/* All pairs of `count` sketches whose squared distance is at most `distance2`, by a k-d tree
- * (Bentley 1975). In order of a; of b unspecified, but always the same. */
-pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, int distance2,
-                        near_visit visit, void *context);
+/* All pairs of `count` sketches, the first of them among the first `queries`, whose squared
+ * distance is at most `distance2`, by a k-d tree (Bentley 1975). In order of a; of b unspecified,
+ * but always the same. */
+pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, uint32_t queries,
+                        int distance2, near_visit visit, void *context);
 
 #endif

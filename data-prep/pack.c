@@ -12,6 +12,7 @@
 
 #include "audit.h"
 #include "packing.h"
+#include "seen.h"
 #include "tabled.h"
 
 #include "pulmo/dataset.h"
@@ -133,8 +134,9 @@ static pulmo_status list_local(packing *p)
     return describe_options(p);
 }
 
-/* Whether what was packed can still be opened. Pixels are --verify's matter. */
-static bool is_whole(const packing *p)
+/* Whether what was packed can still be opened. Pixels are --verify's matter. A shard that cannot be
+ * read just now may be whole: PULMO_IO. */
+static pulmo_status check_whole(const packing *p, bool *whole)
 {
     pulmo_status status = PULMO_OK;
     for (int s = 0; s < PULMO_SPLITS && status == PULMO_OK; s++) {
@@ -142,26 +144,52 @@ static bool is_whole(const packing *p)
         status = pulmo_dataset_open(p->options.destination, pulmo_split_name(s), 1, &dataset);
         pulmo_dataset_close(dataset);
     }
-    if (status != PULMO_OK)
-        pulmo_warn("%s: packing again", pulmo_error());
+    *whole = status == PULMO_OK;
+    if (status == PULMO_OK || status == PULMO_IO)
+        return status;
+    pulmo_warn("%s: packing again", pulmo_error());
     pulmo_error_clear();
-    return status == PULMO_OK;
+    return PULMO_OK;
 }
 
-/* Rank 0; *done is set when there is nothing to do. */
-static pulmo_status begin(packing *p, int *done)
+/* What is to be done. */
+enum { TO_PACK, TO_ADD, NOTHING_TO_DO };
+
+/* Rank 0. */
+static pulmo_status choose_task(packing *p, int *task)
 {
+    bool whole = false;
     int found = work_look(&p->place, p->options_text, &p->key);
-    *done = found == 1 && !p->options.overwrite && is_whole(p);
-    if (*done)
+    *task = TO_PACK;
+    if (found == 0 || p->options.overwrite)
         return PULMO_OK;
-    if (found == -1 && !p->options.overwrite)
-        return pulmo_fail(PULMO_USAGE,
-                          "%s: holds a pack of other files or options, or the files have been "
-                          "touched since; choose another destination, or "
-                          "give --overwrite",
-                          p->options.destination);
-    return work_begin(&p->place, p->options.source, &p->key);
+    if (found == 1) {
+        PULMO_TRY(check_whole(p, &whole));
+        *task = whole ? NOTHING_TO_DO : TO_PACK;
+        return PULMO_OK;
+    }
+    *task = TO_ADD;
+    if (p->options.update)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_USAGE,
+                      "%s: holds a pack of other files or options, or the files have been "
+                      "touched since; choose another destination, add new files by --update, or "
+                      "give --overwrite",
+                      p->options.destination);
+}
+
+/* Which files are new, beside the pack that is there. */
+static pulmo_status find_new(packing *p, int *task)
+{
+    PULMO_TRY(pulmo_agree(p->comm, update_open(p->options.destination, &p->list, p->options_text,
+                                               is_root(p), &p->old)));
+    if (is_root(p))
+        pulmo_info("%s: %zu files are new", p->options.destination, p->old->fresh.count);
+    if (p->old->fresh.count > 0)
+        return PULMO_OK;
+    *task = NOTHING_TO_DO; /* but to remember the files' times */
+    return pulmo_agree(p->comm, is_root(p) ? seen_write(p->options.destination, &p->key, &p->list)
+                                           : PULMO_OK);
 }
 
 /* Near duplicates are looked for by rank 0; all ranks hear of them. */
@@ -189,14 +217,26 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     return packing_make_splits(p);
 }
 
+/* The files that are decoded: all, or the new ones. */
+static const source_list *decoded(const packing *p)
+{
+    return p->old ? &p->old->fresh : &p->list;
+}
+
+static pulmo_status open_store(packing *p)
+{
+    part_store *parts = p->old ? &p->added : &p->store;
+    PULMO_TRY(parts_open(decoded(p), p->options.config, p->place.work, &p->key, parts));
+    parts->fresh = p->fresh;
+    return p->old ? update_store(p->old, p->options.destination, &p->added, &p->store) : PULMO_OK;
+}
+
 static pulmo_status plan_all(packing *p)
 {
     near_pair *near = NULL;
     size_t near_count = 0;
     pulmo_digest digest;
-    pulmo_status status = pulmo_agree(
-        p->comm, parts_open(&p->list, p->options.config, p->place.work, &p->key, &p->store));
-    p->store.fresh = p->fresh;
+    pulmo_status status = pulmo_agree(p->comm, open_store(p));
     if (status == PULMO_OK)
         status = find_near(p, &near, &near_count);
     if (status == PULMO_OK)
@@ -213,10 +253,40 @@ static pulmo_status plan_all(packing *p)
     return pulmo_agree(p->comm, status);
 }
 
+static shard_names names_of(const packing *p, int s)
+{
+    return (shard_names){.split = pulmo_split_name(s),
+                         .old_shards = p->old->split[s].shards,
+                         .shards = p->split[s].shards};
+}
+
+/* Old shards under their new names beside the old ones, and the new shards: until the manifest
+ * follows, the older pack stays as it was. */
+static pulmo_status move_added(const packing *p)
+{
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        if (p->old->split[s].count > 0)
+            PULMO_TRY(work_rename(&p->place, names_of(p, s)));
+    return work_move(&p->place);
+}
+
+static pulmo_status remove_renamed(const packing *p)
+{
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        if (p->old->split[s].count > 0)
+            work_remove_renamed(&p->place, names_of(p, s));
+    return seen_write(p->options.destination, &p->key, &p->list);
+}
+
 static pulmo_status publish(packing *p)
 {
-    PULMO_TRY(work_publish(&p->place, &p->key));
+    if (!p->old)
+        PULMO_TRY(work_publish(&p->place, &p->key, &p->list));
+    else
+        PULMO_TRY(move_added(p));
     PULMO_TRY(packing_write_manifest(p));
+    if (p->old)
+        PULMO_TRY(remove_renamed(p));
     work_end(&p->place);
     if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_ALLOW)
         pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good",
@@ -226,21 +296,25 @@ static pulmo_status publish(packing *p)
 
 static pulmo_status pack_all(packing *p)
 {
-    int done = 0;
+    int task = TO_PACK;
     PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
     for (size_t i = 0; i < p->list.notes.count && is_root(p); i++)
         pulmo_warn("%s", p->list.notes.text[i]);
     for (size_t i = 0; i < p->list.table_notes.count && is_root(p); i++)
         pulmo_info("%s", p->list.table_notes.text[i]);
-    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? begin(p, &done) : PULMO_OK));
-    PULMO_TRY(pulmo_bcast(p->comm, &done, sizeof done, 0));
-    if (done) {
+    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? choose_task(p, &task) : PULMO_OK));
+    PULMO_TRY(pulmo_bcast(p->comm, &task, sizeof task, 0));
+    if (task == TO_ADD)
+        PULMO_TRY(find_new(p, &task));
+    if (task == NOTHING_TO_DO) {
         pulmo_info("%s: these files are packed already, with the same options; nothing to do",
                    p->options.destination);
         return PULMO_OK;
     }
-    PULMO_TRY(parts_fill(p->comm, &p->list, &p->options, p->place.work, &p->key, &p->fresh));
+    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? work_begin(&p->place, p->options.source, &p->key)
+                                              : PULMO_OK));
+    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, p->place.work, &p->key, &p->fresh));
     PULMO_TRY(plan_all(p));
     PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
     PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? publish(p) : PULMO_OK));
@@ -270,6 +344,9 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     pack_plan_free(&p->plan);
     if (p->store.list)
         parts_close(&p->store);
+    if (p->added.list)
+        parts_close(&p->added);
+    update_close(p->old);
     source_list_free(&p->list);
     work_free(&p->place);
     free(p->options_text);

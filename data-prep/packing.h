@@ -9,6 +9,7 @@
 #include "parts.h"
 #include "plan.h"
 #include "source.h"
+#include "update.h"
 #include "work.h"
 
 #include "pulmo/dist.h"
@@ -21,7 +22,9 @@ typedef struct packing {
     source_list list;
     work_place place;
     part_store store;
-    uint8_t *fresh; /* parts decoded by this rank in this run */
+    old_pack *old;    /* that new files are added to; NULL: all is packed anew */
+    part_store added; /* records of the new files alone */
+    uint8_t *fresh;   /* parts decoded by this rank in this run */
     pack_plan plan;
     pulmo_packed_form form;
     pulmo_packed_split split[PULMO_SPLITS];

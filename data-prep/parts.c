@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "update.h"
+
 #include "pulmo/file.h"
 #include "pulmo/image.h"
 #include "pulmo/interrupt.h"
@@ -450,9 +452,15 @@ pulmo_status parts_open(const source_list *list, const pulmo_config *config, con
     return status;
 }
 
+/* Where a file stands among those that were decoded. */
+static uint32_t place_of(const part_store *store, uint32_t file)
+{
+    return store->old ? store->old->place[file] : file;
+}
+
 static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, size_t bytes)
 {
-    uint32_t part = file / PART_FILES;
+    uint32_t part = place_of(store, file) / PART_FILES;
     int *fd = &store->files->fd[part % OPEN_PARTS];
     if (*fd >= 0 && store->files->part[part % OPEN_PARTS] != part) {
         close(*fd);
@@ -474,18 +482,21 @@ static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, s
 
 pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t *pixels)
 {
+    if (update_split_of(store->old, file) >= 0)
+        return update_read(store->old, file, channels, pixels);
     const image_record *record = &store->records[file];
+    uint32_t part = place_of(store, file) / PART_FILES;
     size_t count = (size_t)store->size_px * (size_t)store->size_px,
            bytes = count * record->channels;
     uint8_t *to = record->channels == channels ? pixels : store->files->grey;
     PULMO_TRY(read_at(store, file, to, bytes));
     pulmo_digest found = record->pixel_digest;
-    if (!store->fresh || !store->fresh[file / PART_FILES])
+    if (!store->fresh || !store->fresh[part])
         found = pulmo_digest_of(to, bytes);
     if (memcmp(&found, &record->pixel_digest, sizeof found) != 0)
         return pulmo_fail(PULMO_IO,
                           "%s/part-%05u: is damaged; remove %s and run the same command again",
-                          store->work, file / PART_FILES, store->work);
+                          store->work, part, store->work);
     for (size_t i = 0; to != pixels && i < count; i++)
         memset(pixels + 3 * i, to[i], 3);
     return PULMO_OK;

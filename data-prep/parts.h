@@ -26,6 +26,7 @@ typedef struct part_store {
     image_record *records;
     char **reasons;       /* (list count): of refused files, else NULL */
     const uint8_t *fresh; /* of parts_fill; kept, may be NULL */
+    struct old_pack *old; /* files that are packed already (update.h); kept, NULL for none */
     struct part_files *files;
 } part_store;
 

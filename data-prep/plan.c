@@ -9,6 +9,7 @@
 #include "folds.h"
 #include "judge.h"
 #include "patients.h"
+#include "update.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/memory.h"
@@ -108,20 +109,30 @@ const char *plan_patients(const pack_plan *plan)
 typedef struct splitter {
     const source_list *list;
     pack_plan *plan;
-    uint32_t *together; /* parents of sets that stay on one side */
-    int *split;         /* (count): where each file goes; -1 for a refused one */
-    uint32_t *sets;     /* roots of sets of train, one class at a time */
-    uint32_t *set_size; /* (count), by root: files in train, 0 once the set has gone elsewhere */
-    int32_t *set_class; /* (count), by root: class of its first file in train */
-    int *goes;          /* (count), by root: where its files of train go */
+    uint32_t *together;  /* parents of sets that stay on one side */
+    int *split;          /* (count): where each file goes; -1 for a refused one */
+    uint32_t *sets;      /* roots of sets of train, one class at a time */
+    uint32_t *set_size;  /* (count), by root: files in train, 0 once the set has gone elsewhere */
+    int32_t *set_class;  /* (count), by root: class of its first file in train */
+    int *goes;           /* (count), by root: where its files of train go */
+    const old_pack *old; /* files that are packed already stay where they are; NULL for none */
 } splitter;
+
+/* Images of a class that are in a split already. */
+static uint32_t old_images(const splitter *c, int class, int split)
+{
+    uint32_t images = 0;
+    for (uint32_t f = 0; c->old && f < c->list->count; f++)
+        images += update_split_of(c->old, f) == split && c->plan->label[f] == class;
+    return images;
+}
 
 /* Sends shuffled sets of one class to `to` until the wanted number of images is reached; a set
  * that would overshoot by more than it lacked is passed over. Train keeps the last set. */
 static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wanted, int to)
 {
     double taken = 0;
-    uint32_t left = 0;
+    uint32_t left = old_images(c, class, PULMO_SPLIT_TRAIN) > 0;
     for (uint32_t i = 0; i < count; i++)
         left += c->set_size[c->sets[i]] > 0;
     for (uint32_t i = 0; i < count && taken < wanted && left > 1; i++) {
@@ -133,7 +144,7 @@ static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wan
         c->set_size[root] = 0;
         c->goes[root] = to;
     }
-    if (wanted <= 0 || taken > 0)
+    if (wanted <= 0 || taken > 0 || old_images(c, class, to) > 0)
         return PULMO_OK;
     return lines_add(&c->plan->split_notes,
                      "%s: no image of class %s: its patients in train are too few to split",
@@ -158,8 +169,16 @@ static pulmo_status split_class(splitter *c, int class, const double fraction[PU
         c->sets[i - 1] = c->sets[j];
         c->sets[j] = swap;
     }
-    PULMO_TRY(take_sets(c, class, count, fraction[PULMO_SPLIT_TEST] * images, PULMO_SPLIT_TEST));
-    return take_sets(c, class, count, fraction[PULMO_SPLIT_VAL] * images, PULMO_SPLIT_VAL);
+    /* Of what is packed already, the splits have their parts, which grow with the new. */
+    double have[PULMO_SPLITS];
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        have[s] = old_images(c, class, s);
+        if (s == PULMO_SPLIT_TRAIN || fraction[s] > 0)
+            images += have[s];
+    }
+    for (int s = PULMO_SPLIT_TEST; s >= PULMO_SPLIT_VAL; s--)
+        PULMO_TRY(take_sets(c, class, count, fraction[s] * images - have[s], s));
+    return PULMO_OK;
 }
 
 static pulmo_status note_held(splitter *c, int split)
@@ -179,7 +198,7 @@ static pulmo_status note_held(splitter *c, int split)
 static pulmo_status replace_val(splitter *c, size_t given, const char *manner)
 {
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == PULMO_SPLIT_VAL)
+        if (c->split[f] == PULMO_SPLIT_VAL && update_split_of(c->old, f) < 0)
             c->split[f] = PULMO_SPLIT_TRAIN;
     return lines_add(&c->plan->warnings,
                      "val: the %zu images given are too few to choose an epoch by (fewer than %d) "
@@ -225,6 +244,20 @@ static pulmo_status judge_splits(splitter *c, const pulmo_config *config,
     return PULMO_OK;
 }
 
+/* New files of a set that is packed already go where it is, among the splits that pulmo makes. */
+static void follow_old(splitter *c, const double fraction[PULMO_SPLITS])
+{
+    for (uint32_t f = 0; f < c->list->count; f++) {
+        int split = update_split_of(c->old, f);
+        if (split < 0 || (split != PULMO_SPLIT_TRAIN && fraction[split] <= 0))
+            continue;
+        uint32_t root = join_find(c->together, f);
+        c->set_size[root] = 0;
+        if (split > c->goes[root])
+            c->goes[root] = split;
+    }
+}
+
 static pulmo_status split_train(splitter *c, const pulmo_config *config)
 {
     double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
@@ -232,7 +265,7 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
     if (fraction[PULMO_SPLIT_VAL] <= 0 && fraction[PULMO_SPLIT_TEST] <= 0)
         return PULMO_OK;
     for (uint32_t f = 0; f < c->list->count; f++) {
-        if (c->split[f] != PULMO_SPLIT_TRAIN)
+        if (c->split[f] != PULMO_SPLIT_TRAIN || update_split_of(c->old, f) >= 0)
             continue;
         uint32_t root = join_find(c->together, f);
         if (c->set_size[root]++ == 0)
@@ -240,26 +273,38 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
     }
     for (uint32_t f = 0; f < c->list->count; f++)
         c->goes[f] = PULMO_SPLIT_TRAIN;
+    follow_old(c, fraction);
     for (int k = 0; k < c->plan->classes; k++)
         PULMO_TRY(split_class(c, k, fraction, (uint64_t)config->pack.seed));
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == PULMO_SPLIT_TRAIN)
+        if (c->split[f] == PULMO_SPLIT_TRAIN && update_split_of(c->old, f) < 0)
             c->split[f] = c->goes[join_find(c->together, f)];
     return PULMO_OK;
 }
 
 /* ---- order ---- */
 
+/* What is packed already keeps its place. */
+static void take_old(const source_list *list, pack_plan *plan, const old_pack *old, int s)
+{
+    for (uint32_t f = 0; old && f < list->count; f++)
+        if (update_split_of(old, f) == s)
+            plan->order[s][old->place[f]] = f;
+    plan->count[s] = old ? old->split[s].count : 0;
+}
+
 /* Within a split: by class, then in the list's order of paths. */
-static pulmo_status set_order(const source_list *list, pack_plan *plan, const int *split)
+static pulmo_status set_order(const source_list *list, const old_pack *old, pack_plan *plan,
+                              const int *split)
 {
     for (int s = 0; s < PULMO_SPLITS; s++) {
         plan->order[s] = malloc((list->count + 1) * sizeof *plan->order[s]);
         if (!plan->order[s])
             return pulmo_fail(PULMO_MEMORY, "out of memory for the order");
+        take_old(list, plan, old, s);
         for (int k = 0; k < plan->classes; k++)
             for (uint32_t f = 0; f < list->count; f++)
-                if (split[f] == s && plan->label[f] == k)
+                if (split[f] == s && plan->label[f] == k && update_split_of(old, f) < 0)
                     plan->order[s][plan->count[s]++] = f;
     }
     for (int k = 0; k < plan->classes; k++) {
@@ -286,30 +331,55 @@ static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *c
     PULMO_TRY(split_train(c, config));
     PULMO_TRY(audit_splits(a, c->split, config->pack.leaks == PULMO_LEAKS_DROP));
     if (config->pack.folds > 0)
-        PULMO_TRY(folds_make(c->list, c->together, c->split, config, c->plan));
-    return set_order(c->list, c->plan, c->split);
+        PULMO_TRY(folds_make(c->list, c->old, c->together, c->split, config, c->plan));
+    return set_order(c->list, c->old, c->plan, c->split);
+}
+
+/* Of a file, before anything is split: as packed, as given, -1 for a refused one. */
+static int first_split(const part_store *store, uint32_t file)
+{
+    int packed = update_split_of(store->old, file);
+    if (packed >= 0)
+        return packed;
+    return store->records[file].usable ? store->list->file[file].split : -1;
+}
+
+/* Findings of the older pack that are not found again: only new files are compared with all. */
+static pulmo_status add_old_lines(text_lines *lines, uint64_t count, char *const *old)
+{
+    size_t found = lines->count;
+    for (uint64_t i = 0; i < count; i++) {
+        bool again = false;
+        for (size_t k = 0; k < found && !again; k++)
+            again = strcmp(lines->text[k], old[i]) == 0;
+        if (!again)
+            PULMO_TRY(lines_add(lines, "%s", old[i]));
+    }
+    return PULMO_OK;
 }
 
 pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count,
                        const pulmo_config *config, pack_plan *plan)
 {
     const source_list *list = store->list;
-    splitter c = {.list = list, .plan = plan};
+    splitter c = {.list = list, .plan = plan, .old = store->old};
     audit a = {0};
     pulmo_status status = PULMO_OK;
     c.split = malloc(list->count * sizeof *c.split);
     c.sets = malloc(list->count * sizeof *c.sets);
     c.set_size = calloc(list->count, sizeof *c.set_size);
-    c.set_class = malloc(list->count * sizeof *c.set_class);
+    c.set_class = calloc(list->count, sizeof *c.set_class);
     c.goes = malloc(list->count * sizeof *c.goes);
     if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
     PULMO_GOTO(sort_out(store, plan));
     PULMO_GOTO(name_rules(list, plan));
     for (size_t i = 0; i < list->count; i++)
-        c.split[i] = store->records[i].usable ? list->file[i].split : -1;
+        c.split[i] = first_split(store, (uint32_t)i);
     PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
     PULMO_GOTO(split_and_audit(&c, &a, config));
+    if (c.old)
+        PULMO_GOTO(add_old_lines(&plan->similar, c.old->similar_count, c.old->similar));
 out:
     audit_free(&a);
     free(c.split);

@@ -1,6 +1,7 @@
 /* Splits as columns, and their shards, written by all ranks and threads. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "packing.h"
@@ -28,6 +29,40 @@ static pulmo_status make_form(packing *p)
                                   .decode = fast ? "libjpeg, scaled integer DCT"
                                                  : "libjpeg, accurate integer DCT",
                                   .is_demo = p->list.is_demo};
+    return PULMO_OK;
+}
+
+static pulmo_status make_sketches(packing *p, int s)
+{
+    uint32_t n = p->plan.count[s];
+    uint8_t *sketches = malloc(((size_t)n + 1) * SKETCH);
+    if (!sketches)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(sketches + (size_t)i * SKETCH, p->store.records[p->plan.order[s][i]].sketch, SKETCH);
+    p->split[s].sketches = sketches;
+    return PULMO_OK;
+}
+
+/* Shards of an older pack stay; new images behind them are cut evenly. */
+static pulmo_status make_first(packing *p, int s)
+{
+    pulmo_packed_split *split = &p->split[s];
+    const old_split *old = p->old ? &p->old->split[s] : NULL;
+    uint32_t per_shard = (uint32_t)p->options.config->pack.shard_images;
+    if (!old || old->count == 0)
+        return PULMO_OK;
+    uint32_t added = split->count - old->count;
+    uint32_t more = (added + per_shard - 1) / per_shard;
+    split->shards = old->shards + more;
+    uint32_t *first = malloc(((size_t)split->shards + 1) * sizeof *first);
+    if (!first)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %u shards", split->shards);
+    memcpy(first, old->first, old->shards * sizeof *first);
+    for (uint32_t k = 0; k < more; k++)
+        first[old->shards + k] = old->count + pulmo_shard_first(added, k, more);
+    first[split->shards] = split->count;
+    split->first = first;
     return PULMO_OK;
 }
 
@@ -69,6 +104,8 @@ static pulmo_status make_split(packing *p, int s)
         columns[2 * (size_t)n + i] = hex[2 * i];
         columns[3 * (size_t)n + i] = hex[2 * i + 1];
     }
+    PULMO_TRY(make_sketches(p, s));
+    PULMO_TRY(make_first(p, s));
     return tabled_columns(&p->list, p->plan.order[s], &p->split[s]);
 }
 
@@ -78,6 +115,8 @@ static void free_split(pulmo_packed_split *split)
     if (split->labels && split->paths)
         free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
     free((void *)(uintptr_t)split->labels);
+    free((void *)(uintptr_t)split->sketches);
+    free((void *)(uintptr_t)split->first);
     free((void *)(uintptr_t)split->paths);
 }
 
@@ -95,8 +134,8 @@ static pulmo_status append_images(const packing *p, part_store *store, int s, ui
 {
     const pulmo_packed_split *split = &p->split[s];
     size_t bytes = (size_t)p->form.height_px * (size_t)p->form.width_px * (size_t)p->form.channels;
-    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards), gathered = 0;
-    for (uint32_t i = pulmo_shard_first(split->count, shard, split->shards); i < end; i++) {
+    uint32_t end = pulmo_packed_first(split, shard + 1), gathered = 0;
+    for (uint32_t i = pulmo_packed_first(split, shard); i < end; i++) {
         PULMO_TRY(
             parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
         if (gathered < APPENDED && i + 1 < end)
@@ -111,7 +150,8 @@ static pulmo_status write_shard(const packing *p, part_store *store, int s, uint
                                 uint8_t *pixels)
 {
     pulmo_shard_writer *writer = NULL;
-    if (is_there(p, s, shard))
+    bool packed = p->old && shard < p->old->split[s].shards;
+    if (packed || is_there(p, s, shard))
         return PULMO_OK;
     if (pulmo_interrupt_wanted())
         return pulmo_fail(

@@ -26,6 +26,7 @@ static const char *const columns[COLUMNS] = {"paths", "groups", "digests", "pixe
 typedef struct listed {
     const char *name;
     uint32_t count, shards;
+    int64_t *first; /* (shards + 1); NULL where shards are even */
     int32_t *labels;
     char **text[COLUMNS];
 } listed;
@@ -131,11 +132,18 @@ static pulmo_status check_shape(verifying *v, uint32_t count)
     return pulmo_fail(PULMO_DATA, "%s: /images has not the shape that the manifest says", v->path);
 }
 
+static uint32_t first_of(const listed *split, uint32_t shard)
+{
+    if (split->first)
+        return (uint32_t)split->first[shard];
+    return pulmo_shard_first(split->count, shard, split->shards);
+}
+
 static void check_shard(verifying *v, uint32_t shard)
 {
     v->path = pulmo_shard_path(v->destination, v->split.name, shard, v->split.shards);
-    v->first = pulmo_shard_first(v->split.count, shard, v->split.shards);
-    uint32_t count = pulmo_shard_first(v->split.count, shard + 1, v->split.shards) - v->first;
+    v->first = first_of(&v->split, shard);
+    uint32_t count = first_of(&v->split, shard + 1) - v->first;
     pulmo_status status = v->path ? pulmo_h5_open(v->path, &v->file) : PULMO_MEMORY;
     if (status == PULMO_OK)
         status = check_shape(v, count);
@@ -187,9 +195,27 @@ static void check_sources(verifying *v)
 static void free_split(listed *split)
 {
     free(split->labels);
+    free(split->first);
     for (int c = 0; c < COLUMNS; c++)
         free(split->text[c]);
     memset(split, 0, sizeof *split);
+}
+
+static pulmo_status read_first(pulmo_h5 *manifest, const char *base, listed *out)
+{
+    char path[96];
+    const uint64_t count = (uint64_t)out->shards + 1;
+    snprintf(path, sizeof path, "%s/first", base);
+    if (!pulmo_h5_exists(manifest, path))
+        return PULMO_OK;
+    out->first = calloc(count, sizeof *out->first);
+    if (!out->first)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
+    PULMO_TRY(pulmo_h5_read(manifest, path, PULMO_H5_I64, 1, &count, out->first));
+    for (uint64_t i = 0; i < count; i++)
+        if (out->first[i] < (i > 0 ? out->first[i - 1] : 0) || out->first[i] > out->count)
+            return pulmo_fail(PULMO_DATA, "%s: /%s is out of order", pulmo_h5_path(manifest), path);
+    return PULMO_OK;
 }
 
 static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out)
@@ -205,6 +231,7 @@ static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out
                           base, (long long)count, (long long)shards);
     out->count = (uint32_t)count;
     out->shards = (uint32_t)shards;
+    PULMO_TRY(read_first(manifest, base, out));
     for (int c = 0; c < COLUMNS; c++) {
         uint64_t found = 0;
         snprintf(path, sizeof path, "%s/%s", base, columns[c]);

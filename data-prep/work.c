@@ -11,11 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "seen.h"
+
 #include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/packed.h"
 
 pulmo_status work_name(const char *destination, work_place *out)
 {
@@ -71,18 +74,15 @@ static pulmo_status put(const char *directory, const char *name, const char hex[
 
 int work_look(const work_place *w, const char *options_text, const pulmo_digest *files)
 {
-    char hex[PULMO_DIGEST_HEX];
-    bool seen = false;
     struct stat about;
     pulmo_h5 *file = NULL;
     char *text = NULL, *path = pulmo_format("%s/manifest.h5", w->destination);
     int found = 0;
-    pulmo_digest_hex(files, hex);
     if (path && stat(path, &about) == 0) {
         found = -1;
         if (pulmo_h5_open(path, &file) == PULMO_OK &&
             pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
-            strcmp(text, options_text) == 0 && holds(w->destination, WORK_SEEN, hex, &seen))
+            strcmp(text, options_text) == 0 && seen_matches(w->destination, files))
             found = 1;
         pulmo_error_clear();
     }
@@ -120,7 +120,7 @@ static bool is_ours(const char *name)
     unsigned shard, shards;
     char split[8];
     int at = 0;
-    if (strcmp(name, "leaks.txt") == 0 || strcmp(name, WORK_SEEN) == 0)
+    if (strcmp(name, "leaks.txt") == 0 || strcmp(name, SEEN_NAME) == 0)
         return true;
     if (strncmp(name, "manifest.", 9) == 0)
         return is_ending(name + 9);
@@ -147,16 +147,8 @@ static int remove_files(const char *directory, is_wanted wanted)
     return removed;
 }
 
-pulmo_status work_publish(const work_place *w, const pulmo_digest *files)
+pulmo_status work_move(const work_place *w)
 {
-    char hex[PULMO_DIGEST_HEX];
-    /* The old manifest goes first: without it nothing there counts as packed. */
-    char *manifest = pulmo_format("%s/manifest.h5", w->destination);
-    if (!manifest)
-        return PULMO_MEMORY;
-    unlink(manifest);
-    free(manifest);
-    remove_files(w->destination, is_ours);
     pulmo_status status = PULMO_OK;
     DIR *entries = opendir(w->out);
     if (!entries)
@@ -175,8 +167,63 @@ pulmo_status work_publish(const work_place *w, const pulmo_digest *files)
         free(to);
     }
     closedir(entries);
-    pulmo_digest_hex(files, hex);
-    return status == PULMO_OK ? put(w->destination, WORK_SEEN, hex) : status;
+    return status;
+}
+
+/* Names of a shard before and after; NULL for want of memory. */
+static bool name_shard(const work_place *w, shard_names n, uint32_t shard, char **before,
+                       char **after)
+{
+    *before = pulmo_shard_path(w->destination, n.split, shard, n.old_shards);
+    *after = pulmo_shard_path(w->destination, n.split, shard, n.shards);
+    return *before && *after;
+}
+
+static pulmo_status link_shard(const char *before, const char *after)
+{
+    unlink(after); /* of an update that was interrupted */
+    if (link(before, after) == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot be linked to %s: %s; pack anew with --overwrite where "
+                      "the file system knows no links",
+                      before, after, strerror(errno));
+}
+
+pulmo_status work_rename(const work_place *w, shard_names n)
+{
+    pulmo_status status = PULMO_OK;
+    for (uint32_t k = 0; k < n.old_shards && n.shards != n.old_shards && status == PULMO_OK; k++) {
+        char *before = NULL, *after = NULL;
+        status = name_shard(w, n, k, &before, &after) ? link_shard(before, after) : PULMO_MEMORY;
+        free(before);
+        free(after);
+    }
+    return status;
+}
+
+void work_remove_renamed(const work_place *w, shard_names n)
+{
+    for (uint32_t k = 0; k < n.old_shards && n.shards != n.old_shards; k++) {
+        char *before = NULL, *after = NULL;
+        if (name_shard(w, n, k, &before, &after))
+            unlink(before);
+        free(before);
+        free(after);
+    }
+}
+
+pulmo_status work_publish(const work_place *w, const pulmo_digest *files, const source_list *list)
+{
+    /* The old manifest goes first: without it nothing there counts as packed. */
+    char *manifest = pulmo_format("%s/manifest.h5", w->destination);
+    if (!manifest)
+        return PULMO_MEMORY;
+    unlink(manifest);
+    free(manifest);
+    remove_files(w->destination, is_ours);
+    pulmo_status status = work_move(w);
+    return status == PULMO_OK ? seen_write(w->destination, files, list) : status;
 }
 
 void work_end(const work_place *w)

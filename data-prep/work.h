@@ -6,8 +6,8 @@
  * DEST/.pack/plan      digest of all that shards depend on; shards of another plan are removed
  * DEST/.pack/out/      finished shards, moved to DEST when all are there
  * DEST/.pack/stop      a rank was told to end
- * DEST/.files          digest of the source's files with their times. The manifest has no times:
- *                      it is the same for any copy of them. */
+ * DEST/.files          the source's files with their times (seen.h). The manifest has no times: it
+ *                      is the same for any copy of them. */
 #ifndef PULMO_PREP_WORK_H
 #define PULMO_PREP_WORK_H
 
@@ -26,8 +26,6 @@ typedef struct work_place {
 pulmo_status work_name(const char *destination, work_place *out);
 void work_free(work_place *w);
 
-#define WORK_SEEN ".files"
-
 /* 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if none, -1 if
  * one of something else. */
 int work_look(const work_place *w, const char *options_text, const pulmo_digest *files);
@@ -38,7 +36,20 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
 pulmo_status work_plan(const work_place *w, const pulmo_digest *plan);
 /* Moves the shards of files of this digest to DEST, in place of an older pack: rank 0, when all are
  * written; the manifest is to follow. */
-pulmo_status work_publish(const work_place *w, const pulmo_digest *files);
+pulmo_status work_publish(const work_place *w, const pulmo_digest *files, const source_list *list);
+/* Moves the shards to DEST, beside what is there. Rank 0. */
+pulmo_status work_move(const work_place *w);
+
+/* A split's shards, whose names say how many there are: before new ones were added and after. */
+typedef struct shard_names {
+    const char *split;
+    uint32_t old_shards, shards;
+} shard_names;
+
+/* Gives the old shards their new names, beside the old ones. Rank 0. */
+pulmo_status work_rename(const work_place *w, shard_names n);
+/* Takes the old names away. Rank 0, when the manifest is there. */
+void work_remove_renamed(const work_place *w, shard_names n);
 /* Removes the work place. Rank 0, when the manifest is there. */
 void work_end(const work_place *w);
 

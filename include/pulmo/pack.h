@@ -11,13 +11,16 @@ typedef struct pulmo_pack_options {
     const pulmo_config *config; /* its pack section; kept for the call */
     int threads;                /* a rank; 0: the CPUs given */
     int overwrite;
+    int update; /* add new files to a finished pack */
 } pulmo_pack_options;
 
 /* SOURCE is train/ val/ test/ x class folders, or class folders alone (all of it train). Splits
  * are split as configured; patients and duplicates stay together. The same input gives the same
  * bytes for any number of ranks and threads. A finished pack of the same input is left alone; a
- * different one is refused (PULMO_USAGE) unless `overwrite`. One picture, or one patient for
- * certain, in several given splits is PULMO_DATA unless config->pack.leaks says otherwise.
+ * different one is refused (PULMO_USAGE) unless `overwrite`, or `update` adds the new files to it:
+ * then all that is packed stays in its split, and files that changed or went are PULMO_DATA. One
+ * picture, or one patient for certain, in several given splits is PULMO_DATA unless
+ * config->pack.leaks says otherwise.
  *
  * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After
  * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call resumes, on any

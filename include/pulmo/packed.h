@@ -11,6 +11,8 @@
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
  *       attributes count, shards, patients, sha256; with folds also the column folds (N) int32 and
  *       the attribute folds, how many
+ *   /splits/SPLIT/first (shards + 1) int64: first image of each shard, where they are not even
+ *   /splits/SPLIT/sketches (N, 64) uint8: how each image looks, for pack --update
  *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept
  *   /table/{notes,rows_without_file,files_without_row}, where labels come from a table
  *   /refused/{paths,reasons}
@@ -29,7 +31,7 @@
 
 /* "DIR/SPLIT-00003-of-00008.h5"; owned by the caller (free), NULL when out of memory. */
 char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards);
-/* First sample of a shard when `count` samples are cut into `shards`. */
+/* First sample of a shard when `count` samples are cut evenly into `shards`. */
 uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards);
 
 /* What all files of a packed data set share. */
@@ -45,9 +47,11 @@ typedef struct pulmo_packed_form {
 typedef struct pulmo_packed_split {
     const char *name;
     uint32_t count, shards;
-    uint32_t patients;   /* known ones */
-    int folds;           /* 0 for none */
-    const int32_t *fold; /* (count): each image's; NULL without */
+    const uint32_t *first;   /* (shards + 1): first sample of each; NULL where they are even */
+    const uint8_t *sketches; /* (count, PULMO_SKETCH_BYTES): how images look; NULL: not stored */
+    uint32_t patients;       /* known ones */
+    int folds;               /* 0 for none */
+    const int32_t *fold;     /* (count): each image's; NULL without */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
     const char *const *pixel_digests;       /* (count): SHA-256 of the packed pixels */
@@ -55,6 +59,11 @@ typedef struct pulmo_packed_split {
     const char *const *kept_names;          /* (kept) */
     const char *const *const *kept_columns; /* (kept, count) */
 } pulmo_packed_split;
+
+#define PULMO_SKETCH_BYTES 64
+
+/* First sample of a shard of the split; the count for the shard behind the last. */
+uint32_t pulmo_packed_first(const pulmo_packed_split *split, uint32_t shard);
 
 typedef struct pulmo_shard_writer pulmo_shard_writer;
 

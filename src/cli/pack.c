@@ -29,6 +29,7 @@ pulmo_status run_pack(arguments *a)
                                         .destination = a->operands[1],
                                         .config = &a->config,
                                         .threads = a->threads,
-                                        .overwrite = a->overwrite};
+                                        .overwrite = a->overwrite,
+                                        .update = a->update};
     return pulmo_pack(a->comm, &options);
 }

@@ -76,6 +76,9 @@ static const command_option pack_options[] = {
     {TEXT("source", "SOURCE"), INTO(source),
      .help = "with --verify: check the source files as well"},
     {THREADS(0), .help = "threads per rank (default: the CPUs given)"},
+    {FLAG("update"), INTO(update),
+     .help = "add files that are new in SOURCE to the pack in DEST; what is packed stays in its "
+             "split"},
     {OVERWRITE, .help = "replace a pack of other files or options in DEST"},
     {0},
 };

@@ -29,6 +29,7 @@ struct pulmo_dataset {
     char *directory, split[64];
     uint32_t packed, shards; /* images in the files */
     int fold;                /* -1: the split as packed; else `split` is its part of train */
+    int64_t *first;          /* (shards + 1): first image of each; NULL where they are even */
     uint32_t *index;         /* (info.count): places in the files; NULL where they are the same */
     int32_t *labels;
     char **class_names, **paths, **groups;
@@ -184,6 +185,28 @@ static pulmo_status read_kept(pulmo_h5 *file, const char *base, pulmo_dataset *d
     return PULMO_OK;
 }
 
+/* Where shards begin, if they were not cut evenly. */
+static pulmo_status read_first(pulmo_h5 *file, const char *base, pulmo_dataset *d)
+{
+    char name[128];
+    uint64_t count = (uint64_t)d->shards + 1;
+    pulmo_h5_shape shape;
+    snprintf(name, sizeof name, "%s/first", base);
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
+    if (shape.rank != 1 || shape.dims[0] != count)
+        return damaged(file, "first images of a split's shards are not one per shard and the end");
+    d->first = malloc(count * sizeof *d->first);
+    if (!d->first)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I64, 1, &count, d->first));
+    bool rising = d->first[0] == 0 && d->first[d->shards] == d->packed;
+    for (uint64_t i = 1; i < count; i++)
+        rising = rising && d->first[i - 1] <= d->first[i];
+    return rising ? PULMO_OK : damaged(file, "first images of a split's shards are out of order");
+}
+
 static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
 {
     char base[96];
@@ -195,6 +218,7 @@ static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
     d->info.count = (uint32_t)count;
     d->packed = d->info.count;
     d->shards = (uint32_t)shards;
+    PULMO_TRY(read_first(file, base, d));
     PULMO_TRY(read_labels(file, base, d));
     PULMO_TRY(read_names(file, base, "paths", (uint64_t)count, &d->paths));
     PULMO_TRY(read_names(file, base, "groups", (uint64_t)count, &d->groups));
@@ -240,6 +264,8 @@ static bool is_absent(const char *path)
 
 static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
 {
+    if (d->first)
+        return (uint32_t)d->first[shard];
     return pulmo_shard_first(d->packed, shard, d->shards);
 }
 
@@ -346,6 +372,19 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
     return PULMO_OK;
 }
 
+static uint32_t shard_of(const pulmo_dataset *d, uint32_t index)
+{
+    uint32_t low = 0, high = d->shards; /* first_of(low) <= index < first_of(high) */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (first_of(d, middle) <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixels)
 {
     pulmo_h5 *file = NULL;
@@ -354,9 +393,7 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
                           index, d->split, d->info.count);
     if (d->index)
         index = d->index[index];
-    uint32_t shard = (uint32_t)((uint64_t)index * d->shards / d->packed);
-    while (index >= first_of(d, shard + 1))
-        shard++;
+    uint32_t shard = shard_of(d, index);
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
     if (status == PULMO_OK)
@@ -536,6 +573,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
         pulmo_h5_close(d->open[i].file);
     pthread_mutex_destroy(&d->lock);
     free(d->index);
+    free(d->first);
     free(d->labels);
     free(d->class_names);
     free(d->paths);

@@ -22,6 +22,13 @@ uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
     return (uint32_t)((uint64_t)count * shard / shards);
 }
 
+uint32_t pulmo_packed_first(const pulmo_packed_split *split, uint32_t shard)
+{
+    if (split->first)
+        return split->first[shard];
+    return pulmo_shard_first(split->count, shard, split->shards);
+}
+
 /* ---- shards ---- */
 
 struct pulmo_shard_writer {
@@ -79,8 +86,8 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
 static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split, uint32_t shard)
 {
-    uint32_t first = pulmo_shard_first(split->count, shard, split->shards);
-    uint32_t end = pulmo_shard_first(split->count, shard + 1, split->shards);
+    uint32_t first = pulmo_packed_first(split, shard);
+    uint32_t end = pulmo_packed_first(split, shard + 1);
     PULMO_TRY(describe_form(file, "shard", form));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", shard));
@@ -180,6 +187,33 @@ static pulmo_status write_kept(pulmo_h5 *file, const char *base, const pulmo_pac
     return PULMO_OK;
 }
 
+static pulmo_status write_first(pulmo_h5 *file, const char *name, const pulmo_packed_split *split)
+{
+    const uint64_t count = (uint64_t)split->shards + 1;
+    int64_t *first = malloc(count * sizeof *first);
+    if (!first)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate %u shards", split->shards);
+    for (uint64_t i = 0; i < count; i++)
+        first[i] = split->first[i];
+    pulmo_status status = pulmo_h5_write(file, name, PULMO_H5_I64, 1, &count, first);
+    free(first);
+    return status;
+}
+
+/* What only some splits have. */
+static pulmo_status write_extras(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
+{
+    char name[128];
+    const uint64_t sketches[] = {split->count, PULMO_SKETCH_BYTES};
+    snprintf(name, sizeof name, "%s/first", base);
+    if (split->first)
+        PULMO_TRY(write_first(file, name, split));
+    snprintf(name, sizeof name, "%s/sketches", base);
+    if (split->sketches)
+        return pulmo_h5_write(file, name, PULMO_H5_U8, 2, sketches, split->sketches);
+    return PULMO_OK;
+}
+
 static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split)
 {
@@ -193,6 +227,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
+    PULMO_TRY(write_extras(file, base, split));
     if (split->fold) {
         PULMO_TRY(pulmo_h5_set_int(file, base, "folds", split->folds));
         snprintf(name, sizeof name, "%s/folds", base);

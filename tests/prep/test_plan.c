@@ -433,7 +433,7 @@ static void the_tree_finds_all(void **state)
                     ? (int8_t)((int)pulmo_rng_below(&rng, 40) - 20)
                     : (int8_t)(sketches[i - i % 3][k] + (int)pulmo_rng_below(&rng, 13) - 6);
     found f = {.count = COUNT, .pair = calloc(COUNT, COUNT)};
-    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, NEAR, note, &f),
+    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, COUNT, NEAR, note, &f),
                      PULMO_OK);
     int pairs = 0;
     for (int a = 0; a < COUNT; a++)

@@ -1,0 +1,491 @@
+/* New files beside a finished pack: what is packed, what is new, what has changed. */
+#include "update.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "seen.h"
+
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/packed.h"
+
+#define CHANGED_SHOWN 20
+
+/* ---- the manifest ---- */
+
+static pulmo_status read_numbers(pulmo_h5 *file, const char *base, const char *what, uint64_t count,
+                                 int32_t **out)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s/%s", base, what);
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    *out = malloc((count + 1) * sizeof **out);
+    if (!*out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
+    return pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, *out);
+}
+
+static pulmo_status read_texts(pulmo_h5 *file, const char *base, const char *what, uint64_t count,
+                               char ***out)
+{
+    char name[96];
+    uint64_t found = 0;
+    snprintf(name, sizeof name, "%s/%s", base, what);
+    PULMO_TRY(pulmo_h5_read_strings(file, name, &found, out));
+    if (found == count)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: /%s: lists of a split differ in length; pack again with "
+                      "--overwrite",
+                      pulmo_h5_path(file), name);
+}
+
+/* Where shards begin: as stored, or even. */
+static pulmo_status read_first(pulmo_h5 *file, const char *base, old_split *split)
+{
+    char name[96];
+    const uint64_t count = (uint64_t)split->shards + 1;
+    split->first = malloc(count * sizeof *split->first);
+    int64_t *stored = calloc(count, sizeof *stored);
+    pulmo_status status = PULMO_OK;
+    if (!split->first || !stored)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %u shards", split->shards));
+    snprintf(name, sizeof name, "%s/first", base);
+    bool uneven = pulmo_h5_exists(file, name);
+    if (uneven)
+        PULMO_GOTO(pulmo_h5_read(file, name, PULMO_H5_I64, 1, &count, stored));
+    for (uint32_t i = 0; i < count; i++)
+        split->first[i] =
+            uneven ? (uint32_t)stored[i] : pulmo_shard_first(split->count, i, split->shards);
+out:
+    free(stored);
+    return status;
+}
+
+static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *split)
+{
+    char name[96];
+    const uint64_t dims[] = {split->count, SKETCH};
+    snprintf(name, sizeof name, "%s/sketches", base);
+    if (!pulmo_h5_exists(file, name))
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: was packed by a pulmo that had no --update; pack anew with "
+                          "--overwrite",
+                          pulmo_h5_path(file));
+    split->sketches = malloc(((size_t)split->count + 1) * SKETCH);
+    if (!split->sketches)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
+    return pulmo_h5_read(file, name, PULMO_H5_U8, 2, dims, split->sketches);
+}
+
+static pulmo_status read_split(pulmo_h5 *file, const char *base, old_split *split)
+{
+    int64_t count = 0, shards = 0;
+    if (!pulmo_h5_exists(file, base))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_int(file, base, "count", &count));
+    PULMO_TRY(pulmo_h5_get_int(file, base, "shards", &shards));
+    if (count < 0 || count > UINT32_MAX / 2 || shards < 1 || shards > UINT32_MAX / 2)
+        return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(file),
+                          base, (long long)count, (long long)shards);
+    split->count = (uint32_t)count;
+    split->shards = (uint32_t)shards;
+    PULMO_TRY(read_first(file, base, split));
+    PULMO_TRY(read_numbers(file, base, "labels", split->count, &split->labels));
+    PULMO_TRY(read_numbers(file, base, "folds", split->count, &split->fold));
+    PULMO_TRY(read_sketches(file, base, split));
+    PULMO_TRY(read_texts(file, base, "paths", split->count, &split->paths));
+    PULMO_TRY(read_texts(file, base, "groups", split->count, &split->groups));
+    PULMO_TRY(read_texts(file, base, "digests", split->count, &split->digests));
+    return read_texts(file, base, "pixel_digests", split->count, &split->pixel_digests);
+}
+
+/* The options are the same but for the files' digest, which ends the text. */
+static pulmo_status check_options(pulmo_h5 *file, const char *options_text)
+{
+    static const char mark[] = ", files ";
+    char *theirs = NULL;
+    PULMO_TRY(pulmo_h5_read_text(file, "options", &theirs));
+    const char *end = strstr(options_text, mark);
+    size_t length = end ? (size_t)(end - options_text) + sizeof mark - 1 : strlen(options_text);
+    bool same = strncmp(theirs, options_text, length) == 0;
+    pulmo_status status = PULMO_OK;
+    if (!same)
+        status = pulmo_fail(PULMO_USAGE,
+                            "%s: was packed with other options (%.*s); --update keeps the options: "
+                            "give the same ones, or pack anew with --overwrite",
+                            pulmo_h5_path(file), (int)strcspn(theirs, "\n"), theirs);
+    free(theirs);
+    return status;
+}
+
+static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_pack *old)
+{
+    uint64_t reasons = 0;
+    int64_t channels = 0;
+    PULMO_TRY(pulmo_h5_check_kind(file, "manifest", PULMO_PACK_FORMAT_VERSION,
+                                  "pack anew with --overwrite"));
+    PULMO_TRY(check_options(file, options_text));
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &old->classes, &old->class_names));
+    PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
+    old->channels = (int)channels;
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        char base[64];
+        snprintf(base, sizeof base, "splits/%s", pulmo_split_name(s));
+        PULMO_TRY(read_split(file, base, &old->split[s]));
+    }
+    PULMO_TRY(pulmo_h5_read_strings(file, "refused/paths", &old->refused, &old->refused_paths));
+    PULMO_TRY(pulmo_h5_read_strings(file, "refused/reasons", &reasons, &old->refused_reasons));
+    if (reasons != old->refused)
+        return pulmo_fail(PULMO_DATA, "%s: lists of refused files differ in length",
+                          pulmo_h5_path(file));
+    PULMO_TRY(pulmo_h5_read_strings(file, "audit/similar", &old->similar_count, &old->similar));
+    return pulmo_h5_read_strings(file, "audit/leaks", &old->leak_count, &old->leaks);
+}
+
+/* ---- files ---- */
+
+/* Where a path stood. */
+typedef struct old_place {
+    const char *path;
+    int8_t split;
+    uint32_t place;
+    bool found;
+} old_place;
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const old_place *)a)->path, ((const old_place *)b)->path);
+}
+
+static pulmo_status list_places(const old_pack *old, old_place **out, size_t *count)
+{
+    size_t all = old->refused, at = 0;
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        all += old->split[s].count;
+    old_place *places = malloc((all + 1) * sizeof *places);
+    if (!places)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", all);
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        for (uint32_t i = 0; i < old->split[s].count; i++)
+            places[at++] = (old_place){old->split[s].paths[i], (int8_t)s, i, false};
+    for (uint32_t i = 0; i < old->refused; i++)
+        places[at++] = (old_place){old->refused_paths[i], UPDATE_REFUSED, i, false};
+    qsort(places, all, sizeof *places, by_path);
+    *out = places;
+    *count = all;
+    return PULMO_OK;
+}
+
+/* What files changed, in words. */
+static pulmo_status note(text_lines *lines, const char *path, const char *what)
+{
+    return lines_add(lines, "%s: %s", path, what);
+}
+
+/* A file whose size or time is another is read: one that was only touched or copied is the same. */
+static pulmo_status check_contents(const old_pack *old, const source_file *file, uint32_t i,
+                                   const seen_files *seen, text_lines *changed)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_digest digest;
+    const seen_file *before = seen_find(seen, file->path);
+    if (before && before->size_bytes == file->size_bytes &&
+        before->modified_ns == file->modified_ns)
+        return PULMO_OK;
+    if (before && before->size_bytes != file->size_bytes)
+        return note(changed, file->path, "has another size than when it was packed");
+    char *path = pulmo_format("%s/%s", old->list->root, file->path);
+    pulmo_status status = path ? pulmo_digest_of_file(path, &digest) : PULMO_MEMORY;
+    free(path);
+    PULMO_TRY(status);
+    pulmo_digest_hex(&digest, hex);
+    const old_split *split = &old->split[old->split_of[i]];
+    if (strcmp(hex, split->digests[old->place[i]]) == 0)
+        return PULMO_OK;
+    return note(changed, file->path, "has changed since it was packed");
+}
+
+/* Class and patient of a packed file, which its path or a table tells. */
+static pulmo_status check_meaning(const old_pack *old, const source_file *file, uint32_t i,
+                                  text_lines *changed)
+{
+    const old_split *split = &old->split[old->split_of[i]];
+    const char *class = old->class_names[split->labels[old->place[i]]];
+    if (strcmp(class, file->label) != 0)
+        return lines_add(changed, "%s: is of class %s, was packed as %s", file->path, file->label,
+                         class);
+    if (strcmp(split->groups[old->place[i]], file->group) != 0)
+        return lines_add(changed, "%s: is of patient %s, was packed as %s", file->path, file->group,
+                         split->groups[old->place[i]]);
+    return PULMO_OK;
+}
+
+/* A refused file that is another now is as good as a new one. */
+static bool is_mended(const source_file *file, const seen_files *seen)
+{
+    const seen_file *before = seen_find(seen, file->path);
+    return !file->refusal && (!before || before->size_bytes != file->size_bytes ||
+                              before->modified_ns != file->modified_ns);
+}
+
+static pulmo_status match_files(old_pack *old, old_place *places, size_t count,
+                                const seen_files *seen)
+{
+    const source_list *list = old->list;
+    source_list *fresh = &old->fresh;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const old_place wanted = {.path = list->file[i].path};
+        old_place *found = bsearch(&wanted, places, count, sizeof wanted, by_path);
+        if (found)
+            found->found = true;
+        if (found && !(found->split == UPDATE_REFUSED && is_mended(&list->file[i], seen))) {
+            old->split_of[i] = found->split;
+            old->place[i] = found->place;
+            continue;
+        }
+        old->split_of[i] = UPDATE_NEW;
+        old->place[i] = (uint32_t)fresh->count;
+        fresh->file[fresh->count++] = list->file[i];
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status find_changes(const old_pack *old, const old_place *places, size_t count,
+                                 const seen_files *seen, text_lines *changed)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!places[i].found)
+            PULMO_TRY(note(changed, places[i].path, "is missing"));
+    for (uint32_t i = 0; i < old->list->count; i++) {
+        if (old->split_of[i] < 0)
+            continue;
+        PULMO_TRY(check_meaning(old, &old->list->file[i], i, changed));
+        PULMO_TRY(check_contents(old, &old->list->file[i], i, seen, changed));
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status refuse_changes(const char *destination, const text_lines *changed)
+{
+    for (size_t i = 0; i < changed->count; i++)
+        pulmo_warn("%s", changed->text[i]);
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %zu files that are packed there changed or went (listed above), the "
+                      "first: %s; --update adds files only: restore them, or pack anew with "
+                      "--overwrite",
+                      destination, changed->count, changed->text[0]);
+}
+
+/* Classes are numbered in order of their names: another class would renumber them in old shards. */
+static pulmo_status check_classes(const old_pack *old, const char *destination)
+{
+    for (size_t i = 0; i < old->fresh.count; i++) {
+        const source_file *file = &old->fresh.file[i];
+        bool known = false;
+        for (int k = 0; k < old->classes && !known; k++)
+            known = strcmp(old->class_names[k], file->label) == 0;
+        if (!known)
+            return pulmo_fail(PULMO_DATA,
+                              "%s: is of class %s, which the pack in %s does not have; pack anew "
+                              "with --overwrite",
+                              file->path, file->label, destination);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status sort_files(old_pack *old, const char *destination, bool is_root)
+{
+    old_place *places = NULL;
+    size_t count = 0;
+    seen_files seen = {0};
+    text_lines changed = {0};
+    pulmo_status status = list_places(old, &places, &count);
+    if (status == PULMO_OK)
+        status = seen_read(destination, &seen);
+    if (status == PULMO_OK)
+        status = match_files(old, places, count, &seen);
+    if (status == PULMO_OK && is_root)
+        status = find_changes(old, places, count, &seen, &changed);
+    if (status == PULMO_OK && changed.count > 0)
+        status = refuse_changes(destination, &changed);
+    if (status == PULMO_OK)
+        status = check_classes(old, destination);
+    lines_free(&changed);
+    seen_free(&seen);
+    free(places);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static pulmo_status open_local(const char *destination, const char *options_text, bool is_root,
+                               old_pack *old)
+{
+    pulmo_h5 *file = NULL;
+    size_t count = old->list->count + 1;
+    char *path = pulmo_format("%s/manifest.h5", destination);
+    old->split_of = malloc(count * sizeof *old->split_of);
+    old->place = malloc(count * sizeof *old->place);
+    old->fresh.file = malloc(count * sizeof *old->fresh.file);
+    pulmo_status status = PULMO_OK;
+    if (!path || !old->split_of || !old->place || !old->fresh.file)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", count));
+    PULMO_GOTO(pulmo_h5_open(path, &file));
+    PULMO_GOTO(read_manifest(file, options_text, old));
+    PULMO_GOTO(sort_files(old, destination, is_root));
+out:
+    pulmo_h5_close(file);
+    free(path);
+    return status;
+}
+
+pulmo_status update_open(const char *destination, const source_list *list, const char *options_text,
+                         bool is_root, old_pack **out)
+{
+    old_pack *old = calloc(1, sizeof *old);
+    if (!old)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an older pack");
+    old->list = list;
+    old->fresh.root = list->root;
+    pulmo_status status = open_local(destination, options_text, is_root, old);
+    if (status == PULMO_OK)
+        *out = old;
+    else
+        update_close(old);
+    return status;
+}
+
+static void free_split(old_split *split)
+{
+    free(split->first);
+    free(split->labels);
+    free(split->fold);
+    free(split->sketches);
+    free(split->paths);
+    free(split->groups);
+    free(split->digests);
+    free(split->pixel_digests);
+}
+
+void update_close(old_pack *old)
+{
+    if (!old)
+        return;
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        free_split(&old->split[s]);
+        pulmo_dataset_close(old->data[s]);
+    }
+    free(old->refused_paths);
+    free(old->refused_reasons);
+    free(old->similar);
+    free(old->leaks);
+    free(old->class_names);
+    free(old->split_of);
+    free(old->place);
+    free(old->fresh.file);
+    free(old);
+}
+
+int update_split_of(const old_pack *old, uint32_t file)
+{
+    return old && old->split_of[file] >= 0 ? old->split_of[file] : -1;
+}
+
+int update_fold_of(const old_pack *old, uint32_t file)
+{
+    int s = update_split_of(old, file);
+    return s >= 0 && old->split[s].fold ? old->split[s].fold[old->place[file]] : -1;
+}
+
+/* ---- records ---- */
+
+static int value_of(char digit)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = digit ? strchr(digits, digit) : NULL;
+    return found ? (int)(found - digits) : -1;
+}
+
+static pulmo_status digest_of_hex(const char *hex, pulmo_digest *out)
+{
+    for (size_t i = 0; i < PULMO_DIGEST_BYTES; i++) {
+        int high = value_of(hex[2 * i]);
+        int low = high < 0 ? -1 : value_of(hex[2 * i + 1]);
+        if (low < 0)
+            return pulmo_fail(PULMO_DATA, "\"%.80s\" is not a digest", hex);
+        out->bytes[i] = (uint8_t)(16 * high + low);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status old_record(const old_pack *old, uint32_t file, image_record *record)
+{
+    const old_split *split = &old->split[old->split_of[file]];
+    uint32_t place = old->place[file];
+    memset(record, 0, sizeof *record);
+    PULMO_TRY(digest_of_hex(split->digests[place], &record->digest));
+    PULMO_TRY(digest_of_hex(split->pixel_digests[place], &record->pixel_digest));
+    memcpy(record->sketch, split->sketches + (size_t)place * SKETCH, SKETCH);
+    record->usable = 1;
+    record->channels = (uint8_t)old->channels;
+    return PULMO_OK;
+}
+
+static pulmo_status fill_record(const old_pack *old, const part_store *fresh, uint32_t file,
+                                part_store *out)
+{
+    uint32_t place = old->place[file];
+    const char *reason = NULL;
+    memset(&out->records[file], 0, sizeof out->records[file]);
+    if (old->split_of[file] >= 0)
+        return old_record(old, file, &out->records[file]);
+    if (old->split_of[file] == UPDATE_REFUSED) {
+        reason = old->refused_reasons[place];
+    } else {
+        out->records[file] = fresh->records[place];
+        reason = fresh->reasons[place];
+    }
+    if (!reason)
+        return PULMO_OK;
+    out->reasons[file] = pulmo_strdup(reason);
+    return out->reasons[file] ? PULMO_OK : PULMO_MEMORY;
+}
+
+pulmo_status update_store(old_pack *old, const char *destination, const part_store *fresh,
+                          part_store *out)
+{
+    size_t count = old->list->count;
+    *out = *fresh;
+    out->list = old->list;
+    out->old = old;
+    out->files = NULL;
+    out->records = malloc((count + 1) * sizeof *out->records);
+    out->reasons = calloc(count + 1, sizeof *out->reasons);
+    pulmo_status status = PULMO_OK;
+    if (!out->records || !out->reasons)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", count));
+    PULMO_GOTO(parts_share(out, out));
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        PULMO_GOTO(pulmo_dataset_open(destination, pulmo_split_name(s), 1, &old->data[s]));
+    for (uint32_t i = 0; i < count; i++)
+        PULMO_GOTO(fill_record(old, fresh, i, out));
+out:
+    if (status != PULMO_OK)
+        parts_close(out);
+    return status;
+}
+
+pulmo_status update_read(old_pack *old, uint32_t file, int channels, uint8_t *pixels)
+{
+    pulmo_dataset *data = old->data[old->split_of[file]];
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(data);
+    if (info->channels != channels)
+        return pulmo_fail(PULMO_DATA,
+                          "the pack is grey and a new file is in colour; pack anew with "
+                          "--overwrite");
+    return pulmo_dataset_read(data, old->place[file], pixels);
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# pack --update: new files beside a finished pack. Old shards keep their bytes and every image its split; new images of known
+# patients follow them, new patients are split at the same fractions; what changed or went is listed.
+. "$(dirname "$0")/common.sh"
+command -v h5dump > /dev/null || { echo "h5dump is not installed"; exit 77; }
+"$PULMO" demo-data demo --train 200 --val 0 --test 0 --seed 5 -q
+"$PULMO" demo-data more --train 80 --val 0 --test 0 --seed 6 -q
+"$PULMO" demo-data other --train 40 --val 0 --test 0 --seed 7 -q
+column() { # PACK SPLIT COLUMN
+    h5dump -y -o col.txt -d "/splits/$2/$3" "$1/manifest.h5" > /dev/null && tr -d ' "' < col.txt | sed 's/\\000.*//; s/,$//' | grep -v '^$'
+}
+paths() { column "$1" "$2" paths; }
+options="--size 48 --val-fraction 0.2 --test-fraction 0.2 --set pack.shard_images=40"
+pack() { "$PULMO" pack source "$1" $options "${@:2}"; }
+mkdir source && cp -rp demo/train/* source/
+expect 0 "packed 200 images" pack packed --update # nothing is there: a pack like any other
+cp -r packed before
+expect 0 "nothing to do" pack packed --update
+
+# ---- 80 patients more, of other names; and a new image of each of 30 known patients ----
+for class in NORMAL PNEUMONIA; do
+    for file in "more/train/$class"/*; do
+        name=$(basename "$file")
+        if [ $class = NORMAL ]; then cp "$file" "source/NORMAL/NEW-IM-${name#*IM-}"
+        else cp "$file" "source/PNEUMONIA/person9${name#person}"; fi
+    done
+done
+i=0
+for s in train val test; do
+    paths packed $s > in.$s
+    for path in $(head -10 in.$s); do
+        name=$(basename "$path" .jpeg)
+        i=$((i + 1))
+        from=$(ls other/train/*/* | sed -n "${i}p")
+        cp "$from" "source/$(dirname "$path")/${name}0$i.jpeg"
+        echo "$(dirname "$path")/${name}0$i.jpeg $s" >> follow.txt
+    done
+done
+expect 2 "add new files by --update" pack packed
+expect 0 "packed: 110 files are new" pack packed --update
+grep -q "packed 310 images" out.txt || { cat out.txt; fail "not 310 images"; }
+expect 0 "nothing to do" pack packed --update
+expect 0 "nothing to do" pack packed
+expect 0 "are what was packed" "$PULMO" pack --verify packed --source source
+[ -z "$(find packed -name '.*' -not -name .files -mindepth 1)" ] || fail "something stayed behind"
+
+# ---- what was packed stays: bytes of shards, place and split of every image ----
+for s in train val test; do
+    paths before $s > old && paths packed $s > new
+    head -n "$(wc -l < old)" new | cmp - old || fail "$s: the old images are not where they were"
+    for shard in before/$s-*.h5; do
+        number=${shard#before/"$s"-}; number=${number%%-*}
+        cmp "$shard" packed/"$s-$number"-of-*.h5 || fail "$shard has other bytes"
+    done
+done
+shards=$(for s in train val test; do h5dump -a "/splits/$s/shards" packed/manifest.h5 | sed -n 's/.*(0): //p'; done | awk '{ n += $1 } END { print n }')
+[ "$(ls packed/*.h5 | wc -l)" = $((1 + shards)) ] || fail "shards of other names are left"
+for s in train val test; do paths packed $s > in.$s; done
+while read -r path s; do grep -qxF "$path" "in.$s" || fail "$path is not in $s, where its patient is"; done < follow.txt
+for s in train val test; do column packed $s groups | sort -u; done | sort | uniq -d > torn
+[ ! -s torn ] || fail "patients stand in two splits: $(cat torn)"
+for s in val test; do
+    n=$(paths packed $s | wc -l)
+    { [ "$n" -ge 56 ] && [ "$n" -le 68 ]; } || fail "$s has $n images; a fifth of 310 was asked for"
+done
+
+# ---- the same on three ranks ----
+cp -rp before ranks3
+ranks 3 "$PULMO" pack source ranks3 $options --update -q
+for file in packed/*.h5; do cmp "$file" "ranks3/${file#packed/}" || fail "3 ranks gave other bytes"; done
+
+# ---- again, one file; and a copy of a test image under a new patient's name goes to test ----
+copied=$(sed -n 1p in.test)
+cp "source/$copied" source/NORMAL/COPY-IM-7777-0001.jpeg
+expect 0 "1 files are new" pack packed --update
+paths packed test > in.test
+grep -q COPY-IM-7777 in.test || fail "the copy of a test image is not in test"
+expect 0 "are what was packed" "$PULMO" pack --verify packed --source source
+"$PULMO" preview packed --split test --out sheet.png -q || fail "the pack cannot be read"
+
+# ---- touched is not changed; changed and missing are listed ----
+touch source/NORMAL/*.jpeg
+expect 0 "0 files are new" pack packed --update
+expect 0 "nothing to do" pack packed
+victim=$(sed -n 2p in.test)
+cp -p "source/$victim" kept.jpeg
+printf x >> "source/$victim"
+gone=$(sed -n 3p in.train)
+mv "source/$gone" gone.jpeg
+expect 65 "$victim: has another size than when it was packed" pack packed --update
+grep -qF "$gone: is missing" out.txt || { cat out.txt; fail "the missing file is not listed"; }
+grep -q "2 files that are packed there changed or went" out.txt || { cat out.txt; fail "not two files"; }
+mv gone.jpeg "source/$gone" && mv kept.jpeg "source/$victim"
+expect 0 "nothing to do" pack packed --update
+
+# ---- what cannot be added ----
+expect 2 "was packed with other options" "$PULMO" pack source packed --size 64 --val-fraction 0.2 --test-fraction 0.2 --update
+mkdir source/OTHER && cp source/NORMAL/COPY-IM-7777-0001.jpeg source/OTHER/OTHER-IM-1-1.jpeg
+expect 65 "is of class OTHER, which the pack in packed does not have" pack packed --update
+rm -r source/OTHER
+
+# ---- folds ----
+mkdir small && cp -rp demo/train/* small/
+"$PULMO" pack small folds --size 48 --set pack.folds=4 -q
+cp -r folds folds-before && for file in more/train/NORMAL/*; do cp "$file" "small/NORMAL/NEW-IM-${file##*IM-}"; done
+expect 0 "files are new" "$PULMO" pack small folds --size 48 --set pack.folds=4 --update
+h5dump -y -o old -d /splits/train/folds folds-before/manifest.h5 > /dev/null
+h5dump -y -o new -d /splits/train/folds folds/manifest.h5 > /dev/null
+numbers() { tr -s ' ,\n' '\n' < "$1" | grep .; }
+[ "$(numbers old | wc -l)" = 200 ] && [ "$(numbers new | wc -l)" -gt 200 ] || fail "no folds for the new images"
+numbers old > old.txt && numbers new | head -n 200 | cmp - old.txt || fail "an image changed its fold"
+echo "new files are added, old ones stay"
