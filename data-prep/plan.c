@@ -200,10 +200,11 @@ static pulmo_status replace_val(splitter *c, size_t given, const char *manner)
     for (uint32_t f = 0; f < c->list->count; f++)
         if (c->split[f] == PULMO_SPLIT_VAL && update_split_of(c->old, f) < 0)
             c->split[f] = PULMO_SPLIT_TRAIN;
-    return lines_add(&c->plan->warnings,
-                     "val: the %zu images given are too few to choose an epoch by (fewer than %d) "
-                     "and join train; %s instead. Without --val-fraction val stays as it was given",
-                     given, PULMO_SPLIT_MEANINGFUL, manner);
+    return lines_add(
+        &c->plan->warnings,
+        "val: the %zu images given are too few to choose an epoch by (fewer than %d) "
+        "and join train; instead, %s. Without --val-fraction val stays as it was given",
+        given, PULMO_SPLIT_MEANINGFUL, manner);
 }
 
 /* What becomes of a split that no pattern names: kept as it was given, or split off train by

@@ -64,10 +64,15 @@ out:
     return status;
 }
 
+/* Without printf: a pack writes hundreds of thousands of them. */
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX])
 {
-    for (int i = 0; i < PULMO_DIGEST_BYTES; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest->bytes[i]);
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < PULMO_DIGEST_BYTES; i++) {
+        out[2 * i] = digits[digest->bytes[i] >> 4];
+        out[2 * i + 1] = digits[digest->bytes[i] & 15];
+    }
+    out[PULMO_DIGEST_HEX - 1] = '\0';
 }
 
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
