@@ -66,13 +66,19 @@ static void offer_values_of_key(const completion *c, int kept)
     }
 }
 
+/* --set and --grid. */
+static bool takes_keys(const command_option *o)
+{
+    return begins_with(o->argument, "KEY=");
+}
+
 /* What an option takes; `kept` letters of the word are the option itself. */
 static void offer_argument(const completion *c, const command_option *o, int kept)
 {
-    bool of_keys = strcmp(o->name, "set") == 0 || strcmp(o->name, "grid") == 0;
-    if (of_keys && strchr(c->typed + kept, '='))
+    const char *argument = c->typed + kept;
+    if (takes_keys(o) && strchr(argument, '='))
         offer_values_of_key(c, kept);
-    else if (of_keys)
+    else if (takes_keys(o))
         offer_keys(c, kept);
     else if (strchr(o->argument, '|'))
         offer_choices(c, kept, o->argument);
@@ -133,11 +139,12 @@ static void offer_after_equals(const completion *c, const char *equals)
         offer_argument(c, o, (int)(equals + 1 - c->typed));
 }
 
+/* `words` and the last one, c->typed, follow the command. */
 static void offer_after_command(const completion *c, int count, char **words)
 {
     int operands = 0;
-    const command_option *waiting = read_words(c->command, count, words, &operands);
     const char *equals = strchr(c->typed, '=');
+    const command_option *waiting = read_words(c->command, count, words, &operands);
     if (waiting) {
         offer_argument(c, waiting, 0);
     } else if (begins_with(c->typed, "--") && equals) {

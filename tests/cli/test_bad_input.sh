@@ -67,6 +67,6 @@ grep -q "^mixed/NORMAL/$first," out.txt || fail "the good image was not scored"
 expect 65 "other frozen weights" "$PULMO" evaluate run --data packed --weights other.safetensors
 ls run | grep -q tmp && fail "a temporary file stayed behind"
 # A head that no machine here can hold is refused before it is allocated.
-expect 1 "parameters needs" "$PULMO" train --set data.path=packed --set train.run_dir=large --set 'model.hidden=[65536,65536,65536,65536]'
+expect 1 "parameters on 1 rank needs" "$PULMO" train --set data.path=packed --set train.run_dir=large --set 'model.hidden=[65536,65536,65536,65536]'
 
 echo "every wrong input was refused with its status"
