@@ -48,6 +48,9 @@ struct pulmo_labels {
  */
 int split_of_word(const char *word);
 
+/* Adds a note for people. */
+pulmo_status labels_note(pulmo_labels *labels, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Adds the match's notes in words. */
 pulmo_status labels_describe(pulmo_labels *labels);
 

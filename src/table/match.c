@@ -6,44 +6,25 @@
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
-#include "labels.h"
-
-typedef struct matcher {
-    pulmo_labels *labels;
-    const char *const *paths;
-    size_t count;
-    tail_index *files;
-    uint32_t *owner; /* (count): the row that a file has its label from, or ROW_NONE */
-    pulmo_file_label *out;
-} matcher;
-
-int split_of_word(const char *word)
-{
-    static const struct {
-        const char *word;
-        int split;
-    } known[] = {
-        {"train", PULMO_SPLIT_TRAIN},  {"training", PULMO_SPLIT_TRAIN},
-        {"val", PULMO_SPLIT_VAL},      {"valid", PULMO_SPLIT_VAL},
-        {"validate", PULMO_SPLIT_VAL}, {"validation", PULMO_SPLIT_VAL},
-        {"dev", PULMO_SPLIT_VAL},      {"test", PULMO_SPLIT_TEST},
-        {"testing", PULMO_SPLIT_TEST},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcasecmp(known[i].word, word) == 0)
-            return known[i].split;
-    }
-    return -1;
-}
+#include "match.h"
 
 /* ---- a row ---- */
+
+/* Where the table names the row's file. */
+static cell_place place_of(const pulmo_labels *labels, size_t row)
+{
+    return sheet_place(&labels->sheet, row, labels->columns.path);
+}
 
 static pulmo_status judge_row(const pulmo_labels *labels, size_t row, bool *selected)
 {
     *selected = true;
-    for (size_t i = 0; i < labels->where.count && *selected; i++) {
-        const char *cell = sheet_cell(&labels->sheet, row, labels->columns.where[i]);
+    for (size_t i = 0; i < labels->where.count; i++) {
+        size_t column = labels->columns.where[i];
+        const char *cell = sheet_cell(&labels->sheet, row, column);
         PULMO_TRY(condition_judge(&labels->where.one[i], cell, selected));
+        if (!*selected)
+            return PULMO_OK;
     }
     return PULMO_OK;
 }
@@ -55,11 +36,8 @@ static pulmo_status take_cell(const pulmo_labels *labels, size_t row, size_t col
     *out = column == NO_COLUMN ? NULL : sheet_cell(&labels->sheet, row, column);
     if (!*out || pulmo_text_is_utf8(*out))
         return PULMO_OK;
-    cell_place place = sheet_place(&labels->sheet, row, column);
-    return pulmo_fail(PULMO_DATA,
-                      "%s:%zu: column \"%s\": is not UTF-8; iconv -f LATIN1 -t UTF-8 converts such "
-                      "a table",
-                      place.path, place.line, labels->sheet.wanted.word[column]);
+    return sheet_fail(&labels->sheet, row, column,
+                      "is not UTF-8; iconv -f LATIN1 -t UTF-8 converts such a table");
 }
 
 static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_file_label *out)
@@ -75,11 +53,8 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
     out->split = split_of_word(cell);
     if (out->split >= 0)
         return PULMO_OK;
-    cell_place place = sheet_place(&labels->sheet, row, column);
-    return pulmo_fail(PULMO_DATA,
-                      "%s:%zu: column \"%s\": \"%s\": is not a split; they are train, val "
-                      "(validate) and test",
-                      place.path, place.line, labels->sheet.wanted.word[column], cell);
+    return sheet_fail(&labels->sheet, row, column,
+                      "\"%s\": is not a split; they are train, val (validate) and test", cell);
 }
 
 static void count_unnamed(pulmo_labels *labels, const char *label)
@@ -101,17 +76,19 @@ static pulmo_status read_row(const pulmo_labels *labels, size_t row, pulmo_file_
                              const char **kept, const char **unnamed)
 {
     ruling ruled = {0};
-    PULMO_TRY(rules_apply(&labels->rules, &labels->sheet, row, &ruled));
+    const label_rules *rules = &labels->rules;
+    const label_columns *columns = &labels->columns;
+    PULMO_TRY(rules_apply(rules, &labels->sheet, row, &ruled));
     *out = (pulmo_file_label){.fate = ruled.fate, .label = ruled.label};
     *unnamed = ruled.unnamed;
     if (out->label && !pulmo_text_is_utf8(out->label))
-        PULMO_TRY(take_cell(labels, row, labels->rules.label, &out->label));
-    PULMO_TRY(take_cell(labels, row, labels->columns.patient, &out->patient));
+        PULMO_TRY(take_cell(labels, row, rules->label, &out->label));
+    PULMO_TRY(take_cell(labels, row, columns->patient, &out->patient));
     if (out->patient && !*out->patient)
         out->patient = NULL;
     PULMO_TRY(take_split(labels, row, out));
     for (size_t i = 0; i < labels->keep.count; i++) {
-        PULMO_TRY(take_cell(labels, row, labels->columns.kept[i], &kept[i]));
+        PULMO_TRY(take_cell(labels, row, columns->kept[i], &kept[i]));
         if (!kept[i])
             kept[i] = "";
     }
@@ -125,47 +102,48 @@ typedef struct disagreement {
     const char *what, *first, *second; /* `what` NULL: none */
 } disagreement;
 
-static bool differs(const char *a, const char *b)
-{
-    if (!a || !b)
-        return a != b;
-    return strcmp(a, b) != 0;
-}
-
 static const char *shown(const char *text)
 {
     return text ? text : "";
 }
 
-static disagreement compare(const pulmo_labels *labels, const pulmo_file_label *a,
-                            const pulmo_file_label *b)
+static const char *split_text(int split)
 {
-    if (a->fate != b->fate)
-        return (disagreement){"class", pulmo_label_fate_text(a->fate),
-                              pulmo_label_fate_text(b->fate)};
-    if (differs(a->label, b->label))
-        return (disagreement){"class", shown(a->label), shown(b->label)};
-    if (differs(a->patient, b->patient))
-        return (disagreement){"patient", shown(a->patient), shown(b->patient)};
-    if (a->split != b->split)
-        return (disagreement){"split", a->split < 0 ? "" : pulmo_split_name(a->split),
-                              b->split < 0 ? "" : pulmo_split_name(b->split)};
-    for (size_t i = 0; i < labels->keep.count; i++) {
-        if (differs(a->kept[i], b->kept[i]))
-            return (disagreement){labels->keep.word[i], a->kept[i], b->kept[i]};
-    }
-    return (disagreement){0};
+    return split < 0 ? "" : pulmo_split_name(split);
+}
+
+/* Keeps the first difference that is found. */
+static void compare(disagreement *found, const char *what, const char *first, const char *second)
+{
+    if (found->what || strcmp(shown(first), shown(second)) == 0)
+        return;
+    *found = (disagreement){what, shown(first), shown(second)};
+}
+
+static disagreement compare_all(const pulmo_labels *labels, const pulmo_file_label *a,
+                                const pulmo_file_label *b)
+{
+    disagreement found = {0};
+    compare(&found, "class", a->label, b->label);
+    const char *a_fate = pulmo_label_fate_text(a->fate);
+    const char *b_fate = pulmo_label_fate_text(b->fate);
+    compare(&found, "class", a_fate, b_fate);
+    compare(&found, "patient", a->patient, b->patient);
+    compare(&found, "split", split_text(a->split), split_text(b->split));
+    for (size_t i = 0; i < labels->keep.count; i++)
+        compare(&found, labels->keep.word[i], a->kept[i], b->kept[i]);
+    return found;
 }
 
 static pulmo_status judge_second(const matcher *m, size_t row, uint32_t file,
                                  const pulmo_file_label *second)
 {
     const pulmo_labels *labels = m->labels;
-    disagreement found = compare(labels, &m->out[file], second);
+    disagreement found = compare_all(labels, &m->out[file], second);
     if (!found.what)
         return PULMO_OK;
-    cell_place first = sheet_place(&labels->sheet, m->owner[file], labels->columns.path);
-    cell_place here = sheet_place(&labels->sheet, row, labels->columns.path);
+    cell_place first = place_of(labels, m->owner[file]);
+    cell_place here = place_of(labels, row);
     return pulmo_fail(PULMO_DATA,
                       "%s:%zu and %s:%zu: are both of %s and disagree: %s \"%s\" and \"%s\"",
                       first.path, first.line, here.path, here.line, m->paths[file], found.what,
@@ -194,8 +172,8 @@ static pulmo_status give_row(matcher *m, size_t row, uint32_t file)
 
 /* ---- all rows ---- */
 
-static pulmo_status fail_ambiguous(const matcher *m, cell_place place, const char *path,
-                                   const tail_match *match)
+pulmo_status match_fail_ambiguous(const matcher *m, cell_place place, const char *path,
+                                  const tail_match *match)
 {
     return pulmo_fail(PULMO_DATA,
                       "%s:%zu: \"%s\": may be %s or %s; name more of the path in the table, or "
@@ -208,7 +186,7 @@ static pulmo_status add_line(words *lines, cell_place place, const char *path)
     char *line = pulmo_format("%s:%zu: %s", place.path, place.line, path);
     if (!line)
         return PULMO_MEMORY;
-    pulmo_status status = words_add(lines, line, strlen(line));
+    pulmo_status status = words_add_text(lines, line);
     free(line);
     return status;
 }
@@ -224,17 +202,14 @@ static pulmo_status place_row(matcher *m, size_t row, const char *path, const ta
         m->out[match->file].fate = PULMO_LABEL_NOT_WHERE;
     if (!selected)
         return PULMO_OK;
-    cell_place place = sheet_place(&labels->sheet, row, labels->columns.path);
+    cell_place place = place_of(labels, row);
     if (match->file == TAIL_AMBIGUOUS)
-        return fail_ambiguous(m, place, path, match);
+        return match_fail_ambiguous(m, place, path, match);
     return add_line(&labels->rows_without_file, place, path);
 }
 
-/* Finds files of `names` (count) and hands each to `visit`. */
-typedef pulmo_status (*name_visit)(void *context, size_t index, const tail_match *match);
-
-static pulmo_status match_names(const matcher *m, const char *const *names, size_t count,
-                                name_visit visit, void *context)
+pulmo_status match_names(const matcher *m, const char *const *names, size_t count, name_visit visit,
+                         void *context)
 {
     tail_index *index = NULL;
     PULMO_TRY(tail_index_make(names, count, &index));
@@ -264,13 +239,12 @@ static pulmo_status visit_row(void *context, size_t row, const tail_match *match
 
 static pulmo_status read_paths(const pulmo_labels *labels, const char **path)
 {
+    size_t column = labels->columns.path;
     for (size_t r = 0; r < labels->sheet.rows; r++) {
-        path[r] = sheet_cell(&labels->sheet, r, labels->columns.path);
+        path[r] = sheet_cell(&labels->sheet, r, column);
         if (path[r] && *path[r])
             continue;
-        cell_place place = sheet_place(&labels->sheet, r, labels->columns.path);
-        return pulmo_fail(PULMO_DATA, "%s:%zu: column \"%s\" (pack.table_path) is blank",
-                          place.path, place.line, labels->sheet.wanted.word[labels->columns.path]);
+        return sheet_fail(&labels->sheet, r, column, "is blank; pack.table_path names it");
     }
     return PULMO_OK;
 }
@@ -302,98 +276,6 @@ static pulmo_status match_rows(matcher *m)
     return status;
 }
 
-/* ---- lists of splits ---- */
-
-typedef struct list_visit {
-    matcher *m;
-    int split;
-    int *listed;  /* (count): the split whose list names the file, or -1 */
-    size_t *line; /* (count): where */
-    size_t missing;
-} list_visit;
-
-static pulmo_status visit_name(void *context, size_t index, const tail_match *match)
-{
-    list_visit *v = context;
-    const matcher *m = v->m;
-    const table *list = &m->labels->list[v->split];
-    const cell_place here = {list->path, list->line[index]};
-    if (match->file == TAIL_AMBIGUOUS)
-        return fail_ambiguous(m, here, table_cell(list, index, 0), match);
-    if (match->file == TAIL_NONE) {
-        v->missing++;
-        return PULMO_OK;
-    }
-    int before = v->listed[match->file];
-    if (before >= 0 && before != v->split)
-        return pulmo_fail(PULMO_DATA, "%s:%zu and %s:%zu: both list %s; a file is in one split",
-                          m->labels->list[before].path, v->line[match->file], here.path, here.line,
-                          m->paths[match->file]);
-    v->listed[match->file] = v->split;
-    v->line[match->file] = here.line;
-    return PULMO_OK;
-}
-
-static pulmo_status match_list(list_visit *v)
-{
-    const table *list = &v->m->labels->list[v->split];
-    const char **names = malloc((list->rows + 1) * sizeof *names);
-    if (!names)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", list->path);
-    for (size_t i = 0; i < list->rows; i++)
-        names[i] = table_cell(list, i, 0);
-    v->missing = 0;
-    pulmo_status status = match_names(v->m, names, list->rows, visit_name, v);
-    free(names);
-    if (status != PULMO_OK || v->missing == 0)
-        return status;
-    char *note =
-        pulmo_format("names in %s without a file: %zu of %zu", list->path, v->missing, list->rows);
-    if (!note)
-        return PULMO_MEMORY;
-    status = words_add(&v->m->labels->notes, note, strlen(note));
-    free(note);
-    return status;
-}
-
-/* With a list of train, what no list names is of no split. */
-static void give_splits(const matcher *m, const int *listed)
-{
-    for (size_t f = 0; f < m->count; f++) {
-        pulmo_file_label *file = &m->out[f];
-        if (listed[f] >= 0)
-            file->split = listed[f];
-        else if (m->labels->has_list[PULMO_SPLIT_TRAIN] && file->fate == PULMO_LABEL_TAKEN)
-            file->fate = PULMO_LABEL_NO_LIST;
-    }
-}
-
-static pulmo_status match_lists(matcher *m)
-{
-    list_visit v = {.m = m};
-    bool any = false;
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        any = any || m->labels->has_list[s];
-    if (!any)
-        return PULMO_OK;
-    v.listed = malloc((m->count + 1) * sizeof *v.listed);
-    v.line = malloc((m->count + 1) * sizeof *v.line);
-    pulmo_status status = PULMO_OK;
-    if (!v.listed || !v.line)
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for lists of splits");
-    for (size_t f = 0; f < m->count && status == PULMO_OK; f++)
-        v.listed[f] = -1;
-    for (v.split = 0; v.split < PULMO_SPLITS && status == PULMO_OK; v.split++) {
-        if (m->labels->has_list[v.split])
-            status = match_list(&v);
-    }
-    if (status == PULMO_OK)
-        give_splits(m, v.listed);
-    free(v.listed);
-    free(v.line);
-    return status;
-}
-
 /* ---- all of it ---- */
 
 static void begin_files(const matcher *m)
@@ -416,7 +298,7 @@ static pulmo_status count_files(const matcher *m)
             continue;
         labels->fate[m->out[f].fate]++;
         if (missing)
-            PULMO_TRY(words_add(&labels->files_without_row, m->paths[f], strlen(m->paths[f])));
+            PULMO_TRY(words_add_text(&labels->files_without_row, m->paths[f]));
     }
     return labels_describe(labels);
 }

@@ -35,8 +35,7 @@ pulmo_label_report pulmo_labels_report(const pulmo_labels *labels)
     return report;
 }
 
-__attribute__((format(printf, 2, 3))) static pulmo_status note(pulmo_labels *labels,
-                                                               const char *format, ...)
+pulmo_status labels_note(pulmo_labels *labels, const char *format, ...)
 {
     char *line = NULL;
     va_list arguments;
@@ -53,17 +52,19 @@ __attribute__((format(printf, 2, 3))) static pulmo_status note(pulmo_labels *lab
 static pulmo_status describe_tables(pulmo_labels *labels)
 {
     const sheet *s = &labels->sheet;
+    const char *first = s->table[0].path;
+    const char *others = s->tables > 1 ? " and others" : "";
     for (size_t i = 1; i < s->tables; i++) {
         if (s->unjoined[i] > 0)
-            PULMO_TRY(note(labels, "rows of %s without a row in %s: %zu of %zu", s->table[0].path,
-                           s->table[i].path, s->unjoined[i], s->rows));
+            PULMO_TRY(labels_note(labels, "rows of %s without a row in %s: %zu of %zu",
+                                  s->table[0].path, s->table[i].path, s->unjoined[i], s->rows));
     }
-    PULMO_TRY(note(labels, "%zu rows of labels in %s%s, %zu of them of a file", s->rows,
-                   s->table[0].path, s->tables > 1 ? " and others" : "", labels->rows_matched));
+    PULMO_TRY(labels_note(labels, "%zu rows of labels in %s%s, %zu of them of a file", s->rows,
+                          first, others, labels->rows_matched));
     if (labels->rows_without_file.count == 0)
         return PULMO_OK;
-    return note(labels, "rows without a file: %zu, the first: %s", labels->rows_without_file.count,
-                labels->rows_without_file.word[0]);
+    return labels_note(labels, "rows without a file: %zu, the first: %s",
+                       labels->rows_without_file.count, labels->rows_without_file.word[0]);
 }
 
 static int by_files(const void *a, const void *b)
@@ -76,22 +77,33 @@ static int by_files(const void *a, const void *b)
 
 #define UNNAMED_SHOWN 8
 
+static void print_unnamed(FILE *out, const pulmo_labels *labels)
+{
+    const char *between = ": ";
+    fputs("labels that pack.label_map leaves out", out);
+    for (size_t i = 0; i < labels->unnamed_count; i++) {
+        const unnamed_label *unnamed = &labels->unnamed[i];
+        if (i == UNNAMED_SHOWN) {
+            fputs(" and others", out);
+            return;
+        }
+        fprintf(out, "%s%s %zu", between, unnamed->label, unnamed->files);
+        between = ", ";
+    }
+}
+
 static pulmo_status describe_unnamed(pulmo_labels *labels)
 {
     pulmo_text text = {0};
     char *line = NULL;
+    unnamed_label *all = labels->unnamed;
     if (labels->unnamed_count == 0)
         return PULMO_OK;
-    qsort(labels->unnamed, labels->unnamed_count, sizeof *labels->unnamed, by_files);
+    qsort(all, labels->unnamed_count, sizeof *all, by_files);
     PULMO_TRY(pulmo_text_open(&text));
-    fputs("labels that pack.label_map leaves out:", text.stream);
-    for (size_t i = 0; i < labels->unnamed_count && i < UNNAMED_SHOWN; i++)
-        fprintf(text.stream, "%s %s %zu", i > 0 ? "," : "", labels->unnamed[i].label,
-                labels->unnamed[i].files);
-    if (labels->unnamed_count > UNNAMED_SHOWN)
-        fputs(" and others", text.stream);
+    print_unnamed(text.stream, labels);
     PULMO_TRY(pulmo_text_take(&text, &line));
-    pulmo_status status = note(labels, "%s", line);
+    pulmo_status status = words_add_text(&labels->notes, line);
     free(line);
     return status;
 }
@@ -102,8 +114,8 @@ pulmo_status labels_describe(pulmo_labels *labels)
         PULMO_TRY(describe_tables(labels));
     for (int fate = PULMO_LABEL_TAKEN + 1; fate < PULMO_LABEL_FATE_COUNT; fate++) {
         if (labels->fate[fate] > 0)
-            PULMO_TRY(note(labels, "left out: %zu images %s", labels->fate[fate],
-                           pulmo_label_fate_text((pulmo_label_fate)fate)));
+            PULMO_TRY(labels_note(labels, "left out: %zu images %s", labels->fate[fate],
+                                  pulmo_label_fate_text((pulmo_label_fate)fate)));
     }
     return describe_unnamed(labels);
 }

@@ -179,12 +179,10 @@ static const char *chosen(const label_rules *rules, int choice)
 static pulmo_status rule_blank(const label_rules *rules, const sheet *s, size_t row, size_t column,
                                ruling *out)
 {
-    cell_place place = sheet_place(s, row, column);
     if (rules->blank == PULMO_CELL_REFUSE)
-        return pulmo_fail(PULMO_DATA,
-                          "%s:%zu: column \"%s\" is blank; pack.blank says what such rows are: "
-                          "leave_out, or positive or negative of pack.finding",
-                          place.path, place.line, s->wanted.word[column]);
+        return sheet_fail(s, row, column,
+                          "is blank; pack.blank says what such rows are: leave_out, or positive or "
+                          "negative of pack.finding");
     out->label = chosen(rules, rules->blank);
     out->fate = out->label ? PULMO_LABEL_TAKEN : PULMO_LABEL_BLANK;
     return PULMO_OK;
@@ -211,21 +209,18 @@ static pulmo_status rule_column(const label_rules *rules, const sheet *s, size_t
 {
     int value = 0;
     size_t column = rules->finding;
-    cell_place place = sheet_place(s, row, column);
     if (!read_finding(cell, &value))
-        return pulmo_fail(PULMO_DATA,
-                          "%s:%zu: column \"%s\": \"%s\": a column that pack.finding names holds "
-                          "1, 0, -1 or nothing",
-                          place.path, place.line, s->wanted.word[column], cell);
+        return sheet_fail(s, row, column,
+                          "\"%s\": a column that pack.finding names holds 1, 0, -1 or nothing",
+                          cell);
     if (value >= 0) {
         out->label = value == 1 ? rules->positive : rules->negative;
         return PULMO_OK;
     }
     if (rules->uncertain == PULMO_CELL_REFUSE)
-        return pulmo_fail(PULMO_DATA,
-                          "%s:%zu: column \"%s\" is -1 (uncertain); pack.uncertain says what such "
-                          "rows are: leave_out, positive or negative",
-                          place.path, place.line, s->wanted.word[column]);
+        return sheet_fail(s, row, column,
+                          "is -1 (uncertain); pack.uncertain says what such rows are: leave_out, "
+                          "positive or negative");
     out->label = chosen(rules, rules->uncertain);
     out->fate = out->label ? PULMO_LABEL_TAKEN : PULMO_LABEL_UNCERTAIN;
     return PULMO_OK;

@@ -1,6 +1,8 @@
 /* Several tables as one: rows below each other, or joined by a column. */
 #include "sheet.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,14 +26,22 @@ bool sheet_has(const sheet *s, size_t column)
     return false;
 }
 
+/* The rows of each table that make the sheet's row. */
+static uint32_t *rows_of(const sheet *s, size_t row)
+{
+    return s->row + row * s->tables;
+}
+
 /* The first table that has the column and a row for this row; `tables` if none. */
 static size_t table_of(const sheet *s, size_t row, size_t column)
 {
-    const uint32_t *of = s->row + row * s->tables;
-    size_t i = 0;
-    while (i < s->tables && (of[i] == ROW_NONE || !s->table[i].has[column]))
-        i++;
-    return i;
+    const uint32_t *of = rows_of(s, row);
+    for (size_t i = 0; i < s->tables; i++) {
+        bool has = s->table[i].has[column];
+        if (has && of[i] != ROW_NONE)
+            return i;
+    }
+    return s->tables;
 }
 
 const char *sheet_cell(const sheet *s, size_t row, size_t column)
@@ -39,18 +49,33 @@ const char *sheet_cell(const sheet *s, size_t row, size_t column)
     size_t i = table_of(s, row, column);
     if (i == s->tables)
         return NULL;
-    return table_cell(&s->table[i], s->row[row * s->tables + i], column);
+    uint32_t of = rows_of(s, row)[i];
+    return table_cell(&s->table[i], of, column);
 }
 
 cell_place sheet_place(const sheet *s, size_t row, size_t column)
 {
-    const uint32_t *of = s->row + row * s->tables;
+    const uint32_t *of = rows_of(s, row);
     size_t i = table_of(s, row, column);
     if (i == s->tables)
         i = 0;
     while (of[i] == ROW_NONE)
         i++;
-    return (cell_place){s->table[i].path, s->table[i].line[of[i]]};
+    const table *t = &s->table[i];
+    return (cell_place){t->path, t->line[of[i]]};
+}
+
+pulmo_status sheet_fail(const sheet *s, size_t row, size_t column, const char *format, ...)
+{
+    char reason[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    cell_place place = sheet_place(s, row, column);
+    const char *name = s->wanted.word[column];
+    return pulmo_fail(PULMO_DATA, "%s:%zu: column \"%s\": %s", place.path, place.line, name,
+                      reason);
 }
 
 static pulmo_status make_rows(sheet *s, size_t rows)
@@ -59,10 +84,12 @@ static pulmo_status make_rows(sheet *s, size_t rows)
         return pulmo_fail(PULMO_DATA, "%s: has %zu rows; at most %u", s->table[0].path, rows,
                           ROW_NONE - 1);
     s->rows = rows;
-    s->row = malloc((rows * s->tables + 1) * sizeof *s->row);
+    size_t places = rows * s->tables;
+    s->row = malloc((places + 1) * sizeof *s->row);
     if (!s->row)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu rows of tables", rows);
-    memset(s->row, 0xFF, rows * s->tables * sizeof *s->row); /* ROW_NONE */
+    for (size_t i = 0; i < places; i++)
+        s->row[i] = ROW_NONE;
     return PULMO_OK;
 }
 
@@ -73,8 +100,9 @@ pulmo_status sheet_stack(sheet *s)
         rows += s->table[i].rows;
     PULMO_TRY(make_rows(s, rows));
     for (size_t i = 0; i < s->tables; i++) {
-        for (size_t r = 0; r < s->table[i].rows; r++) {
-            s->row[at * s->tables + i] = (uint32_t)r;
+        size_t count = s->table[i].rows;
+        for (size_t r = 0; r < count; r++) {
+            rows_of(s, at)[i] = (uint32_t)r;
             at++;
         }
     }
@@ -91,16 +119,17 @@ typedef struct keyed_row {
 static int by_key(const void *a, const void *b)
 {
     const keyed_row *left = a, *right = b;
-    int order = strcmp(left->key, right->key);
-    if (order != 0)
-        return order;
-    return left->row < right->row ? -1 : left->row > right->row;
+    return strcmp(left->key, right->key);
 }
 
-static int by_key_alone(const void *a, const void *b)
+/* Those of one key in their order. */
+static int by_key_and_row(const void *a, const void *b)
 {
     const keyed_row *left = a, *right = b;
-    return strcmp(left->key, right->key);
+    int order = by_key(a, b);
+    if (order != 0)
+        return order;
+    return left->row < right->row ? -1 : 1;
 }
 
 /* The columns of "LEFT=RIGHT" or "COLUMN" among the wanted. */
@@ -157,15 +186,23 @@ static pulmo_status sort_rows(const table *t, size_t column, keyed_row **out)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->path);
     for (size_t r = 0; r < t->rows; r++)
         rows[r] = (keyed_row){table_cell(t, r, column), (uint32_t)r};
-    qsort(rows, t->rows, sizeof *rows, by_key);
-    pulmo_status status = PULMO_OK;
-    for (size_t r = 1; r < t->rows && status == PULMO_OK; r++) {
-        bool twins = *rows[r].key && strcmp(rows[r - 1].key, rows[r].key) == 0;
-        if (twins)
-            status = judge_twins(t, &rows[r - 1], &rows[r]);
-    }
+    qsort(rows, t->rows, sizeof *rows, by_key_and_row);
     *out = rows;
-    return status;
+    for (size_t r = 1; r < t->rows; r++) {
+        const keyed_row *first = &rows[r - 1], *second = &rows[r];
+        if (*second->key && by_key(first, second) == 0)
+            PULMO_TRY(judge_twins(t, first, second));
+    }
+    return PULMO_OK;
+}
+
+/* NULL where there is none, and for a blank. */
+static const keyed_row *find_key(const keyed_row *sorted, size_t count, const char *key)
+{
+    const keyed_row wanted = {.key = key};
+    if (!key || !*key)
+        return NULL;
+    return bsearch(&wanted, sorted, count, sizeof *sorted, by_key);
 }
 
 static pulmo_status join_table(sheet *s, size_t table_index, const char *by)
@@ -176,12 +213,10 @@ static pulmo_status join_table(sheet *s, size_t table_index, const char *by)
     PULMO_TRY(find_columns(s, table_index, by, &columns));
     pulmo_status status = sort_rows(t, (size_t)columns.right, &sorted);
     for (size_t r = 0; r < s->rows && status == PULMO_OK; r++) {
-        const keyed_row wanted = {.key = sheet_cell(s, r, (size_t)columns.left)};
-        const keyed_row *found = NULL;
-        if (wanted.key && *wanted.key)
-            found = bsearch(&wanted, sorted, t->rows, sizeof *sorted, by_key_alone);
+        const char *key = sheet_cell(s, r, (size_t)columns.left);
+        const keyed_row *found = find_key(sorted, t->rows, key);
         if (found)
-            s->row[r * s->tables + table_index] = found->row;
+            rows_of(s, r)[table_index] = found->row;
         else
             s->unjoined[table_index]++;
     }
@@ -198,7 +233,7 @@ pulmo_status sheet_join(sheet *s, const words *by)
                           by->count, s->tables);
     PULMO_TRY(make_rows(s, s->table[0].rows));
     for (size_t r = 0; r < s->rows; r++)
-        s->row[r * s->tables] = (uint32_t)r;
+        rows_of(s, r)[0] = (uint32_t)r;
     for (size_t i = 1; i < s->tables; i++)
         PULMO_TRY(join_table(s, i, by->word[i - 1]));
     return PULMO_OK;

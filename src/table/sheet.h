@@ -64,6 +64,9 @@ typedef struct cell_place {
     size_t line;
 } cell_place;
 cell_place sheet_place(const sheet *s, size_t row, size_t column);
+/* PULMO_DATA with "FILE:LINE: column "NAME": " before the words. */
+pulmo_status sheet_fail(const sheet *s, size_t row, size_t column, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Whether any table has the column. */
 bool sheet_has(const sheet *s, size_t column);
 

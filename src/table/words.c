@@ -28,6 +28,11 @@ pulmo_status words_add(words *list, const char *text, size_t bytes)
     return PULMO_OK;
 }
 
+pulmo_status words_add_text(words *list, const char *text)
+{
+    return words_add(list, text, strlen(text));
+}
+
 void words_free(words *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -51,9 +56,13 @@ char *words_join(const words *list, size_t most)
     char *out = NULL;
     if (pulmo_text_open(&text) != PULMO_OK)
         return NULL;
-    for (size_t i = 0; i < list->count && i < most; i++)
-        fprintf(text.stream, "%s%s", i > 0 ? ", " : "", list->word[i]);
-    if (list->count > most)
+    size_t shown = list->count < most ? list->count : most;
+    const char *between = "";
+    for (size_t i = 0; i < shown; i++) {
+        fprintf(text.stream, "%s%s", between, list->word[i]);
+        between = ", ";
+    }
+    if (shown < list->count)
         fputs(", ...", text.stream);
     if (pulmo_text_take(&text, &out) != PULMO_OK)
         return NULL;
@@ -68,20 +77,27 @@ typedef struct span {
     size_t bytes;
 } span;
 
+static bool is_blank(char c)
+{
+    return isspace((unsigned char)c) != 0;
+}
+
 static span trim(const char *text, size_t bytes)
 {
-    while (bytes > 0 && isspace((unsigned char)*text)) {
+    const char *end = text + bytes;
+    while (text < end && is_blank(*text))
         text++;
-        bytes--;
-    }
-    while (bytes > 0 && isspace((unsigned char)text[bytes - 1]))
-        bytes--;
-    return (span){text, bytes};
+    while (end > text && is_blank(end[-1]))
+        end--;
+    return (span){text, (size_t)(end - text)};
 }
 
 static bool is_within(span s, char first, char last)
 {
-    return s.bytes >= 2 && s.text[0] == first && s.text[s.bytes - 1] == last;
+    if (s.bytes < 2)
+        return false;
+    const char *end = s.text + s.bytes - 1;
+    return *s.text == first && *end == last;
 }
 
 /* Without what stands at both ends. */
@@ -90,29 +106,38 @@ static span inside(span s)
     return trim(s.text + 1, s.bytes - 2);
 }
 
+static bool is_quote(char c)
+{
+    return c == '\'' || c == '"';
+}
+
+static span without_quotes(span s)
+{
+    bool quoted = is_within(s, '\'', '\'') || is_within(s, '"', '"');
+    return quoted ? inside(s) : s;
+}
+
 /* Bytes up to the next separator that is not in quotes. A quote begins a word or is a letter. */
 static size_t word_bytes(const char *text, size_t bytes, char separator)
 {
-    size_t at = 0;
-    while (at < bytes && isspace((unsigned char)text[at]))
+    const char *at = text, *end = text + bytes;
+    while (at < end && is_blank(*at))
         at++;
-    if (at < bytes && (text[at] == '\'' || text[at] == '"')) {
-        const char *end = memchr(text + at + 1, text[at], bytes - at - 1);
-        if (end)
-            at = (size_t)(end - text);
+    if (at < end && is_quote(*at)) {
+        const char *close = memchr(at + 1, *at, (size_t)(end - at) - 1);
+        if (close)
+            at = close;
     }
-    const char *next = memchr(text + at, separator, bytes - at);
+    const char *next = memchr(at, separator, (size_t)(end - at));
     return next ? (size_t)(next - text) : bytes;
 }
 
 static pulmo_status add_separated(words *list, span all, char separator)
 {
-    size_t at = 0;
-    while (at < all.bytes) {
-        size_t bytes = word_bytes(all.text + at, all.bytes - at, separator);
-        span word = trim(all.text + at, bytes);
-        if (is_within(word, '\'', '\'') || is_within(word, '"', '"'))
-            word = inside(word);
+    const char *at = all.text, *end = all.text + all.bytes;
+    while (at < end) {
+        size_t bytes = word_bytes(at, (size_t)(end - at), separator);
+        span word = without_quotes(trim(at, bytes));
         if (word.bytes > 0)
             PULMO_TRY(words_add(list, word.text, word.bytes));
         at += bytes + 1;
@@ -132,7 +157,8 @@ pulmo_status words_read(words *list, const char *text)
 
 bool is_list_cell(const char *cell)
 {
-    return is_within(trim(cell, strlen(cell)), '[', ']') || strpbrk(cell, "|;") != NULL;
+    span all = trim(cell, strlen(cell));
+    return is_within(all, '[', ']') || strpbrk(cell, "|;");
 }
 
 pulmo_status words_of_cell(words *list, const char *cell)
@@ -140,5 +166,6 @@ pulmo_status words_of_cell(words *list, const char *cell)
     span all = trim(cell, strlen(cell));
     if (is_within(all, '[', ']'))
         return add_separated(list, inside(all), ',');
-    return add_separated(list, all, strchr(cell, '|') ? '|' : ';');
+    char separator = strchr(cell, '|') ? '|' : ';';
+    return add_separated(list, all, separator);
 }

@@ -15,6 +15,8 @@ typedef struct words {
 
 /* Adds a copy of `bytes` bytes. On failure (PULMO_MEMORY) the list is as it was. */
 pulmo_status words_add(words *list, const char *text, size_t bytes);
+/* The same for a whole string. */
+pulmo_status words_add_text(words *list, const char *text);
 void words_free(words *list);
 /* Where a word stands, or -1. */
 int words_find(const words *list, const char *word);

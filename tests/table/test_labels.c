@@ -206,11 +206,11 @@ static void test_chexpert(void **state)
     (void)state;
     make_chexpert();
     assert_refused(match(files), PULMO_DATA,
-                   "train.csv:2: column \"Pneumonia\" is blank; "
+                   "train.csv:2: column \"Pneumonia\": is blank; "
                    "pack.blank says");
     set("pack.blank=negative");
     assert_refused(match(files), PULMO_DATA,
-                   "train.csv:3: column \"Pneumonia\" is -1 (uncertain); "
+                   "train.csv:3: column \"Pneumonia\": is -1 (uncertain); "
                    "pack.uncertain says");
     set("pack.uncertain=leave_out");
     set("pack.where=Frontal/Lateral=Frontal");
@@ -330,9 +330,9 @@ static void test_refused(void **state)
     put(directory, "t.csv", "id,class,split\na,caf\xE9,train\n");
     assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"class\": is not UTF-8");
     put(directory, "t.csv", "id,class,split\n,x,train\n");
-    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"id\" (pack.table_path) is blank");
+    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"id\": is blank; pack.table_path");
     put(directory, "t.csv", "id,class,split\na,,train\n");
-    assert_refused(match(files), PULMO_DATA, "column \"class\" is blank; pack.blank");
+    assert_refused(match(files), PULMO_DATA, "column \"class\": is blank; pack.blank");
     set("pack.blank=leave_out");
     assert_ok(match(files));
     assert_int_equal(of[0].fate, PULMO_LABEL_BLANK);

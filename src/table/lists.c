@@ -1,0 +1,110 @@
+/* Lists of names that say which files are a split. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "match.h"
+
+int split_of_word(const char *word)
+{
+    static const struct {
+        const char *word;
+        int split;
+    } known[] = {
+        {"train", PULMO_SPLIT_TRAIN},  {"training", PULMO_SPLIT_TRAIN},
+        {"val", PULMO_SPLIT_VAL},      {"valid", PULMO_SPLIT_VAL},
+        {"validate", PULMO_SPLIT_VAL}, {"validation", PULMO_SPLIT_VAL},
+        {"dev", PULMO_SPLIT_VAL},      {"test", PULMO_SPLIT_TEST},
+        {"testing", PULMO_SPLIT_TEST},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcasecmp(known[i].word, word) == 0)
+            return known[i].split;
+    }
+    return -1;
+}
+
+typedef struct list_visit {
+    matcher *m;
+    int split;
+    int *listed;  /* (count): the split whose list names the file, or -1 */
+    size_t *line; /* (count): where */
+    size_t missing;
+} list_visit;
+
+static pulmo_status visit_name(void *context, size_t index, const tail_match *match)
+{
+    list_visit *v = context;
+    const matcher *m = v->m;
+    const table *list = &m->labels->list[v->split];
+    const cell_place here = {list->path, list->line[index]};
+    if (match->file == TAIL_AMBIGUOUS)
+        return match_fail_ambiguous(m, here, table_cell(list, index, 0), match);
+    if (match->file == TAIL_NONE) {
+        v->missing++;
+        return PULMO_OK;
+    }
+    int before = v->listed[match->file];
+    if (before >= 0 && before != v->split)
+        return pulmo_fail(PULMO_DATA, "%s:%zu and %s:%zu: both list %s; a file is in one split",
+                          m->labels->list[before].path, v->line[match->file], here.path, here.line,
+                          m->paths[match->file]);
+    v->listed[match->file] = v->split;
+    v->line[match->file] = here.line;
+    return PULMO_OK;
+}
+
+static pulmo_status match_list(list_visit *v)
+{
+    const table *list = &v->m->labels->list[v->split];
+    const char **names = malloc((list->rows + 1) * sizeof *names);
+    if (!names)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", list->path);
+    for (size_t i = 0; i < list->rows; i++)
+        names[i] = table_cell(list, i, 0);
+    v->missing = 0;
+    pulmo_status status = match_names(v->m, names, list->rows, visit_name, v);
+    free(names);
+    if (status != PULMO_OK || v->missing == 0)
+        return status;
+    return labels_note(v->m->labels, "names in %s without a file: %zu of %zu", list->path,
+                       v->missing, list->rows);
+}
+
+/* With a list of train, what no list names is of no split. */
+static void give_splits(const matcher *m, const int *listed)
+{
+    for (size_t f = 0; f < m->count; f++) {
+        pulmo_file_label *file = &m->out[f];
+        if (listed[f] >= 0)
+            file->split = listed[f];
+        else if (m->labels->has_list[PULMO_SPLIT_TRAIN] && file->fate == PULMO_LABEL_TAKEN)
+            file->fate = PULMO_LABEL_NO_LIST;
+    }
+}
+
+pulmo_status match_lists(matcher *m)
+{
+    list_visit v = {.m = m};
+    bool any = false;
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        any = any || m->labels->has_list[s];
+    if (!any)
+        return PULMO_OK;
+    v.listed = malloc((m->count + 1) * sizeof *v.listed);
+    v.line = malloc((m->count + 1) * sizeof *v.line);
+    pulmo_status status = PULMO_OK;
+    if (!v.listed || !v.line)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for lists of splits");
+    for (size_t f = 0; f < m->count && status == PULMO_OK; f++)
+        v.listed[f] = -1;
+    for (v.split = 0; v.split < PULMO_SPLITS && status == PULMO_OK; v.split++) {
+        if (m->labels->has_list[v.split])
+            status = match_list(&v);
+    }
+    if (status == PULMO_OK)
+        give_splits(m, v.listed);
+    free(v.listed);
+    free(v.line);
+    return status;
+}
