@@ -99,7 +99,8 @@ static pulmo_status need_row(table *t)
             return pulmo_fail(PULMO_MEMORY, "%s: out of memory for %zu rows", t->path, room);
         t->rows_room = room;
     }
-    memset(t->cell + t->rows * t->columns, 0, t->columns * sizeof *t->cell);
+    size_t *cell = t->cell + t->rows * t->columns;
+    memset(cell, 0, t->columns * sizeof *cell);
     return PULMO_OK;
 }
 
@@ -108,9 +109,13 @@ static pulmo_status store_field(reader *r, size_t field, const char *bytes, size
     table *t = r->out;
     if (count > 0)
         r->blank = false;
-    if (field >= t->header.count || r->column[field] == t->columns || count == 0)
+    if (count == 0 || field >= t->header.count)
         return PULMO_OK;
-    return add_text(t, bytes, count, &t->cell[t->rows * t->columns + r->column[field]]);
+    size_t column = r->column[field];
+    if (column == t->columns)
+        return PULMO_OK;
+    size_t *cell = t->cell + t->rows * t->columns + column;
+    return add_text(t, bytes, count, cell);
 }
 
 /* ---- records ---- */
@@ -151,8 +156,10 @@ static pulmo_status end_first(reader *r)
     }
     PULMO_TRY(take_header(r));
     PULMO_TRY(need_row(t));
-    for (size_t i = 0; i < r->first.count; i++)
-        PULMO_TRY(store_field(r, i, r->first.word[i], strlen(r->first.word[i])));
+    for (size_t i = 0; i < r->first.count; i++) {
+        const char *field = r->first.word[i];
+        PULMO_TRY(store_field(r, i, field, strlen(field)));
+    }
     t->line[t->rows] = r->last;
     t->rows++;
     return PULMO_OK;
@@ -173,14 +180,21 @@ static pulmo_status end_row(reader *r)
     return PULMO_OK;
 }
 
+static size_t count_newlines(const char *text, size_t count)
+{
+    size_t newlines = 0;
+    for (size_t i = 0; i < count; i++)
+        newlines += text[i] == '\n';
+    return newlines;
+}
+
 static void on_field(void *bytes, size_t count, void *context)
 {
     reader *r = context;
     const char *text = bytes;
     if (r->status != PULMO_OK)
         return;
-    for (const char *at = text; (at = memchr(at, '\n', count - (size_t)(at - text))); at++)
-        r->newlines++;
+    r->newlines += count_newlines(text, count);
     if (!r->begun) {
         r->status = words_add(&r->first, text ? text : "", count);
         return;

@@ -123,7 +123,7 @@ static pulmo_status read_tables(pulmo_labels *labels, const words *names, const 
     for (size_t i = 0; i < names->count; i++) {
         char *path = NULL;
         PULMO_TRY(resolve("table", source, names->word[i], &path));
-        pulmo_status status = words_add(&labels->files, path, strlen(path));
+        pulmo_status status = words_add_text(&labels->files, path);
         if (status == PULMO_OK)
             status = table_read(path, &s->wanted, has_header, &s->table[i]);
         free(path);
@@ -143,7 +143,7 @@ static pulmo_status read_lists(pulmo_labels *labels, const pulmo_config *config,
         if (!*list_key(config, s))
             continue;
         PULMO_TRY(resolve(key, source, list_key(config, s), &path));
-        pulmo_status status = words_add(&labels->files, path, strlen(path));
+        pulmo_status status = words_add_text(&labels->files, path);
         if (status == PULMO_OK)
             status = table_read_names(path, &labels->list[s]);
         free(path);
@@ -160,7 +160,7 @@ static pulmo_status want(words *wanted, const char *name)
 {
     if (!*name || words_find(wanted, name) >= 0)
         return PULMO_OK;
-    return words_add(wanted, name, strlen(name));
+    return words_add_text(wanted, name);
 }
 
 /* "LEFT=RIGHT" or "COLUMN" */
@@ -271,10 +271,14 @@ static pulmo_status find_lists(pulmo_labels *labels)
     c->where = malloc((labels->where.count + 1) * sizeof *c->where);
     if (!c->kept || !c->where)
         return pulmo_fail(PULMO_MEMORY, "out of memory for columns");
-    for (size_t i = 0; i < labels->keep.count; i++)
-        PULMO_TRY(find_column(labels, "keep", labels->keep.word[i], &c->kept[i]));
-    for (size_t i = 0; i < labels->where.count; i++)
-        PULMO_TRY(find_column(labels, "where", labels->where.one[i].column, &c->where[i]));
+    for (size_t i = 0; i < labels->keep.count; i++) {
+        const char *name = labels->keep.word[i];
+        PULMO_TRY(find_column(labels, "keep", name, &c->kept[i]));
+    }
+    for (size_t i = 0; i < labels->where.count; i++) {
+        const char *name = labels->where.one[i].column;
+        PULMO_TRY(find_column(labels, "where", name, &c->where[i]));
+    }
     return PULMO_OK;
 }
 
@@ -291,10 +295,12 @@ static pulmo_status find_finding(pulmo_labels *labels, const pulmo_config *confi
     rules->negative = pulmo_format("No %s", finding);
     if (!rules->positive || !rules->negative)
         return PULMO_MEMORY;
-    if (sheet_has(&labels->sheet, (size_t)words_find(&labels->sheet.wanted, finding)))
+    const sheet *s = &labels->sheet;
+    int column = words_find(&s->wanted, finding);
+    if (sheet_has(s, (size_t)column))
         return find_column(labels, "finding", finding, &rules->finding);
     if (rules->label == NO_COLUMN)
-        return fail_column(&labels->sheet.table[0], "finding", finding);
+        return fail_column(&s->table[0], "finding", finding);
     return PULMO_OK;
 }
 

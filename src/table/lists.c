@@ -17,7 +17,8 @@ int split_of_word(const char *word)
         {"dev", PULMO_SPLIT_VAL},      {"test", PULMO_SPLIT_TEST},
         {"testing", PULMO_SPLIT_TEST},
     };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    const size_t count = sizeof known / sizeof *known;
+    for (size_t i = 0; i < count; i++) {
         if (strcasecmp(known[i].word, word) == 0)
             return known[i].split;
     }
@@ -56,7 +57,8 @@ static pulmo_status visit_name(void *context, size_t index, const tail_match *ma
 
 static pulmo_status match_list(list_visit *v)
 {
-    const table *list = &v->m->labels->list[v->split];
+    pulmo_labels *labels = v->m->labels;
+    const table *list = &labels->list[v->split];
     const char **names = malloc((list->rows + 1) * sizeof *names);
     if (!names)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", list->path);
@@ -67,18 +69,19 @@ static pulmo_status match_list(list_visit *v)
     free(names);
     if (status != PULMO_OK || v->missing == 0)
         return status;
-    return labels_note(v->m->labels, "names in %s without a file: %zu of %zu", list->path,
-                       v->missing, list->rows);
+    return labels_note(labels, "names in %s without a file: %zu of %zu", list->path, v->missing,
+                       list->rows);
 }
 
 /* With a list of train, what no list names is of no split. */
 static void give_splits(const matcher *m, const int *listed)
 {
+    bool all_are_listed = m->labels->has_list[PULMO_SPLIT_TRAIN];
     for (size_t f = 0; f < m->count; f++) {
         pulmo_file_label *file = &m->out[f];
         if (listed[f] >= 0)
             file->split = listed[f];
-        else if (m->labels->has_list[PULMO_SPLIT_TRAIN] && file->fate == PULMO_LABEL_TAKEN)
+        else if (all_are_listed && file->fate == PULMO_LABEL_TAKEN)
             file->fate = PULMO_LABEL_NO_LIST;
     }
 }

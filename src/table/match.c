@@ -303,17 +303,43 @@ static pulmo_status count_files(const matcher *m)
     return labels_describe(labels);
 }
 
+/* A finding that no cell names is a slip of the pen, not a class without images. */
+static pulmo_status judge_finding(const matcher *m)
+{
+    const pulmo_labels *labels = m->labels;
+    const label_rules *rules = &labels->rules;
+    const char *example = NULL;
+    if (!rules->positive || rules->finding != NO_COLUMN || rules->map)
+        return PULMO_OK;
+    for (size_t f = 0; f < m->count; f++) {
+        const char *label = m->out[f].label;
+        if (!label)
+            continue;
+        if (strcmp(label, rules->positive) == 0)
+            return PULMO_OK;
+        example = sheet_cell(&labels->sheet, m->owner[f], rules->label);
+    }
+    if (!example)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.finding: \"%s\": no image has a label of this name; they have labels "
+                      "such as \"%s\"",
+                      rules->positive, example);
+}
+
 static pulmo_status match_all(matcher *m)
 {
-    size_t cells = m->count * m->labels->keep.count;
+    pulmo_labels *labels = m->labels;
+    size_t cells = m->count * labels->keep.count;
     m->owner = malloc((m->count + 1) * sizeof *m->owner);
-    m->labels->kept_cells = calloc(cells + 1, sizeof *m->labels->kept_cells);
-    if (!m->owner || !m->labels->kept_cells)
+    labels->kept_cells = calloc(cells + 1, sizeof *labels->kept_cells);
+    if (!m->owner || !labels->kept_cells)
         return pulmo_fail(PULMO_MEMORY, "out of memory for labels of %zu files", m->count);
     begin_files(m);
     PULMO_TRY(tail_index_make(m->paths, m->count, &m->files));
-    if (m->labels->has_tables)
+    if (labels->has_tables)
         PULMO_TRY(match_rows(m));
+    PULMO_TRY(judge_finding(m));
     PULMO_TRY(match_lists(m));
     return count_files(m);
 }

@@ -36,9 +36,9 @@ static pulmo_status add_mapping(pulmo_label_map *map, const char *text)
     if (status == PULMO_OK && words_find(&map->from, from.word[0]) >= 0)
         status = pulmo_fail(PULMO_CONFIG, "pack.label_map: \"%s\": is named twice", from.word[0]);
     if (status == PULMO_OK)
-        status = words_add(&map->from, from.word[0], strlen(from.word[0]));
+        status = words_add_text(&map->from, from.word[0]);
     if (status == PULMO_OK)
-        status = words_add(&map->to, to.word[0], strlen(to.word[0]));
+        status = words_add_text(&map->to, to.word[0]);
     words_free(&from);
     words_free(&to);
     free(name);

@@ -32,8 +32,12 @@ static const char *const image_endings[] = {".jpg",  ".jpeg", ".png", ".dcm", ".
 static size_t ending_bytes(const char *name, size_t bytes)
 {
     for (size_t i = 0; i < sizeof image_endings / sizeof *image_endings; i++) {
-        size_t length = strlen(image_endings[i]);
-        if (bytes > length && strncasecmp(name + bytes - length, image_endings[i], length) == 0)
+        const char *ending = image_endings[i];
+        size_t length = strlen(ending);
+        if (bytes <= length)
+            continue;
+        const char *tail = name + bytes - length;
+        if (strncasecmp(tail, ending, length) == 0)
             return length;
     }
     return 0;
@@ -82,7 +86,7 @@ static int by_tail(const void *a, const void *b)
     int order = strcmp(left->key, right->key);
     if (order != 0)
         return order;
-    return left->place < right->place ? -1 : left->place > right->place;
+    return left->place < right->place ? -1 : 1;
 }
 
 static size_t path_bytes(const char *path)
@@ -158,7 +162,8 @@ static size_t lower_bound(const tail_index *index, const char *key, size_t bytes
     size_t low = 0, high = index->sorted;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strncmp(index->key[middle].key, key, bytes) < 0)
+        const char *found = index->key[middle].key;
+        if (strncmp(found, key, bytes) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -168,7 +173,9 @@ static size_t lower_bound(const tail_index *index, const char *key, size_t bytes
 
 static uint32_t parts_at(const tail_index *index, size_t at, const char *key)
 {
-    return at < index->sorted ? common_parts(index->key[at].key, key) : 0;
+    if (at >= index->sorted)
+        return 0;
+    return common_parts(index->key[at].key, key);
 }
 
 /* Rows of one path: key[first] to key[end]. */
@@ -181,8 +188,12 @@ static row_group next_group(const tail_index *rows, size_t first)
 {
     const char *key = rows->key[first].key;
     row_group group = {.first = first, .end = first + 1};
-    while (group.end < rows->sorted && strcmp(rows->key[group.end].key, key) == 0)
+    while (group.end < rows->sorted) {
+        const char *next = rows->key[group.end].key;
+        if (strcmp(next, key) != 0)
+            break;
         group.end++;
+    }
     uint32_t before = first > 0 ? parts_at(rows, first - 1, key) : 0;
     uint32_t after = parts_at(rows, group.end, key);
     group.shared = before > after ? before : after;
@@ -214,13 +225,20 @@ static uint32_t common_folders(const char *a, const char *b, uint32_t most)
     return most;
 }
 
+static const char *path_of(const tail_index *index, size_t at)
+{
+    return index->paths[index->key[at].place];
+}
+
 /* Folders at the start that all rows have. */
 static uint32_t folders_of_all(const tail_index *rows)
 {
     uint32_t most = UINT32_MAX;
-    for (size_t i = 1; i < rows->sorted && most > 0; i++) {
-        const char *first = rows->paths[rows->key[0].place];
-        most = common_folders(first, rows->paths[rows->key[i].place], most);
+    const char *first = rows->sorted > 0 ? path_of(rows, 0) : "";
+    for (size_t i = 1; i < rows->sorted; i++) {
+        most = common_folders(first, path_of(rows, i), most);
+        if (most == 0)
+            break;
     }
     return most;
 }
@@ -264,9 +282,11 @@ static tail_match choose(const tail_index *files, const candidates *c, const tai
     size_t count = 0, alike = 0;
     tail_match match = {.file = files->key[c->first].place};
     uint32_t matching = match.file;
+    const char *row_ending = ending_of(row_path);
     for (size_t i = c->first; parts_at(files, i, row->key) >= c->parts; i++) {
         uint32_t place = files->key[i].place;
-        bool is_alike = strcasecmp(ending_of(files->paths[place]), ending_of(row_path)) == 0;
+        const char *ending = ending_of(path_of(files, i));
+        bool is_alike = strcasecmp(ending, row_ending) == 0;
         if (is_alike)
             matching = place;
         alike += is_alike;
@@ -299,11 +319,14 @@ static void match_group(const tail_index *rows, const row_group *group, const ta
 {
     const tail_key *row = &rows->key[group->first];
     candidates c = find_candidates(files, row->key);
-    if (c.parts == 0 || !is_telling(row, group, &files->key[c.first], c.parts, folders))
+    if (c.parts == 0)
+        return;
+    const tail_key *shortest = &files->key[c.first];
+    if (!is_telling(row, group, shortest, c.parts, folders))
         return;
     for (size_t i = group->first; i < group->end; i++) {
         row = &rows->key[i];
-        out[row->place] = choose(files, &c, row, rows->paths[row->place]);
+        out[row->place] = choose(files, &c, row, path_of(rows, i));
     }
 }
 

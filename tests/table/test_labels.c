@@ -102,6 +102,9 @@ static void test_nih(void **state)
     assert_refused(match(nih_files), PULMO_DATA,
                    "Data_Entry_2017.csv:2: column \"Finding Labels\": \"Cardiomegaly|Pneumonia\": "
                    "holds several labels; pack.finding");
+    set("pack.finding=pneumonia");
+    assert_refused(match(nih_files), PULMO_CONFIG,
+                   "pack.finding: \"pneumonia\": no image has a label of this name");
     set("pack.finding=Pneumonia");
     set("pack.train_list=train_val_list.txt");
     set("pack.test_list=test_list.txt");
