@@ -12,7 +12,8 @@
 static int bin_of(double p)
 {
     int bin = 0;
-    while (bin < PULMO_CALIBRATION_BINS - 1 && p > (bin + 1) * (1.0 / PULMO_CALIBRATION_BINS))
+    const double width = 1.0 / PULMO_CALIBRATION_BINS;
+    while (bin < PULMO_CALIBRATION_BINS - 1 && p > (bin + 1) * width)
         bin++;
     return bin;
 }
@@ -23,7 +24,8 @@ pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
     double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < scored->count; i++) {
-        double p = (double)metrics_row(scored, i)[positive];
+        const float *row = metrics_row(scored, i);
+        double p = (double)row[positive];
         if (!(p >= 0 && p <= 1))
             return pulmo_fail(PULMO_DATA, "image %u: the probability is %g: must be from 0 to 1", i,
                               p);
@@ -33,8 +35,9 @@ pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
         hits[bin] += scored->labels[i] == positive;
     }
     for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
-        out->predicted[b] = metrics_ratio(sums[b], out->count[b]);
-        out->observed[b] = metrics_ratio(hits[b], out->count[b]);
+        const uint32_t images = out->count[b];
+        out->predicted[b] = metrics_ratio(sums[b], images);
+        out->observed[b] = metrics_ratio(hits[b], images);
     }
     return PULMO_OK;
 }
@@ -45,13 +48,15 @@ pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
  * loss with respect to b = 1/T, which never falls as b grows. */
 static double slope_of_image(int classes, int label, const float *z, double b)
 {
-    double most = (double)z[0], sum = 0, expected = 0;
+    double most = (double)z[0];
+    double sum = 0, expected = 0;
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)z[k]);
     for (int k = 0; k < classes; k++) {
-        double weight = exp(b * ((double)z[k] - most));
+        double logit = (double)z[k];
+        double weight = exp(b * (logit - most));
         sum += weight;
-        expected += weight * (double)z[k];
+        expected += weight * logit;
     }
     return expected / sum - (double)z[label];
 }

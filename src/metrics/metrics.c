@@ -20,10 +20,15 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
     const double z = METRICS_Z95, z2 = z * z;
     if (n == 0)
         return (pulmo_interval){NAN, NAN, NAN};
-    double m = (double)n, p = (double)k / m;
-    double centre = (p + z2 / (2 * m)) / (1 + z2 / m);
-    double half = z / (1 + z2 / m) * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
-    pulmo_interval out = {p, fmax(0, centre - half), fmin(1, centre + half)};
+    double m = (double)n;
+    double p = (double)k / m;
+    double stretch = 1 + z2 / m;
+    double centre = (p + z2 / (2 * m)) / stretch;
+    double half = z / stretch * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
+    pulmo_interval out;
+    out.value = p;
+    out.low = fmax(0, centre - half);
+    out.high = fmin(1, centre + half);
     /* At the ends the bound is exactly 0 or 1, which rounding may miss. */
     if (k == 0)
         out.low = 0;
@@ -42,8 +47,9 @@ static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
     if (called < 0 || called >= scored->classes)
         return pulmo_fail(PULMO_DATA, "image %u is taken for class %d: must be 0 to %d", image,
                           called, scored->classes - 1);
+    const float *row = metrics_row(scored, image);
     for (int k = 0; k < scored->classes; k++) {
-        double p = (double)metrics_row(scored, image)[k];
+        double p = (double)row[k];
         if (!(p >= 0 && p <= 1))
             return pulmo_fail(PULMO_DATA,
                               "image %u, class %d: the probability is %g: must be from 0 to 1; "
@@ -125,20 +131,29 @@ static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by
     out->accuracy_ci = pulmo_wilson(out->correct, scored->count);
 }
 
+/* scikit-learn's zero_division: 0 where nothing was predicted or nothing is there. */
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
 static void class_from_confusion(const pulmo_metrics *m, int k, pulmo_class_metrics *out)
 {
     const int K = m->classes;
-    uint32_t hits = m->confusion[k * K + k], called = 0, support = 0;
+    const uint32_t *row = m->confusion + k * K, *column = m->confusion + k;
+    const uint32_t hits = row[k];
+    uint32_t called = 0, support = 0;
     for (int j = 0; j < K; j++) {
-        support += m->confusion[k * K + j];
-        called += m->confusion[j * K + k];
+        support += row[j];
+        called += *column;
+        column += K;
     }
-    uint32_t others = m->count - support, false_alarms = called - hits;
+    uint32_t others = m->count - support;
+    uint32_t false_alarms = called - hits;
     out->support = support;
-    /* scikit-learn's zero_division: 0 where nothing was predicted or nothing is there. */
-    out->precision = called > 0 ? (double)hits / called : 0;
-    out->recall = support > 0 ? (double)hits / support : 0;
-    out->f1 = called + support > 0 ? 2.0 * hits / ((double)called + support) : 0;
+    out->precision = share(hits, called);
+    out->recall = share(hits, support);
+    out->f1 = share(2.0 * hits, (double)called + support);
     out->sensitivity = pulmo_wilson(hits, support);
     out->specificity = pulmo_wilson(others - false_alarms, others);
 }
@@ -151,10 +166,12 @@ static void two_from_confusion(int positive, pulmo_metrics *out)
     if (out->classes != 2)
         return;
     int negative = 1 - positive;
-    uint64_t found = out->confusion[positive * 2 + positive];
-    uint64_t missed = out->confusion[positive * 2 + negative];
-    uint64_t spared = out->confusion[negative * 2 + negative];
-    uint64_t false_alarms = out->confusion[negative * 2 + positive];
+    const uint32_t *of_positives = out->confusion + 2 * positive;
+    const uint32_t *of_negatives = out->confusion + 2 * negative;
+    uint64_t found = of_positives[positive];
+    uint64_t missed = of_positives[negative];
+    uint64_t spared = of_negatives[negative];
+    uint64_t false_alarms = of_negatives[positive];
     out->sensitivity = out->per_class[positive].sensitivity;
     out->specificity = out->per_class[positive].specificity;
     out->positive_value = pulmo_wilson(found, found + false_alarms);
@@ -179,8 +196,9 @@ static double calibration_error(const pulmo_scored *scored, const pulmo_decision
     for (uint32_t i = 0; i < scored->count; i++) {
         const float *row = metrics_row(scored, i);
         int called = class_called(scored, by, i);
-        int bin = bin_of((double)row[called]);
-        sums[bin] += (double)row[called];
+        double sureness = (double)row[called];
+        int bin = bin_of(sureness);
+        sums[bin] += sureness;
         hits[bin] += called == scored->labels[i];
     }
     for (int b = 0; b < PULMO_CALIBRATION_BINS; b++)
@@ -193,10 +211,17 @@ static double log_loss(const pulmo_scored *scored)
 {
     double sum = 0;
     for (uint32_t i = 0; i < scored->count; i++) {
-        double p = (double)metrics_row(scored, i)[scored->labels[i]];
+        const int label = scored->labels[i];
+        double p = (double)metrics_row(scored, i)[label];
         sum -= log(fmax(p, 0x1p-149));
     }
     return metrics_ratio(sum, scored->count);
+}
+
+static double square_error(float probability, bool is_label)
+{
+    double off = (double)probability - is_label;
+    return off * off;
 }
 
 /* Of two classes the finding's square alone: the other's is the same. */
@@ -204,11 +229,11 @@ static double brier_score(const pulmo_scored *scored, int positive)
 {
     double sum = 0;
     for (uint32_t i = 0; i < scored->count; i++) {
-        for (int k = 0; k < scored->classes; k++) {
-            double off = (double)metrics_row(scored, i)[k] - (k == scored->labels[i]);
+        const float *row = metrics_row(scored, i);
+        const int label = scored->labels[i];
+        for (int k = 0; k < scored->classes; k++)
             if (scored->classes > 2 || k == positive)
-                sum += off * off;
-        }
+                sum += square_error(row[k], k == label);
     }
     return metrics_ratio(sum, scored->count);
 }

@@ -19,7 +19,8 @@ metrics_score *metrics_sorted(const pulmo_scored *scored, int positive)
     if (!all)
         return NULL;
     for (uint32_t i = 0; i < n; i++) {
-        all[i].score = (double)metrics_row(scored, i)[positive];
+        const float *row = metrics_row(scored, i);
+        all[i].score = (double)row[positive];
         all[i].positive = scored->labels[i] == positive;
     }
     qsort(all, n, sizeof *all, by_score);
@@ -60,11 +61,24 @@ static double variance_of_mean(const placements *p, double count)
     return fmax(0, variance) / count;
 }
 
+/* Those of the scores from `begin` on that are equal; returns where they end. */
+static uint32_t tally_ties(const metrics_score *all, uint32_t n, uint32_t begin, tally *tied)
+{
+    const double score = all[begin].score;
+    uint32_t at = begin;
+    *tied = (tally){0};
+    while (at < n && all[at].score == score) {
+        tally_add(tied, all[at].positive);
+        at++;
+    }
+    return at;
+}
+
 /* AUC and DeLong's variance in one pass over the sorted scores. Sun and Xu 2014, eq. 5 and 6: var =
  * var(placements of positives) / P + var(of negatives) / N. */
 static void delong(const metrics_score *all, uint32_t n, double *auc, double *variance)
 {
-    tally whole = {0}, seen = {0};
+    tally whole = {0}, seen = {0}, tied;
     placements of_positives = {0}, of_negatives = {0};
     for (uint32_t i = 0; i < n; i++)
         tally_add(&whole, all[i].positive);
@@ -72,10 +86,8 @@ static void delong(const metrics_score *all, uint32_t n, double *auc, double *va
     *variance = NAN;
     if (whole.positives == 0 || whole.negatives == 0)
         return;
-    for (uint32_t i = 0, j; i < n; i = j) {
-        tally tied = {0};
-        for (j = i; j < n && all[j].score == all[i].score; j++)
-            tally_add(&tied, all[j].positive);
+    for (uint32_t at = 0; at < n;) {
+        at = tally_ties(all, n, at, &tied);
         double below = seen.negatives + tied.negatives / 2;
         double above = whole.positives - seen.positives - tied.positives + tied.positives / 2;
         placements_add(&of_positives, below / whole.negatives, tied.positives);
@@ -97,10 +109,13 @@ static void delong(const metrics_score *all, uint32_t n, double *auc, double *va
  * it has a width where DeLong's variance is 0. */
 static bool is_near(double area, double found, const tally *sides)
 {
-    double k = (sides->positives + sides->negatives) / 2 - 1;
+    const double positives = sides->positives, negatives = sides->negatives;
+    double k = (positives + negatives) / 2 - 1;
     double apart = found - area;
-    double spread = 1 + k * (1 - area) / (2 - area) + k * area / (1 + area);
-    double variance = area * (1 - area) * spread / (sides->positives * sides->negatives);
+    double below = k * (1 - area) / (2 - area);
+    double above = k * area / (1 + area);
+    double spread = 1 + below + above;
+    double variance = area * (1 - area) * spread / (positives * negatives);
     return apart * apart < METRICS_Z95 * METRICS_Z95 * variance;
 }
 

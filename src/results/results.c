@@ -95,38 +95,78 @@ static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
     return status;
 }
 
+/* ---- attributes ---- */
+
+typedef struct named_text {
+    const char *name, *text;
+} named_text;
+
+typedef struct named_number {
+    const char *name;
+    int64_t number;
+} named_number;
+
+static pulmo_status set_texts(pulmo_h5 *file, const char *object, const named_text *list,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(pulmo_h5_set_text(file, object, list[i].name, list[i].text));
+    return PULMO_OK;
+}
+
+static pulmo_status set_numbers(pulmo_h5 *file, const char *object, const named_number *list,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(pulmo_h5_set_int(file, object, list[i].name, list[i].number));
+    return PULMO_OK;
+}
+
+#define COUNT_OF(list) (sizeof(list) / sizeof(list)[0])
+
 /* All that may differ between runs with equal results. */
 static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
 {
-    static const char object[] = "provenance";
     char *packed = r->data ? realpath(r->data, NULL) : NULL;
-    PULMO_TRY(pulmo_h5_set_text(file, object, "NX_class", "NXcollection"));
-    pulmo_status status = pulmo_h5_set_text(file, object, "data_path", packed ? packed : "");
+    const named_text texts[] = {
+        {"NX_class", "NXcollection"},
+        {"data_path", packed ? packed : ""},
+        {"model", r->model_place ? r->model_place : ""},
+        {"host", pulmo_comm_host(r->comm)},
+    };
+    const named_number numbers[] = {
+        {"threads", r->threads},
+        {"ranks", pulmo_comm_size(r->comm)},
+    };
+    pulmo_status status = set_texts(file, "provenance", texts, COUNT_OF(texts));
     free(packed);
     PULMO_TRY(status);
     if (r->origin && r->origin->config->data.fold >= 0)
-        PULMO_TRY(pulmo_h5_set_int(file, object, "data_fold", r->origin->config->data.fold));
-    PULMO_TRY(pulmo_h5_set_text(file, object, "model", r->model_place ? r->model_place : ""));
-    PULMO_TRY(pulmo_h5_set_text(file, object, "host", pulmo_comm_host(r->comm)));
-    PULMO_TRY(pulmo_h5_set_int(file, object, "threads", r->threads));
-    return pulmo_h5_set_int(file, object, "ranks", pulmo_comm_size(r->comm));
+        PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", r->origin->config->data.fold));
+    return set_numbers(file, "provenance", numbers, COUNT_OF(numbers));
 }
 
 static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
 {
-    const pulmo_model *model = r->model;
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "program_version", PULMO_VERSION));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
+    const pulmo_results_origin *origin = r->origin;
+    const named_text of_model[] = {
+        {"program_version", PULMO_VERSION},
+        {"weights_sha256", r->model->weights_digest},
+        {"preprocessing", r->model->preprocessing},
+        {"isa", r->model->isa},
+    };
+    PULMO_TRY(set_texts(file, "/", of_model, COUNT_OF(of_model)));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
-    if (!r->origin)
+    if (!origin)
         return PULMO_OK;
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", r->origin->data_digest));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "blas", r->origin->blas));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "features", r->origin->features));
-    return write_config(file, r->origin->config);
+    const named_text of_run[] = {
+        {"data_sha256", origin->data_digest},
+        {"blas", origin->blas},
+        {"features", origin->features},
+    };
+    PULMO_TRY(set_texts(file, "/", of_run, COUNT_OF(of_run)));
+    return write_config(file, origin->config);
 }
 
 static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
@@ -141,25 +181,38 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
 
 /* ---- the file ---- */
 
+/* What a viewer opens first. */
+static const char *shown_first(const pulmo_results *r)
+{
+    const pulmo_split_scores *scores = r->test ? r->test : r->val;
+    if (r->finished && scores)
+        return scores->split;
+    return r->history && r->history->epochs > 0 ? "history" : NULL;
+}
+
 static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
 {
-    const pulmo_split_scores *shown = r->test ? r->test : r->val;
-    const bool has_history = r->history && r->history->epochs > 0;
+    const pulmo_model *model = r->model;
+    const char *first = shown_first(r);
+    const named_text texts[] = {
+        {"state", r->finished ? "finished" : "running"},
+        {"threshold_rule", model->threshold_rule},
+        {"NX_class", "NXroot"},
+    };
+    const named_number numbers[] = {
+        {"demo", model->is_demo},
+        {"best_epoch", model->best_epoch},
+        {"trained_convolutions", model->tuned.layers},
+        {"models", r->models > 1 ? r->models : 1},
+    };
     PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "state", r->finished ? "finished" : "running"));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", r->model->is_demo));
-    PULMO_TRY(pulmo_positive_write(file, r->model));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", r->model->threshold_rule));
-    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", r->model->threshold));
-    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", r->model->temperature));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", r->model->best_epoch));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "trained_convolutions", r->model->tuned.layers));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "models", r->models > 1 ? r->models : 1));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "NX_class", "NXroot"));
-    if (r->finished && shown)
-        PULMO_TRY(pulmo_h5_set_text(file, "/", "default", shown->split));
-    else if (has_history)
-        PULMO_TRY(pulmo_h5_set_text(file, "/", "default", "history"));
+    PULMO_TRY(set_texts(file, "/", texts, COUNT_OF(texts)));
+    PULMO_TRY(set_numbers(file, "/", numbers, COUNT_OF(numbers)));
+    PULMO_TRY(pulmo_positive_write(file, model));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
+    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
+    if (first)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "default", first));
     return pulmo_h5_write_text(file, "README", readme);
 }
 
@@ -169,13 +222,16 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(write_classes(file, r->model));
     PULMO_TRY(write_origin(file, r));
     PULMO_TRY(write_provenance(file, r));
+    const pulmo_model *model = r->model;
     if (r->history && r->history->epochs > 0)
         PULMO_TRY(write_history(file, r->history));
     if (r->val)
-        PULMO_TRY(results_split(file, r->model, r->val));
+        PULMO_TRY(results_split(file, model, r->val));
     if (r->test)
-        PULMO_TRY(results_split(file, r->model, r->test));
-    return r->finished && r->data ? results_data(file, r->data, r->model->classes) : PULMO_OK;
+        PULMO_TRY(results_split(file, model, r->test));
+    if (!r->finished || !r->data)
+        return PULMO_OK;
+    return results_data(file, r->data, model->classes);
 }
 
 pulmo_status pulmo_results_write(const pulmo_results *r)

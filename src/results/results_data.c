@@ -118,6 +118,13 @@ static pulmo_status copy_text(pulmo_h5 *manifest, pulmo_h5 *file, const char *na
     return status;
 }
 
+static pulmo_status copy_number(pulmo_h5 *manifest, pulmo_h5 *file, const char *name)
+{
+    int64_t number = 0;
+    PULMO_TRY(pulmo_h5_get_int(manifest, "/", name, &number));
+    return pulmo_h5_set_int(file, "data", name, number);
+}
+
 static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
 {
     static const char *const texts[] = {"resize", "decode", "carve"};
@@ -128,17 +135,16 @@ static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
     for (int i = 0; i < 2; i++)
         if (pulmo_h5_has_attribute(manifest, "/", later[i]))
             PULMO_TRY(copy_text(manifest, file, later[i]));
-    for (int i = 0; i < 3; i++) {
-        int64_t number = 0;
-        PULMO_TRY(pulmo_h5_get_int(manifest, "/", numbers[i], &number));
-        PULMO_TRY(pulmo_h5_set_int(file, "data", numbers[i], number));
-    }
+    for (int i = 0; i < 3; i++)
+        PULMO_TRY(copy_number(manifest, file, numbers[i]));
     return PULMO_OK;
 }
 
 static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
 {
-    static const char *const lines[][3] = {
+    static const struct {
+        const char *group, *list, *long_name;
+    } lines[] = {
         {"refused", "paths", "images that were not packed"},
         {"refused", "reasons", "why, in the order of the paths"},
         {"audit", "identical", "images that are the same picture"},
@@ -151,7 +157,7 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
     for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(copy_split(manifest, file, pulmo_split_name(s), classes));
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        PULMO_TRY(copy_lines(manifest, file, lines[i][0], lines[i][1], lines[i][2]));
+        PULMO_TRY(copy_lines(manifest, file, lines[i].group, lines[i].list, lines[i].long_name));
     return PULMO_OK;
 }
 

@@ -308,10 +308,11 @@ static pulmo_status write_curves(pulmo_h5 *file, const pulmo_split_scores *score
     } curves[] = {{"roc", write_roc}, {"pr", write_pr}, {"calibration", write_calibration}};
     const pulmo_scored scored = pulmo_split_scored(scores);
     char group[96];
+    const char *class = scores->info->class_names[positive];
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
         snprintf(group, sizeof group, "%s/%s%s", scores->split, curves[i].name, suffix);
         PULMO_TRY(curves[i].write(file, &scored, positive, group));
-        PULMO_TRY(pulmo_h5_set_text(file, group, "class", scores->info->class_names[positive]));
+        PULMO_TRY(pulmo_h5_set_text(file, group, "class", class));
     }
     return PULMO_OK;
 }
@@ -348,10 +349,11 @@ static pulmo_status write_all_metrics(pulmo_h5 *file, const pulmo_model *model,
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
                            const pulmo_split_scores *scores)
 {
+    const char *split = scores->split;
     const char *shown = scores->info->classes == 2 ? "roc" : "roc_0";
     PULMO_TRY(write_images(file, model, scores));
     PULMO_TRY(write_all_metrics(file, model, scores));
     PULMO_TRY(write_all_curves(file, model, scores));
-    PULMO_TRY(pulmo_h5_set_text(file, scores->split, "NX_class", "NXentry"));
-    return pulmo_h5_set_text(file, scores->split, "default", shown);
+    PULMO_TRY(pulmo_h5_set_text(file, split, "NX_class", "NXentry"));
+    return pulmo_h5_set_text(file, split, "default", shown);
 }

@@ -1,4 +1,5 @@
 /* What a run leaves in plain text: history.csv, predictions.csv, and the lines at its end. */
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,38 +83,47 @@ void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabil
     pulmo_csv_field(out, pulmo_decision_rule(model));
 }
 
-static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores)
+static void csv_next_field(FILE *out, const char *text)
+{
+    fputc(',', out);
+    pulmo_csv_field(out, text);
+}
+
+static void csv_row(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores,
+                    uint32_t image)
 {
     const pulmo_dataset_info *info = scores->info;
-    for (uint32_t i = 0; i < info->count; i++) {
-        const float *row = scores->probabilities + (size_t)i * (size_t)info->classes;
-        int called = scores->predicted ? scores->predicted[i] : pulmo_model_class(model, row);
-        double threshold = scores->thresholds ? scores->thresholds[i] : model->threshold;
-        fprintf(out, "%s,", scores->split);
-        pulmo_csv_field(out, info->paths[i]);
-        fputc(',', out);
-        pulmo_csv_field(out, info->groups[i]);
-        fputc(',', out);
-        pulmo_csv_field(out, info->class_names[info->labels[i]]);
-        fputc(',', out);
-        pulmo_csv_field(out, info->class_names[called]);
-        pulmo_csv_scores(out, model, row, threshold);
-        for (int k = 0; k < info->kept; k++) {
-            fputc(',', out);
-            pulmo_csv_field(out, info->kept_columns[k][i]);
-        }
-        fputc('\n', out);
-    }
+    const float *row = scores->probabilities + (size_t)image * (size_t)info->classes;
+    const int truth = info->labels[image];
+    int called = pulmo_model_class(model, row);
+    double threshold = model->threshold;
+    if (scores->predicted)
+        called = scores->predicted[image];
+    if (scores->thresholds)
+        threshold = scores->thresholds[image];
+    fputs(scores->split, out);
+    csv_next_field(out, info->paths[image]);
+    csv_next_field(out, info->groups[image]);
+    csv_next_field(out, info->class_names[truth]);
+    csv_next_field(out, info->class_names[called]);
+    pulmo_csv_scores(out, model, row, threshold);
+    for (int k = 0; k < info->kept; k++)
+        csv_next_field(out, info->kept_columns[k][image]);
+    fputc('\n', out);
+}
+
+static void csv_rows(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores)
+{
+    for (uint32_t i = 0; i < scores->info->count; i++)
+        csv_row(out, model, scores, i);
 }
 
 /* Names of the columns that pack.keep kept; both splits have the same. */
 static void csv_kept_names(FILE *out, const pulmo_results *r)
 {
     const pulmo_split_scores *any = r->val ? r->val : r->test;
-    for (int k = 0; any && k < any->info->kept; k++) {
-        fputc(',', out);
-        pulmo_csv_field(out, any->info->kept_names[k]);
-    }
+    for (int k = 0; any && k < any->info->kept; k++)
+        csv_next_field(out, any->info->kept_names[k]);
 }
 
 pulmo_status results_predictions_csv(const pulmo_results *r)
@@ -134,21 +144,34 @@ pulmo_status results_predictions_csv(const pulmo_results *r)
 
 /* ---- the lines at the end ---- */
 
+typedef struct report_row {
+    double precision, recall, f1;
+    uint32_t support;
+} report_row;
+
+static void print_row(FILE *out, int wide, const char *name, report_row row)
+{
+    fprintf(out, "%*s ", wide, name);
+    fprintf(out, "%10.4f%10.4f%10.4f", row.precision, row.recall, row.f1);
+    fprintf(out, "%10u\n", row.support);
+}
+
 /* scikit-learn's classification_report, with four digits. */
 static void print_report(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
 {
-    fprintf(out, "\n%*s %10s%10s%10s%10s\n\n", wide, "", "precision", "recall", "f1-score",
-            "support");
+    const report_row macro = {m->macro_precision, m->macro_recall, m->macro_f1, m->count};
+    const report_row weighted = {m->weighted_precision, m->weighted_recall, m->weighted_f1,
+                                 m->count};
+    fprintf(out, "\n%*s  precision    recall  f1-score   support\n\n", wide, "");
     for (int k = 0; k < m->classes; k++) {
         const pulmo_class_metrics *c = &m->per_class[k];
-        fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, model->class_names[k], c->precision,
-                c->recall, c->f1, c->support);
+        const report_row row = {c->precision, c->recall, c->f1, c->support};
+        print_row(out, wide, model->class_names[k], row);
     }
-    fprintf(out, "\n%*s %10s%10s%10.4f%10u\n", wide, "accuracy", "", "", m->accuracy, m->count);
-    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "macro avg", m->macro_precision,
-            m->macro_recall, m->macro_f1, m->count);
-    fprintf(out, "%*s %10.4f%10.4f%10.4f%10u\n", wide, "weighted avg", m->weighted_precision,
-            m->weighted_recall, m->weighted_f1, m->count);
+    fprintf(out, "\n%*s %20s", wide, "accuracy", "");
+    fprintf(out, "%10.4f%10u\n", m->accuracy, m->count);
+    print_row(out, wide, "macro avg", macro);
+    print_row(out, wide, "weighted avg", weighted);
 }
 
 static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
@@ -156,10 +179,11 @@ static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_met
     fprintf(out, "\nConfusion matrix (rows: true, columns: predicted)\n%*s", wide, "");
     for (int k = 0; k < m->classes; k++)
         fprintf(out, "  %9.9s", model->class_names[k]);
+    const uint32_t *count = m->confusion;
     for (int j = 0; j < m->classes; j++) {
         fprintf(out, "\n%*s", wide, model->class_names[j]);
         for (int k = 0; k < m->classes; k++)
-            fprintf(out, "  %9u", m->confusion[j * m->classes + k]);
+            fprintf(out, "  %9u", *count++);
     }
     fprintf(out, "\n\n");
 }
@@ -191,11 +215,14 @@ static void print_interval(FILE *out, const char *name, pulmo_interval it)
 /* Of more than two classes, each against the rest. */
 static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
 {
-    for (int k = 0; m->classes > 2 && k < m->classes; k++) {
+    if (m->classes == 2)
+        return;
+    for (int k = 0; k < m->classes; k++) {
+        const pulmo_class_metrics *c = &m->per_class[k];
         fprintf(out, "%*s", wide, model->class_names[k]);
-        print_interval(out, "sensitivity", m->per_class[k].sensitivity);
-        print_interval(out, "specificity", m->per_class[k].specificity);
-        print_interval(out, "AUC", m->per_class[k].auc_ci);
+        print_interval(out, "sensitivity", c->sensitivity);
+        print_interval(out, "specificity", c->specificity);
+        print_interval(out, "AUC", c->auc_ci);
         fputc('\n', out);
     }
 }
@@ -203,32 +230,37 @@ static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics 
 static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics *m)
 {
     int wide = 12;
-    for (int k = 0; k < m->classes; k++)
-        if ((int)strlen(model->class_names[k]) > wide)
-            wide = (int)strlen(model->class_names[k]);
+    for (int k = 0; k < m->classes; k++) {
+        int length = (int)strlen(model->class_names[k]);
+        if (length > wide)
+            wide = length;
+    }
     print_report(out, model, m, wide);
     print_rest(out, m);
     print_each(out, model, m, wide);
     print_confusion(out, model, m, wide);
 }
 
-/* The split's name as it stands at a line's start. */
+/* Four digits with their range. */
+static void print_ranged(FILE *out, const char *name, pulmo_interval it)
+{
+    fprintf(out, "  %s %.4f", name, it.value);
+    fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
 static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
 {
-    char title[32];
-    snprintf(title, sizeof title, "%s", split);
-    if (title[0] >= 'a' && title[0] <= 'z')
-        title[0] = (char)(title[0] - 'a' + 'A');
+    const pulmo_interval accuracy = m->accuracy_ci;
     fprintf(out, "Total correct: %u, total %s images: %u\n", m->correct, split, m->count);
-    fprintf(out, "%s accuracy: %.4f (95 %% CI %.4f\u2013%.4f)", title, m->accuracy,
-            m->accuracy_ci.low, m->accuracy_ci.high);
-    if (m->classes == 2)
-        fprintf(out, "  sensitivity %.4f (%.4f\u2013%.4f)  specificity %.4f (%.4f\u2013%.4f)",
-                m->sensitivity.value, m->sensitivity.low, m->sensitivity.high, m->specificity.value,
-                m->specificity.low, m->specificity.high);
-    fprintf(out, "  AUC %.4f", m->auc);
-    if (m->classes == 2)
-        fprintf(out, " (%.4f\u2013%.4f)", m->auc_ci.low, m->auc_ci.high);
+    fprintf(out, "%c%s accuracy: %.4f", toupper((unsigned char)split[0]), split + 1, m->accuracy);
+    fprintf(out, " (95 %% CI %.4f\u2013%.4f)", accuracy.low, accuracy.high);
+    if (m->classes == 2) {
+        print_ranged(out, "sensitivity", m->sensitivity);
+        print_ranged(out, "specificity", m->specificity);
+        print_ranged(out, "AUC", m->auc_ci);
+    } else {
+        fprintf(out, "  AUC %.4f", m->auc);
+    }
     fputc('\n', out);
 }
 
