@@ -1,8 +1,19 @@
 /* A thread that ends the process when the job gets nowhere: a peer that hangs or a link that is
  * down leaves the others waiting inside MPI for ever, where nothing else can reach them.
  *
- * Waiting is no fault while another rank works, and only rank 0 hears all (heartbeat.h): it names
- * who is silent or stuck and ends the job. A rank that hears nobody judges by its own clock alone.
+ * Only rank 0 hears all (heartbeat.h). What it knows of each rank:
+ *
+ *     UNHEARD ── first heartbeat ──► WORKING ◄── begins or ends a wait ──► WAITING
+ *                                       └──────── BYE: watched no more ───────┴────► GONE
+ *
+ * and what ends the job (limit: train.stall_seconds; extra: what pulmo_watch_allow granted):
+ *
+ *     WORKING or WAITING, no heartbeat for the limit ─────────► SILENT, named
+ *     WORKING, no progress for limit + extra ─────────────────► STUCK, named
+ *     none WORKING, each WAITING one for limit + extra ───────► DEADLOCK, all named
+ *
+ * Waiting is no fault while another rank works. A rank that hears nobody judges by its own clock
+ * alone; where rank 0 is heard, other ranks look only for its silence.
  * _exit and not MPI_Abort, which may itself wait for the lost peer. */
 #include <stdio.h>
 #include <time.h>

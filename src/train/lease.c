@@ -1,3 +1,25 @@
+/* The lease of a run directory: the states of a process that asks for it.
+ *
+ *   READ RUN/owner
+ *      ├─ no file ────────► LINK own file to the name
+ *      │                       ├─ linked ──────────────────► CHECK
+ *      │                       └─ the name exists by now ──► READ
+ *      └─ another's file ─► DEAD?
+ *            ├─ proved ───────────► RENAME own file over it ─► CHECK
+ *            ├─ not, same host ───► REFUSED
+ *            └─ not, other host ──► AWAIT a sign for LEASE_SILENCE_S
+ *                  ├─ time stamp or nonce changes ──► REFUSED
+ *                  ├─ the file goes ────────────────► READ
+ *                  ├─ a signal ─────────────────────► ends, PULMO_INTERRUPTED
+ *                  └─ no sign ──────────────────────► RENAME
+ *
+ *   CHECK: is the nonce in RUN/owner one's own?   yes ► HELD;   no ► LOST, writes nothing more
+ *
+ *   HELD: every LEASE_SIGN_S a thread touches the file, by its descriptor and so never another's
+ *      ├─ before each file that is published ──► CHECK
+ *      └─ the run ends ──► RELEASE: the thread ends; the file goes if it is still one's own
+ *
+ * docs/explanation/states.md says what proves death and what cannot be excluded. */
 #include "lease.h"
 
 #include <errno.h>
@@ -45,6 +67,11 @@ struct lease {
     bool started, stop;
 };
 
+static void rest(double seconds)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)(seconds * 1e9)}, NULL);
+}
+
 /* ---- who one is ---- */
 
 static void first_line(const char *path, char *out, size_t bytes)
@@ -91,22 +118,40 @@ static void word(char *out, size_t bytes, const char *text)
             *at = '_';
 }
 
-static pulmo_status myself(owner *me)
+static pulmo_status draw_nonce(owner *me)
 {
     unsigned char random[16];
-    char boot[64], space[64] = "-", host[256];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return pulmo_fail(PULMO_RUNTIME, "the system gave no random number: %s", strerror(errno));
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(me->nonce + 2 * i, 3, "%02x", random[i]);
+    return PULMO_OK;
+}
+
+static void name_host(owner *me)
+{
+    char host[256];
     if (gethostname(host, sizeof host) != 0)
         snprintf(host, sizeof host, "-");
     host[sizeof host - 1] = '\0';
     word(me->host, sizeof me->host, host);
+}
+
+/* Boot and process namespace. */
+static void name_space(owner *me)
+{
+    char boot[64], space[64] = "-";
     first_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
     ssize_t length = readlink("/proc/self/ns/pid", space, sizeof space - 1);
     space[length > 0 ? length : 1] = '\0';
     snprintf(me->space, sizeof me->space, "%s/%s", boot, space);
+}
+
+static pulmo_status describe_myself(owner *me)
+{
+    PULMO_TRY(draw_nonce(me));
+    name_host(me);
+    name_space(me);
     snprintf(me->pid, sizeof me->pid, "%ld", (long)getpid());
     began_of(me->pid, me->began, sizeof me->began);
     word(me->job, sizeof me->job, environment("SLURM_JOB_ID", "-"));
@@ -126,8 +171,9 @@ static bool read_owner(const char *path, owner *out, struct timespec *sign)
     if (!file)
         return false;
     memset(out, 0, sizeof *out);
-    if (fscanf(file, OWNER_FORMAT, out->nonce, out->host, out->space, out->pid, out->began,
-               out->job, out->restarts) != OWNER_FIELDS)
+    int fields = fscanf(file, OWNER_FORMAT, out->nonce, out->host, out->space, out->pid, out->began,
+                        out->job, out->restarts);
+    if (fields != OWNER_FIELDS)
         *out = (owner){"-", "-", "-", "-", "-", "-", "-"};
     if (fstat(fileno(file), &about) == 0)
         *sign = about.st_mtim;
@@ -140,36 +186,64 @@ static pulmo_status cannot(const char *path, const char *what)
     return pulmo_fail(PULMO_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
-/* The file, whole before it has its name. With `replace` it takes the place of what is there;
- * without, *taken says whether there was nothing. */
-static pulmo_status place(lease *f, bool replace, bool *taken)
+/* The file of this owner, whole and on the disk, under a temporary name; open as *out. */
+static pulmo_status write_owner(const owner *me, const char *temporary, int *out)
 {
-    char *temporary = pulmo_format("%s.%s", f->path, f->mine.nonce);
-    if (!temporary)
-        return PULMO_MEMORY;
-    pulmo_status status = PULMO_OK;
-    const owner *me = &f->mine;
-    *taken = false;
     int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
-        status = cannot(temporary, "cannot be created");
-    if (fd >= 0 &&
-        (dprintf(fd, "nonce %s\nhost %s\nspace %s\npid %s\nbegan %s\njob %s\nrestarts %s\n",
-                 me->nonce, me->host, me->space, me->pid, me->began, me->job, me->restarts) < 0 ||
-         fsync(fd) != 0))
-        status = cannot(temporary, "cannot be written");
-    if (status == PULMO_OK) {
-        /* A link that exists is the one refusal that every network file system gets right. */
-        *taken = (replace ? rename(temporary, f->path) : link(temporary, f->path)) == 0;
-        if (!*taken && (replace || errno != EEXIST)) {
-            /* No links here (FAT, some FUSE): take the name without that certainty; read_owner
-             * tells who came last. */
-            *taken = !replace && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) &&
-                     rename(temporary, f->path) == 0;
-            if (!*taken)
-                status = cannot(f->path, "cannot be written");
-        }
+        return cannot(temporary, "cannot be created");
+    int written =
+        dprintf(fd, "nonce %s\nhost %s\nspace %s\npid %s\nbegan %s\njob %s\nrestarts %s\n",
+                me->nonce, me->host, me->space, me->pid, me->began, me->job, me->restarts);
+    if (written < 0 || fsync(fd) != 0) {
+        pulmo_status status = cannot(temporary, "cannot be written");
+        close(fd);
+        return status;
     }
+    *out = fd;
+    return PULMO_OK;
+}
+
+/* No links here (FAT, some FUSE). */
+static bool links_are_missing(int error)
+{
+    return error == EPERM || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* Gives the file its name: with `replace` in the place of what is there; without, *taken says
+ * whether there was nothing. */
+static pulmo_status take_name(const char *temporary, const char *path, bool replace, bool *taken)
+{
+    *taken = false;
+    if (!replace) {
+        /* A link that exists is the one refusal that every network file system gets right. */
+        if (link(temporary, path) == 0) {
+            *taken = true;
+            return PULMO_OK;
+        }
+        if (errno == EEXIST)
+            return PULMO_OK;
+        if (!links_are_missing(errno))
+            return cannot(path, "cannot be written");
+        /* Take the name without that certainty: the check after it tells who came last. */
+    }
+    if (rename(temporary, path) != 0)
+        return cannot(path, "cannot be written");
+    *taken = true;
+    return PULMO_OK;
+}
+
+/* The file, whole before it has its name. *taken says whether the directory is one's own now. */
+static pulmo_status claim(lease *f, bool replace, bool *taken)
+{
+    char *temporary = pulmo_format("%s.%s", f->path, f->mine.nonce);
+    int fd = -1;
+    *taken = false;
+    if (!temporary)
+        return PULMO_MEMORY;
+    pulmo_status status = write_owner(&f->mine, temporary, &fd);
+    if (status == PULMO_OK)
+        status = take_name(temporary, f->path, replace, taken);
     unlink(temporary);
     free(temporary);
     if (*taken)
@@ -191,10 +265,15 @@ static bool in_slurm(const owner *o)
     return strcmp(o->job, "-") != 0;
 }
 
+static bool same_host(const owner *me, const owner *other)
+{
+    return strcmp(me->space, other->space) == 0;
+}
+
 /* Dead for certain. */
 static bool proved_dead(const owner *me, const owner *other, const char **why)
 {
-    if (strcmp(me->space, other->space) == 0) {
+    if (same_host(me, other)) {
         char began[24];
         began_of(other->pid, began, sizeof began);
         *why = "its process is gone";
@@ -205,18 +284,13 @@ static bool proved_dead(const owner *me, const owner *other, const char **why)
            atol(me->restarts) > atol(other->restarts);
 }
 
-static bool same_host(const owner *me, const owner *other)
-{
-    return strcmp(me->space, other->space) == 0;
-}
-
 /* The same, with a little patience for ranks that are just being killed: mpirun may end before
  * them. */
 static bool proves_dead(const owner *me, const owner *other, const char **why)
 {
     bool dead = proved_dead(me, other, why);
     for (int i = 0; i < DYING_TRIES && !dead && same_host(me, other); i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        rest(0.1);
         dead = proved_dead(me, other, why);
     }
     return dead;
@@ -225,13 +299,13 @@ static bool proves_dead(const owner *me, const owner *other, const char **why)
 static pulmo_status refuse(const lease *f, const owner *other)
 {
     char slurm[96] = "";
+    int directory = (int)(strrchr(f->path, '/') - f->path);
     if (in_slurm(other))
         snprintf(slurm, sizeof slurm, ", Slurm job %s", other->job);
     return pulmo_fail(PULMO_USAGE,
                       "%.*s: another pulmo is at work here (host %s, process %s%s); wait for it, "
                       "stop it, or name another train.run_dir",
-                      (int)(strrchr(f->path, '/') - f->path), f->path, other->host, other->pid,
-                      slurm);
+                      directory, f->path, other->host, other->pid, slurm);
 }
 
 /* Watches for a sign of life. *dead when there was none. */
@@ -246,15 +320,29 @@ static pulmo_status await_sign(const lease *f, const owner *other, struct timesp
         struct timespec later;
         if (pulmo_interrupt_wanted())
             return pulmo_fail(PULMO_INTERRUPTED, "%s: interrupted before the run began", f->path);
-        nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+        rest(0.5);
         if (!read_owner(f->path, &now, &later))
             return PULMO_OK; /* given up: try again from the start */
-        if (strcmp(now.nonce, other->nonce) != 0 || later.tv_sec != sign.tv_sec ||
-            later.tv_nsec != sign.tv_nsec)
+        bool touched = later.tv_sec != sign.tv_sec || later.tv_nsec != sign.tv_nsec;
+        if (touched || strcmp(now.nonce, other->nonce) != 0)
             return refuse(f, &now);
     }
     *dead = true;
     return PULMO_OK;
+}
+
+/* Whether the other is dead, proved or after its silence, and why it is taken for that. A living
+ * one is refused. */
+static pulmo_status judge(const lease *f, const owner *other, struct timespec sign, bool *dead,
+                          const char **why)
+{
+    *dead = proves_dead(&f->mine, other, why);
+    if (*dead)
+        return PULMO_OK;
+    if (same_host(&f->mine, other))
+        return refuse(f, other);
+    *why = "it gave no sign of life";
+    return await_sign(f, other, sign, dead);
 }
 
 /* One attempt; *taken when it was successful. */
@@ -262,22 +350,16 @@ static pulmo_status attempt(lease *f, bool *taken)
 {
     owner other;
     struct timespec sign;
-    const char *why = "it gave no sign";
-    bool dead;
+    const char *why = "";
+    bool dead = false;
     *taken = false;
     if (!read_owner(f->path, &other, &sign))
-        return errno == ENOENT ? place(f, false, taken) : cannot(f->path, "cannot be read");
-    dead = proves_dead(&f->mine, &other, &why);
-    if (!dead) {
-        if (same_host(&f->mine, &other))
-            return refuse(f, &other);
-        PULMO_TRY(await_sign(f, &other, sign, &dead));
-        why = "it gave no sign of life";
-        if (!dead)
-            return PULMO_OK;
-    }
+        return errno == ENOENT ? claim(f, false, taken) : cannot(f->path, "cannot be read");
+    PULMO_TRY(judge(f, &other, sign, &dead, &why));
+    if (!dead)
+        return PULMO_OK; /* given up meanwhile: try again */
     pulmo_info("taking the run over from host %s, process %s: %s", other.host, other.pid, why);
-    return place(f, true, taken);
+    return claim(f, true, taken);
 }
 
 /* ---- signs of one's own ---- */
@@ -314,6 +396,18 @@ static pulmo_status start_signs(lease *f)
 
 /* ---- all of it ---- */
 
+static pulmo_status take_directory(lease *f)
+{
+    bool taken = false;
+    if (!f->path)
+        return PULMO_MEMORY;
+    PULMO_TRY(describe_myself(&f->mine));
+    while (!taken)
+        PULMO_TRY(attempt(f, &taken));
+    PULMO_TRY(lease_check(f)); /* who came later at the same moment is the owner */
+    return start_signs(f);
+}
+
 pulmo_status lease_take(const char *directory, lease **out)
 {
     lease *f = calloc(1, sizeof *f);
@@ -323,14 +417,7 @@ pulmo_status lease_take(const char *directory, lease **out)
     pthread_cond_init(&f->wake, NULL);
     f->file = -1;
     f->path = pulmo_format("%s/owner", directory);
-    pulmo_status status = f->path ? myself(&f->mine) : PULMO_MEMORY;
-    bool taken = false;
-    while (status == PULMO_OK && !taken)
-        status = attempt(f, &taken);
-    if (status == PULMO_OK)
-        status = lease_check(f); /* who came later at the same moment is the owner */
-    if (status == PULMO_OK)
-        status = start_signs(f);
+    pulmo_status status = take_directory(f);
     if (status == PULMO_OK)
         *out = f;
     else
@@ -355,24 +442,35 @@ pulmo_status lease_check(const lease *f)
                       f->path, now.host, now.pid, now.job, now.restarts);
 }
 
-void lease_release(lease *f)
+static void stop_signs(lease *f)
+{
+    if (!f->started)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->stop = true;
+    pthread_cond_signal(&f->wake);
+    pthread_mutex_unlock(&f->lock);
+    pthread_join(f->thread, NULL);
+}
+
+/* Removes the file, unless it is another's by now. */
+static void give_up_file(const lease *f)
 {
     owner now;
     struct timespec sign;
+    if (f->file < 0)
+        return;
+    if (read_owner(f->path, &now, &sign) && is_mine(f, &now))
+        unlink(f->path);
+    close(f->file);
+}
+
+void lease_release(lease *f)
+{
     if (!f)
         return;
-    if (f->started) {
-        pthread_mutex_lock(&f->lock);
-        f->stop = true;
-        pthread_cond_signal(&f->wake);
-        pthread_mutex_unlock(&f->lock);
-        pthread_join(f->thread, NULL);
-    }
-    if (f->file >= 0) {
-        if (read_owner(f->path, &now, &sign) && is_mine(f, &now))
-            unlink(f->path);
-        close(f->file);
-    }
+    stop_signs(f);
+    give_up_file(f);
     pthread_cond_destroy(&f->wake);
     pthread_mutex_destroy(&f->lock);
     free(f->path);

@@ -15,7 +15,7 @@
  *
  * What this cannot exclude: an owner that looks, is held up for longer than the lease, and then
  * renames one file. That file is a whole checkpoint of the same data, configuration and seed, so
- * that training goes on from it to the same bits: work is lost, no result is wrong. */
+ * that training resumes from it to the same bits: work is lost, no result is wrong. */
 #ifndef PULMO_LEASE_H
 #define PULMO_LEASE_H
 
@@ -27,7 +27,7 @@
 typedef struct lease lease;
 
 /* PULMO_USAGE where the directory has a living owner, naming it and the way out; waits for
- * LEASE_SILENCE_S at the most to find out. Owned by the caller. */
+ * LEASE_SILENCE_S at most to find out. Owned by the caller. */
 pulmo_status lease_take(const char *directory, lease **out);
 /* PULMO_RUNTIME when the directory has another owner by now. */
 pulmo_status lease_check(const lease *f);
