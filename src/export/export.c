@@ -23,45 +23,63 @@ static pulmo_status add_classes(exporting *e)
     return PULMO_OK;
 }
 
-static pulmo_status gather_facts(exporting *e)
+/* Three numbers, one per channel. */
+static void add_channels(export_facts *facts, const char *key, const float channel[3])
 {
-    const pulmo_model *m = e->model;
-    char hex[PULMO_DIGEST_HEX];
-    PULMO_TRY(add_classes(e));
-    facts_add(&e->facts, "size_px", "%d", m->size_px);
-    facts_add(&e->facts, "resize",
+    facts_add(facts, key, "[%.9g,%.9g,%.9g]", (double)channel[0], (double)channel[1],
+              (double)channel[2]);
+}
+
+/* What goes in and what its probabilities mean. */
+static void add_use(export_facts *facts, const pulmo_model *model)
+{
+    facts_add(facts, "size_px", "%d", model->size_px);
+    facts_add(facts, "resize",
               "the whole image to size_px x size_px, antialiased bilinear (Pillow's BILINEAR)");
-    facts_add(&e->facts, "mean", "[%.9g,%.9g,%.9g]", (double)m->mean[0], (double)m->mean[1],
-              (double)m->mean[2]);
-    facts_add(&e->facts, "std", "[%.9g,%.9g,%.9g]", (double)m->std[0], (double)m->std[1],
-              (double)m->std[2]);
-    facts_add(&e->facts, "pool", "%s", pulmo_pooling_name(m->head.pool));
-    if (m->classes == 2) {
-        const char *finding = m->class_names[m->positive.index];
-        facts_add(&e->facts, "positive_class", "%s", finding);
-        facts_add(&e->facts, "threshold", "%.17g", m->threshold);
-        facts_add(&e->facts, "threshold_rule",
+    add_channels(facts, "mean", model->mean);
+    add_channels(facts, "std", model->std);
+    facts_add(facts, "pool", "%s", pulmo_pooling_name(model->head.pool));
+    if (model->classes == 2) {
+        const char *finding = model->class_names[model->positive.index];
+        facts_add(facts, "positive_class", "%s", finding);
+        facts_add(facts, "threshold", "%.17g", model->threshold);
+        facts_add(facts, "threshold_rule",
                   "%s is predicted from this probability on; chosen by: %s", finding,
-                  m->threshold_rule);
+                  model->threshold_rule);
     }
-    facts_add(&e->facts, "temperature", "%.17g", m->temperature);
-    facts_add(&e->facts, "best_epoch", "%d", m->best_epoch);
-    facts_add(&e->facts, "demo", "%d", m->is_demo);
-    pulmo_model_head_digest(m, hex);
-    facts_add(&e->facts, "head_sha256", "%s", hex);
+    facts_add(facts, "temperature", "%.17g", model->temperature);
+    facts_add(facts, "best_epoch", "%d", model->best_epoch);
+    facts_add(facts, "demo", "%d", model->is_demo);
+}
+
+/* What was trained, and on which weights. */
+static void add_weights(exporting *e)
+{
+    const pulmo_tuned_spec *tuned = &e->model->tuned;
+    export_facts *facts = &e->facts;
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_model_head_digest(e->model, hex);
+    facts_add(facts, "head_sha256", "%s", hex);
     pulmo_digest_hex(&e->weights->digest, hex);
-    facts_add(&e->facts, "weights_sha256", "%s", hex);
-    const char *weights = m->tuned.layers > 0 ? "those it was trained on" : "not known";
+    facts_add(facts, "weights_sha256", "%s", hex);
+    const char *weights = tuned->layers > 0 ? "those it was trained on" : "not known";
     if (*e->weights->proof_of)
         weights = e->weights->proof_of;
-    facts_add(&e->facts, "weights", "%s", weights);
-    if (m->tuned.layers > 0)
-        facts_add(&e->facts, "trained", "the head and the convolutions from features.%d up",
-                  m->tuned.layer[0].feature_index);
+    facts_add(facts, "weights", "%s", weights);
+    if (tuned->layers > 0)
+        facts_add(facts, "trained", "the head and the convolutions from features.%d up",
+                  tuned->layer[0].feature_index);
     else
-        facts_add(&e->facts, "trained", "the head");
-    facts_add(&e->facts, "weights_preprocessing", "%s",
+        facts_add(facts, "trained", "the head");
+    facts_add(facts, "weights_preprocessing", "%s",
               pulmo_preprocessing_name(e->weights->preprocessing));
+}
+
+static pulmo_status gather_facts(exporting *e)
+{
+    PULMO_TRY(add_classes(e));
+    add_use(&e->facts, e->model);
+    add_weights(e);
     facts_add(&e->facts, "pulmo_version", "%s", PULMO_VERSION);
     facts_add(&e->facts, "disclaimer", "Research software, not a medical device");
     return PULMO_OK;
@@ -84,11 +102,14 @@ static pulmo_status write_file(exporting *e)
 
 static pulmo_status check_fit(const exporting *e)
 {
-    int last = e->weights->convs - 1, halves = 0;
+    const pulmo_head_spec *head = &e->model->head;
+    const pulmo_conv *conv = e->weights->conv;
+    int last = e->weights->convs - 1;
+    int halves = 0;
     for (int i = 0; i <= last; i++)
-        halves += e->weights->conv[i].pool_after;
-    if (e->weights->conv[last].out_channels == e->model->head.channels &&
-        e->model->size_px >> halves == e->model->head.height)
+        halves += conv[i].pool_after;
+    int height = e->model->size_px >> halves;
+    if (conv[last].out_channels == head->channels && height == head->height)
         return PULMO_OK;
     return pulmo_fail(PULMO_WEIGHTS, "%s: its head does not fit the frozen network's features",
                       e->options->run);

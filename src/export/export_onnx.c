@@ -21,13 +21,21 @@ enum { ATTRIBUTE_INT = 2, ATTRIBUTE_INTS = 7 }; /* AttributeProto.AttributeType 
 
 /* ---- the wire format ---- */
 
+#define GROUP_BITS    7 /* of a varint's byte; the eighth says that another one follows */
+#define GROUP_MASK    0x7f
+#define GROUP_FOLLOWS 0x80
+#define LENGTH_BYTES  5 /* kept for the length of a message */
+#define LENGTHS       2 /* wire type of fields that begin with their length */
+
 static void put_varint(byte_buffer *b, uint64_t value)
 {
     uint8_t bytes[10];
     size_t count = 0;
-    do
-        bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-    while (value >>= 7);
+    while (value > GROUP_MASK) {
+        bytes[count++] = (uint8_t)((value & GROUP_MASK) | GROUP_FOLLOWS);
+        value >>= GROUP_BITS;
+    }
+    bytes[count++] = (uint8_t)value;
     buffer_add(b, bytes, count);
 }
 
@@ -39,7 +47,7 @@ static void put_int(byte_buffer *b, int field, int64_t value)
 
 static void put_bytes(byte_buffer *b, int field, const void *data, size_t size)
 {
-    put_varint(b, (uint64_t)field << 3 | 2);
+    put_varint(b, (uint64_t)field << 3 | LENGTHS);
     put_varint(b, size);
     buffer_add(b, data, size);
 }
@@ -52,8 +60,8 @@ static void put_text(byte_buffer *b, int field, const char *text)
 /* Returns what end_message needs. */
 static size_t begin_message(byte_buffer *b, int field)
 {
-    put_varint(b, (uint64_t)field << 3 | 2);
-    buffer_add(b, "\x80\x80\x80\x80", 5);
+    put_varint(b, (uint64_t)field << 3 | LENGTHS);
+    buffer_add(b, "\x80\x80\x80\x80", LENGTH_BYTES);
     return b->size;
 }
 
@@ -62,9 +70,13 @@ static void end_message(byte_buffer *b, size_t begun)
     size_t length = b->size - begun;
     if (b->failed)
         return;
-    for (int i = 0; i < 5; i++)
-        b->bytes[begun - 5 + (size_t)i] =
-            (uint8_t)((length >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0));
+    uint8_t *bytes = b->bytes + begun - LENGTH_BYTES;
+    for (int i = 0; i < LENGTH_BYTES; i++) {
+        bytes[i] = length & GROUP_MASK;
+        if (i + 1 < LENGTH_BYTES)
+            bytes[i] |= GROUP_FOLLOWS;
+        length >>= GROUP_BITS;
+    }
 }
 
 /* ---- tensors and nodes of a GraphProto ---- */
@@ -125,7 +137,7 @@ static void put_node(byte_buffer *b, const char *type, const char *input, const 
 #define NAME 64
 
 /* Adds a node that takes `at`, whose name then becomes the node's. */
-static void step(byte_buffer *b, const char *type, char at[NAME], const char *output)
+static void put_step(byte_buffer *b, const char *type, char at[NAME], const char *output)
 {
     put_node(b, type, at, output);
     snprintf(at, NAME, "%s", output);
@@ -139,13 +151,33 @@ static void put_normalization(byte_buffer *b, char at[NAME])
     snprintf(at, NAME, "normalised");
 }
 
+/* "features.INDEX" with a suffix. */
+static void name_feature(char out[NAME], int index, const char *suffix)
+{
+    snprintf(out, NAME, "features.%d%s", index, suffix);
+}
+
+static void put_max_pool(byte_buffer *b, int index, char at[NAME])
+{
+    static const int64_t twos[2] = {2, 2};
+    const char *input = at;
+    char out[NAME];
+    name_feature(out, index, "");
+    size_t node = begin_node(b, "MaxPool", &input, 1, out);
+    put_ints(b, "kernel_shape", twos, 2);
+    put_ints(b, "strides", twos, 2);
+    end_message(b, node);
+    snprintf(at, NAME, "%s", out);
+}
+
 static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME])
 {
-    static const int64_t threes[2] = {3, 3}, ones[4] = {1, 1, 1, 1}, twos[2] = {2, 2};
+    static const int64_t threes[2] = {3, 3}, ones[4] = {1, 1, 1, 1};
+    int index = conv->feature_index;
     char weight[NAME], bias[NAME], out[NAME];
-    snprintf(weight, sizeof weight, "features.%d.weight", conv->feature_index);
-    snprintf(bias, sizeof bias, "features.%d.bias", conv->feature_index);
-    snprintf(out, sizeof out, "features.%d", conv->feature_index);
+    name_feature(weight, index, ".weight");
+    name_feature(bias, index, ".bias");
+    name_feature(out, index, "");
     const char *inputs[] = {at, weight, bias};
     size_t node = begin_node(b, "Conv", inputs, 3, out);
     put_ints(b, "kernel_shape", threes, 2);
@@ -153,41 +185,42 @@ static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME
     put_ints(b, "strides", ones, 2);
     end_message(b, node);
     snprintf(at, NAME, "%s", out);
-    snprintf(out, sizeof out, "features.%d", conv->feature_index + 1);
-    step(b, "Relu", at, out);
-    if (!conv->pool_after)
-        return;
-    const char *input = at;
-    snprintf(out, sizeof out, "features.%d", conv->feature_index + 2);
-    node = begin_node(b, "MaxPool", &input, 1, out);
-    put_ints(b, "kernel_shape", twos, 2);
-    put_ints(b, "strides", twos, 2);
+    name_feature(out, index + 1, "");
+    put_step(b, "Relu", at, out);
+    if (conv->pool_after)
+        put_max_pool(b, index + 2, at);
+}
+
+/* A node of one output and an axis of 1, whose name `at` becomes. */
+static void put_along_channels(byte_buffer *b, const char *type, const char *const *inputs,
+                               int count, const char *output, char at[NAME])
+{
+    size_t node = begin_node(b, type, inputs, count, output);
+    put_attribute(b, "axis", 1);
     end_message(b, node);
-    snprintf(at, NAME, "%s", out);
+    snprintf(at, NAME, "%s", output);
 }
 
 static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
 {
     const char *both[] = {"average", "maximum"};
-    if (pool == PULMO_POOL_AVG || pool == PULMO_POOL_AVGMAX)
-        put_node(b, "GlobalAveragePool", at, "average");
-    if (pool == PULMO_POOL_MAX || pool == PULMO_POOL_AVGMAX)
-        put_node(b, "GlobalMaxPool", at, "maximum");
-    if (pool == PULMO_POOL_AVG)
-        snprintf(at, NAME, "average");
-    if (pool == PULMO_POOL_MAX)
-        snprintf(at, NAME, "maximum");
-    if (pool == PULMO_POOL_AVGMAX) {
-        size_t node = begin_node(b, "Concat", both, 2, "pooled");
-        put_attribute(b, "axis", 1);
-        end_message(b, node);
-        snprintf(at, NAME, "pooled");
-    }
     const char *input = at;
-    size_t node = begin_node(b, "Flatten", &input, 1, "flat");
-    put_attribute(b, "axis", 1);
-    end_message(b, node);
-    snprintf(at, NAME, "flat");
+    switch (pool) {
+    case PULMO_POOL_AVG:
+        put_step(b, "GlobalAveragePool", at, "average");
+        break;
+    case PULMO_POOL_MAX:
+        put_step(b, "GlobalMaxPool", at, "maximum");
+        break;
+    case PULMO_POOL_AVGMAX:
+        put_node(b, "GlobalAveragePool", at, "average");
+        put_node(b, "GlobalMaxPool", at, "maximum");
+        put_along_channels(b, "Concat", both, 2, "pooled", at);
+        break;
+    case PULMO_POOL_FLATTEN:
+        break;
+    }
+    put_along_channels(b, "Flatten", &input, 1, "flat", at);
 }
 
 static void put_head(byte_buffer *b, const pulmo_layout *layout, char at[NAME])
@@ -209,36 +242,45 @@ static void put_head(byte_buffer *b, const pulmo_layout *layout, char at[NAME])
         snprintf(at, NAME, "%s", out);
         snprintf(out, sizeof out, "classifier.%d", 3 * l + 1);
         if (!last)
-            step(b, "Relu", at, out);
+            put_step(b, "Relu", at, out);
+    }
+}
+
+static void put_conv_weights(byte_buffer *b, const pulmo_conv *conv)
+{
+    const int64_t dims[4] = {conv->out_channels, conv->in_channels, 3, 3};
+    char name[NAME];
+    name_feature(name, conv->feature_index, ".weight");
+    put_tensor(b, name, dims, 4, conv->weight);
+    name_feature(name, conv->feature_index, ".bias");
+    put_tensor(b, name, dims, 1, conv->bias);
+}
+
+static void put_head_weights(byte_buffer *b, const pulmo_model *model)
+{
+    for (int t = 0; t < model->layout.tensors; t++) {
+        const pulmo_tensor *tensor = &model->layout.tensor[t];
+        const int64_t dims[2] = {tensor->rows, tensor->cols};
+        int rank = pulmo_tensor_is_bias(tensor) ? 1 : 2;
+        put_tensor(b, tensor->name, dims, rank, model->parameters + tensor->offset);
     }
 }
 
 static void put_initializers(byte_buffer *b, const exporting *e)
 {
     const int64_t per_channel[4] = {1, 3, 1, 1};
-    for (int i = 0; i < e->weights->convs; i++) {
-        const pulmo_conv *conv = &e->weights->conv[i];
-        const int64_t dims[4] = {conv->out_channels, conv->in_channels, 3, 3};
-        char name[NAME];
-        snprintf(name, sizeof name, "features.%d.weight", conv->feature_index);
-        put_tensor(b, name, dims, 4, conv->weight);
-        snprintf(name, sizeof name, "features.%d.bias", conv->feature_index);
-        put_tensor(b, name, dims, 1, conv->bias);
-    }
-    for (int t = 0; t < e->model->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &e->model->layout.tensor[t];
-        const int64_t dims[2] = {tensor->rows, tensor->cols};
-        int rank = pulmo_tensor_is_bias(tensor) ? 1 : 2;
-        put_tensor(b, tensor->name, dims, rank, e->model->parameters + tensor->offset);
-    }
-    if (e->model->temperature != 1) {
-        const float temperature = (float)e->model->temperature;
+    const pulmo_model *model = e->model;
+    for (int i = 0; i < e->weights->convs; i++)
+        put_conv_weights(b, &e->weights->conv[i]);
+    put_head_weights(b, model);
+    if (model->temperature != 1) {
+        const float temperature = (float)model->temperature;
         put_tensor(b, "temperature", NULL, 0, &temperature);
     }
     if (!e->options->with_normalization)
         return;
-    put_tensor(b, "mean", per_channel, 4, e->model->mean);
-    put_tensor(b, "std", per_channel, 4, e->model->std);
+    put_tensor(b, "mean", per_channel, 4, model->mean);
+    put_tensor(b, "std", per_channel, 4, model->std);
 }
 
 /* A ValueInfoProto: float32, the first side of any length. */
@@ -246,9 +288,11 @@ static void put_value(byte_buffer *b, int field, const char *name, const int *si
 {
     size_t value = begin_message(b, field);
     put_text(b, 1, name);
-    size_t type = begin_message(b, 2), tensor = begin_message(b, 1);
+    size_t type = begin_message(b, 2);
+    size_t tensor = begin_message(b, 1);
     put_int(b, 1, TYPE_FLOAT);
-    size_t shape = begin_message(b, 2), side = begin_message(b, 1);
+    size_t shape = begin_message(b, 2);
+    size_t side = begin_message(b, 1);
     put_text(b, 2, "batch");
     end_message(b, side);
     for (int i = 0; i < count; i++) {

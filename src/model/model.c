@@ -8,9 +8,8 @@
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
  *       width, size_px, positive_class, positive_class_by, threshold_rule, threshold, temperature,
- *       best_epoch, demo,
- *       weights_sha256 (of the pretrained convolutions' values), preprocessing, isa,
- *       frozen_blocks (-1: all), tta */
+ *       best_epoch, demo, weights_sha256 (of the pretrained convolutions' values), preprocessing,
+ * isa, frozen_blocks (-1: all), tta */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -36,61 +35,67 @@ static int pooling_of(const char *name)
     return pulmo_config_choice_find("model.pool", name);
 }
 
-/* Where a tensor of the head stands in the file. */
-typedef struct head_dataset {
+/* Where a tensor stands in the file, and its shape there. */
+typedef struct tensor_dataset {
     char name[64];
     int rank;
-    uint64_t dims[2];
-} head_dataset;
+    uint64_t dims[4];
+} tensor_dataset;
 
-static head_dataset dataset_of(const pulmo_tensor *tensor)
+static tensor_dataset dataset_of(const pulmo_tensor *tensor)
 {
-    head_dataset set = {.rank = pulmo_tensor_is_bias(tensor) ? 1 : 2,
-                        .dims = {(uint64_t)tensor->rows, (uint64_t)tensor->cols}};
-    snprintf(set.name, sizeof set.name, "head/%s", tensor->name);
+    uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
+    tensor_dataset set = {.rank = 1, .dims = {rows}};
+    bool convolution = tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
+    snprintf(set.name, sizeof set.name, "%s/%s", convolution ? "trunk" : "head", tensor->name);
+    if (tensor->kind == PULMO_LINEAR_WEIGHT) {
+        set.rank = 2;
+        set.dims[1] = cols;
+    }
+    if (tensor->kind == PULMO_CONV_WEIGHT) {
+        set.rank = 4;
+        set.dims[1] = cols / 9;
+        set.dims[2] = 3;
+        set.dims[3] = 3;
+    }
     return set;
 }
 
 /* ---- writing ---- */
 
-static pulmo_status write_tensors(pulmo_h5 *file, const pulmo_model *model)
+static pulmo_status write_layout(pulmo_h5 *file, const pulmo_layout *layout,
+                                 const float *parameters)
 {
-    for (int t = 0; t < model->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &model->layout.tensor[t];
-        head_dataset set = dataset_of(tensor);
+    for (int t = 0; t < layout->tensors; t++) {
+        const pulmo_tensor *tensor = &layout->tensor[t];
+        tensor_dataset set = dataset_of(tensor);
         PULMO_TRY(pulmo_h5_write(file, set.name, PULMO_H5_F32, set.rank, set.dims,
-                                 model->parameters + tensor->offset));
+                                 parameters + tensor->offset));
     }
     return PULMO_OK;
 }
 
-#define LAYER_COLUMNS 5
+/* Columns of /trunk/layers. */
+enum { INDEX, INPUTS, OUTPUTS, BLOCK, POOL_AFTER, LAYER_COLUMNS };
 
 static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
 {
     const pulmo_tuned_spec *tuned = &model->tuned;
     int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
-    uint64_t dims[2] = {(uint64_t)tuned->layers, LAYER_COLUMNS};
+    const uint64_t dims[2] = {(uint64_t)tuned->layers, LAYER_COLUMNS};
     pulmo_layout layout;
     if (tuned->layers == 0)
         return PULMO_OK;
     pulmo_tuned_layout_of(tuned, &layout);
     for (int l = 0; l < tuned->layers; l++) {
-        const int64_t row[LAYER_COLUMNS] = {
-            tuned->layer[l].feature_index, tuned->layer[l].in_channels,
-            tuned->layer[l].out_channels, tuned->layer[l].block, tuned->layer[l].pool_after};
-        memcpy(rows[l], row, sizeof row);
+        rows[l][INDEX] = tuned->layer[l].feature_index;
+        rows[l][INPUTS] = tuned->layer[l].in_channels;
+        rows[l][OUTPUTS] = tuned->layer[l].out_channels;
+        rows[l][BLOCK] = tuned->layer[l].block;
+        rows[l][POOL_AFTER] = tuned->layer[l].pool_after;
     }
     PULMO_TRY(pulmo_h5_write(file, "trunk/layers", PULMO_H5_I64, 2, dims, rows));
-    for (int t = 0; t < layout.tensors; t++) {
-        const pulmo_tensor *tensor = &layout.tensor[t];
-        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
-        char name[64];
-        snprintf(name, sizeof name, "trunk/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_F32, pulmo_tensor_is_bias(tensor) ? 1 : 4,
-                                 shape, model->storage + tensor->offset));
-    }
-    return PULMO_OK;
+    return write_layout(file, &layout, model->storage);
 }
 
 static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
@@ -112,13 +117,10 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
     return pulmo_h5_write(file, "std", PULMO_H5_F32, 1, &three, model->std);
 }
 
-static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
+static pulmo_status write_facts(pulmo_h5 *file, const pulmo_model *model)
 {
-    PULMO_TRY(pulmo_h5_set_kind(file, "model", MODEL_FORMAT_VERSION));
-    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes,
-                                 (const char *const *)model->class_names));
-    PULMO_TRY(write_shape(file, model));
-    PULMO_TRY(pulmo_positive_write(file, model));
+    const pulmo_tuned_spec *tuned = &model->tuned;
+    int frozen_blocks = tuned->layers > 0 ? tuned->frozen_blocks : PULMO_FROZEN_ALL;
     PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
@@ -127,20 +129,28 @@ static pulmo_status write_all(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
-    PULMO_TRY(
-        pulmo_h5_set_int(file, "/", "frozen_blocks",
-                         model->tuned.layers > 0 ? model->tuned.frozen_blocks : PULMO_FROZEN_ALL));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", frozen_blocks));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
-    PULMO_TRY(pulmo_h5_write_text(file, "config", model->config));
+    return pulmo_h5_write_text(file, "config", model->config);
+}
+
+static pulmo_status write_model(pulmo_h5 *file, const pulmo_model *model)
+{
+    const char *const *names = (const char *const *)model->class_names;
+    PULMO_TRY(pulmo_h5_set_kind(file, "model", MODEL_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", model->classes, names));
+    PULMO_TRY(write_shape(file, model));
+    PULMO_TRY(pulmo_positive_write(file, model));
+    PULMO_TRY(write_facts(file, model));
     PULMO_TRY(write_trunk(file, model));
-    return write_tensors(file, model);
+    return write_layout(file, &model->layout, model->parameters);
 }
 
 pulmo_status pulmo_model_write(const char *path, const pulmo_model *model)
 {
     pulmo_h5 *file = NULL;
     PULMO_TRY(pulmo_h5_create(path, &file));
-    pulmo_status status = write_all(file, model);
+    pulmo_status status = write_model(file, model);
     if (status == PULMO_OK)
         return pulmo_h5_commit(file);
     pulmo_h5_close(file);
@@ -179,6 +189,14 @@ static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t
     return PULMO_OK;
 }
 
+#define WIDTH_MAX 65536 /* of a layer */
+
+static pulmo_status fail_hidden(pulmo_h5 *file, int layer, int64_t width)
+{
+    return pulmo_fail(PULMO_DATA, "%s: /hidden[%d] is %lld; must be 1 to %d: the file is damaged",
+                      pulmo_h5_path(file), layer, (long long)width, WIDTH_MAX);
+}
+
 static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
 {
     pulmo_h5_shape shape;
@@ -192,10 +210,8 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
     PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
     head->hidden_layers = (int)shape.dims[0];
     for (int i = 0; i < head->hidden_layers; i++) {
-        if (widths[i] < 1 || widths[i] > 65536)
-            return pulmo_fail(PULMO_DATA,
-                              "%s: /hidden[%d] is %lld; must be 1 to 65536: the file is damaged",
-                              pulmo_h5_path(file), i, (long long)widths[i]);
+        if (widths[i] < 1 || widths[i] > WIDTH_MAX)
+            return fail_hidden(file, i, widths[i]);
         head->hidden[i] = (int)widths[i];
     }
     return PULMO_OK;
@@ -235,6 +251,31 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     return read_channels(file, "std", FLT_MIN, model->std);
 }
 
+static pulmo_status read_layer(pulmo_h5 *file, const int64_t row[LAYER_COLUMNS], int layer,
+                               pulmo_tuned_spec *tuned)
+{
+    for (int i = 0; i < LAYER_COLUMNS; i++)
+        if (row[i] < 0 || row[i] > WIDTH_MAX)
+            return pulmo_fail(
+                PULMO_DATA,
+                "%s: /trunk/layers[%d] holds %lld; must be 0 to %d: the file is damaged",
+                pulmo_h5_path(file), layer, (long long)row[i], WIDTH_MAX);
+    tuned->layer[layer].feature_index = (int)row[INDEX];
+    tuned->layer[layer].in_channels = (int)row[INPUTS];
+    tuned->layer[layer].out_channels = (int)row[OUTPUTS];
+    tuned->layer[layer].block = (int)row[BLOCK];
+    tuned->layer[layer].pool_after = row[POOL_AFTER] != 0;
+    return PULMO_OK;
+}
+
+static pulmo_status fail_layers(pulmo_h5 *file)
+{
+    return pulmo_fail(PULMO_DATA,
+                      "%s: /trunk/layers must hold 1 to %d layers of %d values: the file is "
+                      "damaged",
+                      pulmo_h5_path(file), PULMO_CONVS_MAX, LAYER_COLUMNS);
+}
+
 /* Which convolutions were trained. Their place in the network is checked where they are used. */
 static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
 {
@@ -245,91 +286,83 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tuned->frozen_blocks));
     PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
-    if (shape.rank != 2 || shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX ||
-        shape.dims[1] != LAYER_COLUMNS)
-        return pulmo_fail(
-            PULMO_DATA,
-            "%s: /trunk/layers must hold 1 to %d layers of %d values: the file is damaged",
-            pulmo_h5_path(file), PULMO_CONVS_MAX, LAYER_COLUMNS);
+    if (shape.rank != 2 || shape.dims[1] != LAYER_COLUMNS)
+        return fail_layers(file);
+    if (shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX)
+        return fail_layers(file);
     PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
     tuned->layers = (int)shape.dims[0];
-    for (int l = 0; l < tuned->layers; l++) {
-        for (int i = 0; i < LAYER_COLUMNS; i++)
-            if (rows[l][i] < 0 || rows[l][i] > 65536)
-                return pulmo_fail(
-                    PULMO_DATA,
-                    "%s: /trunk/layers[%d] holds %lld; must be 0 to 65536: the file is damaged",
-                    pulmo_h5_path(file), l, (long long)rows[l][i]);
-        tuned->layer[l].feature_index = (int)rows[l][0];
-        tuned->layer[l].in_channels = (int)rows[l][1];
-        tuned->layer[l].out_channels = (int)rows[l][2];
-        tuned->layer[l].block = (int)rows[l][3];
-        tuned->layer[l].pool_after = rows[l][4] != 0;
-    }
+    for (int l = 0; l < tuned->layers; l++)
+        PULMO_TRY(read_layer(file, rows[l], l, tuned));
     tuned->channels = tuned->layer[0].in_channels;
-    tuned->height = tuned->width = model->size_px >> tuned->frozen_blocks;
+    tuned->height = model->size_px >> tuned->frozen_blocks;
+    tuned->width = tuned->height;
     return PULMO_OK;
 }
 
-static pulmo_status read_trunk(pulmo_h5 *file, pulmo_model *model)
+static pulmo_status read_layout(pulmo_h5 *file, const pulmo_layout *layout, float *parameters)
 {
-    pulmo_layout layout;
-    pulmo_tuned_layout_of(&model->tuned, &layout);
-    for (int t = 0; t < layout.tensors; t++) {
-        const pulmo_tensor *tensor = &layout.tensor[t];
-        uint64_t shape[4] = {(uint64_t)tensor->rows, (uint64_t)tensor->cols / 9, 3, 3};
-        char name[64];
-        snprintf(name, sizeof name, "trunk/%s", tensor->name);
-        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, pulmo_tensor_is_bias(tensor) ? 1 : 4,
-                                shape, model->storage + tensor->offset));
+    for (int t = 0; t < layout->tensors; t++) {
+        const pulmo_tensor *tensor = &layout->tensor[t];
+        tensor_dataset set = dataset_of(tensor);
+        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims,
+                                parameters + tensor->offset));
     }
     return PULMO_OK;
 }
 
 static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
 {
+    pulmo_layout below;
+    pulmo_tuned_layout_of(&model->tuned, &below);
     pulmo_head_layout_of(&model->head, &model->layout);
-    size_t below = pulmo_tuned_parameters(&model->tuned);
-    model->storage = pulmo_alloc(below + model->layout.parameters, sizeof(float));
+    model->storage = pulmo_alloc(below.parameters + model->layout.parameters, sizeof(float));
     if (!model->storage)
         return PULMO_MEMORY;
-    model->parameters = model->storage + below;
-    PULMO_TRY(read_trunk(file, model));
-    for (int t = 0; t < model->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &model->layout.tensor[t];
-        head_dataset set = dataset_of(tensor);
-        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims,
-                                model->parameters + tensor->offset));
-    }
-    return PULMO_OK;
+    model->parameters = model->storage + below.parameters;
+    PULMO_TRY(read_layout(file, &below, model->storage));
+    return read_layout(file, &model->layout, model->parameters);
 }
 
-static pulmo_status read_all(pulmo_h5 *file, pulmo_model *model)
+static pulmo_status read_facts(pulmo_h5 *file, pulmo_model *model)
 {
-    PULMO_TRY(pulmo_h5_check_kind(file, "model", MODEL_FORMAT_VERSION,
-                                  "give a run directory or its model.h5"));
-    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
-    if (model->classes < 2)
-        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more",
-                          pulmo_h5_path(file), model->classes);
-    model->head.classes = model->classes;
-    PULMO_TRY(read_shape(file, model));
-    PULMO_TRY(pulmo_positive_read(file, model->classes, (const char *const *)model->class_names,
-                                  &model->positive));
+    const double threshold_max = nextafter(1, 2); /* just above 1: what nothing may reach */
+    int demo = 0;
     PULMO_TRY(
         get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
-    PULMO_TRY(get_real(file, "threshold", 0, nextafter(1, 2),
-                       &model->threshold)); /* just above 1: what nothing may reach */
+    PULMO_TRY(get_real(file, "threshold", 0, threshold_max, &model->threshold));
     PULMO_TRY(get_real(file, "temperature", PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX,
                        &model->temperature));
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
-    PULMO_TRY(get_int(file, "demo", 0, 1, &model->is_demo));
+    PULMO_TRY(get_int(file, "demo", 0, 1, &demo));
+    model->is_demo = demo != 0;
     PULMO_TRY(
         get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
     PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
     PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
-    PULMO_TRY(pulmo_h5_read_text(file, "config", &model->config));
+    return pulmo_h5_read_text(file, "config", &model->config);
+}
+
+static pulmo_status read_classes(pulmo_h5 *file, pulmo_model *model)
+{
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &model->classes, &model->class_names));
+    if (model->classes < 2)
+        return pulmo_fail(PULMO_DATA, "%s: attribute classes has %d names; must be 2 or more",
+                          pulmo_h5_path(file), model->classes);
+    model->head.classes = model->classes;
+    return PULMO_OK;
+}
+
+static pulmo_status read_model(pulmo_h5 *file, pulmo_model *model)
+{
+    PULMO_TRY(pulmo_h5_check_kind(file, "model", MODEL_FORMAT_VERSION,
+                                  "give a run directory or its model.h5"));
+    PULMO_TRY(read_classes(file, model));
+    PULMO_TRY(read_shape(file, model));
+    const char *const *names = (const char *const *)model->class_names;
+    PULMO_TRY(pulmo_positive_read(file, model->classes, names, &model->positive));
+    PULMO_TRY(read_facts(file, model));
     PULMO_TRY(read_layers(file, model));
     return read_tensors(file, model);
 }
@@ -345,7 +378,7 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
-        status = read_all(file, out);
+        status = read_model(file, out);
     pulmo_h5_close(file);
     free(path);
     if (status == PULMO_OK)
@@ -381,6 +414,14 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
     pulmo_softmax(n, model->classes, logits, probabilities);
 }
 
+static bool same_layer(const pulmo_tuned_spec *a, const pulmo_tuned_spec *b, int l)
+{
+    return a->layer[l].in_channels == b->layer[l].in_channels &&
+           a->layer[l].out_channels == b->layer[l].out_channels &&
+           a->layer[l].feature_index == b->layer[l].feature_index &&
+           a->layer[l].pool_after == b->layer[l].pool_after;
+}
+
 pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
 {
     pulmo_tuned_spec theirs;
@@ -391,10 +432,7 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
         pulmo_tuned_spec_of(weights, mine->frozen_blocks, model->size_px, mine->isa, &theirs));
     bool same = theirs.layers == mine->layers;
     for (int l = 0; same && l < mine->layers; l++)
-        same = theirs.layer[l].in_channels == mine->layer[l].in_channels &&
-               theirs.layer[l].out_channels == mine->layer[l].out_channels &&
-               theirs.layer[l].feature_index == mine->layer[l].feature_index &&
-               theirs.layer[l].pool_after == mine->layer[l].pool_after;
+        same = same_layer(&theirs, mine, l);
     if (!same)
         return pulmo_fail(PULMO_WEIGHTS,
                           "the model's %d trained convolutions do not fit these weights: give the "
