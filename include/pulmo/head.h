@@ -12,6 +12,7 @@
 #ifndef PULMO_HEAD_H
 #define PULMO_HEAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -80,7 +81,7 @@ typedef struct pulmo_microbatch_result {
     double loss;   /* sum of weighted losses, PyTorch's numerator */
     double weight; /* sum of class weights of the labels, PyTorch's denominator */
     int correct;   /* argmax of the logits (lowest index wins a tie) is the label */
-    int finite;    /* 0 if the loss or a bound on a gradient is NaN or infinite */
+    bool finite;   /* the loss and the bounds on gradients */
 } pulmo_microbatch_result;
 
 /* Forward with dropout, loss, and backward down to each layer's input and output gradient. */

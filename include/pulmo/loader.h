@@ -8,6 +8,7 @@
 #ifndef PULMO_LOADER_H
 #define PULMO_LOADER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pulmo/augment.h"
@@ -43,7 +44,7 @@ typedef struct pulmo_loader_spec {
     int rank, size;
     int threads;                       /* helper threads that read and augment; at least 1 */
     int depth;                         /* batches kept ready; at least 1 */
-    int shuffle;                       /* 0: samples in stored order */
+    bool shuffle;                      /* else samples come in stored order */
     const pulmo_augment_spec *augment; /* NULL: none (validation, test); copied */
     const pulmo_loader_source *source; /* NULL: images; copied */
     float mean[3], std[3];

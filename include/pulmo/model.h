@@ -45,7 +45,7 @@ typedef struct pulmo_model {
     double threshold;   /* two classes: the positive one is predicted from this probability on */
     double temperature; /* logits are divided by it; 1 unless fitted on val */
     int best_epoch;     /* counted from 1 */
-    int is_demo;
+    bool is_demo;
     int tta;      /* views an image was validated in; 1: itself alone */
     char *config; /* the run's configuration, from whose augment section views are drawn; owned */
     char weights_digest[PULMO_DIGEST_HEX];

@@ -40,7 +40,7 @@ typedef struct pulmo_packed_form {
     int classes;
     const char *const *class_names;
     const char *resize, *decode; /* in words */
-    int is_demo;
+    bool is_demo;
 } pulmo_packed_form;
 
 /* The samples of a split, in order. */

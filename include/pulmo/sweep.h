@@ -14,7 +14,7 @@
 typedef struct pulmo_sweep_options {
     const pulmo_config *config; /* of all trials; train.run_dir holds theirs */
     const pulmo_grid *grid;
-    int overwrite;   /* trains anew what is finished */
+    bool overwrite;  /* trains anew what is finished */
     int part, parts; /* of the trials only every parts-th, counted from `part`: for jobs that share
                         a sweep; 0 and 1 for all */
     int at_once; /* groups of ranks that train side by side, at the most; 0: with a bank as many as

@@ -277,7 +277,7 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_micro
 {
     int classes = head->spec.classes, last = head->layers - 1;
     memset(result, 0, sizeof *result);
-    result->finite = 1;
+    result->finite = true;
     for (int n = 0; n < head->rows; n++) {
         const real *row = space->output[last] + (size_t)n * (size_t)classes;
         real *delta = space->delta[last] + (size_t)n * (size_t)classes;

@@ -281,7 +281,7 @@ static pulmo_status open_loader_local(run *r)
     spec.size = pulmo_comm_size(r->comm);
     spec.threads = (int)r->config->train.loader_threads;
     spec.depth = 2;
-    spec.shuffle = 1;
+    spec.shuffle = true;
     spec.augment = &augment;
     const pulmo_loader_source source = {.fill = pulmo_bank_fill,
                                         .context = r->bank,
