@@ -12,7 +12,7 @@
 #include "pulmo/tuned.h"
 #include "pulmo/trunk.h"
 
-/* The frozen part, one packed copy a node. */
+/* The frozen part, one packed copy per node. */
 typedef struct pulmo_backbone {
     pulmo_isa isa;
     const char *blas;            /* OpenBLAS's kernel set */
@@ -27,13 +27,13 @@ typedef struct pulmo_backbone {
     pulmo_trunk *trunk; /* NULL where nothing is frozen: the features are then the images */
     pulmo_tuned_spec
         tuned; /* what stands between the features and the head; no layers where all is frozen */
-    pulmo_weights weights; /* the pretrained convolutions, kept where there is a tuned */
+    pulmo_weights weights; /* the pretrained convolutions, kept where some are fine-tuned */
 } pulmo_backbone;
 
 /* Blocks that are frozen; all of them. */
 #define PULMO_FROZEN_ALL (-1)
 
-/* Reads the weights, packs them once a node, and
+/* Reads the weights, packs them once per node, and
  * makes sure that all ranks have the same file, ISA tier and OpenBLAS kernels. Images are
  * size_px x size_px. `threads` 0: the CPUs of the node over its ranks. Collective.
  * `out` is owned by the caller, who ends it with close; on failure there is nothing to close. */

@@ -1,5 +1,5 @@
-/* The trainable head: pooled features to logits, its loss, and its gradients a microbatch at a
- * time.
+/* The trainable head: pooled features to logits, its loss, and its gradients, microbatch by
+ * microbatch.
  *
  *   features (C, h, w) - pool - [Linear - ReLU - Dropout]* - Linear - logits
  *

@@ -32,7 +32,7 @@ typedef struct pulmo_model {
     pulmo_head_spec head;
     pulmo_layout layout; /* the head's */
     pulmo_tuned_spec
-        tuned; /* the trained convolutions; no layers where the head alone was trained */
+        tuned; /* the fine-tuned convolutions; no layers where the head alone was trained */
     float
         *storage; /* owned: the convolutions' parameters (pulmo_tuned_layout_of), then the head's */
     float *parameters; /* the head's, in there: (layout.parameters) */

@@ -11,7 +11,7 @@
 /* Writes what people look at, from the results in config->train.run_dir. */
 typedef pulmo_status pulmo_report_writer(const pulmo_config *config);
 
-/* Trains as configured and leaves the results in config->train.run_dir. Goes on from a
+/* Trains as configured and leaves the results in config->train.run_dir. Resumes from a
  * checkpoint that is there. A finished run is refused (PULMO_USAGE) unless `overwrite`.
  * `report` (or NULL) is called on rank 0 once the results stand, when the run has given its memory
  * back and still holds its directory; its failure is a warning.
@@ -23,8 +23,8 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool over
 typedef struct pulmo_train_timing {
     uint64_t images; /* of all ranks */
     double seconds;
-    /* Of the slowest rank: the frozen trunk; trained convolutions, forward and back; the head and
-     * its gradients; the update. */
+    /* Of the slowest rank: the frozen trunk; fine-tuned convolutions, forward and backward; the
+     * head and its gradients; the update. */
     double features_s, tuned_s, head_s, update_s;
     double data_s, sums_s; /* compute waited for data, for sums of the ranks */
     int threads;           /* of a rank */

@@ -1,4 +1,4 @@
-/* The frozen part of the network: weights read, packed once a node, ready to run. */
+/* The frozen part of the network: weights read, packed once per node, ready to run. */
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +80,7 @@ typedef struct opening {
     const pulmo_weights_choice *choice;
     int size_px, threads, frozen_blocks;
     const pulmo_model
-        *model; /* whose trained convolutions take the pretrained ones' place, or NULL */
+        *model; /* whose fine-tuned convolutions take the pretrained ones' place, or NULL */
 } opening;
 
 /* Rank-local: what each rank finds out for itself. */

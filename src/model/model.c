@@ -434,10 +434,11 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
     for (int l = 0; same && l < mine->layers; l++)
         same = same_layer(&theirs, mine, l);
     if (!same)
-        return pulmo_fail(PULMO_WEIGHTS,
-                          "the model's %d trained convolutions do not fit these weights: give the "
-                          "file it was trained on",
-                          mine->layers);
+        return pulmo_fail(
+            PULMO_WEIGHTS,
+            "the model's %d fine-tuned convolutions do not fit these weights: give the "
+            "file it was trained on",
+            mine->layers);
     pulmo_tuned_apply(mine, model->storage, weights);
     return PULMO_OK;
 }

@@ -152,7 +152,7 @@ static pulmo_status check_config(pulmo_h5 *file, const pulmo_config *config)
 static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
 {
     PULMO_TRY(pulmo_h5_check_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION,
-                                  "go on with the pulmo that wrote it"));
+                                  "resume with the pulmo that wrote it"));
     PULMO_TRY(check_text(file, "data_sha256", identity->data_digest, "data set"));
     PULMO_TRY(check_text(file, "weights_sha256", identity->weights_digest, "weight file"));
     PULMO_TRY(check_config(file, identity->config));
@@ -227,5 +227,5 @@ pulmo_status checkpoint_read(const char *path, const run_identity *identity, pul
     if (status != PULMO_DATA)
         return status;
     return pulmo_fail_in(
-        status, "cannot go on from the checkpoint (remove it or use --overwrite to start anew)");
+        status, "cannot resume from the checkpoint (remove it or use --overwrite to start anew)");
 }

@@ -102,10 +102,10 @@ pulmo_status run_resume(run *r)
     PULMO_TRY(share_state(r));
     pulmo_stepper_ready(r->stepper);
     if (r->selection.finished)
-        pulmo_info("going on from %s: all epochs are done, the results are to be written",
+        pulmo_info("resuming from %s: all epochs are done, the results are to be written",
                    r->checkpoints.path);
     else
-        pulmo_info("going on from %s: epoch %u, batch %u", r->checkpoints.path, r->state.epoch + 1,
+        pulmo_info("resuming from %s: epoch %u, batch %u", r->checkpoints.path, r->state.epoch + 1,
                    r->state.batch + 1);
     return PULMO_OK;
 }
@@ -131,6 +131,6 @@ pulmo_status run_interrupted(run *r)
                           why, r->checkpoints.path);
     return pulmo_fail(PULMO_INTERRUPTED,
                       "%s in epoch %u after %u batches; checkpoint written to %s; run the "
-                      "same command again to go on",
+                      "same command again to resume",
                       why, r->state.epoch + 1, r->state.batch, r->checkpoints.path);
 }

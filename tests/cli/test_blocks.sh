@@ -40,7 +40,7 @@ a, b = ([list(map(float, line.split(","))) for line in open(f).read().split("\n"
 sys.exit(any(abs(x - y) > 1e-4 for p, q in zip(a, b) for x, y in zip(p, q)))
 PY
 
-# Killed and gone on with, on other numbers of ranks.
+# Killed and resumed, on other numbers of ranks.
 long="$full --set train.epochs=30 --set train.checkpoint_batches=1"
 EXTRA=$long small_train whole ranks 2 > whole.txt 2> whole.err
 EXTRA=$long small_train stopped env > stopped.txt 2>&1 &
@@ -49,11 +49,11 @@ for _ in $(seq 400); do grep -q "^Epoch 3/" stopped.txt && break; sleep 0.02; do
 kill -KILL $(pgrep -P "$started" -f "pulmo train" || echo "$started")
 wait "$started" && fail "was not killed"
 EXTRA=$long small_train stopped ranks 3 > resumed.txt 2> resumed.err || { cat resumed.err; fail "resume"; }
-grep -q "going on from" resumed.err || fail "did not go on"
+grep -q "resuming from" resumed.err || fail "did not resume"
 [ "$(head_of resumed.txt)" = "$(head_of whole.txt)" ] || fail "the resumed run gave another model"
 cmp whole/history.csv stopped/history.csv
 
-# The same with block5, killed at 1 rank, gone on with at 4.
+# The same with block5, killed at 1 rank, resumed at 4.
 more="$block5 --set train.epochs=30 --set train.checkpoint_batches=1"
 EXTRA=$more small_train whole5 ranks 4 > whole5.txt 2> whole5.err
 EXTRA=$more small_train stopped5 env > stopped5.txt 2>&1 &
@@ -62,7 +62,7 @@ for _ in $(seq 400); do grep -q "^Epoch 3/" stopped5.txt && break; sleep 0.02; d
 kill -KILL $(pgrep -P "$started" -f "pulmo train" || echo "$started")
 wait "$started" && fail "was not killed"
 EXTRA=$more small_train stopped5 ranks 4 > resumed5.txt 2> resumed5.err || { cat resumed5.err; fail "resume"; }
-grep -q "going on from" resumed5.err || fail "block5 did not go on"
+grep -q "resuming from" resumed5.err || fail "block5 did not resume"
 [ "$(head_of resumed5.txt)" = "$(head_of whole5.txt)" ] || fail "block5: the resumed run gave another model"
 
 # An export holds the trained blocks as the model does, and what is below the cut as the weight file does.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A disk that is full, read-only or broken, at any point of a run: one error, status 74 on every rank, the last
-# checkpoint whole; and the run that goes on from it when the disk is well again trains the same model.
+# checkpoint whole; and the run that resumes from it when the disk is well again trains the same model.
 #
 #   test_disk.sh PROGRAM [POINTS]     POINTS: points of failure a kind of call (default 2); "all" for each there is
 #
@@ -52,25 +52,25 @@ judge() { # ranks
     esac
 }
 
-# The run is gone on with, on the disk as it should be: the model of the run that never failed.
+# The run is resumed, on the disk as it should be: the model of the run that never failed.
 go_on() { # ranks
     local left
     for left in "$run"/*.tmp.*; do [ ! -e "$left" ] || { show; fail "$left was left behind"; }; done
     if grep -q "^renamed .*/checkpoint.h5" "$run.log"; then
         "$PULMO" inspect "$run/checkpoint.h5" > /dev/null || fail "$run/checkpoint.h5 cannot be read"
     fi
-    small_train "$run" ranks "$1" > "$run.again.txt" 2> "$run.again.err" || { cat "$run.again.err" >&2; show; fail "cannot go on"; }
+    small_train "$run" ranks "$1" > "$run.again.txt" 2> "$run.again.err" || { cat "$run.again.err" >&2; show; fail "cannot resume"; }
     if grep -q "^renamed .*/checkpoint.h5" "$run.log"; then
-        grep -q "going on from" "$run.again.err" || { show; fail "did not go on from the checkpoint that had been written"; }
+        grep -q "resuming from" "$run.again.err" || { show; fail "did not resume from the checkpoint that had been written"; }
     fi
-    [ "$(head_of "$run.again.txt")" = "$wanted" ] || { show; fail "gone on with, it is another model"; }
+    [ "$(head_of "$run.again.txt")" = "$wanted" ] || { show; fail "resumed, it is another model"; }
     cmp whole/history.csv "$run/history.csv"
     cmp whole/predictions.csv "$run/predictions.csv"
 }
 
 declare -A seen=()
 number=0
-try() { # ranks to fail on, ranks to go on with
+try() { # ranks to fail on, ranks to resume on
     number=$((number + 1))
     run=run$number
     mkdir "$run"
@@ -126,10 +126,10 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=120k none full 2> 
     grep -qi "no space" full.err || { cat full.err; fail "full tmpfs: no reason given"; }
     grep -q "^Epoch" full.err || { cat full.err; fail "full tmpfs: it failed too early to mean anything"; }
     mount -o remount,size=10m full
-    small_train full/run ranks 3 > again.txt 2> again.err || { cat again.err; fail "full tmpfs: cannot go on"; }
-    grep -q "going on from" again.err || fail "full tmpfs: did not go on from the checkpoint"
-    [ "$(head_of again.txt)" = "$wanted" ] || fail "full tmpfs: gone on with, it is another model"
-    echo "full tmpfs: status 74, gone on to the same model"
+    small_train full/run ranks 3 > again.txt 2> again.err || { cat again.err; fail "full tmpfs: cannot resume"; }
+    grep -q "resuming from" again.err || fail "full tmpfs: did not resume from the checkpoint"
+    [ "$(head_of again.txt)" = "$wanted" ] || fail "full tmpfs: resumed, it is another model"
+    echo "full tmpfs: status 74, resumed to the same model"
 else
     echo "skipped: a full tmpfs needs root"
 fi

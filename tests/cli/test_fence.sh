@@ -26,9 +26,9 @@ kill -9 "$(sed -n 's/^pid //p' run/owner)"; wait $first 2> /dev/null || true
 touch run/checkpoint.h5.tmp.1.ab
 touch second.txt
 long_run run env > second.txt 2>&1 & second=$!
-for _ in $(seq 600); do grep -q "going on from" second.txt && break; sleep 0.1; done
+for _ in $(seq 600); do grep -q "resuming from" second.txt && break; sleep 0.1; done
 grep -q "its process is gone" second.txt || { cat second.txt; fail "no takeover from a dead process"; }
-grep -q "going on from" second.txt || { cat second.txt; fail "the checkpoint was not used"; }
+grep -q "resuming from" second.txt || { cat second.txt; fail "the checkpoint was not used"; }
 [ ! -e run/checkpoint.h5.tmp.1.ab ] || fail "a killed run's temporary file stays"
 
 # Someone else takes the directory over: the run ends and writes nothing more, but for the epoch that it was writing.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kill -9 of one rank or of all, at any moment of a run and in the middle of its writes: gone on with on another
+# kill -9 of one rank or of all, at any moment of a run and in the middle of its writes: resumed on another
 # number of ranks, it trains the model of the run that was never killed.
 #
 #   test_kill.sh PROGRAM [KILLS [SEED]]     KILLS: how many runs are killed (default 4; 30 for the full proof)
@@ -87,12 +87,12 @@ for ((k = 0; k < kills; k++)); do
         cp "$run.txt" again.txt
     else
         there=$([ -e "$run/checkpoint.h5" ] && echo yes || echo no) n=$((1 + $(below 4)))
-        small_train "$run" ranks "$n" > again.txt 2> again.err || { cat again.err >&2; fail "$story; cannot go on on $n ranks"; }
+        small_train "$run" ranks "$n" > again.txt 2> again.err || { cat again.err >&2; fail "$story; cannot resume on $n ranks"; }
         if [ "$there" = yes ]; then
-            grep -q "going on from" again.err || { cat again.err >&2; fail "$story; did not go on from its checkpoint"; }
+            grep -q "resuming from" again.err || { cat again.err >&2; fail "$story; did not resume from its checkpoint"; }
             resumed=$((resumed + 1))
         fi
-        story="$story; $(sed -n 's/^going on from .*: /on from /p' again.err) on $n"
+        story="$story; $(sed -n 's/^resuming from .*: /on from /p' again.err) on $n"
         [ "$(head_of again.txt)" = "$wanted" ] || { cat again.err >&2; fail "$story: another model"; }
     fi
     cmp whole/history.csv "$run/history.csv"
@@ -102,4 +102,4 @@ for ((k = 0; k < kills; k++)); do
     rm -rf "$run" "$run".*
 done
 [ "$resumed" -gt $((kills / 4)) ] || fail "only $resumed of $kills runs went on from a checkpoint: too early a death to mean anything"
-echo "$kills of $kills runs killed and gone on with ($resumed from a checkpoint): the same model, $wanted"
+echo "$kills of $kills runs killed and resumed ($resumed from a checkpoint): the same model, $wanted"

@@ -31,14 +31,14 @@ pack_and_stop() {
 goes_on() {
     local dest=$1
     shift
-    "$@" "$PULMO" pack source "$dest" $options > goes-on.txt 2>&1 || { cat goes-on.txt; fail "$dest does not go on"; }
+    "$@" "$PULMO" pack source "$dest" $options > goes-on.txt 2>&1 || { cat goes-on.txt; fail "$dest does not resume"; }
     grep -q "resuming an earlier pack" goes-on.txt || { cat goes-on.txt; fail "$dest began anew"; }
     diff -r whole "$dest" || fail "$dest has other bytes than an uninterrupted pack"
 }
 
 status=$(pack_and_stop TERM term env)
 [ "$status" = 75 ] || { cat stopped.txt; fail "status $status after SIGTERM, not 75"; }
-grep -q "run the same command again" stopped.txt || { cat stopped.txt; fail "nothing says how to go on"; }
+grep -q "run the same command again" stopped.txt || { cat stopped.txt; fail "nothing says how to resume"; }
 [ ! -e term/manifest.h5 ] || fail "a manifest after an interruption"
 goes_on term
 status=$(pack_and_stop INT int env)
@@ -89,4 +89,4 @@ cp --remove-destination "$(ls demo/train/NORMAL/* | tail -1)" "source/NORMAL/$(l
 expect 65 "has changed since it was packed" "$PULMO" pack --verify whole --source source
 expect 65 "no manifest" "$PULMO" pack --verify demo
 expect 2 "DEST alone" "$PULMO" pack --verify whole other
-echo "interrupted packs go on; every change is found"
+echo "interrupted packs resume; every change is found"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One seed, one model: the same bytes at 1 to 4 ranks, with other numbers of threads, and after an
-# interruption that is gone on from on another number of ranks.
+# interruption that is resumed on another number of ranks.
 . "$(dirname "$0")/common.sh"
 make_small
 
@@ -19,8 +19,8 @@ done
 [ "$(wc -l < run4/predictions.csv)" = 21 ] || fail "an image counts twice"
 [ "$(grep -c "val features of 11 images computed" run4.err)" = 1 ] || { cat run4.err; fail "val features are not computed once"; }
 
-# Stopped twice in the middle, by SIGTERM (status 75 after a checkpoint) and by SIGKILL, and gone on
-# with on other numbers of ranks: the bytes of the run that was never stopped.
+# Stopped twice in the middle, by SIGTERM (status 75 after a checkpoint) and by SIGKILL, and resumed
+# on other numbers of ranks: the bytes of the run that was never stopped.
 long="--set train.epochs=40 --set train.checkpoint_batches=1"
 EXTRA=$long small_train whole ranks 2 > whole.txt 2> whole.err
 stop_after_checkpoint() {
@@ -41,12 +41,12 @@ status=$(stop_after_checkpoint TERM)
 status=$(stop_after_checkpoint KILL)
 [ "$status" = 137 ] || { cat stopped.txt; fail "SIGKILL: status $status, not 137"; }
 EXTRA=$long small_train stopped ranks 3 > resumed.txt 2> resumed.err
-grep -q "going on from" resumed.err || fail "did not go on"
+grep -q "resuming from" resumed.err || fail "did not resume"
 [ "$(head_of resumed.txt)" = "$(head_of whole.txt)" ] || fail "the resumed run gave another head"
 cmp whole/history.csv stopped/history.csv
 cmp whole/predictions.csv stopped/predictions.csv
 
-# Another configuration does not go on from a checkpoint, and says what differs.
+# Another configuration does not resume from a checkpoint, and says what differs.
 cp -r stopped changed && rm changed/results.h5
 EXTRA="$long --set optim.lr=0.5" expect 2 "optim.lr: 0.5, not 0.001" small_train changed env
 
@@ -60,7 +60,7 @@ cp -r demo healthy && rm -r healthy/val/PNEUMONIA/*
 "$PULMO" pack healthy healthy-packed --size 64 -q
 EXTRA="--set train.monitor=auc --set data.path=healthy-packed" expect 2 "needs val images of two classes" small_train never env
 
-# A finished run is refused unless overwritten; other settings do not go on from a checkpoint.
+# A finished run is refused unless overwritten; other settings do not resume from a checkpoint.
 expect 2 "--overwrite" small_train one env
 "$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.microbatch=2 \
     --set model.hidden='[12]' --set train.patience=0 --overwrite > again.txt 2>/dev/null

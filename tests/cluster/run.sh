@@ -116,7 +116,7 @@ job=$("$lab/netns-rsh" ctl "sbatch --parsable -N2 --ntasks-per-node=1 -o $work/o
 for _ in $(seq 200); do [ -s "$work/job/checkpoint.h5" ] && break; sleep 0.05; done
 "$lab/netns-rsh" ctl "scancel --signal=USR1 $job"
 for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2; done
-requeued() { same && says "going on from" && says "requeue"; }
+requeued() { same && says "resuming from" && says "requeue"; }
 check "job $job, told to stop, requeues itself and finishes the same model" requeued
 
 [ $short = no ] || exit $failed
@@ -172,7 +172,7 @@ job=$("$lab/netns-rsh" ctl "sbatch --parsable -N1 --ntasks-per-node=1 -o $work/f
 for _ in $(seq 200); do [ -s "$work/twice/checkpoint.h5" ] && break; sleep 0.05; done
 first_host=$("$lab/netns-rsh" ctl "squeue -h -j $job -o %N")
 "$lab/lab-node.sh" cut "$first_host"
-for _ in $(seq 500); do grep -q "^going on from" "$work/start1" 2> /dev/null && break; sleep 0.2; done
+for _ in $(seq 500); do grep -q "^resuming from" "$work/start1" 2> /dev/null && break; sleep 0.2; done
 for _ in $(seq 75); do grep -q "has taken this run over" "$work/start" && break; sleep 0.2; done
 said=$(wc -l < "$work/start") and=$(wc -l < "$work/start1")
 sleep 3
