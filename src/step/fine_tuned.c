@@ -16,7 +16,8 @@ static uint64_t joining_epoch(const pulmo_stepper *step, int layer)
     const pulmo_int_list *epochs = &step->parts.config->train.unfreeze_epochs;
     if (epochs->count == 0)
         return 0;
-    int from_top = tuned->layer[tuned->layers - 1].block - tuned->layer[layer].block;
+    int top = tuned->layer[tuned->layers - 1].block;
+    int from_top = top - tuned->layer[layer].block;
     int entry = stepper_least(from_top, epochs->count - 1);
     return (uint64_t)epochs->value[entry];
 }
@@ -24,13 +25,14 @@ static uint64_t joining_epoch(const pulmo_stepper *step, int layer)
 uint64_t stepper_frozen_updates(const pulmo_stepper *step, int layer)
 {
     uint32_t batch = (uint32_t)step->parts.config->train.batch;
-    return joining_epoch(step, layer) * pulmo_batches(step->parts.data->count, batch);
+    uint32_t batches = pulmo_batches(step->parts.data->count, batch);
+    return joining_epoch(step, layer) * batches;
 }
 
 /* The lowest layer that takes part in the batch at hand; their number where none does. */
 static int lowest_layer(const pulmo_stepper *step)
 {
-    int lowest = step->parts.backbone->tuned.layers;
+    int lowest = stepper_layers(step);
     while (lowest > 0 && step->batch.epoch >= joining_epoch(step, lowest - 1))
         lowest--;
     return lowest;
@@ -41,10 +43,9 @@ static int lowest_layer(const pulmo_stepper *step)
 const float *stepper_tuned_forward(pulmo_stepper *step)
 {
     step_features *features = &step->features;
-    int images = step->microbatches.count > 0 ? (int)step->batch.count : 0;
     if (!step->tuned)
         return features->batch;
-    pulmo_tuned_forward(step->tuned, images, features->batch, features->fine_tuned);
+    pulmo_tuned_forward(step->tuned, stepper_images(step), features->batch, features->fine_tuned);
     pulmo_watch_beat(step->parts.comm, "going forward through the fine-tuned convolutions");
     return features->fine_tuned;
 }
@@ -74,14 +75,14 @@ typedef struct layer_sums {
 static layer_sums sums_of_layer(pulmo_stepper *step, int layer)
 {
     const pulmo_layout *layout = &step->layout;
-    step_sums *sums = &step->sums;
+    const step_sums *sums = &step->sums;
     int weight = pulmo_layout_find(layout, PULMO_CONV_WEIGHT, layer);
     int bias = pulmo_layout_find(layout, PULMO_CONV_BIAS, layer);
     return (layer_sums){.step = step,
-                        .weight = &layout->tensor[weight],
-                        .bias = &layout->tensor[bias],
-                        .weight_sums = sums->values + sums->at[weight],
-                        .bias_sums = sums->values + sums->at[bias],
+                        .weight = stepper_tensor(step, weight),
+                        .bias = stepper_tensor(step, bias),
+                        .weight_sums = stepper_sums(step, weight),
+                        .bias_sums = stepper_sums(step, bias),
                         .weight_exponent = sums->exponent[weight],
                         .bias_exponent = sums->exponent[bias]};
 }
@@ -90,15 +91,15 @@ static layer_sums sums_of_layer(pulmo_stepper *step, int layer)
 static void add_part(void *context, const pulmo_tuned_part *part)
 {
     const layer_sums *layer = context;
-    size_t cols = (size_t)layer->weight->cols;
-    size_t inputs = cols / TAPS;
-    size_t place = ((size_t)part->row * inputs + (size_t)part->col) / 64;
+    int cols = layer->weight->cols;
+    int inputs = cols / TAPS;
+    size_t place = stepper_element(part->row, inputs, part->col) / 64;
     pthread_mutex_t *lock = &layer->step->sums.locks[place % SUM_LOCKS];
-    int64_t *sums = layer->weight_sums + (size_t)part->row * cols + (size_t)part->col;
+    int64_t *sums = layer->weight_sums + stepper_element(part->row, cols, part->col);
     const float *values = part->values;
     pthread_mutex_lock(lock);
     for (int r = 0; r < part->rows; r++) {
-        for (size_t tap = 0; tap < TAPS; tap++) {
+        for (int tap = 0; tap < TAPS; tap++) {
             pulmo_exact_add(sums + tap * inputs, values, (size_t)part->cols,
                             layer->weight_exponent);
             values += part->stride;
@@ -113,16 +114,16 @@ static void clear_task(void *context, int task, int thread)
     const layer_sums *layer = context;
     size_t cols = (size_t)layer->weight->cols;
     (void)thread;
-    memset(layer->weight_sums + (size_t)task * cols, 0, cols * sizeof *layer->weight_sums);
+    int64_t *row = layer->weight_sums + (size_t)task * cols;
+    memset(row, 0, cols * sizeof *row);
 }
 
 static void sum_biases(const layer_sums *layer)
 {
     const pulmo_stepper *step = layer->step;
     size_t rows = (size_t)layer->bias->rows;
-    int images = step->microbatches.count > 0 ? (int)step->batch.count : 0;
     memset(layer->bias_sums, 0, rows * sizeof *layer->bias_sums);
-    for (int n = 0; n < images; n++) {
+    for (int n = 0; n < stepper_images(step); n++) {
         const float *gradient = pulmo_tuned_bias_gradient(step->tuned, n);
         pulmo_exact_add(layer->bias_sums, gradient, rows, layer->bias_exponent);
     }
@@ -159,7 +160,7 @@ static pulmo_status exchange_layer(pulmo_stepper *step, int layer, uint32_t micr
 {
     PULMO_TRY(agree_on_exponents(step, layer, microbatches));
     layer_sums sums = sums_of_layer(step, layer);
-    pulmo_pool_run(step->parts.backbone->pool, sums.weight->rows, clear_task, &sums);
+    stepper_run(step, sums.weight->rows, clear_task, &sums);
     pulmo_tuned_gradients(step->tuned, layer, add_part, &sums);
     sum_biases(&sums);
     /* The bias stands behind its weight. */
@@ -171,12 +172,12 @@ static pulmo_status exchange_layer(pulmo_stepper *step, int layer, uint32_t micr
 
 pulmo_status stepper_tuned_backward(pulmo_stepper *step, uint32_t microbatches)
 {
-    int layers = step->parts.backbone->tuned.layers;
+    int layers = stepper_layers(step);
     int lowest = lowest_layer(step);
     step->exchange.lowest = lowest;
     if (lowest == layers)
         return PULMO_OK;
-    pulmo_pool_run(step->parts.backbone->pool, step->microbatches.count, head_gradient_task, step);
+    stepper_run(step, step->microbatches.count, head_gradient_task, step);
     pulmo_tuned_backward(step->tuned, step->features.head_gradient);
     for (int l = layers - 1; l >= lowest; l--) {
         PULMO_TRY(exchange_layer(step, l, microbatches));

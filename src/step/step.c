@@ -115,7 +115,8 @@ static void run_microbatches(pulmo_stepper *step, const float *features)
     step_microbatches *microbatches = &step->microbatches;
     for (int s = 0; s < microbatches->count; s++) {
         uint32_t at = (uint32_t)s * microbatches->samples;
-        int count = stepper_least((int)(batch->count - at), (int)microbatches->samples);
+        int left = (int)(batch->count - at);
+        int count = stepper_least(left, (int)microbatches->samples);
         microbatches->inputs[s] = (pulmo_microbatch_input){
             .count = count,
             .features = features + at * step->features.head_floats,
@@ -151,7 +152,8 @@ static void name_not_finite(const pulmo_stepper *step, char *names, size_t bytes
     for (uint32_t i = 0; i < step->batch.count && at < bytes; i++) {
         if (microbatches->results[i / microbatches->samples].finite)
             continue;
-        const char *path = step->parts.data->paths[step->batch.samples[i]];
+        uint32_t sample = step->batch.samples[i];
+        const char *path = step->parts.data->paths[sample];
         at += (size_t)snprintf(names + at, bytes - at, " %s", path);
     }
 }
@@ -179,8 +181,10 @@ static bool raise_by_microbatch(pulmo_stepper *step, int microbatch)
     double *maxima = step->microbatches.maxima;
     raise_to(&maxima[MAX_LOSS], fabs(result->loss));
     raise_to(&maxima[MAX_WEIGHT], result->weight);
-    for (int t = 0; t < stepper_head_tensors(step); t++)
-        raise_to(&maxima[MAX_BOUNDS + t], pulmo_head_microbatch_bound(step->head, microbatch, t));
+    for (int t = 0; t < stepper_head_tensors(step); t++) {
+        double bound = pulmo_head_microbatch_bound(step->head, microbatch, t);
+        raise_to(&maxima[MAX_BOUNDS + t], bound);
+    }
     return result->finite;
 }
 
@@ -208,9 +212,10 @@ static void set_exponents(pulmo_stepper *step, uint32_t microbatches)
 {
     const double *maxima = step->microbatches.maxima;
     step_sums *sums = &step->sums;
-    for (int t = 0; t < stepper_head_tensors(step); t++)
-        sums->exponent[step->head_first + t] =
-            pulmo_exact_exponent(maxima[MAX_BOUNDS + t], microbatches);
+    for (int t = 0; t < stepper_head_tensors(step); t++) {
+        int exponent = pulmo_exact_exponent(maxima[MAX_BOUNDS + t], microbatches);
+        sums->exponent[step->head_first + t] = exponent;
+    }
     sums->loss_exponent = pulmo_exact_exponent(maxima[MAX_LOSS], microbatches);
     sums->weight_exponent = pulmo_exact_exponent(maxima[MAX_WEIGHT], microbatches);
 }
@@ -219,7 +224,8 @@ static void set_exponents(pulmo_stepper *step, uint32_t microbatches)
 static double rate_of_batch(const pulmo_stepper *step)
 {
     const pulmo_config *config = step->parts.config;
-    double batches = pulmo_batches(step->parts.data->count, (uint32_t)config->train.batch);
+    uint32_t batch = (uint32_t)config->train.batch;
+    double batches = pulmo_batches(step->parts.data->count, batch);
     double epoch = step->batch.epoch + step->batch.number / batches;
     return pulmo_optim_rate(step->parts.optim, epoch, (double)config->train.epochs);
 }
@@ -228,7 +234,7 @@ static double rate_of_batch(const pulmo_stepper *step)
 static pulmo_status exchange(pulmo_stepper *step, uint32_t microbatches)
 {
     /* Factors of each layer of the head, the head's sums, and a bucket per fine-tuned layer. */
-    int buckets = PULMO_LINEARS_MAX + 1 + step->parts.backbone->tuned.layers;
+    int buckets = PULMO_LINEARS_MAX + 1 + stepper_layers(step);
     PULMO_TRY(pulmo_exact_begin(step->parts.comm, buckets, &step->exchange.flight));
     stepper_sufficient_push(step);
     stepper_sums_push(step);
@@ -259,13 +265,14 @@ pulmo_status pulmo_stepper_take(pulmo_stepper *step, pulmo_status status, const 
                                 pulmo_step_wishes *wishes)
 {
     double *maxima = step->microbatches.maxima;
+    int entries = MAX_BOUNDS + stepper_head_tensors(step);
     step->microbatches.count = 0;
     if (status == PULMO_OK)
         begin_batch(step, batch);
     PULMO_TRY(pulmo_stepper_finish(step));
     run_batch(step);
     fill_maxima(step, &status, wishes);
-    PULMO_TRY(pulmo_max_f64(step->parts.comm, maxima, MAX_BOUNDS + stepper_head_tensors(step)));
+    PULMO_TRY(pulmo_max_f64(step->parts.comm, maxima, entries));
     if (maxima[MAX_STATUS] != PULMO_OK)
         return pulmo_agree(step->parts.comm, status);
     wishes->interrupted = maxima[MAX_SIGNAL] > 0;

@@ -113,6 +113,44 @@ static inline int stepper_head_tensors(const pulmo_stepper *step)
 {
     return step->layout.tensors - step->head_first;
 }
+static inline const pulmo_tensor *stepper_tensor(const pulmo_stepper *step, int number)
+{
+    return &step->layout.tensor[number];
+}
+/* Fine-tuned layers. */
+static inline int stepper_layers(const pulmo_stepper *step)
+{
+    return step->parts.backbone->tuned.layers;
+}
+/* Images of this rank in the batch at hand. */
+static inline int stepper_images(const pulmo_stepper *step)
+{
+    return step->microbatches.count > 0 ? (int)step->batch.count : 0;
+}
+/* Where a tensor's sums begin. */
+static inline int64_t *stepper_sums(const pulmo_stepper *step, int number)
+{
+    return step->sums.values + step->sums.at[number];
+}
+/* A thread's memory for gradients. */
+static inline float *stepper_tile(const pulmo_stepper *step, int thread)
+{
+    return step->tiles.values + (size_t)thread * step->tiles.floats;
+}
+/* Element (row, col) of a dense matrix of so many columns. */
+static inline size_t stepper_element(int row, int cols, int col)
+{
+    return (size_t)row * (size_t)cols + (size_t)col;
+}
+static inline size_t stepper_product(int channels, int height, int width)
+{
+    return (size_t)channels * (size_t)height * (size_t)width;
+}
+/* Tasks 0 .. tasks - 1 on this rank's threads. */
+static inline void stepper_run(const pulmo_stepper *step, int tasks, pulmo_task task, void *context)
+{
+    pulmo_pool_run(step->parts.backbone->pool, tasks, task, context);
+}
 static inline int stepper_divide_up(int count, int by)
 {
     return (count + by - 1) / by;

@@ -29,13 +29,13 @@ static size_t computed_floats(const pulmo_stepper_parts *parts)
     const pulmo_backbone *backbone = parts->backbone;
     if (parts->banked)
         return 0;
-    return (size_t)backbone->channels * (size_t)backbone->height * (size_t)backbone->width;
+    return stepper_product(backbone->channels, backbone->height, backbone->width);
 }
 
 static size_t head_floats(const pulmo_stepper_parts *parts)
 {
     const pulmo_head_spec *head = parts->head;
-    return (size_t)head->channels * (size_t)head->height * (size_t)head->width;
+    return stepper_product(head->channels, head->height, head->width);
 }
 
 /* The fine-tuned convolutions, and what joins them to the head. */
@@ -46,8 +46,9 @@ static uint64_t tuned_bytes(const pulmo_stepper_parts *parts)
     int images = (int)images_at_most(parts);
     if (backbone->tuned.layers == 0)
         return 0;
-    uint64_t joint = 2 * images_at_most(parts) * head_floats(parts) * sizeof(float);
-    return joint + pulmo_tuned_bytes(&backbone->tuned, microbatch, images, backbone->threads);
+    size_t joint_floats = 2 * (size_t)images * head_floats(parts);
+    uint64_t engine = pulmo_tuned_bytes(&backbone->tuned, microbatch, images, backbone->threads);
+    return engine + joint_floats * sizeof(float);
 }
 
 uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
@@ -67,7 +68,7 @@ static void lay_out_tensors(pulmo_stepper *step)
     step_sums *sums = &step->sums;
     pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &step->layout);
     for (int t = 0; t < step->layout.tensors; t++) {
-        const pulmo_tensor *tensor = &step->layout.tensor[t];
+        const pulmo_tensor *tensor = stepper_tensor(step, t);
         if (stepper_is_tuned(tensor))
             step->head_first = t + 1;
         sums->at[t] = sums->count;
@@ -82,14 +83,14 @@ static void lay_out_tiles(pulmo_stepper *step)
     tiles->floats = (size_t)TILE_ROWS * TILE_COLS;
     for (int t = 0; t < step->head_first; t++) {
         /* At least a row, and one more for putting its taps in order. */
-        size_t rows = 2 * (size_t)step->layout.tensor[t].cols;
+        size_t rows = 2 * (size_t)stepper_tensor(step, t)->cols;
         if (rows > tiles->floats)
             tiles->floats = rows;
     }
     for (int t = 0; t < stepper_head_tensors(step); t++) {
-        const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + t];
-        bool summed = !stepper_by_factors(&step->parts, tensor);
-        tiles->first[t + 1] = tiles->first[t] + (summed ? stepper_tiles_of(tensor) : 0);
+        const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
+        int number = stepper_by_factors(&step->parts, tensor) ? 0 : stepper_tiles_of(tensor);
+        tiles->first[t + 1] = tiles->first[t] + number;
     }
 }
 
@@ -132,8 +133,8 @@ static pulmo_status create_head(pulmo_stepper *step)
 {
     const pulmo_stepper_parts *parts = &step->parts;
     const step_microbatches *microbatches = &step->microbatches;
-    const float *parameters =
-        parts->state->parameter + step->layout.tensor[step->head_first].offset;
+    size_t first = stepper_tensor(step, step->head_first)->offset;
+    const float *parameters = parts->state->parameter + first;
     return pulmo_head_create(parts->head, parts->loss, (int)microbatches->samples,
                              microbatches->room, parameters, &step->head);
 }

@@ -23,8 +23,9 @@
 
 bool stepper_is_alone(const pulmo_stepper_parts *parts)
 {
-    return pulmo_comm_size(parts->comm) == 1 && parts->backbone->tuned.layers == 0 &&
-           parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
+    bool head_alone = parts->backbone->tuned.layers == 0;
+    bool automatic = parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
+    return head_alone && automatic && pulmo_comm_size(parts->comm) == 1;
 }
 
 /* The way of train.exchange: auto. */
@@ -98,7 +99,8 @@ static pulmo_status allocate_travelling(const pulmo_stepper *step, weight_exchan
 
 pulmo_status stepper_sufficient_create(pulmo_stepper *step)
 {
-    size_t microbatches = (size_t)microbatches_of(step, (uint32_t)step->parts.config->train.batch);
+    uint32_t batch = (uint32_t)step->parts.config->train.batch;
+    size_t microbatches = (size_t)microbatches_of(step, batch);
     for (int l = 0; l < head_layers(step); l++) {
         const pulmo_tensor *tensor = weight_of(step, l);
         weight_exchange *weight = &step->weights[l];
@@ -136,9 +138,13 @@ static void pack_factors(const pulmo_sufficient_factors *factors, size_t width, 
 {
     size_t inputs = factors->input_stride;
     size_t outputs = factors->delta_stride;
-    for (size_t n = 0; n < (size_t)factors->count; n++) {
-        memcpy(to, factors->input + n * inputs, inputs * sizeof *to);
-        memcpy(to + inputs, factors->delta + n * outputs, outputs * sizeof *to);
+    const float *input = factors->input;
+    const float *delta = factors->delta;
+    for (int n = 0; n < factors->count; n++) {
+        memcpy(to, input, inputs * sizeof *to);
+        memcpy(to + inputs, delta, outputs * sizeof *to);
+        input += inputs;
+        delta += outputs;
         to += width;
     }
 }
@@ -154,8 +160,9 @@ static void pack_task(void *context, int task, int thread)
         pulmo_sufficient_factors factors;
         if (!weight->all)
             continue;
+        float *place = weight->all + first * weight->width;
         pulmo_head_microbatch_factors(step->head, task, l, &factors);
-        pack_factors(&factors, weight->width, weight->all + first * weight->width);
+        pack_factors(&factors, weight->width, place);
     }
 }
 
@@ -175,6 +182,7 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
 {
     weight_exchange *weight = &step->weights[layer];
     size_t inputs = (size_t)weight_of(step, layer)->cols;
+    int ranks = pulmo_comm_size(step->parts.comm);
     weight->microbatches = microbatches_of(step, step->batch.global_count);
     for (int s = 0; s < weight->microbatches; s++) {
         uint32_t first = samples_before(step, (uint32_t)s);
@@ -186,14 +194,14 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
                                                         .input_stride = weight->width,
                                                         .delta_stride = weight->width};
     }
-    for (int r = 0; r < pulmo_comm_size(step->parts.comm); r++)
+    for (int r = 0; r < ranks; r++)
         weight->counts[r] = rank_floats(step, r, weight->width);
 }
 
 void stepper_sufficient_fill(pulmo_stepper *step)
 {
     int own = step->microbatches.count;
-    pulmo_pool_run(step->parts.backbone->pool, own, pack_task, step);
+    stepper_run(step, own, pack_task, step);
     for (int l = 0; l < head_layers(step); l++) {
         weight_exchange *weight = &step->weights[l];
         if (weight->all) {

@@ -17,7 +17,7 @@ static void sum_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
 {
     int number = step->head_first + block->tensor;
     int exponent = step->sums.exponent[number];
-    int64_t *sums = step->sums.values + step->sums.at[number] + block->row;
+    int64_t *sums = stepper_sums(step, number) + block->row;
     memset(sums, 0, (size_t)block->rows * sizeof *sums);
     for (int s = 0; s < step->microbatches.count; s++) {
         pulmo_head_microbatch_gradient(step->head, s, block, tile);
@@ -28,12 +28,12 @@ static void sum_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
 static void sum_weight(pulmo_stepper *step, const pulmo_block *block)
 {
     int number = step->head_first + block->tensor;
-    const pulmo_tensor *tensor = &step->layout.tensor[number];
+    const pulmo_tensor *tensor = stepper_tensor(step, number);
     const weight_exchange *weight = &step->weights[tensor->layer];
-    size_t cols = (size_t)tensor->cols;
-    size_t at = step->sums.at[number] + (size_t)block->row * cols + (size_t)block->col;
-    pulmo_sufficient_sums(weight->factors, weight->microbatches, block, step->sums.exponent[number],
-                          step->sums.values + at, cols);
+    int exponent = step->sums.exponent[number];
+    size_t at = stepper_element(block->row, tensor->cols, block->col);
+    pulmo_sufficient_sums(weight->factors, weight->microbatches, block, exponent,
+                          stepper_sums(step, number) + at, (size_t)tensor->cols);
 }
 
 /* The block of a tile; its tensor counts from the head's first. */
@@ -42,7 +42,7 @@ static pulmo_block tile_block(const pulmo_stepper *step, int task)
     int t = 0;
     while (task >= step->tiles.first[t + 1])
         t++;
-    const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + t];
+    const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
     int across = stepper_divide_up(tensor->cols, TILE_COLS);
     int number = task - step->tiles.first[t];
     int row = number / across * TILE_ROWS;
@@ -58,10 +58,9 @@ static void tile_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
     const pulmo_block block = tile_block(step, task);
-    const pulmo_tensor *tensor = &step->layout.tensor[step->head_first + block.tensor];
-    float *tile = step->tiles.values + (size_t)thread * step->tiles.floats;
+    const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + block.tensor);
     if (pulmo_tensor_is_bias(tensor))
-        sum_bias(step, &block, tile);
+        sum_bias(step, &block, stepper_tile(step, thread));
     else
         sum_weight(step, &block);
 }
@@ -77,8 +76,10 @@ static void sum_totals(pulmo_stepper *step)
     memset(totals, 0, TOTALS * sizeof *totals);
     for (int s = 0; s < step->microbatches.count; s++) {
         const pulmo_microbatch_result *result = &step->microbatches.results[s];
-        totals[TOTAL_LOSS] += llrint(ldexp(result->loss, step->sums.loss_exponent));
-        totals[TOTAL_WEIGHT] += llrint(ldexp(result->weight, step->sums.weight_exponent));
+        double loss = ldexp(result->loss, step->sums.loss_exponent);
+        double weight = ldexp(result->weight, step->sums.weight_exponent);
+        totals[TOTAL_LOSS] += llrint(loss);
+        totals[TOTAL_WEIGHT] += llrint(weight);
         totals[TOTAL_CORRECT] += result->correct;
     }
     totals[TOTAL_COUNT] = step->batch.count;
@@ -87,7 +88,7 @@ static void sum_totals(pulmo_stepper *step)
 void stepper_sums_fill(pulmo_stepper *step)
 {
     int tiles = step->tiles.first[stepper_head_tensors(step)];
-    pulmo_pool_run(step->parts.backbone->pool, tiles, tile_task, step);
+    stepper_run(step, tiles, tile_task, step);
     sum_totals(step);
 }
 

@@ -54,18 +54,18 @@ int stepper_update_tasks(const pulmo_stepper *step)
 {
     int tasks = 0;
     for (int t = 0; t < step->layout.tensors; t++)
-        tasks += blocks_of(&step->layout.tensor[t]);
+        tasks += blocks_of(stepper_tensor(step, t));
     return tasks;
 }
 
 static pulmo_block block_of(const pulmo_stepper *step, int task)
 {
     int t = 0, number = task;
-    while (number >= blocks_of(&step->layout.tensor[t])) {
-        number -= blocks_of(&step->layout.tensor[t]);
+    while (number >= blocks_of(stepper_tensor(step, t))) {
+        number -= blocks_of(stepper_tensor(step, t));
         t++;
     }
-    const pulmo_tensor *tensor = &step->layout.tensor[t];
+    const pulmo_tensor *tensor = stepper_tensor(step, t);
     block_size size = size_of_block(tensor);
     /* Down first: neighbours share the microbatches' inputs. */
     int down = stepper_divide_up(tensor->rows, size.rows);
@@ -93,7 +93,7 @@ static void finish_convolution(const pulmo_stepper *step, const pulmo_block *blo
 {
     int exponent = step->sums.exponent[block->tensor];
     size_t cols = (size_t)block->cols, inputs = cols / TAPS;
-    const int64_t *sums = step->sums.values + step->sums.at[block->tensor];
+    const int64_t *sums = stepper_sums(step, block->tensor);
     float *by_tap = gradient + (size_t)block->rows * cols;
     sums += (size_t)block->row * cols;
     for (int r = 0; r < block->rows; r++) {
@@ -108,21 +108,21 @@ static void finish_convolution(const pulmo_stepper *step, const pulmo_block *blo
 
 static size_t first_parameter(const pulmo_tensor *tensor, const pulmo_block *block)
 {
-    size_t before = (size_t)block->row * (size_t)tensor->cols + (size_t)block->col;
-    return tensor->offset + before;
+    return tensor->offset + stepper_element(block->row, tensor->cols, block->col);
 }
 
 /* What the optimiser will read of a block. */
 static pulmo_prefetch prefetch_of(const pulmo_stepper *step, const pulmo_block *block)
 {
     const pulmo_state *state = step->parts.state;
-    const pulmo_tensor *tensor = &step->layout.tensor[block->tensor];
-    const float *arrays[] = {state->parameter, state->optim[0], state->optim[1], state->average};
+    const pulmo_tensor *tensor = stepper_tensor(step, block->tensor);
     pulmo_prefetch prefetch = {.stride = (size_t)tensor->cols};
     size_t at = first_parameter(tensor, block);
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
-        if (arrays[i])
-            prefetch.at[prefetch.arrays++] = arrays[i] + at;
+    prefetch.at[prefetch.arrays++] = state->parameter + at;
+    for (int k = 0; k < state->states; k++)
+        prefetch.at[prefetch.arrays++] = state->optim[k] + at;
+    if (state->average)
+        prefetch.at[prefetch.arrays++] = state->average + at;
     return prefetch;
 }
 
@@ -130,7 +130,7 @@ static pulmo_prefetch prefetch_of(const pulmo_stepper *step, const pulmo_block *
 static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, double scale,
                           float *gradient)
 {
-    const pulmo_tensor *tensor = &step->layout.tensor[block->tensor];
+    const pulmo_tensor *tensor = stepper_tensor(step, block->tensor);
     const weight_exchange *weight = &step->weights[tensor->layer];
     int exponent = step->sums.exponent[block->tensor];
     size_t cols = (size_t)block->cols, width = (size_t)tensor->cols;
@@ -140,8 +140,8 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
                                   &prefetch, gradient);
         return;
     }
-    const int64_t *sums = step->sums.values + step->sums.at[block->tensor];
-    sums += (size_t)block->row * width + (size_t)block->col;
+    const int64_t *sums = stepper_sums(step, block->tensor);
+    sums += stepper_element(block->row, tensor->cols, block->col);
     for (int r = 0; r < block->rows; r++) {
         pulmo_exact_finish(sums, cols, exponent, scale, gradient);
         sums += width;
@@ -152,7 +152,7 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
 static void finish_bias(const pulmo_stepper *step, const pulmo_block *block, double scale,
                         float *gradient)
 {
-    const int64_t *sums = step->sums.values + step->sums.at[block->tensor] + block->row;
+    const int64_t *sums = stepper_sums(step, block->tensor) + block->row;
     int exponent = step->sums.exponent[block->tensor];
     pulmo_exact_finish(sums, (size_t)block->rows, exponent, scale, gradient);
 }
@@ -161,8 +161,8 @@ static void finish_bias(const pulmo_stepper *step, const pulmo_block *block, dou
 static float *finish_block(const update_work *work, const pulmo_block *block, int thread)
 {
     const pulmo_stepper *step = work->step;
-    float *gradient = step->tiles.values + (size_t)thread * step->tiles.floats;
-    switch (step->layout.tensor[block->tensor].kind) {
+    float *gradient = stepper_tile(step, thread);
+    switch (stepper_tensor(step, block->tensor)->kind) {
     case PULMO_CONV_WEIGHT:
         finish_convolution(step, block, work->scale, gradient);
         break;
@@ -182,8 +182,10 @@ static float *finish_block(const update_work *work, const pulmo_block *block, in
 static void average_range(pulmo_state *state, double decay, size_t at, size_t count)
 {
     /* A young average forgets faster, or the first weights would weigh on it for long. */
-    double young = (1.0 + (double)state->step) / (10.0 + (double)state->step);
-    const float keep = (float)fmin(decay, young), take = 1.0f - keep;
+    double updates = (double)state->step;
+    double young = (1.0 + updates) / (10.0 + updates);
+    const float keep = (float)fmin(decay, young);
+    const float take = 1.0f - keep;
     for (size_t i = at; i < at + count; i++)
         state->average[i] = keep * state->average[i] + take * state->parameter[i];
 }
@@ -206,23 +208,23 @@ static void optimise_range(const update_work *work, const pulmo_tensor *tensor, 
     if (work->shrink != 1.0f)
         for (size_t i = 0; i < count; i++)
             gradient[i] *= work->shrink;
-    pulmo_optim_step(step->parts.optim, rate, number, count, state->parameter + at, gradient,
-                     states);
+    float *parameters = state->parameter + at;
+    pulmo_optim_step(step->parts.optim, rate, number, count, parameters, gradient, states);
 }
 
 static void update_range(const update_work *work, const pulmo_tensor *tensor, size_t at,
                          size_t count, float *gradient)
 {
-    pulmo_state *state = work->step->parts.state;
+    const pulmo_stepper_parts *parts = &work->step->parts;
     optimise_range(work, tensor, at, count, gradient);
-    if (state->average)
-        average_range(state, work->step->parts.config->optim.ema, at, count);
+    if (parts->state->average)
+        average_range(parts->state, parts->config->optim.ema, at, count);
 }
 
 /* A block's gradient and its step. */
 static void update_block(const update_work *work, const pulmo_block *block, int thread)
 {
-    const pulmo_tensor *tensor = &work->step->layout.tensor[block->tensor];
+    const pulmo_tensor *tensor = stepper_tensor(work->step, block->tensor);
     size_t rows = (size_t)block->rows, cols = (size_t)block->cols;
     size_t at = first_parameter(tensor, block);
     float *gradient = finish_block(work, block, thread);
@@ -252,7 +254,7 @@ static void update_task(void *context, int task, int thread)
 {
     const update_work *work = context;
     const pulmo_block block = block_of(work->step, task);
-    const pulmo_tensor *tensor = &work->step->layout.tensor[block.tensor];
+    const pulmo_tensor *tensor = stepper_tensor(work->step, block.tensor);
     if (!takes_part(work->step, tensor))
         return;
     if (tensor->kind == PULMO_LINEAR_WEIGHT)
@@ -267,7 +269,7 @@ static void norm_task(void *context, int task, int thread)
 {
     const update_work *work = context;
     const pulmo_block block = block_of(work->step, task);
-    const pulmo_tensor *tensor = &work->step->layout.tensor[block.tensor];
+    const pulmo_tensor *tensor = stepper_tensor(work->step, block.tensor);
     size_t count = (size_t)block.rows * (size_t)block.cols;
     double square = 0;
     if (takes_part(work->step, tensor)) {
@@ -284,7 +286,7 @@ static float shrink_to(update_work *work, double most)
     pulmo_stepper *step = work->step;
     int tasks = stepper_update_tasks(step);
     double square = 0;
-    pulmo_pool_run(step->parts.backbone->pool, tasks, norm_task, work);
+    stepper_run(step, tasks, norm_task, work);
     for (int t = 0; t < tasks; t++)
         square += step->tiles.squares[t];
     double norm = sqrt(square);
@@ -298,7 +300,7 @@ void stepper_update(pulmo_stepper *step, double weight)
     update_work work = {.step = step, .scale = scale, .shrink = 1};
     if (most > 0)
         work.shrink = shrink_to(&work, most);
-    pulmo_pool_run(step->parts.backbone->pool, stepper_update_tasks(step), update_task, &work);
-    if (step->tuned && step->exchange.lowest < step->parts.backbone->tuned.layers)
+    stepper_run(step, stepper_update_tasks(step), update_task, &work);
+    if (step->tuned && step->exchange.lowest < stepper_layers(step))
         pulmo_tuned_use(step->tuned, step->parts.state->parameter);
 }
