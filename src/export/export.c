@@ -88,8 +88,11 @@ static pulmo_status gather_facts(exporting *e)
 static pulmo_status write_file(exporting *e)
 {
     byte_buffer out = {0};
-    pulmo_status status =
-        e->options->safetensors ? export_safetensors(e, &out) : export_onnx(e, &out);
+    pulmo_status status = PULMO_OK;
+    if (e->options->safetensors)
+        status = export_safetensors(e, &out);
+    else
+        status = export_onnx(e, &out);
     if (status == PULMO_OK && out.failed)
         status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", e->options->out);
     if (status == PULMO_OK)

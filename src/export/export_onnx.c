@@ -145,7 +145,8 @@ static void put_step(byte_buffer *b, const char *type, char at[NAME], const char
 
 static void put_normalization(byte_buffer *b, char at[NAME])
 {
-    const char *sub[] = {at, "mean"}, *div[] = {"centred", "std"};
+    const char *sub[] = {at, "mean"};
+    const char *div[] = {"centred", "std"};
     end_message(b, begin_node(b, "Sub", sub, 2, "centred"));
     end_message(b, begin_node(b, "Div", div, 2, "normalised"));
     snprintf(at, NAME, "normalised");
@@ -172,7 +173,8 @@ static void put_max_pool(byte_buffer *b, int index, char at[NAME])
 
 static void put_convolution(byte_buffer *b, const pulmo_conv *conv, char at[NAME])
 {
-    static const int64_t threes[2] = {3, 3}, ones[4] = {1, 1, 1, 1};
+    static const int64_t threes[2] = {3, 3};
+    static const int64_t ones[4] = {1, 1, 1, 1};
     int index = conv->feature_index;
     char weight[NAME], bias[NAME], out[NAME];
     name_feature(weight, index, ".weight");
@@ -309,7 +311,8 @@ static void put_value(byte_buffer *b, int field, const char *name, const int *si
 static void put_graph(byte_buffer *b, const exporting *e)
 {
     char at[NAME] = "input";
-    const int image[3] = {3, e->model->size_px, e->model->size_px};
+    int side = e->model->size_px;
+    const int image[3] = {3, side, side};
     size_t graph = begin_message(b, 7);
     if (e->options->with_normalization)
         put_normalization(b, at);

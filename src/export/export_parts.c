@@ -30,10 +30,12 @@ void buffer_add(byte_buffer *buffer, const void *data, size_t size_bytes)
 void facts_add(export_facts *facts, const char *key, const char *format, ...)
 {
     va_list arguments;
-    if (facts->count == FACTS_MAX)
+    int at = facts->count;
+    if (at == FACTS_MAX)
         return;
-    snprintf(facts->key[facts->count], sizeof facts->key[0], "%s", key);
+    snprintf(facts->key[at], sizeof facts->key[at], "%s", key);
     va_start(arguments, format);
-    vsnprintf(facts->value[facts->count++], FACT_BYTES, format, arguments);
+    vsnprintf(facts->value[at], FACT_BYTES, format, arguments);
     va_end(arguments);
+    facts->count++;
 }

@@ -20,6 +20,11 @@ typedef struct placement {
     int quota;
 } placement;
 
+static bool may_use(const placement *rank, const char *host, int cpu)
+{
+    return strcmp(rank->host, host) == 0 && CPU_ISSET(cpu, &rank->cpus);
+}
+
 /* A CPU that several ranks of a node may run on counts as shared among them: bound ranks get
  * the CPUs they are bound to, unbound ones an equal part. */
 static int fair_share(const placement *all, int ranks, int me)
@@ -30,7 +35,7 @@ static int fair_share(const placement *all, int ranks, int me)
         if (!CPU_ISSET(cpu, &all[me].cpus))
             continue;
         for (int r = 0; r < ranks; r++)
-            users += strcmp(all[r].host, all[me].host) == 0 && CPU_ISSET(cpu, &all[r].cpus);
+            users += may_use(&all[r], all[me].host, cpu);
         share += 1.0 / users;
     }
     int threads = (int)(share + 0.01);
@@ -50,7 +55,8 @@ pulmo_status pulmo_backbone_threads(pulmo_comm *comm, int asked, int *out)
         CPU_SET(0, &mine.cpus);
     mine.quota = pulmo_cpu_count();
     PULMO_TRY(pulmo_gather_all(comm, &mine, sizeof mine, &all, &bytes, NULL));
-    *out = asked > 0 ? asked : fair_share(all, pulmo_comm_size(comm), pulmo_comm_rank(comm));
+    int fair = fair_share(all, pulmo_comm_size(comm), pulmo_comm_rank(comm));
+    *out = asked > 0 ? asked : fair;
     pulmo_free(all);
     return PULMO_OK;
 }

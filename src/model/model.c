@@ -47,7 +47,8 @@ static tensor_dataset dataset_of(const pulmo_tensor *tensor)
     uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
     tensor_dataset set = {.rank = 1, .dims = {rows}};
     bool convolution = tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
-    snprintf(set.name, sizeof set.name, "%s/%s", convolution ? "trunk" : "head", tensor->name);
+    const char *group = convolution ? "trunk" : "head";
+    snprintf(set.name, sizeof set.name, "%s/%s", group, tensor->name);
     if (tensor->kind == PULMO_LINEAR_WEIGHT) {
         set.rank = 2;
         set.dims[1] = cols;
@@ -204,11 +205,12 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
     if (!pulmo_h5_exists(file, "hidden"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_shape_of(file, "hidden", &shape));
-    if (shape.rank != 1 || shape.dims[0] < 1 || shape.dims[0] > PULMO_HIDDEN_MAX)
+    uint64_t layers = shape.dims[0];
+    if (shape.rank != 1 || layers < 1 || layers > PULMO_HIDDEN_MAX)
         return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged",
                           pulmo_h5_path(file), PULMO_HIDDEN_MAX);
     PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
-    head->hidden_layers = (int)shape.dims[0];
+    head->hidden_layers = (int)layers;
     for (int i = 0; i < head->hidden_layers; i++) {
         if (widths[i] < 1 || widths[i] > WIDTH_MAX)
             return fail_hidden(file, i, widths[i]);
@@ -316,7 +318,8 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
     pulmo_layout below;
     pulmo_tuned_layout_of(&model->tuned, &below);
     pulmo_head_layout_of(&model->head, &model->layout);
-    model->storage = pulmo_alloc(below.parameters + model->layout.parameters, sizeof(float));
+    size_t parameters = below.parameters + model->layout.parameters;
+    model->storage = pulmo_alloc(parameters, sizeof(float));
     if (!model->storage)
         return PULMO_MEMORY;
     model->parameters = model->storage + below.parameters;
@@ -402,13 +405,18 @@ void pulmo_model_free(pulmo_model *model)
     memset(model, 0, sizeof *model);
 }
 
+static float cooled(float logit, double temperature)
+{
+    return (float)((double)logit / temperature);
+}
+
 void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
                                float *probabilities)
 {
     const size_t count = (size_t)n * (size_t)model->classes;
     if (model->temperature != 1) {
         for (size_t i = 0; i < count; i++)
-            probabilities[i] = (float)((double)logits[i] / model->temperature);
+            probabilities[i] = cooled(logits[i], model->temperature);
         logits = probabilities;
     }
     pulmo_softmax(n, model->classes, logits, probabilities);
@@ -445,7 +453,8 @@ pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
 
 pulmo_decision pulmo_model_decision(const pulmo_model *model)
 {
-    return (pulmo_decision){.positive = model->positive.index, .threshold = model->threshold};
+    int positive = model->positive.index;
+    return (pulmo_decision){.positive = positive, .threshold = model->threshold};
 }
 
 int pulmo_model_class(const pulmo_model *model, const float *probabilities)

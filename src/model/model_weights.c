@@ -39,8 +39,9 @@ pulmo_status pulmo_model_check_backbone(const pulmo_model *model, const pulmo_ba
                                         const char *run)
 {
     PULMO_TRY(pulmo_model_check_weights(model, &backbone->weights_digest, run));
-    if (backbone->channels != model->head.channels || backbone->height != model->head.height ||
-        backbone->width != model->head.width)
+    const pulmo_head_spec *head = &model->head;
+    bool same_side = backbone->height == head->height && backbone->width == head->width;
+    if (!same_side || backbone->channels != head->channels)
         return pulmo_fail(PULMO_WEIGHTS, "%s: its head does not fit the frozen network's features",
                           run);
     return PULMO_OK;

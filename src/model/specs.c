@@ -86,11 +86,34 @@ static pulmo_status balanced_weights(const pulmo_dataset_info *info, float *out)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the class counts");
     for (uint32_t i = 0; i < info->count; i++)
         counts[info->labels[i]]++;
-    for (int k = 0; k < info->classes; k++)
-        out[k] =
-            counts[k] ? (float)((double)info->count / ((double)info->classes * counts[k])) : 0.0f;
+    for (int k = 0; k < info->classes; k++) {
+        double even = (double)info->classes * counts[k];
+        out[k] = 0.0f; /* a class without images has no part in any loss */
+        if (counts[k] > 0)
+            out[k] = (float)((double)info->count / even);
+    }
     free(counts);
     return PULMO_OK;
+}
+
+/* "[w, ...]": a finite weight of 0 or more for each class. */
+static bool parse_weights(const char *text, int classes, float *out)
+{
+    const char *at = text;
+    int count = 0;
+    if (*at != '[')
+        return false;
+    do {
+        char *end = NULL;
+        double weight = strtod(++at, &end);
+        if (end == at || !isfinite(weight) || weight < 0)
+            return false;
+        if (count < classes)
+            out[count] = (float)weight;
+        count++;
+        at = end + strspn(end, " ");
+    } while (*at == ',');
+    return strcmp(at, "]") == 0 && count == classes;
 }
 
 pulmo_status pulmo_class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
@@ -103,25 +126,10 @@ pulmo_status pulmo_class_weights_from(const pulmo_config *config, const pulmo_da
         return PULMO_OK;
     if (strcmp(text, "balanced") == 0)
         return balanced_weights(info, out);
-    const char *at = text;
-    int count = 0;
-    if (*at == '[') {
-        do {
-            char *end = NULL;
-            double weight = strtod(++at, &end);
-            if (end == at || !isfinite(weight) || weight < 0)
-                break;
-            if (count < info->classes)
-                out[count] = (float)weight;
-            count++;
-            at = end + strspn(end, " ");
-        } while (*at == ',');
-    }
-    if (*at == ']' && at[1] == '\0' && count == info->classes)
+    if (parse_weights(text, info->classes, out))
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
                       "optim.class_weights: \"%s\": must be none, balanced, or [w, ...] with one "
-                      "weight of 0 or more "
-                      "for each of the %d classes",
+                      "weight of 0 or more for each of the %d classes",
                       text, info->classes);
 }

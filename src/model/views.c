@@ -53,8 +53,9 @@ pulmo_status pulmo_model_adjust(pulmo_model *model, const pulmo_settings *settin
     model->tta = (int)config.eval.tta;
     free(model->config);
     model->config = pulmo_config_binding_lines(&config);
-    return model->config ? PULMO_OK
-                         : pulmo_fail(PULMO_MEMORY, "out of memory for the configuration");
+    if (!model->config)
+        return pulmo_fail(PULMO_MEMORY, "cannot keep the configuration: out of memory");
+    return PULMO_OK;
 }
 
 /* FNV-1a: what a view is keyed by, so that an image has its views wherever it comes from. */
@@ -70,13 +71,14 @@ pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8
                               const int shape[3], const float mean[3], const float std[3],
                               float *out)
 {
+    const int height = shape[0], width = shape[1], channels = shape[2];
     pulmo_augment_draw draw;
     if (view == 0)
-        return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
-    uint32_t key =
-        key_of(pixels, (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2], (size_t)shape[2]);
-    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, (uint64_t)view, key, shape[0], shape[1],
-                          &draw);
+        return pulmo_augment_apply(NULL, pixels, height, width, channels, mean, std, out);
+    size_t bytes = (size_t)height * (size_t)width * (size_t)channels;
+    uint32_t key = key_of(pixels, bytes, (size_t)channels);
+    uint64_t epoch = (uint64_t)view;
+    pulmo_augment_draw_at(&spec->augment, VIEW_SEED, epoch, key, height, width, &draw);
     draw.flip = spec->augment.hflip > 0 && view % 2 == 1;
-    return pulmo_augment_apply(&draw, pixels, shape[0], shape[1], shape[2], mean, std, out);
+    return pulmo_augment_apply(&draw, pixels, height, width, channels, mean, std, out);
 }

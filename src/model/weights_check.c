@@ -11,15 +11,17 @@ static void print_layers(FILE *out, const pulmo_weights *weights)
     int blocks = 0;
     for (int i = 0; i < weights->convs; i++)
         blocks += weights->conv[i].pool_after;
-    fprintf(out, "  layers         %d convolutions in %d block%s:", weights->convs, blocks,
-            blocks == 1 ? "" : "s");
-    for (int i = 0; i < weights->convs; i++)
-        fprintf(out, " %d%s", weights->conv[i].out_channels,
-                weights->conv[i].pool_after && i + 1 < weights->convs ? " |" : "");
-    fprintf(out, "\n  network        %s\n",
-            pulmo_weights_is_vgg16(weights)
-                ? "VGG16"
-                : "not a VGG16, so there is no known answer to ask it for");
+    const char *plural = blocks == 1 ? "" : "s";
+    fprintf(out, "  layers         %d convolutions in %d block%s:", weights->convs, blocks, plural);
+    for (int i = 0; i < weights->convs; i++) {
+        const pulmo_conv *conv = &weights->conv[i];
+        bool divided = conv->pool_after && i + 1 < weights->convs;
+        fprintf(out, " %d%s", conv->out_channels, divided ? " |" : "");
+    }
+    const char *network = "not a VGG16, so there is no known answer to ask it for";
+    if (pulmo_weights_is_vgg16(weights))
+        network = "VGG16";
+    fprintf(out, "\n  network        %s\n", network);
 }
 
 static void print_preprocessing(FILE *out, const pulmo_weights *weights)
@@ -85,12 +87,13 @@ static pulmo_status ask_engine(FILE *out, const pulmo_weights *weights)
     PULMO_GOTO(pulmo_trunk_create(&spec, weights, NULL, pool, &trunk));
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     image = pulmo_alloc((size_t)3 * PULMO_ANSWER_SIDE * PULMO_ANSWER_SIDE, sizeof *image);
-    features = pulmo_alloc((size_t)channels * (size_t)height * (size_t)width, sizeof *features);
+    size_t floats = (size_t)channels * (size_t)height * (size_t)width;
+    features = pulmo_alloc(floats, sizeof *features);
     status = image && features ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
     pulmo_weights_answer_image(weights, image);
     pulmo_trunk_forward(trunk, 1, image, features);
-    pulmo_weights_answer_sums((size_t)channels * (size_t)height * (size_t)width, features, sums);
+    pulmo_weights_answer_sums(floats, features, sums);
     double away = pulmo_weights_answer_distance(sums, weights->preprocessing, NULL);
     fprintf(out, "  engine         %s kernels give the answer %.1e away\n",
             pulmo_isa_name(spec.isa), away);

@@ -9,12 +9,13 @@ static const char *plural(int count)
 
 static void announce_data(const run *r)
 {
-    const pulmo_dataset_info *train = info_of(r->data.train);
+    const pulmo_dataset_info *train = train_info(r);
+    uint32_t val = val_info(r)->count;
+    uint32_t test = test_info(r)->count;
     const char *demo = train->is_demo ? "DEMO data (drawn, not medical): " : "";
     pulmo_info("pulmo %s: %s%u train, %u val, %u test images of %d classes, %d x %d x %d",
-               PULMO_VERSION, demo, train->count, info_of(r->data.val)->count,
-               info_of(r->data.test)->count, train->classes, train->height_px, train->width_px,
-               train->channels);
+               PULMO_VERSION, demo, train->count, val, test, train->classes, train->height_px,
+               train->width_px, train->channels);
 }
 
 static void announce_machine(const run *r)
@@ -31,7 +32,7 @@ static void announce_machine(const run *r)
 static void announce_positive(const run *r)
 {
     const pulmo_positive *positive = &r->model.positive;
-    const pulmo_dataset_info *train = info_of(r->data.train);
+    const pulmo_dataset_info *train = train_info(r);
     const char *name = train->class_names[positive->index];
     if (train->classes != 2)
         return;
@@ -64,7 +65,8 @@ static void announce_memory(run *r)
     const pulmo_stepper_parts parts = run_stepper_parts(r);
     double vectors = 2 + r->state.states;
     double parameters = (double)layout->parameters * sizeof(float) * vectors;
-    double rank = parameters + (double)pulmo_stepper_bytes(&parts) + (double)backbone->arena_bytes;
+    double step = (double)pulmo_stepper_bytes(&parts);
+    double rank = parameters + step + (double)backbone->arena_bytes;
     double node = (double)backbone->packed_bytes;
     size_t below = pulmo_tuned_parameters(&backbone->tuned);
     pulmo_info("memory: %.0f MB shared per node, and %.0f MB per rank; head of %zu parameters",

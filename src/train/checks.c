@@ -14,7 +14,7 @@ static bool has_one_class(const pulmo_dataset_info *info)
 
 static pulmo_status check_train(const run *r)
 {
-    const pulmo_dataset_info *train = info_of(r->data.train);
+    const pulmo_dataset_info *train = train_info(r);
     const char *path = r->config->data.path;
     if (train->count == 0)
         return pulmo_fail(PULMO_DATA, "%s: the train split is empty; pack a source with images",
@@ -28,7 +28,7 @@ static pulmo_status check_train(const run *r)
 /* Early stopping and keeping the best epoch need something to choose by. */
 static pulmo_status check_val(const run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->data.val);
+    const pulmo_dataset_info *val = val_info(r);
     const char *path = r->config->data.path;
     if (val->count == 0 && r->config->train.patience > 0)
         return pulmo_fail(
@@ -57,9 +57,11 @@ static bool same_classes(const pulmo_dataset_info *split, const pulmo_dataset_in
 
 pulmo_status run_check_splits(const run *r)
 {
-    const pulmo_dataset_info *train = info_of(r->data.train);
+    const pulmo_dataset_info *train = train_info(r);
     PULMO_TRY(check_train(r));
-    if (!same_classes(info_of(r->data.val), train) || !same_classes(info_of(r->data.test), train))
+    bool val_fits = same_classes(val_info(r), train);
+    bool test_fits = same_classes(test_info(r), train);
+    if (!val_fits || !test_fits)
         return pulmo_fail(PULMO_DATA,
                           "%s: the splits have different classes; pack again with --overwrite",
                           r->config->data.path);
@@ -69,19 +71,22 @@ pulmo_status run_check_splits(const run *r)
 /* A block can join only above others that have. */
 static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
 {
-    for (int i = 1; i < epochs->count; i++)
-        if (epochs->value[i] < epochs->value[i - 1])
+    for (int i = 1; i < epochs->count; i++) {
+        long long above = epochs->value[i - 1];
+        long long below = epochs->value[i];
+        if (below < above)
             return pulmo_fail(PULMO_CONFIG,
                               "train.unfreeze_epochs: %lld after %lld: must not fall; the first "
                               "number is block5's, and gradients reach lower blocks through it",
-                              (long long)epochs->value[i], (long long)epochs->value[i - 1]);
+                              below, above);
+    }
     return PULMO_OK;
 }
 
 pulmo_status run_check_config(const run *r)
 {
     const pulmo_config *config = r->config;
-    const pulmo_dataset_info *val = info_of(r->data.val);
+    const pulmo_dataset_info *val = val_info(r);
     PULMO_TRY(check_unfreezing(&config->train.unfreeze_epochs));
     const pulmo_scored on_val = {
         .count = val->count, .classes = val->classes, .labels = val->labels};

@@ -47,7 +47,8 @@ pulmo_status deadline_find(deadline *it, double limit_s, double began_s, double 
     double own_end_s = limit_s > 0 ? began_s + limit_s : INFINITY;
     it->end_s = fmin(job_end_s, own_end_s);
     it->source = job_end_s < own_end_s ? "SLURM_JOB_END_TIME" : "train.time_limit_seconds";
-    it->grace_s = fmax(0, fmin(GRACE_MAX_S, GRACE_PART * (it->end_s - began_s)));
+    double part_s = GRACE_PART * (it->end_s - began_s);
+    it->grace_s = fmax(0, fmin(GRACE_MAX_S, part_s));
     it->checkpoint_s = checkpoint_bytes / BYTES_PER_SECOND_GUESSED;
     if (isfinite(it->end_s))
         pulmo_debug("%.0f s until the time limit", it->end_s - now_s);

@@ -10,60 +10,75 @@
 pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
                             const pulmo_dataset_info *info, float *logits)
 {
+    size_t count = (size_t)info->count * (size_t)info->classes;
     pulmo_free(scores->logits);
     pulmo_free(scores->probabilities);
     scores->split = split;
     scores->info = info;
     scores->logits = logits;
-    scores->probabilities =
-        pulmo_alloc((size_t)info->count * (size_t)info->classes + 1, sizeof(float));
+    scores->probabilities = pulmo_alloc(count, sizeof(float));
     if (!scores->probabilities)
         return PULMO_MEMORY;
     pulmo_model_probabilities(model, (int)info->count, logits, scores->probabilities);
     return PULMO_OK;
 }
 
-pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
+/* ---- files ---- */
+
+static pulmo_status write_model(run *r)
 {
     char *path = pulmo_format("%s/model.h5", r->directory);
     if (!path)
         return PULMO_MEMORY;
     r->model.best_epoch = (int)r->selection.best.epoch;
-    pulmo_status status = lease_check(r->lease);
-    if (status == PULMO_OK)
-        status = pulmo_model_write(path, &r->model);
+    pulmo_status status = pulmo_model_write(path, &r->model);
     free(path);
-    const pulmo_results_origin origin = {.config = r->config,
-                                         .data_digest = r->identity.data_digest,
-                                         .blas = r->identity.blas,
-                                         .features = r->identity.features};
-    const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->selection.history};
-    const pulmo_results results = {
-        .directory = r->directory,
-        .origin = &origin,
-        .history = &history,
-        .model = &r->model,
-        .comm = r->comm,
-        .finished = finished,
-        .head_digest = head_digest,
-        .data = r->config->data.path,
-        .threads = r->network.backbone.threads,
-        .val = info_of(r->data.val)->count ? &r->scores.val : NULL,
-        .test = finished && info_of(r->data.test)->count ? &r->scores.test : NULL};
-    return status == PULMO_OK ? pulmo_results_write(&results) : status;
+    return status;
 }
+
+static pulmo_status write_results(run *r, bool finished, const char *head_digest)
+{
+    const run_identity *identity = &r->identity;
+    const pulmo_results_origin origin = {.config = r->config,
+                                         .data_digest = identity->data_digest,
+                                         .blas = identity->blas,
+                                         .features = identity->features};
+    const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->selection.history};
+    pulmo_results results = {.directory = r->directory,
+                             .origin = &origin,
+                             .history = &history,
+                             .model = &r->model,
+                             .comm = r->comm,
+                             .finished = finished,
+                             .head_digest = head_digest,
+                             .data = r->config->data.path,
+                             .threads = r->network.backbone.threads};
+    if (val_info(r)->count > 0)
+        results.val = &r->scores.val;
+    if (finished && test_info(r)->count > 0)
+        results.test = &r->scores.test;
+    return pulmo_results_write(&results);
+}
+
+pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
+{
+    PULMO_TRY(lease_check(r->lease));
+    PULMO_TRY(write_model(r));
+    return write_results(r, finished, head_digest);
+}
+
+/* ---- scores ---- */
 
 pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo_dataset_info *info,
                         const float *parameters, float **out)
 {
-    size_t below = pulmo_tuned_parameters(&r->network.backbone.tuned);
-    pulmo_scorer with = {.pool = r->network.backbone.pool,
-                         .head_floats = (size_t)r->network.trained_head.channels *
-                                        (size_t)r->network.trained_head.height *
-                                        (size_t)r->network.trained_head.width};
-    pulmo_status status =
-        pulmo_head_create(&r->network.trained_head, &r->recipe.loss, PULMO_SCORE_MICROBATCH,
-                          PULMO_SCORE_MICROBATCHES, parameters + below, &with.head);
+    const pulmo_backbone *backbone = &r->network.backbone;
+    const pulmo_head_spec *head = &r->network.trained_head;
+    const float *of_head = parameters + pulmo_tuned_parameters(&backbone->tuned);
+    pulmo_scorer with = {.pool = backbone->pool};
+    with.head_floats = (size_t)head->channels * (size_t)head->height * (size_t)head->width;
+    pulmo_status status = pulmo_head_create(head, &r->recipe.loss, PULMO_SCORE_MICROBATCH,
+                                            PULMO_SCORE_MICROBATCHES, of_head, &with.head);
     PULMO_TRY(pulmo_agree(r->comm, status));
     pulmo_stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
     status = pulmo_feature_store_logits(r->comm, features, &with, info->classes, out);
@@ -73,63 +88,80 @@ pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo
 }
 
 /* Scores a split with the best parameters. Collective. */
-static pulmo_status score_best(run *r, pulmo_feature_store *features,
+static pulmo_status score_best(run *r, const pulmo_feature_store *features,
                                const pulmo_dataset_info *info, const char *split,
                                pulmo_split_scores *scores)
 {
+    const float *best = r->selection.best.parameters;
     float *logits = NULL;
-    PULMO_TRY(run_logits(r, features, info, r->selection.best.parameters, &logits));
+    PULMO_TRY(run_logits(r, features, info, best, &logits));
     return run_set_scores(scores, &r->model, split, info, logits);
+}
+
+static pulmo_status score_val(run *r)
+{
+    run_scores *scores = &r->scores;
+    if (val_info(r)->count == 0)
+        return PULMO_OK;
+    return score_best(r, scores->val_features, val_info(r), "val", &scores->val);
 }
 
 static pulmo_status score_test(run *r)
 {
     pulmo_feature_store *features = NULL;
-    if (info_of(r->data.test)->count == 0)
+    if (test_info(r)->count == 0)
         return PULMO_OK;
     PULMO_TRY(run_features(r, PULMO_BANK_TEST, &features));
-    pulmo_status status = score_best(r, features, info_of(r->data.test), "test", &r->scores.test);
+    pulmo_status status = score_best(r, features, test_info(r), "test", &r->scores.test);
     pulmo_feature_store_destroy(features);
     return status;
 }
 
-static pulmo_status finish_root(run *r)
+/* ---- the end ---- */
+
+/* The last lines of standard output. By rank 0. */
+static pulmo_status print_results(const run *r, const char *head_digest)
 {
-    char hex[PULMO_DIGEST_HEX];
-    pulmo_digest digest =
-        pulmo_digest_of(r->selection.best.parameters, r->state.parameters * sizeof(float));
-    pulmo_digest_hex(&digest, hex);
-    PULMO_TRY(run_snapshot(r, true, hex));
-    if (info_of(r->data.val)->count > 0)
-        printf("Best val acc: %.4f (epoch %u)\n", r->selection.best.val_accuracy,
-               r->selection.best.epoch);
-    if (info_of(r->data.test)->count > 0)
+    const best_epoch *best = &r->selection.best;
+    if (val_info(r)->count > 0)
+        printf("Best val acc: %.4f (epoch %u)\n", best->val_accuracy, best->epoch);
+    if (test_info(r)->count > 0)
         PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->scores.test));
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
-    printf("Head SHA-256: %s\n", hex);
+    printf("Head SHA-256: %s\n", head_digest);
     printf("Results: %s/results.h5\n", r->directory);
     fflush(stdout);
     return PULMO_OK;
 }
 
+static pulmo_status finish_root(run *r)
+{
+    char hex[PULMO_DIGEST_HEX];
+    size_t bytes = r->state.parameters * sizeof(float);
+    pulmo_digest digest = pulmo_digest_of(r->selection.best.parameters, bytes);
+    pulmo_digest_hex(&digest, hex);
+    PULMO_TRY(run_snapshot(r, true, hex));
+    return print_results(r, hex);
+}
+
 /* All ranks hold the same logits and come to the same temperature. */
 static pulmo_status calibrate(run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->data.val);
+    const pulmo_dataset_info *val = val_info(r);
     if (r->config->eval.calibration == PULMO_CALIBRATE_NONE)
         return PULMO_OK;
-    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, r->scores.val.logits,
+    const pulmo_split_scores *scores = &r->scores.val;
+    PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, scores->logits,
                                     &r->model.temperature));
-    pulmo_model_probabilities(&r->model, (int)val->count, r->scores.val.logits,
-                              r->scores.val.probabilities);
+    pulmo_model_probabilities(&r->model, (int)val->count, scores->logits, scores->probabilities);
     return PULMO_OK;
 }
 
 /* All ranks hold the same scores and come to the same threshold. */
 static pulmo_status choose_threshold(run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->data.val);
+    const pulmo_dataset_info *val = val_info(r);
     const char *rule = r->config->eval.threshold;
     pulmo_model *model = &r->model;
     const pulmo_scored on_val = {.count = val->count,
@@ -142,11 +174,9 @@ static pulmo_status choose_threshold(run *r)
 
 pulmo_status run_finish(run *r)
 {
-    const pulmo_dataset_info *val = info_of(r->data.val);
     size_t bytes = r->state.parameters * sizeof(float);
     PULMO_TRY(pulmo_bcast(r->comm, r->selection.best.parameters, bytes, 0));
-    if (val->count > 0)
-        PULMO_TRY(score_best(r, r->scores.val_features, val, "val", &r->scores.val));
+    PULMO_TRY(score_val(r));
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
     PULMO_TRY(pulmo_agree(r->comm, choose_threshold(r)));
     PULMO_TRY(score_test(r));

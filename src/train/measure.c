@@ -18,46 +18,58 @@ static pulmo_status next_batch(run *r)
     return PULMO_OK;
 }
 
-static pulmo_train_timing timing_of(const run *r)
+/* Times in the order in which the slowest rank's are found. */
+enum { WALL, DATA, SUMS, FEATURES, TUNED, HEAD, UPDATE, TIMES };
+
+typedef struct reading {
+    uint64_t images;
+    double at[TIMES];
+} reading;
+
+static reading read_clocks(const run *r)
 {
     const pulmo_step_times *times = pulmo_stepper_times(r->stepper);
-    return (pulmo_train_timing){.images = (uint64_t)r->state.sums.count,
-                                .seconds = pulmo_now_s(),
-                                .data_s = pulmo_loader_waited_s(r->loader),
-                                .sums_s = times->waited_s,
-                                .features_s = times->features_s,
-                                .tuned_s = times->tuned_s,
-                                .head_s = times->head_s,
-                                .update_s = times->update_s};
+    return (reading){.images = (uint64_t)r->state.sums.count,
+                     .at = {[WALL] = pulmo_now_s(),
+                            [DATA] = pulmo_loader_waited_s(r->loader),
+                            [SUMS] = times->waited_s,
+                            [FEATURES] = times->features_s,
+                            [TUNED] = times->tuned_s,
+                            [HEAD] = times->head_s,
+                            [UPDATE] = times->update_s}};
+}
+
+/* Rank 0's clock decides. Collective. */
+static bool time_is_over(const run *r, const reading *before, double seconds)
+{
+    bool over = pulmo_now_s() - before->at[WALL] >= seconds;
+    return pulmo_any(r->comm, over && is_root(r));
 }
 
 static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
 {
+    double spent[TIMES];
     for (int b = 0; b < WARM_BATCHES; b++)
         PULMO_TRY(next_batch(r));
     PULMO_TRY(pulmo_stepper_finish(r->stepper));
     PULMO_TRY(pulmo_barrier(r->comm));
-    const pulmo_train_timing before = timing_of(r);
+    const reading before = read_clocks(r);
     do
         PULMO_TRY(next_batch(r));
-    while (!pulmo_any(r->comm,
-                      pulmo_now_s() - before.seconds >= seconds && pulmo_comm_rank(r->comm) == 0));
+    while (!time_is_over(r, &before, seconds));
     PULMO_TRY(pulmo_stepper_finish(r->stepper));
-    const pulmo_train_timing after = timing_of(r);
-    /* The slowest rank's times. */
-    double times[] = {after.seconds - before.seconds, after.data_s - before.data_s,
-                      after.sums_s - before.sums_s,   after.features_s - before.features_s,
-                      after.head_s - before.head_s,   after.update_s - before.update_s,
-                      after.tuned_s - before.tuned_s};
-    PULMO_TRY(pulmo_max_f64(r->comm, times, sizeof times / sizeof times[0]));
+    const reading after = read_clocks(r);
+    for (int i = 0; i < TIMES; i++)
+        spent[i] = after.at[i] - before.at[i];
+    PULMO_TRY(pulmo_max_f64(r->comm, spent, TIMES)); /* the slowest rank's */
     *out = (pulmo_train_timing){.images = after.images - before.images,
-                                .seconds = times[0],
-                                .data_s = times[1],
-                                .sums_s = times[2],
-                                .features_s = times[3],
-                                .head_s = times[4],
-                                .update_s = times[5],
-                                .tuned_s = times[6],
+                                .seconds = spent[WALL],
+                                .data_s = spent[DATA],
+                                .sums_s = spent[SUMS],
+                                .features_s = spent[FEATURES],
+                                .head_s = spent[HEAD],
+                                .update_s = spent[UPDATE],
+                                .tuned_s = spent[TUNED],
                                 .threads = r->network.backbone.threads,
                                 .isa = pulmo_isa_name(r->network.backbone.isa)};
     return PULMO_OK;

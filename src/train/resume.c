@@ -32,9 +32,9 @@ bool run_checkpoint_worth_it(const run *r)
 
 void run_expect_writing(run *r, const char *doing, int copies)
 {
-    double images = (double)info_of(r->data.val)->count + (double)info_of(r->data.test)->count;
+    uint64_t images = (uint64_t)val_info(r)->count + test_info(r)->count;
     double parameters = (double)r->state.parameters * sizeof(float);
-    double bytes = parameters * copies + images * SCORE_BYTES;
+    double bytes = parameters * copies + (double)images * SCORE_BYTES;
     pulmo_watch_allow(r->comm, doing, bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
 }
 
@@ -96,7 +96,8 @@ static pulmo_status read_checkpoint(run *r, bool *found)
 pulmo_status run_resume(run *r)
 {
     bool found = false;
-    PULMO_TRY(pulmo_agree(r->comm, is_root(r) ? read_checkpoint(r, &found) : PULMO_OK));
+    pulmo_status status = is_root(r) ? read_checkpoint(r, &found) : PULMO_OK;
+    PULMO_TRY(pulmo_agree(r->comm, status));
     if (!pulmo_any(r->comm, found))
         return PULMO_OK;
     PULMO_TRY(share_state(r));

@@ -33,8 +33,8 @@ static pulmo_status open_data_local(run *r)
 static pulmo_status check_data_same(run *r)
 {
     char all[3 * PULMO_DIGEST_HEX];
-    snprintf(all, sizeof all, "%s %s %s", info_of(r->data.train)->digest_hex,
-             info_of(r->data.val)->digest_hex, info_of(r->data.test)->digest_hex);
+    snprintf(all, sizeof all, "%s %s %s", train_info(r)->digest_hex, val_info(r)->digest_hex,
+             test_info(r)->digest_hex);
     pulmo_digest digest = pulmo_digest_of(all, strlen(all));
     pulmo_digest_hex(&digest, r->identity.data_digest);
     return pulmo_same(r->comm, "the packed data", all);
@@ -95,7 +95,9 @@ static pulmo_status write_config(const run *r)
 {
     char *path = pulmo_format("%s/config.yaml", r->directory);
     char *echo = pulmo_config_echo(r->config);
-    pulmo_status status = path && echo ? pulmo_file_write(path, echo, strlen(echo)) : PULMO_MEMORY;
+    pulmo_status status = PULMO_MEMORY;
+    if (path && echo)
+        status = pulmo_file_write(path, echo, strlen(echo));
     free(path);
     free(echo);
     return status;
@@ -123,7 +125,8 @@ static pulmo_status build_state(run *r)
     pulmo_weights_free(&backbone->weights);
     if (state->average)
         memcpy(state->average, state->parameter, parameters * sizeof(float));
-    return selection_create(state, (uint32_t)r->config->train.epochs, is_root(r), &r->selection);
+    uint32_t epochs = (uint32_t)r->config->train.epochs;
+    return selection_create(state, epochs, is_root(r), &r->selection);
 }
 
 pulmo_stepper_parts run_stepper_parts(run *r)
@@ -134,7 +137,7 @@ pulmo_stepper_parts run_stepper_parts(run *r)
                                  .banked = run_from_bank(r),
                                  .loss = &r->recipe.loss,
                                  .optim = &r->recipe.optim,
-                                 .data = info_of(r->data.train),
+                                 .data = train_info(r),
                                  .config = r->config,
                                  .state = &r->state};
 }
@@ -144,7 +147,7 @@ static pulmo_status build_recipe(run *r)
 {
     run_network *network = &r->network;
     run_recipe *recipe = &r->recipe;
-    const pulmo_dataset_info *train = info_of(r->data.train);
+    const pulmo_dataset_info *train = train_info(r);
     PULMO_TRY(pulmo_head_from(r->config, &network->backbone, train->classes, &network->head));
     network->trained_head = network->head;
     if (run_from_bank(r))
@@ -158,7 +161,7 @@ static pulmo_status build_recipe(run *r)
 
 static pulmo_status build_local(run *r)
 {
-    PULMO_TRY(pulmo_positive_from(r->config, info_of(r->data.train), &r->model.positive));
+    PULMO_TRY(pulmo_positive_from(r->config, train_info(r), &r->model.positive));
     PULMO_TRY(run_check_config(r));
     PULMO_TRY(build_recipe(r));
     const pulmo_stepper_parts parts = run_stepper_parts(r);
@@ -192,7 +195,7 @@ static void describe_threshold(run *r)
 /* The names and preprocessing that model.h5 carries; parameters are those of the best epoch. */
 static void describe_model(run *r)
 {
-    const pulmo_dataset_info *data = info_of(r->data.train);
+    const pulmo_dataset_info *data = train_info(r);
     const pulmo_backbone *backbone = &r->network.backbone;
     pulmo_model *model = &r->model;
     model->head = r->network.head;
@@ -298,7 +301,7 @@ static pulmo_status open_loader_local(run *r)
 static pulmo_status open_network(run *r)
 {
     const pulmo_weights_choice choice = pulmo_weights_choice_from(r->config);
-    int size_px = info_of(r->data.train)->height_px;
+    int size_px = train_info(r)->height_px;
     int threads = (int)r->config->train.threads;
     int frozen = pulmo_frozen_blocks_from(r->config);
     PULMO_TRY(

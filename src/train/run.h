@@ -87,6 +87,23 @@ static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset)
 {
     return pulmo_dataset_info_of(dataset);
 }
+static inline const pulmo_dataset_info *train_info(const run *r)
+{
+    return info_of(r->data.train);
+}
+static inline const pulmo_dataset_info *val_info(const run *r)
+{
+    return info_of(r->data.val);
+}
+static inline const pulmo_dataset_info *test_info(const run *r)
+{
+    return info_of(r->data.test);
+}
+/* Batches of an epoch. */
+static inline uint32_t run_batches(const run *r)
+{
+    return pulmo_batches(train_info(r)->count, (uint32_t)r->config->train.batch);
+}
 static inline bool is_root(const run *r)
 {
     return pulmo_comm_rank(r->comm) == 0;

@@ -8,8 +8,9 @@
 
 static void copy_parameters(selection *it, const pulmo_state *state)
 {
+    size_t bytes = state->parameters * sizeof(float);
     if (it->best.own)
-        memcpy(it->best.parameters, pulmo_state_current(state), state->parameters * sizeof(float));
+        memcpy(it->best.parameters, pulmo_state_current(state), bytes);
 }
 
 pulmo_status selection_create(const pulmo_state *state, uint32_t epochs, bool keeps_best,

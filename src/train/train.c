@@ -9,20 +9,25 @@
 #include "pulmo/metrics.h"
 #include "run.h"
 
+/* Of the epoch so far; NaN before its first batch. */
+static double mean_loss(const pulmo_epoch_sums *sums)
+{
+    return sums->weight > 0 ? sums->loss / sums->weight : NAN;
+}
+
 static void show_progress(run *r, pulmo_progress *progress)
 {
     char note[48];
     const pulmo_epoch_sums *sums = &r->state.sums;
-    snprintf(note, sizeof note, "loss %.4f", sums->weight > 0 ? sums->loss / sums->weight : NAN);
+    snprintf(note, sizeof note, "loss %.4f", mean_loss(sums));
     pulmo_progress_update(progress, (double)sums->count, note);
 }
 
 static pulmo_status train_batches(run *r)
 {
-    uint32_t batches =
-        pulmo_batches(info_of(r->data.train)->count, (uint32_t)r->config->train.batch);
+    uint32_t batches = run_batches(r);
     pulmo_progress progress;
-    pulmo_progress_begin(&progress, "  train", "img", info_of(r->data.train)->count);
+    pulmo_progress_begin(&progress, "  train", "img", train_info(r)->count);
     progress.skipped = (double)r->state.sums.count;
     for (uint32_t b = r->state.batch; b < batches; b++) {
         pulmo_batch batch;
@@ -48,12 +53,12 @@ static pulmo_status train_batches(run *r)
 static double log_loss_of(const run *r, const pulmo_dataset_info *info, const float *logits)
 {
     double sum = 0, weights = 0;
+    const float *row = logits;
     for (uint32_t i = 0; i < info->count; i++) {
         double weight = 0;
-        sum += pulmo_cross_entropy(&r->recipe.loss, info->classes,
-                                   logits + (size_t)i * (size_t)info->classes, info->labels[i],
-                                   &weight);
+        sum += pulmo_cross_entropy(&r->recipe.loss, info->classes, row, info->labels[i], &weight);
         weights += weight;
+        row += info->classes;
     }
     return weights > 0 ? sum / weights : NAN;
 }
@@ -61,18 +66,20 @@ static double log_loss_of(const run *r, const pulmo_dataset_info *info, const fl
 /* Scores val with the parameters as they are and fills the epoch's row. Collective. */
 static pulmo_status validate(run *r, pulmo_epoch_row *row)
 {
-    const pulmo_dataset_info *info = info_of(r->data.val);
+    const pulmo_dataset_info *info = val_info(r);
     pulmo_metrics metrics;
     float *logits = NULL;
     row->val_loss = row->val_accuracy = row->val_auc = NAN;
     if (info->count == 0)
         return PULMO_OK;
-    PULMO_TRY(run_logits(r, r->scores.val_features, info, pulmo_state_current(&r->state), &logits));
+    const float *parameters = pulmo_state_current(&r->state);
+    PULMO_TRY(run_logits(r, r->scores.val_features, info, parameters, &logits));
     PULMO_TRY(run_set_scores(&r->scores.val, &r->model, "val", info, logits));
     row->val_loss = log_loss_of(r, info, logits);
     const pulmo_scored scored = pulmo_split_scored(&r->scores.val);
     const pulmo_decision half = {r->model.positive.index, 0.5};
-    PULMO_TRY(pulmo_agree(r->comm, pulmo_metrics_compute(&scored, &half, &metrics)));
+    pulmo_status status = pulmo_metrics_compute(&scored, &half, &metrics);
+    PULMO_TRY(pulmo_agree(r->comm, status));
     row->val_accuracy = metrics.accuracy;
     row->val_auc = metrics.auc;
     pulmo_metrics_free(&metrics);
@@ -84,8 +91,7 @@ static pulmo_status select_epoch(run *r, const pulmo_epoch_row *row)
 {
     selection *chosen = &r->selection;
     double value = selection_value(r->config->train.monitor, row);
-    bool better =
-        info_of(r->data.val)->count == 0 || selection_is_better(chosen, value, row->val_loss);
+    bool better = val_info(r)->count == 0 || selection_is_better(chosen, value, row->val_loss);
     PULMO_TRY(pulmo_bcast(r->comm, &better, sizeof better, 0));
     if (better)
         selection_keep(chosen, &r->state, value);
@@ -102,7 +108,7 @@ static void report_epoch(const run *r, uint32_t images, double began_s)
     pulmo_info("Epoch %u/%lld", r->state.epoch + 1, (long long)r->config->train.epochs);
     pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy,
                rate);
-    if (info_of(r->data.val)->count > 0)
+    if (val_info(r)->count > 0)
         pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %.4f (epoch %u)", row->val_loss,
                    row->val_accuracy, row->val_auc, best->val_accuracy, best->epoch);
     pulmo_debug("  waited %.2f s for data, %.2f s for sums since the start",
@@ -113,8 +119,9 @@ static void report_epoch(const run *r, uint32_t images, double began_s)
 static void fill_train_row(const run *r, pulmo_epoch_row *row)
 {
     const pulmo_epoch_sums *sums = &r->state.sums;
-    row->lr = pulmo_optim_rate(&r->recipe.optim, r->state.epoch, (double)r->config->train.epochs);
-    row->train_loss = sums->weight > 0 ? sums->loss / sums->weight : NAN;
+    double epochs = (double)r->config->train.epochs;
+    row->lr = pulmo_optim_rate(&r->recipe.optim, r->state.epoch, epochs);
+    row->train_loss = mean_loss(sums);
     row->train_accuracy = (double)sums->correct / (double)sums->count;
 }
 
@@ -124,13 +131,12 @@ static pulmo_status run_epoch(run *r)
     const pulmo_state *state = &r->state;
     pulmo_epoch_row *row = &r->selection.history[state->epoch];
     double began_s = pulmo_now_s();
-    uint32_t images = info_of(r->data.train)->count - (uint32_t)state->sums.count;
+    uint32_t images = train_info(r)->count - (uint32_t)state->sums.count;
     PULMO_TRY(train_batches(r));
     fill_train_row(r, row);
     double trained_s = pulmo_now_s();
     PULMO_TRY(validate(r, row));
-    pulmo_debug("  %.4f s for %u images of val", pulmo_now_s() - trained_s,
-                info_of(r->data.val)->count);
+    pulmo_debug("  %.4f s for %u images of val", pulmo_now_s() - trained_s, val_info(r)->count);
     PULMO_TRY(select_epoch(r, row));
     report_epoch(r, images, began_s);
     return PULMO_OK;
@@ -157,7 +163,8 @@ static pulmo_status save_epoch(run *r)
 {
     double began_s = pulmo_now_s();
     run_expect_writing(r, "writing results", 1);
-    PULMO_TRY(pulmo_agree(r->comm, is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK));
+    pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
+    PULMO_TRY(pulmo_agree(r->comm, status));
     /* After the last epoch the caller writes a checkpoint. */
     if (!r->selection.finished && pulmo_any(r->comm, run_checkpoint_worth_it(r)))
         PULMO_TRY(run_checkpoint(r));
@@ -167,7 +174,8 @@ static pulmo_status save_epoch(run *r)
 
 static pulmo_status run_epochs(run *r)
 {
-    PULMO_TRY(pulmo_agree(r->comm, pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch)));
+    pulmo_status status = pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch);
+    PULMO_TRY(pulmo_agree(r->comm, status));
     while (!r->selection.finished) {
         PULMO_TRY(run_epoch(r));
         end_epoch(r);
@@ -200,7 +208,8 @@ static pulmo_status train(run *r, bool overwrite)
 {
     double began_s = pulmo_now_s();
     PULMO_TRY(run_open(r, overwrite));
-    PULMO_TRY(pulmo_agree(r->comm, is_root(r) ? find_deadline(r, began_s) : PULMO_OK));
+    pulmo_status status = is_root(r) ? find_deadline(r, began_s) : PULMO_OK;
+    PULMO_TRY(pulmo_agree(r->comm, status));
     PULMO_TRY(run_epochs(r));
     return run_finish(r);
 }
