@@ -27,8 +27,9 @@ static bool as_they_are(const pulmo_head *head, const float *features, const rea
 void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
                    int first, int outs)
 {
-    int in = head->width[layer], out = head->width[layer + 1];
-    const real *weight = head_weight(head, layer) + (size_t)first * (size_t)in;
+    int in = head->width[layer];
+    int out = head->width[layer + 1];
+    const real *weight = head_const_row(head_weight(head, layer), first, in);
     for (int g = 0; g < count; g++)
         real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in,
                   weight, in, 0, groups[g].y + first, out);
@@ -46,8 +47,9 @@ static bool as_they_are(const pulmo_head *head, const float *features, const rea
 void head_products(const pulmo_head *head, int layer, const head_group *groups, int count,
                    int first, int outs)
 {
-    head->kernels->dot(groups, count, head->rows, head_weight(head, layer),
-                       (size_t)head->width[layer], head->width[layer + 1], first, outs);
+    size_t in = (size_t)head->width[layer];
+    int out = head->width[layer + 1];
+    head->kernels->dot(groups, count, head->rows, head_weight(head, layer), in, out, first, outs);
 }
 #endif
 
@@ -55,9 +57,9 @@ static size_t workspace_reals(const pulmo_head *head)
 {
     size_t count = 0;
     for (int l = 0; l < head->layers; l++) {
-        count += (size_t)head->rows * (size_t)head_padded(head->width[l]) *
-                 (head_drops(head, l) ? 2 : 1);
-        count += 2 * (size_t)head->rows * (size_t)head_padded(head->width[l + 1]);
+        int inputs = head_drops(head, l) ? 2 : 1; /* and dropout's factors on them */
+        count += (size_t)inputs * head_matrix(head, head->width[l]);
+        count += 2 * head_matrix(head, head->width[l + 1]);
     }
     return count;
 }
@@ -65,8 +67,8 @@ static size_t workspace_reals(const pulmo_head *head)
 static void place_workspace(const pulmo_head *head, workspace *space, real *at)
 {
     for (int l = 0; l < head->layers; l++) {
-        size_t in = (size_t)head->rows * (size_t)head_padded(head->width[l]);
-        size_t out = (size_t)head->rows * (size_t)head_padded(head->width[l + 1]);
+        size_t in = head_matrix(head, head->width[l]);
+        size_t out = head_matrix(head, head->width[l + 1]);
         space->input[l] = at;
         space->output[l] = at + in;
         space->delta[l] = at + in + out;
@@ -200,34 +202,45 @@ void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *
 
 void head_fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    size_t width = (size_t)head->width[0];
+    size_t floats = head_floats(&head->spec);
+    int width = head->width[0];
+    bool whole = count == head->rows && !head_drops(head, 0);
+    real *row = space->input[0];
     space->count = count;
     space->first = space->input[0];
-    if (count == head->rows && !head_drops(head, 0) && as_they_are(head, features, &space->first))
+    if (whole && as_they_are(head, features, &space->first))
         return;
-    for (int n = 0; n < count; n++)
-        pool_features(&head->spec, features + (size_t)n * floats,
-                      space->input[0] + (size_t)n * width);
-    memset(space->input[0] + (size_t)count * width, 0,
-           (size_t)(head->rows - count) * width * sizeof(real));
+    for (int n = 0; n < count; n++) {
+        pool_features(&head->spec, features, row);
+        features += floats;
+        row += width;
+    }
+    size_t rest = (size_t)(head->rows - count) * (size_t)width;
+    memset(row, 0, rest * sizeof *row);
+}
+
+/* One sample's factors on a layer's inputs. */
+static void draw_mask(double dropout, pulmo_rng *rng, int width, real *scale)
+{
+    const real keep = (real)(1.0 / (1.0 - dropout));
+    for (int i = 0; i < width; i++) {
+        double drawn = (double)pulmo_rng_uniform(rng);
+        scale[i] = drawn < dropout ? 0 : keep;
+    }
 }
 
 /* Draws the masks of all layers, a sample's in layer order, and applies the first layer's. */
 static void draw_dropout(const pulmo_head *head, workspace *space,
                          const pulmo_microbatch_input *input)
 {
-    const real keep = (real)(1.0 / (1.0 - head->spec.dropout));
     for (int n = 0; n < input->count; n++) {
         pulmo_rng rng;
-        pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, input->samples[n]);
+        uint32_t sample = input->samples[n];
+        pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, sample);
         for (int l = 0; l < head->layers; l++) {
-            if (!head_drops(head, l))
-                continue;
-            real *scale = space->scale[l] + (size_t)n * (size_t)head->width[l];
-            for (int i = 0; i < head->width[l]; i++)
-                scale[i] = (double)pulmo_rng_uniform(&rng) < head->spec.dropout ? 0 : keep;
+            int width = head->width[l];
+            if (head_drops(head, l))
+                draw_mask(head->spec.dropout, &rng, width, head_row(space->scale[l], n, width));
         }
     }
 }
@@ -235,8 +248,10 @@ static void draw_dropout(const pulmo_head *head, workspace *space,
 static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
 {
     size_t count = (size_t)space->count * (size_t)head->width[layer];
+    real *input = space->input[layer];
+    const real *scale = space->scale[layer];
     for (size_t i = 0; i < count; i++)
-        space->input[layer][i] *= space->scale[layer][i];
+        input[i] *= scale[i];
 }
 
 /* From layer 0's products, which are in output[0] already, to the logits. */
@@ -258,8 +273,9 @@ void head_forward(const pulmo_head *head, workspace *space, bool dropout)
         if (l + 1 == head->layers)
             break;
         /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
+        real *next = space->input[l + 1];
         for (int i = 0; i < head->rows * out; i++)
-            space->input[l + 1][i] = y[i] <= 0 ? 0 : y[i];
+            next[i] = y[i] <= 0 ? 0 : y[i];
     }
 }
 
@@ -272,44 +288,64 @@ static int argmax(const real *row, int classes)
     return best;
 }
 
+static bool all_finite(const real *row, int count)
+{
+    for (int k = 0; k < count; k++)
+        if (!isfinite((double)row[k]))
+            return false;
+    return true;
+}
+
 static void run_loss(const pulmo_head *head, workspace *space, const pulmo_microbatch_input *input,
                      pulmo_microbatch_result *result)
 {
     int classes = head->spec.classes, last = head->layers - 1;
+    const pulmo_loss_spec *loss = &head->loss;
     memset(result, 0, sizeof *result);
     result->finite = true;
     for (int n = 0; n < head->rows; n++) {
-        const real *row = space->output[last] + (size_t)n * (size_t)classes;
-        real *delta = space->delta[last] + (size_t)n * (size_t)classes;
+        const real *row = head_const_row(space->output[last], n, classes);
+        real *delta = head_row(space->delta[last], n, classes);
         memset(delta, 0, (size_t)classes * sizeof *delta);
         if (n >= input->count)
             continue;
-        head_row_delta(&head->loss, classes, row, input->labels[n], delta);
-        result->loss += head_row_loss(&head->loss, classes, row, input->labels[n]);
-        result->weight += head_class_weight(&head->loss, input->labels[n]);
-        result->correct += argmax(row, classes) == input->labels[n];
-        for (int k = 0; k < classes; k++)
-            result->finite = result->finite && isfinite((double)delta[k]);
+        int label = input->labels[n];
+        head_row_delta(loss, classes, row, label, delta);
+        result->loss += head_row_loss(loss, classes, row, label);
+        result->weight += head_class_weight(loss, label);
+        result->correct += argmax(row, classes) == label;
+        result->finite = result->finite && all_finite(delta, classes);
     }
     result->finite = result->finite && isfinite(result->loss);
 }
 
 /* ---- backward ---- */
 
+void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out)
+{
+    int inputs = head->width[layer];
+    int outputs = head->width[layer + 1];
+    const real *weight = head_weight(head, layer);
+    const real *delta = space->delta[layer];
+    for (int n = 0; n < head->rows; n += ROWS) {
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, inputs, outputs, 1, delta,
+                  outputs, weight, inputs, 0, out, inputs);
+        delta = head_const_row(delta, ROWS, outputs);
+        out = head_row(out, ROWS, inputs);
+    }
+}
+
 static void backward(const pulmo_head *head, workspace *space)
 {
     for (int l = head->layers - 1; l > 0; l--) {
-        int in = head->width[l], out = head->width[l + 1];
-        const real *weight = head_weight(head, l);
+        const real *scale = head_drops(head, l) ? space->scale[l] : NULL;
+        const real *output = space->output[l - 1];
         real *below = space->delta[l - 1];
-        for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-            real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, out, 1,
-                      space->delta[l] + n * (size_t)out, out, weight, in, 0, below + n * (size_t)in,
-                      in);
-        for (int i = 0; i < space->count * in; i++) {
-            if (head_drops(head, l))
-                below[i] *= space->scale[l][i];
-            if (space->output[l - 1][i] <= 0)
+        head_input_gradient(head, space, l, below);
+        for (int i = 0; i < space->count * head->width[l]; i++) {
+            if (scale)
+                below[i] *= scale[i];
+            if (output[i] <= 0)
                 below[i] = 0;
         }
     }
@@ -325,7 +361,7 @@ static void begin_microbatch(pulmo_head *head, int microbatch_index,
     draw_dropout(head, space, input);
     if (head_drops(head, 0))
         apply_dropout(head, space, 0);
-    head->groups[microbatch_index] = (head_group){.x = space->first, .y = space->output[0]};
+    head->groups[microbatch_index] = head_first_group(space);
 }
 
 /* What comes after it. */
@@ -346,7 +382,8 @@ void pulmo_head_microbatch_run(pulmo_head *head, int microbatch_index,
                                const pulmo_microbatch_input *input, pulmo_microbatch_result *result)
 {
     begin_microbatch(head, microbatch_index, input);
-    head_products(head, 0, &head->groups[microbatch_index], 1, 0, head->width[1]);
+    const head_group *group = &head->groups[microbatch_index];
+    head_products(head, 0, group, 1, 0, head->width[1]);
     end_microbatch(head, microbatch_index, input, result);
 }
 
@@ -362,10 +399,12 @@ static void begin_task(void *context, int task, int thread)
 static void products_task(void *context, int task, int thread)
 {
     const head_work *work = context;
-    int first = task * work->outs, left = work->head->width[1] - first;
+    const pulmo_head *head = work->head;
+    int first = task * work->outs;
+    int left = head->width[1] - first;
+    int outs = left < work->outs ? left : work->outs;
     (void)thread;
-    head_products(work->head, 0, work->head->groups, work->microbatches, first,
-                  left < work->outs ? left : work->outs);
+    head_products(head, 0, head->groups, work->microbatches, first, outs);
 }
 
 static void end_task(void *context, int task, int thread)
@@ -375,16 +414,21 @@ static void end_task(void *context, int task, int thread)
     end_microbatch(work->head, task, &work->inputs[task], &work->results[task]);
 }
 
+static int divide_up(int count, int by)
+{
+    return (count + by - 1) / by;
+}
+
 /* A multiple of every tier's register block of outputs. */
 #define OUTPUTS_UNIT 12
 
 /* Two tasks per thread, of whole register blocks. */
 void head_run_products(head_work *work, pulmo_pool *pool)
 {
-    int width = work->head->width[1], tasks = 2 * pulmo_pool_threads(pool);
-    int each = (width + tasks - 1) / tasks;
-    work->outs = (each + OUTPUTS_UNIT - 1) / OUTPUTS_UNIT * OUTPUTS_UNIT;
-    pulmo_pool_run(pool, (width + work->outs - 1) / work->outs, products_task, work);
+    int width = work->head->width[1];
+    int each = divide_up(width, 2 * pulmo_pool_threads(pool));
+    work->outs = divide_up(each, OUTPUTS_UNIT) * OUTPUTS_UNIT;
+    pulmo_pool_run(pool, divide_up(width, work->outs), products_task, work);
 }
 
 void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,

@@ -30,11 +30,13 @@ double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
 {
     int layer = head->layout.tensor[tensor].layer;
     bool bias = pulmo_tensor_is_bias(&head->layout.tensor[tensor]);
-    int in = head->width[layer], out = head->width[layer + 1];
+    int in = head->width[layer];
+    int out = head->width[layer + 1];
     double sum = 0;
     for (int n = 0; n < space->count; n++) {
-        double delta = largest(space->delta[layer] + (size_t)n * (size_t)out, out);
-        const real *inputs = layer_input(space, layer) + (size_t)n * (size_t)in;
+        const real *deltas = head_const_row(space->delta[layer], n, out);
+        const real *inputs = head_const_row(layer_input(space, layer), n, in);
+        double delta = largest(deltas, out);
         double input = bias ? 1.0 : largest(inputs, in);
         if (delta > 0 && input > 0)
             sum += delta * input + 0x1p-149;
@@ -86,22 +88,31 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
         factors.input = (const float *)(const void *)&one;
         factors.input_stride = 0;
     }
-    for (int r = 0; r < block->rows; r++)
+    for (int r = 0; r < block->rows; r++) {
         pulmo_sufficient_row(&factors, block->row + r, block->col, block->cols,
-                             (float *)(void *)(sums + (size_t)r * (size_t)block->cols));
+                             (float *)(void *)sums);
+        sums += block->cols;
+    }
 }
 
 /* ---- what is below the head ---- */
 
 pulmo_status pulmo_head_train_below(pulmo_head *head)
 {
-    size_t each = (size_t)head->rows * (size_t)head_padded(head->width[0]);
-    head->below = pulmo_alloc((size_t)head->microbatches + 1, each * sizeof(real));
+    size_t each = head_matrix(head, head->width[0]);
+    size_t places = (size_t)head->microbatches + 1;
+    head->below = pulmo_alloc(places, each * sizeof(real));
     if (!head->below)
         return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
     for (int s = 0; s < head->microbatches; s++)
         head->spaces[s].below = head->below + (size_t)s * each;
     return PULMO_OK;
+}
+
+static void multiply(real *values, const real *factors, int count)
+{
+    for (int i = 0; i < count; i++)
+        values[i] *= factors[i];
 }
 
 /* The gradient (channels or 2 channels or C * h * w) of one image by its pooled features, taken
@@ -111,13 +122,13 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        memcpy(out, gradient, (size_t)(spec->channels * cells) * sizeof *out);
+        memcpy(out, gradient, head_floats(spec) * sizeof *out);
         return;
     }
     for (int c = 0; c < spec->channels; c++) {
         const float *plane = features + (size_t)c * (size_t)cells;
-        real *to = out + (size_t)c * (size_t)cells,
-             even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
+        real *to = head_row(out, c, cells);
+        real even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
         int most = 0;
         for (int i = 0; i < cells; i++) {
             if (plane[i] > plane[most])
@@ -134,18 +145,19 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
 void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, float *out)
 {
     workspace *space = &head->spaces[microbatch_index];
-    int in = head->width[0], outputs = head->width[1];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    for (size_t n = 0; n < (size_t)head->rows; n += ROWS)
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, in, outputs, 1,
-                  space->delta[0] + n * (size_t)outputs, outputs, head_weight(head, 0), in, 0,
-                  space->below + n * (size_t)in, in);
-    for (size_t n = 0; n < (size_t)space->count; n++) {
-        real *gradient = space->below + n * (size_t)in;
-        for (int i = 0; head_drops(head, 0) && i < in; i++)
-            gradient[i] *= space->scale[0][n * (size_t)in + (size_t)i];
-        unpool_features(&head->spec, space->features + n * floats, gradient,
-                        (real *)(void *)out + n * floats);
+    int in = head->width[0];
+    size_t floats = head_floats(&head->spec);
+    const real *scale = head_drops(head, 0) ? space->scale[0] : NULL;
+    const float *features = space->features;
+    real *gradient = space->below;
+    real *to = (real *)(void *)out;
+    head_input_gradient(head, space, 0, gradient);
+    for (int n = 0; n < space->count; n++) {
+        if (scale)
+            multiply(gradient, head_const_row(scale, n, in), in);
+        unpool_features(&head->spec, features, gradient, to);
+        gradient += in;
+        features += floats;
+        to += floats;
     }
 }

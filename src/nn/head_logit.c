@@ -56,11 +56,13 @@ static void forward(const chain *c, const pulmo_layout *layout, const float *par
         const float *bias = parameters + pulmo_layout_get(layout, PULMO_LINEAR_BIAS, l)->offset;
         const double *x = values + c->at[l];
         double *y = values + c->at[l + 1];
+        bool hidden = l + 1 < c->layers;
         for (int o = 0; o < c->width[l + 1]; o++) {
             double sum = (double)bias[o];
             for (int i = 0; i < c->width[l]; i++)
-                sum += (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i] * x[i];
-            y[o] = l + 1 < c->layers && sum <= 0 ? 0 : sum;
+                sum += (double)weight[i] * x[i];
+            y[o] = hidden && sum <= 0 ? 0 : sum;
+            weight += c->width[l];
         }
     }
 }
@@ -75,14 +77,14 @@ static void backward(const chain *c, const pulmo_layout *layout, const float *pa
     for (int l = c->layers - 1; l >= 0; l--) {
         const float *weight = parameters + pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->offset;
         double *below = slope + c->at[l];
+        const double *above = slope + c->at[l + 1];
+        const double *value = values + c->at[l + 1];
+        bool hidden = l + 1 < c->layers;
         for (int o = 0; o < c->width[l + 1]; o++) {
-            double above = slope[c->at[l + 1] + (size_t)o];
-            if (l + 1 < c->layers && values[c->at[l + 1] + (size_t)o] <= 0)
-                above = 0;
-            if (above == 0)
-                continue;
-            for (int i = 0; i < c->width[l]; i++)
-                below[i] += above * (double)weight[(size_t)o * (size_t)c->width[l] + (size_t)i];
+            bool cut = hidden && value[o] <= 0;
+            for (int i = 0; i < c->width[l] && !cut && above[o] != 0; i++)
+                below[i] += above[o] * (double)weight[i];
+            weight += c->width[l];
         }
     }
 }

@@ -24,40 +24,55 @@ double head_class_weight(const pulmo_loss_spec *loss, int k)
  * w_k (-log p_k). */
 double head_row_loss(const pulmo_loss_spec *loss, int classes, const real *row, int label)
 {
-    double total = log_sum(row, classes), smooth = loss->label_smoothing, spread = 0;
+    double total = log_sum(row, classes);
+    double smooth = loss->label_smoothing;
+    double spread = 0;
     for (int k = 0; k < classes; k++)
         spread += head_class_weight(loss, k) * (total - (double)row[k]);
-    return (1.0 - smooth) * head_class_weight(loss, label) * (total - (double)row[label]) +
-           smooth / classes * spread;
+    double weight = head_class_weight(loss, label);
+    double surprise = total - (double)row[label];
+    return (1.0 - smooth) * weight * surprise + smooth / classes * spread;
 }
 
 /* Its gradient by the logits: p_k * (sum of target weights) - target weight of k. */
 void head_row_delta(const pulmo_loss_spec *loss, int classes, const real *row, int label,
                     real *delta)
 {
-    double total = log_sum(row, classes), smooth = loss->label_smoothing, all = 0;
+    double total = log_sum(row, classes);
+    double smooth = loss->label_smoothing;
+    double all = 0;
     for (int k = 0; k < classes; k++)
         all += head_class_weight(loss, k);
-    double mass = (1.0 - smooth) * head_class_weight(loss, label) + smooth / classes * all;
+    double of_label = (1.0 - smooth) * head_class_weight(loss, label);
+    double mass = of_label + smooth / classes * all;
     for (int k = 0; k < classes; k++) {
-        double target = smooth / classes * head_class_weight(loss, k) +
-                        (k == label ? (1.0 - smooth) * head_class_weight(loss, k) : 0.0);
-        delta[k] = (real)(mass * exp((double)row[k] - total) - target);
+        double target = smooth / classes * head_class_weight(loss, k);
+        double probability = exp((double)row[k] - total);
+        if (k == label)
+            target += of_label;
+        delta[k] = (real)(mass * probability - target);
+    }
+}
+
+static void softmax_row(int classes, const float *row, float *probabilities)
+{
+    double most = (double)row[0], sum = 0;
+    for (int k = 1; k < classes; k++)
+        most = fmax(most, (double)row[k]);
+    for (int k = 0; k < classes; k++)
+        sum += exp((double)row[k] - most);
+    for (int k = 0; k < classes; k++) {
+        double part = exp((double)row[k] - most);
+        probabilities[k] = (float)(part / sum);
     }
 }
 
 void pulmo_softmax(int n, int classes, const float *logits, float *probabilities)
 {
     for (int i = 0; i < n; i++) {
-        const float *row = logits + (size_t)i * (size_t)classes;
-        double most = (double)row[0], sum = 0;
-        for (int k = 1; k < classes; k++)
-            most = fmax(most, (double)row[k]);
-        for (int k = 0; k < classes; k++)
-            sum += exp((double)row[k] - most);
-        for (int k = 0; k < classes; k++)
-            probabilities[(size_t)i * (size_t)classes + (size_t)k] =
-                (float)(exp((double)row[k] - most) / sum);
+        softmax_row(classes, logits, probabilities);
+        logits += classes;
+        probabilities += classes;
     }
 }
 

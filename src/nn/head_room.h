@@ -69,10 +69,38 @@ static inline const real *layer_input(const workspace *space, int layer)
     return layer == 0 ? space->first : space->input[layer];
 }
 
+/* Row n of a matrix of so many columns. */
+static inline real *head_row(real *matrix, int n, int cols)
+{
+    return matrix + (size_t)n * (size_t)cols;
+}
+static inline const real *head_const_row(const real *matrix, int n, int cols)
+{
+    return matrix + (size_t)n * (size_t)cols;
+}
+
+/* Floats of one image's features. */
+static inline size_t head_floats(const pulmo_head_spec *spec)
+{
+    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
+}
+
+/* A microbatch's samples and products of layer 0. */
+static inline head_group head_first_group(const workspace *space)
+{
+    return (head_group){.x = space->first, .y = space->output[0]};
+}
+
 /* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
 static inline int head_padded(int count)
 {
     return (count + 15) / 16 * 16;
+}
+
+/* Reals of a workspace's matrix (rows, width). */
+static inline size_t head_matrix(const pulmo_head *head, int width)
+{
+    return (size_t)head->rows * (size_t)head_padded(width);
 }
 
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
@@ -108,6 +136,8 @@ void head_products(const pulmo_head *head, int layer, const head_group *groups, 
                    int first, int outs);
 /* Layer 0's products of work->microbatches groups, shared out over the pool. */
 void head_run_products(head_work *work, pulmo_pool *pool);
+/* The gradient (rows, in) by a layer's inputs, from its delta; dropout is not in it. */
+void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out);
 /* From layer 0's products, which are in output[0] already, to the logits. */
 void head_forward(const pulmo_head *head, workspace *space, bool dropout);
 

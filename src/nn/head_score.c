@@ -3,22 +3,30 @@
 
 static void score(const pulmo_head *head, workspace *space, float *logits)
 {
+    int count = space->count * head->spec.classes;
+    const real *output = space->output[head->layers - 1];
     head_forward(head, space, false);
-    for (int i = 0; i < space->count * head->spec.classes; i++)
-        logits[i] = (float)space->output[head->layers - 1][i];
+    for (int i = 0; i < count; i++)
+        logits[i] = (float)output[i];
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
 }
 
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
     workspace *space = &head->spaces[head->microbatches];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats = head_floats(&head->spec);
     for (int at = 0; at < n; at += head->microbatch) {
-        head_fill_input(head, space, n - at < head->microbatch ? n - at : head->microbatch,
-                        features + (size_t)at * floats);
-        const head_group group = {.x = space->first, .y = space->output[0]};
+        int count = least(n - at, head->microbatch);
+        head_fill_input(head, space, count, features);
+        const head_group group = head_first_group(space);
         head_products(head, 0, &group, 1, 0, head->width[1]);
-        score(head, space, logits + (size_t)at * (size_t)head->spec.classes);
+        score(head, space, logits);
+        features += (size_t)count * floats;
+        logits += count * head->spec.classes;
     }
 }
 
@@ -27,38 +35,36 @@ static void fill_task(void *context, int task, int thread)
     const head_work *work = context;
     pulmo_head *head = work->head;
     workspace *space = &head->spaces[task];
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
-    int at = task * head->microbatch, left = work->images - at;
+    int at = task * head->microbatch;
+    int count = least(work->images - at, head->microbatch);
+    const float *features = work->features + (size_t)at * head_floats(&head->spec);
     (void)thread;
-    head_fill_input(head, space, left < head->microbatch ? left : head->microbatch,
-                    work->features + (size_t)at * floats);
-    head->groups[task] = (head_group){.x = space->first, .y = space->output[0]};
+    head_fill_input(head, space, count, features);
+    head->groups[task] = head_first_group(space);
 }
 
 static void score_task(void *context, int task, int thread)
 {
     const head_work *work = context;
+    const pulmo_head *head = work->head;
+    size_t first = (size_t)task * (size_t)head->microbatch;
     (void)thread;
-    score(work->head, &work->head->spaces[task],
-          work->logits +
-              (size_t)(task * work->head->microbatch) * (size_t)work->head->spec.classes);
+    score(head, &head->spaces[task], work->logits + first * (size_t)head->spec.classes);
 }
 
 void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
                           float *logits)
 {
-    size_t floats =
-        (size_t)head->spec.channels * (size_t)head->spec.height * (size_t)head->spec.width;
+    size_t floats = head_floats(&head->spec);
     int room = (head->microbatches + 1) * head->microbatch;
     for (int at = 0; at < n; at += room) {
-        head_work work = {.head = head,
-                          .images = n - at < room ? n - at : room,
-                          .features = features + (size_t)at * floats,
-                          .logits = logits + (size_t)at * (size_t)head->spec.classes};
-        work.microbatches = (work.images + head->microbatch - 1) / head->microbatch;
+        int images = least(n - at, room);
+        head_work work = {.head = head, .images = images, .features = features, .logits = logits};
+        work.microbatches = (images + head->microbatch - 1) / head->microbatch;
         pulmo_pool_run(pool, work.microbatches, fill_task, &work);
         head_run_products(&work, pool);
         pulmo_pool_run(pool, work.microbatches, score_task, &work);
+        features += (size_t)images * floats;
+        logits += images * head->spec.classes;
     }
 }
