@@ -24,19 +24,19 @@ typedef struct pulmo_backbone {
     uint64_t packed_bytes, arena_bytes; /* packed is shared by the node's ranks */
     pulmo_pool *pool;
     pulmo_shared *shared;
-    pulmo_trunk *trunk; /* NULL where nothing is frozen: the features are then the images */
-    pulmo_tuned_spec
-        tuned; /* what stands between the features and the head; no layers where all is frozen */
-    pulmo_weights weights; /* the pretrained convolutions, kept where some are fine-tuned */
+    pulmo_trunk *trunk;     /* NULL where nothing is frozen: the features are then the images */
+    pulmo_tuned_spec tuned; /* what stands between the features and the head; no layers where all
+                               is frozen */
+    pulmo_weights weights;  /* the pretrained convolutions, kept where some are fine-tuned */
 } pulmo_backbone;
 
 /* Blocks that are frozen; all of them. */
 #define PULMO_FROZEN_ALL (-1)
 
-/* Reads the weights, packs them once per node, and
- * makes sure that all ranks have the same file, ISA tier and OpenBLAS kernels. Images are
- * size_px x size_px. `threads` 0: the CPUs of the node over its ranks. Collective.
- * `out` is owned by the caller, who ends it with close; on failure there is nothing to close. */
+/* Reads the weights, packs them once per node, and makes sure that all ranks have the same file,
+ * ISA tier and OpenBLAS kernels. Images are size_px x size_px. `threads` 0: the CPUs of the node
+ * over its ranks. PULMO_MEMORY where the node cannot hold it. Owned by the caller, who ends it with
+ * close; on failure there is nothing to close. Collective. */
 pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px,
                                  int threads, pulmo_backbone *out);
 /* The same, ending after `frozen_blocks` blocks: what is above is described by `tuned`. Collective.

@@ -31,11 +31,11 @@ typedef struct pulmo_positive {
 typedef struct pulmo_model {
     pulmo_head_spec head;
     pulmo_layout layout; /* the head's */
-    pulmo_tuned_spec
-        tuned; /* the fine-tuned convolutions; no layers where the head alone was trained */
-    float
-        *storage; /* owned: the convolutions' parameters (pulmo_tuned_layout_of), then the head's */
-    float *parameters; /* the head's, in there: (layout.parameters) */
+    /* Fine-tuned convolutions; no layers where the head alone was trained. */
+    pulmo_tuned_spec tuned;
+    float *storage;    /* owned: the convolutions' parameters (pulmo_tuned_layout_of), then the
+                          head's */
+    float *parameters; /* the head's, in `storage`: (layout.parameters) */
     int size_px;
     float mean[3], std[3];
     int classes;
@@ -45,13 +45,20 @@ typedef struct pulmo_model {
     double threshold;   /* two classes: the positive one is predicted from this probability on */
     double temperature; /* logits are divided by it; 1 unless fitted on val */
     int best_epoch;     /* counted from 1 */
-    bool is_demo;
-    int tta;      /* views an image was validated in; 1: itself alone */
-    char *config; /* the run's configuration, from whose augment section views are drawn; owned */
-    char weights_digest[PULMO_DIGEST_HEX];
+    bool is_demo;       /* trained on drawn images */
+    int tta;            /* views an image was validated in; 1: itself alone */
+    char *config; /* owned: the run's configuration, from whose augment section views are drawn */
+    char weights_digest[PULMO_DIGEST_HEX]; /* of the pretrained convolutions' values */
     char isa[16];
     char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
 } pulmo_model;
+
+/* Reads model.h5. `run` is a run directory or a model file. PULMO_DATA for a file that is damaged.
+ * Owned by the caller, who ends it with free. Not collective. */
+pulmo_status pulmo_model_read(const char *run, pulmo_model *out);
+/* Writes model.h5, whole or not at all. By one rank. Not collective. */
+pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
+void pulmo_model_free(pulmo_model *model);
 
 /* Makes `weights` the network as trained: its convolutions above the cut become the model's (kept:
  * the model must outlive their use), in torchvision's order. Nothing changes for a model of the
@@ -59,20 +66,19 @@ typedef struct pulmo_model {
  * the shapes differ. Not collective. */
 pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights);
 
-/* `run` is a run directory or a model file. Not collective. Freed by pulmo_model_free. */
-pulmo_status pulmo_model_read(const char *run, pulmo_model *out);
-pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
-void pulmo_model_free(pulmo_model *model);
-
 /* Probabilities (n, classes) of logits (n, classes): softmax(logits / temperature). The two may be
- * one array. */
+ * one array. Pure. */
 void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
                                float *probabilities);
 
 /* The class that probabilities (classes) stand for, by pulmo_metrics_class at the model's
- * threshold. */
+ * threshold. Pure. */
 int pulmo_model_class(const pulmo_model *model, const float *probabilities);
 pulmo_decision pulmo_model_decision(const pulmo_model *model);
+
+/* The digest of all that was trained, as a run's last lines give it: hex (PULMO_DIGEST_HEX). Pure.
+ */
+void pulmo_model_head_digest(const pulmo_model *model, char *hex);
 
 /* The finding as attributes of a file's root, beside its classes. A file of an earlier version has
  * none: the last class is the finding then, and where the names tell otherwise, that is said.
@@ -81,17 +87,20 @@ pulmo_status pulmo_positive_write(struct pulmo_h5 *file, const pulmo_model *mode
 pulmo_status pulmo_positive_read(struct pulmo_h5 *file, int classes, const char *const *names,
                                  pulmo_positive *out);
 
-/* Of all that was trained, as a run's last lines give it. hex (PULMO_DIGEST_HEX). (model.c) */
-void pulmo_model_head_digest(const pulmo_model *model, char *hex);
+/* ---- the frozen weights of a trained model (model_weights.c): not collective ---- */
 
-/* The frozen weights of a trained model: how they are to be read, whether these are they, and both
- * at once; its digest is all the proof that is asked for. `run` is for the report. (evaluate.c) */
+/* How they are to be read; the model's digest is all the proof that is asked for. `path` is kept.
+ */
 pulmo_weights_choice pulmo_model_weights_choice(const pulmo_model *model, const char *path);
+/* PULMO_WEIGHTS unless `values` is the digest of the weights that the model was trained on. `run`
+ * is for the report. */
 pulmo_status pulmo_model_check_weights(const pulmo_model *model, const pulmo_digest *values,
                                        const char *run);
+/* Reads and checks them and applies the model to them. Owned by the caller, who ends them with
+ * pulmo_weights_free. */
 pulmo_status pulmo_model_weights_read(const pulmo_model *model, const char *run, const char *path,
                                       pulmo_weights *out);
-/* PULMO_WEIGHTS unless the model was trained on this backbone's weights. (evaluate.c) */
+/* PULMO_WEIGHTS unless the model was trained on this backbone's weights and takes its features. */
 pulmo_status pulmo_model_check_backbone(const pulmo_model *model, const pulmo_backbone *backbone,
                                         const char *run);
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
 #include "pulmo/config.h"
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
@@ -11,12 +12,12 @@
 /* Writes what people look at, from the results in config->train.run_dir. */
 typedef pulmo_status pulmo_report_writer(const pulmo_config *config);
 
-/* Trains as configured and leaves the results in config->train.run_dir. Resumes from a
- * checkpoint that is there. A finished run is refused (PULMO_USAGE) unless `overwrite`.
- * `report` (or NULL) is called on rank 0 once the results stand, when the run has given its memory
- * back and still holds its directory; its failure is a warning.
- * On SIGTERM, SIGINT or SIGUSR1 it writes a checkpoint and returns PULMO_INTERRUPTED.
- * Collective. */
+/* Trains as configured and leaves the results in config->train.run_dir. Resumes from a checkpoint
+ * that is there. A finished run is refused (PULMO_USAGE) unless `overwrite`, and so is a directory
+ * that another run holds. `report` (or NULL) is called on rank 0 once the results stand, when the
+ * run has given its memory back and still holds its directory; its failure is a warning. On
+ * SIGTERM, SIGINT, SIGUSR1 and near a time limit a checkpoint is written and PULMO_INTERRUPTED
+ * returned. `config` is borrowed for the call. Collective. */
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool overwrite,
                          pulmo_report_writer *report);
 

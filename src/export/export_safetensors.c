@@ -9,7 +9,7 @@
 
 #include "export_room.h"
 
-static json_t *entry(const int *shape, int rank, int64_t *at)
+static json_t *tensor_entry(const int *shape, int rank, int64_t *at)
 {
     int64_t bytes = sizeof(float);
     json_t *sizes = json_array();
@@ -25,7 +25,7 @@ static json_t *entry(const int *shape, int rank, int64_t *at)
 
 static void add_tensor(json_t *header, const char *name, const int *shape, int rank, int64_t *at)
 {
-    json_object_set_new(header, name, entry(shape, rank, at));
+    json_object_set_new(header, name, tensor_entry(shape, rank, at));
 }
 
 static void add_convolution(json_t *header, const pulmo_conv *conv, int64_t *at)

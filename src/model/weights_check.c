@@ -110,8 +110,8 @@ out:
     return status;
 }
 
-static pulmo_status say(FILE *out, const pulmo_config *config, const char *path,
-                        const pulmo_weights *weights)
+static pulmo_status print_check(FILE *out, const pulmo_config *config, const char *path,
+                                const pulmo_weights *weights)
 {
     fprintf(out, "%s\n  format         %s, names: %s\n", path, weights->format, weights->naming);
     print_layers(out, weights);
@@ -133,7 +133,7 @@ pulmo_status pulmo_weights_check(FILE *out, const pulmo_config *config)
     PULMO_GOTO(
         pulmo_weights_read_as(path, (pulmo_preprocessing)config->model.preprocessing, &weights));
     PULMO_GOTO(pulmo_weights_prove(&weights));
-    status = say(out, config, path, &weights);
+    status = print_check(out, config, path, &weights);
 out:
     pulmo_weights_free(&weights);
     free(path);

@@ -80,7 +80,7 @@ static void begin_batch(pulmo_stepper *step, const pulmo_batch *batch)
 
 /* ---- the update of the batch before ---- */
 
-static void update(pulmo_stepper *step)
+static void update_parameters(pulmo_stepper *step)
 {
     double began_s = pulmo_now_s();
     double weight = stepper_sums_count(step);
@@ -89,7 +89,7 @@ static void update(pulmo_stepper *step)
 }
 
 /* Waits for the exchange under way, which ends in every case. Collective. */
-static pulmo_status land(pulmo_stepper *step)
+static pulmo_status wait_for_exchange(pulmo_stepper *step)
 {
     pulmo_exact_sum *flight = step->exchange.flight;
     step->exchange.flight = NULL;
@@ -101,9 +101,9 @@ pulmo_status pulmo_stepper_finish(pulmo_stepper *step)
     if (!step->exchange.flight)
         return PULMO_OK;
     double began_s = pulmo_now_s();
-    PULMO_TRY(land(step));
+    PULMO_TRY(wait_for_exchange(step));
     step->times.waited_s += pulmo_now_s() - began_s;
-    update(step);
+    update_parameters(step);
     return PULMO_OK;
 }
 
@@ -231,7 +231,7 @@ static double rate_of_batch(const pulmo_stepper *step)
 }
 
 /* Begins the exchange and sends everything, the convolutions' sums as they come. Collective. */
-static pulmo_status exchange(pulmo_stepper *step, uint32_t microbatches)
+static pulmo_status begin_exchange(pulmo_stepper *step, uint32_t microbatches)
 {
     /* Factors of each layer of the head, the head's sums, and a bucket per fine-tuned layer. */
     int buckets = PULMO_LINEARS_MAX + 1 + stepper_layers(step);
@@ -242,7 +242,7 @@ static pulmo_status exchange(pulmo_stepper *step, uint32_t microbatches)
     pulmo_status status = stepper_tuned_backward(step, microbatches);
     step->times.tuned_s += pulmo_now_s() - began_s;
     if (status != PULMO_OK)
-        (void)land(step); /* what has been sent must arrive before the end */
+        (void)wait_for_exchange(step); /* what has been sent must arrive before the end */
     return status;
 }
 
@@ -256,8 +256,8 @@ pulmo_status pulmo_stepper_release(pulmo_stepper *step)
     step->times.head_s += pulmo_now_s() - began_s;
     step->exchange.rate = rate_of_batch(step);
     if (!stepper_is_alone(&step->parts))
-        return exchange(step, microbatches);
-    update(step); /* nothing travels: the factors are used where they stand */
+        return begin_exchange(step, microbatches);
+    update_parameters(step); /* nothing travels: the factors are used where they stand */
     return PULMO_OK;
 }
 

@@ -67,7 +67,7 @@ struct lease {
     bool started, stop;
 };
 
-static void rest(double seconds)
+static void sleep_for(double seconds)
 {
     nanosleep(&(struct timespec){.tv_nsec = (long)(seconds * 1e9)}, NULL);
 }
@@ -110,7 +110,7 @@ static const char *environment(const char *name, const char *otherwise)
 }
 
 /* A text as one word of at most `bytes` - 1 characters. */
-static void word(char *out, size_t bytes, const char *text)
+static void copy_word(char *out, size_t bytes, const char *text)
 {
     snprintf(out, bytes, "%s", *text ? text : "-");
     for (char *at = out; *at; at++)
@@ -134,7 +134,7 @@ static void name_host(owner *me)
     if (gethostname(host, sizeof host) != 0)
         snprintf(host, sizeof host, "-");
     host[sizeof host - 1] = '\0';
-    word(me->host, sizeof me->host, host);
+    copy_word(me->host, sizeof me->host, host);
 }
 
 /* Boot and process namespace. */
@@ -154,8 +154,8 @@ static pulmo_status describe_myself(owner *me)
     name_space(me);
     snprintf(me->pid, sizeof me->pid, "%ld", (long)getpid());
     began_of(me->pid, me->began, sizeof me->began);
-    word(me->job, sizeof me->job, environment("SLURM_JOB_ID", "-"));
-    word(me->restarts, sizeof me->restarts, environment("SLURM_RESTART_COUNT", "0"));
+    copy_word(me->job, sizeof me->job, environment("SLURM_JOB_ID", "-"));
+    copy_word(me->restarts, sizeof me->restarts, environment("SLURM_RESTART_COUNT", "0"));
     return PULMO_OK;
 }
 
@@ -181,7 +181,7 @@ static bool read_owner(const char *path, owner *out, struct timespec *sign)
     return true;
 }
 
-static pulmo_status cannot(const char *path, const char *what)
+static pulmo_status fail_with_errno(const char *path, const char *what)
 {
     return pulmo_fail(PULMO_IO, "%s: %s: %s", path, what, strerror(errno));
 }
@@ -191,12 +191,12 @@ static pulmo_status write_owner(const owner *me, const char *temporary, int *out
 {
     int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
-        return cannot(temporary, "cannot be created");
+        return fail_with_errno(temporary, "cannot be created");
     int written =
         dprintf(fd, "nonce %s\nhost %s\nspace %s\npid %s\nbegan %s\njob %s\nrestarts %s\n",
                 me->nonce, me->host, me->space, me->pid, me->began, me->job, me->restarts);
     if (written < 0 || fsync(fd) != 0) {
-        pulmo_status status = cannot(temporary, "cannot be written");
+        pulmo_status status = fail_with_errno(temporary, "cannot be written");
         close(fd);
         return status;
     }
@@ -224,17 +224,17 @@ static pulmo_status take_name(const char *temporary, const char *path, bool repl
         if (errno == EEXIST)
             return PULMO_OK;
         if (!links_are_missing(errno))
-            return cannot(path, "cannot be written");
+            return fail_with_errno(path, "cannot be written");
         /* Take the name without that certainty: the check after it tells who came last. */
     }
     if (rename(temporary, path) != 0)
-        return cannot(path, "cannot be written");
+        return fail_with_errno(path, "cannot be written");
     *taken = true;
     return PULMO_OK;
 }
 
 /* The file, whole before it has its name. *taken says whether the directory is one's own now. */
-static pulmo_status claim(lease *f, bool replace, bool *taken)
+static pulmo_status claim_directory(lease *f, bool replace, bool *taken)
 {
     char *temporary = pulmo_format("%s.%s", f->path, f->mine.nonce);
     int fd = -1;
@@ -290,13 +290,13 @@ static bool proves_dead(const owner *me, const owner *other, const char **why)
 {
     bool dead = proved_dead(me, other, why);
     for (int i = 0; i < DYING_TRIES && !dead && same_host(me, other); i++) {
-        rest(0.1);
+        sleep_for(0.1);
         dead = proved_dead(me, other, why);
     }
     return dead;
 }
 
-static pulmo_status refuse(const lease *f, const owner *other)
+static pulmo_status refuse_living(const lease *f, const owner *other)
 {
     char slurm[96] = "";
     int directory = (int)(strrchr(f->path, '/') - f->path);
@@ -320,12 +320,12 @@ static pulmo_status await_sign(const lease *f, const owner *other, struct timesp
         struct timespec later;
         if (pulmo_interrupt_wanted())
             return pulmo_fail(PULMO_INTERRUPTED, "%s: interrupted before the run began", f->path);
-        rest(0.5);
+        sleep_for(0.5);
         if (!read_owner(f->path, &now, &later))
             return PULMO_OK; /* given up: try again from the start */
         bool touched = later.tv_sec != sign.tv_sec || later.tv_nsec != sign.tv_nsec;
         if (touched || strcmp(now.nonce, other->nonce) != 0)
-            return refuse(f, &now);
+            return refuse_living(f, &now);
     }
     *dead = true;
     return PULMO_OK;
@@ -333,20 +333,20 @@ static pulmo_status await_sign(const lease *f, const owner *other, struct timesp
 
 /* Whether the other is dead, proved or after its silence, and why it is taken for that. A living
  * one is refused. */
-static pulmo_status judge(const lease *f, const owner *other, struct timespec sign, bool *dead,
-                          const char **why)
+static pulmo_status judge_other(const lease *f, const owner *other, struct timespec sign,
+                                bool *dead, const char **why)
 {
     *dead = proves_dead(&f->mine, other, why);
     if (*dead)
         return PULMO_OK;
     if (same_host(&f->mine, other))
-        return refuse(f, other);
+        return refuse_living(f, other);
     *why = "it gave no sign of life";
     return await_sign(f, other, sign, dead);
 }
 
 /* One attempt; *taken when it was successful. */
-static pulmo_status attempt(lease *f, bool *taken)
+static pulmo_status try_to_take(lease *f, bool *taken)
 {
     owner other;
     struct timespec sign;
@@ -354,12 +354,13 @@ static pulmo_status attempt(lease *f, bool *taken)
     bool dead = false;
     *taken = false;
     if (!read_owner(f->path, &other, &sign))
-        return errno == ENOENT ? claim(f, false, taken) : cannot(f->path, "cannot be read");
-    PULMO_TRY(judge(f, &other, sign, &dead, &why));
+        return errno == ENOENT ? claim_directory(f, false, taken)
+                               : fail_with_errno(f->path, "cannot be read");
+    PULMO_TRY(judge_other(f, &other, sign, &dead, &why));
     if (!dead)
         return PULMO_OK; /* given up meanwhile: try again */
     pulmo_info("taking the run over from host %s, process %s: %s", other.host, other.pid, why);
-    return claim(f, true, taken);
+    return claim_directory(f, true, taken);
 }
 
 /* ---- signs of one's own ---- */
@@ -403,7 +404,7 @@ static pulmo_status take_directory(lease *f)
         return PULMO_MEMORY;
     PULMO_TRY(describe_myself(&f->mine));
     while (!taken)
-        PULMO_TRY(attempt(f, &taken));
+        PULMO_TRY(try_to_take(f, &taken));
     PULMO_TRY(lease_check(f)); /* who came later at the same moment is the owner */
     return start_signs(f);
 }

@@ -46,7 +46,7 @@ static bool time_is_over(const run *r, const reading *before, double seconds)
     return pulmo_any(r->comm, over && is_root(r));
 }
 
-static pulmo_status measure(run *r, double seconds, pulmo_train_timing *out)
+static pulmo_status measure_batches(run *r, double seconds, pulmo_train_timing *out)
 {
     double spent[TIMES];
     for (int b = 0; b < WARM_BATCHES; b++)
@@ -91,7 +91,7 @@ pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, d
     if (status == PULMO_OK)
         status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
     if (status == PULMO_OK)
-        status = measure(r, seconds, out);
+        status = measure_batches(r, seconds, out);
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
     lease_release(owned);

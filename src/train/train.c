@@ -204,7 +204,7 @@ static pulmo_status find_deadline(run *r, double began_s)
     return deadline_find(&r->deadline, r->config->train.time_limit_seconds, began_s, bytes);
 }
 
-static pulmo_status train(run *r, bool overwrite)
+static pulmo_status train_run(run *r, bool overwrite)
 {
     double began_s = pulmo_now_s();
     PULMO_TRY(run_open(r, overwrite));
@@ -225,7 +225,7 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool over
     r->config = config;
     r->directory = config->train.run_dir;
     pulmo_interrupt_listen();
-    status = train(r, overwrite);
+    status = train_run(r, overwrite);
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
     if (status == PULMO_OK && owned && lease_check(owned) == PULMO_OK)
