@@ -159,7 +159,8 @@ enum { TO_PACK, TO_ADD, NOTHING_TO_DO };
 static pulmo_status choose_task(packing *p, int *task)
 {
     bool whole = false;
-    int found = work_look(&p->place, p->options_text, &p->key);
+    int found = 0;
+    PULMO_TRY(work_look(&p->place, p->options_text, &p->key, &found));
     *task = TO_PACK;
     if (found == 0 || p->options.overwrite)
         return PULMO_OK;

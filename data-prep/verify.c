@@ -1,10 +1,12 @@
 /* pulmo pack --verify: everything that a packed data set holds, read again and compared with the
  * digests in its manifest. Shards are shared out among ranks, images of a shard among threads. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "source.h"
 
@@ -44,6 +46,7 @@ typedef struct verifying {
     text_lines differs;
     pulmo_status status;
     uint64_t images, sources;
+    int64_t unreadable; /* of the lines: files that cannot be read at the moment */
 } verifying;
 
 /* Notes what differs; the check continues. */
@@ -55,10 +58,12 @@ static void differs(verifying *v, const char *file, const char *what, const char
     pthread_mutex_unlock(&v->lock);
 }
 
-/* Notes the report, which names its file. */
-static void report_differs(verifying *v)
+/* Notes the report, which names its file. One that is there and cannot be read may be whole. */
+static void report_differs(verifying *v, pulmo_status status, const char *path)
 {
+    bool gone = access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
     pthread_mutex_lock(&v->lock);
+    v->unreadable += status == PULMO_IO && !gone;
     if (lines_add(&v->differs, "%s", pulmo_error()) != PULMO_OK)
         v->status = PULMO_MEMORY;
     pthread_mutex_unlock(&v->lock);
@@ -153,7 +158,7 @@ static void check_shard(verifying *v, uint32_t shard)
         pulmo_pool_run(v->pool, (int)count, check_image, v);
         v->images += count;
     } else
-        report_differs(v);
+        report_differs(v, status, v->path ? v->path : "");
     pulmo_h5_close(v->file);
     v->file = NULL;
     free(v->path);
@@ -172,7 +177,7 @@ static void check_source(void *context, int task, int thread)
     if (!path)
         v->status = PULMO_MEMORY;
     else if (pulmo_digest_of_file(path, &found) != PULMO_OK)
-        report_differs(v);
+        report_differs(v, PULMO_IO, path);
     else {
         pulmo_digest_hex(&found, hex);
         if (strcmp(hex, v->split.text[DIGESTS][i]) != 0)
@@ -255,7 +260,7 @@ static void check_split(verifying *v, pulmo_h5 *manifest, const char *name)
     pulmo_dataset *dataset = NULL;
     if (read_split(manifest, name, &v->split) != PULMO_OK) {
         if (rank == 0)
-            report_differs(v);
+            report_differs(v, PULMO_DATA, pulmo_h5_path(manifest));
     } else {
         for (uint32_t s = 0; s < v->split.shards; s++, v->turn++)
             if (v->turn % size == rank)
@@ -265,8 +270,9 @@ static void check_split(verifying *v, pulmo_h5 *manifest, const char *name)
         /* The split's own digest, as training would check it. What shards lack has been said above.
          */
         if (rank == 0 && v->differs.count == before) {
-            if (pulmo_dataset_open(v->destination, name, 0, &dataset) != PULMO_OK)
-                report_differs(v);
+            pulmo_status status = pulmo_dataset_open(v->destination, name, 0, &dataset);
+            if (status != PULMO_OK)
+                report_differs(v, status, v->destination);
             pulmo_dataset_close(dataset);
         }
     }
@@ -357,12 +363,18 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const 
     pulmo_status status = pulmo_agree(comm, verify_local(&v, threads));
     if (status == PULMO_OK)
         status = show_all(&v, &found);
-    int64_t seen[2] = {(int64_t)v.images, (int64_t)v.sources};
+    int64_t seen[3] = {(int64_t)v.images, (int64_t)v.sources, v.unreadable};
     if (status == PULMO_OK)
-        status = pulmo_sum_i64(comm, seen, 2);
+        status = pulmo_sum_i64(comm, seen, 3);
     lines_free(&v.differs);
     pthread_mutex_destroy(&v.lock);
     PULMO_TRY(status);
+    if (seen[2] > 0)
+        return pulmo_fail(
+            PULMO_IO,
+            "%s: %lld files cannot be read at the moment (listed above); verify again "
+            "when they can",
+            destination, (long long)seen[2]);
     if (found > 0)
         return pulmo_fail(PULMO_DATA,
                           "%s: %lld things differ from what was packed (listed above); pack again "

@@ -72,24 +72,45 @@ static pulmo_status put(const char *directory, const char *name, const char hex[
     return status;
 }
 
-int work_look(const work_place *w, const char *options_text, const pulmo_digest *files)
+static pulmo_status read_options(const char *manifest, char **out)
+{
+    pulmo_h5 *file = NULL;
+    PULMO_TRY(pulmo_h5_open(manifest, &file));
+    pulmo_status status = pulmo_h5_read_text(file, "options", out);
+    pulmo_h5_close(file);
+    return status;
+}
+
+/* Whether there is a manifest. Not to be able to look is no answer: what is there may be whole. */
+static pulmo_status is_packed(const char *manifest, bool *packed)
 {
     struct stat about;
-    pulmo_h5 *file = NULL;
-    char *text = NULL, *path = pulmo_format("%s/manifest.h5", w->destination);
-    int found = 0;
-    if (path && stat(path, &about) == 0) {
-        found = -1;
-        if (pulmo_h5_open(path, &file) == PULMO_OK &&
-            pulmo_h5_read_text(file, "options", &text) == PULMO_OK &&
-            strcmp(text, options_text) == 0 && seen_matches(w->destination, files))
-            found = 1;
-        pulmo_error_clear();
+    *packed = stat(manifest, &about) == 0;
+    if (*packed || errno == ENOENT || errno == ENOTDIR)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot be looked at: %s; run the same command again when it can",
+                      manifest, strerror(errno));
+}
+
+pulmo_status work_look(const work_place *w, const char *options_text, const pulmo_digest *files,
+                       int *found)
+{
+    char *text = NULL, *manifest = pulmo_format("%s/manifest.h5", w->destination);
+    bool packed = false;
+    *found = 0;
+    pulmo_status status = manifest ? is_packed(manifest, &packed) : PULMO_MEMORY;
+    if (status == PULMO_OK && packed) {
+        status = read_options(manifest, &text);
+        bool same = status == PULMO_OK && strcmp(text, options_text) == 0;
+        *found = same && seen_matches(w->destination, files) ? 1 : -1;
     }
-    pulmo_h5_close(file);
     free(text);
-    free(path);
-    return found;
+    free(manifest);
+    if (status == PULMO_IO || status == PULMO_MEMORY)
+        return status;
+    pulmo_error_clear(); /* a damaged one is a pack of something else */
+    return PULMO_OK;
 }
 
 /* ---- removing and moving ---- */

@@ -26,9 +26,10 @@ typedef struct work_place {
 pulmo_status work_name(const char *destination, work_place *out);
 void work_free(work_place *w);
 
-/* 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if none, -1 if
- * one of something else. */
-int work_look(const work_place *w, const char *options_text, const pulmo_digest *files);
+/* *found: 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if
+ * none, -1 if one of something else. PULMO_IO where its manifest cannot be read. */
+pulmo_status work_look(const work_place *w, const char *options_text, const pulmo_digest *files,
+                       int *found);
 /* Makes DEST and its work place, for parts of this key: what others left is thrown away. Takes the
  * lock; PULMO_USAGE where another process has it. Rank 0. */
 pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *key);

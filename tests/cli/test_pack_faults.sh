@@ -16,6 +16,21 @@ rm "$file" && mv kept.jpeg "$file"
 expect 0 "packed 20 images" pack source packed
 ! grep -q "refused" out.txt || { cat out.txt; fail "an image was refused"; }
 
+# ---- a pack that cannot be read at the moment is neither replaced nor called another one ----
+expect 0 "are what was packed" "$PULMO" pack --verify packed --source source
+mv "$file" kept.jpeg && ln -s /proc/self/mem "$file"
+expect 74 "1 files cannot be read at the moment" "$PULMO" pack --verify packed --source source
+rm "$file"
+expect 65 "1 things differ" "$PULMO" pack --verify packed --source source
+mv kept.jpeg "$file"
+mv packed/manifest.h5 kept.h5 && ln -s manifest.h5 packed/manifest.h5 # a link to itself: ELOOP
+expect 74 "packed/manifest.h5: cannot be looked at" pack source packed
+rm packed/manifest.h5 && ln -s /proc/self/mem packed/manifest.h5
+expect 74 "packed/manifest.h5" pack source packed
+! grep -q "overwrite" out.txt || { cat out.txt; fail "the advice is to replace a pack that may be whole"; }
+rm packed/manifest.h5 && mv kept.h5 packed/manifest.h5
+expect 0 "nothing to do" pack source packed
+
 # ---- names that are not UTF-8 ----
 latin=$(printf 'M\xfcller')
 cp "$file" "source/NORMAL/$latin.jpeg"
