@@ -84,8 +84,11 @@ static void close_up(source_list *list)
     list->count = kept;
 }
 
-static void leave_out(source_file *file)
+/* A split that a pattern names loses the file, too. */
+static void leave_out(source_list *list, source_file *file)
 {
+    if (list->held[file->split] > 0)
+        list->held[file->split]--;
     free_file(file);
     memset(file, 0, sizeof *file);
 }
@@ -110,7 +113,7 @@ static pulmo_status take_labels(source_list *list, const pulmo_file_label *label
         if (labels[i].fate == PULMO_LABEL_TAKEN)
             PULMO_TRY(take_label(&list->file[i], &labels[i]));
         else
-            leave_out(&list->file[i]);
+            leave_out(list, &list->file[i]);
     }
     close_up(list);
     return PULMO_OK;
@@ -152,7 +155,7 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
         if (unnamed == 0)
             status = replace(&first, file->label);
         unnamed++;
-        leave_out(file);
+        leave_out(list, file);
     }
     close_up(list);
     if (status == PULMO_OK && unnamed > 0)

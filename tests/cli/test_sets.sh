@@ -27,4 +27,6 @@ while read -r name options; do
         ;;
     esac
 done < list.txt
+grep -q "val: the $(sed -n 's/^val *\([0-9]*\) images.*/\1/p' chexpert.txt) files that pack.val_pattern matches" chexpert.txt ||
+    { cat chexpert.txt; fail "files without a class are counted as val"; }
 echo "seven sets are packed as their tables say"
