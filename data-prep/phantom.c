@@ -6,6 +6,7 @@
  * wall, and exposure varies more than disease does, so that brightness does not give the class
  * away. */
 #include <math.h>
+#include <stddef.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,46 @@ static double noise_at(const noise *n, double x, double y, double frequency)
 
 /* ---- drawing lots ---- */
 
+/* A quantity of the phantom and the range it is drawn from. */
+typedef struct lot {
+    size_t offset;
+    double low, high;
+} lot;
+#define LOT(field, low, high)                                                                      \
+    {                                                                                              \
+        offsetof(phantom, field), low, high                                                        \
+    }
+
+/* In the order in which they are drawn, on which every demo's bytes depend. */
+static const lot anatomy[] = {
+    LOT(lung_x, 0.41, 0.47),         LOT(lung_y, -0.10, 0.02),        LOT(lung_rx, 0.29, 0.36),
+    LOT(lung_ry, 0.54, 0.68),        LOT(lung_tilt, 0.08, 0.26),      LOT(body_rx, 0.88, 1.10),
+    LOT(shoulder_y, -0.84, -0.70),   LOT(shoulder_slope, 0.15, 0.45), LOT(neck, 0.22, 0.34),
+    LOT(mediastinum, 0.13, 0.18),    LOT(heart_x, 0.08, 0.17),        LOT(heart_y, 0.18, 0.30),
+    LOT(heart_rx, 0.24, 0.36),       LOT(heart_ry, 0.22, 0.33),       LOT(spine_width, 0.07, 0.11),
+    LOT(spine_strength, 0.08, 0.20), LOT(trachea, 0.05, 0.12),        LOT(rib_first, -0.68, -0.56),
+    LOT(rib_step, 0.13, 0.17),       LOT(rib_curve, 0.35, 0.75),      LOT(rib_strength, 0.05, 0.13),
+    LOT(scapula, 0.0, 0.12),         LOT(chest_wall, 0.0, 0.12),      LOT(diaphragm[0], 0.34, 0.48),
+    LOT(diaphragm[1], 0.02, 0.08),   LOT(dome[0], 0.5, 1.4),          LOT(dome[1], 0.5, 1.4),
+    LOT(clavicle_y, -0.66, -0.56),   LOT(clavicle_slope, 0.05, 0.35),
+};
+
+static const lot exposure[] = {
+    LOT(angle, -0.10, 0.10),   LOT(zoom, 0.94, 1.16),    LOT(shift_x, -0.08, 0.08),
+    LOT(shift_y, -0.06, 0.08), LOT(gain, 0.75, 1.15),    LOT(offset, -0.06, 0.12),
+    LOT(gamma, 0.75, 1.35),    LOT(grain, 0.008, 0.025), LOT(haze, 0.0, 0.10),
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static void draw_lots(phantom *p, const lot *lots, size_t count, pulmo_rng *rng)
+{
+    for (size_t i = 0; i < count; i++) {
+        double *value = (double *)((char *)p + lots[i].offset);
+        *value = pulmo_rng_range(rng, lots[i].low, lots[i].high);
+    }
+}
+
 static void draw_vessels(phantom *p, pulmo_rng *rng)
 {
     p->vessel_strength = pulmo_rng_range(rng, 0.05, 0.11);
@@ -108,50 +149,17 @@ static void draw_vessels(phantom *p, pulmo_rng *rng)
 
 static void draw_anatomy(phantom *p, pulmo_rng *rng)
 {
-    p->lung_x = pulmo_rng_range(rng, 0.41, 0.47);
-    p->lung_y = pulmo_rng_range(rng, -0.10, 0.02);
-    p->lung_rx = pulmo_rng_range(rng, 0.29, 0.36);
-    p->lung_ry = pulmo_rng_range(rng, 0.54, 0.68);
-    p->lung_tilt = pulmo_rng_range(rng, 0.08, 0.26);
-    p->body_rx = pulmo_rng_range(rng, 0.88, 1.10);
-    p->shoulder_y = pulmo_rng_range(rng, -0.84, -0.70);
-    p->shoulder_slope = pulmo_rng_range(rng, 0.15, 0.45);
-    p->neck = pulmo_rng_range(rng, 0.22, 0.34);
-    p->mediastinum = pulmo_rng_range(rng, 0.13, 0.18);
-    p->heart_x = pulmo_rng_range(rng, 0.08, 0.17);
-    p->heart_y = pulmo_rng_range(rng, 0.18, 0.30);
-    p->heart_rx = pulmo_rng_range(rng, 0.24, 0.36);
-    p->heart_ry = pulmo_rng_range(rng, 0.22, 0.33);
-    p->spine_width = pulmo_rng_range(rng, 0.07, 0.11);
-    p->spine_strength = pulmo_rng_range(rng, 0.08, 0.20);
-    p->trachea = pulmo_rng_range(rng, 0.05, 0.12);
-    p->rib_first = pulmo_rng_range(rng, -0.68, -0.56);
-    p->rib_step = pulmo_rng_range(rng, 0.13, 0.17);
-    p->rib_curve = pulmo_rng_range(rng, 0.35, 0.75);
-    p->rib_strength = pulmo_rng_range(rng, 0.05, 0.13);
-    p->scapula = pulmo_rng_range(rng, 0.0, 0.12);
-    p->chest_wall = pulmo_rng_range(rng, 0.0, 0.12);
-    p->diaphragm[0] = pulmo_rng_range(rng, 0.34, 0.48);
-    p->diaphragm[1] = p->diaphragm[0] + pulmo_rng_range(rng, 0.02, 0.08);
-    p->dome[0] = pulmo_rng_range(rng, 0.5, 1.4);
-    p->dome[1] = pulmo_rng_range(rng, 0.5, 1.4);
-    p->clavicle_y = pulmo_rng_range(rng, -0.66, -0.56);
-    p->clavicle_slope = pulmo_rng_range(rng, 0.05, 0.35);
+    draw_lots(p, anatomy, COUNT_OF(anatomy), rng);
+    p->diaphragm[1] += p->diaphragm[0]; /* drawn as how much lower it is */
     draw_vessels(p, rng);
 }
 
 static void draw_exposure(phantom *p, pulmo_rng *rng)
 {
-    p->angle = pulmo_rng_range(rng, -0.10, 0.10);
-    p->zoom = pulmo_rng_range(rng, 0.94, 1.16);
-    p->shift_x = pulmo_rng_range(rng, -0.08, 0.08);
-    p->shift_y = pulmo_rng_range(rng, -0.06, 0.08);
-    p->gain = pulmo_rng_range(rng, 0.75, 1.15);
-    p->offset = pulmo_rng_range(rng, -0.06, 0.12);
-    p->gamma = pulmo_rng_range(rng, 0.75, 1.35);
-    p->grain = pulmo_rng_range(rng, 0.008, 0.025);
-    p->haze = pulmo_rng_range(rng, 0.0, 0.10);
-    p->border = pulmo_rng_below(rng, 4) == 0 ? pulmo_rng_range(rng, 0.02, 0.07) : 0;
+    draw_lots(p, exposure, COUNT_OF(exposure), rng);
+    p->border = 0;
+    if (pulmo_rng_below(rng, 4) == 0)
+        p->border = pulmo_rng_range(rng, 0.02, 0.07);
     p->marker_left = pulmo_rng_below(rng, 2) == 1;
     fill_noise(&p->coarse, rng);
     fill_noise(&p->fine, rng);
