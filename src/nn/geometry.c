@@ -41,13 +41,13 @@ void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const floa
     int first = block * CHANNEL_BLOCK;
     size_t cells = (size_t)plane->height * plane->width;
     from += ((size_t)image * channels + first) * cells;
-    for (int y = 0; y < plane->height; y++) {
-        real *row = plane_at(plane, image, block, y + 1, 1);
-        for (int c = 0; c < CHANNEL_BLOCK; c++) {
+    for (int c = 0; c < CHANNEL_BLOCK; c++) {
+        bool exists = first + c < channels;
+        for (int y = 0; y < plane->height; y++) {
+            real *row = plane_at(plane, image, block, y + 1, 1) + c;
             const float *values = from + c * cells + (size_t)y * plane->width;
-            bool exists = first + c < channels;
             for (int x = 0; x < plane->width; x++)
-                row[x * CHANNEL_BLOCK + c] = exists ? (real)values[x] : 0;
+                row[x * CHANNEL_BLOCK] = exists ? (real)values[x] : 0;
         }
     }
 }
@@ -56,14 +56,12 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
 {
     size_t cells = (size_t)plane->height * plane->width;
     to += ((size_t)image * plane->channels + block * CHANNEL_BLOCK) * cells;
-    for (int y = 0; y < plane->height; y++) {
-        const real *row = plane_at(plane, image, block, y + 1, 1);
-        for (int c = 0; c < CHANNEL_BLOCK; c++) {
-            real *values = to + c * cells + (size_t)y * plane->width;
+    for (int c = 0; c < CHANNEL_BLOCK; c++)
+        for (int y = 0; y < plane->height; y++) {
+            const real *row = plane_at(plane, image, block, y + 1, 1) + c;
             for (int x = 0; x < plane->width; x++)
-                values[x] = row[x * CHANNEL_BLOCK + c];
+                *to++ = row[x * CHANNEL_BLOCK];
         }
-    }
 }
 
 pulmo_tiles pulmo_tiles_of(int height, int width)
