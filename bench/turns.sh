@@ -10,6 +10,7 @@
 #
 # --cpu N: for a machine that others use. Both run at once, on that CPU alone, where the scheduler makes them take turns of
 # milliseconds; the first to end keeps the CPU as busy as before until the other ends. Rates are then about half.
+# Not for what is bound by memory: a program shares the caches with the other, and has them alone when that has ended.
 set -euo pipefail
 rounds=7 key=images_per_second cpu=
 while [[ ${1:-} == --* ]]; do
