@@ -60,20 +60,27 @@ for what in --help --version "help --man"; do
 done
 
 # ---- nothing is accepted that help does not show; all that it shows is ----
-sort -u options-*.txt > all.txt
-printf 'HANG\nprogram-name\n' >> all.txt
+try() { # try COMMAND OPTION SHOWN: status 2 in any case, since the setting is refused at the latest
+    local status=0 refused
+    "$PULMO" "$1" --set refused "--$2" > out.txt 2>&1 < /dev/null || status=$?
+    refused=$(grep -c "^pulmo $1: there is no option --$2" out.txt || true)
+    [ "$status" = 2 ] && [ $((refused + $3)) = 1 ] || { cat out.txt; fail "pulmo $1 --$2: status $status, refused $refused, shown $3"; }
+}
 for command in $commands; do
-    while read -r option; do
-        case $option in help | usage | version) continue ;; esac
-        grep -q "^$option." "options-$command.txt" && continue # short for another
-        status=0
-        "$PULMO" "$command" --set refused "--$option" > out.txt 2>&1 < /dev/null || status=$?
-        [ "$status" = 2 ] || { cat out.txt; fail "pulmo $command --$option alone: status $status"; }
-        refused=$(grep -c "^pulmo $command: there is no option --$option" out.txt || true)
-        shown=$(grep -c -x -- "$option" "options-$command.txt" || true)
-        [ $((refused + shown)) = 1 ] || { cat out.txt; fail "pulmo $command --$option: refused $refused, shown $shown"; }
-    done < all.txt
+    grep -v -x -e help -e usage -e version "options-$command.txt" > own.txt
+    while read -r option; do try "$command" "$option" 1; done < own.txt
+    for option in HANG program-name; do try "$command" "$option" 0; done # which argp has, and hides
 done
+# Each option at one of the commands that do not have it, another one each time.
+turn=0
+while read -r option; do
+    grep -L "^$option" options-*.txt | sed 's/^options-//; s/.txt$//' > lacking.txt # nor one that it is short for
+    lacking=$(wc -l < lacking.txt)
+    [ "$lacking" -gt 0 ] || continue
+    turn=$((turn + 1))
+    try "$(sed -n "$((turn % lacking + 1))p" lacking.txt)" "$option" 0
+done < <(sort -u options-*.txt)
+[ "$turn" -ge 30 ] || fail "only $turn options were tried elsewhere"
 
 # ---- close names ----
 expect 2 "pulmo train: there is no option --weigths; did you mean --weights?" "$PULMO" train --weigths x
