@@ -91,13 +91,14 @@ void pulmo_shared_destroy(pulmo_shared *shared); /* Collective. NULL is a no-op.
 
 /* ---- being watched ---- */
 
-/* Starts a thread that ends the process (_exit, status 1, one line on stderr) when the job has not
- * got on for `limit_s` seconds; 0 turns it off. Waiting for others inside this room is no fault
- * while one of them works. Ends the job: a rank not heard from for so long, one at work without
- * a beat for so long, or all ranks waiting for each other; the line names rank, host and what it
- * was at. Without datagrams between the hosts each rank goes by its own waiting, and cannot say
- * who is missing. Time in which the whole process was stopped does not count. Collective. */
-pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s);
+/* Starts a thread that ends the process (_exit, status 1, one line on stderr) when the job has made
+ * no progress for `limit_s` seconds; 0 turns it off. `limit_name` (kept: static text) is what sets
+ * the limit, for that line. Waiting for others inside this room is not a
+ * fault while one of them works. Ends the job: a rank not heard from for so long, one at work
+ * without a beat for so long, or all ranks waiting for each other; the line names rank, host and
+ * what it was at. Without datagrams between the hosts each rank goes by its own waiting, and cannot
+ * say who is missing. Time in which the whole process was stopped does not count. Collective. */
+pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s, const char *limit_name);
 /* This rank gets on, with `doing` (kept: static text). Every collective call is a beat as well. */
 void pulmo_watch_beat(pulmo_comm *comm, const char *doing);
 /* A beat, after which as much as `extra_s` more than the limit may go by until the next: for what

@@ -32,6 +32,7 @@ struct pulmo_comm {
     pthread_t watcher;
     int watching;
     double limit_s;
+    const char *limit_name; /* what sets it; static text */
     atomic_int stop;
     heartbeat *heartbeat; /* NULL: no word from other ranks */
 };

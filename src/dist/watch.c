@@ -15,6 +15,7 @@
  * Waiting is no fault while another rank works. A rank that hears nobody judges by its own clock
  * alone; where rank 0 is heard, other ranks look only for its silence.
  * _exit and not MPI_Abort, which may itself wait for the lost peer. */
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,10 +24,10 @@
 #include "pulmo/clock.h"
 #include "heartbeat.h"
 
-#define PERIOD_MAX_S    1.0
-#define PERIODS_A_LIMIT 20
-#define GAP_PERIODS     5
-#define LAST_WORDS_S    1.0
+#define PERIOD_MAX_S      1.0
+#define PERIODS_PER_LIMIT 20
+#define GAP_PERIODS       5
+#define LAST_WORDS_S      1.0
 
 static void nap_for(double seconds)
 {
@@ -38,10 +39,8 @@ static void nap_for(double seconds)
 _Noreturn static void give_up(const pulmo_comm *comm, const char *verdict)
 {
     if (*verdict) {
-        fprintf(stderr,
-                "pulmo: rank %d of %d on host %s: %s; ending the job (train.stall_seconds sets the "
-                "limit)\n",
-                comm->rank, comm->size, comm->host, verdict);
+        fprintf(stderr, "pulmo: rank %d of %d on host %s: %s; ending the job (%s sets the limit)\n",
+                comm->rank, comm->size, comm->host, verdict, comm->limit_name);
         fflush(stderr);
         /* A launcher drops what it has not yet forwarded when the first rank ends. */
         nap_for(LAST_WORDS_S);
@@ -92,9 +91,7 @@ static void forgive(pulmo_comm *comm, double seconds)
 static void *watch(void *argument)
 {
     pulmo_comm *comm = argument;
-    double period_s = comm->limit_s / PERIODS_A_LIMIT < PERIOD_MAX_S
-                          ? comm->limit_s / PERIODS_A_LIMIT
-                          : PERIOD_MAX_S;
+    double period_s = fmin(comm->limit_s / PERIODS_PER_LIMIT, PERIOD_MAX_S);
     double last_s = pulmo_now_s();
     while (!atomic_load(&comm->stop)) {
         double now_s = pulmo_now_s(), gap_s = now_s - last_s;
@@ -107,11 +104,12 @@ static void *watch(void *argument)
     return NULL;
 }
 
-pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s)
+pulmo_status pulmo_watch_start(pulmo_comm *comm, double limit_s, const char *limit_name)
 {
     if (limit_s <= 0 || comm->watching)
         return PULMO_OK;
     comm->limit_s = limit_s;
+    comm->limit_name = limit_name;
     atomic_store(&comm->stop, 0);
     PULMO_TRY(heartbeat_open(comm, &comm->heartbeat));
     pulmo_watch_beat(comm, "starting");

@@ -331,7 +331,8 @@ pulmo_status run_open(run *r, bool overwrite)
     PULMO_TRY(open_network(r));
     PULMO_TRY(take_up(r, overwrite));
     run_announce(r);
-    PULMO_TRY(pulmo_agree(comm, pulmo_watch_start(comm, r->config->train.stall_seconds)));
+    PULMO_TRY(pulmo_agree(
+        comm, pulmo_watch_start(comm, r->config->train.stall_seconds, "train.stall_seconds")));
     if (run_from_bank(r))
         PULMO_TRY(open_bank(r));
     PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));

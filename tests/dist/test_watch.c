@@ -49,7 +49,7 @@ static void work(double seconds)
 static void test_waiting_is_no_fault(void **state)
 {
     (void)state;
-    CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
+    CHECK(pulmo_watch_start(world, LIMIT_S, "the test") == PULMO_OK);
     work(0.3);
     if (rank() == size() - 1)
         work(1.5 * LIMIT_S);
@@ -64,7 +64,7 @@ static void test_waiting_is_no_fault(void **state)
 static void test_allowed(void **state)
 {
     (void)state;
-    CHECK(pulmo_watch_start(world, LIMIT_S) == PULMO_OK);
+    CHECK(pulmo_watch_start(world, LIMIT_S, "the test") == PULMO_OK);
     work(0.3);
     pulmo_watch_allow(world, "writing a large file", 2 * LIMIT_S);
     if (rank() == 0)
@@ -83,12 +83,12 @@ static void test_start_and_stop(void **state)
     (void)state;
     pulmo_watch_stop(world);
     for (int i = 0; i < 3; i++) {
-        CHECK(pulmo_watch_start(world, 0.2) == PULMO_OK);
-        CHECK(pulmo_watch_start(world, 0.2) == PULMO_OK);
+        CHECK(pulmo_watch_start(world, 0.2, "the test") == PULMO_OK);
+        CHECK(pulmo_watch_start(world, 0.2, "the test") == PULMO_OK);
         pulmo_watch_stop(world);
     }
     doze(0.6);
-    CHECK(pulmo_watch_start(world, 0) == PULMO_OK); /* no limit */
+    CHECK(pulmo_watch_start(world, 0, "the test") == PULMO_OK); /* no limit */
     doze(0.3);
     pulmo_watch_stop(world);
 }
@@ -135,7 +135,7 @@ static void play(const char *scenario)
 
 static int run_scenario(const char *scenario, double limit_s)
 {
-    pulmo_status status = pulmo_watch_start(world, limit_s);
+    pulmo_status status = pulmo_watch_start(world, limit_s, "the test");
     if (status == PULMO_OK)
         play(scenario);
     int leaves =
