@@ -43,10 +43,7 @@ size_t pulmo_bank_floats(const pulmo_bank *b);
 uint32_t pulmo_bank_views(const pulmo_bank *b, pulmo_bank_split split);
 /* The key of a split, in hexadecimal; borrowed. */
 const char *pulmo_bank_key(const pulmo_bank *b, pulmo_bank_split split);
-/* One image's features. Thread safe. */
-pulmo_status pulmo_bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t view, uint32_t sample,
-                             float *out);
-/* For a loader: the training image's features in that epoch. */
+/* For a loader: the training image's features in that epoch. Thread safe. */
 pulmo_status pulmo_bank_fill(void *bank, uint32_t epoch, uint32_t sample, float *out);
 
 #endif

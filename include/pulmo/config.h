@@ -106,11 +106,8 @@ enum { PULMO_MONITOR_ACCURACY, PULMO_MONITOR_AUC, PULMO_MONITOR_LOSS };
 
 /* All defaults. */
 void pulmo_config_init(pulmo_config *config);
-/* Reads a file that a person wrote over what is there. A key's name of an earlier version is
- * PULMO_CONFIG with the name that it has now. */
-pulmo_status pulmo_config_read(pulmo_config *config, const char *path);
-/* The same for a file that the program wrote, perhaps an earlier version: former names are taken.
- */
+/* Reads a file that the program wrote, perhaps an earlier version, over what is there: former names
+ * of keys are taken. */
 pulmo_status pulmo_config_read_stored(pulmo_config *config, const char *path);
 /* The same for text that the program stored; `name` stands for the file in errors. */
 pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const char *text);
@@ -124,7 +121,8 @@ typedef struct pulmo_settings {
     const char *sets[PULMO_SETTINGS_MAX]; /* of --set, in order */
     int count;
 } pulmo_settings;
-/* The file, then each --set, over what is there. */
+/* The file that a person wrote, then each --set, over what is there. A key's name of an earlier
+ * version is PULMO_CONFIG with the name that it has now. */
 pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *settings);
 /* Refuses (PULMO_CONFIG) a --set of a key that means nothing to `command`. `keys`:
  * "section.key|section.*|..."; "" for none. */
@@ -164,7 +162,7 @@ typedef struct pulmo_grid {
 
 /* "section.key=value,value,...", as given to --grid; commas inside brackets are part of a value. */
 pulmo_status pulmo_grid_add(pulmo_grid *grid, const char *assignment);
-/* Reads a file as pulmo_config_read does, and its section `sweep`, which that refuses:
+/* Reads a file as pulmo_config_apply does, and its section `sweep`, which that refuses:
  * "section.key: [value, ...]" a line. */
 pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, const char *path);
 uint64_t pulmo_grid_trials(const pulmo_grid *grid);

@@ -20,8 +20,8 @@
  * rounding to float. Where all g are denormal, E reaches beyond 2^-149 and the sum is exact; a
  * gradient below 2^-E-1 beside a B that much larger counts as 0, as it would in the float sum.
  *
- * Not finite. A bound that is NaN or infinite is refused before anything is added (see step.c): its
- * maximum over ranks reaches all of them. */
+ * Not finite. A bound that is NaN or infinite must be refused before anything is added: its maximum
+ * over ranks reaches all of them. */
 #ifndef PULMO_EXACT_H
 #define PULMO_EXACT_H
 
@@ -31,9 +31,7 @@
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
 
-/* The exponent E for a bound B (finite, >= 0) and n >= 1 microbatches; PULMO_EXACT_ZERO for B = 0.
- */
-#define PULMO_EXACT_ZERO 0
+/* The exponent E for a bound B (finite, >= 0) and n >= 1 microbatches; 0 for B = 0. */
 int pulmo_exact_exponent(double bound, uint32_t microbatches);
 
 /* sums[i] += round(values[i] * 2^exponent), ties to even. Pure. */

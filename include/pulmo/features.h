@@ -1,4 +1,4 @@
-/* Images of a split to features, in stored order; features kept on disk; features to logits. */
+/* Features of a split kept on disk, and features to logits. */
 #ifndef PULMO_FEATURES_H
 #define PULMO_FEATURES_H
 
@@ -14,31 +14,10 @@
 #define PULMO_SCORE_MICROBATCH   8
 #define PULMO_SCORE_MICROBATCHES 7 /* and the head's own, of which it has one more */
 
-/* ---- images of a split in stored order (images.c) ---- */
+/* A rank that writes slower than this is stuck to the watch. */
+#define PULMO_SLOWEST_DISK_BYTES_PER_SECOND 1e6
 
-#define PULMO_SLOWEST_DISK_BYTES_PER_SECOND                                                        \
-    1e6                      /* a rank that writes slower than this is stuck to the watch */
-#define PULMO_IMAGE_CHUNK 16 /* images read at once, at the most */
-
-/* Which augmentations: with `averaged`, its view `number`; else those of fresh training's epoch
- * `number` with this seed. */
-typedef struct pulmo_image_view {
-    const pulmo_view_spec *averaged;
-    const pulmo_augment_spec *augment;
-    uint64_t seed;
-    uint32_t number;
-} pulmo_image_view;
-
-typedef struct pulmo_image_reader pulmo_image_reader;
-/* Both are kept. Owned by the caller. Not collective. */
-pulmo_status pulmo_image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
-                                       pulmo_image_reader **out);
-void pulmo_image_reader_destroy(pulmo_image_reader *reader);
-/* images (count, 3, H, W), normalised; borrowed until the next call. `view` NULL: not augmented. */
-pulmo_status pulmo_image_reader_read(pulmo_image_reader *reader, const pulmo_image_view *view,
-                                     uint32_t first, uint32_t count, const float **images);
-
-/* ---- features and scores of a fixed split (score.c) ---- */
+/* ---- features and scores of a fixed split ---- */
 
 /* The features of this rank's share of a split, on disk in an unnamed file: all views. */
 typedef struct pulmo_feature_store pulmo_feature_store;

@@ -22,8 +22,6 @@
 #include "pulmo/status.h"
 #include "pulmo/weights.h"
 
-#define PULMO_LOSS_CLASSES_MAX 1000
-
 typedef enum pulmo_pooling {
     PULMO_POOL_FLATTEN,
     PULMO_POOL_AVG,

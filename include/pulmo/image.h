@@ -20,15 +20,14 @@ void pulmo_image_free(pulmo_image *image);
 
 /* ---- decoding ---- */
 
-#define PULMO_IMAGE_PIXELS_MAX 178956970u /* Pillow's own limit: 1/4 GiB of RGB, rounded down */
-
 /* How to decode. */
 typedef struct pulmo_decode_spec {
     uint64_t pixels_max; /* an image of more is refused before anything is allocated */
     int fast_target_px;  /* > 0: libjpeg may scale by 1/2, 1/4 or 1/8 while both sides keep this */
 } pulmo_decode_spec;
 
-/* PULMO_IMAGE_PIXELS_MAX, and no scaled decoding. */
+/* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), and no scaled
+ * decoding. */
 void pulmo_decode_spec_init(pulmo_decode_spec *spec);
 
 /* What a decode noticed. */

@@ -21,13 +21,10 @@ char *pulmo_format(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* A copy owned by the caller (free), or NULL with the report set. */
 char *pulmo_strdup(const char *text);
 
-/* Bytes this process may still use: the smaller of the machine's available memory and the
- * room left under the memory limits of its control groups (v1 and v2), cached files not counted
- * as used; UINT64_MAX if unknown. */
-uint64_t pulmo_memory_available_bytes(void);
-
-/* PULMO_MEMORY where this process may use fewer than `bytes`, which is what all ranks of its node
- * need together: the report says what needs them (`what`, formatted) and how to need less
+/* PULMO_MEMORY where this process may use fewer than `bytes` (by the machine's available memory and
+ * the limits of its control groups, v1 and v2; cached files do not count as used), which is what
+ * all ranks of its node need together: the report says what needs them (`what`, formatted) and how
+ * to need less
  * (`remedy`). To be asked before anything large is allocated: Linux promises memory that it does
  * not have, and kills a process that takes it at its word. */
 pulmo_status pulmo_memory_need(uint64_t bytes, const char *remedy, const char *what, ...)

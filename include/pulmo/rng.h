@@ -28,9 +28,6 @@ typedef struct pulmo_rng {
     uint32_t used; /* words of `block` already given out */
 } pulmo_rng;
 
-/* One block: out = Philox4x32-10(counter, key). */
-void pulmo_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-
 /* A sequence of its own for each (seed, stream, a, b). a and b below 2^32. */
 void pulmo_rng_at(pulmo_rng *rng, uint64_t seed, pulmo_rng_stream stream, uint64_t a, uint64_t b);
 

@@ -1,6 +1,9 @@
-/* The three splits of a data set, their order and their names. Not collective. */
+/* What all rooms know of a data set: its three splits, their order and their names, and how many
+ * classes it may have. Not collective. */
 #ifndef PULMO_SPLIT_H
 #define PULMO_SPLIT_H
+
+#define PULMO_CLASSES_MAX 1000
 
 /* X(name, name in files and on the command line), in the order of all tables. */
 #define PULMO_SPLIT_LIST(X)                                                                        \

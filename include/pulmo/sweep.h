@@ -9,8 +9,6 @@
 #include "pulmo/status.h"
 #include "pulmo/train.h"
 
-#define PULMO_SWEEP_TRIALS 10000
-
 typedef struct pulmo_sweep_options {
     const pulmo_config *config; /* of all trials; train.run_dir holds theirs */
     const pulmo_grid *grid;

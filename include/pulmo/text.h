@@ -37,8 +37,7 @@ void pulmo_csv_field(FILE *out, const char *field);
 bool pulmo_text_is_utf8(const char *text);
 
 /* Letters inserted, deleted or changed between two names (Levenshtein's distance), for "did you
- * mean"; of `b`, the first PULMO_NAME_LETTERS letters count. */
-#define PULMO_NAME_LETTERS 32
+ * mean"; of `b`, the first 32 letters count. */
 int pulmo_text_distance(const char *a, const char *b);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "pulmo/memory.h"
 #include "grid.h"
+#include "read.h"
 #include "schema.h"
 
 void pulmo_config_init(pulmo_config *config)
@@ -298,7 +299,7 @@ pulmo_status pulmo_config_parse(pulmo_config *config, const char *name, const ch
     return read_text(&in, text);
 }
 
-pulmo_status pulmo_config_read(pulmo_config *config, const char *path)
+pulmo_status config_read(pulmo_config *config, const char *path)
 {
     reader in = {.name = path, .config = config};
     return read_file(&in);
@@ -321,7 +322,7 @@ pulmo_status pulmo_config_read_grid(pulmo_config *config, pulmo_grid *grid, cons
 pulmo_status pulmo_config_apply(pulmo_config *config, const pulmo_settings *settings)
 {
     if (settings->path)
-        PULMO_TRY(pulmo_config_read(config, settings->path));
+        PULMO_TRY(config_read(config, settings->path));
     for (int i = 0; i < settings->count; i++)
         PULMO_TRY(pulmo_config_set(config, settings->sets[i]));
     return PULMO_OK;

@@ -1,6 +1,8 @@
 /* Aligned blocks, and how much memory this process may use. */
 #include "pulmo/memory.h"
 
+#include "core_room.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -136,7 +138,7 @@ static void limit_by_group(const group_names *names, char *path, uint64_t *room)
     }
 }
 
-uint64_t pulmo_memory_available_bytes(void)
+uint64_t memory_available_bytes(void)
 {
     static const group_names v2 = {
         "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
@@ -168,7 +170,7 @@ uint64_t pulmo_memory_available_bytes(void)
 pulmo_status pulmo_memory_need(uint64_t bytes, const char *remedy, const char *what, ...)
 {
     const double mb = 1024.0 * 1024.0;
-    uint64_t room = pulmo_memory_available_bytes();
+    uint64_t room = memory_available_bytes();
     char host[256] = "", whose[512];
     va_list arguments;
     if (bytes <= room)

@@ -1,6 +1,8 @@
 /* Philox4x32-10 (Salmon et al., SC'11) and what is drawn from it. */
 #include "pulmo/rng.h"
 
+#include "core_room.h"
+
 #include <math.h>
 
 #define PHILOX_M0     0xD2511F53u
@@ -9,7 +11,7 @@
 #define PHILOX_W1     0xBB67AE85u /* sqrt(3) - 1 */
 #define PHILOX_ROUNDS 10
 
-void pulmo_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
@@ -43,7 +45,7 @@ void pulmo_rng_at(pulmo_rng *rng, uint64_t seed, pulmo_rng_stream stream, uint64
 uint32_t pulmo_rng_u32(pulmo_rng *rng)
 {
     if (rng->used == 4) {
-        pulmo_philox(rng->counter, rng->key, rng->block);
+        philox(rng->counter, rng->key, rng->block);
         rng->counter[0]++;
         rng->used = 0;
     }

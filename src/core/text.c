@@ -7,6 +7,8 @@
 
 #include "pulmo/file.h"
 
+#define NAME_LETTERS 32 /* of a name that count in a distance */
+
 /* Room for `more` bytes and a NUL; doubled, so that each byte is moved about once. */
 static bool grow(pulmo_text *text, size_t more)
 {
@@ -109,8 +111,8 @@ static int smaller(int a, int b)
 
 int pulmo_text_distance(const char *a, const char *b)
 {
-    int row[PULMO_NAME_LETTERS + 1];
-    int n = (int)strnlen(b, PULMO_NAME_LETTERS);
+    int row[NAME_LETTERS + 1];
+    int n = (int)strnlen(b, NAME_LETTERS);
     for (int j = 0; j <= n; j++)
         row[j] = j;
     for (int i = 1; *a; a++, i++) {

@@ -14,6 +14,8 @@
 
 #include "pulmo/image.h"
 
+#define PIXELS_MAX 178956970u /* Pillow's own limit: 1/4 GiB of RGB, rounded down */
+
 #define SIDE_MAX 65500 /* libjpeg's own limit */
 /* A progressive file with more scans is made to waste time: each walks the whole image. */
 #define SCANS_MAX 500
@@ -31,7 +33,7 @@ typedef struct decoder {
 
 void pulmo_decode_spec_init(pulmo_decode_spec *spec)
 {
-    spec->pixels_max = PULMO_IMAGE_PIXELS_MAX;
+    spec->pixels_max = PIXELS_MAX;
     spec->fast_target_px = 0;
 }
 

@@ -25,7 +25,7 @@ int pulmo_exact_exponent(double bound, uint32_t microbatches)
 {
     int exponent = 0;
     if (!(bound > 0))
-        return PULMO_EXACT_ZERO;
+        return 0;
     /* n * (B * 2^E + 1/2) <= 2^50, with n <= 2^bits: B * 2^E <= 2^(50 - bits) - 1/2 follows from
      * B < 2^b and E = 49 - bits - b. */
     int bits = 0;

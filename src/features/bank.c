@@ -322,8 +322,8 @@ static uint32_t shard_of_sample(const bank_form *form, uint32_t sample)
     return shard;
 }
 
-pulmo_status pulmo_bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t view, uint32_t sample,
-                             float *out)
+pulmo_status bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t view, uint32_t sample,
+                       float *out)
 {
     struct bank_set *set = &b->set[split];
     bank_place place = {view, shard_of_sample(&set->form, sample)};
@@ -347,5 +347,5 @@ pulmo_status pulmo_bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t vie
 pulmo_status pulmo_bank_fill(void *bank, uint32_t epoch, uint32_t sample, float *out)
 {
     uint32_t views = pulmo_bank_views(bank, PULMO_BANK_TRAIN);
-    return pulmo_bank_read(bank, PULMO_BANK_TRAIN, epoch % views, sample, out);
+    return bank_read(bank, PULMO_BANK_TRAIN, epoch % views, sample, out);
 }

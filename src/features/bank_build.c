@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bank_room.h"
+#include "images.h"
 #include "pulmo/features.h"
 #include "pulmo/specs.h"
 #include "pulmo/interrupt.h"
@@ -12,9 +13,9 @@
 
 typedef struct builder {
     pulmo_bank *b;
-    pulmo_image_reader *reader[PULMO_BANK_SPLITS]; /* made when first needed */
-    float *features; /* (PULMO_IMAGE_CHUNK, C, h, w) of the backbone */
-    float *pooled;   /* (PULMO_IMAGE_CHUNK, floats): the same memory where nothing is pooled */
+    image_reader *reader[PULMO_BANK_SPLITS]; /* made when first needed */
+    float *features;                         /* (IMAGE_CHUNK, C, h, w) of the backbone */
+    float *pooled; /* (IMAGE_CHUNK, floats): the same memory where nothing is pooled */
     pulmo_progress progress;
     uint32_t done; /* images */
 } builder;
@@ -24,17 +25,17 @@ static pulmo_status open_builder(pulmo_bank *b, builder *out)
     size_t floats = pulmo_backbone_floats(b->parts.backbone);
     memset(out, 0, sizeof *out);
     out->b = b;
-    out->features = pulmo_alloc(PULMO_IMAGE_CHUNK, floats * sizeof(float));
+    out->features = pulmo_alloc(IMAGE_CHUNK, floats * sizeof(float));
     out->pooled = out->features;
     if (b->pooled)
-        out->pooled = pulmo_alloc(PULMO_IMAGE_CHUNK, b->floats * sizeof(float));
+        out->pooled = pulmo_alloc(IMAGE_CHUNK, b->floats * sizeof(float));
     return out->features && out->pooled ? PULMO_OK : PULMO_MEMORY;
 }
 
 static void close_builder(builder *work)
 {
     for (int s = 0; s < PULMO_BANK_SPLITS; s++)
-        pulmo_image_reader_destroy(work->reader[s]);
+        image_reader_destroy(work->reader[s]);
     if (work->pooled != work->features)
         pulmo_free(work->pooled);
     pulmo_free(work->features);
@@ -54,11 +55,11 @@ static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t fir
                               bank_writer *writer)
 {
     const pulmo_bank *b = work->b;
-    pulmo_image_view view = {.augment = &b->augment, .seed = b->seed, .number = unit->view};
+    image_view view = {.augment = &b->augment, .seed = b->seed, .number = unit->view};
     const float *images = NULL;
     if (unit->split != PULMO_BANK_TRAIN)
         view.averaged = &b->averaged;
-    PULMO_TRY(pulmo_image_reader_read(work->reader[unit->split], &view, first, count, &images));
+    PULMO_TRY(image_reader_read(work->reader[unit->split], &view, first, count, &images));
     pulmo_backbone_features(b->parts.backbone, (int)count, images, work->features);
     if (b->pooled)
         pool_chunk(work, count);
@@ -83,7 +84,7 @@ static pulmo_status open_reader(builder *work, uint32_t split)
     const pulmo_bank_parts *parts = &work->b->parts;
     if (work->reader[split])
         return PULMO_OK;
-    return pulmo_image_reader_create(parts->dataset[split], parts->backbone, &work->reader[split]);
+    return image_reader_create(parts->dataset[split], parts->backbone, &work->reader[split]);
 }
 
 /* A signal ends it between two chunks. */
@@ -94,8 +95,8 @@ static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer
     uint32_t end = at + bank_shard_images(form, unit->shard);
     while (at < end && !pulmo_interrupt_wanted()) {
         uint32_t count = end - at;
-        if (count > PULMO_IMAGE_CHUNK)
-            count = PULMO_IMAGE_CHUNK;
+        if (count > IMAGE_CHUNK)
+            count = IMAGE_CHUNK;
         PULMO_TRY(add_chunk(work, unit, at, count, writer));
         at += count;
     }

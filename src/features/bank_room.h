@@ -8,6 +8,7 @@
  * cut into shards, one file each; which ranks and threads compute a shard does not show in its
  * bytes.
  *
+ *   images.c      images of a split, read in stored order
  *   bank.c        what is missing, reading
  *   bank_key.c    keys
  *   bank_build.c  computing what is missing
@@ -99,6 +100,9 @@ struct pulmo_bank {
  * parts, seed, pooled, augment and averaged. PULMO_MEMORY. */
 pulmo_status bank_describe(pulmo_bank *b);
 
+/* One image's features. Thread safe. */
+pulmo_status bank_read(pulmo_bank *b, pulmo_bank_split split, uint32_t view, uint32_t sample,
+                       float *out);
 /* Computes these units. Collective. */
 pulmo_status bank_build(pulmo_bank *b, const bank_unit *units, uint32_t count);
 

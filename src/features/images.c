@@ -3,38 +3,39 @@
 #include <stdlib.h>
 
 #include "pulmo/memory.h"
+#include "images.h"
 #include "pulmo/features.h"
 
-struct pulmo_image_reader {
+struct image_reader {
     pulmo_dataset *dataset;
     const pulmo_backbone *backbone;
-    const pulmo_image_view *view; /* of the chunk at hand */
+    const image_view *view; /* of the chunk at hand */
     uint32_t first;
-    uint8_t *pixels; /* (PULMO_IMAGE_CHUNK, H, W, C) */
-    float *images;   /* (PULMO_IMAGE_CHUNK, 3, H, W) */
+    uint8_t *pixels; /* (IMAGE_CHUNK, H, W, C) */
+    float *images;   /* (IMAGE_CHUNK, 3, H, W) */
 };
 
-pulmo_status pulmo_image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
-                                       pulmo_image_reader **out)
+pulmo_status image_reader_create(pulmo_dataset *dataset, const pulmo_backbone *backbone,
+                                 image_reader **out)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
-    pulmo_image_reader *reader = calloc(1, sizeof *reader);
+    image_reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the image reader");
     reader->dataset = dataset;
     reader->backbone = backbone;
-    reader->pixels = pulmo_alloc(PULMO_IMAGE_CHUNK, plane * (size_t)info->channels);
-    reader->images = pulmo_alloc(PULMO_IMAGE_CHUNK, 3 * plane * sizeof(float));
+    reader->pixels = pulmo_alloc(IMAGE_CHUNK, plane * (size_t)info->channels);
+    reader->images = pulmo_alloc(IMAGE_CHUNK, 3 * plane * sizeof(float));
     if (reader->pixels && reader->images) {
         *out = reader;
         return PULMO_OK;
     }
-    pulmo_image_reader_destroy(reader);
+    image_reader_destroy(reader);
     return PULMO_MEMORY;
 }
 
-void pulmo_image_reader_destroy(pulmo_image_reader *reader)
+void image_reader_destroy(image_reader *reader)
 {
     if (!reader)
         return;
@@ -44,12 +45,11 @@ void pulmo_image_reader_destroy(pulmo_image_reader *reader)
 }
 
 /* The same pixels as the loader's, which draws by (seed, epoch, sample) too. */
-static pulmo_status read_one(pulmo_image_reader *reader, uint32_t sample, uint8_t *pixels,
-                             float *out)
+static pulmo_status read_one(image_reader *reader, uint32_t sample, uint8_t *pixels, float *out)
 {
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     const int height = info->height_px, width = info->width_px, channels = info->channels;
-    const pulmo_image_view *view = reader->view;
+    const image_view *view = reader->view;
     const float *mean = reader->backbone->mean, *std = reader->backbone->std;
     PULMO_TRY(pulmo_dataset_read(reader->dataset, sample, pixels));
     if (!view)
@@ -67,7 +67,7 @@ static pulmo_status read_one(pulmo_image_reader *reader, uint32_t sample, uint8_
 static pulmo_status read_task(void *context, int task, int thread)
 {
     (void)thread;
-    pulmo_image_reader *reader = context;
+    image_reader *reader = context;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     size_t plane = (size_t)info->height_px * (size_t)info->width_px;
     size_t pixel_bytes = plane * (size_t)info->channels;
@@ -77,8 +77,8 @@ static pulmo_status read_task(void *context, int task, int thread)
     return read_one(reader, reader->first + (uint32_t)task, pixels, image);
 }
 
-pulmo_status pulmo_image_reader_read(pulmo_image_reader *reader, const pulmo_image_view *view,
-                                     uint32_t first, uint32_t count, const float **images)
+pulmo_status image_reader_read(image_reader *reader, const image_view *view, uint32_t first,
+                               uint32_t count, const float **images)
 {
     reader->view = view;
     reader->first = first;

@@ -12,10 +12,11 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "bank_room.h"
+#include "images.h"
 #include "pulmo/features.h"
 #include "pulmo/specs.h"
 
-#define CHUNK (4 * PULMO_IMAGE_CHUNK) /* images scored at once */
+#define CHUNK (4 * IMAGE_CHUNK) /* images scored at once */
 
 struct pulmo_feature_store {
     int file; /* -1 where they are in a pulmo_bank */
@@ -88,7 +89,7 @@ static pulmo_status read_from_bank(const pulmo_feature_store *store, uint64_t at
     uint32_t first = store->first + (uint32_t)(at % store->count);
     for (uint32_t i = 0; i < count; i++) {
         float *features = store->chunk + i * store->floats;
-        PULMO_TRY(pulmo_bank_read(store->bank, store->split, view, first + i, features));
+        PULMO_TRY(bank_read(store->bank, store->split, view, first + i, features));
     }
     return PULMO_OK;
 }
@@ -117,26 +118,26 @@ static pulmo_status read_chunk(const pulmo_feature_store *store, uint64_t at, ui
 /* ---- computing ---- */
 
 /* One view of a chunk of this rank's images. */
-static pulmo_status compute_view(pulmo_feature_store *store, pulmo_image_reader *reader,
+static pulmo_status compute_view(pulmo_feature_store *store, image_reader *reader,
                                  const pulmo_feature_source *source, int number, uint32_t at,
                                  uint32_t count)
 {
-    const pulmo_image_view view = {.averaged = source->views, .number = (uint32_t)number};
+    const image_view view = {.averaged = source->views, .number = (uint32_t)number};
     const float *images = NULL;
     uint64_t place = (uint64_t)number * store->count + at;
-    PULMO_TRY(pulmo_image_reader_read(reader, &view, store->first + at, count, &images));
+    PULMO_TRY(image_reader_read(reader, &view, store->first + at, count, &images));
     pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
     return write_chunk(store, place, count);
 }
 
 /* Each chunk in all its views. */
 static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
-                                  pulmo_image_reader *reader, const pulmo_feature_source *source)
+                                  image_reader *reader, const pulmo_feature_source *source)
 {
     pulmo_progress progress;
     pulmo_progress_begin(&progress, source->label, "img", store->count);
-    for (uint32_t at = 0; at < store->count; at += PULMO_IMAGE_CHUNK) {
-        uint32_t count = at_most(store->count - at, PULMO_IMAGE_CHUNK);
+    for (uint32_t at = 0; at < store->count; at += IMAGE_CHUNK) {
+        uint32_t count = at_most(store->count - at, IMAGE_CHUNK);
         for (int v = 0; v < store->views; v++) {
             PULMO_TRY(compute_view(store, reader, source, v, at, count));
             pulmo_watch_beat(comm, source->label);
@@ -153,12 +154,12 @@ static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
 static pulmo_status create_local(pulmo_comm *comm, const pulmo_feature_source *source,
                                  pulmo_feature_store *store)
 {
-    pulmo_image_reader *reader = NULL;
-    PULMO_TRY(pulmo_image_reader_create(source->dataset, source->backbone, &reader));
+    image_reader *reader = NULL;
+    PULMO_TRY(image_reader_create(source->dataset, source->backbone, &reader));
     pulmo_status status = open_unnamed(source->directory, store);
     if (status == PULMO_OK)
         status = compute_local(comm, store, reader, source);
-    pulmo_image_reader_destroy(reader);
+    image_reader_destroy(reader);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "head_room.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
+#include "pulmo/split.h"
 
 /* ---- products, by the tier's kernels; in the gradient test's double, by OpenBLAS ---- */
 
@@ -90,9 +91,9 @@ static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spe
             PULMO_CONFIG,
             "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
             spec->channels, spec->height, spec->width);
-    if (spec->classes < 1 || spec->classes > PULMO_LOSS_CLASSES_MAX)
+    if (spec->classes < 1 || spec->classes > PULMO_CLASSES_MAX)
         return pulmo_fail(PULMO_CONFIG, "head: %d classes: must be 1 to %d", spec->classes,
-                          PULMO_LOSS_CLASSES_MAX);
+                          PULMO_CLASSES_MAX);
     if (spec->hidden_layers < 0 || spec->hidden_layers > PULMO_HIDDEN_MAX)
         return pulmo_fail(PULMO_CONFIG, "head: %d hidden layers: must be 0 to %d",
                           spec->hidden_layers, PULMO_HIDDEN_MAX);

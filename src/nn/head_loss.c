@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "head_room.h"
+#include "pulmo/split.h"
 
 /* log sum exp of a row, in double. */
 static double log_sum(const real *row, int classes)
@@ -79,7 +80,7 @@ void pulmo_softmax(int n, int classes, const float *logits, float *probabilities
 double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label,
                            double *weight)
 {
-    real row[PULMO_LOSS_CLASSES_MAX];
+    real row[PULMO_CLASSES_MAX];
     for (int k = 0; k < classes; k++)
         row[k] = (real)logits[k];
     *weight = head_class_weight(loss, label);

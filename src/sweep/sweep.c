@@ -19,6 +19,7 @@
 #include "pulmo/text.h"
 
 #define NAME_BYTES 160
+#define TRIALS_MAX 10000
 
 /* ---- names and settings ---- */
 
@@ -353,9 +354,9 @@ static pulmo_status check_options(const sweep *s)
             PULMO_USAGE,
             "part %d of %d, %d at once: parts count from 0, and there must be at least one",
             o->part, o->parts, o->at_once);
-    if (s->count > PULMO_SWEEP_TRIALS)
+    if (s->count > TRIALS_MAX)
         return pulmo_fail(PULMO_CONFIG, "the grid has %llu trials; at most %d",
-                          (unsigned long long)s->count, PULMO_SWEEP_TRIALS);
+                          (unsigned long long)s->count, TRIALS_MAX);
     return PULMO_OK;
 }
 

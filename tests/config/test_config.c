@@ -1,6 +1,7 @@
 /* Every rule of the configuration, and that what is echoed reads back. */
 #include "support.h"
 
+#include "read.h"
 #include "pulmo/config.h"
 
 static pulmo_config config;
@@ -136,11 +137,10 @@ static void test_shipped(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = pulmo_format("%s/configs/%s.yaml", PULMO_SOURCE, names[i]);
         pulmo_config_init(&config);
-        assert_ok(pulmo_config_read(&config, path));
+        assert_ok(config_read(&config, path));
         free(path);
     }
-    assert_refused(pulmo_config_read(&config, "/nonexistent.yaml"), PULMO_CONFIG,
-                   "/nonexistent.yaml");
+    assert_refused(config_read(&config, "/nonexistent.yaml"), PULMO_CONFIG, "/nonexistent.yaml");
 }
 
 int main(void)

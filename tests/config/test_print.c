@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "read.h"
 #include "pulmo/config.h"
 #include "pulmo/text.h"
 
@@ -350,7 +351,7 @@ static void test_former_names(void **state)
     FILE *file = fopen(path, "w");
     fputs("train:\n  slot: 4\n", file);
     fclose(file);
-    assert_refused(pulmo_config_read(&config, path), PULMO_CONFIG,
+    assert_refused(config_read(&config, path), PULMO_CONFIG,
                    "c.yaml:2: train.slot is named train.microbatch now");
     assert_int_equal(config.train.microbatch, 8);
     assert_ok(pulmo_config_read_stored(&config, path));
