@@ -85,6 +85,23 @@ for folder in src/* data-prep; do
     done < <(grep -rHoE '^#include "[a-z0-9_]+\.h"' "$folder" --include='*.[ch]' | sed -E 's/#include "(.*)"/\1/')
 done
 
+# ---- public headers hold what crosses a wall: lower these, never raise ----
+unshared_most=10
+unshared=$(printf '%s\n' "$rooms" | python3 tests/tools/unshared.py || true)
+count=$(grep -c '^include/' <<< "$unshared" || true)
+echo "$count public names are used by their own room alone; at most $unshared_most"
+[ "$count" -le "$unshared_most" ] || complain "$unshared"
+
+# ---- no two sources of a room need each other, by what their object files define and need ----
+cycles_most=7
+build=$(dirname "${1:-build/release/bin/pulmo}")/..
+if [ -d "$build/CMakeFiles" ] && command -v nm >/dev/null; then
+    cycles=$(python3 tests/tools/filecycles.py --most "$cycles_most" "$build") || complain "$cycles"
+    tail -n 1 <<< "$cycles"
+else
+    echo "cycles between sources are not looked for: there are no object files, or no nm"
+fi
+
 # ---- exits only where the process is owned ----
 while read -r line; do complain "$line: ends the process outside src/cli and the watch"; done < <(
     grep -rnE '\b(_?exit|abort)\(' src data-prep --include='*.c' | grep -vE '^src/cli/|^src/dist/|^[^:]*:[0-9]+: *(\*|/\*)' || true)
