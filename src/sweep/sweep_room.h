@@ -3,6 +3,7 @@
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
  *   sweep_trial.c   what a finished trial's files say
  *   sweep_table.c   a line per trial: sweep.csv and the terminal
+ *   sweep_cells.c   numbers and widths of both tables
  *   sweep_groups.c  a line per group of trials that differ in seed or fold alone
  *   sweep_folds.c   cross-validation: the folds' test images as one set
  *   sweep_pool.c    that set, read from the folds' results */
@@ -110,6 +111,8 @@ char *sweep_name(const pulmo_grid *grid, uint64_t trial, int except);
 
 /* Ends a table as a file of the sweep's directory, whole or not at all. */
 pulmo_status sweep_write_table(const sweep *s, pulmo_text *table, const char *file);
+
+/* ---- cells (sweep_cells.c) ---- */
 
 /* ",0.123456789", or "," for NaN. */
 void sweep_csv_number(FILE *out, double value);

@@ -71,14 +71,6 @@ static ranked *rank_trials(const sweep *s)
 
 static const char *const state_names[] = {"waiting", "finished", "failed"};
 
-void sweep_csv_number(FILE *out, double value)
-{
-    if (isnan(value))
-        fputs(",", out);
-    else
-        fprintf(out, ",%.9g", value);
-}
-
 static void write_heading(FILE *out, const pulmo_grid *grid)
 {
     fputs("place", out);
@@ -120,17 +112,6 @@ static void trials_csv(FILE *out, const sweep *s, const ranked *order)
 }
 
 /* ---- the terminal ---- */
-
-int sweep_axis_width(const pulmo_grid_axis *axis)
-{
-    size_t width = strlen(axis->key);
-    for (int v = 0; v < axis->count; v++) {
-        size_t length = strlen(axis->value[v]);
-        if (length > width)
-            width = length;
-    }
-    return (int)width;
-}
 
 static void show_heading(FILE *out, const sweep *s)
 {
