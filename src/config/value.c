@@ -24,7 +24,7 @@ static bool take_number(const char **at, bool whole, double *value)
     char *end = NULL;
     while (isspace((unsigned char)**at))
         (*at)++;
-    /* Hexadecimal, "inf" and "nan" are no settings. */
+    /* Hexadecimal, "inf" and "nan" are not settings. */
     const char *digits = *at + (**at == '-' || **at == '+');
     if (!isdigit((unsigned char)*digits) && *digits != '.')
         return false;

@@ -28,7 +28,7 @@ void h5_lock(void)
     if (!ready)
         H5dont_atexit();
     if (!quiet)
-        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we tell of errors our way */
+        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we report errors our way */
     ready = quiet = true;
 }
 

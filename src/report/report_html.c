@@ -7,7 +7,7 @@
 #include "pulmo/metrics.h"
 #include "report_room.h"
 
-#define CLASSES_NAMED 12 /* told of in sentences */
+#define CLASSES_NAMED 12 /* named in sentences */
 
 /* ---- summary ---- */
 

@@ -95,7 +95,7 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
  * data. */
 void html_data(FILE *out, const report *r);
 
-/* Text into HTML: what has a meaning there is escaped, control characters and bytes that are no
+/* Text into HTML: what has a meaning there is escaped, control characters and bytes that are not
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
 void html_text(FILE *out, const char *text);
 /* The same, formatted: the result is text, never HTML. */

@@ -87,7 +87,7 @@ check "batch job $job: alone, mpirun -n 1, mpirun, srun" ranks
 
 # ---- training ----
 # One model wherever it runs: on one rank, on three hosts, on a slow network, and in a batch job that
-# is told to stop, puts itself back into the queue and goes on, there on another number of hosts' ranks.
+# is told to stop, puts itself back into the queue and resumes, there on another number of hosts' ranks.
 cd "$work" || exit 1
 export PULMO=$build/bin/pulmo PULMO_WEIGHTS=$work/weights.safetensors
 "$build/tests/make_weights" weights.safetensors
