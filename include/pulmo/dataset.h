@@ -13,7 +13,8 @@
 #include "pulmo/split.h"
 #include "pulmo/status.h"
 
-#define PULMO_SPLIT_MEANINGFUL 50 /* images below which a split says little */
+#define PULMO_PACK_FORMAT_VERSION 1
+#define PULMO_SPLIT_MEANINGFUL    50 /* images below which a split says little */
 
 typedef struct pulmo_dataset pulmo_dataset;
 

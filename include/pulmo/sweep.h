@@ -15,8 +15,8 @@ typedef struct pulmo_sweep_options {
     bool overwrite;  /* trains anew what is finished */
     int part, parts; /* of the trials only every parts-th, counted from `part`: for jobs that share
                         a sweep; 0 and 1 for all */
-    int at_once; /* groups of ranks that train side by side, at most; 0: with a bank as many as
-                    ranks, else 1 */
+    int at_once;     /* groups of ranks that train side by side, at most; 0: with a bank as many as
+                        ranks, else 1 */
     pulmo_report_writer *report; /* of each trial; or NULL */
     pulmo_log_level level;       /* below verbose, trials after the first are quiet */
 } pulmo_sweep_options;

@@ -62,7 +62,7 @@ static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
-    return pulmo_h5_check_kind(file, kind, PACK_FORMAT_VERSION,
+    return pulmo_h5_check_kind(file, kind, PULMO_PACK_FORMAT_VERSION,
                                "the data set is damaged or mixed up: pack again with --overwrite");
 }
 

@@ -39,7 +39,7 @@ struct pulmo_shard_writer {
 
 static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_packed_form *form)
 {
-    PULMO_TRY(pulmo_h5_set_kind(file, kind, PACK_FORMAT_VERSION));
+    PULMO_TRY(pulmo_h5_set_kind(file, kind, PULMO_PACK_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "resize", form->resize));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "decode", form->decode));

@@ -5,8 +5,6 @@
 #include "pulmo/digest.h"
 #include "pulmo/packed.h"
 
-#define PACK_FORMAT_VERSION 1
-
 /* SHA-256 over everything that makes a split's tensors and scores what they are: its shape, resize,
  * decode, class names and, in order, labels, paths and source digests. */
 pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,

@@ -6,7 +6,7 @@
  *     UNHEARD ── first heartbeat ──► WORKING ◄── begins or ends a wait ──► WAITING
  *                                       └──────── BYE: watched no more ───────┴────► GONE
  *
- * and what ends the job (limit: train.stall_seconds; extra: what pulmo_watch_allow granted):
+ * and what ends the job (limit: of pulmo_watch_start; extra: what pulmo_watch_allow granted):
  *
  *     WORKING or WAITING, no heartbeat for the limit ─────────► SILENT, named
  *     WORKING, no progress for limit + extra ─────────────────► STUCK, named

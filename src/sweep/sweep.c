@@ -19,7 +19,6 @@
 #include "pulmo/text.h"
 
 #define NAME_BYTES 160
-#define TRIALS_MAX 10000
 
 /* ---- names and settings ---- */
 
@@ -354,9 +353,9 @@ static pulmo_status check_options(const sweep *s)
             PULMO_USAGE,
             "part %d of %d, %d at once: parts count from 0, and there must be at least one",
             o->part, o->parts, o->at_once);
-    if (s->count > TRIALS_MAX)
+    if (s->count > SWEEP_TRIALS_MAX)
         return pulmo_fail(PULMO_CONFIG, "the grid has %llu trials; at most %d",
-                          (unsigned long long)s->count, TRIALS_MAX);
+                          (unsigned long long)s->count, SWEEP_TRIALS_MAX);
     return PULMO_OK;
 }
 

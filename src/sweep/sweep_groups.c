@@ -90,7 +90,7 @@ sweep_spread sweep_spread_of_values(const double *values, int count)
 /* A figure over the group that begins with trial `first`. */
 static sweep_spread spread_of(const sweep *s, uint64_t first, sweep_figure figure)
 {
-    double values[PULMO_SWEEP_TRIALS];
+    double values[SWEEP_TRIALS_MAX];
     const int size = (int)group_size(s->grid);
     for (int m = 0; m < size; m++)
         values[m] = sweep_figure_of(group_member(s, first, (uint64_t)m), figure);

@@ -16,6 +16,8 @@
 #include "pulmo/sweep.h"
 #include "pulmo/text.h"
 
+#define SWEEP_TRIALS_MAX 10000
+
 typedef enum sweep_state { SWEEP_WAITING, SWEEP_FINISHED, SWEEP_FAILED } sweep_state;
 
 /* X(NAME, column in files, heading on the terminal): the figures of a trial, in their order. Those
