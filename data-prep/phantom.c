@@ -52,40 +52,65 @@ typedef struct phantom {
     noise coarse, fine;
 } phantom;
 
+/* From 0 to 1 as `t` is, level at both ends. */
+static double ease(double t)
+{
+    return t * t * (3 - 2 * t);
+}
+
+/* 0 below `low`, 1 above `high`. */
 static double smooth(double low, double high, double x)
 {
     double t = (x - low) / (high - low);
     t = fmin(fmax(t, 0), 1);
-    return t * t * (3 - 2 * t);
+    return ease(t);
+}
+
+/* The reverse: 1 below `low`, 0 above `high`. */
+static double fade(double low, double high, double x)
+{
+    return 1 - smooth(low, high, x);
 }
 
 static double bell(double x, double width)
 {
     double t = x / width;
-    return t < -4 || t > 4 ? 0 : exp(-t * t);
+    if (t < -4 || t > 4)
+        return 0;
+    return exp(-t * t);
 }
 
 static void fill_noise(noise *n, pulmo_rng *rng)
 {
-    for (int y = 0; y <= LATTICE; y++)
+    for (int y = 0; y <= LATTICE; y++) {
+        float *row = n->value[y];
         for (int x = 0; x <= LATTICE; x++)
-            n->value[y][x] = pulmo_rng_uniform(rng) * 2 - 1;
+            row[x] = pulmo_rng_uniform(rng) * 2 - 1;
+    }
+}
+
+/* The value at `share` of the way from cell `k` of a row to the next one. */
+static double between(const float *row, unsigned k, double share)
+{
+    double left = (double)row[k];
+    double right = (double)row[k + 1];
+    return left * (1 - share) + right * share;
 }
 
 /* Around -1 to 1; `frequency` cells a unit. */
 static double noise_at(const noise *n, double x, double y, double frequency)
 {
-    double u = (x + 2) * frequency, v = (y + 2) * frequency;
-    int i = (int)floor(u), j = (int)floor(v);
-    double a = u - i, b = v - j;
-    a = a * a * (3 - 2 * a);
-    b = b * b * (3 - 2 * b);
-    const float *top = n->value[(unsigned)j % LATTICE],
-                *bottom = n->value[(unsigned)j % LATTICE + 1];
-    unsigned k = (unsigned)i % LATTICE;
-    double upper = (double)top[k] * (1 - a) + (double)top[k + 1] * a;
-    double lower = (double)bottom[k] * (1 - a) + (double)bottom[k + 1] * a;
-    return upper * (1 - b) + lower * b;
+    double u = (x + 2) * frequency;
+    double v = (y + 2) * frequency;
+    int column = (int)floor(u);
+    int row = (int)floor(v);
+    double across = ease(u - column);
+    double down = ease(v - row);
+    unsigned i = (unsigned)column % LATTICE;
+    unsigned j = (unsigned)row % LATTICE;
+    double upper = between(n->value[j], i, across);
+    double lower = between(n->value[j + 1], i, across);
+    return upper * (1 - down) + lower * down;
 }
 
 /* ---- drawing lots ---- */
@@ -125,26 +150,30 @@ static const lot exposure[] = {
 static void draw_lots(phantom *p, const lot *lots, size_t count, pulmo_rng *rng)
 {
     for (size_t i = 0; i < count; i++) {
-        double *value = (double *)((char *)p + lots[i].offset);
-        *value = pulmo_rng_range(rng, lots[i].low, lots[i].high);
+        const lot *drawn = &lots[i];
+        char *place = (char *)p + drawn->offset;
+        *(double *)place = pulmo_rng_range(rng, drawn->low, drawn->high);
     }
+}
+
+static void draw_vessel(vessel *v, double mediastinum, pulmo_rng *rng)
+{
+    double angle = pulmo_rng_range(rng, -1.2, 1.3);
+    v->x = mediastinum + pulmo_rng_range(rng, 0.0, 0.08);
+    v->y = pulmo_rng_range(rng, -0.12, 0.18);
+    v->cosine = cos(angle);
+    v->sine = sin(angle);
+    v->length = pulmo_rng_range(rng, 0.18, 0.52);
+    v->bend = pulmo_rng_range(rng, -0.7, 0.7);
+    v->width = pulmo_rng_range(rng, 0.009, 0.020);
 }
 
 static void draw_vessels(phantom *p, pulmo_rng *rng)
 {
     p->vessel_strength = pulmo_rng_range(rng, 0.05, 0.11);
     for (int side = 0; side < 2; side++)
-        for (int i = 0; i < VESSELS; i++) {
-            vessel *v = &p->vessels[side][i];
-            double angle = pulmo_rng_range(rng, -1.2, 1.3);
-            v->x = p->mediastinum + pulmo_rng_range(rng, 0.0, 0.08);
-            v->y = pulmo_rng_range(rng, -0.12, 0.18);
-            v->cosine = cos(angle);
-            v->sine = sin(angle);
-            v->length = pulmo_rng_range(rng, 0.18, 0.52);
-            v->bend = pulmo_rng_range(rng, -0.7, 0.7);
-            v->width = pulmo_rng_range(rng, 0.009, 0.020);
-        }
+        for (int i = 0; i < VESSELS; i++)
+            draw_vessel(&p->vessels[side][i], p->mediastinum, rng);
 }
 
 static void draw_anatomy(phantom *p, pulmo_rng *rng)
@@ -165,19 +194,23 @@ static void draw_exposure(phantom *p, pulmo_rng *rng)
     fill_noise(&p->fine, rng);
 }
 
+static void draw_blob(const phantom *p, blob *b, pulmo_rng *rng)
+{
+    bool right = pulmo_rng_below(rng, 2) != 0;
+    double from_centre = p->lung_x + pulmo_rng_range(rng, -0.12, 0.12);
+    b->x = right ? from_centre : -from_centre;
+    b->y = p->lung_y + pulmo_rng_range(rng, -0.34, 0.34);
+    b->rx = pulmo_rng_range(rng, 0.09, 0.24);
+    b->ry = pulmo_rng_range(rng, 0.09, 0.26);
+    b->strength = pulmo_rng_range(rng, 0.15, 0.42);
+}
+
 static void draw_disease(phantom *p, int kind, pulmo_rng *rng)
 {
     if (kind == 1) {
         p->blobs = 1 + (int)pulmo_rng_below(rng, BLOBS_MAX - 1);
-        for (int i = 0; i < p->blobs; i++) {
-            double side = pulmo_rng_below(rng, 2) ? 1 : -1;
-            blob *b = &p->blob[i];
-            b->x = side * (p->lung_x + pulmo_rng_range(rng, -0.12, 0.12));
-            b->y = p->lung_y + pulmo_rng_range(rng, -0.34, 0.34);
-            b->rx = pulmo_rng_range(rng, 0.09, 0.24);
-            b->ry = pulmo_rng_range(rng, 0.09, 0.26);
-            b->strength = pulmo_rng_range(rng, 0.15, 0.42);
-        }
+        for (int i = 0; i < p->blobs; i++)
+            draw_blob(p, &p->blob[i], rng);
     }
     if (kind == 2)
         p->mottle = pulmo_rng_range(rng, 0.15, 0.34);
@@ -194,16 +227,24 @@ static double sign_of(int side)
 /* How far inside a lung: 0 outside, 1 well inside. */
 static double lung(const phantom *p, double x, double y, int side)
 {
-    double centre = p->lung_x + p->lung_tilt * (y - p->lung_y) * 0.6;
-    double dy = (y - p->lung_y) / p->lung_ry, from_centre = sign_of(side) * x - centre;
-    double dx = from_centre / (p->lung_rx * (dy < 0 ? 1 + 0.3 * dy : 1));
+    double out = sign_of(side) * x;
+    double below = y - p->lung_y;
+    double centre = p->lung_x + p->lung_tilt * below * 0.6;
+    double from_centre = out - centre;
+    double dy = below / p->lung_ry;
+    double narrowing = 1;
+    if (dy < 0)
+        narrowing += 0.3 * dy;
+    double dx = from_centre / (p->lung_rx * narrowing);
     double radius2 = dx * dx + dy * dy;
     if (radius2 > 1.2)
         return 0;
-    double dome = p->diaphragm[side] + p->dome[side] * (from_centre + 0.08) * (from_centre + 0.08);
-    double inner = smooth(p->mediastinum - 0.05, p->mediastinum + 0.03, sign_of(side) * x);
-    return (1 - smooth(0.80, 1.06, sqrt(radius2))) * (1 - smooth(dome - 0.04, dome + 0.03, y)) *
-           inner;
+    double from_top = from_centre + 0.08;
+    double dome = p->diaphragm[side] + p->dome[side] * from_top * from_top;
+    double within = fade(0.80, 1.06, sqrt(radius2));
+    double above = fade(dome - 0.04, dome + 0.03, y);
+    double inner = smooth(p->mediastinum - 0.05, p->mediastinum + 0.03, out);
+    return within * above * inner;
 }
 
 /* Torso with shoulders and neck; around it is air. */
@@ -212,77 +253,146 @@ static double body(const phantom *p, double x, double y)
     double out = fabs(x);
     double shoulder = p->shoulder_y + p->shoulder_slope * (out - p->neck);
     double above = smooth(shoulder - 0.05, shoulder + 0.05, y);
-    double within_neck = 1 - smooth(p->neck - 0.03, p->neck + 0.06, out);
-    double side = 1 - smooth(p->body_rx - 0.06, p->body_rx + 0.03, out + 0.06 * y * y);
+    double within_neck = fade(p->neck - 0.03, p->neck + 0.06, out);
+    double waist = out + 0.06 * y * y;
+    double side = fade(p->body_rx - 0.06, p->body_rx + 0.03, waist);
     return fmax(above, within_neck) * side;
 }
 
 static double ribs(const phantom *p, double x, double y)
 {
-    double sum = 0, out = fabs(x);
+    double sum = 0;
+    double out = fabs(x);
+    double curve = p->rib_curve * out * out;
     for (int i = 0; i < RIBS; i++) {
-        double centre = p->rib_first + i * p->rib_step + p->rib_curve * out * out - 0.12 * out;
+        double at_spine = p->rib_first + i * p->rib_step;
+        double centre = at_spine + curve - 0.12 * out;
         sum += bell(y - centre, 0.028);
     }
-    return sum * smooth(0.06, 0.2, out) * (1 - smooth(0.8, 0.95, out));
+    double from_spine = smooth(0.06, 0.2, out);
+    return sum * from_spine * fade(0.8, 0.95, out);
+}
+
+static double spine(const phantom *p, double x, double y)
+{
+    double vertebrae = 0.8 + 0.2 * cos(y * 42);
+    return p->spine_strength * bell(x, p->spine_width) * vertebrae;
+}
+
+static double clavicle(const phantom *p, double out, double y)
+{
+    double slope = p->clavicle_slope * (out - 0.3);
+    double across = y - p->clavicle_y + slope;
+    double from_sternum = smooth(0.05, 0.12, out);
+    return 0.15 * bell(across, 0.032) * from_sternum * fade(0.66, 0.8, out);
+}
+
+static double scapula(const phantom *p, double out, double y)
+{
+    double dx = (out - 0.80) / 0.17;
+    double dy = (y + 0.28) / 0.34;
+    return p->scapula * fade(0.7, 1.0, dx * dx + dy * dy);
 }
 
 static double bones(const phantom *p, double x, double y)
 {
     double out = fabs(x);
-    double sum = p->spine_strength * bell(x, p->spine_width) * (0.8 + 0.2 * cos(y * 42));
+    double sum = spine(p, x, y);
     sum += p->rib_strength * ribs(p, x, y);
-    double clavicle = y - p->clavicle_y + p->clavicle_slope * (out - 0.3);
-    sum += 0.15 * bell(clavicle, 0.032) * smooth(0.05, 0.12, out) * (1 - smooth(0.66, 0.8, out));
-    double blade_x = (out - 0.80) / 0.17, blade_y = (y + 0.28) / 0.34;
-    return sum + p->scapula * (1 - smooth(0.7, 1.0, blade_x * blade_x + blade_y * blade_y));
+    sum += clavicle(p, out, y);
+    return sum + scapula(p, out, y);
+}
+
+/* `out`, `y`: the point, x counted away from the spine. */
+static double vessel_at(const vessel *v, double out, double y)
+{
+    double dx = out - v->x;
+    double dy = y - v->y;
+    double along = dx * v->cosine + dy * v->sine;
+    if (along < 0 || along > v->length)
+        return 0;
+    double bend = v->bend * along * along;
+    double across = -dx * v->sine + dy * v->cosine - bend;
+    double width = v->width * (1 - 0.7 * along / v->length);
+    return bell(across, width) * (1 - along / v->length);
 }
 
 static double vessels(const phantom *p, double x, double y, int side)
 {
     double sum = 0;
-    for (int i = 0; i < VESSELS; i++) {
-        const vessel *v = &p->vessels[side][i];
-        double dx = sign_of(side) * x - v->x, dy = y - v->y, along = dx * v->cosine + dy * v->sine;
-        if (along < 0 || along > v->length)
-            continue;
-        double across = -dx * v->sine + dy * v->cosine - v->bend * along * along;
-        sum += bell(across, v->width * (1 - 0.7 * along / v->length)) * (1 - along / v->length);
-    }
+    double out = sign_of(side) * x;
+    for (int i = 0; i < VESSELS; i++)
+        sum += vessel_at(&p->vessels[side][i], out, y);
     return p->vessel_strength * sum / (1 + 0.35 * sum);
+}
+
+static double consolidation(const phantom *p, const blob *b, double x, double y)
+{
+    double dx = (x - b->x) / b->rx;
+    double dy = (y - b->y) / b->ry;
+    double distance2 = dx * dx + dy * dy;
+    if (distance2 > 8)
+        return 0;
+    double edge = distance2 + 0.5 * noise_at(&p->fine, x, y, 7);
+    double texture = 0.8 + 0.4 * noise_at(&p->coarse, x, y, 12);
+    return b->strength * exp(-fmax(0, edge)) * texture;
+}
+
+static double mottle(const phantom *p, double x, double y)
+{
+    double fine = noise_at(&p->fine, x, y, 11);
+    double grain = fine + 0.7 * noise_at(&p->coarse, y, x, 15);
+    double patches = 0.6 + 0.4 * noise_at(&p->coarse, x, y, 2);
+    return p->mottle * fmax(0, grain + 0.25) * patches;
 }
 
 static double disease(const phantom *p, double x, double y)
 {
     double sum = 0;
-    for (int i = 0; i < p->blobs; i++) {
-        const blob *b = &p->blob[i];
-        double dx = (x - b->x) / b->rx, dy = (y - b->y) / b->ry, distance2 = dx * dx + dy * dy;
-        if (distance2 > 8)
-            continue;
-        double edge = distance2 + 0.5 * noise_at(&p->fine, x, y, 7);
-        sum += b->strength * exp(-fmax(0, edge)) * (0.8 + 0.4 * noise_at(&p->coarse, x, y, 12));
-    }
-    if (p->mottle > 0) {
-        double grain = noise_at(&p->fine, x, y, 11) + 0.7 * noise_at(&p->coarse, y, x, 15);
-        sum += p->mottle * fmax(0, grain + 0.25) * (0.6 + 0.4 * noise_at(&p->coarse, x, y, 2));
-    }
+    for (int i = 0; i < p->blobs; i++)
+        sum += consolidation(p, &p->blob[i], x, y);
+    if (p->mottle > 0)
+        sum += mottle(p, x, y);
     return sum;
+}
+
+/* How much of a point the heart covers, 0 to 0.9. */
+static double heart(const phantom *p, double x, double y)
+{
+    double dx = (x - p->heart_x) / p->heart_rx;
+    double dy = (y - p->heart_y) / p->heart_ry;
+    double radius2 = dx * dx + dy * dy + 0.5 * dx * dy;
+    if (radius2 >= 1.3)
+        return 0;
+    return 0.9 * fade(0.75, 1.1, sqrt(radius2));
 }
 
 /* What a lung shows instead of the tissue around it. */
 static double lung_value(const phantom *p, double x, double y, int side, double tissue)
 {
+    double out = fabs(x);
     double air = 0.17 + p->haze + 0.05 * noise_at(&p->coarse, y, x, 3);
-    double hx = (x - p->heart_x) / p->heart_rx, hy = (y - p->heart_y) / p->heart_ry;
-    double heart2 = hx * hx + hy * hy + 0.5 * hx * hy;
     double value = air + vessels(p, x, y, side) + disease(p, x, y);
     /* The lungs are thinner towards their rims. */
-    value += 0.06 * smooth(0.35, 0.75, fabs(x)) + 0.10 * bell(fabs(x) - p->mediastinum, 0.12);
-    if (heart2 >= 1.3)
-        return value;
-    double covered = 0.9 * (1 - smooth(0.75, 1.1, sqrt(heart2)));
+    double outer_rim = 0.06 * smooth(0.35, 0.75, out);
+    double inner_rim = 0.10 * bell(out - p->mediastinum, 0.12);
+    value += outer_rim + inner_rim;
+    double covered = heart(p, x, y);
     return value * (1 - covered) + tissue * covered;
+}
+
+static double soft_tissue(const phantom *p, double x, double y)
+{
+    double uneven = 0.56 + 0.06 * noise_at(&p->coarse, x, y, 3);
+    double tissue = uneven + 0.12 * smooth(0.25, 0.8, y);
+    return tissue - 0.14 * smooth(0.7, 1.05, fabs(x));
+}
+
+static double chest_wall(const phantom *p, double x, double y)
+{
+    double dx = (fabs(x) - 0.5) / 0.34;
+    double dy = (y - 0.28) / 0.30;
+    return p->chest_wall * fade(0.3, 1.0, dx * dx + dy * dy);
 }
 
 /* Brightness, 0 (air) to about 1 (bone), at a point. */
@@ -293,14 +403,12 @@ static double brightness_at(const phantom *p, double x, double y)
         return 0;
     int side = x > 0;
     double in_lung = lung(p, x, y, side);
-    double tissue = 0.56 + 0.06 * noise_at(&p->coarse, x, y, 3) + 0.12 * smooth(0.25, 0.8, y);
-    tissue -= 0.14 * smooth(0.7, 1.05, fabs(x));
+    double tissue = soft_tissue(p, x, y);
     double value = tissue * (1 - in_lung);
     if (in_lung > 0)
         value += lung_value(p, x, y, side, tissue) * in_lung;
-    double wall_x = (fabs(x) - 0.5) / 0.34, wall_y = (y - 0.28) / 0.30;
-    value += p->chest_wall * (1 - smooth(0.3, 1.0, wall_x * wall_x + wall_y * wall_y));
-    value -= p->trachea * bell(x, 0.05) * (1 - smooth(-0.25, -0.05, y));
+    value += chest_wall(p, x, y);
+    value -= p->trachea * bell(x, 0.05) * fade(-0.25, -0.05, y);
     return (value + bones(p, x, y)) * inside;
 }
 
@@ -308,36 +416,76 @@ static double brightness_at(const phantom *p, double x, double y)
 static bool marker_dot(const phantom *p, int x, int y, int width, int dot)
 {
     static const unsigned char rows[7] = {0x1E, 0x11, 0x11, 0x1E, 0x14, 0x12, 0x11};
-    int left = p->marker_left ? 2 * dot : width - 8 * dot, i = (x - left) / dot,
-        j = (y - 2 * dot) / dot;
-    return x >= left && y >= 2 * dot && i < 5 && j < 7 && (rows[j] >> (4 - i) & 1);
+    int left = width - 8 * dot;
+    if (p->marker_left)
+        left = 2 * dot;
+    int top = 2 * dot;
+    if (x < left || y < top)
+        return false;
+    int i = (x - left) / dot;
+    int j = (y - top) / dot;
+    if (i >= 5 || j >= 7)
+        return false;
+    return rows[j] >> (4 - i) & 1;
 }
 
 static uint8_t level(const phantom *p, double value, pulmo_rng *rng)
 {
-    double v = p->gain * value + p->offset * (value > 0.02);
-    v = pow(v < 0 ? 0 : v, p->gamma) + p->grain * pulmo_rng_normal(rng);
-    if (v >= 1)
+    double v = p->gain * value;
+    if (value > 0.02)
+        v += p->offset;
+    double exposed = pow(v < 0 ? 0 : v, p->gamma);
+    double noisy = exposed + p->grain * pulmo_rng_normal(rng);
+    if (noisy >= 1)
         return 255;
-    return (uint8_t)(v <= 0 ? 0 : v * 255 + 0.5);
+    if (noisy <= 0)
+        return 0;
+    return (uint8_t)(noisy * 255 + 0.5);
+}
+
+/* Under the collimator's leaves, along the image's rims. */
+static bool shuttered(const phantom *p, const pulmo_image *image, int x, int y)
+{
+    double across = p->border * image->width_px;
+    double down = p->border * image->height_px;
+    bool at_side = x < across || x > image->width_px - across;
+    return at_side || y < down || y > image->height_px - down;
 }
 
 static void draw_pixels(const phantom *p, pulmo_image *image, pulmo_rng *rng)
 {
-    int w = image->width_px, h = image->height_px, dot = w / 100 > 0 ? w / 100 : 1;
-    double c = cos(p->angle) / p->zoom, s = sin(p->angle) / p->zoom;
+    int w = image->width_px;
+    int h = image->height_px;
+    int dot = w / 100 > 0 ? w / 100 : 1;
+    double c = cos(p->angle) / p->zoom;
+    double s = sin(p->angle) / p->zoom;
+    uint8_t *pixel = image->pixels;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
-            double u = (2.0 * x - w) / w - p->shift_x, v = (2.0 * y - h) / w - p->shift_y;
-            uint8_t *pixel = &image->pixels[(size_t)y * (size_t)w + (size_t)x];
-            *pixel = level(p, brightness_at(p, u * c - v * s, u * s + v * c), rng);
-            bool shut = x < p->border * w || x > w - p->border * w || y < p->border * h ||
-                        y > h - p->border * h;
-            if (shut)
+            double u = (2.0 * x - w) / w - p->shift_x;
+            double v = (2.0 * y - h) / w - p->shift_y;
+            double brightness = brightness_at(p, u * c - v * s, u * s + v * c);
+            *pixel = level(p, brightness, rng);
+            if (shuttered(p, image, x, y))
                 *pixel = (uint8_t)(*pixel / 16);
             if (marker_dot(p, x, y, w, dot))
                 *pixel = 245;
+            pixel++;
         }
+}
+
+/* One channel, of a drawn width and shape. */
+static pulmo_status make_canvas(pulmo_image *out, pulmo_rng *rng)
+{
+    out->width_px = 300 + (int)pulmo_rng_below(rng, 301);
+    double shape = pulmo_rng_range(rng, 0.70, 0.98);
+    out->height_px = (int)(out->width_px * shape);
+    out->channels = 1;
+    size_t width = (size_t)out->width_px;
+    out->pixels = malloc(width * (size_t)out->height_px);
+    if (!out->pixels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image,
@@ -352,15 +500,9 @@ pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t
     pulmo_rng_at(&rng, seed, PULMO_RNG_DEMO, patient, 1 + image);
     draw_exposure(p, &rng);
     draw_disease(p, kind, &rng);
-    out->width_px = 300 + (int)pulmo_rng_below(&rng, 301);
-    out->height_px = (int)(out->width_px * pulmo_rng_range(&rng, 0.70, 0.98));
-    out->channels = 1;
-    out->pixels = malloc((size_t)out->width_px * (size_t)out->height_px);
-    pulmo_status status = PULMO_OK;
-    if (out->pixels)
+    pulmo_status status = make_canvas(out, &rng);
+    if (status == PULMO_OK)
         draw_pixels(p, out, &rng);
-    else
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for a phantom");
     free(p);
     return status;
 }
