@@ -11,52 +11,86 @@
 
 #define CROP_TRIES 10 /* torchvision's */
 
+/* A range of factors that changes nothing. */
+static void switch_off(double pair[2])
+{
+    pair[0] = 1.0;
+    pair[1] = 1.0;
+}
+
 void pulmo_augment_spec_init(pulmo_augment_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
     double *const factors[] = {spec->crop_scale, spec->crop_ratio, spec->brightness,
                                spec->contrast,   spec->gamma,      spec->sharpness,
                                spec->scale,      spec->strength};
-    for (size_t f = 0; f < sizeof factors / sizeof factors[0]; f++)
-        factors[f][0] = factors[f][1] = 1.0;
+    const size_t count = sizeof factors / sizeof factors[0];
+    for (size_t f = 0; f < count; f++)
+        switch_off(factors[f]);
+}
+
+/* What a field of the specification, of one number or two, may hold. */
+typedef struct limits {
+    const char *name;
+    size_t offset; /* of the field, bytes */
+    double low, high;
+} limits;
+
+#define FIELD(name) #name, offsetof(pulmo_augment_spec, name)
+
+static const limits pair_limits[] = {
+    {FIELD(crop_scale), 1e-4, 1}, {FIELD(crop_ratio), 0.01, 100}, {FIELD(scale), 0.1, 10},
+    {FIELD(gamma), 0.01, 100},    {FIELD(brightness), 0, 100},    {FIELD(contrast), 0, 100},
+    {FIELD(sharpness), 0, 100},   {FIELD(blur), 0, 10},           {FIELD(strength), 0, 1},
+};
+
+static const limits value_limits[] = {
+    {FIELD(equalize), 0, 1},
+    {FIELD(autocontrast), 0, 1},
+    {FIELD(noise), 0, 1},
+    {FIELD(erasing), 0, 1},
+    {FIELD(hflip), 0, 1},
+    {FIELD(rotate_deg), 0, 180},
+    {"translate", offsetof(pulmo_augment_spec, translate[0]), 0, 1},
+    {"translate", offsetof(pulmo_augment_spec, translate[1]), 0, 1},
+};
+
+static const double *field_of(const pulmo_augment_spec *spec, const limits *limit)
+{
+    const void *field = (const char *)spec + limit->offset;
+    return field;
 }
 
 /* Comparisons are written so that a NaN fails them. */
-static pulmo_status check_pair(const char *name, const double pair[2], double low, double high)
+static pulmo_status check_pair(const pulmo_augment_spec *spec, const limits *limit)
 {
-    if (pair[0] <= pair[1] && pair[0] >= low && pair[1] <= high)
+    const double *pair = field_of(spec, limit);
+    const double first = pair[0];
+    const double second = pair[1];
+    if (first <= second && first >= limit->low && second <= limit->high)
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
-                      "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g", name,
-                      pair[0], pair[1], low, high);
+                      "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g",
+                      limit->name, first, second, limit->low, limit->high);
 }
 
-static pulmo_status check_value(const char *name, double value, double high)
+static pulmo_status check_value(const pulmo_augment_spec *spec, const limits *limit)
 {
-    if (value >= 0 && value <= high)
+    const double value = *field_of(spec, limit);
+    if (value >= limit->low && value <= limit->high)
         return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "augment.%s: %g: must be from 0 to %g", name, value, high);
+    return pulmo_fail(PULMO_CONFIG, "augment.%s: %g: must be from %g to %g", limit->name, value,
+                      limit->low, limit->high);
 }
 
 pulmo_status pulmo_augment_spec_check(const pulmo_augment_spec *spec)
 {
-    PULMO_TRY(check_pair("crop_scale", spec->crop_scale, 1e-4, 1));
-    PULMO_TRY(check_pair("crop_ratio", spec->crop_ratio, 0.01, 100));
-    PULMO_TRY(check_pair("scale", spec->scale, 0.1, 10));
-    PULMO_TRY(check_pair("gamma", spec->gamma, 0.01, 100));
-    PULMO_TRY(check_pair("brightness", spec->brightness, 0, 100));
-    PULMO_TRY(check_pair("contrast", spec->contrast, 0, 100));
-    PULMO_TRY(check_pair("sharpness", spec->sharpness, 0, 100));
-    PULMO_TRY(check_pair("blur", spec->blur, 0, 10));
-    PULMO_TRY(check_pair("strength", spec->strength, 0, 1));
-    PULMO_TRY(check_value("equalize", spec->equalize, 1));
-    PULMO_TRY(check_value("autocontrast", spec->autocontrast, 1));
-    PULMO_TRY(check_value("noise", spec->noise, 1));
-    PULMO_TRY(check_value("erasing", spec->erasing, 1));
-    PULMO_TRY(check_value("hflip", spec->hflip, 1));
-    PULMO_TRY(check_value("rotate_deg", spec->rotate_deg, 180));
-    PULMO_TRY(check_value("translate", spec->translate[0], 1));
-    PULMO_TRY(check_value("translate", spec->translate[1], 1));
+    const size_t pairs = sizeof pair_limits / sizeof pair_limits[0];
+    const size_t values = sizeof value_limits / sizeof value_limits[0];
+    for (size_t i = 0; i < pairs; i++)
+        PULMO_TRY(check_pair(spec, &pair_limits[i]));
+    for (size_t i = 0; i < values; i++)
+        PULMO_TRY(check_value(spec, &value_limits[i]));
     return PULMO_OK;
 }
 
@@ -75,12 +109,17 @@ static double draw_from(pulmo_rng *rng, const double pair[2])
 /* A factor from a range, 1 where it is off: then nothing is drawn. */
 static double draw_factor(pulmo_rng *rng, const double pair[2])
 {
-    return is_off(pair) ? 1.0 : draw_from(rng, pair);
+    if (is_off(pair))
+        return 1.0;
+    return draw_from(rng, pair);
 }
 
 static bool draw_chance(pulmo_rng *rng, double probability)
 {
-    return probability > 0 && (double)pulmo_rng_uniform(rng) < probability;
+    if (!(probability > 0))
+        return false;
+    const double drawn = (double)pulmo_rng_uniform(rng);
+    return drawn < probability;
 }
 
 /* Rectangles: which part of the image's area they have, and the logarithm of their sides' ratio. */
@@ -89,33 +128,44 @@ typedef struct rectangles {
     double log_ratio[2];
 } rectangles;
 
+static int rounded(double value)
+{
+    return (int)rint(value);
+}
+
 /* Sides, px: `larger` grows with the ratio. */
 static void draw_sides(pulmo_rng *rng, const rectangles *from, double area, int *larger,
                        int *smaller)
 {
-    double target = area * draw_from(rng, from->part);
-    double ratio = exp(draw_from(rng, from->log_ratio));
-    *larger = (int)rint(sqrt(target * ratio));
-    *smaller = (int)rint(sqrt(target / ratio));
+    const double target = area * draw_from(rng, from->part);
+    const double log_ratio = draw_from(rng, from->log_ratio);
+    const double ratio = exp(log_ratio);
+    *larger = rounded(sqrt(target * ratio));
+    *smaller = rounded(sqrt(target / ratio));
 }
 
 /* The first pixel of `length` in a side. */
 static uint32_t draw_begin(pulmo_rng *rng, int side, int length)
 {
-    return pulmo_rng_below(rng, (uint32_t)(side - length + 1));
+    const int places = side - length + 1;
+    return pulmo_rng_below(rng, (uint32_t)places);
 }
 
 /* The whole image as far as the ratio allows, from its centre. */
 static void crop_centre(const pulmo_augment_spec *spec, int height, int width,
                         pulmo_augment_draw *out)
 {
-    double ratio = (double)width / height;
-    if (ratio < spec->crop_ratio[0])
-        out->crop_height = rint(width / spec->crop_ratio[0]);
-    else if (ratio > spec->crop_ratio[1])
-        out->crop_width = rint(height * spec->crop_ratio[1]);
-    out->crop_x = floor((width - out->crop_width) / 2);
-    out->crop_y = floor((height - out->crop_height) / 2);
+    const double ratio = (double)width / height;
+    const double narrowest = spec->crop_ratio[0];
+    const double widest = spec->crop_ratio[1];
+    if (ratio < narrowest)
+        out->crop_height = rint(width / narrowest);
+    else if (ratio > widest)
+        out->crop_width = rint(height * widest);
+    const double rest_x = width - out->crop_width;
+    const double rest_y = height - out->crop_height;
+    out->crop_x = floor(rest_x / 2);
+    out->crop_y = floor(rest_y / 2);
 }
 
 /* torchvision's RandomResizedCrop.get_params. */
@@ -126,9 +176,12 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
     const rectangles crops = {.part = spec->crop_scale,
                               .log_ratio = {log(spec->crop_ratio[0]), log(spec->crop_ratio[1])}};
     for (int i = 0; i < CROP_TRIES; i++) {
-        int w, h;
+        int w;
+        int h;
         draw_sides(rng, &crops, area, &w, &h);
-        if (w <= 0 || w > width || h <= 0 || h > height)
+        const bool empty = w <= 0 || h <= 0;
+        const bool fits = w <= width && h <= height;
+        if (empty || !fits)
             continue;
         out->crop_y = draw_begin(rng, height, h);
         out->crop_x = draw_begin(rng, width, w);
@@ -142,7 +195,9 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
 /* A shift of whole pixels, as torchvision's RandomAffine draws it; part of the side. */
 static double draw_shift(pulmo_rng *rng, double most, int side)
 {
-    return rint(pulmo_rng_range(rng, -most * side, most * side)) / side;
+    const double most_px = most * side;
+    const double shift_px = pulmo_rng_range(rng, -most_px, most_px);
+    return rint(shift_px) / side;
 }
 
 /* torchvision's RandomErasing.get_params, of scale [0.02, 0.33] and ratio [0.3, 3.3]. */
@@ -152,9 +207,12 @@ static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_dr
     const double area = (double)height * width;
     const rectangles holes = {.part = part, .log_ratio = {log(0.3), log(3.3)}};
     for (int i = 0; i < CROP_TRIES; i++) {
-        int h, w;
+        int h;
+        int w;
         draw_sides(rng, &holes, area, &h, &w);
-        if (h < 1 || w < 1 || h >= height || w >= width)
+        const bool empty = h < 1 || w < 1;
+        const bool fits = h < height && w < width;
+        if (empty || !fits)
             continue;
         out->erase_y = (int)draw_begin(rng, height, h);
         out->erase_x = (int)draw_begin(rng, width, w);
@@ -168,7 +226,8 @@ static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_dr
  * smaller image. */
 static void scale_by(double factor, pulmo_augment_draw *out)
 {
-    double width = out->crop_width / factor, height = out->crop_height / factor;
+    const double width = out->crop_width / factor;
+    const double height = out->crop_height / factor;
     out->crop_x += (out->crop_width - width) / 2;
     out->crop_y += (out->crop_height - height) / 2;
     out->crop_width = width;
@@ -195,14 +254,18 @@ static void draw_later_ones(const pulmo_augment_spec *spec, pulmo_rng *rng, int 
 
 static void shrink(double pair[2], double strength)
 {
-    for (int i = 0; i < 2; i++)
-        pair[i] = 1.0 + (pair[i] - 1.0) * strength;
+    for (int i = 0; i < 2; i++) {
+        const double above_one = pair[i] - 1.0;
+        pair[i] = 1.0 + above_one * strength;
+    }
 }
 
 static void shrink_ratio(double pair[2], double strength)
 {
-    for (int i = 0; i < 2; i++)
-        pair[i] = exp(log(pair[i]) * strength);
+    for (int i = 0; i < 2; i++) {
+        const double logarithm = log(pair[i]);
+        pair[i] = exp(logarithm * strength);
+    }
 }
 
 /* The ranges of one image. Blur keeps its way to 0, which is none, as the others keep theirs to 1.
@@ -210,7 +273,9 @@ static void shrink_ratio(double pair[2], double strength)
 static pulmo_augment_spec at_strength(const pulmo_augment_spec *spec, double strength)
 {
     pulmo_augment_spec out = *spec;
-    double geometry = spec->strength_of_light ? 1.0 : strength;
+    double geometry = strength;
+    if (spec->strength_of_light)
+        geometry = 1.0;
     shrink(out.crop_scale, geometry);
     shrink_ratio(out.crop_ratio, geometry);
     shrink(out.scale, geometry);
@@ -230,6 +295,41 @@ static pulmo_augment_spec at_strength(const pulmo_augment_spec *spec, double str
     return out;
 }
 
+/* The image as it is. */
+static pulmo_augment_draw unchanged(int height_px, int width_px)
+{
+    pulmo_augment_draw out;
+    memset(&out, 0, sizeof out);
+    out.crop_width = width_px;
+    out.crop_height = height_px;
+    out.gamma = 1.0;
+    return out;
+}
+
+static void draw_rotation(const pulmo_augment_spec *spec, pulmo_rng *rng, int height, int width,
+                          pulmo_augment_draw *out)
+{
+    const double most_deg = spec->rotate_deg;
+    const double most_x = spec->translate[0];
+    const double most_y = spec->translate[1];
+    if (most_deg > 0)
+        out->angle_deg = pulmo_rng_range(rng, -most_deg, most_deg);
+    if (most_x > 0)
+        out->shift_x = draw_shift(rng, most_x, width);
+    if (most_y > 0)
+        out->shift_y = draw_shift(rng, most_y, height);
+}
+
+/* Evenly in the logarithm, so that 1/2 is as likely as 2. */
+static double draw_gamma(pulmo_rng *rng, const double pair[2])
+{
+    if (is_off(pair))
+        return 1.0;
+    const double logs[2] = {log(pair[0]), log(pair[1])};
+    const double logarithm = draw_from(rng, logs);
+    return exp(logarithm);
+}
+
 void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch,
                            uint64_t sample, int height_px, int width_px, pulmo_augment_draw *out)
 {
@@ -237,28 +337,18 @@ void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64
     pulmo_augment_spec own;
     pulmo_rng_at(&rng, seed, PULMO_RNG_AUGMENT, epoch, sample);
     if (!is_off(spec->strength)) {
-        own = at_strength(spec, draw_from(&rng, spec->strength));
+        const double strength = draw_from(&rng, spec->strength);
+        own = at_strength(spec, strength);
         spec = &own;
     }
-    memset(out, 0, sizeof *out);
-    out->crop_width = width_px;
-    out->crop_height = height_px;
-    out->gamma = 1.0;
+    *out = unchanged(height_px, width_px);
     if (!is_off(spec->crop_scale))
         draw_crop(spec, &rng, height_px, width_px, out);
     out->flip = draw_chance(&rng, spec->hflip);
-    if (spec->rotate_deg > 0)
-        out->angle_deg = pulmo_rng_range(&rng, -spec->rotate_deg, spec->rotate_deg);
-    if (spec->translate[0] > 0)
-        out->shift_x = draw_shift(&rng, spec->translate[0], width_px);
-    if (spec->translate[1] > 0)
-        out->shift_y = draw_shift(&rng, spec->translate[1], height_px);
+    draw_rotation(spec, &rng, height_px, width_px, out);
     out->brightness = draw_factor(&rng, spec->brightness);
     out->contrast = draw_factor(&rng, spec->contrast);
-    if (!is_off(spec->gamma)) {
-        const double logs[2] = {log(spec->gamma[0]), log(spec->gamma[1])};
-        out->gamma = exp(draw_from(&rng, logs));
-    }
+    out->gamma = draw_gamma(&rng, spec->gamma);
     draw_later_ones(spec, &rng, height_px, width_px, out);
 }
 
@@ -273,32 +363,45 @@ typedef struct inverse_map {
 static inverse_map invert(const pulmo_augment_draw *d, int height, int width)
 {
     const double pi = 3.14159265358979323846;
-    const double angle = d->angle_deg * pi / 180.0, c = cos(angle), s = sin(angle);
+    const double angle = d->angle_deg * pi / 180.0;
+    const double c = cos(angle);
+    const double s = sin(angle);
     const double mirror = d->flip ? -1.0 : 1.0;
-    double zoom_x = d->crop_width / width, zoom_y = d->crop_height / height;
-    double cx = (width - 1) / 2.0, cy = (height - 1) / 2.0;
+    const double zoom_x = d->crop_width / width;
+    const double zoom_y = d->crop_height / height;
+    const double cx = (width - 1) / 2.0;
+    const double cy = (height - 1) / 2.0;
     /* Undo the shift, then the rotation (counter-clockwise on the screen, y pointing down), about
      * the centre; then the flip; then crop and resize. */
-    double tx = -cx - d->shift_x * width, ty = -cy - d->shift_y * height;
+    const double tx = -cx - d->shift_x * width;
+    const double ty = -cy - d->shift_y * height;
     inverse_map map;
     map.ux = mirror * c * zoom_x;
     map.uy = -mirror * s * zoom_x;
     map.vx = s * zoom_y;
     map.vy = c * zoom_y;
-    map.u0 = map.ux * tx + map.uy * ty + d->crop_x + (cx + 0.5) * zoom_x - 0.5;
-    map.v0 = map.vx * tx + map.vy * ty + d->crop_y + (cy + 0.5) * zoom_y - 0.5;
+    const double turned_x = map.ux * tx + map.uy * ty;
+    const double turned_y = map.vx * tx + map.vy * ty;
+    const double centre_x = (cx + 0.5) * zoom_x;
+    const double centre_y = (cy + 0.5) * zoom_y;
+    map.u0 = turned_x + d->crop_x + centre_x - 0.5;
+    map.v0 = turned_y + d->crop_y + centre_y - 0.5;
     return map;
 }
 
 /* A coordinate up to half a pixel outside belongs to the edge pixel; further out is black. */
 static inline bool settle(float *at, int side)
 {
-    if (!(*at > -0.5f - 1e-4f && *at < (float)side - 0.5f + 1e-4f))
+    const float last = (float)(side - 1);
+    const float low = -0.5f - 1e-4f;
+    const float high = (float)side - 0.5f + 1e-4f;
+    const bool inside = *at > low && *at < high;
+    if (!inside)
         return false;
     if (*at < 0)
         *at = 0;
-    if (*at > (float)(side - 1))
-        *at = (float)(side - 1);
+    if (*at > last)
+        *at = last;
     return true;
 }
 
@@ -309,12 +412,18 @@ typedef struct corners {
     float a, b;
 } corners;
 
+static inline float between(float first, float second, float part)
+{
+    return first * (1.0f - part) + second * part;
+}
+
 static inline float blend(const corners *q, int c)
 {
-    const uint8_t *p = q->at + c;
-    float top = (float)p[0] * (1.0f - q->a) + (float)p[q->right] * q->a;
-    float bottom = (float)p[q->below] * (1.0f - q->a) + (float)p[q->below + q->right] * q->a;
-    return top * (1.0f - q->b) + bottom * q->b;
+    const uint8_t *upper = q->at + c;
+    const uint8_t *lower = upper + q->below;
+    const float top = between(upper[0], upper[q->right], q->a);
+    const float bottom = between(lower[0], lower[q->right], q->a);
+    return between(top, bottom, q->b);
 }
 
 /* (H, W, C) uint8 */
@@ -325,12 +434,17 @@ typedef struct source_image {
 
 static inline corners corners_at(const source_image *source, float u, float v)
 {
-    const int column = (int)u, row = (int)v;
-    const size_t step = (size_t)source->channels, row_step = (size_t)source->width * step;
+    const int column = (int)u;
+    const int row = (int)v;
+    const bool last_column = column + 1 >= source->width;
+    const bool last_row = row + 1 >= source->height;
+    const size_t step = (size_t)source->channels;
+    const size_t row_step = (size_t)source->width * step;
+    const uint8_t *row_at = source->pixels + (size_t)row * row_step;
     corners q;
-    q.at = source->pixels + (size_t)row * row_step + (size_t)column * step;
-    q.right = column + 1 < source->width ? step : 0;
-    q.below = row + 1 < source->height ? row_step : 0;
+    q.at = row_at + (size_t)column * step;
+    q.right = last_column ? 0 : step;
+    q.below = last_row ? 0 : row_step;
     q.a = u - (float)column;
     q.b = v - (float)row;
     return q;
@@ -339,15 +453,21 @@ static inline corners corners_at(const source_image *source, float u, float v)
 /* Every channel of one place at once; planes are `plane` apart. */
 static void sample_source(const inverse_map *map, const source_image *source, float *out)
 {
-    const int height = source->height, width = source->width, channels = source->channels;
+    const int height = source->height;
+    const int width = source->width;
+    const int channels = source->channels;
     const size_t plane = (size_t)height * (size_t)width;
     for (int y = 0; y < height; y++) {
-        double row_u = map->u0 + map->uy * y, row_v = map->v0 + map->vy * y;
+        const double row_u = map->u0 + map->uy * y;
+        const double row_v = map->v0 + map->vy * y;
         for (int x = 0; x < width; x++, out++) {
-            float u = (float)(row_u + map->ux * x), v = (float)(row_v + map->vx * x);
+            float u = (float)(row_u + map->ux * x);
+            float v = (float)(row_v + map->vx * x);
             const bool inside = settle(&u, width) && settle(&v, height);
-            if (!inside)
-                u = v = 0;
+            if (!inside) {
+                u = 0;
+                v = 0;
+            }
             const corners q = corners_at(source, u, v);
             for (int c = 0; c < channels; c++)
                 out[(size_t)c * plane] = inside ? blend(&q, c) : 0.0f;
@@ -358,7 +478,7 @@ static void sample_source(const inverse_map *map, const source_image *source, fl
 static void plain_plane(const uint8_t *source, size_t pixels, int step, float *out)
 {
     for (size_t i = 0; i < pixels; i++)
-        out[i] = (float)source[i * (size_t)step];
+        out[i] = source[i * (size_t)step];
 }
 
 static void plain_planes(const source_image *source, size_t pixels, float *out)
@@ -375,8 +495,11 @@ static void normalise(float *values, int channels, size_t pixels, const float me
 {
     for (int c = 2; c >= 0; c--) {
         float *to = values + (size_t)c * pixels;
-        const float *from = channels == 1 ? values : to;
-        const float m = mean[c], s = std[c];
+        const float *from = to;
+        if (channels == 1)
+            from = values;
+        const float m = mean[c];
+        const float s = std[c];
         for (size_t i = 0; i < pixels; i++)
             to[i] = (from[i] / 255.0f - m) / s;
     }
@@ -386,7 +509,8 @@ static void normalise(float *values, int channels, size_t pixels, const float me
 static void erase(const pulmo_augment_draw *d, int width, size_t pixels, float *out)
 {
     const size_t bytes = (size_t)d->erase_width * sizeof *out;
-    float *corner = out + (ptrdiff_t)d->erase_y * width + d->erase_x;
+    const ptrdiff_t above = (ptrdiff_t)d->erase_y * width;
+    float *corner = out + above + d->erase_x;
     for (int c = 0; c < 3; c++) {
         for (int y = 0; y < d->erase_height; y++)
             memset(corner + (ptrdiff_t)y * width, 0, bytes);
