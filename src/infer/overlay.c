@@ -24,7 +24,8 @@ static uint8_t srgb_byte(double linear)
     double v = 12.92 * linear;
     if (linear > 0.0031308)
         v = 1.055 * pow(linear, 1 / 2.4) - 0.055;
-    return (uint8_t)lround(255 * fmin(fmax(v, 0), 1));
+    const double clipped = fmin(fmax(v, 0), 1);
+    return (uint8_t)lround(255 * clipped);
 }
 
 static double cube(double x)
@@ -32,24 +33,42 @@ static double cube(double x)
     return x * x * x;
 }
 
-static void oklab_to_rgb(double lightness, double a, double b, uint8_t rgb[3])
+static double product(const double first[3], const double second[3])
 {
-    double l = cube(lightness + 0.3963377774 * a + 0.2158037573 * b);
-    double m = cube(lightness - 0.1055613458 * a - 0.0638541728 * b);
-    double s = cube(lightness - 0.0894841775 * a - 1.2914855480 * b);
-    rgb[0] = srgb_byte(+4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s);
-    rgb[1] = srgb_byte(-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s);
-    rgb[2] = srgb_byte(-0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s);
+    return first[0] * second[0] + first[1] * second[1] + first[2] * second[2];
+}
+
+static void oklab_to_rgb(const double lab[3], uint8_t rgb[3])
+{
+    static const double to_cones[3][3] = {
+        {1, +0.3963377774, +0.2158037573},
+        {1, -0.1055613458, -0.0638541728},
+        {1, -0.0894841775, -1.2914855480},
+    };
+    static const double to_linear[3][3] = {
+        {+4.0767416621, -3.3077115913, +0.2309699292},
+        {-1.2684380046, +2.6097574011, -0.3413193965},
+        {-0.0041960863, -0.7034186147, +1.7076147010},
+    };
+    double cones[3];
+    for (int i = 0; i < 3; i++)
+        cones[i] = cube(product(to_cones[i], lab));
+    for (int i = 0; i < 3; i++)
+        rgb[i] = srgb_byte(product(to_linear[i], cones));
 }
 
 /* Dark violet over red and orange to pale yellow. */
 static void make_colours(uint8_t colours[COLOURS][3])
 {
     for (int i = 0; i < COLOURS; i++) {
-        double t = (double)i / (COLOURS - 1);
-        double hue = (300 + 165 * t) * PI / 180;
-        double chroma = 0.16 * sin(PI * (0.25 + 0.6 * t));
-        oklab_to_rgb(0.25 + 0.70 * t, chroma * cos(hue), chroma * sin(hue), colours[i]);
+        const double t = (double)i / (COLOURS - 1);
+        const double hue_deg = 300 + 165 * t;
+        const double hue = hue_deg * PI / 180;
+        const double half_turns = 0.25 + 0.6 * t;
+        const double chroma = 0.16 * sin(PI * half_turns);
+        const double lightness = 0.25 + 0.70 * t;
+        const double lab[3] = {lightness, chroma * cos(hue), chroma * sin(hue)};
+        oklab_to_rgb(lab, colours[i]);
     }
 }
 
@@ -68,10 +87,12 @@ static map_place place_of_pixel(int at, int pixels, int cells)
     map_place out = {0, 0};
     if (cells == 1)
         return out;
-    double where = fmax(0, (at + 0.5) * cells / pixels - 0.5);
+    const int last = cells - 2;
+    const double centre = (at + 0.5) * cells / pixels;
+    const double where = fmax(0, centre - 0.5);
     out.cell = (int)where;
-    if (out.cell > cells - 2)
-        out.cell = cells - 2;
+    if (out.cell > last)
+        out.cell = last;
     out.part = fmin(where - out.cell, 1);
     return out;
 }
@@ -83,11 +104,14 @@ static double between(double first, double second, double part)
 
 static double map_at(const pulmo_explanation *e, map_place y, map_place x)
 {
-    const float *row = e->map + (ptrdiff_t)y.cell * e->width + x.cell;
-    const float *next = e->height > 1 ? row + e->width : row;
+    const ptrdiff_t above = (ptrdiff_t)y.cell * e->width;
+    const float *row = e->map + above + x.cell;
+    const float *next = row;
+    if (e->height > 1)
+        next = row + e->width;
     const int right = e->width > 1;
-    double top = between((double)row[0], (double)row[right], x.part);
-    double low = between((double)next[0], (double)next[right], x.part);
+    const double top = between(row[0], row[right], x.part);
+    const double low = between(next[0], next[right], x.part);
     return between(top, low, y.part);
 }
 
@@ -102,15 +126,19 @@ static void draw_row(const pulmo_image *image, const pulmo_explanation *e, int y
                      const uint8_t colours[COLOURS][3], uint8_t *to)
 {
     const map_place row = place_of_pixel(y, image->height_px, e->height);
-    const uint8_t *from = image->pixels + (ptrdiff_t)y * image->width_px * image->channels;
+    const ptrdiff_t row_bytes = (ptrdiff_t)image->width_px * image->channels;
+    const uint8_t *from = image->pixels + y * row_bytes;
     for (int x = 0; x < image->width_px; x++) {
-        map_place column = place_of_pixel(x, image->width_px, e->width);
-        double value = map_at(e, row, column);
-        double opacity = OPACITY_MOST * value * (2 - value);
-        double grey = grey_of(from, image->channels);
-        const uint8_t *colour = colours[lround(value * (COLOURS - 1))];
-        for (int c = 0; c < 3; c++)
-            to[c] = (uint8_t)lround(between(grey, colour[c], opacity));
+        const map_place column = place_of_pixel(x, image->width_px, e->width);
+        const double value = map_at(e, row, column);
+        const double opacity = OPACITY_MOST * value * (2 - value);
+        const double grey = grey_of(from, image->channels);
+        const long level = lround(value * (COLOURS - 1));
+        const uint8_t *colour = colours[level];
+        for (int c = 0; c < 3; c++) {
+            const double mixed = between(grey, colour[c], opacity);
+            to[c] = (uint8_t)lround(mixed);
+        }
         from += image->channels;
         to += 3;
     }
@@ -120,17 +148,22 @@ pulmo_status pulmo_explain_overlay(const pulmo_image *image, const pulmo_explana
                                    pulmo_image *out)
 {
     uint8_t colours[COLOURS][3];
-    const size_t row_bytes = 3 * (size_t)image->width_px;
+    const int height = image->height_px;
+    const int width = image->width_px;
+    const size_t row_bytes = 3 * (size_t)width;
     memset(out, 0, sizeof *out);
-    uint8_t *pixels = malloc(row_bytes * (size_t)image->height_px);
+    uint8_t *pixels = malloc(row_bytes * (size_t)height);
     if (!pixels)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for an overlay of %d x %d px",
-                          image->height_px, image->width_px);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an overlay of %d x %d px", height,
+                          width);
     make_colours(colours);
-    for (int y = 0; y < image->height_px; y++)
-        draw_row(image, e, y, colours, pixels + (size_t)y * row_bytes);
-    out->height_px = image->height_px;
-    out->width_px = image->width_px;
+    uint8_t *row = pixels;
+    for (int y = 0; y < height; y++) {
+        draw_row(image, e, y, colours, row);
+        row += row_bytes;
+    }
+    out->height_px = height;
+    out->width_px = width;
     out->channels = 3;
     out->pixels = pixels;
     return PULMO_OK;
@@ -144,26 +177,37 @@ pulmo_status pulmo_explain_overlay(const pulmo_image *image, const pulmo_explana
 
 static void put_u32(uint8_t *to, size_t value)
 {
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (24 - 8 * i));
+    for (int i = 0; i < 4; i++) {
+        const int shift = 24 - 8 * i;
+        to[i] = (uint8_t)(value >> shift);
+    }
 }
 
 static size_t text_body_bytes(const png_note *text)
 {
-    return strlen(text->key) + TEXT_FLAGS + strlen(text->text);
+    const size_t key_bytes = strlen(text->key);
+    const size_t value_bytes = strlen(text->text);
+    return key_bytes + TEXT_FLAGS + value_bytes;
 }
 
 /* An iTXt chunk, uncompressed, without language. Returns where it ends. */
 static uint8_t *put_text(uint8_t *chunk, const png_note *text)
 {
-    const size_t key_bytes = strlen(text->key), body_bytes = text_body_bytes(text);
-    uint8_t *body = chunk + 8, *value = body + key_bytes + TEXT_FLAGS;
+    const size_t key_bytes = strlen(text->key);
+    const size_t value_bytes = strlen(text->text);
+    const size_t body_bytes = text_body_bytes(text);
+    uint8_t *kind = chunk + 4;
+    uint8_t *body = chunk + 8;
+    uint8_t *flags = body + key_bytes;
+    uint8_t *value = flags + TEXT_FLAGS;
     put_u32(chunk, body_bytes);
-    memcpy(chunk + 4, "iTXt", 4);
+    memcpy(kind, "iTXt", 4);
     memcpy(body, text->key, key_bytes);
-    memset(body + key_bytes, 0, TEXT_FLAGS);
-    memcpy(value, text->text, strlen(text->text));
-    uLong checksum = crc32(crc32(0, NULL, 0), chunk + 4, (uInt)(body_bytes + 4));
+    memset(flags, 0, TEXT_FLAGS);
+    memcpy(value, text->text, value_bytes);
+    const uLong start = crc32(0, NULL, 0);
+    const uInt checked_bytes = (uInt)(body_bytes + 4);
+    const uLong checksum = crc32(start, kind, checked_bytes);
     put_u32(body + body_bytes, checksum);
     return chunk + body_bytes + CHUNK_BYTES;
 }
@@ -174,7 +218,9 @@ static pulmo_status encode_with_room(const pulmo_image *image, size_t room, uint
     png_image png = {.version = PNG_IMAGE_VERSION};
     png.width = (png_uint_32)image->width_px;
     png.height = (png_uint_32)image->height_px;
-    png.format = image->channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    png.format = PNG_FORMAT_RGB;
+    if (image->channels == 1)
+        png.format = PNG_FORMAT_GRAY;
     png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
     uint8_t *out = malloc(size + room);
     if (!out)
@@ -196,7 +242,7 @@ pulmo_status overlay_png(const pulmo_image *image, const png_note *texts, int te
 {
     size_t text_bytes = 0;
     for (int i = 0; i < text_count; i++)
-        text_bytes += text_body_bytes(&texts[i]) + CHUNK_BYTES;
+        text_bytes += CHUNK_BYTES + text_body_bytes(&texts[i]);
     PULMO_TRY(encode_with_room(image, text_bytes, data, size_bytes));
     uint8_t *to = *data + HEADER_BYTES;
     memmove(to + text_bytes, to, *size_bytes - HEADER_BYTES);
