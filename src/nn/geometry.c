@@ -20,19 +20,24 @@ pulmo_plane pulmo_plane_of(int channels, int height, int width)
     return p;
 }
 
+static void clear(real *values, size_t count)
+{
+    memset(values, 0, count * sizeof *values);
+}
+
 void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block)
 {
     size_t row_reals = plane_row_reals(plane);
     size_t right_reals = (size_t)(plane->columns - plane->width - 1) * CHANNEL_BLOCK;
     size_t below_reals = (plane->rows - plane->height - 1) * row_reals;
     real *row = plane_at(plane, image, block, 0, 0);
-    memset(row, 0, row_reals * sizeof *row);
+    clear(row, row_reals);
     for (int y = 0; y < plane->height; y++) {
         row += row_reals;
-        memset(row, 0, CHANNEL_BLOCK * sizeof *row);
-        memset(row + row_reals - right_reals, 0, right_reals * sizeof *row);
+        clear(row, CHANNEL_BLOCK);
+        clear(row + row_reals - right_reals, right_reals);
     }
-    memset(row + row_reals, 0, below_reals * sizeof *row);
+    clear(row + row_reals, below_reals);
 }
 
 void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const float *from,
@@ -43,9 +48,10 @@ void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const floa
     from += ((size_t)image * channels + first) * cells;
     for (int c = 0; c < CHANNEL_BLOCK; c++) {
         bool exists = first + c < channels;
+        const float *channel = from + c * cells;
         for (int y = 0; y < plane->height; y++) {
             real *row = plane_at(plane, image, block, y + 1, 1) + c;
-            const float *values = from + c * cells + (size_t)y * plane->width;
+            const float *values = channel + (size_t)y * plane->width;
             for (int x = 0; x < plane->width; x++)
                 row[x * CHANNEL_BLOCK] = exists ? (real)values[x] : 0;
         }
@@ -55,7 +61,8 @@ void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const floa
 void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
 {
     size_t cells = (size_t)plane->height * plane->width;
-    to += ((size_t)image * plane->channels + block * CHANNEL_BLOCK) * cells;
+    int first = block * CHANNEL_BLOCK;
+    to += ((size_t)image * plane->channels + first) * cells;
     for (int c = 0; c < CHANNEL_BLOCK; c++)
         for (int y = 0; y < plane->height; y++) {
             const real *row = plane_at(plane, image, block, y + 1, 1) + c;
@@ -66,8 +73,9 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
 
 pulmo_tiles pulmo_tiles_of(int height, int width)
 {
-    return (pulmo_tiles){.down = (height + WINO_OUT - 1) / WINO_OUT,
-                         .across = (width + WINO_OUT - 1) / WINO_OUT};
+    int down = pulmo_runs_of(height, WINO_OUT);
+    int across = pulmo_runs_of(width, WINO_OUT);
+    return (pulmo_tiles){.down = down, .across = across};
 }
 
 int pulmo_run_tiles_most(int inputs, int outputs)

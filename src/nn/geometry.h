@@ -16,6 +16,27 @@ static inline size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* One block of channels of one image, which is what a task on a plane mostly takes. */
+typedef struct plane_place {
+    int image, block;
+} plane_place;
+
+static inline int plane_blocks(int channels)
+{
+    return channels / CHANNEL_BLOCK;
+}
+
+static inline plane_place plane_place_of(const pulmo_plane *plane, int task)
+{
+    int blocks = plane_blocks(plane->channels);
+    return (plane_place){.image = task / blocks, .block = task % blocks};
+}
+
+static inline int image_tiles(const pulmo_tiles *tiles)
+{
+    return tiles->down * tiles->across;
+}
+
 /* A plane without data. */
 pulmo_plane pulmo_plane_of(int channels, int height, int width);
 /* The frame and the padding of one block of channels of one image become zero. */

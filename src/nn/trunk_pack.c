@@ -20,9 +20,11 @@ int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights
 {
     int blocks = 0, layers = 0;
     size_t at = 0;
-    while (layers < weights->convs && (spec->blocks <= 0 || blocks < spec->blocks)) {
+    while (layers < weights->convs) {
         const pulmo_conv *conv = &weights->conv[layers];
         trunk_layer *l = &out[layers];
+        if (spec->blocks > 0 && blocks >= spec->blocks)
+            break;
         *l = (trunk_layer){.in_channels = conv->in_channels,
                            .out_channels = conv->out_channels,
                            .pool_after = conv->pool_after,
@@ -52,6 +54,11 @@ size_t pulmo_trunk_packed_bytes(const pulmo_trunk_spec *spec, const pulmo_weight
     return floats * sizeof(float);
 }
 
+static double dot3(const double a[3], const double b[3])
+{
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
 /* G, with N_i = the product of (p_i - p_j): 1, -3/2, -3/2, 6, 6 for the points 0, a, -a, b, -b. */
 static void transform(const float g[9], double u[WINO_POINTS])
 {
@@ -62,14 +69,15 @@ static void transform(const float g[9], double u[WINO_POINTS])
                             {1 / 6.0, b / 6.0, b * b / 6.0},
                             {1 / 6.0, -b / 6.0, b * b / 6.0},
                             {0, 0, 1}};
-    double half[6][3];
-    for (int i = 0; i < 6; i++)
-        for (int x = 0; x < 3; x++)
-            half[i][x] =
-                G[i][0] * (double)g[x] + G[i][1] * (double)g[3 + x] + G[i][2] * (double)g[6 + x];
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
+        double half[3];
+        for (int x = 0; x < 3; x++) {
+            const double column[3] = {(double)g[x], (double)g[3 + x], (double)g[6 + x]};
+            half[x] = dot3(G[i], column);
+        }
         for (int j = 0; j < 6; j++)
-            u[6 * i + j] = half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2];
+            *u++ = dot3(half, G[j]);
+    }
 }
 
 typedef struct packing {
@@ -99,19 +107,26 @@ static void pack_filter(void *context, int k, int thread)
 static void pack_fine_tuned(void *context, int block, int thread)
 {
     const packing *p = context;
+    const pulmo_conv *conv = p->conv;
+    int in = conv->in_channels;
+    int out = conv->out_channels;
     (void)thread;
-    p->kernels->filter(p->conv->weight, p->conv->out_channels, p->conv->in_channels, block, false,
-                       p->to);
+    p->kernels->filter(conv->weight, out, in, block, false, p->to);
 }
 
 /* The first layer's 27 taps are its "channels". */
 static void pack_direct(const packing *p)
 {
+    int panel = p->kernels->panel;
     int out = p->conv->out_channels;
-    for (int k = 0; k < out; k++)
-        for (int tap = 0; tap < 27; tap++)
-            p->to[weight_offset(p->kernels->panel, 27, out, tap, k)] =
-                p->conv->weight[k * 27 + tap];
+    const float *filter = p->conv->weight;
+    for (int k = 0; k < out; k++) {
+        for (int tap = 0; tap < 27; tap++) {
+            size_t at = weight_offset(panel, 27, out, tap, k);
+            p->to[at] = filter[tap];
+        }
+        filter += 27;
+    }
 }
 
 pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
@@ -120,18 +135,20 @@ pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights 
     trunk_layer layers[PULMO_CONVS_MAX];
     float *block = packed;
     int count = trunk_pack_layers(spec, weights, layers, NULL);
+    packing p = {.kernels = pulmo_kernels_of(spec->isa)};
     for (int i = 0; i < count; i++) {
-        int out = layers[i].out_channels;
-        packing p = {.kernels = pulmo_kernels_of(spec->isa),
-                     .conv = &weights->conv[i],
-                     .to = block + layers[i].weight_at};
-        if (layers[i].direct)
+        const trunk_layer *l = &layers[i];
+        int out = l->out_channels;
+        float *bias = block + l->bias_at;
+        p.conv = &weights->conv[i];
+        p.to = block + l->weight_at;
+        if (l->direct)
             pack_direct(&p);
-        else if (layers[i].fine_tuned)
-            pulmo_pool_run(pool, out / CHANNEL_BLOCK, pack_fine_tuned, &p);
+        else if (l->fine_tuned)
+            pulmo_pool_run(pool, plane_blocks(out), pack_fine_tuned, &p);
         else
             pulmo_pool_run(pool, out, pack_filter, &p);
-        memcpy(block + layers[i].bias_at, p.conv->bias, out * sizeof *block);
+        memcpy(bias, p.conv->bias, out * sizeof *bias);
     }
     return PULMO_OK;
 }

@@ -11,9 +11,9 @@
 static void frame_task(void *context, int task, int thread)
 {
     const layer_pass *p = context;
-    int blocks = p->out.channels / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(&p->out, task);
     (void)thread;
-    pulmo_plane_clear_frame(&p->out, task / blocks, task % blocks);
+    pulmo_plane_clear_frame(&p->out, at.image, at.block);
 }
 
 static double start_of_stage(const pulmo_trunk *trunk)
@@ -34,7 +34,8 @@ static void end_stage(pulmo_trunk *trunk, int thread, int stage, double *before_
 static float *scratch_of(const pulmo_trunk *trunk, int thread)
 {
     size_t each = trunk->scratch_floats / pulmo_pool_threads(trunk->pool);
-    return trunk->arena + trunk_arena_of(trunk).scratch + thread * each;
+    float *scratch = trunk->arena + trunk_arena_of(trunk).scratch;
+    return scratch + thread * each;
 }
 
 /* Takes a run of tiles of `in` through the layer to `out`. */
@@ -42,16 +43,19 @@ static void convolve_run(const layer_pass *p, const pulmo_plane *in, const pulmo
                          const pulmo_tiles *tiles, float *scratch, int thread)
 {
     pulmo_trunk *trunk = p->trunk;
+    const pulmo_kernels *kernels = trunk->kernels;
     const trunk_layer *w = &p->layer->pack;
+    const float *u = trunk->packed + w->weight_at;
+    const float *bias = trunk->packed + w->bias_at;
+    int inputs = w->in_channels;
     float *v = scratch;
-    float *m = v + WINO_POINTS * point_reals(w->in_channels, tiles->count);
+    float *m = v + WINO_POINTS * point_reals(inputs, tiles->count);
     double before_s = start_of_stage(trunk);
-    trunk->kernels->input(in, tiles, 0, w->in_channels / CHANNEL_BLOCK, v);
+    kernels->input(in, tiles, 0, plane_blocks(inputs), v);
     end_stage(trunk, thread, INPUT, &before_s);
-    pulmo_wino_products(trunk->kernels, v, trunk->packed + w->weight_at, m, tiles->count,
-                        w->in_channels, w->out_channels);
+    pulmo_wino_products(kernels, v, u, m, tiles->count, inputs, w->out_channels);
     end_stage(trunk, thread, GEMM, &before_s);
-    trunk->kernels->output(m, tiles, trunk->packed + w->bias_at, w->pool_after, out);
+    kernels->output(m, tiles, bias, w->pool_after, out);
     end_stage(trunk, thread, OUTPUT, &before_s);
 }
 
@@ -59,10 +63,21 @@ static void run_task(void *context, int task, int thread)
 {
     const layer_pass *p = context;
     pulmo_tiles tiles = pulmo_tiles_of_run(&p->tiles, task, p->run);
-    convolve_run(p, &p->in, &p->out, &tiles, scratch_of(p->trunk, thread), thread);
+    float *scratch = scratch_of(p->trunk, thread);
+    convolve_run(p, &p->in, &p->out, &tiles, scratch, thread);
 }
 
 /* ---- the first layer ---- */
+
+static void clear(float *values, size_t count)
+{
+    memset(values, 0, count * sizeof *values);
+}
+
+static float *framed_image(const layer_pass *p, int image)
+{
+    return p->framed + image * p->trunk->image_floats;
+}
 
 /* Copies one plane of one image into its frame. */
 static void enter_task(void *context, int task, int thread)
@@ -74,17 +89,19 @@ static void enter_task(void *context, int task, int thread)
     int height = trunk->height_px;
     int width = trunk->width_px;
     size_t stride = trunk->stride;
+    size_t right = stride - 1 - width;
     const float *from = p->source + (size_t)task * height * width;
-    float *row = p->framed + image * trunk->image_floats + channel * (height + 2) * stride;
+    float *row = framed_image(p, image) + channel * (height + 2) * stride;
     (void)thread;
-    memset(row, 0, stride * sizeof *row);
+    clear(row, stride);
     for (int y = 0; y < height; y++) {
         row += stride;
         row[0] = 0;
-        memcpy(row + 1, from + (size_t)y * width, width * sizeof *row);
-        memset(row + 1 + width, 0, (stride - 1 - width) * sizeof *row);
+        memcpy(row + 1, from, width * sizeof *row);
+        clear(row + 1 + width, right);
+        from += width;
     }
-    memset(row + stride, 0, stride * sizeof *row);
+    clear(row + stride, stride);
 }
 
 /* Puts one image into the blocked layout, for a first layer that is not direct. */
@@ -102,11 +119,17 @@ static void first_rows(const layer_pass *p, int image, int row, int rows, const 
 {
     const pulmo_trunk *trunk = p->trunk;
     const trunk_layer *w = &trunk->layer[0].pack;
-    pulmo_image3 framed = {.data = p->framed + image * trunk->image_floats,
-                           .rows = trunk->height_px + 2,
-                           .stride = trunk->stride};
-    trunk->kernels->direct3(&framed, trunk->packed + w->weight_at, trunk->packed + w->bias_at, row,
-                            rows, out, to);
+    const float *weight = trunk->packed + w->weight_at;
+    const float *bias = trunk->packed + w->bias_at;
+    pulmo_image3 framed = {.stride = trunk->stride};
+    framed.data = framed_image(p, image);
+    framed.rows = trunk->height_px + 2;
+    trunk->kernels->direct3(&framed, weight, bias, row, rows, out, to);
+}
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
 }
 
 static void first_task(void *context, int task, int thread)
@@ -116,7 +139,7 @@ static void first_task(void *context, int task, int thread)
     int tasks = pulmo_runs_of(height, TASK_ROWS);
     int image = task / tasks;
     int row = task % tasks * TASK_ROWS;
-    int rows = height - row < TASK_ROWS ? height - row : TASK_ROWS;
+    int rows = smaller(height - row, TASK_ROWS);
     pulmo_plane out = p->out;
     double before_s = start_of_stage(p->trunk);
     out.data += image * out.image_reals;
@@ -132,12 +155,29 @@ static pulmo_plane make_band(const layer_pass *p, int image, int row, int rows, 
     pulmo_plane band = trunk_band_plane(trunk);
     int above = row > 0;
     int below = row + rows < p->layer->height;
+    int seen = above + rows + below;
     band.data = scratch_of(trunk, thread);
     band.height = rows;
-    for (int block = 0; block < band.channels / CHANNEL_BLOCK; block++)
+    for (int block = 0; block < plane_blocks(band.channels); block++)
         pulmo_plane_clear_frame(&band, 0, block);
-    first_rows(p, image, row - above, rows + above + below, &band, 1 - above);
+    first_rows(p, image, row - above, seen, &band, 1 - above);
     return band;
+}
+
+/* The second layer's tiles on a band of so many rows, a run at a time. */
+static void convolve_band(const layer_pass *p, const pulmo_plane *band, const pulmo_plane *out,
+                          int rows, int thread)
+{
+    const layer *l = p->layer;
+    pulmo_tiles all = pulmo_tiles_of(rows, l->width);
+    all.count = image_tiles(&all);
+    int each = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, all.count, 1);
+    int runs = pulmo_runs_of(all.count, each);
+    float *scratch = band->data + band->image_reals;
+    for (int run = 0; run < runs; run++) {
+        pulmo_tiles tiles = pulmo_tiles_of_run(&all, run, each);
+        convolve_run(p, band, out, &tiles, scratch, thread);
+    }
 }
 
 /* A band of the second layer's output: the first layer's rows, then the tiles on them. */
@@ -148,21 +188,16 @@ static void band_task(void *context, int task, int thread)
     int band_rows = p->trunk->band_rows;
     int image = task / p->bands;
     int row = task % p->bands * band_rows;
-    int rows = l->height - row < band_rows ? l->height - row : band_rows;
+    int rows = smaller(l->height - row, band_rows);
     int out_row = l->pack.pool_after ? row / 2 : row;
     double before_s = start_of_stage(p->trunk);
     pulmo_plane band = make_band(p, image, row, rows, thread);
     end_stage(p->trunk, thread, FIRST_ROWS, &before_s);
     pulmo_plane out = p->out;
-    out.data += image * out.image_reals + out_row * plane_row_reals(&out);
+    out.data += image * out.image_reals;
+    out.data += out_row * plane_row_reals(&out);
     out.height -= out_row;
-    pulmo_tiles all = pulmo_tiles_of(rows, l->width);
-    all.count = all.down * all.across;
-    int each = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, all.count, 1);
-    for (int run = 0; run < pulmo_runs_of(all.count, each); run++) {
-        pulmo_tiles tiles = pulmo_tiles_of_run(&all, run, each);
-        convolve_run(p, &band, &out, &tiles, band.data + band.image_reals, thread);
-    }
+    convolve_band(p, &band, &out, rows, thread);
 }
 
 static float max4(float a, float b, float c, float d)
@@ -194,7 +229,7 @@ static void max_pool_in_place(const layer_pass *p)
     pulmo_plane small = trunk_output_plane(p->layer);
     small.data = p->out.data;
     for (int image = 0; image < p->images; image++)
-        for (int block = 0; block < small.channels / CHANNEL_BLOCK; block++)
+        for (int block = 0; block < plane_blocks(small.channels); block++)
             max_pool_block(&p->out, &small, image, block);
 }
 
@@ -209,24 +244,40 @@ static void enter_images(const pulmo_trunk *trunk, layer_pass *p, bool banded)
         pulmo_pool_run(trunk->pool, p->images, enter_blocked_task, p);
 }
 
-static void convolve_layer(const pulmo_trunk *trunk, layer_pass *p, bool banded)
+static void convolve_in_bands(const pulmo_trunk *trunk, layer_pass *p)
+{
+    p->bands = pulmo_runs_of(p->layer->height, trunk->band_rows);
+    pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
+}
+
+static void convolve_directly(const pulmo_trunk *trunk, layer_pass *p)
+{
+    int tasks = pulmo_runs_of(trunk->height_px, TASK_ROWS);
+    pulmo_pool_run(trunk->pool, p->images * tasks, first_task, p);
+    if (p->layer->pack.pool_after)
+        max_pool_in_place(p);
+}
+
+static void convolve_in_runs(const pulmo_trunk *trunk, layer_pass *p)
 {
     const layer *l = p->layer;
+    int threads = pulmo_pool_threads(trunk->pool);
     p->tiles = pulmo_tiles_of(l->height, l->width);
-    p->tiles.count = p->images * p->tiles.down * p->tiles.across;
-    if (banded) {
-        p->bands = pulmo_runs_of(l->height, trunk->band_rows);
-        pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
-    } else if (l->pack.direct) {
-        int tasks = pulmo_runs_of(trunk->height_px, TASK_ROWS);
-        pulmo_pool_run(trunk->pool, p->images * tasks, first_task, p);
-        if (l->pack.pool_after)
-            max_pool_in_place(p);
-    } else {
-        p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, p->tiles.count,
-                                 pulmo_pool_threads(trunk->pool));
-        pulmo_pool_run(trunk->pool, pulmo_runs_of(p->tiles.count, p->run), run_task, p);
-    }
+    int total = p->images * image_tiles(&p->tiles);
+    p->tiles.count = total;
+    p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, total, threads);
+    int runs = pulmo_runs_of(total, p->run);
+    pulmo_pool_run(trunk->pool, runs, run_task, p);
+}
+
+static void convolve_layer(const pulmo_trunk *trunk, layer_pass *p, bool banded)
+{
+    if (banded)
+        convolve_in_bands(trunk, p);
+    else if (p->layer->pack.direct)
+        convolve_directly(trunk, p);
+    else
+        convolve_in_runs(trunk, p);
 }
 
 void trunk_run_layer(layer_pass *p)
@@ -234,10 +285,12 @@ void trunk_run_layer(layer_pass *p)
     pulmo_trunk *trunk = p->trunk;
     layer *l = &trunk->layer[p->layer - trunk->layer];
     bool banded = trunk->band_rows && l == &trunk->layer[1];
+    size_t threads = (size_t)pulmo_pool_threads(trunk->pool);
+    int frames = p->images * plane_blocks(p->out.channels);
     double began_s = start_of_stage(trunk);
     if (trunk->measuring)
-        memset(trunk->stage_s, 0, (size_t)pulmo_pool_threads(trunk->pool) * PULMO_ALIGN);
-    pulmo_pool_run(trunk->pool, p->images * (p->out.channels / CHANNEL_BLOCK), frame_task, p);
+        memset(trunk->stage_s, 0, threads * PULMO_ALIGN);
+    pulmo_pool_run(trunk->pool, frames, frame_task, p);
     enter_images(trunk, p, banded);
     convolve_layer(trunk, p, banded);
     if (trunk->measuring)

@@ -9,8 +9,9 @@
 
 int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch)
 {
-    int total = microbatch * tiles->down * tiles->across;
-    return pulmo_runs_of(total, pulmo_runs_of(total, TUNED_UNIT_MOST));
+    int total = microbatch * image_tiles(tiles);
+    int units = pulmo_runs_of(total, TUNED_UNIT_MOST);
+    return pulmo_runs_of(total, units);
 }
 
 /* ---- making ---- */
@@ -46,13 +47,41 @@ static void place_layer(tuned_layer *it, const tuned_layer *below, int images, r
                         size_t *at)
 {
     size_t weights = WINO_POINTS * weight_point_reals(it->inputs, it->outputs);
-    it->in.data = below ? below->out.data : take(base, at, images * it->in.image_reals);
+    if (below)
+        it->in.data = below->out.data;
+    else
+        it->in.data = take(base, at, images * it->in.image_reals);
     it->values.data = take(base, at, images * it->values.image_reals);
     it->out.data = it->values.data;
     if (it->pool_after)
         it->out.data = take(base, at, images * it->out.image_reals);
     it->u = take(base, at, weights);
-    it->turned = below ? take(base, at, weights) : NULL;
+    it->turned = NULL;
+    if (below)
+        it->turned = take(base, at, weights);
+}
+
+/* The most that any layer needs of what the layers share. */
+typedef struct shared_sizes {
+    size_t plane; /* of an image's gradient */
+    size_t unit, run;
+    int channels;
+} shared_sizes;
+
+static void grow_shared(shared_sizes *most, const tuned_layer *it, int microbatch)
+{
+    int unit_tiles = tuned_unit_tiles(&it->tiles, microbatch);
+    int run_tiles = pulmo_run_tiles_most(it->inputs, it->outputs);
+    size_t unit = run_reals(it->inputs, it->outputs, unit_tiles);
+    size_t run = run_reals(it->inputs, it->outputs, run_tiles);
+    most->plane = larger(most->plane, it->in.image_reals);
+    most->plane = larger(most->plane, it->values.image_reals);
+    most->unit = larger(most->unit, unit);
+    most->run = larger(most->run, run);
+    if (it->outputs > most->channels)
+        most->channels = it->outputs;
+    if (it->inputs > most->channels)
+        most->channels = it->inputs;
 }
 
 /* Shapes of all layers, and where each part of the storage begins; returns its size. */
@@ -60,34 +89,27 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
                       int threads, real *base)
 {
     size_t at = 0;
-    size_t plane = 0;
-    size_t unit = 0;
-    size_t run = (WINO_POINTS + 9) * TUNED_PART * TUNED_PART;
+    shared_sizes most = {.run = (WINO_POINTS + 9) * TUNED_PART * TUNED_PART};
     int height = spec->height;
     int width = spec->width;
+    const tuned_layer *below = NULL;
     pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
     for (int l = 0; l < spec->layers; l++) {
         tuned_layer *it = &tuned->layer[l];
         shape_layer(spec, &layout, l, height, width, it);
-        place_layer(it, l > 0 ? it - 1 : NULL, images, base, &at);
+        place_layer(it, below, images, base, &at);
+        grow_shared(&most, it, microbatch);
         height = it->out.height;
         width = it->out.width;
-        int unit_tiles = tuned_unit_tiles(&it->tiles, microbatch);
-        int run_tiles = pulmo_run_tiles_most(it->inputs, it->outputs);
-        plane = larger(plane, larger(it->in.image_reals, it->values.image_reals));
-        unit = larger(unit, run_reals(it->inputs, it->outputs, unit_tiles));
-        run = larger(run, run_reals(it->inputs, it->outputs, run_tiles));
-        if (it->outputs > tuned->most_channels)
-            tuned->most_channels = it->outputs;
-        if (it->inputs > tuned->most_channels)
-            tuned->most_channels = it->inputs;
+        below = it;
     }
+    tuned->most_channels = most.channels;
     for (int i = 0; i < 2; i++)
-        tuned->gradient[i] = take(base, &at, images * plane);
-    tuned->scratch_reals = whole_lines(run);
+        tuned->gradient[i] = take(base, &at, images * most.plane);
+    tuned->scratch_reals = whole_lines(most.run);
     tuned->scratch = take(base, &at, threads * tuned->scratch_reals);
-    tuned->wave_reals = larger(unit, WAVE_BYTES / sizeof(real));
+    tuned->wave_reals = larger(most.unit, WAVE_BYTES / sizeof(real));
     tuned->wave = take(base, &at, tuned->wave_reals);
     tuned->bias_gradient = take(base, &at, (size_t)images * tuned->most_channels);
     for (int l = 0; l < spec->layers; l++)
@@ -102,19 +124,31 @@ uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *spec, int microbatch, int ima
     return lay_out(&tuned, spec, microbatch, images, threads, NULL) * sizeof(real);
 }
 
+static bool whole_blocks(int channels)
+{
+    return channels % CHANNEL_BLOCK == 0;
+}
+
+static pulmo_status fail_channels(const pulmo_tuned_spec *spec, int layer)
+{
+    return pulmo_fail(PULMO_WEIGHTS,
+                      "convolution features.%d: %d to %d channels: must follow the layer "
+                      "below and be multiples of %d",
+                      spec->layer[layer].feature_index, spec->layer[layer].in_channels,
+                      spec->layer[layer].out_channels, CHANNEL_BLOCK);
+}
+
 static pulmo_status check_spec(const pulmo_tuned_spec *spec)
 {
     int channels = spec->channels;
     for (int l = 0; l < spec->layers; l++) {
-        if (spec->layer[l].in_channels != channels ||
-            spec->layer[l].out_channels % CHANNEL_BLOCK != 0 ||
-            (l > 0 && channels % CHANNEL_BLOCK != 0))
-            return pulmo_fail(PULMO_WEIGHTS,
-                              "convolution features.%d: %d to %d channels: must follow the layer "
-                              "below and be multiples of %d",
-                              spec->layer[l].feature_index, spec->layer[l].in_channels,
-                              spec->layer[l].out_channels, CHANNEL_BLOCK);
-        channels = spec->layer[l].out_channels;
+        int inputs = spec->layer[l].in_channels;
+        int outputs = spec->layer[l].out_channels;
+        if (inputs != channels || !whole_blocks(outputs))
+            return fail_channels(spec, l);
+        if (l > 0 && !whole_blocks(inputs))
+            return fail_channels(spec, l);
+        channels = outputs;
     }
     if (spec->layers < 1 || !spec->layer[spec->layers - 1].pool_after)
         return pulmo_fail(
@@ -173,11 +207,16 @@ typedef struct transforming {
 /* Blocks of outputs that a layer's weights have, forward and turned. */
 static int forward_blocks(const tuned_layer *it)
 {
-    return it->outputs / CHANNEL_BLOCK;
+    return plane_blocks(it->outputs);
 }
 static int turned_blocks(const tuned_layer *it)
 {
-    return it->turned ? it->inputs / CHANNEL_BLOCK : 0;
+    return it->turned ? plane_blocks(it->inputs) : 0;
+}
+
+static int filter_tasks(const tuned_layer *it)
+{
+    return forward_blocks(it) + turned_blocks(it);
 }
 
 /* One block of outputs of one layer, forward or turned. */
@@ -187,15 +226,16 @@ static void filter_task(void *context, int task, int thread)
     const pulmo_kernels *kernels = job->tuned->kernels;
     const tuned_layer *it = job->tuned->layer;
     (void)thread;
-    while (task >= forward_blocks(it) + turned_blocks(it)) {
-        task -= forward_blocks(it) + turned_blocks(it);
+    while (task >= filter_tasks(it)) {
+        task -= filter_tasks(it);
         it++;
     }
+    int forward = forward_blocks(it);
     const real *g = job->parameters + it->weight_at;
-    if (task < forward_blocks(it))
+    if (task < forward)
         kernels->filter(g, it->outputs, it->true_inputs, task, false, it->u);
     else
-        kernels->filter(g, it->outputs, it->inputs, task - forward_blocks(it), true, it->turned);
+        kernels->filter(g, it->outputs, it->inputs, task - forward, true, it->turned);
 }
 
 void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters)
@@ -204,8 +244,9 @@ void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters)
     int tasks = 0;
     for (int l = 0; l < tuned->layers; l++) {
         const tuned_layer *it = &tuned->layer[l];
-        memcpy(tuned->bias[l], job.parameters + it->bias_at, it->outputs * sizeof(real));
-        tasks += forward_blocks(it) + turned_blocks(it);
+        const real *bias = job.parameters + it->bias_at;
+        memcpy(tuned->bias[l], bias, it->outputs * sizeof *bias);
+        tasks += filter_tasks(it);
     }
     pulmo_pool_run(tuned->pool, tasks, filter_task, &job);
 }
@@ -226,10 +267,11 @@ static void run_task(void *context, int task, int thread)
     const pulmo_kernels *kernels = job->tuned->kernels;
     pulmo_tiles tiles = pulmo_tiles_of_run(&job->tiles, task, job->run);
     int inputs = what->in->channels;
-    real *v = job->tuned->scratch + thread * job->tuned->scratch_reals;
+    int outputs = what->out->channels;
+    real *v = tuned_scratch(job->tuned, thread);
     real *m = v + WINO_POINTS * point_reals(inputs, tiles.count);
-    kernels->input(what->in, &tiles, 0, inputs / CHANNEL_BLOCK, v);
-    pulmo_wino_products(kernels, v, what->u, m, tiles.count, inputs, what->out->channels);
+    kernels->input(what->in, &tiles, 0, plane_blocks(inputs), v);
+    pulmo_wino_products(kernels, v, what->u, m, tiles.count, inputs, outputs);
     if (what->bias)
         kernels->output(m, &tiles, what->bias, false, what->out);
     else
@@ -239,12 +281,15 @@ static void run_task(void *context, int task, int thread)
 void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what)
 {
     convolving job = {.tuned = tuned, .what = what, .tiles = *what->tiles};
-    int total = tuned->n * what->tiles->down * what->tiles->across;
+    int inputs = what->in->channels;
+    int outputs = what->out->channels;
+    int total = tuned->n * image_tiles(what->tiles);
     if (total == 0)
         return; /* a rank without microbatches */
     job.tiles.count = total;
-    job.run = pulmo_run_tiles(what->in->channels, what->out->channels, total, tuned->threads);
-    pulmo_pool_run(tuned->pool, pulmo_runs_of(total, job.run), run_task, &job);
+    job.run = pulmo_run_tiles(inputs, outputs, total, tuned->threads);
+    int runs = pulmo_runs_of(total, job.run);
+    pulmo_pool_run(tuned->pool, runs, run_task, &job);
 }
 
 /* ---- forward ---- */
@@ -261,27 +306,28 @@ static void enter_task(void *context, int task, int thread)
 {
     const copying *job = context;
     const pulmo_plane *in = &job->layer->in;
-    int blocks = in->channels / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(in, task);
     (void)thread;
-    pulmo_plane_clear_frame(in, task / blocks, task % blocks);
-    pulmo_plane_fill(in, task / blocks, task % blocks, job->cut, job->layer->true_inputs);
+    pulmo_plane_clear_frame(in, at.image, at.block);
+    pulmo_plane_fill(in, at.image, at.block, job->cut, job->layer->true_inputs);
 }
 
 static void pool_task(void *context, int task, int thread)
 {
     const copying *job = context;
     const tuned_layer *it = job->layer;
-    int blocks = it->outputs / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(&it->out, task);
     (void)thread;
-    job->tuned->kernels->pool(&it->values, &it->out, task / blocks, task % blocks);
+    job->tuned->kernels->pool(&it->values, &it->out, at.image, at.block);
 }
 
 static void leave_task(void *context, int task, int thread)
 {
     const copying *job = context;
-    int blocks = job->layer->outputs / CHANNEL_BLOCK;
+    const pulmo_plane *out = &job->layer->out;
+    plane_place at = plane_place_of(out, task);
     (void)thread;
-    pulmo_plane_read(&job->layer->out, task / blocks, task % blocks, job->features);
+    pulmo_plane_read(out, at.image, at.block, job->features);
 }
 
 void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *features)
@@ -289,7 +335,7 @@ void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *fea
     copying job = {.tuned = tuned, .cut = cut, .features = (real *)(void *)features};
     tuned->n = n;
     job.layer = tuned->layer;
-    pulmo_pool_run(tuned->pool, n * job.layer->inputs / CHANNEL_BLOCK, enter_task, &job);
+    tuned_each_block(tuned, job.layer->inputs, enter_task, &job);
     for (int l = 0; l < tuned->layers; l++) {
         const tuned_layer *it = &tuned->layer[l];
         const tuned_convolution what = {.in = &it->in,
@@ -300,7 +346,7 @@ void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *fea
         tuned_convolve(tuned, &what);
         job.layer = it;
         if (it->pool_after)
-            pulmo_pool_run(tuned->pool, n * forward_blocks(it), pool_task, &job);
+            tuned_each_block(tuned, it->outputs, pool_task, &job);
     }
-    pulmo_pool_run(tuned->pool, n * forward_blocks(job.layer), leave_task, &job);
+    tuned_each_block(tuned, job.layer->outputs, leave_task, &job);
 }

@@ -18,9 +18,9 @@ typedef struct descent {
 static void arrive_task(void *context, int task, int thread)
 {
     const descent *p = context;
-    int blocks = p->to->channels / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(p->to, task);
     (void)thread;
-    pulmo_plane_fill(p->to, task / blocks, task % blocks, p->from, p->to->channels);
+    pulmo_plane_fill(p->to, at.image, at.block, p->from, p->to->channels);
 }
 
 /* An odd last row or column belongs to no pooled cell. */
@@ -28,29 +28,35 @@ static void clear_unpooled(const pulmo_plane *p, int image, int block)
 {
     size_t row_reals = plane_row_reals(p);
     pulmo_plane_clear_frame(p, image, block);
-    if (p->height % 2)
-        memset(plane_at(p, image, block, p->height, 0), 0, row_reals * sizeof(real));
-    for (int y = 1; p->width % 2 && y <= p->height; y++)
-        memset(plane_at(p, image, block, y, p->width), 0, CHANNEL_BLOCK * sizeof(real));
+    if (p->height % 2) {
+        real *row = plane_at(p, image, block, p->height, 0);
+        memset(row, 0, row_reals * sizeof *row);
+    }
+    if (p->width % 2 == 0)
+        return;
+    real *cell = plane_at(p, image, block, 1, p->width);
+    for (int y = 0; y < p->height; y++) {
+        memset(cell, 0, CHANNEL_BLOCK * sizeof *cell);
+        cell += row_reals;
+    }
 }
 
 static void unpool_task(void *context, int task, int thread)
 {
     const descent *p = context;
-    int blocks = p->to->channels / CHANNEL_BLOCK;
-    int image = task / blocks;
-    int block = task % blocks;
+    const pulmo_kernels *kernels = p->tuned->kernels;
+    plane_place at = plane_place_of(p->to, task);
     (void)thread;
-    clear_unpooled(p->to, image, block);
-    p->tuned->kernels->unpool(p->source, &p->layer->values, p->to, image, block);
+    clear_unpooled(p->to, at.image, at.block);
+    kernels->unpool(p->source, &p->layer->values, p->to, at.image, at.block);
 }
 
 static void clear_task(void *context, int task, int thread)
 {
     const descent *p = context;
-    int blocks = p->to->channels / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(p->to, task);
     (void)thread;
-    pulmo_plane_clear_frame(p->to, task / blocks, task % blocks);
+    pulmo_plane_clear_frame(p->to, at.image, at.block);
 }
 
 static pulmo_plane plane_in(const pulmo_plane *shape, real *data)
@@ -64,9 +70,10 @@ static pulmo_plane plane_in(const pulmo_plane *shape, real *data)
  * tuned->dy. */
 static void unpool(pulmo_tuned *tuned, const tuned_layer *layer, const pulmo_plane *source)
 {
-    tuned->dy = plane_in(&layer->values, tuned->gradient[tuned->current]);
+    real *free_plane = tuned->gradient[tuned->current];
+    tuned->dy = plane_in(&layer->values, free_plane);
     descent p = {.tuned = tuned, .layer = layer, .source = source, .to = &tuned->dy};
-    pulmo_pool_run(tuned->pool, tuned->n * layer->outputs / CHANNEL_BLOCK, unpool_task, &p);
+    tuned_each_block(tuned, layer->outputs, unpool_task, &p);
 }
 
 void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient)
@@ -75,7 +82,7 @@ void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient)
     tuned->current = 0;
     pulmo_plane pooled = plane_in(&last->out, tuned->gradient[1]);
     descent p = {.tuned = tuned, .from = gradient, .to = &pooled};
-    pulmo_pool_run(tuned->pool, tuned->n * last->outputs / CHANNEL_BLOCK, arrive_task, &p);
+    tuned_each_block(tuned, last->outputs, arrive_task, &p);
     unpool(tuned, last, &pooled);
 }
 
@@ -83,21 +90,19 @@ void pulmo_tuned_below(pulmo_tuned *tuned, int layer)
 {
     const tuned_layer *it = &tuned->layer[layer];
     const tuned_layer *lower = it - 1;
-    pulmo_plane out = plane_in(&it->in, tuned->gradient[1 - tuned->current]);
-    const tuned_convolution what = {.in = &tuned->dy,
-                                    .out = &out,
-                                    .tiles = &it->tiles,
-                                    .u = it->turned,
-                                    .mask = lower->pool_after ? NULL : &it->in};
-    descent p = {.tuned = tuned, .to = &out};
-    if (!lower->pool_after)
-        pulmo_pool_run(tuned->pool, tuned->n * it->inputs / CHANNEL_BLOCK, clear_task, &p);
-    tuned_convolve(tuned, &what);
+    int other = 1 - tuned->current;
+    pulmo_plane out = plane_in(&it->in, tuned->gradient[other]);
+    tuned_convolution what = {.in = &tuned->dy, .out = &out, .tiles = &it->tiles, .u = it->turned};
     if (lower->pool_after) {
+        tuned_convolve(tuned, &what);
         unpool(tuned, lower, &out);
         return;
     }
-    tuned->current = 1 - tuned->current;
+    descent p = {.tuned = tuned, .to = &out};
+    tuned_each_block(tuned, it->inputs, clear_task, &p);
+    what.mask = &it->in;
+    tuned_convolve(tuned, &what);
+    tuned->current = other;
     tuned->dy = out;
 }
 
@@ -119,31 +124,39 @@ static void moments_task(void *context, int task, int thread)
 {
     const measuring *m = context;
     pulmo_tuned *tuned = m->tuned;
-    int blocks = m->plane->channels / CHANNEL_BLOCK;
-    int image = task / blocks;
-    int block = task % blocks;
-    size_t at = channel_place(tuned, image, block * CHANNEL_BLOCK);
+    plane_place at = plane_place_of(m->plane, task);
+    size_t first = channel_place(tuned, at.image, at.block * CHANNEL_BLOCK);
+    double *squares = tuned->squares + first;
+    real *bias_gradient = tuned->bias_gradient + first;
     double sums[CHANNEL_BLOCK];
     (void)thread;
-    tuned->kernels->moments(m->plane, image, block, tuned->squares + at, sums);
-    if (m->sums)
-        for (int i = 0; i < CHANNEL_BLOCK; i++)
-            tuned->bias_gradient[at + i] = (real)sums[i];
+    tuned->kernels->moments(m->plane, at.image, at.block, squares, sums);
+    if (!m->sums)
+        return;
+    for (int i = 0; i < CHANNEL_BLOCK; i++)
+        bias_gradient[i] = (real)sums[i];
+}
+
+/* The square root of the largest; infinite where one is NaN. */
+static double largest_norm(const double *squares, int channels)
+{
+    double most = 0;
+    for (int c = 0; c < channels; c++) {
+        if (isnan(squares[c]))
+            return INFINITY;
+        most = fmax(most, squares[c]);
+    }
+    return sqrt(most);
 }
 
 /* The largest norm of a channel, per image; infinite where one is NaN. */
 static void norms_of(pulmo_tuned *tuned, const pulmo_plane *plane, bool sums, double *norms)
 {
     measuring m = {.tuned = tuned, .plane = plane, .sums = sums};
-    pulmo_pool_run(tuned->pool, tuned->n * plane->channels / CHANNEL_BLOCK, moments_task, &m);
+    tuned_each_block(tuned, plane->channels, moments_task, &m);
     for (int n = 0; n < tuned->n; n++) {
-        double most = 0;
-        for (int c = 0; c < plane->channels; c++) {
-            double square = tuned->squares[channel_place(tuned, n, c)];
-            if (!(square <= most))
-                most = isnan(square) ? INFINITY : square;
-        }
-        norms[n] = sqrt(most);
+        const double *squares = tuned->squares + channel_place(tuned, n, 0);
+        norms[n] = largest_norm(squares, plane->channels);
     }
 }
 
@@ -152,8 +165,10 @@ static double largest_bias(const pulmo_tuned *tuned, int image, int outputs)
 {
     const real *gradient = tuned->bias_gradient + channel_place(tuned, image, 0);
     double most = 0;
-    for (int k = 0; k < outputs; k++)
-        most = fmax(most, fabs((double)gradient[k]));
+    for (int k = 0; k < outputs; k++) {
+        double magnitude = fabs((double)gradient[k]);
+        most = fmax(most, magnitude);
+    }
     return most;
 }
 
@@ -178,7 +193,10 @@ void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *b
             microbatch_weight = microbatch_bias = 0;
         if (x[n] > 0 && dy[n] > 0)
             microbatch_weight += 2 * x[n] * dy[n] + 0x1p-120;
-        microbatch_bias += isfinite(dy[n]) ? largest_bias(tuned, n, it->outputs) : INFINITY;
+        if (isfinite(dy[n]))
+            microbatch_bias += largest_bias(tuned, n, it->outputs);
+        else
+            microbatch_bias = INFINITY;
         /* Sums of magnitudes grow: the whole microbatch's is the largest. */
         *weight = fmax(*weight, microbatch_weight);
         *bias = fmax(*bias, microbatch_bias * (1 + 0x1p-40));
@@ -187,7 +205,8 @@ void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *b
 
 const float *pulmo_tuned_bias_gradient(const pulmo_tuned *tuned, int image)
 {
-    return (const float *)(const void *)(tuned->bias_gradient + channel_place(tuned, image, 0));
+    const void *gradient = tuned->bias_gradient + channel_place(tuned, image, 0);
+    return gradient;
 }
 
 /* ---- the gradient by the weights ---- */
@@ -216,23 +235,40 @@ typedef struct wave {
 #define TASK_BLOCKS  4 /* of channels, of a transform */
 #define THREAD_TASKS 8 /* at least, that each thread gets */
 
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* V of a task's blocks of inputs. */
+static void transform_input(const wave *w, const unit *u, int first)
+{
+    const pulmo_kernels *kernels = w->tuned->kernels;
+    int left = plane_blocks(w->layer->inputs) - first;
+    int count = smaller(left, TASK_BLOCKS);
+    kernels->input(&w->layer->in, &u->tiles, first, count, u->v);
+}
+
+/* M of a task's blocks of outputs. */
+static void transform_gradient(const wave *w, const unit *u, int first)
+{
+    const pulmo_kernels *kernels = w->tuned->kernels;
+    int left = plane_blocks(w->layer->outputs) - first;
+    int count = smaller(left, TASK_BLOCKS);
+    kernels->spread(&w->tuned->dy, &u->tiles, first, count, u->m);
+}
+
 static void transform_task(void *context, int task, int thread)
 {
     const wave *w = context;
-    const tuned_layer *it = w->layer;
-    const pulmo_kernels *kernels = w->tuned->kernels;
     int each = w->input_tasks + w->spread_tasks;
     const unit *u = &w->unit[task / each];
+    int place = task % each;
     (void)thread;
-    task %= each;
-    bool input = task < w->input_tasks;
-    int blocks = (input ? it->inputs : it->outputs) / CHANNEL_BLOCK;
-    int first = (input ? task : task - w->input_tasks) * TASK_BLOCKS;
-    int count = blocks - first < TASK_BLOCKS ? blocks - first : TASK_BLOCKS;
-    if (input)
-        kernels->input(&it->in, &u->tiles, first, count, u->v);
+    if (place < w->input_tasks)
+        transform_input(w, u, place * TASK_BLOCKS);
     else
-        kernels->spread(&w->tuned->dy, &u->tiles, first, count, u->m);
+        transform_gradient(w, u, (place - w->input_tasks) * TASK_BLOCKS);
 }
 
 /* One part of one unit: values (rows, 9, stride). */
@@ -246,18 +282,14 @@ static void make_part(const wave *w, const unit *u, const pulmo_tuned_part *part
     size_t du_point = (size_t)part->rows * part->stride;
     const real *m = u->m + (size_t)part->row * tiles;
     const real *v = u->v + (size_t)part->col * tiles;
+    real *product = du;
     for (int point = 0; point < WINO_POINTS; point++) {
-        kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride,
-                       du + point * du_point);
+        kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride, product);
         m += m_point;
         v += v_point;
+        product += du_point;
     }
     kernels->filter_gradient(du, part->rows, part->stride, values);
-}
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 /* A part of some units, so that what the sink adds it to stays in a cache. */
@@ -265,9 +297,10 @@ static void part_task(void *context, int task, int thread)
 {
     const wave *w = context;
     const tuned_layer *it = w->layer;
-    real *du = w->tuned->scratch + thread * w->tuned->scratch_reals;
+    real *du = tuned_scratch(w->tuned, thread);
     real *values = du + WINO_POINTS * TUNED_PART * TUNED_PART;
-    pulmo_tuned_part part = {.layer = w->number, .values = (const float *)(const void *)values};
+    const void *made = values;
+    pulmo_tuned_part part = {.layer = w->number, .values = made};
     int place = task / w->groups;
     int first = task % w->groups * w->group;
     int end = smaller(first + w->group, w->units);
@@ -277,8 +310,9 @@ static void part_task(void *context, int task, int thread)
     part.stride = smaller(it->inputs - part.col, TUNED_PART);
     part.cols = smaller(it->true_inputs - part.col, part.stride);
     for (int i = first; i < end; i++) {
-        part.unit = w->unit[i].number;
-        make_part(w, &w->unit[i], &part, du, values);
+        const unit *u = &w->unit[i];
+        part.unit = u->number;
+        make_part(w, u, &part, du, values);
         w->sink(w->context, &part);
     }
 }
@@ -286,10 +320,12 @@ static void part_task(void *context, int task, int thread)
 static void run_wave(wave *w)
 {
     pulmo_pool *pool = w->tuned->pool;
-    pulmo_pool_run(pool, w->units * (w->input_tasks + w->spread_tasks), transform_task, w);
+    int transforms = w->input_tasks + w->spread_tasks;
+    pulmo_pool_run(pool, w->units * transforms, transform_task, w);
     /* All units of a part together where that leaves every thread tasks enough. */
     int tasks = THREAD_TASKS * w->tuned->threads;
-    w->group = smaller(pulmo_runs_of(w->parts * w->units, tasks), w->units);
+    int share = pulmo_runs_of(w->parts * w->units, tasks);
+    w->group = smaller(share, w->units);
     w->groups = pulmo_runs_of(w->units, w->group);
     pulmo_pool_run(pool, w->parts * w->groups, part_task, w);
     w->units = 0;
@@ -301,13 +337,15 @@ static bool add_unit(wave *w, int number, const pulmo_tiles *tiles)
     int inputs = w->layer->inputs;
     int outputs = w->layer->outputs;
     real *at = w->tuned->wave;
+    const real *wave_end = at + w->tuned->wave_reals;
+    size_t reals = run_reals(inputs, outputs, tiles->count);
     if (w->units == UNITS_MOST)
         return false;
     if (w->units > 0) {
         const unit *before = &w->unit[w->units - 1];
         at = before->v + run_reals(inputs, outputs, before->tiles.count);
     }
-    if (at + run_reals(inputs, outputs, tiles->count) > w->tuned->wave + w->tuned->wave_reals)
+    if (at + reals > wave_end)
         return false;
     real *m = at + WINO_POINTS * point_reals(inputs, tiles->count);
     w->unit[w->units++] = (unit){.tiles = *tiles, .number = number, .v = at, .m = m};
@@ -333,16 +371,17 @@ void pulmo_tuned_gradients(pulmo_tuned *tuned, int layer, pulmo_tuned_sink sink,
 {
     const tuned_layer *it = &tuned->layer[layer];
     wave w = {.tuned = tuned, .layer = it, .number = layer, .sink = sink, .context = context};
-    w.input_tasks = pulmo_runs_of(it->inputs / CHANNEL_BLOCK, TASK_BLOCKS);
-    w.spread_tasks = pulmo_runs_of(it->outputs / CHANNEL_BLOCK, TASK_BLOCKS);
+    int down = pulmo_runs_of(it->outputs, TUNED_PART);
+    w.input_tasks = pulmo_runs_of(plane_blocks(it->inputs), TASK_BLOCKS);
+    w.spread_tasks = pulmo_runs_of(plane_blocks(it->outputs), TASK_BLOCKS);
     w.across = pulmo_runs_of(it->inputs, TUNED_PART);
-    w.parts = w.across * pulmo_runs_of(it->outputs, TUNED_PART);
-    int image_tiles = it->tiles.down * it->tiles.across;
+    w.parts = w.across * down;
+    int each = image_tiles(&it->tiles);
     int unit_tiles = tuned_unit_tiles(&it->tiles, tuned->microbatch);
     int number = 0;
     for (int first = 0; first < tuned->n; first += tuned->microbatch) {
         int end = smaller(first + tuned->microbatch, tuned->n);
-        take_microbatch(&w, first * image_tiles, end * image_tiles, unit_tiles, &number);
+        take_microbatch(&w, first * each, end * each, unit_tiles, &number);
     }
     if (w.units > 0)
         run_wave(&w);

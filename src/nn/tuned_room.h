@@ -48,6 +48,20 @@ typedef struct tuned_convolution {
 } tuned_convolution;
 void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what);
 
+/* Runs a task for each block of channels of each image. */
+static inline void tuned_each_block(const pulmo_tuned *tuned, int channels, pulmo_task task,
+                                    void *context)
+{
+    int tasks = tuned->n * plane_blocks(channels);
+    pulmo_pool_run(tuned->pool, tasks, task, context);
+}
+
+/* A thread's own part of tuned->scratch. */
+static inline real *tuned_scratch(const pulmo_tuned *tuned, int thread)
+{
+    return tuned->scratch + thread * tuned->scratch_reals;
+}
+
 /* Tiles of a unit of a layer: all units of a microbatch are about equal and hold at most
  * TUNED_UNIT_MOST. */
 #define TUNED_UNIT_MOST 256
