@@ -24,21 +24,32 @@ typedef struct plot {
 
 static double at_x(const plot *p, double x)
 {
-    return p->left + (x - p->x0) / (p->x1 - p->x0) * p->width;
+    double part = (x - p->x0) / (p->x1 - p->x0);
+    return p->left + part * p->width;
 }
+
 static double at_y(const plot *p, double y)
 {
-    return p->top + p->height - (y - p->y0) / (p->y1 - p->y0) * p->height;
+    double part = (y - p->y0) / (p->y1 - p->y0);
+    return p->top + p->height - part * p->height;
 }
 
 /* `says` is for screen readers. */
 static plot begin(FILE *out, int height, const char *says)
 {
-    fprintf(out, "<svg class=\"plot\" role=\"img\" viewBox=\"0 0 %d %d\" aria-label=\"", WIDTH,
-            height);
+    fputs("<svg class=\"plot\" role=\"img\" ", out);
+    fprintf(out, "viewBox=\"0 0 %d %d\" aria-label=\"", WIDTH, height);
     html_text(out, says);
     fputs("\">\n", out);
-    return (plot){out, LEFT, TOP, WIDTH - LEFT - RIGHT, height - TOP - BOTTOM, 0, 1, 0, 1};
+    return (plot){
+        .out = out,
+        .left = LEFT,
+        .top = TOP,
+        .width = WIDTH - LEFT - RIGHT,
+        .height = height - TOP - BOTTOM,
+        .x1 = 1,
+        .y1 = 1,
+    };
 }
 
 static void end(const plot *p)
@@ -49,8 +60,9 @@ static void end(const plot *p)
 static void text_at(const plot *p, double x, double y, const char *anchor, const char *class,
                     const char *text)
 {
-    fprintf(p->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", class, x, y,
-            anchor);
+    fprintf(p->out, "<text class=\"%s\" ", class);
+    fprintf(p->out, "x=\"%.1f\" y=\"%.1f\" ", x, y);
+    fprintf(p->out, "text-anchor=\"%s\">", anchor);
     html_text(p->out, text);
     fputs("</text>\n", p->out);
 }
@@ -58,14 +70,17 @@ static void text_at(const plot *p, double x, double y, const char *anchor, const
 /* From (x0, y0) to (x1, y1) px. */
 static void stroke(const plot *p, const char *class, double x0, double y0, double x1, double y1)
 {
-    fprintf(p->out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class,
-            x0, y0, x1, y1);
+    fprintf(p->out, "<line class=\"%s\" ", class);
+    fprintf(p->out, "x1=\"%.1f\" y1=\"%.1f\" ", x0, y0);
+    fprintf(p->out, "x2=\"%.1f\" y2=\"%.1f\"/>\n", x1, y1);
 }
 
 /* The same in the axes' values. */
 static void segment(const plot *p, const char *class, double x0, double y0, double x1, double y1)
 {
-    stroke(p, class, at_x(p, x0), at_y(p, y0), at_x(p, x1), at_y(p, y1));
+    const double left = at_x(p, x0);
+    const double right = at_x(p, x1);
+    stroke(p, class, left, at_y(p, y0), right, at_y(p, y1));
 }
 
 /* The same from (0, y) to (1, y). */
@@ -84,7 +99,8 @@ static void upright(const plot *p, const char *class, double x)
 static double tick_step(double range)
 {
     static const double factors[] = {0.2, 0.5, 1, 2, 5, 10};
-    double power = pow(10, floor(log10(range)));
+    const double exponent = floor(log10(range));
+    const double power = pow(10, exponent);
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
         double step = power * factors[i];
         if (range / step <= 5.01)
@@ -114,7 +130,8 @@ static void tick_text(char *out, size_t bytes, double value, double step)
 static void axis_x(const plot *p, double step, const char *label)
 {
     const double bottom = p->top + p->height;
-    const double right = p->left + p->width, middle = p->left + p->width / 2;
+    const double right = p->left + p->width;
+    const double middle = p->left + p->width / 2;
     const int last = last_tick(p->x1, step);
     for (int tick = first_tick(p->x0, step); tick <= last; tick++) {
         double x = tick * step;
@@ -137,11 +154,11 @@ static void axis_y(const plot *p, double step, const char *label)
         tick_text(text, sizeof text, fabs(y), step);
         text_at(p, p->left - 8, at_y(p, y) + 4, "end", "tick", text);
     }
-    double x = 15, y = p->top + p->height / 2;
-    fprintf(p->out,
-            "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" "
-            "transform=\"rotate(-90 %.1f %.1f)\">",
-            x, y, x, y);
+    const double x = 15;
+    const double y = p->top + p->height / 2;
+    fprintf(p->out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" ", x, y);
+    fputs("text-anchor=\"middle\" ", p->out);
+    fprintf(p->out, "transform=\"rotate(-90 %.1f %.1f)\">", x, y);
     html_text(p->out, label);
     fputs("</text>\n", p->out);
 }
@@ -149,20 +166,24 @@ static void axis_y(const plot *p, double step, const char *label)
 /* Two places in px that nobody could tell apart. */
 static bool are_one(double x0, double y0, double x1, double y1)
 {
-    return fabs(x1 - x0) < 0.2 && fabs(y1 - y0) < 0.2;
+    const double across = fabs(x1 - x0);
+    const double upwards = fabs(y1 - y0);
+    return across < 0.2 && upwards < 0.2;
 }
 
 /* A line through the points; those nobody could tell apart and those without a value are left out.
  */
 static void line(const plot *p, const char *class, uint64_t n, const double *x, const double *y)
 {
-    double last_x = -1e9, last_y = -1e9;
+    double last_x = -1e9;
+    double last_y = -1e9;
     bool started = false;
     for (uint64_t i = 0; i < n; i++) {
         bool is_last = i + 1 == n;
         if (isnan(x[i]) || isnan(y[i]))
             continue;
-        double px = at_x(p, x[i]), py = at_y(p, y[i]);
+        const double px = at_x(p, x[i]);
+        const double py = at_y(p, y[i]);
         if (started && !is_last && are_one(px, py, last_x, last_y))
             continue;
         if (started)
@@ -182,9 +203,11 @@ static void dot(const plot *p, const char *class, double x, double y, double rad
 {
     if (isnan(x) || isnan(y))
         return;
-    double px = at_x(p, x), py = at_y(p, y);
-    fprintf(p->out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", class, px, py,
-            radius);
+    const double px = at_x(p, x);
+    const double py = at_y(p, y);
+    fprintf(p->out, "<circle class=\"%s\" ", class);
+    fprintf(p->out, "cx=\"%.1f\" cy=\"%.1f\" ", px, py);
+    fprintf(p->out, "r=\"%.1f\"/>\n", radius);
 }
 
 /* The class of a curve, "k3", or of its filled marks, "f3". */
@@ -205,12 +228,16 @@ static int curves_of(const report *r)
 {
     if (r->classes == 2)
         return 1;
-    return r->classes < CLASSES_MAX ? r->classes : CLASSES_MAX;
+    if (r->classes > CLASSES_MAX)
+        return CLASSES_MAX;
+    return r->classes;
 }
 
 static int class_of_curve(const report *r, int curve)
 {
-    return r->classes == 2 ? r->positive.index : curve;
+    if (r->classes == 2)
+        return r->positive.index;
+    return curve;
 }
 
 /* The classes' names with a stroke of their colour, one below the other, from (x, y) px. */
@@ -237,8 +264,10 @@ static void mark_threshold(const plot *p, const report *r, double x, double y)
     if (isnan(x) || isnan(y))
         return;
     /* The curve never falls: below and to the right of the dot there is room. */
-    double text_x = at_x(p, x), lowest = p->top + p->height - 6;
-    double text_y = fmin(at_y(p, y) + 21, lowest);
+    const double text_x = at_x(p, x);
+    const double below = at_y(p, y) + 21;
+    const double lowest = p->top + p->height - 6;
+    const double text_y = fmin(below, lowest);
     if (x < 0.65)
         text_at(p, text_x + 9, text_y, "start", "note", text);
     else
@@ -248,24 +277,29 @@ static void mark_threshold(const plot *p, const report *r, double x, double y)
 void svg_roc(FILE *out, const report *r, const report_split *s)
 {
     char says[160];
+    const pulmo_metrics *m = &s->metrics;
     const pulmo_scored scored = report_scored(r, s);
-    snprintf(says, sizeof says, "ROC curve of the %s split; area %.4f", s->name, s->metrics.auc);
+    snprintf(says, sizeof says, "ROC curve of the %s split; area %.4f", s->name, m->auc);
     plot p = begin(out, SQUARE, says);
     axis_y(&p, 0.2, "Sensitivity");
     axis_x(&p, 0.2, "1 \u2212 specificity");
     segment(&p, "chance", 0, 0, 1, 1);
     for (int k = 0; k < curves_of(r); k++) {
+        const curve_class curve = class_of('k', k);
+        const int class = class_of_curve(r, k);
         pulmo_roc roc;
-        if (pulmo_roc_compute(&scored, class_of_curve(r, k), &roc) != PULMO_OK)
+        if (pulmo_roc_compute(&scored, class, &roc) != PULMO_OK)
             break;
-        line(&p, class_of('k', k).name, roc.points, roc.fpr, roc.tpr);
+        line(&p, curve.name, roc.points, roc.fpr, roc.tpr);
         pulmo_roc_free(&roc);
     }
     if (r->classes == 2) {
-        double specificity = s->metrics.specificity.value;
-        mark_threshold(&p, r, 1 - specificity, s->metrics.sensitivity.value);
+        const double false_alarms = 1 - m->specificity.value;
+        mark_threshold(&p, r, false_alarms, m->sensitivity.value);
     } else {
-        legend(&p, r, p.left + p.width * 0.6, p.top + p.height * 0.65);
+        const double left = p.left + p.width * 0.6;
+        const double top = p.top + p.height * 0.65;
+        legend(&p, r, left, top);
     }
     end(&p);
 }
@@ -274,27 +308,35 @@ void svg_pr(FILE *out, const report *r, const report_split *s)
 {
     char says[160];
     bool two = r->classes == 2;
+    const pulmo_metrics *m = &s->metrics;
     const pulmo_scored scored = report_scored(r, s);
     snprintf(says, sizeof says, "Precision-recall curve of the %s split; average precision %.4f",
-             s->name, s->metrics.average_precision);
+             s->name, m->average_precision);
     plot p = begin(out, SQUARE, says);
     axis_y(&p, 0.2, "Precision");
     axis_x(&p, 0.2, "Recall (sensitivity)");
     if (two && s->count) {
-        uint32_t positives = s->metrics.per_class[r->positive.index].support;
-        level(&p, "chance", (double)positives / s->count);
+        const pulmo_class_metrics *finding = &m->per_class[r->positive.index];
+        const double prevalence = (double)finding->support / s->count;
+        level(&p, "chance", prevalence);
     }
     for (int k = 0; k < curves_of(r); k++) {
+        const curve_class curve = class_of('k', k);
+        const int class = class_of_curve(r, k);
         pulmo_pr pr;
-        if (pulmo_pr_compute(&scored, class_of_curve(r, k), &pr) != PULMO_OK)
+        if (pulmo_pr_compute(&scored, class, &pr) != PULMO_OK)
             break;
-        line(&p, class_of('k', k).name, pr.points, pr.recall, pr.precision);
+        line(&p, curve.name, pr.points, pr.recall, pr.precision);
         pulmo_pr_free(&pr);
     }
-    if (two)
-        dot(&p, "mark", s->metrics.sensitivity.value, s->metrics.positive_value.value, 5);
-    else
-        legend(&p, r, p.left + 14, p.top + p.height * 0.65);
+    if (two) {
+        const double recall = m->sensitivity.value;
+        const double precision = m->positive_value.value;
+        dot(&p, "mark", recall, precision, 5);
+    } else {
+        const double top = p.top + p.height * 0.65;
+        legend(&p, r, p.left + 14, top);
+    }
     end(&p);
 }
 
@@ -303,12 +345,14 @@ static void calibration_marks(const plot *p, const pulmo_calibration *curve, con
                               bool whiskers)
 {
     for (int b = 0; b < PULMO_CALIBRATION_BINS; b++) {
-        double x = curve->predicted[b], y = curve->observed[b];
-        if (curve->count[b] == 0)
+        const double x = curve->predicted[b];
+        const double y = curve->observed[b];
+        const uint32_t count = curve->count[b];
+        if (count == 0)
             continue;
         if (whiskers) {
-            uint64_t hits = (uint64_t)llround(y * curve->count[b]);
-            pulmo_interval by_chance = pulmo_wilson(hits, curve->count[b]);
+            uint64_t hits = (uint64_t)llround(y * count);
+            pulmo_interval by_chance = pulmo_wilson(hits, count);
             segment(p, "whisker", x, by_chance.low, x, by_chance.high);
         }
         dot(p, class, x, y, 3.5);
@@ -327,11 +371,14 @@ void svg_calibration(FILE *out, const report *r, const report_split *s)
     axis_x(&p, 0.2, "Predicted probability");
     segment(&p, "chance", 0, 0, 1, 1);
     for (int k = 0; k < curves_of(r); k++) {
+        const curve_class bins = class_of('k', k);
+        const curve_class marks = class_of('f', k);
+        const int class = class_of_curve(r, k);
         pulmo_calibration curve;
-        if (pulmo_calibration_compute(&scored, class_of_curve(r, k), &curve) != PULMO_OK)
+        if (pulmo_calibration_compute(&scored, class, &curve) != PULMO_OK)
             break;
-        line(&p, class_of('k', k).name, PULMO_CALIBRATION_BINS, curve.predicted, curve.observed);
-        calibration_marks(&p, &curve, class_of('f', k).name, two);
+        line(&p, bins.name, PULMO_CALIBRATION_BINS, curve.predicted, curve.observed);
+        calibration_marks(&p, &curve, marks.name, two);
     }
     if (!two)
         legend(&p, r, p.left + 14, p.top + 14);
@@ -350,12 +397,17 @@ static uint32_t count_scores(const report *r, const report_split *s, uint32_t up
     uint32_t most = 1;
     for (uint32_t i = 0; i < s->count; i++) {
         const float *row = s->probabilities + i * classes;
-        int class = two ? r->positive.index : s->predictions[i];
+        int class = s->predictions[i];
+        if (two)
+            class = r->positive.index;
         int bin = (int)(row[class] * HIST_BINS);
         if (bin >= HIST_BINS)
             bin = HIST_BINS - 1;
-        uint32_t *count = s->labels[i] == class ? up : down;
-        if (++count[bin] > most)
+        uint32_t *count = down;
+        if (s->labels[i] == class)
+            count = up;
+        count[bin]++;
+        if (count[bin] > most)
             most = count[bin];
     }
     return most;
@@ -367,9 +419,13 @@ static void bar(const plot *p, const char *class, int bin, double value)
         return;
     double left = at_x(p, (double)bin / HIST_BINS) + 1;
     double right = at_x(p, (bin + 1.0) / HIST_BINS) - 1;
-    double top = at_y(p, fmax(value, 0)), bottom = at_y(p, fmin(value, 0));
-    fprintf(p->out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n",
-            class, left, top, right - left, bottom - top);
+    const double top = at_y(p, fmax(value, 0));
+    const double bottom = at_y(p, fmin(value, 0));
+    const double width = right - left;
+    const double height = bottom - top;
+    fprintf(p->out, "<rect class=\"%s\" ", class);
+    fprintf(p->out, "x=\"%.1f\" y=\"%.1f\" ", left, top);
+    fprintf(p->out, "width=\"%.1f\" height=\"%.1f\"/>\n", width, height);
 }
 
 /* What the bars upwards and downwards stand for. */
@@ -385,10 +441,14 @@ static void histogram_notes(const plot *p, const char *above, const char *below)
 
 void svg_histogram(FILE *out, const report *r, const report_split *s)
 {
-    uint32_t up[HIST_BINS] = {0}, down[HIST_BINS] = {0};
-    char says[160], label[300];
+    uint32_t up[HIST_BINS] = {0};
+    uint32_t down[HIST_BINS] = {0};
+    char says[160];
+    char label[300];
     const bool two = r->classes == 2;
-    const char *finding = "the predicted class", *above = "right", *below = "wrong";
+    const char *finding = "the predicted class";
+    const char *above = "right";
+    const char *below = "wrong";
     if (two) {
         finding = r->class_names[r->positive.index];
         above = finding;
@@ -401,7 +461,8 @@ void svg_histogram(FILE *out, const report *r, const report_split *s)
     plot p = begin(out, SQUARE, says);
     p.y1 = most * 1.16;
     p.y0 = -p.y1;
-    axis_y(&p, fmax(1, tick_step(2 * most)), "Images");
+    const double step = tick_step(2 * most);
+    axis_y(&p, fmax(1, step), "Images");
     for (int b = 0; b < HIST_BINS; b++) {
         bar(&p, "f0", b, up[b]);
         bar(&p, "f1", b, -(double)down[b]);
@@ -431,14 +492,16 @@ static void bounds(const double *values, uint64_t n, double *low, double *high)
 static plot begin_history(FILE *out, const report *r, const char *says, int count,
                           const int *columns)
 {
-    double low = INFINITY, high = -INFINITY;
+    double low = INFINITY;
+    double high = -INFINITY;
     for (int c = 0; c < count; c++)
         bounds(r->history[columns[c]], r->epochs, &low, &high);
     if (high < low) {
         low = 0;
         high = 0;
     }
-    double room = fmax((high - low) * 0.08, 0.01);
+    const double share = (high - low) * 0.08;
+    const double room = fmax(share, 0.01);
     plot p = begin(out, LOW, says);
     p.x0 = 1;
     p.x1 = fmax(2, (double)r->epochs);
@@ -451,11 +514,13 @@ static plot begin_history(FILE *out, const report *r, const char *says, int coun
 static void history_curve(const plot *p, const report *r, int curve, const double *epoch,
                           const double *values)
 {
-    line(p, class_of('k', curve).name, r->epochs, epoch, values);
+    const curve_class joined = class_of('k', curve);
+    const curve_class marks = class_of('f', curve);
+    line(p, joined.name, r->epochs, epoch, values);
     if (r->epochs > 40)
         return;
     for (uint64_t e = 0; e < r->epochs; e++)
-        dot(p, class_of('f', curve).name, epoch[e], values[e], 3);
+        dot(p, marks.name, epoch[e], values[e], 3);
 }
 
 static void history_plot(FILE *out, const report *r, const char *says, const char *label, int count,
@@ -467,12 +532,16 @@ static void history_plot(FILE *out, const report *r, const char *says, const cha
     for (uint64_t e = 0; e < r->epochs; e++)
         epoch[e] = (double)e + 1;
     plot p = begin_history(out, r, says, count, columns);
-    axis_y(&p, tick_step(p.y1 - p.y0), label);
-    axis_x(&p, fmax(1, tick_step(p.x1 - p.x0)), "Epoch");
+    const double step_y = tick_step(p.y1 - p.y0);
+    const double step_x = tick_step(p.x1 - p.x0);
+    axis_y(&p, step_y, label);
+    axis_x(&p, fmax(1, step_x), "Epoch");
     if (r->best_epoch > 0)
         upright(&p, "cut", r->best_epoch);
-    for (int c = 0; c < count; c++)
-        history_curve(&p, r, c, epoch, r->history[columns[c]]);
+    for (int c = 0; c < count; c++) {
+        const double *values = r->history[columns[c]];
+        history_curve(&p, r, c, epoch, values);
+    }
     free(epoch);
     end(&p);
 }
@@ -495,7 +564,15 @@ void svg_validation(FILE *out, const report *r)
 
 void svg_interval(FILE *out, const char *name, pulmo_interval it)
 {
-    plot p = {out, 6, 4, 208, 16, 0, 1, 0, 1};
+    const plot p = {
+        .out = out,
+        .left = 6,
+        .top = 4,
+        .width = 208,
+        .height = 16,
+        .x1 = 1,
+        .y1 = 1,
+    };
     if (isnan(it.value))
         return;
     fputs("<svg class=\"interval\" role=\"img\" viewBox=\"0 0 220 24\" aria-label=\"", out);
