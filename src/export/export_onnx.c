@@ -84,7 +84,8 @@ static void end_message(byte_buffer *b, size_t begun)
 static void put_tensor(byte_buffer *b, const char *name, const int64_t *dims, int rank,
                        const float *values)
 {
-    size_t message = begin_message(b, 5), count = 1;
+    size_t message = begin_message(b, 5);
+    size_t count = 1;
     for (int i = 0; i < rank; i++) {
         put_int(b, 1, dims[i]);
         count *= (size_t)dims[i];
@@ -225,27 +226,30 @@ static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
     put_along_channels(b, "Flatten", &input, 1, "flat", at);
 }
 
+static void put_linear(byte_buffer *b, const pulmo_layout *layout, int layer, char at[NAME],
+                       const char *output)
+{
+    const pulmo_tensor *weight = pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, layer);
+    const pulmo_tensor *bias = pulmo_layout_get(layout, PULMO_LINEAR_BIAS, layer);
+    const char *inputs[] = {at, weight->name, bias->name};
+    size_t node = begin_node(b, "Gemm", inputs, 3, output);
+    put_attribute(b, "transB", 1);
+    end_message(b, node);
+    snprintf(at, NAME, "%s", output);
+}
+
 static void put_head(byte_buffer *b, const pulmo_layout *layout, char at[NAME])
 {
     const pulmo_tensor *top = &layout->tensor[layout->tensors - 1];
-    for (int l = 0; l <= top->layer; l++) {
-        bool last = l == top->layer;
+    for (int l = 0; l < top->layer; l++) {
+        const int index = 3 * l;
         char out[NAME];
-        const char *weight = pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->name;
-        const char *bias = pulmo_layout_get(layout, PULMO_LINEAR_BIAS, l)->name;
-        const char *inputs[] = {at, weight, bias};
-        if (last)
-            snprintf(out, sizeof out, "logits");
-        else
-            snprintf(out, sizeof out, "classifier.%d", 3 * l);
-        size_t node = begin_node(b, "Gemm", inputs, 3, out);
-        put_attribute(b, "transB", 1);
-        end_message(b, node);
-        snprintf(at, NAME, "%s", out);
-        snprintf(out, sizeof out, "classifier.%d", 3 * l + 1);
-        if (!last)
-            put_step(b, "Relu", at, out);
+        snprintf(out, sizeof out, "classifier.%d", index);
+        put_linear(b, layout, l, at, out);
+        snprintf(out, sizeof out, "classifier.%d", index + 1);
+        put_step(b, "Relu", at, out);
     }
+    put_linear(b, layout, top->layer, at, "logits");
 }
 
 static void put_conv_weights(byte_buffer *b, const pulmo_conv *conv)
@@ -263,8 +267,11 @@ static void put_head_weights(byte_buffer *b, const pulmo_model *model)
     for (int t = 0; t < model->layout.tensors; t++) {
         const pulmo_tensor *tensor = &model->layout.tensor[t];
         const int64_t dims[2] = {tensor->rows, tensor->cols};
-        int rank = pulmo_tensor_is_bias(tensor) ? 1 : 2;
-        put_tensor(b, tensor->name, dims, rank, model->parameters + tensor->offset);
+        const float *values = model->parameters + tensor->offset;
+        int rank = 2;
+        if (pulmo_tensor_is_bias(tensor))
+            rank = 1;
+        put_tensor(b, tensor->name, dims, rank, values);
     }
 }
 
@@ -272,8 +279,9 @@ static void put_initializers(byte_buffer *b, const exporting *e)
 {
     const int64_t per_channel[4] = {1, 3, 1, 1};
     const pulmo_model *model = e->model;
-    for (int i = 0; i < e->weights->convs; i++)
-        put_conv_weights(b, &e->weights->conv[i]);
+    const pulmo_weights *weights = e->weights;
+    for (int i = 0; i < weights->convs; i++)
+        put_conv_weights(b, &weights->conv[i]);
     put_head_weights(b, model);
     if (model->temperature != 1) {
         const float temperature = (float)model->temperature;
@@ -308,38 +316,66 @@ static void put_value(byte_buffer *b, int field, const char *name, const int *si
     end_message(b, value);
 }
 
-static void put_graph(byte_buffer *b, const exporting *e)
+static void put_probabilities(byte_buffer *b, double temperature, const char *logits)
 {
-    char at[NAME] = "input";
-    int side = e->model->size_px;
-    const int image[3] = {3, side, side};
-    size_t graph = begin_message(b, 7);
-    if (e->options->with_normalization)
-        put_normalization(b, at);
-    for (int i = 0; i < e->weights->convs; i++)
-        put_convolution(b, &e->weights->conv[i], at);
-    put_pooling(b, e->model->head.pool, at);
-    put_head(b, &e->model->layout, at);
-    const char *logits = at, *both[] = {at, "temperature"};
-    if (e->model->temperature != 1) {
-        end_message(b, begin_node(b, "Div", both, 2, "scaled"));
-        logits = "scaled";
+    const char *scaling[] = {logits, "temperature"};
+    const char *input = logits;
+    if (temperature != 1) {
+        size_t division = begin_node(b, "Div", scaling, 2, "scaled");
+        end_message(b, division);
+        input = "scaled";
     }
-    size_t node = begin_node(b, "Softmax", &logits, 1, "probabilities");
+    size_t node = begin_node(b, "Softmax", &input, 1, "probabilities");
     put_attribute(b, "axis", 1);
     end_message(b, node);
+}
+
+/* All nodes, from "input" to "probabilities". */
+static void put_layers(byte_buffer *b, const exporting *e)
+{
+    const pulmo_weights *weights = e->weights;
+    const pulmo_model *model = e->model;
+    char at[NAME] = "input";
+    if (e->options->with_normalization)
+        put_normalization(b, at);
+    for (int i = 0; i < weights->convs; i++)
+        put_convolution(b, &weights->conv[i], at);
+    put_pooling(b, model->head.pool, at);
+    put_head(b, &model->layout, at);
+    put_probabilities(b, model->temperature, at);
+}
+
+static void put_graph(byte_buffer *b, const exporting *e)
+{
+    const pulmo_model *model = e->model;
+    const int side = model->size_px;
+    const int image[3] = {3, side, side};
+    size_t graph = begin_message(b, 7);
+    put_layers(b, e);
     put_text(b, 2, "pulmo");
     put_initializers(b, e);
     put_value(b, 11, "input", image, 3);
-    put_value(b, 12, "probabilities", &e->model->classes, 1);
-    put_value(b, 12, "logits", &e->model->classes, 1);
+    put_value(b, 12, "probabilities", &model->classes, 1);
+    put_value(b, 12, "logits", &model->classes, 1);
     end_message(b, graph);
+}
+
+static void put_facts(byte_buffer *b, const export_facts *facts)
+{
+    for (int i = 0; i < facts->count; i++) {
+        size_t fact = begin_message(b, 14);
+        put_text(b, 1, facts->key[i]);
+        put_text(b, 2, facts->value[i]);
+        end_message(b, fact);
+    }
 }
 
 pulmo_status export_onnx(exporting *e, byte_buffer *out)
 {
-    facts_add(&e->facts, "input",
-              e->options->with_normalization ? "RGB in 0..1" : "RGB in 0..1, minus mean, over std");
+    const char *input = "RGB in 0..1, minus mean, over std";
+    if (e->options->with_normalization)
+        input = "RGB in 0..1";
+    facts_add(&e->facts, "input", "%s", input);
     put_int(out, 1, 8);
     put_text(out, 2, "pulmo");
     put_text(out, 3, PULMO_VERSION);
@@ -347,12 +383,7 @@ pulmo_status export_onnx(exporting *e, byte_buffer *out)
     put_text(out, 1, "");
     put_int(out, 2, 13);
     end_message(out, operators);
-    for (int i = 0; i < e->facts.count; i++) {
-        size_t fact = begin_message(out, 14);
-        put_text(out, 1, e->facts.key[i]);
-        put_text(out, 2, e->facts.value[i]);
-        end_message(out, fact);
-    }
+    put_facts(out, &e->facts);
     put_graph(out, e);
     return PULMO_OK;
 }
