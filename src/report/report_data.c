@@ -18,13 +18,20 @@ static pulmo_status damaged(pulmo_h5 *file, const char *what)
                       pulmo_h5_path(file), what);
 }
 
+static pulmo_status empty_text(char **out)
+{
+    *out = pulmo_strdup("");
+    if (!*out)
+        return PULMO_MEMORY;
+    return PULMO_OK;
+}
+
 /* "" where the attribute is missing. */
 static pulmo_status get_text(pulmo_h5 *file, const char *object, const char *name, char **out)
 {
     if (pulmo_h5_has_attribute(file, object, name))
         return pulmo_h5_get_text(file, object, name, out);
-    *out = pulmo_strdup("");
-    return *out ? PULMO_OK : PULMO_MEMORY;
+    return empty_text(out);
 }
 
 static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t *out)
@@ -48,15 +55,19 @@ typedef struct int_field {
 
 static pulmo_status get_texts(pulmo_h5 *file, const text_field *fields, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        PULMO_TRY(get_text(file, fields[i].object, fields[i].name, fields[i].out));
+    for (size_t i = 0; i < count; i++) {
+        const text_field *field = &fields[i];
+        PULMO_TRY(get_text(file, field->object, field->name, field->out));
+    }
     return PULMO_OK;
 }
 
 static pulmo_status get_ints(pulmo_h5 *file, const int_field *fields, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        PULMO_TRY(get_int(file, fields[i].object, fields[i].name, fields[i].out));
+    for (size_t i = 0; i < count; i++) {
+        const int_field *field = &fields[i];
+        PULMO_TRY(get_int(file, field->object, field->name, field->out));
+    }
     return PULMO_OK;
 }
 
@@ -89,13 +100,13 @@ static pulmo_status read_config(pulmo_h5 *file, report *r)
 {
     if (pulmo_h5_exists(file, "config"))
         return pulmo_h5_read_text(file, "config", &r->config);
-    r->config = pulmo_strdup("");
-    return r->config ? PULMO_OK : PULMO_MEMORY;
+    return empty_text(&r->config);
 }
 
 static pulmo_status read_root(pulmo_h5 *file, report *r)
 {
-    int64_t demo = 0, best = 0;
+    int64_t demo = 0;
+    int64_t best = 0;
     const int_field ints[] = {
         {"/", "demo", &demo},
         {"/", "best_epoch", &best},
@@ -131,6 +142,17 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     return read_config(file, r);
 }
 
+static pulmo_status read_column(pulmo_h5 *file, report *r, int column)
+{
+    char name[64];
+    double *values = pulmo_alloc(r->epochs + 1, sizeof *values);
+    if (!values)
+        return PULMO_MEMORY;
+    r->history[column] = values;
+    snprintf(name, sizeof name, "history/%s", pulmo_history_columns[column].name);
+    return pulmo_h5_read(file, name, PULMO_H5_F64, 1, &r->epochs, values);
+}
+
 static pulmo_status read_history(pulmo_h5 *file, report *r)
 {
     pulmo_h5_shape shape;
@@ -140,14 +162,8 @@ static pulmo_status read_history(pulmo_h5 *file, report *r)
     if (shape.rank != 1)
         return damaged(file, "/history/epoch is not a list");
     r->epochs = shape.dims[0];
-    for (int c = 0; c < PULMO_HISTORY_COLUMNS; c++) {
-        char name[64];
-        r->history[c] = pulmo_alloc(r->epochs + 1, sizeof(double));
-        if (!r->history[c])
-            return PULMO_MEMORY;
-        snprintf(name, sizeof name, "history/%s", pulmo_history_columns[c].name);
-        PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F64, 1, &r->epochs, r->history[c]));
-    }
+    for (int c = 0; c < PULMO_HISTORY_COLUMNS; c++)
+        PULMO_TRY(read_column(file, r, c));
     return PULMO_OK;
 }
 
@@ -174,11 +190,14 @@ pulmo_scored report_scored(const report *r, const report_split *s)
 
 static pulmo_status allocate_scores(report_split *s, int classes)
 {
-    size_t count = s->count;
+    const size_t count = s->count;
+    const size_t values = count * (size_t)classes;
     s->labels = pulmo_alloc(count + 1, sizeof *s->labels);
     s->predictions = pulmo_alloc(count + 1, sizeof *s->predictions);
-    s->probabilities = pulmo_alloc(count * (size_t)classes + 1, sizeof *s->probabilities);
-    return s->labels && s->predictions && s->probabilities ? PULMO_OK : PULMO_MEMORY;
+    s->probabilities = pulmo_alloc(values + 1, sizeof *s->probabilities);
+    if (!s->labels || !s->predictions || !s->probabilities)
+        return PULMO_MEMORY;
+    return PULMO_OK;
 }
 
 static pulmo_status read_list(pulmo_h5 *file, const report_split *s, const char *list, int32_t *out)
@@ -187,6 +206,18 @@ static pulmo_status read_list(pulmo_h5 *file, const report_split *s, const char 
     uint64_t count = s->count;
     snprintf(name, sizeof name, "%s/%s", s->name, list);
     return pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, out);
+}
+
+static bool predictions_fit(const report_split *s, int classes)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        int predicted = s->predictions[i];
+        if (predicted < 0)
+            return false;
+        if (predicted >= classes)
+            return false;
+    }
+    return true;
 }
 
 static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s)
@@ -198,11 +229,8 @@ static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s
     PULMO_TRY(read_list(file, s, "predictions", s->predictions));
     snprintf(name, sizeof name, "%s/probabilities", s->name);
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 2, dims, s->probabilities));
-    for (uint32_t i = 0; i < s->count; i++) {
-        int predicted = s->predictions[i];
-        if (predicted < 0 || predicted >= r->classes)
-            return damaged(file, "a predicted class is none of the classes");
-    }
+    if (!predictions_fit(s, r->classes))
+        return damaged(file, "a predicted class is none of the classes");
     const pulmo_scored scored = report_scored(r, s);
     const pulmo_decision by = {r->positive.index, r->threshold};
     return pulmo_metrics_compute(&scored, &by, &s->metrics);
@@ -212,13 +240,15 @@ static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
 {
     if (!pulmo_h5_exists(file, split))
         return PULMO_OK;
-    report_split *s = &r->split[r->splits++];
+    report_split *s = &r->split[r->splits];
+    r->splits++;
     snprintf(s->name, sizeof s->name, "%s", split);
     PULMO_TRY(read_lines(file, split, "paths", &s->paths));
     PULMO_TRY(read_lines(file, split, "groups", &s->groups));
-    if (s->paths.count != s->groups.count || s->paths.count >= UINT32_MAX / 2)
+    const uint64_t count = s->paths.count;
+    if (count != s->groups.count || count >= UINT32_MAX / 2)
         return damaged(file, "lists of a split differ in length");
-    s->count = (uint32_t)s->paths.count;
+    s->count = (uint32_t)count;
     return read_scores(file, r, s);
 }
 
@@ -241,6 +271,26 @@ static pulmo_status read_part(pulmo_h5 *file, const report *r, const char *split
     return pulmo_h5_read(file, name, PULMO_H5_I64, 1, &classes, out->images);
 }
 
+static pulmo_status read_refused(pulmo_h5 *file, report *r)
+{
+    static const char group[] = "data/refused";
+    PULMO_TRY(read_lines(file, group, "paths", &r->refused));
+    PULMO_TRY(read_lines(file, group, "reasons", &r->refused_reasons));
+    if (r->refused.count != r->refused_reasons.count)
+        return damaged(file, "lists of refused files differ in length");
+    return PULMO_OK;
+}
+
+static pulmo_status read_audit(pulmo_h5 *file, report *r)
+{
+    static const char group[] = "data/audit";
+    PULMO_TRY(read_lines(file, group, "identical", &r->identical));
+    PULMO_TRY(read_lines(file, group, "similar", &r->similar));
+    PULMO_TRY(read_lines(file, group, "shared_patients", &r->shared_patients));
+    PULMO_TRY(read_lines(file, group, "mixed_patients", &r->mixed_patients));
+    return read_lines(file, group, "leaks", &r->leaks);
+}
+
 static pulmo_status read_data(pulmo_h5 *file, report *r)
 {
     char *patients = NULL;
@@ -258,17 +308,12 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     if (!r->has_data)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));
-    for (int p = 0; p < PULMO_SPLITS; p++)
-        PULMO_TRY(read_part(file, r, pulmo_split_name(p), &r->part[p]));
-    PULMO_TRY(read_lines(file, "data/refused", "paths", &r->refused));
-    PULMO_TRY(read_lines(file, "data/refused", "reasons", &r->refused_reasons));
-    if (r->refused.count != r->refused_reasons.count)
-        return damaged(file, "lists of refused files differ in length");
-    PULMO_TRY(read_lines(file, "data/audit", "identical", &r->identical));
-    PULMO_TRY(read_lines(file, "data/audit", "similar", &r->similar));
-    PULMO_TRY(read_lines(file, "data/audit", "shared_patients", &r->shared_patients));
-    PULMO_TRY(read_lines(file, "data/audit", "mixed_patients", &r->mixed_patients));
-    return read_lines(file, "data/audit", "leaks", &r->leaks);
+    for (int p = 0; p < PULMO_SPLITS; p++) {
+        const char *split = pulmo_split_name(p);
+        PULMO_TRY(read_part(file, r, split, &r->part[p]));
+    }
+    PULMO_TRY(read_refused(file, r));
+    return read_audit(file, r);
 }
 
 /* ---- the file ---- */
@@ -278,12 +323,19 @@ static pulmo_status name_it(const char *directory, const struct stat *about, rep
 {
     struct tm when;
     char *full = realpath(directory, NULL);
-    const char *slash = full ? strrchr(full, '/') : NULL;
-    r->title = pulmo_strdup(slash && slash[1] ? slash + 1 : directory);
+    const char *slash = NULL;
+    const char *title = directory;
+    if (full)
+        slash = strrchr(full, '/');
+    if (slash && slash[1])
+        title = slash + 1;
+    r->title = pulmo_strdup(title);
     free(full);
     if (gmtime_r(&about->st_mtime, &when))
         strftime(r->date, sizeof r->date, "%d %B %Y", &when);
-    return r->title ? PULMO_OK : PULMO_MEMORY;
+    if (!r->title)
+        return PULMO_MEMORY;
+    return PULMO_OK;
 }
 
 static pulmo_status read_all(pulmo_h5 *file, report *r)
@@ -295,15 +347,23 @@ static pulmo_status read_all(pulmo_h5 *file, report *r)
     return read_data(file, r);
 }
 
+/* The file of a run directory, or the file itself; NULL for want of memory. */
+static char *results_of(const char *run)
+{
+    struct stat about;
+    if (stat(run, &about) != 0)
+        return pulmo_strdup(run);
+    if (!S_ISDIR(about.st_mode))
+        return pulmo_strdup(run);
+    return pulmo_format("%s/results.h5", run);
+}
+
 pulmo_status report_read(const char *run, report *out)
 {
     struct stat about;
     pulmo_h5 *file = NULL;
     memset(out, 0, sizeof *out);
-    if (stat(run, &about) == 0 && S_ISDIR(about.st_mode))
-        out->results_path = pulmo_format("%s/results.h5", run);
-    else
-        out->results_path = pulmo_strdup(run);
+    out->results_path = results_of(run);
     if (!out->results_path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(out->results_path, &file);

@@ -45,36 +45,61 @@ static double sureness_of(const report *r, const report_split *s, uint32_t image
 static int by_sureness(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
+    if (x->sureness < y->sureness)
+        return 1;
     if (x->sureness != y->sureness)
-        return x->sureness < y->sureness ? 1 : -1;
+        return -1;
     return (x->index > y->index) - (x->index < y->index);
 }
 
 static bool patient_shown(const report_split *s, const uint32_t *shown, int count, uint32_t index)
 {
-    for (int i = 0; i < count; i++)
-        if (strcmp(s->groups.text[shown[i]], s->groups.text[index]) == 0)
+    const char *patient = s->groups.text[index];
+    for (int i = 0; i < count; i++) {
+        const char *other = s->groups.text[shown[i]];
+        if (strcmp(other, patient) == 0)
             return true;
+    }
     return false;
+}
+
+/* The hits, or the errors, surest first. Returns how many. */
+static uint32_t rank_candidates(const report *r, const report_split *s, bool hits, candidate *out)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        bool is_hit = s->labels[i] == s->predictions[i];
+        if (is_hit != hits)
+            continue;
+        out[count].index = i;
+        out[count].sureness = sureness_of(r, s, i);
+        count++;
+    }
+    if (count > 0)
+        qsort(out, count, sizeof *out, by_sureness);
+    return count;
 }
 
 int report_surest(const report *r, const report_split *s, bool hits, uint32_t out[REPORT_SHOWN])
 {
-    int count = 0, part = (REPORT_SHOWN + r->classes - 1) / r->classes;
+    const int part = (REPORT_SHOWN + r->classes - 1) / r->classes;
+    const size_t room = (size_t)s->count + 1;
+    int count = 0;
     uint32_t candidates = 0;
     int *of_class = calloc((size_t)r->classes, sizeof *of_class);
-    candidate *all = malloc(((size_t)s->count + 1) * sizeof *all);
-    for (uint32_t i = 0; all && of_class && i < s->count; i++)
-        if ((s->labels[i] == s->predictions[i]) == hits)
-            all[candidates++] = (candidate){i, sureness_of(r, s, i)};
-    if (candidates > 0)
-        qsort(all, candidates, sizeof *all, by_sureness);
+    candidate *all = malloc(room * sizeof *all);
+    if (all && of_class)
+        candidates = rank_candidates(r, s, hits, all);
     for (uint32_t c = 0; c < candidates && count < REPORT_SHOWN; c++) {
-        uint32_t i = all[c].index;
-        if (patient_shown(s, out, count, i) || (hits && of_class[s->labels[i]] >= part))
+        const uint32_t image = all[c].index;
+        const int32_t truth = s->labels[image];
+        if (patient_shown(s, out, count, image))
             continue;
-        of_class[s->labels[i]]++;
-        out[count++] = i;
+        if (hits && of_class[truth] >= part)
+            continue;
+        of_class[truth]++;
+        out[count] = image;
+        count++;
     }
     free(all);
     free(of_class);
@@ -87,10 +112,19 @@ static void put_base64(FILE *out, const uint8_t *data, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < size; i += 3) {
-        uint32_t three = (uint32_t)data[i] << 16 | (i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0) |
-                         (i + 2 < size ? data[i + 2] : 0);
-        for (size_t d = 0; d < 4; d++)
-            fputc(d <= size - i ? digits[three >> (18 - 6 * d) & 63] : '=', out);
+        const size_t left = size - i;
+        uint32_t three = (uint32_t)data[i] << 16;
+        if (left > 1)
+            three |= (uint32_t)data[i + 1] << 8;
+        if (left > 2)
+            three |= data[i + 2];
+        for (size_t d = 0; d < 4; d++) {
+            const size_t shift = 18 - 6 * d;
+            char digit = '=';
+            if (d <= left)
+                digit = digits[three >> shift & 63];
+            fputc(digit, out);
+        }
     }
 }
 
@@ -99,11 +133,16 @@ static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *a
     pulmo_image small = {0};
     uint8_t *png = NULL;
     size_t bytes = 0;
-    int longer = image->height_px > image->width_px ? image->height_px : image->width_px;
-    if (longer > SIDE_MOST)
-        PULMO_TRY(pulmo_image_resize(image, image->height_px * SIDE_MOST / longer,
-                                     image->width_px * SIDE_MOST / longer, &small));
-    const pulmo_image *shown = small.pixels ? &small : image;
+    const pulmo_image *shown = image;
+    int longer = image->width_px;
+    if (image->height_px > longer)
+        longer = image->height_px;
+    if (longer > SIDE_MOST) {
+        const int height = image->height_px * SIDE_MOST / longer;
+        const int width = image->width_px * SIDE_MOST / longer;
+        PULMO_TRY(pulmo_image_resize(image, height, width, &small));
+        shown = &small;
+    }
     pulmo_status status = pulmo_png_encode(shown, &png, &bytes);
     if (status == PULMO_OK) {
         fprintf(out, "<img width=\"%d\" height=\"%d\" alt=\"", shown->width_px, shown->height_px);
@@ -138,10 +177,13 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
     const report_split *s = g->s;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
     const pulmo_image image = {info->height_px, info->width_px, info->channels, g->pixels};
-    const char *truth = r->class_names[s->labels[index]],
-               *called = r->class_names[s->predictions[index]];
+    const int predicted = s->predictions[index];
+    const char *truth = r->class_names[s->labels[index]];
+    const char *called = r->class_names[predicted];
     const float *row = s->probabilities + (size_t)index * (size_t)r->classes;
-    const int shown = r->classes == 2 ? r->positive.index : s->predictions[index];
+    int shown = predicted;
+    if (r->classes == 2)
+        shown = r->positive.index;
     char alt[512];
     PULMO_TRY(pulmo_dataset_read(g->data, index, g->pixels));
     snprintf(alt, sizeof alt, "X-ray, truth %.150s, called %.150s", truth, called);
@@ -180,36 +222,51 @@ static pulmo_status put_cases(const gallery *g, bool hits, const char *title, co
 
 /* ---- opening ---- */
 
+static bool are_those_scored(const pulmo_dataset_info *info, const report_split *s)
+{
+    if (info->count != s->count)
+        return false;
+    for (uint32_t i = 0; i < info->count; i++) {
+        if (strcmp(info->paths[i], s->paths.text[i]) != 0)
+            return false;
+        if (info->labels[i] != s->labels[i])
+            return false;
+    }
+    return true;
+}
+
 /* The packed images must be those that were scored. */
 static pulmo_status open_data(gallery *g)
 {
-    const char *path = g->options->data ? g->options->data : g->r->data_path;
+    const char *path = g->options->data;
+    if (!path)
+        path = g->r->data_path;
     if (!*path)
         return pulmo_fail(PULMO_DATA,
                           "the results do not say where the packed data is; give --data");
     PULMO_TRY(pulmo_dataset_open_fold(path, (int)g->r->fold, g->s->name, 0, &g->data));
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
-    bool same = info->count == g->s->count;
-    for (uint32_t i = 0; same && i < info->count; i++)
-        same =
-            strcmp(info->paths[i], g->s->paths.text[i]) == 0 && info->labels[i] == g->s->labels[i];
-    if (!same)
+    if (!are_those_scored(info, g->s))
         return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path,
                           g->s->name);
-    g->pixels =
-        pulmo_alloc((size_t)info->height_px * (size_t)info->width_px, (size_t)info->channels);
-    return g->pixels ? PULMO_OK : PULMO_MEMORY;
+    const size_t pixels = (size_t)info->height_px * (size_t)info->width_px;
+    g->pixels = pulmo_alloc(pixels, (size_t)info->channels);
+    if (!g->pixels)
+        return PULMO_MEMORY;
+    return PULMO_OK;
 }
 
 static void open_explainer(gallery *g)
 {
-    const char *run = *g->r->model ? g->r->model : g->options->run;
-    if (!g->options->overlays)
+    const pulmo_report_options *options = g->options;
+    const char *run = options->run;
+    if (*g->r->model)
+        run = g->r->model;
+    if (!options->overlays)
         return;
     pulmo_status status = pulmo_model_read(run, &g->model);
     if (status == PULMO_OK)
-        status = pulmo_explainer_open(&g->model, g->options->weights, g->options->threads,
-                                      &g->explainer);
+        status = pulmo_explainer_open(&g->model, options->weights, options->threads, &g->explainer);
     if (status == PULMO_OK)
         return;
     snprintf(g->why, sizeof g->why, "%s", pulmo_error());
