@@ -46,10 +46,35 @@ static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_
     return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
 }
 
+/* An attribute of the file. */
+typedef struct root_text {
+    const char *name, *text;
+} root_text;
+
+static pulmo_status set_root_texts(pulmo_h5 *file, const root_text *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", texts[i].name, texts[i].text));
+    return PULMO_OK;
+}
+
+/* What a dataset holds, in words. */
+static pulmo_status set_long_name(pulmo_h5 *file, const char *dataset, const char *words)
+{
+    return pulmo_h5_set_text(file, dataset, "long_name", words);
+}
+
+/* A dataset of strings. */
+typedef struct column {
+    const char *name;
+    const char *const *strings;
+} column;
+
 /* /index is the dimension scale of every per-image dataset. */
 static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
 {
-    int64_t *index = malloc((count ? count : 1) * sizeof *index);
+    const uint64_t room = count > 0 ? count : 1;
+    int64_t *index = malloc(room * sizeof *index);
     if (!index)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate %llu indices", (unsigned long long)count);
     for (uint64_t i = 0; i < count; i++)
@@ -57,7 +82,7 @@ static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
     pulmo_status status = pulmo_h5_write(file, "index", PULMO_H5_I64, 1, &count, index);
     free(index);
     PULMO_TRY(status);
-    PULMO_TRY(pulmo_h5_set_text(file, "index", "long_name", "place of the image in its split"));
+    PULMO_TRY(set_long_name(file, "index", "place of the image in its split"));
     return pulmo_h5_make_scale(file, "index", "image");
 }
 
@@ -65,29 +90,37 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
                                   const pulmo_packed_split *split, uint32_t first, uint64_t count)
 {
     static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
-    const uint64_t dims[4] = {count, (uint64_t)form->height_px, (uint64_t)form->width_px,
-                              (uint64_t)form->channels};
+    const size_t scaled_count = sizeof scaled / sizeof scaled[0];
+    const column columns[] = {
+        {"paths", split->paths},
+        {"groups", split->groups},
+        {"digests", split->digests},
+    };
+    const uint64_t height = (uint64_t)form->height_px;
+    const uint64_t width = (uint64_t)form->width_px;
+    const uint64_t channels = (uint64_t)form->channels;
+    const uint64_t dims[4] = {count, height, width, channels};
+    const int32_t *labels = split->labels + first;
     PULMO_TRY(write_index(file, first, count));
     PULMO_TRY(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 4, dims));
-    PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, split->labels + first));
-    PULMO_TRY(pulmo_h5_write_strings(file, "paths", count, split->paths + first));
-    PULMO_TRY(pulmo_h5_write_strings(file, "groups", count, split->groups + first));
-    PULMO_TRY(pulmo_h5_write_strings(file, "digests", count, split->digests + first));
-    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
+    PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, labels));
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        const char *const *strings = columns[i].strings + first;
+        PULMO_TRY(pulmo_h5_write_strings(file, columns[i].name, count, strings));
+    }
+    for (size_t i = 0; i < scaled_count; i++)
         PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
-    PULMO_TRY(
-        pulmo_h5_set_text(file, "images", "long_name", "images (N, H, W, C), 8 bits a channel"));
-    PULMO_TRY(pulmo_h5_set_text(file, "labels", "long_name",
-                                "class index; names in the attribute classes of /"));
-    PULMO_TRY(pulmo_h5_set_text(file, "groups", "long_name", "patient"));
-    return pulmo_h5_set_text(file, "digests", "long_name", "SHA-256 of the source file");
+    PULMO_TRY(set_long_name(file, "images", "images (N, H, W, C), 8 bits a channel"));
+    PULMO_TRY(set_long_name(file, "labels", "class index; names in the attribute classes of /"));
+    PULMO_TRY(set_long_name(file, "groups", "patient"));
+    return set_long_name(file, "digests", "SHA-256 of the source file");
 }
 
 static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split, uint32_t shard)
 {
-    uint32_t first = pulmo_packed_first(split, shard);
-    uint32_t end = pulmo_packed_first(split, shard + 1);
+    const uint32_t first = pulmo_packed_first(split, shard);
+    const uint32_t end = pulmo_packed_first(split, shard + 1);
     PULMO_TRY(describe_form(file, "shard", form));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", shard));
@@ -95,22 +128,34 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
     return write_samples(file, form, split, first, end - first);
 }
 
+static size_t image_bytes_of(const pulmo_packed_form *form)
+{
+    const size_t pixels = (size_t)form->height_px * (size_t)form->width_px;
+    return pixels * (size_t)form->channels;
+}
+
+static pulmo_status create_shard_file(const char *directory, const pulmo_packed_split *split,
+                                      uint32_t shard, pulmo_h5 **out)
+{
+    char *path = pulmo_shard_path(directory, split->name, shard, split->shards);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_create(path, out);
+    free(path);
+    return status;
+}
+
 pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split, uint32_t shard,
                                 pulmo_shard_writer **out)
 {
-    char *path = pulmo_shard_path(directory, split->name, shard, split->shards);
     pulmo_shard_writer *writer = calloc(1, sizeof *writer);
-    pulmo_status status =
-        path && writer ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
-    if (status == PULMO_OK)
-        status = pulmo_h5_create(path, &writer->file);
-    if (status == PULMO_OK)
-        writer->image_bytes =
-            (size_t)form->height_px * (size_t)form->width_px * (size_t)form->channels;
+    if (!writer)
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate a shard writer");
+    writer->image_bytes = image_bytes_of(form);
+    pulmo_status status = create_shard_file(directory, split, shard, &writer->file);
     if (status == PULMO_OK)
         status = start_shard(writer->file, form, split, shard);
-    free(path);
     if (status == PULMO_OK)
         *out = writer;
     else
@@ -120,9 +165,10 @@ pulmo_status pulmo_shard_create(const char *directory, const pulmo_packed_form *
 
 pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, const uint8_t *pixels)
 {
+    const uint64_t first = writer->next;
     writer->next += count;
-    return pulmo_h5_write_byte_rows(writer->file, "images", writer->next - count, count,
-                                    writer->image_bytes, pixels);
+    return pulmo_h5_write_byte_rows(writer->file, "images", first, count, writer->image_bytes,
+                                    pixels);
 }
 
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)
@@ -144,7 +190,8 @@ void pulmo_shard_abandon(pulmo_shard_writer *writer)
 
 static void add_text(pulmo_digester *digester, const char *text)
 {
-    pulmo_digester_add(digester, text, strlen(text) + 1);
+    const size_t bytes = strlen(text) + 1; /* with its end */
+    pulmo_digester_add(digester, text, bytes);
 }
 
 pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
@@ -182,7 +229,7 @@ static pulmo_status write_kept(pulmo_h5 *file, const char *base, const pulmo_pac
         char name[128];
         snprintf(name, sizeof name, "%s/kept/%d", base, k);
         PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, split->kept_columns[k]));
-        PULMO_TRY(pulmo_h5_set_text(file, name, "long_name", split->kept_names[k]));
+        PULMO_TRY(set_long_name(file, name, split->kept_names[k]));
     }
     return PULMO_OK;
 }
@@ -214,11 +261,40 @@ static pulmo_status write_extras(pulmo_h5 *file, const char *base, const pulmo_p
     return PULMO_OK;
 }
 
+static pulmo_status write_folds(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
+{
+    const uint64_t count = split->count;
+    char name[128];
+    if (!split->fold)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_set_int(file, base, "folds", split->folds));
+    snprintf(name, sizeof name, "%s/folds", base);
+    return pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->fold);
+}
+
+static pulmo_status write_strings(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
+{
+    const column columns[] = {
+        {"paths", split->paths},
+        {"groups", split->groups},
+        {"digests", split->digests},
+        {"pixel_digests", split->pixel_digests},
+    };
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/%s", base, columns[i].name);
+        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, columns[i].strings));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
                                 const pulmo_packed_split *split)
 {
-    char base[96], name[128], hex[PULMO_DIGEST_HEX];
-    uint64_t count = split->count;
+    char base[96];
+    char name[128];
+    char hex[PULMO_DIGEST_HEX];
+    const uint64_t count = split->count;
     snprintf(base, sizeof base, "splits/%s", split->name);
     PULMO_TRY(packed_digest(form, split, hex));
     PULMO_TRY(pulmo_h5_set_int(file, base, "count", (int64_t)count));
@@ -228,19 +304,8 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
     PULMO_TRY(write_extras(file, base, split));
-    if (split->fold) {
-        PULMO_TRY(pulmo_h5_set_int(file, base, "folds", split->folds));
-        snprintf(name, sizeof name, "%s/folds", base);
-        PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->fold));
-    }
-    snprintf(name, sizeof name, "%s/paths", base);
-    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->paths));
-    snprintf(name, sizeof name, "%s/groups", base);
-    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->groups));
-    snprintf(name, sizeof name, "%s/digests", base);
-    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->digests));
-    snprintf(name, sizeof name, "%s/pixel_digests", base);
-    PULMO_TRY(pulmo_h5_write_strings(file, name, count, split->pixel_digests));
+    PULMO_TRY(write_folds(file, base, split));
+    PULMO_TRY(write_strings(file, base, split));
     return write_kept(file, base, split);
 }
 
@@ -260,16 +325,20 @@ static pulmo_status write_table(pulmo_h5 *file, const pulmo_manifest *manifest)
 
 static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
 {
-    PULMO_TRY(describe_form(file, "manifest", &manifest->form));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", manifest->form.height_px));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", manifest->form.width_px));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", manifest->form.channels));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "carve", manifest->split_notes));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "patients", manifest->patients));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "patients_by", manifest->patients_by));
+    const pulmo_packed_form *form = &manifest->form;
+    const root_text texts[] = {
+        {"carve", manifest->split_notes},
+        {"patients", manifest->patients},
+        {"patients_by", manifest->patients_by},
+    };
+    PULMO_TRY(describe_form(file, "manifest", form));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", form->height_px));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", form->width_px));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", form->channels));
+    PULMO_TRY(set_root_texts(file, texts, sizeof texts / sizeof texts[0]));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
-        PULMO_TRY(write_split(file, &manifest->form, &manifest->split[s]));
+        PULMO_TRY(write_split(file, form, &manifest->split[s]));
     PULMO_TRY(write_table(file, manifest));
     PULMO_TRY(write_lines(file, "refused/paths", &manifest->refused_paths));
     PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));

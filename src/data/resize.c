@@ -29,12 +29,28 @@ static void taps_free(resize_taps *t)
     memset(t, 0, sizeof *t);
 }
 
+static int32_t *weights_of(const resize_taps *t, int output)
+{
+    return t->weight + (size_t)output * (size_t)t->most;
+}
+
 /* The weight of tap k of an output, 0 where there is none. */
 static int32_t weight_at(const resize_taps *t, int output, int k)
 {
     if (k >= t->count[output])
         return 0;
-    return t->weight[(size_t)output * (size_t)t->most + (size_t)k];
+    return weights_of(t, output)[k];
+}
+
+static uint32_t low_part(int32_t weight)
+{
+    const uint32_t mask = (1u << RESIZE_LOW_BITS) - 1;
+    return (uint32_t)weight & mask;
+}
+
+static uint32_t high_part(int32_t weight)
+{
+    return (uint32_t)(weight >> RESIZE_LOW_BITS);
 }
 
 static uint32_t two_words(uint32_t first, uint32_t second)
@@ -44,50 +60,64 @@ static uint32_t two_words(uint32_t first, uint32_t second)
 
 void resize_pair(resize_taps *t, int outputs)
 {
-    const uint32_t low = (1u << RESIZE_LOW_BITS) - 1;
     uint32_t *to = t->pair;
     for (int x = 0; x < outputs; x++) {
         for (int k = 0; k < t->most; k += 2) {
-            const int32_t first = weight_at(t, x, k), second = weight_at(t, x, k + 1);
-            *to++ = two_words((uint32_t)first & low, (uint32_t)second & low);
-            *to++ = two_words((uint32_t)(first >> RESIZE_LOW_BITS),
-                              (uint32_t)(second >> RESIZE_LOW_BITS));
+            const int32_t first = weight_at(t, x, k);
+            const int32_t second = weight_at(t, x, k + 1);
+            to[0] = two_words(low_part(first), low_part(second));
+            to[1] = two_words(high_part(first), high_part(second));
+            to += 2;
         }
     }
 }
 
 static double triangle(double x)
 {
-    x = fabs(x);
-    return x < 1.0 ? 1.0 - x : 0.0;
+    const double distance = fabs(x);
+    if (distance < 1.0)
+        return 1.0 - distance;
+    return 0.0;
 }
 
 /* In fixed point, rounded away from zero at half. */
 static int32_t to_fixed(double weight)
 {
-    double value = weight * (1 << RESIZE_BITS);
-    return (int32_t)(value < 0 ? value - 0.5 : value + 0.5);
+    const double value = weight * (1 << RESIZE_BITS);
+    if (value < 0)
+        return (int32_t)(value - 0.5);
+    return (int32_t)(value + 0.5);
+}
+
+/* How far the filter reaches to each side, in inputs. */
+static double support_of(double scale)
+{
+    return scale < 1.0 ? 1.0 : scale;
 }
 
 /* Weights of one output, normalised to 1. `raw` has room for them. */
 static void fill_taps(resize_taps *t, int position, double scale, int inputs, double *raw)
 {
-    const double support = scale < 1.0 ? 1.0 : scale, shrink = 1.0 / support;
+    const double support = support_of(scale);
+    const double shrink = 1.0 / support;
     const double center = (position + 0.5) * scale;
-    int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
-    double sum = 0;
+    int first = (int)(center - support + 0.5);
+    int last = (int)(center + support + 0.5);
     if (first < 0)
         first = 0;
     if (last > inputs)
         last = inputs;
     const int count = last - first;
+    double sum = 0;
     for (int i = 0; i < count; i++) {
-        raw[i] = triangle((i + first - center + 0.5) * shrink); /* rounded in Pillow's order */
+        const double distance = i + first - center + 0.5; /* rounded in Pillow's order */
+        raw[i] = triangle(distance * shrink);
         sum += raw[i];
     }
-    int32_t *weight = t->weight + (size_t)position * (size_t)t->most;
+    const double whole = sum != 0.0 ? sum : 1.0;
+    int32_t *weight = weights_of(t, position);
     for (int i = 0; i < count; i++)
-        weight[i] = to_fixed(sum != 0.0 ? raw[i] / sum : raw[i]);
+        weight[i] = to_fixed(raw[i] / whole);
     t->first[position] = first;
     t->count[position] = count;
 }
@@ -95,10 +125,12 @@ static void fill_taps(resize_taps *t, int position, double scale, int inputs, do
 static bool taps_allocate(resize_taps *t, size_t outputs)
 {
     const size_t most = (size_t)t->most;
+    const size_t weights = outputs * most;
+    const size_t words = outputs * (most + 1);
     t->first = malloc(outputs * sizeof *t->first);
     t->count = malloc(outputs * sizeof *t->count);
-    t->weight = calloc(outputs * most, sizeof *t->weight);
-    t->pair = malloc(outputs * (most + 1) * sizeof *t->pair);
+    t->weight = calloc(weights, sizeof *t->weight);
+    t->pair = malloc(words * sizeof *t->pair);
     return t->first && t->count && t->weight && t->pair;
 }
 
@@ -106,7 +138,8 @@ static pulmo_status taps_make(int inputs, int outputs, resize_taps *t)
 {
     const double scale = (double)inputs / outputs;
     memset(t, 0, sizeof *t);
-    t->most = (int)ceil(scale < 1.0 ? 1.0 : scale) * 2 + 1;
+    const int reach = (int)ceil(support_of(scale));
+    t->most = reach * 2 + 1;
     double *raw = malloc((size_t)t->most * sizeof *raw);
     if (!raw || !taps_allocate(t, (size_t)outputs)) {
         free(raw);
@@ -126,17 +159,21 @@ static const int32_t half = 1 << (RESIZE_BITS - 1); /* what rounds a sum */
 
 static inline uint8_t clip8(int32_t sum)
 {
-    int32_t value = sum >> RESIZE_BITS;
+    const int32_t value = sum >> RESIZE_BITS;
     if (value < 0)
-        value = 0;
-    return (uint8_t)(value > 255 ? 255 : value);
+        return 0;
+    if (value > 255)
+        return 255;
+    return (uint8_t)value;
 }
 
 void resize_interleave_ref(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         for (int r = 0; r < RESIZE_ROWS; r++)
-            *out++ = rows[r][i];
+            out[r] = rows[r][i];
+        out += RESIZE_ROWS;
+    }
 }
 
 /* Eight rows' sums of one channel of one output; `from` goes on by `step` per tap. */
@@ -157,13 +194,15 @@ void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int
 {
     const size_t step = (size_t)channels * RESIZE_ROWS;
     for (int x = 0; x < outputs; x++) {
-        const int32_t *weight = t->weight + (size_t)x * (size_t)t->most;
+        const int32_t *weight = weights_of(t, x);
+        const int count = t->count[x];
         const uint8_t *from = in + (size_t)t->first[x] * step;
         for (int c = 0; c < channels; c++) {
+            const int at = x * channels + c;
             int32_t sum[RESIZE_ROWS];
-            weighted_sums(weight, t->count[x], from, step, sum);
+            weighted_sums(weight, count, from, step, sum);
             for (int r = 0; r < RESIZE_ROWS; r++)
-                rows[r][x * channels + c] = clip8(sum[r]);
+                rows[r][at] = clip8(sum[r]);
             from += RESIZE_ROWS;
         }
     }
@@ -174,9 +213,12 @@ WIDE static void vertical_row(const uint8_t *restrict in, size_t stride, const i
 {
     for (size_t i = 0; i < stride; i++)
         sums[i] = half;
-    for (int k = 0; k < count; k++)
+    for (int k = 0; k < count; k++) {
+        const int32_t factor = weight[k];
         for (size_t i = 0; i < stride; i++)
-            sums[i] += in[(size_t)k * stride + i] * weight[k];
+            sums[i] += in[i] * factor;
+        in += stride;
+    }
     for (size_t i = 0; i < stride; i++)
         out[i] = clip8(sums[i]);
 }
@@ -208,10 +250,11 @@ static pulmo_status resizer_allocate(resizer *r)
 {
     /* The last block may be less than full, and is narrowed whole. */
     const size_t narrow_rows = (size_t)r->height + RESIZE_ROWS;
+    const size_t row_bytes = wide_bytes(r);
     PULMO_TRY(taps_make(r->width, r->out_width, &r->across));
     PULMO_TRY(taps_make(r->height, r->out_height, &r->down));
-    r->waiting = calloc(wide_bytes(r), RESIZE_ROWS);
-    r->mixed = malloc(wide_bytes(r) * RESIZE_ROWS);
+    r->waiting = calloc(row_bytes, RESIZE_ROWS);
+    r->mixed = malloc(row_bytes * RESIZE_ROWS);
     r->narrow = malloc(narrow_bytes(r) * narrow_rows);
     if (r->waiting && r->mixed && r->narrow)
         return PULMO_OK;
@@ -241,33 +284,42 @@ static bool keeps_width(const resizer *r)
 uint8_t *resizer_row(resizer *r)
 {
     const size_t row = (size_t)r->rows;
+    const size_t row_bytes = wide_bytes(r);
     if (keeps_width(r))
-        return r->narrow + wide_bytes(r) * row;
-    return r->waiting + wide_bytes(r) * (row % RESIZE_ROWS);
+        return r->narrow + row_bytes * row;
+    const size_t place = row % RESIZE_ROWS;
+    return r->waiting + row_bytes * place;
 }
 
 /* The waiting block, that ends with the last row taken, becomes narrow. Rows that were not given
  * are narrowed with it, and forgotten. */
 static void narrow_waiting(resizer *r)
 {
-    const bool avx2 = pulmo_isa_available(PULMO_ISA_AVX2);
-    const resize_interleave interleave = avx2 ? resize_interleave_avx2 : resize_interleave_ref;
-    const resize_horizontal horizontal = avx2 ? resize_horizontal_avx2 : resize_horizontal_ref;
-    const size_t first = (size_t)((r->rows - 1) / RESIZE_ROWS * RESIZE_ROWS);
+    const size_t block = (size_t)(r->rows - 1) / RESIZE_ROWS;
+    const size_t from_bytes = wide_bytes(r);
+    const size_t to_bytes = narrow_bytes(r);
+    uint8_t *narrow = r->narrow + to_bytes * block * RESIZE_ROWS;
     const uint8_t *from[RESIZE_ROWS];
     uint8_t *to[RESIZE_ROWS];
     for (size_t k = 0; k < RESIZE_ROWS; k++) {
-        from[k] = r->waiting + wide_bytes(r) * k;
-        to[k] = r->narrow + narrow_bytes(r) * (first + k);
+        from[k] = r->waiting + from_bytes * k;
+        to[k] = narrow + to_bytes * k;
     }
-    interleave(from, wide_bytes(r), r->mixed);
-    horizontal(&r->across, r->mixed, r->channels, r->out_width, to);
+    if (pulmo_isa_available(PULMO_ISA_AVX2)) {
+        resize_interleave_avx2(from, from_bytes, r->mixed);
+        resize_horizontal_avx2(&r->across, r->mixed, r->channels, r->out_width, to);
+    } else {
+        resize_interleave_ref(from, from_bytes, r->mixed);
+        resize_horizontal_ref(&r->across, r->mixed, r->channels, r->out_width, to);
+    }
 }
 
 void resizer_took(resizer *r)
 {
     r->rows++;
-    const bool block_ends = r->rows % RESIZE_ROWS == 0 || r->rows == r->height;
+    const bool block_full = r->rows % RESIZE_ROWS == 0;
+    const bool last_row = r->rows == r->height;
+    const bool block_ends = block_full || last_row;
     if (block_ends && !keeps_width(r))
         narrow_waiting(r);
 }
@@ -280,8 +332,9 @@ static pulmo_status resize_down(const resizer *r, uint8_t *out)
     if (!sums)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a resize");
     for (int y = 0; y < r->out_height; y++) {
-        const uint8_t *from = r->narrow + (size_t)t->first[y] * row_bytes;
-        const int32_t *weight = t->weight + (size_t)y * (size_t)t->most;
+        const size_t first = (size_t)t->first[y];
+        const uint8_t *from = r->narrow + first * row_bytes;
+        const int32_t *weight = weights_of(t, y);
         vertical_row(from, row_bytes, weight, t->count[y], sums, out);
         out += row_bytes;
     }
@@ -316,15 +369,18 @@ pulmo_status resizer_end(resizer *r, pulmo_image *out)
 pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int width_px,
                                 pulmo_image *out)
 {
+    const int height = source->height_px;
+    const int width = source->width_px;
     const uint8_t *from = source->pixels;
     resizer r;
     memset(out, 0, sizeof *out);
-    PULMO_TRY(resizer_begin(&r, source->height_px, source->width_px, source->channels, height_px,
-                            width_px));
-    for (int y = 0; y < source->height_px; y++) {
-        memcpy(resizer_row(&r), from, wide_bytes(&r));
+    PULMO_TRY(resizer_begin(&r, height, width, source->channels, height_px, width_px));
+    const size_t row_bytes = wide_bytes(&r);
+    for (int y = 0; y < height; y++) {
+        uint8_t *row = resizer_row(&r);
+        memcpy(row, from, row_bytes);
         resizer_took(&r);
-        from += wide_bytes(&r);
+        from += row_bytes;
     }
     return resizer_end(&r, out);
 }

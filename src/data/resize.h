@@ -51,13 +51,8 @@ void resizer_free(resizer *r);
 /* ---- a block of rows ---- */
 
 /* (ROWS, n) becomes (n, ROWS). */
-typedef void (*resize_interleave)(const uint8_t *const rows[RESIZE_ROWS], size_t n,
-                                  uint8_t *restrict out);
-/* `in` (width, channels, ROWS) to rows (outputs, channels). */
-typedef void (*resize_horizontal)(const resize_taps *taps, const uint8_t *restrict in, int channels,
-                                  int outputs, uint8_t *const rows[RESIZE_ROWS]);
-
 void resize_interleave_ref(const uint8_t *const rows[RESIZE_ROWS], size_t n, uint8_t *restrict out);
+/* `in` (width, channels, ROWS) to rows (outputs, channels). */
 void resize_horizontal_ref(const resize_taps *taps, const uint8_t *restrict in, int channels,
                            int outputs, uint8_t *const rows[RESIZE_ROWS]);
 /* Where the CPU has AVX2. */
