@@ -3,10 +3,12 @@
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comm.h"
+#include "pulmo/digest.h"
 #include "pulmo/memory.h"
 
 #define PIECE_BYTES ((size_t)1 << 30)
@@ -167,4 +169,21 @@ void *pulmo_calloc_agreed(pulmo_comm *comm, size_t bytes, const char *message, p
         return memory;
     free(memory);
     return NULL;
+}
+
+pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text)
+{
+    char root[512] = "", mine[512] = "";
+    pulmo_digest digest = pulmo_digest_of(text, strlen(text)), first = digest;
+    snprintf(mine, sizeof mine, "%s", text);
+    memcpy(root, mine, sizeof root);
+    PULMO_TRY(pulmo_bcast(comm, root, sizeof root, 0));
+    PULMO_TRY(pulmo_bcast(comm, &first, sizeof first, 0));
+    pulmo_status status = PULMO_OK;
+    if (memcmp(&digest, &first, sizeof first) != 0)
+        status =
+            pulmo_fail(PULMO_RUNTIME,
+                       "ranks differ in %s: \"%s\" here, \"%s\" on rank 0; all must be the same",
+                       what, mine, root);
+    return pulmo_agree(comm, status);
 }

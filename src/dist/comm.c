@@ -1,4 +1,4 @@
-/* Ranks and what they say to each other. */
+/* A communicator: starting MPI and ending it, groups of ranks. */
 #include "comm.h"
 
 #include <malloc.h>
@@ -8,40 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pulmo/clock.h"
-#include "pulmo/digest.h"
-
-#define REPORT_BYTES  4096
 #define ABORT_LIMIT_S 10
-
-pulmo_status mpi_status(int code, const char *what)
-{
-    char words[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
-    if (code == MPI_SUCCESS)
-        return PULMO_OK;
-    MPI_Error_string(code, words, &length);
-    return pulmo_fail(PULMO_MPI, "%s: MPI says: %s", what, words);
-}
-
-/* ---- waiting ---- */
-
-void wait_begin(pulmo_comm *comm, const char *what)
-{
-    atomic_store(&comm->beat_s, pulmo_now_s());
-    atomic_store(&comm->waiting, what);
-    pthread_mutex_lock(&comm->mpi);
-}
-
-pulmo_status wait_end(pulmo_comm *comm, int code)
-{
-    char phrase[96];
-    pthread_mutex_unlock(&comm->mpi);
-    snprintf(phrase, sizeof phrase, "waiting for %s", atomic_exchange(&comm->waiting, NULL));
-    atomic_store(&comm->beat_s, pulmo_now_s());
-    atomic_store(&comm->extra_s, 0);
-    return mpi_status(code, phrase);
-}
 
 /* ---- starting and ending ---- */
 
@@ -205,63 +172,4 @@ int pulmo_comm_nodes(const pulmo_comm *comm)
 const char *pulmo_comm_host(const pulmo_comm *comm)
 {
     return comm->host;
-}
-
-/* ---- agreement ---- */
-
-typedef struct failure {
-    int status;
-    char host[HOST_BYTES];
-    char report[REPORT_BYTES];
-} failure;
-
-pulmo_status(pulmo_agree)(pulmo_comm *comm, pulmo_status local)
-{
-    failure it;
-    int mine = local == PULMO_OK ? INT32_MAX : comm->rank, first = INT32_MAX;
-    if (comm->size == 1)
-        return local;
-    wait_begin(comm, "all ranks to agree");
-    PULMO_TRY(wait_end(comm, MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world)));
-    if (first == INT32_MAX)
-        return PULMO_OK;
-    memset(&it, 0, sizeof it);
-    it.status = local;
-    snprintf(it.host, sizeof it.host, "%s", comm->host);
-    snprintf(it.report, sizeof it.report, "%s",
-             *pulmo_error() ? pulmo_error() : pulmo_status_text(local));
-    wait_begin(comm, "a failed rank's report");
-    PULMO_TRY(wait_end(comm, MPI_Bcast(&it, sizeof it, MPI_BYTE, first, comm->world)));
-    /* What failed on rank 0 needs no address: it speaks for everybody anyway. */
-    if (first == 0)
-        return pulmo_fail((pulmo_status)it.status, "%s", it.report);
-    return pulmo_fail((pulmo_status)it.status, "rank %d on host %s: %s", first, it.host, it.report);
-}
-
-bool pulmo_any(pulmo_comm *comm, bool flag)
-{
-    int mine = flag != 0, any = mine;
-    if (comm->size == 1)
-        return mine;
-    wait_begin(comm, "all ranks to say yes or no");
-    return wait_end(comm, MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, comm->world)) == PULMO_OK
-               ? any
-               : mine;
-}
-
-pulmo_status pulmo_same(pulmo_comm *comm, const char *what, const char *text)
-{
-    char root[512] = "", mine[512] = "";
-    pulmo_digest digest = pulmo_digest_of(text, strlen(text)), first = digest;
-    snprintf(mine, sizeof mine, "%s", text);
-    memcpy(root, mine, sizeof root);
-    PULMO_TRY(pulmo_bcast(comm, root, sizeof root, 0));
-    PULMO_TRY(pulmo_bcast(comm, &first, sizeof first, 0));
-    pulmo_status status = PULMO_OK;
-    if (memcmp(&digest, &first, sizeof first) != 0)
-        status =
-            pulmo_fail(PULMO_RUNTIME,
-                       "ranks differ in %s: \"%s\" here, \"%s\" on rank 0; all must be the same",
-                       what, mine, root);
-    return pulmo_agree(comm, status);
 }

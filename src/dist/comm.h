@@ -5,6 +5,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "pulmo/dist.h"
 #include "pulmo/exact.h"
@@ -45,11 +46,11 @@ pulmo_status mpi_status(int code, const char *what);
 void wait_begin(pulmo_comm *comm, const char *what);
 pulmo_status wait_end(pulmo_comm *comm, int code);
 
-/* The helper thread (helper.c): looks after one sum at a time. */
-void helper_watch(pulmo_comm *comm, pulmo_exact_sum *sum); /* NULL: none; the MPI lock is held */
+/* The helper thread (helper.c) calls `step` now and then, with the MPI lock held, until it says
+ * that all is done. One at a time; NULL: none. The MPI lock is held. */
+typedef bool helper_step(void *context);
+void helper_watch(pulmo_comm *comm, helper_step *step, void *context);
 void helper_stop(pulmo_comm *comm);
-/* Lets MPI get on with the sum; returns 1 once it is complete. The MPI lock is held. */
-int exact_sum_test(pulmo_exact_sum *sum);
 
 /* PULMO_USAGE where launchers' variables show that this process is one of several that MPI does
  * not join; once before MPI_Init, once when the size is known. */

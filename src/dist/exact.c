@@ -219,6 +219,22 @@ pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **
     return PULMO_OK;
 }
 
+/* Lets MPI get on with a sum; true once it is complete. The MPI lock is held. */
+static bool move_sum_on(void *context)
+{
+    pulmo_exact_sum *sum = context;
+    int done = 1;
+    while (done && sum->finished < sum->started && sum->code == MPI_SUCCESS) {
+        keep_code(sum,
+                  MPI_Test(&sum->requests[sum->finished % IN_FLIGHT], &done, MPI_STATUS_IGNORE));
+        if (!done || sum->code != MPI_SUCCESS)
+            break;
+        sum->finished++;
+        start_pieces(sum);
+    }
+    return sum->finished == sum->pieces || sum->code != MPI_SUCCESS;
+}
+
 /* A piece that could not be started is reported by wait, when the others are in: until then they
  * write into the values. */
 static void push(pulmo_exact_sum *sum, bucket b)
@@ -229,7 +245,7 @@ static void push(pulmo_exact_sum *sum, bucket b)
     sum->bucket[sum->buckets++] = b;
     sum->pieces += pieces_of(&b);
     start_pieces(sum);
-    helper_watch(comm, sum);
+    helper_watch(comm, move_sum_on, sum);
     pthread_mutex_unlock(&comm->mpi);
 }
 
@@ -267,26 +283,12 @@ pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pu
     return PULMO_OK;
 }
 
-int exact_sum_test(pulmo_exact_sum *sum)
-{
-    int done = 1;
-    while (done && sum->finished < sum->started && sum->code == MPI_SUCCESS) {
-        keep_code(sum,
-                  MPI_Test(&sum->requests[sum->finished % IN_FLIGHT], &done, MPI_STATUS_IGNORE));
-        if (!done || sum->code != MPI_SUCCESS)
-            break;
-        sum->finished++;
-        start_pieces(sum);
-    }
-    return sum->finished == sum->pieces || sum->code != MPI_SUCCESS;
-}
-
 void pulmo_exact_poll(pulmo_exact_sum *sum)
 {
     /* Where the helper is at it already, there is nothing to add. */
     if (sum->pieces == 0 || pthread_mutex_trylock(&sum->comm->mpi) != 0)
         return;
-    (void)exact_sum_test(sum);
+    (void)move_sum_on(sum);
     pthread_mutex_unlock(&sum->comm->mpi);
 }
 
@@ -294,7 +296,7 @@ pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
 {
     pulmo_comm *comm = sum->comm;
     wait_begin(comm, "the gradients of all ranks");
-    helper_watch(comm, NULL);
+    helper_watch(comm, NULL, NULL);
     while (sum->finished < sum->started) {
         keep_code(sum, MPI_Wait(&sum->requests[sum->finished % IN_FLIGHT], MPI_STATUS_IGNORE));
         sum->finished++;

@@ -11,7 +11,8 @@
 struct helper {
     pthread_t thread;
     pthread_cond_t changed; /* goes with the MPI lock, as do the fields below */
-    pulmo_exact_sum *sum;
+    helper_step *step;      /* NULL: nothing to look after */
+    void *context;
     int stop;
 };
 
@@ -22,10 +23,10 @@ static void *help(void *argument)
     const struct timespec nap = {.tv_nsec = LOOK_EVERY_NS};
     pthread_mutex_lock(&comm->mpi);
     while (!it->stop) {
-        if (!it->sum) {
+        if (!it->step) {
             pthread_cond_wait(&it->changed, &comm->mpi);
-        } else if (exact_sum_test(it->sum)) {
-            it->sum = NULL;
+        } else if (it->step(it->context)) {
+            it->step = NULL;
         } else {
             pthread_mutex_unlock(&comm->mpi);
             nanosleep(&nap, NULL);
@@ -53,13 +54,14 @@ static void start(pulmo_comm *comm)
     free(it);
 }
 
-void helper_watch(pulmo_comm *comm, pulmo_exact_sum *sum)
+void helper_watch(pulmo_comm *comm, helper_step *step, void *context)
 {
-    if (sum && !comm->helper)
+    if (step && !comm->helper)
         start(comm);
     if (!comm->helper)
         return;
-    comm->helper->sum = sum;
+    comm->helper->step = step;
+    comm->helper->context = context;
     pthread_cond_signal(&comm->helper->changed);
 }
 

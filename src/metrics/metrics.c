@@ -5,16 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-double metrics_ratio(double a, double b)
-{
-    return b > 0 ? a / b : NAN;
-}
-
-const float *metrics_row(const pulmo_scored *scored, uint32_t image)
-{
-    return scored->probabilities + (size_t)image * (size_t)scored->classes;
-}
-
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 {
     const double z = METRICS_Z95, z2 = z * z;
@@ -35,36 +25,6 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
     if (k == n)
         out.high = 1;
     return out;
-}
-
-static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
-{
-    const int label = scored->labels[image];
-    const int called = scored->predicted ? scored->predicted[image] : label;
-    if (label < 0 || label >= scored->classes)
-        return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", image, label,
-                          scored->classes - 1);
-    if (called < 0 || called >= scored->classes)
-        return pulmo_fail(PULMO_DATA, "image %u is taken for class %d: must be 0 to %d", image,
-                          called, scored->classes - 1);
-    const float *row = metrics_row(scored, image);
-    for (int k = 0; k < scored->classes; k++) {
-        double p = (double)row[k];
-        if (!(p >= 0 && p <= 1))
-            return pulmo_fail(PULMO_DATA,
-                              "image %u, class %d: the probability is %g: must be from 0 to 1; "
-                              "the head's parameters are damaged or training diverged (a lower "
-                              "optim.lr helps)",
-                              image, k, p);
-    }
-    return PULMO_OK;
-}
-
-pulmo_status metrics_check(const pulmo_scored *scored)
-{
-    for (uint32_t i = 0; i < scored->count; i++)
-        PULMO_TRY(check_row(scored, i));
-    return PULMO_OK;
 }
 
 /* ---- means over classes ---- */

@@ -1,5 +1,6 @@
 /* Inside the metrics room.
  *
+ *   scored.c       scored images: their rows, checks, order
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
  *   bootstrap.c    the AUC's interval where patients have several images

@@ -4,29 +4,6 @@
 
 #include "metrics_room.h"
 
-/* ---- order ---- */
-
-static int by_score(const void *a, const void *b)
-{
-    const metrics_score *x = a, *y = b;
-    return (x->score > y->score) - (x->score < y->score);
-}
-
-metrics_score *metrics_sorted(const pulmo_scored *scored, int positive)
-{
-    const uint32_t n = scored->count;
-    metrics_score *all = malloc(((size_t)n + 1) * sizeof *all);
-    if (!all)
-        return NULL;
-    for (uint32_t i = 0; i < n; i++) {
-        const float *row = metrics_row(scored, i);
-        all[i].score = (double)row[positive];
-        all[i].positive = scored->labels[i] == positive;
-    }
-    qsort(all, n, sizeof *all, by_score);
-    return all;
-}
-
 /* ---- area ---- */
 
 /* Numbers of positives and negatives. */

@@ -18,64 +18,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
-#define NAME_BYTES 160
-
 /* ---- names and settings ---- */
-
-/* "optim.lr=0.001,train.seed=2", without the axis `except`; owned by the caller (free), NULL when
- * out of memory. */
-static char *values_in_words(const pulmo_grid *grid, uint64_t trial, int except)
-{
-    pulmo_text whole;
-    char *text = NULL;
-    if (pulmo_text_open(&whole) != PULMO_OK)
-        return NULL;
-    const char *comma = "";
-    for (int a = 0; a < grid->axes; a++) {
-        if (a == except)
-            continue;
-        const char *value = pulmo_grid_value(grid, trial, a);
-        fprintf(whole.stream, "%s%s=%s", comma, grid->axis[a].key, value);
-        comma = ",";
-    }
-    if (!*comma)
-        fputs("only", whole.stream);
-    if (pulmo_text_take(&whole, &text) != PULMO_OK)
-        return NULL;
-    return text;
-}
-
-/* Puts "_" in place of what no file's name should hold. True where other values could have the
- * same name now: where more than blanks went. */
-static bool make_portable(char *text)
-{
-    bool ambiguous = false;
-    for (char *c = text; *c; c++) {
-        if (isalnum((unsigned char)*c) || strchr(".,=+-_[]", *c))
-            continue;
-        if (*c != ' ')
-            ambiguous = true;
-        *c = '_';
-    }
-    return ambiguous;
-}
-
-char *sweep_name(const pulmo_grid *grid, uint64_t trial, int except)
-{
-    char *text = values_in_words(grid, trial, except);
-    if (!text)
-        return NULL;
-    size_t length = strlen(text);
-    pulmo_digest digest = pulmo_digest_of(text, length);
-    bool ambiguous = make_portable(text);
-    if (!ambiguous && length <= NAME_BYTES)
-        return text;
-    char hex[PULMO_DIGEST_HEX];
-    pulmo_digest_hex(&digest, hex);
-    char *unique = pulmo_format("%.*s-%.12s", NAME_BYTES, text, hex);
-    free(text);
-    return unique;
-}
 
 static pulmo_status set_run_dir(pulmo_config *config, const char *parent, const char *name)
 {

@@ -5,39 +5,6 @@
 
 #include "sweep_room.h"
 
-bool sweep_is_repeat(const pulmo_grid *grid, int axis)
-{
-    const pulmo_grid_axis *it = &grid->axis[axis];
-    bool repeats = strcmp(it->key, "train.seed") == 0 || strcmp(it->key, SWEEP_FOLD_KEY) == 0;
-    return repeats && it->count > 1;
-}
-
-bool sweep_has_repeats(const pulmo_grid *grid)
-{
-    for (int a = 0; a < grid->axes; a++) {
-        if (sweep_is_repeat(grid, a))
-            return true;
-    }
-    return false;
-}
-
-int sweep_axis_of(const pulmo_grid *grid, const char *key)
-{
-    for (int a = 0; a < grid->axes; a++) {
-        if (strcmp(grid->axis[a].key, key) == 0 && grid->axis[a].count > 1)
-            return a;
-    }
-    return -1;
-}
-
-uint64_t sweep_trials_apart(const pulmo_grid *grid, int axis)
-{
-    uint64_t apart = 1;
-    for (int a = grid->axes - 1; a > axis; a--)
-        apart *= (uint64_t)grid->axis[a].count;
-    return apart;
-}
-
 /* ---- means and deviations ---- */
 
 /* How many trials a group has. */

@@ -226,7 +226,7 @@ pulmo_status pool_read(const sweep *s, uint64_t first, int axis, pool *out)
 {
     pool *p = out;
     p->folds = s->grid->axis[axis].count;
-    p->texts = calloc(2 * (size_t)p->folds, sizeof *p->texts);
+    p->texts = calloc(2 * (size_t)p->folds, sizeof(char **));
     p->sets = calloc((size_t)p->folds, sizeof *p->sets);
     if (!p->texts || !p->sets)
         return out_of_memory();

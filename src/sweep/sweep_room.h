@@ -1,6 +1,8 @@
 /* Inside the sweep room: a sweep's trials and its tables.
  *
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
+ *   sweep_name.c    the directories of trials
+ *   sweep_axes.c    axes of the grid
  *   sweep_trial.c   what a finished trial's files say
  *   sweep_table.c   a line per trial: sweep.csv and the terminal
  *   sweep_cells.c   numbers and widths of both tables

@@ -172,15 +172,6 @@ static pulmo_status give_row(matcher *m, size_t row, uint32_t file)
 
 /* ---- all rows ---- */
 
-pulmo_status match_fail_ambiguous(const matcher *m, cell_place place, const char *path,
-                                  const tail_match *match)
-{
-    return pulmo_fail(PULMO_DATA,
-                      "%s:%zu: \"%s\": may be %s or %s; name more of the path in the table, or "
-                      "leave the others out by pack.exclude_pattern",
-                      place.path, place.line, path, m->paths[match->first], m->paths[match->other]);
-}
-
 static pulmo_status add_line(words *lines, cell_place place, const char *path)
 {
     char *line = pulmo_format("%s:%zu: %s", place.path, place.line, path);
@@ -206,24 +197,6 @@ static pulmo_status place_row(matcher *m, size_t row, const char *path, const ta
     if (match->file == TAIL_AMBIGUOUS)
         return match_fail_ambiguous(m, place, path, match);
     return add_line(&labels->rows_without_file, place, path);
-}
-
-pulmo_status match_names(const matcher *m, const char *const *names, size_t count, name_visit visit,
-                         void *context)
-{
-    tail_index *index = NULL;
-    PULMO_TRY(tail_index_make(names, count, &index));
-    tail_match *found = malloc((count + 1) * sizeof *found);
-    pulmo_status status = PULMO_OK;
-    if (found)
-        tail_match_all(index, m->files, found);
-    else
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu names", count);
-    for (size_t i = 0; i < count && status == PULMO_OK; i++)
-        status = visit(context, i, &found[i]);
-    free(found);
-    tail_index_free(index);
-    return status;
 }
 
 typedef struct row_visit {

@@ -129,19 +129,6 @@ static pulmo_status build_state(run *r)
     return selection_create(state, epochs, is_root(r), &r->selection);
 }
 
-pulmo_stepper_parts run_stepper_parts(run *r)
-{
-    return (pulmo_stepper_parts){.comm = r->comm,
-                                 .backbone = &r->network.backbone,
-                                 .head = &r->network.trained_head,
-                                 .banked = run_from_bank(r),
-                                 .loss = &r->recipe.loss,
-                                 .optim = &r->recipe.optim,
-                                 .data = train_info(r),
-                                 .config = r->config,
-                                 .state = &r->state};
-}
-
 /* Head, loss and optimiser as configured. */
 static pulmo_status build_recipe(run *r)
 {

@@ -1,0 +1,68 @@
+/* Scored images: a row of probabilities, whether all are what they should be, their order. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "metrics_room.h"
+
+double metrics_ratio(double a, double b)
+{
+    return b > 0 ? a / b : NAN;
+}
+
+const float *metrics_row(const pulmo_scored *scored, uint32_t image)
+{
+    return scored->probabilities + (size_t)image * (size_t)scored->classes;
+}
+
+static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
+{
+    const int label = scored->labels[image];
+    const int called = scored->predicted ? scored->predicted[image] : label;
+    if (label < 0 || label >= scored->classes)
+        return pulmo_fail(PULMO_DATA, "image %u has label %d: must be 0 to %d", image, label,
+                          scored->classes - 1);
+    if (called < 0 || called >= scored->classes)
+        return pulmo_fail(PULMO_DATA, "image %u is taken for class %d: must be 0 to %d", image,
+                          called, scored->classes - 1);
+    const float *row = metrics_row(scored, image);
+    for (int k = 0; k < scored->classes; k++) {
+        double p = (double)row[k];
+        if (!(p >= 0 && p <= 1))
+            return pulmo_fail(PULMO_DATA,
+                              "image %u, class %d: the probability is %g: must be from 0 to 1; "
+                              "the head's parameters are damaged or training diverged (a lower "
+                              "optim.lr helps)",
+                              image, k, p);
+    }
+    return PULMO_OK;
+}
+
+pulmo_status metrics_check(const pulmo_scored *scored)
+{
+    for (uint32_t i = 0; i < scored->count; i++)
+        PULMO_TRY(check_row(scored, i));
+    return PULMO_OK;
+}
+
+/* ---- order ---- */
+
+static int by_score(const void *a, const void *b)
+{
+    const metrics_score *x = a, *y = b;
+    return (x->score > y->score) - (x->score < y->score);
+}
+
+metrics_score *metrics_sorted(const pulmo_scored *scored, int positive)
+{
+    const uint32_t n = scored->count;
+    metrics_score *all = malloc(((size_t)n + 1) * sizeof *all);
+    if (!all)
+        return NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = metrics_row(scored, i);
+        all[i].score = (double)row[positive];
+        all[i].positive = scored->labels[i] == positive;
+    }
+    qsort(all, n, sizeof *all, by_score);
+    return all;
+}
