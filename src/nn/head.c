@@ -58,9 +58,11 @@ static size_t workspace_reals(const pulmo_head *head)
 {
     size_t count = 0;
     for (int l = 0; l < head->layers; l++) {
-        int inputs = head_drops(head, l) ? 2 : 1; /* and dropout's factors on them */
-        count += (size_t)inputs * head_matrix(head, head->width[l]);
-        count += 2 * head_matrix(head, head->width[l + 1]);
+        size_t in = head_matrix(head, head->width[l]);
+        size_t out = head_matrix(head, head->width[l + 1]);
+        count += in + 2 * out;
+        if (head_drops(head, l))
+            count += in; /* dropout's factors on the inputs */
     }
     return count;
 }
@@ -81,12 +83,18 @@ static void place_workspace(const pulmo_head *head, workspace *space, real *at)
     }
 }
 
+static bool features_fit(int channels, int height, int width)
+{
+    if (channels < 1 || height < 1 || width < 1)
+        return false;
+    return (int64_t)channels * height * width <= INT32_MAX / 16;
+}
+
 /* Settings that cannot be; files and configurations are checked before they get here. */
 static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spec *loss,
                                int microbatch, int microbatches)
 {
-    if (spec->channels < 1 || spec->height < 1 || spec->width < 1 ||
-        (int64_t)spec->channels * spec->height * spec->width > INT32_MAX / 16)
+    if (!features_fit(spec->channels, spec->height, spec->width))
         return pulmo_fail(
             PULMO_CONFIG,
             "head: features of %d x %d x %d: every side must be 1 or more, the product below 2^27",
@@ -113,6 +121,33 @@ static pulmo_status check_spec(const pulmo_head_spec *spec, const pulmo_loss_spe
     return PULMO_OK;
 }
 
+static void set_widths(pulmo_head *head)
+{
+    const pulmo_head_spec *spec = &head->spec;
+    head->width[0] = pulmo_head_inputs(spec);
+    for (int l = 0; l < spec->hidden_layers; l++)
+        head->width[l + 1] = spec->hidden[l];
+    head->width[head->layers] = spec->classes;
+}
+
+/* A workspace for each microbatch, and one for logits. */
+static bool allocate_spaces(pulmo_head *head)
+{
+    size_t spaces = (size_t)head->microbatches + 1;
+    size_t each = workspace_reals(head);
+    head->groups = calloc(spaces, sizeof *head->groups);
+    head->spaces = calloc(spaces, sizeof *head->spaces);
+    head->storage = pulmo_alloc(spaces, each * sizeof(real));
+    if (!head->spaces || !head->storage || !head->groups)
+        return false;
+    real *at = head->storage;
+    for (size_t s = 0; s < spaces; s++) {
+        place_workspace(head, &head->spaces[s], at);
+        at += each;
+    }
+    return true;
+}
+
 pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spec *loss,
                                int microbatch, int microbatches, const float *parameters,
                                pulmo_head **out)
@@ -128,25 +163,16 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->kernels = head_kernels_of(isa);
     head->microbatch = microbatch;
     head->microbatches = microbatches;
-    head->rows = (microbatch + ROWS - 1) / ROWS * ROWS;
+    head->rows = head_divide_up(microbatch, ROWS) * ROWS;
     head->layers = spec->hidden_layers + 1;
     head->parameters = (const real *)(const void *)parameters;
     pulmo_head_layout_of(spec, &head->layout);
-    head->width[0] = pulmo_head_inputs(spec);
-    for (int l = 0; l < spec->hidden_layers; l++)
-        head->width[l + 1] = spec->hidden[l];
-    head->width[head->layers] = spec->classes;
-    size_t each = workspace_reals(head);
-    head->groups = calloc((size_t)microbatches + 1, sizeof *head->groups);
-    head->spaces = calloc((size_t)microbatches + 1, sizeof *head->spaces);
-    head->storage = pulmo_alloc((size_t)microbatches + 1, each * sizeof(real));
-    if (!head->spaces || !head->storage || !head->groups) {
+    set_widths(head);
+    if (!allocate_spaces(head)) {
         pulmo_head_destroy(head);
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the head's workspace of %d microbatches",
                           microbatches + 1);
     }
-    for (int s = 0; s <= microbatches; s++)
-        place_workspace(head, &head->spaces[s], head->storage + (size_t)s * each);
     *out = head;
     return PULMO_OK;
 }
@@ -181,11 +207,13 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
     }
     for (int c = 0; c < spec->channels; c++) {
         const float *plane = features + (size_t)c * (size_t)cells;
-        real sum = 0, most = (real)plane[0];
+        real sum = 0;
+        real most = (real)plane[0];
         for (int i = 0; i < cells; i++) {
-            sum += (real)plane[i];
-            if ((real)plane[i] > most || isnan(plane[i]))
-                most = (real)plane[i]; /* a NaN stays */
+            real value = (real)plane[i];
+            sum += value;
+            if (value > most || isnan(plane[i]))
+                most = value; /* a NaN stays */
         }
         if (spec->pool == PULMO_POOL_MAX)
             out[c] = most;
@@ -240,8 +268,10 @@ static void draw_dropout(const pulmo_head *head, workspace *space,
         pulmo_rng_at(&rng, input->seed, PULMO_RNG_DROPOUT, input->epoch, sample);
         for (int l = 0; l < head->layers; l++) {
             int width = head->width[l];
-            if (head_drops(head, l))
-                draw_mask(head->spec.dropout, &rng, width, head_row(space->scale[l], n, width));
+            if (!head_drops(head, l))
+                continue;
+            real *scale = head_row(space->scale[l], n, width);
+            draw_mask(head->spec.dropout, &rng, width, scale);
         }
     }
 }
@@ -255,12 +285,27 @@ static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
         input[i] *= scale[i];
 }
 
+static void add_bias(real *y, const real *bias, int rows, int outputs)
+{
+    for (int n = 0; n < rows; n++) {
+        for (int o = 0; o < outputs; o++)
+            y[o] += bias[o];
+        y += outputs;
+    }
+}
+
+/* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
+static void rectify(const real *y, real *to, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = y[i] <= 0 ? 0 : y[i];
+}
+
 /* From layer 0's products, which are in output[0] already, to the logits. */
 void head_forward(const pulmo_head *head, workspace *space, bool dropout)
 {
     for (int l = 0; l < head->layers; l++) {
         int out = head->width[l + 1];
-        const real *bias = head_bias(head, l);
         real *y = space->output[l];
         if (l > 0) {
             const head_group group = {.x = space->input[l], .y = y};
@@ -268,24 +313,19 @@ void head_forward(const pulmo_head *head, workspace *space, bool dropout)
                 apply_dropout(head, space, l);
             head_products(head, l, &group, 1, 0, out);
         }
-        for (int n = 0; n < head->rows; n++)
-            for (int o = 0; o < out; o++)
-                y[n * out + o] += bias[o];
-        if (l + 1 == head->layers)
-            break;
-        /* Written so that a NaN passes, as PyTorch's does: it must reach the loss to be noticed. */
-        real *next = space->input[l + 1];
-        for (int i = 0; i < head->rows * out; i++)
-            next[i] = y[i] <= 0 ? 0 : y[i];
+        add_bias(y, head_bias(head, l), head->rows, out);
+        if (l + 1 < head->layers)
+            rectify(y, space->input[l + 1], head->rows * out);
     }
 }
 
 static int argmax(const real *row, int classes)
 {
     int best = 0;
-    for (int k = 1; k < classes; k++)
+    for (int k = 1; k < classes; k++) {
         if (row[k] > row[best])
             best = k;
+    }
     return best;
 }
 
@@ -311,11 +351,13 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_micro
         if (n >= input->count)
             continue;
         int label = input->labels[n];
+        bool correct = argmax(row, classes) == label;
         head_row_delta(loss, classes, row, label, delta);
         result->loss += head_row_loss(loss, classes, row, label);
         result->weight += head_class_weight(loss, label);
-        result->correct += argmax(row, classes) == label;
-        result->finite = result->finite && all_finite(delta, classes);
+        result->correct += correct;
+        if (!all_finite(delta, classes))
+            result->finite = false;
     }
     result->finite = result->finite && isfinite(result->loss);
 }
@@ -342,8 +384,9 @@ static void backward(const pulmo_head *head, workspace *space)
         const real *scale = head_drops(head, l) ? space->scale[l] : NULL;
         const real *output = space->output[l - 1];
         real *below = space->delta[l - 1];
+        int values = space->count * head->width[l];
         head_input_gradient(head, space, l, below);
-        for (int i = 0; i < space->count * head->width[l]; i++) {
+        for (int i = 0; i < values; i++) {
             if (scale)
                 below[i] *= scale[i];
             if (output[i] <= 0)
@@ -415,11 +458,6 @@ static void end_task(void *context, int task, int thread)
     end_microbatch(work->head, task, &work->inputs[task], &work->results[task]);
 }
 
-static int divide_up(int count, int by)
-{
-    return (count + by - 1) / by;
-}
-
 /* A multiple of every tier's register block of outputs. */
 #define OUTPUTS_UNIT 12
 
@@ -427,9 +465,9 @@ static int divide_up(int count, int by)
 void head_run_products(head_work *work, pulmo_pool *pool)
 {
     int width = work->head->width[1];
-    int each = divide_up(width, 2 * pulmo_pool_threads(pool));
-    work->outs = divide_up(each, OUTPUTS_UNIT) * OUTPUTS_UNIT;
-    pulmo_pool_run(pool, divide_up(width, work->outs), products_task, work);
+    int each = head_divide_up(width, 2 * pulmo_pool_threads(pool));
+    work->outs = head_divide_up(each, OUTPUTS_UNIT) * OUTPUTS_UNIT;
+    pulmo_pool_run(pool, head_divide_up(width, work->outs), products_task, work);
 }
 
 void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,

@@ -28,18 +28,21 @@ static double largest(const real *values, int count)
  * error is at most half the smallest one, which `count` times 2^-149 covers. */
 double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
 {
-    int layer = head->layout.tensor[tensor].layer;
-    bool bias = pulmo_tensor_is_bias(&head->layout.tensor[tensor]);
+    const pulmo_tensor *which = &head->layout.tensor[tensor];
+    int layer = which->layer;
+    bool bias = pulmo_tensor_is_bias(which);
     int in = head->width[layer];
     int out = head->width[layer + 1];
+    const real *deltas = space->delta[layer];
+    const real *inputs = layer_input(space, layer);
     double sum = 0;
     for (int n = 0; n < space->count; n++) {
-        const real *deltas = head_const_row(space->delta[layer], n, out);
-        const real *inputs = head_const_row(layer_input(space, layer), n, in);
         double delta = largest(deltas, out);
         double input = bias ? 1.0 : largest(inputs, in);
         if (delta > 0 && input > 0)
             sum += delta * input + 0x1p-149;
+        deltas += out;
+        inputs += in;
     }
     return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
 }
@@ -53,12 +56,13 @@ void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index,
                                    pulmo_sufficient_factors *out)
 {
     const workspace *space = &head->spaces[microbatch_index];
-    *out =
-        (pulmo_sufficient_factors){.count = space->count,
-                                   .input = (const float *)(const void *)layer_input(space, layer),
-                                   .delta = (const float *)(const void *)space->delta[layer],
-                                   .input_stride = (size_t)head->width[layer],
-                                   .delta_stride = (size_t)head->width[layer + 1]};
+    const void *input = layer_input(space, layer);
+    const void *delta = space->delta[layer];
+    out->count = space->count;
+    out->input = input;
+    out->delta = delta;
+    out->input_stride = (size_t)head->width[layer];
+    out->delta_stride = (size_t)head->width[layer + 1];
 }
 
 void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row,
@@ -66,8 +70,10 @@ void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *fa
 {
     const outer of = {
         .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
-    outer_row(isa, of, (size_t)cols, (const real *)(const void *)factors->delta + row,
-              (const real *)(const void *)factors->input + col, (real *)(void *)out);
+    const real *delta = (const real *)(const void *)factors->delta;
+    const real *input = (const real *)(const void *)factors->input;
+    real *sums = (real *)(void *)out;
+    outer_row(isa, of, (size_t)cols, delta + row, input + col, sums);
 }
 
 void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
@@ -88,9 +94,10 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
         factors.input = (const float *)(const void *)&one;
         factors.input_stride = 0;
     }
-    for (int r = 0; r < block->rows; r++) {
-        pulmo_sufficient_row(&factors, block->row + r, block->col, block->cols,
-                             (float *)(void *)sums);
+    int end = block->row + block->rows;
+    for (int row = block->row; row < end; row++) {
+        float *to = (float *)(void *)sums;
+        pulmo_sufficient_row(&factors, row, block->col, block->cols, to);
         sums += block->cols;
     }
 }
@@ -125,20 +132,23 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
         memcpy(out, gradient, head_floats(spec) * sizeof *out);
         return;
     }
+    const real *of_most = gradient;
+    if (spec->pool == PULMO_POOL_AVGMAX)
+        of_most = gradient + spec->channels;
     for (int c = 0; c < spec->channels; c++) {
-        const float *plane = features + (size_t)c * (size_t)cells;
-        real *to = head_row(out, c, cells);
-        real even = spec->pool == PULMO_POOL_MAX ? 0 : gradient[c] / (real)cells;
+        real even = 0;
+        if (spec->pool != PULMO_POOL_MAX)
+            even = gradient[c] / (real)cells;
         int most = 0;
         for (int i = 0; i < cells; i++) {
-            if (plane[i] > plane[most])
+            if (features[i] > features[most])
                 most = i;
-            to[i] = even;
+            out[i] = even;
         }
-        if (spec->pool == PULMO_POOL_MAX)
-            to[most] += gradient[c];
-        if (spec->pool == PULMO_POOL_AVGMAX)
-            to[most] += gradient[spec->channels + c];
+        if (spec->pool != PULMO_POOL_AVG)
+            out[most] += of_most[c];
+        features += cells;
+        out += cells;
     }
 }
 

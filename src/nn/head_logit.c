@@ -35,36 +35,57 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
         return;
     }
     for (int c = 0; c < spec->channels; c++) {
-        const float *plane = features + (size_t)c * (size_t)cells;
-        double sum = 0, most = (double)plane[0];
+        double sum = 0;
+        double most = (double)features[0];
         for (int i = 0; i < cells; i++) {
-            sum += (double)plane[i];
-            if ((double)plane[i] > most)
-                most = (double)plane[i];
+            double value = (double)features[i];
+            sum += value;
+            if (value > most)
+                most = value;
         }
-        out[c] = spec->pool == PULMO_POOL_MAX ? most : sum / cells;
+        if (spec->pool == PULMO_POOL_MAX)
+            out[c] = most;
+        else
+            out[c] = sum / cells;
         if (spec->pool == PULMO_POOL_AVGMAX)
             out[spec->channels + c] = most;
+        features += cells;
     }
+}
+
+static const float *tensor_of(const pulmo_layout *layout, const float *parameters,
+                              pulmo_tensor_kind kind, int layer)
+{
+    return parameters + pulmo_layout_get(layout, kind, layer)->offset;
 }
 
 static void forward(const chain *c, const pulmo_layout *layout, const float *parameters,
                     double *values)
 {
     for (int l = 0; l < c->layers; l++) {
-        const float *weight = parameters + pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->offset;
-        const float *bias = parameters + pulmo_layout_get(layout, PULMO_LINEAR_BIAS, l)->offset;
+        const float *weight = tensor_of(layout, parameters, PULMO_LINEAR_WEIGHT, l);
+        const float *bias = tensor_of(layout, parameters, PULMO_LINEAR_BIAS, l);
         const double *x = values + c->at[l];
         double *y = values + c->at[l + 1];
+        int inputs = c->width[l];
+        int outputs = c->width[l + 1];
         bool hidden = l + 1 < c->layers;
-        for (int o = 0; o < c->width[l + 1]; o++) {
+        for (int o = 0; o < outputs; o++) {
             double sum = (double)bias[o];
-            for (int i = 0; i < c->width[l]; i++)
+            for (int i = 0; i < inputs; i++)
                 sum += (double)weight[i] * x[i];
-            y[o] = hidden && sum <= 0 ? 0 : sum;
-            weight += c->width[l];
+            if (hidden && sum <= 0)
+                sum = 0;
+            y[o] = sum;
+            weight += inputs;
         }
     }
+}
+
+static void add_scaled(double *to, const float *row, double factor, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] += factor * (double)row[i];
 }
 
 /* slope[at[l] ...] becomes dy/d(value) from the class's logit down to the pooled features. A hidden
@@ -73,18 +94,21 @@ static void backward(const chain *c, const pulmo_layout *layout, const float *pa
                      const double *values, int class_index, double *slope)
 {
     memset(slope, 0, c->values * sizeof *slope);
-    slope[c->at[c->layers] + (size_t)class_index] = 1;
+    double *logits = slope + c->at[c->layers];
+    logits[class_index] = 1;
     for (int l = c->layers - 1; l >= 0; l--) {
-        const float *weight = parameters + pulmo_layout_get(layout, PULMO_LINEAR_WEIGHT, l)->offset;
+        const float *weight = tensor_of(layout, parameters, PULMO_LINEAR_WEIGHT, l);
         double *below = slope + c->at[l];
         const double *above = slope + c->at[l + 1];
         const double *value = values + c->at[l + 1];
+        int inputs = c->width[l];
+        int outputs = c->width[l + 1];
         bool hidden = l + 1 < c->layers;
-        for (int o = 0; o < c->width[l + 1]; o++) {
+        for (int o = 0; o < outputs; o++) {
             bool cut = hidden && value[o] <= 0;
-            for (int i = 0; i < c->width[l] && !cut && above[o] != 0; i++)
-                below[i] += above[o] * (double)weight[i];
-            weight += c->width[l];
+            if (!cut && above[o] != 0)
+                add_scaled(below, weight, above[o], inputs);
+            weight += inputs;
         }
     }
 }

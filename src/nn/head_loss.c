@@ -8,7 +8,8 @@
 static double log_sum(const real *row, int classes)
 {
     /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): cblas has filled the row */
-    double most = (double)row[0], sum = 0;
+    double most = (double)row[0];
+    double sum = 0;
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)row[k]);
     for (int k = 0; k < classes; k++)
@@ -27,12 +28,15 @@ double head_row_loss(const pulmo_loss_spec *loss, int classes, const real *row, 
 {
     double total = log_sum(row, classes);
     double smooth = loss->label_smoothing;
+    double share = smooth / classes;
     double spread = 0;
-    for (int k = 0; k < classes; k++)
-        spread += head_class_weight(loss, k) * (total - (double)row[k]);
+    for (int k = 0; k < classes; k++) {
+        double surprise = total - (double)row[k];
+        spread += head_class_weight(loss, k) * surprise;
+    }
     double weight = head_class_weight(loss, label);
     double surprise = total - (double)row[label];
-    return (1.0 - smooth) * weight * surprise + smooth / classes * spread;
+    return (1.0 - smooth) * weight * surprise + share * spread;
 }
 
 /* Its gradient by the logits: p_k * (sum of target weights) - target weight of k. */
@@ -41,13 +45,14 @@ void head_row_delta(const pulmo_loss_spec *loss, int classes, const real *row, i
 {
     double total = log_sum(row, classes);
     double smooth = loss->label_smoothing;
+    double share = smooth / classes;
     double all = 0;
     for (int k = 0; k < classes; k++)
         all += head_class_weight(loss, k);
     double of_label = (1.0 - smooth) * head_class_weight(loss, label);
-    double mass = of_label + smooth / classes * all;
+    double mass = of_label + share * all;
     for (int k = 0; k < classes; k++) {
-        double target = smooth / classes * head_class_weight(loss, k);
+        double target = share * head_class_weight(loss, k);
         double probability = exp((double)row[k] - total);
         if (k == label)
             target += of_label;
@@ -57,7 +62,8 @@ void head_row_delta(const pulmo_loss_spec *loss, int classes, const real *row, i
 
 static void softmax_row(int classes, const float *row, float *probabilities)
 {
-    double most = (double)row[0], sum = 0;
+    double most = (double)row[0];
+    double sum = 0;
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)row[k]);
     for (int k = 0; k < classes; k++)

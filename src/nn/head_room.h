@@ -103,6 +103,11 @@ static inline size_t head_matrix(const pulmo_head *head, int width)
     return (size_t)head->rows * (size_t)head_padded(width);
 }
 
+static inline int head_divide_up(int count, int by)
+{
+    return (count + by - 1) / by;
+}
+
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */
 static inline bool head_drops(const pulmo_head *head, int layer)
 {

@@ -37,7 +37,8 @@ static void fill_task(void *context, int task, int thread)
     workspace *space = &head->spaces[task];
     int at = task * head->microbatch;
     int count = least(work->images - at, head->microbatch);
-    const float *features = work->features + (size_t)at * head_floats(&head->spec);
+    size_t floats = head_floats(&head->spec);
+    const float *features = work->features + (size_t)at * floats;
     (void)thread;
     head_fill_input(head, space, count, features);
     head->groups[task] = head_first_group(space);
@@ -47,9 +48,11 @@ static void score_task(void *context, int task, int thread)
 {
     const head_work *work = context;
     const pulmo_head *head = work->head;
+    workspace *space = &head->spaces[task];
     size_t first = (size_t)task * (size_t)head->microbatch;
+    float *logits = work->logits + first * (size_t)head->spec.classes;
     (void)thread;
-    score(head, &head->spaces[task], work->logits + first * (size_t)head->spec.classes);
+    score(head, space, logits);
 }
 
 void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
@@ -59,11 +62,12 @@ void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float
     int room = (head->microbatches + 1) * head->microbatch;
     for (int at = 0; at < n; at += room) {
         int images = least(n - at, room);
+        int microbatches = head_divide_up(images, head->microbatch);
         head_work work = {.head = head, .images = images, .features = features, .logits = logits};
-        work.microbatches = (images + head->microbatch - 1) / head->microbatch;
-        pulmo_pool_run(pool, work.microbatches, fill_task, &work);
+        work.microbatches = microbatches;
+        pulmo_pool_run(pool, microbatches, fill_task, &work);
         head_run_products(&work, pool);
-        pulmo_pool_run(pool, work.microbatches, score_task, &work);
+        pulmo_pool_run(pool, microbatches, score_task, &work);
         features += (size_t)images * floats;
         logits += images * head->spec.classes;
     }

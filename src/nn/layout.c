@@ -18,10 +18,12 @@ size_t pulmo_tensor_count(const pulmo_tensor *tensor)
 static void add_tensor(pulmo_layout *layout, pulmo_tensor tensor, const char *name)
 {
     const char *suffix = pulmo_tensor_is_bias(&tensor) ? "bias" : "weight";
-    assert(layout->tensors < PULMO_TENSORS_MAX);
+    int number = layout->tensors;
+    assert(number < PULMO_TENSORS_MAX);
     snprintf(tensor.name, sizeof tensor.name, "%s.%s", name, suffix);
     tensor.offset = layout->parameters;
-    layout->tensor[layout->tensors++] = tensor;
+    layout->tensor[number] = tensor;
+    layout->tensors++;
     layout->parameters += pulmo_tensor_count(&tensor);
 }
 

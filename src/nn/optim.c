@@ -2,7 +2,6 @@
 #include "pulmo/optim.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "pulmo/isa.h"
@@ -26,21 +25,34 @@ int pulmo_optim_states(const pulmo_optim_spec *spec)
     return 2;
 }
 
-double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
+static double cosine_rate(const pulmo_optim_spec *spec, double done, double total)
 {
     const double pi = 3.14159265358979323846;
+    double span = total - spec->warmup_epochs;
+    double part = 1.0;
+    if (span > 0)
+        part = (done - spec->warmup_epochs) / span;
+    if (part > 1.0)
+        part = 1.0;
+    double height = spec->lr - spec->min_lr;
+    return spec->min_lr + 0.5 * height * (1.0 + cos(pi * part));
+}
+
+static double step_rate(const pulmo_optim_spec *spec, double done)
+{
+    double steps = floor(done / spec->step_epochs);
+    return spec->lr * pow(spec->step_gamma, steps);
+}
+
+double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
+{
     if (done < spec->warmup_epochs)
         return spec->lr * (done / spec->warmup_epochs);
     switch (spec->schedule) {
-    case PULMO_SCHEDULE_COSINE: {
-        double span = total - spec->warmup_epochs;
-        double part = span > 0 ? (done - spec->warmup_epochs) / span : 1.0;
-        if (part > 1.0)
-            part = 1.0;
-        return spec->min_lr + 0.5 * (spec->lr - spec->min_lr) * (1.0 + cos(pi * part));
-    }
+    case PULMO_SCHEDULE_COSINE:
+        return cosine_rate(spec, done, total);
     case PULMO_SCHEDULE_STEP:
-        return spec->lr * pow(spec->step_gamma, floor(done / spec->step_epochs));
+        return step_rate(spec, done);
     case PULMO_SCHEDULE_CONSTANT:
         break;
     }
@@ -102,6 +114,30 @@ static void adam_step(const adam *a, size_t n, float *p, const float *gradient, 
     }
 }
 
+/* The scalars of update number `step`, from 1. */
+static adam adam_of(const pulmo_optim_spec *spec, double rate, uint64_t step)
+{
+    double decay = spec->weight_decay;
+    double correction1 = 1.0 - pow(spec->beta1, (double)step);
+    double correction2 = 1.0 - pow(spec->beta2, (double)step);
+    adam a = {
+        .beta1 = (float)spec->beta1,
+        .one_beta1 = (float)(1.0 - spec->beta1),
+        .beta2 = (float)spec->beta2,
+        .one_beta2 = (float)(1.0 - spec->beta2),
+        .step_size = (float)(rate / correction1),
+        .inverse_root = (float)(1.0 / sqrt(correction2)),
+        .eps = (float)spec->eps,
+        .l2 = (float)decay,
+        .shrink = 1.0f,
+    };
+    if (spec->kind == PULMO_OPTIM_ADAMW) {
+        a.l2 = 0.0f;
+        a.shrink = (float)(1.0 - rate * decay);
+    }
+    return a;
+}
+
 static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p,
                      const float *restrict gradient, float *restrict velocity)
 {
@@ -122,28 +158,15 @@ static void plain_step(float rate, float l2, size_t n, float *restrict p,
 void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n,
                       float *parameters, const float *gradient, float *const state[2])
 {
-    double decay = spec->weight_decay;
-    if (spec->kind == PULMO_OPTIM_SGD) {
-        if (spec->momentum > 0)
-            sgd_step((float)rate, (float)spec->momentum, (float)decay, n, parameters, gradient,
-                     state[0]);
-        else
-            plain_step((float)rate, (float)decay, n, parameters, gradient);
-        return;
+    float step_size = (float)rate;
+    float momentum = (float)spec->momentum;
+    float l2 = (float)spec->weight_decay;
+    if (spec->kind != PULMO_OPTIM_SGD) {
+        const adam a = adam_of(spec, rate, step);
+        adam_step(&a, n, parameters, gradient, state[0], state[1]);
+    } else if (spec->momentum > 0) {
+        sgd_step(step_size, momentum, l2, n, parameters, gradient, state[0]);
+    } else {
+        plain_step(step_size, l2, n, parameters, gradient);
     }
-    bool decoupled = spec->kind == PULMO_OPTIM_ADAMW;
-    double correction1 = 1.0 - pow(spec->beta1, (double)step);
-    double correction2 = 1.0 - pow(spec->beta2, (double)step);
-    const adam a = {
-        .beta1 = (float)spec->beta1,
-        .one_beta1 = (float)(1.0 - spec->beta1),
-        .beta2 = (float)spec->beta2,
-        .one_beta2 = (float)(1.0 - spec->beta2),
-        .step_size = (float)(rate / correction1),
-        .inverse_root = (float)(1.0 / sqrt(correction2)),
-        .eps = (float)spec->eps,
-        .l2 = decoupled ? 0.0f : (float)decay,
-        .shrink = decoupled ? (float)(1.0 - rate * decay) : 1.0f,
-    };
-    adam_step(&a, n, parameters, gradient, state[0], state[1]);
 }
