@@ -58,9 +58,9 @@ static void head_gradient_task(void *context, int task, int thread)
     pulmo_stepper *step = context;
     const step_features *features = &step->features;
     size_t first = (size_t)task * step->microbatches.samples;
+    float *gradient = features->head_gradient + first * features->head_floats;
     (void)thread;
-    pulmo_head_microbatch_features(step->head, task,
-                                   features->head_gradient + first * features->head_floats);
+    pulmo_head_microbatch_features(step->head, task, gradient);
 }
 
 /* A layer's tensors and where their sums stand. */
@@ -96,12 +96,12 @@ static void add_part(void *context, const pulmo_tuned_part *part)
     size_t place = stepper_element(part->row, inputs, part->col) / 64;
     pthread_mutex_t *lock = &layer->step->sums.locks[place % SUM_LOCKS];
     int64_t *sums = layer->weight_sums + stepper_element(part->row, cols, part->col);
+    size_t count = (size_t)part->cols;
     const float *values = part->values;
     pthread_mutex_lock(lock);
     for (int r = 0; r < part->rows; r++) {
         for (int tap = 0; tap < TAPS; tap++) {
-            pulmo_exact_add(sums + tap * inputs, values, (size_t)part->cols,
-                            layer->weight_exponent);
+            pulmo_exact_add(sums + tap * inputs, values, count, layer->weight_exponent);
             values += part->stride;
         }
         sums += cols;
@@ -145,13 +145,14 @@ static pulmo_status agree_on_exponents(pulmo_stepper *step, int layer, uint32_t 
 {
     int weight = pulmo_layout_find(&step->layout, PULMO_CONV_WEIGHT, layer);
     int bias = pulmo_layout_find(&step->layout, PULMO_CONV_BIAS, layer);
+    int *exponent = step->sums.exponent;
     double bounds[2];
     pulmo_tuned_bounds(step->tuned, layer, &bounds[0], &bounds[1]);
     PULMO_TRY(pulmo_max_f64(step->parts.comm, bounds, 2));
     if (!isfinite(bounds[0]) || !isfinite(bounds[1]))
         return fail_not_finite(step, layer);
-    step->sums.exponent[weight] = pulmo_exact_exponent(bounds[0], microbatches);
-    step->sums.exponent[bias] = pulmo_exact_exponent(bounds[1], microbatches);
+    exponent[weight] = pulmo_exact_exponent(bounds[0], microbatches);
+    exponent[bias] = pulmo_exact_exponent(bounds[1], microbatches);
     return PULMO_OK;
 }
 

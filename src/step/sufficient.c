@@ -28,29 +28,35 @@ bool stepper_is_alone(const pulmo_stepper_parts *parts)
     return head_alone && automatic && pulmo_comm_size(parts->comm) == 1;
 }
 
+/* Factors of one sample: the weight's inputs and outputs. */
+static size_t width_of(const pulmo_tensor *weight)
+{
+    return (size_t)weight->rows + (size_t)weight->cols;
+}
+
 /* The way of train.exchange: auto. */
 static bool factors_pay(const pulmo_stepper_parts *parts, const pulmo_tensor *weight)
 {
     uint64_t batch = (uint64_t)parts->config->train.batch;
-    uint64_t rows = (uint64_t)weight->rows;
-    uint64_t cols = (uint64_t)weight->cols;
-    if (batch * (rows + cols) > rows * cols)
+    if (batch * width_of(weight) > pulmo_tensor_count(weight))
         return false;
     /* Alone it is a matter of memory; between nodes the network is what costs. */
+    bool alone = pulmo_comm_size(parts->comm) == 1;
     bool one_node = pulmo_comm_nodes(parts->comm) == 1;
-    return pulmo_comm_size(parts->comm) == 1 || !one_node || batch <= NODE_BATCH;
+    return alone || !one_node || batch <= NODE_BATCH;
 }
 
 bool stepper_by_factors(const pulmo_stepper_parts *parts, const pulmo_tensor *tensor)
 {
     uint64_t batch = (uint64_t)parts->config->train.batch;
-    uint64_t width = (uint64_t)tensor->rows + (uint64_t)tensor->cols;
     int exchange = parts->config->train.exchange;
     if (tensor->kind != PULMO_LINEAR_WEIGHT)
         return false;
     if (stepper_is_alone(parts))
         return true;
-    if (batch * width > INT_MAX || exchange == PULMO_EXCHANGE_SUMS)
+    if (batch * width_of(tensor) > INT_MAX)
+        return false;
+    if (exchange == PULMO_EXCHANGE_SUMS)
         return false;
     return exchange == PULMO_EXCHANGE_FACTORS || factors_pay(parts, tensor);
 }
@@ -63,11 +69,10 @@ uint64_t stepper_exchange_bytes(const pulmo_stepper_parts *parts, const pulmo_la
     uint64_t bytes = 0;
     for (int t = 0; t < layout->tensors; t++) {
         const pulmo_tensor *tensor = &layout->tensor[t];
-        uint64_t width = (uint64_t)tensor->rows + (uint64_t)tensor->cols;
         if (!stepper_by_factors(parts, tensor))
             bytes += pulmo_tensor_count(tensor) * sizeof(int64_t);
         else if (!stepper_is_alone(parts))
-            bytes += batch * width * sizeof(float);
+            bytes += batch * width_of(tensor) * sizeof(float);
     }
     return bytes;
 }
@@ -105,7 +110,7 @@ pulmo_status stepper_sufficient_create(pulmo_stepper *step)
         const pulmo_tensor *tensor = weight_of(step, l);
         weight_exchange *weight = &step->weights[l];
         weight->by_factors = stepper_by_factors(&step->parts, tensor);
-        weight->width = (size_t)tensor->rows + (size_t)tensor->cols;
+        weight->width = width_of(tensor);
         weight->factors = pulmo_alloc(microbatches, sizeof *weight->factors);
         if (!weight->factors)
             return PULMO_MEMORY;
@@ -118,9 +123,10 @@ pulmo_status stepper_sufficient_create(pulmo_stepper *step)
 void stepper_sufficient_destroy(pulmo_stepper *step)
 {
     for (int l = 0; l < PULMO_LINEARS_MAX; l++) {
-        pulmo_free(step->weights[l].all);
-        pulmo_free(step->weights[l].counts);
-        pulmo_free(step->weights[l].factors);
+        const weight_exchange *weight = &step->weights[l];
+        pulmo_free(weight->all);
+        pulmo_free(weight->counts);
+        pulmo_free(weight->factors);
     }
 }
 
@@ -153,7 +159,8 @@ static void pack_factors(const pulmo_sufficient_factors *factors, size_t width, 
 static void pack_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
-    uint32_t first = samples_before(step, step->batch.first_microbatch + (uint32_t)task);
+    uint32_t microbatch = step->batch.first_microbatch + (uint32_t)task;
+    uint32_t first = samples_before(step, microbatch);
     (void)thread;
     for (int l = 0; l < head_layers(step); l++) {
         const weight_exchange *weight = &step->weights[l];
@@ -169,9 +176,10 @@ static void pack_task(void *context, int task, int thread)
 /* Floats of a rank's samples. */
 static int rank_floats(const pulmo_stepper *step, int rank, size_t width)
 {
-    pulmo_microbatches part =
-        pulmo_microbatches_of(step->batch.global_count, step->microbatches.samples, rank,
-                              pulmo_comm_size(step->parts.comm));
+    uint32_t count = step->batch.global_count;
+    uint32_t samples = step->microbatches.samples;
+    int ranks = pulmo_comm_size(step->parts.comm);
+    pulmo_microbatches part = pulmo_microbatches_of(count, samples, rank, ranks);
     uint32_t first = samples_before(step, part.first);
     uint32_t end = samples_before(step, part.first + part.count);
     return (int)((end - first) * width);
@@ -185,14 +193,14 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
     int ranks = pulmo_comm_size(step->parts.comm);
     weight->microbatches = microbatches_of(step, step->batch.global_count);
     for (int s = 0; s < weight->microbatches; s++) {
+        pulmo_sufficient_factors *factors = &weight->factors[s];
         uint32_t first = samples_before(step, (uint32_t)s);
         uint32_t end = samples_before(step, (uint32_t)s + 1);
-        const float *at = weight->all + first * weight->width;
-        weight->factors[s] = (pulmo_sufficient_factors){.count = (int)(end - first),
-                                                        .input = at,
-                                                        .delta = at + inputs,
-                                                        .input_stride = weight->width,
-                                                        .delta_stride = weight->width};
+        factors->count = (int)(end - first);
+        factors->input = weight->all + first * weight->width;
+        factors->delta = factors->input + inputs;
+        factors->input_stride = weight->width;
+        factors->delta_stride = weight->width;
     }
     for (int r = 0; r < ranks; r++)
         weight->counts[r] = rank_floats(step, r, weight->width);

@@ -17,11 +17,12 @@ static void sum_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
 {
     int number = step->head_first + block->tensor;
     int exponent = step->sums.exponent[number];
+    size_t rows = (size_t)block->rows;
     int64_t *sums = stepper_sums(step, number) + block->row;
-    memset(sums, 0, (size_t)block->rows * sizeof *sums);
+    memset(sums, 0, rows * sizeof *sums);
     for (int s = 0; s < step->microbatches.count; s++) {
         pulmo_head_microbatch_gradient(step->head, s, block, tile);
-        pulmo_exact_add(sums, tile, (size_t)block->rows, exponent);
+        pulmo_exact_add(sums, tile, rows, exponent);
     }
 }
 
@@ -31,9 +32,10 @@ static void sum_weight(pulmo_stepper *step, const pulmo_block *block)
     const pulmo_tensor *tensor = stepper_tensor(step, number);
     const weight_exchange *weight = &step->weights[tensor->layer];
     int exponent = step->sums.exponent[number];
-    size_t at = stepper_element(block->row, tensor->cols, block->col);
-    pulmo_sufficient_sums(weight->factors, weight->microbatches, block, exponent,
-                          stepper_sums(step, number) + at, (size_t)tensor->cols);
+    size_t width = (size_t)tensor->cols;
+    int64_t *sums = stepper_sums(step, number);
+    sums += stepper_element(block->row, tensor->cols, block->col);
+    pulmo_sufficient_sums(weight->factors, weight->microbatches, block, exponent, sums, width);
 }
 
 /* The block of a tile; its tensor counts from the head's first. */
@@ -45,13 +47,12 @@ static pulmo_block tile_block(const pulmo_stepper *step, int task)
     const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
     int across = stepper_divide_up(tensor->cols, TILE_COLS);
     int number = task - step->tiles.first[t];
-    int row = number / across * TILE_ROWS;
-    int col = number % across * TILE_COLS;
-    return (pulmo_block){.tensor = t,
-                         .row = row,
-                         .rows = stepper_least(tensor->rows - row, TILE_ROWS),
-                         .col = col,
-                         .cols = stepper_least(tensor->cols - col, TILE_COLS)};
+    pulmo_block block = {.tensor = t};
+    block.row = number / across * TILE_ROWS;
+    block.col = number % across * TILE_COLS;
+    block.rows = stepper_least(tensor->rows - block.row, TILE_ROWS);
+    block.cols = stepper_least(tensor->cols - block.col, TILE_COLS);
+    return block;
 }
 
 static void tile_task(void *context, int task, int thread)
@@ -94,9 +95,10 @@ void stepper_sums_fill(pulmo_stepper *step)
 
 void stepper_sums_push(pulmo_stepper *step)
 {
-    size_t first = step->sums.at[step->head_first];
-    size_t count = step->sums.count + TOTALS - first;
-    pulmo_exact_push(step->exchange.flight, step->sums.values + first, count);
+    const step_sums *sums = &step->sums;
+    size_t first = sums->at[step->head_first];
+    size_t count = sums->count + TOTALS - first;
+    pulmo_exact_push(step->exchange.flight, sums->values + first, count);
 }
 
 double stepper_sums_count(pulmo_stepper *step)

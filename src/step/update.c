@@ -26,20 +26,23 @@ typedef struct block_size {
 /* The largest block of a tensor that is one task. */
 static block_size size_of_block(const pulmo_tensor *tensor)
 {
-    int cols = tensor->cols;
+    block_size size = {.rows = UPDATE_CHUNK, .cols = tensor->cols};
     switch (tensor->kind) {
     case PULMO_LINEAR_WEIGHT:
-        return (block_size){.rows = TILE_ROWS, .cols = TILE_COLS};
-    case PULMO_CONV_WEIGHT: {
+        size.rows = TILE_ROWS;
+        size.cols = TILE_COLS;
+        break;
+    case PULMO_CONV_WEIGHT:
+        size.rows = 1;
         /* One row of the tile is left for putting taps in order. */
-        int rows = 2 * cols <= UPDATE_CHUNK ? UPDATE_CHUNK / cols - 1 : 1;
-        return (block_size){.rows = rows, .cols = cols};
-    }
+        if (2 * size.cols <= UPDATE_CHUNK)
+            size.rows = UPDATE_CHUNK / size.cols - 1;
+        break;
     case PULMO_LINEAR_BIAS:
     case PULMO_CONV_BIAS:
         break;
     }
-    return (block_size){.rows = UPDATE_CHUNK, .cols = cols};
+    return size;
 }
 
 static int blocks_of(const pulmo_tensor *tensor)
@@ -60,22 +63,23 @@ int stepper_update_tasks(const pulmo_stepper *step)
 
 static pulmo_block block_of(const pulmo_stepper *step, int task)
 {
-    int t = 0, number = task;
-    while (number >= blocks_of(stepper_tensor(step, t))) {
-        number -= blocks_of(stepper_tensor(step, t));
-        t++;
-    }
+    int t = 0;
+    int number = task;
     const pulmo_tensor *tensor = stepper_tensor(step, t);
+    while (number >= blocks_of(tensor)) {
+        number -= blocks_of(tensor);
+        t++;
+        tensor = stepper_tensor(step, t);
+    }
     block_size size = size_of_block(tensor);
     /* Down first: neighbours share the microbatches' inputs. */
     int down = stepper_divide_up(tensor->rows, size.rows);
-    int row = number % down * size.rows;
-    int col = number / down * size.cols;
-    return (pulmo_block){.tensor = t,
-                         .row = row,
-                         .rows = stepper_least(tensor->rows - row, size.rows),
-                         .col = col,
-                         .cols = stepper_least(tensor->cols - col, size.cols)};
+    pulmo_block block = {.tensor = t};
+    block.row = number % down * size.rows;
+    block.col = number / down * size.cols;
+    block.rows = stepper_least(tensor->rows - block.row, size.rows);
+    block.cols = stepper_least(tensor->cols - block.col, size.cols);
+    return block;
 }
 
 /* Whether a tensor has a part in this update: all but those of convolutions still frozen. */
@@ -86,21 +90,28 @@ static bool takes_part(const pulmo_stepper *step, const pulmo_tensor *tensor)
 
 /* ---- sums to gradients ---- */
 
+/* One row, from (tap, I) to (I, tap). */
+static void put_taps_last(const float *by_tap, size_t inputs, float *out)
+{
+    for (size_t i = 0; i < inputs; i++) {
+        for (size_t tap = 0; tap < TAPS; tap++)
+            *out++ = by_tap[tap * inputs + i];
+    }
+}
+
 /* Whole rows of a convolution's weight. Its sums stand in the order (O, tap, I), parameters in (O,
  * I, tap). `gradient` has room for one row more. */
 static void finish_convolution(const pulmo_stepper *step, const pulmo_block *block, double scale,
                                float *gradient)
 {
     int exponent = step->sums.exponent[block->tensor];
-    size_t cols = (size_t)block->cols, inputs = cols / TAPS;
+    size_t cols = (size_t)block->cols;
     const int64_t *sums = stepper_sums(step, block->tensor);
     float *by_tap = gradient + (size_t)block->rows * cols;
     sums += (size_t)block->row * cols;
     for (int r = 0; r < block->rows; r++) {
         pulmo_exact_finish(sums, cols, exponent, scale, by_tap);
-        for (size_t i = 0; i < inputs; i++)
-            for (size_t tap = 0; tap < TAPS; tap++)
-                gradient[TAPS * i + tap] = by_tap[tap * inputs + i];
+        put_taps_last(by_tap, cols / TAPS, gradient);
         gradient += cols;
         sums += cols;
     }
@@ -133,7 +144,8 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
     const pulmo_tensor *tensor = stepper_tensor(step, block->tensor);
     const weight_exchange *weight = &step->weights[tensor->layer];
     int exponent = step->sums.exponent[block->tensor];
-    size_t cols = (size_t)block->cols, width = (size_t)tensor->cols;
+    size_t cols = (size_t)block->cols;
+    size_t width = (size_t)tensor->cols;
     if (weight->by_factors) {
         const pulmo_prefetch prefetch = prefetch_of(step, block);
         pulmo_sufficient_gradient(weight->factors, weight->microbatches, block, exponent, scale,
@@ -152,9 +164,10 @@ static void finish_weight(const pulmo_stepper *step, const pulmo_block *block, d
 static void finish_bias(const pulmo_stepper *step, const pulmo_block *block, double scale,
                         float *gradient)
 {
-    const int64_t *sums = stepper_sums(step, block->tensor) + block->row;
+    const int64_t *sums = stepper_sums(step, block->tensor);
     int exponent = step->sums.exponent[block->tensor];
-    pulmo_exact_finish(sums, (size_t)block->rows, exponent, scale, gradient);
+    size_t rows = (size_t)block->rows;
+    pulmo_exact_finish(sums + block->row, rows, exponent, scale, gradient);
 }
 
 /* A block's gradient, dense, into a thread's tile. */
@@ -186,8 +199,10 @@ static void average_range(pulmo_state *state, double decay, size_t at, size_t co
     double young = (1.0 + updates) / (10.0 + updates);
     const float keep = (float)fmin(decay, young);
     const float take = 1.0f - keep;
-    for (size_t i = at; i < at + count; i++)
-        state->average[i] = keep * state->average[i] + take * state->parameter[i];
+    const float *parameter = state->parameter + at;
+    float *average = state->average + at;
+    for (size_t i = 0; i < count; i++)
+        average[i] = keep * average[i] + take * parameter[i];
 }
 
 /* The optimiser's step for parameters [at, at + count), all of one tensor. */
@@ -205,9 +220,10 @@ static void optimise_range(const update_work *work, const pulmo_tensor *tensor, 
         rate *= step->parts.config->optim.trunk_lr_scale;
         number -= stepper_frozen_updates(step, tensor->layer);
     }
-    if (work->shrink != 1.0f)
+    if (work->shrink != 1.0f) {
         for (size_t i = 0; i < count; i++)
             gradient[i] *= work->shrink;
+    }
     float *parameters = state->parameter + at;
     pulmo_optim_step(step->parts.optim, rate, number, count, parameters, gradient, states);
 }
@@ -225,7 +241,8 @@ static void update_range(const update_work *work, const pulmo_tensor *tensor, si
 static void update_block(const update_work *work, const pulmo_block *block, int thread)
 {
     const pulmo_tensor *tensor = stepper_tensor(work->step, block->tensor);
-    size_t rows = (size_t)block->rows, cols = (size_t)block->cols;
+    size_t rows = (size_t)block->rows;
+    size_t cols = (size_t)block->cols;
     size_t at = first_parameter(tensor, block);
     float *gradient = finish_block(work, block, thread);
     if (block->cols == tensor->cols) { /* whole rows stand in one range */
@@ -265,6 +282,16 @@ static void update_task(void *context, int task, int thread)
 
 /* ---- the norm ---- */
 
+static double square_of(const float *values, size_t count)
+{
+    double square = 0;
+    for (size_t i = 0; i < count; i++) {
+        double value = (double)values[i];
+        square += value * value;
+    }
+    return square;
+}
+
 static void norm_task(void *context, int task, int thread)
 {
     const update_work *work = context;
@@ -274,8 +301,7 @@ static void norm_task(void *context, int task, int thread)
     double square = 0;
     if (takes_part(work->step, tensor)) {
         const float *gradient = finish_block(work, &block, thread);
-        for (size_t i = 0; i < count; i++)
-            square += (double)gradient[i] * (double)gradient[i];
+        square = square_of(gradient, count);
     }
     work->step->tiles.squares[task] = square;
 }
@@ -290,7 +316,9 @@ static float shrink_to(update_work *work, double most)
     for (int t = 0; t < tasks; t++)
         square += step->tiles.squares[t];
     double norm = sqrt(square);
-    return norm > most ? (float)(most / (norm + 1e-6)) : 1.0f;
+    if (norm > most)
+        return (float)(most / (norm + 1e-6));
+    return 1.0f;
 }
 
 void stepper_update(pulmo_stepper *step, double weight)
