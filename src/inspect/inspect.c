@@ -58,9 +58,11 @@ static void shape_in_words(const pulmo_h5_shape *shape, char *out, size_t bytes)
     size_t at = 0;
     if (shape->rank == 0)
         at += (size_t)snprintf(out, bytes, "one ");
-    for (int i = 0; i < shape->rank && at < bytes; i++)
-        at += (size_t)snprintf(out + at, bytes - at, "%s%llu", i ? " x " : "",
-                               (unsigned long long)shape->dims[i]);
+    for (int i = 0; i < shape->rank && at < bytes; i++) {
+        const char *by = i > 0 ? " x " : "";
+        unsigned long long side = (unsigned long long)shape->dims[i];
+        at += (size_t)snprintf(out + at, bytes - at, "%s%llu", by, side);
+    }
     if (at < bytes)
         snprintf(out + at, bytes - at, "%s%s", shape->rank ? " " : "", types[shape->type]);
 }
@@ -97,7 +99,9 @@ static void show_each(FILE *out, const pulmo_h5_shape *shape, const double *valu
 
 static void show_range(FILE *out, const double *values, uint64_t count)
 {
-    double sum = 0, low = INFINITY, high = -INFINITY;
+    double sum = 0;
+    double low = INFINITY;
+    double high = -INFINITY;
     for (uint64_t i = 0; i < count; i++) {
         sum += values[i];
         low = fmin(low, values[i]);

@@ -44,7 +44,8 @@ typedef struct tensor_dataset {
 
 static tensor_dataset dataset_of(const pulmo_tensor *tensor)
 {
-    uint64_t rows = (uint64_t)tensor->rows, cols = (uint64_t)tensor->cols;
+    uint64_t rows = (uint64_t)tensor->rows;
+    uint64_t cols = (uint64_t)tensor->cols;
     tensor_dataset set = {.rank = 1, .dims = {rows}};
     bool convolution = tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
     const char *group = convolution ? "trunk" : "head";
@@ -64,20 +65,45 @@ static tensor_dataset dataset_of(const pulmo_tensor *tensor)
 
 /* ---- writing ---- */
 
+/* Attributes of the file itself. */
+static pulmo_status set_int(pulmo_h5 *file, const char *name, int64_t value)
+{
+    return pulmo_h5_set_int(file, "/", name, value);
+}
+
+static pulmo_status set_real(pulmo_h5 *file, const char *name, double value)
+{
+    return pulmo_h5_set_real(file, "/", name, value);
+}
+
+static pulmo_status set_text(pulmo_h5 *file, const char *name, const char *value)
+{
+    return pulmo_h5_set_text(file, "/", name, value);
+}
+
 static pulmo_status write_layout(pulmo_h5 *file, const pulmo_layout *layout,
                                  const float *parameters)
 {
     for (int t = 0; t < layout->tensors; t++) {
         const pulmo_tensor *tensor = &layout->tensor[t];
         tensor_dataset set = dataset_of(tensor);
-        PULMO_TRY(pulmo_h5_write(file, set.name, PULMO_H5_F32, set.rank, set.dims,
-                                 parameters + tensor->offset));
+        const float *from = parameters + tensor->offset;
+        PULMO_TRY(pulmo_h5_write(file, set.name, PULMO_H5_F32, set.rank, set.dims, from));
     }
     return PULMO_OK;
 }
 
 /* Columns of /trunk/layers. */
 enum { INDEX, INPUTS, OUTPUTS, BLOCK, POOL_AFTER, LAYER_COLUMNS };
+
+static void fill_row(const pulmo_tuned_spec *tuned, int layer, int64_t row[LAYER_COLUMNS])
+{
+    row[INDEX] = tuned->layer[layer].feature_index;
+    row[INPUTS] = tuned->layer[layer].in_channels;
+    row[OUTPUTS] = tuned->layer[layer].out_channels;
+    row[BLOCK] = tuned->layer[layer].block;
+    row[POOL_AFTER] = tuned->layer[layer].pool_after;
+}
 
 static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
 {
@@ -88,13 +114,8 @@ static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
     if (tuned->layers == 0)
         return PULMO_OK;
     pulmo_tuned_layout_of(tuned, &layout);
-    for (int l = 0; l < tuned->layers; l++) {
-        rows[l][INDEX] = tuned->layer[l].feature_index;
-        rows[l][INPUTS] = tuned->layer[l].in_channels;
-        rows[l][OUTPUTS] = tuned->layer[l].out_channels;
-        rows[l][BLOCK] = tuned->layer[l].block;
-        rows[l][POOL_AFTER] = tuned->layer[l].pool_after;
-    }
+    for (int l = 0; l < tuned->layers; l++)
+        fill_row(tuned, l, rows[l]);
     PULMO_TRY(pulmo_h5_write(file, "trunk/layers", PULMO_H5_I64, 2, dims, rows));
     return write_layout(file, &layout, model->storage);
 }
@@ -102,18 +123,20 @@ static pulmo_status write_trunk(pulmo_h5 *file, const pulmo_model *model)
 static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
 {
     const pulmo_head_spec *head = &model->head;
-    uint64_t three = 3, hidden = (uint64_t)head->hidden_layers;
+    const char *pool = pulmo_pooling_name(head->pool);
+    const uint64_t three = 3;
+    const uint64_t hidden = (uint64_t)head->hidden_layers;
     int64_t widths[PULMO_HIDDEN_MAX] = {0};
     for (int i = 0; i < head->hidden_layers; i++)
         widths[i] = head->hidden[i];
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "pool", pulmo_pooling_name(head->pool)));
+    PULMO_TRY(set_text(file, "pool", pool));
     if (hidden > 0)
         PULMO_TRY(pulmo_h5_write(file, "hidden", PULMO_H5_I64, 1, &hidden, widths));
-    PULMO_TRY(pulmo_h5_set_real(file, "/", "dropout", head->dropout));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", head->channels));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", head->height));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", head->width));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "size_px", model->size_px));
+    PULMO_TRY(set_real(file, "dropout", head->dropout));
+    PULMO_TRY(set_int(file, "channels", head->channels));
+    PULMO_TRY(set_int(file, "height", head->height));
+    PULMO_TRY(set_int(file, "width", head->width));
+    PULMO_TRY(set_int(file, "size_px", model->size_px));
     PULMO_TRY(pulmo_h5_write(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
     return pulmo_h5_write(file, "std", PULMO_H5_F32, 1, &three, model->std);
 }
@@ -121,17 +144,19 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
 static pulmo_status write_facts(pulmo_h5 *file, const pulmo_model *model)
 {
     const pulmo_tuned_spec *tuned = &model->tuned;
-    int frozen_blocks = tuned->layers > 0 ? tuned->frozen_blocks : PULMO_FROZEN_ALL;
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "threshold_rule", model->threshold_rule));
-    PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
-    PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "best_epoch", model->best_epoch));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "demo", model->is_demo));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", model->weights_digest));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "preprocessing", model->preprocessing));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", model->isa));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "frozen_blocks", frozen_blocks));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "tta", model->tta));
+    int frozen_blocks = PULMO_FROZEN_ALL;
+    if (tuned->layers > 0)
+        frozen_blocks = tuned->frozen_blocks;
+    PULMO_TRY(set_text(file, "threshold_rule", model->threshold_rule));
+    PULMO_TRY(set_real(file, "threshold", model->threshold));
+    PULMO_TRY(set_real(file, "temperature", model->temperature));
+    PULMO_TRY(set_int(file, "best_epoch", model->best_epoch));
+    PULMO_TRY(set_int(file, "demo", model->is_demo));
+    PULMO_TRY(set_text(file, "weights_sha256", model->weights_digest));
+    PULMO_TRY(set_text(file, "preprocessing", model->preprocessing));
+    PULMO_TRY(set_text(file, "isa", model->isa));
+    PULMO_TRY(set_int(file, "frozen_blocks", frozen_blocks));
+    PULMO_TRY(set_int(file, "tta", model->tta));
     return pulmo_h5_write_text(file, "config", model->config);
 }
 
@@ -212,9 +237,10 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
     PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
     head->hidden_layers = (int)layers;
     for (int i = 0; i < head->hidden_layers; i++) {
-        if (widths[i] < 1 || widths[i] > WIDTH_MAX)
-            return fail_hidden(file, i, widths[i]);
-        head->hidden[i] = (int)widths[i];
+        int64_t width = widths[i];
+        if (width < 1 || width > WIDTH_MAX)
+            return fail_hidden(file, i, width);
+        head->hidden[i] = (int)width;
     }
     return PULMO_OK;
 }
@@ -224,11 +250,13 @@ static pulmo_status read_channels(pulmo_h5 *file, const char *name, float low, f
 {
     uint64_t three = 3;
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 1, &three, out));
-    for (int i = 0; i < 3; i++)
-        if (!(out[i] >= low && out[i] <= FLT_MAX))
+    for (int i = 0; i < 3; i++) {
+        bool fits = out[i] >= low && out[i] <= FLT_MAX; /* false for a NaN */
+        if (!fits)
             return pulmo_fail(
                 PULMO_DATA, "%s: /%s[%d] is %g; must be %g to %g: the file is damaged",
                 pulmo_h5_path(file), name, i, (double)out[i], (double)low, (double)FLT_MAX);
+    }
     return PULMO_OK;
 }
 
@@ -253,15 +281,20 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     return read_channels(file, "std", FLT_MIN, model->std);
 }
 
+static pulmo_status fail_layer(pulmo_h5 *file, int layer, int64_t value)
+{
+    return pulmo_fail(PULMO_DATA,
+                      "%s: /trunk/layers[%d] holds %lld; must be 0 to %d: the file is damaged",
+                      pulmo_h5_path(file), layer, (long long)value, WIDTH_MAX);
+}
+
 static pulmo_status read_layer(pulmo_h5 *file, const int64_t row[LAYER_COLUMNS], int layer,
                                pulmo_tuned_spec *tuned)
 {
-    for (int i = 0; i < LAYER_COLUMNS; i++)
+    for (int i = 0; i < LAYER_COLUMNS; i++) {
         if (row[i] < 0 || row[i] > WIDTH_MAX)
-            return pulmo_fail(
-                PULMO_DATA,
-                "%s: /trunk/layers[%d] holds %lld; must be 0 to %d: the file is damaged",
-                pulmo_h5_path(file), layer, (long long)row[i], WIDTH_MAX);
+            return fail_layer(file, layer, row[i]);
+    }
     tuned->layer[layer].feature_index = (int)row[INDEX];
     tuned->layer[layer].in_channels = (int)row[INPUTS];
     tuned->layer[layer].out_channels = (int)row[OUTPUTS];
@@ -288,12 +321,13 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tuned->frozen_blocks));
     PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
+    uint64_t layers = shape.dims[0];
     if (shape.rank != 2 || shape.dims[1] != LAYER_COLUMNS)
         return fail_layers(file);
-    if (shape.dims[0] < 1 || shape.dims[0] > PULMO_CONVS_MAX)
+    if (layers < 1 || layers > PULMO_CONVS_MAX)
         return fail_layers(file);
     PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
-    tuned->layers = (int)shape.dims[0];
+    tuned->layers = (int)layers;
     for (int l = 0; l < tuned->layers; l++)
         PULMO_TRY(read_layer(file, rows[l], l, tuned));
     tuned->channels = tuned->layer[0].in_channels;
@@ -307,8 +341,8 @@ static pulmo_status read_layout(pulmo_h5 *file, const pulmo_layout *layout, floa
     for (int t = 0; t < layout->tensors; t++) {
         const pulmo_tensor *tensor = &layout->tensor[t];
         tensor_dataset set = dataset_of(tensor);
-        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims,
-                                parameters + tensor->offset));
+        float *to = parameters + tensor->offset;
+        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims, to));
     }
     return PULMO_OK;
 }
@@ -424,10 +458,13 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
 
 static bool same_layer(const pulmo_tuned_spec *a, const pulmo_tuned_spec *b, int l)
 {
-    return a->layer[l].in_channels == b->layer[l].in_channels &&
-           a->layer[l].out_channels == b->layer[l].out_channels &&
-           a->layer[l].feature_index == b->layer[l].feature_index &&
-           a->layer[l].pool_after == b->layer[l].pool_after;
+    if (a->layer[l].in_channels != b->layer[l].in_channels)
+        return false;
+    if (a->layer[l].out_channels != b->layer[l].out_channels)
+        return false;
+    if (a->layer[l].feature_index != b->layer[l].feature_index)
+        return false;
+    return a->layer[l].pool_after == b->layer[l].pool_after;
 }
 
 pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)

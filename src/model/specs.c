@@ -7,9 +7,12 @@
 
 pulmo_weights_choice pulmo_weights_choice_from(const pulmo_config *config)
 {
-    return (pulmo_weights_choice){.path = config->model.weights,
-                                  .preprocessing = (pulmo_preprocessing)config->model.preprocessing,
-                                  .any = !config->model.weights_check};
+    int preprocessing = config->model.preprocessing;
+    return (pulmo_weights_choice){
+        .path = config->model.weights,
+        .preprocessing = (pulmo_preprocessing)preprocessing,
+        .any = !config->model.weights_check,
+    };
 }
 
 void pulmo_augment_from(const pulmo_config *config, pulmo_augment_spec *out)
@@ -54,7 +57,9 @@ void pulmo_optim_from(const pulmo_config *config, pulmo_optim_spec *out)
 int pulmo_frozen_blocks_from(const pulmo_config *config)
 {
     int trainable = config->model.trainable;
-    return trainable == PULMO_TRAINABLE_HEAD ? PULMO_FROZEN_ALL : PULMO_TRAINABLE_ALL - trainable;
+    if (trainable == PULMO_TRAINABLE_HEAD)
+        return PULMO_FROZEN_ALL;
+    return PULMO_TRAINABLE_ALL - trainable;
 }
 
 pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
