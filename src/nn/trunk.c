@@ -42,8 +42,10 @@ pulmo_plane trunk_output_plane(const layer *l)
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
 static int band_rows(int height, int threads)
 {
-    int bands = round_up((height + BAND_ROWS - 1) / BAND_ROWS, threads);
-    return round_up((height + bands - 1) / bands, WINO_OUT);
+    int least_bands = pulmo_runs_of(height, BAND_ROWS);
+    int bands = round_up(least_bands, threads);
+    int rows = pulmo_runs_of(height, bands);
+    return round_up(rows, WINO_OUT);
 }
 
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk)
@@ -60,8 +62,9 @@ static size_t layer_floats(const pulmo_trunk *trunk, int i)
     /* A first layer that is not taken in bands is written whole and pooled where it is. */
     if (l->pack.direct)
         return pulmo_plane_of(l->pack.out_channels, l->height, l->width).image_reals;
+    size_t in = trunk_input_plane(l).image_reals;
     size_t out = trunk_output_plane(l).image_reals;
-    return i == 0 ? larger(out, trunk_input_plane(l).image_reals) : out;
+    return i == 0 ? larger(out, in) : out;
 }
 
 /* Floats that one thread needs for a run of layer i. */
@@ -70,8 +73,10 @@ static size_t scratch_floats(const pulmo_trunk *trunk, int i)
     const trunk_layer *pack = &trunk->layer[i].pack;
     if (pack->direct)
         return 0;
-    int tiles = pulmo_run_tiles_most(pack->in_channels, pack->out_channels);
-    size_t floats = run_reals(pack->in_channels, pack->out_channels, tiles);
+    int in = pack->in_channels;
+    int out = pack->out_channels;
+    int tiles = pulmo_run_tiles_most(in, out);
+    size_t floats = run_reals(in, out, tiles);
     if (i == 1 && trunk->band_rows)
         floats += trunk_band_plane(trunk).image_reals;
     return floats;
@@ -104,13 +109,16 @@ static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
 static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
                     int threads)
 {
-    size_t early = 0, late = 0, scratch = 0;
+    size_t early = 0;
+    size_t late = 0;
+    size_t scratch = 0;
+    size_t rows = 3 * (size_t)(spec->height_px + 2) + 1;
     trunk->kernels = pulmo_kernels_of(spec->isa);
     trunk->batch = spec->batch > 0 ? spec->batch : 1;
     trunk->height_px = spec->height_px;
     trunk->width_px = spec->width_px;
     trunk->stride = spec->width_px + 2 + 16; /* register blocks may read past a row's end */
-    trunk->image_floats = whole_lines((3 * (size_t)(spec->height_px + 2) + 1) * trunk->stride);
+    trunk->image_floats = whole_lines(rows * trunk->stride);
     lay_out_layers(trunk, spec, weights, threads);
     for (int i = 0; i < trunk->layers; i++) {
         const layer *l = &trunk->layer[i];
@@ -134,8 +142,9 @@ arena_places trunk_arena_of(const pulmo_trunk *trunk)
     at.early[0] = at.late[1];
     at.early[1] = at.early[0] + trunk->early_floats;
     at.framed = at.early[1] + trunk->early_floats;
-    at.scratch =
-        larger(at.framed + EARLY_IMAGES * trunk->image_floats, at.late[1] + trunk->late_floats);
+    size_t framed_end = at.framed + EARLY_IMAGES * trunk->image_floats;
+    size_t late_end = at.late[1] + trunk->late_floats;
+    at.scratch = larger(framed_end, late_end);
     at.end = at.scratch + trunk->scratch_floats;
     return at;
 }
@@ -244,9 +253,9 @@ typedef struct reading {
 static void read_task(void *context, int task, int thread)
 {
     const reading *r = context;
-    int blocks = r->plane->channels / CHANNEL_BLOCK;
+    plane_place at = plane_place_of(r->plane, task);
     (void)thread;
-    pulmo_plane_read(r->plane, task / blocks, task % blocks, r->features);
+    pulmo_plane_read(r->plane, at.image, at.block, r->features);
 }
 
 /* Values of one input image. */
@@ -272,16 +281,19 @@ static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float 
     float *early1 = trunk->arena + place.early[1];
     float *late0 = trunk->arena + place.late[0];
     float *late1 = trunk->arena + place.late[1];
+    size_t values = image_values(trunk);
     size_t each = trunk_output_plane(&trunk->layer[early - 1]).image_reals;
     for (int at = 0; at < n; at += EARLY_IMAGES) {
-        int count = n - at < EARLY_IMAGES ? n - at : EARLY_IMAGES;
-        (void)run_layers(trunk, first, early, count, images + at * image_values(trunk), early0,
-                         early1, late0 + at * each);
+        int left = n - at;
+        int count = left < EARLY_IMAGES ? left : EARLY_IMAGES;
+        const float *source = images + at * values;
+        float *to = late0 + at * each;
+        (void)run_layers(trunk, first, early, count, source, early0, early1, to);
     }
     pulmo_plane last = trunk_output_plane(&trunk->layer[trunk->layers - 1]);
     last.data = run_layers(trunk, early, trunk->layers, n, NULL, late0, late1, NULL);
     reading r = {.plane = &last, .features = features};
-    pulmo_pool_run(trunk->pool, n * last.channels / CHANNEL_BLOCK, read_task, &r);
+    pulmo_pool_run(trunk->pool, n * plane_blocks(last.channels), read_task, &r);
 }
 
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features)
@@ -290,7 +302,10 @@ void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     size_t each = (size_t)channels * height * width;
     for (int at = 0; at < n; at += trunk->batch) {
-        int count = n - at < trunk->batch ? n - at : trunk->batch;
-        forward_batch(trunk, count, images + at * image_values(trunk), features + at * each);
+        int left = n - at;
+        int count = left < trunk->batch ? left : trunk->batch;
+        forward_batch(trunk, count, images, features);
+        images += count * image_values(trunk);
+        features += count * each;
     }
 }

@@ -49,9 +49,12 @@ void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height,
     *channels = spec->layers ? spec->layer[spec->layers - 1].out_channels : spec->channels;
     *height = spec->height;
     *width = spec->width;
-    for (int l = 0; l < spec->layers; l++)
-        if (spec->layer[l].pool_after)
-            *height /= 2, *width /= 2;
+    for (int l = 0; l < spec->layers; l++) {
+        if (!spec->layer[l].pool_after)
+            continue;
+        *height /= 2;
+        *width /= 2;
+    }
 }
 
 void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_layout *out)
@@ -59,9 +62,10 @@ void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_layout *out)
     memset(out, 0, sizeof *out);
     for (int l = 0; l < spec->layers; l++) {
         char name[24];
+        int outs = spec->layer[l].out_channels;
+        int ins = spec->layer[l].in_channels * 9;
         snprintf(name, sizeof name, "features.%d", spec->layer[l].feature_index);
-        pulmo_layout_add(out, PULMO_CONV_WEIGHT, l, name, spec->layer[l].out_channels,
-                         spec->layer[l].in_channels * 9);
+        pulmo_layout_add(out, PULMO_CONV_WEIGHT, l, name, outs, ins);
     }
 }
 
@@ -81,18 +85,24 @@ void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head
     pulmo_layout_append(out, &above);
 }
 
+static void copy_tensor(const pulmo_layout *layout, pulmo_tensor_kind kind, int layer,
+                        const float *from, float *parameters)
+{
+    const pulmo_tensor *tensor = pulmo_layout_get(layout, kind, layer);
+    size_t count = pulmo_tensor_count(tensor);
+    memcpy(parameters + tensor->offset, from, count * sizeof *from);
+}
+
 void pulmo_tuned_parameters_init(const pulmo_tuned_spec *spec, const pulmo_weights *weights,
                                  float *parameters)
 {
     pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
+    int first = weights->convs - spec->layers;
     for (int l = 0; l < spec->layers; l++) {
-        const pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
-        const pulmo_tensor *weight = pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l);
-        const pulmo_tensor *bias = pulmo_layout_get(&layout, PULMO_CONV_BIAS, l);
-        memcpy(parameters + weight->offset, conv->weight,
-               pulmo_tensor_count(weight) * sizeof *parameters);
-        memcpy(parameters + bias->offset, conv->bias, (size_t)bias->rows * sizeof *parameters);
+        const pulmo_conv *conv = &weights->conv[first + l];
+        copy_tensor(&layout, PULMO_CONV_WEIGHT, l, conv->weight, parameters);
+        copy_tensor(&layout, PULMO_CONV_BIAS, l, conv->bias, parameters);
     }
 }
 
@@ -101,9 +111,12 @@ void pulmo_tuned_apply(const pulmo_tuned_spec *spec, const float *parameters,
 {
     pulmo_layout layout;
     pulmo_tuned_layout_of(spec, &layout);
+    int first = weights->convs - spec->layers;
     for (int l = 0; l < spec->layers; l++) {
-        pulmo_conv *conv = &weights->conv[weights->convs - spec->layers + l];
-        conv->weight = parameters + pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l)->offset;
-        conv->bias = parameters + pulmo_layout_get(&layout, PULMO_CONV_BIAS, l)->offset;
+        pulmo_conv *conv = &weights->conv[first + l];
+        const pulmo_tensor *weight = pulmo_layout_get(&layout, PULMO_CONV_WEIGHT, l);
+        const pulmo_tensor *bias = pulmo_layout_get(&layout, PULMO_CONV_BIAS, l);
+        conv->weight = parameters + weight->offset;
+        conv->bias = parameters + bias->offset;
     }
 }

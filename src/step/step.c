@@ -194,10 +194,14 @@ static void fill_maxima(pulmo_stepper *step, pulmo_status *status, const pulmo_s
     double *maxima = step->microbatches.maxima;
     bool finite = true;
     memset(maxima, 0, sizeof step->microbatches.maxima);
-    for (int s = 0; s < step->microbatches.count; s++)
-        finite = raise_by_microbatch(step, s) && finite;
-    for (int t = 0; t < stepper_head_tensors(step); t++)
-        finite = finite && isfinite(maxima[MAX_BOUNDS + t]);
+    for (int s = 0; s < step->microbatches.count; s++) {
+        if (!raise_by_microbatch(step, s))
+            finite = false;
+    }
+    for (int t = 0; t < stepper_head_tensors(step); t++) {
+        if (!isfinite(maxima[MAX_BOUNDS + t]))
+            finite = false;
+    }
     if (*status == PULMO_OK && !finite)
         *status = fail_not_finite(step);
     maxima[MAX_STATUS] = *status;

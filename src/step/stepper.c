@@ -55,8 +55,9 @@ uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
 {
     pulmo_layout layout;
     pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &layout);
-    uint64_t features = images_at_most(parts) * computed_floats(parts) * sizeof(float);
-    return features + stepper_exchange_bytes(parts, &layout) + tuned_bytes(parts);
+    uint64_t features = images_at_most(parts) * computed_floats(parts);
+    uint64_t exchange = stepper_exchange_bytes(parts, &layout);
+    return features * sizeof(float) + exchange + tuned_bytes(parts);
 }
 
 /* ---- create ---- */
@@ -89,8 +90,10 @@ static void lay_out_tiles(pulmo_stepper *step)
     }
     for (int t = 0; t < stepper_head_tensors(step); t++) {
         const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
-        int number = stepper_by_factors(&step->parts, tensor) ? 0 : stepper_tiles_of(tensor);
-        tiles->first[t + 1] = tiles->first[t] + number;
+        int end = tiles->first[t];
+        if (!stepper_by_factors(&step->parts, tensor))
+            end += stepper_tiles_of(tensor);
+        tiles->first[t + 1] = end;
     }
 }
 
@@ -148,8 +151,9 @@ static pulmo_status create_tuned(pulmo_stepper *step)
     size_t images = images_at_most(&step->parts);
     if (backbone->tuned.layers == 0)
         return PULMO_OK;
-    features->fine_tuned = pulmo_alloc(images, features->head_floats * sizeof(float));
-    features->head_gradient = pulmo_alloc(images, features->head_floats * sizeof(float));
+    size_t bytes = features->head_floats * sizeof(float);
+    features->fine_tuned = pulmo_alloc(images, bytes);
+    features->head_gradient = pulmo_alloc(images, bytes);
     if (!features->fine_tuned || !features->head_gradient)
         return PULMO_MEMORY;
     PULMO_TRY(pulmo_head_train_below(step->head));
