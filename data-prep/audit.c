@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys.h"
 #include "update.h"
 
 #include "pulmo/log.h"
@@ -41,61 +42,6 @@ void join_sets(uint32_t *parent, uint32_t i, uint32_t j)
         parent[i] = j;
 }
 
-typedef struct keyed {
-    const void *bytes;
-    int count;
-    uint32_t index;
-} keyed;
-
-static int compare_keys(const keyed *x, const keyed *y)
-{
-    int order = memcmp(x->bytes, y->bytes, (size_t)(x->count < y->count ? x->count : y->count));
-    return order ? order : x->count - y->count;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const keyed *x = a, *y = b;
-    int order = compare_keys(x, y);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-/* What files are sorted by. */
-typedef enum key_kind { KEY_BYTES, KEY_PIXELS, KEY_GROUP, KEY_PATIENT } key_kind;
-
-static keyed key_of(const source_list *list, const image_record *records, uint32_t i, key_kind kind)
-{
-    const source_file *file = &list->file[i];
-    switch (kind) {
-    case KEY_BYTES:
-        return (keyed){records[i].digest.bytes, PULMO_DIGEST_BYTES, i};
-    case KEY_PIXELS:
-        return (keyed){records[i].pixel_digest.bytes, PULMO_DIGEST_BYTES, i};
-    case KEY_GROUP:
-        return (keyed){file->group, (int)strlen(file->group), i};
-    default:
-        return (keyed){file->sure, file->sure_bytes, i};
-    }
-}
-
-/* Usable files in order of a key, equal keys in order of the list. Owned by the caller. */
-static pulmo_status sort_files(const source_list *list, const image_record *records, key_kind kind,
-                               keyed **out, uint32_t *count)
-{
-    keyed *keys = malloc((list->count + 1) * sizeof *keys);
-    if (!keys)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    *count = 0;
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (!records[i].usable || (kind == KEY_PATIENT && list->file[i].sure_bytes == 0))
-            continue;
-        keys[(*count)++] = key_of(list, records, i, kind);
-    }
-    qsort(keys, *count, sizeof *keys, by_key);
-    *out = keys;
-    return PULMO_OK;
-}
-
 /* Files of an equal key become one set; `found` (may be NULL) is called for each pair of
  * neighbours. */
 typedef pulmo_status (*pair_found)(audit *a, uint32_t x, uint32_t y);
@@ -104,14 +50,16 @@ static pulmo_status join_equal(audit *a, key_kind kind, uint32_t *parent, pair_f
 {
     keyed *keys = NULL;
     uint32_t count = 0;
-    PULMO_TRY(sort_files(a->list, a->records, kind, &keys, &count));
+    PULMO_TRY(keys_sort(a->list, a->records, kind, &keys, &count));
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 1; i < count && status == PULMO_OK; i++) {
-        if (compare_keys(&keys[i - 1], &keys[i]) != 0)
+        const keyed *before = &keys[i - 1];
+        const keyed *key = &keys[i];
+        if (keys_compare(before, key) != 0)
             continue;
         if (found)
-            status = found(a, keys[i - 1].index, keys[i].index);
-        join_sets(parent, keys[i - 1].index, keys[i].index);
+            status = found(a, before->index, key->index);
+        join_sets(parent, before->index, key->index);
     }
     free(keys);
     return status;
@@ -140,24 +88,17 @@ static double correlation(const uint8_t *x, const uint8_t *y, size_t n)
         syy += y[i] * y[i];
         sxy += x[i] * y[i];
     }
-    double count = (double)n, xx = (double)sxx - (double)sx * (double)sx / count,
-           yy = (double)syy - (double)sy * (double)sy / count;
+    double count = (double)n;
+    double xx = (double)sxx - (double)sx * (double)sx / count;
+    double yy = (double)syy - (double)sy * (double)sy / count;
     double xy = (double)sxy - (double)sx * (double)sy / count;
-    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
+    if (xx <= 0 || yy <= 0)
+        return 0;
+    return xy / sqrt(xx * yy);
 }
 
-static pulmo_status compare(search *s, uint32_t a, uint32_t b)
+static pulmo_status add_pair(search *s, uint32_t a, uint32_t b)
 {
-    size_t samples = (size_t)s->store->size_px * (size_t)s->store->size_px * (size_t)s->channels;
-    if (s->loaded != a) {
-        PULMO_TRY(parts_read(s->store, a, s->channels, s->pixels[0]));
-        s->loaded = a;
-        s->looks = 0;
-    }
-    s->looks++;
-    PULMO_TRY(parts_read(s->store, b, s->channels, s->pixels[1]));
-    if (correlation(s->pixels[0], s->pixels[1], samples) < NEAR_CORRELATION)
-        return PULMO_OK;
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 64;
         near_pair *larger = realloc(s->pairs, room * sizeof *larger);
@@ -166,8 +107,27 @@ static pulmo_status compare(search *s, uint32_t a, uint32_t b)
         s->pairs = larger;
         s->room = room;
     }
-    s->pairs[s->count++] = (near_pair){a, b};
+    s->pairs[s->count] = (near_pair){a, b};
+    s->count++;
     return PULMO_OK;
+}
+
+static pulmo_status compare(search *s, uint32_t a, uint32_t b)
+{
+    part_store *store = s->store;
+    size_t side = (size_t)store->size_px;
+    size_t samples = side * side * (size_t)s->channels;
+    if (s->loaded != a) {
+        PULMO_TRY(parts_read(store, a, s->channels, s->pixels[0]));
+        s->loaded = a;
+        s->looks = 0;
+    }
+    s->looks++;
+    PULMO_TRY(parts_read(store, b, s->channels, s->pixels[1]));
+    double likeness = correlation(s->pixels[0], s->pixels[1], samples);
+    if (likeness < NEAR_CORRELATION)
+        return PULMO_OK;
+    return add_pair(s, a, b);
 }
 
 static bool look(void *context, uint32_t a, uint32_t b)
@@ -179,22 +139,26 @@ static bool look(void *context, uint32_t a, uint32_t b)
 
 static int by_index(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
 /* Of files that are packed already the pairs are known: only new ones are looked up. */
 static pulmo_status new_first(search *s, uint32_t count, uint32_t *queries)
 {
-    uint32_t old = 0, at = 0;
+    uint32_t old = 0;
+    uint32_t at = 0;
     uint32_t *packed = malloc(((size_t)count + 1) * sizeof *packed);
     if (!packed)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
     for (uint32_t i = 0; i < count; i++) {
-        if (update_split_of(s->store->old, s->file[i]) >= 0)
-            packed[old++] = s->file[i];
+        uint32_t file = s->file[i];
+        bool is_packed = update_split_of(s->store->old, file) >= 0;
+        if (is_packed)
+            packed[old++] = file;
         else
-            s->file[at++] = s->file[i];
+            s->file[at++] = file;
     }
     memcpy(s->file + at, packed, old * sizeof *packed);
     free(packed);
@@ -205,38 +169,47 @@ static pulmo_status new_first(search *s, uint32_t count, uint32_t *queries)
 /* One file of each picture that can be compared, in the list's order. */
 static pulmo_status choose_files(search *s, uint32_t *count, uint32_t *queries)
 {
+    const part_store *store = s->store;
     keyed *keys = NULL;
     uint32_t usable = 0;
-    PULMO_TRY(sort_files(s->store->list, s->store->records, KEY_PIXELS, &keys, &usable));
-    *count = 0;
+    uint32_t kept = 0;
+    PULMO_TRY(keys_sort(store->list, store->records, KEY_PIXELS, &keys, &usable));
     for (uint32_t i = 0; i < usable; i++) {
-        const image_record *record = &s->store->records[keys[i].index];
+        uint32_t file = keys[i].index;
+        const image_record *record = &store->records[file];
         if (record->channels == 3)
             s->channels = 3;
-        if (record->sketch[0] == 0 || (i > 0 && compare_keys(&keys[i - 1], &keys[i]) == 0))
-            continue;
-        s->file[(*count)++] = keys[i].index;
+        bool again = i > 0 && keys_compare(&keys[i - 1], &keys[i]) == 0;
+        bool blank = record->sketch[0] == 0;
+        if (!blank && !again)
+            s->file[kept++] = file;
     }
     free(keys);
-    qsort(s->file, *count, sizeof *s->file, by_index);
-    return new_first(s, *count, queries);
+    qsort(s->file, kept, sizeof *s->file, by_index);
+    *count = kept;
+    return new_first(s, kept, queries);
 }
 
 pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
 {
-    uint32_t files = 0, queries = 0;
-    size_t pixels = 3 * (size_t)store->size_px * (size_t)store->size_px;
+    uint32_t files = 0;
+    uint32_t queries = 0;
+    size_t room = store->list->count + 1;
+    size_t side = (size_t)store->size_px;
+    size_t pixels = 3 * side * side;
     search s = {.store = store, .channels = 1, .loaded = UINT32_MAX};
-    int8_t(*sketches)[SKETCH] = malloc((store->list->count + 1) * sizeof *sketches);
-    s.file = malloc((store->list->count + 1) * sizeof *s.file);
+    int8_t(*sketches)[SKETCH] = malloc(room * sizeof *sketches);
+    s.file = malloc(room * sizeof *s.file);
     s.pixels[0] = malloc(2 * pixels);
     s.pixels[1] = s.pixels[0] + pixels;
     pulmo_status status = PULMO_OK;
     if (!sketches || !s.file || !s.pixels[0])
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the audit"));
     PULMO_GOTO(choose_files(&s, &files, &queries));
-    for (uint32_t i = 0; i < files; i++)
-        memcpy(sketches[i], store->records[s.file[i]].sketch, SKETCH);
+    for (uint32_t i = 0; i < files; i++) {
+        const image_record *record = &store->records[s.file[i]];
+        memcpy(sketches[i], record->sketch, SKETCH);
+    }
     PULMO_GOTO(near_pairs(sketches, files, queries, NEAR_DISTANCE2, look, &s));
     PULMO_GOTO(s.status);
     *pairs = s.pairs;
@@ -259,31 +232,45 @@ static const char *path_of(const audit *a, uint32_t i)
 
 static const char *torn(const audit *a, uint32_t x, uint32_t y)
 {
-    return a->plan->label[x] != a->plan->label[y] ? " (in different classes!)" : "";
+    const int32_t *label = a->plan->label;
+    return label[x] != label[y] ? " (in different classes!)" : "";
 }
 
 static pulmo_status list_identical(audit *a, uint32_t x, uint32_t y)
 {
-    return lines_add(&a->plan->identical, "%s = %s%s", path_of(a, x), path_of(a, y), torn(a, x, y));
+    const char *kept = path_of(a, x);
+    const char *copy = path_of(a, y);
+    return lines_add(&a->plan->identical, "%s = %s%s", kept, copy, torn(a, x, y));
+}
+
+static pulmo_status list_similar(audit *a, uint32_t x, uint32_t y, const char *how)
+{
+    const char *kept = path_of(a, x);
+    const char *copy = path_of(a, y);
+    return lines_add(&a->plan->similar, "%s ~ %s%s%s", kept, copy, how, torn(a, x, y));
+}
+
+static bool are_copies(const audit *a, uint32_t x, uint32_t y)
+{
+    return join_find(a->copies, x) == join_find(a->copies, y);
 }
 
 /* Equal pixels of unequal files. */
 static pulmo_status list_same_pixels(audit *a, uint32_t x, uint32_t y)
 {
-    if (join_find(a->copies, x) == join_find(a->copies, y))
+    if (are_copies(a, x, y))
         return PULMO_OK;
-    return lines_add(&a->plan->similar, "%s ~ %s: the same pixels%s", path_of(a, x), path_of(a, y),
-                     torn(a, x, y));
+    return list_similar(a, x, y, ": the same pixels");
 }
 
 static pulmo_status join_near(audit *a, const near_pair *near, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (join_find(a->copies, near[i].a) == join_find(a->copies, near[i].b))
+        const near_pair *pair = &near[i];
+        if (are_copies(a, pair->a, pair->b))
             continue;
-        join_sets(a->copies, near[i].a, near[i].b);
-        PULMO_TRY(lines_add(&a->plan->similar, "%s ~ %s%s", path_of(a, near[i].a),
-                            path_of(a, near[i].b), torn(a, near[i].a, near[i].b)));
+        join_sets(a->copies, pair->a, pair->b);
+        PULMO_TRY(list_similar(a, pair->a, pair->b, ""));
     }
     return PULMO_OK;
 }
@@ -326,38 +313,83 @@ static bool several(unsigned splits)
     return (splits & (splits - 1)) != 0;
 }
 
+/* Of each set of copies, the first file in each split; list's count is none. */
+typedef uint32_t split_files[PULMO_SPLITS];
+
+static void find_first(audit *a, const int *split, split_files *first)
+{
+    uint32_t count = (uint32_t)a->list->count;
+    for (uint32_t root = 0; root < count; root++)
+        for (int s = 0; s < PULMO_SPLITS; s++)
+            first[root][s] = count;
+    for (uint32_t i = 0; i < count; i++) {
+        int s = split[i];
+        if (s < 0)
+            continue;
+        uint32_t *place = first[join_find(a->copies, i)];
+        if (place[s] == count)
+            place[s] = i;
+    }
+}
+
+static pulmo_status list_leak(audit *a, uint32_t x, uint32_t y)
+{
+    const pulmo_digest *one = &a->records[x].digest;
+    const pulmo_digest *other = &a->records[y].digest;
+    bool same = memcmp(one, other, sizeof *one) == 0;
+    const char *what = same ? "identical files" : "one picture";
+    return lines_add(&a->plan->leaks, "%s: %s and %s", what, path_of(a, x), path_of(a, y));
+}
+
+/* One picture: a line for each split that has it, after the first one. */
+static pulmo_status list_picture(audit *a, const split_files first)
+{
+    uint32_t none = (uint32_t)a->list->count;
+    uint32_t before = none;
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        uint32_t file = first[s];
+        if (file == none)
+            continue;
+        if (before != none)
+            PULMO_TRY(list_leak(a, before, file));
+        before = file;
+    }
+    return PULMO_OK;
+}
+
 /* Pictures in more than one split: a line a picture, with its first file in each. */
 static pulmo_status list_copies(audit *a, const int *split)
 {
     size_t count = a->list->count;
-    uint32_t(*first)[PULMO_SPLITS] =
-        malloc((count + 1) * sizeof *first); /* by root; count is none */
+    split_files *first = malloc((count + 1) * sizeof *first); /* by root */
     if (!first)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t root = 0; root < count; root++)
-        for (int s = 0; s < PULMO_SPLITS; s++)
-            first[root][s] = (uint32_t)count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t *place = split[i] >= 0 ? &first[join_find(a->copies, i)][split[i]] : NULL;
-        if (place && *place == count)
-            *place = i;
-    }
+    find_first(a, split, first);
     pulmo_status status = PULMO_OK;
-    for (uint32_t root = 0; root < count; root++)
-        for (int s = 0, from = -1; s < PULMO_SPLITS && status == PULMO_OK; s++) {
-            if (first[root][s] == count)
-                continue;
-            uint32_t x = first[root][from < 0 ? s : from], y = first[root][s];
-            bool same = memcmp(&a->records[x].digest, &a->records[y].digest,
-                               sizeof a->records[x].digest) == 0;
-            if (from >= 0)
-                status = lines_add(&a->plan->leaks, "%s: %s and %s",
-                                   same ? "identical files" : "one picture", path_of(a, x),
-                                   path_of(a, y));
-            from = s;
-        }
+    for (size_t root = 0; root < count && status == PULMO_OK; root++)
+        status = list_picture(a, first[root]);
     free(first);
     return status;
+}
+
+/* Files `keys` to `end` of one patient: a line if they are in more than one split. */
+static pulmo_status list_sure_patient(audit *a, const int *split, const keyed *keys,
+                                      const keyed *end)
+{
+    unsigned splits = 0;
+    const keyed *other = keys;
+    for (const keyed *key = keys; key < end; key++) {
+        int s = split[key->index];
+        splits |= 1u << s;
+        if (other == keys && s != split[keys->index])
+            other = key;
+    }
+    if (!several(splits))
+        return PULMO_OK;
+    const char *patient = keys->bytes;
+    const char *one = path_of(a, keys->index);
+    return lines_add(&a->plan->leaks, "patient %.*s: %s and %s", keys->count, patient, one,
+                     path_of(a, other->index));
 }
 
 /* One patient for certain, in more than one split. */
@@ -365,20 +397,13 @@ static pulmo_status list_sure_patients(audit *a, const int *split)
 {
     keyed *keys = NULL;
     uint32_t count = 0;
-    PULMO_TRY(sort_files(a->list, a->records, KEY_PATIENT, &keys, &count));
+    PULMO_TRY(keys_sort(a->list, a->records, KEY_PATIENT, &keys, &count));
     pulmo_status status = PULMO_OK;
-    for (uint32_t i = 0, end; i < count && status == PULMO_OK; i = end) {
-        unsigned splits = 0;
-        uint32_t other = i;
-        for (end = i; end < count && compare_keys(&keys[end], &keys[i]) == 0; end++) {
-            splits |= 1u << split[keys[end].index];
-            if (split[keys[end].index] != split[keys[i].index] && other == i)
-                other = end;
-        }
-        if (several(splits))
-            status = lines_add(&a->plan->leaks, "patient %.*s: %s and %s", keys[i].count,
-                               (const char *)keys[i].bytes, path_of(a, keys[i].index),
-                               path_of(a, keys[other].index));
+    uint32_t first = 0;
+    while (first < count && status == PULMO_OK) {
+        uint32_t end = keys_end_of_equal(keys, count, first);
+        status = list_sure_patient(a, split, keys + first, keys + end);
+        first = end;
     }
     free(keys);
     return status;
@@ -394,12 +419,15 @@ typedef struct group_seen {
 
 static void see_file(const audit *a, const int *split, uint32_t f, group_seen *seen)
 {
-    const source_file *file = &a->list->file[f], *first = &a->list->file[seen->first];
+    const int32_t *label = a->plan->label;
     if (split[f] >= 0)
         seen->splits |= 1u << split[f];
-    seen->classes = seen->classes || a->plan->label[f] != a->plan->label[seen->first];
-    seen->apart = seen->apart || file->sure_bytes != first->sure_bytes ||
-                  memcmp(file->sure, first->sure, (size_t)file->sure_bytes) != 0;
+    if (label[f] != label[seen->first])
+        seen->classes = true;
+    keyed case_of_file = key_of(a->list, a->records, f, KEY_PATIENT);
+    keyed case_of_first = key_of(a->list, a->records, seen->first, KEY_PATIENT);
+    if (keys_compare(&case_of_file, &case_of_first) != 0)
+        seen->apart = true;
 }
 
 /* Lists a patient of several splits or classes. */
@@ -407,17 +435,15 @@ static pulmo_status list_group(audit *a, const group_seen *seen)
 {
     const char *patient = a->list->file[seen->first].group;
     const char *maybe = "";
-    bool in[PULMO_SPLITS];
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        in[s] = (seen->splits >> s & 1) != 0;
+    const char *train = seen->splits >> PULMO_SPLIT_TRAIN & 1 ? " train" : "";
+    const char *val = seen->splits >> PULMO_SPLIT_VAL & 1 ? " val" : "";
+    const char *test = seen->splits >> PULMO_SPLIT_TEST & 1 ? " test" : "";
     if (seen->apart)
         maybe = " (by cases that are numbered apart; taken for different patients unless listed as "
                 "a leak)";
     if (several(seen->splits))
-        PULMO_TRY(lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s", patient,
-                            in[PULMO_SPLIT_TRAIN] ? " train" : "",
-                            in[PULMO_SPLIT_VAL] ? " val" : "", in[PULMO_SPLIT_TEST] ? " test" : "",
-                            maybe));
+        PULMO_TRY(lines_add(&a->plan->shared_patients, "%s: in splits%s%s%s%s", patient, train, val,
+                            test, maybe));
     if (seen->classes)
         return lines_add(&a->plan->mixed_patients, "%s: in several classes", patient);
     return PULMO_OK;
@@ -437,46 +463,61 @@ static pulmo_status each_group(audit *a, const int *split,
 {
     keyed *keys = NULL;
     uint32_t count = 0;
-    PULMO_TRY(sort_files(a->list, a->records, KEY_GROUP, &keys, &count));
+    PULMO_TRY(keys_sort(a->list, a->records, KEY_GROUP, &keys, &count));
     pulmo_status status = PULMO_OK;
-    for (uint32_t i = 0, end; i < count && status == PULMO_OK; i = end) {
-        group_seen seen = {.first = keys[i].index};
-        for (end = i; end < count && compare_keys(&keys[end], &keys[i]) == 0; end++)
-            see_file(a, split, keys[end].index, &seen);
+    uint32_t first = 0;
+    while (first < count && status == PULMO_OK) {
+        uint32_t end = keys_end_of_equal(keys, count, first);
+        group_seen seen = {.first = keys[first].index};
+        for (uint32_t i = first; i < end; i++)
+            see_file(a, split, keys[i].index, &seen);
         if (a->list->file[seen.first].sure_bytes > 0)
             status = visit(a, &seen);
+        first = end;
     }
     free(keys);
     return status;
 }
 
-/* Of every leaking set, what is not in its last split goes. */
-static pulmo_status drop_leaks(audit *a, int *split)
+static pulmo_status leave_out(audit *a, uint32_t file, int kept)
 {
-    size_t count = a->list->count;
-    uint32_t *parent = a->copies; /* needed no more: grows into sets of pictures and patients */
-    PULMO_TRY(join_equal(a, KEY_PATIENT, parent, NULL));
-    int *last = malloc((count + 1) * sizeof *last);
-    if (!last)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
-    for (size_t i = 0; i < count; i++)
+    pack_plan *plan = a->plan;
+    PULMO_TRY(lines_add(&plan->refused_paths, "%s", path_of(a, file)));
+    return lines_add(&plan->refused_reasons,
+                     "left out: its patient or picture stands in %s as well",
+                     pulmo_split_name(kept));
+}
+
+/* The last split of each set of `parent`, by root; -1 for none. */
+static void find_last(uint32_t *parent, const int *split, uint32_t count, int *last)
+{
+    for (uint32_t i = 0; i < count; i++)
         last[i] = -1;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t root = join_find(parent, i);
         if (split[i] > last[root])
             last[root] = split[i];
     }
+}
+
+/* Of every leaking set, what is not in its last split goes. */
+static pulmo_status drop_leaks(audit *a, int *split)
+{
+    uint32_t count = (uint32_t)a->list->count;
+    uint32_t *parent = a->copies; /* needed no more: grows into sets of pictures and patients */
+    PULMO_TRY(join_equal(a, KEY_PATIENT, parent, NULL));
+    int *last = malloc(((size_t)count + 1) * sizeof *last);
+    if (!last)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the audit");
+    find_last(parent, split, count, last);
     pulmo_status status = PULMO_OK;
     for (uint32_t i = 0; i < count && status == PULMO_OK; i++) {
         int kept = last[join_find(parent, i)];
-        if (split[i] < 0 || split[i] == kept || update_split_of(a->old, i) >= 0)
+        bool packed = update_split_of(a->old, i) >= 0;
+        if (split[i] < 0 || split[i] == kept || packed)
             continue;
         split[i] = -1;
-        status = lines_add(&a->plan->refused_paths, "%s", path_of(a, i));
-        if (status == PULMO_OK)
-            status = lines_add(&a->plan->refused_reasons,
-                               "left out: its patient or picture stands in %s as well",
-                               pulmo_split_name(kept));
+        status = leave_out(a, i, kept);
     }
     free(last);
     return status;

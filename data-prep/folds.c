@@ -32,14 +32,34 @@ typedef struct dealer {
 
 static int by_dealing(const void *a, const void *b)
 {
-    const fold_set *x = a, *y = b;
+    const fold_set *x = a;
+    const fold_set *y = b;
     if (x->class != y->class)
         return x->class < y->class ? -1 : 1;
-    if ((x->fold == 0) != (y->fold == 0))
-        return x->fold != 0 ? -1 : 1; /* those that have one first */
+    bool has_fold = x->fold != 0;
+    bool other_has_fold = y->fold != 0;
+    if (has_fold != other_has_fold)
+        return has_fold ? -1 : 1;
     if (x->files != y->files)
         return x->files > y->files ? -1 : 1;
     return (x->turn > y->turn) - (x->turn < y->turn);
+}
+
+/* The files in train, counted in the sets of their roots. */
+static void count_files(dealer *d)
+{
+    for (uint32_t f = 0; f < d->list->count; f++) {
+        if (d->split[f] != PULMO_SPLIT_TRAIN)
+            continue;
+        uint32_t root = join_find(d->together, f);
+        fold_set *set = &d->set[root];
+        if (set->files == 0)
+            set->class = d->plan->label[f];
+        set->files++;
+        int fold = update_fold_of(d->old, f);
+        if (fold >= 0)
+            set->fold = fold + 1;
+    }
 }
 
 /* The sets that have files in train, in dealing order. */
@@ -47,25 +67,16 @@ static void gather_sets(dealer *d, uint64_t seed)
 {
     pulmo_rng rng;
     uint32_t kept = 0;
-    uint32_t count = (uint32_t)d->list->count;
-    for (uint32_t f = 0; f < count; f++) {
-        if (d->split[f] != PULMO_SPLIT_TRAIN)
-            continue;
-        fold_set *set = &d->set[join_find(d->together, f)];
-        if (set->files++ == 0)
-            set->class = d->plan->label[f];
-        int fold = update_fold_of(d->old, f);
-        if (fold >= 0)
-            set->fold = fold + 1;
-    }
+    count_files(d);
     pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, 0, 1);
-    for (uint32_t root = 0; root < count; root++) {
+    for (uint32_t root = 0; root < d->list->count; root++) {
         fold_set set = d->set[root];
         if (set.files == 0)
             continue;
         set.root = root;
         set.turn = pulmo_rng_below(&rng, UINT32_MAX);
-        d->set[kept++] = set;
+        d->set[kept] = set;
+        kept++;
     }
     d->sets = kept;
     qsort(d->set, kept, sizeof *d->set, by_dealing);
@@ -78,7 +89,8 @@ static int choose_fold(const dealer *d, const uint32_t *of_class)
     for (int k = 1; k < d->plan->folds; k++) {
         bool less = of_class[k] < of_class[best];
         bool equal = of_class[k] == of_class[best];
-        if (less || (equal && d->images[k] < d->images[best]))
+        bool less_in_all = d->images[k] < d->images[best];
+        if (less || (equal && less_in_all))
             best = k;
     }
     return best;
@@ -87,43 +99,63 @@ static int choose_fold(const dealer *d, const uint32_t *of_class)
 /* Deals the sets of one class, from `first` on; returns the first set of the next class. */
 static uint32_t deal_class(dealer *d, uint32_t first, uint32_t of_class[FOLDS_MOST])
 {
+    int32_t class = d->set[first].class;
     uint32_t i = first;
     for (int k = 0; k < d->plan->folds; k++)
         of_class[k] = 0;
-    for (; i < d->sets && d->set[i].class == d->set[first].class; i++) {
-        int fold = d->set[i].fold > 0 ? d->set[i].fold - 1 : choose_fold(d, of_class);
-        of_class[fold] += d->set[i].files;
-        d->images[fold] += d->set[i].files;
-        d->fold_of_root[d->set[i].root] = fold;
+    for (; i < d->sets && d->set[i].class == class; i++) {
+        const fold_set *set = &d->set[i];
+        int fold = set->fold - 1;
+        if (fold < 0)
+            fold = choose_fold(d, of_class);
+        of_class[fold] += set->files;
+        d->images[fold] += set->files;
+        d->fold_of_root[set->root] = fold;
     }
     return i;
+}
+
+static pulmo_status warn_of_empty(const dealer *d, const char *class, uint32_t patients,
+                                  const uint32_t of_class[FOLDS_MOST])
+{
+    for (int k = 0; k < d->plan->folds; k++) {
+        if (of_class[k] > 0)
+            continue;
+        PULMO_TRY(lines_add(&d->plan->warnings,
+                            "fold %d: no image of class %s: it has %u patients in train", k, class,
+                            patients));
+    }
+    return PULMO_OK;
 }
 
 static pulmo_status deal(dealer *d)
 {
     uint32_t of_class[FOLDS_MOST] = {0};
-    text_lines *warnings = &d->plan->warnings;
-    for (uint32_t first = 0, next; first < d->sets; first = next) {
-        const char *class = d->plan->class_names[d->set[first].class];
-        next = deal_class(d, first, of_class);
-        for (int k = 0; k < d->plan->folds; k++)
-            if (of_class[k] == 0)
-                PULMO_TRY(lines_add(warnings,
-                                    "fold %d: no image of class %s: it has %u patients in train", k,
-                                    class, next - first));
+    uint32_t first = 0;
+    while (first < d->sets) {
+        int32_t class = d->set[first].class;
+        uint32_t next = deal_class(d, first, of_class);
+        PULMO_TRY(warn_of_empty(d, d->plan->class_names[class], next - first, of_class));
+        first = next;
     }
     return PULMO_OK;
 }
 
 static pulmo_status note_folds(const dealer *d)
 {
-    uint32_t least = d->images[0], most = d->images[0];
-    for (int k = 1; k < d->plan->folds; k++) {
-        least = d->images[k] < least ? d->images[k] : least;
-        most = d->images[k] > most ? d->images[k] : most;
+    const pack_plan *plan = d->plan;
+    uint32_t least = d->images[0];
+    uint32_t most = d->images[0];
+    for (int k = 1; k < plan->folds; k++) {
+        uint32_t images = d->images[k];
+        if (images < least)
+            least = images;
+        if (images > most)
+            most = images;
     }
+    const char *manner = plan->unknown > 0 ? "picture" : "patient";
     return lines_add(&d->plan->split_notes, "train in %d folds of %u to %u images, by %s and class",
-                     d->plan->folds, least, most, d->plan->unknown > 0 ? "picture" : "patient");
+                     plan->folds, least, most, manner);
 }
 
 pulmo_status folds_make(const source_list *list, const old_pack *old, uint32_t *together,
@@ -131,17 +163,19 @@ pulmo_status folds_make(const source_list *list, const old_pack *old, uint32_t *
 {
     dealer d = {.list = list, .old = old, .together = together, .split = split, .plan = plan};
     pulmo_status status = PULMO_OK;
+    size_t room = list->count + 1;
     plan->folds = (int)config->pack.folds;
-    plan->fold = malloc((list->count + 1) * sizeof *plan->fold);
-    d.set = calloc(list->count + 1, sizeof *d.set);
-    d.fold_of_root = malloc((list->count + 1) * sizeof *d.fold_of_root);
+    plan->fold = malloc(room * sizeof *plan->fold);
+    d.set = calloc(room, sizeof *d.set);
+    d.fold_of_root = malloc(room * sizeof *d.fold_of_root);
     if (!plan->fold || !d.set || !d.fold_of_root)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for folds"));
     gather_sets(&d, (uint64_t)config->pack.seed);
     PULMO_GOTO(deal(&d));
     for (uint32_t f = 0; f < list->count; f++) {
-        bool in_train = split[f] == PULMO_SPLIT_TRAIN;
-        plan->fold[f] = in_train ? d.fold_of_root[join_find(together, f)] : -1;
+        plan->fold[f] = -1;
+        if (split[f] == PULMO_SPLIT_TRAIN)
+            plan->fold[f] = d.fold_of_root[join_find(together, f)];
     }
     PULMO_GOTO(note_folds(&d));
 out:
