@@ -11,13 +11,17 @@
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
 
-#define APPENDED                                                                                   \
-    16 /* images written to a shard at once: the HDF5 library is one thread's at a time */
+/* images written to a shard at once: the HDF5 library is one thread's at a time */
+#define APPENDED 16
 
 static pulmo_status make_form(packing *p)
 {
-    int size = (int)p->options.config->pack.size;
-    bool fast = p->options.config->pack.decode == PULMO_DECODE_FAST;
+    const pulmo_config *config = p->options.config;
+    int size = (int)config->pack.size;
+    bool fast = config->pack.decode == PULMO_DECODE_FAST;
+    const char *decode = "libjpeg, accurate integer DCT";
+    if (fast)
+        decode = "libjpeg, scaled integer DCT";
     snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow", size,
              size);
     p->form = (pulmo_packed_form){.height_px = size,
@@ -26,22 +30,29 @@ static pulmo_status make_form(packing *p)
                                   .classes = p->plan.classes,
                                   .class_names = (const char *const *)p->plan.class_names,
                                   .resize = p->resize,
-                                  .decode = fast ? "libjpeg, scaled integer DCT"
-                                                 : "libjpeg, accurate integer DCT",
+                                  .decode = decode,
                                   .is_demo = p->list.is_demo};
     return PULMO_OK;
 }
 
 static pulmo_status make_sketches(packing *p, int s)
 {
-    uint32_t n = p->plan.count[s];
-    uint8_t *sketches = malloc(((size_t)n + 1) * SKETCH);
+    size_t n = p->plan.count[s];
+    const uint32_t *order = p->plan.order[s];
+    uint8_t *sketches = malloc((n + 1) * SKETCH);
     if (!sketches)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
-    for (uint32_t i = 0; i < n; i++)
-        memcpy(sketches + (size_t)i * SKETCH, p->store.records[p->plan.order[s][i]].sketch, SKETCH);
+    for (size_t i = 0; i < n; i++) {
+        const image_record *record = &p->store.records[order[i]];
+        memcpy(sketches + i * SKETCH, record->sketch, SKETCH);
+    }
     p->split[s].sketches = sketches;
     return PULMO_OK;
+}
+
+static uint32_t images_per_shard(const packing *p)
+{
+    return (uint32_t)p->options.config->pack.shard_images;
 }
 
 /* Shards of an older pack stay; new images behind them are cut evenly. */
@@ -49,7 +60,7 @@ static pulmo_status make_first(packing *p, int s)
 {
     pulmo_packed_split *split = &p->split[s];
     const old_split *old = p->old ? &p->old->split[s] : NULL;
-    uint32_t per_shard = (uint32_t)p->options.config->pack.shard_images;
+    uint32_t per_shard = images_per_shard(p);
     if (!old || old->count == 0)
         return PULMO_OK;
     uint32_t added = split->count - old->count;
@@ -59,70 +70,122 @@ static pulmo_status make_first(packing *p, int s)
     if (!first)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %u shards", split->shards);
     memcpy(first, old->first, old->shards * sizeof *first);
+    uint32_t *first_added = first + old->shards;
     for (uint32_t k = 0; k < more; k++)
-        first[old->shards + k] = old->count + pulmo_shard_first(added, k, more);
+        first_added[k] = old->count + pulmo_shard_first(added, k, more);
     first[split->shards] = split->count;
     split->first = first;
     return PULMO_OK;
 }
 
-/* The columns of a split, in packed order; all in one block that is freed with it. */
-static pulmo_status make_split(packing *p, int s)
+typedef char hex_digest[PULMO_DIGEST_HEX];
+
+/* The columns of a split while they are filled. */
+typedef struct split_columns {
+    int32_t *labels;   /* (2 count): and folds behind them */
+    const char **text; /* (TEXT_COLUMNS, count), and `hex` behind them, to be freed with them */
+    hex_digest *hex;   /* (count, 2): of the file, of the pixels */
+} split_columns;
+
+#define TEXT_COLUMNS 4
+
+/* Gives the split its columns, of `count` images, still empty. */
+static pulmo_status make_columns(pulmo_packed_split *split, split_columns *columns)
 {
-    uint32_t n = p->plan.count[s], per_shard = (uint32_t)p->options.config->pack.shard_images;
-    int32_t *labels = malloc((2 * (size_t)n + 1) * sizeof *labels); /* and folds behind them */
-    bool folds = s == PULMO_SPLIT_TRAIN && p->plan.folds > 0;
-    const char **columns = malloc((4 * (size_t)n + 1) * sizeof *columns);
-    char(*hex)[PULMO_DIGEST_HEX] = malloc((2 * (size_t)n + 1) * sizeof *hex);
-    p->split[s] = (pulmo_packed_split){.name = pulmo_split_name(s),
-                                       .count = n,
-                                       .shards = n ? (n + per_shard - 1) / per_shard : 1,
-                                       .patients = p->plan.patients[s],
-                                       .folds = p->plan.folds,
-                                       .fold = labels && folds ? labels + n : NULL,
-                                       .labels = labels,
-                                       .paths = columns,
-                                       .groups = columns + n,
-                                       .digests = columns + 2 * (size_t)n,
-                                       .pixel_digests = columns + 3 * (size_t)n};
-    if (!labels || !columns || !hex) {
+    size_t n = split->count;
+    int32_t *labels = malloc((2 * n + 1) * sizeof *labels);
+    const char **text = malloc((TEXT_COLUMNS * n + 1) * sizeof *text);
+    hex_digest *hex = malloc((2 * n + 1) * sizeof *hex);
+    split->labels = labels;
+    split->paths = text;
+    if (!labels || !text || !hex) {
         free(hex);
-        if (columns)
-            columns[4 * (size_t)n] = NULL;
-        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
+        if (text)
+            text[TEXT_COLUMNS * n] = NULL;
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", split->name);
     }
-    columns[4 * (size_t)n] = (const char *)hex; /* kept to be freed */
-    for (uint32_t i = 0; i < n; i++) {
+    text[TEXT_COLUMNS * n] = (const char *)hex;
+    split->groups = text + n;
+    split->digests = text + 2 * n;
+    split->pixel_digests = text + 3 * n;
+    *columns = (split_columns){labels, text, hex};
+    return PULMO_OK;
+}
+
+/* Fills the columns, in packed order. */
+static void fill_columns(const packing *p, int s, bool folds, const split_columns *columns)
+{
+    size_t n = p->split[s].count;
+    int32_t *labels = columns->labels;
+    const char **text = columns->text;
+    for (size_t i = 0; i < n; i++) {
         uint32_t f = p->plan.order[s][i];
-        pulmo_digest_hex(&p->store.records[f].digest, hex[2 * i]);
-        pulmo_digest_hex(&p->store.records[f].pixel_digest, hex[2 * i + 1]);
+        const source_file *file = &p->list.file[f];
+        const image_record *record = &p->store.records[f];
+        char *digest = columns->hex[2 * i];
+        char *pixel_digest = columns->hex[2 * i + 1];
+        pulmo_digest_hex(&record->digest, digest);
+        pulmo_digest_hex(&record->pixel_digest, pixel_digest);
         labels[i] = p->plan.label[f];
         if (folds)
             labels[n + i] = p->plan.fold[f];
-        columns[i] = p->list.file[f].path;
-        columns[n + i] = p->list.file[f].group;
-        columns[2 * (size_t)n + i] = hex[2 * i];
-        columns[3 * (size_t)n + i] = hex[2 * i + 1];
+        text[i] = file->path;
+        text[n + i] = file->group;
+        text[2 * n + i] = digest;
+        text[3 * n + i] = pixel_digest;
     }
+}
+
+static pulmo_status make_split(packing *p, int s)
+{
+    uint32_t n = p->plan.count[s];
+    uint32_t per_shard = images_per_shard(p);
+    bool folds = s == PULMO_SPLIT_TRAIN && p->plan.folds > 0;
+    split_columns columns = {0};
+    pulmo_packed_split *split = &p->split[s];
+    *split = (pulmo_packed_split){.name = pulmo_split_name(s),
+                                  .count = n,
+                                  .shards = n ? (n + per_shard - 1) / per_shard : 1,
+                                  .patients = p->plan.patients[s],
+                                  .folds = p->plan.folds};
+    PULMO_TRY(make_columns(split, &columns));
+    if (folds)
+        split->fold = columns.labels + n;
+    fill_columns(p, s, folds, &columns);
     PULMO_TRY(make_sketches(p, s));
     PULMO_TRY(make_first(p, s));
-    return tabled_columns(&p->list, p->plan.order[s], &p->split[s]);
+    return tabled_columns(&p->list, p->plan.order[s], split);
+}
+
+/* Frees what a split owns, though it shows it as constant. */
+static void free_owned(const void *owned)
+{
+    free((void *)(uintptr_t)owned);
 }
 
 static void free_split(pulmo_packed_split *split)
 {
+    size_t n = split->count;
     tabled_columns_free(split);
     if (split->labels && split->paths)
-        free((void *)(uintptr_t)split->paths[4 * (size_t)split->count]);
-    free((void *)(uintptr_t)split->labels);
-    free((void *)(uintptr_t)split->sketches);
-    free((void *)(uintptr_t)split->first);
-    free((void *)(uintptr_t)split->paths);
+        free_owned(split->paths[TEXT_COLUMNS * n]);
+    free_owned(split->labels);
+    free_owned(split->sketches);
+    free_owned(split->first);
+    free_owned(split->paths);
+}
+
+/* Samples of an image. */
+static size_t image_bytes(const pulmo_packed_form *form)
+{
+    size_t pixels = (size_t)form->height_px * (size_t)form->width_px;
+    return pixels * (size_t)form->channels;
 }
 
 static bool is_there(const packing *p, int s, uint32_t shard)
 {
-    char *path = pulmo_shard_path(p->place.out, pulmo_split_name(s), shard, p->split[s].shards);
+    uint32_t shards = p->split[s].shards;
+    char *path = pulmo_shard_path(p->place.out, pulmo_split_name(s), shard, shards);
     bool there = path && access(path, F_OK) == 0;
     free(path);
     return there;
@@ -133,11 +196,15 @@ static pulmo_status append_images(const packing *p, part_store *store, int s, ui
                                   pulmo_shard_writer *writer, uint8_t *pixels)
 {
     const pulmo_packed_split *split = &p->split[s];
-    size_t bytes = (size_t)p->form.height_px * (size_t)p->form.width_px * (size_t)p->form.channels;
-    uint32_t end = pulmo_packed_first(split, shard + 1), gathered = 0;
+    const uint32_t *order = p->plan.order[s];
+    int channels = p->form.channels;
+    size_t bytes = image_bytes(&p->form);
+    uint32_t end = pulmo_packed_first(split, shard + 1);
+    uint32_t gathered = 0;
     for (uint32_t i = pulmo_packed_first(split, shard); i < end; i++) {
-        PULMO_TRY(
-            parts_read(store, p->plan.order[s][i], p->form.channels, pixels + gathered++ * bytes));
+        uint8_t *to = pixels + gathered * bytes;
+        PULMO_TRY(parts_read(store, order[i], channels, to));
+        gathered++;
         if (gathered < APPENDED && i + 1 < end)
             continue;
         PULMO_TRY(pulmo_shard_append(writer, gathered, pixels));
@@ -172,17 +239,26 @@ typedef struct shard_work {
     int rank, size;
 } shard_work;
 
+/* A split without images has none. */
+static uint32_t shards_of(const packing *p, int s)
+{
+    const pulmo_packed_split *split = &p->split[s];
+    return split->count > 0 ? split->shards : 0;
+}
+
 /* The shard that is number `turn` over all splits. */
 static pulmo_status write_turn(const packing *p, part_store *store, uint32_t turn)
 {
     uint8_t *pixels =
         pulmo_alloc(APPENDED * 3, (size_t)p->form.height_px * (size_t)p->form.width_px);
-    pulmo_status status = pixels ? PULMO_OK : PULMO_MEMORY;
+    if (!pixels)
+        return PULMO_MEMORY;
     int s = 0;
-    while (p->split[s].count == 0 || turn >= p->split[s].shards)
-        turn -= p->split[s].count ? p->split[s].shards : 0, s++;
-    if (status == PULMO_OK)
-        status = write_shard(p, store, s, turn, pixels);
+    while (turn >= shards_of(p, s)) {
+        turn -= shards_of(p, s);
+        s++;
+    }
+    pulmo_status status = write_shard(p, store, s, turn, pixels);
     pulmo_free(pixels);
     return status;
 }
@@ -193,19 +269,23 @@ static pulmo_status shard_task(void *context, int task, int thread)
     part_store store = {0};
     (void)thread;
     PULMO_TRY(parts_share(&w->p->store, &store));
-    pulmo_status status = write_turn(w->p, &store, (uint32_t)(task * w->size + w->rank));
+    uint32_t turn = (uint32_t)(task * w->size + w->rank);
+    pulmo_status status = write_turn(w->p, &store, turn);
     parts_unshare(&store);
     return status;
 }
 
 pulmo_status packing_write_shards(packing *p)
 {
-    shard_work w = {.p = p, .rank = pulmo_comm_rank(p->comm), .size = pulmo_comm_size(p->comm)};
+    int rank = pulmo_comm_rank(p->comm);
+    int size = pulmo_comm_size(p->comm);
+    shard_work w = {.p = p, .rank = rank, .size = size};
     uint32_t shards = 0;
     pulmo_pool *pool = NULL;
     for (int s = 0; s < PULMO_SPLITS; s++)
-        shards += p->split[s].count ? p->split[s].shards : 0;
-    uint32_t mine = (shards + (uint32_t)(w.size - w.rank) - 1) / (uint32_t)w.size;
+        shards += shards_of(p, s);
+    uint32_t ranks_from_here = (uint32_t)(size - rank);
+    uint32_t mine = (shards + ranks_from_here - 1) / (uint32_t)size;
     PULMO_TRY(pulmo_pool_create(p->options.threads, &pool));
     pulmo_status status = pulmo_pool_try(pool, (int)mine, shard_task, &w);
     pulmo_pool_destroy(pool);
