@@ -19,6 +19,7 @@ static inline float clamp255(float x)
         return 0;
     return x > 255.0f ? 255.0f : x;
 }
+
 static size_t plane_pixels(planes p)
 {
     return (size_t)p.height * (size_t)p.width;
@@ -65,16 +66,20 @@ static void equalize(float *plane, size_t pixels)
 /* The darkest value becomes 0, the brightest 255. */
 static void autocontrast(float *plane, size_t pixels)
 {
-    float low = plane[0], high = plane[0];
+    float low = plane[0];
+    float high = plane[0];
     for (size_t i = 1; i < pixels; i++) {
-        low = plane[i] < low ? plane[i] : low;
-        high = plane[i] > high ? plane[i] : high;
+        const float value = plane[i];
+        low = value < low ? value : low;
+        high = value > high ? value : high;
     }
     if (high <= low)
         return;
-    float scale = 255.0f / (high - low);
-    for (size_t i = 0; i < pixels; i++)
-        plane[i] = clamp255((plane[i] - low) * scale);
+    const float scale = 255.0f / (high - low);
+    for (size_t i = 0; i < pixels; i++) {
+        const float above = plane[i] - low;
+        plane[i] = clamp255(above * scale);
+    }
 }
 
 /* ---- brightness, contrast, gamma ---- */
@@ -85,11 +90,39 @@ static float grey_mean(const float *values, int channels, size_t pixels)
     double sum = 0;
     for (size_t i = 0; i < pixels; i++) {
         float grey = values[i];
-        if (channels > 1)
-            grey = 0.2989f * grey + 0.587f * values[pixels + i] + 0.114f * values[2 * pixels + i];
+        if (channels > 1) {
+            const float green = values[pixels + i];
+            const float blue = values[2 * pixels + i];
+            grey = 0.2989f * grey + 0.587f * green + 0.114f * blue;
+        }
         sum += (double)grey;
     }
-    return (float)(sum / (double)pixels);
+    const double mean = sum / (double)pixels;
+    return (float)mean;
+}
+
+/* The logarithm of 2^e m, m near 1. */
+static inline float log2_near_one(float m, float e)
+{
+    const float s = (m - 1.0f) / (m + 1.0f);
+    const float s2 = s * s;
+    float series = 0.412198583f + s2 * 0.320598898f;
+    series = 0.577078016f + s2 * series;
+    series = 0.961796694f + s2 * series;
+    series = 2.88539008f + s2 * series;
+    return e + s * series;
+}
+
+/* 2^f for a fraction f. */
+static inline float exp2_of_fraction(float f)
+{
+    float series = 0.000154035304f + f * 1.52527338e-05f;
+    series = 0.00133335581f + f * series;
+    series = 0.00961812911f + f * series;
+    series = 0.0555041087f + f * series;
+    series = 0.240226507f + f * series;
+    series = 0.693147181f + f * series;
+    return 1.0f + f * series;
 }
 
 /* x to the power g for 0 <= x <= 1, to about 1e-6, in basic operations alone: unlike powf, whose
@@ -100,29 +133,21 @@ static inline float power(float x, float g)
     const float tiny =
         1e-30f; /* black has a logarithm too, and no branch keeps the loop out of vectors */
     int32_t bits;
+    const int32_t one_exponent = 1 << 23;
+    const int32_t root_half = 0x3f3504f3; /* the bits of sqrt(1/2) */
     float m = x + tiny;
     memcpy(&bits, &m, sizeof bits);
-    int32_t e = (bits - 0x3f3504f3) / (1 << 23) - (bits < 0x3f3504f3); /* 0x3f3504f3 is sqrt(1/2) */
-    bits -= e * (1 << 23);
+    const int32_t above = bits - root_half;
+    const int32_t e = above / one_exponent - (above < 0);
+    bits -= e * one_exponent;
     memcpy(&m, &bits, sizeof m);
-    float s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-    float log2 =
-        (float)e +
-        s * (2.88539008f +
-             s2 * (0.961796694f + s2 * (0.577078016f + s2 * (0.412198583f + s2 * 0.320598898f))));
-    float t = g * log2;
-    int32_t k = (int32_t)(t - 0.5f);
-    float f = t - (float)k;
-    float two_f =
-        1.0f +
-        f * (0.693147181f +
-             f * (0.240226507f +
-                  f * (0.0555041087f +
-                       f * (0.00961812911f +
-                            f * (0.00133335581f + f * (0.000154035304f + f * 1.52527338e-05f))))));
-    int32_t exponent = k < -126 ? 0 : k + 127; /* 0 makes the whole 0: black stays black */
-    int32_t lit = x > 0;
-    int32_t scale_bits = lit * exponent * (1 << 23);
+    const float t = g * log2_near_one(m, (float)e);
+    const int32_t k = (int32_t)(t - 0.5f);
+    const float f = t - (float)k;
+    const float two_f = exp2_of_fraction(f);
+    const int32_t exponent = k < -126 ? 0 : k + 127; /* 0 makes the whole 0: black stays black */
+    const int32_t lit = x > 0;
+    const int32_t scale_bits = lit * exponent * one_exponent;
     float scale;
     memcpy(&scale, &scale_bits, sizeof scale);
     return two_f * scale;
@@ -134,19 +159,30 @@ static void scale_values(float *values, size_t count, float factor, float offset
         values[i] = clamp255(values[i] * factor + offset);
 }
 
+static void change_gamma(float *values, size_t count, float gamma)
+{
+    for (size_t i = 0; i < count; i++) {
+        const float part = values[i] / 255.0f;
+        values[i] = 255.0f * power(part, gamma);
+    }
+}
+
 static void change_levels(const pulmo_augment_draw *d, planes p)
 {
-    const size_t pixels = plane_pixels(p), count = (size_t)p.channels * pixels;
-    const float contrast = (float)d->contrast, gamma = (float)d->gamma;
+    const size_t pixels = plane_pixels(p);
+    const size_t count = (size_t)p.channels * pixels;
+    const float brightness = (float)d->brightness;
+    const float contrast = (float)d->contrast;
+    const float gamma = (float)d->gamma;
     if (d->brightness != 1.0)
-        scale_values(p.values, count, (float)d->brightness, 0);
+        scale_values(p.values, count, brightness, 0);
     if (d->contrast != 1.0) {
-        float rest = (1.0f - contrast) * grey_mean(p.values, p.channels, pixels);
+        const float mean = grey_mean(p.values, p.channels, pixels);
+        const float rest = (1.0f - contrast) * mean;
         scale_values(p.values, count, contrast, rest);
     }
     if (d->gamma != 1.0)
-        for (size_t i = 0; i < count; i++)
-            p.values[i] = 255.0f * power(p.values[i] / 255.0f, gamma);
+        change_gamma(p.values, count, gamma);
 }
 
 /* ---- neighbourhoods ---- */
@@ -154,23 +190,27 @@ static void change_levels(const pulmo_augment_draw *d, planes p)
 /* The mean of 3 x 3 pixels, that in the middle five times. */
 static inline float smooth_at(const float *up, const float *here, const float *down, int x)
 {
-    float above = up[x - 1] + up[x] + up[x + 1];
-    float sum =
-        above + here[x - 1] + 5.0f * here[x] + here[x + 1] + down[x - 1] + down[x] + down[x + 1];
+    const float middle = 5.0f * here[x];
+    float sum = up[x - 1] + up[x] + up[x + 1];
+    sum = sum + here[x - 1] + middle + here[x + 1];
+    sum = sum + down[x - 1] + down[x] + down[x + 1];
     return sum / 13.0f;
 }
 
 /* torchvision's adjust_sharpness: between the image and its smooth self; the border stays. */
 static void sharpen(float *plane, int height, int width, float factor, float *copy)
 {
+    const size_t pixels = (size_t)height * (size_t)width;
     assert(copy);
-    memcpy(copy, plane, (size_t)height * (size_t)width * sizeof *copy);
+    memcpy(copy, plane, pixels * sizeof *copy);
     for (int y = 1; y < height - 1; y++) {
-        const float *here = copy + (ptrdiff_t)y * width;
-        float *to = plane + (ptrdiff_t)y * width;
+        const ptrdiff_t row = (ptrdiff_t)y * width;
+        const float *here = copy + row;
+        float *to = plane + row;
         for (int x = 1; x < width - 1; x++) {
-            float smooth = smooth_at(here - width, here, here + width, x);
-            to[x] = clamp255(factor * here[x] + (1.0f - factor) * smooth);
+            const float smooth = smooth_at(here - width, here, here + width, x);
+            const float mixed = factor * here[x] + (1.0f - factor) * smooth;
+            to[x] = clamp255(mixed);
         }
     }
 }
@@ -194,20 +234,24 @@ typedef struct blur_kernel {
 
 static double gaussian(int at, double sigma)
 {
-    return exp(-0.5 * (at / sigma) * (at / sigma));
+    const double sigmas = at / sigma;
+    return exp(-0.5 * sigmas * sigmas);
 }
 
 /* torchvision's, of 2 ceil(3 sigma) + 1 weights. */
 static blur_kernel make_blur_kernel(double sigma)
 {
-    blur_kernel out = {.radius = (int)ceil(3 * sigma)};
+    int radius = (int)ceil(3 * sigma);
+    if (radius > BLUR_RADIUS_MAX)
+        radius = BLUR_RADIUS_MAX;
+    blur_kernel out = {.radius = radius};
     double sum = 0;
-    if (out.radius > BLUR_RADIUS_MAX)
-        out.radius = BLUR_RADIUS_MAX;
-    for (int i = -out.radius; i <= out.radius; i++)
+    for (int i = -radius; i <= radius; i++)
         sum += gaussian(i, sigma);
-    for (int i = -out.radius; i <= out.radius; i++)
-        out.weight[i + out.radius] = (float)(gaussian(i, sigma) / sum);
+    for (int i = -radius; i <= radius; i++) {
+        const double weight = gaussian(i, sigma) / sum;
+        out.weight[i + radius] = (float)weight;
+    }
     return out;
 }
 
@@ -216,8 +260,10 @@ static void blur_row(const blur_kernel *kernel, const float *from, int width, fl
     const int radius = kernel->radius;
     for (int x = 0; x < width; x++) {
         float value = 0;
-        for (int i = -radius; i <= radius; i++)
-            value += kernel->weight[i + radius] * from[reflect(x + i, width)];
+        for (int i = -radius; i <= radius; i++) {
+            const int column = reflect(x + i, width);
+            value += kernel->weight[i + radius] * from[column];
+        }
         to[x] = value;
     }
 }
@@ -227,9 +273,11 @@ static void blur_columns(const blur_kernel *kernel, const float *from, int heigh
                          float *to)
 {
     memset(to, 0, (size_t)width * sizeof *to);
-    for (int i = -kernel->radius; i <= kernel->radius; i++) {
-        const float weight = kernel->weight[i + kernel->radius];
-        const float *row = from + (ptrdiff_t)reflect(y + i, height) * width;
+    const int radius = kernel->radius;
+    for (int i = -radius; i <= radius; i++) {
+        const float weight = kernel->weight[i + radius];
+        const ptrdiff_t source_y = reflect(y + i, height);
+        const float *row = from + source_y * width;
         for (int x = 0; x < width; x++)
             to[x] += weight * row[x];
     }
@@ -240,10 +288,14 @@ static void blur(float *plane, int height, int width, double sigma, float *copy)
 {
     assert(copy);
     const blur_kernel kernel = make_blur_kernel(sigma);
-    for (int y = 0; y < height; y++)
-        blur_row(&kernel, plane + (ptrdiff_t)y * width, width, copy + (ptrdiff_t)y * width);
-    for (int y = 0; y < height; y++)
-        blur_columns(&kernel, copy, height, width, y, plane + (ptrdiff_t)y * width);
+    for (int y = 0; y < height; y++) {
+        const ptrdiff_t row = (ptrdiff_t)y * width;
+        blur_row(&kernel, plane + row, width, copy + row);
+    }
+    for (int y = 0; y < height; y++) {
+        const ptrdiff_t row = (ptrdiff_t)y * width;
+        blur_columns(&kernel, copy, height, width, y, plane + row);
+    }
 }
 
 /* Independent for every value; of whole images the same numbers for each channel would be grey
@@ -252,7 +304,8 @@ static void add_noise(planes p, double sigma, pulmo_rng rng)
 {
     const size_t count = (size_t)p.channels * plane_pixels(p);
     for (size_t i = 0; i < count; i++) {
-        float noise = (float)(255.0 * sigma * pulmo_rng_normal(&rng));
+        const double normal = pulmo_rng_normal(&rng);
+        const float noise = (float)(255.0 * sigma * normal);
         p.values[i] = clamp255(p.values[i] + noise);
     }
 }
