@@ -6,6 +6,7 @@
  * alpha (equation 1) needs the gradient by the head's inputs alone, and no argmax. */
 #include "pulmo/explain.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,26 +36,36 @@ struct pulmo_explainer {
 
 /* ---- opening ---- */
 
-static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights, int threads)
+/* That the trunk gives what the head takes. */
+static pulmo_status check_features(const pulmo_explainer *e)
 {
-    pulmo_trunk_spec spec;
     const pulmo_head_spec *head = &e->model->head;
-    pulmo_trunk_spec_init(&spec);
-    PULMO_TRY(pulmo_isa_choose(&spec.isa));
-    spec.height_px = spec.width_px = e->model->size_px;
-    spec.batch = 1;
-    spec.keep_last_resolution = 1;
-    spec.fine_tuned_from = weights->convs - e->model->tuned.layers;
-    PULMO_TRY(pulmo_pool_create(threads > 0 ? threads : pulmo_cpu_count(), &e->pool));
-    PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
-    pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);
-    const int height = e->height / 2, width = e->width / 2;
-    if (e->channels == head->channels && height == head->height && width == head->width)
+    const int height = e->height / 2;
+    const int width = e->width / 2;
+    const bool same_side = height == head->height && width == head->width;
+    if (same_side && e->channels == head->channels)
         return PULMO_OK;
     return pulmo_fail(PULMO_WEIGHTS,
                       "the model's head takes features of %d x %d x %d, the frozen weights give "
                       "%d x %d x %d; give the weights it was trained on (--weights)",
                       head->channels, head->height, head->width, e->channels, height, width);
+}
+
+static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights, int threads)
+{
+    const int all_threads = threads > 0 ? threads : pulmo_cpu_count();
+    pulmo_trunk_spec spec;
+    pulmo_trunk_spec_init(&spec);
+    PULMO_TRY(pulmo_isa_choose(&spec.isa));
+    spec.height_px = e->model->size_px;
+    spec.width_px = e->model->size_px;
+    spec.batch = 1;
+    spec.keep_last_resolution = 1;
+    spec.fine_tuned_from = weights->convs - e->model->tuned.layers;
+    PULMO_TRY(pulmo_pool_create(all_threads, &e->pool));
+    PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
+    pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);
+    return check_features(e);
 }
 
 static float *floats(size_t count)
@@ -65,29 +76,35 @@ static float *floats(size_t count)
 static pulmo_status allocate(pulmo_explainer *e)
 {
     const pulmo_head_spec *head = &e->model->head;
-    const size_t side = (size_t)e->model->size_px, channels = (size_t)e->channels;
+    const size_t side = (size_t)e->model->size_px;
+    const size_t channels = (size_t)e->channels;
+    const size_t inputs = (size_t)pulmo_head_inputs(head);
     e->cells = (size_t)e->height * (size_t)e->width;
     e->pooled_cells = (size_t)head->height * (size_t)head->width;
     e->image = floats(3 * side * side);
     e->activations = floats(channels * e->cells);
     e->features = floats(channels * e->pooled_cells);
     e->logits = floats((size_t)head->classes);
-    e->gradient = pulmo_alloc((size_t)pulmo_head_inputs(head), sizeof *e->gradient);
+    e->gradient = pulmo_alloc(inputs, sizeof *e->gradient);
     e->alpha = pulmo_alloc(channels, sizeof *e->alpha);
-    bool all = e->image && e->activations && e->features && e->logits && e->gradient && e->alpha;
-    return all ? PULMO_OK : PULMO_MEMORY;
+    const bool forward = e->image && e->activations && e->features && e->logits;
+    const bool backward = e->gradient && e->alpha;
+    if (!forward || !backward)
+        return PULMO_MEMORY;
+    return PULMO_OK;
 }
 
 static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
 {
     const pulmo_loss_spec loss = {0};
+    const pulmo_model *model = e->model;
     pulmo_weights weights;
     pulmo_blas_setup();
-    PULMO_TRY(pulmo_model_weights_read(e->model, "the model", given, &weights));
+    PULMO_TRY(pulmo_model_weights_read(model, "the model", given, &weights));
     pulmo_status status = open_trunk(e, &weights, threads);
     pulmo_weights_free(&weights);
     PULMO_TRY(status);
-    PULMO_TRY(pulmo_head_create(&e->model->head, &loss, 1, 0, e->model->parameters, &e->head));
+    PULMO_TRY(pulmo_head_create(&model->head, &loss, 1, 0, model->parameters, &e->head));
     return allocate(e);
 }
 
@@ -132,16 +149,21 @@ static float larger(float a, float b)
 static float largest_of_four(const float *at, int width)
 {
     const float *below = at + width;
-    return larger(larger(at[0], at[1]), larger(below[0], below[1]));
+    const float upper = larger(at[0], at[1]);
+    const float lower = larger(below[0], below[1]);
+    return larger(upper, lower);
 }
 
 /* The trunk's last max-pool, 2 x 2 with stride 2; an odd last row or column is left out. */
 static void pool_channel(const pulmo_explainer *e, const float *from, float *to)
 {
-    for (int y = 0; y < e->height / 2; y++) {
+    const int out_height = e->height / 2;
+    const int out_width = e->width / 2;
+    for (int y = 0; y < out_height; y++) {
         const float *row = from + (ptrdiff_t)2 * y * e->width;
-        for (int x = 0; x < e->width / 2; x++)
-            *to++ = largest_of_four(row + 2 * x, e->width);
+        for (int x = 0; x < out_width; x++)
+            to[x] = largest_of_four(row + 2 * x, e->width);
+        to += out_width;
     }
 }
 
@@ -156,18 +178,22 @@ static void pool_last(const pulmo_explainer *e)
     }
 }
 
+static double cells_gradient(const pulmo_explainer *e, int channel)
+{
+    const double *of_cells = e->gradient + (size_t)channel * e->pooled_cells;
+    double sum = 0;
+    for (size_t i = 0; i < e->pooled_cells; i++)
+        sum += of_cells[i];
+    return sum;
+}
+
 /* The sum of dy/dF over a channel's cells, through the head's pooling. */
 static double channel_gradient(const pulmo_explainer *e, int channel)
 {
     const pulmo_pooling pool = e->model->head.pool;
-    double sum = 0;
-    if (pool == PULMO_POOL_FLATTEN) {
-        const double *of_cells = e->gradient + (size_t)channel * e->pooled_cells;
-        for (size_t i = 0; i < e->pooled_cells; i++)
-            sum += of_cells[i];
-        return sum;
-    }
-    sum = e->gradient[channel];
+    if (pool == PULMO_POOL_FLATTEN)
+        return cells_gradient(e, channel);
+    double sum = e->gradient[channel];
     if (pool == PULMO_POOL_AVGMAX)
         sum += e->gradient[e->channels + channel];
     return sum;
@@ -176,8 +202,9 @@ static double channel_gradient(const pulmo_explainer *e, int channel)
 /* Equation 1. */
 static void weigh_channels(const pulmo_explainer *e)
 {
+    const double cells = (double)e->cells;
     for (int c = 0; c < e->channels; c++)
-        e->alpha[c] = channel_gradient(e, c) / (double)e->cells;
+        e->alpha[c] = channel_gradient(e, c) / cells;
 }
 
 /* Equation 2 before its ReLU. */
@@ -202,18 +229,21 @@ static void draw_map(const pulmo_explainer *e, pulmo_explanation *out)
             out->largest = evidence;
     }
     for (size_t i = 0; i < e->cells; i++) {
-        double evidence = evidence_at(e, i);
-        out->map[i] = evidence > 0 ? (float)(evidence / out->largest) : 0;
+        const double evidence = evidence_at(e, i);
+        out->map[i] = 0;
+        if (evidence > 0)
+            out->map[i] = (float)(evidence / out->largest);
     }
 }
 
 static pulmo_status load_image(const pulmo_explainer *e, const pulmo_image *image)
 {
-    const int side = e->model->size_px;
+    const pulmo_model *model = e->model;
+    const int side = model->size_px;
     pulmo_image resized = {0};
     PULMO_TRY(pulmo_image_resize(image, side, side, &resized));
-    pulmo_augment_apply(NULL, resized.pixels, resized.height_px, resized.width_px, resized.channels,
-                        e->model->mean, e->model->std, e->image);
+    pulmo_augment_apply(NULL, resized.pixels, side, side, resized.channels, model->mean, model->std,
+                        e->image);
     pulmo_image_free(&resized);
     return PULMO_OK;
 }
@@ -229,14 +259,17 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     PULMO_TRY(load_image(e, image));
     out->map = floats(e->cells);
     out->probabilities = floats((size_t)classes);
-    pulmo_status status = out->map && out->probabilities ? PULMO_OK : PULMO_MEMORY;
+    const bool allocated = out->map && out->probabilities;
+    pulmo_status status = allocated ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
     pool_last(e);
     pulmo_head_logits(e->head, 1, e->features, e->logits);
     pulmo_model_probabilities(e->model, 1, e->logits, out->probabilities);
     out->predicted = pulmo_model_class(e->model, out->probabilities);
-    out->class_index = class_index < 0 ? out->predicted : class_index;
+    out->class_index = class_index;
+    if (class_index < 0)
+        out->class_index = out->predicted;
     out->height = e->height;
     out->width = e->width;
     PULMO_GOTO(pulmo_head_logit_gradient(&e->model->head, e->model->parameters, e->features,

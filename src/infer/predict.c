@@ -38,8 +38,9 @@ static pulmo_status load_image(const prediction *p, const char *path, float *out
     pulmo_image image = {0};
     PULMO_TRY(input_image_read_resized(path, model->size_px, &image));
     const int shape[3] = {image.height_px, image.width_px, image.channels};
+    const uint8_t *pixels = image.pixels;
     pulmo_status status =
-        pulmo_view_apply(&p->views, p->view, image.pixels, shape, model->mean, model->std, out);
+        pulmo_view_apply(&p->views, p->view, pixels, shape, model->mean, model->std, out);
     pulmo_image_free(&image);
     return status;
 }
@@ -48,14 +49,16 @@ static pulmo_status load_task(void *context, int task, int thread)
 {
     prediction *p = context;
     (void)thread;
-    return load_image(p, p->paths[task], p->images + (size_t)task * p->image_floats);
+    float *image = p->images + (size_t)task * p->image_floats;
+    return load_image(p, p->paths[task], image);
 }
 
 /* ---- lines ---- */
 
 static const char *class_of(const prediction *p, const float *probabilities)
 {
-    return p->model->class_names[pulmo_model_class(p->model, probabilities)];
+    const int class = pulmo_model_class(p->model, probabilities);
+    return p->model->class_names[class];
 }
 
 static void print_csv_header(const prediction *p)
@@ -92,12 +95,15 @@ static json_t *json_path(const char *path)
     json_t *text = json_string(path);
     if (text)
         return text;
-    char *latin = malloc(2 * strlen(path) + 1), *end = latin;
+    const size_t room = 2 * strlen(path) + 1;
+    char *latin = malloc(room);
+    char *end = latin;
     if (!latin)
         return NULL;
     for (const char *c = path; *c; c++)
         end = put_latin(end, (unsigned char)*c);
-    text = json_stringn(latin, (size_t)(end - latin));
+    const size_t bytes = (size_t)(end - latin);
+    text = json_stringn(latin, bytes);
     free(latin);
     return text;
 }
@@ -105,9 +111,16 @@ static json_t *json_path(const char *path)
 static json_t *json_probabilities(const pulmo_model *model, const float *probabilities)
 {
     json_t *object = json_object();
-    for (int k = 0; k < model->classes; k++)
-        json_object_set_new(object, model->class_names[k], json_real((double)probabilities[k]));
+    for (int k = 0; k < model->classes; k++) {
+        json_t *probability = json_real((double)probabilities[k]);
+        json_object_set_new(object, model->class_names[k], probability);
+    }
     return object;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(object, key, json_string(text));
 }
 
 /* One JSON object per line. */
@@ -116,14 +129,14 @@ static void print_json(const prediction *p, const char *path, const float *proba
     const pulmo_model *model = p->model;
     json_t *object = json_object();
     json_object_set_new(object, "path", json_path(path));
-    json_object_set_new(object, "class", json_string(class_of(p, probabilities)));
+    set_text(object, "class", class_of(p, probabilities));
     json_object_set_new(object, "probabilities", json_probabilities(model, probabilities));
     if (model->classes == 2) {
         const char *finding = model->class_names[model->positive.index];
-        json_object_set_new(object, "positive_class", json_string(finding));
+        set_text(object, "positive_class", finding);
         json_object_set_new(object, "threshold", json_real(model->threshold));
     }
-    json_object_set_new(object, "rule", json_string(pulmo_decision_rule(model)));
+    set_text(object, "rule", pulmo_decision_rule(model));
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(object);
@@ -134,15 +147,18 @@ static void print_json(const prediction *p, const char *path, const float *proba
 /* Moves the images that could be read together; returns how many there are. */
 static int keep_good(prediction *p, int count)
 {
+    const size_t floats = p->image_floats;
+    const float *from = p->images;
+    float *to = p->images;
     int good = 0;
     for (int i = 0; i < count; i++) {
-        if (p->failure[i].status != PULMO_OK)
-            continue;
-        const float *from = p->images + (size_t)i * p->image_floats;
-        float *to = p->images + (size_t)good * p->image_floats;
-        if (good != i)
-            memcpy(to, from, p->image_floats * sizeof *to);
-        good++;
+        if (p->failure[i].status == PULMO_OK) {
+            if (good != i)
+                memcpy(to, from, floats * sizeof *to);
+            to += floats;
+            good++;
+        }
+        from += floats;
     }
     return good;
 }
@@ -160,19 +176,23 @@ static int score_view(prediction *p, int count)
 /* The mean of all views' logits, as in a run. */
 static int score_views(prediction *p, int count)
 {
-    const int classes = p->model->classes, views = p->views.views;
+    const int classes = p->model->classes;
+    const int views = p->views.views;
+    const size_t room = (size_t)(count * classes);
     int good = 0;
     p->view = 0;
     if (views == 1)
         return score_view(p, count);
-    memset(p->sums, 0, (size_t)(count * classes) * sizeof *p->sums);
+    memset(p->sums, 0, room * sizeof *p->sums);
     for (p->view = 0; p->view < views; p->view++) {
         good = score_view(p, count);
         for (int i = 0; i < good * classes; i++)
             p->sums[i] += (double)p->logits[i];
     }
-    for (int i = 0; i < good * classes; i++)
-        p->logits[i] = (float)(p->sums[i] / views);
+    for (int i = 0; i < good * classes; i++) {
+        const double mean = p->sums[i] / views;
+        p->logits[i] = (float)mean;
+    }
     return good;
 }
 
@@ -183,8 +203,9 @@ static void predict_chunk(prediction *p, char *const *paths, int count)
     pulmo_model_probabilities(p->model, good, p->logits, p->probabilities);
     const float *probabilities = p->probabilities;
     for (int i = 0; i < count; i++) {
-        if (p->failure[i].status != PULMO_OK) {
-            pulmo_warn("%s", p->failure[i].report);
+        const pulmo_failure *failure = &p->failure[i];
+        if (failure->status != PULMO_OK) {
+            pulmo_warn("%s", failure->report);
             p->bad++;
             continue;
         }
@@ -200,16 +221,21 @@ static void predict_chunk(prediction *p, char *const *paths, int count)
 static pulmo_status allocate(prediction *p)
 {
     const pulmo_backbone *backbone = p->backbone;
-    const size_t side = (size_t)p->model->size_px, classes = (size_t)p->model->classes;
+    const size_t side = (size_t)p->model->size_px;
+    const size_t scores = CHUNK * (size_t)p->model->classes;
     const size_t cells = (size_t)backbone->height * (size_t)backbone->width;
+    const size_t features = cells * (size_t)backbone->channels;
     p->image_floats = 3 * side * side;
     p->images = pulmo_alloc(CHUNK * p->image_floats, sizeof *p->images);
-    p->features = pulmo_alloc(CHUNK * cells * (size_t)backbone->channels, sizeof *p->features);
-    p->logits = pulmo_alloc(CHUNK * classes, sizeof *p->logits);
-    p->probabilities = pulmo_alloc(CHUNK * classes, sizeof *p->probabilities);
-    p->sums = pulmo_alloc(CHUNK * classes, sizeof *p->sums);
-    bool all = p->images && p->features && p->logits && p->probabilities && p->sums;
-    return all ? PULMO_OK : PULMO_MEMORY;
+    p->features = pulmo_alloc(CHUNK * features, sizeof *p->features);
+    p->logits = pulmo_alloc(scores, sizeof *p->logits);
+    p->probabilities = pulmo_alloc(scores, sizeof *p->probabilities);
+    p->sums = pulmo_alloc(scores, sizeof *p->sums);
+    const bool inputs = p->images && p->features;
+    const bool outputs = p->logits && p->probabilities && p->sums;
+    if (!inputs || !outputs)
+        return PULMO_MEMORY;
+    return PULMO_OK;
 }
 
 static void release(prediction *p)
@@ -236,7 +262,9 @@ static pulmo_status predict_list(prediction *p, const input_list *list)
         print_csv_header(p);
     pulmo_progress_begin(&progress, "  predict", "img", (double)list->count);
     for (size_t at = 0; at < list->count; at += CHUNK) {
-        size_t left = list->count - at, count = left < CHUNK ? left : CHUNK;
+        size_t count = list->count - at;
+        if (count > CHUNK)
+            count = CHUNK;
         predict_chunk(p, list->paths + at, (int)count);
         pulmo_progress_update(&progress, (double)(at + count), NULL);
     }
