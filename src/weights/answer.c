@@ -40,8 +40,9 @@ static const struct {
 
 double pulmo_weights_answer_tolerance(const pulmo_weights *weights)
 {
-    bool coarse = weights->rounding == PULMO_ROUNDING_BFLOAT16;
-    return coarse ? TOLERANCE_BFLOAT16 : TOLERANCE;
+    if (weights->rounding == PULMO_ROUNDING_BFLOAT16)
+        return TOLERANCE_BFLOAT16;
+    return TOLERANCE;
 }
 
 const char *pulmo_rounding_words(pulmo_rounding rounding)
@@ -56,8 +57,11 @@ bool pulmo_weights_is_vgg16(const pulmo_weights *weights)
     if (weights->convs != 13)
         return false;
     for (int i = 0; i < 13; i++) {
+        const pulmo_conv *conv = &weights->conv[i];
         bool pool = i == 1 || i == 3 || i == 6 || i == 9 || i == 12;
-        if (weights->conv[i].out_channels != widths[i] || weights->conv[i].pool_after != pool)
+        if (conv->out_channels != widths[i])
+            return false;
+        if (conv->pool_after != pool)
             return false;
     }
     return true;
@@ -76,9 +80,24 @@ void pulmo_weights_answer_image(const pulmo_weights *weights, float *image)
 void pulmo_weights_answer_sums(size_t count, const float *features, double sums[PULMO_ANSWER_SUMS])
 {
     memset(sums, 0, PULMO_ANSWER_SUMS * sizeof *sums);
-    for (size_t i = 0; i < count; i++)
-        sums[i % PULMO_ANSWER_SUMS] +=
-            (double)features[i] * (1 + (double)(i / PULMO_ANSWER_SUMS % 7));
+    for (size_t i = 0; i < count; i++) {
+        const size_t round = i / PULMO_ANSWER_SUMS;
+        const double factor = 1 + (double)(round % 7);
+        sums[i % PULMO_ANSWER_SUMS] += (double)features[i] * factor;
+    }
+}
+
+/* The largest difference, by the largest of the known sums. */
+static double distance_of(const double *sums, const double *known)
+{
+    double away = 0;
+    double most = 0;
+    for (int j = 0; j < PULMO_ANSWER_SUMS; j++) {
+        const double difference = fabs(sums[j] - known[j]);
+        away = fmax(away, difference);
+        most = fmax(most, fabs(known[j]));
+    }
+    return away / most;
 }
 
 double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
@@ -88,16 +107,12 @@ double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
     if (which)
         *which = "";
     for (size_t k = 0; k < COUNT(answers); k++) {
-        double away = 0, most = 0;
         if (answers[k].preprocessing != preprocessing)
             continue;
-        for (int j = 0; j < PULMO_ANSWER_SUMS; j++) {
-            away = fmax(away, fabs(sums[j] - answers[k].sums[j]));
-            most = fmax(most, fabs(answers[k].sums[j]));
-        }
-        if (away / most >= nearest)
+        const double away = distance_of(sums, answers[k].sums);
+        if (away >= nearest)
             continue;
-        nearest = away / most;
+        nearest = away;
         if (which)
             *which = answers[k].what;
     }
@@ -106,6 +121,21 @@ double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
 
 /* ---- a pass without the engine ---- */
 
+static size_t pixel_index(int side, int channel, int y, int x)
+{
+    const size_t row = (size_t)channel * (size_t)side + (size_t)y;
+    return row * (size_t)side + (size_t)x;
+}
+
+static float pixel_or_zero(const float *in, int side, int channel, int y, int x)
+{
+    if (y < 0 || y >= side)
+        return 0;
+    if (x < 0 || x >= side)
+        return 0;
+    return in[pixel_index(side, channel, y, x)];
+}
+
 /* (I, h, w) to (9 I, h w), the neighbours of each pixel, zeros outside. */
 static void spread(int channels, int side, const float *in, float *out)
 {
@@ -113,22 +143,22 @@ static void spread(int channels, int side, const float *in, float *out)
         for (int tap = 0; tap < 9; tap++)
             for (int y = 0; y < side; y++)
                 for (int x = 0; x < side; x++) {
-                    int from_y = y + tap / 3 - 1, from_x = x + tap % 3 - 1;
-                    bool inside = from_y >= 0 && from_y < side && from_x >= 0 && from_x < side;
-                    *out++ = inside
-                                 ? in[((size_t)c * (size_t)side + (size_t)from_y) * (size_t)side +
-                                      (size_t)from_x]
-                                 : 0;
+                    const int from_y = y + tap / 3 - 1;
+                    const int from_x = x + tap % 3 - 1;
+                    *out = pixel_or_zero(in, side, c, from_y, from_x);
+                    out++;
                 }
 }
 
 static void add_bias_relu(const pulmo_conv *conv, int cells, float *out)
 {
-    for (int o = 0; o < conv->out_channels; o++)
+    for (int o = 0; o < conv->out_channels; o++) {
+        float *plane = out + (size_t)o * (size_t)cells;
         for (int i = 0; i < cells; i++) {
-            float value = out[(size_t)o * (size_t)cells + (size_t)i] + conv->bias[o];
-            out[(size_t)o * (size_t)cells + (size_t)i] = value > 0 ? value : 0;
+            const float value = plane[i] + conv->bias[o];
+            plane[i] = value > 0 ? value : 0;
         }
+    }
 }
 
 static void halve(int channels, int side, float *planes)
@@ -137,37 +167,49 @@ static void halve(int channels, int side, float *planes)
     for (int c = 0; c < channels; c++)
         for (int y = 0; y + 1 < side; y += 2)
             for (int x = 0; x + 1 < side; x += 2) {
-                const float *at =
-                    planes + ((size_t)c * (size_t)side + (size_t)y) * (size_t)side + (size_t)x;
-                *to++ = fmaxf(fmaxf(at[0], at[1]), fmaxf(at[side], at[side + 1]));
+                const float *at = planes + pixel_index(side, c, y, x);
+                const float upper = fmaxf(at[0], at[1]);
+                const float lower = fmaxf(at[side], at[side + 1]);
+                *to = fmaxf(upper, lower);
+                to++;
             }
+}
+
+/* `planes` in place: the image becomes the features, whose count is returned. */
+static size_t pass(const pulmo_weights *weights, float *planes, float *wide)
+{
+    int side = PULMO_ANSWER_SIDE;
+    int channels = 3;
+    for (int i = 0; i < weights->convs; i++) {
+        const pulmo_conv *conv = &weights->conv[i];
+        const int cells = side * side;
+        const int taps = 9 * channels;
+        spread(channels, side, planes, wide);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, conv->out_channels, cells, taps, 1,
+                    conv->weight, taps, wide, cells, 0, planes, cells);
+        add_bias_relu(conv, cells, planes);
+        channels = conv->out_channels;
+        if (!conv->pool_after)
+            continue;
+        halve(channels, side, planes);
+        side /= 2;
+    }
+    return (size_t)(channels * side * side);
 }
 
 static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_ANSWER_SUMS])
 {
-    size_t cells = (size_t)PULMO_ANSWER_SIDE *
-                   PULMO_ANSWER_SIDE; /* the first block's 64 channels need the most */
-    float *planes = pulmo_alloc(64 * cells, sizeof *planes),
-          *wide = pulmo_alloc(9 * 64 * cells, sizeof *wide);
-    int side = PULMO_ANSWER_SIDE, channels = 3;
+    /* The first block's 64 channels need the most. */
+    const size_t most = (size_t)64 * PULMO_ANSWER_SIDE * PULMO_ANSWER_SIDE;
+    pulmo_status status = PULMO_MEMORY;
+    float *planes = pulmo_alloc(most, sizeof *planes);
+    float *wide = pulmo_alloc(9 * most, sizeof *wide);
     if (planes && wide) {
         pulmo_weights_answer_image(weights, planes);
-        for (int i = 0; i < weights->convs; i++) {
-            const pulmo_conv *conv = &weights->conv[i];
-            spread(channels, side, planes, wide);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, conv->out_channels, side * side,
-                        9 * channels, 1, conv->weight, 9 * channels, wide, side * side, 0, planes,
-                        side * side);
-            add_bias_relu(conv, side * side, planes);
-            channels = conv->out_channels;
-            if (!conv->pool_after)
-                continue;
-            halve(channels, side, planes);
-            side /= 2;
-        }
-        pulmo_weights_answer_sums((size_t)(channels * side * side), planes, sums);
+        size_t features = pass(weights, planes, wide);
+        pulmo_weights_answer_sums(features, planes, sums);
+        status = PULMO_OK;
     }
-    pulmo_status status = planes && wide ? PULMO_OK : PULMO_MEMORY;
     pulmo_free(planes);
     pulmo_free(wide);
     return status;

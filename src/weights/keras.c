@@ -33,7 +33,9 @@ typedef struct survey {
 
 static int64_t limited(uint64_t size)
 {
-    return (int64_t)(size > CHANNELS_MAX ? CHANNELS_MAX + 1 : size);
+    if (size > CHANNELS_MAX)
+        return CHANNELS_MAX + 1;
+    return (int64_t)size;
 }
 
 static void note(survey *s, entry *e, const char *name, const pulmo_h5_shape *shape)
@@ -57,21 +59,34 @@ static void note(survey *s, entry *e, const char *name, const pulmo_h5_shape *sh
 /* .../blockB_convC/... */
 static entry *named_layer(survey *s, const char *name)
 {
-    int block = 0, conv = 0;
+    int block = 0;
+    int conv = 0;
     const char *at = strstr(name, "block");
     if (!at || sscanf(at, "block%1d_conv%1d", &block, &conv) != 2)
         return NULL;
-    bool known = block >= 1 && block <= BLOCK_CONVS && conv >= 1 && conv <= BLOCK_CONVS;
-    return known ? &s->named[block - 1][conv - 1] : NULL;
+    if (block < 1 || block > BLOCK_CONVS)
+        return NULL;
+    if (conv < 1 || conv > BLOCK_CONVS)
+        return NULL;
+    return &s->named[block - 1][conv - 1];
+}
+
+static bool is_container(const survey *s, const char *name, size_t length)
+{
+    if (strlen(s->container) != length)
+        return false;
+    return memcmp(s->container, name, length) == 0;
 }
 
 /* CONTAINER/conv2d/vars/0, CONTAINER/conv2d_7/vars/1. The container is the first whose first
  * convolution takes an image; names come in order, so conv2d is met before its followers. */
 static entry *counted_layer(survey *s, const char *name, const pulmo_h5_shape *shape)
 {
-    char vars[16];
+    const bool is_kernel = shape->rank == 4;
+    const char *vars = is_kernel ? "/vars/0" : "/vars/1";
     const char *at = strstr(name, "conv2d");
-    int count = 0, end = 0;
+    int count = 0;
+    int end = 0;
     if (!at || (at > name && at[-1] != '/'))
         return NULL;
     const char *after = at + strlen("conv2d");
@@ -80,16 +95,16 @@ static entry *counted_layer(survey *s, const char *name, const pulmo_h5_shape *s
             return NULL;
         after += end;
     }
-    snprintf(vars, sizeof vars, "/vars/%d", shape->rank == 4 ? 0 : 1);
     size_t length = (size_t)(at - name);
-    if (strcmp(after, vars) != 0 || count >= PULMO_CONVS_MAX || length >= sizeof s->container)
+    if (strcmp(after, vars) != 0 || count >= PULMO_CONVS_MAX)
         return NULL;
-    bool takes_image = count == 0 && shape->rank == 4 && shape->dims[2] == 3;
+    if (length >= sizeof s->container)
+        return NULL;
+    bool takes_image = count == 0 && is_kernel && shape->dims[2] == 3;
     bool chosen = s->counted[0].kernel[0] != '\0';
-    bool same = chosen && strlen(s->container) == length && memcmp(s->container, name, length) == 0;
     if (takes_image && chosen)
         s->many = true;
-    if (!takes_image && !same)
+    if (!takes_image && !(chosen && is_container(s, name, length)))
         return NULL;
     snprintf(s->container, sizeof s->container, "%.*s", (int)length, name);
     return &s->counted[count];
@@ -101,7 +116,11 @@ static void look(void *context, const char *name, const pulmo_h5_shape *shape,
 {
     survey *s = context;
     (void)value;
-    if (!shape || attribute || shape->type != PULMO_H5_F32 || strncmp(name, "optimizer", 9) == 0)
+    if (!shape || attribute)
+        return;
+    if (shape->type != PULMO_H5_F32)
+        return;
+    if (strncmp(name, "optimizer", 9) == 0)
         return;
     entry *e = named_layer(s, name);
     if (!e)
@@ -110,39 +129,70 @@ static void look(void *context, const char *name, const pulmo_h5_shape *shape,
         note(s, e, name, shape);
 }
 
+/* (O, I, 3, 3). */
+static bool is_theanos(const entry *e)
+{
+    if (e->shape[0] == 3)
+        return false;
+    return e->shape[2] == 3 && e->shape[3] == 3;
+}
+
+/* (3, 3, I, O). */
+static bool is_convolution(const entry *e)
+{
+    if (e->shape[0] != 3 || e->shape[1] != 3)
+        return false;
+    for (int i = 2; i < 4; i++) {
+        int64_t channels = e->shape[i];
+        if (channels < 1 || channels > CHANNELS_MAX)
+            return false;
+    }
+    return true;
+}
+
 static pulmo_status check_shape(const weight_file *file, const entry *e)
 {
     if (!e->bias[0])
         return weights_bad(file, "%s: has no float32 bias beside it", e->kernel);
-    if (e->shape[0] != 3 && e->shape[2] == 3 && e->shape[3] == 3)
+    if (is_theanos(e))
         return weights_bad(
             file,
             "%s: is in Theano's order (O, I, 3, 3); take the file with \"tf_kernels\" in its name",
             e->kernel);
-    for (int i = 0; i < 4; i++)
-        if (e->shape[i] < 1 || e->shape[i] > CHANNELS_MAX || (i < 2 && e->shape[i] != 3))
-            return weights_bad(file, "%s: is not a 3 x 3 convolution (3, 3, I, O)", e->kernel);
+    if (!is_convolution(e))
+        return weights_bad(file, "%s: is not a 3 x 3 convolution (3, 3, I, O)", e->kernel);
     return PULMO_OK;
 }
 
 static pulmo_status read_entry(weight_file *file, pulmo_h5 *h5, const entry *e, source_conv *out)
 {
-    void *kernel = NULL, *bias = NULL;
-    const int64_t inputs = e->shape[2], outputs = e->shape[3];
+    void *kernel = NULL;
+    void *bias = NULL;
+    const int64_t inputs = e->shape[2];
+    const int64_t outputs = e->shape[3];
+    const int64_t plane = inputs * outputs;
     const uint64_t dims[4] = {3, 3, (uint64_t)inputs, (uint64_t)outputs};
+    const uint64_t weights = 9 * (uint64_t)plane;
     const uint64_t biases = (uint64_t)e->biases;
     PULMO_TRY(check_shape(file, e));
-    PULMO_TRY(weights_block(file, (uint64_t)(9 * inputs * outputs) * sizeof(float), &kernel));
+    PULMO_TRY(weights_block(file, weights * sizeof(float), &kernel));
     PULMO_TRY(weights_block(file, biases * sizeof(float), &bias));
     PULMO_TRY(pulmo_h5_read(h5, e->kernel, PULMO_H5_F32, 4, dims, kernel));
     PULMO_TRY(pulmo_h5_read(h5, e->bias, PULMO_H5_F32, 1, &biases, bias));
-    out->weight = (source_tensor){.type = ELEMENT_FLOAT32,
-                                  .rank = 4,
-                                  .shape = {outputs, inputs, 3, 3},
-                                  .stride = {1, outputs, 3 * inputs * outputs, inputs * outputs},
-                                  .at = kernel};
+    out->weight = (source_tensor){
+        .type = ELEMENT_FLOAT32,
+        .rank = 4,
+        .shape = {outputs, inputs, 3, 3},
+        .stride = {1, outputs, 3 * plane, plane},
+        .at = kernel,
+    };
     out->bias = (source_tensor){
-        .type = ELEMENT_FLOAT32, .rank = 1, .shape = {e->biases}, .stride = {1}, .at = bias};
+        .type = ELEMENT_FLOAT32,
+        .rank = 1,
+        .shape = {e->biases},
+        .stride = {1},
+        .at = bias,
+    };
     snprintf(out->weight.name, sizeof out->weight.name, "%.*s", NAME_BYTES - 1, e->kernel);
     snprintf(out->bias.name, sizeof out->bias.name, "%.*s", NAME_BYTES - 1, e->bias);
     return PULMO_OK;
@@ -154,7 +204,9 @@ static pulmo_status add_layer(weight_file *file, pulmo_h5 *h5, const entry *e, b
         return weights_bad(file, "%s: is one layer too many", e->kernel);
     if (begins_block && file->convs > 0)
         file->conv[file->convs - 1].pool_after = true;
-    return read_entry(file, h5, e, &file->conv[file->convs++]);
+    source_conv *conv = &file->conv[file->convs];
+    file->convs++;
+    return read_entry(file, h5, e, conv);
 }
 
 static bool follows(const survey *s, int block, int conv)
@@ -187,9 +239,14 @@ static bool widths_are(const survey *s, const int blocks[VGG_BLOCKS])
 {
     int conv = 0;
     for (int b = 0; b < VGG_BLOCKS; b++)
-        for (int i = 0; i < blocks[b]; i++, conv++)
-            if (!s->counted[conv].kernel[0] || s->counted[conv].shape[3] != vgg_widths[b])
+        for (int i = 0; i < blocks[b]; i++) {
+            const entry *e = &s->counted[conv];
+            conv++;
+            if (!e->kernel[0])
                 return false;
+            if (e->shape[3] != vgg_widths[b])
+                return false;
+        }
     return true;
 }
 
@@ -206,9 +263,12 @@ static pulmo_status read_counted(weight_file *file, pulmo_h5 *h5, const survey *
                            "where blocks end",
                            s->counted[0].kernel);
     file->naming = "Keras 3 (conv2d_N/vars, kernels HWIO)";
-    for (int b = 0, conv = 0; b < VGG_BLOCKS; b++)
-        for (int i = 0; i < blocks[b]; i++, conv++)
-            PULMO_TRY(add_layer(file, h5, &s->counted[conv], i == 0));
+    const entry *e = s->counted;
+    for (int b = 0; b < VGG_BLOCKS; b++)
+        for (int i = 0; i < blocks[b]; i++) {
+            PULMO_TRY(add_layer(file, h5, e, i == 0));
+            e++;
+        }
     return PULMO_OK;
 }
 

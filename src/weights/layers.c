@@ -95,7 +95,9 @@ static pulmo_rounding rounding_of(const value_survey *survey)
 {
     if (survey->bfloat16)
         return PULMO_ROUNDING_BFLOAT16;
-    return survey->half ? PULMO_ROUNDING_HALF : PULMO_ROUNDING_NONE;
+    if (survey->half)
+        return PULMO_ROUNDING_HALF;
+    return PULMO_ROUNDING_NONE;
 }
 
 /* ---- copying ---- */
@@ -104,21 +106,28 @@ static pulmo_rounding rounding_of(const value_survey *survey)
 static pulmo_status copy_values(const weight_file *file, const source_tensor *t, bool turn,
                                 value_survey *survey, float *to)
 {
-    int64_t size[4] = {1, 1, 1, 1}, stride[4] = {0};
+    int64_t size[4] = {1, 1, 1, 1};
+    int64_t stride[4] = {0};
     const int64_t bytes = (int64_t)element_bytes(t->type);
+    const int missing = 4 - t->rank;
     for (int i = 0; i < t->rank; i++) {
-        size[4 - t->rank + i] = t->shape[i];
-        stride[4 - t->rank + i] = t->stride[i];
+        size[missing + i] = t->shape[i];
+        stride[missing + i] = t->stride[i];
     }
     for (int64_t o = 0; o < size[0]; o++)
         for (int64_t i = 0; i < size[1]; i++) {
-            int64_t from = turn ? size[1] - 1 - i : i;
+            int64_t from = i;
+            if (turn)
+                from = size[1] - 1 - i;
             int64_t plane = o * stride[0] + from * stride[1];
             for (int64_t y = 0; y < size[2]; y++)
                 for (int64_t x = 0; x < size[3]; x++) {
                     int64_t element = plane + y * stride[2] + x * stride[3];
-                    *to = element_value(t->type, t->at + element * bytes);
-                    survey_value(survey, *to++);
+                    const uint8_t *at = t->at + element * bytes;
+                    float value = element_value(t->type, at);
+                    survey_value(survey, value);
+                    *to = value;
+                    to++;
                 }
         }
     if (!survey->finite)
@@ -135,8 +144,10 @@ static pulmo_status norm_line(const weight_file *file, const source_norm *norm, 
     float *room = pulmo_alloc(4 * (size_t)channels, sizeof *room);
     if (!room)
         return PULMO_MEMORY;
-    float *scale = room, *shift = scale + channels;
-    float *mean = shift + channels, *variance = mean + channels;
+    float *scale = room;
+    float *shift = scale + channels;
+    float *mean = shift + channels;
+    float *variance = mean + channels;
     pulmo_status status;
     PULMO_GOTO(copy_values(file, &norm->scale, false, survey, scale));
     PULMO_GOTO(copy_values(file, &norm->shift, false, survey, shift));
@@ -147,12 +158,25 @@ static pulmo_status norm_line(const weight_file *file, const source_norm *norm, 
             status = weights_bad(file, "%s: holds a variance below 0", norm->variance.name);
             goto out;
         }
-        factor[c] = (double)scale[c] / sqrt((double)variance[c] + norm->epsilon);
+        const double deviation = sqrt((double)variance[c] + norm->epsilon);
+        factor[c] = (double)scale[c] / deviation;
         addend[c] = (double)shift[c] - (double)mean[c] * factor[c];
     }
 out:
     pulmo_free(room);
     return status;
+}
+
+/* Whether all products are finite. */
+static bool scale_row(size_t count, double factor, float *row)
+{
+    bool finite = true;
+    for (size_t k = 0; k < count; k++) {
+        double product = (double)row[k] * factor;
+        row[k] = (float)product;
+        finite = finite && isfinite(row[k]);
+    }
+    return finite;
 }
 
 /* Multiplies and adds in double, and rounds once: the same function as both layers, but for that
@@ -170,11 +194,9 @@ static pulmo_status fold_norm(const weight_file *file, const source_conv *from, 
     pulmo_status status = norm_line(file, &from->norm, channels, survey, factor, addend);
     for (int o = 0; o < channels && status == PULMO_OK; o++) {
         float *row = weight + (size_t)o * each;
-        for (size_t k = 0; k < each; k++) {
-            row[k] = (float)((double)row[k] * factor[o]);
-            finite = finite && isfinite(row[k]);
-        }
+        bool row_finite = scale_row(each, factor[o], row);
         bias[o] = (float)((double)bias[o] * factor[o] + addend[o]);
+        finite = finite && row_finite;
         finite = finite && isfinite(bias[o]);
     }
     if (!finite)
@@ -189,19 +211,23 @@ static pulmo_status fold_norm(const weight_file *file, const source_conv *from, 
 static pulmo_status take_layer(const weight_file *file, const source_conv *from, bool turn,
                                value_survey *survey, float *room, pulmo_conv *to)
 {
-    to->in_channels = (int)from->weight.shape[1];
-    to->out_channels = (int)from->weight.shape[0];
+    const size_t inputs = (size_t)from->weight.shape[1];
+    const size_t outputs = (size_t)from->weight.shape[0];
+    to->in_channels = (int)inputs;
+    to->out_channels = (int)outputs;
     to->pool_after = from->pool_after;
     float *weight = room;
-    float *bias = weight + 9 * (size_t)to->in_channels * (size_t)to->out_channels;
+    float *bias = weight + 9 * inputs * outputs;
     to->weight = weight;
     to->bias = bias;
     PULMO_TRY(copy_values(file, &from->weight, turn, survey, weight));
     if (from->bias.rank == 1)
         PULMO_TRY(copy_values(file, &from->bias, false, survey, bias));
     else
-        memset(bias, 0, (size_t)to->out_channels * sizeof *bias);
-    return from->norm.there ? fold_norm(file, from, to, survey, weight, bias) : PULMO_OK;
+        memset(bias, 0, outputs * sizeof *bias);
+    if (!from->norm.there)
+        return PULMO_OK;
+    return fold_norm(file, from, to, survey, weight, bias);
 }
 
 pulmo_status weights_take_layers(const weight_file *file, bool turn_first, pulmo_weights *out)
@@ -218,10 +244,12 @@ pulmo_status weights_take_layers(const weight_file *file, bool turn_first, pulmo
     for (int i = 0; i < file->convs; i++) {
         const source_conv *from = &file->conv[i];
         pulmo_conv *to = &out->conv[i];
+        bool turn = turn_first && i == 0;
         to->feature_index = feature;
         feature += from->pool_after ? 3 : 2;
-        PULMO_TRY(take_layer(file, from, turn_first && i == 0, &survey, room, to));
-        room += (size_t)to->out_channels * (9 * (size_t)to->in_channels + 1);
+        PULMO_TRY(take_layer(file, from, turn, &survey, room, to));
+        size_t each = 9 * (size_t)to->in_channels + 1;
+        room += (size_t)to->out_channels * each;
         out->norms += from->norm.there;
     }
     out->rounding = rounding_of(&survey);

@@ -15,9 +15,11 @@ const char *pulmo_preprocessing_name(pulmo_preprocessing preprocessing)
 
 pulmo_preprocessing pulmo_preprocessing_of(const char *name)
 {
-    for (int i = 0; i <= PULMO_PREPROCESSING_CAFFE_RGB; i++)
-        if (strcmp(name, names[i]) == 0)
+    for (int i = 0; i <= PULMO_PREPROCESSING_CAFFE_RGB; i++) {
+        const char *known = names[i];
+        if (strcmp(name, known) == 0)
             return (pulmo_preprocessing)i;
+    }
     return PULMO_PREPROCESSING_AUTO;
 }
 
@@ -25,10 +27,14 @@ pulmo_preprocessing pulmo_preprocessing_of(const char *name)
 void weights_set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing)
 {
     static const double caffe_mean[3] = {123.68, 116.779, 103.939}; /* RGB */
-    bool torchvision = preprocessing == PULMO_PREPROCESSING_TORCHVISION;
     out->preprocessing = preprocessing;
+    if (preprocessing == PULMO_PREPROCESSING_TORCHVISION) {
+        memcpy(out->mean, pulmo_torchvision_mean, sizeof out->mean);
+        memcpy(out->std, pulmo_torchvision_std, sizeof out->std);
+        return;
+    }
     for (int c = 0; c < 3; c++) {
-        out->mean[c] = torchvision ? pulmo_torchvision_mean[c] : (float)(caffe_mean[c] / 255);
-        out->std[c] = torchvision ? pulmo_torchvision_std[c] : (float)(1 / 255.0);
+        out->mean[c] = (float)(caffe_mean[c] / 255);
+        out->std[c] = (float)(1 / 255.0);
     }
 }
