@@ -232,6 +232,18 @@ static pulmo_status fail_reading(const table *t, gzFile file)
     return pulmo_fail(PULMO_DATA, "%s: is not whole, or not gzip: %s", t->path, reason);
 }
 
+static pulmo_status fail_parsing(const reader *r, struct csv_parser *parser)
+{
+    int code = csv_error(parser);
+    const table *t = r->out;
+    if (code != CSV_EPARSE)
+        return pulmo_fail(PULMO_MEMORY, "%s:%zu: %s", t->path, r->line, csv_strerror(code));
+    return pulmo_fail(PULMO_DATA,
+                      "%s:%zu: a quote stands inside a field; a field that holds quotes stands in "
+                      "quotes itself, with each of its own doubled",
+                      t->path, r->line);
+}
+
 /* Feeds whole lines, so that errors can name them. */
 static pulmo_status feed(reader *r, struct csv_parser *parser, const char *bytes, size_t count)
 {
@@ -239,8 +251,7 @@ static pulmo_status feed(reader *r, struct csv_parser *parser, const char *bytes
         const char *end = memchr(bytes, '\n', count);
         size_t piece = end ? (size_t)(end - bytes) + 1 : count;
         if (csv_parse(parser, bytes, piece, on_field, on_record, r) != piece)
-            return pulmo_fail(PULMO_DATA, "%s:%zu: %s", r->out->path, r->line,
-                              csv_strerror(csv_error(parser)));
+            return fail_parsing(r, parser);
         if (end)
             r->line++;
         bytes += piece;
@@ -320,7 +331,8 @@ static pulmo_status feed_all(reader *r, struct csv_parser *parser, gzFile file)
 static pulmo_status parse(reader *r, gzFile file)
 {
     struct csv_parser parser;
-    if (csv_init(&parser, 0) != 0)
+    unsigned char options = r->is_names ? 0 : CSV_STRICT;
+    if (csv_init(&parser, options) != 0)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", r->out->path);
     pulmo_status status = feed_all(r, &parser, file);
     csv_set_opts(&parser, CSV_STRICT | CSV_STRICT_FINI); /* a quote that is open now stays open */

@@ -108,6 +108,11 @@ static void test_refused(void **state)
                    "t.csv:4: has 3 fields, the header has 2");
     assert_refused(read_text("x,y\n1,2\n\"3,4\n5,6\n", "[x]", &t), PULMO_DATA,
                    "t.csv:2: a quote that begins after this line is not closed");
+    const char *stray = "x,y\n1,2\n\"3\" a,4\n5,\"6\"\n7,8\n";
+    assert_refused(read_text(stray, "[x]", &t), PULMO_DATA,
+                   "t.csv:3: a quote stands inside a field");
+    assert_refused(read_text("x,y\n1,5'10\"\n", "[x]", &t), PULMO_DATA,
+                   "t.csv:2: a quote stands inside a field");
     assert_refused(read_text("x,x\n1,2\n", "[x]", &t), PULMO_DATA, "two columns are named \"x\"");
     assert_refused(read_text("", "[x]", &t), PULMO_DATA, "is empty");
     assert_refused(read_text("\xFF\xFEx", "[x]", &t), PULMO_DATA, "UTF-16");
