@@ -62,7 +62,8 @@ typedef struct pulmo_file_label {
 
 typedef struct pulmo_labels pulmo_labels;
 
-/* Whether the configuration names a table or a list of a split. */
+/* Whether the configuration names a table or a list of a split, or has a key of tables: such a key
+ * without a table is refused by pulmo_labels_read. */
 bool pulmo_labels_wanted(const pulmo_config *config);
 /* Whether it says where classes come from: else class folders do. */
 bool pulmo_labels_give_classes(const pulmo_config *config);

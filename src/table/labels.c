@@ -25,9 +25,34 @@ static const char *list_key(const pulmo_config *config, int split)
     return lists[split];
 }
 
+/* A key that says something of pack.table and is given; NULL if none is. */
+static const char *table_key(const pulmo_config *config)
+{
+    const struct {
+        const char *key;
+        bool given;
+    } keys[] = {
+        {"join", *config->pack.join},
+        {"table_path", *config->pack.table_path},
+        {"table_label", *config->pack.table_label},
+        {"table_patient", *config->pack.table_patient},
+        {"table_split", *config->pack.table_split},
+        {"finding", *config->pack.finding},
+        {"uncertain", config->pack.uncertain != PULMO_CELL_REFUSE},
+        {"blank", config->pack.blank != PULMO_CELL_REFUSE},
+        {"keep", *config->pack.keep},
+        {"where", *config->pack.where},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (keys[i].given)
+            return keys[i].key;
+    }
+    return NULL;
+}
+
 bool pulmo_labels_wanted(const pulmo_config *config)
 {
-    bool wanted = *config->pack.table != '\0';
+    bool wanted = *config->pack.table || table_key(config);
     for (int s = 0; s < PULMO_SPLITS; s++)
         wanted = wanted || *list_key(config, s);
     return wanted;
@@ -306,14 +331,16 @@ static pulmo_status find_finding(pulmo_labels *labels, const pulmo_config *confi
 
 static pulmo_status judge_rules(const pulmo_config *config)
 {
+    const char *key = *config->pack.table ? NULL : table_key(config);
+    if (key)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s: needs pack.table: give the table, or leave the key out", key);
     bool decides = config->pack.blank == PULMO_CELL_POSITIVE ||
                    config->pack.blank == PULMO_CELL_NEGATIVE ||
                    config->pack.uncertain != PULMO_CELL_REFUSE;
     if (decides && !*config->pack.finding)
         return pulmo_fail(PULMO_CONFIG, "pack.uncertain, and pack.blank: positive or negative, are "
                                         "of pack.finding, which is not given");
-    if (*config->pack.finding && !*config->pack.table)
-        return pulmo_fail(PULMO_CONFIG, "pack.finding: is of a pack.table, which is not given");
     return PULMO_OK;
 }
 

@@ -61,6 +61,7 @@ done < <(tail -n +2 run/predictions.csv | awk -F, '{ print $2 "," $(NF - 1) "," 
     expect 65 '"7.png": may be copies/7.jpg or images/7.jpg' "$PULMO" pack flat bad $table $more
     expect 0 "packed 62 images" "$PULMO" pack flat excluded $table $more --set 'pack.exclude_pattern=^copies/'
     expect 2 "pack.table_split: \"split\"" "$PULMO" pack flat bad $table --set pack.table_split=split
+    expect 2 "pack.table_patient: needs pack.table" "$PULMO" pack demo bad --set pack.table_patient=patient
     expect 2 "pack.label_pattern: the table says the classes" "$PULMO" pack flat bad $table --set 'pack.label_pattern=(x)'
     expect 2 "each says what test is" "$PULMO" pack flat bad $table $more --set 'pack.test_pattern=9'
     [ ! -e bad ] || fail "a refused pack left something behind"

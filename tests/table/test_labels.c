@@ -168,6 +168,9 @@ static void test_lists(void **state)
     assert_refused(match(nih_files), PULMO_DATA, "train_val_list.txt:2 and ");
     /* Lists alone: folders say classes. */
     set("pack.table=");
+    set("pack.table_path=");
+    set("pack.table_label=");
+    set("pack.table_patient=");
     set("pack.finding=");
     set("pack.train_list=");
     assert_false(pulmo_labels_give_classes(&config));
@@ -343,6 +346,28 @@ static void test_refused(void **state)
     assert_refused(match(files), PULMO_CONFIG, "not both");
 }
 
+static void test_keys_without_table(void **state)
+{
+    static const char *const keys[] = {
+        "join=a",    "table_path=a",        "table_label=a",   "table_patient=a", "table_split=a",
+        "finding=a", "uncertain=leave_out", "blank=leave_out", "keep=a",          "where=a=b"};
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char *assignment = pulmo_format("pack.%s", keys[i]);
+        char *expected = pulmo_format("pack.%.*s: needs pack.table: give the table, or leave the "
+                                      "key out",
+                                      (int)strcspn(keys[i], "="), keys[i]);
+        pulmo_config_init(&config);
+        set(assignment);
+        assert_true(pulmo_labels_wanted(&config));
+        assert_refused(match(FILES("a.png")), PULMO_CONFIG, expected);
+        free(assignment);
+        free(expected);
+    }
+    pulmo_config_init(&config);
+    assert_false(pulmo_labels_wanted(&config));
+}
+
 /* COVIDx: no header, separated by spaces. */
 static void test_without_header(void **state)
 {
@@ -400,9 +425,16 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_nih),      TEST(test_label_map),      TEST(test_lists),
-        TEST(test_chexpert), TEST(test_mimic),          TEST(test_rows_of_one_file),
-        TEST(test_refused),  TEST(test_without_header), TEST(test_speed),
+        TEST(test_nih),
+        TEST(test_label_map),
+        TEST(test_lists),
+        TEST(test_chexpert),
+        TEST(test_mimic),
+        TEST(test_rows_of_one_file),
+        TEST(test_refused),
+        TEST(test_keys_without_table),
+        TEST(test_without_header),
+        TEST(test_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
