@@ -40,21 +40,39 @@ void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block)
     clear(row + row_reals, below_reals);
 }
 
+/* One channel's pixels, from (height, width). */
+static void fill_channel(const pulmo_plane *plane, const float *from, real *row)
+{
+    for (int y = 0; y < plane->height; y++) {
+        for (int x = 0; x < plane->width; x++)
+            row[x * CHANNEL_BLOCK] = (real)from[x];
+        from += plane->width;
+        row += plane_row_reals(plane);
+    }
+}
+
+static void empty_channel(const pulmo_plane *plane, real *row)
+{
+    for (int y = 0; y < plane->height; y++) {
+        for (int x = 0; x < plane->width; x++)
+            row[x * CHANNEL_BLOCK] = 0;
+        row += plane_row_reals(plane);
+    }
+}
+
 void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const float *from,
                       int channels)
 {
     int first = block * CHANNEL_BLOCK;
     size_t cells = (size_t)plane->height * plane->width;
     from += ((size_t)image * channels + first) * cells;
+    real *to = plane_at(plane, image, block, 1, 1);
     for (int c = 0; c < CHANNEL_BLOCK; c++) {
-        bool exists = first + c < channels;
-        const float *channel = from + c * cells;
-        for (int y = 0; y < plane->height; y++) {
-            real *row = plane_at(plane, image, block, y + 1, 1) + c;
-            const float *values = channel + (size_t)y * plane->width;
-            for (int x = 0; x < plane->width; x++)
-                row[x * CHANNEL_BLOCK] = exists ? (real)values[x] : 0;
-        }
+        if (first + c < channels)
+            fill_channel(plane, from, to + c);
+        else
+            empty_channel(plane, to + c);
+        from += cells;
     }
 }
 
@@ -63,12 +81,15 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
     size_t cells = (size_t)plane->height * plane->width;
     int first = block * CHANNEL_BLOCK;
     to += ((size_t)image * plane->channels + first) * cells;
-    for (int c = 0; c < CHANNEL_BLOCK; c++)
+    const real *from = plane_at(plane, image, block, 1, 1);
+    for (int c = 0; c < CHANNEL_BLOCK; c++) {
+        const real *row = from + c;
         for (int y = 0; y < plane->height; y++) {
-            const real *row = plane_at(plane, image, block, y + 1, 1) + c;
             for (int x = 0; x < plane->width; x++)
                 *to++ = row[x * CHANNEL_BLOCK];
+            row += plane_row_reals(plane);
         }
+    }
 }
 
 pulmo_tiles pulmo_tiles_of(int height, int width)
@@ -85,7 +106,7 @@ int pulmo_run_tiles_most(int inputs, int outputs)
         tiles = RUN_TILES_LARGE;
     if (tiles < RUN_TILES_LEAST)
         tiles = RUN_TILES_LEAST;
-    return tiles < RUN_TILES_MOST ? tiles : RUN_TILES_MOST;
+    return smaller(tiles, RUN_TILES_MOST);
 }
 
 int pulmo_runs_of(int total, int each)
@@ -96,16 +117,19 @@ int pulmo_runs_of(int total, int each)
 int pulmo_run_tiles(int inputs, int outputs, int total, int threads)
 {
     int most = pulmo_run_tiles_most(inputs, outputs);
-    int runs = round_up(pulmo_runs_of(total, most), threads);
-    return runs > 0 ? pulmo_runs_of(total, runs) : 1;
+    int least_runs = pulmo_runs_of(total, most);
+    int runs = round_up(least_runs, threads);
+    if (runs == 0)
+        return 1;
+    return pulmo_runs_of(total, runs);
 }
 
 pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each)
 {
     pulmo_tiles tiles = *all;
-    int left = all->count - run * each;
-    tiles.first = run * each;
-    tiles.count = left < each ? left : each;
+    int first = run * each;
+    tiles.first = first;
+    tiles.count = smaller(all->count - first, each);
     return tiles;
 }
 

@@ -16,6 +16,11 @@ static inline size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+static inline int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 /* One block of channels of one image, which is what a task on a plane mostly takes. */
 typedef struct plane_place {
     int image, block;

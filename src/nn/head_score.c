@@ -15,6 +15,13 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
+/* All products of layer 0 of one workspace. */
+static void multiply_first(pulmo_head *head, const workspace *space)
+{
+    const head_group group = head_first_group(space);
+    head_products(head, 0, &group, 1, 0, head->width[1]);
+}
+
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
     workspace *space = &head->spaces[head->microbatches];
@@ -22,8 +29,7 @@ void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *lo
     for (int at = 0; at < n; at += head->microbatch) {
         int count = least(n - at, head->microbatch);
         head_fill_input(head, space, count, features);
-        const head_group group = head_first_group(space);
-        head_products(head, 0, &group, 1, 0, head->width[1]);
+        multiply_first(head, space);
         score(head, space, logits);
         features += (size_t)count * floats;
         logits += count * head->spec.classes;

@@ -284,8 +284,7 @@ static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float 
     size_t values = image_values(trunk);
     size_t each = trunk_output_plane(&trunk->layer[early - 1]).image_reals;
     for (int at = 0; at < n; at += EARLY_IMAGES) {
-        int left = n - at;
-        int count = left < EARLY_IMAGES ? left : EARLY_IMAGES;
+        int count = smaller(n - at, EARLY_IMAGES);
         const float *source = images + at * values;
         float *to = late0 + at * each;
         (void)run_layers(trunk, first, early, count, source, early0, early1, to);
@@ -302,8 +301,7 @@ void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     size_t each = (size_t)channels * height * width;
     for (int at = 0; at < n; at += trunk->batch) {
-        int left = n - at;
-        int count = left < trunk->batch ? left : trunk->batch;
+        int count = smaller(n - at, trunk->batch);
         forward_batch(trunk, count, images, features);
         images += count * image_values(trunk);
         features += count * each;

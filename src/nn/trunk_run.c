@@ -127,11 +127,6 @@ static void first_rows(const layer_pass *p, int image, int row, int rows, const 
     trunk->kernels->direct3(&framed, weight, bias, row, rows, out, to);
 }
 
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 static void first_task(void *context, int task, int thread)
 {
     const layer_pass *p = context;

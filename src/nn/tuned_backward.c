@@ -187,10 +187,13 @@ void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *b
     double microbatch_bias = 0;
     norms_of(tuned, &it->in, false, x);
     norms_of(tuned, &tuned->dy, true, dy);
-    *weight = *bias = 0;
+    *weight = 0;
+    *bias = 0;
     for (int n = 0; n < tuned->n; n++) {
-        if (n % tuned->microbatch == 0)
-            microbatch_weight = microbatch_bias = 0;
+        if (n % tuned->microbatch == 0) {
+            microbatch_weight = 0;
+            microbatch_bias = 0;
+        }
         if (x[n] > 0 && dy[n] > 0)
             microbatch_weight += 2 * x[n] * dy[n] + 0x1p-120;
         if (isfinite(dy[n]))
@@ -234,11 +237,6 @@ typedef struct wave {
 
 #define TASK_BLOCKS  4 /* of channels, of a transform */
 #define THREAD_TASKS 8 /* at least, that each thread gets */
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 /* V of a task's blocks of inputs. */
 static void transform_input(const wave *w, const unit *u, int first)

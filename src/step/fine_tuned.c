@@ -78,13 +78,15 @@ static layer_sums sums_of_layer(pulmo_stepper *step, int layer)
     const step_sums *sums = &step->sums;
     int weight = pulmo_layout_find(layout, PULMO_CONV_WEIGHT, layer);
     int bias = pulmo_layout_find(layout, PULMO_CONV_BIAS, layer);
-    return (layer_sums){.step = step,
-                        .weight = stepper_tensor(step, weight),
-                        .bias = stepper_tensor(step, bias),
-                        .weight_sums = stepper_sums(step, weight),
-                        .bias_sums = stepper_sums(step, bias),
-                        .weight_exponent = sums->exponent[weight],
-                        .bias_exponent = sums->exponent[bias]};
+    return (layer_sums){
+        .step = step,
+        .weight = stepper_tensor(step, weight),
+        .bias = stepper_tensor(step, bias),
+        .weight_sums = stepper_sums(step, weight),
+        .bias_sums = stepper_sums(step, bias),
+        .weight_exponent = sums->exponent[weight],
+        .bias_exponent = sums->exponent[bias],
+    };
 }
 
 /* Parts of different units may meet in the same sums. */

@@ -23,9 +23,11 @@ static inline __attribute__((always_inline)) wide wide_add(wide sum, vec x, doub
 {
     for (int i = 0; i < 4; i++) {
         double shifted = (double)x[i] * scale + 0x1.8p52;
-        int64_t bits;
+        uint64_t total = (uint64_t)sum.lane[i];
+        uint64_t bits;
         memcpy(&bits, &shifted, sizeof bits);
-        sum.lane[i] = (int64_t)((uint64_t)sum.lane[i] + (uint64_t)bits);
+        total += bits;
+        sum.lane[i] = (int64_t)total;
     }
     return sum;
 }
@@ -38,8 +40,11 @@ static inline __attribute__((always_inline)) vec wide_finish(wide sum, int64_t l
                                                              double by)
 {
     vec out;
-    for (int i = 0; i < 4; i++)
-        out[i] = (float)((double)(int64_t)((uint64_t)sum.lane[i] - (uint64_t)less) * back * by);
+    for (int i = 0; i < 4; i++) {
+        uint64_t bits = (uint64_t)sum.lane[i] - (uint64_t)less;
+        double value = (double)(int64_t)bits;
+        out[i] = (float)(value * back * by);
+    }
     return out;
 }
 
