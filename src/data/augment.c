@@ -64,14 +64,17 @@ static const double *field_of(const pulmo_augment_spec *spec, const limits *limi
 /* Comparisons are written so that a NaN fails them. */
 static pulmo_status check_pair(const pulmo_augment_spec *spec, const limits *limit)
 {
+    const double low = limit->low;
+    const double high = limit->high;
     const double *pair = field_of(spec, limit);
     const double first = pair[0];
     const double second = pair[1];
-    if (first <= second && first >= limit->low && second <= limit->high)
+    const bool within = first >= low && second <= high;
+    if (first <= second && within)
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
                       "augment.%s: [%g, %g]: must be two numbers in order, from %g to %g",
-                      limit->name, first, second, limit->low, limit->high);
+                      limit->name, first, second, low, high);
 }
 
 static pulmo_status check_value(const pulmo_augment_spec *spec, const limits *limit)
@@ -128,6 +131,15 @@ typedef struct rectangles {
     double log_ratio[2];
 } rectangles;
 
+static rectangles rectangles_of(const double part[2], const double ratio[2])
+{
+    rectangles out;
+    out.part = part;
+    out.log_ratio[0] = log(ratio[0]);
+    out.log_ratio[1] = log(ratio[1]);
+    return out;
+}
+
 static int rounded(double value)
 {
     return (int)rint(value);
@@ -173,8 +185,7 @@ static void draw_crop(const pulmo_augment_spec *spec, pulmo_rng *rng, int height
                       pulmo_augment_draw *out)
 {
     const double area = (double)height * width;
-    const rectangles crops = {.part = spec->crop_scale,
-                              .log_ratio = {log(spec->crop_ratio[0]), log(spec->crop_ratio[1])}};
+    const rectangles crops = rectangles_of(spec->crop_scale, spec->crop_ratio);
     for (int i = 0; i < CROP_TRIES; i++) {
         int w;
         int h;
@@ -214,8 +225,10 @@ static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_dr
         const bool fits = h < height && w < width;
         if (empty || !fits)
             continue;
-        out->erase_y = (int)draw_begin(rng, height, h);
-        out->erase_x = (int)draw_begin(rng, width, w);
+        const uint32_t y = draw_begin(rng, height, h);
+        const uint32_t x = draw_begin(rng, width, w);
+        out->erase_y = (int)y;
+        out->erase_x = (int)x;
         out->erase_height = h;
         out->erase_width = w;
         return;
@@ -483,8 +496,10 @@ static void plain_plane(const uint8_t *source, size_t pixels, int step, float *o
 
 static void plain_planes(const source_image *source, size_t pixels, float *out)
 {
-    for (int c = 0; c < source->channels; c++) {
-        plain_plane(source->pixels + c, pixels, source->channels, out);
+    const int channels = source->channels;
+    for (int c = 0; c < channels; c++) {
+        const uint8_t *first = source->pixels + c;
+        plain_plane(first, pixels, channels, out);
         out += pixels;
     }
 }
@@ -512,8 +527,11 @@ static void erase(const pulmo_augment_draw *d, int width, size_t pixels, float *
     const ptrdiff_t above = (ptrdiff_t)d->erase_y * width;
     float *corner = out + above + d->erase_x;
     for (int c = 0; c < 3; c++) {
-        for (int y = 0; y < d->erase_height; y++)
-            memset(corner + (ptrdiff_t)y * width, 0, bytes);
+        float *row = corner;
+        for (int y = 0; y < d->erase_height; y++) {
+            memset(row, 0, bytes);
+            row += width;
+        }
         corner += pixels;
     }
 }
@@ -525,9 +543,10 @@ pulmo_status pulmo_augment_apply(const pulmo_augment_draw *draw, const uint8_t *
     const source_image image = {source, height_px, width_px, channels};
     const size_t pixels = (size_t)height_px * (size_t)width_px;
     if (draw) {
-        inverse_map map = invert(draw, height_px, width_px);
+        const inverse_map map = invert(draw, height_px, width_px);
+        const planes values = {out, channels, height_px, width_px};
         sample_source(&map, &image, out);
-        if (!photometric_apply(draw, (planes){out, channels, height_px, width_px}))
+        if (!photometric_apply(draw, values))
             return pulmo_fail(PULMO_MEMORY, "out of memory augmenting an image");
     } else {
         plain_planes(&image, pixels, out);

@@ -13,14 +13,18 @@
 
 static unsigned read16(const uint8_t *p, bool little)
 {
-    return little ? p[0] | p[1] << 8 : p[0] << 8 | p[1];
+    if (little)
+        return p[0] | p[1] << 8;
+    return p[0] << 8 | p[1];
 }
 
 static uint32_t read32(const uint8_t *p, bool little)
 {
     uint32_t first = read16(p, little);
     uint32_t second = read16(p + 2, little);
-    return little ? first | second << 16 : first << 16 | second;
+    if (little)
+        return first | second << 16;
+    return first << 16 | second;
 }
 
 static int orientation_of_entry(const uint8_t *entry, bool little)
@@ -28,7 +32,9 @@ static int orientation_of_entry(const uint8_t *entry, bool little)
     if (read16(entry + 2, little) != TYPE_SHORT)
         return 1;
     unsigned value = read16(entry + 8, little);
-    return value >= 1 && value <= 8 ? (int)value : 1;
+    if (value < 1 || value > 8)
+        return 1;
+    return (int)value;
 }
 
 int exif_orientation(const uint8_t *data, size_t size)

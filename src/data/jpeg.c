@@ -48,9 +48,17 @@ static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg,
     if (notes->too_large)
         return pulmo_fail(PULMO_DATA, "%u x %u is more than %llu pixels", jpeg->image_width,
                           jpeg->image_height, (unsigned long long)spec->pixels_max);
-    if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
-        return pulmo_fail(PULMO_DATA, "has %d components; must be 1, 3 or 4", jpeg->num_components);
+    const int components = jpeg->num_components;
+    if (components != 1 && components != 3 && components != 4)
+        return pulmo_fail(PULMO_DATA, "has %d components; must be 1, 3 or 4", components);
     return PULMO_OK;
+}
+
+static bool is_icc(jpeg_saved_marker_ptr marker)
+{
+    if (marker->data_length < 12)
+        return false;
+    return memcmp(marker->data, "ICC_PROFILE", 12) == 0;
 }
 
 static void note_header(const struct jpeg_decompress_struct *jpeg, pulmo_decode_notes *notes)
@@ -61,8 +69,7 @@ static void note_header(const struct jpeg_decompress_struct *jpeg, pulmo_decode_
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next) {
         if (m->marker == JPEG_APP0 + 1 && notes->orientation == 1)
             notes->orientation = exif_orientation(m->data, m->data_length);
-        if (m->marker == JPEG_APP0 + 2 && m->data_length >= 12 &&
-            memcmp(m->data, "ICC_PROFILE", 12) == 0)
+        if (m->marker == JPEG_APP0 + 2 && is_icc(m))
             notes->had_icc = true;
     }
 }
@@ -76,9 +83,12 @@ static unsigned kept_eighths(const struct jpeg_decompress_struct *jpeg,
     uint64_t shorter = width < height ? width : height;
     if (spec->fast_target_px <= 0)
         return 8;
-    for (unsigned eighths = 1; eighths < 8; eighths *= 2)
-        if (shorter * eighths / 8 >= (uint64_t)spec->fast_target_px)
+    const uint64_t target = (uint64_t)spec->fast_target_px;
+    for (unsigned eighths = 1; eighths < 8; eighths *= 2) {
+        const uint64_t kept = shorter * eighths / 8;
+        if (kept >= target)
             return eighths;
+    }
     return 8;
 }
 
@@ -109,8 +119,11 @@ static void cmyk_to_rgb(const uint8_t *in, size_t width, uint8_t *out)
     for (size_t x = 0; x < width; x++, in += 4, out += 3) {
         int light = in[3]; /* 255 - K, the file holding it inverted */
         for (int k = 0; k < 3; k++) {
-            int value = light - multiply255(255 - in[k], light);
-            out[k] = (uint8_t)(value < 0 ? 0 : value);
+            const int ink = 255 - in[k];
+            int value = light - multiply255(ink, light);
+            if (value < 0)
+                value = 0;
+            out[k] = (uint8_t)value;
         }
     }
 }
@@ -228,19 +241,31 @@ static pulmo_status take_whole(decoder *d, int orientation, pulmo_image *out)
     return status;
 }
 
+typedef struct file_kind {
+    const char *name, *magic;
+    size_t offset, bytes; /* where the magic stands */
+} file_kind;
+
+static const file_kind kinds[] = {
+    {"a PNG", "\x89PNG\r\n\x1a\n", 0, 8},
+    {"a GIF", "GIF8", 0, 4},
+    {"a DICOM file", "DICM", 128, 4},
+    {"a TIFF", "II*\0", 0, 4},
+    {"a TIFF", "MM\0*", 0, 4},
+    {"a BMP", "BM", 0, 2},
+};
+
 /* What the first bytes say, for files that are not JPEGs. */
 static const char *kind_of(const uint8_t *data, size_t size)
 {
-    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return "a PNG";
-    if (size >= 4 && memcmp(data, "GIF8", 4) == 0)
-        return "a GIF";
-    if (size >= 132 && memcmp(data + 128, "DICM", 4) == 0)
-        return "a DICOM file";
-    if (size >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0))
-        return "a TIFF";
-    if (size >= 2 && memcmp(data, "BM", 2) == 0)
-        return "a BMP";
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const file_kind *kind = &kinds[i];
+        const size_t end = kind->offset + kind->bytes;
+        if (size < end)
+            continue;
+        if (memcmp(data + kind->offset, kind->magic, kind->bytes) == 0)
+            return kind->name;
+    }
     return "something else";
 }
 
@@ -248,7 +273,7 @@ static pulmo_status check_kind(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return pulmo_fail(PULMO_DATA, "is empty");
-    if (size < 3 || data[0] != 0xFF || data[1] != 0xD8 || data[2] != 0xFF)
+    if (size < 3 || memcmp(data, "\xFF\xD8\xFF", 3) != 0)
         return pulmo_fail(PULMO_DATA, "is not a JPEG but %s", kind_of(data, size));
     return PULMO_OK;
 }

@@ -23,7 +23,9 @@ static pulmo_status encode(encoder *e, const pulmo_image *image, int quality)
     e->jpeg.image_width = (JDIMENSION)image->width_px;
     e->jpeg.image_height = (JDIMENSION)image->height_px;
     e->jpeg.input_components = image->channels;
-    e->jpeg.in_color_space = image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    e->jpeg.in_color_space = JCS_RGB;
+    if (image->channels == 1)
+        e->jpeg.in_color_space = JCS_GRAYSCALE;
     jpeg_set_defaults(&e->jpeg);
     jpeg_set_quality(&e->jpeg, quality, TRUE);
     jpeg_start_compress(&e->jpeg, TRUE);

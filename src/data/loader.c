@@ -28,9 +28,23 @@
 
 /* ---- arithmetic ---- */
 
+/* How many parts of `size`, the last maybe smaller, make up `whole`. */
+static uint32_t parts_of(uint32_t whole, uint32_t size)
+{
+    const uint64_t rounded_up = (uint64_t)whole + size - 1;
+    return (uint32_t)(rounded_up / size);
+}
+
+/* Where rank `rank` of `size` begins in `count` things shared evenly. */
+static uint32_t share_begin(uint32_t count, int rank, int size)
+{
+    const uint64_t before = (uint64_t)count * (uint64_t)rank;
+    return (uint32_t)(before / (uint64_t)size);
+}
+
 uint32_t pulmo_batches(uint32_t samples, uint32_t batch)
 {
-    return (uint32_t)(((uint64_t)samples + batch - 1) / batch);
+    return parts_of(samples, batch);
 }
 
 uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
@@ -42,9 +56,9 @@ uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
 pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatch, int rank,
                                          int size)
 {
-    uint64_t microbatches = ((uint64_t)batch_size + microbatch - 1) / microbatch;
-    uint32_t first = (uint32_t)(microbatches * (uint64_t)rank / (uint64_t)size);
-    uint32_t end = (uint32_t)(microbatches * ((uint64_t)rank + 1) / (uint64_t)size);
+    const uint32_t microbatches = parts_of(batch_size, microbatch);
+    const uint32_t first = share_begin(microbatches, rank, size);
+    const uint32_t end = share_begin(microbatches, rank + 1, size);
     return (pulmo_microbatches){.first = first, .count = end - first};
 }
 
@@ -99,24 +113,33 @@ void pulmo_loader_spec_init(pulmo_loader_spec *spec)
 /* Images of this rank in a batch, at most. */
 static uint32_t room_of(const pulmo_loader_spec *spec)
 {
-    uint32_t microbatches = (spec->batch + spec->microbatch - 1) / spec->microbatch;
-    uint32_t size = (uint32_t)spec->size;
-    return (microbatches + size - 1) / size * spec->microbatch;
+    const uint32_t microbatches = parts_of(spec->batch, spec->microbatch);
+    const uint32_t of_rank = parts_of(microbatches, (uint32_t)spec->size);
+    return of_rank * spec->microbatch;
 }
 
 /* With the lock held. */
 static void order_epoch(pulmo_loader *l, uint32_t epoch)
 {
+    const uint32_t count = l->info->count;
     pulmo_rng rng;
     if (l->order_epoch == epoch)
         return;
-    pulmo_rng_at(&rng, l->spec.seed, PULMO_RNG_SHUFFLE, epoch, 0);
-    if (l->spec.shuffle)
-        pulmo_rng_permutation(&rng, l->info->count, l->order);
-    else
-        for (uint32_t i = 0; i < l->info->count; i++)
-            l->order[i] = i;
     l->order_epoch = epoch;
+    if (l->spec.shuffle) {
+        pulmo_rng_at(&rng, l->spec.seed, PULMO_RNG_SHUFFLE, epoch, 0);
+        pulmo_rng_permutation(&rng, count, l->order);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        l->order[i] = i;
+}
+
+/* Planned batch i, counted from the oldest. */
+static ring_batch *batch_of(const pulmo_loader *l, int i)
+{
+    const int place = (l->head + i) % l->spec.depth;
+    return &l->ring[place];
 }
 
 /* Which samples of batch (epoch, number) are this rank's. With the lock held. */
@@ -129,18 +152,20 @@ static void plan_batch(pulmo_loader *l, ring_batch *b)
     b->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
     pulmo_microbatches mine =
         pulmo_microbatches_of(b->global_count, microbatch, l->spec.rank, l->spec.size);
-    uint32_t first = mine.first * microbatch;
-    uint32_t end = (mine.first + mine.count) * microbatch;
+    const uint32_t first = mine.first * microbatch;
+    uint32_t end = first + mine.count * microbatch;
     if (end > b->global_count)
         end = b->global_count;
     b->first_microbatch = mine.first;
     b->count = mine.count ? end - first : 0;
-    b->taken = b->filled = 0;
+    b->taken = 0;
+    b->filled = 0;
     b->failure.status = PULMO_OK;
     const uint32_t *ordered = l->order + l->number * l->spec.batch + first;
     for (uint32_t i = 0; i < b->count; i++) {
-        b->samples[i] = ordered[i];
-        b->labels[i] = l->info->labels[ordered[i]];
+        const uint32_t sample = ordered[i];
+        b->samples[i] = sample;
+        b->labels[i] = l->info->labels[sample];
     }
 }
 
@@ -149,9 +174,10 @@ static void plan_ahead(pulmo_loader *l)
 {
     uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
     while (l->ready < l->spec.depth && batches > 0) {
-        plan_batch(l, &l->ring[(l->head + l->ready) % l->spec.depth]);
+        plan_batch(l, batch_of(l, l->ready));
         l->ready++;
-        if (++l->number == batches) {
+        l->number++;
+        if (l->number == batches) {
             l->number = 0;
             l->epoch++;
         }
@@ -162,25 +188,29 @@ static void plan_ahead(pulmo_loader *l)
 static pulmo_status fill_image(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels,
                                float *out)
 {
+    const pulmo_augment_draw *drawn = NULL;
     pulmo_augment_draw draw;
-    const pulmo_dataset_info *info = l->info;
+    const int height = l->info->height_px;
+    const int width = l->info->width_px;
+    const int channels = l->info->channels;
     if (l->source.fill)
         return l->source.fill(l->source.context, epoch, sample, out);
     if (!pixels)
         return pulmo_fail(PULMO_MEMORY, "out of memory for an image");
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
-    if (l->augments)
-        pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, info->height_px,
-                              info->width_px, &draw);
-    return pulmo_augment_apply(l->augments ? &draw : NULL, pixels, info->height_px, info->width_px,
-                               info->channels, l->spec.mean, l->spec.std, out);
+    if (l->augments) {
+        pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, height, width, &draw);
+        drawn = &draw;
+    }
+    return pulmo_augment_apply(drawn, pixels, height, width, channels, l->spec.mean, l->spec.std,
+                               out);
 }
 
 /* With the lock held: the next image to fill, or NULL. */
 static ring_batch *take_image(pulmo_loader *l, uint32_t *image)
 {
     for (int i = 0; i < l->ready; i++) {
-        ring_batch *b = &l->ring[(l->head + i) % l->spec.depth];
+        ring_batch *b = batch_of(l, i);
         if (b->taken == b->count)
             continue;
         *image = b->taken++;
@@ -221,8 +251,9 @@ static void *helper(void *argument)
 
 static pulmo_status allocate(pulmo_loader *l)
 {
+    const size_t order_room = (size_t)l->info->count + 1;
     l->ring = calloc((size_t)l->spec.depth, sizeof *l->ring);
-    l->order = malloc(((size_t)l->info->count + 1) * sizeof *l->order);
+    l->order = malloc(order_room * sizeof *l->order);
     l->threads = calloc((size_t)l->spec.threads, sizeof *l->threads);
     if (!l->ring || !l->order || !l->threads)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
@@ -260,10 +291,11 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
         l->augment = *spec->augment;
     if (spec->source)
         l->source = *spec->source;
-    l->image_floats = spec->source ? spec->source->floats
-                                   : 3 * (size_t)l->info->height_px * (size_t)l->info->width_px;
-    l->image_bytes =
-        (size_t)l->info->channels * (size_t)l->info->height_px * (size_t)l->info->width_px;
+    const size_t pixels = (size_t)l->info->height_px * (size_t)l->info->width_px;
+    l->image_floats = 3 * pixels;
+    if (spec->source)
+        l->image_floats = spec->source->floats;
+    l->image_bytes = (size_t)l->info->channels * pixels;
     l->room = room_of(spec);
     l->order_epoch = UINT32_MAX;
     pthread_mutex_init(&l->lock, NULL);
@@ -279,6 +311,19 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
     return status;
 }
 
+static void free_ring(pulmo_loader *l)
+{
+    if (!l->ring)
+        return;
+    for (int i = 0; i < l->spec.depth; i++) {
+        ring_batch *b = &l->ring[i];
+        free(b->samples);
+        free(b->labels);
+        pulmo_free(b->images);
+    }
+    free(l->ring);
+}
+
 void pulmo_loader_destroy(pulmo_loader *l)
 {
     if (!l)
@@ -289,15 +334,10 @@ void pulmo_loader_destroy(pulmo_loader *l)
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->started; i++)
         pthread_join(l->threads[i], NULL);
-    for (int i = 0; l->ring && i < l->spec.depth; i++) {
-        free(l->ring[i].samples);
-        free(l->ring[i].labels);
-        pulmo_free(l->ring[i].images);
-    }
+    free_ring(l);
     pthread_cond_destroy(&l->progress);
     pthread_cond_destroy(&l->work);
     pthread_mutex_destroy(&l->lock);
-    free(l->ring);
     free(l->order);
     free(l->threads);
     free(l);
@@ -315,12 +355,13 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
     }
     pthread_mutex_lock(&l->lock);
     for (int i = 0; i < l->ready; i++) { /* what nobody has begun is not begun any more */
-        ring_batch *b = &l->ring[(l->head + i) % l->spec.depth];
+        ring_batch *b = batch_of(l, i);
         b->taken = b->count;
     }
     while (l->busy > 0)
         pthread_cond_wait(&l->progress, &l->lock);
-    l->head = l->ready = 0;
+    l->head = 0;
+    l->ready = 0;
     l->lent = false;
     l->epoch = epoch;
     l->number = number;

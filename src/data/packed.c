@@ -12,6 +12,8 @@
 
 #include "packed_room.h"
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards)
 {
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
@@ -37,25 +39,44 @@ struct pulmo_shard_writer {
     size_t image_bytes;
 };
 
+/* An attribute of the file. */
+typedef struct text_attribute {
+    const char *name, *text;
+} text_attribute;
+
+static pulmo_status set_texts(pulmo_h5 *file, const text_attribute *texts, size_t count)
+{
+    const text_attribute *end = texts + count;
+    for (const text_attribute *t = texts; t < end; t++)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", t->name, t->text));
+    return PULMO_OK;
+}
+
+/* A number that belongs to a group. */
+typedef struct int_attribute {
+    const char *name;
+    int64_t value;
+} int_attribute;
+
+static pulmo_status set_ints(pulmo_h5 *file, const char *object, const int_attribute *ints,
+                             size_t count)
+{
+    const int_attribute *end = ints + count;
+    for (const int_attribute *i = ints; i < end; i++)
+        PULMO_TRY(pulmo_h5_set_int(file, object, i->name, i->value));
+    return PULMO_OK;
+}
+
 static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_packed_form *form)
 {
     PULMO_TRY(pulmo_h5_set_kind(file, kind, PULMO_PACK_FORMAT_VERSION));
+    const text_attribute texts[] = {
+        {"resize", form->resize},
+        {"decode", form->decode},
+    };
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "resize", form->resize));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "decode", form->decode));
+    PULMO_TRY(set_texts(file, texts, COUNT(texts)));
     return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
-}
-
-/* An attribute of the file. */
-typedef struct root_text {
-    const char *name, *text;
-} root_text;
-
-static pulmo_status set_root_texts(pulmo_h5 *file, const root_text *texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        PULMO_TRY(pulmo_h5_set_text(file, "/", texts[i].name, texts[i].text));
-    return PULMO_OK;
 }
 
 /* What a dataset holds, in words. */
@@ -90,7 +111,7 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
                                   const pulmo_packed_split *split, uint32_t first, uint64_t count)
 {
     static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
-    const size_t scaled_count = sizeof scaled / sizeof scaled[0];
+
     const column columns[] = {
         {"paths", split->paths},
         {"groups", split->groups},
@@ -104,11 +125,12 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(write_index(file, first, count));
     PULMO_TRY(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 4, dims));
     PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, labels));
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        const char *const *strings = columns[i].strings + first;
-        PULMO_TRY(pulmo_h5_write_strings(file, columns[i].name, count, strings));
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        const column *c = &columns[i];
+        const char *const *strings = c->strings + first;
+        PULMO_TRY(pulmo_h5_write_strings(file, c->name, count, strings));
     }
-    for (size_t i = 0; i < scaled_count; i++)
+    for (size_t i = 0; i < COUNT(scaled); i++)
         PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
     PULMO_TRY(set_long_name(file, "images", "images (N, H, W, C), 8 bits a channel"));
     PULMO_TRY(set_long_name(file, "labels", "class index; names in the attribute classes of /"));
@@ -121,11 +143,15 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
 {
     const uint32_t first = pulmo_packed_first(split, shard);
     const uint32_t end = pulmo_packed_first(split, shard + 1);
+    const uint64_t count = end - first;
+    const int_attribute place[] = {
+        {"shard", shard},
+        {"shards", split->shards},
+    };
     PULMO_TRY(describe_form(file, "shard", form));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", shard));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "shards", split->shards));
-    return write_samples(file, form, split, first, end - first);
+    PULMO_TRY(set_ints(file, "/", place, COUNT(place)));
+    return write_samples(file, form, split, first, count);
 }
 
 static size_t image_bytes_of(const pulmo_packed_form *form)
@@ -208,8 +234,9 @@ pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_spl
     for (int k = 0; k < form->classes; k++)
         add_text(digester, form->class_names[k]);
     for (uint32_t i = 0; i < split->count; i++) {
+        const int class = split->labels[i];
         char label[16];
-        snprintf(label, sizeof label, "%d", split->labels[i]);
+        snprintf(label, sizeof label, "%d", class);
         add_text(digester, label);
         add_text(digester, split->paths[i]);
         add_text(digester, split->digests[i]);
@@ -226,9 +253,10 @@ static pulmo_status write_kept(pulmo_h5 *file, const char *base, const pulmo_pac
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_set_texts(file, base, "kept", split->kept, split->kept_names));
     for (int k = 0; k < split->kept; k++) {
+        const char *const *strings = split->kept_columns[k];
         char name[128];
         snprintf(name, sizeof name, "%s/kept/%d", base, k);
-        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, split->kept_columns[k]));
+        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, strings));
         PULMO_TRY(set_long_name(file, name, split->kept_names[k]));
     }
     return PULMO_OK;
@@ -280,10 +308,11 @@ static pulmo_status write_strings(pulmo_h5 *file, const char *base, const pulmo_
         {"digests", split->digests},
         {"pixel_digests", split->pixel_digests},
     };
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        const column *c = &columns[i];
         char name[128];
-        snprintf(name, sizeof name, "%s/%s", base, columns[i].name);
-        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, columns[i].strings));
+        snprintf(name, sizeof name, "%s/%s", base, c->name);
+        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, c->strings));
     }
     return PULMO_OK;
 }
@@ -295,11 +324,14 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     char name[128];
     char hex[PULMO_DIGEST_HEX];
     const uint64_t count = split->count;
+    const int_attribute numbers[] = {
+        {"count", split->count},
+        {"shards", split->shards},
+        {"patients", split->patients},
+    };
     snprintf(base, sizeof base, "splits/%s", split->name);
     PULMO_TRY(packed_digest(form, split, hex));
-    PULMO_TRY(pulmo_h5_set_int(file, base, "count", (int64_t)count));
-    PULMO_TRY(pulmo_h5_set_int(file, base, "shards", split->shards));
-    PULMO_TRY(pulmo_h5_set_int(file, base, "patients", split->patients));
+    PULMO_TRY(set_ints(file, base, numbers, COUNT(numbers)));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
@@ -309,44 +341,63 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     return write_kept(file, base, split);
 }
 
-static pulmo_status write_lines(pulmo_h5 *file, const char *name, const pulmo_lines *lines)
+/* A dataset of lines. */
+typedef struct findings {
+    const char *name;
+    const pulmo_lines *lines;
+} findings;
+
+static pulmo_status write_findings(pulmo_h5 *file, const findings *found, size_t count)
 {
-    return pulmo_h5_write_strings(file, name, lines->count, lines->text);
+    for (size_t i = 0; i < count; i++) {
+        const pulmo_lines *lines = found[i].lines;
+        PULMO_TRY(pulmo_h5_write_strings(file, found[i].name, lines->count, lines->text));
+    }
+    return PULMO_OK;
 }
 
 static pulmo_status write_table(pulmo_h5 *file, const pulmo_manifest *manifest)
 {
+    const findings of_table[] = {
+        {"table/notes", &manifest->table_notes},
+        {"table/rows_without_file", &manifest->rows_without_file},
+        {"table/files_without_row", &manifest->files_without_row},
+    };
     if (!manifest->has_table)
         return PULMO_OK;
-    PULMO_TRY(write_lines(file, "table/notes", &manifest->table_notes));
-    PULMO_TRY(write_lines(file, "table/rows_without_file", &manifest->rows_without_file));
-    return write_lines(file, "table/files_without_row", &manifest->files_without_row);
+    return write_findings(file, of_table, COUNT(of_table));
 }
 
 static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
 {
     const pulmo_packed_form *form = &manifest->form;
-    const root_text texts[] = {
+    const int_attribute shape[] = {
+        {"height", form->height_px},
+        {"width", form->width_px},
+        {"channels", form->channels},
+    };
+    const text_attribute texts[] = {
         {"carve", manifest->split_notes},
         {"patients", manifest->patients},
         {"patients_by", manifest->patients_by},
     };
+    const findings of_audit[] = {
+        {"refused/paths", &manifest->refused_paths},
+        {"refused/reasons", &manifest->refused_reasons},
+        {"audit/identical", &manifest->identical},
+        {"audit/similar", &manifest->similar},
+        {"audit/shared_patients", &manifest->shared_patients},
+        {"audit/mixed_patients", &manifest->mixed_patients},
+        {"audit/leaks", &manifest->leaks},
+    };
     PULMO_TRY(describe_form(file, "manifest", form));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "height", form->height_px));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "width", form->width_px));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "channels", form->channels));
-    PULMO_TRY(set_root_texts(file, texts, sizeof texts / sizeof texts[0]));
+    PULMO_TRY(set_ints(file, "/", shape, COUNT(shape)));
+    PULMO_TRY(set_texts(file, texts, COUNT(texts)));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, form, &manifest->split[s]));
     PULMO_TRY(write_table(file, manifest));
-    PULMO_TRY(write_lines(file, "refused/paths", &manifest->refused_paths));
-    PULMO_TRY(write_lines(file, "refused/reasons", &manifest->refused_reasons));
-    PULMO_TRY(write_lines(file, "audit/identical", &manifest->identical));
-    PULMO_TRY(write_lines(file, "audit/similar", &manifest->similar));
-    PULMO_TRY(write_lines(file, "audit/shared_patients", &manifest->shared_patients));
-    PULMO_TRY(write_lines(file, "audit/mixed_patients", &manifest->mixed_patients));
-    return write_lines(file, "audit/leaks", &manifest->leaks);
+    return write_findings(file, of_audit, COUNT(of_audit));
 }
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest)
