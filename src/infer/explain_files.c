@@ -42,7 +42,8 @@ static pulmo_status find_class(const pulmo_model *model, const char *name, int *
             *out = k;
             return PULMO_OK;
         }
-        snprintf(known + at, sizeof known - at, "%s%s", k ? ", " : "", model->class_names[k]);
+        const char *comma = k > 0 ? ", " : "";
+        snprintf(known + at, sizeof known - at, "%s%s", comma, model->class_names[k]);
     }
     return pulmo_fail(PULMO_USAGE, "--class: \"%s\" is not a class of the model; it has %s", name,
                       known);
@@ -51,9 +52,12 @@ static pulmo_status find_class(const pulmo_model *model, const char *name, int *
 /* The file's name without folders and ending; another image of the same name gets a number. */
 static char *name_for(const explaining *e, const char *path)
 {
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
-               *dot = strrchr(base, '.');
-    int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    const char *dot = strrchr(base, '.');
+    int length = (int)strlen(base);
+    if (dot && dot > base)
+        length = (int)(dot - base);
     for (int number = 1;; number++) {
         char *name = number == 1 ? pulmo_format("%.*s", length, base)
                                  : pulmo_format("%.*s-%d", length, base, number);
@@ -66,6 +70,22 @@ static char *name_for(const explaining *e, const char *path)
     }
 }
 
+/* The class that is explained. */
+static const char *class_of(const explaining *e, const pulmo_explanation *found)
+{
+    return e->model->class_names[found->class_index];
+}
+
+static double probability_of(const pulmo_explanation *found)
+{
+    return (double)found->probabilities[found->class_index];
+}
+
+static const char *predicted_of(const explaining *e, const pulmo_explanation *found)
+{
+    return e->model->class_names[found->predicted];
+}
+
 static pulmo_status write_map(const explaining *e, const char *name, const char *path,
                               const pulmo_explanation *found)
 {
@@ -76,18 +96,28 @@ static pulmo_status write_map(const explaining *e, const char *name, const char 
     pulmo_status status;
     PULMO_GOTO(pulmo_h5_write(e->maps, dataset, PULMO_H5_F32, 2, dims, found->map));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
-    PULMO_GOTO(
-        pulmo_h5_set_text(e->maps, dataset, "class", e->model->class_names[found->class_index]));
-    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability",
-                                 (double)found->probabilities[found->class_index]));
-    PULMO_GOTO(
-        pulmo_h5_set_text(e->maps, dataset, "predicted", e->model->class_names[found->predicted]));
+    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "class", class_of(e, found)));
+    PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability", probability_of(found)));
+    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "predicted", predicted_of(e, found)));
     PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "largest", found->largest));
     status = pulmo_h5_set_text(e->maps, dataset, "long_name",
                                "Grad-CAM at the last convolution, divided by its largest value");
 out:
     free(dataset);
     return status;
+}
+
+/* A smaller image in `out` where the sides are too long; else `out` stays empty. */
+static pulmo_status limit_side(const pulmo_image *image, pulmo_image *out)
+{
+    int longer = image->height_px;
+    if (image->width_px > longer)
+        longer = image->width_px;
+    if (longer <= OVERLAY_SIDE_MOST)
+        return PULMO_OK;
+    const int height = image->height_px * OVERLAY_SIDE_MOST / longer;
+    const int width = image->width_px * OVERLAY_SIDE_MOST / longer;
+    return pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, out);
 }
 
 static pulmo_status write_overlay(const explaining *e, const char *file, const char *path,
@@ -97,28 +127,24 @@ static pulmo_status write_overlay(const explaining *e, const char *file, const c
     uint8_t *png = NULL;
     size_t bytes = 0;
     char probability[32];
-    int side = image->height_px > image->width_px ? image->height_px : image->width_px;
-    snprintf(probability, sizeof probability, "%.6g",
-             (double)found->probabilities[found->class_index]);
+    snprintf(probability, sizeof probability, "%.6g", probability_of(found));
     const png_note texts[] = {
         {"Title", "Grad-CAM overlay"},
         {"Source", path},
-        {"Class", e->model->class_names[found->class_index]},
+        {"Class", class_of(e, found)},
         {"Probability", probability},
-        {"Predicted", e->model->class_names[found->predicted]},
+        {"Predicted", predicted_of(e, found)},
         {"Description", "Colour: where the image speaks for the class, from dark violet (little) "
                         "to pale yellow (most)"},
         {"Disclaimer", "Research software, not a medical device"},
         {"Software", "pulmo " PULMO_VERSION}};
+    const int text_count = (int)(sizeof texts / sizeof texts[0]);
     pulmo_status status = PULMO_OK;
-    if (side > OVERLAY_SIDE_MOST) {
-        int height = image->height_px * OVERLAY_SIDE_MOST / side,
-            width = image->width_px * OVERLAY_SIDE_MOST / side;
-        PULMO_GOTO(
-            pulmo_image_resize(image, height > 0 ? height : 1, width > 0 ? width : 1, &small));
-    }
-    PULMO_GOTO(pulmo_explain_overlay(small.pixels ? &small : image, found, &overlay));
-    PULMO_GOTO(overlay_png(&overlay, texts, (int)(sizeof texts / sizeof texts[0]), &png, &bytes));
+    PULMO_GOTO(limit_side(image, &small));
+    if (small.pixels)
+        image = &small;
+    PULMO_GOTO(pulmo_explain_overlay(image, found, &overlay));
+    PULMO_GOTO(overlay_png(&overlay, texts, text_count, &png, &bytes));
     status = pulmo_file_write(file, png, bytes);
 out:
     free(png);
@@ -132,9 +158,9 @@ static void print_line(const explaining *e, const char *path, const char *file,
 {
     pulmo_csv_field(stdout, path);
     putchar(',');
-    pulmo_csv_field(stdout, e->model->class_names[found->class_index]);
-    printf(",%.9g,", (double)found->probabilities[found->class_index]);
-    pulmo_csv_field(stdout, e->model->class_names[found->predicted]);
+    pulmo_csv_field(stdout, class_of(e, found));
+    printf(",%.9g,", probability_of(found));
+    pulmo_csv_field(stdout, predicted_of(e, found));
     putchar(',');
     pulmo_csv_field(stdout, file);
     putchar('\n');
@@ -143,8 +169,10 @@ static void print_line(const explaining *e, const char *path, const char *file,
 static pulmo_status write_one(const explaining *e, const char *path, const pulmo_image *image)
 {
     pulmo_explanation found = {0};
-    char *name = name_for(e, path),
-         *file = name ? pulmo_format("%s/%s.png", e->options->out, name) : NULL;
+    char *name = name_for(e, path);
+    char *file = NULL;
+    if (name)
+        file = pulmo_format("%s/%s.png", e->options->out, name);
     pulmo_status status = file ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_explain_map(e->explainer, image, e->class_index, &found));
@@ -152,8 +180,7 @@ static pulmo_status write_one(const explaining *e, const char *path, const pulmo
     PULMO_GOTO(write_overlay(e, file, path, image, &found));
     print_line(e, path, file, &found);
     if (found.largest <= 0)
-        pulmo_info("%s: nothing in it speaks for %s; its map is empty", path,
-                   e->model->class_names[found.class_index]);
+        pulmo_info("%s: nothing in it speaks for %s; its map is empty", path, class_of(e, &found));
 out:
     pulmo_explanation_free(&found);
     free(name);

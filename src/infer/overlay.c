@@ -22,9 +22,12 @@
 static uint8_t srgb_byte(double linear)
 {
     double v = 12.92 * linear;
-    if (linear > 0.0031308)
-        v = 1.055 * pow(linear, 1 / 2.4) - 0.055;
-    const double clipped = fmin(fmax(v, 0), 1);
+    if (linear > 0.0031308) {
+        const double root = pow(linear, 1 / 2.4);
+        v = 1.055 * root - 0.055;
+    }
+    const double positive = fmax(v, 0);
+    const double clipped = fmin(positive, 1);
     return (uint8_t)lround(255 * clipped);
 }
 
@@ -35,7 +38,10 @@ static double cube(double x)
 
 static double product(const double first[3], const double second[3])
 {
-    return first[0] * second[0] + first[1] * second[1] + first[2] * second[2];
+    double sum = first[0] * second[0];
+    sum += first[1] * second[1];
+    sum += first[2] * second[2];
+    return sum;
 }
 
 static void oklab_to_rgb(const double lab[3], uint8_t rgb[3])
@@ -51,10 +57,14 @@ static void oklab_to_rgb(const double lab[3], uint8_t rgb[3])
         {-0.0041960863, -0.7034186147, +1.7076147010},
     };
     double cones[3];
-    for (int i = 0; i < 3; i++)
-        cones[i] = cube(product(to_cones[i], lab));
-    for (int i = 0; i < 3; i++)
-        rgb[i] = srgb_byte(product(to_linear[i], cones));
+    for (int i = 0; i < 3; i++) {
+        const double root = product(to_cones[i], lab);
+        cones[i] = cube(root);
+    }
+    for (int i = 0; i < 3; i++) {
+        const double linear = product(to_linear[i], cones);
+        rgb[i] = srgb_byte(linear);
+    }
 }
 
 /* Dark violet over red and orange to pale yellow. */
@@ -67,7 +77,9 @@ static void make_colours(uint8_t colours[COLOURS][3])
         const double half_turns = 0.25 + 0.6 * t;
         const double chroma = 0.16 * sin(PI * half_turns);
         const double lightness = 0.25 + 0.70 * t;
-        const double lab[3] = {lightness, chroma * cos(hue), chroma * sin(hue)};
+        const double a = chroma * cos(hue);
+        const double b = chroma * sin(hue);
+        const double lab[3] = {lightness, a, b};
         oklab_to_rgb(lab, colours[i]);
     }
 }
@@ -119,7 +131,10 @@ static double grey_of(const uint8_t *pixel, int channels)
 {
     if (channels == 1)
         return pixel[0];
-    return 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+    const double red = 0.299 * pixel[0];
+    const double green = 0.587 * pixel[1];
+    const double blue = 0.114 * pixel[2];
+    return red + green + blue;
 }
 
 static void draw_row(const pulmo_image *image, const pulmo_explanation *e, int y,
