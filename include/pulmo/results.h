@@ -51,6 +51,7 @@ typedef struct pulmo_results {
     const char *model_place; /* run directory of the model, where results are not written beside it;
                                 or NULL */
     int models;              /* whose mean was scored; 0: one */
+    int folds;               /* cross-validation: each image scored by its own fold's; 0: none */
     int threads;             /* of rank 0 */
     bool finished;
 } pulmo_results;

@@ -22,6 +22,8 @@ int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *prob
 
 /* ---- names ---- */
 
+#define NAME_BYTES 256
+
 /* Letters alike in both cases; "-", "_" and spaces are nothing. */
 static bool is_named(const char *name, const char *lower)
 {
@@ -44,10 +46,18 @@ static bool is_named_healthy(const char *name)
     return false;
 }
 
-/* "No Pneumonia" beside "Pneumonia", as pack.finding calls the rest. */
+/* "No Pneumonia" beside "Pneumonia", as pack.finding calls the rest; "no_disease" beside "DISEASE".
+ */
 static bool is_named_without(const char *name, const char *finding)
 {
-    return strncmp(name, "No ", 3) == 0 && strcmp(name + 3, finding) == 0;
+    char lower[NAME_BYTES] = "no";
+    size_t length = 2;
+    for (; *finding && length + 1 < sizeof lower; finding++) {
+        if (!strchr("-_ ", *finding))
+            lower[length++] = (char)tolower((unsigned char)*finding);
+    }
+    lower[length] = '\0';
+    return *finding == '\0' && is_named(name, lower);
 }
 
 int pulmo_metrics_finding(int classes, const char *const *names)

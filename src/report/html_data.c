@@ -95,9 +95,13 @@ void html_data(FILE *out, const report *r)
     fputs("</p>\n<h3>Leak audit</h3>\n<p>A picture or a patient that stands in two splits makes a "
           "model look better than it is.</p>\n",
           out);
+    if (r->patients_partly)
+        fputs("<h3 class=\"bad\">Patients unknown for some images</h3>\n<p>Some file names tell no "
+              "patient: one may stand in several splits, and the figures may be too good.</p>\n",
+              out);
     if (r->patients_unknown)
         fputs("<h3 class=\"bad\">Patients unknown</h3>\n<p>No file name tells a patient: one may "
-              "stand in several splits, and the figures be too good.</p>\n",
+              "stand in several splits, and the figures may be too good.</p>\n",
               out);
     else
         finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);

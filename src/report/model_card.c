@@ -81,8 +81,10 @@ static void audit(FILE *out, const report *r)
                 (unsigned long long)r->leaks.count);
     else
         fprintf(out,
-                "\n\nLeak audit: %llu patients and %llu pictures in several splits; %llu patients "
-                "in several classes; ",
+                "\n\nLeak audit: %s%llu patients and %llu pictures in several splits; %llu "
+                "patients in several classes; ",
+                r->patients_partly ? "patients are unknown for some images; of the known ones "
+                                   : "",
                 (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count,
                 (unsigned long long)r->mixed_patients.count);
     fprintf(out, "%llu identical and %llu nearly identical pictures; %llu files refused.\n",
@@ -138,7 +140,12 @@ static void data(FILE *out, const report *r)
 static void recipe(FILE *out, const report *r)
 {
     fputs("## Recipe\n\n", out);
-    if (r->models > 1)
+    if (r->folds > 0)
+        fprintf(out,
+                "Cross-validation: each image was scored by the model of its own fold, which had "
+                "not seen it; %lld models, none of which is kept here. Each: ",
+                (long long)r->folds);
+    else if (r->models > 1)
         fprintf(out,
                 "The mean of the probabilities of %lld models, each with its own head. The first: ",
                 (long long)r->models);
@@ -154,7 +161,9 @@ static void recipe(FILE *out, const report *r)
         fprintf(out, " (SHA-256 `%.64s`)", r->head_digest);
     if (r->epochs > 0)
         fprintf(out, ". Epochs trained: %llu", (unsigned long long)r->epochs);
-    fprintf(out, "%s: epoch %d.\n", r->epochs > 0 ? "; kept" : ". Kept", r->best_epoch);
+    if (r->folds == 0)
+        fprintf(out, "%s: epoch %d", r->epochs > 0 ? "; kept" : ". Kept", r->best_epoch);
+    fputs(".\n", out);
     if (r->classes == 2) {
         fputs("Positive class: ", out);
         put(out, r->class_names[r->positive.index]);
@@ -201,8 +210,12 @@ void model_card(FILE *out, const report *r)
           "- Predictive values change with how common a finding is.\n",
           out);
     if (r->patients_unknown)
-        fputs("- Patients are unknown: one may stand in several splits, and the figures be too "
-              "good.\n",
+        fputs("- Patients are unknown: one may stand in several splits, and the figures "
+              "may be too good.\n",
+              out);
+    else if (r->patients_partly)
+        fputs("- Patients are unknown for some images: one may stand in several splits, and the "
+              "figures may be too good.\n",
               out);
     else
         fputs("- Patients are told from file names; where those mislead, one patient may stand in "

@@ -112,6 +112,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         {"/", "best_epoch", &best},
         {"/", "trained_convolutions", &r->trained_convolutions},
         {"/", "models", &r->models},
+        {"/", "folds", &r->folds},
         {"provenance", "ranks", &r->ranks},
         {"provenance", "threads", &r->threads},
     };
@@ -304,6 +305,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     PULMO_TRY(get_texts(file, texts, COUNT_OF(texts)));
     PULMO_TRY(get_text(file, "data", "patients", &patients));
     r->patients_unknown = strcmp(patients, "unknown") == 0;
+    r->patients_partly = strcmp(patients, "some") == 0;
     free(patients);
     if (!r->has_data)
         return PULMO_OK;

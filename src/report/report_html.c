@@ -94,6 +94,10 @@ static void threshold_in_words(FILE *out, const report *r)
                  r->threshold);
         if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
             fputs("That threshold was set beforehand. ", out);
+        else if (r->folds > 0)
+            fputs("That is the folds' mean: each image was decided by the threshold of its own "
+                  "fold, chosen on that fold's validation images. ",
+                  out);
         else if (r->models > 1)
             fprintf(out, "That threshold is the mean of the %lld models' own. ",
                     (long long)r->models);
@@ -399,6 +403,13 @@ static void fact(FILE *out, const char *name, const char *value)
     fputs("</code></td></tr>\n", out);
 }
 
+static const char *model_fact(const report *r)
+{
+    if (r->folds > 0)
+        return "Models of the folds below";
+    return r->models > 1 ? "First model" : "Model of";
+}
+
 static void provenance(FILE *out, const report *r)
 {
     char where[400];
@@ -410,7 +421,7 @@ static void provenance(FILE *out, const report *r)
     fact(out, "Frozen weights SHA-256", r->weights_digest);
     fact(out, "Packed data SHA-256", r->data_digest);
     fact(out, "Packed data", r->data_path);
-    fact(out, r->models > 1 ? "First model" : "Model of", r->model);
+    fact(out, model_fact(r), r->model);
     fact(out, "Program", r->version);
     fact(out, "Kernels", r->isa);
     fact(out, "BLAS", r->blas);
@@ -457,7 +468,12 @@ static void head(FILE *out, const report *r)
     fputs("</p><h1>", out);
     html_text(out, r->title);
     fputs("</h1><p class=\"soft\">", out);
-    if (r->models > 1)
+    if (r->folds > 0)
+        fprintf(out,
+                "Cross-validation of %lld models, each image scored by the one that had not "
+                "seen it. Each: ",
+                (long long)r->folds);
+    else if (r->models > 1)
         fprintf(out, "The mean of %lld models' probabilities. The first of them: ",
                 (long long)r->models);
     if (r->trained_convolutions > 0)

@@ -56,6 +56,7 @@ typedef struct report {
     double threshold, temperature;
     int best_epoch;
     int64_t models; /* whose mean was scored; the first one's maps are shown */
+    int64_t folds;  /* cross-validation: each image scored by its own fold's model; 0: none */
     char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest,
         *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
@@ -71,6 +72,7 @@ typedef struct report {
     char *carve, *resize, *decode;
     char *patients_by;     /* which rules told the patients of how many images; "" of old packs */
     bool patients_unknown; /* no name tells one */
+    bool patients_partly;  /* some names tell none */
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
     report_lines mixed_patients; /* in several classes, though maybe of one split */
 } report;

@@ -9,8 +9,8 @@
  *   /provenance                              where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
  *       positive_class_by, threshold, threshold_rule, temperature, best_epoch,
- * trained_convolutions, models, program_version, isa, blas, features, weights_sha256,
- * preprocessing, data_sha256, head_sha256
+ *       trained_convolutions, models, folds (cross-validation alone), program_version, isa, blas,
+ *       features, weights_sha256, preprocessing, data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
  * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
@@ -208,6 +208,8 @@ static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
     PULMO_TRY(set_texts(file, "/", texts, COUNT_OF(texts)));
     PULMO_TRY(set_numbers(file, "/", numbers, COUNT_OF(numbers)));
+    if (r->folds > 0)
+        PULMO_TRY(pulmo_h5_set_int(file, "/", "folds", r->folds));
     PULMO_TRY(pulmo_positive_write(file, model));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));

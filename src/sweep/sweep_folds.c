@@ -39,7 +39,7 @@ static pulmo_status write_results(const sweep *s, const pool *p, const pulmo_spl
                                    .comm = s->comm,
                                    .data = s->options->config->data.path,
                                    .model_place = place,
-                                   .models = p->folds,
+                                   .folds = p->folds,
                                    .threads = (int)s->options->config->train.threads,
                                    .finished = true};
     pulmo_status status = pulmo_directory_make(directory);
@@ -76,7 +76,9 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
         pulmo_csv_field(to->table, pulmo_grid_value(grid, to->first, a));
         fputc(',', to->table);
     }
-    fprintf(to->table, "%d,%u,%u", p->folds, p->count, p->patients);
+    fprintf(to->table, "%d,%u,", p->folds, p->count);
+    if (p->known == PATIENTS_KNOWN)
+        fprintf(to->table, "%u", p->patients);
     csv_interval(to->table, auc);
     csv_interval(to->table, m->accuracy_ci);
     csv_interval(to->table, m->sensitivity);
@@ -90,19 +92,44 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
     fputc('\n', to->table);
 }
 
+static void show_patients(FILE *out, const pool *p)
+{
+    if (p->known == PATIENTS_KNOWN)
+        fprintf(out, "%u images of %u patients\n", p->count, p->patients);
+    else if (p->known == PATIENTS_SOME)
+        fprintf(out, "%u images, patients unknown for some\n", p->count);
+    else
+        fprintf(out, "%u images, patients unknown\n", p->count);
+}
+
+static void show_spread(FILE *out, const char *name, const sweep_spread *of, int folds)
+{
+    fprintf(out, "  %s %.4f", name, of->mean);
+    if (of->count > 1)
+        fprintf(out, " \u00b1 %.4f", of->deviation);
+    if (of->count < folds)
+        fprintf(out, " (of %d)", of->count);
+}
+
 static void show_line(const summary *to, const pool *p, const pulmo_metrics *m, pulmo_interval auc,
                       const sweep_spread spreads[2])
 {
-    if (!to->out)
+    FILE *out = to->out;
+    const char *drawn = p->known == PATIENTS_KNOWN ? "patients" : "images";
+    if (!out)
         return;
-    fprintf(to->out, "\nCross-validation, %s: %d folds, %u images of %u patients\n", to->name,
-            p->folds, p->count, p->patients);
-    fprintf(to->out,
-            "  all folds as one set  AUC %.4f (95 %% CI %.4f\u2013%.4f, patients drawn again)  "
-            "accuracy %.4f\n",
-            auc.value, auc.low, auc.high, m->accuracy);
-    fprintf(to->out, "  mean of the folds     AUC %.4f \u00b1 %.4f  accuracy %.4f \u00b1 %.4f\n",
-            spreads[0].mean, spreads[0].deviation, spreads[1].mean, spreads[1].deviation);
+    fprintf(out, "\nCross-validation, %d folds, in %s: ", p->folds, to->name);
+    show_patients(out, p);
+    if (p->count < p->packed)
+        fprintf(out, "  not all folds are in the grid: %u of %u images were tested on\n", p->count,
+                p->packed);
+    fprintf(out, "  all folds as one set  AUC %.4f", auc.value);
+    if (!isnan(auc.low))
+        fprintf(out, " (95 %% CI %.4f\u2013%.4f, %s drawn again)", auc.low, auc.high, drawn);
+    fprintf(out, "  accuracy %.4f\n  mean of the folds   ", m->accuracy);
+    show_spread(out, "AUC", &spreads[0], p->folds);
+    show_spread(out, "accuracy", &spreads[1], p->folds);
+    fputc('\n', out);
 }
 
 /* Mean and deviation of a test figure over these folds alone. */
@@ -158,7 +185,8 @@ static pulmo_status use_folds(const summary *to, const pool *p)
                                      .paths = p->paths,
                                      .groups = p->groups,
                                      .kept = p->kept,
-                                     .kept_names = pulmo_dataset_info_of(p->sets[0])->kept_names,
+                                     .kept_names =
+                                         pulmo_dataset_info_of(p->fold[0].set)->kept_names,
                                      .kept_columns = (const char *const *const *)p->columns,
                                      .is_demo = p->model.is_demo};
     const pulmo_split_scores scores = {.split = pulmo_split_name(PULMO_SPLIT_TEST),
@@ -233,9 +261,14 @@ static pulmo_status write_all(const sweep *s, int axis, FILE *table, FILE *out)
 {
     write_heading(table, s->grid, axis);
     for (uint64_t t = 0; t < s->count; t++) {
-        bool begins = pulmo_grid_index(s->grid, t, axis) == 0;
-        if (begins && all_folds_done(s, t, axis))
+        if (pulmo_grid_index(s->grid, t, axis) != 0)
+            continue;
+        if (all_folds_done(s, t, axis))
             PULMO_TRY(write_one(s, t, axis, table, out));
+        else
+            pulmo_info("cross-validation: not all folds of %s have finished; the same command "
+                       "resumes",
+                       s->trials[t].name);
     }
     return PULMO_OK;
 }

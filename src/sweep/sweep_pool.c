@@ -11,15 +11,15 @@
 
 void pool_free(pool *p)
 {
-    for (int i = 0; p->texts && i < 2 * p->folds; i++)
-        free(p->texts[i]);
-    for (int i = 0; p->sets && i < p->folds; i++)
-        pulmo_dataset_close(p->sets[i]);
+    for (int i = 0; p->fold && i < p->folds; i++) {
+        free(p->fold[i].paths);
+        free(p->fold[i].groups);
+        pulmo_dataset_close(p->fold[i].set);
+    }
     for (int k = 0; p->columns && k < p->kept; k++)
         free(p->columns[k]);
     free(p->columns);
-    free(p->sets);
-    free(p->texts);
+    free(p->fold);
     free(p->paths);
     free(p->groups);
     free(p->labels);
@@ -65,11 +65,10 @@ static pulmo_status pool_grow(pool *p, uint32_t more)
     return PULMO_OK;
 }
 
-static pulmo_status read_texts(pulmo_h5 *file, const char *name, pool *p, int which,
-                               uint32_t *count)
+static pulmo_status read_texts(pulmo_h5 *file, const char *name, char ***texts, uint32_t *count)
 {
     uint64_t found = 0;
-    PULMO_TRY(pulmo_h5_read_strings(file, name, &found, &p->texts[which]));
+    PULMO_TRY(pulmo_h5_read_strings(file, name, &found, texts));
     *count = (uint32_t)found;
     return PULMO_OK;
 }
@@ -77,11 +76,12 @@ static pulmo_status read_texts(pulmo_h5 *file, const char *name, pool *p, int wh
 /* The test images of one fold's results, behind those of the folds before. */
 static pulmo_status add_images(pulmo_h5 *file, int fold, pool *p)
 {
+    pool_fold *of = &p->fold[fold];
     double threshold;
     uint32_t count, groups;
     PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &threshold));
-    PULMO_TRY(read_texts(file, "test/paths", p, 2 * fold, &count));
-    PULMO_TRY(read_texts(file, "test/groups", p, 2 * fold + 1, &groups));
+    PULMO_TRY(read_texts(file, "test/paths", &of->paths, &count));
+    PULMO_TRY(read_texts(file, "test/groups", &of->groups, &groups));
     PULMO_TRY(pool_grow(p, count));
     const size_t first = p->count, K = (size_t)p->model.classes;
     const uint64_t rows[] = {count}, matrix[] = {count, K};
@@ -93,11 +93,27 @@ static pulmo_status add_images(pulmo_h5 *file, int fold, pool *p)
         return pulmo_fail(PULMO_DATA, "%s: %u images of test have %u patients", pulmo_h5_path(file),
                           count, groups);
     for (uint32_t i = 0; i < count; i++) {
-        p->paths[first + i] = p->texts[2 * fold][i];
-        p->groups[first + i] = p->texts[2 * fold + 1][i];
+        p->paths[first + i] = of->paths[i];
+        p->groups[first + i] = of->groups[i];
         p->thresholds[first + i] = threshold;
     }
     p->count += count;
+    return PULMO_OK;
+}
+
+/* Files of earlier versions do not say: their names told. */
+static pulmo_status read_known(pulmo_h5 *file, pool_patients *out)
+{
+    char *text = NULL;
+    *out = PATIENTS_KNOWN;
+    if (!pulmo_h5_exists(file, "data") || !pulmo_h5_has_attribute(file, "data", "patients"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "data", "patients", &text));
+    if (strcmp(text, "unknown") == 0)
+        *out = PATIENTS_UNKNOWN;
+    else if (strcmp(text, "some") == 0)
+        *out = PATIENTS_SOME;
+    free(text);
     return PULMO_OK;
 }
 
@@ -112,6 +128,8 @@ static pulmo_status add_fold(const char *directory, int fold, pool *p)
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
         status = add_images(file, fold, p);
+    if (status == PULMO_OK)
+        status = read_known(file, &p->known);
     pulmo_h5_close(file);
     free(path);
     return status;
@@ -166,8 +184,9 @@ static pulmo_status open_sets(const sweep *s, int axis, pool *p)
     uint64_t count = 0;
     for (int fold = 0; fold < p->folds; fold++) {
         int number = (int)strtol(s->grid->axis[axis].value[fold], NULL, 10);
-        PULMO_TRY(pulmo_dataset_open_fold(config->data.path, number, test, false, &p->sets[fold]));
-        count += pulmo_dataset_info_of(p->sets[fold])->count;
+        PULMO_TRY(
+            pulmo_dataset_open_fold(config->data.path, number, test, false, &p->fold[fold].set));
+        count += pulmo_dataset_info_of(p->fold[fold].set)->count;
     }
     if (count == p->count)
         return PULMO_OK;
@@ -175,9 +194,19 @@ static pulmo_status open_sets(const sweep *s, int axis, pool *p)
                       config->data.path, (unsigned long long)count, p->count);
 }
 
+static pulmo_status count_packed(const sweep *s, pool *p)
+{
+    pulmo_dataset *all = NULL;
+    const char *train = pulmo_split_name(PULMO_SPLIT_TRAIN);
+    PULMO_TRY(pulmo_dataset_open(s->options->config->data.path, train, false, &all));
+    p->packed = pulmo_dataset_info_of(all)->count;
+    pulmo_dataset_close(all);
+    return PULMO_OK;
+}
+
 static pulmo_status join_columns(pool *p)
 {
-    p->kept = pulmo_dataset_info_of(p->sets[0])->kept;
+    p->kept = pulmo_dataset_info_of(p->fold[0].set)->kept;
     p->columns = calloc((size_t)p->kept + 1, sizeof *p->columns);
     if (!p->columns)
         return out_of_memory();
@@ -187,7 +216,7 @@ static pulmo_status join_columns(pool *p)
             return out_of_memory();
         p->columns[k] = column;
         for (int fold = 0; fold < p->folds; fold++) {
-            const pulmo_dataset_info *info = pulmo_dataset_info_of(p->sets[fold]);
+            const pulmo_dataset_info *info = pulmo_dataset_info_of(p->fold[fold].set);
             for (uint32_t i = 0; i < info->count; i++)
                 *column++ = info->kept_columns[k][i];
         }
@@ -226,14 +255,14 @@ pulmo_status pool_read(const sweep *s, uint64_t first, int axis, pool *out)
 {
     pool *p = out;
     p->folds = s->grid->axis[axis].count;
-    p->texts = calloc(2 * (size_t)p->folds, sizeof(char **));
-    p->sets = calloc((size_t)p->folds, sizeof *p->sets);
-    if (!p->texts || !p->sets)
+    p->fold = calloc((size_t)p->folds, sizeof *p->fold);
+    if (!p->fold)
         return out_of_memory();
     PULMO_TRY(read_results(s, first, axis, p));
     PULMO_TRY(check_images(s, p));
     PULMO_TRY(number_names(p->groups, p->count, p->patient, &p->patients));
     describe_models(p);
     PULMO_TRY(open_sets(s, axis, p));
+    PULMO_TRY(count_packed(s, p));
     return join_columns(p);
 }

@@ -5,20 +5,31 @@
 #include "pulmo/model.h"
 #include "sweep_room.h"
 
+/* Whether names tell patients: of all images, of some, of none. */
+typedef enum pool_patients { PATIENTS_KNOWN, PATIENTS_SOME, PATIENTS_UNKNOWN } pool_patients;
+
+/* What of a fold's files stays in use. */
+typedef struct pool_fold {
+    char **paths, **groups; /* owned: each one block */
+    pulmo_dataset *set;     /* owned; for the columns of pack.keep */
+} pool_fold;
+
 /* The folds' test images, one fold after the other. Starts as zeros. */
 typedef struct pool {
     pulmo_model model; /* the first fold's, for what all have in common; its rule says that each
                           fold has its own, its threshold is their mean */
-    uint32_t count, patients;
-    const char **paths, **groups; /* (count), borrowed from `texts` */
+    uint32_t count;
+    uint32_t patients; /* an image of unknown patient counts as one */
+    uint32_t packed;   /* images that were dealt out to folds */
+    pool_patients known;
+    const char **paths, **groups; /* (count), borrowed from `fold` */
     int32_t *labels, *predicted;  /* (count) */
     uint32_t *patient;            /* (count): a number below `patients` */
     double *thresholds;           /* (count): the fold's */
     float *probabilities;         /* (count, classes) */
     float *logits;                /* (count, classes) */
     int folds;
-    char ***texts;         /* (2 x folds), owned: paths and groups of each */
-    pulmo_dataset **sets;  /* (folds), owned, for the columns of pack.keep */
+    pool_fold *fold;       /* (folds), owned */
     int kept;              /* columns */
     const char ***columns; /* (kept), each (count): owned lists of borrowed text */
 } pool;

@@ -37,6 +37,8 @@ cmp -s wanted pooled || fail "the folds' predictions are not the trials'"
 grep -q "^folds,images,patients,auc,auc_low95" cv/cross_validation.csv || fail "the table's columns"
 grep -q "^5,60," cv/cross_validation.csv || fail "not 60 images of 5 folds in the table"
 "$PULMO" inspect cv/folds/results.h5 > inspected && grep -q "each fold's own" inspected || fail "the rule is not named"
+grep -q "Cross-validation: each image was scored by the model of its own fold" cv/folds/MODEL_CARD.md || fail "the card of all folds"
+! grep -q "epoch 0" cv/folds/MODEL_CARD.md || fail "an epoch of no model"
 expect 0 "" sweep # finished trials are kept
 expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7
 expect 2 "packed without folds" bash -c '"$0" pack demo plain --size 64 -q && "$0" train --set data.path=plain --set train.run_dir=r --set data.fold=0' "$PULMO"
