@@ -76,6 +76,7 @@ void pulmo_labels_free(pulmo_labels *labels)
     pulmo_label_map_free(labels->map);
     conditions_free(&labels->where);
     words_free(&labels->keep);
+    words_free(&labels->kept_names);
     words_free(&labels->files);
     for (int s = 0; s < PULMO_SPLITS; s++)
         table_free(&labels->list[s]);
@@ -307,6 +308,38 @@ static pulmo_status find_lists(pulmo_labels *labels)
     return PULMO_OK;
 }
 
+/* Whether predictions.csv has a column of this name itself. */
+static bool is_own_name(const char *name)
+{
+    static const char *const own[] = {"split",     "path",           "patient",   "label",
+                                      "predicted", "positive_class", "threshold", "rule"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcmp(own[i], name) == 0)
+            return true;
+    }
+    return strncmp(name, "p_", 2) == 0; /* p_CLASS */
+}
+
+/* The names under which kept columns are written: no two are equal, none is predictions.csv's. */
+static pulmo_status name_kept(pulmo_labels *labels)
+{
+    words *names = &labels->kept_names;
+    for (size_t i = 0; i < labels->keep.count; i++) {
+        const char *column = labels->keep.word[i];
+        char *name = pulmo_format(is_own_name(column) ? "table_%s" : "%s", column);
+        if (!name)
+            return PULMO_MEMORY;
+        pulmo_status status = PULMO_OK;
+        if (words_find(names, name) >= 0)
+            status = pulmo_fail(PULMO_CONFIG, "pack.keep: two columns would be named \"%s\"", name);
+        else
+            status = words_add_text(names, name);
+        free(name);
+        PULMO_TRY(status);
+    }
+    return PULMO_OK;
+}
+
 /* ---- classes ---- */
 
 static pulmo_status find_finding(pulmo_labels *labels, const pulmo_config *config)
@@ -371,6 +404,7 @@ static pulmo_status read_sheet(pulmo_labels *labels, const pulmo_config *config,
                                const words *names, const words *join)
 {
     bool has_header = true;
+    labels->columns.split = NO_COLUMN;
     labels->has_tables = names->count > 0;
     labels->joined = join->count > 0;
     if (!labels->has_tables)
@@ -394,6 +428,7 @@ static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, c
     if (labels->keep.count > PULMO_LIST_MAX)
         return pulmo_fail(PULMO_CONFIG, "pack.keep: names %zu columns; at most %d",
                           labels->keep.count, PULMO_LIST_MAX);
+    PULMO_TRY(name_kept(labels));
     PULMO_TRY(conditions_read(config->pack.where, &labels->where));
     PULMO_TRY(pulmo_label_map_read(config->pack.label_map, &labels->map));
     labels->rules.map = labels->map;

@@ -31,7 +31,8 @@ struct pulmo_labels {
     label_rules rules;
     pulmo_label_map *map;
     conditions where;
-    words keep, files;
+    words keep, kept_names; /* columns of the tables; as they are written */
+    words files;
     bool has_list[PULMO_SPLITS];
     table list[PULMO_SPLITS];
 

@@ -35,6 +35,18 @@ static pulmo_status visit_name(void *context, size_t index, const tail_match *ma
     return PULMO_OK;
 }
 
+static pulmo_status fail_unlisted(const list_visit *v)
+{
+    const matcher *m = v->m;
+    const table *list = &m->labels->list[v->split];
+    const char *first_file = m->count > 0 ? m->paths[0] : "none";
+    return pulmo_fail(PULMO_DATA,
+                      "pack.%s_list: %s: none of its %zu names is of any of the %zu files; the "
+                      "first name: %s; the first file: %s",
+                      pulmo_split_name(v->split), list->path, list->rows, m->count,
+                      table_cell(list, 0, 0), first_file);
+}
+
 static pulmo_status match_list(list_visit *v)
 {
     pulmo_labels *labels = v->m->labels;
@@ -49,6 +61,8 @@ static pulmo_status match_list(list_visit *v)
     free(names);
     if (status != PULMO_OK || v->missing == 0)
         return status;
+    if (v->missing == list->rows)
+        return fail_unlisted(v);
     return labels_note(labels, "names in %s without a file: %zu of %zu", list->path, v->missing,
                        list->rows);
 }

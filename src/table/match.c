@@ -48,7 +48,7 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
     PULMO_TRY(take_cell(labels, row, column, &cell));
     if (column != NO_COLUMN && !cell && out->fate == PULMO_LABEL_TAKEN)
         out->fate = PULMO_LABEL_UNJOINED;
-    if (!cell || !*cell)
+    if (!cell || is_blank_cell(cell))
         return PULMO_OK;
     out->split = split_of_word(cell);
     if (out->split >= 0)
@@ -84,7 +84,7 @@ static pulmo_status read_row(const pulmo_labels *labels, size_t row, pulmo_file_
     if (out->label && !pulmo_text_is_utf8(out->label))
         PULMO_TRY(take_cell(labels, row, rules->label, &out->label));
     PULMO_TRY(take_cell(labels, row, columns->patient, &out->patient));
-    if (out->patient && !*out->patient)
+    if (out->patient && is_blank_cell(out->patient))
         out->patient = NULL;
     PULMO_TRY(take_split(labels, row, out));
     for (size_t i = 0; i < labels->keep.count; i++) {
@@ -249,6 +249,30 @@ static pulmo_status match_rows(matcher *m)
     return status;
 }
 
+/* A blank split is no split: it would be train without a word. */
+static pulmo_status judge_blank_splits(const matcher *m)
+{
+    const pulmo_labels *labels = m->labels;
+    size_t column = labels->columns.split;
+    size_t blanks = 0, first = SIZE_MAX;
+    if (column == NO_COLUMN)
+        return PULMO_OK;
+    for (size_t f = 0; f < m->count; f++) {
+        const pulmo_file_label *file = &m->out[f];
+        if (file->fate != PULMO_LABEL_TAKEN || file->split >= 0)
+            continue;
+        blanks++;
+        if (m->owner[f] < first)
+            first = m->owner[f];
+    }
+    if (blanks == 0)
+        return PULMO_OK;
+    return sheet_fail(&labels->sheet, first, column,
+                      "is blank, as it is for %zu files in all; name the split (train, val, test), "
+                      "or leave such rows out by pack.where: \"%s!=\"",
+                      blanks, labels->sheet.wanted.word[column]);
+}
+
 /* ---- all of it ---- */
 
 static void begin_files(const matcher *m)
@@ -312,6 +336,7 @@ static pulmo_status match_all(matcher *m)
     PULMO_TRY(tail_index_make(m->paths, m->count, &m->files));
     if (labels->has_tables)
         PULMO_TRY(match_rows(m));
+    PULMO_TRY(judge_blank_splits(m));
     PULMO_TRY(judge_finding(m));
     PULMO_TRY(match_lists(m));
     return count_files(m);

@@ -15,7 +15,7 @@ static pulmo_label_lines as_lines(const words *list)
 
 pulmo_label_lines pulmo_labels_kept(const pulmo_labels *labels)
 {
-    return as_lines(&labels->keep);
+    return as_lines(&labels->kept_names);
 }
 
 pulmo_label_lines pulmo_labels_files(const pulmo_labels *labels)

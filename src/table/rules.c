@@ -158,6 +158,8 @@ pulmo_status condition_judge(const condition *c, const char *cell, bool *holds)
     if (!cell)
         cell = "";
     bool found = words_find(&c->values, cell) >= 0;
+    if (!found && is_blank_cell(cell))
+        found = words_find(&c->values, "") >= 0;
     if (!found && is_list_cell(cell))
         PULMO_TRY(find_any(&c->values, cell, &found));
     *holds = found != c->negated;
@@ -301,6 +303,13 @@ static void rename_finding(const label_rules *rules, ruling *out)
         out->fate = PULMO_LABEL_UNNAMED;
 }
 
+/* A name that pack.label_map gives is a label, whatever it is: None: NORMAL. */
+static bool is_blank_label(const label_rules *rules, const char *cell)
+{
+    bool named = rules->map && pulmo_label_map_find(rules->map, cell);
+    return !named && is_blank_cell(cell);
+}
+
 pulmo_status rules_apply(const label_rules *rules, const sheet *s, size_t row, ruling *out)
 {
     bool has_own = rules->finding != NO_COLUMN;
@@ -313,7 +322,7 @@ pulmo_status rules_apply(const label_rules *rules, const sheet *s, size_t row, r
         out->fate = PULMO_LABEL_UNJOINED;
         return PULMO_OK;
     }
-    if (!*cell)
+    if (is_blank_label(rules, cell))
         PULMO_TRY(rule_blank(rules, s, row, column, out));
     else if (has_own)
         PULMO_TRY(rule_column(rules, s, row, cell, out));

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
@@ -153,6 +154,16 @@ pulmo_status words_read(words *list, const char *text)
     if (all.bytes == 0)
         return PULMO_OK;
     return words_add(list, all.text, all.bytes);
+}
+
+bool is_blank_cell(const char *cell)
+{
+    static const char *const blanks[] = {"", "nan", "na", "n/a", "null", "none"};
+    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) {
+        if (strcasecmp(blanks[i], cell) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool is_list_cell(const char *cell)

@@ -368,6 +368,86 @@ static void test_keys_without_table(void **state)
     assert_false(pulmo_labels_wanted(&config));
 }
 
+static void make_plain(const char *text)
+{
+    put(directory, "t.csv", text);
+    set("pack.table=t.csv");
+    set("pack.table_path=id");
+    set("pack.table_label=class");
+}
+
+static void test_kept_names(void **state)
+{
+    const char *const *files = FILES("a.png");
+    (void)state;
+    make_plain("id,class,split,p_x,Age\na,x,train,1,40\n");
+    set("pack.keep=[split, class, p_x, Age]");
+    assert_ok(match(files));
+    pulmo_label_lines kept = pulmo_labels_kept(labels);
+    assert_string_equal(kept.text[0], "table_split");
+    assert_string_equal(kept.text[1], "class");
+    assert_string_equal(kept.text[2], "table_p_x");
+    assert_string_equal(kept.text[3], "Age");
+    assert_string_equal(of[0].kept[0], "train");
+    set("pack.keep=[Age, split, Age]");
+    assert_refused(match(files), PULMO_CONFIG, "pack.keep: two columns would be named \"Age\"");
+    set("pack.keep=[split, table_split]");
+    assert_refused(match(files), PULMO_CONFIG,
+                   "pack.keep: two columns would be named \"table_split\"");
+}
+
+static void test_list_of_nothing(void **state)
+{
+    (void)state;
+    put(directory, "test.txt", "nowhere.png\nneither.png\n");
+    set("pack.test_list=test.txt");
+    assert_refused(match(FILES("a.png")), PULMO_DATA, "pack.test_list: ");
+    assert_refused(match(FILES("a.png")), PULMO_DATA,
+                   "test.txt: none of its 2 names is of any of the 1 files; the first name: "
+                   "nowhere.png; the first file: a.png");
+}
+
+static void test_blank_splits(void **state)
+{
+    const char *const *files = FILES("c.png", "b.png", "a.png");
+    (void)state;
+    make_plain("id,class,split\na,x,train\nb,x,\nc,y,NaN\n");
+    set("pack.table_split=split");
+    assert_refused(
+        match(files), PULMO_DATA,
+        "t.csv:3: column \"split\": is blank, as it is for 2 files in all; name the split");
+    set("pack.where=split!=");
+    assert_ok(match(files));
+    assert_int_equal(of[0].fate, PULMO_LABEL_NOT_WHERE);
+    assert_int_equal(of[1].fate, PULMO_LABEL_NOT_WHERE);
+    assert_int_equal(of[2].split, PULMO_SPLIT_TRAIN);
+}
+
+static void test_blank_words(void **state)
+{
+    const char *const *files = FILES("a.png", "b.png", "c.png");
+    (void)state;
+    make_plain("id,class,who,Mass\na,nan,N/A,1\nb,None,null,0\nc,x,NA1,NaN\n");
+    set("pack.table_patient=who");
+    assert_refused(match(files), PULMO_DATA, "t.csv:2: column \"class\": is blank");
+    set("pack.blank=leave_out");
+    assert_ok(match(files));
+    assert_int_equal(of[0].fate, PULMO_LABEL_BLANK);
+    assert_int_equal(of[1].fate, PULMO_LABEL_BLANK);
+    assert_null(of[0].patient);
+    assert_null(of[1].patient);
+    assert_label(2, "x");
+    assert_string_equal(of[2].patient, "NA1");
+    set("pack.label_map=None: NORMAL, x: ILL");
+    assert_ok(match(files));
+    assert_label(1, "NORMAL");
+    set("pack.label_map=");
+    set("pack.finding=Mass");
+    assert_ok(match(files));
+    assert_label(0, "Mass");
+    assert_int_equal(of[2].fate, PULMO_LABEL_BLANK);
+}
+
 /* COVIDx: no header, separated by spaces. */
 static void test_without_header(void **state)
 {
@@ -433,6 +513,10 @@ int main(void)
         TEST(test_rows_of_one_file),
         TEST(test_refused),
         TEST(test_keys_without_table),
+        TEST(test_kept_names),
+        TEST(test_list_of_nothing),
+        TEST(test_blank_splits),
+        TEST(test_blank_words),
         TEST(test_without_header),
         TEST(test_speed),
     };
