@@ -38,7 +38,7 @@ struct pulmo_labels {
 
     /* of the match */
     const char **kept_cells; /* (files, keep.count) */
-    size_t rows_matched;
+    size_t rows_selected, rows_matched;
     size_t fate[PULMO_LABEL_FATE_COUNT];
     unnamed_label unnamed[UNNAMED_MOST];
     size_t unnamed_count;

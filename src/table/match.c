@@ -187,6 +187,7 @@ static pulmo_status place_row(matcher *m, size_t row, const char *path, const ta
     pulmo_labels *labels = m->labels;
     bool selected = true, has_file = match->file < m->count;
     PULMO_TRY(judge_row(labels, row, &selected));
+    labels->rows_selected += selected;
     if (selected && has_file)
         return give_row(m, row, match->file);
     if (has_file && m->owner[match->file] == ROW_NONE)
@@ -222,9 +223,33 @@ static pulmo_status read_paths(const pulmo_labels *labels, const char **path)
     return PULMO_OK;
 }
 
+/* Why pack.where takes nothing: the cell of the first row for its first condition. */
+static pulmo_status fail_unselected(const pulmo_labels *labels)
+{
+    const sheet *s = &labels->sheet;
+    const condition *first = &labels->where.one[0];
+    size_t column = labels->columns.where[0];
+    const char *cell = sheet_cell(s, 0, column);
+    cell_place place = sheet_place(s, 0, column);
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.where: selects none of the %zu rows of %s; its first condition is of "
+                      "the column \"%s\", which holds \"%s\" in %s:%zu",
+                      s->rows, s->table[0].path, first->column, cell ? cell : "", place.path,
+                      place.line);
+}
+
 static pulmo_status fail_unmatched(const matcher *m, const char *first_row)
 {
-    const sheet *s = &m->labels->sheet;
+    const pulmo_labels *labels = m->labels;
+    const sheet *s = &labels->sheet;
+    if (s->rows > 0 && labels->rows_selected == 0)
+        return fail_unselected(labels);
+    if (labels->rows_selected < s->rows)
+        return pulmo_fail(
+            PULMO_DATA,
+            "pack.where: none of the %zu rows that it selects of %zu is of any of the "
+            "%zu files; the first of them: %s",
+            labels->rows_selected, s->rows, m->count, labels->rows_without_file.word[0]);
     return pulmo_fail(PULMO_DATA,
                       "%s: none of its %zu rows is of any of the %zu files; the first row: %s; the "
                       "first file: %s",
@@ -300,28 +325,63 @@ static pulmo_status count_files(const matcher *m)
     return labels_describe(labels);
 }
 
-/* A finding that no cell names is a slip of the pen, not a class without images. */
-static pulmo_status judge_finding(const matcher *m)
+#define LABELS_SHOWN 10
+
+/* Adds labels that are not yet in the list, one more of them than are shown at most. */
+static pulmo_status add_seen(words *seen, const words *labels)
+{
+    for (size_t i = 0; i < labels->count && seen->count <= LABELS_SHOWN; i++) {
+        if (words_find(seen, labels->word[i]) < 0)
+            PULMO_TRY(words_add_text(seen, labels->word[i]));
+    }
+    return PULMO_OK;
+}
+
+/* Whether a file's cell has the finding; other labels are added to `seen`. */
+static pulmo_status look_for_finding(const matcher *m, size_t file, words *seen, bool *found)
 {
     const pulmo_labels *labels = m->labels;
     const label_rules *rules = &labels->rules;
-    const char *example = NULL;
-    if (!rules->positive || rules->finding != NO_COLUMN || rules->map)
+    words of_cell = {0};
+    if (m->owner[file] == ROW_NONE)
         return PULMO_OK;
-    for (size_t f = 0; f < m->count; f++) {
-        const char *label = m->out[f].label;
-        if (!label)
-            continue;
-        if (strcmp(label, rules->positive) == 0)
-            return PULMO_OK;
-        example = sheet_cell(&labels->sheet, m->owner[f], rules->label);
-    }
-    if (!example)
+    const char *cell = sheet_cell(&labels->sheet, m->owner[file], rules->label);
+    if (!cell)
         return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG,
-                      "pack.finding: \"%s\": no image has a label of this name; they have labels "
-                      "such as \"%s\"",
-                      rules->positive, example);
+    pulmo_status status = words_of_cell(&of_cell, cell);
+    *found = status == PULMO_OK && words_find(&of_cell, rules->positive) >= 0;
+    if (status == PULMO_OK && !*found)
+        status = add_seen(seen, &of_cell);
+    words_free(&of_cell);
+    return status;
+}
+
+static pulmo_status fail_finding(const label_rules *rules, const words *seen)
+{
+    char *list = words_join(seen, LABELS_SHOWN);
+    pulmo_status status =
+        pulmo_fail(PULMO_CONFIG,
+                   "pack.finding: \"%s\": no image has a label of this name; their labels are: %s",
+                   rules->positive, list ? list : "");
+    free(list);
+    return status;
+}
+
+/* A finding that no cell names is a slip of the pen, not a class without images. */
+static pulmo_status judge_finding(const matcher *m)
+{
+    const label_rules *rules = &m->labels->rules;
+    words seen = {0};
+    bool found = false;
+    pulmo_status status = PULMO_OK;
+    if (!rules->positive || rules->finding != NO_COLUMN)
+        return PULMO_OK;
+    for (size_t f = 0; f < m->count && status == PULMO_OK && !found; f++)
+        status = look_for_finding(m, f, &seen, &found);
+    if (status == PULMO_OK && !found && seen.count > 0)
+        status = fail_finding(rules, &seen);
+    words_free(&seen);
+    return status;
 }
 
 static pulmo_status match_all(matcher *m)

@@ -108,6 +108,20 @@ static pulmo_status describe_unnamed(pulmo_labels *labels)
     return status;
 }
 
+/* Names of pack.label_map that are no label of any image: slips of the pen, most often. */
+static pulmo_status describe_unmet(pulmo_labels *labels)
+{
+    words unmet = {0};
+    pulmo_status status = label_map_unmet(labels->map, &unmet);
+    char *list = words_join(&unmet, UNNAMED_SHOWN);
+    if (status == PULMO_OK && list && unmet.count > 0)
+        status =
+            labels_note(labels, "warning: pack.label_map names labels that no image has: %s", list);
+    free(list);
+    words_free(&unmet);
+    return status;
+}
+
 pulmo_status labels_describe(pulmo_labels *labels)
 {
     if (labels->has_tables)
@@ -117,5 +131,8 @@ pulmo_status labels_describe(pulmo_labels *labels)
             PULMO_TRY(labels_note(labels, "left out: %zu images %s", labels->fate[fate],
                                   pulmo_label_fate_text((pulmo_label_fate)fate)));
     }
+    bool gives_classes = labels->rules.label != NO_COLUMN || labels->rules.positive;
+    if (labels->has_tables && gives_classes)
+        PULMO_TRY(describe_unmet(labels));
     return describe_unnamed(labels);
 }

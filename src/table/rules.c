@@ -12,6 +12,7 @@
 
 struct pulmo_label_map {
     words from, to; /* of one length */
+    bool *met;      /* (from.count): whether the name was asked for */
 };
 
 /* "Pneumonia: PNEUMONIA" */
@@ -71,6 +72,9 @@ pulmo_status pulmo_label_map_read(const char *text, pulmo_label_map **out)
     for (size_t i = 0; i < mappings.count && status == PULMO_OK; i++)
         status = add_mapping(map, mappings.word[i]);
     words_free(&mappings);
+    map->met = calloc(map->from.count + 1, sizeof *map->met);
+    if (status == PULMO_OK && !map->met)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for pack.label_map");
     if (status == PULMO_OK)
         *out = map;
     else
@@ -84,6 +88,7 @@ void pulmo_label_map_free(pulmo_label_map *map)
         return;
     words_free(&map->from);
     words_free(&map->to);
+    free(map->met);
     free(map);
 }
 
@@ -92,7 +97,19 @@ const char *pulmo_label_map_find(const pulmo_label_map *map, const char *label)
     if (!map)
         return label;
     int at = words_find(&map->from, label);
-    return at < 0 ? NULL : map->to.word[at];
+    if (at < 0)
+        return NULL;
+    map->met[at] = true;
+    return map->to.word[at];
+}
+
+pulmo_status label_map_unmet(const pulmo_label_map *map, words *out)
+{
+    for (size_t i = 0; map && i < map->from.count; i++) {
+        if (!map->met[i])
+            PULMO_TRY(words_add_text(out, map->from.word[i]));
+    }
+    return PULMO_OK;
 }
 
 /* ---- pack.where ---- */

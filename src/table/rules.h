@@ -33,6 +33,9 @@ pulmo_status condition_judge(const condition *c, const char *cell, bool *holds);
 /* A column that no table has, or that was not asked for. */
 #define NO_COLUMN SIZE_MAX
 
+/* Adds the names of pack.label_map that pulmo_label_map_find was never asked for. */
+pulmo_status label_map_unmet(const pulmo_label_map *map, words *out);
+
 /* How a label comes about. Starts as zeros. */
 typedef struct label_rules {
     size_t label;              /* column of pack.table_label, or NO_COLUMN */

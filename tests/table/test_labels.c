@@ -407,6 +407,37 @@ static void test_list_of_nothing(void **state)
                    "nowhere.png; the first file: a.png");
 }
 
+static void test_where_takes_nothing(void **state)
+{
+    (void)state;
+    make_plain("id,class,view\na,x,PA\nb,y,AP\n");
+    set("pack.where=view=pa");
+    assert_refused(match(FILES("a.png")), PULMO_CONFIG, "pack.where: selects none of the 2 rows");
+    assert_refused(match(FILES("a.png")), PULMO_CONFIG, "the column \"view\", which holds \"PA\"");
+    set("pack.where=view=AP");
+    assert_refused(match(FILES("a.png")), PULMO_DATA,
+                   "pack.where: none of the 1 rows that it selects of 2");
+}
+
+static void test_names_without_images(void **state)
+{
+    const char *const *files = FILES("a.png", "b.png");
+    (void)state;
+    make_plain("id,class\na,1|2|3|4|5|6\nb,5|6|7|8|9|10|11\n");
+    set("pack.finding=Mass");
+    assert_refused(match(files), PULMO_CONFIG,
+                   "their labels are: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ...");
+    set("pack.label_map=Mass: ILL, No Mass: WELL");
+    assert_refused(match(files), PULMO_CONFIG, "\"Mass\": no image has a label of this name");
+    set("pack.finding=");
+    set("pack.label_map=1: A, 7: B, Mas: C");
+    assert_ok(match(files));
+    assert_true(has_note("warning: pack.label_map names labels that no image has: Mas"));
+    set("pack.label_map=1: A, 7: B");
+    assert_ok(match(files));
+    assert_false(has_note("warning"));
+}
+
 static void test_blank_splits(void **state)
 {
     const char *const *files = FILES("c.png", "b.png", "a.png");
@@ -515,6 +546,8 @@ int main(void)
         TEST(test_keys_without_table),
         TEST(test_kept_names),
         TEST(test_list_of_nothing),
+        TEST(test_where_takes_nothing),
+        TEST(test_names_without_images),
         TEST(test_blank_splits),
         TEST(test_blank_words),
         TEST(test_without_header),
