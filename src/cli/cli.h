@@ -73,7 +73,7 @@ extern const command_option common_options[];
 
 /* The command of this name, or NULL. */
 const command *command_find(const char *name);
-/* A command whose name is close to what was typed, or NULL. */
+/* A command whose name is close to what was typed, in any case, or begins like it; or NULL. */
 const command *command_near(const char *typed);
 
 /* The option after `o` of those that the command takes: its own, common ones, argp's (--help). The

@@ -1,10 +1,12 @@
 /* Looking things up in the table: commands, options, choices, and names close to what was typed. */
+#include <ctype.h>
 #include <string.h>
 
 #include "cli.h"
 #include "pulmo/text.h"
 
-#define CLOSE_ENOUGH 2 /* edits, for "did you mean" */
+#define CLOSE_ENOUGH   2 /* edits, for "did you mean" */
+#define PREFIX_LETTERS 2 /* at least, for the same of a command's beginning */
 
 /* ---- commands ---- */
 
@@ -17,12 +19,32 @@ const command *command_find(const char *name)
     return NULL;
 }
 
+/* Edits from one to the other, none where one begins with the other: "eval", "training". */
+static int command_distance(const char *typed, const char *name)
+{
+    size_t length = strlen(typed), name_length = strlen(name);
+    size_t shared = length < name_length ? length : name_length;
+    if (shared >= PREFIX_LETTERS && strncmp(typed, name, shared) == 0)
+        return 0;
+    return pulmo_text_distance(typed, name);
+}
+
+static void copy_in_lower_case(const char *text, char *out, size_t out_bytes)
+{
+    size_t length = 0;
+    for (; text[length] && length + 1 < out_bytes; length++)
+        out[length] = (char)tolower((unsigned char)text[length]);
+    out[length] = '\0';
+}
+
 const command *command_near(const char *typed)
 {
     const command *near = NULL;
     int nearest = CLOSE_ENOUGH + 1;
+    char lower[64];
+    copy_in_lower_case(typed, lower, sizeof lower);
     for (const command *c = commands; c->name; c++) {
-        int away = pulmo_text_distance(typed, c->name);
+        int away = command_distance(lower, c->name);
         if (away < nearest) {
             nearest = away;
             near = c;

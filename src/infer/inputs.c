@@ -167,6 +167,7 @@ static pulmo_status add_stdin(input_list *list)
     char *text = NULL;
     size_t bytes = 0;
     PULMO_TRY(read_stdin(&text, &bytes));
+    list->by_stdin = true;
     bool by_lines = memchr(text, '\0', bytes) == NULL;
     pulmo_status status = PULMO_OK;
     for (char *at = text; status == PULMO_OK && at < text + bytes;) {
@@ -204,6 +205,8 @@ static pulmo_status check_any(const input_list *list)
         return pulmo_fail(PULMO_DATA,
                           "no image can be read: the %zu entries named above are all there is",
                           list->missed);
+    if (list->by_stdin)
+        return PULMO_OK;
     return pulmo_fail(
         PULMO_USAGE,
         "no images given; name files or directories of JPEGs, or - for a list on stdin");

@@ -2,6 +2,7 @@
 #ifndef PULMO_INFER_INPUTS_H
 #define PULMO_INFER_INPUTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pulmo/image.h"
@@ -11,12 +12,13 @@ typedef struct input_list {
     char **paths;
     size_t count, room;
     size_t missed; /* entries of directories that could not be looked at: reported, not listed */
+    bool by_stdin; /* "-" was among the inputs: the list may be empty */
 } input_list;
 
 /* Files as they are named, the JPEGs of directories and those below them in name order, and for
  * "-" the paths on stdin: one per line, or ended by NULs where there are any (find -print0). Links
- * are followed, but not back to a folder that they stand in. PULMO_USAGE if there is no image. On
- * failure the list is freed. */
+ * are followed, but not back to a folder that they stand in. PULMO_USAGE if there is no image,
+ * unless "-" is among the inputs: a list from stdin may be empty. On failure the list is freed. */
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out);
 void input_list_free(input_list *list);
 

@@ -24,6 +24,13 @@ lines two.json 2
 expect 65 "could not be used" "$PULMO" predict run text.jpeg
 mkdir empty
 expect 2 "no images given" "$PULMO" predict run empty
+# A list from stdin may be empty, as find's: the header alone, and no error.
+"$PULMO" predict run - < /dev/null > none.csv || fail "an empty list: status $?"
+cmp none.csv <(head -1 all.csv) || fail "an empty list: not the header alone"
+"$PULMO" predict run - --format json < /dev/null > none.json || fail "an empty list, JSON: status $?"
+lines none.json 0
+"$PULMO" explain run - --out none < /dev/null > none.csv || fail "explain, an empty list: status $?"
+lines none.csv 1
 expect 2 "RUN and at least one image" "$PULMO" predict run
 
 # Overlays and maps.

@@ -90,6 +90,12 @@ expect 2 "pulmo train: there is no option -x" "$PULMO" train -qx
 expect 2 "there is no option --nothing-like-it" "$PULMO" inspect --nothing-like-it
 expect 2 "did you mean train?" "$PULMO" tran
 expect 2 "did you mean train?" "$PULMO" help tran
+expect 2 "did you mean evaluate?" "$PULMO" eval
+grep -q "Usage:" out.txt && fail "a near command and the whole usage besides"
+expect 2 "did you mean pack?" "$PULMO" PACK
+expect 2 "did you mean demo-data?" "$PULMO" help Demo
+expect 2 "did you mean train?" "$PULMO" training
+expect 2 "Usage: pulmo COMMAND" "$PULMO" nothing-like-it
 # What follows an option is its value, whatever it looks like; what follows -- is no option.
 expect 2 "RUN is needed" "$PULMO" report --out --weigths
 expect 74 "--weigths" "$PULMO" inspect -- --weigths

@@ -212,6 +212,23 @@ static void no_image_is_a_usage_error(void **state)
     free(empty);
 }
 
+/* `find -newer …` may find nothing: that is no mistake of who asks. */
+static void a_list_on_stdin_may_be_empty(void **state)
+{
+    input_list list;
+    char *empty = at("empty");
+    const char *const inputs[] = {"-", empty};
+    (void)state;
+    assert_non_null(freopen("/dev/null", "r", stdin));
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.count, 0);
+    assert_ok(input_list_outcome(&list, 0));
+    input_list_free(&list);
+    assert_ok(input_list_collect(inputs, 2, &list));
+    input_list_free(&list);
+    free(empty);
+}
+
 static void a_file_that_is_no_image_is_named(void **state)
 {
     pulmo_image image;
@@ -230,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_dash_stands_for_a_list_on_stdin),
         cmocka_unit_test(paths_on_stdin_may_end_with_nuls),
         cmocka_unit_test(a_list_on_stdin_may_be_long),
+        cmocka_unit_test(a_list_on_stdin_may_be_empty),
         cmocka_unit_test(links_to_nothing_are_reported),
         cmocka_unit_test(a_folder_of_lost_links_is_bad_data),
         cmocka_unit_test(links_back_up_are_not_followed),
