@@ -58,17 +58,20 @@ const command_option common_options[] = {
 static const command_option pack_options[] = {
     {KEY("val-fraction", "X", "pack.val_fraction"),
      .help = "split this part of train off as val, by patient and class"},
-    {KEY("test-fraction", "X", "pack.test_fraction"), .help = "the same for test"},
+    {KEY("test-fraction", "X", "pack.test_fraction"),
+     .help = "split this part of train off as test, by patient and class"},
     {KEY("seed", "N", "pack.seed"), .help = "seed of the splits (default 0)"},
     {KEY("size", "PX", "pack.size"), .help = "height and width of packed images (default 224)"},
     {KEY("decode", "exact|fast", "pack.decode"),
-     .help = "fast: scaled DCT for images much larger than that"},
+     .help = "fast: scaled DCT for images much larger than packed ones (default exact)"},
     {KEY("on-bad", "skip|fail", "pack.on_bad"),
      .help = "what a file that cannot be used does (default skip)"},
     {KEY("allow-leaks", NULL, "pack.leaks"), .key_value = "allow",
      .help = "pack although a picture or patient is in more than one given split"},
     {KEY("drop-leaks", NULL, "pack.leaks"), .key_value = "drop",
-     .help = "leave such images out of train (and of val where test has them)"},
+     .help =
+         "leave images of train out whose picture or patient is in val or test too (and of val, "
+         "in test)"},
     {KEY("patients-unknown", NULL, "pack.patients_unknown"), .key_value = "true",
      .help = "split although names tell no patient, as if each file were one"},
     {FLAG("verify"), INTO(verify),
@@ -253,9 +256,11 @@ const command commands[] = {
      .description =
          "Trains every combination of some keys' values, each in a run directory of its own below "
          "train.run_dir, and writes one table, best on val first: sweep.csv and stdout. With "
-         "train.seed as a key also means and spreads over seeds. What is finished is kept when the "
-         "command is given again; a trial that fails is reported and the others are trained all "
-         "the same. With train.features=bank the trials share one feature bank, built by all ranks "
+         "train.seed as a key also means and spreads over seeds; with data.fold, on a pack "
+         "with pack.folds, cross-validation: all folds' test images as one set, in folds/ and "
+         "cross_validation.csv. What is finished is kept when the command is given again; a "
+         "trial that fails is reported and the others are trained all the same. With "
+         "train.features=bank the trials share one feature bank, built by all ranks "
          "in the first of them. Under mpirun or srun.",
      .options = sweep_options,
      .keys = KEYS_OF_TRAINING,

@@ -131,8 +131,8 @@ static pulmo_status check_alike(const pulmo_model *model, const char *run, ensem
     if (positive == first)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA,
-                      "%s: its positive class is %s, that of %s is %s: their thresholds have no "
-                      "mean; evaluate them one by one, or train with model.positive_class",
+                      "%s: its positive class is %s, that of %s is %s: their thresholds cannot be "
+                      "averaged; evaluate them one by one, or train with model.positive_class",
                       run, model->class_names[positive], first_run, model->class_names[first]);
 }
 

@@ -203,7 +203,7 @@ static pulmo_status check_any(const input_list *list)
         return PULMO_OK;
     if (list->missed > 0)
         return pulmo_fail(PULMO_DATA,
-                          "no image can be read: the %zu entries named above are all there is",
+                          "no image can be read: nothing is there but what is named above (%zu)",
                           list->missed);
     if (list->by_stdin)
         return PULMO_OK;
@@ -229,8 +229,9 @@ pulmo_status input_list_outcome(const input_list *list, size_t bad)
 {
     if (bad + list->missed == 0)
         return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "%zu of %zu images could not be used; the others are done",
-                      bad + list->missed, list->count + list->missed);
+    const size_t all = list->count + list->missed;
+    return pulmo_fail(PULMO_DATA, "%zu of %zu image%s could not be used; the others are done",
+                      bad + list->missed, all, all == 1 ? "" : "s");
 }
 
 /* ---- images ---- */

@@ -322,8 +322,9 @@ static pulmo_status write_sheet(const preview *p)
     pulmo_status status = pulmo_file_write(o->out, png, bytes);
     free(png);
     if (status == PULMO_OK)
-        pulmo_info("%s: %d x %d px, %d images as packed and in the first %d epochs%s", o->out,
-                   p->sheet.width_px, p->sheet.height_px, p->rows, o->views, demo);
+        pulmo_info("%s: %d x %d px, %d image%s as packed and in the first %d epoch%s%s", o->out,
+                   p->sheet.width_px, p->sheet.height_px, p->rows, p->rows == 1 ? "" : "s",
+                   o->views, o->views == 1 ? "" : "s", demo);
     return status;
 }
 

@@ -29,6 +29,12 @@ static pulmo_status adjust_threshold(pulmo_model *model, const char *text)
     double number;
     if (strcmp(text, model->threshold_rule) == 0)
         return PULMO_OK;
+    if (model->classes != 2)
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "eval.threshold: \"%s\": thresholds are for two classes; the model has %d, "
+            "of which it takes the most probable one",
+            text, model->classes);
     if (!pulmo_metrics_rule_given(text, &number))
         return pulmo_fail(PULMO_CONFIG,
                           "eval.threshold: \"%s\": must be a number from 0 to 1 here; rules are "

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "pulmo/memory.h"
-#include "pulmo/weights.h"
+#include "weights_room.h"
 
 #define PASSWD_BYTES 16384
 
@@ -48,12 +48,13 @@ static pulmo_status not_there(const char *path)
 {
     const char *what = path ? path : "the cache";
     const char *why = path ? "is not there" : "has no place, since HOME is unset";
+    char fetcher[FETCHER_BYTES];
+    weights_fetcher(fetcher, sizeof fetcher);
     return pulmo_fail(
         PULMO_WEIGHTS,
-        "no VGG16 weights: %s %s; run data-prep/fetch-weights (needs network once), or "
-        "give a file as --weights FILE, as model.weights in the configuration, or in "
-        "$PULMO_WEIGHTS",
-        what, why);
+        "no VGG16 weights: %s %s; run %s (needs network once), or "
+        "name a file with --set model.weights=FILE, in the configuration, or in $PULMO_WEIGHTS",
+        what, why, fetcher);
 }
 
 pulmo_status pulmo_weights_find(const char *given, char **out)

@@ -13,16 +13,16 @@
 
 pulmo_status weights_bad(const weight_file *file, const char *format, ...)
 {
-    char why[600];
+    char why[600], fetcher[FETCHER_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why, sizeof why, format, arguments);
     va_end(arguments);
+    weights_fetcher(fetcher, sizeof fetcher);
     return pulmo_fail(PULMO_WEIGHTS,
                       "%s: %s; what can be read are VGG convolutions as safetensors, PyTorch's "
-                      ".pth, Keras' .h5 or ONNX "
-                      "(data-prep/fetch-weights gets a file)",
-                      file->path, why);
+                      ".pth, Keras' .h5 or ONNX (%s gets a file)",
+                      file->path, why, fetcher);
 }
 
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out)

@@ -13,6 +13,9 @@ done
 [ -z "$(find "$prefix" -name '*.a' -o -name '*.o' -o -name '*.h')" ] || fail "parts of the build are installed"
 "$prefix/bin/pulmo" help --man | cmp - "$prefix/share/man/man1/pulmo.1" || fail "the manual page is another program's"
 
+# Where weights are missing, the program names the program that was installed with it.
+(unset PULMO_WEIGHTS; XDG_CACHE_HOME=$WORK/nothing expect 65 "run $prefix/libexec/pulmo/fetch-weights" "$prefix/bin/pulmo" weights check)
+
 # Pages find each other where they are installed, but for what only the checkout has.
 links() { grep -oE '\]\([^)]+\)' "$1" | sed 's/^](//; s/)$//; s/#.*//; /:/d; /^$/d'; }
 while read -r page; do

@@ -59,6 +59,8 @@ done
 "$PULMO" pack three packed --size 64 -q
 EXTRA="--set eval.calibration=temperature" small_train threes ranks 2 > three.txt 2> three.err || { cat three.err; fail "three classes"; }
 "$PYTHON" "$here/results.py" threes/results.h5 || fail "results of three classes"
+"$PULMO" predict threes demo/test -q > three.csv || fail "predict, three classes: status $?"
+expect 2 "thresholds are for two classes; the model has 3" "$PULMO" predict threes demo/test --set eval.threshold=0.9
 grep -q "One against the rest" three.txt || fail "no figures one against the rest"
 grep -Eq "VIRUS  sensitivity 0\.[0-9]{4} \(.*specificity .*AUC 0\.[0-9]{4} \(" three.txt || fail "no intervals of a class against the rest"
 
