@@ -45,7 +45,7 @@ static void report_patients(const packing *p)
         pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
     if (plan->unknown > 0)
         pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u images tell none, such as %s: one "
-                   "patient may stand in several splits, and scores be too good. "
+                   "patient may stand in several splits, and scores may be too good. "
                    "pack.group_pattern finds patients in such paths; --patients-unknown says that "
                    "they are not known",
                    plan->unknown, plan->count[0] + plan->count[1] + plan->count[2], first);

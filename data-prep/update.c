@@ -273,11 +273,12 @@ static pulmo_status refuse_changes(const char *destination, const text_lines *ch
 {
     for (size_t i = 0; i < changed->count; i++)
         pulmo_warn("%s", changed->text[i]);
-    return pulmo_fail(PULMO_DATA,
-                      "%s: %zu files that are packed there changed or went (listed above), the "
-                      "first: %s; --update adds files only: restore them, or pack anew with "
-                      "--overwrite",
-                      destination, changed->count, changed->text[0]);
+    return pulmo_fail(
+        PULMO_DATA,
+        "%s: %zu files that are packed there changed or were removed (listed above), the "
+        "first: %s; --update adds files only: restore them, or pack anew with "
+        "--overwrite",
+        destination, changed->count, changed->text[0]);
 }
 
 /* Classes are numbered in order of their names: another class would renumber them in old shards. */

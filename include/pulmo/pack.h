@@ -18,8 +18,8 @@ typedef struct pulmo_pack_options {
  * are split as configured; patients and duplicates stay together. The same input gives the same
  * bytes for any number of ranks and threads. A finished pack of the same input is left alone; a
  * different one is refused (PULMO_USAGE) unless `overwrite`, or `update` adds the new files to it:
- * then all that is packed stays in its split, and files that changed or went are PULMO_DATA. One
- * picture, or one patient for certain, in several given splits is PULMO_DATA unless
+ * then all that is packed stays in its split, and files that changed or were removed are
+ * PULMO_DATA. One picture, or one patient for certain, in several given splits is PULMO_DATA unless
  * config->pack.leaks says otherwise.
  *
  * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # pack --update: new files beside a finished pack. Old shards keep their bytes and every image its split; new images of known
-# patients follow them, new patients are split at the same fractions; what changed or went is listed.
+# patients follow them, new patients are split at the same fractions; what changed or were removed is listed.
 . "$(dirname "$0")/common.sh"
 command -v h5dump > /dev/null || { echo "h5dump is not installed"; exit 77; }
 "$PULMO" demo-data demo --train 200 --val 0 --test 0 --seed 5 -q
@@ -89,7 +89,7 @@ gone=$(sed -n 3p in.train)
 mv "source/$gone" gone.jpeg
 expect 65 "$victim: has another size than when it was packed" pack packed --update
 grep -qF "$gone: is missing" out.txt || { cat out.txt; fail "the missing file is not listed"; }
-grep -q "2 files that are packed there changed or went" out.txt || { cat out.txt; fail "not two files"; }
+grep -q "2 files that are packed there changed or were removed" out.txt || { cat out.txt; fail "not two files"; }
 mv gone.jpeg "source/$gone" && mv kept.jpeg "source/$victim"
 expect 0 "nothing to do" pack packed --update
 
