@@ -9,30 +9,45 @@
 
 #define CELLS 16
 #define WAVES 8
-#define CONTRAST_MIN                                                                               \
-    2.0 /* standard deviation of cells, levels: below, an image shows nothing to compare */
-#define LEAF 16
+/* standard deviation of cells, levels: below, an image shows nothing to compare */
+#define CONTRAST_MIN 2.0
+#define LEAF         16
 
 /* ---- sketches ---- */
 
-/* Mean of each cell of a CELLS x CELLS grid, less the mean of all. Channels are averaged. Returns
- * their standard deviation. */
-static double cell_means(const uint8_t *pixels, int height, int width, int channels,
-                         double cell[CELLS][CELLS])
+typedef struct pixel_grid {
+    const uint8_t *pixels;
+    int height, width, channels;
+} pixel_grid;
+
+/* Mean of one cell of a CELLS x CELLS grid. Channels are averaged. */
+static double cell_mean(const pixel_grid *grid, int cx, int cy)
 {
-    double mean = 0, square = 0;
+    int top = cy * grid->height / CELLS;
+    int bottom = (cy + 1) * grid->height / CELLS;
+    int left = cx * grid->width / CELLS;
+    int right = (cx + 1) * grid->width / CELLS;
+    int across = (right - left) * grid->channels;
+    size_t stride = (size_t)grid->width * (size_t)grid->channels;
+    size_t start = (size_t)left * (size_t)grid->channels;
+    uint32_t sum = 0;
+    for (int y = top; y < bottom; y++) {
+        const uint8_t *row = grid->pixels + (size_t)y * stride + start;
+        for (int i = 0; i < across; i++)
+            sum += row[i];
+    }
+    double rows = bottom - top;
+    return sum / (rows * (right - left) * grid->channels);
+}
+
+/* Mean of each cell, less the mean of all. Returns their standard deviation. */
+static double cell_means(const pixel_grid *grid, double cell[CELLS][CELLS])
+{
+    double mean = 0;
+    double square = 0;
     for (int cy = 0; cy < CELLS; cy++)
         for (int cx = 0; cx < CELLS; cx++) {
-            int y0 = cy * height / CELLS, y1 = (cy + 1) * height / CELLS, x0 = cx * width / CELLS,
-                x1 = (cx + 1) * width / CELLS;
-            uint32_t sum = 0;
-            for (int y = y0; y < y1; y++) {
-                const uint8_t *row =
-                    pixels + ((size_t)y * (size_t)width + (size_t)x0) * (size_t)channels;
-                for (int i = 0; i < (x1 - x0) * channels; i++)
-                    sum += row[i];
-            }
-            cell[cy][cx] = sum / ((double)(y1 - y0) * (x1 - x0) * channels);
+            cell[cy][cx] = cell_mean(grid, cx, cy);
             mean += cell[cy][cx] / (CELLS * CELLS);
         }
     for (int i = 0; i < CELLS * CELLS; i++) {
@@ -47,14 +62,19 @@ static double cell_means(const uint8_t *pixels, int height, int width, int chann
 static double wave(int k, int i)
 {
     const double pi = 3.14159265358979323846;
-    return cos(pi * (2 * i + 1) * k / (2 * CELLS)) * sqrt((k ? 2.0 : 1.0) / CELLS);
+    double phase = pi * (2 * i + 1) * k / (2 * CELLS);
+    double power = k ? 2.0 : 1.0;
+    return cos(phase) * sqrt(power / CELLS);
 }
 
 void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channels,
                  int8_t out[SKETCH])
 {
-    double cell[CELLS][CELLS], across[CELLS][WAVES], table[WAVES][CELLS];
-    double deviation = cell_means(pixels, height_px, width_px, channels, cell);
+    double cell[CELLS][CELLS];
+    double across[CELLS][WAVES];
+    double table[WAVES][CELLS];
+    pixel_grid grid = {pixels, height_px, width_px, channels};
+    double deviation = cell_means(&grid, cell);
     memset(out, 0, SKETCH);
     if (deviation < CONTRAST_MIN)
         return;
@@ -63,12 +83,13 @@ void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channel
             table[k][i] = wave(k, i);
     for (int y = 0; y < CELLS; y++)
         for (int k = 0; k < WAVES; k++) {
-            across[y][k] = 0;
+            double sum = 0;
             for (int x = 0; x < CELLS; x++)
-                across[y][k] += cell[y][x] * table[k][x];
+                sum += cell[y][x] * table[k][x];
+            across[y][k] = sum;
         }
-    double scale =
-        SKETCH_LENGTH / (deviation * CELLS); /* the cells' own length is deviation * CELLS */
+    double length = deviation * CELLS; /* of all cells */
+    double scale = SKETCH_LENGTH / length;
     for (int l = 0; l < WAVES; l++)
         for (int k = 0; k < WAVES; k++) {
             double sum = 0;
@@ -92,42 +113,65 @@ typedef struct tree {
 /* The coordinate that varies most in a range. */
 static int widest(const tree *t, uint32_t first, uint32_t end)
 {
-    int32_t sum[SKETCH] = {0}, square[SKETCH] = {0};
-    uint32_t step = (end - first) / 256 + 1, count = 0;
-    for (uint32_t i = first; i < end; i += step, count++)
+    int32_t sum[SKETCH] = {0};
+    int32_t square[SKETCH] = {0};
+    uint32_t step = (end - first) / 256 + 1;
+    uint32_t count = 0;
+    for (uint32_t i = first; i < end; i += step) {
+        const int8_t *point = t->point[t->order[i]];
         for (int k = 0; k < SKETCH; k++) {
-            int32_t v = t->point[t->order[i]][k];
+            int32_t v = point[k];
             sum[k] += v;
             square[k] += v * v;
         }
+        count++;
+    }
     int best = 0;
     double most = -1;
     for (int k = 0; k < SKETCH; k++) {
         double spread = square[k] - (double)sum[k] * sum[k] / count;
-        if (spread > most)
-            most = spread, best = k;
+        if (spread > most) {
+            most = spread;
+            best = k;
+        }
     }
     return best;
+}
+
+/* Coordinate `k` of the element at `i`. */
+static int coordinate(const tree *t, int64_t i, int k)
+{
+    uint32_t element = t->order[i];
+    return t->point[element][k];
+}
+
+static void swap_elements(tree *t, int64_t i, int64_t j)
+{
+    uint32_t element = t->order[i];
+    t->order[i] = t->order[j];
+    t->order[j] = element;
 }
 
 /* Hoare's selection: afterwards the element at `middle` has none greater before it and none smaller
  * behind it. */
 static void select_middle(tree *t, uint32_t first, uint32_t end, uint32_t middle, int k)
 {
-    int64_t low = first, high = (int64_t)end - 1;
+    int64_t low = first;
+    int64_t high = (int64_t)end - 1;
     while (low < high) {
-        int pivot = t->point[t->order[(low + high) / 2]][k];
-        int64_t i = low, j = high;
+        int pivot = coordinate(t, (low + high) / 2, k);
+        int64_t i = low;
+        int64_t j = high;
         while (i <= j) {
-            while (t->point[t->order[i]][k] < pivot)
+            while (coordinate(t, i, k) < pivot)
                 i++;
-            while (t->point[t->order[j]][k] > pivot)
+            while (coordinate(t, j, k) > pivot)
                 j--;
             if (i > j)
                 break;
-            uint32_t swap = t->order[i];
-            t->order[i++] = t->order[j];
-            t->order[j--] = swap;
+            swap_elements(t, i, j);
+            i++;
+            j--;
         }
         if ((int64_t)middle <= j)
             high = j;
@@ -164,10 +208,13 @@ static void look_at(query *q, uint32_t b)
 {
     if (b <= q->a || q->enough)
         return;
-    const int8_t *x = q->tree->point[q->a], *y = q->tree->point[b];
+    const int8_t *x = q->tree->point[q->a];
+    const int8_t *y = q->tree->point[b];
     int32_t sum = 0;
-    for (int k = 0; k < SKETCH; k++)
-        sum += (x[k] - y[k]) * (x[k] - y[k]);
+    for (int k = 0; k < SKETCH; k++) {
+        int32_t difference = x[k] - y[k];
+        sum += difference * difference;
+    }
     if (sum <= q->distance2)
         q->enough = !q->visit(q->context, q->a, b);
 }
@@ -177,22 +224,23 @@ static void search(query *q, uint32_t first, uint32_t end, int32_t away2)
 {
     if (q->enough)
         return;
+    const tree *t = q->tree;
     if (end - first <= LEAF) {
         for (uint32_t i = first; i < end; i++)
-            look_at(q, q->tree->order[i]);
+            look_at(q, t->order[i]);
         return;
     }
     uint32_t middle = first + (end - first) / 2;
-    int k = q->tree->along[middle];
-    int32_t offset = q->tree->point[q->a][k] - q->tree->point[q->tree->order[middle]][k],
-            before = q->beyond[k];
-    look_at(q, q->tree->order[middle]);
+    int k = t->along[middle];
+    int32_t offset = t->point[q->a][k] - coordinate(t, middle, k);
+    int32_t before = q->beyond[k];
+    look_at(q, t->order[middle]);
     if (offset <= 0)
         search(q, first, middle, away2);
     else
         search(q, middle + 1, end, away2);
-    int32_t beyond = offset < 0 ? -offset : offset,
-            far2 = away2 - before * before + beyond * beyond;
+    int32_t beyond = abs(offset);
+    int32_t far2 = away2 - before * before + beyond * beyond;
     if (far2 > q->distance2)
         return;
     q->beyond[k] = beyond;
@@ -206,22 +254,20 @@ static void search(query *q, uint32_t first, uint32_t end, int32_t away2)
 pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, uint32_t queries,
                         int distance2, near_visit visit, void *context)
 {
-    tree t = {.point = sketches,
-              .order = malloc(((size_t)count + 1) * sizeof *t.order),
-              .along = malloc((size_t)count + 1)};
-    pulmo_status status =
-        t.order && t.along ? PULMO_OK
-                           : pulmo_fail(PULMO_MEMORY, "out of memory comparing %u images", count);
-    if (status == PULMO_OK) {
-        for (uint32_t i = 0; i < count; i++)
-            t.order[i] = i;
-        build(&t, 0, count);
-        for (uint32_t a = 0; a < queries; a++) {
-            query q = {
-                .tree = &t, .a = a, .distance2 = distance2, .visit = visit, .context = context};
-            search(&q, 0, count, 0);
-        }
+    tree t = {.point = sketches};
+    pulmo_status status = PULMO_OK;
+    t.order = malloc(((size_t)count + 1) * sizeof *t.order);
+    t.along = malloc((size_t)count + 1);
+    if (!t.order || !t.along)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory comparing %u images", count));
+    for (uint32_t i = 0; i < count; i++)
+        t.order[i] = i;
+    build(&t, 0, count);
+    for (uint32_t a = 0; a < queries; a++) {
+        query q = {.tree = &t, .a = a, .distance2 = distance2, .visit = visit, .context = context};
+        search(&q, 0, count, 0);
     }
+out:
     free(t.order);
     free(t.along);
     return status;
