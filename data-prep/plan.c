@@ -62,12 +62,16 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
         return pulmo_fail(PULMO_MEMORY, "out of memory for labels");
     plan->channels = 1;
     for (size_t i = 0; i < list->count; i++) {
-        plan->label[i] = records[i].usable ? class_of(plan, list->file[i].label) : -1;
-        if (records[i].usable && records[i].channels == 3)
-            plan->channels = 3;
-        if (records[i].usable)
+        const image_record *record = &records[i];
+        const source_file *file = &list->file[i];
+        if (record->usable) {
+            plan->label[i] = class_of(plan, file->label);
+            if (record->channels == 3)
+                plan->channels = 3;
             continue;
-        PULMO_TRY(lines_add(&plan->refused_paths, "%s", list->file[i].path));
+        }
+        plan->label[i] = -1;
+        PULMO_TRY(lines_add(&plan->refused_paths, "%s", file->path));
         PULMO_TRY(lines_add(&plan->refused_reasons, "%s", store->reasons[i]));
         plan->bad++;
     }
@@ -81,9 +85,12 @@ static pulmo_status name_rules(const source_list *list, pack_plan *plan)
 {
     text_lines lines = {0};
     uint32_t images[PATIENT_RULES_MAX] = {0};
-    for (size_t i = 0; i < list->count; i++)
-        if (plan->label[i] >= 0)
-            images[patient_rule_base(list->file[i].rule)]++;
+    for (size_t i = 0; i < list->count; i++) {
+        if (plan->label[i] < 0)
+            continue;
+        int base = patient_rule_base(list->file[i].rule);
+        images[base]++;
+    }
     plan->unknown = images[PATIENT_UNKNOWN];
     pulmo_status status = PULMO_OK;
     for (int r = 1; r <= PATIENT_RULES_MAX && status == PULMO_OK; r++) {
@@ -118,12 +125,23 @@ typedef struct splitter {
     const old_pack *old; /* files that are packed already stay where they are; NULL for none */
 } splitter;
 
+/* In that split so far, and not packed already. */
+static bool is_new_in(const splitter *c, uint32_t file, int split)
+{
+    return c->split[file] == split && update_split_of(c->old, file) < 0;
+}
+
 /* Images of a class that are in a split already. */
 static uint32_t old_images(const splitter *c, int class, int split)
 {
     uint32_t images = 0;
-    for (uint32_t f = 0; c->old && f < c->list->count; f++)
-        images += update_split_of(c->old, f) == split && c->plan->label[f] == class;
+    if (!c->old)
+        return 0;
+    for (uint32_t f = 0; f < c->list->count; f++) {
+        bool of_class = c->plan->label[f] == class;
+        if (of_class && update_split_of(c->old, f) == split)
+            images++;
+    }
     return images;
 }
 
@@ -136,8 +154,11 @@ static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wan
     for (uint32_t i = 0; i < count; i++)
         left += c->set_size[c->sets[i]] > 0;
     for (uint32_t i = 0; i < count && taken < wanted && left > 1; i++) {
-        uint32_t root = c->sets[i], size = c->set_size[root];
-        if (size == 0 || taken + size - wanted > wanted - taken)
+        uint32_t root = c->sets[i];
+        uint32_t size = c->set_size[root];
+        double over = taken + size - wanted;
+        double lacking = wanted - taken;
+        if (size == 0 || over > lacking)
             continue;
         taken += size;
         left--;
@@ -151,24 +172,40 @@ static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wan
                      pulmo_split_name(to), c->plan->class_names[class]);
 }
 
-static pulmo_status split_class(splitter *c, int class, const double fraction[PULMO_SPLITS],
-                                uint64_t seed)
+/* Gathers the sets of a class that have files in train. `images` is how many files. */
+static uint32_t gather_class(splitter *c, int class, double *images)
 {
     uint32_t count = 0;
-    double images = 0;
-    pulmo_rng rng;
+    *images = 0;
     for (uint32_t root = 0; root < c->list->count; root++) {
-        if (c->set_size[root] == 0 || c->set_class[root] != class)
+        uint32_t size = c->set_size[root];
+        if (size == 0 || c->set_class[root] != class)
             continue;
-        images += c->set_size[root];
-        c->sets[count++] = root;
+        *images += size;
+        c->sets[count] = root;
+        count++;
     }
-    pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, (uint64_t) class, 0);
+    return count;
+}
+
+static void shuffle_sets(splitter *c, uint32_t count, pulmo_rng *rng)
+{
     for (uint32_t i = count; i > 1; i--) {
-        uint32_t j = pulmo_rng_below(&rng, i), swap = c->sets[i - 1];
+        uint32_t j = pulmo_rng_below(rng, i);
+        uint32_t swap = c->sets[i - 1];
         c->sets[i - 1] = c->sets[j];
         c->sets[j] = swap;
     }
+}
+
+static pulmo_status split_class(splitter *c, int class, const double fraction[PULMO_SPLITS],
+                                uint64_t seed)
+{
+    double images = 0;
+    pulmo_rng rng;
+    uint32_t count = gather_class(c, class, &images);
+    pulmo_rng_at(&rng, seed, PULMO_RNG_SPLIT, (uint64_t) class, 0);
+    shuffle_sets(c, count, &rng);
     /* Of what is packed already, the splits have their parts, which grow with the new. */
     double have[PULMO_SPLITS];
     for (int s = 0; s < PULMO_SPLITS; s++) {
@@ -176,8 +213,10 @@ static pulmo_status split_class(splitter *c, int class, const double fraction[PU
         if (s == PULMO_SPLIT_TRAIN || fraction[s] > 0)
             images += have[s];
     }
-    for (int s = PULMO_SPLIT_TEST; s >= PULMO_SPLIT_VAL; s--)
-        PULMO_TRY(take_sets(c, class, count, fraction[s] * images - have[s], s));
+    for (int s = PULMO_SPLIT_TEST; s >= PULMO_SPLIT_VAL; s--) {
+        double wanted = fraction[s] * images - have[s];
+        PULMO_TRY(take_sets(c, class, count, wanted, s));
+    }
     return PULMO_OK;
 }
 
@@ -198,7 +237,7 @@ static pulmo_status note_held(splitter *c, int split)
 static pulmo_status replace_val(splitter *c, size_t given, const char *manner)
 {
     for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == PULMO_SPLIT_VAL && update_split_of(c->old, f) < 0)
+        if (is_new_in(c, f, PULMO_SPLIT_VAL))
             c->split[f] = PULMO_SPLIT_TRAIN;
     return lines_add(
         &c->plan->warnings,
@@ -216,11 +255,15 @@ static pulmo_status judge_given(splitter *c, const pulmo_config *config, int spl
     text_lines *notes = &c->plan->split_notes;
     const char *name = pulmo_split_name(split);
     size_t given = judge_given_count(c->list, split);
+    bool by_picture = config->pack.patients_unknown && c->plan->unknown > 0;
     char manner[96];
     snprintf(manner, sizeof manner, "%g of train is split off, by %s and class", *fraction,
-             config->pack.patients_unknown && c->plan->unknown > 0 ? "picture" : "patient");
-    if (judge_is_split_off(c->list, config, split))
-        return given > 0 ? replace_val(c, given, manner) : lines_add(notes, "%s: %s", name, manner);
+             by_picture ? "picture" : "patient");
+    if (judge_is_split_off(c->list, config, split)) {
+        if (given > 0)
+            return replace_val(c, given, manner);
+        return lines_add(notes, "%s: %s", name, manner);
+    }
     double unused = *fraction;
     *fraction = 0;
     if (unused > 0)
@@ -237,11 +280,16 @@ static pulmo_status judge_given(splitter *c, const pulmo_config *config, int spl
 static pulmo_status judge_splits(splitter *c, const pulmo_config *config,
                                  double fraction[PULMO_SPLITS])
 {
-    if (c->list->excluded)
+    const source_list *list = c->list;
+    if (list->excluded)
         PULMO_TRY(lines_add(&c->plan->split_notes, "%zu files left out by pack.exclude_pattern",
-                            c->list->excluded));
-    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
-        PULMO_TRY(c->list->held[s] ? note_held(c, s) : judge_given(c, config, s, &fraction[s]));
+                            list->excluded));
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++) {
+        if (list->held[s])
+            PULMO_TRY(note_held(c, s));
+        else
+            PULMO_TRY(judge_given(c, config, s, &fraction[s]));
+    }
     return PULMO_OK;
 }
 
@@ -250,12 +298,29 @@ static void follow_old(splitter *c, const double fraction[PULMO_SPLITS])
 {
     for (uint32_t f = 0; f < c->list->count; f++) {
         int split = update_split_of(c->old, f);
-        if (split < 0 || (split != PULMO_SPLIT_TRAIN && fraction[split] <= 0))
+        if (split < 0)
+            continue;
+        bool is_made = split == PULMO_SPLIT_TRAIN || fraction[split] > 0;
+        if (!is_made)
             continue;
         uint32_t root = join_find(c->together, f);
         c->set_size[root] = 0;
         if (split > c->goes[root])
             c->goes[root] = split;
+    }
+}
+
+/* Counts the new files of train in their sets, which go to train unless they are taken. */
+static void count_sets(splitter *c)
+{
+    for (uint32_t f = 0; f < c->list->count; f++) {
+        c->goes[f] = PULMO_SPLIT_TRAIN;
+        if (!is_new_in(c, f, PULMO_SPLIT_TRAIN))
+            continue;
+        uint32_t root = join_find(c->together, f);
+        if (c->set_size[root] == 0)
+            c->set_class[root] = c->plan->label[f];
+        c->set_size[root]++;
     }
 }
 
@@ -265,21 +330,16 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
     PULMO_TRY(judge_splits(c, config, fraction));
     if (fraction[PULMO_SPLIT_VAL] <= 0 && fraction[PULMO_SPLIT_TEST] <= 0)
         return PULMO_OK;
-    for (uint32_t f = 0; f < c->list->count; f++) {
-        if (c->split[f] != PULMO_SPLIT_TRAIN || update_split_of(c->old, f) >= 0)
-            continue;
-        uint32_t root = join_find(c->together, f);
-        if (c->set_size[root]++ == 0)
-            c->set_class[root] = c->plan->label[f];
-    }
-    for (uint32_t f = 0; f < c->list->count; f++)
-        c->goes[f] = PULMO_SPLIT_TRAIN;
+    count_sets(c);
     follow_old(c, fraction);
     for (int k = 0; k < c->plan->classes; k++)
         PULMO_TRY(split_class(c, k, fraction, (uint64_t)config->pack.seed));
-    for (uint32_t f = 0; f < c->list->count; f++)
-        if (c->split[f] == PULMO_SPLIT_TRAIN && update_split_of(c->old, f) < 0)
-            c->split[f] = c->goes[join_find(c->together, f)];
+    for (uint32_t f = 0; f < c->list->count; f++) {
+        if (!is_new_in(c, f, PULMO_SPLIT_TRAIN))
+            continue;
+        uint32_t root = join_find(c->together, f);
+        c->split[f] = c->goes[root];
+    }
     return PULMO_OK;
 }
 
@@ -288,10 +348,53 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
 /* What is packed already keeps its place. */
 static void take_old(const source_list *list, pack_plan *plan, const old_pack *old, int s)
 {
-    for (uint32_t f = 0; old && f < list->count; f++)
+    plan->count[s] = 0;
+    if (!old)
+        return;
+    for (uint32_t f = 0; f < list->count; f++) {
+        uint32_t place = old->place[f];
         if (update_split_of(old, f) == s)
-            plan->order[s][old->place[f]] = f;
-    plan->count[s] = old ? old->split[s].count : 0;
+            plan->order[s][place] = f;
+    }
+    plan->count[s] = old->split[s].count;
+}
+
+/* The new files of a split and class, behind those that have their place. */
+static void take_class(const source_list *list, pack_plan *plan, const old_pack *old,
+                       const int *split, int s, int class)
+{
+    uint32_t at = plan->count[s];
+    for (uint32_t f = 0; f < list->count; f++) {
+        bool packed = update_split_of(old, f) >= 0;
+        if (split[f] != s || plan->label[f] != class || packed)
+            continue;
+        plan->order[s][at] = f;
+        at++;
+    }
+    plan->count[s] = at;
+}
+
+/* Every class has an image in train, unless the source is only to be tested on; some file can be
+ * used. */
+static pulmo_status check_counts(const source_list *list, const pack_plan *plan)
+{
+    const uint32_t *count = plan->count;
+    uint32_t in_train = count[PULMO_SPLIT_TRAIN];
+    const uint32_t *train = plan->order[PULMO_SPLIT_TRAIN];
+    for (int k = 0; k < plan->classes && in_train > 0; k++) {
+        uint32_t images = 0;
+        for (uint32_t i = 0; i < in_train; i++)
+            images += plan->label[train[i]] == k;
+        if (images == 0)
+            return pulmo_fail(PULMO_DATA,
+                              "%s: class %s has no usable image in train; every class needs some",
+                              list->root, plan->class_names[k]);
+    }
+    if (count[0] + count[1] + count[2] == 0)
+        return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s",
+                          list->root, list->count, plan->refused_paths.text[0],
+                          plan->refused_reasons.text[0]);
+    return PULMO_OK;
 }
 
 /* Within a split: by class, then in the list's order of paths. */
@@ -304,33 +407,17 @@ static pulmo_status set_order(const source_list *list, const old_pack *old, pack
             return pulmo_fail(PULMO_MEMORY, "out of memory for the order");
         take_old(list, plan, old, s);
         for (int k = 0; k < plan->classes; k++)
-            for (uint32_t f = 0; f < list->count; f++)
-                if (split[f] == s && plan->label[f] == k && update_split_of(old, f) < 0)
-                    plan->order[s][plan->count[s]++] = f;
+            take_class(list, plan, old, split, s, k);
     }
-    for (int k = 0; k < plan->classes; k++) {
-        uint32_t images = 0;
-        for (uint32_t i = 0; i < plan->count[PULMO_SPLIT_TRAIN]; i++)
-            images += plan->label[plan->order[PULMO_SPLIT_TRAIN][i]] == k;
-        bool elsewhere =
-            plan->count[PULMO_SPLIT_TRAIN] == 0; /* a source that is only to be tested on */
-        if (images == 0 && !elsewhere)
-            return pulmo_fail(PULMO_DATA,
-                              "%s: class %s has no usable image in train; every class needs some",
-                              list->root, plan->class_names[k]);
-    }
-    if (plan->count[0] + plan->count[1] + plan->count[2] == 0)
-        return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s",
-                          list->root, list->count, plan->refused_paths.text[0],
-                          plan->refused_reasons.text[0]);
-    return PULMO_OK;
+    return check_counts(list, plan);
 }
 
 static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *config)
 {
     c->together = a->together;
     PULMO_TRY(split_train(c, config));
-    PULMO_TRY(audit_splits(a, c->split, config->pack.leaks == PULMO_LEAKS_DROP));
+    bool drop = config->pack.leaks == PULMO_LEAKS_DROP;
+    PULMO_TRY(audit_splits(a, c->split, drop));
     if (config->pack.folds > 0)
         PULMO_TRY(folds_make(c->list, c->old, c->together, c->split, config, c->plan));
     return set_order(c->list, c->old, c->plan, c->split);
@@ -342,7 +429,9 @@ static int first_split(const part_store *store, uint32_t file)
     int packed = update_split_of(store->old, file);
     if (packed >= 0)
         return packed;
-    return store->records[file].usable ? store->list->file[file].split : -1;
+    if (!store->records[file].usable)
+        return -1;
+    return store->list->file[file].split;
 }
 
 /* Findings of the older pack that are not found again: only new files are compared with all. */
@@ -366,11 +455,12 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
     splitter c = {.list = list, .plan = plan, .old = store->old};
     audit a = {0};
     pulmo_status status = PULMO_OK;
-    c.split = malloc(list->count * sizeof *c.split);
-    c.sets = malloc(list->count * sizeof *c.sets);
-    c.set_size = calloc(list->count, sizeof *c.set_size);
-    c.set_class = calloc(list->count, sizeof *c.set_class);
-    c.goes = malloc(list->count * sizeof *c.goes);
+    size_t count = list->count;
+    c.split = malloc(count * sizeof *c.split);
+    c.sets = malloc(count * sizeof *c.sets);
+    c.set_size = calloc(count, sizeof *c.set_size);
+    c.set_class = calloc(count, sizeof *c.set_class);
+    c.goes = malloc(count * sizeof *c.goes);
     if (!c.split || !c.sets || !c.set_size || !c.set_class || !c.goes)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the plan"));
     PULMO_GOTO(sort_out(store, plan));
