@@ -26,16 +26,30 @@ static bool is_root(const packing *p)
     return pulmo_comm_rank(p->comm) == 0;
 }
 
+/* Does a step on rank 0; all ranks return its status. */
+static pulmo_status on_root(packing *p, pulmo_status (*step)(packing *p))
+{
+    pulmo_status status = PULMO_OK;
+    if (is_root(p))
+        status = step(p);
+    return pulmo_agree(p->comm, status);
+}
+
 /* ---- what was asked for ---- */
+
+static void digest_text(pulmo_digester *digester, const char *text)
+{
+    pulmo_digester_add(digester, text, strlen(text) + 1);
+}
 
 /* What the list says of every file: names, labels, patients, sizes. */
 static void digest_names(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
-        pulmo_digester_add(digester, f->path, strlen(f->path) + 1);
-        pulmo_digester_add(digester, f->label, strlen(f->label) + 1);
-        pulmo_digester_add(digester, f->group, strlen(f->group) + 1);
+        digest_text(digester, f->path);
+        digest_text(digester, f->label);
+        digest_text(digester, f->group);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
     }
 }
@@ -45,7 +59,7 @@ static void digest_times(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
-        pulmo_digester_add(digester, f->path, strlen(f->path) + 1);
+        digest_text(digester, f->path);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
         pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
@@ -61,10 +75,12 @@ static void name_given(const pulmo_config *c, char *text, size_t bytes)
                 {"exclude", c->pack.exclude_pattern}};
     size_t at = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
-        if (*held[i].pattern)
-            at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key,
-                                   held[i].pattern);
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        const char *pattern = held[i].pattern;
+        if (*pattern == '\0')
+            continue;
+        at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key, pattern);
+    }
     if (c->pack.patients_unknown)
         at += (size_t)snprintf(text + at, bytes - at, "patients_unknown, ");
     if (c->pack.folds > 0)
@@ -116,8 +132,9 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
     PULMO_TRY(pulmo_digester_create(&digester));
     pulmo_digester_add(digester, p->options_text, strlen(p->options_text));
     for (size_t i = 0; i < p->list.count; i++) {
-        pulmo_digester_add(digester, &p->store.records[i].digest, sizeof(pulmo_digest));
-        pulmo_digester_add(digester, &p->store.records[i].pixel_digest, sizeof(pulmo_digest));
+        const image_record *record = &p->store.records[i];
+        pulmo_digester_add(digester, &record->digest, sizeof record->digest);
+        pulmo_digester_add(digester, &record->pixel_digest, sizeof record->pixel_digest);
     }
     *out = pulmo_digester_end(digester);
     return PULMO_OK;
@@ -179,42 +196,54 @@ static pulmo_status choose_task(packing *p, int *task)
                       p->options.destination);
 }
 
+static pulmo_status write_seen(packing *p)
+{
+    return seen_write(p->options.destination, &p->key, &p->list);
+}
+
 /* Which files are new, beside the pack that is there. */
 static pulmo_status find_new(packing *p, int *task)
 {
-    PULMO_TRY(pulmo_agree(p->comm, update_open(p->options.destination, &p->list, p->options_text,
-                                               is_root(p), &p->old)));
+    const char *destination = p->options.destination;
+    pulmo_status status = update_open(destination, &p->list, p->options_text, is_root(p), &p->old);
+    PULMO_TRY(pulmo_agree(p->comm, status));
+    size_t added = p->old->fresh.count;
     if (is_root(p))
-        pulmo_info("%s: %zu files are new", p->options.destination, p->old->fresh.count);
-    if (p->old->fresh.count > 0)
+        pulmo_info("%s: %zu files are new", destination, added);
+    if (added > 0)
         return PULMO_OK;
     *task = NOTHING_TO_DO; /* but to remember the files' times */
-    return pulmo_agree(p->comm, is_root(p) ? seen_write(p->options.destination, &p->key, &p->list)
-                                           : PULMO_OK);
+    return on_root(p, write_seen);
 }
 
 /* Near duplicates are looked for by rank 0; all ranks hear of them. */
 static pulmo_status find_near(packing *p, near_pair **pairs, size_t *count)
 {
-    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? audit_near(&p->store, pairs, count) : PULMO_OK));
+    pulmo_status status = PULMO_OK;
+    if (is_root(p))
+        status = audit_near(&p->store, pairs, count);
+    PULMO_TRY(pulmo_agree(p->comm, status));
     PULMO_TRY(pulmo_bcast(p->comm, count, sizeof *count, 0));
     if (!is_root(p))
         *pairs = malloc((*count + 1) * sizeof **pairs);
-    PULMO_TRY(
-        pulmo_agree(p->comm, *pairs || *count == 0
-                                 ? PULMO_OK
-                                 : pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates")));
-    return *count ? pulmo_bcast(p->comm, *pairs, *count * sizeof **pairs, 0) : PULMO_OK;
+    if (!*pairs && *count > 0)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for near duplicates");
+    PULMO_TRY(pulmo_agree(p->comm, status));
+    if (*count == 0)
+        return PULMO_OK;
+    size_t bytes = *count * sizeof **pairs;
+    return pulmo_bcast(p->comm, *pairs, bytes, 0);
 }
 
 static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_count)
 {
     const pulmo_config *config = p->options.config;
+    const pack_plan *plan = &p->plan;
     PULMO_TRY(plan_make(&p->store, near, near_count, config, &p->plan));
-    if (p->plan.bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
-        return pulmo_fail(
-            PULMO_DATA, "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
-            p->plan.bad, p->plan.refused_paths.text[0], p->plan.refused_reasons.text[0]);
+    if (plan->bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
+        return pulmo_fail(PULMO_DATA,
+                          "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
+                          plan->bad, plan->refused_paths.text[0], plan->refused_reasons.text[0]);
     return packing_make_splits(p);
 }
 
@@ -229,14 +258,34 @@ static pulmo_status open_store(packing *p)
     part_store *parts = p->old ? &p->added : &p->store;
     PULMO_TRY(parts_open(decoded(p), p->options.config, p->place.work, &p->key, parts));
     parts->fresh = p->fresh;
-    return p->old ? update_store(p->old, p->options.destination, &p->added, &p->store) : PULMO_OK;
+    if (!p->old)
+        return PULMO_OK;
+    return update_store(p->old, p->options.destination, &p->added, &p->store);
+}
+
+/* Rank 0. */
+static pulmo_status refuse_leaks(packing *p)
+{
+    return packing_refuse_leaks(p);
+}
+
+/* Rank 0: shards of another plan are of no use. */
+static pulmo_status keep_plan(packing *p)
+{
+    pulmo_digest digest;
+    PULMO_TRY(digest_plan(p, &digest));
+    return work_plan(&p->place, &digest);
+}
+
+static bool leaks_are(const packing *p, int manner)
+{
+    return p->plan.leaks.count > 0 && (int)p->options.config->pack.leaks == manner;
 }
 
 static pulmo_status plan_all(packing *p)
 {
     near_pair *near = NULL;
     size_t near_count = 0;
-    pulmo_digest digest;
     pulmo_status status = pulmo_agree(p->comm, open_store(p));
     if (status == PULMO_OK)
         status = find_near(p, &near, &near_count);
@@ -246,12 +295,9 @@ static pulmo_status plan_all(packing *p)
     PULMO_TRY(status);
     if (is_root(p))
         packing_report(p);
-    if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_FAIL)
-        return pulmo_agree(p->comm, is_root(p) ? packing_refuse_leaks(p) : PULMO_OK);
-    status = digest_plan(p, &digest);
-    if (status == PULMO_OK && is_root(p))
-        status = work_plan(&p->place, &digest);
-    return pulmo_agree(p->comm, status);
+    if (leaks_are(p, PULMO_LEAKS_FAIL))
+        return on_root(p, refuse_leaks);
+    return on_root(p, keep_plan);
 }
 
 static shard_names names_of(const packing *p, int s)
@@ -271,12 +317,11 @@ static pulmo_status move_added(const packing *p)
     return work_move(&p->place);
 }
 
-static pulmo_status remove_renamed(const packing *p)
+static void remove_renamed(const packing *p)
 {
     for (int s = 0; s < PULMO_SPLITS; s++)
         if (p->old->split[s].count > 0)
             work_remove_renamed(&p->place, names_of(p, s));
-    return seen_write(p->options.destination, &p->key, &p->list);
 }
 
 static pulmo_status publish(packing *p)
@@ -286,61 +331,82 @@ static pulmo_status publish(packing *p)
     else
         PULMO_TRY(move_added(p));
     PULMO_TRY(packing_write_manifest(p));
-    if (p->old)
-        PULMO_TRY(remove_renamed(p));
+    if (p->old) {
+        remove_renamed(p);
+        PULMO_TRY(write_seen(p));
+    }
     work_end(&p->place);
-    if (p->plan.leaks.count > 0 && p->options.config->pack.leaks == PULMO_LEAKS_ALLOW)
+    if (leaks_are(p, PULMO_LEAKS_ALLOW))
         pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good",
                    p->plan.leaks.count);
     return PULMO_OK;
 }
 
-static pulmo_status pack_all(packing *p)
+static void show_notes(const packing *p)
 {
-    int task = TO_PACK;
-    PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
-    PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
-    for (size_t i = 0; i < p->list.notes.count && is_root(p); i++)
-        pulmo_warn("%s", p->list.notes.text[i]);
-    for (size_t i = 0; i < p->list.table_notes.count && is_root(p); i++)
-        pulmo_info("%s", p->list.table_notes.text[i]);
-    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? choose_task(p, &task) : PULMO_OK));
-    PULMO_TRY(pulmo_bcast(p->comm, &task, sizeof task, 0));
-    if (task == TO_ADD)
-        PULMO_TRY(find_new(p, &task));
-    if (task == NOTHING_TO_DO) {
-        pulmo_info("%s: these files are packed already, with the same options; nothing to do",
-                   p->options.destination);
-        return PULMO_OK;
-    }
-    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? work_begin(&p->place, p->options.source, &p->key)
-                                              : PULMO_OK));
-    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, p->place.work, &p->key, &p->fresh));
-    PULMO_TRY(plan_all(p));
-    PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
-    PULMO_TRY(pulmo_agree(p->comm, is_root(p) ? publish(p) : PULMO_OK));
-    pulmo_info("packed %u images of %d x %d x %d into %s",
-               p->plan.count[0] + p->plan.count[1] + p->plan.count[2], p->form.height_px,
-               p->form.width_px, p->form.channels, p->options.destination);
+    const text_lines *notes = &p->list.notes;
+    const text_lines *table_notes = &p->list.table_notes;
+    for (size_t i = 0; i < notes->count; i++)
+        pulmo_warn("%s", notes->text[i]);
+    for (size_t i = 0; i < table_notes->count; i++)
+        pulmo_info("%s", table_notes->text[i]);
+}
+
+static pulmo_status agree_on_task(packing *p, int *task)
+{
+    pulmo_status status = PULMO_OK;
+    if (is_root(p))
+        status = choose_task(p, task);
+    PULMO_TRY(pulmo_agree(p->comm, status));
+    PULMO_TRY(pulmo_bcast(p->comm, task, sizeof *task, 0));
+    if (*task == TO_ADD)
+        return find_new(p, task);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
+/* Rank 0. */
+static pulmo_status begin_work(packing *p)
 {
-    pulmo_status status = PULMO_OK;
-    packing *p = pulmo_calloc_agreed(comm, sizeof *p, "out of memory", &status);
-    if (!p)
-        return status;
-    p->comm = comm;
-    p->options = *options;
-    p->place.lock = -1;
-    if (p->options.threads == 0) {
-        int threads =
-            pulmo_cpu_count() / (pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1);
-        p->options.threads = threads > 0 ? threads : 1;
+    return work_begin(&p->place, p->options.source, &p->key);
+}
+
+static pulmo_status pack_all(packing *p)
+{
+    int task = TO_PACK;
+    const char *destination = p->options.destination;
+    PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
+    PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
+    if (is_root(p))
+        show_notes(p);
+    PULMO_TRY(agree_on_task(p, &task));
+    if (task == NOTHING_TO_DO) {
+        pulmo_info("%s: these files are packed already, with the same options; nothing to do",
+                   destination);
+        return PULMO_OK;
     }
-    pulmo_interrupt_listen();
-    status = pack_all(p);
+    PULMO_TRY(on_root(p, begin_work));
+    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, p->place.work, &p->key, &p->fresh));
+    PULMO_TRY(plan_all(p));
+    PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
+    PULMO_TRY(on_root(p, publish));
+    const pulmo_packed_form *form = &p->form;
+    const uint32_t *count = p->plan.count;
+    pulmo_info("packed %u images of %d x %d x %d into %s", count[0] + count[1] + count[2],
+               form->height_px, form->width_px, form->channels, destination);
+    return PULMO_OK;
+}
+
+int packing_threads(pulmo_comm *comm)
+{
+    int ranks = pulmo_comm_node_size(comm);
+    if (ranks < 1)
+        ranks = 1;
+    int threads = pulmo_cpu_count() / ranks;
+    return threads > 0 ? threads : 1;
+}
+
+static void free_packing(packing *p)
+{
     packing_free_splits(p);
     pack_plan_free(&p->plan);
     if (p->store.list)
@@ -353,5 +419,21 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     free(p->options_text);
     free(p->fresh);
     free(p);
+}
+
+pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
+{
+    pulmo_status status = PULMO_OK;
+    packing *p = pulmo_calloc_agreed(comm, sizeof *p, "out of memory", &status);
+    if (!p)
+        return status;
+    p->comm = comm;
+    p->options = *options;
+    p->place.lock = -1;
+    if (p->options.threads == 0)
+        p->options.threads = packing_threads(comm);
+    pulmo_interrupt_listen();
+    status = pack_all(p);
+    free_packing(p);
     return status;
 }

@@ -39,6 +39,9 @@ void packing_free_splits(packing *p);
 /* Writes this rank's shards that are not there yet. PULMO_INTERRUPTED after a signal. */
 pulmo_status packing_write_shards(packing *p);
 
+/* Threads of a rank where no number is asked for: its node's CPUs shared out among its ranks. */
+int packing_threads(pulmo_comm *comm);
+
 /* Prints splits, patients, refusals and findings. Rank 0. */
 void packing_report(const packing *p);
 /* Writes every leak to DEST/leaks.txt, since there is no manifest; PULMO_DATA with the ways out.

@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "packing.h"
 #include "source.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
-#include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pack.h"
@@ -72,57 +72,85 @@ static void report_differs(verifying *v, pulmo_status status, const char *path)
 
 /* ---- a shard ---- */
 
+static bool is_digest(const pulmo_digest *found, const char *wanted)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_digest_hex(found, hex);
+    return strcmp(hex, wanted) == 0;
+}
+
+/* The digest of an image as it was packed: a grey one has one channel. */
+static pulmo_digest digest_pixels(pulmo_image *image)
+{
+    pulmo_image_collapse_grey(image);
+    size_t pixels = (size_t)image->height_px * (size_t)image->width_px;
+    return pulmo_digest_of(image->pixels, pixels * (size_t)image->channels);
+}
+
+/* Image `row` of the shard, into `image`, whose pixels have room for it. */
+static void compare_image(verifying *v, uint32_t row, pulmo_image *image)
+{
+    uint32_t i = v->first + row;
+    const char *source = v->split.text[PATHS][i];
+    pulmo_status status = pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, row, 1, image->pixels);
+    if (status != PULMO_OK) {
+        differs(v, v->path, "cannot be read: image of ", source);
+        return;
+    }
+    pulmo_digest found = digest_pixels(image);
+    if (!is_digest(&found, v->split.text[PIXELS][i]))
+        differs(v, v->path, "other pixels than were packed: image of ", source);
+}
+
 static void check_image(void *context, int task, int thread)
 {
     verifying *v = context;
-    char hex[PULMO_DIGEST_HEX];
-    size_t bytes = (size_t)v->height * (size_t)v->width * (size_t)v->channels;
-    uint32_t i = v->first + (uint32_t)task;
-    pulmo_image image = {.height_px = v->height,
-                         .width_px = v->width,
-                         .channels = v->channels,
-                         .pixels = malloc(bytes)};
+    size_t pixels = (size_t)v->height * (size_t)v->width;
+    pulmo_image image = {.height_px = v->height, .width_px = v->width, .channels = v->channels};
     (void)thread;
-    if (!image.pixels)
+    image.pixels = malloc(pixels * (size_t)v->channels);
+    if (image.pixels)
+        compare_image(v, (uint32_t)task, &image);
+    else
         v->status = PULMO_MEMORY;
-    else if (pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, (uint64_t)task, 1, image.pixels) !=
-             PULMO_OK)
-        differs(v, v->path, "cannot be read: image of ", v->split.text[PATHS][i]);
-    else {
-        pulmo_image_collapse_grey(&image); /* what was digested: a grey image's one channel */
-        pulmo_digest found =
-            pulmo_digest_of(image.pixels, bytes / (size_t)v->channels * (size_t)image.channels);
-        pulmo_digest_hex(&found, hex);
-        if (strcmp(hex, v->split.text[PIXELS][i]) != 0)
-            differs(v, v->path, "other pixels than were packed: image of ",
-                    v->split.text[PATHS][i]);
-    }
     pulmo_image_free(&image);
+}
+
+static pulmo_status check_labels(verifying *v, uint32_t count)
+{
+    const uint64_t rows = count;
+    const int32_t *wanted = v->split.labels + v->first;
+    int32_t *labels = malloc(((size_t)count + 1) * sizeof *labels);
+    if (!labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", v->path);
+    pulmo_status status = pulmo_h5_read(v->file, "labels", PULMO_H5_I32, 1, &rows, labels);
+    if (status == PULMO_OK && memcmp(labels, wanted, count * sizeof *labels) != 0)
+        differs(v, v->path, "other labels than the manifest's", "");
+    free(labels);
+    return status;
+}
+
+static pulmo_status check_column(verifying *v, int column, uint32_t count)
+{
+    char *const *wanted = v->split.text[column] + v->first;
+    uint64_t found = 0;
+    char **text = NULL;
+    PULMO_TRY(pulmo_h5_read_strings(v->file, columns[column], &found, &text));
+    bool same = found == count;
+    for (uint32_t i = 0; same && i < count; i++)
+        same = strcmp(text[i], wanted[i]) == 0;
+    if (!same)
+        differs(v, v->path, "other than the manifest's: ", columns[column]);
+    free(text);
+    return PULMO_OK;
 }
 
 static pulmo_status check_lists(verifying *v, uint32_t count)
 {
-    const uint64_t wanted = count;
-    int32_t *labels = malloc(((size_t)count + 1) * sizeof *labels);
-    if (!labels)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", v->path);
-    pulmo_status status = pulmo_h5_read(v->file, "labels", PULMO_H5_I32, 1, &wanted, labels);
-    if (status == PULMO_OK &&
-        memcmp(labels, v->split.labels + v->first, count * sizeof *labels) != 0)
-        differs(v, v->path, "other labels than the manifest's", "");
-    free(labels);
-    for (int c = PATHS; c <= DIGESTS && status == PULMO_OK; c++) {
-        uint64_t found = 0;
-        char **text = NULL;
-        status = pulmo_h5_read_strings(v->file, columns[c], &found, &text);
-        bool same = status == PULMO_OK && found == count;
-        for (uint32_t i = 0; same && i < count; i++)
-            same = strcmp(text[i], v->split.text[c][v->first + i]) == 0;
-        if (status == PULMO_OK && !same)
-            differs(v, v->path, "other than the manifest's: ", columns[c]);
-        free(text);
-    }
-    return status;
+    PULMO_TRY(check_labels(v, count));
+    for (int c = PATHS; c <= DIGESTS; c++)
+        PULMO_TRY(check_column(v, c, count));
+    return PULMO_OK;
 }
 
 static pulmo_status check_shape(verifying *v, uint32_t count)
@@ -131,8 +159,8 @@ static pulmo_status check_shape(verifying *v, uint32_t count)
     const uint64_t wanted[4] = {count, (uint64_t)v->height, (uint64_t)v->width,
                                 (uint64_t)v->channels};
     PULMO_TRY(pulmo_h5_shape_of(v->file, "images", &shape));
-    if (shape.type == PULMO_H5_U8 && shape.rank == 4 &&
-        memcmp(shape.dims, wanted, sizeof wanted) == 0)
+    bool of_images = shape.type == PULMO_H5_U8 && shape.rank == 4;
+    if (of_images && memcmp(shape.dims, wanted, sizeof wanted) == 0)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: /images has not the shape that the manifest says", v->path);
 }
@@ -170,7 +198,6 @@ static void check_source(void *context, int task, int thread)
 {
     verifying *v = context;
     pulmo_digest found;
-    char hex[PULMO_DIGEST_HEX];
     uint32_t i = v->first + (uint32_t)task;
     char *path = pulmo_format("%s/%s", v->source, v->split.text[PATHS][i]);
     (void)thread;
@@ -178,19 +205,19 @@ static void check_source(void *context, int task, int thread)
         v->status = PULMO_MEMORY;
     else if (pulmo_digest_of_file(path, &found) != PULMO_OK)
         report_differs(v, PULMO_IO, path);
-    else {
-        pulmo_digest_hex(&found, hex);
-        if (strcmp(hex, v->split.text[DIGESTS][i]) != 0)
-            differs(v, path, "has changed since it was packed", "");
-    }
+    else if (!is_digest(&found, v->split.text[DIGESTS][i]))
+        differs(v, path, "has changed since it was packed", "");
     free(path);
 }
 
 static void check_sources(verifying *v)
 {
-    uint32_t rank = (uint32_t)pulmo_comm_rank(v->comm), size = (uint32_t)pulmo_comm_size(v->comm);
-    v->first = pulmo_shard_first(v->split.count, rank, size);
-    uint32_t count = pulmo_shard_first(v->split.count, rank + 1, size) - v->first;
+    uint32_t rank = (uint32_t)pulmo_comm_rank(v->comm);
+    uint32_t size = (uint32_t)pulmo_comm_size(v->comm);
+    uint32_t images = v->split.count;
+    v->first = pulmo_shard_first(images, rank, size);
+    uint32_t end = pulmo_shard_first(images, rank + 1, size);
+    uint32_t count = end - v->first;
     pulmo_pool_run(v->pool, (int)count, check_source, v);
     v->sources += count;
 }
@@ -217,109 +244,156 @@ static pulmo_status read_first(pulmo_h5 *manifest, const char *base, listed *out
     if (!out->first)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
     PULMO_TRY(pulmo_h5_read(manifest, path, PULMO_H5_I64, 1, &count, out->first));
-    for (uint64_t i = 0; i < count; i++)
-        if (out->first[i] < (i > 0 ? out->first[i - 1] : 0) || out->first[i] > out->count)
+    int64_t before = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        int64_t first = out->first[i];
+        if (first < before || first > out->count)
             return pulmo_fail(PULMO_DATA, "%s: /%s is out of order", pulmo_h5_path(manifest), path);
+        before = first;
+    }
     return PULMO_OK;
+}
+
+static pulmo_status read_column(pulmo_h5 *manifest, const char *base, int column, listed *out)
+{
+    char path[96];
+    uint64_t found = 0;
+    snprintf(path, sizeof path, "%s/%s", base, columns[column]);
+    PULMO_TRY(pulmo_h5_read_strings(manifest, path, &found, &out->text[column]));
+    if (found == out->count)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: /%s has %llu entries, not %u", pulmo_h5_path(manifest), path,
+                      (unsigned long long)found, out->count);
+}
+
+static pulmo_status read_labels(pulmo_h5 *manifest, const char *base, listed *out)
+{
+    char path[96];
+    const uint64_t count = out->count;
+    snprintf(path, sizeof path, "%s/labels", base);
+    out->labels = malloc(((size_t)count + 1) * sizeof *out->labels);
+    if (!out->labels)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
+    return pulmo_h5_read(manifest, path, PULMO_H5_I32, 1, &count, out->labels);
 }
 
 static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out)
 {
-    char base[64], path[96];
-    int64_t count = 0, shards = 0;
+    char base[64];
+    int64_t count = 0;
+    int64_t shards = 0;
     *out = (listed){.name = name};
     snprintf(base, sizeof base, "splits/%s", name);
     PULMO_TRY(pulmo_h5_get_int(manifest, base, "count", &count));
     PULMO_TRY(pulmo_h5_get_int(manifest, base, "shards", &shards));
-    if (count < 0 || count > UINT32_MAX / 2 || shards < 1 || shards > UINT32_MAX / 2)
+    const int64_t most = UINT32_MAX / 2;
+    if (count < 0 || count > most || shards < 1 || shards > most)
         return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(manifest),
                           base, (long long)count, (long long)shards);
     out->count = (uint32_t)count;
     out->shards = (uint32_t)shards;
     PULMO_TRY(read_first(manifest, base, out));
-    for (int c = 0; c < COLUMNS; c++) {
-        uint64_t found = 0;
-        snprintf(path, sizeof path, "%s/%s", base, columns[c]);
-        PULMO_TRY(pulmo_h5_read_strings(manifest, path, &found, &out->text[c]));
-        if (found != out->count)
-            return pulmo_fail(PULMO_DATA, "%s: /%s has %llu entries, not %u",
-                              pulmo_h5_path(manifest), path, (unsigned long long)found, out->count);
+    for (int c = 0; c < COLUMNS; c++)
+        PULMO_TRY(read_column(manifest, base, c, out));
+    return read_labels(manifest, base, out);
+}
+
+/* The split's own digest, as training would check it. */
+static void check_digest(verifying *v, const char *name)
+{
+    pulmo_dataset *dataset = NULL;
+    pulmo_status status = pulmo_dataset_open(v->destination, name, 0, &dataset);
+    if (status != PULMO_OK)
+        report_differs(v, status, v->destination);
+    pulmo_dataset_close(dataset);
+}
+
+/* This rank's share of a split that was read. */
+static void check_share(verifying *v)
+{
+    int rank = pulmo_comm_rank(v->comm);
+    int size = pulmo_comm_size(v->comm);
+    size_t before = v->differs.count;
+    for (uint32_t s = 0; s < v->split.shards; s++) {
+        if (v->turn % size == rank)
+            check_shard(v, s);
+        v->turn++;
     }
-    const uint64_t wanted = out->count;
-    snprintf(path, sizeof path, "%s/labels", base);
-    out->labels = malloc(((size_t)wanted + 1) * sizeof *out->labels);
-    if (!out->labels)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
-    return pulmo_h5_read(manifest, path, PULMO_H5_I32, 1, &wanted, out->labels);
+    if (v->source)
+        check_sources(v);
+    /* What shards lack has been said above. */
+    if (rank == 0 && v->differs.count == before)
+        check_digest(v, v->split.name);
 }
 
 static void check_split(verifying *v, pulmo_h5 *manifest, const char *name)
 {
-    int rank = pulmo_comm_rank(v->comm), size = pulmo_comm_size(v->comm);
-    size_t before = v->differs.count;
-    pulmo_dataset *dataset = NULL;
-    if (read_split(manifest, name, &v->split) != PULMO_OK) {
-        if (rank == 0)
-            report_differs(v, PULMO_DATA, pulmo_h5_path(manifest));
-    } else {
-        for (uint32_t s = 0; s < v->split.shards; s++, v->turn++)
-            if (v->turn % size == rank)
-                check_shard(v, s);
-        if (v->source)
-            check_sources(v);
-        /* The split's own digest, as training would check it. What shards lack has been said above.
-         */
-        if (rank == 0 && v->differs.count == before) {
-            pulmo_status status = pulmo_dataset_open(v->destination, name, 0, &dataset);
-            if (status != PULMO_OK)
-                report_differs(v, status, v->destination);
-            pulmo_dataset_close(dataset);
-        }
-    }
+    bool is_root = pulmo_comm_rank(v->comm) == 0;
+    pulmo_status status = read_split(manifest, name, &v->split);
+    if (status == PULMO_OK)
+        check_share(v);
+    else if (is_root)
+        report_differs(v, PULMO_DATA, pulmo_h5_path(manifest));
     free_split(&v->split);
 }
 
 /* ---- all of it ---- */
 
-static pulmo_status verify_local(verifying *v, int threads)
+/* The shape of all images. */
+static pulmo_status read_shape(verifying *v, pulmo_h5 *manifest)
 {
-    pulmo_h5 *manifest = NULL;
-    struct stat about;
-    int64_t height = 0, width = 0, channels = 0;
-    char *path = pulmo_format("%s/manifest.h5", v->destination);
-    pulmo_status status = path ? PULMO_OK : PULMO_MEMORY;
-    if (status == PULMO_OK && stat(path, &about) != 0)
-        status = pulmo_fail(
-            PULMO_DATA,
-            "%s: holds no manifest.h5: it is not a packed data set, or its packing was interrupted",
-            v->destination);
-    if (status == PULMO_OK)
-        status = pulmo_h5_open(path, &manifest);
-    if (status == PULMO_OK)
-        status = pulmo_h5_get_int(manifest, "/", "height", &height);
-    if (status == PULMO_OK)
-        status = pulmo_h5_get_int(manifest, "/", "width", &width);
-    if (status == PULMO_OK)
-        status = pulmo_h5_get_int(manifest, "/", "channels", &channels);
-    if (status == PULMO_OK && (height < 1 || height > 32768 || width < 1 || width > 32768 ||
-                               (channels != 1 && channels != 3)))
-        status = pulmo_fail(PULMO_DATA, "%s: says images of %lld x %lld x %lld", path,
-                            (long long)height, (long long)width, (long long)channels);
-    if (status == PULMO_OK)
-        status = pulmo_pool_create(threads, &v->pool);
+    int64_t height = 0;
+    int64_t width = 0;
+    int64_t channels = 0;
+    PULMO_TRY(pulmo_h5_get_int(manifest, "/", "height", &height));
+    PULMO_TRY(pulmo_h5_get_int(manifest, "/", "width", &width));
+    PULMO_TRY(pulmo_h5_get_int(manifest, "/", "channels", &channels));
+    bool sized = height >= 1 && height <= 32768 && width >= 1 && width <= 32768;
+    bool coloured = channels == 1 || channels == 3;
+    if (!sized || !coloured)
+        return pulmo_fail(PULMO_DATA, "%s: says images of %lld x %lld x %lld",
+                          pulmo_h5_path(manifest), (long long)height, (long long)width,
+                          (long long)channels);
     v->height = (int)height;
     v->width = (int)width;
     v->channels = (int)channels;
-    for (int s = 0; s < PULMO_SPLITS && status == PULMO_OK; s++) {
+    return PULMO_OK;
+}
+
+static pulmo_status open_manifest(const verifying *v, const char *path, pulmo_h5 **manifest)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: holds no manifest.h5: it is not a packed data set, or its packing was interrupted",
+            v->destination);
+    return pulmo_h5_open(path, manifest);
+}
+
+static pulmo_status verify_local(verifying *v, int threads)
+{
+    pulmo_h5 *manifest = NULL;
+    char *path = pulmo_format("%s/manifest.h5", v->destination);
+    pulmo_status status = PULMO_OK;
+    if (!path)
+        return PULMO_MEMORY;
+    PULMO_GOTO(open_manifest(v, path, &manifest));
+    PULMO_GOTO(read_shape(v, manifest));
+    PULMO_GOTO(pulmo_pool_create(threads, &v->pool));
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        const char *name = pulmo_split_name(s);
         char base[64];
-        snprintf(base, sizeof base, "splits/%s", pulmo_split_name(s));
+        snprintf(base, sizeof base, "splits/%s", name);
         if (pulmo_h5_exists(manifest, base))
-            check_split(v, manifest, pulmo_split_name(s));
+            check_split(v, manifest, name);
     }
+    status = v->status;
+out:
     pulmo_pool_destroy(v->pool);
     pulmo_h5_close(manifest);
     free(path);
-    return status == PULMO_OK ? v->status : status;
+    return status;
 }
 
 /* This rank's lines as one text, owned by the caller. */
@@ -356,9 +430,8 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const 
 {
     verifying v = {.comm = comm, .destination = destination, .source = source};
     int64_t found = 0;
-    int ranks = pulmo_comm_node_size(comm) > 0 ? pulmo_comm_node_size(comm) : 1;
     if (threads == 0)
-        threads = pulmo_cpu_count() / ranks > 0 ? pulmo_cpu_count() / ranks : 1;
+        threads = packing_threads(comm);
     pthread_mutex_init(&v.lock, NULL);
     pulmo_status status = pulmo_agree(comm, verify_local(&v, threads));
     if (status == PULMO_OK)
