@@ -136,7 +136,8 @@ typedef struct filler {
 static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *image)
 {
     pulmo_image_collapse_grey(image);
-    size_t bytes = (size_t)image->height_px * (size_t)image->width_px * (size_t)image->channels;
+    size_t pixels = (size_t)image->height_px * (size_t)image->width_px;
+    size_t bytes = pixels * (size_t)image->channels;
     record->channels = (uint8_t)image->channels;
     record->pixel_digest = pulmo_digest_of(image->pixels, bytes);
     sketch_make(image->pixels, image->height_px, image->width_px, image->channels, record->sketch);
@@ -187,8 +188,9 @@ static pulmo_status fill_entry(filler *f, const char *path, part_entry *entry)
 static pulmo_status decode_task(void *context, int task, int thread)
 {
     filler *f = context;
-    const source_file *file = &f->list->file[first_of(f->part) + f->order[task]];
-    part_entry *entry = &f->entries[f->order[task]];
+    uint32_t place = f->order[task];
+    const source_file *file = &f->list->file[first_of(f->part) + place];
+    part_entry *entry = &f->entries[place];
     pulmo_status status = PULMO_OK;
     (void)thread;
     if (pulmo_interrupt_wanted())
@@ -201,7 +203,8 @@ static pulmo_status decode_task(void *context, int task, int thread)
     else
         status = fill_entry(f, path, entry);
     pthread_mutex_lock(&f->lock);
-    pulmo_progress_update(&f->progress, (double)++f->done, NULL);
+    f->done++;
+    pulmo_progress_update(&f->progress, (double)f->done, NULL);
     pthread_mutex_unlock(&f->lock);
     free(path);
     return status;
@@ -210,9 +213,15 @@ static pulmo_status decode_task(void *context, int task, int thread)
 static void order_files(filler *f, uint32_t count)
 {
     const source_file *file = &f->list->file[first_of(f->part)];
-    for (uint32_t i = 0, k; i < count; i++) {
-        for (k = i; k > 0 && file[f->order[k - 1]].size_bytes < file[i].size_bytes; k--)
-            f->order[k] = f->order[k - 1];
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = i;
+        while (k > 0) {
+            uint32_t before = f->order[k - 1];
+            if (file[before].size_bytes >= file[i].size_bytes)
+                break;
+            f->order[k] = before;
+            k--;
+        }
         f->order[k] = i;
     }
 }
@@ -220,15 +229,16 @@ static void order_files(filler *f, uint32_t count)
 static bool write_entries(const filler *f, uint32_t count)
 {
     part_head head = {.version = 1, .part = f->part, .count = count, .key = *f->key};
+    size_t bytes = count * sizeof *f->entries;
     pulmo_digester *digester = NULL;
     memcpy(head.magic, magic, sizeof head.magic);
     if (pulmo_digester_create(&digester) != PULMO_OK)
         return false;
     pulmo_digester_add(digester, &head, sizeof head);
-    pulmo_digester_add(digester, f->entries, count * sizeof *f->entries);
+    pulmo_digester_add(digester, f->entries, bytes);
     pulmo_digest digest = pulmo_digester_end(digester);
     return write_at(f->fd, &head, sizeof head, 0) &&
-           write_at(f->fd, f->entries, count * sizeof *f->entries, sizeof head) &&
+           write_at(f->fd, f->entries, bytes, sizeof head) &&
            write_at(f->fd, &digest, sizeof digest, entries_bytes(count));
 }
 
@@ -250,8 +260,8 @@ static pulmo_status fill_open_part(filler *f, const char *path, const char *temp
 
 static pulmo_status fill_part(filler *f)
 {
-    char *path = part_path(f->work, f->part),
-         *temporary = path ? pulmo_format("%s.tmp", path) : NULL;
+    char *path = part_path(f->work, f->part);
+    char *temporary = path ? pulmo_format("%s.tmp", path) : NULL;
     pulmo_status status = temporary ? PULMO_OK : PULMO_MEMORY;
     if (status == PULMO_OK) {
         f->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -271,6 +281,21 @@ static pulmo_status fill_part(filler *f)
 
 /* ---- what is there already ---- */
 
+static bool read_whole(int fd, void *out, size_t bytes, size_t offset)
+{
+    ssize_t got = pread(fd, out, bytes, (off_t)offset);
+    return got == (ssize_t)bytes;
+}
+
+static bool is_head(const part_head *head, const pulmo_digest *key, uint32_t part, uint32_t count)
+{
+    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->version != 1)
+        return false;
+    if (head->part != part || head->count != count)
+        return false;
+    return memcmp(&head->key, key, sizeof *key) == 0;
+}
+
 /* Reads and checks a part's entries; false if it is missing, of another pack, or not whole. */
 static bool read_entries(const source_list *list, const char *work, const pulmo_digest *key,
                          uint32_t part, part_entry *entries)
@@ -278,24 +303,24 @@ static bool read_entries(const source_list *list, const char *work, const pulmo_
     uint32_t count = count_of(list, part);
     size_t bytes = count * sizeof *entries;
     part_head head;
-    pulmo_digest kept, found;
+    pulmo_digest kept;
     pulmo_digester *digester = NULL;
     char *path = part_path(work, part);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     free(path);
     if (fd < 0)
         return false;
-    bool whole = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
-                 pread(fd, entries, bytes, sizeof head) == (ssize_t)bytes &&
-                 pread(fd, &kept, sizeof kept, (off_t)entries_bytes(count)) == (ssize_t)sizeof kept;
+    bool whole = read_whole(fd, &head, sizeof head, 0) &&
+                 read_whole(fd, entries, bytes, sizeof head) &&
+                 read_whole(fd, &kept, sizeof kept, entries_bytes(count));
     close(fd);
-    if (!whole || memcmp(head.magic, magic, sizeof magic) != 0 || head.version != 1 ||
-        head.part != part || head.count != count || memcmp(&head.key, key, sizeof *key) != 0 ||
-        pulmo_digester_create(&digester) != PULMO_OK)
+    if (!whole || !is_head(&head, key, part, count))
+        return false;
+    if (pulmo_digester_create(&digester) != PULMO_OK)
         return false;
     pulmo_digester_add(digester, &head, sizeof head);
     pulmo_digester_add(digester, entries, bytes);
-    found = pulmo_digester_end(digester);
+    pulmo_digest found = pulmo_digester_end(digester);
     return memcmp(&found, &kept, sizeof kept) == 0;
 }
 
@@ -313,14 +338,18 @@ static bool stop_is_wanted(const char *work)
     return wanted || pulmo_interrupt_wanted();
 }
 
-static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
+/* Marks the missing parts of this rank's share; says where an earlier pack is resumed. */
+static void begin_share(filler *f, int rank, int size, uint8_t *missing)
 {
-    size_t all = 0, there = 0;
+    size_t all = 0;
+    size_t there = 0;
     for (uint32_t p = (uint32_t)rank; p < parts_of(f->list); p += (uint32_t)size) {
-        missing[p] = !read_entries(f->list, f->work, f->key, p, f->entries);
-        all += count_of(f->list, p);
-        if (!missing[p])
-            there += count_of(f->list, p);
+        uint32_t images = count_of(f->list, p);
+        bool whole = read_entries(f->list, f->work, f->key, p, f->entries);
+        missing[p] = !whole;
+        all += images;
+        if (whole)
+            there += images;
     }
     f->done = there;
     pulmo_progress_begin(&f->progress, "  decode", "img", (double)all);
@@ -328,9 +357,13 @@ static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
     if (there > 0)
         pulmo_info("resuming an earlier pack: %zu of %zu images%s are decoded", there, all,
                    size > 1 ? " of rank 0" : "");
+}
+
+static pulmo_status fill_share(filler *f, int rank, int size, const uint8_t *missing)
+{
     pulmo_status status = PULMO_OK;
-    for (uint32_t p = (uint32_t)rank; p < parts_of(f->list) && status == PULMO_OK;
-         p += (uint32_t)size) {
+    uint32_t parts = parts_of(f->list);
+    for (uint32_t p = (uint32_t)rank; p < parts && status == PULMO_OK; p += (uint32_t)size) {
         if (!missing[p])
             continue;
         f->part = p;
@@ -349,15 +382,16 @@ static pulmo_status fill_share(filler *f, int rank, int size, uint8_t *missing)
 
 static pulmo_status fill_local(filler *f, int rank, int size, uint8_t **fresh)
 {
+    int threads = f->options->threads > 0 ? f->options->threads : 1;
     uint8_t *missing = calloc(parts_of(f->list) + 1, 1);
+    pulmo_status status = PULMO_OK;
     f->entries = calloc(PART_FILES, sizeof *f->entries);
-    pulmo_status status = missing && f->entries
-                              ? PULMO_OK
-                              : pulmo_fail(PULMO_MEMORY, "out of memory for the records of a part");
-    if (status == PULMO_OK)
-        status = pulmo_pool_create(f->options->threads > 0 ? f->options->threads : 1, &f->pool);
-    if (status == PULMO_OK)
-        status = fill_share(f, rank, size, missing);
+    if (!missing || !f->entries)
+        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for the records of a part"));
+    PULMO_GOTO(pulmo_pool_create(threads, &f->pool));
+    begin_share(f, rank, size, missing);
+    PULMO_GOTO(fill_share(f, rank, size, missing));
+out:
     pulmo_pool_destroy(f->pool);
     free(f->entries);
     *fresh = missing;
@@ -370,8 +404,9 @@ pulmo_status parts_fill(pulmo_comm *comm, const source_list *list,
 {
     filler f = {.list = list, .options = options, .work = work, .key = key, .fd = -1};
     pthread_mutex_init(&f.lock, NULL);
-    pulmo_status status =
-        pulmo_agree(comm, fill_local(&f, pulmo_comm_rank(comm), pulmo_comm_size(comm), fresh));
+    int rank = pulmo_comm_rank(comm);
+    int size = pulmo_comm_size(comm);
+    pulmo_status status = pulmo_agree(comm, fill_local(&f, rank, size, fresh));
     pthread_mutex_destroy(&f.lock);
     return status;
 }
@@ -391,11 +426,12 @@ static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32
         return pulmo_fail(PULMO_IO, "%s/part-%05u: cannot be read back; all ranks must see DEST",
                           store->work, part);
     for (uint32_t i = 0; i < count_of(store->list, part); i++) {
+        const part_entry *entry = &entries[i];
         size_t f = first_of(part) + i;
-        store->records[f] = entries[i].record;
-        if (entries[i].record.usable)
+        store->records[f] = entry->record;
+        if (entry->record.usable)
             continue;
-        store->reasons[f] = pulmo_strdup(entries[i].reason);
+        store->reasons[f] = pulmo_strdup(entry->reason);
         if (!store->reasons[f])
             return PULMO_MEMORY;
     }
@@ -404,11 +440,14 @@ static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32
 
 static struct part_files *make_files(int size_px)
 {
-    struct part_files *files = calloc(1, sizeof *files + (size_t)size_px * (size_t)size_px);
-    for (int i = 0; files && i < OPEN_PARTS; i++)
-        files->fd[i] = -1;
-    if (!files)
+    size_t grey_bytes = (size_t)size_px * (size_t)size_px;
+    struct part_files *files = calloc(1, sizeof *files + grey_bytes);
+    if (!files) {
         pulmo_fail(PULMO_MEMORY, "out of memory for an image");
+        return NULL;
+    }
+    for (int i = 0; i < OPEN_PARTS; i++)
+        files->fd[i] = -1;
     return files;
 }
 
@@ -461,8 +500,10 @@ static uint32_t place_of(const part_store *store, uint32_t file)
 static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, size_t bytes)
 {
     uint32_t part = place_of(store, file) / PART_FILES;
-    int *fd = &store->files->fd[part % OPEN_PARTS];
-    if (*fd >= 0 && store->files->part[part % OPEN_PARTS] != part) {
+    uint32_t place = part % OPEN_PARTS;
+    int *fd = &store->files->fd[place];
+    uint64_t offset = store->records[file].offset;
+    if (*fd >= 0 && store->files->part[place] != part) {
         close(*fd);
         *fd = -1;
     }
@@ -472,8 +513,8 @@ static pulmo_status read_at(part_store *store, uint32_t file, uint8_t *pixels, s
     pulmo_status status = PULMO_OK;
     if (*fd < 0)
         *fd = open(path, O_RDONLY | O_CLOEXEC);
-    store->files->part[part % OPEN_PARTS] = part;
-    if (*fd < 0 || pread(*fd, pixels, bytes, (off_t)store->records[file].offset) != (ssize_t)bytes)
+    store->files->part[place] = part;
+    if (*fd < 0 || !read_whole(*fd, pixels, bytes, offset))
         status = pulmo_fail(PULMO_IO, "%s: cannot be read back: %s; all ranks must see DEST", path,
                             strerror(errno));
     free(path);
@@ -486,18 +527,22 @@ pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t 
         return update_read(store->old, file, channels, pixels);
     const image_record *record = &store->records[file];
     uint32_t part = place_of(store, file) / PART_FILES;
-    size_t count = (size_t)store->size_px * (size_t)store->size_px,
-           bytes = count * record->channels;
-    uint8_t *to = record->channels == channels ? pixels : store->files->grey;
+    size_t count = (size_t)store->size_px * (size_t)store->size_px;
+    size_t bytes = count * record->channels;
+    bool as_wanted = record->channels == channels;
+    uint8_t *to = as_wanted ? pixels : store->files->grey;
     PULMO_TRY(read_at(store, file, to, bytes));
     pulmo_digest found = record->pixel_digest;
-    if (!store->fresh || !store->fresh[part])
+    bool fresh = store->fresh && store->fresh[part];
+    if (!fresh)
         found = pulmo_digest_of(to, bytes);
     if (memcmp(&found, &record->pixel_digest, sizeof found) != 0)
         return pulmo_fail(PULMO_IO,
                           "%s/part-%05u: is damaged; remove %s and run the same command again",
                           store->work, part, store->work);
-    for (size_t i = 0; to != pixels && i < count; i++)
+    if (as_wanted)
+        return PULMO_OK;
+    for (size_t i = 0; i < count; i++)
         memset(pixels + 3 * i, to[i], 3);
     return PULMO_OK;
 }

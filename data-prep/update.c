@@ -57,9 +57,12 @@ static pulmo_status read_first(pulmo_h5 *file, const char *base, old_split *spli
     bool uneven = pulmo_h5_exists(file, name);
     if (uneven)
         PULMO_GOTO(pulmo_h5_read(file, name, PULMO_H5_I64, 1, &count, stored));
-    for (uint32_t i = 0; i < count; i++)
-        split->first[i] =
-            uneven ? (uint32_t)stored[i] : pulmo_shard_first(split->count, i, split->shards);
+    for (uint32_t i = 0; i < count; i++) {
+        if (uneven)
+            split->first[i] = (uint32_t)stored[i];
+        else
+            split->first[i] = pulmo_shard_first(split->count, i, split->shards);
+    }
 out:
     free(stored);
     return status;
@@ -81,14 +84,25 @@ static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *s
     return pulmo_h5_read(file, name, PULMO_H5_U8, 2, dims, split->sketches);
 }
 
+static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *split)
+{
+    uint32_t count = split->count;
+    PULMO_TRY(read_texts(file, base, "paths", count, &split->paths));
+    PULMO_TRY(read_texts(file, base, "groups", count, &split->groups));
+    PULMO_TRY(read_texts(file, base, "digests", count, &split->digests));
+    return read_texts(file, base, "pixel_digests", count, &split->pixel_digests);
+}
+
 static pulmo_status read_split(pulmo_h5 *file, const char *base, old_split *split)
 {
-    int64_t count = 0, shards = 0;
+    int64_t count = 0;
+    int64_t shards = 0;
     if (!pulmo_h5_exists(file, base))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_int(file, base, "count", &count));
     PULMO_TRY(pulmo_h5_get_int(file, base, "shards", &shards));
-    if (count < 0 || count > UINT32_MAX / 2 || shards < 1 || shards > UINT32_MAX / 2)
+    const int64_t most = UINT32_MAX / 2;
+    if (count < 0 || count > most || shards < 1 || shards > most)
         return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(file),
                           base, (long long)count, (long long)shards);
     split->count = (uint32_t)count;
@@ -97,10 +111,7 @@ static pulmo_status read_split(pulmo_h5 *file, const char *base, old_split *spli
     PULMO_TRY(read_numbers(file, base, "labels", split->count, &split->labels));
     PULMO_TRY(read_numbers(file, base, "folds", split->count, &split->fold));
     PULMO_TRY(read_sketches(file, base, split));
-    PULMO_TRY(read_texts(file, base, "paths", split->count, &split->paths));
-    PULMO_TRY(read_texts(file, base, "groups", split->count, &split->groups));
-    PULMO_TRY(read_texts(file, base, "digests", split->count, &split->digests));
-    return read_texts(file, base, "pixel_digests", split->count, &split->pixel_digests);
+    return read_columns(file, base, split);
 }
 
 /* The options are the same but for the files' digest, which ends the text. */
@@ -110,7 +121,9 @@ static pulmo_status check_options(pulmo_h5 *file, const char *options_text)
     char *theirs = NULL;
     PULMO_TRY(pulmo_h5_read_text(file, "options", &theirs));
     const char *end = strstr(options_text, mark);
-    size_t length = end ? (size_t)(end - options_text) + sizeof mark - 1 : strlen(options_text);
+    size_t length = strlen(options_text);
+    if (end)
+        length = (size_t)(end - options_text) + strlen(mark);
     bool same = strncmp(theirs, options_text, length) == 0;
     pulmo_status status = PULMO_OK;
     if (!same)
@@ -158,20 +171,25 @@ typedef struct old_place {
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(((const old_place *)a)->path, ((const old_place *)b)->path);
+    const old_place *x = a;
+    const old_place *y = b;
+    return strcmp(x->path, y->path);
 }
 
 static pulmo_status list_places(const old_pack *old, old_place **out, size_t *count)
 {
-    size_t all = old->refused, at = 0;
+    size_t all = old->refused;
+    size_t at = 0;
     for (int s = 0; s < PULMO_SPLITS; s++)
         all += old->split[s].count;
     old_place *places = malloc((all + 1) * sizeof *places);
     if (!places)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", all);
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        for (uint32_t i = 0; i < old->split[s].count; i++)
-            places[at++] = (old_place){old->split[s].paths[i], (int8_t)s, i, false};
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        const old_split *split = &old->split[s];
+        for (uint32_t i = 0; i < split->count; i++)
+            places[at++] = (old_place){split->paths[i], (int8_t)s, i, false};
+    }
     for (uint32_t i = 0; i < old->refused; i++)
         places[at++] = (old_place){old->refused_paths[i], UPDATE_REFUSED, i, false};
     qsort(places, all, sizeof *places, by_path);
@@ -193,11 +211,10 @@ static pulmo_status check_contents(const old_pack *old, const source_file *file,
     char hex[PULMO_DIGEST_HEX];
     pulmo_digest digest;
     const seen_file *before = seen_find(seen, file->path);
-    if (before && before->size_bytes == file->size_bytes &&
-        before->modified_ns == file->modified_ns)
-        return PULMO_OK;
     if (before && before->size_bytes != file->size_bytes)
         return note(changed, file->path, "has another size than when it was packed");
+    if (before && before->modified_ns == file->modified_ns)
+        return PULMO_OK;
     char *path = pulmo_format("%s/%s", old->list->root, file->path);
     pulmo_status status = path ? pulmo_digest_of_file(path, &digest) : PULMO_MEMORY;
     free(path);
@@ -214,22 +231,27 @@ static pulmo_status check_meaning(const old_pack *old, const source_file *file, 
                                   text_lines *changed)
 {
     const old_split *split = &old->split[old->split_of[i]];
-    const char *class = old->class_names[split->labels[old->place[i]]];
+    uint32_t place = old->place[i];
+    const char *class = old->class_names[split->labels[place]];
+    const char *group = split->groups[place];
     if (strcmp(class, file->label) != 0)
         return lines_add(changed, "%s: is of class %s, was packed as %s", file->path, file->label,
                          class);
-    if (strcmp(split->groups[old->place[i]], file->group) != 0)
+    if (strcmp(group, file->group) != 0)
         return lines_add(changed, "%s: is of patient %s, was packed as %s", file->path, file->group,
-                         split->groups[old->place[i]]);
+                         group);
     return PULMO_OK;
 }
 
 /* A refused file that is another now is as good as a new one. */
 static bool is_mended(const source_file *file, const seen_files *seen)
 {
+    if (file->refusal)
+        return false;
     const seen_file *before = seen_find(seen, file->path);
-    return !file->refusal && (!before || before->size_bytes != file->size_bytes ||
-                              before->modified_ns != file->modified_ns);
+    if (!before || before->size_bytes != file->size_bytes)
+        return true;
+    return before->modified_ns != file->modified_ns;
 }
 
 static pulmo_status match_files(old_pack *old, old_place *places, size_t count,
@@ -238,18 +260,23 @@ static pulmo_status match_files(old_pack *old, old_place *places, size_t count,
     const source_list *list = old->list;
     source_list *fresh = &old->fresh;
     for (uint32_t i = 0; i < list->count; i++) {
-        const old_place wanted = {.path = list->file[i].path};
+        const source_file *file = &list->file[i];
+        const old_place wanted = {.path = file->path};
         old_place *found = bsearch(&wanted, places, count, sizeof wanted, by_path);
-        if (found)
+        bool is_new = true;
+        if (found) {
             found->found = true;
-        if (found && !(found->split == UPDATE_REFUSED && is_mended(&list->file[i], seen))) {
+            is_new = found->split == UPDATE_REFUSED && is_mended(file, seen);
+        }
+        if (!is_new) {
             old->split_of[i] = found->split;
             old->place[i] = found->place;
             continue;
         }
         old->split_of[i] = UPDATE_NEW;
         old->place[i] = (uint32_t)fresh->count;
-        fresh->file[fresh->count++] = list->file[i];
+        fresh->file[fresh->count] = *file;
+        fresh->count++;
     }
     return PULMO_OK;
 }
@@ -263,8 +290,9 @@ static pulmo_status find_changes(const old_pack *old, const old_place *places, s
     for (uint32_t i = 0; i < old->list->count; i++) {
         if (old->split_of[i] < 0)
             continue;
-        PULMO_TRY(check_meaning(old, &old->list->file[i], i, changed));
-        PULMO_TRY(check_contents(old, &old->list->file[i], i, seen, changed));
+        const source_file *file = &old->list->file[i];
+        PULMO_TRY(check_meaning(old, file, i, changed));
+        PULMO_TRY(check_contents(old, file, i, seen, changed));
     }
     return PULMO_OK;
 }
@@ -281,15 +309,20 @@ static pulmo_status refuse_changes(const char *destination, const text_lines *ch
         destination, changed->count, changed->text[0]);
 }
 
+static bool is_class(const old_pack *old, const char *label)
+{
+    for (int k = 0; k < old->classes; k++)
+        if (strcmp(old->class_names[k], label) == 0)
+            return true;
+    return false;
+}
+
 /* Classes are numbered in order of their names: another class would renumber them in old shards. */
 static pulmo_status check_classes(const old_pack *old, const char *destination)
 {
     for (size_t i = 0; i < old->fresh.count; i++) {
         const source_file *file = &old->fresh.file[i];
-        bool known = false;
-        for (int k = 0; k < old->classes && !known; k++)
-            known = strcmp(old->class_names[k], file->label) == 0;
-        if (!known)
+        if (!is_class(old, file->label))
             return pulmo_fail(PULMO_DATA,
                               "%s: is of class %s, which the pack in %s does not have; pack anew "
                               "with --overwrite",
@@ -393,13 +426,18 @@ void update_close(old_pack *old)
 
 int update_split_of(const old_pack *old, uint32_t file)
 {
-    return old && old->split_of[file] >= 0 ? old->split_of[file] : -1;
+    if (!old || old->split_of[file] < 0)
+        return -1;
+    return old->split_of[file];
 }
 
 int update_fold_of(const old_pack *old, uint32_t file)
 {
     int s = update_split_of(old, file);
-    return s >= 0 && old->split[s].fold ? old->split[s].fold[old->place[file]] : -1;
+    if (s < 0 || !old->split[s].fold)
+        return -1;
+    uint32_t place = old->place[file];
+    return old->split[s].fold[place];
 }
 
 /* ---- records ---- */
@@ -430,7 +468,8 @@ static pulmo_status old_record(const old_pack *old, uint32_t file, image_record 
     memset(record, 0, sizeof *record);
     PULMO_TRY(digest_of_hex(split->digests[place], &record->digest));
     PULMO_TRY(digest_of_hex(split->pixel_digests[place], &record->pixel_digest));
-    memcpy(record->sketch, split->sketches + (size_t)place * SKETCH, SKETCH);
+    const uint8_t *sketch = split->sketches + (size_t)place * SKETCH;
+    memcpy(record->sketch, sketch, SKETCH);
     record->usable = 1;
     record->channels = (uint8_t)old->channels;
     return PULMO_OK;
@@ -441,13 +480,14 @@ static pulmo_status fill_record(const old_pack *old, const part_store *fresh, ui
 {
     uint32_t place = old->place[file];
     const char *reason = NULL;
-    memset(&out->records[file], 0, sizeof out->records[file]);
+    image_record *record = &out->records[file];
+    memset(record, 0, sizeof *record);
     if (old->split_of[file] >= 0)
-        return old_record(old, file, &out->records[file]);
+        return old_record(old, file, record);
     if (old->split_of[file] == UPDATE_REFUSED) {
         reason = old->refused_reasons[place];
     } else {
-        out->records[file] = fresh->records[place];
+        *record = fresh->records[place];
         reason = fresh->reasons[place];
     }
     if (!reason)
@@ -470,8 +510,10 @@ pulmo_status update_store(old_pack *old, const char *destination, const part_sto
     if (!out->records || !out->reasons)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", count));
     PULMO_GOTO(parts_share(out, out));
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        PULMO_GOTO(pulmo_dataset_open(destination, pulmo_split_name(s), 1, &old->data[s]));
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        const char *name = pulmo_split_name(s);
+        PULMO_GOTO(pulmo_dataset_open(destination, name, 1, &old->data[s]));
+    }
     for (uint32_t i = 0; i < count; i++)
         PULMO_GOTO(fill_record(old, fresh, i, out));
 out:
