@@ -53,8 +53,9 @@ static pulmo_status find_state(torch_file *t)
         if (p->node[inner].kind == PICKLE_DICT)
             t->state = inner;
     }
-    return p->node[t->state].kind == PICKLE_DICT ? PULMO_OK
-                                                 : weights_bad(t->file, "holds no state dict");
+    if (p->node[t->state].kind != PICKLE_DICT)
+        return weights_bad(t->file, "holds no state dict");
+    return PULMO_OK;
 }
 
 /* The last element that a tensor reaches, or -1 where its shape or strides make no sense. */
@@ -65,11 +66,13 @@ static int64_t reach_of(const source_tensor *tensor, int64_t offset)
     if (offset < 0 || offset > most)
         return -1;
     for (int i = 0; i < tensor->rank; i++) {
-        if (tensor->stride[i] < 0 || tensor->stride[i] > most)
+        const int64_t stride = tensor->stride[i];
+        const int64_t steps = tensor->shape[i] - 1;
+        if (stride < 0 || stride > most)
             return -1;
-        if (tensor->shape[i] > 1 && tensor->stride[i] > (most - reach) / (tensor->shape[i] - 1))
+        if (steps > 0 && stride > (most - reach) / steps)
             return -1;
-        reach += (tensor->shape[i] - 1) * tensor->stride[i];
+        reach += steps * stride;
     }
     return reach;
 }
@@ -83,7 +86,9 @@ static int shape_of(void *context, const void *tensor, int64_t shape[4])
     if (node->kind != PICKLE_TENSOR)
         return 0;
     int rank = pickle_ints(&t->pickle, node->last, 4, shape);
-    return rank > 0 ? rank : 0;
+    if (rank < 0)
+        return 0;
+    return rank;
 }
 
 static pulmo_status read_tensor(void *context, const void *tensor, source_tensor *out)
@@ -140,10 +145,13 @@ static pulmo_status read_state(torch_file *t)
 
 static storage *known_storage(const torch_file *t, const pickle_node *s)
 {
-    for (int i = 0; i < t->count; i++)
-        if (strlen(t->storages[i].key) == s->length &&
-            memcmp(t->storages[i].key, s->text, s->length) == 0)
-            return &t->storages[i];
+    for (int i = 0; i < t->count; i++) {
+        storage *known = &t->storages[i];
+        if (strlen(known->key) != s->length)
+            continue;
+        if (memcmp(known->key, s->text, s->length) == 0)
+            return known;
+    }
     return NULL;
 }
 
@@ -156,12 +164,28 @@ static pulmo_status add_storage(torch_file *t, const char *key, uint32_t length,
         t->storages = calloc(KEYS_MAX, sizeof *t->storages);
     if (!t->storages)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->file->path);
-    storage *new = &t->storages[t->count++];
+    storage *new = &t->storages[t->count];
+    t->count++;
     memcpy(new->key, key, length);
     new->key[length] = '\0';
     new->at = at;
     new->bytes = bytes;
     return PULMO_OK;
+}
+
+/* Whether the entry has `size` bytes and its CRC is right, which libzip compares at the very end.
+ */
+static bool read_entry(zip_file_t *entry, uint64_t size, uint8_t *out)
+{
+    uint8_t beyond;
+    uint64_t got = 0;
+    while (got < size) {
+        zip_int64_t now = zip_fread(entry, out + got, size - got);
+        if (now <= 0)
+            return false;
+        got += (uint64_t)now;
+    }
+    return zip_fread(entry, &beyond, 1) == 0;
 }
 
 /* One entry of the archive whole, which must have `bytes` (or at most `most` where that is 0). */
@@ -185,24 +209,13 @@ static pulmo_status extract(torch_file *t, const char *name, uint64_t bytes, uin
     if (!entry)
         return weights_bad(t->file, "%s in its archive cannot be read: %s", name,
                            zip_strerror(t->zip));
-    uint64_t got = 0;
-    zip_int64_t now = 1;
-    while (now > 0) { /* to the very end, where the CRC is compared */
-        uint8_t beyond;
-        now = got < about.size ? zip_fread(entry, (uint8_t *)block + got, about.size - got)
-                               : zip_fread(entry, &beyond, 1);
-        if (now > 0)
-            got += (uint64_t)now;
-        if (got > about.size)
-            break;
-    }
-    bool whole = now == 0 && got == about.size;
+    bool whole = read_entry(entry, about.size, block);
     zip_fclose(entry);
     if (!whole)
         return weights_bad(t->file, "%s in its archive is damaged (its checksum or size is wrong)",
                            name);
     *out = block;
-    *size = got;
+    *size = about.size;
     return PULMO_OK;
 }
 
@@ -215,9 +228,10 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
     uint8_t *data = NULL;
     uint64_t size = 0;
     char name[512];
-    if (known && (uint64_t)s->number > known->bytes / each)
-        return weights_bad(t->file, SHORT_STORAGE);
+    const uint64_t elements = (uint64_t)s->number;
     if (known) {
+        if (elements > known->bytes / each)
+            return weights_bad(t->file, SHORT_STORAGE);
         *out = known->at;
         return PULMO_OK;
     }
@@ -226,12 +240,12 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
                            (int)(s->length < 64 ? s->length : 64), s->text);
     if (s->length >= KEY_BYTES || memchr(s->text, '\0', s->length))
         return weights_bad(t->file, "a storage has a key that is no name");
-    if ((uint64_t)s->number > STORAGE_BYTES_MAX / each)
+    if (elements > STORAGE_BYTES_MAX / each)
         return weights_bad(
             t->file, "a storage takes %" PRId64 " elements; at most %" PRIu64 " bytes are read",
             s->number, STORAGE_BYTES_MAX);
     snprintf(name, sizeof name, "%sdata/%.*s", t->folder, (int)s->length, s->text);
-    PULMO_TRY(extract(t, name, (uint64_t)s->number * each, STORAGE_BYTES_MAX, &data, &size));
+    PULMO_TRY(extract(t, name, elements * each, STORAGE_BYTES_MAX, &data, &size));
     *out = data;
     return add_storage(t, s->text, s->length, data, size);
 }
@@ -245,8 +259,9 @@ static int bytes_of_element(const torch_file *t, const pickle_node *key)
     const pickle *p = &t->pickle;
     for (int i = 0; i < p->nodes; i++) {
         const pickle_node *n = &p->node[i];
-        if (n->kind == PICKLE_STORAGE && n->length == key->length &&
-            memcmp(n->text, key->text, key->length) == 0)
+        if (n->kind != PICKLE_STORAGE || n->length != key->length)
+            continue;
+        if (memcmp(n->text, key->text, key->length) == 0)
             return n->element_bytes;
     }
     return 0;
@@ -260,6 +275,22 @@ static uint64_t u64_at(const uint8_t *from)
     return value;
 }
 
+/* Whether the pickle says of the storage no more elements than it has. */
+static bool holds_what_is_said(const torch_file *t, const storage *held, uint64_t elements)
+{
+    const pickle *p = &t->pickle;
+    for (int i = 0; i < p->nodes; i++) {
+        const pickle_node *said = &p->node[i];
+        if (said->kind != PICKLE_STORAGE)
+            continue;
+        if (known_storage(t, said) != held)
+            continue;
+        if ((uint64_t)said->number > elements)
+            return false;
+    }
+    return true;
+}
+
 /* Where each storage stands behind the pickles. */
 static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
 {
@@ -269,43 +300,50 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
         return weights_bad(file, "its list of storages is missing");
     for (int cell = p->node[keys].first; cell; cell = p->cell[cell].next) {
         const pickle_node *key = &p->node[p->cell[cell].node];
-        int each = key->kind == PICKLE_TEXT ? bytes_of_element(t, key) : 0;
+        uint64_t each = 0;
+        if (key->kind == PICKLE_TEXT)
+            each = (uint64_t)bytes_of_element(t, key);
         if (each == 0)
             return weights_bad(file, "lists a storage that no tensor uses");
         if (file->size - at < 8)
             return weights_bad(file, "ends before its storages do: it is truncated");
-        uint64_t elements = u64_at(file->bytes + at);
+        const uint64_t elements = u64_at(file->bytes + at);
         at += 8;
-        if (elements > (file->size - at) / (uint64_t)each)
+        if (elements > (file->size - at) / each)
             return weights_bad(file, "ends before its storages do: it is truncated");
-        PULMO_TRY(
-            add_storage(t, key->text, key->length, file->bytes + at, elements * (uint64_t)each));
-        for (int i = 0; i < p->nodes; i++) /* what the pickle says of it must be true */
-            if (p->node[i].kind == PICKLE_STORAGE &&
-                known_storage(t, &p->node[i]) == &t->storages[t->count - 1] &&
-                (uint64_t)p->node[i].number > elements)
-                return weights_bad(file, SHORT_STORAGE);
-        at += elements * (uint64_t)each;
+        const uint64_t bytes = elements * each;
+        PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at, bytes));
+        if (!holds_what_is_said(t, &t->storages[t->count - 1], elements))
+            return weights_bad(file, SHORT_STORAGE);
+        at += bytes;
     }
     return PULMO_OK;
+}
+
+/* 0x1950a86a20f9469cfc6c modulo 2^64, as a pickle's integers are read. */
+#define STREAM_MAGIC 0xa86a20f9469cfc6cu
+
+static bool is_int(const pickle *p, int node, uint64_t wanted)
+{
+    const pickle_node *n = &p->node[node];
+    return n->kind == PICKLE_INT && (uint64_t)n->number == wanted;
 }
 
 static pulmo_status read_stream(torch_file *t)
 {
     const uint8_t *bytes = t->file->bytes;
-    uint64_t size = t->file->size, at = 0;
+    const uint64_t size = t->file->size;
+    uint64_t at = 0;
     pickle *p = &t->pickle;
-    PULMO_TRY(
-        pickle_read(p, bytes, size, &at)); /* magic 0x1950a86a20f9469cfc6c, here modulo 2^64 */
-    if (p->node[p->root].kind != PICKLE_INT ||
-        (uint64_t)p->node[p->root].number != 0xa86a20f9469cfc6cu)
+    PULMO_TRY(pickle_read(p, bytes, size, &at));
+    if (!is_int(p, p->root, STREAM_MAGIC))
         return weights_bad(t->file, "is a pickle, but none of torch.save's");
     PULMO_TRY(pickle_read(p, bytes, size, &at));
-    if (p->node[p->root].kind != PICKLE_INT || p->node[p->root].number != 1001)
+    if (!is_int(p, p->root, 1001))
         return weights_bad(t->file, "has a protocol other than 1001");
     PULMO_TRY(pickle_read(p, bytes, size, &at));
     int little = pickle_get(p, p->root, "little_endian");
-    if (p->node[little].kind != PICKLE_INT || p->node[little].number != 1)
+    if (!is_int(p, little, 1))
         return weights_bad(t->file, "was written on a big-endian machine");
     PULMO_TRY(pickle_read(p, bytes, size, &at));
     int state = p->root;
@@ -328,18 +366,32 @@ pulmo_status weights_read_torch_stream(weight_file *file)
 
 /* ---- the archive ---- */
 
+#define DATA_PICKLE "data.pkl"
+
+/* data.pkl in any folder, or in none. */
+static bool is_data_pickle(const char *name)
+{
+    const size_t length = strlen(name);
+    const size_t own = strlen(DATA_PICKLE);
+    if (length < own)
+        return false;
+    const char *last = name + length - own;
+    if (strcmp(last, DATA_PICKLE) != 0)
+        return false;
+    return last == name || last[-1] == '/';
+}
+
 static pulmo_status find_folder(torch_file *t)
 {
     zip_int64_t count = zip_get_num_entries(t->zip, 0);
     for (zip_int64_t i = 0; i < count; i++) {
         const char *name = zip_get_name(t->zip, (zip_uint64_t)i, 0);
-        size_t length = name ? strlen(name) : 0;
-        if (length < 8 || strcmp(name + length - 8, "data.pkl") != 0 ||
-            (length > 8 && name[length - 9] != '/'))
+        if (!name || !is_data_pickle(name))
             continue;
-        if (length - 8 >= sizeof t->folder)
+        const size_t length = strlen(name) - strlen(DATA_PICKLE);
+        if (length >= sizeof t->folder)
             break;
-        snprintf(t->folder, sizeof t->folder, "%.*s", (int)(length - 8), name);
+        snprintf(t->folder, sizeof t->folder, "%.*s", (int)length, name);
         return PULMO_OK;
     }
     if (zip_name_locate(t->zip, "model.weights.h5", 0) >= 0)
@@ -353,7 +405,8 @@ static pulmo_status read_zip(torch_file *t)
 {
     char name[300];
     uint8_t *bytes = NULL;
-    uint64_t size = 0, at = 0;
+    uint64_t size = 0;
+    uint64_t at = 0;
     PULMO_TRY(find_folder(t));
     snprintf(name, sizeof name, "%sbyteorder", t->folder);
     if (zip_name_locate(t->zip, name, 0) >= 0) {
