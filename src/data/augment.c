@@ -395,8 +395,10 @@ static inverse_map invert(const pulmo_augment_draw *d, int height, int width)
     map.vy = c * zoom_y;
     const double turned_x = map.ux * tx + map.uy * ty;
     const double turned_y = map.vx * tx + map.vy * ty;
-    const double centre_x = (cx + 0.5) * zoom_x;
-    const double centre_y = (cy + 0.5) * zoom_y;
+    const double half_width = cx + 0.5;
+    const double half_height = cy + 0.5;
+    const double centre_x = half_width * zoom_x;
+    const double centre_y = half_height * zoom_y;
     map.u0 = turned_x + d->crop_x + centre_x - 0.5;
     map.v0 = turned_y + d->crop_y + centre_y - 0.5;
     return map;
@@ -515,8 +517,10 @@ static void normalise(float *values, int channels, size_t pixels, const float me
             from = values;
         const float m = mean[c];
         const float s = std[c];
-        for (size_t i = 0; i < pixels; i++)
-            to[i] = (from[i] / 255.0f - m) / s;
+        for (size_t i = 0; i < pixels; i++) {
+            const float part = from[i] / 255.0f;
+            to[i] = (part - m) / s;
+        }
     }
 }
 

@@ -21,7 +21,8 @@ char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard,
 
 uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
 {
-    return (uint32_t)((uint64_t)count * shard / shards);
+    const uint64_t before = (uint64_t)count * shard;
+    return (uint32_t)(before / shards);
 }
 
 uint32_t pulmo_packed_first(const pulmo_packed_split *split, uint32_t shard)
@@ -98,8 +99,9 @@ static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
     int64_t *index = malloc(room * sizeof *index);
     if (!index)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate %llu indices", (unsigned long long)count);
+    const int64_t begin = first;
     for (uint64_t i = 0; i < count; i++)
-        index[i] = (int64_t)first + (int64_t)i;
+        index[i] = begin + (int64_t)i;
     pulmo_status status = pulmo_h5_write(file, "index", PULMO_H5_I64, 1, &count, index);
     free(index);
     PULMO_TRY(status);

@@ -56,11 +56,15 @@ static void equalize(float *plane, size_t pixels)
     uint32_t sum = step / 2;
     for (int v = 0; v < 256; v++) {
         uint32_t level = sum / step;
-        to[v] = level > 255 ? 255.0f : (float)level;
+        if (level > 255)
+            level = 255;
+        to[v] = (float)level;
         sum += histogram[v];
     }
-    for (size_t i = 0; i < pixels; i++)
-        plane[i] = to[(uint8_t)plane[i]];
+    for (size_t i = 0; i < pixels; i++) {
+        const uint8_t value = (uint8_t)plane[i];
+        plane[i] = to[value];
+    }
 }
 
 /* The darkest value becomes 0, the brightest 255. */
@@ -104,7 +108,9 @@ static float grey_mean(const float *values, int channels, size_t pixels)
 /* The logarithm of 2^e m, m near 1. */
 static inline float log2_near_one(float m, float e)
 {
-    const float s = (m - 1.0f) / (m + 1.0f);
+    const float below = m - 1.0f;
+    const float above = m + 1.0f;
+    const float s = below / above;
     const float s2 = s * s;
     float series = 0.412198583f + s2 * 0.320598898f;
     series = 0.577078016f + s2 * series;
@@ -141,7 +147,8 @@ static inline float power(float x, float g)
     const int32_t e = above / one_exponent - (above < 0);
     bits -= e * one_exponent;
     memcpy(&m, &bits, sizeof m);
-    const float t = g * log2_near_one(m, (float)e);
+    const float logarithm = log2_near_one(m, (float)e);
+    const float t = g * logarithm;
     const int32_t k = (int32_t)(t - 0.5f);
     const float f = t - (float)k;
     const float two_f = exp2_of_fraction(f);
@@ -155,8 +162,10 @@ static inline float power(float x, float g)
 
 static void scale_values(float *values, size_t count, float factor, float offset)
 {
-    for (size_t i = 0; i < count; i++)
-        values[i] = clamp255(values[i] * factor + offset);
+    for (size_t i = 0; i < count; i++) {
+        const float scaled = values[i] * factor;
+        values[i] = clamp255(scaled + offset);
+    }
 }
 
 static void change_gamma(float *values, size_t count, float gamma)
@@ -201,6 +210,7 @@ static inline float smooth_at(const float *up, const float *here, const float *d
 static void sharpen(float *plane, int height, int width, float factor, float *copy)
 {
     const size_t pixels = (size_t)height * (size_t)width;
+    const float rest = 1.0f - factor;
     assert(copy);
     memcpy(copy, plane, pixels * sizeof *copy);
     for (int y = 1; y < height - 1; y++) {
@@ -209,7 +219,7 @@ static void sharpen(float *plane, int height, int width, float factor, float *co
         float *to = plane + row;
         for (int x = 1; x < width - 1; x++) {
             const float smooth = smooth_at(here - width, here, here + width, x);
-            const float mixed = factor * here[x] + (1.0f - factor) * smooth;
+            const float mixed = factor * here[x] + rest * smooth;
             to[x] = clamp255(mixed);
         }
     }
@@ -305,8 +315,9 @@ static void add_noise(planes p, double sigma, pulmo_rng rng)
     const size_t count = (size_t)p.channels * plane_pixels(p);
     for (size_t i = 0; i < count; i++) {
         const double normal = pulmo_rng_normal(&rng);
-        const float noise = (float)(255.0 * sigma * normal);
-        p.values[i] = clamp255(p.values[i] + noise);
+        const double noise = 255.0 * sigma * normal;
+        const float noisy = p.values[i] + (float)noise;
+        p.values[i] = clamp255(noisy);
     }
 }
 
@@ -316,11 +327,12 @@ static void change_histograms(const pulmo_augment_draw *d, planes p)
 {
     const size_t pixels = plane_pixels(p);
     float *plane = p.values;
-    for (int c = 0; c < p.channels; c++, plane += pixels) {
+    for (int c = 0; c < p.channels; c++) {
         if (d->equalize)
             equalize(plane, pixels);
         if (d->autocontrast)
             autocontrast(plane, pixels);
+        plane += pixels;
     }
 }
 
@@ -328,17 +340,21 @@ static void change_focus(const pulmo_augment_draw *d, planes p, float *copy)
 {
     const size_t pixels = plane_pixels(p);
     float *plane = p.values;
-    for (int c = 0; c < p.channels; c++, plane += pixels) {
+    const float sharpness = (float)d->sharpness;
+    for (int c = 0; c < p.channels; c++) {
         if (d->sharpness != 1.0)
-            sharpen(plane, p.height, p.width, (float)d->sharpness, copy);
+            sharpen(plane, p.height, p.width, sharpness, copy);
         if (d->blur > 0)
             blur(plane, p.height, p.width, d->blur, copy);
+        plane += pixels;
     }
 }
 
 bool photometric_apply(const pulmo_augment_draw *d, planes p)
 {
-    const bool focused = d->sharpness != 1.0 || d->blur > 0;
+    const bool sharpens = d->sharpness != 1.0;
+    const bool blurs = d->blur > 0;
+    const bool focused = sharpens || blurs;
     float *copy = NULL;
     if (focused) {
         copy = malloc(plane_pixels(p) * sizeof *copy);

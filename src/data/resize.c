@@ -31,7 +31,8 @@ static void taps_free(resize_taps *t)
 
 static int32_t *weights_of(const resize_taps *t, int output)
 {
-    return t->weight + (size_t)output * (size_t)t->most;
+    const size_t before = (size_t)output * (size_t)t->most;
+    return t->weight + before;
 }
 
 /* The weight of tap k of an output, 0 where there is none. */
@@ -65,8 +66,10 @@ void resize_pair(resize_taps *t, int outputs)
         for (int k = 0; k < t->most; k += 2) {
             const int32_t first = weight_at(t, x, k);
             const int32_t second = weight_at(t, x, k + 1);
-            to[0] = two_words(low_part(first), low_part(second));
-            to[1] = two_words(high_part(first), high_part(second));
+            const uint32_t low = low_part(first);
+            const uint32_t high = high_part(first);
+            to[0] = two_words(low, low_part(second));
+            to[1] = two_words(high, high_part(second));
             to += 2;
         }
     }
@@ -116,8 +119,10 @@ static void fill_taps(resize_taps *t, int position, double scale, int inputs, do
     }
     const double whole = sum != 0.0 ? sum : 1.0;
     int32_t *weight = weights_of(t, position);
-    for (int i = 0; i < count; i++)
-        weight[i] = to_fixed(raw[i] / whole);
+    for (int i = 0; i < count; i++) {
+        const double part = raw[i] / whole;
+        weight[i] = to_fixed(part);
+    }
     t->first[position] = first;
     t->count[position] = count;
 }
