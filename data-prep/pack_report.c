@@ -27,6 +27,26 @@ static void show_lines(const char *title, const text_lines *lines, size_t most)
         pulmo_info("  ... %zu more in manifest.h5", lines->count - most);
 }
 
+static uint32_t images_of(const pack_plan *plan)
+{
+    const uint32_t *count = plan->count;
+    return count[0] + count[1] + count[2];
+}
+
+/* Patients of each split, as in "train 247, val 62". */
+static void name_patients(const pack_plan *plan, char *text, size_t bytes)
+{
+    const char *between = "";
+    size_t at = 0;
+    for (int s = 0; s < PULMO_SPLITS && at < bytes; s++) {
+        const char *name = pulmo_split_name(s);
+        if (plan->count[s] == 0)
+            continue;
+        at += (size_t)snprintf(text + at, bytes - at, "%s%s %u", between, name, plan->patients[s]);
+        between = ", ";
+    }
+}
+
 /* Patients of each split and how they were told; a loud line where they were not. */
 static void report_patients(const packing *p)
 {
@@ -35,12 +55,7 @@ static void report_patients(const packing *p)
     const char *first = "";
     for (int s = PULMO_SPLITS - 1; s >= 0; s--)
         judge_unknown(&p->list, s, &first);
-    for (int s = 0; s < PULMO_SPLITS; s++) {
-        size_t at = strlen(splits);
-        if (plan->count[s] > 0)
-            snprintf(splits + at, sizeof splits - at, "%s%s %u", at ? ", " : "",
-                     pulmo_split_name(s), plan->patients[s]);
-    }
+    name_patients(plan, splits, sizeof splits);
     if (plan->patients_all > 0)
         pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
     if (plan->unknown > 0)
@@ -48,32 +63,52 @@ static void report_patients(const packing *p)
                    "patient may stand in several splits, and scores may be too good. "
                    "pack.group_pattern finds patients in such paths; --patients-unknown says that "
                    "they are not known",
-                   plan->unknown, plan->count[0] + plan->count[1] + plan->count[2], first);
+                   plan->unknown, images_of(plan), first);
+}
+
+static uint32_t images_of_class(const pack_plan *plan, int s, int class)
+{
+    const uint32_t *order = plan->order[s];
+    uint32_t images = 0;
+    for (uint32_t i = 0; i < plan->count[s]; i++)
+        images += plan->label[order[i]] == class;
+    return images;
+}
+
+static void report_split(const pack_plan *plan, int s)
+{
+    char text[512] = "";
+    size_t at = 0;
+    for (int k = 0; k < plan->classes && at < sizeof text; k++) {
+        const char *class = plan->class_names[k];
+        uint32_t images = images_of_class(plan, s, k);
+        at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", class, images);
+    }
+    if (plan->count[s] > 0)
+        pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
+}
+
+static void report_notes(const pack_plan *plan)
+{
+    const text_lines *notes = &plan->split_notes;
+    const text_lines *warnings = &plan->warnings;
+    char *const *path = plan->refused_paths.text;
+    char *const *reason = plan->refused_reasons.text;
+    for (size_t i = 0; i < notes->count; i++)
+        pulmo_info("%s", notes->text[i]);
+    for (size_t i = 0; i < warnings->count; i++)
+        pulmo_warn("%s", warnings->text[i]);
+    for (size_t i = 0; i < plan->refused_paths.count; i++)
+        pulmo_info("refused: %s: %s", path[i], reason[i]);
 }
 
 void packing_report(const packing *p)
 {
     const pack_plan *plan = &p->plan;
-    for (int s = 0; s < PULMO_SPLITS; s++) {
-        char text[512] = "";
-        size_t at = 0;
-        for (int k = 0; k < plan->classes && at < sizeof text; k++) {
-            uint32_t images = 0;
-            for (uint32_t i = 0; i < plan->count[s]; i++)
-                images += plan->label[plan->order[s][i]] == k;
-            at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", plan->class_names[k],
-                                   images);
-        }
-        if (plan->count[s] > 0)
-            pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
-    }
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        report_split(plan, s);
     report_patients(p);
-    for (size_t i = 0; i < plan->split_notes.count; i++)
-        pulmo_info("%s", plan->split_notes.text[i]);
-    for (size_t i = 0; i < plan->warnings.count; i++)
-        pulmo_warn("%s", plan->warnings.text[i]);
-    for (size_t i = 0; i < plan->refused_paths.count; i++)
-        pulmo_info("refused: %s: %s", plan->refused_paths.text[i], plan->refused_reasons.text[i]);
+    report_notes(plan);
     show_lines("byte-identical files", &plan->identical, 5);
     show_lines("near duplicates (kept in one split where pulmo split the set)", &plan->similar, 5);
     show_lines("patients in several splits", &plan->shared_patients, 5);
@@ -81,14 +116,21 @@ void packing_report(const packing *p)
     show_lines("leaks between splits", &plan->leaks, 20);
 }
 
+static void write_lines(FILE *stream, const text_lines *lines)
+{
+    for (size_t i = 0; i < lines->count; i++)
+        fprintf(stream, "%s\n", lines->text[i]);
+}
+
 pulmo_status packing_refuse_leaks(const packing *p)
 {
+    const text_lines *leaks = &p->plan.leaks;
+    const char *destination = p->options.destination;
     pulmo_text text = {0};
-    char *path = pulmo_format("%s/leaks.txt", p->options.destination);
+    char *path = pulmo_format("%s/leaks.txt", destination);
     pulmo_status status = path ? pulmo_text_open(&text) : PULMO_MEMORY;
     if (status == PULMO_OK) {
-        for (size_t i = 0; i < p->plan.leaks.count; i++)
-            fprintf(text.stream, "%s\n", p->plan.leaks.text[i]);
+        write_lines(text.stream, leaks);
         status = pulmo_text_write(&text, path);
     }
     free(path);
@@ -101,8 +143,7 @@ pulmo_status packing_refuse_leaks(const packing *p)
                       "splits that do not leak; pack.group_pattern finds patients by another rule; "
                       "--allow-leaks packs them as they are. What is decoded "
                       "is kept",
-                      p->options.source, p->plan.leaks.count, p->plan.leaks.text[0],
-                      p->options.destination);
+                      p->options.source, leaks->count, leaks->text[0], destination);
 }
 
 /* Adds lines to a text in which they are parted by "; ". */
@@ -110,7 +151,8 @@ static void join_lines(const text_lines *lines, char *text, size_t bytes)
 {
     for (size_t i = 0; i < lines->count; i++) {
         size_t at = strlen(text);
-        snprintf(text + at, bytes - at, "%s%s", at ? "; " : "", lines->text[i]);
+        const char *between = at > 0 ? "; " : "";
+        snprintf(text + at, bytes - at, "%s%s", between, lines->text[i]);
     }
 }
 
@@ -134,9 +176,12 @@ pulmo_status packing_write_manifest(const packing *p)
                                .patients = plan_patients(plan),
                                .patients_by = plan->patients_by,
                                .leaks = as_lines(&plan->leaks)};
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        if (p->split[s].count > 0)
-            present[manifest.splits++] = p->split[s];
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        if (p->split[s].count == 0)
+            continue;
+        present[manifest.splits] = p->split[s];
+        manifest.splits++;
+    }
     tabled_describe(&p->list, &manifest);
     return pulmo_manifest_write(p->options.destination, &manifest);
 }

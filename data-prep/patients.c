@@ -58,8 +58,11 @@ void patient_rules_destroy(patient_rules *rules)
 static text_span without_ending(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash ? slash : path, '.');
-    return (text_span){path, dot ? (size_t)(dot - path) : strlen(path)};
+    const char *name = slash ? slash : path;
+    const char *dot = strrchr(name, '.');
+    if (!dot)
+        return (text_span){path, strlen(path)};
+    return (text_span){path, (size_t)(dot - path)};
 }
 
 static bool find_by_pattern(const pattern *p, const char *path, patient_name *out)
@@ -84,7 +87,9 @@ patient_name patient_find(const patient_rules *rules, const char *path, size_t b
         if (!pattern_find(&rules->scheme[i], path, found))
             continue;
         int rule = PATIENT_SCHEMES + i;
-        return (patient_name){rule, found[schemes[i].patient], found[schemes[i].sure]};
+        text_span patient = found[schemes[i].patient];
+        text_span sure = found[schemes[i].sure];
+        return (patient_name){rule, patient, sure};
     }
     return name;
 }
@@ -95,13 +100,16 @@ const char *patient_rule_name(int rule)
         return "unknown";
     if (rule == PATIENT_TABLE)
         return "pack.table_patient";
-    return rule == PATIENT_PATTERN ? "pack.group_pattern" : schemes[rule - PATIENT_SCHEMES].name;
+    if (rule == PATIENT_PATTERN)
+        return "pack.group_pattern";
+    return schemes[rule - PATIENT_SCHEMES].name;
 }
 
 int patient_rule_base(int rule)
 {
+    const char *name = patient_rule_name(rule);
     for (int i = PATIENT_SCHEMES; i < rule; i++)
-        if (strcmp(patient_rule_name(i), patient_rule_name(rule)) == 0)
+        if (strcmp(patient_rule_name(i), name) == 0)
             return i;
     return rule;
 }

@@ -20,29 +20,35 @@ pulmo_status pattern_compile(const char *key, const char *text, bool wants_group
                       key, text);
 }
 
+/* A split is made by a pattern or by a fraction. */
+static pulmo_status check_one_way(const char *split, const pattern *held, double fraction)
+{
+    if (!held->there || fraction <= 0)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out", split,
+        split, fraction, split);
+}
+
 pulmo_status patterns_compile(const pulmo_config *config, patterns *p)
 {
+    pattern *val = &p->hold[PULMO_SPLIT_VAL];
+    pattern *test = &p->hold[PULMO_SPLIT_TEST];
     PULMO_TRY(pattern_compile("group_pattern", config->pack.group_pattern, true, &p->group));
     PULMO_TRY(pattern_compile("label_pattern", config->pack.label_pattern, true, &p->label));
     PULMO_TRY(pattern_compile("exclude_pattern", config->pack.exclude_pattern, false, &p->exclude));
-    PULMO_TRY(
-        pattern_compile("val_pattern", config->pack.val_pattern, false, &p->hold[PULMO_SPLIT_VAL]));
-    PULMO_TRY(pattern_compile("test_pattern", config->pack.test_pattern, false,
-                              &p->hold[PULMO_SPLIT_TEST]));
-    const double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction,
-                                           config->pack.test_fraction};
-    if (fraction[PULMO_SPLIT_VAL] + fraction[PULMO_SPLIT_TEST] > 0.95)
+    PULMO_TRY(pattern_compile("val_pattern", config->pack.val_pattern, false, val));
+    PULMO_TRY(pattern_compile("test_pattern", config->pack.test_pattern, false, test));
+    double val_fraction = config->pack.val_fraction;
+    double test_fraction = config->pack.test_fraction;
+    if (val_fraction + test_fraction > 0.95)
         return pulmo_fail(PULMO_CONFIG,
                           "pack.val_fraction and pack.test_fraction leave nothing to train on: %g "
                           "+ %g, must be at most 0.95",
-                          fraction[PULMO_SPLIT_VAL], fraction[PULMO_SPLIT_TEST]);
-    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
-        if (p->hold[s].there && fraction[s] > 0)
-            return pulmo_fail(
-                PULMO_CONFIG,
-                "pack.%s_pattern and pack.%s_fraction (%g): each says what %s is; leave one out",
-                pulmo_split_name(s), pulmo_split_name(s), fraction[s], pulmo_split_name(s));
-    return PULMO_OK;
+                          val_fraction, test_fraction);
+    PULMO_TRY(check_one_way("val", val, val_fraction));
+    return check_one_way("test", test, test_fraction);
 }
 
 void pattern_free(pattern *p)
@@ -72,11 +78,13 @@ bool pattern_find(const pattern *p, const char *text, text_span out[PATTERN_SPAN
     if (!p->there || regexec(&p->regex, text, PATTERN_SPANS, found, 0) != 0)
         return false;
     for (int i = 0; i < PATTERN_SPANS; i++) {
+        regoff_t start = found[i].rm_so;
+        regoff_t end = found[i].rm_eo;
         out[i] = (text_span){.text = text};
-        if (found[i].rm_so < 0)
+        if (start < 0)
             continue;
-        out[i].text = text + found[i].rm_so;
-        out[i].bytes = (size_t)(found[i].rm_eo - found[i].rm_so);
+        out[i].text = text + start;
+        out[i].bytes = (size_t)(end - start);
     }
     return true;
 }
