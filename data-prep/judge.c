@@ -148,22 +148,46 @@ static pulmo_status judge_made(const source_list *list, const char *given,
         made->largest, example);
 }
 
+/* What the rules from `first` to `last` made of the files that they told. */
+static pulmo_status count_made(const source_list *list, int first, int last, made_patients *out)
+{
+    size_t count = 0;
+    listed_file *told = malloc((list->count + 1) * sizeof *told);
+    if (!told)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", list->count);
+    for (size_t i = 0; i < list->count; i++) {
+        const int rule = list->file[i].rule;
+        if (rule >= first && rule <= last)
+            told[count++].file = &list->file[i];
+    }
+    qsort(told, count, sizeof *told, by_group);
+    count_patients(told, count, out);
+    free(told);
+    return PULMO_OK;
+}
+
 static pulmo_status judge_groups(const source_list *list, const char *given)
 {
+    made_patients made = {0};
     if (!*given)
         return PULMO_OK;
-    made_patients made = {0};
-    size_t count = 0;
-    listed_file *matched = malloc((list->count + 1) * sizeof *matched);
-    if (!matched)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", list->count);
-    for (size_t i = 0; i < list->count; i++)
-        if (list->file[i].rule == PATIENT_PATTERN)
-            matched[count++].file = &list->file[i];
-    qsort(matched, count, sizeof *matched, by_group);
-    count_patients(matched, count, &made);
-    free(matched);
+    PULMO_TRY(count_made(list, PATIENT_PATTERN, PATIENT_PATTERN, &made));
     return judge_made(list, given, &made);
+}
+
+/* IM-0001-0001.jpeg is what many viewers call an image: names may look like those of a set. */
+static pulmo_status judge_schemes(const source_list *list)
+{
+    made_patients made = {0};
+    PULMO_TRY(count_made(list, PATIENT_SCHEMES, PATIENT_RULES_MAX, &made));
+    bool one = (double)made.most > PART_MOST * (double)made.files;
+    if (made.files < FILES_TELLING || !one)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "%s: %zu of %zu files have names of one patient, \"%s\", as a public set "
+                      "would have them; give the rule of your names as pack.group_pattern, whose "
+                      "first group is the patient, as in \"([^/]*)/[^/]*$\" for a folder each",
+                      list->root, made.most, made.files, made.largest);
 }
 
 size_t judge_unknown(const source_list *list, int split, const char **first)
@@ -234,6 +258,7 @@ pulmo_status judge_list(const source_list *list, const pulmo_config *config)
     PULMO_TRY(judge_hold(list, PULMO_SPLIT_TEST, config->pack.test_pattern));
     PULMO_TRY(judge_labels(list, config->pack.label_pattern));
     PULMO_TRY(judge_groups(list, config->pack.group_pattern));
+    PULMO_TRY(judge_schemes(list));
     PULMO_TRY(judge_folds(config));
     return judge_splitting(list, config);
 }

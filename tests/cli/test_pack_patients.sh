@@ -68,6 +68,16 @@ expect 0 "the names of 4 of 28 images tell none" pack some some-packed $halves -
 [ "$(attribute some-packed patients)" = some ] || fail "patients are not called known in part"
 [ "$(attribute some-packed patients_by)" = "names of NIH ChestX-ray14: 24 images, unknown: 4 images" ] || fail "rules: $(attribute some-packed patients_by)"
 
+# ---- names of a viewer that look like a public set's ----
+n=0
+for file in nih/*/*; do
+    n=$((n + 1))
+    class=$(basename "$(dirname "$file")")
+    mkdir -p "viewer/$class/case$n" && cp "$file" "viewer/$class/case$n/IM-0001-0001.jpeg"
+done
+expect 2 "have names of one patient, \"IM-0001\"" pack viewer viewer-packed --val-fraction 0.25
+expect 0 "told by pack.group_pattern" pack viewer viewer-packed --val-fraction 0.25 --set 'pack.group_pattern=([^/]*)/[^/]*$'
+
 # ---- folders that are no classes ----
 mkdir -p sets/OCT/train sets/chest_xray/{train,test}
 cp -r demo/train/* sets/OCT/train/ && cp -r demo/train/* sets/chest_xray/train/ && cp -r nih/* sets/chest_xray/test/
