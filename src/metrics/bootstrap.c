@@ -27,13 +27,15 @@ typedef struct bootstrap {
 
 static int compare_images(const void *left, const void *right)
 {
-    const scored_image *a = left, *b = right;
+    const scored_image *a = left;
+    const scored_image *b = right;
     return (a->score > b->score) - (a->score < b->score);
 }
 
 static int compare_reals(const void *left, const void *right)
 {
-    const double a = *(const double *)left, b = *(const double *)right;
+    const double a = *(const double *)left;
+    const double b = *(const double *)right;
     return (a > b) - (a < b);
 }
 
@@ -45,8 +47,9 @@ static double area_drawn(const bootstrap *b)
         double tied_positives = 0, tied_negatives = 0;
         const double score = b->image[i].score;
         for (next = i; next < b->images && b->image[next].score == score; next++) {
-            const double times = b->times[b->image[next].patient];
-            if (b->image[next].positive)
+            const scored_image *image = &b->image[next];
+            const double times = b->times[image->patient];
+            if (image->positive)
                 tied_positives += times;
             else
                 tied_negatives += times;
@@ -72,8 +75,11 @@ static double quantile(const double *values, uint32_t count, double rank)
 {
     const double at = rank * (count - 1);
     const uint32_t below = (uint32_t)at;
-    const uint32_t above = below + 1 < count ? below + 1 : below;
-    return values[below] + (at - below) * (values[above] - values[below]);
+    const uint32_t next = below + 1;
+    const uint32_t above = next < count ? next : below;
+    const double low = values[below];
+    const double high = values[above];
+    return low + (at - below) * (high - low);
 }
 
 static void resample(bootstrap *b, pulmo_interval *out)
@@ -98,7 +104,8 @@ static void take_images(bootstrap *b, const pulmo_scored *scored, int positive,
                         const uint32_t *patient)
 {
     for (uint32_t i = 0; i < b->images; i++) {
-        const double score = (double)metrics_row(scored, i)[positive];
+        const float *row = metrics_row(scored, i);
+        const double score = (double)row[positive];
         const bool is_positive = scored->labels[i] == positive;
         b->image[i] = (scored_image){score, patient[i], is_positive};
         b->times[patient[i]] = 1;

@@ -21,7 +21,8 @@ static int bin_of(double p)
 pulmo_status pulmo_calibration_compute(const pulmo_scored *scored, int positive,
                                        pulmo_calibration *out)
 {
-    double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
+    double sums[PULMO_CALIBRATION_BINS] = {0};
+    double hits[PULMO_CALIBRATION_BINS] = {0};
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < scored->count; i++) {
         const float *row = metrics_row(scored, i);
@@ -65,8 +66,10 @@ static double mean_slope(uint32_t n, int classes, const int32_t *labels, const f
                          double b)
 {
     double total = 0;
-    for (uint32_t i = 0; i < n; i++)
-        total += slope_of_image(classes, labels[i], logits + (size_t)i * (size_t)classes, b);
+    for (uint32_t i = 0; i < n; i++) {
+        total += slope_of_image(classes, labels[i], logits, b);
+        logits += classes;
+    }
     return total / n;
 }
 
@@ -90,12 +93,16 @@ pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *label
     if (n == 0)
         return pulmo_fail(PULMO_CONFIG,
                           "eval.calibration: temperature needs a val split to be fitted on");
-    for (uint32_t i = 0; i < n; i++)
-        PULMO_TRY(check_image(classes, labels[i], logits + (size_t)i * (size_t)classes, i));
-    double low = log(1 / PULMO_TEMPERATURE_MAX), high = log(1 / PULMO_TEMPERATURE_MIN);
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = logits + (size_t)i * (size_t)classes;
+        PULMO_TRY(check_image(classes, labels[i], row, i));
+    }
+    double low = log(1 / PULMO_TEMPERATURE_MAX);
+    double high = log(1 / PULMO_TEMPERATURE_MIN);
     for (int round = 0; round < 100; round++) {
         double middle = (low + high) / 2;
-        if (mean_slope(n, classes, labels, logits, exp(middle)) > 0)
+        double slope = mean_slope(n, classes, labels, logits, exp(middle));
+        if (slope > 0)
             high = middle;
         else
             low = middle;

@@ -7,7 +7,8 @@
 
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 {
-    const double z = METRICS_Z95, z2 = z * z;
+    const double z = METRICS_Z95;
+    const double z2 = z * z;
     if (n == 0)
         return (pulmo_interval){NAN, NAN, NAN};
     double m = (double)n;
@@ -32,7 +33,8 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 /* A value's mean over the classes that have one: alike, and by support. */
 static void mean_defined(const pulmo_metrics *m, size_t offset, double *macro, double *weighted)
 {
-    double sum = 0, defined = 0, by_support = 0, support = 0;
+    double sum = 0, defined = 0;
+    double by_support = 0, support = 0;
     for (int k = 0; k < m->classes; k++) {
         const pulmo_class_metrics *class = &m->per_class[k];
         double value;
@@ -51,7 +53,8 @@ static void mean_defined(const pulmo_metrics *m, size_t offset, double *macro, d
 /* Of K classes alike (macro), and by support (weighted). */
 static void average_classes(pulmo_metrics *out)
 {
-    double K = out->classes, recalls = 0, present = 0;
+    double K = out->classes;
+    double recalls = 0, present = 0;
     double each = out->count > 0 ? 1 / K : NAN;
     for (int k = 0; k < out->classes; k++) {
         const pulmo_class_metrics *c = &out->per_class[k];
@@ -75,7 +78,8 @@ static int class_called(const pulmo_scored *scored, const pulmo_decision *by, ui
 {
     if (scored->predicted)
         return scored->predicted[image];
-    return pulmo_metrics_class(scored->classes, by, metrics_row(scored, image));
+    const float *row = metrics_row(scored, image);
+    return pulmo_metrics_class(scored->classes, by, row);
 }
 
 static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by,
@@ -84,7 +88,8 @@ static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by
     for (uint32_t i = 0; i < scored->count; i++) {
         int truth = scored->labels[i];
         int called = class_called(scored, by, i);
-        out->confusion[truth * scored->classes + called]++;
+        int cell = truth * scored->classes + called;
+        out->confusion[cell]++;
         out->correct += called == truth;
     }
     out->accuracy = metrics_ratio(out->correct, scored->count);
@@ -100,7 +105,8 @@ static double share(double part, double whole)
 static void class_from_confusion(const pulmo_metrics *m, int k, pulmo_class_metrics *out)
 {
     const int K = m->classes;
-    const uint32_t *row = m->confusion + k * K, *column = m->confusion + k;
+    const uint32_t *row = m->confusion + k * K;
+    const uint32_t *column = m->confusion + k;
     const uint32_t hits = row[k];
     uint32_t called = 0, support = 0;
     for (int j = 0; j < K; j++) {
@@ -122,7 +128,10 @@ static void class_from_confusion(const pulmo_metrics *m, int k, pulmo_class_metr
 static void two_from_confusion(int positive, pulmo_metrics *out)
 {
     const pulmo_interval none = {NAN, NAN, NAN};
-    out->sensitivity = out->specificity = out->positive_value = out->negative_value = none;
+    out->sensitivity = none;
+    out->specificity = none;
+    out->positive_value = none;
+    out->negative_value = none;
     if (out->classes != 2)
         return;
     int negative = 1 - positive;
@@ -143,13 +152,15 @@ static void two_from_confusion(int positive, pulmo_metrics *out)
 /* The bin of tenths of the predicted class's probability. */
 static int bin_of(double p)
 {
+    const int last = PULMO_CALIBRATION_BINS - 1;
     int bin = (int)(p * PULMO_CALIBRATION_BINS);
-    return bin < PULMO_CALIBRATION_BINS ? bin : PULMO_CALIBRATION_BINS - 1;
+    return bin < last ? bin : last;
 }
 
 static double calibration_error(const pulmo_scored *scored, const pulmo_decision *by)
 {
-    double sums[PULMO_CALIBRATION_BINS] = {0}, hits[PULMO_CALIBRATION_BINS] = {0};
+    double sums[PULMO_CALIBRATION_BINS] = {0};
+    double hits[PULMO_CALIBRATION_BINS] = {0};
     double error = 0;
     if (scored->count == 0)
         return NAN;
@@ -172,7 +183,8 @@ static double log_loss(const pulmo_scored *scored)
     double sum = 0;
     for (uint32_t i = 0; i < scored->count; i++) {
         const int label = scored->labels[i];
-        double p = (double)metrics_row(scored, i)[label];
+        const float *row = metrics_row(scored, i);
+        double p = (double)row[label];
         sum -= log(fmax(p, 0x1p-149));
     }
     return metrics_ratio(sum, scored->count);

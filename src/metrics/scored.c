@@ -11,7 +11,8 @@ double metrics_ratio(double a, double b)
 
 const float *metrics_row(const pulmo_scored *scored, uint32_t image)
 {
-    return scored->probabilities + (size_t)image * (size_t)scored->classes;
+    const size_t classes = (size_t)scored->classes;
+    return scored->probabilities + image * classes;
 }
 
 static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
@@ -48,7 +49,8 @@ pulmo_status metrics_check(const pulmo_scored *scored)
 
 static int by_score(const void *a, const void *b)
 {
-    const metrics_score *x = a, *y = b;
+    const metrics_score *x = a;
+    const metrics_score *y = b;
     return (x->score > y->score) - (x->score < y->score);
 }
 
