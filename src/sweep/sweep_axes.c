@@ -6,8 +6,11 @@
 bool sweep_is_repeat(const pulmo_grid *grid, int axis)
 {
     const pulmo_grid_axis *it = &grid->axis[axis];
-    bool repeats = strcmp(it->key, "train.seed") == 0 || strcmp(it->key, SWEEP_FOLD_KEY) == 0;
-    return repeats && it->count > 1;
+    bool is_seed = strcmp(it->key, "train.seed") == 0;
+    bool is_fold = strcmp(it->key, SWEEP_FOLD_KEY) == 0;
+    if (it->count < 2)
+        return false;
+    return is_seed || is_fold;
 }
 
 bool sweep_has_repeats(const pulmo_grid *grid)
@@ -22,7 +25,9 @@ bool sweep_has_repeats(const pulmo_grid *grid)
 int sweep_axis_of(const pulmo_grid *grid, const char *key)
 {
     for (int a = 0; a < grid->axes; a++) {
-        if (strcmp(grid->axis[a].key, key) == 0 && grid->axis[a].count > 1)
+        const pulmo_grid_axis *it = &grid->axis[a];
+        bool is_named = strcmp(it->key, key) == 0;
+        if (is_named && it->count > 1)
             return a;
     }
     return -1;

@@ -26,7 +26,8 @@ static const sweep_trial *group_member(const sweep *s, uint64_t first, uint64_t 
         if (!sweep_is_repeat(s->grid, a))
             continue;
         uint64_t count = (uint64_t)s->grid->axis[a].count;
-        number += member % count * sweep_trials_apart(s->grid, a);
+        uint64_t index = member % count;
+        number += index * sweep_trials_apart(s->grid, a);
         member /= count;
     }
     return &s->trials[number];
@@ -59,8 +60,10 @@ static sweep_spread spread_of(const sweep *s, uint64_t first, sweep_figure figur
 {
     double values[SWEEP_TRIALS_MAX];
     const int size = (int)group_size(s->grid);
-    for (int m = 0; m < size; m++)
-        values[m] = sweep_figure_of(group_member(s, first, (uint64_t)m), figure);
+    for (int m = 0; m < size; m++) {
+        const sweep_trial *member = group_member(s, first, (uint64_t)m);
+        values[m] = sweep_figure_of(member, figure);
+    }
     return sweep_spread_of_values(values, size);
 }
 
@@ -68,7 +71,9 @@ static sweep_spread spread_of(const sweep *s, uint64_t first, sweep_figure figur
 static bool begins_group(const sweep *s, uint64_t trial)
 {
     for (int a = 0; a < s->grid->axes; a++) {
-        if (sweep_is_repeat(s->grid, a) && pulmo_grid_index(s->grid, trial, a) != 0)
+        if (!sweep_is_repeat(s->grid, a))
+            continue;
+        if (pulmo_grid_index(s->grid, trial, a) != 0)
             return false;
     }
     return true;
@@ -136,16 +141,19 @@ static const size_t shown_count = sizeof shown / sizeof shown[0];
 
 static void show_heading(FILE *out, const pulmo_grid *grid)
 {
-    fprintf(out, "\nOver %llu %s: mean and standard deviation\n",
-            (unsigned long long)group_size(grid), repeats_named(grid));
+    unsigned long long size = group_size(grid);
+    const char *repeats = repeats_named(grid);
+    fprintf(out, "\nOver %llu %s: mean and standard deviation\n", size, repeats);
     for (int a = 0; a < grid->axes; a++) {
         const pulmo_grid_axis *axis = &grid->axis[a];
         if (!sweep_is_repeat(grid, a))
             fprintf(out, "%*s  ", sweep_axis_width(axis), axis->key);
     }
-    fprintf(out, "%5s", repeats_named(grid));
-    for (size_t k = 0; k < shown_count; k++)
-        fprintf(out, "  %16s", sweep_figure_named[shown[k]].heading);
+    fprintf(out, "%5s", repeats);
+    for (size_t k = 0; k < shown_count; k++) {
+        sweep_figure figure = shown[k];
+        fprintf(out, "  %16s", sweep_figure_named[figure].heading);
+    }
     fputc('\n', out);
 }
 
@@ -165,7 +173,8 @@ static void show_group(FILE *out, const sweep *s, uint64_t first)
     for (int a = 0; a < s->grid->axes; a++) {
         if (sweep_is_repeat(s->grid, a))
             continue;
-        int width = sweep_axis_width(&s->grid->axis[a]);
+        const pulmo_grid_axis *axis = &s->grid->axis[a];
+        int width = sweep_axis_width(axis);
         const char *value = pulmo_grid_value(s->grid, first, a);
         fprintf(out, "%*s  ", width, value);
     }

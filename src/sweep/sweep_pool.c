@@ -12,9 +12,10 @@
 void pool_free(pool *p)
 {
     for (int i = 0; p->fold && i < p->folds; i++) {
-        free(p->fold[i].paths);
-        free(p->fold[i].groups);
-        pulmo_dataset_close(p->fold[i].set);
+        pool_fold *of = &p->fold[i];
+        free(of->paths);
+        free(of->groups);
+        pulmo_dataset_close(of->set);
     }
     for (int k = 0; p->columns && k < p->kept; k++)
         free(p->columns[k]);
@@ -56,7 +57,8 @@ static pulmo_status pool_grow(pool *p, uint32_t more)
         {(void **)&p->probabilities, values * sizeof *p->probabilities},
         {(void **)&p->logits, values * sizeof *p->logits},
     };
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+    const size_t count = sizeof arrays / sizeof arrays[0];
+    for (size_t i = 0; i < count; i++) {
         void *larger = realloc(*arrays[i].array, arrays[i].bytes + 1);
         if (!larger)
             return out_of_memory();
@@ -83,12 +85,16 @@ static pulmo_status add_images(pulmo_h5 *file, int fold, pool *p)
     PULMO_TRY(read_texts(file, "test/paths", &of->paths, &count));
     PULMO_TRY(read_texts(file, "test/groups", &of->groups, &groups));
     PULMO_TRY(pool_grow(p, count));
-    const size_t first = p->count, K = (size_t)p->model.classes;
-    const uint64_t rows[] = {count}, matrix[] = {count, K};
-    PULMO_TRY(pulmo_h5_read(file, "test/labels", PULMO_H5_I32, 1, rows, p->labels + first));
-    PULMO_TRY(pulmo_h5_read(file, "test/predictions", PULMO_H5_I32, 1, rows, p->predicted + first));
-    PULMO_TRY(pulmo_h5_read(file, "test/probabilities", PULMO_H5_F32, 2, matrix,
-                            p->probabilities + first * K));
+    const size_t first = p->count;
+    const size_t K = (size_t)p->model.classes;
+    const uint64_t rows[] = {count};
+    const uint64_t matrix[] = {count, K};
+    int32_t *labels = p->labels + first;
+    int32_t *predicted = p->predicted + first;
+    float *probabilities = p->probabilities + first * K;
+    PULMO_TRY(pulmo_h5_read(file, "test/labels", PULMO_H5_I32, 1, rows, labels));
+    PULMO_TRY(pulmo_h5_read(file, "test/predictions", PULMO_H5_I32, 1, rows, predicted));
+    PULMO_TRY(pulmo_h5_read(file, "test/probabilities", PULMO_H5_F32, 2, matrix, probabilities));
     if (groups != count)
         return pulmo_fail(PULMO_DATA, "%s: %u images of test have %u patients", pulmo_h5_path(file),
                           count, groups);
@@ -106,7 +112,9 @@ static pulmo_status read_known(pulmo_h5 *file, pool_patients *out)
 {
     char *text = NULL;
     *out = PATIENTS_KNOWN;
-    if (!pulmo_h5_exists(file, "data") || !pulmo_h5_has_attribute(file, "data", "patients"))
+    if (!pulmo_h5_exists(file, "data"))
+        return PULMO_OK;
+    if (!pulmo_h5_has_attribute(file, "data", "patients"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_text(file, "data", "patients", &text));
     if (strcmp(text, "unknown") == 0)
@@ -137,7 +145,8 @@ static pulmo_status add_fold(const char *directory, int fold, pool *p)
 
 static int compare_names(const void *left, const void *right)
 {
-    const char *const *const *a = left, *const *const *b = right;
+    const char *const *const *a = left;
+    const char *const *const *b = right;
     return strcmp(**a, **b);
 }
 
@@ -153,7 +162,8 @@ static pulmo_status number_names(const char *const *names, uint32_t count, uint3
     qsort(order, count, sizeof *order, compare_names);
     *different = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || strcmp(*order[i - 1], *order[i]) != 0)
+        bool is_new = i == 0 || strcmp(*order[i - 1], *order[i]) != 0;
+        if (is_new)
             ++*different;
         if (number)
             number[order[i] - names] = *different - 1;
@@ -172,8 +182,11 @@ static void describe_models(pool *p)
     p->model.temperature = 1;
     p->model.best_epoch = 0;
     snprintf(p->model.threshold_rule, sizeof p->model.threshold_rule, "each fold's own");
-    for (size_t i = 0; i < (size_t)p->count * (size_t)p->model.classes; i++)
-        p->logits[i] = logf(fmaxf(p->probabilities[i], 1e-45F));
+    const size_t values = (size_t)p->count * (size_t)p->model.classes;
+    for (size_t i = 0; i < values; i++) {
+        float probability = fmaxf(p->probabilities[i], 1e-45F);
+        p->logits[i] = logf(probability);
+    }
 }
 
 /* The columns of pack.keep, from the packed folds, whose images are in the order of the results. */
@@ -183,10 +196,11 @@ static pulmo_status open_sets(const sweep *s, int axis, pool *p)
     const char *test = pulmo_split_name(PULMO_SPLIT_TEST);
     uint64_t count = 0;
     for (int fold = 0; fold < p->folds; fold++) {
-        int number = (int)strtol(s->grid->axis[axis].value[fold], NULL, 10);
-        PULMO_TRY(
-            pulmo_dataset_open_fold(config->data.path, number, test, false, &p->fold[fold].set));
-        count += pulmo_dataset_info_of(p->fold[fold].set)->count;
+        pool_fold *of = &p->fold[fold];
+        const char *value = s->grid->axis[axis].value[fold];
+        int number = (int)strtol(value, NULL, 10);
+        PULMO_TRY(pulmo_dataset_open_fold(config->data.path, number, test, false, &of->set));
+        count += pulmo_dataset_info_of(of->set)->count;
     }
     if (count == p->count)
         return PULMO_OK;
@@ -198,7 +212,8 @@ static pulmo_status count_packed(const sweep *s, pool *p)
 {
     pulmo_dataset *all = NULL;
     const char *train = pulmo_split_name(PULMO_SPLIT_TRAIN);
-    PULMO_TRY(pulmo_dataset_open(s->options->config->data.path, train, false, &all));
+    const pulmo_config *config = s->options->config;
+    PULMO_TRY(pulmo_dataset_open(config->data.path, train, false, &all));
     p->packed = pulmo_dataset_info_of(all)->count;
     pulmo_dataset_close(all);
     return PULMO_OK;
@@ -216,7 +231,8 @@ static pulmo_status join_columns(pool *p)
             return out_of_memory();
         p->columns[k] = column;
         for (int fold = 0; fold < p->folds; fold++) {
-            const pulmo_dataset_info *info = pulmo_dataset_info_of(p->fold[fold].set);
+            const pulmo_dataset *set = p->fold[fold].set;
+            const pulmo_dataset_info *info = pulmo_dataset_info_of(set);
             for (uint32_t i = 0; i < info->count; i++)
                 *column++ = info->kept_columns[k][i];
         }
@@ -238,10 +254,12 @@ static pulmo_status check_images(const sweep *s, const pool *p)
 
 static pulmo_status read_results(const sweep *s, uint64_t first, int axis, pool *p)
 {
+    const char *run_dir = s->options->config->train.run_dir;
     const uint64_t apart = sweep_trials_apart(s->grid, axis);
     for (int fold = 0; fold < p->folds; fold++) {
-        const sweep_trial *trial = &s->trials[first + (uint64_t)fold * apart];
-        char *directory = pulmo_format("%s/%s", s->options->config->train.run_dir, trial->name);
+        const uint64_t number = first + (uint64_t)fold * apart;
+        const sweep_trial *trial = &s->trials[number];
+        char *directory = pulmo_format("%s/%s", run_dir, trial->name);
         if (!directory)
             return PULMO_MEMORY;
         pulmo_status status = add_fold(directory, fold, p);

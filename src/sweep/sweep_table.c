@@ -35,19 +35,23 @@ static int order_of(double a, double b)
 /* Ties go to the lower val loss. */
 static int compare_values(const ranked *a, const ranked *b)
 {
-    bool a_has_none = isnan(a->value), b_has_none = isnan(b->value);
+    bool a_has_none = isnan(a->value);
+    bool b_has_none = isnan(b->value);
     if (a_has_none || b_has_none)
         return (int)a_has_none - (int)b_has_none;
     int order = order_of(b->value, a->value);
-    if (order == 0)
-        order = order_of(a->trial->figure[SWEEP_VAL_LOSS], b->trial->figure[SWEEP_VAL_LOSS]);
-    return order;
+    if (order != 0)
+        return order;
+    double a_loss = a->trial->figure[SWEEP_VAL_LOSS];
+    double b_loss = b->trial->figure[SWEEP_VAL_LOSS];
+    return order_of(a_loss, b_loss);
 }
 
 /* What compares equal stays in the grid's order. */
 static int compare_ranked(const void *left, const void *right)
 {
-    const ranked *a = left, *b = right;
+    const ranked *a = left;
+    const ranked *b = right;
     int order = compare_values(a, b);
     if (order == 0)
         order = (a->number > b->number) - (a->number < b->number);
@@ -87,15 +91,19 @@ static void write_trial(FILE *out, const pulmo_grid *grid, const ranked *row)
     const sweep_trial *trial = row->trial;
     bool finished = trial->state == SWEEP_FINISHED;
     for (int a = 0; a < grid->axes; a++) {
+        const char *value = pulmo_grid_value(grid, row->number, a);
         fputc(',', out);
-        pulmo_csv_field(out, pulmo_grid_value(grid, row->number, a));
+        pulmo_csv_field(out, value);
     }
     fprintf(out, ",%s,", state_names[trial->state]);
     if (finished)
         fprintf(out, "%lld", (long long)trial->best_epoch);
-    for (int f = 0; f < SWEEP_FIGURES; f++)
-        sweep_csv_number(out, sweep_figure_of(trial, (sweep_figure)f));
-    fprintf(out, ",%s,", finished ? trial->head_digest : "");
+    for (int f = 0; f < SWEEP_FIGURES; f++) {
+        double value = sweep_figure_of(trial, (sweep_figure)f);
+        sweep_csv_number(out, value);
+    }
+    const char *digest = finished ? trial->head_digest : "";
+    fprintf(out, ",%s,", digest);
     pulmo_csv_field(out, trial->name);
     fputc(',', out);
     pulmo_csv_field(out, trial->reason);
@@ -116,7 +124,8 @@ static void trials_csv(FILE *out, const sweep *s, const ranked *order)
 static void show_heading(FILE *out, const sweep *s)
 {
     int monitor = s->options->config->train.monitor;
-    fprintf(out, "Best by val %s first\n", pulmo_config_choice("train.monitor", monitor));
+    const char *by = pulmo_config_choice("train.monitor", monitor);
+    fprintf(out, "Best by val %s first\n", by);
     fprintf(out, "%5s", "place");
     for (int a = 0; a < s->grid->axes; a++) {
         const pulmo_grid_axis *axis = &s->grid->axis[a];
@@ -141,7 +150,8 @@ static void show_trial(FILE *out, const pulmo_grid *grid, const ranked *row)
     const sweep_trial *trial = row->trial;
     for (int a = 0; a < grid->axes; a++) {
         int width = sweep_axis_width(&grid->axis[a]);
-        fprintf(out, "  %*s", width, pulmo_grid_value(grid, row->number, a));
+        const char *value = pulmo_grid_value(grid, row->number, a);
+        fprintf(out, "  %*s", width, value);
     }
     if (trial->state != SWEEP_FINISHED) {
         fprintf(out, "  %s: %.100s\n", state_names[trial->state], trial->reason);
@@ -166,7 +176,8 @@ static void trials_shown(FILE *out, const sweep *s, const ranked *order)
 
 pulmo_status sweep_write_table(const sweep *s, pulmo_text *table, const char *file)
 {
-    char *path = pulmo_format("%s/%s", s->options->config->train.run_dir, file);
+    const char *run_dir = s->options->config->train.run_dir;
+    char *path = pulmo_format("%s/%s", run_dir, file);
     if (!path) {
         pulmo_text_discard(table);
         return PULMO_MEMORY;
