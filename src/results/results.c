@@ -44,17 +44,14 @@ static pulmo_status write_columns(pulmo_h5 *file, const pulmo_run_history *histo
 {
     char name[64];
     for (size_t c = 0; c < PULMO_HISTORY_COLUMNS; c++) {
-        const results_field field = {pulmo_history_columns[c].name,
-                                     pulmo_history_columns[c].long_name,
-                                     "1",
-                                     PULMO_H5_F64,
-                                     1,
-                                     {history->epochs},
-                                     values};
+        const char *column = pulmo_history_columns[c].name;
+        const results_field field = {
+            column, pulmo_history_columns[c].long_name, "1", PULMO_H5_F64, 1, {history->epochs},
+            values};
         for (uint32_t e = 0; e < history->epochs; e++)
             values[e] = pulmo_history_cell(&history->row[e], c);
         PULMO_TRY(results_put(file, "history", &field));
-        snprintf(name, sizeof name, "history/%s", pulmo_history_columns[c].name);
+        snprintf(name, sizeof name, "history/%s", column);
         PULMO_TRY(pulmo_h5_attach_scale(file, name, 0, "history/epoch"));
     }
     static const char *const more[] = {"val_loss"};
@@ -64,12 +61,14 @@ static pulmo_status write_columns(pulmo_h5 *file, const pulmo_run_history *histo
 
 static pulmo_status write_history(pulmo_h5 *file, const pulmo_run_history *history)
 {
-    double *values = malloc((history->epochs + 1) * sizeof *values);
-    int64_t *numbers = malloc((history->epochs + 1) * sizeof *numbers);
+    const size_t room = (size_t)history->epochs + 1;
+    double *values = malloc(room * sizeof *values);
+    int64_t *numbers = malloc(room * sizeof *numbers);
     const results_field epochs = {"epoch", "epoch, counted from 1", "1",    PULMO_H5_I64,
                                   1,       {history->epochs},       numbers};
-    pulmo_status status =
-        values && numbers ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for the history");
+    pulmo_status status = PULMO_OK;
+    if (!values || !numbers)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for the history");
     for (uint32_t e = 0; status == PULMO_OK && e < history->epochs; e++)
         numbers[e] = (int64_t)e + 1;
     if (status == PULMO_OK)
@@ -141,8 +140,9 @@ static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
     pulmo_status status = set_texts(file, "provenance", texts, COUNT_OF(texts));
     free(packed);
     PULMO_TRY(status);
-    if (r->origin && r->origin->config->data.fold >= 0)
-        PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", r->origin->config->data.fold));
+    const int fold = r->origin ? r->origin->config->data.fold : -1;
+    if (fold >= 0)
+        PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", fold));
     return set_numbers(file, "provenance", numbers, COUNT_OF(numbers));
 }
 
@@ -260,7 +260,8 @@ bool pulmo_results_finished(const char *directory)
 {
     struct stat about;
     pulmo_h5 *file = NULL;
-    char *state = NULL, *path = pulmo_format("%s/results.h5", directory);
+    char *state = NULL;
+    char *path = pulmo_format("%s/results.h5", directory);
     bool finished = false;
     if (path && stat(path, &about) == 0 && pulmo_h5_open(path, &file) == PULMO_OK &&
         pulmo_h5_get_text(file, "/", "state", &state) == PULMO_OK)

@@ -17,7 +17,8 @@
 
 static int by_text(const void *a, const void *b)
 {
-    const char *const *x = a, *const *y = b;
+    const char *const *x = a;
+    const char *const *y = b;
     return strcmp(*x, *y);
 }
 
@@ -38,9 +39,11 @@ static pulmo_status write_counts(pulmo_h5 *file, const char *group, int classes,
     int64_t *images = calloc((size_t)classes, sizeof *images);
     if (!images)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %d classes", classes);
-    for (uint64_t i = 0; i < count; i++)
-        if (labels[i] >= 0 && labels[i] < classes)
-            images[labels[i]]++;
+    for (uint64_t i = 0; i < count; i++) {
+        const int32_t label = labels[i];
+        if (label >= 0 && label < classes)
+            images[label]++;
+    }
     const results_field field = {"images", "images of each class", "1",   PULMO_H5_I64,
                                  1,        {(uint64_t)classes},    images};
     pulmo_status status = results_put(file, group, &field);
@@ -156,7 +159,8 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
     PULMO_TRY(copy_attributes(manifest, file));
     for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(copy_split(manifest, file, pulmo_split_name(s), classes));
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+    const size_t count = sizeof lines / sizeof lines[0];
+    for (size_t i = 0; i < count; i++)
         PULMO_TRY(copy_lines(manifest, file, lines[i].group, lines[i].list, lines[i].long_name));
     return PULMO_OK;
 }

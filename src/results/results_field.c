@@ -3,14 +3,19 @@
 
 #include "results_room.h"
 
+static pulmo_status write_values(pulmo_h5 *file, const char *name, const results_field *field)
+{
+    const uint64_t *dims = field->dims;
+    if (field->type == PULMO_H5_STRING)
+        return pulmo_h5_write_strings(file, name, dims[0], field->data);
+    return pulmo_h5_write(file, name, field->type, field->rank, dims, field->data);
+}
+
 pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field)
 {
     char name[128];
     snprintf(name, sizeof name, "%s/%s", group, field->name);
-    if (field->type == PULMO_H5_STRING)
-        PULMO_TRY(pulmo_h5_write_strings(file, name, field->dims[0], field->data));
-    else
-        PULMO_TRY(pulmo_h5_write(file, name, field->type, field->rank, field->dims, field->data));
+    PULMO_TRY(write_values(file, name, field));
     if (field->units)
         PULMO_TRY(pulmo_h5_set_text(file, name, "units", field->units));
     return pulmo_h5_set_text(file, name, "long_name", field->long_name);

@@ -93,7 +93,8 @@ static void csv_row(FILE *out, const pulmo_model *model, const pulmo_split_score
                     uint32_t image)
 {
     const pulmo_dataset_info *info = scores->info;
-    const float *row = scores->probabilities + (size_t)image * (size_t)info->classes;
+    const size_t classes = (size_t)info->classes;
+    const float *row = scores->probabilities + image * classes;
     const int truth = info->labels[image];
     int called = pulmo_model_class(model, row);
     double threshold = model->threshold;
