@@ -13,6 +13,14 @@ typedef struct list_visit {
     size_t missing;
 } list_visit;
 
+static pulmo_status fail_listed_twice(const list_visit *v, cell_place here, uint32_t file)
+{
+    const matcher *m = v->m;
+    const table *other = &m->labels->list[v->listed[file]];
+    return pulmo_fail(PULMO_DATA, "%s:%zu and %s:%zu: both list %s; a file is in one split",
+                      other->path, v->line[file], here.path, here.line, m->paths[file]);
+}
+
 static pulmo_status visit_name(void *context, size_t index, const tail_match *match)
 {
     list_visit *v = context;
@@ -27,9 +35,7 @@ static pulmo_status visit_name(void *context, size_t index, const tail_match *ma
     }
     int before = v->listed[match->file];
     if (before >= 0 && before != v->split)
-        return pulmo_fail(PULMO_DATA, "%s:%zu and %s:%zu: both list %s; a file is in one split",
-                          m->labels->list[before].path, v->line[match->file], here.path, here.line,
-                          m->paths[match->file]);
+        return fail_listed_twice(v, here, match->file);
     v->listed[match->file] = v->split;
     v->line[match->file] = here.line;
     return PULMO_OK;

@@ -118,14 +118,16 @@ typedef struct keyed_row {
 
 static int by_key(const void *a, const void *b)
 {
-    const keyed_row *left = a, *right = b;
+    const keyed_row *left = a;
+    const keyed_row *right = b;
     return strcmp(left->key, right->key);
 }
 
 /* Those of one key in their order. */
 static int by_key_and_row(const void *a, const void *b)
 {
-    const keyed_row *left = a, *right = b;
+    const keyed_row *left = a;
+    const keyed_row *right = b;
     int order = by_key(a, b);
     if (order != 0)
         return order;
@@ -184,13 +186,17 @@ static pulmo_status sort_rows(const table *t, size_t column, keyed_row **out)
     keyed_row *rows = malloc((t->rows + 1) * sizeof *rows);
     if (!rows)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->path);
-    for (size_t r = 0; r < t->rows; r++)
-        rows[r] = (keyed_row){table_cell(t, r, column), (uint32_t)r};
+    for (size_t r = 0; r < t->rows; r++) {
+        const char *key = table_cell(t, r, column);
+        rows[r] = (keyed_row){key, (uint32_t)r};
+    }
     qsort(rows, t->rows, sizeof *rows, by_key_and_row);
     *out = rows;
     for (size_t r = 1; r < t->rows; r++) {
-        const keyed_row *first = &rows[r - 1], *second = &rows[r];
-        if (*second->key && by_key(first, second) == 0)
+        const keyed_row *first = &rows[r - 1];
+        const keyed_row *second = &rows[r];
+        bool has_key = *second->key != '\0';
+        if (has_key && by_key(first, second) == 0)
             PULMO_TRY(judge_twins(t, first, second));
     }
     return PULMO_OK;

@@ -114,14 +114,18 @@ static bool is_quote(char c)
 
 static span without_quotes(span s)
 {
-    bool quoted = is_within(s, '\'', '\'') || is_within(s, '"', '"');
-    return quoted ? inside(s) : s;
+    if (is_within(s, '\'', '\''))
+        return inside(s);
+    if (is_within(s, '"', '"'))
+        return inside(s);
+    return s;
 }
 
 /* Bytes up to the next separator that is not in quotes. A quote begins a word or is a letter. */
 static size_t word_bytes(const char *text, size_t bytes, char separator)
 {
-    const char *at = text, *end = text + bytes;
+    const char *at = text;
+    const char *end = text + bytes;
     while (at < end && is_blank(*at))
         at++;
     if (at < end && is_quote(*at)) {
@@ -135,9 +139,11 @@ static size_t word_bytes(const char *text, size_t bytes, char separator)
 
 static pulmo_status add_separated(words *list, span all, char separator)
 {
-    const char *at = all.text, *end = all.text + all.bytes;
+    const char *at = all.text;
+    const char *end = at + all.bytes;
     while (at < end) {
-        size_t bytes = word_bytes(at, (size_t)(end - at), separator);
+        size_t left = (size_t)(end - at);
+        size_t bytes = word_bytes(at, left, separator);
         span word = without_quotes(trim(at, bytes));
         if (word.bytes > 0)
             PULMO_TRY(words_add(list, word.text, word.bytes));
@@ -149,7 +155,8 @@ static pulmo_status add_separated(words *list, span all, char separator)
 pulmo_status words_read(words *list, const char *text)
 {
     span all = trim(text, strlen(text));
-    if (is_within(all, '[', ']') || is_within(all, '{', '}'))
+    bool is_list = is_within(all, '[', ']') || is_within(all, '{', '}');
+    if (is_list)
         return add_separated(list, inside(all), ',');
     if (all.bytes == 0)
         return PULMO_OK;
@@ -159,7 +166,8 @@ pulmo_status words_read(words *list, const char *text)
 bool is_blank_cell(const char *cell)
 {
     static const char *const blanks[] = {"", "nan", "na", "n/a", "null", "none"};
-    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) {
+    const size_t count = sizeof blanks / sizeof *blanks;
+    for (size_t i = 0; i < count; i++) {
         if (strcasecmp(blanks[i], cell) == 0)
             return true;
     }
@@ -169,7 +177,9 @@ bool is_blank_cell(const char *cell)
 bool is_list_cell(const char *cell)
 {
     span all = trim(cell, strlen(cell));
-    return is_within(all, '[', ']') || strpbrk(cell, "|;");
+    if (is_within(all, '[', ']'))
+        return true;
+    return strpbrk(cell, "|;") != NULL;
 }
 
 pulmo_status words_of_cell(words *list, const char *cell)
