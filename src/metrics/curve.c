@@ -35,7 +35,9 @@ static uint32_t count_positives(const metrics_score *all, uint32_t n)
 /* From the highest score down, a point where a score ends. */
 static void roc_walk(const metrics_score *all, uint32_t n, pulmo_roc *roc)
 {
-    uint32_t positives = count_positives(all, n), found = 0, alarms = 0;
+    const uint32_t positives = count_positives(all, n);
+    const uint32_t negatives = n - positives;
+    uint32_t found = 0, alarms = 0;
     roc_add(roc, 0, 0, INFINITY);
     for (uint32_t i = n; i > 0; i--) {
         const metrics_score *here = &all[i - 1];
@@ -44,9 +46,11 @@ static void roc_walk(const metrics_score *all, uint32_t n, pulmo_roc *roc)
         else
             alarms++;
         bool tied = i > 1 && all[i - 2].score == here->score;
-        if (!tied)
-            roc_add(roc, metrics_ratio(alarms, n - positives), metrics_ratio(found, positives),
-                    here->score);
+        if (tied)
+            continue;
+        double fpr = metrics_ratio(alarms, negatives);
+        double tpr = metrics_ratio(found, positives);
+        roc_add(roc, fpr, tpr, here->score);
     }
 }
 

@@ -86,7 +86,8 @@ static void delong(const metrics_score *all, uint32_t n, double *auc, double *va
  * it has a width where DeLong's variance is 0. */
 static bool is_near(double area, double found, const tally *sides)
 {
-    const double positives = sides->positives, negatives = sides->negatives;
+    const double positives = sides->positives;
+    const double negatives = sides->negatives;
     double k = (positives + negatives) / 2 - 1;
     double apart = found - area;
     double below = k * (1 - area) / (2 - area);
