@@ -32,15 +32,16 @@ static pulmo_status write_report(const sweep *s, const char *directory)
 static pulmo_status write_results(const sweep *s, const pool *p, const pulmo_split_scores *scores,
                                   const char *directory)
 {
-    char *place = realpath(s->options->config->train.run_dir, NULL);
+    const pulmo_config *config = s->options->config;
+    char *place = realpath(config->train.run_dir, NULL);
     const pulmo_results results = {.directory = directory,
                                    .model = &p->model,
                                    .test = scores,
                                    .comm = s->comm,
-                                   .data = s->options->config->data.path,
+                                   .data = config->data.path,
                                    .model_place = place,
                                    .folds = p->folds,
-                                   .threads = (int)s->options->config->train.threads,
+                                   .threads = (int)config->train.threads,
                                    .finished = true};
     pulmo_status status = pulmo_directory_make(directory);
     if (status == PULMO_OK)
@@ -73,7 +74,8 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
     for (int a = 0; a < grid->axes; a++) {
         if (a == to->axis)
             continue;
-        pulmo_csv_field(to->table, pulmo_grid_value(grid, to->first, a));
+        const char *value = pulmo_grid_value(grid, to->first, a);
+        pulmo_csv_field(to->table, value);
         fputc(',', to->table);
     }
     fprintf(to->table, "%d,%u,", p->folds, p->count);
@@ -139,7 +141,8 @@ static sweep_spread spread_of_folds(const summary *to, sweep_figure figure)
     const int folds = to->s->grid->axis[to->axis].count;
     double values[PULMO_GRID_VALUES];
     for (int fold = 0; fold < folds; fold++) {
-        const sweep_trial *trial = &to->s->trials[to->first + (uint64_t)fold * apart];
+        const uint64_t number = to->first + (uint64_t)fold * apart;
+        const sweep_trial *trial = &to->s->trials[number];
         values[fold] = sweep_figure_of(trial, figure);
     }
     return sweep_spread_of_values(values, folds);
@@ -195,7 +198,8 @@ static pulmo_status use_folds(const summary *to, const pool *p)
                                        .logits = p->logits,
                                        .predicted = p->predicted,
                                        .thresholds = p->thresholds};
-    char *directory = pulmo_format("%s/%s", to->s->options->config->train.run_dir, to->name);
+    const char *run_dir = to->s->options->config->train.run_dir;
+    char *directory = pulmo_format("%s/%s", run_dir, to->name);
     if (!directory)
         return PULMO_MEMORY;
     pulmo_status status = write_results(to->s, p, &scores, directory);
@@ -209,8 +213,10 @@ static pulmo_status use_folds(const summary *to, const pool *p)
 static bool all_folds_done(const sweep *s, uint64_t first, int axis)
 {
     const uint64_t apart = sweep_trials_apart(s->grid, axis);
-    for (int fold = 0; fold < s->grid->axis[axis].count; fold++) {
-        if (s->trials[first + (uint64_t)fold * apart].state != SWEEP_FINISHED)
+    const int folds = s->grid->axis[axis].count;
+    for (int fold = 0; fold < folds; fold++) {
+        const uint64_t number = first + (uint64_t)fold * apart;
+        if (s->trials[number].state != SWEEP_FINISHED)
             return false;
     }
     return true;
@@ -252,8 +258,11 @@ static void write_heading(FILE *out, const pulmo_grid *grid, int axis)
             fprintf(out, "%s,", grid->axis[a].key);
     }
     fputs("folds,images,patients", out);
-    for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++)
-        fprintf(out, ",%s,%s_low95,%s_high95", intervals[i], intervals[i], intervals[i]);
+    const size_t count = sizeof intervals / sizeof intervals[0];
+    for (size_t i = 0; i < count; i++) {
+        const char *name = intervals[i];
+        fprintf(out, ",%s,%s_low95,%s_high95", name, name, name);
+    }
     fputs(",fold_auc_mean,fold_auc_sd,fold_accuracy_mean,fold_accuracy_sd,directory\n", out);
 }
 
