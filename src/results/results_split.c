@@ -39,7 +39,8 @@ static pulmo_status write_image_fields(pulmo_h5 *file, const pulmo_split_scores 
                                        const int32_t *predicted)
 {
     const pulmo_dataset_info *info = scores->info;
-    const uint64_t n = info->count, k = (uint64_t)info->classes;
+    const uint64_t n = info->count;
+    const uint64_t k = (uint64_t)info->classes;
     char scale[64];
     const results_field fields[] = {
         {"paths",
@@ -74,14 +75,16 @@ static pulmo_status write_image_fields(pulmo_h5 *file, const pulmo_split_scores 
          scores->probabilities},
     };
     snprintf(scale, sizeof scale, "%s/paths", scores->split);
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        PULMO_TRY(results_put(file, scores->split, &fields[i]));
+    const size_t count = sizeof fields / sizeof fields[0];
+    for (size_t i = 0; i < count; i++) {
+        const results_field *field = &fields[i];
+        PULMO_TRY(results_put(file, scores->split, field));
         if (i == 0)
             PULMO_TRY(pulmo_h5_make_scale(file, scale, "image"));
         else
-            PULMO_TRY(attach(file, scores->split, fields[i].name, 0, scale));
-        if (fields[i].rank == 2)
-            PULMO_TRY(attach(file, scores->split, fields[i].name, 1, "classes"));
+            PULMO_TRY(attach(file, scores->split, field->name, 0, scale));
+        if (field->rank == 2)
+            PULMO_TRY(attach(file, scores->split, field->name, 1, "classes"));
     }
     return PULMO_OK;
 }
@@ -95,9 +98,11 @@ static pulmo_status write_images(pulmo_h5 *file, const pulmo_model *model,
     int32_t *predicted = malloc(((size_t)info->count + 1) * sizeof *predicted);
     if (!predicted)
         return pulmo_fail(PULMO_MEMORY, "out of memory for predictions");
-    for (uint32_t i = 0; i < info->count; i++)
-        predicted[i] =
-            pulmo_model_class(model, scores->probabilities + (size_t)i * (size_t)info->classes);
+    const size_t classes = (size_t)info->classes;
+    for (uint32_t i = 0; i < info->count; i++) {
+        const float *row = scores->probabilities + i * classes;
+        predicted[i] = pulmo_model_class(model, row);
+    }
     pulmo_status status = write_image_fields(file, scores, predicted);
     free(predicted);
     return status;
@@ -146,7 +151,8 @@ static pulmo_status write_metrics(pulmo_h5 *file, const char *split, const pulmo
         PULMO_TRY(set_interval(file, split, "positive_predictive_value", m->positive_value));
         PULMO_TRY(set_interval(file, split, "negative_predictive_value", m->negative_value));
     }
-    for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++)
+    const size_t count = sizeof reals / sizeof reals[0];
+    for (size_t i = 0; i < count; i++)
         PULMO_TRY(pulmo_h5_set_real(file, split, reals[i].name, reals[i].value));
     return PULMO_OK;
 }
@@ -157,7 +163,8 @@ static pulmo_status write_confusion(pulmo_h5 *file, const char *split, const pul
     int64_t *counts = malloc(k * k * sizeof *counts);
     if (!counts)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the confusion matrix");
-    for (uint64_t i = 0; i < k * k; i++)
+    const uint64_t cells = k * k;
+    for (uint64_t i = 0; i < cells; i++)
         counts[i] = m->confusion[i];
     const results_field field = {"confusion", "images: row the true class, column the predicted",
                                  "1",         PULMO_H5_I64,
@@ -205,17 +212,21 @@ static pulmo_status write_per_class(pulmo_h5 *file, const char *split, const pul
     };
     char group[80];
     double *values = malloc((size_t)m->classes * sizeof *values);
-    pulmo_status status =
-        values ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for %d classes", m->classes);
+    if (!values)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %d classes", m->classes);
     snprintf(group, sizeof group, "%s/per_class", split);
-    for (size_t c = 0; status == PULMO_OK && c < sizeof columns / sizeof columns[0]; c++) {
+    const size_t count = sizeof columns / sizeof columns[0];
+    pulmo_status status = PULMO_OK;
+    for (size_t c = 0; status == PULMO_OK && c < count; c++) {
         const results_field field = {
             columns[c].name, columns[c].long_name, "1", PULMO_H5_F64, 1, {(uint64_t)m->classes},
             values};
         for (int k = 0; k < m->classes; k++) {
-            memcpy(&values[k], (const char *)&m->per_class[k] + columns[c].offset, sizeof *values);
+            const pulmo_class_metrics *class = &m->per_class[k];
+            const char *value = (const char *)class + columns[c].offset;
+            memcpy(&values[k], value, sizeof *values);
             if (strcmp(field.name, "support") == 0)
-                values[k] = m->per_class[k].support;
+                values[k] = class->support;
         }
         status = results_put(file, group, &field);
         if (status == PULMO_OK)
@@ -309,7 +320,8 @@ static pulmo_status write_curves(pulmo_h5 *file, const pulmo_split_scores *score
     const pulmo_scored scored = pulmo_split_scored(scores);
     char group[96];
     const char *class = scores->info->class_names[positive];
-    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
+    const size_t count = sizeof curves / sizeof curves[0];
+    for (size_t i = 0; i < count; i++) {
         snprintf(group, sizeof group, "%s/%s%s", scores->split, curves[i].name, suffix);
         PULMO_TRY(curves[i].write(file, &scored, positive, group));
         PULMO_TRY(pulmo_h5_set_text(file, group, "class", class));
