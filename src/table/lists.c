@@ -94,8 +94,9 @@ pulmo_status match_lists(matcher *m)
         any = any || m->labels->has_list[s];
     if (!any)
         return PULMO_OK;
-    v.listed = malloc((m->count + 1) * sizeof *v.listed);
-    v.line = malloc((m->count + 1) * sizeof *v.line);
+    const size_t room = m->count + 1;
+    v.listed = malloc(room * sizeof *v.listed);
+    v.line = malloc(room * sizeof *v.line);
     pulmo_status status = PULMO_OK;
     if (!v.listed || !v.line)
         status = pulmo_fail(PULMO_MEMORY, "out of memory for lists of splits");

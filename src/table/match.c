@@ -48,7 +48,9 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
     PULMO_TRY(take_cell(labels, row, column, &cell));
     if (column != NO_COLUMN && !cell && out->fate == PULMO_LABEL_TAKEN)
         out->fate = PULMO_LABEL_UNJOINED;
-    if (!cell || is_blank_cell(cell))
+    if (!cell)
+        return PULMO_OK;
+    if (is_blank_cell(cell))
         return PULMO_OK;
     out->split = split_of_word(cell);
     if (out->split >= 0)
@@ -60,9 +62,10 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
 static void count_unnamed(pulmo_labels *labels, const char *label)
 {
     for (size_t i = 0; i < labels->unnamed_count; i++) {
-        if (strcmp(labels->unnamed[i].label, label) != 0)
+        unnamed_label *known = &labels->unnamed[i];
+        if (strcmp(known->label, label) != 0)
             continue;
-        labels->unnamed[i].files++;
+        known->files++;
         return;
     }
     if (labels->unnamed_count == UNNAMED_MOST)
@@ -115,9 +118,11 @@ static const char *split_text(int split)
 /* Keeps the first difference that is found. */
 static void compare(disagreement *found, const char *what, const char *first, const char *second)
 {
-    if (found->what || strcmp(shown(first), shown(second)) == 0)
+    const char *one = shown(first);
+    const char *other = shown(second);
+    if (found->what || strcmp(one, other) == 0)
         return;
-    *found = (disagreement){what, shown(first), shown(second)};
+    *found = (disagreement){what, one, other};
 }
 
 static disagreement compare_all(const pulmo_labels *labels, const pulmo_file_label *a,
@@ -129,7 +134,9 @@ static disagreement compare_all(const pulmo_labels *labels, const pulmo_file_lab
     const char *b_fate = pulmo_label_fate_text(b->fate);
     compare(&found, "class", a_fate, b_fate);
     compare(&found, "patient", a->patient, b->patient);
-    compare(&found, "split", split_text(a->split), split_text(b->split));
+    const char *a_split = split_text(a->split);
+    const char *b_split = split_text(b->split);
+    compare(&found, "split", a_split, b_split);
     for (size_t i = 0; i < labels->keep.count; i++)
         compare(&found, labels->keep.word[i], a->kept[i], b->kept[i]);
     return found;
@@ -185,7 +192,8 @@ static pulmo_status add_line(words *lines, cell_place place, const char *path)
 static pulmo_status place_row(matcher *m, size_t row, const char *path, const tail_match *match)
 {
     pulmo_labels *labels = m->labels;
-    bool selected = true, has_file = match->file < m->count;
+    bool selected = true;
+    bool has_file = match->file < m->count;
     PULMO_TRY(judge_row(labels, row, &selected));
     labels->rows_selected += selected;
     if (selected && has_file)
@@ -315,10 +323,11 @@ static pulmo_status count_files(const matcher *m)
 {
     pulmo_labels *labels = m->labels;
     for (size_t f = 0; f < m->count; f++) {
-        bool missing = m->out[f].fate == PULMO_LABEL_NO_ROW;
+        pulmo_label_fate fate = m->out[f].fate;
+        bool missing = fate == PULMO_LABEL_NO_ROW;
         if (missing && !tail_is_image(m->paths[f]))
             continue;
-        labels->fate[m->out[f].fate]++;
+        labels->fate[fate]++;
         if (missing)
             PULMO_TRY(words_add_text(&labels->files_without_row, m->paths[f]));
     }
@@ -331,8 +340,9 @@ static pulmo_status count_files(const matcher *m)
 static pulmo_status add_seen(words *seen, const words *labels)
 {
     for (size_t i = 0; i < labels->count && seen->count <= LABELS_SHOWN; i++) {
-        if (words_find(seen, labels->word[i]) < 0)
-            PULMO_TRY(words_add_text(seen, labels->word[i]));
+        const char *label = labels->word[i];
+        if (words_find(seen, label) < 0)
+            PULMO_TRY(words_add_text(seen, label));
     }
     return PULMO_OK;
 }

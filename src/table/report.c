@@ -69,7 +69,8 @@ static pulmo_status describe_tables(pulmo_labels *labels)
 
 static int by_files(const void *a, const void *b)
 {
-    const unnamed_label *left = a, *right = b;
+    const unnamed_label *left = a;
+    const unnamed_label *right = b;
     if (left->files != right->files)
         return left->files > right->files ? -1 : 1;
     return strcmp(left->label, right->label);
