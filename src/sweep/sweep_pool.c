@@ -112,9 +112,7 @@ static pulmo_status read_known(pulmo_h5 *file, pool_patients *out)
 {
     char *text = NULL;
     *out = PATIENTS_KNOWN;
-    if (!pulmo_h5_exists(file, "data"))
-        return PULMO_OK;
-    if (!pulmo_h5_has_attribute(file, "data", "patients"))
+    if (!pulmo_h5_exists(file, "data") || !pulmo_h5_has_attribute(file, "data", "patients"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_text(file, "data", "patients", &text));
     if (strcmp(text, "unknown") == 0)

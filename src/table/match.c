@@ -48,9 +48,7 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
     PULMO_TRY(take_cell(labels, row, column, &cell));
     if (column != NO_COLUMN && !cell && out->fate == PULMO_LABEL_TAKEN)
         out->fate = PULMO_LABEL_UNJOINED;
-    if (!cell)
-        return PULMO_OK;
-    if (is_blank_cell(cell))
+    if (!cell || is_blank_cell(cell))
         return PULMO_OK;
     out->split = split_of_word(cell);
     if (out->split >= 0)

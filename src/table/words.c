@@ -114,11 +114,8 @@ static bool is_quote(char c)
 
 static span without_quotes(span s)
 {
-    if (is_within(s, '\'', '\''))
-        return inside(s);
-    if (is_within(s, '"', '"'))
-        return inside(s);
-    return s;
+    bool quoted = is_within(s, '\'', '\'') || is_within(s, '"', '"');
+    return quoted ? inside(s) : s;
 }
 
 /* Bytes up to the next separator that is not in quotes. A quote begins a word or is a letter. */
