@@ -66,7 +66,9 @@ static pulmo_status take_fields(const weight_file *file, piece message, source_t
         if (f.number == 14 && f.wire == WIRE_VARINT)
             fields->elsewhere = f.value;
     }
-    return broken ? weights_bad(file, "%s: is damaged", out->name) : PULMO_OK;
+    if (broken)
+        return weights_bad(file, "%s: is damaged", out->name);
+    return PULMO_OK;
 }
 
 static pulmo_status count_elements(const weight_file *file, const source_tensor *tensor,
@@ -74,9 +76,10 @@ static pulmo_status count_elements(const weight_file *file, const source_tensor 
 {
     *count = 1;
     for (int i = 0; i < tensor->rank; i++) {
-        if (tensor->shape[i] < 1 || tensor->shape[i] > CHANNELS_MAX)
+        const int64_t size = tensor->shape[i];
+        if (size < 1 || size > CHANNELS_MAX)
             return weights_bad(file, "%s: has a size out of range", tensor->name);
-        *count *= tensor->shape[i];
+        *count *= size;
         if (*count > (int64_t)file->size)
             return weights_bad(file, "%s: has a shape larger than the file", tensor->name);
     }
@@ -92,8 +95,9 @@ static pulmo_status unpack_words(weight_file *file, piece words, int64_t count, 
     int64_t got = 0;
     uint64_t value = 0;
     for (; got < count && piece_take_varint(&words, &value); got++) {
-        *to++ = (uint8_t)value;
-        *to++ = (uint8_t)(value >> 8);
+        to[0] = (uint8_t)value;
+        to[1] = (uint8_t)(value >> 8);
+        to += 2;
     }
     if (got < count || words.at != words.end)
         return weights_bad(file, "%s: does not take the bytes its shape needs", out->name);
@@ -115,10 +119,14 @@ static pulmo_status read_tensor(weight_file *file, piece message, source_tensor 
                            out->name);
     PULMO_TRY(count_elements(file, out, &count));
     source_dense(out);
-    if (fields.words.at && !fields.raw.at && out->type != ELEMENT_FLOAT32)
+    bool in_words = fields.words.at && !fields.raw.at;
+    if (in_words && out->type != ELEMENT_FLOAT32)
         return unpack_words(file, fields.words, count, out);
-    piece data = fields.raw.at ? fields.raw : fields.floats;
-    if (data.end - data.at != count * (int64_t)element_bytes(out->type))
+    piece data = fields.floats;
+    if (fields.raw.at)
+        data = fields.raw;
+    const int64_t each = (int64_t)element_bytes(out->type);
+    if (data.end - data.at != count * each)
         return weights_bad(file, "%s: does not take the bytes its shape needs", out->name);
     out->at = data.at;
     return PULMO_OK;
@@ -128,9 +136,11 @@ static bool is_called(piece message, piece name)
 {
     field f;
     bool ignored = false;
-    while (piece_next_field(&message, &f, &ignored))
-        if (f.number == 8 && f.wire == WIRE_BYTES && pieces_equal(f.bytes, name))
+    while (piece_next_field(&message, &f, &ignored)) {
+        bool says_name = f.number == 8 && f.wire == WIRE_BYTES;
+        if (says_name && pieces_equal(f.bytes, name))
             return true;
+    }
     return false;
 }
 
@@ -202,10 +212,14 @@ static bool ints_are(const attribute *a, int count, int64_t wanted)
 /* SAME, of 3 x 3 with stride 1, pads by 1. */
 static bool auto_pad_fits(const attribute *a, node *n)
 {
-    bool same = piece_is_word(a->text, "SAME_UPPER") || piece_is_word(a->text, "SAME_LOWER");
+    bool upper = piece_is_word(a->text, "SAME_UPPER");
+    bool lower = piece_is_word(a->text, "SAME_LOWER");
+    bool same = upper || lower;
     if (same)
         n->said |= SAYS_PADS;
-    return piece_is_word(a->text, "NOTSET") || same == !n->pool;
+    if (piece_is_word(a->text, "NOTSET"))
+        return true;
+    return same == !n->pool;
 }
 
 /* Convolutions pad by 1 with stride 1; pools are 2 x 2 with stride 2, unpadded; batch normalisation
@@ -238,7 +252,9 @@ static bool attribute_fits(piece message, node *n)
     }
     if (piece_is_word(a.name, "spatial"))
         return a.number == 1;
-    if (piece_is_word(a.name, "ceil_mode") || piece_is_word(a.name, "training_mode"))
+    if (piece_is_word(a.name, "ceil_mode"))
+        return a.number == 0;
+    if (piece_is_word(a.name, "training_mode"))
         return a.number == 0;
     return true;
 }
@@ -249,7 +265,9 @@ static int needed_attributes(const node *n)
 {
     if (n->pool)
         return SAYS_STRIDES | SAYS_KERNEL;
-    return piece_is_word(n->type, "Conv") ? SAYS_PADS : 0;
+    if (piece_is_word(n->type, "Conv"))
+        return SAYS_PADS;
+    return 0;
 }
 
 static bool read_node(piece message, node *out)
@@ -260,8 +278,11 @@ static bool read_node(piece message, node *out)
     memset(out, 0, sizeof *out);
     out->epsilon = 1e-5; /* ONNX's default */
     while (piece_next_field(&message, &f, &broken)) {
-        if (f.number == 1 && f.wire == WIRE_BYTES && out->inputs < INPUTS_MAX)
-            out->input[out->inputs++] = f.bytes;
+        bool input = f.number == 1 && f.wire == WIRE_BYTES;
+        if (input && out->inputs < INPUTS_MAX) {
+            out->input[out->inputs] = f.bytes;
+            out->inputs++;
+        }
         if (f.number == 4 && f.wire == WIRE_BYTES)
             out->type = f.bytes;
     }
@@ -269,11 +290,15 @@ static bool read_node(piece message, node *out)
         return false;
     out->pool = piece_is_word(out->type, "MaxPool");
     out->plain = true;
-    while (piece_next_field(&whole, &f, &broken))
-        if (f.number == 5 && f.wire == WIRE_BYTES)
-            out->plain = attribute_fits(f.bytes, out) && out->plain;
+    while (piece_next_field(&whole, &f, &broken)) {
+        bool is_attribute = f.number == 5 && f.wire == WIRE_BYTES;
+        if (is_attribute && !attribute_fits(f.bytes, out))
+            out->plain = false;
+    }
     int needed = needed_attributes(out);
-    out->plain = out->plain && (out->said & needed) == needed;
+    int given = out->said & needed;
+    if (given != needed)
+        out->plain = false;
     return true;
 }
 
@@ -298,7 +323,8 @@ static pulmo_status add_conv(graph_walk *w, const node *n)
                            file->convs + 1);
     if (n->inputs != 2 && n->inputs != 3)
         return weights_bad(file, "convolution %d has no weights", file->convs + 1);
-    w->last = &file->conv[file->convs++];
+    w->last = &file->conv[file->convs];
+    file->convs++;
     w->relu = false;
     PULMO_TRY(find_initializer(file, w->graph, n->input[1], &w->last->weight));
     if (n->inputs == 2)
@@ -310,7 +336,8 @@ static pulmo_status add_norm(graph_walk *w, const node *n)
 {
     weight_file *file = w->file;
     source_norm *norm = &w->last->norm;
-    if (!n->plain || n->inputs != INPUTS_MAX || norm->there)
+    bool complete = n->plain && n->inputs == INPUTS_MAX;
+    if (!complete || norm->there)
         return weights_bad(file,
                            "batch normalisation after convolution %d is not that of a "
                            "trained network (scale, shift, mean, variance)",
@@ -343,15 +370,19 @@ static pulmo_status add_pool(graph_walk *w, const node *n)
 /* One node; *over where it is not a part of a VGG's convolutions. */
 static pulmo_status add_node(graph_walk *w, const node *n, bool *over)
 {
-    if (piece_is_word(n->type, "Constant") || piece_is_word(n->type, "Identity"))
+    const bool before_relu = w->last && !w->relu;
+    const bool behind_relu = w->last && w->relu;
+    if (piece_is_word(n->type, "Constant"))
+        return PULMO_OK;
+    if (piece_is_word(n->type, "Identity"))
         return PULMO_OK;
     if (piece_is_word(n->type, "Conv"))
         return add_conv(w, n);
-    if (w->last && !w->relu && piece_is_word(n->type, "BatchNormalization"))
+    if (before_relu && piece_is_word(n->type, "BatchNormalization"))
         return add_norm(w, n);
-    if (w->last && !w->relu && piece_is_word(n->type, "Relu"))
+    if (before_relu && piece_is_word(n->type, "Relu"))
         return add_relu(w);
-    if (w->last && w->relu && !w->last->pool_after && n->pool)
+    if (behind_relu && n->pool && !w->last->pool_after)
         return add_pool(w, n);
     *over = true;
     return PULMO_OK;
@@ -390,9 +421,11 @@ pulmo_status weights_read_onnx(weight_file *file)
     bool broken = false;
     file->format = "ONNX";
     file->naming = "by the graph's order";
-    while (piece_next_field(&model, &f, &broken))
-        if (f.number == 7 && f.wire == WIRE_BYTES)
+    while (piece_next_field(&model, &f, &broken)) {
+        bool is_graph = f.number == 7 && f.wire == WIRE_BYTES;
+        if (is_graph)
             graph = f.bytes;
+    }
     if (broken || !graph.at)
         return weights_bad(file, "is not a whole ONNX model: truncated or damaged");
     return read_graph(file, graph);
