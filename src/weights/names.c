@@ -47,7 +47,10 @@ static bool is_digit(char c)
 static bool find_part(const char *text, size_t bytes, tensor_part *out)
 {
     for (int part = 0; part < PARTS; part++) {
-        if (strlen(part_names[part]) != bytes || memcmp(text, part_names[part], bytes) != 0)
+        const char *known = part_names[part];
+        if (strlen(known) != bytes)
+            continue;
+        if (memcmp(text, known, bytes) != 0)
             continue;
         *out = (tensor_part)part;
         return true;
@@ -69,14 +72,18 @@ static bool parse_name(const char *text, size_t bytes, numbered_name *out)
     size_t digits = end - begin;
     bool padded = digits > 1 && text[begin] == '0';
     bool behind_word = begin > 0 && text[begin - 1] != '.';
-    if (digits < 1 || digits > 2 || padded || behind_word || begin > PREFIX_MAX)
+    if (digits < 1 || digits > 2)
+        return false;
+    if (padded || behind_word || begin > PREFIX_MAX)
         return false;
     out->text = text;
     out->bytes = bytes;
     out->prefix_bytes = begin;
     out->number = 0;
-    for (size_t i = begin; i < end; i++)
-        out->number = 10 * out->number + (text[i] - '0');
+    for (size_t i = begin; i < end; i++) {
+        int digit = text[i] - '0';
+        out->number = 10 * out->number + digit;
+    }
     return out->number < NUMBERS_MAX;
 }
 
@@ -102,7 +109,8 @@ pulmo_status numbered_names_add(const weight_file *file, numbered_names *names, 
     if (!parse_name(name, bytes, &parsed))
         return PULMO_OK;
     PULMO_TRY(make_room(file, names));
-    names->name[names->count++] = parsed;
+    names->name[names->count] = parsed;
+    names->count++;
     return PULMO_OK;
 }
 
@@ -118,7 +126,8 @@ static void copy_text(const char *text, size_t bytes, char out[NAME_BYTES])
     size_t length = bytes < NAME_BYTES - 1 ? bytes : NAME_BYTES - 1;
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
-        out[i] = c < ' ' || c == 0x7f ? '?' : text[i];
+        bool control = c < ' ' || c == 0x7f;
+        out[i] = control ? '?' : text[i];
     }
     out[length] = '\0';
 }
@@ -127,7 +136,9 @@ static void copy_text(const char *text, size_t bytes, char out[NAME_BYTES])
 
 static bool same_prefix(const numbered_name *a, const numbered_name *b)
 {
-    return a->prefix_bytes == b->prefix_bytes && memcmp(a->text, b->text, a->prefix_bytes) == 0;
+    if (a->prefix_bytes != b->prefix_bytes)
+        return false;
+    return memcmp(a->text, b->text, a->prefix_bytes) == 0;
 }
 
 static bool says_features(const numbered_name *name)
@@ -202,7 +213,10 @@ typedef struct layer_walk {
 static int rank_of(const layer_walk *w, const numbered_name *name)
 {
     int64_t shape[4];
-    return name ? w->reader->shape(w->reader->context, name->tensor, shape) : 0;
+    const tensor_reader *reader = w->reader;
+    if (!name)
+        return 0;
+    return reader->shape(reader->context, name->tensor, shape);
 }
 
 static pulmo_status read_part(const layer_walk *w, int number, tensor_part part, source_tensor *out)
@@ -227,7 +241,9 @@ static pulmo_status follow(layer_walk *w, const source_conv *conv, int number)
     if (file->convs == 0)
         return PULMO_OK;
     source_conv *last = &file->conv[file->convs - 1];
-    int apart = number - w->before - (last->norm.there ? 1 : 0);
+    int apart = number - w->before;
+    if (last->norm.there)
+        apart--;
     if (apart != 2 && apart != 3)
         return weights_bad(file,
                            "%s: does not follow the layer before it by 2 (ReLU) or 3 (ReLU, pool), "
@@ -251,7 +267,9 @@ static bool norm_is_at(const layer_walk *w, int number)
 {
     if (number >= NUMBERS_MAX)
         return false;
-    return w->at[number][PART_MEAN] || rank_of(w, w->at[number][PART_WEIGHT]) == 1;
+    if (w->at[number][PART_MEAN])
+        return true;
+    return rank_of(w, w->at[number][PART_WEIGHT]) == 1;
 }
 
 /* The convolution `number` and the normalisation behind it; *next becomes what follows them. */
@@ -267,7 +285,9 @@ static pulmo_status read_layer(layer_walk *w, int number, int *next)
     }
     if (w->at[number][PART_BIAS] || !conv.norm.there)
         PULMO_TRY(read_part(w, number, PART_BIAS, &conv.bias));
-    w->file->conv[w->file->convs++] = conv;
+    weight_file *file = w->file;
+    file->conv[file->convs] = conv;
+    file->convs++;
     w->before = number;
     return PULMO_OK;
 }
@@ -293,7 +313,9 @@ static pulmo_status read_layers(layer_walk *w)
         }
         PULMO_TRY(read_layer(w, number, &next));
     }
-    w->file->conv[w->file->convs - 1].pool_after = true;
+    weight_file *file = w->file;
+    source_conv *last = &file->conv[file->convs - 1];
+    last->pool_after = true;
     return PULMO_OK;
 }
 

@@ -105,18 +105,24 @@ static pulmo_status read_tensor(void *context, const void *tensor, source_tensor
         return weights_bad(t->file, "%s: has a dtype other than float32, float16 and bfloat16",
                            name);
     out->rank = shape_of(t, node, out->shape);
-    if (out->rank < 1 || pickle_ints(p, node->stride, 4, out->stride) != out->rank)
+    if (out->rank < 1)
         return weights_bad(t->file, "%s: has a shape of the wrong rank", name);
-    for (int i = 0; i < out->rank; i++)
-        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
+    int strides = pickle_ints(p, node->stride, 4, out->stride);
+    if (strides != out->rank)
+        return weights_bad(t->file, "%s: has a shape of the wrong rank", name);
+    for (int i = 0; i < out->rank; i++) {
+        const int64_t size = out->shape[i];
+        if (size < 1 || size > CHANNELS_MAX)
             return weights_bad(t->file, "%s: has a size out of range", name);
+    }
     int64_t reach = reach_of(out, node->number);
     if (reach < 0 || reach >= s->number)
         return weights_bad(t->file, "%s: reaches beyond its storage of %" PRId64 " elements", name,
                            s->number);
     const uint8_t *data = NULL;
+    const uint64_t first = (uint64_t)node->number;
     PULMO_TRY(storage_at(t, s, &data));
-    out->at = data + (uint64_t)node->number * element_bytes(out->type);
+    out->at = data + first * element_bytes(out->type);
     return PULMO_OK;
 }
 
@@ -128,9 +134,11 @@ static pulmo_status read_state(torch_file *t)
     pulmo_status status = find_state(t);
     int next = 0;
     for (int cell = p->node[t->state].first; cell && status == PULMO_OK; cell = next) {
-        const pickle_node *key = &p->node[p->cell[cell].node];
+        const int key_node = p->cell[cell].node;
         const int value_cell = p->cell[cell].next;
-        const pickle_node *value = &p->node[p->cell[value_cell].node];
+        const int value_node = p->cell[value_cell].node;
+        const pickle_node *key = &p->node[key_node];
+        const pickle_node *value = &p->node[value_node];
         next = p->cell[value_cell].next;
         if (key->kind == PICKLE_TEXT)
             status = numbered_names_add(t->file, &names, key->text, key->length, value);
@@ -299,7 +307,8 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
     if (p->node[keys].kind != PICKLE_LIST)
         return weights_bad(file, "its list of storages is missing");
     for (int cell = p->node[keys].first; cell; cell = p->cell[cell].next) {
-        const pickle_node *key = &p->node[p->cell[cell].node];
+        const int key_node = p->cell[cell].node;
+        const pickle_node *key = &p->node[key_node];
         uint64_t each = 0;
         if (key->kind == PICKLE_TEXT)
             each = (uint64_t)bytes_of_element(t, key);
@@ -313,7 +322,8 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
             return weights_bad(file, "ends before its storages do: it is truncated");
         const uint64_t bytes = elements * each;
         PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at, bytes));
-        if (!holds_what_is_said(t, &t->storages[t->count - 1], elements))
+        const storage *added = &t->storages[t->count - 1];
+        if (!holds_what_is_said(t, added, elements))
             return weights_bad(file, SHORT_STORAGE);
         at += bytes;
     }
