@@ -72,7 +72,9 @@ void pulmo_weights_answer_image(const pulmo_weights *weights, float *image)
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < PULMO_ANSWER_SIDE; y++)
             for (int x = 0; x < PULMO_ANSWER_SIDE; x++) {
-                int byte = (37 * c + 11 * y + 7 * x + (c + 1) * x * y) % 256;
+                int slope = 37 * c + 11 * y + 7 * x;
+                int twist = (c + 1) * x * y;
+                int byte = (slope + twist) % 256;
                 *image++ = ((float)byte / 255.0f - weights->mean[c]) / weights->std[c];
             }
 }
@@ -218,9 +220,11 @@ static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_AN
 /* What its publisher calls a file with this digest, or NULL. */
 static const char *published_as(const char *hex)
 {
-    for (size_t i = 0; i < COUNT(published); i++)
-        if (strncmp(published[i].hex, hex, strlen(published[i].hex)) == 0)
+    for (size_t i = 0; i < COUNT(published); i++) {
+        const char *known = published[i].hex;
+        if (strncmp(known, hex, strlen(known)) == 0)
             return published[i].what;
+    }
     return NULL;
 }
 
@@ -248,10 +252,14 @@ pulmo_status pulmo_weights_prove(pulmo_weights *weights)
     double away = pulmo_weights_answer_distance(sums, weights->preprocessing, &what);
     bool right = away <= pulmo_weights_answer_tolerance(weights);
     weights->answer_away = isinf(away) ? -1 : away;
-    weights->proof = right ? PULMO_PROOF_ANSWER : PULMO_PROOF_NONE;
-    weights->proof_of = right ? what : "";
-    if (!right)
+    weights->proof = PULMO_PROOF_NONE;
+    weights->proof_of = "";
+    if (!right) {
         prove_by_digest(weights);
+        return PULMO_OK;
+    }
+    weights->proof = PULMO_PROOF_ANSWER;
+    weights->proof_of = what;
     return PULMO_OK;
 }
 

@@ -37,7 +37,9 @@ static pulmo_status check_conv(const weight_file *file, const source_conv *conv,
     if (w->rank != 4)
         return weights_bad(file, "%s: has a shape of the wrong rank", w->name);
     int64_t channels = w->shape[0];
-    if (w->shape[2] != 3 || w->shape[3] != 3)
+    int64_t height = w->shape[2];
+    int64_t width = w->shape[3];
+    if (height != 3 || width != 3)
         return weights_bad(file, "%s: is not a 3 x 3 convolution", w->name);
     if (w->shape[1] != inputs)
         return weights_bad(file, "%s: does not take the channels that the layer before gives",
@@ -60,7 +62,8 @@ static pulmo_status check_layers(const weight_file *file, size_t *floats)
         const source_conv *conv = &file->conv[i];
         PULMO_TRY(check_conv(file, conv, inputs));
         int64_t channels = conv->weight.shape[0];
-        *floats += (size_t)(channels * (9 * inputs + 1));
+        int64_t each = 9 * inputs + 1;
+        *floats += (size_t)(channels * each);
         inputs = channels;
     }
     return PULMO_OK;
@@ -76,8 +79,9 @@ typedef struct value_survey {
 static bool is_half(float value, uint32_t bits)
 {
     float magnitude = fabsf(value);
+    bool short_mantissa = (bits & 0x1fffu) == 0;
     if (magnitude >= 0x1p-14f)
-        return magnitude <= 65504 && (bits & 0x1fffu) == 0;
+        return magnitude <= 65504 && short_mantissa;
     float steps = magnitude * 0x1p24f; /* subnormal halves are multiples of 2^-24 */
     return steps == floorf(steps);
 }
@@ -86,9 +90,12 @@ static void survey_value(value_survey *survey, float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    survey->finite = survey->finite && isfinite(value);
-    survey->bfloat16 = survey->bfloat16 && (bits & 0xffffu) == 0;
-    survey->half = survey->half && is_half(value, bits);
+    if (!isfinite(value))
+        survey->finite = false;
+    if ((bits & 0xffffu) != 0)
+        survey->bfloat16 = false;
+    if (survey->half)
+        survey->half = is_half(value, bits);
 }
 
 static pulmo_rounding rounding_of(const value_survey *survey)
@@ -174,7 +181,8 @@ static bool scale_row(size_t count, double factor, float *row)
     for (size_t k = 0; k < count; k++) {
         double product = (double)row[k] * factor;
         row[k] = (float)product;
-        finite = finite && isfinite(row[k]);
+        if (!isfinite(row[k]))
+            finite = false;
     }
     return finite;
 }
@@ -196,8 +204,8 @@ static pulmo_status fold_norm(const weight_file *file, const source_conv *from, 
         float *row = weight + (size_t)o * each;
         bool row_finite = scale_row(each, factor[o], row);
         bias[o] = (float)((double)bias[o] * factor[o] + addend[o]);
-        finite = finite && row_finite;
-        finite = finite && isfinite(bias[o]);
+        if (!row_finite || !isfinite(bias[o]))
+            finite = false;
     }
     if (!finite)
         status = weights_bad(file, "%s: batch normalisation makes a value that is not finite",
@@ -248,8 +256,10 @@ pulmo_status weights_take_layers(const weight_file *file, bool turn_first, pulmo
         to->feature_index = feature;
         feature += from->pool_after ? 3 : 2;
         PULMO_TRY(take_layer(file, from, turn, &survey, room, to));
-        size_t each = 9 * (size_t)to->in_channels + 1;
-        room += (size_t)to->out_channels * each;
+        const size_t inputs = (size_t)to->in_channels;
+        const size_t outputs = (size_t)to->out_channels;
+        const size_t each = 9 * inputs + 1;
+        room += outputs * each;
         out->norms += from->norm.there;
     }
     out->rounding = rounding_of(&survey);
@@ -267,7 +277,8 @@ pulmo_status weights_digest_layers(pulmo_weights *out)
         const pulmo_conv *conv = &out->conv[i];
         const int32_t shape[3] = {conv->in_channels, conv->out_channels, conv->pool_after};
         const size_t outputs = (size_t)conv->out_channels;
-        const size_t weights = 9 * (size_t)conv->in_channels * outputs;
+        const size_t inputs = (size_t)conv->in_channels;
+        const size_t weights = 9 * inputs * outputs;
         pulmo_digester_add(digester, shape, sizeof shape);
         pulmo_digester_add(digester, conv->weight, weights * sizeof(float));
         pulmo_digester_add(digester, conv->bias, outputs * sizeof(float));

@@ -16,10 +16,16 @@ static const int indices[VGG16_CONVS] = {0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24,
 static void set_shape(int layer, pulmo_conv *conv)
 {
     bool last = layer + 1 == VGG16_CONVS;
-    conv->in_channels = layer > 0 ? widths[layer - 1] : 3;
+    conv->in_channels = 3;
+    if (layer > 0)
+        conv->in_channels = widths[layer - 1];
     conv->out_channels = widths[layer];
     conv->feature_index = indices[layer];
-    conv->pool_after = last || indices[layer + 1] - indices[layer] == 3;
+    conv->pool_after = true;
+    if (!last) {
+        int apart = indices[layer + 1] - indices[layer];
+        conv->pool_after = apart == 3;
+    }
 }
 
 static size_t weights_in(const pulmo_conv *conv)
@@ -32,8 +38,10 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out)
     size_t total = 0;
     memset(out, 0, sizeof *out);
     for (int i = 0; i < VGG16_CONVS; i++) {
-        set_shape(i, &out->conv[i]);
-        total += weights_in(&out->conv[i]) + (size_t)widths[i];
+        pulmo_conv *conv = &out->conv[i];
+        set_shape(i, conv);
+        total += weights_in(conv);
+        total += (size_t)widths[i]; /* its biases */
     }
     float *at = pulmo_alloc(total, sizeof *at);
     if (!at)
@@ -46,8 +54,11 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out)
         pulmo_rng rng;
         pulmo_rng_at(&rng, seed, PULMO_RNG_TEST, (uint64_t)i, 0);
         conv->weight = at;
-        for (size_t k = 0; k < weights_in(conv); k++)
-            *at++ = (float)(deviation * pulmo_rng_normal(&rng));
+        for (size_t k = 0; k < weights_in(conv); k++) {
+            double value = deviation * pulmo_rng_normal(&rng);
+            *at = (float)value;
+            at++;
+        }
         conv->bias = at;
         at += conv->out_channels;
     }
