@@ -42,13 +42,21 @@ typedef struct tensor_dataset {
     uint64_t dims[4];
 } tensor_dataset;
 
+static bool is_of_convolution(const pulmo_tensor *tensor)
+{
+    if (tensor->kind == PULMO_CONV_WEIGHT)
+        return true;
+    return tensor->kind == PULMO_CONV_BIAS;
+}
+
 static tensor_dataset dataset_of(const pulmo_tensor *tensor)
 {
     uint64_t rows = (uint64_t)tensor->rows;
     uint64_t cols = (uint64_t)tensor->cols;
     tensor_dataset set = {.rank = 1, .dims = {rows}};
-    bool convolution = tensor->kind == PULMO_CONV_WEIGHT || tensor->kind == PULMO_CONV_BIAS;
-    const char *group = convolution ? "trunk" : "head";
+    const char *group = "head";
+    if (is_of_convolution(tensor))
+        group = "trunk";
     snprintf(set.name, sizeof set.name, "%s/%s", group, tensor->name);
     if (tensor->kind == PULMO_LINEAR_WEIGHT) {
         set.rank = 2;
@@ -189,7 +197,8 @@ static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64
 {
     int64_t value = 0;
     PULMO_TRY(pulmo_h5_get_int(file, "/", name, &value));
-    if (value < low || value > high)
+    bool inside = value >= low && value <= high;
+    if (!inside)
         return pulmo_fail(
             PULMO_DATA, "%s: attribute %s is %lld; must be %lld to %lld: the file is damaged",
             pulmo_h5_path(file), name, (long long)value, (long long)low, (long long)high);
@@ -200,10 +209,12 @@ static pulmo_status get_int(pulmo_h5 *file, const char *name, int64_t low, int64
 static pulmo_status get_real(pulmo_h5 *file, const char *name, double low, double high, double *out)
 {
     PULMO_TRY(pulmo_h5_get_real(file, "/", name, out));
-    if (*out >= low && *out <= high)
+    const double value = *out;
+    bool inside = value >= low && value <= high; /* false for a NaN */
+    if (inside)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: attribute %s is %g; must be %g to %g: the file is damaged",
-                      pulmo_h5_path(file), name, *out, low, high);
+                      pulmo_h5_path(file), name, value, low, high);
 }
 
 static pulmo_status get_text(pulmo_h5 *file, const char *name, char *out, size_t out_bytes)
@@ -231,7 +242,8 @@ static pulmo_status read_hidden(pulmo_h5 *file, pulmo_head_spec *head)
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_shape_of(file, "hidden", &shape));
     uint64_t layers = shape.dims[0];
-    if (shape.rank != 1 || layers < 1 || layers > PULMO_HIDDEN_MAX)
+    bool fits = layers >= 1 && layers <= PULMO_HIDDEN_MAX;
+    if (shape.rank != 1 || !fits)
         return pulmo_fail(PULMO_DATA, "%s: /hidden must hold 1 to %d widths: the file is damaged",
                           pulmo_h5_path(file), PULMO_HIDDEN_MAX);
     PULMO_TRY(pulmo_h5_read(file, "hidden", PULMO_H5_I64, 1, shape.dims, widths));
@@ -251,11 +263,12 @@ static pulmo_status read_channels(pulmo_h5 *file, const char *name, float low, f
     uint64_t three = 3;
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 1, &three, out));
     for (int i = 0; i < 3; i++) {
-        bool fits = out[i] >= low && out[i] <= FLT_MAX; /* false for a NaN */
+        const float value = out[i];
+        bool fits = value >= low && value <= FLT_MAX; /* false for a NaN */
         if (!fits)
             return pulmo_fail(
                 PULMO_DATA, "%s: /%s[%d] is %g; must be %g to %g: the file is damaged",
-                pulmo_h5_path(file), name, i, (double)out[i], (double)low, (double)FLT_MAX);
+                pulmo_h5_path(file), name, i, (double)value, (double)low, (double)FLT_MAX);
     }
     return PULMO_OK;
 }
@@ -324,7 +337,8 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
     uint64_t layers = shape.dims[0];
     if (shape.rank != 2 || shape.dims[1] != LAYER_COLUMNS)
         return fail_layers(file);
-    if (layers < 1 || layers > PULMO_CONVS_MAX)
+    bool fits = layers >= 1 && layers <= PULMO_CONVS_MAX;
+    if (!fits)
         return fail_layers(file);
     PULMO_TRY(pulmo_h5_read(file, "trunk/layers", PULMO_H5_I64, 2, shape.dims, rows));
     tuned->layers = (int)layers;
@@ -363,19 +377,20 @@ static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
 
 static pulmo_status read_facts(pulmo_h5 *file, pulmo_model *model)
 {
+    const size_t rule_bytes = sizeof model->threshold_rule;
+    const size_t digest_bytes = sizeof model->weights_digest;
+    const size_t preprocessing_bytes = sizeof model->preprocessing;
     const double threshold_max = nextafter(1, 2); /* just above 1: what nothing may reach */
     int demo = 0;
-    PULMO_TRY(
-        get_text(file, "threshold_rule", model->threshold_rule, sizeof model->threshold_rule));
+    PULMO_TRY(get_text(file, "threshold_rule", model->threshold_rule, rule_bytes));
     PULMO_TRY(get_real(file, "threshold", 0, threshold_max, &model->threshold));
     PULMO_TRY(get_real(file, "temperature", PULMO_TEMPERATURE_MIN, PULMO_TEMPERATURE_MAX,
                        &model->temperature));
     PULMO_TRY(get_int(file, "best_epoch", 0, 1 << 30, &model->best_epoch));
     PULMO_TRY(get_int(file, "demo", 0, 1, &demo));
     model->is_demo = demo != 0;
-    PULMO_TRY(
-        get_text(file, "weights_sha256", model->weights_digest, sizeof model->weights_digest));
-    PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, sizeof model->preprocessing));
+    PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, digest_bytes));
+    PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, preprocessing_bytes));
     PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
     PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
     return pulmo_h5_read_text(file, "config", &model->config);
@@ -404,12 +419,21 @@ static pulmo_status read_model(pulmo_h5 *file, pulmo_model *model)
     return read_tensors(file, model);
 }
 
-pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
+/* The file of a run directory, or the file itself; NULL for want of memory. */
+static char *path_of(const char *run)
 {
     struct stat about;
+    if (stat(run, &about) != 0)
+        return pulmo_strdup(run);
+    if (!S_ISDIR(about.st_mode))
+        return pulmo_strdup(run);
+    return pulmo_format("%s/model.h5", run);
+}
+
+pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
+{
     pulmo_h5 *file = NULL;
-    bool directory = stat(run, &about) == 0 && S_ISDIR(about.st_mode);
-    char *path = directory ? pulmo_format("%s/model.h5", run) : pulmo_strdup(run);
+    char *path = path_of(run);
     memset(out, 0, sizeof *out);
     if (!path)
         return PULMO_MEMORY;
@@ -426,8 +450,10 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
 
 void pulmo_model_head_digest(const pulmo_model *model, char *hex)
 {
-    const size_t values = pulmo_tuned_parameters(&model->tuned) + model->layout.parameters;
-    pulmo_digest digest = pulmo_digest_of(model->storage, values * sizeof(float));
+    const size_t tuned = pulmo_tuned_parameters(&model->tuned);
+    const size_t values = tuned + model->layout.parameters;
+    const size_t bytes = values * sizeof(float);
+    pulmo_digest digest = pulmo_digest_of(model->storage, bytes);
     pulmo_digest_hex(&digest, hex);
 }
 
@@ -448,9 +474,10 @@ void pulmo_model_probabilities(const pulmo_model *model, int n, const float *log
                                float *probabilities)
 {
     const size_t count = (size_t)n * (size_t)model->classes;
-    if (model->temperature != 1) {
+    const double temperature = model->temperature;
+    if (temperature != 1) {
         for (size_t i = 0; i < count; i++)
-            probabilities[i] = cooled(logits[i], model->temperature);
+            probabilities[i] = cooled(logits[i], temperature);
         logits = probabilities;
     }
     pulmo_softmax(n, model->classes, logits, probabilities);

@@ -18,6 +18,7 @@ pulmo_weights_choice pulmo_weights_choice_from(const pulmo_config *config)
 void pulmo_augment_from(const pulmo_config *config, pulmo_augment_spec *out)
 {
     pulmo_augment_spec_init(out);
+    bool of_light = config->augment.strength_of == PULMO_STRENGTH_OF_LIGHT;
     memcpy(out->crop_scale, config->augment.crop_scale, sizeof out->crop_scale);
     memcpy(out->crop_ratio, config->augment.crop_ratio, sizeof out->crop_ratio);
     memcpy(out->translate, config->augment.translate, sizeof out->translate);
@@ -28,7 +29,7 @@ void pulmo_augment_from(const pulmo_config *config, pulmo_augment_spec *out)
     memcpy(out->sharpness, config->augment.sharpness, sizeof out->sharpness);
     memcpy(out->blur, config->augment.blur, sizeof out->blur);
     memcpy(out->strength, config->augment.strength, sizeof out->strength);
-    out->strength_of_light = config->augment.strength_of == PULMO_STRENGTH_OF_LIGHT;
+    out->strength_of_light = of_light;
     out->equalize = config->augment.equalize;
     out->autocontrast = config->augment.autocontrast;
     out->noise = config->augment.noise;
@@ -65,17 +66,18 @@ int pulmo_frozen_blocks_from(const pulmo_config *config)
 pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
                              int classes, pulmo_head_spec *out)
 {
+    const int hidden_layers = config->model.hidden.count;
     pulmo_head_spec_init(out);
-    if (config->model.hidden.count > PULMO_HIDDEN_MAX)
-        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d",
-                          config->model.hidden.count, PULMO_HIDDEN_MAX);
+    if (hidden_layers > PULMO_HIDDEN_MAX)
+        return pulmo_fail(PULMO_CONFIG, "model.hidden: %d layers; at most %d", hidden_layers,
+                          PULMO_HIDDEN_MAX);
     out->channels = backbone->channels;
     out->height = backbone->height;
     out->width = backbone->width;
     if (backbone->tuned.layers > 0)
         pulmo_tuned_shape(&backbone->tuned, &out->channels, &out->height, &out->width);
     out->pool = (pulmo_pooling)config->model.pool;
-    out->hidden_layers = config->model.hidden.count;
+    out->hidden_layers = hidden_layers;
     for (int i = 0; i < out->hidden_layers; i++)
         out->hidden[i] = (int)config->model.hidden.value[i];
     out->dropout = config->model.dropout;
@@ -110,15 +112,19 @@ static bool parse_weights(const char *text, int classes, float *out)
         return false;
     do {
         char *end = NULL;
-        double weight = strtod(++at, &end);
-        if (end == at || !isfinite(weight) || weight < 0)
+        at++; /* behind the bracket or the comma */
+        double weight = strtod(at, &end);
+        if (end == at)
+            return false;
+        if (!isfinite(weight) || weight < 0)
             return false;
         if (count < classes)
             out[count] = (float)weight;
         count++;
         at = end + strspn(end, " ");
     } while (*at == ',');
-    return strcmp(at, "]") == 0 && count == classes;
+    bool closed = strcmp(at, "]") == 0;
+    return closed && count == classes;
 }
 
 pulmo_status pulmo_class_weights_from(const pulmo_config *config, const pulmo_dataset_info *info,
