@@ -13,16 +13,28 @@ static int utf8_length(const unsigned char *text)
     int length = 1 + (text[0] >= 0x80) + (text[0] >= 0xe0) + (text[0] >= 0xf0);
     if (length > 1 && (text[0] < least[length] || text[0] > most[length]))
         return 0;
-    for (int i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
+    for (int i = 1; i < length; i++) {
+        int leading = text[i] & 0xc0;
+        if (leading != 0x80)
             return 0;
+    }
     if (text[0] == 0xe0 && text[1] < 0xa0)
         return 0; /* longer than need be */
     if (text[0] == 0xed && text[1] > 0x9f)
         return 0; /* halves of UTF-16 */
     if (text[0] == 0xf0 && text[1] < 0x90)
         return 0;
-    return text[0] == 0xf4 && text[1] > 0x8f ? 0 : length;
+    if (text[0] == 0xf4 && text[1] > 0x8f)
+        return 0; /* beyond Unicode */
+    return length;
+}
+
+/* What a page may not hold; line ends and tabs it may. */
+static bool is_control(unsigned char byte)
+{
+    if (byte == '\n' || byte == '\t')
+        return false;
+    return byte < 0x20 || byte == 0x7f;
 }
 
 void html_text(FILE *out, const char *text)
@@ -39,7 +51,7 @@ void html_text(FILE *out, const char *text)
             fputs("&quot;", out);
         else if (*at == '\'')
             fputs("&#39;", out);
-        else if (length == 0 || (*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f)
+        else if (length == 0 || is_control(*at))
             fputs("\xef\xbf\xbd", out);
         else
             fwrite(at, 1, (size_t)length, out);

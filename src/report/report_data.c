@@ -78,7 +78,8 @@ static pulmo_status get_ints(pulmo_h5 *file, const int_field *fields, size_t cou
 static pulmo_status read_classes(pulmo_h5 *file, report *r)
 {
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &r->classes, &r->class_names));
-    if (r->classes < 2 || r->classes > PULMO_CLASSES_MAX)
+    bool fits = r->classes >= 2 && r->classes <= PULMO_CLASSES_MAX;
+    if (!fits)
         return damaged(file, "has no classes, or too many");
     const char *const *names = (const char *const *)r->class_names;
     return pulmo_positive_read(file, r->classes, names, &r->positive);
@@ -146,11 +147,12 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
 static pulmo_status read_column(pulmo_h5 *file, report *r, int column)
 {
     char name[64];
+    const char *own = pulmo_history_columns[column].name;
     double *values = pulmo_alloc(r->epochs + 1, sizeof *values);
     if (!values)
         return PULMO_MEMORY;
     r->history[column] = values;
-    snprintf(name, sizeof name, "history/%s", pulmo_history_columns[column].name);
+    snprintf(name, sizeof name, "history/%s", own);
     return pulmo_h5_read(file, name, PULMO_H5_F64, 1, &r->epochs, values);
 }
 
@@ -247,7 +249,8 @@ static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
     PULMO_TRY(read_lines(file, split, "paths", &s->paths));
     PULMO_TRY(read_lines(file, split, "groups", &s->groups));
     const uint64_t count = s->paths.count;
-    if (count != s->groups.count || count >= UINT32_MAX / 2)
+    bool too_many = count >= UINT32_MAX / 2;
+    if (count != s->groups.count || too_many)
         return damaged(file, "lists of a split differ in length");
     s->count = (uint32_t)count;
     return read_scores(file, r, s);
@@ -344,8 +347,10 @@ static pulmo_status read_all(pulmo_h5 *file, report *r)
 {
     PULMO_TRY(read_root(file, r));
     PULMO_TRY(read_history(file, r));
-    for (int i = PULMO_SPLITS - 1; i >= 0; i--)
-        PULMO_TRY(read_split(file, r, pulmo_split_name(i)));
+    for (int i = PULMO_SPLITS - 1; i >= 0; i--) {
+        const char *split = pulmo_split_name(i);
+        PULMO_TRY(read_split(file, r, split));
+    }
     return read_data(file, r);
 }
 
