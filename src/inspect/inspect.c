@@ -28,16 +28,31 @@ static bool is_control(char byte)
     return (unsigned char)byte < 0x20 || byte == 0x7f;
 }
 
+static char harmless(char byte)
+{
+    if (is_control(byte))
+        return '?';
+    return byte;
+}
+
+/* The bytes of the characters that end at or before `bytes`, where a text goes on. */
+static size_t whole_characters(const char *text, size_t bytes)
+{
+    while (bytes > 0 && continues_character(text[bytes]))
+        bytes--;
+    return bytes;
+}
+
 /* At most `width` bytes of a text's first line, no character cut in two; what would move the cursor
  * is shown as "?". */
 static void show_text(FILE *out, const char *text, size_t width)
 {
     size_t length = strcspn(text, "\n");
     size_t shown = length < width ? length : width;
-    while (shown < length && shown > 0 && continues_character(text[shown]))
-        shown--;
+    if (shown < length)
+        shown = whole_characters(text, shown);
     for (size_t i = 0; i < shown; i++)
-        fputc(is_control(text[i]) ? '?' : text[i], out);
+        fputc(harmless(text[i]), out);
     if (text[shown])
         fputs(" ...", out);
 }
@@ -84,8 +99,10 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
         show_text(in->out, strings[0], TEXT_WIDTH);
     if (count > 1)
         fputs(" to ", in->out);
-    if (count > 1)
-        show_text(in->out, strings[count - 1], TEXT_WIDTH);
+    if (count > 1) {
+        const char *last = strings[count - 1];
+        show_text(in->out, last, TEXT_WIDTH);
+    }
     free(strings);
     free(text);
 }
@@ -93,8 +110,10 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
 static void show_each(FILE *out, const pulmo_h5_shape *shape, const double *values, uint64_t count)
 {
     int digits = shape->type < PULMO_H5_F32 ? 15 : 6;
-    for (uint64_t i = 0; i < count; i++)
-        fprintf(out, "%s%.*g", i ? " " : "", digits, values[i]);
+    for (uint64_t i = 0; i < count; i++) {
+        const char *gap = i ? " " : "";
+        fprintf(out, "%s%.*g", gap, digits, values[i]);
+    }
 }
 
 static void show_range(FILE *out, const double *values, uint64_t count)
@@ -103,11 +122,13 @@ static void show_range(FILE *out, const double *values, uint64_t count)
     double low = INFINITY;
     double high = -INFINITY;
     for (uint64_t i = 0; i < count; i++) {
-        sum += values[i];
-        low = fmin(low, values[i]);
-        high = fmax(high, values[i]);
+        const double value = values[i];
+        sum += value;
+        low = fmin(low, value);
+        high = fmax(high, value);
     }
-    fprintf(out, "min %.6g  mean %.6g  max %.6g", low, sum / (double)count, high);
+    double mean = sum / (double)count;
+    fprintf(out, "min %.6g  mean %.6g  max %.6g", low, mean, high);
 }
 
 static void show_numbers(const inspection *in, const char *name, const pulmo_h5_shape *shape)
@@ -145,9 +166,10 @@ static void show_attribute(const inspection *in, const char *object, const char 
                            const char *value)
 {
     bool of_root = strcmp(object, ".") == 0;
+    const char *before = of_root ? "  " : "      @";
     if (is_plumbing(name))
         return;
-    fprintf(in->out, "%s%-24s ", of_root ? "  " : "      @", name);
+    fprintf(in->out, "%s%-24s ", before, name);
     show_text(in->out, value, VALUE_WIDTH);
     fputc('\n', in->out);
 }
