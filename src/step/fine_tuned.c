@@ -16,9 +16,11 @@ static uint64_t joining_epoch(const pulmo_stepper *step, int layer)
     const pulmo_int_list *epochs = &step->parts.config->train.unfreeze_epochs;
     if (epochs->count == 0)
         return 0;
-    int top = tuned->layer[tuned->layers - 1].block;
-    int from_top = top - tuned->layer[layer].block;
-    int entry = stepper_least(from_top, epochs->count - 1);
+    int last_layer = tuned->layers - 1;
+    int last_entry = epochs->count - 1;
+    int top = tuned->layer[last_layer].block;
+    int own = tuned->layer[layer].block;
+    int entry = stepper_least(top - own, last_entry);
     return (uint64_t)epochs->value[entry];
 }
 
@@ -26,7 +28,8 @@ uint64_t stepper_frozen_updates(const pulmo_stepper *step, int layer)
 {
     uint32_t batch = (uint32_t)step->parts.config->train.batch;
     uint32_t batches = pulmo_batches(step->parts.data->count, batch);
-    return joining_epoch(step, layer) * batches;
+    uint64_t epochs = joining_epoch(step, layer);
+    return epochs * batches;
 }
 
 /* The lowest layer that takes part in the batch at hand; their number where none does. */
@@ -58,7 +61,8 @@ static void head_gradient_task(void *context, int task, int thread)
     pulmo_stepper *step = context;
     const step_features *features = &step->features;
     size_t first = (size_t)task * step->microbatches.samples;
-    float *gradient = features->head_gradient + first * features->head_floats;
+    size_t place = first * features->head_floats;
+    float *gradient = features->head_gradient + place;
     (void)thread;
     pulmo_head_microbatch_features(step->head, task, gradient);
 }
@@ -95,9 +99,12 @@ static void add_part(void *context, const pulmo_tuned_part *part)
     const layer_sums *layer = context;
     int cols = layer->weight->cols;
     int inputs = cols / TAPS;
+    step_sums *all = &layer->step->sums;
     size_t place = stepper_element(part->row, inputs, part->col) / 64;
-    pthread_mutex_t *lock = &layer->step->sums.locks[place % SUM_LOCKS];
-    int64_t *sums = layer->weight_sums + stepper_element(part->row, cols, part->col);
+    size_t number = place % SUM_LOCKS;
+    pthread_mutex_t *lock = &all->locks[number];
+    size_t first = stepper_element(part->row, cols, part->col);
+    int64_t *sums = layer->weight_sums + first;
     size_t count = (size_t)part->cols;
     const float *values = part->values;
     pthread_mutex_lock(lock);
@@ -116,7 +123,8 @@ static void clear_task(void *context, int task, int thread)
     const layer_sums *layer = context;
     size_t cols = (size_t)layer->weight->cols;
     (void)thread;
-    int64_t *row = layer->weight_sums + (size_t)task * cols;
+    size_t place = (size_t)task * cols;
+    int64_t *row = layer->weight_sums + place;
     memset(row, 0, cols * sizeof *row);
 }
 
@@ -167,7 +175,8 @@ static pulmo_status exchange_layer(pulmo_stepper *step, int layer, uint32_t micr
     pulmo_tuned_gradients(step->tuned, layer, add_part, &sums);
     sum_biases(&sums);
     /* The bias stands behind its weight. */
-    size_t count = pulmo_tensor_count(sums.weight) + pulmo_tensor_count(sums.bias);
+    size_t count = pulmo_tensor_count(sums.weight);
+    count += pulmo_tensor_count(sums.bias);
     pulmo_exact_push(step->exchange.flight, sums.weight_sums, count);
     pulmo_watch_beat(step->parts.comm, "training convolutions");
     return PULMO_OK;

@@ -25,20 +25,24 @@ bool stepper_is_alone(const pulmo_stepper_parts *parts)
 {
     bool head_alone = parts->backbone->tuned.layers == 0;
     bool automatic = parts->config->train.exchange == PULMO_EXCHANGE_AUTO;
-    return head_alone && automatic && pulmo_comm_size(parts->comm) == 1;
+    bool one_rank = pulmo_comm_size(parts->comm) == 1;
+    return head_alone && automatic && one_rank;
 }
 
 /* Factors of one sample: the weight's inputs and outputs. */
 static size_t width_of(const pulmo_tensor *weight)
 {
-    return (size_t)weight->rows + (size_t)weight->cols;
+    size_t outputs = (size_t)weight->rows;
+    size_t inputs = (size_t)weight->cols;
+    return outputs + inputs;
 }
 
 /* The way of train.exchange: auto. */
 static bool factors_pay(const pulmo_stepper_parts *parts, const pulmo_tensor *weight)
 {
     uint64_t batch = (uint64_t)parts->config->train.batch;
-    if (batch * width_of(weight) > pulmo_tensor_count(weight))
+    uint64_t factors = batch * width_of(weight);
+    if (factors > pulmo_tensor_count(weight))
         return false;
     /* Alone it is a matter of memory; between nodes the network is what costs. */
     bool alone = pulmo_comm_size(parts->comm) == 1;
@@ -89,7 +93,8 @@ static const pulmo_tensor *weight_of(const pulmo_stepper *step, int layer)
 
 static int microbatches_of(const pulmo_stepper *step, uint32_t samples)
 {
-    return stepper_divide_up((int)samples, (int)step->microbatches.samples);
+    int each = (int)step->microbatches.samples;
+    return stepper_divide_up((int)samples, each);
 }
 
 /* Memory for factors that travel. */
@@ -97,7 +102,8 @@ static pulmo_status allocate_travelling(const pulmo_stepper *step, weight_exchan
 {
     size_t batch = (size_t)step->parts.config->train.batch;
     size_t ranks = (size_t)pulmo_comm_size(step->parts.comm);
-    weight->all = pulmo_alloc(batch, weight->width * sizeof *weight->all);
+    size_t sample_bytes = weight->width * sizeof *weight->all;
+    weight->all = pulmo_alloc(batch, sample_bytes);
     weight->counts = pulmo_alloc(2 * ranks, sizeof *weight->counts);
     return weight->all && weight->counts ? PULMO_OK : PULMO_MEMORY;
 }
@@ -136,7 +142,8 @@ void stepper_sufficient_destroy(pulmo_stepper *step)
 static uint32_t samples_before(const pulmo_stepper *step, uint32_t microbatch)
 {
     uint32_t at = microbatch * step->microbatches.samples;
-    return at < step->batch.global_count ? at : step->batch.global_count;
+    uint32_t all = step->batch.global_count;
+    return at < all ? at : all;
 }
 
 /* Factors into a travelling array: for each sample its input, then its delta. */
@@ -159,7 +166,8 @@ static void pack_factors(const pulmo_sufficient_factors *factors, size_t width, 
 static void pack_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
-    uint32_t microbatch = step->batch.first_microbatch + (uint32_t)task;
+    uint32_t microbatch = (uint32_t)task;
+    microbatch += step->batch.first_microbatch;
     uint32_t first = samples_before(step, microbatch);
     (void)thread;
     for (int l = 0; l < head_layers(step); l++) {
@@ -181,8 +189,10 @@ static int rank_floats(const pulmo_stepper *step, int rank, size_t width)
     int ranks = pulmo_comm_size(step->parts.comm);
     pulmo_microbatches part = pulmo_microbatches_of(count, samples, rank, ranks);
     uint32_t first = samples_before(step, part.first);
-    uint32_t end = samples_before(step, part.first + part.count);
-    return (int)((end - first) * width);
+    uint32_t after = part.first + part.count;
+    uint32_t end = samples_before(step, after);
+    size_t floats = (end - first) * width;
+    return (int)floats;
 }
 
 /* All microbatches of the batch, where their factors will have arrived. */
@@ -197,7 +207,8 @@ static void expect_microbatches(pulmo_stepper *step, int layer)
         uint32_t first = samples_before(step, (uint32_t)s);
         uint32_t end = samples_before(step, (uint32_t)s + 1);
         factors->count = (int)(end - first);
-        factors->input = weight->all + first * weight->width;
+        size_t place = first * weight->width;
+        factors->input = weight->all + place;
         factors->delta = factors->input + inputs;
         factors->input_stride = weight->width;
         factors->delta_stride = weight->width;
@@ -217,16 +228,19 @@ void stepper_sufficient_fill(pulmo_stepper *step)
             continue;
         }
         weight->microbatches = own;
-        for (int s = 0; s < own; s++)
-            pulmo_head_microbatch_factors(step->head, s, l, &weight->factors[s]);
+        for (int s = 0; s < own; s++) {
+            pulmo_sufficient_factors *factors = &weight->factors[s];
+            pulmo_head_microbatch_factors(step->head, s, l, factors);
+        }
     }
 }
 
 void stepper_sufficient_push(pulmo_stepper *step)
 {
+    pulmo_exact_sum *flight = step->exchange.flight;
     for (int l = 0; l < head_layers(step); l++) {
         const weight_exchange *weight = &step->weights[l];
         if (weight->all)
-            pulmo_exact_push_parts(step->exchange.flight, weight->all, weight->counts);
+            pulmo_exact_push_parts(flight, weight->all, weight->counts);
     }
 }

@@ -18,7 +18,8 @@ static void sum_bias(pulmo_stepper *step, const pulmo_block *block, float *tile)
     int number = step->head_first + block->tensor;
     int exponent = step->sums.exponent[number];
     size_t rows = (size_t)block->rows;
-    int64_t *sums = stepper_sums(step, number) + block->row;
+    int64_t *sums = stepper_sums(step, number);
+    sums += block->row;
     memset(sums, 0, rows * sizeof *sums);
     for (int s = 0; s < step->microbatches.count; s++) {
         pulmo_head_microbatch_gradient(step->head, s, block, tile);
@@ -44,14 +45,19 @@ static pulmo_block tile_block(const pulmo_stepper *step, int task)
     int t = 0;
     while (task >= step->tiles.first[t + 1])
         t++;
-    const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
+    int of_all = step->head_first + t;
+    const pulmo_tensor *tensor = stepper_tensor(step, of_all);
     int across = stepper_divide_up(tensor->cols, TILE_COLS);
     int number = task - step->tiles.first[t];
     pulmo_block block = {.tensor = t};
-    block.row = number / across * TILE_ROWS;
-    block.col = number % across * TILE_COLS;
-    block.rows = stepper_least(tensor->rows - block.row, TILE_ROWS);
-    block.cols = stepper_least(tensor->cols - block.col, TILE_COLS);
+    int down_place = number / across;
+    int across_place = number % across;
+    block.row = down_place * TILE_ROWS;
+    block.col = across_place * TILE_COLS;
+    int rows_left = tensor->rows - block.row;
+    int cols_left = tensor->cols - block.col;
+    block.rows = stepper_least(rows_left, TILE_ROWS);
+    block.cols = stepper_least(cols_left, TILE_COLS);
     return block;
 }
 
@@ -59,9 +65,11 @@ static void tile_task(void *context, int task, int thread)
 {
     pulmo_stepper *step = context;
     const pulmo_block block = tile_block(step, task);
-    const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + block.tensor);
+    int number = step->head_first + block.tensor;
+    const pulmo_tensor *tensor = stepper_tensor(step, number);
+    float *tile = stepper_tile(step, thread);
     if (pulmo_tensor_is_bias(tensor))
-        sum_bias(step, &block, stepper_tile(step, thread));
+        sum_bias(step, &block, tile);
     else
         sum_weight(step, &block);
 }
@@ -97,8 +105,9 @@ void stepper_sums_push(pulmo_stepper *step)
 {
     const step_sums *sums = &step->sums;
     size_t first = sums->at[step->head_first];
-    size_t count = sums->count + TOTALS - first;
-    pulmo_exact_push(step->exchange.flight, sums->values + first, count);
+    size_t end = sums->count + TOTALS;
+    int64_t *values = sums->values + first;
+    pulmo_exact_push(step->exchange.flight, values, end - first);
 }
 
 double stepper_sums_count(pulmo_stepper *step)

@@ -75,17 +75,23 @@ static pulmo_block block_of(const pulmo_stepper *step, int task)
     /* Down first: neighbours share the microbatches' inputs. */
     int down = stepper_divide_up(tensor->rows, size.rows);
     pulmo_block block = {.tensor = t};
-    block.row = number % down * size.rows;
-    block.col = number / down * size.cols;
-    block.rows = stepper_least(tensor->rows - block.row, size.rows);
-    block.cols = stepper_least(tensor->cols - block.col, size.cols);
+    int down_place = number % down;
+    int across_place = number / down;
+    block.row = down_place * size.rows;
+    block.col = across_place * size.cols;
+    int rows_left = tensor->rows - block.row;
+    int cols_left = tensor->cols - block.col;
+    block.rows = stepper_least(rows_left, size.rows);
+    block.cols = stepper_least(cols_left, size.cols);
     return block;
 }
 
 /* Whether a tensor has a part in this update: all but those of convolutions still frozen. */
 static bool takes_part(const pulmo_stepper *step, const pulmo_tensor *tensor)
 {
-    return !stepper_is_tuned(tensor) || tensor->layer >= step->exchange.lowest;
+    if (!stepper_is_tuned(tensor))
+        return true;
+    return tensor->layer >= step->exchange.lowest;
 }
 
 /* ---- sums to gradients ---- */
@@ -107,8 +113,10 @@ static void finish_convolution(const pulmo_stepper *step, const pulmo_block *blo
     int exponent = step->sums.exponent[block->tensor];
     size_t cols = (size_t)block->cols;
     const int64_t *sums = stepper_sums(step, block->tensor);
-    float *by_tap = gradient + (size_t)block->rows * cols;
-    sums += (size_t)block->row * cols;
+    size_t rows = (size_t)block->rows;
+    size_t first_row = (size_t)block->row;
+    float *by_tap = gradient + rows * cols;
+    sums += first_row * cols;
     for (int r = 0; r < block->rows; r++) {
         pulmo_exact_finish(sums, cols, exponent, scale, by_tap);
         put_taps_last(by_tap, cols / TAPS, gradient);
@@ -119,7 +127,8 @@ static void finish_convolution(const pulmo_stepper *step, const pulmo_block *blo
 
 static size_t first_parameter(const pulmo_tensor *tensor, const pulmo_block *block)
 {
-    return tensor->offset + stepper_element(block->row, tensor->cols, block->col);
+    size_t within = stepper_element(block->row, tensor->cols, block->col);
+    return tensor->offset + within;
 }
 
 /* What the optimiser will read of a block. */
@@ -167,15 +176,17 @@ static void finish_bias(const pulmo_stepper *step, const pulmo_block *block, dou
     const int64_t *sums = stepper_sums(step, block->tensor);
     int exponent = step->sums.exponent[block->tensor];
     size_t rows = (size_t)block->rows;
-    pulmo_exact_finish(sums + block->row, rows, exponent, scale, gradient);
+    sums += block->row;
+    pulmo_exact_finish(sums, rows, exponent, scale, gradient);
 }
 
 /* A block's gradient, dense, into a thread's tile. */
 static float *finish_block(const update_work *work, const pulmo_block *block, int thread)
 {
     const pulmo_stepper *step = work->step;
+    const pulmo_tensor *tensor = stepper_tensor(step, block->tensor);
     float *gradient = stepper_tile(step, thread);
-    switch (stepper_tensor(step, block->tensor)->kind) {
+    switch (tensor->kind) {
     case PULMO_CONV_WEIGHT:
         finish_convolution(step, block, work->scale, gradient);
         break;
