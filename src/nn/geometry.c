@@ -28,8 +28,10 @@ static void clear(real *values, size_t count)
 void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block)
 {
     size_t row_reals = plane_row_reals(plane);
-    size_t right_reals = (size_t)(plane->columns - plane->width - 1) * CHANNEL_BLOCK;
-    size_t below_reals = (plane->rows - plane->height - 1) * row_reals;
+    int right = plane->columns - plane->width - 1;
+    int below = plane->rows - plane->height - 1;
+    size_t right_reals = (size_t)right * CHANNEL_BLOCK;
+    size_t below_reals = below * row_reals;
     real *row = plane_at(plane, image, block, 0, 0);
     clear(row, row_reals);
     for (int y = 0; y < plane->height; y++) {
@@ -101,7 +103,9 @@ pulmo_tiles pulmo_tiles_of(int height, int width)
 
 int pulmo_run_tiles_most(int inputs, int outputs)
 {
-    int tiles = RUN_REALS / (WINO_POINTS * (inputs + outputs));
+    int channels = inputs + outputs;
+    int tile_reals = WINO_POINTS * channels;
+    int tiles = RUN_REALS / tile_reals;
     if (tiles < RUN_TILES_LARGE && outputs > 64)
         tiles = RUN_TILES_LARGE;
     if (tiles < RUN_TILES_LEAST)

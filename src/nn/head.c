@@ -87,7 +87,8 @@ static bool features_fit(int channels, int height, int width)
 {
     if (channels < 1 || height < 1 || width < 1)
         return false;
-    return (int64_t)channels * height * width <= INT32_MAX / 16;
+    int64_t features = (int64_t)channels * height * width;
+    return features <= INT32_MAX / 16;
 }
 
 /* Settings that cannot be; files and configurations are checked before they get here. */
@@ -142,7 +143,8 @@ static bool allocate_spaces(pulmo_head *head)
         return false;
     real *at = head->storage;
     for (size_t s = 0; s < spaces; s++) {
-        place_workspace(head, &head->spaces[s], at);
+        workspace *space = &head->spaces[s];
+        place_workspace(head, space, at);
         at += each;
     }
     return true;
@@ -163,7 +165,8 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->kernels = head_kernels_of(isa);
     head->microbatch = microbatch;
     head->microbatches = microbatches;
-    head->rows = head_divide_up(microbatch, ROWS) * ROWS;
+    int row_blocks = head_divide_up(microbatch, ROWS);
+    head->rows = row_blocks * ROWS;
     head->layers = spec->hidden_layers + 1;
     head->parameters = (const real *)(const void *)parameters;
     pulmo_head_layout_of(spec, &head->layout);
@@ -201,12 +204,14 @@ static void pool_features(const pulmo_head_spec *spec, const float *features, re
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        for (int i = 0; i < spec->channels * cells; i++)
+        int values = spec->channels * cells;
+        for (int i = 0; i < values; i++)
             out[i] = (real)features[i];
         return;
     }
     for (int c = 0; c < spec->channels; c++) {
-        const float *plane = features + (size_t)c * (size_t)cells;
+        size_t place = (size_t)c * (size_t)cells;
+        const float *plane = features + place;
         real sum = 0;
         real most = (real)plane[0];
         for (int i = 0; i < cells; i++) {
@@ -233,7 +238,8 @@ void head_fill_input(const pulmo_head *head, workspace *space, int count, const 
 {
     size_t floats = head_floats(&head->spec);
     int width = head->width[0];
-    bool whole = count == head->rows && !head_drops(head, 0);
+    bool full = count == head->rows;
+    bool whole = full && !head_drops(head, 0);
     real *row = space->input[0];
     space->count = count;
     space->first = space->input[0];
@@ -244,8 +250,9 @@ void head_fill_input(const pulmo_head *head, workspace *space, int count, const 
         features += floats;
         row += width;
     }
-    size_t rest = (size_t)(head->rows - count) * (size_t)width;
-    memset(row, 0, rest * sizeof *row);
+    size_t row_bytes = (size_t)width * sizeof *row;
+    int empty = head->rows - count;
+    memset(row, 0, (size_t)empty * row_bytes);
 }
 
 /* One sample's factors on a layer's inputs. */
@@ -278,7 +285,9 @@ static void draw_dropout(const pulmo_head *head, workspace *space,
 
 static void apply_dropout(const pulmo_head *head, workspace *space, int layer)
 {
-    size_t count = (size_t)space->count * (size_t)head->width[layer];
+    size_t samples = (size_t)space->count;
+    size_t width = (size_t)head->width[layer];
+    size_t count = samples * width;
     real *input = space->input[layer];
     const real *scale = space->scale[layer];
     for (size_t i = 0; i < count; i++)
@@ -313,7 +322,8 @@ void head_forward(const pulmo_head *head, workspace *space, bool dropout)
                 apply_dropout(head, space, l);
             head_products(head, l, &group, 1, 0, out);
         }
-        add_bias(y, head_bias(head, l), head->rows, out);
+        const real *bias = head_bias(head, l);
+        add_bias(y, bias, head->rows, out);
         if (l + 1 < head->layers)
             rectify(y, space->input[l + 1], head->rows * out);
     }
@@ -331,23 +341,27 @@ static int argmax(const real *row, int classes)
 
 static bool all_finite(const real *row, int count)
 {
-    for (int k = 0; k < count; k++)
-        if (!isfinite((double)row[k]))
+    for (int k = 0; k < count; k++) {
+        double value = (double)row[k];
+        if (!isfinite(value))
             return false;
+    }
     return true;
 }
 
 static void run_loss(const pulmo_head *head, workspace *space, const pulmo_microbatch_input *input,
                      pulmo_microbatch_result *result)
 {
-    int classes = head->spec.classes, last = head->layers - 1;
+    int classes = head->spec.classes;
+    int last = head->layers - 1;
+    size_t delta_bytes = (size_t)classes * sizeof(real);
     const pulmo_loss_spec *loss = &head->loss;
     memset(result, 0, sizeof *result);
     result->finite = true;
     for (int n = 0; n < head->rows; n++) {
         const real *row = head_const_row(space->output[last], n, classes);
         real *delta = head_row(space->delta[last], n, classes);
-        memset(delta, 0, (size_t)classes * sizeof *delta);
+        memset(delta, 0, delta_bytes);
         if (n >= input->count)
             continue;
         int label = input->labels[n];
@@ -359,7 +373,8 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_micro
         if (!all_finite(delta, classes))
             result->finite = false;
     }
-    result->finite = result->finite && isfinite(result->loss);
+    if (!isfinite(result->loss))
+        result->finite = false;
 }
 
 /* ---- backward ---- */
@@ -418,7 +433,8 @@ static void end_microbatch(pulmo_head *head, int microbatch_index,
     backward(head, space);
     for (int t = 0; t < head->layout.tensors; t++) {
         space->bound[t] = head_bound_of(head, space, t);
-        result->finite = result->finite && isfinite(space->bound[t]);
+        if (!isfinite(space->bound[t]))
+            result->finite = false;
     }
 }
 
@@ -465,9 +481,12 @@ static void end_task(void *context, int task, int thread)
 void head_run_products(head_work *work, pulmo_pool *pool)
 {
     int width = work->head->width[1];
-    int each = head_divide_up(width, 2 * pulmo_pool_threads(pool));
-    work->outs = head_divide_up(each, OUTPUTS_UNIT) * OUTPUTS_UNIT;
-    pulmo_pool_run(pool, head_divide_up(width, work->outs), products_task, work);
+    int wanted = 2 * pulmo_pool_threads(pool);
+    int each = head_divide_up(width, wanted);
+    int units = head_divide_up(each, OUTPUTS_UNIT);
+    work->outs = units * OUTPUTS_UNIT;
+    int tasks = head_divide_up(width, work->outs);
+    pulmo_pool_run(pool, tasks, products_task, work);
 }
 
 void pulmo_head_run(pulmo_head *head, pulmo_pool *pool, int microbatches,

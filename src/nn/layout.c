@@ -11,7 +11,9 @@ bool pulmo_tensor_is_bias(const pulmo_tensor *tensor)
 
 size_t pulmo_tensor_count(const pulmo_tensor *tensor)
 {
-    return (size_t)tensor->rows * (size_t)tensor->cols;
+    size_t rows = (size_t)tensor->rows;
+    size_t cols = (size_t)tensor->cols;
+    return rows * cols;
 }
 
 /* `tensor` with its name and offset. */
@@ -60,5 +62,6 @@ int pulmo_layout_find(const pulmo_layout *layout, pulmo_tensor_kind kind, int la
 
 const pulmo_tensor *pulmo_layout_get(const pulmo_layout *layout, pulmo_tensor_kind kind, int layer)
 {
-    return &layout->tensor[pulmo_layout_find(layout, kind, layer)];
+    int number = pulmo_layout_find(layout, kind, layer);
+    return &layout->tensor[number];
 }

@@ -12,13 +12,15 @@ static size_t weight_floats(const trunk_layer *l)
 {
     if (l->direct)
         return (size_t)9 * l->in_channels * l->out_channels;
-    return WINO_POINTS * weight_point_reals(l->in_channels, l->out_channels);
+    size_t point = weight_point_reals(l->in_channels, l->out_channels);
+    return WINO_POINTS * point;
 }
 
 int trunk_pack_layers(const pulmo_trunk_spec *spec, const pulmo_weights *weights, trunk_layer *out,
                       size_t *floats)
 {
-    int blocks = 0, layers = 0;
+    int blocks = 0;
+    int layers = 0;
     size_t at = 0;
     while (layers < weights->convs) {
         const pulmo_conv *conv = &weights->conv[layers];
@@ -92,14 +94,18 @@ static void pack_filter(void *context, int k, int thread)
     const packing *p = context;
     int in = p->conv->in_channels;
     int out = p->conv->out_channels;
-    const float *filters = p->conv->weight + (size_t)k * in * 9;
+    size_t first = (size_t)k * in * 9;
+    size_t stride = weight_point_reals(in, out);
+    int panel = p->kernels->panel;
+    const float *filters = p->conv->weight + first;
     (void)thread;
     for (int c = 0; c < in; c++) {
         double u[WINO_POINTS];
-        float *to = p->to + weight_offset(p->kernels->panel, in, out, c, k);
+        size_t at = weight_offset(panel, in, out, c, k);
+        float *to = p->to + at;
         transform(filters + c * 9, u);
         for (int point = 0; point < WINO_POINTS; point++)
-            to[point * weight_point_reals(in, out)] = (float)u[point];
+            to[point * stride] = (float)u[point];
     }
 }
 
@@ -139,16 +145,18 @@ pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights 
     for (int i = 0; i < count; i++) {
         const trunk_layer *l = &layers[i];
         int out = l->out_channels;
+        int blocks = plane_blocks(out);
         float *bias = block + l->bias_at;
         p.conv = &weights->conv[i];
         p.to = block + l->weight_at;
         if (l->direct)
             pack_direct(&p);
         else if (l->fine_tuned)
-            pulmo_pool_run(pool, plane_blocks(out), pack_fine_tuned, &p);
+            pulmo_pool_run(pool, blocks, pack_fine_tuned, &p);
         else
             pulmo_pool_run(pool, out, pack_filter, &p);
-        memcpy(bias, p.conv->bias, out * sizeof *bias);
+        size_t bias_bytes = out * sizeof *bias;
+        memcpy(bias, p.conv->bias, bias_bytes);
     }
     return PULMO_OK;
 }

@@ -32,8 +32,10 @@ static void shape_layer(const pulmo_tuned_spec *spec, const pulmo_layout *layout
     out->inputs = round_up(out->true_inputs, CHANNEL_BLOCK);
     out->outputs = spec->layer[number].out_channels;
     out->pool_after = spec->layer[number].pool_after;
-    out->weight_at = pulmo_layout_get(layout, PULMO_CONV_WEIGHT, number)->offset;
-    out->bias_at = pulmo_layout_get(layout, PULMO_CONV_BIAS, number)->offset;
+    const pulmo_tensor *weight = pulmo_layout_get(layout, PULMO_CONV_WEIGHT, number);
+    const pulmo_tensor *bias = pulmo_layout_get(layout, PULMO_CONV_BIAS, number);
+    out->weight_at = weight->offset;
+    out->bias_at = bias->offset;
     out->tiles = pulmo_tiles_of(height, width);
     out->in = pulmo_plane_of(out->inputs, height, width);
     out->values = pulmo_plane_of(out->outputs, height, width);
@@ -42,19 +44,27 @@ static void shape_layer(const pulmo_tuned_spec *spec, const pulmo_layout *layout
         out->out = pulmo_plane_of(out->outputs, height / 2, width / 2);
 }
 
+/* The storage of one plane of every image. */
+static void place_plane(pulmo_plane *plane, int images, real *base, size_t *at)
+{
+    size_t reals = images * plane->image_reals;
+    plane->data = take(base, at, reals);
+}
+
 /* The storage of one layer; `below` is what it reads, NULL for the first. */
 static void place_layer(tuned_layer *it, const tuned_layer *below, int images, real *base,
                         size_t *at)
 {
-    size_t weights = WINO_POINTS * weight_point_reals(it->inputs, it->outputs);
+    size_t point = weight_point_reals(it->inputs, it->outputs);
+    size_t weights = WINO_POINTS * point;
     if (below)
         it->in.data = below->out.data;
     else
-        it->in.data = take(base, at, images * it->in.image_reals);
-    it->values.data = take(base, at, images * it->values.image_reals);
+        place_plane(&it->in, images, base, at);
+    place_plane(&it->values, images, base, at);
     it->out.data = it->values.data;
     if (it->pool_after)
-        it->out.data = take(base, at, images * it->out.image_reals);
+        place_plane(&it->out, images, base, at);
     it->u = take(base, at, weights);
     it->turned = NULL;
     if (below)
@@ -108,12 +118,17 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
     for (int i = 0; i < 2; i++)
         tuned->gradient[i] = take(base, &at, images * most.plane);
     tuned->scratch_reals = whole_lines(most.run);
-    tuned->scratch = take(base, &at, threads * tuned->scratch_reals);
-    tuned->wave_reals = larger(most.unit, WAVE_BYTES / sizeof(real));
+    size_t scratch = threads * tuned->scratch_reals;
+    tuned->scratch = take(base, &at, scratch);
+    size_t wave_least = WAVE_BYTES / sizeof(real);
+    tuned->wave_reals = larger(most.unit, wave_least);
     tuned->wave = take(base, &at, tuned->wave_reals);
-    tuned->bias_gradient = take(base, &at, (size_t)images * tuned->most_channels);
-    for (int l = 0; l < spec->layers; l++)
-        tuned->bias[l] = take(base, &at, tuned->layer[l].outputs);
+    size_t biases = (size_t)images * tuned->most_channels;
+    tuned->bias_gradient = take(base, &at, biases);
+    for (int l = 0; l < spec->layers; l++) {
+        int outputs = tuned->layer[l].outputs;
+        tuned->bias[l] = take(base, &at, outputs);
+    }
     return at;
 }
 
@@ -121,7 +136,8 @@ uint64_t pulmo_tuned_bytes(const pulmo_tuned_spec *spec, int microbatch, int ima
 {
     pulmo_tuned tuned;
     memset(&tuned, 0, sizeof tuned);
-    return lay_out(&tuned, spec, microbatch, images, threads, NULL) * sizeof(real);
+    size_t reals = lay_out(&tuned, spec, microbatch, images, threads, NULL);
+    return reals * sizeof(real);
 }
 
 static bool whole_blocks(int channels)
@@ -173,8 +189,10 @@ pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, 
     tuned->layers = spec->layers;
     size_t reals = lay_out(tuned, spec, microbatch, tuned->images, tuned->threads, NULL);
     tuned->storage = pulmo_alloc(reals, sizeof(real));
-    tuned->norms = pulmo_alloc((size_t)2 * tuned->images, sizeof(double));
-    tuned->squares = pulmo_alloc((size_t)tuned->images * tuned->most_channels, sizeof(double));
+    size_t all_images = (size_t)tuned->images;
+    size_t squares = all_images * tuned->most_channels;
+    tuned->norms = pulmo_alloc(2 * all_images, sizeof(double));
+    tuned->squares = pulmo_alloc(squares, sizeof(double));
     if (!tuned->storage || !tuned->norms || !tuned->squares) {
         pulmo_tuned_destroy(tuned);
         return pulmo_fail_in(PULMO_MEMORY,
@@ -230,12 +248,12 @@ static void filter_task(void *context, int task, int thread)
         task -= filter_tasks(it);
         it++;
     }
-    int forward = forward_blocks(it);
+    int turned = task - forward_blocks(it);
     const real *g = job->parameters + it->weight_at;
-    if (task < forward)
+    if (turned < 0)
         kernels->filter(g, it->outputs, it->true_inputs, task, false, it->u);
     else
-        kernels->filter(g, it->outputs, it->inputs, task - forward, true, it->turned);
+        kernels->filter(g, it->outputs, it->inputs, turned, true, it->turned);
 }
 
 void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters)
@@ -245,7 +263,8 @@ void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters)
     for (int l = 0; l < tuned->layers; l++) {
         const tuned_layer *it = &tuned->layer[l];
         const real *bias = job.parameters + it->bias_at;
-        memcpy(tuned->bias[l], bias, it->outputs * sizeof *bias);
+        size_t bias_bytes = it->outputs * sizeof *bias;
+        memcpy(tuned->bias[l], bias, bias_bytes);
         tasks += filter_tasks(it);
     }
     pulmo_pool_run(tuned->pool, tasks, filter_task, &job);
@@ -268,9 +287,11 @@ static void run_task(void *context, int task, int thread)
     pulmo_tiles tiles = pulmo_tiles_of_run(&job->tiles, task, job->run);
     int inputs = what->in->channels;
     int outputs = what->out->channels;
+    size_t v_point = point_reals(inputs, tiles.count);
     real *v = tuned_scratch(job->tuned, thread);
-    real *m = v + WINO_POINTS * point_reals(inputs, tiles.count);
-    kernels->input(what->in, &tiles, 0, plane_blocks(inputs), v);
+    real *m = v + WINO_POINTS * v_point;
+    int blocks = plane_blocks(inputs);
+    kernels->input(what->in, &tiles, 0, blocks, v);
     pulmo_wino_products(kernels, v, what->u, m, tiles.count, inputs, outputs);
     if (what->bias)
         kernels->output(m, &tiles, what->bias, false, what->out);
@@ -283,7 +304,8 @@ void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what)
     convolving job = {.tuned = tuned, .what = what, .tiles = *what->tiles};
     int inputs = what->in->channels;
     int outputs = what->out->channels;
-    int total = tuned->n * image_tiles(what->tiles);
+    int each = image_tiles(what->tiles);
+    int total = tuned->n * each;
     if (total == 0)
         return; /* a rank without microbatches */
     job.tiles.count = total;

@@ -125,7 +125,8 @@ static void moments_task(void *context, int task, int thread)
     const measuring *m = context;
     pulmo_tuned *tuned = m->tuned;
     plane_place at = plane_place_of(m->plane, task);
-    size_t first = channel_place(tuned, at.image, at.block * CHANNEL_BLOCK);
+    int channel = at.block * CHANNEL_BLOCK;
+    size_t first = channel_place(tuned, at.image, channel);
     double *squares = tuned->squares + first;
     real *bias_gradient = tuned->bias_gradient + first;
     double sums[CHANNEL_BLOCK];
@@ -155,7 +156,8 @@ static void norms_of(pulmo_tuned *tuned, const pulmo_plane *plane, bool sums, do
     measuring m = {.tuned = tuned, .plane = plane, .sums = sums};
     tuned_each_block(tuned, plane->channels, moments_task, &m);
     for (int n = 0; n < tuned->n; n++) {
-        const double *squares = tuned->squares + channel_place(tuned, n, 0);
+        size_t first = channel_place(tuned, n, 0);
+        const double *squares = tuned->squares + first;
         norms[n] = largest_norm(squares, plane->channels);
     }
 }
@@ -163,7 +165,8 @@ static void norms_of(pulmo_tuned *tuned, const pulmo_plane *plane, bool sums, do
 /* The largest magnitude of one image's gradient by the layer's bias. */
 static double largest_bias(const pulmo_tuned *tuned, int image, int outputs)
 {
-    const real *gradient = tuned->bias_gradient + channel_place(tuned, image, 0);
+    size_t first = channel_place(tuned, image, 0);
+    const real *gradient = tuned->bias_gradient + first;
     double most = 0;
     for (int k = 0; k < outputs; k++) {
         double magnitude = fabs((double)gradient[k]);
@@ -208,7 +211,8 @@ void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *b
 
 const float *pulmo_tuned_bias_gradient(const pulmo_tuned *tuned, int image)
 {
-    const void *gradient = tuned->bias_gradient + channel_place(tuned, image, 0);
+    size_t first = channel_place(tuned, image, 0);
+    const void *gradient = tuned->bias_gradient + first;
     return gradient;
 }
 
@@ -242,7 +246,8 @@ typedef struct wave {
 static void transform_input(const wave *w, const unit *u, int first)
 {
     const pulmo_kernels *kernels = w->tuned->kernels;
-    int left = plane_blocks(w->layer->inputs) - first;
+    int blocks = plane_blocks(w->layer->inputs);
+    int left = blocks - first;
     int count = smaller(left, TASK_BLOCKS);
     kernels->input(&w->layer->in, &u->tiles, first, count, u->v);
 }
@@ -251,7 +256,8 @@ static void transform_input(const wave *w, const unit *u, int first)
 static void transform_gradient(const wave *w, const unit *u, int first)
 {
     const pulmo_kernels *kernels = w->tuned->kernels;
-    int left = plane_blocks(w->layer->outputs) - first;
+    int blocks = plane_blocks(w->layer->outputs);
+    int left = blocks - first;
     int count = smaller(left, TASK_BLOCKS);
     kernels->spread(&w->tuned->dy, &u->tiles, first, count, u->m);
 }
@@ -260,13 +266,15 @@ static void transform_task(void *context, int task, int thread)
 {
     const wave *w = context;
     int each = w->input_tasks + w->spread_tasks;
-    const unit *u = &w->unit[task / each];
+    int number = task / each;
     int place = task % each;
+    const unit *u = &w->unit[number];
     (void)thread;
-    if (place < w->input_tasks)
+    int spread_place = place - w->input_tasks;
+    if (spread_place < 0)
         transform_input(w, u, place * TASK_BLOCKS);
     else
-        transform_gradient(w, u, (place - w->input_tasks) * TASK_BLOCKS);
+        transform_gradient(w, u, spread_place * TASK_BLOCKS);
 }
 
 /* One part of one unit: values (rows, 9, stride). */
@@ -278,8 +286,10 @@ static void make_part(const wave *w, const unit *u, const pulmo_tuned_part *part
     size_t m_point = point_reals(w->layer->outputs, tiles);
     size_t v_point = point_reals(w->layer->inputs, tiles);
     size_t du_point = (size_t)part->rows * part->stride;
-    const real *m = u->m + (size_t)part->row * tiles;
-    const real *v = u->v + (size_t)part->col * tiles;
+    size_t m_first = (size_t)part->row * tiles;
+    size_t v_first = (size_t)part->col * tiles;
+    const real *m = u->m + m_first;
+    const real *v = u->v + v_first;
     real *product = du;
     for (int point = 0; point < WINO_POINTS; point++) {
         kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride, product);
@@ -300,13 +310,19 @@ static void part_task(void *context, int task, int thread)
     const void *made = values;
     pulmo_tuned_part part = {.layer = w->number, .values = made};
     int place = task / w->groups;
-    int first = task % w->groups * w->group;
+    int group = task % w->groups;
+    int first = group * w->group;
     int end = smaller(first + w->group, w->units);
-    part.row = place / w->across * TUNED_PART;
-    part.col = place % w->across * TUNED_PART;
-    part.rows = smaller(it->outputs - part.row, TUNED_PART);
-    part.stride = smaller(it->inputs - part.col, TUNED_PART);
-    part.cols = smaller(it->true_inputs - part.col, part.stride);
+    int down_place = place / w->across;
+    int across_place = place % w->across;
+    part.row = down_place * TUNED_PART;
+    part.col = across_place * TUNED_PART;
+    int outputs_left = it->outputs - part.row;
+    int inputs_left = it->inputs - part.col;
+    int true_left = it->true_inputs - part.col;
+    part.rows = smaller(outputs_left, TUNED_PART);
+    part.stride = smaller(inputs_left, TUNED_PART);
+    part.cols = smaller(true_left, part.stride);
     for (int i = first; i < end; i++) {
         const unit *u = &w->unit[i];
         part.unit = u->number;
@@ -341,12 +357,17 @@ static bool add_unit(wave *w, int number, const pulmo_tiles *tiles)
         return false;
     if (w->units > 0) {
         const unit *before = &w->unit[w->units - 1];
-        at = before->v + run_reals(inputs, outputs, before->tiles.count);
+        int tiles_before = before->tiles.count;
+        at = before->v;
+        at += run_reals(inputs, outputs, tiles_before);
     }
     if (at + reals > wave_end)
         return false;
-    real *m = at + WINO_POINTS * point_reals(inputs, tiles->count);
-    w->unit[w->units++] = (unit){.tiles = *tiles, .number = number, .v = at, .m = m};
+    size_t v_point = point_reals(inputs, tiles->count);
+    unit *added = &w->unit[w->units];
+    *added = (unit){.tiles = *tiles, .number = number, .v = at};
+    added->m = at + WINO_POINTS * v_point;
+    w->units++;
     return true;
 }
 
@@ -370,15 +391,18 @@ void pulmo_tuned_gradients(pulmo_tuned *tuned, int layer, pulmo_tuned_sink sink,
     const tuned_layer *it = &tuned->layer[layer];
     wave w = {.tuned = tuned, .layer = it, .number = layer, .sink = sink, .context = context};
     int down = pulmo_runs_of(it->outputs, TUNED_PART);
-    w.input_tasks = pulmo_runs_of(plane_blocks(it->inputs), TASK_BLOCKS);
-    w.spread_tasks = pulmo_runs_of(plane_blocks(it->outputs), TASK_BLOCKS);
+    int input_blocks = plane_blocks(it->inputs);
+    int output_blocks = plane_blocks(it->outputs);
+    w.input_tasks = pulmo_runs_of(input_blocks, TASK_BLOCKS);
+    w.spread_tasks = pulmo_runs_of(output_blocks, TASK_BLOCKS);
     w.across = pulmo_runs_of(it->inputs, TUNED_PART);
     w.parts = w.across * down;
     int each = image_tiles(&it->tiles);
     int unit_tiles = tuned_unit_tiles(&it->tiles, tuned->microbatch);
     int number = 0;
     for (int first = 0; first < tuned->n; first += tuned->microbatch) {
-        int end = smaller(first + tuned->microbatch, tuned->n);
+        int after = first + tuned->microbatch;
+        int end = smaller(after, tuned->n);
         take_microbatch(&w, first * each, end * each, unit_tiles, &number);
     }
     if (w.units > 0)
