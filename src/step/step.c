@@ -43,7 +43,9 @@ static size_t loaded_floats(const pulmo_stepper *step)
     const pulmo_dataset_info *data = step->parts.data;
     if (!step->parts.backbone->trunk) /* nothing is frozen: what is loaded are the features */
         return step->features.image_floats;
-    return 3 * (size_t)data->height_px * (size_t)data->width_px;
+    size_t height = (size_t)data->height_px;
+    size_t width = (size_t)data->width_px;
+    return 3 * height * width;
 }
 
 /* A few images at a time, so that the exchange under way advances in between. */
@@ -52,11 +54,14 @@ static void compute_features(pulmo_stepper *step)
     const pulmo_batch *batch = &step->batch;
     const float *images = batch->images;
     float *features = step->features.computed;
+    size_t each_loaded = loaded_floats(step);
+    size_t each_computed = step->features.image_floats;
     for (uint32_t at = 0; at < batch->count; at += FEATURE_IMAGES) {
-        int count = stepper_least((int)(batch->count - at), FEATURE_IMAGES);
+        int left = (int)(batch->count - at);
+        int count = stepper_least(left, FEATURE_IMAGES);
         pulmo_backbone_features(step->parts.backbone, count, images, features);
-        images += (size_t)count * loaded_floats(step);
-        features += (size_t)count * step->features.image_floats;
+        images += (size_t)count * each_loaded;
+        features += (size_t)count * each_computed;
         if (step->exchange.flight)
             pulmo_exact_poll(step->exchange.flight);
         pulmo_watch_beat(step->parts.comm, "computing features");
@@ -115,11 +120,12 @@ static void run_microbatches(pulmo_stepper *step, const float *features)
     step_microbatches *microbatches = &step->microbatches;
     for (int s = 0; s < microbatches->count; s++) {
         uint32_t at = (uint32_t)s * microbatches->samples;
+        size_t place = at * step->features.head_floats;
         int left = (int)(batch->count - at);
         int count = stepper_least(left, (int)microbatches->samples);
         microbatches->inputs[s] = (pulmo_microbatch_input){
             .count = count,
-            .features = features + at * step->features.head_floats,
+            .features = features + place,
             .labels = batch->labels + at,
             .samples = batch->samples + at,
             .seed = (uint64_t)step->parts.config->train.seed,
@@ -150,11 +156,13 @@ static void name_not_finite(const pulmo_stepper *step, char *names, size_t bytes
     size_t at = 0;
     names[0] = '\0';
     for (uint32_t i = 0; i < step->batch.count && at < bytes; i++) {
-        if (microbatches->results[i / microbatches->samples].finite)
+        uint32_t microbatch = i / microbatches->samples;
+        if (microbatches->results[microbatch].finite)
             continue;
         uint32_t sample = step->batch.samples[i];
         const char *path = step->parts.data->paths[sample];
-        at += (size_t)snprintf(names + at, bytes - at, " %s", path);
+        int length = snprintf(names + at, bytes - at, " %s", path);
+        at += (size_t)length;
     }
 }
 
@@ -199,7 +207,8 @@ static void fill_maxima(pulmo_stepper *step, pulmo_status *status, const pulmo_s
             finite = false;
     }
     for (int t = 0; t < stepper_head_tensors(step); t++) {
-        if (!isfinite(maxima[MAX_BOUNDS + t]))
+        double bound = maxima[MAX_BOUNDS + t];
+        if (!isfinite(bound))
             finite = false;
     }
     if (*status == PULMO_OK && !finite)
@@ -217,8 +226,9 @@ static void set_exponents(pulmo_stepper *step, uint32_t microbatches)
     const double *maxima = step->microbatches.maxima;
     step_sums *sums = &step->sums;
     for (int t = 0; t < stepper_head_tensors(step); t++) {
-        int exponent = pulmo_exact_exponent(maxima[MAX_BOUNDS + t], microbatches);
-        sums->exponent[step->head_first + t] = exponent;
+        double bound = maxima[MAX_BOUNDS + t];
+        int tensor = step->head_first + t;
+        sums->exponent[tensor] = pulmo_exact_exponent(bound, microbatches);
     }
     sums->loss_exponent = pulmo_exact_exponent(maxima[MAX_LOSS], microbatches);
     sums->weight_exponent = pulmo_exact_exponent(maxima[MAX_WEIGHT], microbatches);
@@ -230,8 +240,9 @@ static double rate_of_batch(const pulmo_stepper *step)
     const pulmo_config *config = step->parts.config;
     uint32_t batch = (uint32_t)config->train.batch;
     double batches = pulmo_batches(step->parts.data->count, batch);
+    double epochs = (double)config->train.epochs;
     double epoch = step->batch.epoch + step->batch.number / batches;
-    return pulmo_optim_rate(step->parts.optim, epoch, (double)config->train.epochs);
+    return pulmo_optim_rate(step->parts.optim, epoch, epochs);
 }
 
 /* Begins the exchange and sends everything, the convolutions' sums as they come. Collective. */

@@ -13,14 +13,16 @@ static int microbatches_at_most(const pulmo_stepper_parts *parts)
     int batch = (int)parts->config->train.batch;
     int microbatch = (int)parts->config->train.microbatch;
     int microbatches = stepper_divide_up(batch, microbatch);
-    return stepper_divide_up(microbatches, pulmo_comm_size(parts->comm));
+    int ranks = pulmo_comm_size(parts->comm);
+    return stepper_divide_up(microbatches, ranks);
 }
 
 /* Images of this rank in a batch, at most. */
 static size_t images_at_most(const pulmo_stepper_parts *parts)
 {
     size_t microbatch = (size_t)parts->config->train.microbatch;
-    return microbatch * (size_t)microbatches_at_most(parts);
+    size_t microbatches = (size_t)microbatches_at_most(parts);
+    return microbatch * microbatches;
 }
 
 /* Floats of one image's features that this rank computes; a bank's stay in the loader's memory. */
@@ -46,18 +48,23 @@ static uint64_t tuned_bytes(const pulmo_stepper_parts *parts)
     int images = (int)images_at_most(parts);
     if (backbone->tuned.layers == 0)
         return 0;
-    size_t joint_floats = 2 * (size_t)images * head_floats(parts);
+    size_t image_bytes = head_floats(parts) * sizeof(float);
+    size_t joint_bytes = 2 * (size_t)images * image_bytes;
     uint64_t engine = pulmo_tuned_bytes(&backbone->tuned, microbatch, images, backbone->threads);
-    return engine + joint_floats * sizeof(float);
+    return engine + joint_bytes;
 }
 
 uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
 {
+    const pulmo_tuned_spec *tuned = &parts->backbone->tuned;
     pulmo_layout layout;
-    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &layout);
-    uint64_t features = images_at_most(parts) * computed_floats(parts);
-    uint64_t exchange = stepper_exchange_bytes(parts, &layout);
-    return features * sizeof(float) + exchange + tuned_bytes(parts);
+    pulmo_tuned_layout_with_head(tuned, parts->head, &layout);
+    uint64_t images = images_at_most(parts);
+    uint64_t features = images * computed_floats(parts);
+    uint64_t bytes = features * sizeof(float);
+    bytes += stepper_exchange_bytes(parts, &layout);
+    bytes += tuned_bytes(parts);
+    return bytes;
 }
 
 /* ---- create ---- */
@@ -66,8 +73,9 @@ uint64_t pulmo_stepper_bytes(const pulmo_stepper_parts *parts)
 static void lay_out_tensors(pulmo_stepper *step)
 {
     const pulmo_stepper_parts *parts = &step->parts;
+    const pulmo_tuned_spec *tuned = &parts->backbone->tuned;
     step_sums *sums = &step->sums;
-    pulmo_tuned_layout_with_head(&parts->backbone->tuned, parts->head, &step->layout);
+    pulmo_tuned_layout_with_head(tuned, parts->head, &step->layout);
     for (int t = 0; t < step->layout.tensors; t++) {
         const pulmo_tensor *tensor = stepper_tensor(step, t);
         if (stepper_is_tuned(tensor))
@@ -84,12 +92,14 @@ static void lay_out_tiles(pulmo_stepper *step)
     tiles->floats = (size_t)TILE_ROWS * TILE_COLS;
     for (int t = 0; t < step->head_first; t++) {
         /* At least a row, and one more for putting its taps in order. */
-        size_t rows = 2 * (size_t)stepper_tensor(step, t)->cols;
+        const pulmo_tensor *tensor = stepper_tensor(step, t);
+        size_t rows = 2 * (size_t)tensor->cols;
         if (rows > tiles->floats)
             tiles->floats = rows;
     }
     for (int t = 0; t < stepper_head_tensors(step); t++) {
-        const pulmo_tensor *tensor = stepper_tensor(step, step->head_first + t);
+        int number = step->head_first + t;
+        const pulmo_tensor *tensor = stepper_tensor(step, number);
         int end = tiles->first[t];
         if (!stepper_by_factors(&step->parts, tensor))
             end += stepper_tiles_of(tensor);
@@ -105,7 +115,8 @@ static pulmo_status allocate_features(pulmo_stepper *step)
     features->head_floats = head_floats(&step->parts);
     if (step->parts.banked)
         return PULMO_OK;
-    features->computed = pulmo_alloc(images, features->image_floats * sizeof(float));
+    size_t image_bytes = features->image_floats * sizeof(float);
+    features->computed = pulmo_alloc(images, image_bytes);
     return features->computed ? PULMO_OK : PULMO_MEMORY;
 }
 
@@ -126,8 +137,10 @@ static pulmo_status allocate_sums(pulmo_stepper *step)
     step_tiles *tiles = &step->tiles;
     size_t threads = (size_t)step->parts.backbone->threads;
     size_t tasks = (size_t)stepper_update_tasks(step);
-    sums->values = pulmo_alloc(sums->count + TOTALS, sizeof *sums->values);
-    tiles->values = pulmo_alloc(threads, tiles->floats * sizeof *tiles->values);
+    size_t tile_bytes = tiles->floats * sizeof *tiles->values;
+    size_t values = sums->count + TOTALS;
+    sums->values = pulmo_alloc(values, sizeof *sums->values);
+    tiles->values = pulmo_alloc(threads, tile_bytes);
     tiles->squares = pulmo_alloc(tasks, sizeof *tiles->squares);
     return sums->values && tiles->values && tiles->squares ? PULMO_OK : PULMO_MEMORY;
 }
@@ -136,8 +149,8 @@ static pulmo_status create_head(pulmo_stepper *step)
 {
     const pulmo_stepper_parts *parts = &step->parts;
     const step_microbatches *microbatches = &step->microbatches;
-    size_t first = stepper_tensor(step, step->head_first)->offset;
-    const float *parameters = parts->state->parameter + first;
+    const pulmo_tensor *first = stepper_tensor(step, step->head_first);
+    const float *parameters = parts->state->parameter + first->offset;
     return pulmo_head_create(parts->head, parts->loss, (int)microbatches->samples,
                              microbatches->room, parameters, &step->head);
 }

@@ -273,7 +273,8 @@ static void update_strips(const update_work *work, const pulmo_block *block, int
     pulmo_block strip = *block;
     int end = block->row + block->rows;
     for (; strip.row < end; strip.row += STRIP_ROWS) {
-        strip.rows = stepper_least(end - strip.row, STRIP_ROWS);
+        int left = end - strip.row;
+        strip.rows = stepper_least(left, STRIP_ROWS);
         update_block(work, &strip, thread);
     }
 }
@@ -308,11 +309,12 @@ static void norm_task(void *context, int task, int thread)
     const update_work *work = context;
     const pulmo_block block = block_of(work->step, task);
     const pulmo_tensor *tensor = stepper_tensor(work->step, block.tensor);
-    size_t count = (size_t)block.rows * (size_t)block.cols;
+    size_t rows = (size_t)block.rows;
+    size_t cols = (size_t)block.cols;
     double square = 0;
     if (takes_part(work->step, tensor)) {
         const float *gradient = finish_block(work, &block, thread);
-        square = square_of(gradient, count);
+        square = square_of(gradient, rows * cols);
     }
     work->step->tiles.squares[task] = square;
 }
