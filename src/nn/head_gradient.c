@@ -49,7 +49,8 @@ double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
 
 double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor)
 {
-    return head->spaces[microbatch_index].bound[tensor];
+    const workspace *space = &head->spaces[microbatch_index];
+    return space->bound[tensor];
 }
 
 void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
@@ -79,7 +80,8 @@ void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *fa
 void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
                           float *out)
 {
-    pulmo_sufficient_row_tier(pulmo_isa_widest(), factors, row, col, cols, out);
+    pulmo_isa isa = pulmo_isa_widest();
+    pulmo_sufficient_row_tier(isa, factors, row, col, cols, out);
 }
 
 void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
@@ -111,8 +113,11 @@ pulmo_status pulmo_head_train_below(pulmo_head *head)
     head->below = pulmo_alloc(places, each * sizeof(real));
     if (!head->below)
         return pulmo_fail_in(PULMO_MEMORY, "the head's feature gradients");
-    for (int s = 0; s < head->microbatches; s++)
-        head->spaces[s].below = head->below + (size_t)s * each;
+    real *at = head->below;
+    for (int s = 0; s < head->microbatches; s++) {
+        head->spaces[s].below = at;
+        at += each;
+    }
     return PULMO_OK;
 }
 
@@ -129,7 +134,8 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        memcpy(out, gradient, head_floats(spec) * sizeof *out);
+        size_t floats = head_floats(spec);
+        memcpy(out, gradient, floats * sizeof *out);
         return;
     }
     const real *of_most = gradient;
@@ -163,8 +169,10 @@ void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, floa
     real *to = (real *)(void *)out;
     head_input_gradient(head, space, 0, gradient);
     for (int n = 0; n < space->count; n++) {
-        if (scale)
-            multiply(gradient, head_const_row(scale, n, in), in);
+        if (scale) {
+            const real *factors = head_const_row(scale, n, in);
+            multiply(gradient, factors, in);
+        }
         unpool_features(&head->spec, features, gradient, to);
         gradient += in;
         features += floats;

@@ -30,7 +30,8 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        for (int i = 0; i < spec->channels * cells; i++)
+        int values = spec->channels * cells;
+        for (int i = 0; i < values; i++)
             out[i] = (double)features[i];
         return;
     }
@@ -56,7 +57,8 @@ static void pool(const pulmo_head_spec *spec, const float *features, double *out
 static const float *tensor_of(const pulmo_layout *layout, const float *parameters,
                               pulmo_tensor_kind kind, int layer)
 {
-    return parameters + pulmo_layout_get(layout, kind, layer)->offset;
+    const pulmo_tensor *tensor = pulmo_layout_get(layout, kind, layer);
+    return parameters + tensor->offset;
 }
 
 static void forward(const chain *c, const pulmo_layout *layout, const float *parameters,
@@ -93,9 +95,9 @@ static void add_scaled(double *to, const float *row, double factor, int count)
 static void backward(const chain *c, const pulmo_layout *layout, const float *parameters,
                      const double *values, int class_index, double *slope)
 {
+    size_t logits = c->at[c->layers];
     memset(slope, 0, c->values * sizeof *slope);
-    double *logits = slope + c->at[c->layers];
-    logits[class_index] = 1;
+    slope[logits + class_index] = 1;
     for (int l = c->layers - 1; l >= 0; l--) {
         const float *weight = tensor_of(layout, parameters, PULMO_LINEAR_WEIGHT, l);
         double *below = slope + c->at[l];
@@ -126,7 +128,8 @@ pulmo_status pulmo_head_logit_gradient(const pulmo_head_spec *spec, const float 
     pool(spec, features, values);
     forward(&c, &layout, parameters, values);
     backward(&c, &layout, parameters, values, class_index, slope);
-    memcpy(gradient, slope, (size_t)c.width[0] * sizeof *gradient);
+    size_t inputs = (size_t)c.width[0];
+    memcpy(gradient, slope, inputs * sizeof *gradient);
     pulmo_free(values);
     return PULMO_OK;
 }

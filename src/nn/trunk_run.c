@@ -27,14 +27,17 @@ static void end_stage(pulmo_trunk *trunk, int thread, int stage, double *before_
     if (!trunk->measuring)
         return;
     double now_s = pulmo_now_s();
-    trunk_stages_of(trunk, thread)[stage] += now_s - *before_s;
+    double *stages = trunk_stages_of(trunk, thread);
+    stages[stage] += now_s - *before_s;
     *before_s = now_s;
 }
 
 static float *scratch_of(const pulmo_trunk *trunk, int thread)
 {
-    size_t each = trunk->scratch_floats / pulmo_pool_threads(trunk->pool);
-    float *scratch = trunk->arena + trunk_arena_of(trunk).scratch;
+    int threads = pulmo_pool_threads(trunk->pool);
+    size_t each = trunk->scratch_floats / threads;
+    size_t first = trunk_arena_of(trunk).scratch;
+    float *scratch = trunk->arena + first;
     return scratch + thread * each;
 }
 
@@ -48,10 +51,12 @@ static void convolve_run(const layer_pass *p, const pulmo_plane *in, const pulmo
     const float *u = trunk->packed + w->weight_at;
     const float *bias = trunk->packed + w->bias_at;
     int inputs = w->in_channels;
+    int blocks = plane_blocks(inputs);
+    size_t v_point = point_reals(inputs, tiles->count);
     float *v = scratch;
-    float *m = v + WINO_POINTS * point_reals(inputs, tiles->count);
+    float *m = v + WINO_POINTS * v_point;
     double before_s = start_of_stage(trunk);
-    kernels->input(in, tiles, 0, plane_blocks(inputs), v);
+    kernels->input(in, tiles, 0, blocks, v);
     end_stage(trunk, thread, INPUT, &before_s);
     pulmo_wino_products(kernels, v, u, m, tiles->count, inputs, w->out_channels);
     end_stage(trunk, thread, GEMM, &before_s);
@@ -76,7 +81,8 @@ static void clear(float *values, size_t count)
 
 static float *framed_image(const layer_pass *p, int image)
 {
-    return p->framed + image * p->trunk->image_floats;
+    size_t place = image * p->trunk->image_floats;
+    return p->framed + place;
 }
 
 /* Copies one plane of one image into its frame. */
@@ -90,9 +96,12 @@ static void enter_task(void *context, int task, int thread)
     int width = trunk->width_px;
     size_t stride = trunk->stride;
     size_t right = stride - 1 - width;
-    const float *from = p->source + (size_t)task * height * width;
-    float *row = framed_image(p, image) + channel * (height + 2) * stride;
+    size_t pixels = (size_t)height * width;
+    size_t framed_pixels = (height + 2) * stride;
+    const float *from = p->source + task * pixels;
+    float *row = framed_image(p, image);
     (void)thread;
+    row += channel * framed_pixels;
     clear(row, stride);
     for (int y = 0; y < height; y++) {
         row += stride;
@@ -133,7 +142,8 @@ static void first_task(void *context, int task, int thread)
     int height = p->trunk->height_px;
     int tasks = pulmo_runs_of(height, TASK_ROWS);
     int image = task / tasks;
-    int row = task % tasks * TASK_ROWS;
+    int place = task % tasks;
+    int row = place * TASK_ROWS;
     int rows = smaller(height - row, TASK_ROWS);
     pulmo_plane out = p->out;
     double before_s = start_of_stage(p->trunk);
@@ -153,7 +163,8 @@ static pulmo_plane make_band(const layer_pass *p, int image, int row, int rows, 
     int seen = above + rows + below;
     band.data = scratch_of(trunk, thread);
     band.height = rows;
-    for (int block = 0; block < plane_blocks(band.channels); block++)
+    int blocks = plane_blocks(band.channels);
+    for (int block = 0; block < blocks; block++)
         pulmo_plane_clear_frame(&band, 0, block);
     first_rows(p, image, row - above, seen, &band, 1 - above);
     return band;
@@ -182,15 +193,18 @@ static void band_task(void *context, int task, int thread)
     const layer *l = p->layer;
     int band_rows = p->trunk->band_rows;
     int image = task / p->bands;
-    int row = task % p->bands * band_rows;
-    int rows = smaller(l->height - row, band_rows);
+    int place = task % p->bands;
+    int row = place * band_rows;
+    int left = l->height - row;
+    int rows = smaller(left, band_rows);
     int out_row = l->pack.pool_after ? row / 2 : row;
     double before_s = start_of_stage(p->trunk);
     pulmo_plane band = make_band(p, image, row, rows, thread);
     end_stage(p->trunk, thread, FIRST_ROWS, &before_s);
     pulmo_plane out = p->out;
     out.data += image * out.image_reals;
-    out.data += out_row * plane_row_reals(&out);
+    size_t row_reals = plane_row_reals(&out);
+    out.data += out_row * row_reals;
     out.height -= out_row;
     convolve_band(p, &band, &out, rows, thread);
 }
@@ -209,7 +223,9 @@ static void max_pool_block(const pulmo_plane *full, const pulmo_plane *small, in
     size_t row = plane_row_reals(full);
     for (int y = 0; y < small->height; y++)
         for (int x = 0; x < small->width; x++) {
-            const float *top = plane_at(full, image, block, 2 * y + 1, 2 * x + 1);
+            int top_row = 2 * y + 1;
+            int left = 2 * x + 1;
+            const float *top = plane_at(full, image, block, top_row, left);
             const float *bottom = top + row;
             float *to = plane_at(small, image, block, y + 1, x + 1);
             for (int c = 0; c < CHANNEL_BLOCK; c++)
@@ -223,9 +239,11 @@ static void max_pool_in_place(const layer_pass *p)
 {
     pulmo_plane small = trunk_output_plane(p->layer);
     small.data = p->out.data;
-    for (int image = 0; image < p->images; image++)
-        for (int block = 0; block < plane_blocks(small.channels); block++)
+    int blocks = plane_blocks(small.channels);
+    for (int image = 0; image < p->images; image++) {
+        for (int block = 0; block < blocks; block++)
             max_pool_block(&p->out, &small, image, block);
+    }
 }
 
 /* ---- a layer ---- */
@@ -242,13 +260,15 @@ static void enter_images(const pulmo_trunk *trunk, layer_pass *p, bool banded)
 static void convolve_in_bands(const pulmo_trunk *trunk, layer_pass *p)
 {
     p->bands = pulmo_runs_of(p->layer->height, trunk->band_rows);
-    pulmo_pool_run(trunk->pool, p->images * p->bands, band_task, p);
+    int tasks = p->images * p->bands;
+    pulmo_pool_run(trunk->pool, tasks, band_task, p);
 }
 
 static void convolve_directly(const pulmo_trunk *trunk, layer_pass *p)
 {
-    int tasks = pulmo_runs_of(trunk->height_px, TASK_ROWS);
-    pulmo_pool_run(trunk->pool, p->images * tasks, first_task, p);
+    int each = pulmo_runs_of(trunk->height_px, TASK_ROWS);
+    int tasks = p->images * each;
+    pulmo_pool_run(trunk->pool, tasks, first_task, p);
     if (p->layer->pack.pool_after)
         max_pool_in_place(p);
 }
@@ -258,7 +278,8 @@ static void convolve_in_runs(const pulmo_trunk *trunk, layer_pass *p)
     const layer *l = p->layer;
     int threads = pulmo_pool_threads(trunk->pool);
     p->tiles = pulmo_tiles_of(l->height, l->width);
-    int total = p->images * image_tiles(&p->tiles);
+    int each = image_tiles(&p->tiles);
+    int total = p->images * each;
     p->tiles.count = total;
     p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, total, threads);
     int runs = pulmo_runs_of(total, p->run);
@@ -278,16 +299,21 @@ static void convolve_layer(const pulmo_trunk *trunk, layer_pass *p, bool banded)
 void trunk_run_layer(layer_pass *p)
 {
     pulmo_trunk *trunk = p->trunk;
-    layer *l = &trunk->layer[p->layer - trunk->layer];
-    bool banded = trunk->band_rows && l == &trunk->layer[1];
+    ptrdiff_t number = p->layer - trunk->layer;
+    layer *l = &trunk->layer[number];
+    bool second = number == 1;
+    bool banded = trunk->band_rows && second;
     size_t threads = (size_t)pulmo_pool_threads(trunk->pool);
-    int frames = p->images * plane_blocks(p->out.channels);
+    int blocks = plane_blocks(p->out.channels);
+    int frames = p->images * blocks;
     double began_s = start_of_stage(trunk);
     if (trunk->measuring)
         memset(trunk->stage_s, 0, threads * PULMO_ALIGN);
     pulmo_pool_run(trunk->pool, frames, frame_task, p);
     enter_images(trunk, p, banded);
     convolve_layer(trunk, p, banded);
-    if (trunk->measuring)
-        trunk_add_times(trunk, l, pulmo_now_s() - began_s);
+    if (!trunk->measuring)
+        return;
+    double seconds = pulmo_now_s() - began_s;
+    trunk_add_times(trunk, l, seconds);
 }
