@@ -29,8 +29,10 @@ static void print_layer(const pulmo_trunk_layer_time *t, double images, double p
     double direct = t->direct_flop / seconds;
     double gemm = t->gemm_flop * images / t->gemm_thread_s;
     double gemm_part = t->gemm_thread_s / t->total_thread_s;
-    fprintf(stderr, "%-10s %-12s %9.3f %15.1f %13.1f %8.0f%% %10.0f%%\n", t->name, t->method,
-            1e3 * seconds, direct / 1e9, gemm / 1e9, 100 * gemm / peak, 100 * gemm_part);
+    fprintf(stderr, "%-10s %-12s ", t->name, t->method);
+    fprintf(stderr, "%9.3f %15.1f ", 1e3 * seconds, direct / 1e9);
+    fprintf(stderr, "%13.1f ", gemm / 1e9);
+    fprintf(stderr, "%8.0f%% %10.0f%%\n", 100 * gemm / peak, 100 * gemm_part);
 }
 
 static void print_layers(const pulmo_trunk_layer_time *times, int layers, long images, double peak)
@@ -83,9 +85,11 @@ static pulmo_status sum_rates(pulmo_comm *comm, conv_result *result)
     const double *rates = gathered;
     result->rate = 0;
     result->best_rate = 0;
-    for (size_t r = 0; r < bytes / sizeof mine; r++) {
-        result->rate += rates[2 * r];
-        result->best_rate += rates[2 * r + 1];
+    size_t ranks = bytes / sizeof mine;
+    for (size_t r = 0; r < ranks; r++) {
+        result->rate += rates[0];
+        result->best_rate += rates[1];
+        rates += 2;
     }
     pulmo_free(gathered);
     return PULMO_OK;
@@ -99,14 +103,17 @@ static pulmo_status time_conv(const pulmo_bench_conv_options *o, pulmo_comm *com
     pulmo_trunk_forward(trunk, o->batch, images, features); /* warm-up */
     pulmo_trunk_measure(trunk, 1);
     PULMO_TRY(pulmo_barrier(comm));
-    double began_s = pulmo_now_s(), best_s = INFINITY;
+    double began_s = pulmo_now_s();
+    double best_s = INFINITY;
     do {
         double before_s = pulmo_now_s();
         pulmo_trunk_forward(trunk, o->batch, images, features);
-        best_s = fmin(best_s, pulmo_now_s() - before_s);
+        double taken_s = pulmo_now_s() - before_s;
+        best_s = fmin(best_s, taken_s);
         out->images += o->batch;
     } while (pulmo_now_s() - began_s < o->seconds);
-    out->rate = (double)out->images / (pulmo_now_s() - began_s);
+    double seconds = pulmo_now_s() - began_s;
+    out->rate = (double)out->images / seconds;
     out->best_rate = o->batch / best_s;
     return sum_rates(comm, out);
 }
@@ -165,8 +172,11 @@ static pulmo_status run_conv(const pulmo_bench_conv_options *o, pulmo_comm *comm
     int channels, height, width;
     conv_result result = {0};
     pulmo_trunk_shape(trunk, &channels, &height, &width);
-    size_t in = (size_t)o->batch * 3 * (size_t)o->size_px * (size_t)o->size_px;
-    size_t out = (size_t)o->batch * (size_t)channels * (size_t)height * (size_t)width;
+    size_t batch = (size_t)o->batch;
+    size_t size_px = (size_t)o->size_px;
+    size_t cells = (size_t)height * (size_t)width;
+    size_t in = batch * 3 * size_px * size_px;
+    size_t out = batch * (size_t)channels * cells;
     float *images = pulmo_alloc(in, sizeof *images);
     float *features = pulmo_alloc(out, sizeof *features);
     pulmo_status status = PULMO_MEMORY;
@@ -176,7 +186,8 @@ static pulmo_status run_conv(const pulmo_bench_conv_options *o, pulmo_comm *comm
     if (status == PULMO_OK)
         status = time_conv(o, comm, trunk, images, features, &result);
     if (status == PULMO_OK && pulmo_comm_rank(comm) == 0) {
-        report_conv(o, pulmo_comm_size(comm), trunk, isa, &result);
+        int ranks = pulmo_comm_size(comm);
+        report_conv(o, ranks, trunk, isa, &result);
         status = dump_features(o->dump, features, out);
     }
     pulmo_free(images);

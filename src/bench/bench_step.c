@@ -96,17 +96,21 @@ static void draw_image(uint32_t sample, float *image, size_t floats)
 
 static pulmo_status draw_samples(bench *b, uint32_t first, uint32_t count, int size_px)
 {
-    size_t floats = 3 * (size_t)size_px * (size_t)size_px;
-    b->images = pulmo_alloc(count + 1, floats * sizeof *b->images);
+    size_t side = (size_t)size_px;
+    size_t floats = 3 * side * side;
+    size_t image_bytes = floats * sizeof *b->images;
+    b->images = pulmo_alloc(count + 1, image_bytes);
     b->samples = pulmo_alloc(count + 1, sizeof *b->samples);
     b->labels = pulmo_alloc(count + 1, sizeof *b->labels);
     if (!b->images || !b->samples || !b->labels)
         return PULMO_MEMORY;
+    float *image = b->images;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t sample = first + i;
         b->samples[i] = sample;
         b->labels[i] = (int32_t)(sample % CLASSES);
-        draw_image(sample, b->images + i * floats, floats);
+        draw_image(sample, image, floats);
+        image += floats;
     }
     return PULMO_OK;
 }
@@ -114,9 +118,11 @@ static pulmo_status draw_samples(bench *b, uint32_t first, uint32_t count, int s
 /* This rank's part of the one batch. */
 static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options)
 {
-    const int rank = pulmo_comm_rank(b->comm), size = pulmo_comm_size(b->comm);
+    const int rank = pulmo_comm_rank(b->comm);
+    const int size = pulmo_comm_size(b->comm);
     const uint32_t global = (uint32_t)options->batch;
-    const uint32_t microbatch = (uint32_t)b->contenders[AUTO].config.train.microbatch;
+    const pulmo_config *config = &b->contenders[AUTO].config;
+    const uint32_t microbatch = (uint32_t)config->train.microbatch;
     const pulmo_microbatches part = pulmo_microbatches_of(global, microbatch, rank, size);
     uint32_t first = part.first * microbatch;
     uint32_t end = first + part.count * microbatch;
@@ -167,8 +173,11 @@ static pulmo_status take_turn(bench *b, contender *c, double *rate)
 
 static int ascending(const void *a, const void *b)
 {
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
+    const double *x = a;
+    const double *y = b;
+    int above = *x > *y;
+    int below = *x < *y;
+    return above - below;
 }
 
 static double median(const double *values, int count)
@@ -186,7 +195,8 @@ static double median(const double *values, int count)
 static pulmo_status run_round(bench *b, int round)
 {
     for (int i = 0; i < EXCHANGES; i++) {
-        contender *c = &b->contenders[(i + round) % EXCHANGES];
+        int number = (i + round) % EXCHANGES;
+        contender *c = &b->contenders[number];
         PULMO_TRY(take_turn(b, c, &c->rates[round]));
     }
     return PULMO_OK;
@@ -208,7 +218,8 @@ static pulmo_status run_rounds(bench *b, double seconds, int *rounds)
     double began_s = pulmo_now_s();
     for (*rounds = 0; more && *rounds < ROUNDS_MOST; ++*rounds) {
         PULMO_TRY(run_round(b, *rounds));
-        bool wanted = *rounds < 2 || pulmo_now_s() - began_s < seconds;
+        double passed_s = pulmo_now_s() - began_s;
+        bool wanted = *rounds < 2 || passed_s < seconds;
         more = pulmo_any(b->comm, wanted);
     }
     return PULMO_OK;
@@ -231,8 +242,8 @@ static void sum_up(const bench *b, int rounds, step_result *out)
 static void sleep_for(double seconds)
 {
     double whole = floor(seconds);
-    const struct timespec pause = {.tv_sec = (time_t)whole,
-                                   .tv_nsec = (long)((seconds - whole) * 1e9)};
+    double rest_ns = (seconds - whole) * 1e9;
+    const struct timespec pause = {.tv_sec = (time_t)whole, .tv_nsec = (long)rest_ns};
     if (seconds > 0)
         nanosleep(&pause, NULL);
 }
@@ -257,7 +268,8 @@ static pulmo_status time_parts(bench *b, step_result *out)
         double both[TIMES], update[TIMES];
         for (int i = 0; i < TIMES; i++) {
             PULMO_TRY(time_finish(b, c, 0, &both[i]));
-            PULMO_TRY(time_finish(b, c, 1.5 * both[i], &update[i]));
+            double pause_s = 1.5 * both[i];
+            PULMO_TRY(time_finish(b, c, pause_s, &update[i]));
         }
         double both_s = median(both, TIMES);
         double update_s = median(update, TIMES);
@@ -270,8 +282,9 @@ static pulmo_status time_parts(bench *b, step_result *out)
 static void close_bench(bench *b, bool opened)
 {
     for (int k = 0; k < EXCHANGES; k++) {
-        pulmo_stepper_destroy(b->contenders[k].stepper);
-        pulmo_state_free(&b->contenders[k].state);
+        contender *c = &b->contenders[k];
+        pulmo_stepper_destroy(c->stepper);
+        pulmo_state_free(&c->state);
     }
     if (opened)
         pulmo_backbone_close(&b->backbone);
