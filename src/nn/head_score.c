@@ -4,7 +4,8 @@
 static void score(const pulmo_head *head, workspace *space, float *logits)
 {
     int count = space->count * head->spec.classes;
-    const real *output = space->output[head->layers - 1];
+    int last = head->layers - 1;
+    const real *output = space->output[last];
     head_forward(head, space, false);
     for (int i = 0; i < count; i++)
         logits[i] = (float)output[i];
@@ -19,7 +20,8 @@ static int least(int a, int b)
 static void multiply_first(pulmo_head *head, const workspace *space)
 {
     const head_group group = head_first_group(space);
-    head_products(head, 0, &group, 1, 0, head->width[1]);
+    int width = head->width[1];
+    head_products(head, 0, &group, 1, 0, width);
 }
 
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
@@ -27,7 +29,8 @@ void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *lo
     workspace *space = &head->spaces[head->microbatches];
     size_t floats = head_floats(&head->spec);
     for (int at = 0; at < n; at += head->microbatch) {
-        int count = least(n - at, head->microbatch);
+        int left = n - at;
+        int count = least(left, head->microbatch);
         head_fill_input(head, space, count, features);
         multiply_first(head, space);
         score(head, space, logits);
@@ -42,9 +45,11 @@ static void fill_task(void *context, int task, int thread)
     pulmo_head *head = work->head;
     workspace *space = &head->spaces[task];
     int at = task * head->microbatch;
-    int count = least(work->images - at, head->microbatch);
+    int left = work->images - at;
+    int count = least(left, head->microbatch);
     size_t floats = head_floats(&head->spec);
-    const float *features = work->features + (size_t)at * floats;
+    size_t place = (size_t)at * floats;
+    const float *features = work->features + place;
     (void)thread;
     head_fill_input(head, space, count, features);
     head->groups[task] = head_first_group(space);
@@ -55,8 +60,10 @@ static void score_task(void *context, int task, int thread)
     const head_work *work = context;
     const pulmo_head *head = work->head;
     workspace *space = &head->spaces[task];
-    size_t first = (size_t)task * (size_t)head->microbatch;
-    float *logits = work->logits + first * (size_t)head->spec.classes;
+    size_t classes = (size_t)head->spec.classes;
+    size_t each = (size_t)head->microbatch * classes;
+    size_t place = (size_t)task * each;
+    float *logits = work->logits + place;
     (void)thread;
     score(head, space, logits);
 }
@@ -65,9 +72,11 @@ void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float
                           float *logits)
 {
     size_t floats = head_floats(&head->spec);
-    int room = (head->microbatches + 1) * head->microbatch;
+    int spaces = head->microbatches + 1;
+    int room = spaces * head->microbatch;
     for (int at = 0; at < n; at += room) {
-        int images = least(n - at, room);
+        int left = n - at;
+        int images = least(left, room);
         int microbatches = head_divide_up(images, head->microbatch);
         head_work work = {.head = head, .images = images, .features = features, .logits = logits};
         work.microbatches = microbatches;

@@ -25,7 +25,8 @@
 void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
-    spec->height_px = spec->width_px = 224;
+    spec->height_px = 224;
+    spec->width_px = 224;
     spec->batch = 16;
     spec->fine_tuned_from = PULMO_CONVS_MAX;
 }
@@ -39,6 +40,13 @@ pulmo_plane trunk_output_plane(const layer *l)
     return pulmo_plane_of(l->pack.out_channels, l->out_height, l->out_width);
 }
 
+/* A layer's output before its max-pool. */
+static pulmo_plane unpooled_plane(const layer *l)
+{
+    int channels = l->pack.out_channels;
+    return pulmo_plane_of(channels, l->height, l->width);
+}
+
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
 static int band_rows(int height, int threads)
 {
@@ -50,7 +58,8 @@ static int band_rows(int height, int threads)
 
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk)
 {
-    return pulmo_plane_of(trunk->layer[0].pack.out_channels, trunk->band_rows, trunk->width_px);
+    int channels = trunk->layer[0].pack.out_channels;
+    return pulmo_plane_of(channels, trunk->band_rows, trunk->width_px);
 }
 
 /* Floats of one image that layer i leaves in the arena, or finds there. */
@@ -61,7 +70,7 @@ static size_t layer_floats(const pulmo_trunk *trunk, int i)
         return 0; /* only ever in scratch */
     /* A first layer that is not taken in bands is written whole and pooled where it is. */
     if (l->pack.direct)
-        return pulmo_plane_of(l->pack.out_channels, l->height, l->width).image_reals;
+        return unpooled_plane(l).image_reals;
     size_t in = trunk_input_plane(l).image_reals;
     size_t out = trunk_output_plane(l).image_reals;
     return i == 0 ? larger(out, in) : out;
@@ -112,7 +121,8 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
     size_t early = 0;
     size_t late = 0;
     size_t scratch = 0;
-    size_t rows = 3 * (size_t)(spec->height_px + 2) + 1;
+    size_t framed_rows = (size_t)spec->height_px + 2;
+    size_t rows = 3 * framed_rows + 1;
     trunk->kernels = pulmo_kernels_of(spec->isa);
     trunk->batch = spec->batch > 0 ? spec->batch : 1;
     trunk->height_px = spec->height_px;
@@ -127,9 +137,11 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
         size_t floats = layer_floats(trunk, i);
         if (l->block <= EARLY_BLOCKS)
             early = larger(early, EARLY_IMAGES * floats);
-        if (l->block > EARLY_BLOCKS || last_early || last)
+        bool is_late = l->block > EARLY_BLOCKS;
+        if (is_late || last_early || last)
             late = larger(late, trunk->batch * floats);
-        scratch = larger(scratch, scratch_floats(trunk, i));
+        size_t run = scratch_floats(trunk, i);
+        scratch = larger(scratch, run);
     }
     trunk->scratch_floats = whole_lines(scratch) * threads;
     trunk->early_floats = whole_lines(early);
@@ -155,7 +167,8 @@ size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights
     pulmo_trunk trunk;
     memset(&trunk, 0, sizeof trunk);
     lay_out(&trunk, spec, weights, threads);
-    return trunk_arena_of(&trunk).end * sizeof(float);
+    arena_places places = trunk_arena_of(&trunk);
+    return places.end * sizeof(float);
 }
 
 /* ---- making ---- */
@@ -170,7 +183,8 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
     if (!trunk)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the trunk");
     pulmo_status status = PULMO_OK;
-    lay_out(trunk, spec, weights, pulmo_pool_threads(pool));
+    int threads = pulmo_pool_threads(pool);
+    lay_out(trunk, spec, weights, threads);
     const layer *last = &trunk->layer[trunk->layers - 1];
     if (last->out_height < 1 || last->out_width < 1) {
         status = pulmo_fail(
@@ -181,15 +195,17 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
     }
     trunk->pool = pool;
     if (!packed) {
-        trunk->own_packed = pulmo_alloc(pulmo_trunk_packed_bytes(spec, weights), 1);
+        size_t bytes = pulmo_trunk_packed_bytes(spec, weights);
+        trunk->own_packed = pulmo_alloc(bytes, 1);
         if (!trunk->own_packed)
             PULMO_GOTO(PULMO_MEMORY);
         PULMO_GOTO(pulmo_trunk_pack(spec, weights, pool, trunk->own_packed));
         packed = trunk->own_packed;
     }
     trunk->packed = packed;
-    trunk->arena = pulmo_alloc(trunk_arena_of(trunk).end, sizeof(float));
-    trunk->stage_s = pulmo_alloc(pulmo_pool_threads(pool), PULMO_ALIGN); /* a cache line each */
+    size_t arena_floats = trunk_arena_of(trunk).end;
+    trunk->arena = pulmo_alloc(arena_floats, sizeof(float));
+    trunk->stage_s = pulmo_alloc(threads, PULMO_ALIGN); /* a cache line each */
     if (!trunk->arena || !trunk->stage_s)
         PULMO_GOTO(PULMO_MEMORY);
     *out = trunk;
@@ -226,7 +242,8 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
 {
     for (int i = first; i < end; i++) {
         layer *l = &trunk->layer[i];
-        float *to = i + 1 == end && last ? last : there;
+        bool is_last = i + 1 == end;
+        float *to = is_last && last ? last : there;
         layer_pass p = {.trunk = trunk,
                         .layer = l,
                         .in = trunk_input_plane(l),
@@ -234,7 +251,7 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
                         .images = images,
                         .source = source};
         if (l->pack.direct && l->pack.pool_after)
-            p.out = pulmo_plane_of(l->pack.out_channels, l->height, l->width);
+            p.out = unpooled_plane(l);
         p.in.data = here;
         p.out.data = to;
         p.framed = trunk->arena + trunk_arena_of(trunk).framed;
@@ -282,17 +299,20 @@ static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float 
     float *late0 = trunk->arena + place.late[0];
     float *late1 = trunk->arena + place.late[1];
     size_t values = image_values(trunk);
-    size_t each = trunk_output_plane(&trunk->layer[early - 1]).image_reals;
+    const layer *last_early = &trunk->layer[early - 1];
+    const layer *last_layer = &trunk->layer[trunk->layers - 1];
+    size_t each = trunk_output_plane(last_early).image_reals;
     for (int at = 0; at < n; at += EARLY_IMAGES) {
         int count = smaller(n - at, EARLY_IMAGES);
         const float *source = images + at * values;
         float *to = late0 + at * each;
         (void)run_layers(trunk, first, early, count, source, early0, early1, to);
     }
-    pulmo_plane last = trunk_output_plane(&trunk->layer[trunk->layers - 1]);
+    pulmo_plane last = trunk_output_plane(last_layer);
     last.data = run_layers(trunk, early, trunk->layers, n, NULL, late0, late1, NULL);
     reading r = {.plane = &last, .features = features};
-    pulmo_pool_run(trunk->pool, n * plane_blocks(last.channels), read_task, &r);
+    int tasks = n * plane_blocks(last.channels);
+    pulmo_pool_run(trunk->pool, tasks, read_task, &r);
 }
 
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features)
@@ -300,10 +320,12 @@ void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *
     int channels, height, width;
     pulmo_trunk_shape(trunk, &channels, &height, &width);
     size_t each = (size_t)channels * height * width;
+    size_t values = image_values(trunk);
     for (int at = 0; at < n; at += trunk->batch) {
-        int count = smaller(n - at, trunk->batch);
+        int left = n - at;
+        int count = smaller(left, trunk->batch);
         forward_batch(trunk, count, images, features);
-        images += count * image_values(trunk);
+        images += count * values;
         features += count * each;
     }
 }

@@ -9,7 +9,9 @@
 
 double *trunk_stages_of(const pulmo_trunk *trunk, int thread)
 {
-    return (double *)(void *)(trunk->stage_s + (size_t)thread * PULMO_ALIGN);
+    size_t place = (size_t)thread * PULMO_ALIGN;
+    void *stages = trunk->stage_s + place;
+    return stages;
 }
 
 void trunk_add_times(pulmo_trunk *trunk, layer *l, double seconds)
@@ -65,7 +67,8 @@ static void fill_time(const layer *l, int within, pulmo_trunk_layer_time *out)
 
 int pulmo_trunk_times(const pulmo_trunk *trunk, pulmo_trunk_layer_time *out, int max)
 {
-    int block = 0, within = 0;
+    int block = 0;
+    int within = 0;
     for (int i = 0; i < trunk->layers && i < max; i++) {
         const layer *l = &trunk->layer[i];
         within = l->block == block ? within + 1 : 1;
