@@ -31,7 +31,8 @@ static pulmo_status count_images(const char *packed, uint64_t *images)
     *images = 0;
     for (int s = 0; s < PULMO_SPLITS; s++) {
         pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open(packed, pulmo_split_name(s), 1, &dataset));
+        const char *split = pulmo_split_name(s);
+        PULMO_TRY(pulmo_dataset_open(packed, split, 1, &dataset));
         *images += pulmo_dataset_info_of(dataset)->count;
         pulmo_dataset_close(dataset);
     }
@@ -42,7 +43,8 @@ static pulmo_status count_images(const char *packed, uint64_t *images)
 static pulmo_status time_pack(pulmo_comm *comm, const pulmo_pack_options *options, timing *out)
 {
     PULMO_TRY(pulmo_barrier(comm));
-    double began_s = pulmo_now_s(), began_cpu_s = pulmo_cpu_s();
+    double began_s = pulmo_now_s();
+    double began_cpu_s = pulmo_cpu_s();
     PULMO_TRY(pulmo_pack(comm, options));
     double seconds = pulmo_now_s() - began_s;
     double cpu_seconds = pulmo_cpu_s() - began_cpu_s;
@@ -148,7 +150,8 @@ pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *
 {
     pulmo_bench_pack_options resolved = *options;
     const int images = options->source ? 0 : DEMO_IMAGES;
-    const int rank = pulmo_comm_rank(comm), size = pulmo_comm_size(comm);
+    const int rank = pulmo_comm_rank(comm);
+    const int size = pulmo_comm_size(comm);
     char scratch[PULMO_TEXT_BYTES] = "";
     pulmo_config config;
     timing t = {0};

@@ -113,7 +113,8 @@ static pulmo_status train_in(pulmo_comm *comm, const pulmo_bench_train_options *
 
 pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options *o)
 {
-    const int rank = pulmo_comm_rank(comm), size = pulmo_comm_size(comm);
+    const int rank = pulmo_comm_rank(comm);
+    const int size = pulmo_comm_size(comm);
     char scratch[PULMO_TEXT_BYTES] = "";
     pulmo_config config = *o->config;
     pulmo_train_timing timing = {0};

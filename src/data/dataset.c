@@ -259,7 +259,9 @@ static pulmo_status make_empty(pulmo_dataset *d)
 static bool is_absent(const char *path)
 {
     struct stat about;
-    return stat(path, &about) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (stat(path, &about) == 0)
+        return false;
+    return errno == ENOENT || errno == ENOTDIR;
 }
 
 static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
@@ -273,7 +275,8 @@ static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5
 {
     pulmo_h5_shape shape;
     char what[192];
-    uint64_t count = first_of(d, shard + 1) - first_of(d, shard);
+    uint32_t end = first_of(d, shard + 1);
+    uint64_t count = end - first_of(d, shard);
     PULMO_TRY(check_kind(file, "shard"));
     PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
     const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px,
@@ -374,7 +377,8 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 
 static uint32_t shard_of(const pulmo_dataset *d, uint32_t index)
 {
-    uint32_t low = 0, high = d->shards; /* first_of(low) <= index < first_of(high) */
+    uint32_t low = 0;
+    uint32_t high = d->shards; /* first_of(low) <= index < first_of(high) */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (first_of(d, middle) <= index)
@@ -394,11 +398,11 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
     if (d->index)
         index = d->index[index];
     uint32_t shard = shard_of(d, index);
+    uint32_t row = index - first_of(d, shard);
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
     if (status == PULMO_OK)
-        status =
-            pulmo_h5_read_rows(file, "images", PULMO_H5_U8, index - first_of(d, shard), 1, pixels);
+        status = pulmo_h5_read_rows(file, "images", PULMO_H5_U8, row, 1, pixels);
     pthread_mutex_unlock(&d->lock);
     return status;
 }

@@ -25,10 +25,12 @@ static pulmo_status open_builder(pulmo_bank *b, builder *out)
     size_t floats = pulmo_backbone_floats(b->parts.backbone);
     memset(out, 0, sizeof *out);
     out->b = b;
-    out->features = pulmo_alloc(IMAGE_CHUNK, floats * sizeof(float));
+    size_t image_bytes = floats * sizeof(float);
+    size_t pooled_bytes = b->floats * sizeof(float);
+    out->features = pulmo_alloc(IMAGE_CHUNK, image_bytes);
     out->pooled = out->features;
     if (b->pooled)
-        out->pooled = pulmo_alloc(IMAGE_CHUNK, b->floats * sizeof(float));
+        out->pooled = pulmo_alloc(IMAGE_CHUNK, pooled_bytes);
     return out->features && out->pooled ? PULMO_OK : PULMO_MEMORY;
 }
 
@@ -45,9 +47,12 @@ static void pool_chunk(builder *work, uint32_t count)
 {
     const pulmo_bank *b = work->b;
     size_t floats = pulmo_backbone_floats(b->parts.backbone);
+    const float *features = work->features;
+    float *pooled = work->pooled;
     for (uint32_t i = 0; i < count; i++) {
-        const float *features = work->features + i * floats;
-        pulmo_head_pool(b->parts.head, features, work->pooled + i * b->floats);
+        pulmo_head_pool(b->parts.head, features, pooled);
+        features += floats;
+        pooled += b->floats;
     }
 }
 
@@ -59,7 +64,8 @@ static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t fir
     const float *images = NULL;
     if (unit->split != PULMO_BANK_TRAIN)
         view.averaged = &b->averaged;
-    PULMO_TRY(image_reader_read(work->reader[unit->split], &view, first, count, &images));
+    image_reader *reader = work->reader[unit->split];
+    PULMO_TRY(image_reader_read(reader, &view, first, count, &images));
     pulmo_backbone_features(b->parts.backbone, (int)count, images, work->features);
     if (b->pooled)
         pool_chunk(work, count);
@@ -84,7 +90,8 @@ static pulmo_status open_reader(builder *work, uint32_t split)
     const pulmo_bank_parts *parts = &work->b->parts;
     if (work->reader[split])
         return PULMO_OK;
-    return image_reader_create(parts->dataset[split], parts->backbone, &work->reader[split]);
+    pulmo_dataset *dataset = parts->dataset[split];
+    return image_reader_create(dataset, parts->backbone, &work->reader[split]);
 }
 
 /* A signal ends it between two chunks. */
@@ -92,7 +99,8 @@ static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer
 {
     const bank_form *form = &work->b->set[unit->split].form;
     uint32_t at = pulmo_shard_first(form->count, unit->shard, form->shards);
-    uint32_t end = at + bank_shard_images(form, unit->shard);
+    uint32_t images = bank_shard_images(form, unit->shard);
+    uint32_t end = at + images;
     while (at < end && !pulmo_interrupt_wanted()) {
         uint32_t count = end - at;
         if (count > IMAGE_CHUNK)
@@ -116,18 +124,21 @@ static pulmo_status build_unit(builder *work, const bank_unit *unit)
         bank_writer_abandon(writer);
         return status;
     }
-    allow_commit(work->b, bank_shard_images(form, unit->shard));
+    uint32_t images = bank_shard_images(form, unit->shard);
+    allow_commit(work->b, images);
     return bank_writer_commit(writer);
 }
 
 static pulmo_status build_rounds(builder *work, const bank_unit *units, uint32_t count)
 {
     pulmo_comm *comm = work->b->parts.comm;
-    uint32_t rank = (uint32_t)pulmo_comm_rank(comm), size = (uint32_t)pulmo_comm_size(comm);
+    uint32_t rank = (uint32_t)pulmo_comm_rank(comm);
+    uint32_t size = (uint32_t)pulmo_comm_size(comm);
     for (uint32_t at = 0; at < count; at += size) {
         pulmo_status status = PULMO_OK;
-        if (at + rank < count)
-            status = build_unit(work, &units[at + rank]);
+        uint32_t own = at + rank;
+        if (own < count)
+            status = build_unit(work, &units[own]);
         PULMO_TRY(pulmo_agree(comm, status));
         if (pulmo_any(comm, pulmo_interrupt_wanted()))
             return pulmo_fail(PULMO_INTERRUPTED,
@@ -142,12 +153,14 @@ static pulmo_status build_rounds(builder *work, const bank_unit *units, uint32_t
 /* Images of this rank's units. */
 static uint32_t images_here(const pulmo_bank *b, const bank_unit *units, uint32_t count)
 {
-    uint32_t rank = (uint32_t)pulmo_comm_rank(b->parts.comm);
-    uint32_t size = (uint32_t)pulmo_comm_size(b->parts.comm);
+    const pulmo_comm *comm = b->parts.comm;
+    uint32_t rank = (uint32_t)pulmo_comm_rank(comm);
+    uint32_t size = (uint32_t)pulmo_comm_size(comm);
     uint32_t images = 0;
     for (uint32_t i = rank; i < count; i += size) {
-        const bank_form *form = &b->set[units[i].split].form;
-        images += bank_shard_images(form, units[i].shard);
+        const bank_unit *unit = &units[i];
+        const bank_form *form = &b->set[unit->split].form;
+        images += bank_shard_images(form, unit->shard);
     }
     return images;
 }
