@@ -201,7 +201,8 @@ void resize_horizontal_ref(const resize_taps *t, const uint8_t *restrict in, int
     for (int x = 0; x < outputs; x++) {
         const int32_t *weight = weights_of(t, x);
         const int count = t->count[x];
-        const uint8_t *from = in + (size_t)t->first[x] * step;
+        const size_t first = (size_t)t->first[x];
+        const uint8_t *from = in + first * step;
         for (int c = 0; c < channels; c++) {
             const int at = x * channels + c;
             int32_t sum[RESIZE_ROWS];
@@ -303,7 +304,8 @@ static void narrow_waiting(resizer *r)
     const size_t block = (size_t)(r->rows - 1) / RESIZE_ROWS;
     const size_t from_bytes = wide_bytes(r);
     const size_t to_bytes = narrow_bytes(r);
-    uint8_t *narrow = r->narrow + to_bytes * block * RESIZE_ROWS;
+    const size_t block_bytes = to_bytes * RESIZE_ROWS;
+    uint8_t *narrow = r->narrow + block * block_bytes;
     const uint8_t *from[RESIZE_ROWS];
     uint8_t *to[RESIZE_ROWS];
     for (size_t k = 0; k < RESIZE_ROWS; k++) {

@@ -30,7 +30,9 @@
 
 static size_t floats_of(const bank_form *form)
 {
-    return (size_t)form->channels * (size_t)form->height * (size_t)form->width;
+    size_t height = (size_t)form->height;
+    size_t width = (size_t)form->width;
+    return (size_t)form->channels * height * width;
 }
 static size_t row_bytes_of(const bank_form *form)
 {
@@ -44,7 +46,9 @@ static uint32_t first_image(const bank_form *form, uint32_t shard)
 
 uint32_t bank_shard_images(const bank_form *form, uint32_t shard)
 {
-    return first_image(form, shard + 1) - first_image(form, shard);
+    uint32_t first = first_image(form, shard);
+    uint32_t end = first_image(form, shard + 1);
+    return end - first;
 }
 
 char *bank_shard_path(const bank_form *form, bank_place place)
@@ -93,13 +97,15 @@ struct bank_writer {
 
 static pulmo_status describe(pulmo_h5 *file, const bank_form *form, bank_place place)
 {
+    const char *precision = bank_precision_name(form);
+    uint32_t first = first_image(form, place.shard);
     PULMO_TRY(pulmo_h5_set_kind(file, "bank", BANK_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", form->split));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "view", place.view));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shard", place.shard));
     PULMO_TRY(pulmo_h5_set_int(file, "/", "shards", form->shards));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "first", first_image(form, place.shard)));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "precision", bank_precision_name(form)));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "first", first));
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "precision", precision));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "key", form->key));
     return pulmo_h5_set_text(file, "/", "made_of", form->text);
 }
@@ -107,8 +113,10 @@ static pulmo_status describe(pulmo_h5 *file, const bank_form *form, bank_place p
 static pulmo_status begin_file(bank_writer *writer, bank_place place)
 {
     const bank_form *form = writer->form;
-    const uint64_t dims[4] = {writer->count, (uint64_t)form->channels, (uint64_t)form->height,
-                              (uint64_t)form->width};
+    const uint64_t channels = (uint64_t)form->channels;
+    const uint64_t height = (uint64_t)form->height;
+    const uint64_t width = (uint64_t)form->width;
+    const uint64_t dims[4] = {writer->count, channels, height, width};
     const int32_t *labels = form->labels + writer->first;
     pulmo_h5_type type = form->half ? PULMO_H5_F16 : PULMO_H5_F32;
     PULMO_TRY(describe(writer->file, form, place));
@@ -121,8 +129,10 @@ static pulmo_status open_writer(bank_writer *writer, const bank_form *form, bank
     writer->form = form;
     writer->first = first_image(form, place.shard);
     writer->count = bank_shard_images(form, place.shard);
-    writer->half = malloc(floats_of(form) * sizeof *writer->half);
-    writer->checksums = malloc(writer->count * sizeof *writer->checksums);
+    size_t half_bytes = floats_of(form) * sizeof *writer->half;
+    size_t checksums_bytes = writer->count * sizeof *writer->checksums;
+    writer->half = malloc(half_bytes);
+    writer->checksums = malloc(checksums_bytes);
     if (!writer->half || !writer->checksums)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
     char *path = bank_shard_path(form, place);
@@ -159,14 +169,20 @@ static pulmo_status add_one(bank_writer *writer, const float *features)
                               "the largest half; use bank.precision: float",
                               writer->first + writer->done, form->split);
     }
-    writer->checksums[writer->done] = checksum(row, row_bytes_of(form));
-    return pulmo_h5_write_rows(writer->file, "features", writer->done++, 1, row);
+    size_t row_bytes = row_bytes_of(form);
+    uint32_t number = writer->done;
+    writer->checksums[number] = checksum(row, row_bytes);
+    writer->done++;
+    return pulmo_h5_write_rows(writer->file, "features", number, 1, row);
 }
 
 pulmo_status bank_writer_add(bank_writer *writer, uint32_t count, const float *features)
 {
-    for (uint32_t i = 0; i < count; i++)
-        PULMO_TRY(add_one(writer, features + i * floats_of(writer->form)));
+    size_t floats = floats_of(writer->form);
+    for (uint32_t i = 0; i < count; i++) {
+        PULMO_TRY(add_one(writer, features));
+        features += floats;
+    }
     return PULMO_OK;
 }
 
@@ -229,7 +245,8 @@ static pulmo_status check_int(pulmo_h5 *file, const char *name, int64_t wanted)
 static pulmo_status read_head(pulmo_h5 *file, bank_place place, bank_shard *shard)
 {
     const bank_form *form = shard->form;
-    uint64_t bytes = 0, count = shard->count;
+    uint64_t bytes = 0;
+    uint64_t count = shard->count;
     PULMO_TRY(pulmo_h5_check_kind(file, "bank", BANK_FORMAT_VERSION, "it will be made anew"));
     PULMO_TRY(check_text(file, "key", form->key));
     PULMO_TRY(check_text(file, "made_of", form->text));

@@ -59,7 +59,8 @@ static off_t offset_of(const pulmo_feature_store *store, uint64_t at)
 
 static size_t chunk_bytes(const pulmo_feature_store *store, uint32_t count)
 {
-    return (size_t)count * store->floats * sizeof(float);
+    size_t image_bytes = store->floats * sizeof(float);
+    return count * image_bytes;
 }
 
 static pulmo_status write_chunk(pulmo_feature_store *store, uint64_t at, uint32_t count)
@@ -86,10 +87,12 @@ static pulmo_status write_chunk(pulmo_feature_store *store, uint64_t at, uint32_
 static pulmo_status read_from_bank(const pulmo_feature_store *store, uint64_t at, uint32_t count)
 {
     uint32_t view = (uint32_t)(at / store->count);
-    uint32_t first = store->first + (uint32_t)(at % store->count);
+    uint32_t within = (uint32_t)(at % store->count);
+    uint32_t first = store->first + within;
+    float *features = store->chunk;
     for (uint32_t i = 0; i < count; i++) {
-        float *features = store->chunk + i * store->floats;
         PULMO_TRY(bank_read(store->bank, store->split, view, first + i, features));
+        features += store->floats;
     }
     return PULMO_OK;
 }
@@ -124,10 +127,11 @@ static pulmo_status compute_view(pulmo_feature_store *store, image_reader *reade
 {
     const image_view view = {.averaged = source->views, .number = (uint32_t)number};
     const float *images = NULL;
-    uint64_t place = (uint64_t)number * store->count + at;
-    PULMO_TRY(image_reader_read(reader, &view, store->first + at, count, &images));
+    uint64_t before = (uint64_t)number * store->count;
+    uint32_t first = store->first + at;
+    PULMO_TRY(image_reader_read(reader, &view, first, count, &images));
     pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
-    return write_chunk(store, place, count);
+    return write_chunk(store, before + at, count);
 }
 
 /* Each chunk in all its views. */
@@ -137,7 +141,8 @@ static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
     pulmo_progress progress;
     pulmo_progress_begin(&progress, source->label, "img", store->count);
     for (uint32_t at = 0; at < store->count; at += IMAGE_CHUNK) {
-        uint32_t count = at_most(store->count - at, IMAGE_CHUNK);
+        uint32_t left = store->count - at;
+        uint32_t count = at_most(left, IMAGE_CHUNK);
         for (int v = 0; v < store->views; v++) {
             PULMO_TRY(compute_view(store, reader, source, v, at, count));
             pulmo_watch_beat(comm, source->label);
@@ -167,16 +172,19 @@ static pulmo_status create_local(pulmo_comm *comm, const pulmo_feature_source *s
 static pulmo_feature_store *new_store(const pulmo_comm *comm, uint32_t samples, int views,
                                       size_t floats)
 {
-    uint64_t rank = (uint64_t)pulmo_comm_rank(comm), size = (uint64_t)pulmo_comm_size(comm);
+    uint64_t rank = (uint64_t)pulmo_comm_rank(comm);
+    uint64_t size = (uint64_t)pulmo_comm_size(comm);
+    uint64_t end = (rank + 1) * samples / size;
+    size_t image_bytes = floats * sizeof(float);
     pulmo_feature_store *store = calloc(1, sizeof *store);
     if (!store)
         return NULL;
     store->file = -1;
     store->first = (uint32_t)(rank * samples / size);
-    store->count = (uint32_t)((rank + 1) * samples / size) - store->first;
+    store->count = (uint32_t)end - store->first;
     store->views = views;
     store->floats = floats;
-    store->chunk = pulmo_alloc(CHUNK, floats * sizeof(float));
+    store->chunk = pulmo_alloc(CHUNK, image_bytes);
     if (store->chunk)
         return store;
     pulmo_feature_store_destroy(store);
@@ -187,7 +195,8 @@ pulmo_status pulmo_feature_store_of_bank(pulmo_comm *comm, pulmo_bank *b, pulmo_
                                          uint32_t samples, pulmo_feature_store **out)
 {
     int views = (int)pulmo_bank_views(b, split);
-    pulmo_feature_store *store = new_store(comm, samples, views, pulmo_bank_floats(b));
+    size_t floats = pulmo_bank_floats(b);
+    pulmo_feature_store *store = new_store(comm, samples, views, floats);
     pulmo_status status = PULMO_OK;
     if (!store)
         status = pulmo_fail(PULMO_MEMORY, "cannot allocate the feature store");
@@ -240,10 +249,12 @@ static void run_tuned(const pulmo_feature_store *store, const pulmo_scorer *with
                       float *above)
 {
     const uint32_t most = (uint32_t)with->tuned_images;
+    const float *below = store->chunk;
     for (uint32_t i = 0; i < count; i += most) {
-        int part = (int)at_most(count - i, most);
-        const float *below = store->chunk + i * store->floats;
-        pulmo_tuned_forward(with->tuned, part, below, above + i * with->head_floats);
+        uint32_t part = at_most(count - i, most);
+        pulmo_tuned_forward(with->tuned, (int)part, below, above);
+        below += part * store->floats;
+        above += part * with->head_floats;
     }
 }
 
@@ -253,11 +264,13 @@ static pulmo_status logits_of_view(const pulmo_feature_store *store, const pulmo
                                    int view, float *above, int classes, float *out)
 {
     const float *features = with->tuned ? above : store->chunk;
+    uint64_t before = (uint64_t)view * store->count;
     for (uint32_t at = 0; at < store->count; at += CHUNK) {
-        uint32_t count = at_most(store->count - at, CHUNK);
-        uint64_t place = (uint64_t)view * store->count + at;
-        float *logits = out + (size_t)at * (size_t)classes;
-        PULMO_TRY(read_chunk(store, place, count));
+        uint32_t left = store->count - at;
+        uint32_t count = at_most(left, CHUNK);
+        size_t place = (size_t)at * (size_t)classes;
+        float *logits = out + place;
+        PULMO_TRY(read_chunk(store, before + at, count));
         if (with->tuned)
             run_tuned(store, with, count, above);
         pulmo_head_logits_on(with->head, with->pool, (int)count, features, logits);
