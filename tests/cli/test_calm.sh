@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$PULMO_SOURCE"
 # The aim is 10 tokens and 0 findings. These hold what has been reached: lower them, never raise.
-tokens_most=10.1
+tokens_most=10.0
 findings_most=0
 
 found=$(find src data-prep include tests -name '*.[ch]' -print0 | xargs -0 python3 tests/tools/dense.py || true)
