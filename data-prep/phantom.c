@@ -145,8 +145,6 @@ static const lot exposure[] = {
     LOT(gamma, 0.75, 1.35),    LOT(grain, 0.008, 0.025), LOT(haze, 0.0, 0.10),
 };
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 static void draw_lots(phantom *p, const lot *lots, size_t count, pulmo_rng *rng)
 {
     for (size_t i = 0; i < count; i++) {
@@ -178,14 +176,14 @@ static void draw_vessels(phantom *p, pulmo_rng *rng)
 
 static void draw_anatomy(phantom *p, pulmo_rng *rng)
 {
-    draw_lots(p, anatomy, COUNT_OF(anatomy), rng);
+    draw_lots(p, anatomy, PULMO_COUNT_OF(anatomy), rng);
     p->diaphragm[1] += p->diaphragm[0]; /* drawn as how much lower it is */
     draw_vessels(p, rng);
 }
 
 static void draw_exposure(phantom *p, pulmo_rng *rng)
 {
-    draw_lots(p, exposure, COUNT_OF(exposure), rng);
+    draw_lots(p, exposure, PULMO_COUNT_OF(exposure), rng);
     p->border = 0;
     if (pulmo_rng_below(rng, 4) == 0)
         p->border = pulmo_rng_range(rng, 0.02, 0.07);

@@ -10,6 +10,9 @@
 /* Blocks are aligned to this many bytes: a cache line and an AVX-512 register. */
 #define PULMO_ALIGN 64
 
+/* How many elements an array has; not for pointers. */
+#define PULMO_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
 /* Returns `count * size` zeroed bytes aligned to PULMO_ALIGN, or NULL with the report set
  * (also when the product overflows). Blocks of 2 MB and more ask for huge pages.
  * Owned by the caller, who frees with pulmo_free. */

@@ -12,8 +12,6 @@
 
 #include "packed_room.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards)
 {
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
@@ -76,7 +74,7 @@ static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_
         {"decode", form->decode},
     };
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
-    PULMO_TRY(set_texts(file, texts, COUNT(texts)));
+    PULMO_TRY(set_texts(file, texts, PULMO_COUNT_OF(texts)));
     return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
 }
 
@@ -127,12 +125,12 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(write_index(file, first, count));
     PULMO_TRY(pulmo_h5_create_rows(file, "images", PULMO_H5_U8, 4, dims));
     PULMO_TRY(pulmo_h5_write(file, "labels", PULMO_H5_I32, 1, &count, labels));
-    for (size_t i = 0; i < COUNT(columns); i++) {
+    for (size_t i = 0; i < PULMO_COUNT_OF(columns); i++) {
         const column *c = &columns[i];
         const char *const *strings = c->strings + first;
         PULMO_TRY(pulmo_h5_write_strings(file, c->name, count, strings));
     }
-    for (size_t i = 0; i < COUNT(scaled); i++)
+    for (size_t i = 0; i < PULMO_COUNT_OF(scaled); i++)
         PULMO_TRY(pulmo_h5_attach_scale(file, scaled[i], 0, "index"));
     PULMO_TRY(set_long_name(file, "images", "images (N, H, W, C), 8 bits a channel"));
     PULMO_TRY(set_long_name(file, "labels", "class index; names in the attribute classes of /"));
@@ -152,7 +150,7 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
     };
     PULMO_TRY(describe_form(file, "shard", form));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
-    PULMO_TRY(set_ints(file, "/", place, COUNT(place)));
+    PULMO_TRY(set_ints(file, "/", place, PULMO_COUNT_OF(place)));
     return write_samples(file, form, split, first, count);
 }
 
@@ -310,7 +308,7 @@ static pulmo_status write_strings(pulmo_h5 *file, const char *base, const pulmo_
         {"digests", split->digests},
         {"pixel_digests", split->pixel_digests},
     };
-    for (size_t i = 0; i < COUNT(columns); i++) {
+    for (size_t i = 0; i < PULMO_COUNT_OF(columns); i++) {
         const column *c = &columns[i];
         char name[128];
         snprintf(name, sizeof name, "%s/%s", base, c->name);
@@ -333,7 +331,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     };
     snprintf(base, sizeof base, "splits/%s", split->name);
     PULMO_TRY(packed_digest(form, split, hex));
-    PULMO_TRY(set_ints(file, base, numbers, COUNT(numbers)));
+    PULMO_TRY(set_ints(file, base, numbers, PULMO_COUNT_OF(numbers)));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
@@ -367,7 +365,7 @@ static pulmo_status write_table(pulmo_h5 *file, const pulmo_manifest *manifest)
     };
     if (!manifest->has_table)
         return PULMO_OK;
-    return write_findings(file, of_table, COUNT(of_table));
+    return write_findings(file, of_table, PULMO_COUNT_OF(of_table));
 }
 
 static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
@@ -393,13 +391,13 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
         {"audit/leaks", &manifest->leaks},
     };
     PULMO_TRY(describe_form(file, "manifest", form));
-    PULMO_TRY(set_ints(file, "/", shape, COUNT(shape)));
-    PULMO_TRY(set_texts(file, texts, COUNT(texts)));
+    PULMO_TRY(set_ints(file, "/", shape, PULMO_COUNT_OF(shape)));
+    PULMO_TRY(set_texts(file, texts, PULMO_COUNT_OF(texts)));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, form, &manifest->split[s]));
     PULMO_TRY(write_table(file, manifest));
-    return write_findings(file, of_audit, COUNT(of_audit));
+    return write_findings(file, of_audit, PULMO_COUNT_OF(of_audit));
 }
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest)

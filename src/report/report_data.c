@@ -71,8 +71,6 @@ static pulmo_status get_ints(pulmo_h5 *file, const int_field *fields, size_t cou
     return PULMO_OK;
 }
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 /* ---- the root ---- */
 
 static pulmo_status read_classes(pulmo_h5 *file, report *r)
@@ -135,12 +133,12 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         "give a run directory, or write one with \"pulmo evaluate RUN --data PACKED --out DIR\""));
     PULMO_TRY(read_classes(file, r));
     PULMO_TRY(read_state(file, r));
-    PULMO_TRY(get_ints(file, ints, COUNT_OF(ints)));
+    PULMO_TRY(get_ints(file, ints, PULMO_COUNT_OF(ints)));
     r->is_demo = demo != 0;
     r->best_epoch = (int)best;
     PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &r->threshold));
     PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &r->temperature));
-    PULMO_TRY(get_texts(file, texts, COUNT_OF(texts)));
+    PULMO_TRY(get_texts(file, texts, PULMO_COUNT_OF(texts)));
     return read_config(file, r);
 }
 
@@ -305,7 +303,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
         {"data", "decode", &r->decode},
         {"data", "patients_by", &r->patients_by},
     };
-    PULMO_TRY(get_texts(file, texts, COUNT_OF(texts)));
+    PULMO_TRY(get_texts(file, texts, PULMO_COUNT_OF(texts)));
     PULMO_TRY(get_text(file, "data", "patients", &patients));
     r->patients_unknown = strcmp(patients, "unknown") == 0;
     r->patients_partly = strcmp(patients, "some") == 0;
@@ -406,9 +404,9 @@ void report_free(report *r)
                            r->decode,         r->patients_by};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
+    for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++)
         free(texts[i]);
-    for (size_t i = 0; i < COUNT_OF(lists); i++)
+    for (size_t i = 0; i < PULMO_COUNT_OF(lists); i++)
         free(lists[i].text);
     for (int i = 0; i < PULMO_HISTORY_COLUMNS; i++)
         pulmo_free(r->history[i]);

@@ -121,8 +121,6 @@ static pulmo_status set_numbers(pulmo_h5 *file, const char *object, const named_
     return PULMO_OK;
 }
 
-#define COUNT_OF(list) (sizeof(list) / sizeof(list)[0])
-
 /* All that may differ between runs with equal results. */
 static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
 {
@@ -137,13 +135,13 @@ static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
         {"threads", r->threads},
         {"ranks", pulmo_comm_size(r->comm)},
     };
-    pulmo_status status = set_texts(file, "provenance", texts, COUNT_OF(texts));
+    pulmo_status status = set_texts(file, "provenance", texts, PULMO_COUNT_OF(texts));
     free(packed);
     PULMO_TRY(status);
     const int fold = r->origin ? r->origin->config->data.fold : -1;
     if (fold >= 0)
         PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", fold));
-    return set_numbers(file, "provenance", numbers, COUNT_OF(numbers));
+    return set_numbers(file, "provenance", numbers, PULMO_COUNT_OF(numbers));
 }
 
 static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
@@ -155,7 +153,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"preprocessing", r->model->preprocessing},
         {"isa", r->model->isa},
     };
-    PULMO_TRY(set_texts(file, "/", of_model, COUNT_OF(of_model)));
+    PULMO_TRY(set_texts(file, "/", of_model, PULMO_COUNT_OF(of_model)));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!origin)
@@ -165,7 +163,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"blas", origin->blas},
         {"features", origin->features},
     };
-    PULMO_TRY(set_texts(file, "/", of_run, COUNT_OF(of_run)));
+    PULMO_TRY(set_texts(file, "/", of_run, PULMO_COUNT_OF(of_run)));
     return write_config(file, origin->config);
 }
 
@@ -206,8 +204,8 @@ static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
         {"models", r->models > 1 ? r->models : 1},
     };
     PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
-    PULMO_TRY(set_texts(file, "/", texts, COUNT_OF(texts)));
-    PULMO_TRY(set_numbers(file, "/", numbers, COUNT_OF(numbers)));
+    PULMO_TRY(set_texts(file, "/", texts, PULMO_COUNT_OF(texts)));
+    PULMO_TRY(set_numbers(file, "/", numbers, PULMO_COUNT_OF(numbers)));
     if (r->folds > 0)
         PULMO_TRY(pulmo_h5_set_int(file, "/", "folds", r->folds));
     PULMO_TRY(pulmo_positive_write(file, model));

@@ -36,8 +36,6 @@ static const struct {
       569.247827122, 687.813741601, 218.394836196, 234.929661789, 172.449678623, 209.558012838,
       366.181860472, 505.7031957, 514.912078448, 504.394022529}},
 };
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 double pulmo_weights_answer_tolerance(const pulmo_weights *weights)
 {
     if (weights->rounding == PULMO_ROUNDING_BFLOAT16)
@@ -108,7 +106,7 @@ double pulmo_weights_answer_distance(const double sums[PULMO_ANSWER_SUMS],
     double nearest = INFINITY;
     if (which)
         *which = "";
-    for (size_t k = 0; k < COUNT(answers); k++) {
+    for (size_t k = 0; k < PULMO_COUNT_OF(answers); k++) {
         if (answers[k].preprocessing != preprocessing)
             continue;
         const double away = distance_of(sums, answers[k].sums);
@@ -220,7 +218,7 @@ static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_AN
 /* What its publisher calls a file with this digest, or NULL. */
 static const char *published_as(const char *hex)
 {
-    for (size_t i = 0; i < COUNT(published); i++) {
+    for (size_t i = 0; i < PULMO_COUNT_OF(published); i++) {
         const char *known = published[i].hex;
         if (strncmp(known, hex, strlen(known)) == 0)
             return published[i].what;
