@@ -102,6 +102,18 @@ pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *
                                 const char *const *texts);
 pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *name, int64_t value);
 pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value);
+/* Several attributes of one object, in their order. */
+typedef struct pulmo_h5_text_attribute {
+    const char *name, *text;
+} pulmo_h5_text_attribute;
+typedef struct pulmo_h5_int_attribute {
+    const char *name;
+    int64_t value;
+} pulmo_h5_int_attribute;
+pulmo_status pulmo_h5_set_text_list(pulmo_h5 *file, const char *object,
+                                    const pulmo_h5_text_attribute *list, size_t count);
+pulmo_status pulmo_h5_set_int_list(pulmo_h5 *file, const char *object,
+                                   const pulmo_h5_int_attribute *list, size_t count);
 pulmo_status pulmo_h5_get_text(pulmo_h5 *file, const char *object, const char *name, char **out);
 pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count,
                                 char ***out);

@@ -38,43 +38,15 @@ struct pulmo_shard_writer {
     size_t image_bytes;
 };
 
-/* An attribute of the file. */
-typedef struct text_attribute {
-    const char *name, *text;
-} text_attribute;
-
-static pulmo_status set_texts(pulmo_h5 *file, const text_attribute *texts, size_t count)
-{
-    const text_attribute *end = texts + count;
-    for (const text_attribute *t = texts; t < end; t++)
-        PULMO_TRY(pulmo_h5_set_text(file, "/", t->name, t->text));
-    return PULMO_OK;
-}
-
-/* A number that belongs to a group. */
-typedef struct int_attribute {
-    const char *name;
-    int64_t value;
-} int_attribute;
-
-static pulmo_status set_ints(pulmo_h5 *file, const char *object, const int_attribute *ints,
-                             size_t count)
-{
-    const int_attribute *end = ints + count;
-    for (const int_attribute *i = ints; i < end; i++)
-        PULMO_TRY(pulmo_h5_set_int(file, object, i->name, i->value));
-    return PULMO_OK;
-}
-
 static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_packed_form *form)
 {
     PULMO_TRY(pulmo_h5_set_kind(file, kind, PULMO_PACK_FORMAT_VERSION));
-    const text_attribute texts[] = {
+    const pulmo_h5_text_attribute texts[] = {
         {"resize", form->resize},
         {"decode", form->decode},
     };
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
-    PULMO_TRY(set_texts(file, texts, PULMO_COUNT_OF(texts)));
+    PULMO_TRY(pulmo_h5_set_text_list(file, "/", texts, PULMO_COUNT_OF(texts)));
     return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
 }
 
@@ -144,13 +116,13 @@ static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
     const uint32_t first = pulmo_packed_first(split, shard);
     const uint32_t end = pulmo_packed_first(split, shard + 1);
     const uint64_t count = end - first;
-    const int_attribute place[] = {
+    const pulmo_h5_int_attribute place[] = {
         {"shard", shard},
         {"shards", split->shards},
     };
     PULMO_TRY(describe_form(file, "shard", form));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "split", split->name));
-    PULMO_TRY(set_ints(file, "/", place, PULMO_COUNT_OF(place)));
+    PULMO_TRY(pulmo_h5_set_int_list(file, "/", place, PULMO_COUNT_OF(place)));
     return write_samples(file, form, split, first, count);
 }
 
@@ -324,14 +296,14 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     char name[128];
     char hex[PULMO_DIGEST_HEX];
     const uint64_t count = split->count;
-    const int_attribute numbers[] = {
+    const pulmo_h5_int_attribute numbers[] = {
         {"count", split->count},
         {"shards", split->shards},
         {"patients", split->patients},
     };
     snprintf(base, sizeof base, "splits/%s", split->name);
     PULMO_TRY(packed_digest(form, split, hex));
-    PULMO_TRY(set_ints(file, base, numbers, PULMO_COUNT_OF(numbers)));
+    PULMO_TRY(pulmo_h5_set_int_list(file, base, numbers, PULMO_COUNT_OF(numbers)));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
@@ -371,12 +343,12 @@ static pulmo_status write_table(pulmo_h5 *file, const pulmo_manifest *manifest)
 static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifest)
 {
     const pulmo_packed_form *form = &manifest->form;
-    const int_attribute shape[] = {
+    const pulmo_h5_int_attribute shape[] = {
         {"height", form->height_px},
         {"width", form->width_px},
         {"channels", form->channels},
     };
-    const text_attribute texts[] = {
+    const pulmo_h5_text_attribute texts[] = {
         {"carve", manifest->split_notes},
         {"patients", manifest->patients},
         {"patients_by", manifest->patients_by},
@@ -391,8 +363,8 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
         {"audit/leaks", &manifest->leaks},
     };
     PULMO_TRY(describe_form(file, "manifest", form));
-    PULMO_TRY(set_ints(file, "/", shape, PULMO_COUNT_OF(shape)));
-    PULMO_TRY(set_texts(file, texts, PULMO_COUNT_OF(texts)));
+    PULMO_TRY(pulmo_h5_set_int_list(file, "/", shape, PULMO_COUNT_OF(shape)));
+    PULMO_TRY(pulmo_h5_set_text_list(file, "/", texts, PULMO_COUNT_OF(texts)));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, form, &manifest->split[s]));

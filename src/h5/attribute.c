@@ -106,6 +106,22 @@ pulmo_status pulmo_h5_set_int(pulmo_h5 *file, const char *object, const char *na
     return status;
 }
 
+pulmo_status pulmo_h5_set_text_list(pulmo_h5 *file, const char *object,
+                                    const pulmo_h5_text_attribute *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(pulmo_h5_set_text(file, object, list[i].name, list[i].text));
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_h5_set_int_list(pulmo_h5 *file, const char *object,
+                                   const pulmo_h5_int_attribute *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(pulmo_h5_set_int(file, object, list[i].name, list[i].value));
+    return PULMO_OK;
+}
+
 pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *name, double value)
 {
     h5_lock();

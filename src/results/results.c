@@ -94,76 +94,49 @@ static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
     return status;
 }
 
-/* ---- attributes ---- */
-
-typedef struct named_text {
-    const char *name, *text;
-} named_text;
-
-typedef struct named_number {
-    const char *name;
-    int64_t number;
-} named_number;
-
-static pulmo_status set_texts(pulmo_h5 *file, const char *object, const named_text *list,
-                              size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        PULMO_TRY(pulmo_h5_set_text(file, object, list[i].name, list[i].text));
-    return PULMO_OK;
-}
-
-static pulmo_status set_numbers(pulmo_h5 *file, const char *object, const named_number *list,
-                                size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        PULMO_TRY(pulmo_h5_set_int(file, object, list[i].name, list[i].number));
-    return PULMO_OK;
-}
-
 /* All that may differ between runs with equal results. */
 static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
 {
     char *packed = r->data ? realpath(r->data, NULL) : NULL;
-    const named_text texts[] = {
+    const pulmo_h5_text_attribute texts[] = {
         {"NX_class", "NXcollection"},
         {"data_path", packed ? packed : ""},
         {"model", r->model_place ? r->model_place : ""},
         {"host", pulmo_comm_host(r->comm)},
     };
-    const named_number numbers[] = {
+    const pulmo_h5_int_attribute numbers[] = {
         {"threads", r->threads},
         {"ranks", pulmo_comm_size(r->comm)},
     };
-    pulmo_status status = set_texts(file, "provenance", texts, PULMO_COUNT_OF(texts));
+    pulmo_status status = pulmo_h5_set_text_list(file, "provenance", texts, PULMO_COUNT_OF(texts));
     free(packed);
     PULMO_TRY(status);
     const int fold = r->origin ? r->origin->config->data.fold : -1;
     if (fold >= 0)
         PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", fold));
-    return set_numbers(file, "provenance", numbers, PULMO_COUNT_OF(numbers));
+    return pulmo_h5_set_int_list(file, "provenance", numbers, PULMO_COUNT_OF(numbers));
 }
 
 static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
 {
     const pulmo_results_origin *origin = r->origin;
-    const named_text of_model[] = {
+    const pulmo_h5_text_attribute of_model[] = {
         {"program_version", PULMO_VERSION},
         {"weights_sha256", r->model->weights_digest},
         {"preprocessing", r->model->preprocessing},
         {"isa", r->model->isa},
     };
-    PULMO_TRY(set_texts(file, "/", of_model, PULMO_COUNT_OF(of_model)));
+    PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_model, PULMO_COUNT_OF(of_model)));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!origin)
         return PULMO_OK;
-    const named_text of_run[] = {
+    const pulmo_h5_text_attribute of_run[] = {
         {"data_sha256", origin->data_digest},
         {"blas", origin->blas},
         {"features", origin->features},
     };
-    PULMO_TRY(set_texts(file, "/", of_run, PULMO_COUNT_OF(of_run)));
+    PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_run, PULMO_COUNT_OF(of_run)));
     return write_config(file, origin->config);
 }
 
@@ -192,20 +165,20 @@ static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
 {
     const pulmo_model *model = r->model;
     const char *first = shown_first(r);
-    const named_text texts[] = {
+    const pulmo_h5_text_attribute texts[] = {
         {"state", r->finished ? "finished" : "running"},
         {"threshold_rule", model->threshold_rule},
         {"NX_class", "NXroot"},
     };
-    const named_number numbers[] = {
+    const pulmo_h5_int_attribute numbers[] = {
         {"demo", model->is_demo},
         {"best_epoch", model->best_epoch},
         {"trained_convolutions", model->tuned.layers},
         {"models", r->models > 1 ? r->models : 1},
     };
     PULMO_TRY(pulmo_h5_set_kind(file, "results", PULMO_RESULTS_FORMAT_VERSION));
-    PULMO_TRY(set_texts(file, "/", texts, PULMO_COUNT_OF(texts)));
-    PULMO_TRY(set_numbers(file, "/", numbers, PULMO_COUNT_OF(numbers)));
+    PULMO_TRY(pulmo_h5_set_text_list(file, "/", texts, PULMO_COUNT_OF(texts)));
+    PULMO_TRY(pulmo_h5_set_int_list(file, "/", numbers, PULMO_COUNT_OF(numbers)));
     if (r->folds > 0)
         PULMO_TRY(pulmo_h5_set_int(file, "/", "folds", r->folds));
     PULMO_TRY(pulmo_positive_write(file, model));
