@@ -303,7 +303,7 @@ static pulmo_status plan_all(packing *p)
 static shard_names names_of(const packing *p, int s)
 {
     return (shard_names){.split = pulmo_split_name(s),
-                         .old_shards = p->old->split[s].shards,
+                         .old_shards = p->old->split[s].cut.shards,
                          .shards = p->split[s].shards};
 }
 
@@ -312,7 +312,7 @@ static shard_names names_of(const packing *p, int s)
 static pulmo_status move_added(const packing *p)
 {
     for (int s = 0; s < PULMO_SPLITS; s++)
-        if (p->old->split[s].count > 0)
+        if (p->old->split[s].cut.count > 0)
             PULMO_TRY(work_rename(&p->place, names_of(p, s)));
     return work_move(&p->place);
 }
@@ -320,7 +320,7 @@ static pulmo_status move_added(const packing *p)
 static void remove_renamed(const packing *p)
 {
     for (int s = 0; s < PULMO_SPLITS; s++)
-        if (p->old->split[s].count > 0)
+        if (p->old->split[s].cut.count > 0)
             work_remove_renamed(&p->place, names_of(p, s));
 }
 

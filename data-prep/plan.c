@@ -356,7 +356,7 @@ static void take_old(const source_list *list, pack_plan *plan, const old_pack *o
         if (update_split_of(old, f) == s)
             plan->order[s][place] = f;
     }
-    plan->count[s] = old->split[s].count;
+    plan->count[s] = old->split[s].cut.count;
 }
 
 /* The new files of a split and class, behind those that have their place. */

@@ -61,18 +61,19 @@ static pulmo_status make_first(packing *p, int s)
     pulmo_packed_split *split = &p->split[s];
     const old_split *old = p->old ? &p->old->split[s] : NULL;
     uint32_t per_shard = images_per_shard(p);
-    if (!old || old->count == 0)
+    if (!old || old->cut.count == 0)
         return PULMO_OK;
-    uint32_t added = split->count - old->count;
+    uint32_t added = split->count - old->cut.count;
     uint32_t more = (added + per_shard - 1) / per_shard;
-    split->shards = old->shards + more;
+    split->shards = old->cut.shards + more;
     uint32_t *first = malloc(((size_t)split->shards + 1) * sizeof *first);
     if (!first)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %u shards", split->shards);
-    memcpy(first, old->first, old->shards * sizeof *first);
-    uint32_t *first_added = first + old->shards;
+    for (uint32_t k = 0; k < old->cut.shards; k++)
+        first[k] = pulmo_cut_first(&old->cut, k);
+    uint32_t *first_added = first + old->cut.shards;
     for (uint32_t k = 0; k < more; k++)
-        first_added[k] = old->count + pulmo_shard_first(added, k, more);
+        first_added[k] = old->cut.count + pulmo_shard_first(added, k, more);
     first[split->shards] = split->count;
     split->first = first;
     return PULMO_OK;
@@ -217,7 +218,7 @@ static pulmo_status write_shard(const packing *p, part_store *store, int s, uint
                                 uint8_t *pixels)
 {
     pulmo_shard_writer *writer = NULL;
-    bool packed = p->old && shard < p->old->split[s].shards;
+    bool packed = p->old && shard < p->old->split[s].cut.shards;
     if (packed || is_there(p, s, shard))
         return PULMO_OK;
     if (pulmo_interrupt_wanted())

@@ -43,42 +43,17 @@ static pulmo_status read_texts(pulmo_h5 *file, const char *base, const char *wha
                       pulmo_h5_path(file), name);
 }
 
-/* Where shards begin: as stored, or even. */
-static pulmo_status read_first(pulmo_h5 *file, const char *base, old_split *split)
-{
-    char name[96];
-    const uint64_t count = (uint64_t)split->shards + 1;
-    split->first = malloc(count * sizeof *split->first);
-    int64_t *stored = calloc(count, sizeof *stored);
-    pulmo_status status = PULMO_OK;
-    if (!split->first || !stored)
-        PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %u shards", split->shards));
-    snprintf(name, sizeof name, "%s/first", base);
-    bool uneven = pulmo_h5_exists(file, name);
-    if (uneven)
-        PULMO_GOTO(pulmo_h5_read(file, name, PULMO_H5_I64, 1, &count, stored));
-    for (uint32_t i = 0; i < count; i++) {
-        if (uneven)
-            split->first[i] = (uint32_t)stored[i];
-        else
-            split->first[i] = pulmo_shard_first(split->count, i, split->shards);
-    }
-out:
-    free(stored);
-    return status;
-}
-
 static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *split)
 {
     char name[96];
-    const uint64_t dims[] = {split->count, SKETCH};
+    const uint64_t dims[] = {split->cut.count, SKETCH};
     snprintf(name, sizeof name, "%s/sketches", base);
     if (!pulmo_h5_exists(file, name))
         return pulmo_fail(PULMO_USAGE,
                           "%s: was packed by a pulmo that had no --update; pack anew with "
                           "--overwrite",
                           pulmo_h5_path(file));
-    split->sketches = malloc(((size_t)split->count + 1) * SKETCH);
+    split->sketches = malloc(((size_t)split->cut.count + 1) * SKETCH);
     if (!split->sketches)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
     return pulmo_h5_read(file, name, PULMO_H5_U8, 2, dims, split->sketches);
@@ -86,7 +61,7 @@ static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *s
 
 static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *split)
 {
-    uint32_t count = split->count;
+    uint32_t count = split->cut.count;
     PULMO_TRY(read_texts(file, base, "paths", count, &split->paths));
     PULMO_TRY(read_texts(file, base, "groups", count, &split->groups));
     PULMO_TRY(read_texts(file, base, "digests", count, &split->digests));
@@ -95,21 +70,11 @@ static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *sp
 
 static pulmo_status read_split(pulmo_h5 *file, const char *base, old_split *split)
 {
-    int64_t count = 0;
-    int64_t shards = 0;
     if (!pulmo_h5_exists(file, base))
         return PULMO_OK;
-    PULMO_TRY(pulmo_h5_get_int(file, base, "count", &count));
-    PULMO_TRY(pulmo_h5_get_int(file, base, "shards", &shards));
-    const int64_t most = UINT32_MAX / 2;
-    if (count < 0 || count > most || shards < 1 || shards > most)
-        return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(file),
-                          base, (long long)count, (long long)shards);
-    split->count = (uint32_t)count;
-    split->shards = (uint32_t)shards;
-    PULMO_TRY(read_first(file, base, split));
-    PULMO_TRY(read_numbers(file, base, "labels", split->count, &split->labels));
-    PULMO_TRY(read_numbers(file, base, "folds", split->count, &split->fold));
+    PULMO_TRY(pulmo_cut_read(file, base, &split->cut));
+    PULMO_TRY(read_numbers(file, base, "labels", split->cut.count, &split->labels));
+    PULMO_TRY(read_numbers(file, base, "folds", split->cut.count, &split->fold));
     PULMO_TRY(read_sketches(file, base, split));
     return read_columns(file, base, split);
 }
@@ -181,13 +146,13 @@ static pulmo_status list_places(const old_pack *old, old_place **out, size_t *co
     size_t all = old->refused;
     size_t at = 0;
     for (int s = 0; s < PULMO_SPLITS; s++)
-        all += old->split[s].count;
+        all += old->split[s].cut.count;
     old_place *places = malloc((all + 1) * sizeof *places);
     if (!places)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", all);
     for (int s = 0; s < PULMO_SPLITS; s++) {
         const old_split *split = &old->split[s];
-        for (uint32_t i = 0; i < split->count; i++)
+        for (uint32_t i = 0; i < split->cut.count; i++)
             places[at++] = (old_place){split->paths[i], (int8_t)s, i, false};
     }
     for (uint32_t i = 0; i < old->refused; i++)
@@ -395,7 +360,7 @@ pulmo_status update_open(const char *destination, const source_list *list, const
 
 static void free_split(old_split *split)
 {
-    free(split->first);
+    free(split->cut.first);
     free(split->labels);
     free(split->fold);
     free(split->sketches);

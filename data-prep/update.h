@@ -11,11 +11,11 @@
 
 #include "pulmo/dataset.h"
 #include "pulmo/h5.h"
+#include "pulmo/packed.h"
 
 /* A split as it was packed. */
 typedef struct old_split {
-    uint32_t count, shards;
-    uint32_t *first;        /* (shards + 1) */
+    pulmo_cut cut;
     int32_t *labels, *fold; /* (count); no fold: NULL */
     uint8_t *sketches;      /* (count, SKETCH) */
     char **paths, **groups, **digests, **pixel_digests;

@@ -27,8 +27,7 @@ static const char *const columns[COLUMNS] = {"paths", "groups", "digests", "pixe
 /* A split as its manifest has it. */
 typedef struct listed {
     const char *name;
-    uint32_t count, shards;
-    int64_t *first; /* (shards + 1); NULL where shards are even */
+    pulmo_cut cut;
     int32_t *labels;
     char **text[COLUMNS];
 } listed;
@@ -165,18 +164,11 @@ static pulmo_status check_shape(verifying *v, uint32_t count)
     return pulmo_fail(PULMO_DATA, "%s: /images has not the shape that the manifest says", v->path);
 }
 
-static uint32_t first_of(const listed *split, uint32_t shard)
-{
-    if (split->first)
-        return (uint32_t)split->first[shard];
-    return pulmo_shard_first(split->count, shard, split->shards);
-}
-
 static void check_shard(verifying *v, uint32_t shard)
 {
-    v->path = pulmo_shard_path(v->destination, v->split.name, shard, v->split.shards);
-    v->first = first_of(&v->split, shard);
-    uint32_t count = first_of(&v->split, shard + 1) - v->first;
+    v->path = pulmo_shard_path(v->destination, v->split.name, shard, v->split.cut.shards);
+    v->first = pulmo_cut_first(&v->split.cut, shard);
+    uint32_t count = pulmo_cut_first(&v->split.cut, shard + 1) - v->first;
     pulmo_status status = v->path ? pulmo_h5_open(v->path, &v->file) : PULMO_MEMORY;
     if (status == PULMO_OK)
         status = check_shape(v, count);
@@ -214,7 +206,7 @@ static void check_sources(verifying *v)
 {
     uint32_t rank = (uint32_t)pulmo_comm_rank(v->comm);
     uint32_t size = (uint32_t)pulmo_comm_size(v->comm);
-    uint32_t images = v->split.count;
+    uint32_t images = v->split.cut.count;
     v->first = pulmo_shard_first(images, rank, size);
     uint32_t end = pulmo_shard_first(images, rank + 1, size);
     uint32_t count = end - v->first;
@@ -227,31 +219,10 @@ static void check_sources(verifying *v)
 static void free_split(listed *split)
 {
     free(split->labels);
-    free(split->first);
+    free(split->cut.first);
     for (int c = 0; c < COLUMNS; c++)
         free(split->text[c]);
     memset(split, 0, sizeof *split);
-}
-
-static pulmo_status read_first(pulmo_h5 *manifest, const char *base, listed *out)
-{
-    char path[96];
-    const uint64_t count = (uint64_t)out->shards + 1;
-    snprintf(path, sizeof path, "%s/first", base);
-    if (!pulmo_h5_exists(manifest, path))
-        return PULMO_OK;
-    out->first = calloc(count, sizeof *out->first);
-    if (!out->first)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(manifest));
-    PULMO_TRY(pulmo_h5_read(manifest, path, PULMO_H5_I64, 1, &count, out->first));
-    int64_t before = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        int64_t first = out->first[i];
-        if (first < before || first > out->count)
-            return pulmo_fail(PULMO_DATA, "%s: /%s is out of order", pulmo_h5_path(manifest), path);
-        before = first;
-    }
-    return PULMO_OK;
 }
 
 static pulmo_status read_column(pulmo_h5 *manifest, const char *base, int column, listed *out)
@@ -260,16 +231,16 @@ static pulmo_status read_column(pulmo_h5 *manifest, const char *base, int column
     uint64_t found = 0;
     snprintf(path, sizeof path, "%s/%s", base, columns[column]);
     PULMO_TRY(pulmo_h5_read_strings(manifest, path, &found, &out->text[column]));
-    if (found == out->count)
+    if (found == out->cut.count)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: /%s has %llu entries, not %u", pulmo_h5_path(manifest), path,
-                      (unsigned long long)found, out->count);
+                      (unsigned long long)found, out->cut.count);
 }
 
 static pulmo_status read_labels(pulmo_h5 *manifest, const char *base, listed *out)
 {
     char path[96];
-    const uint64_t count = out->count;
+    const uint64_t count = out->cut.count;
     snprintf(path, sizeof path, "%s/labels", base);
     out->labels = malloc(((size_t)count + 1) * sizeof *out->labels);
     if (!out->labels)
@@ -280,19 +251,9 @@ static pulmo_status read_labels(pulmo_h5 *manifest, const char *base, listed *ou
 static pulmo_status read_split(pulmo_h5 *manifest, const char *name, listed *out)
 {
     char base[64];
-    int64_t count = 0;
-    int64_t shards = 0;
     *out = (listed){.name = name};
     snprintf(base, sizeof base, "splits/%s", name);
-    PULMO_TRY(pulmo_h5_get_int(manifest, base, "count", &count));
-    PULMO_TRY(pulmo_h5_get_int(manifest, base, "shards", &shards));
-    const int64_t most = UINT32_MAX / 2;
-    if (count < 0 || count > most || shards < 1 || shards > most)
-        return pulmo_fail(PULMO_DATA, "%s: %s: %lld images in %lld shards", pulmo_h5_path(manifest),
-                          base, (long long)count, (long long)shards);
-    out->count = (uint32_t)count;
-    out->shards = (uint32_t)shards;
-    PULMO_TRY(read_first(manifest, base, out));
+    PULMO_TRY(pulmo_cut_read(manifest, base, &out->cut));
     for (int c = 0; c < COLUMNS; c++)
         PULMO_TRY(read_column(manifest, base, c, out));
     return read_labels(manifest, base, out);
@@ -314,7 +275,7 @@ static void check_share(verifying *v)
     int rank = pulmo_comm_rank(v->comm);
     int size = pulmo_comm_size(v->comm);
     size_t before = v->differs.count;
-    for (uint32_t s = 0; s < v->split.shards; s++) {
+    for (uint32_t s = 0; s < v->split.cut.shards; s++) {
         if (v->turn % size == rank)
             check_shard(v, s);
         v->turn++;

@@ -29,10 +29,22 @@
 
 #include "pulmo/status.h"
 
+struct pulmo_h5;
+
 /* "DIR/SPLIT-00003-of-00008.h5"; owned by the caller (free), NULL when out of memory. */
 char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard, uint32_t shards);
 /* First sample of a shard when `count` samples are cut evenly into `shards`. */
 uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards);
+
+/* A split's images, and how they are cut into shards. */
+typedef struct pulmo_cut {
+    uint32_t count, shards;
+    uint32_t *first; /* (shards + 1): first image of each, and the end; NULL where they are even */
+} pulmo_cut;
+/* Of the split whose group in the manifest is `base` ("splits/train"). `first` is owned by the
+ * caller (free), also after a failure. PULMO_DATA where that cannot be a cut. */
+pulmo_status pulmo_cut_read(struct pulmo_h5 *manifest, const char *base, pulmo_cut *out);
+uint32_t pulmo_cut_first(const pulmo_cut *cut, uint32_t shard);
 
 /* What all files of a packed data set share. */
 typedef struct pulmo_packed_form {
@@ -47,7 +59,7 @@ typedef struct pulmo_packed_form {
 typedef struct pulmo_packed_split {
     const char *name;
     uint32_t count, shards;
-    const uint32_t *first;   /* (shards + 1): first sample of each; NULL where they are even */
+    uint32_t *first;         /* (shards + 1): first sample of each; NULL where they are even */
     const uint8_t *sketches; /* (count, PULMO_SKETCH_BYTES): how images look; NULL: not stored */
     uint32_t patients;       /* known ones */
     int folds;               /* 0 for none */

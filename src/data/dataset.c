@@ -27,10 +27,9 @@ typedef struct open_shard {
 struct pulmo_dataset {
     pulmo_dataset_info info;
     char *directory, split[64];
-    uint32_t packed, shards; /* images in the files */
-    int fold;                /* -1: the split as packed; else `split` is its part of train */
-    int64_t *first;          /* (shards + 1): first image of each; NULL where they are even */
-    uint32_t *index;         /* (info.count): places in the files; NULL where they are the same */
+    int fold;        /* -1: the split as packed; else `split` is its part of train */
+    pulmo_cut cut;   /* of the split as packed */
+    uint32_t *index; /* (info.count): places in the files; NULL where they are the same */
     int32_t *labels;
     char **class_names, **paths, **groups;
     char **kept_names, ***kept_columns;
@@ -40,25 +39,6 @@ struct pulmo_dataset {
     open_shard open[OPEN_SHARDS];
     uint64_t reads;
 };
-
-static pulmo_status damaged(const pulmo_h5 *file, const char *what)
-{
-    return pulmo_fail(PULMO_DATA,
-                      "%s: %s; the data set is damaged or mixed up: pack again with --overwrite",
-                      pulmo_h5_path(file), what);
-}
-
-static pulmo_status get_int(pulmo_h5 *file, const char *object, const char *name, int64_t low,
-                            int64_t high, int64_t *out)
-{
-    char what[160];
-    PULMO_TRY(pulmo_h5_get_int(file, object, name, out));
-    if (*out >= low && *out <= high)
-        return PULMO_OK;
-    snprintf(what, sizeof what, "attribute %s is %lld, must be %lld to %lld", name, (long long)*out,
-             (long long)low, (long long)high);
-    return damaged(file, what);
-}
 
 static pulmo_status check_kind(pulmo_h5 *file, const char *kind)
 {
@@ -72,13 +52,13 @@ static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
     PULMO_TRY(check_kind(file, "manifest"));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &d->info.classes, &d->class_names));
     if (d->info.classes < 1 || d->info.classes > PULMO_CLASSES_MAX)
-        return damaged(file, "has no classes, or too many");
-    PULMO_TRY(get_int(file, "/", "height", 32, 32768, &height));
-    PULMO_TRY(get_int(file, "/", "width", 32, 32768, &width));
-    PULMO_TRY(get_int(file, "/", "channels", 1, 3, &channels));
-    PULMO_TRY(get_int(file, "/", "demo", 0, 1, &demo));
+        return packed_damaged(file, "has no classes, or too many");
+    PULMO_TRY(packed_get_int(file, "/", "height", 32, 32768, &height));
+    PULMO_TRY(packed_get_int(file, "/", "width", 32, 32768, &width));
+    PULMO_TRY(packed_get_int(file, "/", "channels", 1, 3, &channels));
+    PULMO_TRY(packed_get_int(file, "/", "demo", 0, 1, &demo));
     if (channels == 2)
-        return damaged(file, "has 2 channels");
+        return packed_damaged(file, "has 2 channels");
     d->info.height_px = (int)height;
     d->info.width_px = (int)width;
     d->info.channels = (int)channels;
@@ -94,7 +74,7 @@ static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *wha
     uint64_t count = 0;
     snprintf(name, sizeof name, "%s/%s", base, what);
     PULMO_TRY(pulmo_h5_read_strings(file, name, &count, out));
-    return count == wanted ? PULMO_OK : damaged(file, "lists of a split differ in length");
+    return count == wanted ? PULMO_OK : packed_damaged(file, "lists of a split differ in length");
 }
 
 static pulmo_status check_labels(pulmo_h5 *file, const pulmo_dataset *d)
@@ -105,7 +85,7 @@ static pulmo_status check_labels(pulmo_h5 *file, const pulmo_dataset *d)
             continue;
         snprintf(what, sizeof what, "label %u of split %s is %d, must be 0 to %d", i, d->split,
                  d->labels[i], d->info.classes - 1);
-        return damaged(file, what);
+        return packed_damaged(file, what);
     }
     return PULMO_OK;
 }
@@ -121,7 +101,7 @@ static pulmo_status read_labels(pulmo_h5 *file, const char *base, pulmo_dataset 
         snprintf(what, sizeof what, "/%s has %llu labels, the split's count is %llu", name,
                  (unsigned long long)(shape.rank == 1 ? shape.dims[0] : 0),
                  (unsigned long long)count);
-        return damaged(file, what);
+        return packed_damaged(file, what);
     }
     d->labels = malloc((count ? count : 1) * sizeof *d->labels);
     if (!d->labels)
@@ -148,7 +128,7 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
                                         .decode = decode};
         const pulmo_packed_split split = {.name = d->split,
                                           .count = d->info.count,
-                                          .shards = d->shards,
+                                          .shards = d->cut.shards,
                                           .labels = d->labels,
                                           .paths = d->info.paths,
                                           .groups = d->info.groups,
@@ -156,7 +136,7 @@ static pulmo_status check_digest(pulmo_h5 *file, const pulmo_dataset *d)
         status = packed_digest(&form, &split, hex);
     }
     if (status == PULMO_OK && strcmp(hex, d->digest_hex) != 0)
-        status = damaged(
+        status = packed_damaged(
             file,
             "labels, paths or digests of the split are not those its attribute sha256 was made of");
     free(resize);
@@ -185,44 +165,18 @@ static pulmo_status read_kept(pulmo_h5 *file, const char *base, pulmo_dataset *d
     return PULMO_OK;
 }
 
-/* Where shards begin, if they were not cut evenly. */
-static pulmo_status read_first(pulmo_h5 *file, const char *base, pulmo_dataset *d)
-{
-    char name[128];
-    uint64_t count = (uint64_t)d->shards + 1;
-    pulmo_h5_shape shape;
-    snprintf(name, sizeof name, "%s/first", base);
-    if (!pulmo_h5_exists(file, name))
-        return PULMO_OK;
-    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
-    if (shape.rank != 1 || shape.dims[0] != count)
-        return damaged(file, "first images of a split's shards are not one per shard and the end");
-    d->first = malloc(count * sizeof *d->first);
-    if (!d->first)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
-    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I64, 1, &count, d->first));
-    bool rising = d->first[0] == 0 && d->first[d->shards] == d->packed;
-    for (uint64_t i = 1; i < count; i++)
-        rising = rising && d->first[i - 1] <= d->first[i];
-    return rising ? PULMO_OK : damaged(file, "first images of a split's shards are out of order");
-}
-
 static pulmo_status read_split(pulmo_h5 *file, pulmo_dataset *d)
 {
     char base[96];
-    int64_t count = 0, shards = 0;
     snprintf(base, sizeof base, "splits/%s", d->split);
-    PULMO_TRY(get_int(file, base, "count", 0, UINT32_MAX / 2, &count));
-    PULMO_TRY(get_int(file, base, "shards", 1, UINT32_MAX / 2, &shards));
+    PULMO_TRY(pulmo_cut_read(file, base, &d->cut));
+    const uint64_t count = d->cut.count;
+    d->info.count = d->cut.count;
     PULMO_TRY(pulmo_h5_get_text(file, base, "sha256", &d->digest_hex));
-    d->info.count = (uint32_t)count;
-    d->packed = d->info.count;
-    d->shards = (uint32_t)shards;
-    PULMO_TRY(read_first(file, base, d));
     PULMO_TRY(read_labels(file, base, d));
-    PULMO_TRY(read_names(file, base, "paths", (uint64_t)count, &d->paths));
-    PULMO_TRY(read_names(file, base, "groups", (uint64_t)count, &d->groups));
-    PULMO_TRY(read_names(file, base, "digests", (uint64_t)count, &d->digests));
+    PULMO_TRY(read_names(file, base, "paths", count, &d->paths));
+    PULMO_TRY(read_names(file, base, "groups", count, &d->groups));
+    PULMO_TRY(read_names(file, base, "digests", count, &d->digests));
     d->info.paths = (const char *const *)d->paths;
     d->info.groups = (const char *const *)d->groups;
     d->info.digest_hex = d->digest_hex;
@@ -264,19 +218,12 @@ static bool is_absent(const char *path)
     return errno == ENOENT || errno == ENOTDIR;
 }
 
-static uint32_t first_of(const pulmo_dataset *d, uint32_t shard)
-{
-    if (d->first)
-        return (uint32_t)d->first[shard];
-    return pulmo_shard_first(d->packed, shard, d->shards);
-}
-
 static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
 {
     pulmo_h5_shape shape;
     char what[192];
-    uint32_t end = first_of(d, shard + 1);
-    uint64_t count = end - first_of(d, shard);
+    uint32_t end = pulmo_cut_first(&d->cut, shard + 1);
+    uint64_t count = end - pulmo_cut_first(&d->cut, shard);
     PULMO_TRY(check_kind(file, "shard"));
     PULMO_TRY(pulmo_h5_shape_of(file, "images", &shape));
     const uint64_t wanted[4] = {count, (uint64_t)d->info.height_px, (uint64_t)d->info.width_px,
@@ -287,15 +234,15 @@ static pulmo_status check_shard(const pulmo_dataset *d, uint32_t shard, pulmo_h5
     snprintf(what, sizeof what,
              "/images is not the %llu x %d x %d x %d bytes that the manifest says",
              (unsigned long long)count, d->info.height_px, d->info.width_px, d->info.channels);
-    return damaged(file, what);
+    return packed_damaged(file, what);
 }
 
 /* A shard of another packing may have the same shape: its images are told by their sources'
  * digests. */
 static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
 {
-    uint32_t first = first_of(d, shard);
-    const uint64_t wanted = first_of(d, shard + 1) - first;
+    uint32_t first = pulmo_cut_first(&d->cut, shard);
+    const uint64_t wanted = pulmo_cut_first(&d->cut, shard + 1) - first;
     uint64_t count = 0;
     char **digests = NULL;
     if (wanted == 0)
@@ -310,7 +257,8 @@ static pulmo_status check_samples(const pulmo_dataset *d, uint32_t shard, pulmo_
     for (uint64_t i = 0; same && i < wanted; i++)
         same = labels[i] == d->labels[first + i] && strcmp(digests[i], d->digests[first + i]) == 0;
     if (status == PULMO_OK && !same)
-        status = damaged(file, "labels or digests of its images are not those in the manifest");
+        status =
+            packed_damaged(file, "labels or digests of its images are not those in the manifest");
     free(labels);
     free(digests);
     return status;
@@ -333,7 +281,7 @@ static pulmo_status explain_unopened(const pulmo_dataset *d, const char *path)
 
 static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 {
-    char *path = pulmo_shard_path(d->directory, d->split, shard, d->shards);
+    char *path = pulmo_shard_path(d->directory, d->split, shard, d->cut.shards);
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, out);
@@ -378,10 +326,10 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
 static uint32_t shard_of(const pulmo_dataset *d, uint32_t index)
 {
     uint32_t low = 0;
-    uint32_t high = d->shards; /* first_of(low) <= index < first_of(high) */
+    uint32_t high = d->cut.shards; /* where shard low begins <= index < where high does */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (first_of(d, middle) <= index)
+        if (pulmo_cut_first(&d->cut, middle) <= index)
             low = middle;
         else
             high = middle;
@@ -398,7 +346,7 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
     if (d->index)
         index = d->index[index];
     uint32_t shard = shard_of(d, index);
-    uint32_t row = index - first_of(d, shard);
+    uint32_t row = index - pulmo_cut_first(&d->cut, shard);
     pthread_mutex_lock(&d->lock);
     pulmo_status status = shard_file(d, shard, &file);
     if (status == PULMO_OK)
@@ -412,19 +360,19 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
 static pulmo_status read_folds(pulmo_h5 *file, const pulmo_dataset *d, int64_t *folds,
                                int32_t **fold)
 {
-    const uint64_t count = d->packed;
+    const uint64_t count = d->cut.count;
     pulmo_h5_shape shape;
     if (!pulmo_h5_has_attribute(file, "splits/train", "folds"))
         return pulmo_fail(PULMO_CONFIG,
                           "data.fold: %d: %s was packed without folds; pack with pack.folds: 5",
                           d->fold, d->directory);
-    PULMO_TRY(get_int(file, "splits/train", "folds", 3, 1000, folds));
+    PULMO_TRY(packed_get_int(file, "splits/train", "folds", 3, 1000, folds));
     if (d->fold >= *folds)
         return pulmo_fail(PULMO_CONFIG, "data.fold: %d: %s has %lld folds: 0 to %lld", d->fold,
                           d->directory, (long long)*folds, (long long)*folds - 1);
     PULMO_TRY(pulmo_h5_shape_of(file, "splits/train/folds", &shape));
     if (shape.rank != 1 || shape.dims[0] != count)
-        return damaged(file, "/splits/train/folds is not one number per image");
+        return packed_damaged(file, "/splits/train/folds is not one number per image");
     *fold = malloc((count + 1) * sizeof **fold);
     if (!*fold)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
@@ -443,10 +391,10 @@ static int split_of_fold(const pulmo_dataset *d, int fold, int folds)
 static pulmo_status keep_part(pulmo_dataset *d, const int32_t *fold, int folds, int part)
 {
     uint32_t kept = 0;
-    d->index = malloc(((size_t)d->packed + 1) * sizeof *d->index);
+    d->index = malloc(((size_t)d->cut.count + 1) * sizeof *d->index);
     if (!d->index)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", d->directory);
-    for (uint32_t i = 0; i < d->packed; i++) {
+    for (uint32_t i = 0; i < d->cut.count; i++) {
         if (split_of_fold(d, fold[i], folds) != part)
             continue;
         d->index[kept] = i;
@@ -493,7 +441,7 @@ static pulmo_status choose_part(pulmo_dataset *d, const int32_t *fold, int folds
 /* A missing shard is better found now than in the middle of an epoch. */
 static pulmo_status check_shards(const pulmo_dataset *d)
 {
-    for (uint32_t s = 0; s < d->shards; s++) {
+    for (uint32_t s = 0; s < d->cut.shards; s++) {
         pulmo_h5 *shard = NULL;
         PULMO_TRY(open_checked(d, s, &shard));
         pulmo_status status = check_samples(d, s, shard);
@@ -577,7 +525,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
         pulmo_h5_close(d->open[i].file);
     pthread_mutex_destroy(&d->lock);
     free(d->index);
-    free(d->first);
+    free(d->cut.first);
     free(d->labels);
     free(d->class_names);
     free(d->paths);

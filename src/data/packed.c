@@ -17,17 +17,10 @@ char *pulmo_shard_path(const char *directory, const char *split, uint32_t shard,
     return pulmo_format("%s/%s-%05u-of-%05u.h5", directory, split, shard, shards);
 }
 
-uint32_t pulmo_shard_first(uint32_t count, uint32_t shard, uint32_t shards)
-{
-    const uint64_t before = (uint64_t)count * shard;
-    return (uint32_t)(before / shards);
-}
-
 uint32_t pulmo_packed_first(const pulmo_packed_split *split, uint32_t shard)
 {
-    if (split->first)
-        return split->first[shard];
-    return pulmo_shard_first(split->count, shard, split->shards);
+    const pulmo_cut cut = {split->count, split->shards, split->first};
+    return pulmo_cut_first(&cut, shard);
 }
 
 /* ---- shards ---- */
