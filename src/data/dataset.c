@@ -357,8 +357,16 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
 
 /* ---- folds ---- */
 
+static pulmo_status check_folds(pulmo_h5 *file, const int32_t *fold, uint64_t count, int64_t folds)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (fold[i] < 0 || fold[i] >= folds)
+            return packed_damaged(file, "/splits/train/folds has a number that is not a fold");
+    return PULMO_OK;
+}
+
 static pulmo_status read_folds(pulmo_h5 *file, const pulmo_dataset *d, int64_t *folds,
-                               int32_t **fold)
+                               int32_t *fold)
 {
     const uint64_t count = d->cut.count;
     pulmo_h5_shape shape;
@@ -373,10 +381,8 @@ static pulmo_status read_folds(pulmo_h5 *file, const pulmo_dataset *d, int64_t *
     PULMO_TRY(pulmo_h5_shape_of(file, "splits/train/folds", &shape));
     if (shape.rank != 1 || shape.dims[0] != count)
         return packed_damaged(file, "/splits/train/folds is not one number per image");
-    *fold = malloc((count + 1) * sizeof **fold);
-    if (!*fold)
-        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
-    return pulmo_h5_read(file, "splits/train/folds", PULMO_H5_I32, 1, &count, *fold);
+    PULMO_TRY(pulmo_h5_read(file, "splits/train/folds", PULMO_H5_I32, 1, &count, fold));
+    return check_folds(file, fold, count, *folds);
 }
 
 /* The split that images of fold `fold` make when d->fold is tested on. */
@@ -436,6 +442,20 @@ static pulmo_status choose_part(pulmo_dataset *d, const int32_t *fold, int folds
     return digest_part(d, part);
 }
 
+/* Keeps what `split` is of the fold d->fold. */
+static pulmo_status open_fold(pulmo_h5 *file, pulmo_dataset *d, const char *split)
+{
+    int64_t folds = 0;
+    int32_t *fold = malloc(((size_t)d->cut.count + 1) * sizeof *fold);
+    if (!fold)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
+    pulmo_status status = read_folds(file, d, &folds, fold);
+    if (status == PULMO_OK)
+        status = choose_part(d, fold, (int)folds, split);
+    free(fold);
+    return status;
+}
+
 /* ---- opening ---- */
 
 /* A missing shard is better found now than in the middle of an epoch. */
@@ -456,8 +476,6 @@ static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *spl
                                int may_be_absent)
 {
     char base[96];
-    int64_t folds = 0;
-    int32_t *fold = NULL;
     PULMO_TRY(read_form(file, d));
     snprintf(base, sizeof base, "splits/%s", d->split);
     if (!pulmo_h5_exists(file, base))
@@ -466,11 +484,7 @@ static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *spl
     PULMO_TRY(check_shards(d));
     if (d->fold < 0)
         return PULMO_OK;
-    pulmo_status status = read_folds(file, d, &folds, &fold);
-    if (status == PULMO_OK)
-        status = choose_part(d, fold, (int)folds, split);
-    free(fold);
-    return status;
+    return open_fold(file, d, split);
 }
 
 static pulmo_status open_all(pulmo_dataset *d, const char *split, int may_be_absent)
