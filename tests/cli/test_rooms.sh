@@ -13,8 +13,8 @@ only_in() {
 }
 only_in 'mpi\.h>' 'src/dist'
 only_in 'hdf5' 'src/h5'
-only_in 'jpeglib\.h>' 'src/data'
-only_in 'setjmp\.h>' 'src/data'
+only_in 'jpeglib\.h>' 'src/image'
+only_in 'setjmp\.h>' 'src/image'
 only_in 'cblas\.h>' 'src/nn|src/weights'
 only_in 'yaml\.h>' 'src/config'
 only_in 'openssl/' 'src/core'
@@ -37,19 +37,20 @@ dist      | dist exact | core
 metrics   | history metrics | core
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
-data      | augment dataset image loader packed | core h5
+image     | image | core
+data      | augment dataset loader packed | core h5
 model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
 features  | bank features | core config dist h5 metrics weights nn data model
 step      | step | core config dist h5 metrics weights nn data model
 results   | results | core config dist h5 metrics weights nn data model
 train     | train | core config dist h5 metrics weights nn data model features step results
-infer     | explain infer | core config dist h5 metrics weights nn data model features results
+infer     | explain infer | core config dist h5 metrics weights nn image data model features results
 export    | export | core config dist h5 weights nn data model
-report    | report | core config dist h5 metrics weights nn data model features results infer
+report    | report | core config dist h5 metrics weights nn image data model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
-data-prep | demo pack | core config table dist h5 data
+data-prep | demo pack | core config table dist h5 image data
 bench     | bench | core config dist h5 metrics weights nn data model features step results train data-prep
-cli       |  | core config dist h5 metrics weights nn data model features step results train infer export report sweep bench data-prep inspect
+cli       |  | core config dist h5 metrics weights nn image data model features step results train infer export report sweep bench data-prep inspect
 '
 declare -A owner below seen
 while IFS='|' read -r room headers uses; do
