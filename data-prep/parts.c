@@ -95,23 +95,19 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     size_t bytes = 0;
     pulmo_decode_notes notes;
     pulmo_decode_spec spec;
-    int size = (int)config->pack.size;
     pulmo_decode_spec_init(&spec);
     spec.pixels_max = (uint64_t)config->pack.pixels_max;
+    spec.height_px = (int)config->pack.size;
+    spec.width_px = spec.height_px;
     if (config->pack.decode == PULMO_DECODE_FAST)
-        spec.fast_target_px = size;
+        spec.fast_target_px = spec.height_px;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
     record->digest = pulmo_digest_of(data, bytes);
-    pulmo_status status = pulmo_jpeg_decode_resized(data, bytes, &spec, size, size, out, &notes);
+    pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, &notes);
     free(data);
     if (status != PULMO_OK && notes.too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
-    PULMO_TRY(status);
     record->had_icc = notes.had_icc;
-    if (notes.warning[0]) {
-        pulmo_image_free(out);
-        status = pulmo_fail(PULMO_DATA, "is damaged: %s", notes.warning);
-    }
     return status;
 }
 
@@ -135,7 +131,6 @@ typedef struct filler {
 
 static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *image)
 {
-    pulmo_image_collapse_grey(image);
     size_t pixels = (size_t)image->height_px * (size_t)image->width_px;
     size_t bytes = pixels * (size_t)image->channels;
     record->channels = (uint8_t)image->channels;

@@ -1,4 +1,4 @@
-/* Pixels: JPEG files in and out, and an antialiased resize. Not collective. Nothing here keeps
+/* Pixels: image files in, JPEGs out, and an antialiased resize. Not collective. Nothing here keeps
  * state: the same bytes give the same pixels on every machine and thread. */
 #ifndef PULMO_IMAGE_H
 #define PULMO_IMAGE_H
@@ -24,38 +24,37 @@ void pulmo_image_free(pulmo_image *image);
 typedef struct pulmo_decode_spec {
     uint64_t pixels_max; /* an image of more is refused before anything is allocated */
     int fast_target_px;  /* > 0: libjpeg may scale by 1/2, 1/4 or 1/8 while both sides keep this */
+    int height_px, width_px; /* to resize to; 0: the image's own size */
 } pulmo_decode_spec;
 
-/* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), and no scaled
- * decoding. */
+/* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), no scaled decoding,
+ * the image's own size. */
 void pulmo_decode_spec_init(pulmo_decode_spec *spec);
 
 /* What a decode noticed. */
 typedef struct pulmo_decode_notes {
-    char warning[200]; /* libjpeg's first warning of corrupt data, or "" */
+    char warning[200]; /* the first warning of corrupt data, or "" */
     bool had_icc;      /* a colour profile was ignored */
-    bool too_large;    /* refused for pixels_max or libjpeg's longest side */
+    bool too_large;    /* refused for pixels_max or the library's longest side */
     int orientation;   /* EXIF's, which was applied; 1 if none */
     int source_height_px, source_width_px, source_channels;
 } pulmo_decode_notes;
 
-/* Decodes a JPEG in memory by libjpeg-turbo, to Pillow's pixels.
+/* Decodes an image file in memory, known by its first bytes, and resizes it as
+ * pulmo_image_resize does.
  *
- * The accurate integer DCT and fancy upsampling are used. Grey stays one channel; YCbCr, RGB, CMYK
- * and YCCK become RGB (CMYK as Pillow's convert("RGB")); EXIF's orientation is applied. `out` is
- * owned by the caller, and empty after a failure. `notes` may be NULL.
- * Errors: PULMO_DATA with the reason for what is not a JPEG, empty, truncated, too large or beyond
- * the library; PULMO_MEMORY. */
-pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
-                               pulmo_image *out, pulmo_decode_notes *notes);
-
-/* pulmo_jpeg_decode and pulmo_image_resize in one, to the same pixels.
+ * What pack, predict, explain and preview see of a file is this. Rows are resized as they are
+ * decoded, so that the whole image does not stand in memory, except where EXIF turns it. An image
+ * whose three channels are equal everywhere becomes grey (one channel).
  *
- * Rows are resized as they are decoded, so that the whole image never stands in memory, except
- * where EXIF turns it. `height_px` and `width_px` of 0 leave the size as it is. */
-pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
-                                       const pulmo_decode_spec *spec, int height_px, int width_px,
-                                       pulmo_image *out, pulmo_decode_notes *notes);
+ * JPEG: by libjpeg-turbo, to Pillow's pixels: the accurate integer DCT and fancy upsampling; YCbCr,
+ * CMYK and YCCK become RGB (CMYK as Pillow's convert("RGB")); EXIF's orientation is applied.
+ *
+ * `out` is owned by the caller, and empty after a failure. `notes` may be NULL.
+ * Errors: PULMO_DATA with the reason for what is of no known format, empty, truncated, damaged, too
+ * large or beyond the library; PULMO_MEMORY. */
+pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                                pulmo_image *out, pulmo_decode_notes *notes);
 
 /* ---- changing and writing ---- */
 

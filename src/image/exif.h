@@ -1,6 +1,6 @@
-/* Inside the data room: the one thing that pulmo reads from EXIF, which way up an image is. */
-#ifndef PULMO_DATA_EXIF_H
-#define PULMO_DATA_EXIF_H
+/* Inside the image room: the one thing that pulmo reads from EXIF, which way up an image is. */
+#ifndef PULMO_IMAGE_EXIF_H
+#define PULMO_IMAGE_EXIF_H
 
 #include <stddef.h>
 #include <stdint.h>

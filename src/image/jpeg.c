@@ -1,20 +1,14 @@
-/* JPEG files by libjpeg-turbo, with Pillow's pixels.
- *
- * A decode that is resized hands each row to the resize as libjpeg gives it: the whole image never
- * stands in memory, except where EXIF turns it. libjpeg leaves by longjmp on a fatal error, so that
- * everything to be freed is in `decoder`, never in an automatic variable. */
+/* JPEG files by libjpeg-turbo, with Pillow's pixels. libjpeg leaves by longjmp on a fatal error, so
+ * that everything to be freed is in `decoder`, never in an automatic variable. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exif.h"
+#include "formats.h"
 #include "jpeg_trap.h"
-#include "resize.h"
-
-#include "pulmo/image.h"
-
-#define PIXELS_MAX 178956970u /* Pillow's own limit: 1/4 GiB of RGB, rounded down */
+#include "sink.h"
 
 #define SIDE_MAX 65500 /* libjpeg's own limit */
 /* A progressive file with more scans is made to waste time: each walks the whole image. */
@@ -24,18 +18,9 @@ typedef struct decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_progress_mgr progress;
     jpeg_trap trap;
-    int wanted_height, wanted_width; /* 0: the image's own size */
-    bool streams;                    /* rows go to `resize` as they come, not to `pixels` */
-    resizer resize;
-    uint8_t *pixels;   /* (output_height, output_width, channels) */
+    image_sink sink;
     uint8_t *cmyk_row; /* (output_width, 4), of a file of four components */
 } decoder;
-
-void pulmo_decode_spec_init(pulmo_decode_spec *spec)
-{
-    spec->pixels_max = PIXELS_MAX;
-    spec->fast_target_px = 0;
-}
 
 /* ---- what the header says ---- */
 
@@ -133,41 +118,30 @@ static int channels_of(const struct jpeg_decompress_struct *jpeg)
     return jpeg->out_color_space == JCS_GRAYSCALE ? 1 : 3;
 }
 
-static pulmo_status make_room(decoder *d, int orientation)
+static pulmo_status make_room(decoder *d, const pulmo_decode_spec *spec, int orientation)
 {
     const struct jpeg_decompress_struct *jpeg = &d->jpeg;
-    size_t height = jpeg->output_height;
-    size_t width = jpeg->output_width;
-    int channels = channels_of(jpeg);
-    d->streams = d->wanted_height > 0 && orientation <= 1; /* turned first, resized afterwards */
-    if (d->streams)
-        PULMO_TRY(resizer_begin(&d->resize, (int)height, (int)width, channels, d->wanted_height,
-                                d->wanted_width));
-    else
-        d->pixels = malloc(height * width * (size_t)channels);
-    bool cmyk = jpeg->out_color_space == JCS_CMYK;
-    if (cmyk)
-        d->cmyk_row = malloc(width * 4);
-    if ((!d->streams && !d->pixels) || (cmyk && !d->cmyk_row))
-        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu x %zu pixels", width, height);
-    return PULMO_OK;
+    const int height = (int)jpeg->output_height;
+    const int width = (int)jpeg->output_width;
+    if (jpeg->out_color_space == JCS_CMYK) {
+        d->cmyk_row = malloc((size_t)width * 4);
+        if (!d->cmyk_row)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for %d x %d pixels", width, height);
+    }
+    return sink_begin(&d->sink, spec, height, width, channels_of(jpeg), orientation);
 }
 
 /* libjpeg gives one row a call, however many are asked for, unless chroma is upsampled by rows. */
 static void read_rows(decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
-    size_t width = jpeg->output_width;
-    size_t row_bytes = width * (size_t)channels_of(jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
-        uint8_t *to =
-            d->streams ? resizer_row(&d->resize) : d->pixels + row_bytes * jpeg->output_scanline;
+        uint8_t *to = sink_row(&d->sink);
         JSAMPROW row = d->cmyk_row ? d->cmyk_row : to;
         jpeg_read_scanlines(jpeg, &row, 1);
         if (d->cmyk_row)
-            cmyk_to_rgb(d->cmyk_row, width, to);
-        if (d->streams)
-            resizer_took(&d->resize);
+            cmyk_to_rgb(d->cmyk_row, jpeg->output_width, to);
+        sink_took(&d->sink);
     }
 }
 
@@ -198,7 +172,7 @@ static pulmo_status read_image(decoder *d, const pulmo_decode_spec *spec, pulmo_
     note_header(jpeg, notes);
     choose_output(jpeg, spec);
     jpeg_start_decompress(jpeg);
-    PULMO_TRY(make_room(d, notes->orientation));
+    PULMO_TRY(make_room(d, spec, notes->orientation));
     read_rows(d);
     jpeg_finish_decompress(jpeg);
     return PULMO_OK;
@@ -222,106 +196,27 @@ static pulmo_status decode_trapped(decoder *d, const void *data, size_t size,
     return d->trap.premature_end ? fail_truncated() : PULMO_OK;
 }
 
-/* The image whole: turned, then resized if that is wanted. */
-static pulmo_status take_whole(decoder *d, int orientation, pulmo_image *out)
-{
-    pulmo_image whole = {.height_px = (int)d->jpeg.output_height,
-                         .width_px = (int)d->jpeg.output_width,
-                         .channels = channels_of(&d->jpeg),
-                         .pixels = d->pixels};
-    d->pixels = NULL;
-    pulmo_status status = exif_turn(&whole, orientation);
-    if (status == PULMO_OK && d->wanted_height == 0) {
-        *out = whole;
-        return PULMO_OK;
-    }
-    if (status == PULMO_OK)
-        status = pulmo_image_resize(&whole, d->wanted_height, d->wanted_width, out);
-    pulmo_image_free(&whole);
-    return status;
-}
-
-typedef struct file_kind {
-    const char *name, *magic;
-    size_t offset, bytes; /* where the magic stands */
-} file_kind;
-
-static const file_kind kinds[] = {
-    {"a PNG", "\x89PNG\r\n\x1a\n", 0, 8},
-    {"a GIF", "GIF8", 0, 4},
-    {"a DICOM file", "DICM", 128, 4},
-    {"a TIFF", "II*\0", 0, 4},
-    {"a TIFF", "MM\0*", 0, 4},
-    {"a BMP", "BM", 0, 2},
-};
-
-/* What the first bytes say, for files that are not JPEGs. */
-static const char *kind_of(const uint8_t *data, size_t size)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        const file_kind *kind = &kinds[i];
-        const size_t end = kind->offset + kind->bytes;
-        if (size < end)
-            continue;
-        if (memcmp(data + kind->offset, kind->magic, kind->bytes) == 0)
-            return kind->name;
-    }
-    return "something else";
-}
-
-static pulmo_status check_kind(const uint8_t *data, size_t size)
-{
-    if (size == 0)
-        return pulmo_fail(PULMO_DATA, "is empty");
-    if (size < 3 || memcmp(data, "\xFF\xD8\xFF", 3) != 0)
-        return pulmo_fail(PULMO_DATA, "is not a JPEG but %s", kind_of(data, size));
-    return PULMO_OK;
-}
-
 static void decoder_destroy(decoder *d)
 {
     jpeg_destroy_decompress(&d->jpeg);
-    resizer_free(&d->resize);
-    free(d->pixels);
+    sink_free(&d->sink);
     free(d->cmyk_row);
     free(d);
 }
 
-static pulmo_status decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
-                           int height_px, int width_px, pulmo_image *out, pulmo_decode_notes *notes)
+pulmo_status jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                         pulmo_image *out, pulmo_decode_notes *notes)
 {
-    memset(notes, 0, sizeof *notes);
-    notes->orientation = 1;
-    memset(out, 0, sizeof *out);
-    PULMO_TRY(check_kind(data, size_bytes));
     decoder *d = calloc(1, sizeof *d);
     if (!d)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
     jpeg_trap_set(&d->trap);
-    d->wanted_height = height_px;
-    d->wanted_width = width_px;
     pulmo_status status = decode_trapped(d, data, size_bytes, spec, notes);
     snprintf(notes->warning, sizeof notes->warning, "%.199s", d->trap.warning);
-    if (status == PULMO_OK && d->streams)
-        status = resizer_end(&d->resize, out);
-    else if (status == PULMO_OK)
-        status = take_whole(d, notes->orientation, out);
+    if (status == PULMO_OK)
+        status = sink_end(&d->sink, out);
     decoder_destroy(d);
     return status;
-}
-
-pulmo_status pulmo_jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
-                               pulmo_image *out, pulmo_decode_notes *notes)
-{
-    return pulmo_jpeg_decode_resized(data, size_bytes, spec, 0, 0, out, notes);
-}
-
-pulmo_status pulmo_jpeg_decode_resized(const void *data, size_t size_bytes,
-                                       const pulmo_decode_spec *spec, int height_px, int width_px,
-                                       pulmo_image *out, pulmo_decode_notes *notes)
-{
-    pulmo_decode_notes own;
-    return decode(data, size_bytes, spec, height_px, width_px, out, notes ? notes : &own);
 }
 
 #define TEXT_OF(x)      #x

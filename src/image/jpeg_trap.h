@@ -1,8 +1,8 @@
-/* Inside the data room: libjpeg's errors, caught. libjpeg reports a fatal error by a function that
+/* Inside the image room: libjpeg's errors, caught. libjpeg reports a fatal error by a function that
  * may not return; here it leaves by longjmp, with the message kept. Only this file and those that
  * include it see <jpeglib.h> and <setjmp.h>. */
-#ifndef PULMO_DATA_JPEG_TRAP_H
-#define PULMO_DATA_JPEG_TRAP_H
+#ifndef PULMO_IMAGE_JPEG_TRAP_H
+#define PULMO_IMAGE_JPEG_TRAP_H
 
 #include <setjmp.h>
 #include <stdbool.h>

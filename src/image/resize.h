@@ -1,4 +1,4 @@
-/* Inside the data room: a resize that takes rows as they come, so that a decoder needs no memory
+/* Inside the image room: a resize that takes rows as they come, so that a decoder needs no memory
  * for a whole image. Its time goes into the horizontal pass: eight rows are taken at once,
  * interleaved, so that one coefficient multiplies eight neighbouring bytes. Integers throughout:
  * every version gives the same pixels. */

@@ -244,11 +244,9 @@ static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
     pulmo_decode_spec spec;
     pulmo_decode_spec_init(&spec);
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    pulmo_status status;
-    if (size_px > 0)
-        status = pulmo_jpeg_decode_resized(data, bytes, &spec, size_px, size_px, out, NULL);
-    else
-        status = pulmo_jpeg_decode(data, bytes, &spec, out, NULL);
+    spec.height_px = size_px;
+    spec.width_px = size_px;
+    pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, NULL);
     free(data);
     if (status != PULMO_OK)
         pulmo_fail_in(status, "%s", path);

@@ -43,7 +43,7 @@ static size_t check_file(const char *root, const char *path, const uint8_t *gold
     char *name = pulmo_format("%s/data/%s", root, path);
     pulmo_decode_spec_init(&spec);
     assert_int_equal(pulmo_file_read(name, 1 << 28, &data, &size), PULMO_OK);
-    assert_int_equal(pulmo_jpeg_decode(data, size, &spec, &full, NULL), PULMO_OK);
+    assert_int_equal(pulmo_image_decode(data, size, &spec, &full, NULL), PULMO_OK);
     assert_int_equal(pulmo_image_resize(&full, SIDE, SIDE, &small), PULMO_OK);
     size_t different = compare(&small, golden, path);
     pulmo_image_free(&full);

@@ -49,10 +49,11 @@ static bool both_agree(jpeg_bytes jpeg, int fast_target, int height, int width)
     pulmo_decode_spec_init(&spec);
     spec.pixels_max = 4000000; /* damaged headers may claim anything */
     spec.fast_target_px = fast_target;
-    pulmo_status wanted = pulmo_jpeg_decode(jpeg.data, jpeg.size, &spec, &whole, &whole_notes);
+    pulmo_status wanted = pulmo_image_decode(jpeg.data, jpeg.size, &spec, &whole, &whole_notes);
     snprintf(reason, sizeof reason, "%s", pulmo_error());
-    pulmo_status status =
-        pulmo_jpeg_decode_resized(jpeg.data, jpeg.size, &spec, height, width, &got, &notes);
+    spec.height_px = height;
+    spec.width_px = width;
+    pulmo_status status = pulmo_image_decode(jpeg.data, jpeg.size, &spec, &got, &notes);
     assert_int_equal(status, wanted);
     check_notes(&notes, &whole_notes);
     if (status == PULMO_OK) {

@@ -226,7 +226,7 @@ static void files_are_grey_jpegs_of_varied_size(void **state)
         pulmo_decode_spec_init(&spec);
         snprintf(path, sizeof path, "%s/%s", directory, files->name[i]);
         assert_int_equal(pulmo_file_read(path, 1 << 26, &data, &bytes), PULMO_OK);
-        assert_int_equal(pulmo_jpeg_decode(data, bytes, &spec, &image, NULL), PULMO_OK);
+        assert_int_equal(pulmo_image_decode(data, bytes, &spec, &image, NULL), PULMO_OK);
         assert_int_equal(image.channels, 1);
         assert_in_range(image.width_px, 300, 700);
         assert_true(image.height_px < image.width_px);
