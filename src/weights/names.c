@@ -314,8 +314,23 @@ static pulmo_status read_layers(layer_walk *w)
         PULMO_TRY(read_layer(w, number, &next));
     }
     weight_file *file = w->file;
+    if (file->convs == 0)
+        return weights_bad(file, "is without a convolution features.0.weight");
     source_conv *last = &file->conv[file->convs - 1];
     last->pool_after = true;
+    return PULMO_OK;
+}
+
+/* A pickle may hold one key twice, and which of the two is meant nobody can say. */
+static pulmo_status place_name(layer_walk *w, const numbered_name *name)
+{
+    const numbered_name **at = &w->at[name->number][name->part];
+    if (*at) {
+        char text[NAME_BYTES];
+        copy_text(name->text, name->bytes, text);
+        return weights_bad(w->file, "%s: is there twice", text);
+    }
+    *at = name;
     return PULMO_OK;
 }
 
@@ -335,7 +350,7 @@ pulmo_status weights_by_numbers(weight_file *file, const numbered_names *names,
     for (int i = 0; i < names->count; i++) {
         const numbered_name *name = &names->name[i];
         if (same_prefix(name, walk.any))
-            walk.at[name->number][name->part] = name;
+            PULMO_TRY(place_name(&walk, name));
     }
     return read_layers(&walk);
 }

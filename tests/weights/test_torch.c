@@ -14,6 +14,8 @@ typedef struct wrongs {
     const char *module, *function;
     int64_t numel_extra, offset, stride_last, side;
     int skip;     /* tensor to leave out; -1 none */
+    int rank;     /* of convolutions' weights */
+    int again;    /* rank of a second tensor of the first's name, at the end; 0 none */
     bool one_key; /* every tensor says it lies in storage "0" */
 } wrongs;
 static const wrongs right = {.storage_type = "FloatStorage",
@@ -21,7 +23,8 @@ static const wrongs right = {.storage_type = "FloatStorage",
                              .function = "_rebuild_tensor_v2",
                              .stride_last = 1,
                              .side = 3,
-                             .skip = -1};
+                             .skip = -1,
+                             .rank = 4};
 
 static void add_text(bytes *b, const char *text)
 {
@@ -58,7 +61,7 @@ static void add_shape(bytes *b, int tensor, const wrongs *w, bool strides)
     if (tensor % 2)
         add_int(b, strides ? 1 : 16);
     else
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < w->rank; i++)
             add_int(b, strides ? steps[i] : sizes[i]);
     add_byte(b, 't');
 }
@@ -92,6 +95,11 @@ static void add_state(bytes *b, const wrongs *w)
     for (int t = 3; t >= 0; t--)
         if (t != w->skip)
             add_tensor(b, t, w);
+    if (w->again) {
+        wrongs second = *w;
+        second.rank = w->again;
+        add_tensor(b, 0, &second);
+    }
     add_words(b, "u.");
 }
 
@@ -195,6 +203,19 @@ static void test_stream(void **state)
     w.side = 0;
     make_stream(&w);
     assert_bad("size out of range");
+}
+
+/* Of one name, a convolution and then a classifier's matrix: no layer would be left to end with. */
+static void test_one_name_twice(void **state)
+{
+    static const int ranks[] = {2, 4};
+    wrongs w = right;
+    (void)state;
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+        w.again = ranks[i];
+        make_stream(&w);
+        assert_bad("features.0.weight: is there twice");
+    }
 }
 
 /* A whole stream whose state dict is this program. */
@@ -428,9 +449,10 @@ static void test_damaged_archive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),        cmocka_unit_test(test_hostile_pickles),
-        cmocka_unit_test(test_large_pickles), cmocka_unit_test(test_damaged_stream),
-        cmocka_unit_test(test_archive),       cmocka_unit_test(test_damaged_archive),
+        cmocka_unit_test(test_stream),          cmocka_unit_test(test_one_name_twice),
+        cmocka_unit_test(test_hostile_pickles), cmocka_unit_test(test_large_pickles),
+        cmocka_unit_test(test_damaged_stream),  cmocka_unit_test(test_archive),
+        cmocka_unit_test(test_damaged_archive),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
