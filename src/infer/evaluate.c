@@ -148,6 +148,8 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
         status = pulmo_model_adjust(&model, o->settings);
     if (status == PULMO_OK)
         status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
+    if (status == PULMO_OK && which > 0)
+        status = check_alike(&model, run, all, o->runs[0]);
     status = pulmo_agree(comm, status);
     if (status == PULMO_OK) {
         const pulmo_weights_choice choice = pulmo_model_weights_choice(&model, o->weights);
@@ -157,8 +159,6 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
             pulmo_backbone_close(&backbone);
         }
     }
-    if (status == PULMO_OK && which > 0)
-        status = check_alike(&model, run, all, o->runs[0]);
     if (status == PULMO_OK && which == 0)
         all->model = model;
     else
