@@ -83,8 +83,9 @@ typedef struct pulmo_weights {
 } pulmo_weights;
 
 /* Reads a file. Refuses (PULMO_WEIGHTS) what is truncated, overlaps, has a wrong type, shape, a
- * missing layer, a non-finite value, or widths that do not chain. No proof is asked for. Owned by
- * the caller. */
+ * missing layer, a non-finite value, or widths that do not chain. No proof is asked for, but a
+ * Keras file whose preprocessing is not given may be proved on the way to it. Owned by the caller.
+ */
 pulmo_status pulmo_weights_read(const char *path, pulmo_weights *out);
 pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing,
                                    pulmo_weights *out);

@@ -81,7 +81,8 @@ pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weight
     memset(out, 0, sizeof *out);
     PULMO_TRY(pulmo_weights_find(choice->path, &path));
     pulmo_status status = pulmo_weights_read_as(path, choice->preprocessing, out);
-    if (status == PULMO_OK && !choice->any)
+    bool proved = out->proof != PULMO_PROOF_NONE; /* on the way to the preprocessing */
+    if (status == PULMO_OK && !choice->any && !proved)
         status = pulmo_weights_prove(out);
     if (status == PULMO_OK && !choice->any)
         status = pulmo_weights_require_proof(out, path);

@@ -81,6 +81,15 @@ static pulmo_status read_by_format(weight_file *file)
 
 /* ---- reading ---- */
 
+/* Once per file, however often its layers are taken. */
+static void digest_file(weight_file *file)
+{
+    const size_t bytes = (size_t)file->size;
+    file->digest = pulmo_digest_of(file->bytes, bytes);
+    if (file->caffe)
+        pulmo_md5_hex(file->bytes, bytes, file->md5);
+}
+
 static pulmo_status take_file(const weight_file *file, pulmo_preprocessing preprocessing,
                               pulmo_weights *out)
 {
@@ -92,10 +101,9 @@ static pulmo_status take_file(const weight_file *file, pulmo_preprocessing prepr
     out->naming = file->naming;
     out->proof_of = "";
     out->answer_away = -1;
-    out->file_digest = pulmo_digest_of(file->bytes, (size_t)file->size);
-    if (file->caffe)
-        pulmo_md5_hex(file->bytes, (size_t)file->size, out->published);
-    return weights_digest_layers(out);
+    out->file_digest = file->digest;
+    memcpy(out->published, file->md5, sizeof out->published);
+    return PULMO_OK;
 }
 
 /* The format's usual preprocessing, which is Caffe's for Keras; but PyTorch's convolutions are
@@ -119,9 +127,12 @@ static pulmo_status read_file(weight_file *file, pulmo_preprocessing preprocessi
     if (!file->bytes)
         return status;
     PULMO_TRY(read_by_format(file));
+    digest_file(file);
     if (preprocessing == PULMO_PREPROCESSING_AUTO)
-        return take_as_usual(file, out);
-    return take_file(file, preprocessing, out);
+        PULMO_TRY(take_as_usual(file, out));
+    else
+        PULMO_TRY(take_file(file, preprocessing, out));
+    return weights_digest_layers(out);
 }
 
 pulmo_status pulmo_weights_read_as(const char *path, pulmo_preprocessing preprocessing,

@@ -64,6 +64,8 @@ typedef struct weight_file {
     const char *path;
     const uint8_t *bytes; /* the whole file, mapped */
     uint64_t size;
+    pulmo_digest digest;         /* of the file */
+    char md5[33];                /* of a Keras file, else "" */
     const char *format, *naming; /* in words, set by the reader */
     bool caffe;                  /* its usual preprocessing is Caffe's */
     int convs;
