@@ -67,6 +67,9 @@ void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabil
                       double threshold);
 /* The rule that the class goes by, in words. */
 const char *pulmo_decision_rule(const pulmo_model *model);
+/* "0.7500 (0.3006-0.9544)" with an en dash; without an interval the value alone, and where there is
+ * none "undefined". */
+void pulmo_interval_print(FILE *out, pulmo_interval it);
 /* The lines that end a run or an evaluation. `models`: whose mean was scored; 1: `model` alone,
  * whose threshold then was chosen on val unless its rule is a number. */
 pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models,

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "pulmo/results.h"
 #include "pulmo/split.h"
 #include "report_room.h"
 
@@ -25,16 +26,6 @@ static void row(FILE *out, const char *name, pulmo_interval it)
         fputs("|\n", out);
     else
         fprintf(out, "%.4f\u2013%.4f |\n", it.low, it.high);
-}
-
-static void ranged(FILE *out, pulmo_interval it)
-{
-    if (isnan(it.value))
-        fputs("undefined", out);
-    else
-        fprintf(out, "%.4f", it.value);
-    if (!isnan(it.low))
-        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
 }
 
 static void performance(FILE *out, const report *r, const report_split *s)
@@ -64,9 +55,9 @@ static void performance(FILE *out, const report *r, const report_split *s)
         fputs("| ", out);
         put(out, r->class_names[k]);
         fprintf(out, " | %.4f | ", c->precision);
-        ranged(out, c->sensitivity);
+        pulmo_interval_print(out, c->sensitivity);
         fprintf(out, " | %.4f | ", c->f1);
-        ranged(out, c->auc_ci);
+        pulmo_interval_print(out, c->auc_ci);
         fprintf(out, " | %u |\n", c->support);
     }
     fputs("\nIntervals: Wilson for proportions, DeLong for the AUC (Newcombe where scores part the "

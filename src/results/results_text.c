@@ -189,28 +189,46 @@ static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_met
     fprintf(out, "\n\n");
 }
 
-static void print_rest(FILE *out, const pulmo_metrics *m)
+/* Four digits, where there is a number: of one class alone nothing can be ranked. */
+static void print_value(FILE *out, double value)
 {
-    fprintf(out,
-            "\nBalanced accuracy %.4f  average precision %.4f  Brier score %.4f  calibration error "
-            "%.4f\n",
-            m->balanced_accuracy, m->average_precision, m->brier, m->calibration_error);
-    if (m->classes > 2)
-        fprintf(out,
-                "One against the rest: AUC %.4f macro, %.4f weighted  average precision %.4f "
-                "macro, %.4f weighted\n",
-                m->auc, m->weighted_auc, m->average_precision, m->weighted_average_precision);
+    if (isnan(value))
+        fputs("undefined", out);
+    else
+        fprintf(out, "%.4f", value);
+}
+
+void pulmo_interval_print(FILE *out, pulmo_interval it)
+{
+    print_value(out, it.value);
+    if (!isnan(it.low))
+        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+}
+
+static void print_named(FILE *out, const char *name, double value)
+{
+    fprintf(out, "%s ", name);
+    print_value(out, value);
 }
 
 static void print_interval(FILE *out, const char *name, pulmo_interval it)
 {
     fprintf(out, "  %s ", name);
-    if (isnan(it.value))
-        fputs("undefined", out);
-    else
-        fprintf(out, "%.4f", it.value);
-    if (!isnan(it.low))
-        fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
+    pulmo_interval_print(out, it);
+}
+
+static void print_rest(FILE *out, const pulmo_metrics *m)
+{
+    fprintf(out, "\nBalanced accuracy %.4f", m->balanced_accuracy);
+    print_named(out, "  average precision", m->average_precision);
+    fprintf(out, "  Brier score %.4f  calibration error %.4f\n", m->brier, m->calibration_error);
+    if (m->classes == 2)
+        return;
+    print_named(out, "One against the rest: AUC", m->auc);
+    print_named(out, " macro,", m->weighted_auc);
+    print_named(out, " weighted  average precision", m->average_precision);
+    print_named(out, " macro,", m->weighted_average_precision);
+    fputs(" weighted\n", out);
 }
 
 /* Of more than two classes, each against the rest. */
@@ -242,13 +260,6 @@ static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics
     print_confusion(out, model, m, wide);
 }
 
-/* Four digits with their range. */
-static void print_ranged(FILE *out, const char *name, pulmo_interval it)
-{
-    fprintf(out, "  %s %.4f", name, it.value);
-    fprintf(out, " (%.4f\u2013%.4f)", it.low, it.high);
-}
-
 static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
 {
     const pulmo_interval accuracy = m->accuracy_ci;
@@ -256,11 +267,11 @@ static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
     fprintf(out, "%c%s accuracy: %.4f", toupper((unsigned char)split[0]), split + 1, m->accuracy);
     fprintf(out, " (95 %% CI %.4f\u2013%.4f)", accuracy.low, accuracy.high);
     if (m->classes == 2) {
-        print_ranged(out, "sensitivity", m->sensitivity);
-        print_ranged(out, "specificity", m->specificity);
-        print_ranged(out, "AUC", m->auc_ci);
+        print_interval(out, "sensitivity", m->sensitivity);
+        print_interval(out, "specificity", m->specificity);
+        print_interval(out, "AUC", m->auc_ci);
     } else {
-        fprintf(out, "  AUC %.4f", m->auc);
+        print_named(out, "  AUC", m->auc);
     }
     fputc('\n', out);
 }

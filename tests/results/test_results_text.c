@@ -177,17 +177,22 @@ static void nothing_is_written_where_there_is_no_directory(void **state)
 }
 
 /* Owned by the caller. */
-static char *printed(const pulmo_model *model, int models)
+static char *printed_of(const pulmo_model *model, int models, const pulmo_dataset_info *info)
 {
-    const pulmo_dataset_info info = four_images();
     const pulmo_split_scores scores = {
-        .split = "test", .info = &info, .probabilities = probabilities};
+        .split = "test", .info = info, .probabilities = probabilities};
     pulmo_text text;
     char *out = NULL;
     assert_ok(pulmo_text_open(&text));
     assert_ok(pulmo_results_print(text.stream, model, models, &scores));
     assert_ok(pulmo_text_take(&text, &out));
     return out;
+}
+
+static char *printed(const pulmo_model *model, int models)
+{
+    const pulmo_dataset_info info = four_images();
+    return printed_of(model, models, &info);
 }
 
 #define DASH "\u2013"
@@ -270,6 +275,41 @@ static void who_chose_the_threshold_is_said(void **state)
     free(text);
 }
 
+/* Of sick people alone nobody can be called healthy rightly or wrongly, and nothing be ranked. */
+static void what_one_class_leaves_open_is_undefined(void **state)
+{
+    static const int32_t sick[] = {1, 1, 1, 1};
+    const pulmo_model model = two_classes();
+    pulmo_dataset_info info = four_images();
+    (void)state;
+    info.labels = sick;
+    char *text = printed_of(&model, 1, &info);
+    assert_non_null(strstr(text, "  sensitivity 0.2500 (0.0456" DASH "0.6994)"
+                                 "  specificity undefined  AUC undefined\n"));
+    assert_null(strstr(text, "nan"));
+    free(text);
+}
+
+/* No image of the third class, and so no AUC of it; of one class alone there is none at all. */
+static void undefined_is_said_of_three_classes_too(void **state)
+{
+    static char *names[] = {"A", "B", "C"};
+    static const int32_t one_class[] = {0, 0};
+    const pulmo_model model = {
+        .classes = 3, .class_names = names, .positive = {.index = -1}, .temperature = 1};
+    pulmo_dataset_info info = four_images();
+    (void)state;
+    info.count = 2;
+    info.classes = 3;
+    info.class_names = (const char *const *)names;
+    info.labels = one_class;
+    char *text = printed_of(&model, 1, &info);
+    assert_non_null(strstr(text, "  AUC undefined\n"));
+    assert_non_null(strstr(text, "One against the rest: AUC undefined macro, undefined weighted"));
+    assert_null(strstr(text, "nan"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +321,8 @@ int main(void)
         cmocka_unit_test(without_two_classes_no_threshold_decides),
         cmocka_unit_test(the_finding_may_be_the_first_class),
         cmocka_unit_test(who_chose_the_threshold_is_said),
+        cmocka_unit_test(what_one_class_leaves_open_is_undefined),
+        cmocka_unit_test(undefined_is_said_of_three_classes_too),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
