@@ -29,28 +29,26 @@ typedef struct prediction {
     int view; /* the one at hand */
     char *const *paths;
     pulmo_failure failure[CHUNK]; /* of each image */
+    pulmo_image decoded[CHUNK];   /* those that could be read, in order */
     size_t bad;
 } prediction;
 
-static pulmo_status load_image(const prediction *p, const char *path, float *out)
-{
-    const pulmo_model *model = p->model;
-    pulmo_image image = {0};
-    PULMO_TRY(input_image_read_resized(path, model->size_px, &image));
-    const int shape[3] = {image.height_px, image.width_px, image.channels};
-    const uint8_t *pixels = image.pixels;
-    pulmo_status status =
-        pulmo_view_apply(&p->views, p->view, pixels, shape, model->mean, model->std, out);
-    pulmo_image_free(&image);
-    return status;
-}
-
-static pulmo_status load_task(void *context, int task, int thread)
+static pulmo_status decode_task(void *context, int task, int thread)
 {
     prediction *p = context;
     (void)thread;
-    float *image = p->images + (size_t)task * p->image_floats;
-    return load_image(p, p->paths[task], image);
+    return input_image_read_resized(p->paths[task], p->model->size_px, &p->decoded[task]);
+}
+
+static pulmo_status view_task(void *context, int task, int thread)
+{
+    prediction *p = context;
+    const pulmo_model *model = p->model;
+    const pulmo_image *image = &p->decoded[task];
+    const int shape[3] = {image->height_px, image->width_px, image->channels};
+    float *out = p->images + (size_t)task * p->image_floats;
+    (void)thread;
+    return pulmo_view_apply(&p->views, p->view, image->pixels, shape, model->mean, model->std, out);
 }
 
 /* ---- lines ---- */
@@ -144,63 +142,60 @@ static void print_json(const prediction *p, const char *path, const float *proba
 
 /* ---- scoring ---- */
 
-/* Moves the images that could be read together; returns how many there are. */
-static int keep_good(prediction *p, int count)
+/* Reads a chunk's images once, whatever views are drawn of them; returns how many could be. */
+static int decode_chunk(prediction *p, int count)
 {
-    const size_t floats = p->image_floats;
-    const float *from = p->images;
-    float *to = p->images;
     int good = 0;
+    pulmo_pool_try_all(p->backbone->pool, count, decode_task, p, p->failure);
     for (int i = 0; i < count; i++) {
-        if (p->failure[i].status == PULMO_OK) {
-            if (good != i)
-                memcpy(to, from, floats * sizeof *to);
-            to += floats;
-            good++;
-        }
-        from += floats;
+        if (p->failure[i].status != PULMO_OK)
+            continue;
+        const pulmo_image image = p->decoded[i];
+        p->decoded[i] = (pulmo_image){0};
+        p->decoded[good] = image;
+        good++;
     }
     return good;
 }
 
-/* One view of a chunk's images, which are read anew for it; returns how many could be. */
-static int score_view(prediction *p, int count)
+static void free_chunk(prediction *p)
 {
-    pulmo_pool_try_all(p->backbone->pool, count, load_task, p, p->failure);
-    int good = keep_good(p, count);
+    for (int i = 0; i < CHUNK; i++)
+        pulmo_image_free(&p->decoded[i]);
+}
+
+/* Logits of one view of the images that could be read. */
+static pulmo_status score_view(prediction *p, int good)
+{
+    PULMO_TRY(pulmo_pool_try(p->backbone->pool, good, view_task, p));
     pulmo_backbone_features(p->backbone, good, p->images, p->features);
     pulmo_head_logits(p->head, good, p->features, p->logits);
-    return good;
+    return PULMO_OK;
 }
 
 /* The mean of all views' logits, as in a run. */
-static int score_views(prediction *p, int count)
+static pulmo_status score_views(prediction *p, int good)
 {
-    const int classes = p->model->classes;
     const int views = p->views.views;
-    const size_t room = (size_t)(count * classes);
-    int good = 0;
+    const int values = good * p->model->classes;
     p->view = 0;
     if (views == 1)
-        return score_view(p, count);
-    memset(p->sums, 0, room * sizeof *p->sums);
+        return score_view(p, good);
+    memset(p->sums, 0, (size_t)values * sizeof *p->sums);
     for (p->view = 0; p->view < views; p->view++) {
-        good = score_view(p, count);
-        for (int i = 0; i < good * classes; i++)
+        PULMO_TRY(score_view(p, good));
+        for (int i = 0; i < values; i++)
             p->sums[i] += (double)p->logits[i];
     }
-    for (int i = 0; i < good * classes; i++) {
+    for (int i = 0; i < values; i++) {
         const double mean = p->sums[i] / views;
         p->logits[i] = (float)mean;
     }
-    return good;
+    return PULMO_OK;
 }
 
-static void predict_chunk(prediction *p, char *const *paths, int count)
+static void print_chunk(prediction *p, int count)
 {
-    p->paths = paths;
-    int good = score_views(p, count);
-    pulmo_model_probabilities(p->model, good, p->logits, p->probabilities);
     const float *probabilities = p->probabilities;
     for (int i = 0; i < count; i++) {
         const pulmo_failure *failure = &p->failure[i];
@@ -210,12 +205,24 @@ static void predict_chunk(prediction *p, char *const *paths, int count)
             continue;
         }
         if (p->options->json)
-            print_json(p, paths[i], probabilities);
+            print_json(p, p->paths[i], probabilities);
         else
-            print_csv(p, paths[i], probabilities);
+            print_csv(p, p->paths[i], probabilities);
         probabilities += p->model->classes;
     }
     fflush(stdout);
+}
+
+static pulmo_status predict_chunk(prediction *p, char *const *paths, int count)
+{
+    p->paths = paths;
+    int good = decode_chunk(p, count);
+    pulmo_status status = score_views(p, good);
+    free_chunk(p);
+    PULMO_TRY(status);
+    pulmo_model_probabilities(p->model, good, p->logits, p->probabilities);
+    print_chunk(p, count);
+    return PULMO_OK;
 }
 
 static pulmo_status allocate(prediction *p)
@@ -261,14 +268,16 @@ static pulmo_status predict_list(prediction *p, const input_list *list)
     if (!p->options->json)
         print_csv_header(p);
     pulmo_progress_begin(&progress, "  predict", "img", (double)list->count);
-    for (size_t at = 0; at < list->count; at += CHUNK) {
+    pulmo_status status = PULMO_OK;
+    for (size_t at = 0; status == PULMO_OK && at < list->count; at += CHUNK) {
         size_t count = list->count - at;
         if (count > CHUNK)
             count = CHUNK;
-        predict_chunk(p, list->paths + at, (int)count);
+        status = predict_chunk(p, list->paths + at, (int)count);
         pulmo_progress_update(&progress, (double)(at + count), NULL);
     }
     pulmo_progress_end(&progress);
+    PULMO_TRY(status);
     return input_list_outcome(list, p->bad);
 }
 

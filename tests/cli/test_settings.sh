@@ -19,6 +19,16 @@ cmp less/predictions.csv alone/predictions.csv || fail "eval.tta=1 is not the im
 "$PULMO" predict views demo/test -q > own.csv
 cmp three.csv own.csv || fail "predict takes other views than evaluate"
 
+# Each image is opened once for all its views: a sixth opening of five would fail.
+normal() { DISK_UNDER=$PWD/demo/test/NORMAL DISK_CALL=look DISK_AT=$1 DISK_LOG=$PWD/looks.log LD_PRELOAD=$TOOLS/failing_disk.so "${@:2}"; }
+normal 6 "$PULMO" predict plain demo/test --set eval.tta=3 -q > once.csv || fail "an image is opened for each view"
+cmp three.csv once.csv || fail "probabilities stand beside other images"
+[ "$(cat looks.log)" = "counted 5" ] || { cat looks.log; fail "five images are not five openings"; }
+# One that cannot be read leaves the others what they are.
+missed() { normal 2 "$PULMO" predict plain demo/test --set eval.tta=3 -q --threads 1 > less.csv; }
+expect 65 "1 of 9 images could not be used" missed
+sed 3d three.csv | cmp - less.csv || fail "an image that cannot be read shifts the others"
+
 # Another threshold decides otherwise and scores the same.
 "$PULMO" predict plain demo/test --set eval.threshold=0 -q > all.csv
 "$PULMO" predict plain demo/test --set eval.threshold=1 -q > none.csv

@@ -1,13 +1,16 @@
 /* A disk that fails, for LD_PRELOAD: the n-th call of a kind on anything below a directory.
  *
  *   DISK_UNDER   the directory, absolute; without it nothing happens
- *   DISK_CALL    write (also pwrite, ftruncate), fsync, rename, close, open (for writing), or any
- * of them DISK_AT      n, from 1: which call of that kind in this process DISK_ERROR   ENOSPC, EIO,
- * EROFS, EDQUOT; or KILL: SIGKILL in place of the call, or half-way through a write; or SLOW: the
- * call takes DISK_SECONDS longer, and does its work DISK_LASTS   1: all calls after it fail as
- * well, as on a full disk DISK_RANK    only in this rank of mpirun or srun DISK_LOG     a file to
- * which a line is added for each failure ("failed CALL PATH"), for each file that took its place
- * ("renamed PATH"), and at the end of the process ("counted CALLS")
+ *   DISK_CALL    write (also pwrite, ftruncate), fsync, rename, close, open (for writing),
+ *                or any of them; or look (open for reading)
+ *   DISK_AT      n, from 1: which call of that kind in this process
+ *   DISK_ERROR   ENOSPC, EIO, EROFS, EDQUOT; or KILL: SIGKILL in place of the call, or half-way
+ *                through a write; or SLOW: the call takes DISK_SECONDS longer, and does its work
+ *   DISK_LASTS   1: all calls after it fail as well, as on a full disk
+ *   DISK_RANK    only in this rank of mpirun or srun
+ *   DISK_LOG     a file to which a line is added for each failure ("failed CALL PATH"), for each
+ *                file that took its place ("renamed PATH"), and at the end of the process
+ *                ("counted CALLS")
  *
  * What it cannot fail: writes through a memory map, and those that the C library makes by itself
  * for stdio. */
@@ -109,8 +112,8 @@ static bool doze(double seconds)
 static bool fails(const char *call, const char *path)
 {
     char what[32];
-    if (!below(path) ||
-        (strcmp(setting("DISK_CALL"), "any") != 0 && strcmp(setting("DISK_CALL"), call) != 0))
+    bool any = strcmp(setting("DISK_CALL"), "any") == 0 && strcmp(call, "look") != 0;
+    if (!below(path) || (!any && strcmp(setting("DISK_CALL"), call) != 0))
         return false;
     long at = atol(setting("DISK_AT")), mine = atomic_fetch_add(&calls, 1) + 1;
     if (at < 1 || mine < at || (mine > at && !*setting("DISK_LASTS")))
@@ -224,7 +227,7 @@ int open64(const char *name, int flags, ...)
         mode = va_arg(arguments, mode_t);
     va_end(arguments);
     bool writer = (flags & O_ACCMODE) != O_RDONLY;
-    if (writer && fails("open", absolute(name, path)))
+    if (fails(writer ? "open" : "look", absolute(name, path)))
         return -1;
     return (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
 }
