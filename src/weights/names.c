@@ -120,18 +120,6 @@ void numbered_names_free(numbered_names *names)
     memset(names, 0, sizeof *names);
 }
 
-/* Printable, for messages. */
-static void copy_text(const char *text, size_t bytes, char out[NAME_BYTES])
-{
-    size_t length = bytes < NAME_BYTES - 1 ? bytes : NAME_BYTES - 1;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        bool control = c < ' ' || c == 0x7f;
-        out[i] = control ? '?' : text[i];
-    }
-    out[length] = '\0';
-}
-
 /* ---- the network among the names ---- */
 
 static bool same_prefix(const numbered_name *a, const numbered_name *b)
@@ -192,8 +180,8 @@ static const numbered_name *choose_first(const weight_file *file, const numbered
     }
     if (equal) {
         char one[NAME_BYTES], other[NAME_BYTES];
-        copy_text(equal->text, equal->bytes, one);
-        copy_text(best->text, best->bytes, other);
+        source_name(equal->text, equal->bytes, one);
+        source_name(best->text, best->bytes, other);
         *status = weights_bad(file, "holds two networks (%s, %s); save one alone", one, other);
         return NULL;
     }
@@ -224,10 +212,10 @@ static pulmo_status read_part(const layer_walk *w, int number, tensor_part part,
     const numbered_name *name = w->at[number][part];
     if (!name) {
         char prefix[NAME_BYTES];
-        copy_text(w->any->text, w->any->prefix_bytes, prefix);
+        source_name(w->any->text, w->any->prefix_bytes, prefix);
         return weights_bad(w->file, "%s%d.%s: is missing", prefix, number, part_names[part]);
     }
-    copy_text(name->text, name->bytes, out->name);
+    source_name(name->text, name->bytes, out->name);
     return w->reader->read(w->reader->context, name->tensor, out);
 }
 
@@ -305,7 +293,7 @@ static pulmo_status read_layers(layer_walk *w)
             break; /* a classifier in the same Sequential */
         if (rank == 1) {
             source_tensor odd = {0};
-            copy_text(weight->text, weight->bytes, odd.name);
+            source_name(weight->text, weight->bytes, odd.name);
             return weights_bad(w->file,
                                "%s: is neither a convolution nor batch normalisation "
                                "right behind one",
@@ -327,7 +315,7 @@ static pulmo_status place_name(layer_walk *w, const numbered_name *name)
     const numbered_name **at = &w->at[name->number][name->part];
     if (*at) {
         char text[NAME_BYTES];
-        copy_text(name->text, name->bytes, text);
+        source_name(name->text, name->bytes, text);
         return weights_bad(w->file, "%s: is there twice", text);
     }
     *at = name;

@@ -13,18 +13,6 @@
 
 #define INPUTS_MAX 5 /* of BatchNormalization: x, scale, shift, mean, variance */
 
-static void copy_name(piece p, char out[NAME_BYTES])
-{
-    size_t length = (size_t)(p.end - p.at);
-    if (length > NAME_BYTES - 1)
-        length = NAME_BYTES - 1;
-    for (size_t i = 0; i < length; i++) {
-        bool printable = p.at[i] >= ' ' && p.at[i] <= '~';
-        out[i] = printable ? (char)p.at[i] : '?';
-    }
-    out[length] = '\0';
-}
-
 /* ---- tensors ---- */
 
 /* Fields of a TensorProto, unchecked. */
@@ -71,21 +59,6 @@ static pulmo_status take_fields(const weight_file *file, piece message, source_t
     return PULMO_OK;
 }
 
-static pulmo_status count_elements(const weight_file *file, const source_tensor *tensor,
-                                   int64_t *count)
-{
-    *count = 1;
-    for (int i = 0; i < tensor->rank; i++) {
-        const int64_t size = tensor->shape[i];
-        if (size < 1 || size > CHANNELS_MAX)
-            return weights_bad(file, "%s: has a size out of range", tensor->name);
-        *count *= size;
-        if (*count > (int64_t)file->size)
-            return weights_bad(file, "%s: has a shape larger than the file", tensor->name);
-    }
-    return PULMO_OK;
-}
-
 /* Elements of 16 bits, each in a varint. */
 static pulmo_status unpack_words(weight_file *file, piece words, int64_t count, source_tensor *out)
 {
@@ -117,7 +90,7 @@ static pulmo_status read_tensor(weight_file *file, piece message, source_tensor 
     if (fields.elsewhere)
         return weights_bad(file, "%s: its data are in another file; save the model in one file",
                            out->name);
-    PULMO_TRY(count_elements(file, out, &count));
+    PULMO_TRY(source_elements(file, out, &count));
     source_dense(out);
     bool in_words = fields.words.at && !fields.raw.at;
     if (in_words && out->type != ELEMENT_FLOAT32)
@@ -148,7 +121,7 @@ static pulmo_status find_initializer(weight_file *file, piece graph, piece name,
 {
     field f;
     bool broken = false;
-    copy_name(name, out->name);
+    source_name((const char *)name.at, (size_t)(name.end - name.at), out->name);
     while (piece_next_field(&graph, &f, &broken)) {
         bool initializer = f.number == 5 && f.wire == WIRE_BYTES;
         if (initializer && is_called(f.bytes, name))

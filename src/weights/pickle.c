@@ -140,9 +140,7 @@ static pulmo_status take_number(machine *m, int bytes, uint64_t *out)
 {
     const uint8_t *from = NULL;
     PULMO_TRY(take(m, (uint64_t)bytes, &from));
-    *out = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        *out = *out << 8 | from[i];
+    *out = source_number(from, bytes);
     return PULMO_OK;
 }
 

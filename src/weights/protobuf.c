@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "weights_room.h"
+
 bool piece_take_varint(piece *p, uint64_t *out)
 {
     *out = 0;
@@ -20,8 +22,7 @@ static bool take_fixed(piece *p, int bytes, uint64_t *out)
     *out = 0;
     if (p->end - p->at < bytes)
         return false;
-    for (int i = bytes - 1; i >= 0; i--)
-        *out = *out << 8 | p->at[i];
+    *out = source_number(p->at, bytes);
     p->at += bytes;
     return true;
 }

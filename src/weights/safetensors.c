@@ -18,12 +18,10 @@ typedef struct container {
 static pulmo_status parse_header(container *c)
 {
     const weight_file *file = c->file;
-    uint64_t length = 0;
     json_error_t error;
     if (file->size < 8)
         return weights_bad(file, "is shorter than a safetensors header");
-    for (int i = 7; i >= 0; i--)
-        length = length << 8 | file->bytes[i];
+    const uint64_t length = source_number(file->bytes, 8);
     if (length > HEADER_BYTES_MAX || length > file->size - 8)
         return weights_bad(
             file, "its header's length is beyond the file: of no known format, or truncated");
@@ -134,20 +132,14 @@ static pulmo_status read_tensor(void *context, const void *tensor, source_tensor
     const container *c = context;
     const char *name = out->name;
     const json_t *offsets = json_object_get(tensor, "data_offsets");
-    int64_t count = 1;
+    int64_t count = 0;
     out->type = type_of(json_string_value(json_object_get(tensor, "dtype")));
     if (out->type == ELEMENT_OTHER)
         return weights_bad(c->file, "%s: has a dtype other than F32, F16 and BF16", name);
     out->rank = shape_of(context, tensor, out->shape);
     if (out->rank < 1 || json_array_size(offsets) != 2)
         return weights_bad(c->file, "%s: has a shape of the wrong rank, or no two offsets", name);
-    for (int i = 0; i < out->rank; i++) {
-        if (out->shape[i] < 1 || out->shape[i] > CHANNELS_MAX)
-            return weights_bad(c->file, "%s: has a size out of range", name);
-        count *= out->shape[i];
-        if (count > (int64_t)c->file->size)
-            return weights_bad(c->file, "%s: has a shape larger than the file", name);
-    }
+    PULMO_TRY(source_elements(c->file, out, &count));
     json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     json_int_t end = json_integer_value(json_array_get(offsets, 1));
     if (end - begin != count * (int64_t)element_bytes(out->type))

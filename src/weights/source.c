@@ -38,6 +38,19 @@ pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out)
     return PULMO_OK;
 }
 
+void source_name(const char *text, size_t bytes, char out[NAME_BYTES])
+{
+    size_t length = bytes < NAME_BYTES - 1 ? bytes : NAME_BYTES - 1;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool control = c < ' ' || c == 0x7f;
+        out[i] = control ? '?' : text[i];
+    }
+    out[length] = '\0';
+}
+
+/* ---- shapes ---- */
+
 void source_dense(source_tensor *tensor)
 {
     int64_t step = 1;
@@ -47,7 +60,29 @@ void source_dense(source_tensor *tensor)
     }
 }
 
-/* ---- elements ---- */
+pulmo_status source_elements(const weight_file *file, const source_tensor *tensor, int64_t *count)
+{
+    *count = 1;
+    for (int i = 0; i < tensor->rank; i++) {
+        const int64_t size = tensor->shape[i];
+        if (size < 1 || size > CHANNELS_MAX)
+            return weights_bad(file, "%s: has a size out of range", tensor->name);
+        *count *= size;
+        if (*count > (int64_t)file->size)
+            return weights_bad(file, "%s: has a shape larger than the file", tensor->name);
+    }
+    return PULMO_OK;
+}
+
+/* ---- numbers and elements ---- */
+
+uint64_t source_number(const uint8_t *from, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = bytes - 1; i >= 0; i--)
+        value = value << 8 | from[i];
+    return value;
+}
 
 size_t element_bytes(element_type type)
 {

@@ -275,14 +275,6 @@ static int bytes_of_element(const torch_file *t, const pickle_node *key)
     return 0;
 }
 
-static uint64_t u64_at(const uint8_t *from)
-{
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--)
-        value = value << 8 | from[i];
-    return value;
-}
-
 /* Whether the pickle says of the storage no more elements than it has. */
 static bool holds_what_is_said(const torch_file *t, const storage *held, uint64_t elements)
 {
@@ -316,7 +308,7 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
             return weights_bad(file, "lists a storage that no tensor uses");
         if (file->size - at < 8)
             return weights_bad(file, "ends before its storages do: it is truncated");
-        const uint64_t elements = u64_at(file->bytes + at);
+        const uint64_t elements = source_number(file->bytes + at, 8);
         at += 8;
         if (elements > (file->size - at) / each)
             return weights_bad(file, "ends before its storages do: it is truncated");

@@ -88,8 +88,15 @@ pulmo_status weights_bad(const weight_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Zeroed memory that goes with the file. PULMO_WEIGHTS beyond what any VGG needs. */
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out);
+/* A name out of a file, cut to NAME_BYTES, for messages: control characters become "?". */
+void source_name(const char *text, size_t bytes, char out[NAME_BYTES]);
 /* Row-major strides for the shape. */
 void source_dense(source_tensor *tensor);
+/* How many elements the shape has. PULMO_WEIGHTS for a size out of range, or more than the file has
+ * bytes. */
+pulmo_status source_elements(const weight_file *file, const source_tensor *tensor, int64_t *count);
+/* An unsigned number of 1 to 8 bytes, little-endian. */
+uint64_t source_number(const uint8_t *from, int bytes);
 /* Bytes of one element; 0 for ELEMENT_OTHER. */
 size_t element_bytes(element_type type);
 float element_value(element_type type, const uint8_t *at);
