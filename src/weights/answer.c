@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "pulmo/memory.h"
-#include "pulmo/weights.h"
+#include "weights_room.h"
 
 #define TOLERANCE          1e-3
 #define TOLERANCE_BFLOAT16 6e-3
@@ -51,15 +51,15 @@ const char *pulmo_rounding_words(pulmo_rounding rounding)
 
 bool pulmo_weights_is_vgg16(const pulmo_weights *weights)
 {
-    static const int widths[13] = {64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512};
-    if (weights->convs != 13)
+    if (weights->convs != VGG16_CONVS)
         return false;
-    for (int i = 0; i < 13; i++) {
+    for (int i = 0; i < VGG16_CONVS; i++) {
         const pulmo_conv *conv = &weights->conv[i];
-        bool pool = i == 1 || i == 3 || i == 6 || i == 9 || i == 12;
-        if (conv->out_channels != widths[i])
+        pulmo_conv known = {0};
+        vgg16_shape(i, &known);
+        if (conv->out_channels != known.out_channels)
             return false;
-        if (conv->pool_after != pool)
+        if (conv->pool_after != known.pool_after)
             return false;
     }
     return true;

@@ -17,7 +17,6 @@
 #include "weights_room.h"
 
 #define BLOCK_CONVS 8
-#define VGG_BLOCKS  5
 
 typedef struct entry {
     char kernel[512], bias[512]; /* names of the datasets, "" where none was met */
@@ -230,10 +229,6 @@ static pulmo_status read_named(weight_file *file, pulmo_h5 *h5, const survey *s)
     return PULMO_OK;
 }
 
-/* Keras' own VGGs: convolutions of each block. */
-static const int vgg_blocks[][VGG_BLOCKS] = {{2, 2, 3, 3, 3}, {2, 2, 4, 4, 4}};
-static const int vgg_widths[VGG_BLOCKS] = {64, 128, 256, 512, 512};
-
 /* What follows the VGG's own convolutions is a head, and no part of it. */
 static bool widths_are(const survey *s, const int blocks[VGG_BLOCKS])
 {
@@ -253,7 +248,7 @@ static bool widths_are(const survey *s, const int blocks[VGG_BLOCKS])
 static pulmo_status read_counted(weight_file *file, pulmo_h5 *h5, const survey *s)
 {
     const int *blocks = NULL;
-    for (size_t i = 0; i < sizeof vgg_blocks / sizeof vgg_blocks[0]; i++)
+    for (int i = 0; i < VGG_KINDS; i++)
         if (widths_are(s, vgg_blocks[i]))
             blocks = vgg_blocks[i];
     if (!blocks)

@@ -5,6 +5,7 @@
  *   weights.c        which format; reading one file
  *   layers.c         layers checked, copied to float32, batch normalisation folded; the digest
  *   preprocessing.c  what a network was trained to see
+ *   vgg.c            the shapes of the published VGGs
  *   answer.c         the known answer
  *   random.c         random convolutions
  *   safetensors.c    safetensors
@@ -100,6 +101,18 @@ uint64_t source_number(const uint8_t *from, int bytes);
 /* Bytes of one element; 0 for ELEMENT_OTHER. */
 size_t element_bytes(element_type type);
 float element_value(element_type type, const uint8_t *at);
+
+/* ---- vgg.c ---- */
+
+#define VGG_BLOCKS  5
+#define VGG16_CONVS 13
+enum { VGG_16, VGG_19, VGG_KINDS };
+
+extern const int vgg_blocks[VGG_KINDS][VGG_BLOCKS]; /* convolutions of each block */
+extern const int vgg_widths[VGG_BLOCKS];            /* channels that each of them gives */
+/* What VGG16's convolution `layer` is, as torchvision numbers it; weight and bias are left alone.
+ */
+void vgg16_shape(int layer, pulmo_conv *out);
 
 /* ---- names.c ---- */
 
