@@ -11,6 +11,8 @@
 #include "pulmo/history.h"
 #include "pulmo/model.h"
 
+struct pulmo_h5;
+
 #define PULMO_RESULTS_FORMAT_VERSION 2
 
 typedef struct pulmo_split_scores {
@@ -60,6 +62,15 @@ typedef struct pulmo_results {
 pulmo_status pulmo_results_write(const pulmo_results *results);
 /* True if `directory` holds the results of a finished run. */
 bool pulmo_results_finished(const char *directory);
+/* Whether names tell patients: of all images, of some, of none. */
+typedef enum pulmo_patients {
+    PULMO_PATIENTS_KNOWN,
+    PULMO_PATIENTS_SOME,
+    PULMO_PATIENTS_UNKNOWN
+} pulmo_patients;
+/* As an open results.h5 has it of its data; known where it does not say. */
+pulmo_status pulmo_results_patients(struct pulmo_h5 *results, pulmo_patients *out);
+
 /* Columns of a table of images, from a class's probabilities on: p_CLASS for each class, and what
  * the class goes by: positive_class and threshold (empty where there are not two classes), rule. */
 void pulmo_csv_score_columns(FILE *out, const pulmo_model *model);

@@ -295,7 +295,7 @@ static pulmo_status read_audit(pulmo_h5 *file, report *r)
 
 static pulmo_status read_data(pulmo_h5 *file, report *r)
 {
-    char *patients = NULL;
+    pulmo_patients patients;
     r->has_data = pulmo_h5_exists(file, "data");
     const text_field texts[] = {
         {"data", "carve", &r->carve},
@@ -304,10 +304,9 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
         {"data", "patients_by", &r->patients_by},
     };
     PULMO_TRY(get_texts(file, texts, PULMO_COUNT_OF(texts)));
-    PULMO_TRY(get_text(file, "data", "patients", &patients));
-    r->patients_unknown = strcmp(patients, "unknown") == 0;
-    r->patients_partly = strcmp(patients, "some") == 0;
-    free(patients);
+    PULMO_TRY(pulmo_results_patients(file, &patients));
+    r->patients_unknown = patients == PULMO_PATIENTS_UNKNOWN;
+    r->patients_partly = patients == PULMO_PATIENTS_SOME;
     if (!r->has_data)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));

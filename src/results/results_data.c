@@ -165,6 +165,22 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
     return PULMO_OK;
 }
 
+/* Files of earlier versions do not say: their names told. */
+pulmo_status pulmo_results_patients(pulmo_h5 *results, pulmo_patients *out)
+{
+    char *text = NULL;
+    *out = PULMO_PATIENTS_KNOWN;
+    if (!pulmo_h5_exists(results, "data") || !pulmo_h5_has_attribute(results, "data", "patients"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(results, "data", "patients", &text));
+    if (strcmp(text, "unknown") == 0)
+        *out = PULMO_PATIENTS_UNKNOWN;
+    else if (strcmp(text, "some") == 0)
+        *out = PULMO_PATIENTS_SOME;
+    free(text);
+    return PULMO_OK;
+}
+
 pulmo_status results_data(pulmo_h5 *file, const char *packed, int classes)
 {
     pulmo_h5 *manifest = NULL;

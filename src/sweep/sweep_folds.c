@@ -79,7 +79,7 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
         fputc(',', to->table);
     }
     fprintf(to->table, "%d,%u,", p->folds, p->count);
-    if (p->known == PATIENTS_KNOWN)
+    if (p->known == PULMO_PATIENTS_KNOWN)
         fprintf(to->table, "%u", p->patients);
     csv_interval(to->table, auc);
     csv_interval(to->table, m->accuracy_ci);
@@ -96,9 +96,9 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
 
 static void show_patients(FILE *out, const pool *p)
 {
-    if (p->known == PATIENTS_KNOWN)
+    if (p->known == PULMO_PATIENTS_KNOWN)
         fprintf(out, "%u images of %u patients\n", p->count, p->patients);
-    else if (p->known == PATIENTS_SOME)
+    else if (p->known == PULMO_PATIENTS_SOME)
         fprintf(out, "%u images, patients unknown for some\n", p->count);
     else
         fprintf(out, "%u images, patients unknown\n", p->count);
@@ -117,7 +117,7 @@ static void show_line(const summary *to, const pool *p, const pulmo_metrics *m, 
                       const sweep_spread spreads[2])
 {
     FILE *out = to->out;
-    const char *drawn = p->known == PATIENTS_KNOWN ? "patients" : "images";
+    const char *drawn = p->known == PULMO_PATIENTS_KNOWN ? "patients" : "images";
     if (!out)
         return;
     fprintf(out, "\nCross-validation, %d folds, in %s: ", p->folds, to->name);

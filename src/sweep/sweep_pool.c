@@ -107,22 +107,6 @@ static pulmo_status add_images(pulmo_h5 *file, int fold, pool *p)
     return PULMO_OK;
 }
 
-/* Files of earlier versions do not say: their names told. */
-static pulmo_status read_known(pulmo_h5 *file, pool_patients *out)
-{
-    char *text = NULL;
-    *out = PATIENTS_KNOWN;
-    if (!pulmo_h5_exists(file, "data") || !pulmo_h5_has_attribute(file, "data", "patients"))
-        return PULMO_OK;
-    PULMO_TRY(pulmo_h5_get_text(file, "data", "patients", &text));
-    if (strcmp(text, "unknown") == 0)
-        *out = PATIENTS_UNKNOWN;
-    else if (strcmp(text, "some") == 0)
-        *out = PATIENTS_SOME;
-    free(text);
-    return PULMO_OK;
-}
-
 static pulmo_status add_fold(const char *directory, int fold, pool *p)
 {
     pulmo_h5 *file = NULL;
@@ -135,7 +119,7 @@ static pulmo_status add_fold(const char *directory, int fold, pool *p)
     if (status == PULMO_OK)
         status = add_images(file, fold, p);
     if (status == PULMO_OK)
-        status = read_known(file, &p->known);
+        status = pulmo_results_patients(file, &p->known);
     pulmo_h5_close(file);
     free(path);
     return status;

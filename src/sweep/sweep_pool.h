@@ -3,10 +3,8 @@
 #define PULMO_SWEEP_POOL_H
 
 #include "pulmo/model.h"
+#include "pulmo/results.h"
 #include "sweep_room.h"
-
-/* Whether names tell patients: of all images, of some, of none. */
-typedef enum pool_patients { PATIENTS_KNOWN, PATIENTS_SOME, PATIENTS_UNKNOWN } pool_patients;
 
 /* What of a fold's files stays in use. */
 typedef struct pool_fold {
@@ -21,7 +19,7 @@ typedef struct pool {
     uint32_t count;
     uint32_t patients; /* an image of unknown patient counts as one */
     uint32_t packed;   /* images that were dealt out to folds */
-    pool_patients known;
+    pulmo_patients known;
     const char **paths, **groups; /* (count), borrowed from `fold` */
     int32_t *labels, *predicted;  /* (count) */
     uint32_t *patient;            /* (count): a number below `patients` */
