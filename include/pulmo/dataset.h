@@ -48,6 +48,10 @@ void pulmo_dataset_close(pulmo_dataset *dataset); /* NULL is a no-op */
 /* Borrowed from the data set. */
 const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *dataset);
 
+/* The digest of a data set by those of its splits (digest_hex), train first: what checkpoints and
+ * results hold as data_sha256. */
+void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX]);
+
 /* Reads one image, (H, W, C) uint8. Thread safe. At most a few shard files are held open. */
 pulmo_status pulmo_dataset_read(pulmo_dataset *dataset, uint32_t index, uint8_t *pixels);
 

@@ -558,3 +558,16 @@ const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d)
 {
     return &d->info;
 }
+
+void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX])
+{
+    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
+    size_t at = 0;
+    for (int i = 0; i < PULMO_SPLITS; i++) {
+        const char *blank = i > 0 ? " " : "";
+        snprintf(all + at, sizeof all - at, "%s%s", blank, of_splits[i]);
+        at += strlen(all + at);
+    }
+    pulmo_digest digest = pulmo_digest_of(all, at);
+    pulmo_digest_hex(&digest, hex);
+}

@@ -78,20 +78,20 @@ double sweep_figure_of(const sweep_trial *trial, sweep_figure figure)
 /* The digest that a run's results hold of its data. */
 static pulmo_status data_digest(const pulmo_config *config, char hex[PULMO_DIGEST_HEX])
 {
-    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
-    for (int i = 0; i < PULMO_SPLITS; i++) {
-        pulmo_dataset *dataset = NULL;
-        PULMO_TRY(pulmo_dataset_open_fold(config->data.path, (int)config->data.fold,
-                                          pulmo_split_name(i), i > 0, &dataset));
-        const char *blank = i > 0 ? " " : "";
-        const char *digest_hex = pulmo_dataset_info_of(dataset)->digest_hex;
-        size_t at = strlen(all);
-        snprintf(all + at, sizeof all - at, "%s%s", blank, digest_hex);
-        pulmo_dataset_close(dataset);
+    pulmo_dataset *dataset[PULMO_SPLITS] = {0};
+    const char *of_splits[PULMO_SPLITS];
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; status == PULMO_OK && i < PULMO_SPLITS; i++) {
+        status = pulmo_dataset_open_fold(config->data.path, (int)config->data.fold,
+                                         pulmo_split_name(i), i > 0, &dataset[i]);
+        if (status == PULMO_OK)
+            of_splits[i] = pulmo_dataset_info_of(dataset[i])->digest_hex;
     }
-    pulmo_digest digest = pulmo_digest_of(all, strlen(all));
-    pulmo_digest_hex(&digest, hex);
-    return PULMO_OK;
+    if (status == PULMO_OK)
+        pulmo_dataset_digest(of_splits, hex);
+    for (int i = 0; i < PULMO_SPLITS; i++)
+        pulmo_dataset_close(dataset[i]);
+    return status;
 }
 
 static pulmo_status check_data(const pulmo_config *config)

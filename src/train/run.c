@@ -32,12 +32,10 @@ static pulmo_status open_data_local(run *r)
 /* All ranks read the same data; its digest becomes part of the run's identity. */
 static pulmo_status check_data_same(run *r)
 {
-    char all[3 * PULMO_DIGEST_HEX];
-    snprintf(all, sizeof all, "%s %s %s", train_info(r)->digest_hex, val_info(r)->digest_hex,
-             test_info(r)->digest_hex);
-    pulmo_digest digest = pulmo_digest_of(all, strlen(all));
-    pulmo_digest_hex(&digest, r->identity.data_digest);
-    return pulmo_same(r->comm, "the packed data", all);
+    const char *const of_splits[] = {train_info(r)->digest_hex, val_info(r)->digest_hex,
+                                     test_info(r)->digest_hex};
+    pulmo_dataset_digest(of_splits, r->identity.data_digest);
+    return pulmo_same(r->comm, "the packed data", r->identity.data_digest);
 }
 
 static pulmo_status check_config_same(run *r)
