@@ -93,7 +93,7 @@ static pulmo_status write_file(exporting *e)
         status = export_safetensors(e, &out);
     else
         status = export_onnx(e, &out);
-    if (status == PULMO_OK && out.failed)
+    if (status == PULMO_OK && (out.failed || e->facts.failed))
         status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", e->options->out);
     if (status == PULMO_OK)
         status = pulmo_file_write(e->options->out, out.bytes, out.size);
@@ -139,6 +139,7 @@ pulmo_status pulmo_export(const pulmo_export_options *options)
     PULMO_GOTO(gather_facts(e));
     status = write_file(e);
 out:
+    facts_free(&e->facts);
     pulmo_weights_free(&weights);
     pulmo_model_free(&model);
     free(e);

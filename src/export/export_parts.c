@@ -29,13 +29,25 @@ void buffer_add(byte_buffer *buffer, const void *data, size_t size_bytes)
 
 void facts_add(export_facts *facts, const char *key, const char *format, ...)
 {
+    char *value = NULL;
     va_list arguments;
-    int at = facts->count;
-    if (at == FACTS_MAX)
-        return;
-    snprintf(facts->key[at], sizeof facts->key[at], "%s", key);
     va_start(arguments, format);
-    vsnprintf(facts->value[at], FACT_BYTES, format, arguments);
+    int length = vasprintf(&value, format, arguments);
     va_end(arguments);
+    if (length < 0 || facts->count == FACTS_MAX) {
+        if (length >= 0)
+            free(value);
+        facts->failed = true;
+        return;
+    }
+    facts->key[facts->count] = key;
+    facts->value[facts->count] = value;
     facts->count++;
+}
+
+void facts_free(export_facts *facts)
+{
+    for (int i = 0; i < facts->count; i++)
+        free(facts->value[i]);
+    *facts = (export_facts){0};
 }

@@ -11,13 +11,14 @@
 #include "pulmo/model.h"
 #include "pulmo/specs.h"
 
-#define FACTS_MAX  32
-#define FACT_BYTES 2048
+#define FACTS_MAX 32
 
 /* What is said of the model in the file's metadata. */
 typedef struct export_facts {
     int count;
-    char key[FACTS_MAX][32], value[FACTS_MAX][FACT_BYTES];
+    bool failed; /* one is missing: out of memory, or of room */
+    const char *key[FACTS_MAX];
+    char *value[FACTS_MAX]; /* owned */
 } export_facts;
 
 typedef struct exporting {
@@ -35,8 +36,10 @@ typedef struct byte_buffer {
 } byte_buffer;
 void buffer_add(byte_buffer *buffer, const void *data, size_t size_bytes);
 
+/* `key` is kept, and must outlive the facts. */
 void facts_add(export_facts *facts, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void facts_free(export_facts *facts);
 
 /* Each fills `out`, which the caller frees. */
 pulmo_status export_onnx(exporting *e, byte_buffer *out);

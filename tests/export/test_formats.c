@@ -64,7 +64,8 @@ static byte_buffer exported(exporter *export, bool with_normalization)
     exporting e = {.options = &options, .model = &model, .weights = &weights};
     byte_buffer out = {0};
     assert_ok(export(&e, &out));
-    assert_false(out.failed);
+    assert_false(out.failed || e.facts.failed);
+    facts_free(&e.facts);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(out.bytes, 1, out.size, file), out.size);
@@ -183,6 +184,26 @@ static void bytes_grow(void **state)
     free(b.bytes);
 }
 
+/* The names of many classes are longer than any line: cut, they would be no JSON. */
+static void facts_are_whole(void **state)
+{
+    static char text[5001];
+    export_facts facts = {0};
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    facts_add(&facts, "classes", "[%s]", text);
+    assert_false(facts.failed);
+    assert_int_equal(strlen(facts.value[0]), sizeof text + 1);
+    assert_string_equal(facts.key[0], "classes");
+    assert_int_equal(facts.value[0][sizeof text], ']');
+    for (int i = 1; i < FACTS_MAX; i++)
+        facts_add(&facts, "number", "%d", i);
+    assert_false(facts.failed);
+    facts_add(&facts, "number", "%d", FACTS_MAX); /* not left out in silence */
+    assert_true(facts.failed);
+    facts_free(&facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +211,7 @@ int main(void)
         cmocka_unit_test(onnx),
         cmocka_unit_test(onnx_leaves_out_what_does_nothing),
         cmocka_unit_test(bytes_grow),
+        cmocka_unit_test(facts_are_whole),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
