@@ -42,39 +42,26 @@ void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block)
     clear(row + row_reals, below_reals);
 }
 
-/* One channel's pixels, from (height, width). */
-static void fill_channel(const pulmo_plane *plane, const float *from, real *row)
-{
-    for (int y = 0; y < plane->height; y++) {
-        for (int x = 0; x < plane->width; x++)
-            row[x * CHANNEL_BLOCK] = (real)from[x];
-        from += plane->width;
-        row += plane_row_reals(plane);
-    }
-}
-
-static void empty_channel(const pulmo_plane *plane, real *row)
-{
-    for (int y = 0; y < plane->height; y++) {
-        for (int x = 0; x < plane->width; x++)
-            row[x * CHANNEL_BLOCK] = 0;
-        row += plane_row_reals(plane);
-    }
-}
-
 void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const float *from,
                       int channels)
 {
     int first = block * CHANNEL_BLOCK;
+    int count = smaller(channels - first, CHANNEL_BLOCK);
     size_t cells = (size_t)plane->height * plane->width;
+    size_t row_pixels_reals = (size_t)plane->width * CHANNEL_BLOCK;
+    real *row = plane_at(plane, image, block, 1, 1);
     from += ((size_t)image * channels + first) * cells;
-    real *to = plane_at(plane, image, block, 1, 1);
-    for (int c = 0; c < CHANNEL_BLOCK; c++) {
-        if (first + c < channels)
-            fill_channel(plane, from, to + c);
-        else
-            empty_channel(plane, to + c);
-        from += cells;
+    for (int y = 0; y < plane->height; y++) {
+        real *to = row;
+        if (count < CHANNEL_BLOCK)
+            clear(row, row_pixels_reals);
+        for (int x = 0; x < plane->width; x++) {
+            for (int c = 0; c < count; c++)
+                to[c] = (real)from[c * cells];
+            from++;
+            to += CHANNEL_BLOCK;
+        }
+        row += plane_row_reals(plane);
     }
 }
 
