@@ -209,40 +209,19 @@ static void band_task(void *context, int task, int thread)
     convolve_band(p, &band, &out, rows, thread);
 }
 
-static float max4(float a, float b, float c, float d)
-{
-    float top = a > b ? a : b;
-    float bottom = c > d ? c : d;
-    return top > bottom ? top : bottom;
-}
-
-/* One block of channels of one image, from `full` to `small` in the same memory: rows are read
- * before they are written over. */
-static void max_pool_block(const pulmo_plane *full, const pulmo_plane *small, int image, int block)
-{
-    size_t row = plane_row_reals(full);
-    for (int y = 0; y < small->height; y++)
-        for (int x = 0; x < small->width; x++) {
-            int top_row = 2 * y + 1;
-            int left = 2 * x + 1;
-            const float *top = plane_at(full, image, block, top_row, left);
-            const float *bottom = top + row;
-            float *to = plane_at(small, image, block, y + 1, x + 1);
-            for (int c = 0; c < CHANNEL_BLOCK; c++)
-                to[c] = max4(top[c], top[CHANNEL_BLOCK + c], bottom[c], bottom[CHANNEL_BLOCK + c]);
-        }
-    pulmo_plane_clear_frame(small, image, block);
-}
-
-/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is. */
+/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is.
+ * Pixels are read before they are written over. */
 static void max_pool_in_place(const layer_pass *p)
 {
+    const pulmo_kernels *kernels = p->trunk->kernels;
     pulmo_plane small = trunk_output_plane(p->layer);
     small.data = p->out.data;
     int blocks = plane_blocks(small.channels);
     for (int image = 0; image < p->images; image++) {
-        for (int block = 0; block < blocks; block++)
-            max_pool_block(&p->out, &small, image, block);
+        for (int block = 0; block < blocks; block++) {
+            kernels->pool(&p->out, &small, image, block);
+            pulmo_plane_clear_frame(&small, image, block);
+        }
     }
 }
 
