@@ -36,9 +36,9 @@ void pulmo_trunk_spec_init(pulmo_trunk_spec *spec);
 size_t pulmo_trunk_packed_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights);
 
 /* Fills `packed`, PULMO_ALIGN-aligned and of that many bytes; position independent, so that one
- * copy in shared memory serves all processes of a node. */
-pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                              pulmo_pool *pool, void *packed);
+ * copy in shared memory serves all processes of a node. Cannot fail. */
+void pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_pool *pool,
+                      void *packed);
 
 /* `packed` and `pool` are kept: they must outlive the trunk. `weights` is borrowed for the call
  * (shapes only). With packed == NULL the trunk packs into memory of its own.

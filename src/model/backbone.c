@@ -135,13 +135,11 @@ static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec,
 {
     void *packed = NULL;
     int owner = 0;
-    pulmo_status status = PULMO_OK;
     PULMO_TRY(pulmo_shared_create(comm, out->packed_bytes, &packed, &owner, &out->shared));
     if (owner)
-        status = pulmo_trunk_pack(spec, weights, out->pool, packed);
-    PULMO_TRY(pulmo_agree(comm, status));
+        pulmo_trunk_pack(spec, weights, out->pool, packed);
     PULMO_TRY(pulmo_shared_publish(comm, out->shared));
-    status = pulmo_trunk_create(spec, weights, packed, out->pool, &out->trunk);
+    pulmo_status status = pulmo_trunk_create(spec, weights, packed, out->pool, &out->trunk);
     return pulmo_agree(comm, status);
 }
 

@@ -199,7 +199,7 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
         trunk->own_packed = pulmo_alloc(bytes, 1);
         if (!trunk->own_packed)
             PULMO_GOTO(PULMO_MEMORY);
-        PULMO_GOTO(pulmo_trunk_pack(spec, weights, pool, trunk->own_packed));
+        pulmo_trunk_pack(spec, weights, pool, trunk->own_packed);
         packed = trunk->own_packed;
     }
     trunk->packed = packed;

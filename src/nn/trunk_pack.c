@@ -135,8 +135,8 @@ static void pack_direct(const packing *p)
     }
 }
 
-pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                              pulmo_pool *pool, void *packed)
+void pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights *weights, pulmo_pool *pool,
+                      void *packed)
 {
     trunk_layer layers[PULMO_CONVS_MAX];
     float *block = packed;
@@ -158,5 +158,4 @@ pulmo_status pulmo_trunk_pack(const pulmo_trunk_spec *spec, const pulmo_weights 
         size_t bias_bytes = out * sizeof *bias;
         memcpy(bias, p.conv->bias, bias_bytes);
     }
-    return PULMO_OK;
 }
