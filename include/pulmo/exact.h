@@ -40,17 +40,17 @@ void pulmo_exact_add(int64_t *sums, const float *values, size_t count, int expon
 /* out[i] = (float)(sums[i] * 2^-exponent * scale), computed in double. Pure. */
 void pulmo_exact_finish(const int64_t *sums, size_t count, int exponent, double scale, float *out);
 
-/* A sum in flight. Only one at a time a communicator; it may take off in buckets. */
+/* Sums that fly together, in buckets. Only one flight at a time a communicator. */
 typedef struct pulmo_exact_sum pulmo_exact_sum;
 
-/* Collective. Starts the sum of `count` integers over all ranks, in place; `sums` is kept and
- * must not be touched until wait. A thread of the room moves it on while the caller computes. */
-pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count,
-                               pulmo_exact_sum **out);
-/* The same in buckets: begin, then push each as it comes to be known, in the same order on all
- * ranks; at most `buckets` of them. A failed push is reported by wait. Other collective calls may
- * stand in between. Collective. */
-pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out);
+/* Room for at most `buckets` in a flight, so that beginning one cannot fail. `comm` is kept. Owned
+ * by the caller. Not collective: agree on the status. */
+pulmo_status pulmo_exact_create(pulmo_comm *comm, int buckets, pulmo_exact_sum **out);
+void pulmo_exact_destroy(pulmo_exact_sum *sum); /* between flights; NULL is a no-op */
+/* Collective. Starts the sum of `count` integers over all ranks, in place; `sums` is kept and must
+ * not be touched until wait. A thread of the room moves it on while the caller computes. Buckets
+ * are pushed as they come to be known, in the same order on all ranks; a push that failed is
+ * reported by wait. Other collective calls may stand in between. */
 void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
 /* Joins the ranks' parts in the same flight, for factors (head.h) from which each rank makes the
  * sum itself: `all` holds counts[r] floats of each rank r, one after the other, at most INT_MAX
@@ -59,8 +59,9 @@ void pulmo_exact_push(pulmo_exact_sum *sum, int64_t *sums, size_t count);
 void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts);
 /* Lets MPI make progress; cheap. Needed now and then only where that thread could not be had. */
 void pulmo_exact_poll(pulmo_exact_sum *sum);
-/* Collective. Waits, then frees the handle in every case. Watched: a peer that does not arrive
- * within the watch's limit ends the process, naming who was missing where that is known. */
+/* Collective. Waits for all that was pushed; the next push begins a new flight. Watched: a peer
+ * that does not arrive within the watch's limit ends the process, naming who was missing where that
+ * is known. */
 pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum);
 
 #endif

@@ -13,37 +13,44 @@
 enum { INTEGERS, FLOATS, KINDS };
 enum { TIMES = 10 };
 
-static pulmo_status sum_integers(pulmo_comm *comm, int64_t *values, size_t count, double *seconds)
+/* What is summed, and with what. */
+typedef struct summed {
+    pulmo_comm *comm;
+    size_t count;
+    int64_t *integers; /* (count) */
+    float *reals;      /* (count) */
+    pulmo_exact_sum *exact;
+} summed;
+
+static pulmo_status sum_integers(const summed *it, double *seconds)
 {
-    pulmo_exact_sum *sum = NULL;
-    PULMO_TRY(pulmo_barrier(comm));
+    PULMO_TRY(pulmo_barrier(it->comm));
     double began_s = pulmo_now_s();
-    PULMO_TRY(pulmo_exact_start(comm, values, count, &sum));
-    PULMO_TRY(pulmo_exact_wait(sum));
+    pulmo_exact_push(it->exact, it->integers, it->count);
+    PULMO_TRY(pulmo_exact_wait(it->exact));
     *seconds = pulmo_now_s() - began_s;
     return PULMO_OK;
 }
 
-static pulmo_status sum_floats(pulmo_comm *comm, float *values, size_t count, double *seconds)
+static pulmo_status sum_floats(const summed *it, double *seconds)
 {
-    PULMO_TRY(pulmo_barrier(comm));
+    PULMO_TRY(pulmo_barrier(it->comm));
     double began_s = pulmo_now_s();
-    PULMO_TRY(pulmo_sum_f32(comm, values, count));
+    PULMO_TRY(pulmo_sum_f32(it->comm, it->reals, it->count));
     *seconds = pulmo_now_s() - began_s;
     return PULMO_OK;
 }
 
 /* The best time of each, of the slowest rank. */
-static pulmo_status time_sums(pulmo_comm *comm, size_t count, int64_t *integers, float *reals,
-                              double seconds[KINDS])
+static pulmo_status time_sums(const summed *it, double seconds[KINDS])
 {
     seconds[INTEGERS] = INFINITY;
     seconds[FLOATS] = INFINITY;
     for (int i = 0; i < TIMES; i++) {
         double times[KINDS];
-        PULMO_TRY(sum_integers(comm, integers, count, &times[INTEGERS]));
-        PULMO_TRY(sum_floats(comm, reals, count, &times[FLOATS]));
-        PULMO_TRY(pulmo_max_f64(comm, times, KINDS));
+        PULMO_TRY(sum_integers(it, &times[INTEGERS]));
+        PULMO_TRY(sum_floats(it, &times[FLOATS]));
+        PULMO_TRY(pulmo_max_f64(it->comm, times, KINDS));
         for (int k = 0; k < KINDS; k++)
             seconds[k] = fmin(seconds[k], times[k]);
     }
@@ -66,19 +73,27 @@ static void report_sums(size_t elements, const double seconds[KINDS], int ranks,
     BENCH_PRINT_JSON(members);
 }
 
+static pulmo_status allocate(summed *it)
+{
+    it->integers = pulmo_alloc(it->count, sizeof *it->integers);
+    it->reals = pulmo_alloc(it->count, sizeof *it->reals);
+    if (!it->integers || !it->reals)
+        return PULMO_MEMORY;
+    return pulmo_exact_create(it->comm, 1, &it->exact);
+}
+
 pulmo_status pulmo_bench_allreduce(pulmo_comm *comm, size_t elements)
 {
+    summed it = {.comm = comm, .count = elements};
     double seconds[KINDS];
     pulmo_isa isa;
     PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
-    int64_t *integers = pulmo_alloc(elements, sizeof *integers);
-    float *reals = pulmo_alloc(elements, sizeof *reals);
-    pulmo_status status = integers && reals ? PULMO_OK : PULMO_MEMORY;
-    status = pulmo_agree(comm, status);
+    pulmo_status status = pulmo_agree(comm, allocate(&it));
     if (status == PULMO_OK)
-        status = time_sums(comm, elements, integers, reals, seconds);
-    pulmo_free(integers);
-    pulmo_free(reals);
+        status = time_sums(&it, seconds);
+    pulmo_exact_destroy(it.exact);
+    pulmo_free(it.integers);
+    pulmo_free(it.reals);
     PULMO_TRY(status);
     if (pulmo_comm_rank(comm) == 0)
         report_sums(elements, seconds, pulmo_comm_size(comm), isa);

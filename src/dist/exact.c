@@ -207,16 +207,31 @@ static void start_pieces(pulmo_exact_sum *sum)
     }
 }
 
-pulmo_status pulmo_exact_begin(pulmo_comm *comm, int buckets, pulmo_exact_sum **out)
+pulmo_status pulmo_exact_create(pulmo_comm *comm, int buckets, pulmo_exact_sum **out)
 {
     pulmo_exact_sum *sum = calloc(1, sizeof *sum + (size_t)buckets * sizeof(bucket));
     if (!sum)
-        return pulmo_fail(PULMO_MEMORY, "cannot allocate a sum");
+        return pulmo_fail(PULMO_MEMORY, "cannot allocate a sum over ranks: out of memory");
     sum->comm = comm;
     sum->code = MPI_SUCCESS;
     sum->most = buckets;
     *out = sum;
     return PULMO_OK;
+}
+
+void pulmo_exact_destroy(pulmo_exact_sum *sum)
+{
+    assert(!sum || sum->buckets == 0);
+    free(sum);
+}
+
+/* Ready for the next flight. */
+static void land(pulmo_exact_sum *sum)
+{
+    sum->code = MPI_SUCCESS;
+    sum->pieces = sum->started = sum->finished = 0;
+    sum->at = 0;
+    sum->current = sum->buckets = 0;
 }
 
 /* Lets MPI get on with a sum; true once it is complete. The MPI lock is held. */
@@ -276,13 +291,6 @@ void pulmo_exact_push_parts(pulmo_exact_sum *sum, float *all, int *counts)
                        .counts = counts});
 }
 
-pulmo_status pulmo_exact_start(pulmo_comm *comm, int64_t *sums, size_t count, pulmo_exact_sum **out)
-{
-    PULMO_TRY(pulmo_exact_begin(comm, 1, out));
-    pulmo_exact_push(*out, sums, count);
-    return PULMO_OK;
-}
-
 void pulmo_exact_poll(pulmo_exact_sum *sum)
 {
     /* Where the helper is at it already, there is nothing to add. */
@@ -303,6 +311,6 @@ pulmo_status pulmo_exact_wait(pulmo_exact_sum *sum)
         start_pieces(sum);
     }
     pulmo_status status = wait_end(comm, sum->code);
-    free(sum);
+    land(sum);
     return status;
 }

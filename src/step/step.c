@@ -1,5 +1,5 @@
 /* One batch: the update of the batch before, this batch's gradients, and the beginning of their
- * exchange. `flight` is the exchange that is under way; there is at most one.
+ * exchange. At most one exchange is under way.
  *
  *            batch t                                       exchange of batch t-1
  *            ───────                                       ─────────────────────
@@ -62,7 +62,7 @@ static void compute_features(pulmo_stepper *step)
         pulmo_backbone_features(step->parts.backbone, count, images, features);
         images += (size_t)count * each_loaded;
         features += (size_t)count * each_computed;
-        if (step->exchange.flight)
+        if (step->exchange.under_way)
             pulmo_exact_poll(step->exchange.flight);
         pulmo_watch_beat(step->parts.comm, "computing features");
     }
@@ -96,14 +96,13 @@ static void update_parameters(pulmo_stepper *step)
 /* Waits for the exchange under way, which ends in every case. Collective. */
 static pulmo_status wait_for_exchange(pulmo_stepper *step)
 {
-    pulmo_exact_sum *flight = step->exchange.flight;
-    step->exchange.flight = NULL;
-    return pulmo_exact_wait(flight);
+    step->exchange.under_way = false;
+    return pulmo_exact_wait(step->exchange.flight);
 }
 
 pulmo_status pulmo_stepper_finish(pulmo_stepper *step)
 {
-    if (!step->exchange.flight)
+    if (!step->exchange.under_way)
         return PULMO_OK;
     double began_s = pulmo_now_s();
     PULMO_TRY(wait_for_exchange(step));
@@ -248,9 +247,7 @@ static double rate_of_batch(const pulmo_stepper *step)
 /* Begins the exchange and sends everything, the convolutions' sums as they come. Collective. */
 static pulmo_status begin_exchange(pulmo_stepper *step, uint32_t microbatches)
 {
-    /* Factors of each layer of the head, the head's sums, and a bucket per fine-tuned layer. */
-    int buckets = PULMO_LINEARS_MAX + 1 + stepper_layers(step);
-    PULMO_TRY(pulmo_exact_begin(step->parts.comm, buckets, &step->exchange.flight));
+    step->exchange.under_way = true;
     stepper_sufficient_push(step);
     stepper_sums_push(step);
     double began_s = pulmo_now_s();

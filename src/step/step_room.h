@@ -82,9 +82,10 @@ typedef struct step_tiles {
 
 /* The exchange under way: the batch's whose update comes next. */
 typedef struct step_exchange {
-    pulmo_exact_sum *flight; /* NULL if there is none */
-    double rate;             /* learning rate of that update */
-    int lowest;              /* lowest fine-tuned layer that takes part in it */
+    pulmo_exact_sum *flight; /* NULL where nothing travels */
+    bool under_way;
+    double rate; /* learning rate of that update */
+    int lowest;  /* lowest fine-tuned layer that takes part in it */
 } step_exchange;
 
 struct pulmo_stepper {

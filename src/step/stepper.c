@@ -176,6 +176,16 @@ static pulmo_status create_tuned(pulmo_stepper *step)
     return PULMO_OK;
 }
 
+/* Made once: a rank that could not make it between batches would leave the others waiting. */
+static pulmo_status create_exchange(pulmo_stepper *step)
+{
+    if (stepper_is_alone(&step->parts))
+        return PULMO_OK;
+    /* Factors of each layer of the head, the head's sums, and a bucket per fine-tuned layer. */
+    int buckets = PULMO_LINEARS_MAX + 1 + stepper_layers(step);
+    return pulmo_exact_create(step->parts.comm, buckets, &step->exchange.flight);
+}
+
 static pulmo_status create_parts(pulmo_stepper *step)
 {
     lay_out_tensors(step);
@@ -185,6 +195,7 @@ static pulmo_status create_parts(pulmo_stepper *step)
     PULMO_TRY(stepper_sufficient_create(step));
     PULMO_TRY(allocate_sums(step));
     PULMO_TRY(create_head(step));
+    PULMO_TRY(create_exchange(step));
     return create_tuned(step);
 }
 
@@ -216,6 +227,7 @@ void pulmo_stepper_destroy(pulmo_stepper *step)
     pulmo_free(step->microbatches.inputs);
     pulmo_free(step->microbatches.results);
     stepper_sufficient_destroy(step);
+    pulmo_exact_destroy(step->exchange.flight);
     pulmo_free(step->sums.values);
     for (int i = 0; i < SUM_LOCKS; i++)
         pthread_mutex_destroy(&step->sums.locks[i]);

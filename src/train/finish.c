@@ -79,10 +79,11 @@ pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo
     with.head_floats = (size_t)head->channels * (size_t)head->height * (size_t)head->width;
     pulmo_status status = pulmo_head_create(head, &r->recipe.loss, PULMO_SCORE_MICROBATCH,
                                             PULMO_SCORE_MICROBATCHES, of_head, &with.head);
-    PULMO_TRY(pulmo_agree(r->comm, status));
+    PULMO_GOTO(pulmo_agree(r->comm, status));
     pulmo_stepper_score_with(r->stepper, parameters, &with.tuned, &with.tuned_images);
     status = pulmo_feature_store_logits(r->comm, features, &with, info->classes, out);
     pulmo_stepper_ready(r->stepper);
+out:
     pulmo_head_destroy(with.head);
     return status;
 }
@@ -95,7 +96,7 @@ static pulmo_status score_best(run *r, const pulmo_feature_store *features,
     const float *best = r->selection.best.parameters;
     float *logits = NULL;
     PULMO_TRY(run_logits(r, features, info, best, &logits));
-    return run_set_scores(scores, &r->model, split, info, logits);
+    return pulmo_agree(r->comm, run_set_scores(scores, &r->model, split, info, logits));
 }
 
 static pulmo_status score_val(run *r)

@@ -41,9 +41,12 @@ static pulmo_status check_data_same(run *r)
 static pulmo_status check_config_same(run *r)
 {
     char *echo = pulmo_config_echo(r->config);
+    pulmo_status status = PULMO_OK;
     if (!echo)
-        return pulmo_fail(PULMO_MEMORY, "cannot compare configurations: out of memory");
-    pulmo_status status = pulmo_same(r->comm, "the configuration", echo);
+        status = pulmo_fail(PULMO_MEMORY, "cannot compare configurations: out of memory");
+    status = pulmo_agree(r->comm, status);
+    if (status == PULMO_OK)
+        status = pulmo_same(r->comm, "the configuration", echo);
     free(echo);
     return status;
 }

@@ -74,11 +74,12 @@ static pulmo_status validate(run *r, pulmo_epoch_row *row)
         return PULMO_OK;
     const float *parameters = pulmo_state_current(&r->state);
     PULMO_TRY(run_logits(r, r->scores.val_features, info, parameters, &logits));
-    PULMO_TRY(run_set_scores(&r->scores.val, &r->model, "val", info, logits));
+    pulmo_status status = run_set_scores(&r->scores.val, &r->model, "val", info, logits);
+    PULMO_TRY(pulmo_agree(r->comm, status));
     row->val_loss = log_loss_of(r, info, logits);
     const pulmo_scored scored = pulmo_split_scored(&r->scores.val);
     const pulmo_decision half = {r->model.positive.index, 0.5};
-    pulmo_status status = pulmo_metrics_compute(&scored, &half, &metrics);
+    status = pulmo_metrics_compute(&scored, &half, &metrics);
     PULMO_TRY(pulmo_agree(r->comm, status));
     row->val_accuracy = metrics.accuracy;
     row->val_auc = metrics.auc;

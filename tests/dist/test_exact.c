@@ -221,10 +221,12 @@ static void summed(int (*owner)(int microbatch, int ranks), float *out)
         microbatch_values(s, values);
         pulmo_exact_add(sums, values, WIDTH, e);
     }
-    CHECK(pulmo_exact_start(world, sums, WIDTH, &flight) == PULMO_OK);
+    CHECK(pulmo_exact_create(world, 1, &flight) == PULMO_OK);
+    pulmo_exact_push(flight, sums, WIDTH);
     for (int i = 0; i < 10; i++)
         pulmo_exact_poll(flight);
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    pulmo_exact_destroy(flight);
     pulmo_exact_finish(sums, WIDTH, e, 1.0, out);
     pulmo_free(sums);
 }
@@ -413,8 +415,10 @@ static void test_against_rationals(void **state)
         int e = pulmo_exact_exponent(bound, 8);
         for (int s = rank(); s < 8; s += size())
             pulmo_exact_add(&sum, &columns[k].value[s], 1, e);
-        CHECK(pulmo_exact_start(world, &sum, 1, &flight) == PULMO_OK);
+        CHECK(pulmo_exact_create(world, 1, &flight) == PULMO_OK);
+        pulmo_exact_push(flight, &sum, 1);
         CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+        pulmo_exact_destroy(flight);
         pulmo_exact_finish(&sum, 1, e, 1.0, &out);
         /* Below 2^-149 the integer's units are finer than any float's: their digits are zeros in
          * sums of so few. */
@@ -476,10 +480,12 @@ static void test_many_pieces(void **state)
     CHECK(sums != NULL);
     for (size_t i = 0; i < count; i++)
         sums[i] = (int64_t)i * (rank() + 1) - LIMIT / 8;
-    CHECK(pulmo_exact_start(world, sums, count, &flight) == PULMO_OK);
+    CHECK(pulmo_exact_create(world, 1, &flight) == PULMO_OK);
+    pulmo_exact_push(flight, sums, count);
     for (int i = 0; i < 100 * (rank() + 1); i++)
         pulmo_exact_poll(flight);
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    pulmo_exact_destroy(flight);
     int64_t n = size();
     int good = 1;
     for (size_t i = 0; i < count; i++)
@@ -492,9 +498,11 @@ static void test_empty(void **state)
 {
     pulmo_exact_sum *flight = NULL;
     (void)state;
-    CHECK(pulmo_exact_start(world, NULL, 0, &flight) == PULMO_OK);
+    CHECK(pulmo_exact_create(world, 1, &flight) == PULMO_OK);
+    pulmo_exact_push(flight, NULL, 0);
     pulmo_exact_poll(flight);
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    pulmo_exact_destroy(flight);
 }
 
 /* Parts of different length, none among them, joined while a sum travels. */
@@ -515,13 +523,14 @@ static void test_parts(void **state)
     CHECK(counts != NULL && all != NULL);
     for (int i = 0; i < counts[rank()]; i++)
         all[first + (size_t)i] = (float)(first + (size_t)i) + 0.25f;
-    CHECK(pulmo_exact_begin(world, 3, &flight) == PULMO_OK);
+    CHECK(pulmo_exact_create(world, 3, &flight) == PULMO_OK);
     pulmo_exact_push(flight, sums, 1);
     pulmo_exact_push_parts(flight, all, counts);
     pulmo_exact_push(flight, sums + 1, 1);
     for (int i = 0; i < 10; i++)
         pulmo_exact_poll(flight);
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    pulmo_exact_destroy(flight);
     int good = sums[0] == ranks && sums[1] == ranks * (ranks - 1) / 2;
     for (size_t i = 0; i < total; i++)
         good = good && all[i] == (float)i + 0.25f;
@@ -537,10 +546,12 @@ static void test_beside_other_calls(void **state)
     double most = rank();
     pulmo_exact_sum *flight = NULL;
     (void)state;
-    CHECK(pulmo_exact_start(world, sums, 3, &flight) == PULMO_OK);
+    CHECK(pulmo_exact_create(world, 1, &flight) == PULMO_OK);
+    pulmo_exact_push(flight, sums, 3);
     CHECK(pulmo_max_f64(world, &most, 1) == PULMO_OK);
     CHECK(pulmo_agree(world, PULMO_OK) == PULMO_OK);
     CHECK(pulmo_exact_wait(flight) == PULMO_OK);
+    pulmo_exact_destroy(flight);
     CHECK(most == size() - 1 && sums[0] == size() && sums[1] == size() * (size() - 1) / 2 &&
           sums[2] == -size());
 }

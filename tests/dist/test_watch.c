@@ -99,15 +99,16 @@ static void sum_for(double seconds)
 {
     const size_t count = 1 << 20;
     int64_t *sums = pulmo_alloc(count, sizeof *sums);
+    pulmo_exact_sum *flight = NULL;
     double began_s = pulmo_now_s();
-    while (sums && !pulmo_any(world, pulmo_now_s() - began_s > seconds)) {
-        pulmo_exact_sum *flight = NULL;
-        if (pulmo_exact_start(world, sums, count, &flight) != PULMO_OK)
-            break;
+    bool ready = sums && pulmo_exact_create(world, 1, &flight) == PULMO_OK;
+    while (ready && !pulmo_any(world, pulmo_now_s() - began_s > seconds)) {
+        pulmo_exact_push(flight, sums, count);
         work(0.1);
         if (pulmo_exact_wait(flight) != PULMO_OK)
             break;
     }
+    pulmo_exact_destroy(flight);
     pulmo_free(sums);
 }
 
