@@ -83,8 +83,8 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
 
 pulmo_tiles pulmo_tiles_of(int height, int width)
 {
-    int down = pulmo_runs_of(height, WINO_OUT);
-    int across = pulmo_runs_of(width, WINO_OUT);
+    int down = divide_up(height, WINO_OUT);
+    int across = divide_up(width, WINO_OUT);
     return (pulmo_tiles){.down = down, .across = across};
 }
 
@@ -100,19 +100,14 @@ int pulmo_run_tiles_most(int inputs, int outputs)
     return smaller(tiles, RUN_TILES_MOST);
 }
 
-int pulmo_runs_of(int total, int each)
-{
-    return (total + each - 1) / each;
-}
-
 int pulmo_run_tiles(int inputs, int outputs, int total, int threads)
 {
     int most = pulmo_run_tiles_most(inputs, outputs);
-    int least_runs = pulmo_runs_of(total, most);
+    int least_runs = divide_up(total, most);
     int runs = round_up(least_runs, threads);
     if (runs == 0)
         return 1;
-    return pulmo_runs_of(total, runs);
+    return divide_up(total, runs);
 }
 
 pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each)

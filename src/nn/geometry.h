@@ -5,22 +5,6 @@
 
 #include "kernels.h"
 
-/* Rounded up to whole cache lines of floats, so that what is laid out in one block is aligned. */
-static inline size_t whole_lines(size_t reals)
-{
-    return (reals + 15) / 16 * 16;
-}
-
-static inline size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static inline int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* One block of channels of one image, which is what a task on a plane mostly takes. */
 typedef struct plane_place {
     int image, block;
@@ -61,7 +45,6 @@ int pulmo_run_tiles_most(int inputs, int outputs);
 int pulmo_run_tiles(int inputs, int outputs, int total, int threads);
 /* The tiles of run number `run`, of all->count in runs of `each`; the last run may be short. */
 pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each);
-int pulmo_runs_of(int total, int each);
 
 /* M = V U at all points of a run of `tiles` tiles. */
 void pulmo_wino_products(const pulmo_kernels *kernels, const real *v, const real *u, real *m,

@@ -165,7 +165,7 @@ pulmo_status pulmo_head_create(const pulmo_head_spec *spec, const pulmo_loss_spe
     head->kernels = head_kernels_of(isa);
     head->microbatch = microbatch;
     head->microbatches = microbatches;
-    int row_blocks = head_divide_up(microbatch, ROWS);
+    int row_blocks = divide_up(microbatch, ROWS);
     head->rows = row_blocks * ROWS;
     head->layers = spec->hidden_layers + 1;
     head->parameters = (const real *)(const void *)parameters;
@@ -482,10 +482,10 @@ void head_run_products(head_work *work, pulmo_pool *pool)
 {
     int width = work->head->width[1];
     int wanted = 2 * pulmo_pool_threads(pool);
-    int each = head_divide_up(width, wanted);
-    int units = head_divide_up(each, OUTPUTS_UNIT);
+    int each = divide_up(width, wanted);
+    int units = divide_up(each, OUTPUTS_UNIT);
     work->outs = units * OUTPUTS_UNIT;
-    int tasks = head_divide_up(width, work->outs);
+    int tasks = divide_up(width, work->outs);
     pulmo_pool_run(pool, tasks, products_task, work);
 }
 

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "counts.h"
 #include "head_kernels.h"
 #include "head_real.h"
 #include "pulmo/head.h"
@@ -91,21 +92,10 @@ static inline head_group head_first_group(const workspace *space)
     return (head_group){.x = space->first, .y = space->output[0]};
 }
 
-/* Rounded up to whole cache lines, so that every matrix of a workspace starts on one. */
-static inline int head_padded(int count)
-{
-    return (count + 15) / 16 * 16;
-}
-
-/* Reals of a workspace's matrix (rows, width). */
+/* Reals of a workspace's matrix (rows, width); every one starts on a cache line. */
 static inline size_t head_matrix(const pulmo_head *head, int width)
 {
-    return (size_t)head->rows * (size_t)head_padded(width);
-}
-
-static inline int head_divide_up(int count, int by)
-{
-    return (count + by - 1) / by;
+    return (size_t)head->rows * whole_lines((size_t)width);
 }
 
 /* Dropout stands before layer l (l > 0), or before layer 0 where it is the only one. */

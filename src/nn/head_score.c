@@ -11,11 +11,6 @@ static void score(const pulmo_head *head, workspace *space, float *logits)
         logits[i] = (float)output[i];
 }
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* All products of layer 0 of one workspace. */
 static void multiply_first(pulmo_head *head, const workspace *space)
 {
@@ -30,7 +25,7 @@ void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *lo
     size_t floats = head_floats(&head->spec);
     for (int at = 0; at < n; at += head->microbatch) {
         int left = n - at;
-        int count = least(left, head->microbatch);
+        int count = smaller(left, head->microbatch);
         head_fill_input(head, space, count, features);
         multiply_first(head, space);
         score(head, space, logits);
@@ -46,7 +41,7 @@ static void fill_task(void *context, int task, int thread)
     workspace *space = &head->spaces[task];
     int at = task * head->microbatch;
     int left = work->images - at;
-    int count = least(left, head->microbatch);
+    int count = smaller(left, head->microbatch);
     size_t floats = head_floats(&head->spec);
     size_t place = (size_t)at * floats;
     const float *features = work->features + place;
@@ -76,8 +71,8 @@ void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float
     int room = spaces * head->microbatch;
     for (int at = 0; at < n; at += room) {
         int left = n - at;
-        int images = least(left, room);
-        int microbatches = head_divide_up(images, head->microbatch);
+        int images = smaller(left, room);
+        int microbatches = divide_up(images, head->microbatch);
         head_work work = {.head = head, .images = images, .features = features, .logits = logits};
         work.microbatches = microbatches;
         pulmo_pool_run(pool, microbatches, fill_task, &work);

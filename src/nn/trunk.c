@@ -50,9 +50,9 @@ static pulmo_plane unpooled_plane(const layer *l)
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
 static int band_rows(int height, int threads)
 {
-    int least_bands = pulmo_runs_of(height, BAND_ROWS);
+    int least_bands = divide_up(height, BAND_ROWS);
     int bands = round_up(least_bands, threads);
-    int rows = pulmo_runs_of(height, bands);
+    int rows = divide_up(height, bands);
     return round_up(rows, WINO_OUT);
 }
 

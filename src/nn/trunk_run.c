@@ -140,7 +140,7 @@ static void first_task(void *context, int task, int thread)
 {
     const layer_pass *p = context;
     int height = p->trunk->height_px;
-    int tasks = pulmo_runs_of(height, TASK_ROWS);
+    int tasks = divide_up(height, TASK_ROWS);
     int image = task / tasks;
     int place = task % tasks;
     int row = place * TASK_ROWS;
@@ -178,7 +178,7 @@ static void convolve_band(const layer_pass *p, const pulmo_plane *band, const pu
     pulmo_tiles all = pulmo_tiles_of(rows, l->width);
     all.count = image_tiles(&all);
     int each = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, all.count, 1);
-    int runs = pulmo_runs_of(all.count, each);
+    int runs = divide_up(all.count, each);
     float *scratch = band->data + band->image_reals;
     for (int run = 0; run < runs; run++) {
         pulmo_tiles tiles = pulmo_tiles_of_run(&all, run, each);
@@ -238,14 +238,14 @@ static void enter_images(const pulmo_trunk *trunk, layer_pass *p, bool banded)
 
 static void convolve_in_bands(const pulmo_trunk *trunk, layer_pass *p)
 {
-    p->bands = pulmo_runs_of(p->layer->height, trunk->band_rows);
+    p->bands = divide_up(p->layer->height, trunk->band_rows);
     int tasks = p->images * p->bands;
     pulmo_pool_run(trunk->pool, tasks, band_task, p);
 }
 
 static void convolve_directly(const pulmo_trunk *trunk, layer_pass *p)
 {
-    int each = pulmo_runs_of(trunk->height_px, TASK_ROWS);
+    int each = divide_up(trunk->height_px, TASK_ROWS);
     int tasks = p->images * each;
     pulmo_pool_run(trunk->pool, tasks, first_task, p);
     if (p->layer->pack.pool_after)
@@ -261,7 +261,7 @@ static void convolve_in_runs(const pulmo_trunk *trunk, layer_pass *p)
     int total = p->images * each;
     p->tiles.count = total;
     p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, total, threads);
-    int runs = pulmo_runs_of(total, p->run);
+    int runs = divide_up(total, p->run);
     pulmo_pool_run(trunk->pool, runs, run_task, p);
 }
 

@@ -10,8 +10,8 @@
 int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch)
 {
     int total = microbatch * image_tiles(tiles);
-    int units = pulmo_runs_of(total, TUNED_UNIT_MOST);
-    return pulmo_runs_of(total, units);
+    int units = divide_up(total, TUNED_UNIT_MOST);
+    return divide_up(total, units);
 }
 
 /* ---- making ---- */
@@ -310,7 +310,7 @@ void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what)
         return; /* a rank without microbatches */
     job.tiles.count = total;
     job.run = pulmo_run_tiles(inputs, outputs, total, tuned->threads);
-    int runs = pulmo_runs_of(total, job.run);
+    int runs = divide_up(total, job.run);
     pulmo_pool_run(tuned->pool, runs, run_task, &job);
 }
 

@@ -338,9 +338,9 @@ static void run_wave(wave *w)
     pulmo_pool_run(pool, w->units * transforms, transform_task, w);
     /* All units of a part together where that leaves every thread tasks enough. */
     int tasks = THREAD_TASKS * w->tuned->threads;
-    int share = pulmo_runs_of(w->parts * w->units, tasks);
+    int share = divide_up(w->parts * w->units, tasks);
     w->group = smaller(share, w->units);
-    w->groups = pulmo_runs_of(w->units, w->group);
+    w->groups = divide_up(w->units, w->group);
     pulmo_pool_run(pool, w->parts * w->groups, part_task, w);
     w->units = 0;
 }
@@ -390,12 +390,12 @@ void pulmo_tuned_gradients(pulmo_tuned *tuned, int layer, pulmo_tuned_sink sink,
 {
     const tuned_layer *it = &tuned->layer[layer];
     wave w = {.tuned = tuned, .layer = it, .number = layer, .sink = sink, .context = context};
-    int down = pulmo_runs_of(it->outputs, TUNED_PART);
+    int down = divide_up(it->outputs, TUNED_PART);
     int input_blocks = plane_blocks(it->inputs);
     int output_blocks = plane_blocks(it->outputs);
-    w.input_tasks = pulmo_runs_of(input_blocks, TASK_BLOCKS);
-    w.spread_tasks = pulmo_runs_of(output_blocks, TASK_BLOCKS);
-    w.across = pulmo_runs_of(it->inputs, TUNED_PART);
+    w.input_tasks = divide_up(input_blocks, TASK_BLOCKS);
+    w.spread_tasks = divide_up(output_blocks, TASK_BLOCKS);
+    w.across = divide_up(it->inputs, TUNED_PART);
     w.parts = w.across * down;
     int each = image_tiles(&it->tiles);
     int unit_tiles = tuned_unit_tiles(&it->tiles, tuned->microbatch);

@@ -53,5 +53,4 @@
 #define pulmo_tiles_of_run      geometry64_tiles_of_run
 #define pulmo_run_tiles         geometry64_run_tiles
 #define pulmo_run_tiles_most    geometry64_run_tiles_most
-#define pulmo_runs_of           geometry64_runs_of
 #define pulmo_wino_products     geometry64_wino_products

@@ -82,7 +82,7 @@ static void reading_is_the_way_back(void **state)
 static void check_runs(int inputs, int outputs, int total, int threads)
 {
     int each = pulmo_run_tiles(inputs, outputs, total, threads);
-    int runs = pulmo_runs_of(total, each);
+    int runs = divide_up(total, each);
     int taken = 0;
     pulmo_tiles all = {.count = total, .down = 3, .across = 5};
     assert_in_range(each, 1, pulmo_run_tiles_most(inputs, outputs));

@@ -107,8 +107,8 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
 /* One panel of outputs: a chunk of its weights at a time, for all tiles. */
 INLINE void gemm_panel(const real *v, const real *u, real *m, int tiles, int c, const int blocks)
 {
-    int groups = (tiles + TILE_ROWS - 1) / TILE_ROWS;
-    int lines = (blocks * CHANNEL_BLOCK * CHANNEL_BLOCK / LINE_REALS + groups - 1) / groups;
+    int groups = divide_up(tiles, TILE_ROWS);
+    int lines = divide_up(blocks * CHANNEL_BLOCK * CHANNEL_BLOCK / LINE_REALS, groups);
     for (int from = 0; from < c; from += GEMM_CHANNELS) {
         int count = c - from < GEMM_CHANNELS ? c - from : GEMM_CHANNELS;
         bool more = from > 0;

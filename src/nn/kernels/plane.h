@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "counts.h"
 #include "real.h"
 
 /* A tile of 4 x 4 outputs from 6 x 6 inputs, 36 products per pair of channels. */
@@ -13,11 +14,6 @@
 #define WINO_POINTS 36
 /* Channels that are stored together. */
 #define CHANNEL_BLOCK 16
-
-static inline int round_up(int value, int unit)
-{
-    return (value + unit - 1) / unit * unit;
-}
 
 /* ---- activations ---- */
 
