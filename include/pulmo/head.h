@@ -39,6 +39,8 @@ typedef struct pulmo_head_spec {
 } pulmo_head_spec;
 
 void pulmo_head_spec_init(pulmo_head_spec *spec);
+/* Values of one image's features. */
+size_t pulmo_head_floats(const pulmo_head_spec *spec);
 /* Number of values after pooling. */
 int pulmo_head_inputs(const pulmo_head_spec *spec);
 

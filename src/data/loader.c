@@ -24,6 +24,7 @@
 
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
+#include "pulmo/packed.h"
 #include "pulmo/rng.h"
 
 /* ---- arithmetic ---- */
@@ -33,13 +34,6 @@ static uint32_t parts_of(uint32_t whole, uint32_t size)
 {
     const uint64_t rounded_up = (uint64_t)whole + size - 1;
     return (uint32_t)(rounded_up / size);
-}
-
-/* Where rank `rank` of `size` begins in `count` things shared evenly. */
-static uint32_t share_begin(uint32_t count, int rank, int size)
-{
-    const uint64_t before = (uint64_t)count * (uint64_t)rank;
-    return (uint32_t)(before / (uint64_t)size);
 }
 
 uint32_t pulmo_batches(uint32_t samples, uint32_t batch)
@@ -57,8 +51,9 @@ pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatc
                                          int size)
 {
     const uint32_t microbatches = parts_of(batch_size, microbatch);
-    const uint32_t first = share_begin(microbatches, rank, size);
-    const uint32_t end = share_begin(microbatches, rank + 1, size);
+    const uint32_t own = (uint32_t)rank;
+    const uint32_t first = pulmo_shard_first(microbatches, own, (uint32_t)size);
+    const uint32_t end = pulmo_shard_first(microbatches, own + 1, (uint32_t)size);
     return (pulmo_microbatches){.first = first, .count = end - first};
 }
 

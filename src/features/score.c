@@ -14,6 +14,7 @@
 #include "bank_room.h"
 #include "images.h"
 #include "pulmo/features.h"
+#include "pulmo/packed.h"
 #include "pulmo/specs.h"
 
 #define CHUNK (4 * IMAGE_CHUNK) /* images scored at once */
@@ -172,16 +173,16 @@ static pulmo_status create_local(pulmo_comm *comm, const pulmo_feature_source *s
 static pulmo_feature_store *new_store(const pulmo_comm *comm, uint32_t samples, int views,
                                       size_t floats)
 {
-    uint64_t rank = (uint64_t)pulmo_comm_rank(comm);
-    uint64_t size = (uint64_t)pulmo_comm_size(comm);
-    uint64_t end = (rank + 1) * samples / size;
+    uint32_t rank = (uint32_t)pulmo_comm_rank(comm);
+    uint32_t size = (uint32_t)pulmo_comm_size(comm);
+    uint32_t end = pulmo_shard_first(samples, rank + 1, size);
     size_t image_bytes = floats * sizeof(float);
     pulmo_feature_store *store = calloc(1, sizeof *store);
     if (!store)
         return NULL;
     store->file = -1;
-    store->first = (uint32_t)(rank * samples / size);
-    store->count = (uint32_t)end - store->first;
+    store->first = pulmo_shard_first(samples, rank, size);
+    store->count = end - store->first;
     store->views = views;
     store->floats = floats;
     store->chunk = pulmo_alloc(CHUNK, image_bytes);

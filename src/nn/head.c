@@ -236,7 +236,7 @@ void pulmo_head_pool(const pulmo_head_spec *spec, const float *features, float *
 
 void head_fill_input(const pulmo_head *head, workspace *space, int count, const float *features)
 {
-    size_t floats = head_floats(&head->spec);
+    size_t floats = pulmo_head_floats(&head->spec);
     int width = head->width[0];
     bool full = count == head->rows;
     bool whole = full && !head_drops(head, 0);

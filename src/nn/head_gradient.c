@@ -134,7 +134,7 @@ static void unpool_features(const pulmo_head_spec *spec, const float *features,
 {
     int cells = spec->height * spec->width;
     if (spec->pool == PULMO_POOL_FLATTEN) {
-        size_t floats = head_floats(spec);
+        size_t floats = pulmo_head_floats(spec);
         memcpy(out, gradient, floats * sizeof *out);
         return;
     }
@@ -162,7 +162,7 @@ void pulmo_head_microbatch_features(pulmo_head *head, int microbatch_index, floa
 {
     workspace *space = &head->spaces[microbatch_index];
     int in = head->width[0];
-    size_t floats = head_floats(&head->spec);
+    size_t floats = pulmo_head_floats(&head->spec);
     const real *scale = head_drops(head, 0) ? space->scale[0] : NULL;
     const float *features = space->features;
     real *gradient = space->below;

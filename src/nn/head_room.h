@@ -80,12 +80,6 @@ static inline const real *head_const_row(const real *matrix, int n, int cols)
     return matrix + (size_t)n * (size_t)cols;
 }
 
-/* Floats of one image's features. */
-static inline size_t head_floats(const pulmo_head_spec *spec)
-{
-    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
-}
-
 /* A microbatch's samples and products of layer 0. */
 static inline head_group head_first_group(const workspace *space)
 {

@@ -22,7 +22,7 @@ static void multiply_first(pulmo_head *head, const workspace *space)
 void pulmo_head_logits(pulmo_head *head, int n, const float *features, float *logits)
 {
     workspace *space = &head->spaces[head->microbatches];
-    size_t floats = head_floats(&head->spec);
+    size_t floats = pulmo_head_floats(&head->spec);
     for (int at = 0; at < n; at += head->microbatch) {
         int left = n - at;
         int count = smaller(left, head->microbatch);
@@ -42,7 +42,7 @@ static void fill_task(void *context, int task, int thread)
     int at = task * head->microbatch;
     int left = work->images - at;
     int count = smaller(left, head->microbatch);
-    size_t floats = head_floats(&head->spec);
+    size_t floats = pulmo_head_floats(&head->spec);
     size_t place = (size_t)at * floats;
     const float *features = work->features + place;
     (void)thread;
@@ -66,7 +66,7 @@ static void score_task(void *context, int task, int thread)
 void pulmo_head_logits_on(pulmo_head *head, pulmo_pool *pool, int n, const float *features,
                           float *logits)
 {
-    size_t floats = head_floats(&head->spec);
+    size_t floats = pulmo_head_floats(&head->spec);
     int spaces = head->microbatches + 1;
     int room = spaces * head->microbatch;
     for (int at = 0; at < n; at += room) {

@@ -14,11 +14,16 @@ void pulmo_head_spec_init(pulmo_head_spec *spec)
     spec->classes = 2;
 }
 
+size_t pulmo_head_floats(const pulmo_head_spec *spec)
+{
+    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
+}
+
 int pulmo_head_inputs(const pulmo_head_spec *spec)
 {
     switch (spec->pool) {
     case PULMO_POOL_FLATTEN:
-        return spec->channels * spec->height * spec->width;
+        return (int)pulmo_head_floats(spec);
     case PULMO_POOL_AVGMAX:
         return 2 * spec->channels;
     case PULMO_POOL_AVG:

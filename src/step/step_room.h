@@ -143,10 +143,6 @@ static inline size_t stepper_element(int row, int cols, int col)
 {
     return (size_t)row * (size_t)cols + (size_t)col;
 }
-static inline size_t stepper_product(int channels, int height, int width)
-{
-    return (size_t)channels * (size_t)height * (size_t)width;
-}
 /* Tasks 0 .. tasks - 1 on this rank's threads. */
 static inline void stepper_run(const pulmo_stepper *step, int tasks, pulmo_task task, void *context)
 {

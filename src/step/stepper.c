@@ -28,16 +28,7 @@ static size_t images_at_most(const pulmo_stepper_parts *parts)
 /* Floats of one image's features that this rank computes; a bank's stay in the loader's memory. */
 static size_t computed_floats(const pulmo_stepper_parts *parts)
 {
-    const pulmo_backbone *backbone = parts->backbone;
-    if (parts->banked)
-        return 0;
-    return stepper_product(backbone->channels, backbone->height, backbone->width);
-}
-
-static size_t head_floats(const pulmo_stepper_parts *parts)
-{
-    const pulmo_head_spec *head = parts->head;
-    return stepper_product(head->channels, head->height, head->width);
+    return parts->banked ? 0 : pulmo_backbone_floats(parts->backbone);
 }
 
 /* The fine-tuned convolutions, and what joins them to the head. */
@@ -48,7 +39,7 @@ static uint64_t tuned_bytes(const pulmo_stepper_parts *parts)
     int images = (int)images_at_most(parts);
     if (backbone->tuned.layers == 0)
         return 0;
-    size_t image_bytes = head_floats(parts) * sizeof(float);
+    size_t image_bytes = pulmo_head_floats(parts->head) * sizeof(float);
     size_t joint_bytes = 2 * (size_t)images * image_bytes;
     uint64_t engine = pulmo_tuned_bytes(&backbone->tuned, microbatch, images, backbone->threads);
     return engine + joint_bytes;
@@ -112,7 +103,7 @@ static pulmo_status allocate_features(pulmo_stepper *step)
     step_features *features = &step->features;
     size_t images = images_at_most(&step->parts);
     features->image_floats = computed_floats(&step->parts);
-    features->head_floats = head_floats(&step->parts);
+    features->head_floats = pulmo_head_floats(step->parts.head);
     if (step->parts.banked)
         return PULMO_OK;
     size_t image_bytes = features->image_floats * sizeof(float);

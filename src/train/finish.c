@@ -75,8 +75,7 @@ pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo
     const pulmo_backbone *backbone = &r->network.backbone;
     const pulmo_head_spec *head = &r->network.trained_head;
     const float *of_head = parameters + pulmo_tuned_parameters(&backbone->tuned);
-    pulmo_scorer with = {.pool = backbone->pool};
-    with.head_floats = (size_t)head->channels * (size_t)head->height * (size_t)head->width;
+    pulmo_scorer with = {.pool = backbone->pool, .head_floats = pulmo_head_floats(head)};
     pulmo_status status = pulmo_head_create(head, &r->recipe.loss, PULMO_SCORE_MICROBATCH,
                                             PULMO_SCORE_MICROBATCHES, of_head, &with.head);
     PULMO_GOTO(pulmo_agree(r->comm, status));
