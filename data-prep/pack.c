@@ -113,19 +113,57 @@ static pulmo_status describe_options(packing *p)
 
 /* What decoded pixels depend on: files, size and manner of decoding. Splits and patterns may change
  * without harm. */
-static pulmo_status make_key(packing *p)
+static void digest_decoding(const packing *p, const source_list *list, pulmo_digester *digester)
 {
     const pulmo_config *c = p->options.config;
-    pulmo_digester *digester = NULL;
     const int64_t settings[] = {2, c->pack.size, c->pack.pixels_max, c->pack.decode};
-    PULMO_TRY(pulmo_digester_create(&digester));
     pulmo_digester_add(digester, settings, sizeof settings);
-    digest_times(&p->list, digester);
+    digest_times(list, digester);
+}
+
+/* Of all files: whether any was touched since the pack. */
+static pulmo_status make_key(packing *p)
+{
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(pulmo_digester_create(&digester));
+    digest_decoding(p, &p->list, digester);
     p->key = pulmo_digester_end(digester);
     return PULMO_OK;
 }
 
-/* What shards depend on: the options and what was decoded. */
+/* The files that are decoded: all, or the new ones. */
+static const source_list *decoded(const packing *p)
+{
+    return p->old ? &p->old->fresh : &p->list;
+}
+
+/* Of the files that are decoded: parts of an update are no parts of a whole pack. */
+static pulmo_status make_parts_key(packing *p)
+{
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(pulmo_digester_create(&digester));
+    if (p->old)
+        digest_text(digester, "update");
+    digest_decoding(p, decoded(p), digester);
+    p->parts_key = pulmo_digester_end(digester);
+    return PULMO_OK;
+}
+
+/* Which images stand in which shard of a split. */
+static void digest_split(const packing *p, int s, pulmo_digester *digester)
+{
+    const pulmo_packed_split *split = &p->split[s];
+    size_t order_bytes = split->count * sizeof *p->plan.order[s];
+    pulmo_digester_add(digester, &split->count, sizeof split->count);
+    pulmo_digester_add(digester, p->plan.order[s], order_bytes);
+    for (uint32_t shard = 0; shard <= split->shards; shard++) {
+        uint32_t first = pulmo_packed_first(split, shard);
+        pulmo_digester_add(digester, &first, sizeof first);
+    }
+}
+
+/* What shards depend on: the options, what was decoded, the order, and where each shard begins. An
+ * update and a whole pack of the same files have other shards of the same names. */
 static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
 {
     pulmo_digester *digester = NULL;
@@ -136,6 +174,8 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
         pulmo_digester_add(digester, &record->digest, sizeof record->digest);
         pulmo_digester_add(digester, &record->pixel_digest, sizeof record->pixel_digest);
     }
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        digest_split(p, s, digester);
     *out = pulmo_digester_end(digester);
     return PULMO_OK;
 }
@@ -247,16 +287,10 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     return packing_make_splits(p);
 }
 
-/* The files that are decoded: all, or the new ones. */
-static const source_list *decoded(const packing *p)
-{
-    return p->old ? &p->old->fresh : &p->list;
-}
-
 static pulmo_status open_store(packing *p)
 {
     part_store *parts = p->old ? &p->added : &p->store;
-    PULMO_TRY(parts_open(decoded(p), p->options.config, p->place.work, &p->key, parts));
+    PULMO_TRY(parts_open(decoded(p), p->options.config, p->place.work, &p->parts_key, parts));
     parts->fresh = p->fresh;
     if (!p->old)
         return PULMO_OK;
@@ -367,7 +401,7 @@ static pulmo_status agree_on_task(packing *p, int *task)
 /* Rank 0. */
 static pulmo_status begin_work(packing *p)
 {
-    return work_begin(&p->place, p->options.source, &p->key);
+    return work_begin(&p->place, p->options.source, &p->parts_key);
 }
 
 static pulmo_status pack_all(packing *p)
@@ -384,8 +418,10 @@ static pulmo_status pack_all(packing *p)
                    destination);
         return PULMO_OK;
     }
+    PULMO_TRY(pulmo_agree(p->comm, make_parts_key(p)));
     PULMO_TRY(on_root(p, begin_work));
-    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, p->place.work, &p->key, &p->fresh));
+    const char *work = p->place.work;
+    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, work, &p->parts_key, &p->fresh));
     PULMO_TRY(plan_all(p));
     PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
     PULMO_TRY(on_root(p, publish));

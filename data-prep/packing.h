@@ -30,7 +30,8 @@ typedef struct packing {
     pulmo_packed_split split[PULMO_SPLITS];
     char resize[96];
     char *options_text;
-    pulmo_digest key;
+    pulmo_digest key;       /* of all files, for DEST/.files */
+    pulmo_digest parts_key; /* of the files that are decoded */
 } packing;
 
 /* Fills p->form and p->split from the plan. Owned by the packing (packing_free_splits). */

@@ -109,4 +109,32 @@ h5dump -y -o new -d /splits/train/folds folds/manifest.h5 > /dev/null
 numbers() { tr -s ' ,\n' '\n' < "$1" | grep .; }
 [ "$(numbers old | wc -l)" = 200 ] && [ "$(numbers new | wc -l)" -gt 200 ] || fail "no folds for the new images"
 numbers old > old.txt && numbers new | head -n 200 | cmp - old.txt || fail "an image changed its fold"
+
+# ---- what a refused update decoded is not taken for parts of a whole pack ----
+"$PULMO" demo-data third --train 160 --val 0 --test 0 --seed 8 -q
+mkdir leaky && cp -rp demo/train leaky/
+for class in NORMAL PNEUMONIA; do ls leaky/train/$class/* | tail -n +31 | xargs rm; done
+mkdir -p leaky/test/NORMAL leaky/test/PNEUMONIA
+for class in NORMAL PNEUMONIA; do for file in other/train/$class/*; do cp -p "$file" "leaky/test/$class/X${file##*/}"; done; done
+"$PULMO" pack leaky leaky-packed --size 48 -q
+for file in third/train/NORMAL/*; do cp -p "$file" "leaky/train/NORMAL/AAA-IM-${file##*IM-}"; done
+for file in third/train/PNEUMONIA/*; do cp -p "$file" "leaky/train/PNEUMONIA/person7${file##*person}"; done
+first=$(ls leaky/train/NORMAL | head -1)
+cp "leaky/train/NORMAL/$first" leaky/test/NORMAL/COPY-IM-8888-0001.jpeg
+expect 65 "identical files: train/NORMAL/$first" "$PULMO" pack leaky leaky-packed --size 48 --update
+expect 0 "packed " "$PULMO" pack leaky leaky-packed --size 48 --overwrite --allow-leaks
+expect 0 "are what was packed" "$PULMO" pack --verify leaky-packed --source leaky
+
+# ---- nor are the shards of an update that could not be published ----
+mkdir -p stale && cp -rp demo/train/* stale/
+for class in NORMAL PNEUMONIA; do ls stale/$class/* | tail -n +21 | xargs rm; done
+"$PULMO" pack stale stale-packed --size 48 --set pack.shard_images=40 -q
+for file in more/train/NORMAL/*; do cp -p "$file" "stale/NORMAL/AAA-IM-${file##*IM-}"; done
+for file in more/train/PNEUMONIA/*; do cp -p "$file" "stale/PNEUMONIA/person6${file##*person}"; done
+mkdir -p stale-packed/train-00001-of-00003.h5/in-the-way
+expect 74 "cannot be moved" "$PULMO" pack stale stale-packed --size 48 --set pack.shard_images=40 --update
+[ -e stale-packed/.pack/out/train-00001-of-00003.h5 ] || fail "the update left no shard"
+rm -r stale-packed/train-00001-of-00003.h5
+expect 0 "packed 120 images" "$PULMO" pack stale stale-packed --size 48 --set pack.shard_images=40 --overwrite
+expect 0 "are what was packed" "$PULMO" pack --verify stale-packed --source stale
 echo "new files are added, old ones stay"
