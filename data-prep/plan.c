@@ -469,8 +469,10 @@ pulmo_status plan_make(const part_store *store, const near_pair *near, size_t ne
         c.split[i] = first_split(store, (uint32_t)i);
     PULMO_GOTO(audit_make(store, near, near_count, plan, &a));
     PULMO_GOTO(split_and_audit(&c, &a, config));
-    if (c.old)
+    if (c.old) {
         PULMO_GOTO(add_old_lines(&plan->similar, c.old->similar_count, c.old->similar));
+        PULMO_GOTO(add_old_lines(&plan->leaks, c.old->leak_count, c.old->leaks));
+    }
 out:
     audit_free(&a);
     free(c.split);

@@ -15,6 +15,7 @@
 #include "audit.h"
 #include "patients.h"
 #include "plan.h"
+#include "update.h"
 
 #define MOST 4000
 
@@ -403,6 +404,35 @@ static void leaks_and_coincidences(void **state)
     assert_int_equal(m->plan.refused_paths.count, 3);
 }
 
+/* Near duplicates of files that are packed already are not looked for again; what was found of them
+ * stays. */
+static void an_update_keeps_findings(void **state)
+{
+    made *m = *state;
+    enum { OLD = 4 };
+    int8_t split_of_file[OLD + 1] = {PULMO_SPLIT_TRAIN, PULMO_SPLIT_TEST, PULMO_SPLIT_TRAIN,
+                                     PULMO_SPLIT_TEST, UPDATE_NEW};
+    uint32_t place[OLD + 1] = {0, 0, 1, 1, 0};
+    char identical[] =
+        "identical files: train/NORMAL/IM-0002-0001.jpeg and test/NORMAL/IM-0004-0001.jpeg";
+    char near[] = "one picture: train/NORMAL/IM-0002-0001.jpeg and test/PNEUMONIA/person9_virus_9";
+    char *leaks[] = {identical, near};
+    old_pack old = {.leak_count = 2, .leaks = leaks, .split_of = split_of_file, .place = place};
+    old.split[PULMO_SPLIT_TRAIN].cut.count = 2;
+    old.split[PULMO_SPLIT_TEST].cut.count = 2;
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "IM-0002-0001.jpeg", 1);
+    add(m, PULMO_SPLIT_TEST, "NORMAL", "IM-0004-0001.jpeg", 1);
+    add(m, PULMO_SPLIT_TRAIN, "PNEUMONIA", "person1_virus_1.jpeg", 2);
+    add(m, PULMO_SPLIT_TEST, "PNEUMONIA", "person9_virus_9.jpeg", 3);
+    add(m, PULMO_SPLIT_TRAIN, "NORMAL", "IM-0005-0001.jpeg", 4);
+    m->config.pack.leaks = PULMO_LEAKS_ALLOW;
+    m->store.old = &old;
+    plan(m, NULL, 0);
+    assert_int_equal(m->plan.leaks.count, 2);
+    assert_string_equal(m->plan.leaks.text[0], identical);
+    assert_string_equal(m->plan.leaks.text[1], near);
+}
+
 /* ---- sketches ---- */
 
 typedef struct found {
@@ -500,6 +530,7 @@ int main(void)
         TEST(folds_without_a_class_are_told),
         TEST(a_plan_is_a_function),
         TEST(leaks_and_coincidences),
+        TEST(an_update_keeps_findings),
         cmocka_unit_test(the_tree_finds_all),
         cmocka_unit_test(sketches_are_of_the_picture),
     };
