@@ -245,7 +245,9 @@ static pulmo_status write_seen(packing *p)
 static pulmo_status find_new(packing *p, int *task)
 {
     const char *destination = p->options.destination;
-    pulmo_status status = update_open(destination, &p->list, p->options_text, is_root(p), &p->old);
+    int folds = (int)p->options.config->pack.folds;
+    bool root = is_root(p);
+    pulmo_status status = update_open(destination, &p->list, p->options_text, folds, root, &p->old);
     PULMO_TRY(pulmo_agree(p->comm, status));
     size_t added = p->old->fresh.count;
     if (is_root(p))

@@ -15,17 +15,26 @@
 
 /* ---- the manifest ---- */
 
+/* A column of numbers that are below `end`. */
 static pulmo_status read_numbers(pulmo_h5 *file, const char *base, const char *what, uint64_t count,
-                                 int32_t **out)
+                                 int end, int32_t **out)
 {
     char name[96];
     snprintf(name, sizeof name, "%s/%s", base, what);
-    if (!pulmo_h5_exists(file, name))
-        return PULMO_OK;
-    *out = malloc((count + 1) * sizeof **out);
-    if (!*out)
+    int32_t *numbers = malloc((count + 1) * sizeof *numbers);
+    if (!numbers)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
-    return pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, *out);
+    *out = numbers;
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_I32, 1, &count, numbers));
+    for (uint64_t i = 0; i < count; i++) {
+        if (numbers[i] >= 0 && numbers[i] < end)
+            continue;
+        return pulmo_fail(PULMO_DATA,
+                          "%s: /%s: holds %d, must be 0 to %d; the pack is damaged: pack anew with "
+                          "--overwrite",
+                          pulmo_h5_path(file), name, numbers[i], end - 1);
+    }
+    return PULMO_OK;
 }
 
 static pulmo_status read_texts(pulmo_h5 *file, const char *base, const char *what, uint64_t count,
@@ -68,13 +77,18 @@ static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *sp
     return read_texts(file, base, "pixel_digests", count, &split->pixel_digests);
 }
 
-static pulmo_status read_split(pulmo_h5 *file, const char *base, old_split *split)
+static pulmo_status read_split(pulmo_h5 *file, int s, const old_pack *old, old_split *split)
 {
+    char base[64];
+    bool has_folds = s == PULMO_SPLIT_TRAIN && old->folds > 0;
+    snprintf(base, sizeof base, "splits/%s", pulmo_split_name(s));
     if (!pulmo_h5_exists(file, base))
         return PULMO_OK;
     PULMO_TRY(pulmo_cut_read(file, base, &split->cut));
-    PULMO_TRY(read_numbers(file, base, "labels", split->cut.count, &split->labels));
-    PULMO_TRY(read_numbers(file, base, "folds", split->cut.count, &split->fold));
+    uint32_t count = split->cut.count;
+    PULMO_TRY(read_numbers(file, base, "labels", count, old->classes, &split->labels));
+    if (has_folds)
+        PULMO_TRY(read_numbers(file, base, "folds", count, old->folds, &split->fold));
     PULMO_TRY(read_sketches(file, base, split));
     return read_columns(file, base, split);
 }
@@ -110,11 +124,8 @@ static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &old->classes, &old->class_names));
     PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
     old->channels = (int)channels;
-    for (int s = 0; s < PULMO_SPLITS; s++) {
-        char base[64];
-        snprintf(base, sizeof base, "splits/%s", pulmo_split_name(s));
-        PULMO_TRY(read_split(file, base, &old->split[s]));
-    }
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        PULMO_TRY(read_split(file, s, old, &old->split[s]));
     PULMO_TRY(pulmo_h5_read_strings(file, "refused/paths", &old->refused, &old->refused_paths));
     PULMO_TRY(pulmo_h5_read_strings(file, "refused/reasons", &reasons, &old->refused_reasons));
     if (reasons != old->refused)
@@ -343,12 +354,13 @@ out:
 }
 
 pulmo_status update_open(const char *destination, const source_list *list, const char *options_text,
-                         bool is_root, old_pack **out)
+                         int folds, bool is_root, old_pack **out)
 {
     old_pack *old = calloc(1, sizeof *old);
     if (!old)
         return pulmo_fail(PULMO_MEMORY, "out of memory for an older pack");
     old->list = list;
+    old->folds = folds;
     old->fresh.root = list->root;
     pulmo_status status = open_local(destination, options_text, is_root, old);
     if (status == PULMO_OK)

@@ -16,7 +16,7 @@
 /* A split as it was packed. */
 typedef struct old_split {
     pulmo_cut cut;
-    int32_t *labels, *fold; /* (count); no fold: NULL */
+    int32_t *labels, *fold; /* (count); without folds: NULL */
     uint8_t *sketches;      /* (count, SKETCH) */
     char **paths, **groups, **digests, **pixel_digests;
 } old_split;
@@ -27,6 +27,7 @@ typedef struct old_pack {
     char **refused_paths, **refused_reasons;
     char **similar, **leaks; /* lines of its audit */
     int classes, channels;
+    int folds; /* of train; 0 for none */
     char **class_names;
     const source_list *list; /* the source as it is now; kept */
     int8_t *split_of;        /* (list count): UPDATE_NEW, UPDATE_REFUSED, or the split */
@@ -37,11 +38,12 @@ typedef struct old_pack {
 
 enum { UPDATE_NEW = -1, UPDATE_REFUSED = -2 };
 
-/* Reads the pack in `destination` and finds which files of `list` are new. PULMO_USAGE where it was
- * packed with other options than `options_text` says; PULMO_DATA where files went or changed, which
- * are listed on stderr where `is_root`: it alone looks at files. Owned by the caller. */
+/* Reads the pack in `destination` and finds which files of `list` are new. `folds` is how many the
+ * options ask for. PULMO_USAGE where it was packed with other options than `options_text` says;
+ * PULMO_DATA where its manifest is damaged, and where files went or changed, which are listed on
+ * stderr where `is_root`: it alone looks at files. Owned by the caller. */
 pulmo_status update_open(const char *destination, const source_list *list, const char *options_text,
-                         bool is_root, old_pack **out);
+                         int folds, bool is_root, old_pack **out);
 void update_close(old_pack *old); /* NULL is a no-op */
 
 /* The split in which a file stands already; -1 for a new or refused one. `old` may be NULL. */

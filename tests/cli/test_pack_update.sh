@@ -110,6 +110,19 @@ numbers() { tr -s ' ,\n' '\n' < "$1" | grep .; }
 [ "$(numbers old | wc -l)" = 200 ] && [ "$(numbers new | wc -l)" -gt 200 ] || fail "no folds for the new images"
 numbers old > old.txt && numbers new | head -n 200 | cmp - old.txt || fail "an image changed its fold"
 
+# ---- labels and folds that cannot be are damage ----
+put() { # FILE DATASET HEX: over its first bytes
+    local offset
+    offset=$(h5dump -p -H -d "$2" "$1" | sed -n 's/.*OFFSET \([0-9]*\).*/\1/p')
+    [ -n "$offset" ] || fail "no offset of $2"
+    printf "$3" | dd of="$1" bs=1 seek="$offset" conv=notrunc status=none
+}
+cp -rp folds harmed
+put harmed/manifest.h5 /splits/train/labels '\377\377\377\177'
+expect 65 "/splits/train/labels: holds 2147483647, must be 0 to 1" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+cp folds/manifest.h5 harmed/ && put harmed/manifest.h5 /splits/train/folds '\004\000\000\000'
+expect 65 "/splits/train/folds: holds 4, must be 0 to 3" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+
 # ---- what a refused update decoded is not taken for parts of a whole pack ----
 "$PULMO" demo-data third --train 160 --val 0 --test 0 --seed 8 -q
 mkdir leaky && cp -rp demo/train leaky/
