@@ -28,6 +28,13 @@ pulmo_status lines_add(text_lines *lines, const char *format, ...)
     return PULMO_OK;
 }
 
+pulmo_status lines_append(text_lines *lines, const text_lines *more)
+{
+    for (size_t i = 0; i < more->count; i++)
+        PULMO_TRY(lines_add(lines, "%s", more->text[i]));
+    return PULMO_OK;
+}
+
 pulmo_status lines_join(const text_lines *lines, const char *between, char **out)
 {
     pulmo_text text;

@@ -146,23 +146,25 @@ pulmo_status packing_refuse_leaks(const packing *p)
                       p->options.source, leaks->count, leaks->text[0], destination);
 }
 
-/* Adds lines to a text in which they are parted by "; ". */
-static void join_lines(const text_lines *lines, char *text, size_t bytes)
+/* How splits were made: notes, then warnings. Owned by the caller. */
+static pulmo_status join_notes(const pack_plan *plan, char **out)
 {
-    for (size_t i = 0; i < lines->count; i++) {
-        size_t at = strlen(text);
-        const char *between = at > 0 ? "; " : "";
-        snprintf(text + at, bytes - at, "%s%s", between, lines->text[i]);
-    }
+    text_lines all = {0};
+    pulmo_status status = lines_append(&all, &plan->split_notes);
+    if (status == PULMO_OK)
+        status = lines_append(&all, &plan->warnings);
+    if (status == PULMO_OK)
+        status = lines_join(&all, "; ", out);
+    lines_free(&all);
+    return status;
 }
 
 pulmo_status packing_write_manifest(const packing *p)
 {
     const pack_plan *plan = &p->plan;
     pulmo_packed_split present[PULMO_SPLITS];
-    char notes[1024] = "";
-    join_lines(&plan->split_notes, notes, sizeof notes);
-    join_lines(&plan->warnings, notes, sizeof notes);
+    char *notes = NULL;
+    PULMO_TRY(join_notes(plan, &notes));
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .split_notes = notes,
@@ -183,5 +185,7 @@ pulmo_status packing_write_manifest(const packing *p)
         manifest.splits++;
     }
     tabled_describe(&p->list, &manifest);
-    return pulmo_manifest_write(p->options.destination, &manifest);
+    pulmo_status status = pulmo_manifest_write(p->options.destination, &manifest);
+    free(notes);
+    return status;
 }

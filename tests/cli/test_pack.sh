@@ -73,6 +73,15 @@ grep -qE "^train +$((91 - viral)) images" without.txt || { cat without.txt; fail
 expect 2 "nothing-like-it" "$PULMO" pack source bad --set 'pack.test_pattern=nothing-like-it'
 expect 2 "test_pattern" "$PULMO" pack source bad --test-fraction 0.2 --set 'pack.test_pattern=_virus_'
 
+# ---- how splits were made stands in the manifest, all of it ----
+class=10
+for file in $(find demo/train -name '*.jpeg' | head -20); do
+    mkdir -p many/a_class_of_one_patient_$class && cp "$file" many/a_class_of_one_patient_$class/IM-$class-0001.jpeg
+    class=$((class + 1))
+done
+"$PULMO" pack many many-packed --size 48 --val-fraction 0.2 --test-fraction 0.2 -q
+[ "$(grep -ao 'no image of class a_class_of_one_patient_' many-packed/manifest.h5 | wc -l)" = 40 ] || fail "notes on splits are missing"
+
 # ---- places ----
 for inside in source/packed source/NORMAL/a/b source; do expect 2 "inside the source" "$PULMO" pack source "$inside"; done
 [ ! -e source/packed ] && [ ! -e source/NORMAL/a ] || fail "folders were made within the source"
