@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "pulmo/memory.h"
 
@@ -72,12 +71,7 @@ pulmo_status folder_find(const char *root, const char *path, bool *folder)
 /* A name that people give to splits. */
 static bool is_split_like(const char *name)
 {
-    static const char *const alike[] = {"train",      "training", "val",    "valid",
-                                        "validation", "test",     "testing"};
-    for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
-        if (strcasecmp(name, alike[i]) == 0)
-            return true;
-    return false;
+    return pulmo_split_of_word(name) >= 0;
 }
 
 /* A folder beside the splits that is taken for one, or would be taken for a class. */

@@ -22,5 +22,8 @@ enum {
 const char *pulmo_split_name(int split);
 /* The split of this name, or -1. */
 int pulmo_split_find(const char *name);
+/* The split that people mean by a word, in any case: train, training, val, valid, validate, dev and
+ * so on; -1 for other words. */
+int pulmo_split_of_word(const char *word);
 
 #endif

@@ -45,10 +45,6 @@ struct pulmo_labels {
     words notes, rows_without_file, files_without_row;
 };
 
-/* The split of a table's word: train, val, valid, validate, dev, test and so on, in any case; -1.
- */
-int split_of_word(const char *word);
-
 /* Adds a note for people. */
 pulmo_status labels_note(pulmo_labels *labels, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -50,7 +50,7 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
         out->fate = PULMO_LABEL_UNJOINED;
     if (!cell || is_blank_cell(cell))
         return PULMO_OK;
-    out->split = split_of_word(cell);
+    out->split = pulmo_split_of_word(cell);
     if (out->split >= 0)
         return PULMO_OK;
     return sheet_fail(&labels->sheet, row, column,

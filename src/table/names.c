@@ -1,31 +1,9 @@
-/* Names in tables and lists: the files that they are of, and words for splits. */
+/* Names in tables and lists: the files that they are of. */
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "pulmo/memory.h"
 
 #include "match.h"
-
-int split_of_word(const char *word)
-{
-    static const struct {
-        const char *word;
-        int split;
-    } known[] = {
-        {"train", PULMO_SPLIT_TRAIN},  {"training", PULMO_SPLIT_TRAIN},
-        {"val", PULMO_SPLIT_VAL},      {"valid", PULMO_SPLIT_VAL},
-        {"validate", PULMO_SPLIT_VAL}, {"validation", PULMO_SPLIT_VAL},
-        {"dev", PULMO_SPLIT_VAL},      {"test", PULMO_SPLIT_TEST},
-        {"testing", PULMO_SPLIT_TEST},
-    };
-    const size_t count = sizeof known / sizeof *known;
-    for (size_t i = 0; i < count; i++) {
-        if (strcasecmp(known[i].word, word) == 0)
-            return known[i].split;
-    }
-    return -1;
-}
 
 pulmo_status match_fail_ambiguous(const matcher *m, cell_place place, const char *path,
                                   const tail_match *match)

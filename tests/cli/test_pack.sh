@@ -104,6 +104,9 @@ cp -r demo named-splits && mkdir named-splits/more
 expect 0 "named-splits/more: stands beside train, val or test and is left out" "$PULMO" pack named-splits beside --size 48
 mv named-splits/val named-splits/Validation
 expect 65 "named-splits/Validation: looks like a split" "$PULMO" pack named-splits bad
+mv named-splits/Validation named-splits/dev
+expect 65 "named-splits/dev: looks like a split" "$PULMO" pack named-splits bad
+mv named-splits/dev named-splits/Validation
 expect 74 "not a directory" "$PULMO" pack demo named-splits/val/../../demo/DEMO
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
 

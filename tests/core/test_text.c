@@ -122,6 +122,10 @@ static void test_splits(void **state)
         assert_int_equal(pulmo_split_find(pulmo_split_name(s)), s);
     assert_int_equal(pulmo_split_find("tes"), -1);
     assert_int_equal(pulmo_split_find(""), -1);
+    assert_int_equal(pulmo_split_of_word("train"), PULMO_SPLIT_TRAIN);
+    assert_int_equal(pulmo_split_of_word("validate"), PULMO_SPLIT_VAL);
+    assert_int_equal(pulmo_split_of_word("Test"), PULMO_SPLIT_TEST);
+    assert_int_equal(pulmo_split_of_word("holdout"), -1);
 }
 
 static void test_distance(void **state)

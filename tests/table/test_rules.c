@@ -67,15 +67,6 @@ static void test_conditions(void **state)
     assert_refused(conditions_read("=PA", &c), PULMO_CONFIG, "must be COLUMN=VALUE");
 }
 
-static void test_splits(void **state)
-{
-    (void)state;
-    assert_int_equal(split_of_word("train"), PULMO_SPLIT_TRAIN);
-    assert_int_equal(split_of_word("validate"), PULMO_SPLIT_VAL);
-    assert_int_equal(split_of_word("Test"), PULMO_SPLIT_TEST);
-    assert_int_equal(split_of_word("holdout"), -1);
-}
-
 /* ---- joins ---- */
 
 static sheet read_sheets(const char *directory, const char *columns, const char *left,
@@ -156,8 +147,9 @@ static void test_stack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_splits), cmocka_unit_test(test_join),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_join),
         cmocka_unit_test(test_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
