@@ -246,8 +246,8 @@ static pulmo_status rule_column(const label_rules *rules, const sheet *s, size_t
 }
 
 /* The class that pack.label_map makes of several labels, if it is one. */
-static pulmo_status rule_mapped(const label_rules *rules, const words *labels, const char *cell,
-                                ruling *out)
+static pulmo_status rule_mapped(const label_rules *rules, const sheet *s, size_t row,
+                                const words *labels, const char *cell, ruling *out)
 {
     out->fate = PULMO_LABEL_UNNAMED;
     out->unnamed = cell;
@@ -256,7 +256,7 @@ static pulmo_status rule_mapped(const label_rules *rules, const words *labels, c
         if (!class)
             continue;
         if (out->label && strcmp(out->label, class) != 0)
-            return pulmo_fail(PULMO_DATA,
+            return sheet_fail(s, row, rules->label,
                               "\"%s\": pack.label_map makes both %s and %s of it; pack.finding: "
                               "NAME makes one finding against the rest",
                               cell, out->label, class);
@@ -267,8 +267,8 @@ static pulmo_status rule_mapped(const label_rules *rules, const words *labels, c
 }
 
 /* A cell that may hold several labels. */
-static pulmo_status rule_labels(const label_rules *rules, const words *labels, const char *cell,
-                                ruling *out)
+static pulmo_status rule_labels(const label_rules *rules, const sheet *s, size_t row,
+                                const words *labels, const char *cell, ruling *out)
 {
     if (rules->positive) {
         bool found = words_find(labels, rules->positive) >= 0;
@@ -276,14 +276,14 @@ static pulmo_status rule_labels(const label_rules *rules, const words *labels, c
         return PULMO_OK;
     }
     if (rules->map)
-        return rule_mapped(rules, labels, cell, out);
+        return rule_mapped(rules, s, row, labels, cell, out);
     if (is_list_cell(cell))
-        return pulmo_fail(PULMO_DATA,
+        return sheet_fail(s, row, rules->label,
                           "\"%s\": holds several labels; pack.finding: NAME makes one finding "
                           "against the rest, pack.label_map names those that are classes",
                           cell);
     if (strcmp(cell, "-1") == 0 || strcmp(cell, "-1.0") == 0)
-        return pulmo_fail(PULMO_DATA,
+        return sheet_fail(s, row, rules->label,
                           "\"%s\": is what columns of findings hold; name the column as "
                           "pack.finding, and say by pack.uncertain what -1 is",
                           cell);
@@ -295,16 +295,11 @@ static pulmo_status rule_cell(const label_rules *rules, const sheet *s, size_t r
                               const char *cell, ruling *out)
 {
     words labels = {0};
-    cell_place place = sheet_place(s, row, rules->label);
     pulmo_status status = words_of_cell(&labels, cell);
-    if (status == PULMO_OK && labels.count == 0) {
+    if (status == PULMO_OK && labels.count == 0)
         status = rule_blank(rules, s, row, rules->label, out);
-    } else if (status == PULMO_OK) {
-        status = rule_labels(rules, &labels, cell, out);
-        if (status == PULMO_DATA)
-            pulmo_fail_in(status, "%s:%zu: column \"%s\"", place.path, place.line,
-                          s->wanted.word[rules->label]);
-    }
+    else if (status == PULMO_OK)
+        status = rule_labels(rules, s, row, &labels, cell, out);
     words_free(&labels);
     return status;
 }
