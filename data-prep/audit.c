@@ -8,9 +8,6 @@
 #include "keys.h"
 #include "update.h"
 
-#include "pulmo/log.h"
-#include "pulmo/memory.h"
-
 /* Sketches this near (of a length of 200: a correlation of 0.9875) are looked at more closely. */
 #define NEAR_DISTANCE2 1000
 /* Packed pixels that correlate so are one picture: copies saved again at JPEG quality 20, at half

@@ -299,12 +299,6 @@ static pulmo_status open_store(packing *p)
     return update_store(p->old, p->options.destination, &p->added, &p->store);
 }
 
-/* Rank 0. */
-static pulmo_status refuse_leaks(packing *p)
-{
-    return packing_refuse_leaks(p);
-}
-
 /* Rank 0: shards of another plan are of no use. */
 static pulmo_status keep_plan(packing *p)
 {
@@ -332,7 +326,7 @@ static pulmo_status plan_all(packing *p)
     if (is_root(p))
         packing_report(p);
     if (leaks_are(p, PULMO_LEAKS_FAIL))
-        return on_root(p, refuse_leaks);
+        return on_root(p, packing_refuse_leaks);
     return on_root(p, keep_plan);
 }
 

@@ -1,7 +1,6 @@
 /* What a pack says of itself: printed, in leaks.txt, in the manifest. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "judge.h"
 #include "packing.h"
@@ -122,7 +121,7 @@ static void write_lines(FILE *stream, const text_lines *lines)
         fprintf(stream, "%s\n", lines->text[i]);
 }
 
-pulmo_status packing_refuse_leaks(const packing *p)
+pulmo_status packing_refuse_leaks(packing *p)
 {
     const text_lines *leaks = &p->plan.leaks;
     const char *destination = p->options.destination;

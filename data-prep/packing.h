@@ -47,7 +47,7 @@ int packing_threads(pulmo_comm *comm);
 void packing_report(const packing *p);
 /* Writes every leak to DEST/leaks.txt, since there is no manifest; PULMO_DATA with the ways out.
  * Rank 0. */
-pulmo_status packing_refuse_leaks(const packing *p);
+pulmo_status packing_refuse_leaks(packing *p);
 pulmo_status packing_write_manifest(const packing *p);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "pulmo/demo.h"
 #include "pulmo/memory.h"

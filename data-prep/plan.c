@@ -12,7 +12,6 @@
 #include "update.h"
 
 #include "pulmo/dataset.h"
-#include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
 /* ---- classes ---- */

@@ -300,7 +300,7 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, sour
         status = patient_rules_create(&p.group, &rules);
     const walk base = {.list = out, .patterns = &p, .rules = rules};
     if (status == PULMO_OK)
-        status = walk_source(&base, !tabled_gives_classes(config));
+        status = walk_source(&base, !pulmo_labels_give_classes(config));
     if (status == PULMO_OK)
         status = tabled_apply(out, config);
     if (status == PULMO_OK)

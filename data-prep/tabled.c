@@ -8,11 +8,6 @@
 
 #include "pulmo/memory.h"
 
-bool tabled_gives_classes(const pulmo_config *config)
-{
-    return pulmo_labels_give_classes(config);
-}
-
 /* ---- keys that would say one thing twice ---- */
 
 static pulmo_status judge_keys(const pulmo_config *config)
@@ -21,7 +16,7 @@ static pulmo_status judge_keys(const pulmo_config *config)
                                             config->pack.test_pattern};
     const char *const lists[PULMO_SPLITS] = {config->pack.train_list, config->pack.val_list,
                                              config->pack.test_list};
-    if (*config->pack.label_pattern && tabled_gives_classes(config))
+    if (*config->pack.label_pattern && pulmo_labels_give_classes(config))
         return pulmo_fail(PULMO_CONFIG, "pack.label_pattern: the table says the classes; leave the "
                                         "pattern out");
     for (int s = 0; s < PULMO_SPLITS; s++) {
@@ -170,7 +165,7 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
 static pulmo_status apply_map(source_list *list, const pulmo_config *config)
 {
     pulmo_label_map *map = NULL;
-    if (tabled_gives_classes(config))
+    if (pulmo_labels_give_classes(config))
         return PULMO_OK; /* the table's labels have their new names */
     PULMO_TRY(pulmo_label_map_read(config->pack.label_map, &map));
     pulmo_status status = map ? rename_labels(list, map) : PULMO_OK;

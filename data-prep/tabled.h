@@ -9,9 +9,6 @@
 #include "pulmo/digest.h"
 #include "pulmo/packed.h"
 
-/* Whether classes come from a table, so that every file below the source is a candidate. */
-bool tabled_gives_classes(const pulmo_config *config);
-
 /* Classes, patients, splits and kept columns by the tables and lists that the configuration names;
  * new names of labels (pack.label_map), of folders too. Files that have no class then leave the
  * list, and are counted in list->table_notes. PULMO_CONFIG where two keys say one thing, PULMO_DATA

@@ -11,8 +11,6 @@
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
 
-#define CHANGED_SHOWN 20
-
 /* ---- the manifest ---- */
 
 /* A column of numbers that are below `end`. */
@@ -230,8 +228,7 @@ static bool is_mended(const source_file *file, const seen_files *seen)
     return before->modified_ns != file->modified_ns;
 }
 
-static pulmo_status match_files(old_pack *old, old_place *places, size_t count,
-                                const seen_files *seen)
+static void match_files(old_pack *old, old_place *places, size_t count, const seen_files *seen)
 {
     const source_list *list = old->list;
     source_list *fresh = &old->fresh;
@@ -254,7 +251,6 @@ static pulmo_status match_files(old_pack *old, old_place *places, size_t count,
         fresh->file[fresh->count] = *file;
         fresh->count++;
     }
-    return PULMO_OK;
 }
 
 static pulmo_status find_changes(const old_pack *old, const old_place *places, size_t count,
@@ -317,7 +313,7 @@ static pulmo_status sort_files(old_pack *old, const char *destination, bool is_r
     if (status == PULMO_OK)
         status = seen_read(destination, &seen);
     if (status == PULMO_OK)
-        status = match_files(old, places, count, &seen);
+        match_files(old, places, count, &seen);
     if (status == PULMO_OK && is_root)
         status = find_changes(old, places, count, &seen, &changed);
     if (status == PULMO_OK && changed.count > 0)

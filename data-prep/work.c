@@ -15,7 +15,6 @@
 
 #include "pulmo/file.h"
 #include "pulmo/h5.h"
-#include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"

@@ -88,8 +88,6 @@ typedef struct pulmo_label_lines {
 
 /* The columns of pack.keep, as they are written: table_NAME where predictions.csv has a NAME. */
 pulmo_label_lines pulmo_labels_kept(const pulmo_labels *labels);
-/* The files of tables and lists, as they were opened. */
-pulmo_label_lines pulmo_labels_files(const pulmo_labels *labels);
 
 /* What became of rows and files, after the match. */
 typedef struct pulmo_label_report {

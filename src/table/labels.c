@@ -77,7 +77,6 @@ void pulmo_labels_free(pulmo_labels *labels)
     conditions_free(&labels->where);
     words_free(&labels->keep);
     words_free(&labels->kept_names);
-    words_free(&labels->files);
     for (int s = 0; s < PULMO_SPLITS; s++)
         table_free(&labels->list[s]);
     free(labels->kept_cells);
@@ -149,9 +148,7 @@ static pulmo_status read_tables(pulmo_labels *labels, const words *names, const 
     for (size_t i = 0; i < names->count; i++) {
         char *path = NULL;
         PULMO_TRY(resolve("table", source, names->word[i], &path));
-        pulmo_status status = words_add_text(&labels->files, path);
-        if (status == PULMO_OK)
-            status = table_read(path, &s->wanted, has_header, &s->table[i]);
+        pulmo_status status = table_read(path, &s->wanted, has_header, &s->table[i]);
         free(path);
         if (status != PULMO_OK)
             return pulmo_fail_in(status, "pack.table");
@@ -169,9 +166,7 @@ static pulmo_status read_lists(pulmo_labels *labels, const pulmo_config *config,
         if (!*list_key(config, s))
             continue;
         PULMO_TRY(resolve(key, source, list_key(config, s), &path));
-        pulmo_status status = words_add_text(&labels->files, path);
-        if (status == PULMO_OK)
-            status = table_read_names(path, &labels->list[s]);
+        pulmo_status status = table_read_names(path, &labels->list[s]);
         free(path);
         if (status != PULMO_OK)
             return pulmo_fail_in(status, "pack.%s", key);

@@ -32,7 +32,6 @@ struct pulmo_labels {
     pulmo_label_map *map;
     conditions where;
     words keep, kept_names; /* columns of the tables; as they are written */
-    words files;
     bool has_list[PULMO_SPLITS];
     table list[PULMO_SPLITS];
 

@@ -1,7 +1,5 @@
 /* Lists of names that say which files are a split. */
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "match.h"
 

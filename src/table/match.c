@@ -1,7 +1,6 @@
 /* Rows to files: whose class, patient and split each file has. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "pulmo/memory.h"
 #include "pulmo/text.h"

@@ -1,8 +1,6 @@
 /* Names in tables and lists: the files that they are of. */
 #include <stdlib.h>
 
-#include "pulmo/memory.h"
-
 #include "match.h"
 
 pulmo_status match_fail_ambiguous(const matcher *m, cell_place place, const char *path,

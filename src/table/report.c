@@ -18,11 +18,6 @@ pulmo_label_lines pulmo_labels_kept(const pulmo_labels *labels)
     return as_lines(&labels->kept_names);
 }
 
-pulmo_label_lines pulmo_labels_files(const pulmo_labels *labels)
-{
-    return as_lines(&labels->files);
-}
-
 pulmo_label_report pulmo_labels_report(const pulmo_labels *labels)
 {
     pulmo_label_report report = {

@@ -1,7 +1,6 @@
 /* What a row's cells say: whether it is selected, and its class. */
 #include "rules.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pulmo/memory.h"
-
 void sheet_free(sheet *s)
 {
     for (size_t i = 0; i < s->tables; i++)

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pulmo/memory.h"
 #include "pulmo/text.h"
 
 pulmo_status words_add(words *list, const char *text, size_t bytes)
