@@ -18,9 +18,15 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0;
 }
 
+char *folder_path(const char *path, const char *name)
+{
+    const char *between = *path && *name ? "/" : "";
+    return pulmo_format("%s%s%s", path, between, name);
+}
+
 pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count)
 {
-    char *full = *path ? pulmo_format("%s/%s", root, path) : pulmo_strdup(root);
+    char *full = folder_path(root, path);
     if (!full)
         return PULMO_MEMORY;
     *count = scandir(full, entries, is_visible, by_bytes);
@@ -120,7 +126,7 @@ static pulmo_status look_into(const char *root, const char *path, contents *out)
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         const char *name = entries[i]->d_name;
         bool folder = false;
-        char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
+        char *child = folder_path(path, name);
         status = child ? folder_find(root, child, &folder) : PULMO_MEMORY;
         out->folders += folder;
         out->files += !folder;

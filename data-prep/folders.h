@@ -8,6 +8,9 @@
 
 #include "source.h"
 
+/* PATH/NAME; where either is "", the other alone. Owned by the caller; NULL for want of memory. */
+char *folder_path(const char *path, const char *name);
+
 /* What stands in ROOT/PATH, hidden files left out, in an order that depends on names alone. Owned
  * by the caller (folder_list_free). */
 pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count);

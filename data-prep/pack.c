@@ -37,19 +37,14 @@ static pulmo_status on_root(packing *p, pulmo_status (*step)(packing *p))
 
 /* ---- what was asked for ---- */
 
-static void digest_text(pulmo_digester *digester, const char *text)
-{
-    pulmo_digester_add(digester, text, strlen(text) + 1);
-}
-
 /* What the list says of every file: names, labels, patients, sizes. */
 static void digest_names(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
-        digest_text(digester, f->path);
-        digest_text(digester, f->label);
-        digest_text(digester, f->group);
+        pulmo_digester_add_text(digester, f->path);
+        pulmo_digester_add_text(digester, f->label);
+        pulmo_digester_add_text(digester, f->group);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
     }
 }
@@ -59,7 +54,7 @@ static void digest_times(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
-        digest_text(digester, f->path);
+        pulmo_digester_add_text(digester, f->path);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
         pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
@@ -143,7 +138,7 @@ static pulmo_status make_parts_key(packing *p)
     pulmo_digester *digester = NULL;
     PULMO_TRY(pulmo_digester_create(&digester));
     if (p->old)
-        digest_text(digester, "update");
+        pulmo_digester_add_text(digester, "update");
     digest_decoding(p, decoded(p), digester);
     p->parts_key = pulmo_digester_end(digester);
     return PULMO_OK;

@@ -160,7 +160,7 @@ static pulmo_status visit(const walk *w, const char *path, const char *name, int
     struct stat about;
     int fault = 0;
     char reason[128];
-    char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
+    char *child = folder_path(path, name);
     if (!child)
         return PULMO_MEMORY;
     pulmo_status status = folder_look(w->list->root, child, &about, &fault);
@@ -226,7 +226,7 @@ static pulmo_status walk_classes(const walk *base, const char *path, int split)
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         const char *name = entries[i]->d_name;
-        char *child = *path ? pulmo_format("%s/%s", path, name) : pulmo_strdup(name);
+        char *child = folder_path(path, name);
         walk w = *base;
         w.label = name;
         w.below = child ? strlen(child) + 1 : 0;
@@ -312,14 +312,19 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, sour
     return status;
 }
 
+void source_file_free(source_file *file)
+{
+    free(file->path);
+    free(file->group);
+    free(file->label);
+    free(file->refusal);
+    memset(file, 0, sizeof *file);
+}
+
 void source_list_free(source_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->file[i].path);
-        free(list->file[i].group);
-        free(list->file[i].label);
-        free(list->file[i].refusal);
-    }
+    for (size_t i = 0; i < list->count; i++)
+        source_file_free(&list->file[i]);
     free(list->file);
     lines_free(&list->notes);
     lines_free(&list->table_notes);

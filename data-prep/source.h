@@ -27,6 +27,9 @@ typedef struct source_file {
     int64_t size_bytes, modified_ns;
 } source_file;
 
+/* Frees a file's texts; it is all zeros then. */
+void source_file_free(source_file *file);
+
 typedef struct source_list {
     const char *root;
     source_file *file;

@@ -31,14 +31,6 @@ static pulmo_status judge_keys(const pulmo_config *config)
 
 /* ---- files ---- */
 
-static void free_file(source_file *file)
-{
-    free(file->path);
-    free(file->group);
-    free(file->label);
-    free(file->refusal);
-}
-
 static pulmo_status replace(char **text, const char *by)
 {
     char *copy = pulmo_strdup(by);
@@ -84,8 +76,7 @@ static void leave_out(source_list *list, source_file *file)
 {
     if (list->held[file->split] > 0)
         list->held[file->split]--;
-    free_file(file);
-    memset(file, 0, sizeof *file);
+    source_file_free(file);
 }
 
 /* ---- tables ---- */
@@ -198,12 +189,12 @@ void tabled_digest(const source_list *list, pulmo_digester *digester)
         return;
     pulmo_label_lines kept = pulmo_labels_kept(list->labels);
     for (size_t k = 0; k < kept.count; k++)
-        pulmo_digester_add(digester, kept.text[k], strlen(kept.text[k]) + 1);
+        pulmo_digester_add_text(digester, kept.text[k]);
     for (size_t i = 0; i < list->count; i++) {
         const source_file *file = &list->file[i];
         pulmo_digester_add(digester, &file->split, sizeof file->split);
         for (size_t k = 0; file->kept && k < kept.count; k++)
-            pulmo_digester_add(digester, file->kept[k], strlen(file->kept[k]) + 1);
+            pulmo_digester_add_text(digester, file->kept[k]);
     }
 }
 

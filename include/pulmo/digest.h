@@ -17,6 +17,8 @@ typedef struct pulmo_digest {
 typedef struct pulmo_digester pulmo_digester;
 pulmo_status pulmo_digester_create(pulmo_digester **out);
 void pulmo_digester_add(pulmo_digester *digester, const void *data, size_t size_bytes);
+/* With the final NUL, so that texts that follow one another stay apart. */
+void pulmo_digester_add_text(pulmo_digester *digester, const char *text);
 /* Finishes and frees. */
 pulmo_digest pulmo_digester_end(pulmo_digester *digester);
 

@@ -28,6 +28,11 @@ void pulmo_digester_add(pulmo_digester *digester, const void *data, size_t size_
     EVP_DigestUpdate(context_of(digester), data, size_bytes);
 }
 
+void pulmo_digester_add_text(pulmo_digester *digester, const char *text)
+{
+    pulmo_digester_add(digester, text, strlen(text) + 1);
+}
+
 pulmo_digest pulmo_digester_end(pulmo_digester *digester)
 {
     pulmo_digest digest;

@@ -184,19 +184,13 @@ static pulmo_status want(words *wanted, const char *name)
     return words_add_text(wanted, name);
 }
 
-/* "LEFT=RIGHT" or "COLUMN" */
 static pulmo_status want_join(words *wanted, const char *by)
 {
-    const char *equals = strchr(by, '=');
-    if (!equals)
-        return want(wanted, by);
-    char *left = strndup(by, (size_t)(equals - by));
-    if (!left)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for pack.join");
-    pulmo_status status = want(wanted, left);
-    free(left);
-    if (status == PULMO_OK)
-        status = want(wanted, equals + 1);
+    words columns = {0};
+    pulmo_status status = words_of_join(&columns, by);
+    for (size_t i = 0; i < columns.count && status == PULMO_OK; i++)
+        status = want(wanted, columns.word[i]);
+    words_free(&columns);
     return status;
 }
 

@@ -132,34 +132,40 @@ static int by_key_and_row(const void *a, const void *b)
     return left->row < right->row ? -1 : 1;
 }
 
-/* The columns of "LEFT=RIGHT" or "COLUMN" among the wanted. */
+/* Where the two columns of a join stand among the wanted. */
 typedef struct join_columns {
     int left, right;
 } join_columns;
 
+/* `names`: as they are called, left and right. */
+static pulmo_status judge_columns(const sheet *s, size_t table_index, const char *by,
+                                  char *const names[2], const join_columns *columns)
+{
+    const table *t = &s->table[table_index];
+    bool found = false;
+    for (size_t i = 0; i < table_index && columns->left >= 0; i++)
+        found = found || s->table[i].has[columns->left];
+    if (!found)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.join: \"%s\": the tables before %s have no column \"%s\"", by,
+                          t->path, names[0]);
+    if (columns->right < 0 || !t->has[columns->right])
+        return pulmo_fail(PULMO_CONFIG, "pack.join: \"%s\": %s has no column \"%s\"", by, t->path,
+                          names[1]);
+    return PULMO_OK;
+}
+
 static pulmo_status find_columns(const sheet *s, size_t table_index, const char *by,
                                  join_columns *out)
 {
-    const table *t = &s->table[table_index];
-    const char *equals = strchr(by, '=');
-    char *left = equals ? strndup(by, (size_t)(equals - by)) : strdup(by);
-    if (!left)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for pack.join");
-    const char *right = equals ? equals + 1 : by;
-    out->left = words_find(&s->wanted, left);
-    out->right = words_find(&s->wanted, right);
-    pulmo_status status = PULMO_OK;
-    bool found = false;
-    for (size_t i = 0; i < table_index && out->left >= 0; i++)
-        found = found || s->table[i].has[out->left];
-    if (!found)
-        status = pulmo_fail(PULMO_CONFIG,
-                            "pack.join: \"%s\": the tables before %s have no column \"%s\"", by,
-                            t->path, left);
-    else if (out->right < 0 || !t->has[out->right])
-        status = pulmo_fail(PULMO_CONFIG, "pack.join: \"%s\": %s has no column \"%s\"", by, t->path,
-                            right);
-    free(left);
+    words names = {0};
+    pulmo_status status = words_of_join(&names, by);
+    if (status == PULMO_OK) {
+        out->left = words_find(&s->wanted, names.word[0]);
+        out->right = words_find(&s->wanted, names.word[1]);
+        status = judge_columns(s, table_index, by, names.word, out);
+    }
+    words_free(&names);
     return status;
 }
 

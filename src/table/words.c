@@ -159,6 +159,14 @@ pulmo_status words_read(words *list, const char *text)
     return words_add(list, all.text, all.bytes);
 }
 
+pulmo_status words_of_join(words *list, const char *by)
+{
+    const char *equals = strchr(by, '=');
+    size_t left_bytes = equals ? (size_t)(equals - by) : strlen(by);
+    PULMO_TRY(words_add(list, by, left_bytes));
+    return words_add_text(list, equals ? equals + 1 : by);
+}
+
 bool is_blank_cell(const char *cell)
 {
     static const char *const blanks[] = {"", "nan", "na", "n/a", "null", "none"};

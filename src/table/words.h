@@ -27,6 +27,8 @@ char *words_join(const words *list, size_t most);
 /* "[a, b]" is a, b; "{a: 1, b: 2}" is two words as well; other text is one word, blank text none.
  * Words may stand in single or double quotes, which are taken off. Adds to the list. */
 pulmo_status words_read(words *list, const char *text);
+/* The two columns of a join, "LEFT=RIGHT", or of "COLUMN", which is both. Adds them to the list. */
+pulmo_status words_of_join(words *list, const char *by);
 /* The labels of one cell: "a|b", "a;b", "['a', 'b']" or "a". Adds to the list. */
 pulmo_status words_of_cell(words *list, const char *cell);
 /* Whether a cell says nothing: it is empty, or nan, NA, N/A, null or None in any case. */
