@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "phantom.h"
+
 #include "pulmo/demo.h"
 #include "pulmo/file.h"
 #include "pulmo/isa.h"
@@ -78,7 +80,7 @@ static void plan_gallery(gallery *g)
 static pulmo_status draw_one(const gallery *g, const portrait *p)
 {
     pulmo_image image = {0};
-    PULMO_TRY(pulmo_demo_draw(g->options->seed, p->kind, p->patient, p->image, &image));
+    PULMO_TRY(phantom_draw(g->options->seed, p->kind, p->patient, p->image, &image));
     char *path = pulmo_format("%s/%s", g->options->directory, p->name);
     pulmo_status status = path ? pulmo_jpeg_write(path, &image, QUALITY) : PULMO_MEMORY;
     pulmo_image_free(&image);

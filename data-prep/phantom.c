@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "pulmo/demo.h"
+#include "phantom.h"
+
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
@@ -485,8 +486,8 @@ static pulmo_status make_canvas(pulmo_image *out, pulmo_rng *rng)
     return PULMO_OK;
 }
 
-pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image,
-                             pulmo_image *out)
+pulmo_status phantom_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image,
+                          pulmo_image *out)
 {
     pulmo_rng rng;
     phantom *p = calloc(1, sizeof *p);

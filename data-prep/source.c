@@ -311,23 +311,3 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, sour
         source_list_free(out);
     return status;
 }
-
-void source_file_free(source_file *file)
-{
-    free(file->path);
-    free(file->group);
-    free(file->label);
-    free(file->refusal);
-    memset(file, 0, sizeof *file);
-}
-
-void source_list_free(source_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        source_file_free(&list->file[i]);
-    free(list->file);
-    lines_free(&list->notes);
-    lines_free(&list->table_notes);
-    pulmo_labels_free(list->labels);
-    memset(list, 0, sizeof *list);
-}

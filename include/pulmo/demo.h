@@ -5,7 +5,6 @@
 
 #include <stdint.h>
 
-#include "pulmo/image.h"
 #include "pulmo/status.h"
 
 typedef struct pulmo_demo_options {
@@ -23,10 +22,5 @@ void pulmo_demo_options_init(pulmo_demo_options *options);
  * demo is there already, draws one again that was interrupted (a file UNFINISHED tells), and
  * refuses (PULMO_USAGE) any other directory that is not empty. */
 pulmo_status pulmo_demo_write(const pulmo_demo_options *options);
-
-/* Draws one phantom, grey. `kind`: 0 normal, 1 bacterial, 2 viral pneumonia. `patient` fixes the
- * anatomy, `image` the exposure, pose and noise. Owned by the caller. */
-pulmo_status pulmo_demo_draw(uint64_t seed, int kind, uint32_t patient, uint32_t image,
-                             pulmo_image *out);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct pulmo_tensor {
     pulmo_tensor_kind kind;
     int layer; /* counted from 0 at the input, convolutions and linear layers each by themselves */
     int rows, cols;
-    size_t offset; /* of its first parameter; set by pulmo_layout_add */
+    size_t offset; /* of its first parameter; in floats */
 } pulmo_tensor;
 
 /* Tensors in the order of their offsets, without gaps. Starts as zeros. */
@@ -39,13 +39,6 @@ bool pulmo_tensor_is_bias(const pulmo_tensor *tensor);
 /* Parameters of a tensor. */
 size_t pulmo_tensor_count(const pulmo_tensor *tensor);
 
-/* Adds a layer's weight (outs, ins) and bias (outs, 1) behind the tensors that are there, named
- * `name`.weight and `name`.bias. `weight` is PULMO_CONV_WEIGHT or PULMO_LINEAR_WEIGHT; `ins` of a
- * convolution counts its nine taps. */
-void pulmo_layout_add(pulmo_layout *layout, pulmo_tensor_kind weight, int layer, const char *name,
-                      int outs, int ins);
-/* Adds all tensors of `more` behind those that are there. */
-void pulmo_layout_append(pulmo_layout *layout, const pulmo_layout *more);
 /* The number of a tensor; it must be there. */
 int pulmo_layout_find(const pulmo_layout *layout, pulmo_tensor_kind kind, int layer);
 /* The tensor itself; it must be there. */

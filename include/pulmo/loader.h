@@ -22,8 +22,6 @@ typedef struct pulmo_microbatches {
 } pulmo_microbatches;
 
 uint32_t pulmo_batches(uint32_t samples, uint32_t batch);
-/* Samples in global batch b, at least 1 for a valid b. */
-uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b);
 /* Microbatches [rank * n / size, (rank + 1) * n / size) of the n that `batch_size` samples fill. */
 pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatch, int rank,
                                          int size);

@@ -60,12 +60,6 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out);
 pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
 void pulmo_model_free(pulmo_model *model);
 
-/* Makes `weights` the network as trained: its convolutions above the cut become the model's (kept:
- * the model must outlive their use), in torchvision's order. Nothing changes for a model of the
- * head alone. For whatever works on weights (a trunk, an export, an explanation). PULMO_WEIGHTS if
- * the shapes differ. Not collective. */
-pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights);
-
 /* Probabilities (n, classes) of logits (n, classes): softmax(logits / temperature). The two may be
  * one array. Pure. */
 void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
@@ -92,10 +86,6 @@ pulmo_status pulmo_positive_read(struct pulmo_h5 *file, int classes, const char 
 /* How they are to be read; the model's digest is all the proof that is asked for. `path` is kept.
  */
 pulmo_weights_choice pulmo_model_weights_choice(const pulmo_model *model, const char *path);
-/* PULMO_WEIGHTS unless `values` is the digest of the weights that the model was trained on. `run`
- * is for the report. */
-pulmo_status pulmo_model_check_weights(const pulmo_model *model, const pulmo_digest *values,
-                                       const char *run);
 /* Reads and checks them and applies the model to them. Owned by the caller, who ends them with
  * pulmo_weights_free. */
 pulmo_status pulmo_model_weights_read(const pulmo_model *model, const char *run, const char *path,

@@ -48,9 +48,6 @@ typedef enum pulmo_label_fate {
         PULMO_LABEL_FATE_COUNT
 } pulmo_label_fate;
 
-/* A few words for the fate; static storage. */
-const char *pulmo_label_fate_text(pulmo_label_fate fate);
-
 /* What the tables say of one file. All text is borrowed from the labels. */
 typedef struct pulmo_file_label {
     pulmo_label_fate fate;   /* a file that is not TAKEN is left out */

@@ -15,7 +15,7 @@
  * seek() frees all of them from any state: it marks every image as taken, so that no helper begins
  * another, waits for those that are being filled (`busy`), and plans from the new place. All of it
  * is under one lock, except the filling itself. */
-#include "pulmo/loader.h"
+#include "loader_room.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -41,7 +41,7 @@ uint32_t pulmo_batches(uint32_t samples, uint32_t batch)
     return parts_of(samples, batch);
 }
 
-uint32_t pulmo_batch_size(uint32_t samples, uint32_t batch, uint32_t b)
+uint32_t batch_size_of(uint32_t samples, uint32_t batch, uint32_t b)
 {
     uint32_t left = samples - b * batch;
     return left < batch ? left : batch;
@@ -144,7 +144,7 @@ static void plan_batch(pulmo_loader *l, ring_batch *b)
     order_epoch(l, l->epoch);
     b->epoch = l->epoch;
     b->number = l->number;
-    b->global_count = pulmo_batch_size(l->info->count, l->spec.batch, l->number);
+    b->global_count = batch_size_of(l->info->count, l->spec.batch, l->number);
     pulmo_microbatches mine =
         pulmo_microbatches_of(b->global_count, microbatch, l->spec.rank, l->spec.size);
     const uint32_t first = mine.first * microbatch;

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model_room.h"
+
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/model.h"
 
 #define MB (1024.0 * 1024.0)
 /* Images that go through together: the packed weights are read once for them, which ranks of one
@@ -101,7 +102,7 @@ static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_we
     out->preprocessing = weights->preprocessing;
     out->weights_digest = weights->digest;
     if (how->model)
-        PULMO_TRY(pulmo_model_apply(how->model, weights));
+        PULMO_TRY(model_apply(how->model, weights));
     if (how->frozen_blocks == PULMO_FROZEN_ALL)
         return PULMO_OK;
     return pulmo_tuned_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tuned);

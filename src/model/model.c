@@ -16,11 +16,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "model_room.h"
+
 #include "pulmo/config.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
-#include "pulmo/model.h"
 #include "pulmo/specs.h"
 
 #define MODEL_FORMAT_VERSION 2
@@ -494,7 +495,7 @@ static bool same_layer(const pulmo_tuned_spec *a, const pulmo_tuned_spec *b, int
     return a->layer[l].pool_after == b->layer[l].pool_after;
 }
 
-pulmo_status pulmo_model_apply(const pulmo_model *model, pulmo_weights *weights)
+pulmo_status model_apply(const pulmo_model *model, pulmo_weights *weights)
 {
     pulmo_tuned_spec theirs;
     const pulmo_tuned_spec *mine = &model->tuned;

@@ -1,7 +1,7 @@
 /* The frozen weights of a trained model: how they are read, and whether these are they. */
 #include <string.h>
 
-#include "pulmo/model.h"
+#include "model_room.h"
 
 pulmo_weights_choice pulmo_model_weights_choice(const pulmo_model *model, const char *path)
 {
@@ -9,8 +9,8 @@ pulmo_weights_choice pulmo_model_weights_choice(const pulmo_model *model, const 
         .path = path, .preprocessing = pulmo_preprocessing_of(model->preprocessing), .any = true};
 }
 
-pulmo_status pulmo_model_check_weights(const pulmo_model *model, const pulmo_digest *values,
-                                       const char *run)
+pulmo_status model_check_weights(const pulmo_model *model, const pulmo_digest *values,
+                                 const char *run)
 {
     char hex[PULMO_DIGEST_HEX];
     pulmo_digest_hex(values, hex);
@@ -27,9 +27,9 @@ pulmo_status pulmo_model_weights_read(const pulmo_model *model, const char *run,
 {
     const pulmo_weights_choice choice = pulmo_model_weights_choice(model, path);
     PULMO_TRY(pulmo_weights_open(&choice, out));
-    pulmo_status status = pulmo_model_check_weights(model, &out->digest, run);
+    pulmo_status status = model_check_weights(model, &out->digest, run);
     if (status == PULMO_OK)
-        status = pulmo_model_apply(model, out);
+        status = model_apply(model, out);
     if (status != PULMO_OK)
         pulmo_weights_free(out);
     return status;
@@ -38,7 +38,7 @@ pulmo_status pulmo_model_weights_read(const pulmo_model *model, const char *run,
 pulmo_status pulmo_model_check_backbone(const pulmo_model *model, const pulmo_backbone *backbone,
                                         const char *run)
 {
-    PULMO_TRY(pulmo_model_check_weights(model, &backbone->weights_digest, run));
+    PULMO_TRY(model_check_weights(model, &backbone->weights_digest, run));
     const pulmo_head_spec *head = &model->head;
     bool same_side = backbone->height == head->height && backbone->width == head->width;
     if (!same_side || backbone->channels != head->channels)

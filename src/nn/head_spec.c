@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout_room.h"
+
 #include "pulmo/head.h"
 #include "pulmo/rng.h"
 
@@ -44,7 +46,7 @@ void pulmo_head_layout_of(const pulmo_head_spec *spec, pulmo_layout *out)
         int outputs = layer < spec->hidden_layers ? spec->hidden[layer] : spec->classes;
         char name[24];
         snprintf(name, sizeof name, "classifier.%d", TORCHVISION_STRIDE * layer);
-        pulmo_layout_add(out, PULMO_LINEAR_WEIGHT, layer, name, outputs, inputs);
+        layout_add(out, PULMO_LINEAR_WEIGHT, layer, name, outputs, inputs);
         inputs = outputs;
     }
 }

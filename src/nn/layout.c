@@ -1,4 +1,4 @@
-#include "pulmo/layout.h"
+#include "layout_room.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -29,8 +29,8 @@ static void add_tensor(pulmo_layout *layout, pulmo_tensor tensor, const char *na
     layout->parameters += pulmo_tensor_count(&tensor);
 }
 
-void pulmo_layout_add(pulmo_layout *layout, pulmo_tensor_kind weight, int layer, const char *name,
-                      int outs, int ins)
+void layout_add(pulmo_layout *layout, pulmo_tensor_kind weight, int layer, const char *name,
+                int outs, int ins)
 {
     pulmo_tensor_kind bias = weight == PULMO_CONV_WEIGHT ? PULMO_CONV_BIAS : PULMO_LINEAR_BIAS;
     const pulmo_tensor of_weight = {.kind = weight, .layer = layer, .rows = outs, .cols = ins};
@@ -39,7 +39,7 @@ void pulmo_layout_add(pulmo_layout *layout, pulmo_tensor_kind weight, int layer,
     add_tensor(layout, of_bias, name);
 }
 
-void pulmo_layout_append(pulmo_layout *layout, const pulmo_layout *more)
+void layout_append(pulmo_layout *layout, const pulmo_layout *more)
 {
     assert(layout->tensors + more->tensors <= PULMO_TENSORS_MAX);
     for (int t = 0; t < more->tensors; t++) {

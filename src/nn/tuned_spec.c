@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout_room.h"
+
 #include "pulmo/tuned.h"
 
 pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks, int size_px,
@@ -65,7 +67,7 @@ void pulmo_tuned_layout_of(const pulmo_tuned_spec *spec, pulmo_layout *out)
         int outs = spec->layer[l].out_channels;
         int ins = spec->layer[l].in_channels * 9;
         snprintf(name, sizeof name, "features.%d", spec->layer[l].feature_index);
-        pulmo_layout_add(out, PULMO_CONV_WEIGHT, l, name, outs, ins);
+        layout_add(out, PULMO_CONV_WEIGHT, l, name, outs, ins);
     }
 }
 
@@ -82,7 +84,7 @@ void pulmo_tuned_layout_with_head(const pulmo_tuned_spec *spec, const pulmo_head
     pulmo_layout above;
     pulmo_tuned_layout_of(spec, out);
     pulmo_head_layout_of(head, &above);
-    pulmo_layout_append(out, &above);
+    layout_append(out, &above);
 }
 
 static void copy_tensor(const pulmo_layout *layout, pulmo_tensor_kind kind, int layer,

@@ -8,7 +8,7 @@
 
 #include "pulmo/memory.h"
 
-const char *pulmo_label_fate_text(pulmo_label_fate fate)
+const char *label_fate_text(pulmo_label_fate fate)
 {
     static const char *const texts[] = {
 #define X(name, text) text,

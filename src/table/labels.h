@@ -16,6 +16,9 @@ typedef struct label_columns {
     size_t *where; /* (where.count) */
 } label_columns;
 
+/* A few words for the fate; static storage. */
+const char *label_fate_text(pulmo_label_fate fate);
+
 /* A label that pack.label_map does not name, and how many files have it. */
 typedef struct unnamed_label {
     const char *label;

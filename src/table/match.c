@@ -127,8 +127,8 @@ static disagreement compare_all(const pulmo_labels *labels, const pulmo_file_lab
 {
     disagreement found = {0};
     compare(&found, "class", a->label, b->label);
-    const char *a_fate = pulmo_label_fate_text(a->fate);
-    const char *b_fate = pulmo_label_fate_text(b->fate);
+    const char *a_fate = label_fate_text(a->fate);
+    const char *b_fate = label_fate_text(b->fate);
     compare(&found, "class", a_fate, b_fate);
     compare(&found, "patient", a->patient, b->patient);
     const char *a_split = split_text(a->split);

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "pulmo/loader.h"
 #include "pulmo/memory.h"
 
+#include "loader_room.h"
 #include "packing.h"
 
 #define COUNT  53
@@ -92,9 +92,8 @@ static void batches_cover_the_epoch(void **state)
         assert_int_equal(n, samples / batch + (samples % batch != 0));
         if (n == 0)
             continue;
-        assert_int_equal(pulmo_batch_size(samples, batch, 0), samples < batch ? samples : batch);
-        assert_int_equal((uint64_t)(n - 1) * batch + pulmo_batch_size(samples, batch, n - 1),
-                         samples);
+        assert_int_equal(batch_size_of(samples, batch, 0), samples < batch ? samples : batch);
+        assert_int_equal((uint64_t)(n - 1) * batch + batch_size_of(samples, batch, n - 1), samples);
     }
 }
 
@@ -115,7 +114,7 @@ static void run(pulmo_loader_spec spec, uint32_t epochs, int size, uint32_t *sam
             assert_int_equal(pulmo_loader_next(loader, &b), PULMO_OK);
             assert_int_equal(b.epoch, k / batches);
             assert_int_equal(b.number, k % batches);
-            assert_int_equal(b.global_count, pulmo_batch_size(COUNT, spec.batch, b.number));
+            assert_int_equal(b.global_count, batch_size_of(COUNT, spec.batch, b.number));
             size_t at = (size_t)b.epoch * COUNT + b.number * spec.batch +
                         b.first_microbatch * spec.microbatch;
             assert_true(b.first_microbatch * spec.microbatch + b.count <= b.global_count ||

@@ -11,6 +11,8 @@
 #include "pulmo/head.h"
 #include "pulmo/tuned.h"
 
+#include "layout_room.h"
+
 typedef struct expected {
     const char *name;
     pulmo_tensor_kind kind;
@@ -123,9 +125,9 @@ static void test_largest(void **state)
     (void)state;
     memset(&layout, 0, sizeof layout);
     for (int l = 0; l < PULMO_CONVS_MAX; l++)
-        pulmo_layout_add(&layout, PULMO_CONV_WEIGHT, l, "features.0", 2, 9);
+        layout_add(&layout, PULMO_CONV_WEIGHT, l, "features.0", 2, 9);
     for (int l = 0; l < PULMO_LINEARS_MAX; l++)
-        pulmo_layout_add(&layout, PULMO_LINEAR_WEIGHT, l, "classifier.0", 3, 5);
+        layout_add(&layout, PULMO_LINEAR_WEIGHT, l, "classifier.0", 3, 5);
     assert_int_equal(layout.tensors, PULMO_TENSORS_MAX);
     assert_int_equal(layout.parameters, 20 * PULMO_CONVS_MAX + 18 * PULMO_LINEARS_MAX);
 }

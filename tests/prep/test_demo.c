@@ -19,6 +19,8 @@
 #include "pulmo/file.h"
 #include "pulmo/log.h"
 
+#include "phantom.h"
+
 #define FILES_MOST 128
 #define PATH_BYTES 512
 
@@ -152,8 +154,8 @@ static void another_seed_is_another_demo(void **state)
 {
     pulmo_image a = {0}, b = {0};
     (void)state;
-    assert_int_equal(pulmo_demo_draw(1, 0, 1, 0, &a), PULMO_OK);
-    assert_int_equal(pulmo_demo_draw(2, 0, 1, 0, &b), PULMO_OK);
+    assert_int_equal(phantom_draw(1, 0, 1, 0, &a), PULMO_OK);
+    assert_int_equal(phantom_draw(2, 0, 1, 0, &b), PULMO_OK);
     int same_size = a.width_px == b.width_px && a.height_px == b.height_px;
     assert_false(same_size &&
                  memcmp(a.pixels, b.pixels, (size_t)a.width_px * (size_t)a.height_px) == 0);
@@ -309,7 +311,7 @@ static double mean_level(int kind, uint32_t patient)
 {
     pulmo_image image = {0};
     double sum = 0;
-    assert_int_equal(pulmo_demo_draw(11, kind, patient, 0, &image), PULMO_OK);
+    assert_int_equal(phantom_draw(11, kind, patient, 0, &image), PULMO_OK);
     size_t count = (size_t)image.width_px * (size_t)image.height_px;
     for (size_t i = 0; i < count; i++)
         sum += image.pixels[i];
