@@ -163,8 +163,9 @@ pulmo_status pulmo_bench_pack(pulmo_comm *comm, const pulmo_bench_pack_options *
     if (rank == 0)
         status = bench_scratch_make(images, scratch, sizeof scratch);
     PULMO_TRY(pulmo_agree(comm, status));
-    PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
-    status = pack_in(comm, &resolved, &config, scratch, &t);
+    status = pulmo_bcast(comm, scratch, sizeof scratch, 0);
+    if (status == PULMO_OK)
+        status = pack_in(comm, &resolved, &config, scratch, &t);
     if (rank == 0)
         bench_scratch_remove(scratch);
     status =

@@ -21,6 +21,17 @@ int bench_remove(const char *path)
     return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static pulmo_status draw_images(int images, const char *scratch)
+{
+    char *demo = pulmo_format("%s/demo", scratch);
+    if (!demo)
+        return PULMO_MEMORY;
+    const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
+    pulmo_status status = pulmo_demo_write(&options);
+    free(demo);
+    return status;
+}
+
 pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
 {
     const char *parent = getenv("TMPDIR");
@@ -29,14 +40,11 @@ pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
     snprintf(path, bytes, "%s/pulmo-bench-XXXXXX", parent);
     if (!mkdtemp(path))
         return pulmo_fail(PULMO_IO, "%s: cannot be made: %s", path, strerror(errno));
-    if (images == 0)
-        return PULMO_OK;
-    char *demo = pulmo_format("%s/demo", path);
-    if (!demo)
-        return PULMO_MEMORY;
-    const pulmo_demo_options options = {.directory = demo, .images = {images, 0, 0}};
-    pulmo_status status = pulmo_demo_write(&options);
-    free(demo);
+    pulmo_status status = PULMO_OK;
+    if (images > 0)
+        status = draw_images(images, path);
+    if (status != PULMO_OK)
+        bench_scratch_remove(path);
     return status;
 }
 

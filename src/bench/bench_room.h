@@ -13,7 +13,8 @@
 
 #include "pulmo/status.h"
 
-/* A scratch directory in $TMPDIR, with so many demo images in demo/. Not collective. */
+/* A scratch directory in $TMPDIR, with so many demo images in demo/; none is left after a failure.
+ * Not collective. */
 pulmo_status bench_scratch_make(int images, char *path, size_t bytes);
 void bench_scratch_remove(const char *path);
 

@@ -124,8 +124,9 @@ pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options
     if (rank == 0)
         status = bench_scratch_make(images, scratch, sizeof scratch);
     PULMO_TRY(pulmo_agree(comm, status));
-    PULMO_TRY(pulmo_bcast(comm, scratch, sizeof scratch, 0));
-    status = train_in(comm, o, scratch, &config, &timing);
+    status = pulmo_bcast(comm, scratch, sizeof scratch, 0);
+    if (status == PULMO_OK)
+        status = train_in(comm, o, scratch, &config, &timing);
     if (rank == 0)
         bench_scratch_remove(scratch);
     status =
