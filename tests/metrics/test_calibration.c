@@ -1,63 +1,27 @@
 /* The reliability curve against scikit-learn; the temperature against SciPy and against its
  * definition. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "scored.h"
 
-#include <cmocka.h>
-
-#include "pulmo/metrics.h"
-
-#define TWO   40
-#define THREE 50
-
-/* As in test_metrics.c: y, p1 of 40 and Y, P of 50. Logits: z2 = [0, (128 p1 - 38) / 4], z3 = 16 P.
- */
-static int32_t two_labels[TWO], three_labels[THREE];
-static float two_scores[TWO][2], three_scores[THREE][3];
+/* Of the scores of scored.h: z2 = [0, (128 p1 - 38) / 4], z3 = 16 P. */
 static float two_logits[TWO][2], three_logits[THREE][3];
 
-static int fill_data(void **state)
+static int fill_logits(void **state)
 {
-    (void)state;
-    for (int i = 0; i < TWO; i++) {
-        two_labels[i] = i * 7 % 5 < 2;
-        int score = i * 29 % 53 + 24 * two_labels[i];
-        two_scores[i][1] = (float)score / 128;
-        two_scores[i][0] = 1 - two_scores[i][1];
-        two_logits[i][1] = (float)(score - 38) / 4;
-    }
-    for (int i = 0; i < THREE; i++) {
-        int y = i * 3 % 4;
-        if (y == 3)
-            y = i / 4 % 3;
-        int a = i * 11 % 23 + 10 * (y == 0), b = i * 17 % 19 + 9 * (y == 1);
-        if (a > 60)
-            a = 60;
-        if (b > 63 - a)
-            b = 63 - a;
-        const int parts[3] = {a, b, 64 - a - b};
-        three_labels[i] = y;
-        for (int k = 0; k < 3; k++) {
-            three_scores[i][k] = (float)parts[k] / 64;
-            three_logits[i][k] = (float)parts[k] / 4;
-        }
-    }
+    fill_data(state);
+    for (int i = 0; i < TWO; i++)
+        two_logits[i][1] = (128 * two_scores[i][1] - 38) / 4;
+    for (int i = 0; i < THREE; i++)
+        for (int k = 0; k < 3; k++)
+            three_logits[i][k] = 16 * three_scores[i][k];
     return 0;
 }
 
-static void near_at(double have, double want, double bound, int line)
+/* Where a minimum was searched for to within `bound`. */
+static void within(double have, double want, double bound, int line)
 {
-    if (isnan(want) ? !isnan(have) : !(fabs(have - want) <= bound))
+    if (!(fabs(have - want) <= bound))
         fail_msg("line %d: %.17g, not %.17g", line, have, want);
 }
-#define NEAR(have, want) near_at(have, want, 1e-12, __LINE__)
 
 /* calibration_curve(y, p1, n_bins=10), which leaves empty bins out. */
 static void curve_is_scikit_learns(void **state)
@@ -128,9 +92,9 @@ static void temperature_is_scipys(void **state)
     (void)state;
     double t = 0;
     assert_int_equal(pulmo_temperature_fit(TWO, 2, two_labels, two_logits[0], &t), PULMO_OK);
-    near_at(t, 2.654721387365921, 1e-6, __LINE__);
+    within(t, 2.654721387365921, 1e-6, __LINE__);
     assert_int_equal(pulmo_temperature_fit(THREE, 3, three_labels, three_logits[0], &t), PULMO_OK);
-    near_at(t, 8.384416502964154, 1e-6, __LINE__);
+    within(t, 8.384416502964154, 1e-6, __LINE__);
 }
 
 static double loss_at(double t)
@@ -176,9 +140,9 @@ static void extremes_stay_in_range(void **state)
     const float apart[2][2] = {{1, 0}, {0, 1}}, infinite[1][2] = {{INFINITY, 0}};
     double t = 0;
     assert_int_equal(pulmo_temperature_fit(2, 2, right, apart[0], &t), PULMO_OK);
-    near_at(t, PULMO_TEMPERATURE_MIN, 1e-9, __LINE__);
+    within(t, PULMO_TEMPERATURE_MIN, 1e-9, __LINE__);
     assert_int_equal(pulmo_temperature_fit(2, 2, wrong, apart[0], &t), PULMO_OK);
-    near_at(t, PULMO_TEMPERATURE_MAX, 1e-9, __LINE__);
+    within(t, PULMO_TEMPERATURE_MAX, 1e-9, __LINE__);
     assert_int_equal(pulmo_temperature_fit(0, 2, NULL, NULL, &t), PULMO_CONFIG);
     assert_non_null(strstr(pulmo_error(), "needs a val split"));
     assert_int_equal(pulmo_temperature_fit(1, 2, right, infinite[0], &t), PULMO_DATA);
@@ -193,5 +157,5 @@ int main(void)
         cmocka_unit_test(temperature_is_scipys),  cmocka_unit_test(no_other_temperature_is_better),
         cmocka_unit_test(temperature_scales),     cmocka_unit_test(extremes_stay_in_range),
     };
-    return cmocka_run_group_tests(tests, fill_data, NULL);
+    return cmocka_run_group_tests(tests, fill_logits, NULL);
 }
