@@ -9,7 +9,6 @@
 #include "bench_room.h"
 #include "pulmo/bench.h"
 #include "pulmo/clock.h"
-#include "pulmo/exact.h"
 #include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"

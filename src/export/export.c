@@ -3,11 +3,9 @@
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "pulmo/file.h"
 #include "pulmo/log.h"
-#include "pulmo/memory.h"
 
 static pulmo_status add_classes(exporting *e)
 {

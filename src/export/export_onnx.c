@@ -11,7 +11,6 @@
  * Written by the wire format of protobuf (protobuf.dev, "Encoding"), field numbers from onnx.proto.
  * The length of a message is not known before its end, so five bytes are kept for it and filled in
  * later: a varint may have leading zero groups. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "export_room.h"

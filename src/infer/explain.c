@@ -14,10 +14,6 @@
 #include "inputs.h"
 #include "pulmo/augment.h"
 #include "pulmo/memory.h"
-#include "pulmo/features.h"
-#include "pulmo/infer.h"
-#include "pulmo/results.h"
-#include "pulmo/specs.h"
 
 struct pulmo_explainer {
     const pulmo_model *model;

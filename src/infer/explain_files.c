@@ -13,11 +13,8 @@
 #include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/features.h"
 #include "pulmo/infer.h"
-#include "pulmo/results.h"
 #include "pulmo/text.h"
-#include "pulmo/specs.h"
 
 #define OVERLAY_SIDE_MOST 1024 /* larger images are shrunk for their overlay */
 

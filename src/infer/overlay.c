@@ -11,7 +11,6 @@
 #include <zlib.h>
 
 #include "overlay.h"
-#include "pulmo/memory.h"
 
 #define COLOURS      256
 #define OPACITY_MOST 0.75 /* so that the image stays readable below */

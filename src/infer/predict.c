@@ -11,7 +11,6 @@
 #include "pulmo/infer.h"
 #include "pulmo/results.h"
 #include "pulmo/text.h"
-#include "pulmo/specs.h"
 
 #define CHUNK 64 /* images: all threads decode them, then all are at the trunk */
 

@@ -11,11 +11,8 @@
 #include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/features.h"
 #include "pulmo/infer.h"
-#include "pulmo/results.h"
 #include "pulmo/specs.h"
-#include "pulmo/weights.h"
 
 #define CELL_MAX  168 /* px */
 #define GAP       6

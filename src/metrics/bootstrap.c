@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
 #define RESAMPLES 2000

@@ -1,8 +1,6 @@
 /* The report's section on data: splits, the leak audit, what was refused. */
 #include "report_room.h"
 
-#include <string.h>
-
 #include "pulmo/split.h"
 
 #define LINES_SHOWN 8

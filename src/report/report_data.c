@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "pulmo/dataset.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/results.h"

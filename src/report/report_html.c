@@ -1,7 +1,5 @@
 /* The page: one file that needs no network, no script and nothing beside it. */
 #include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/metrics.h"

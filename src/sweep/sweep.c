@@ -16,7 +16,6 @@
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
-#include "pulmo/text.h"
 
 /* ---- names and settings ---- */
 

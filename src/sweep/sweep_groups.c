@@ -1,7 +1,6 @@
 /* What came of a sweep over seeds or folds: a line per group of trials that differ in seed or fold
  * alone. */
 #include <math.h>
-#include <string.h>
 
 #include "sweep_room.h"
 

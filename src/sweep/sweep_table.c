@@ -1,7 +1,6 @@
 /* What came of a sweep: a line per trial, best on val first, in sweep.csv and on the terminal. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "pulmo/memory.h"
 #include "sweep_room.h"

@@ -2,7 +2,6 @@
  * (im2col and OpenBLAS), apart from the engine that it vouches for. */
 #include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/memory.h"

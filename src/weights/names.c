@@ -6,7 +6,6 @@
  *
  * With batch normalisation a convolution N is followed by N + 1 with weight, bias, running_mean and
  * running_var, each of one number per channel. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -13,7 +13,6 @@
 #include <zip.h>
 
 #include "pickle.h"
-#include "pulmo/memory.h"
 #include "weights_room.h"
 
 #define PICKLE_BYTES_MAX ((uint64_t)64 << 20)
