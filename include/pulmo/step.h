@@ -39,6 +39,8 @@ typedef struct pulmo_state_shape {
     bool averages;
 } pulmo_state_shape;
 
+/* Vectors of `parameters` floats in such a state. */
+int pulmo_state_vectors(const pulmo_state_shape *shape);
 /* Zeros. Owned by the caller, who ends it with free. Not collective. */
 pulmo_status pulmo_state_create(const pulmo_state_shape *shape, pulmo_state *out);
 void pulmo_state_free(pulmo_state *state);

@@ -4,6 +4,11 @@
 #include "pulmo/memory.h"
 #include "pulmo/step.h"
 
+int pulmo_state_vectors(const pulmo_state_shape *shape)
+{
+    return 1 + shape->states + (shape->averages ? 1 : 0);
+}
+
 pulmo_status pulmo_state_create(const pulmo_state_shape *shape, pulmo_state *out)
 {
     memset(out, 0, sizeof *out);

@@ -63,10 +63,9 @@ static void announce_memory(run *r)
     const pulmo_backbone *backbone = &r->network.backbone;
     const pulmo_layout *layout = &r->network.layout;
     const pulmo_stepper_parts parts = run_stepper_parts(r);
-    double vectors = 2 + r->state.states;
-    double parameters = (double)layout->parameters * sizeof(float) * vectors;
+    double vectors = (double)run_vectors_bytes(r);
     double step = (double)pulmo_stepper_bytes(&parts);
-    double rank = parameters + step + (double)backbone->arena_bytes;
+    double rank = vectors + step + (double)backbone->arena_bytes;
     double node = (double)backbone->packed_bytes;
     size_t below = pulmo_tuned_parameters(&backbone->tuned);
     pulmo_info("memory: %.0f MB shared per node, and %.0f MB per rank; head of %zu parameters",

@@ -100,19 +100,14 @@ pulmo_status run_check_config(const run *r)
 
 pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts)
 {
-    const pulmo_backbone *backbone = &r->network.backbone;
-    pulmo_layout layout;
-    pulmo_tuned_layout_with_head(&backbone->tuned, &r->network.head, &layout);
-    uint64_t vector = layout.parameters * sizeof(float);
-    uint64_t vectors = 1 + (uint64_t)pulmo_optim_states(&r->recipe.optim);
-    if (r->config->optim.ema > 0)
-        vectors++;
+    size_t parameters = r->network.layout.parameters;
+    uint64_t best = run_vector_bytes(r); /* on rank 0 */
+    uint64_t state = run_vectors_bytes(r) - best;
     int ranks = pulmo_comm_node_size(r->comm);
-    uint64_t each = pulmo_stepper_bytes(parts) + vectors * vector;
-    uint64_t best = vector; /* on rank 0 */
+    uint64_t each = pulmo_stepper_bytes(parts) + state;
     return pulmo_memory_need((uint64_t)ranks * each + best,
                              "use smaller model.hidden, a smaller train.batch, a higher "
                              "model.trainable or fewer ranks per node, or raise the memory limit",
-                             "training %zu parameters on %d rank%s", layout.parameters, ranks,
+                             "training %zu parameters on %d rank%s", parameters, ranks,
                              ranks == 1 ? "" : "s");
 }

@@ -138,7 +138,7 @@ static pulmo_status print_results(const run *r, const char *head_digest)
 static pulmo_status finish_root(run *r)
 {
     char hex[PULMO_DIGEST_HEX];
-    size_t bytes = r->state.parameters * sizeof(float);
+    size_t bytes = run_vector_bytes(r);
     pulmo_digest digest = pulmo_digest_of(r->selection.best.parameters, bytes);
     pulmo_digest_hex(&digest, hex);
     PULMO_TRY(run_snapshot(r, true, hex));
@@ -174,12 +174,11 @@ static pulmo_status choose_threshold(run *r)
 
 pulmo_status run_finish(run *r)
 {
-    size_t bytes = r->state.parameters * sizeof(float);
-    PULMO_TRY(pulmo_bcast(r->comm, r->selection.best.parameters, bytes, 0));
+    PULMO_TRY(pulmo_bcast(r->comm, r->selection.best.parameters, run_vector_bytes(r), 0));
     PULMO_TRY(score_val(r));
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
     PULMO_TRY(pulmo_agree(r->comm, choose_threshold(r)));
     PULMO_TRY(score_test(r));
-    run_expect_writing(r, "writing results", 1);
+    run_expect_writing(r, "writing results", run_vector_bytes(r));
     return pulmo_agree(r->comm, is_root(r) ? finish_root(r) : PULMO_OK);
 }

@@ -30,12 +30,11 @@ bool run_checkpoint_worth_it(const run *r)
     return is_root(r) && since_s >= CHECKPOINT_WORTH * r->deadline.checkpoint_s;
 }
 
-void run_expect_writing(run *r, const char *doing, int copies)
+void run_expect_writing(run *r, const char *doing, uint64_t bytes)
 {
     uint64_t images = (uint64_t)val_info(r)->count + test_info(r)->count;
-    double parameters = (double)r->state.parameters * sizeof(float);
-    double bytes = parameters * copies + (double)images * SCORE_BYTES;
-    pulmo_watch_allow(r->comm, doing, bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
+    double all_bytes = (double)bytes + (double)images * SCORE_BYTES;
+    pulmo_watch_allow(r->comm, doing, all_bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
 }
 
 /* By rank 0. Not collective. */
@@ -47,9 +46,8 @@ static pulmo_status write_checkpoint(const run *r)
 
 pulmo_status run_checkpoint(run *r)
 {
-    int copies = 2 + r->state.states; /* parameters, the best, the optimiser's */
     double began_s = pulmo_now_s();
-    run_expect_writing(r, "writing a checkpoint", copies + 1); /* and an average */
+    run_expect_writing(r, "writing a checkpoint", run_vectors_bytes(r));
     pulmo_status status = is_root(r) ? write_checkpoint(r) : PULMO_OK;
     r->checkpoints.written_s = pulmo_now_s();
     r->checkpoints.batches_since = 0;

@@ -106,17 +106,28 @@ static pulmo_status write_config(const run *r)
 
 /* ---- the network and its training ---- */
 
+/* What an update changes, by what is trained and how. */
+static pulmo_state_shape state_shape(const run *r)
+{
+    return (pulmo_state_shape){.parameters = r->network.layout.parameters,
+                               .states = pulmo_optim_states(&r->recipe.optim),
+                               .averages = r->config->optim.ema > 0};
+}
+
+uint64_t run_vectors_bytes(const run *r)
+{
+    const pulmo_state_shape shape = state_shape(r);
+    uint64_t vectors = (uint64_t)pulmo_state_vectors(&shape) + 1;
+    return vectors * run_vector_bytes(r);
+}
+
 /* Parameters as training finds them: pretrained convolutions, a new head. */
 static pulmo_status build_state(run *r)
 {
     run_network *network = &r->network;
     pulmo_backbone *backbone = &network->backbone;
     pulmo_state *state = &r->state;
-    pulmo_tuned_layout_with_head(&backbone->tuned, &network->head, &network->layout);
-    size_t parameters = network->layout.parameters;
-    const pulmo_state_shape shape = {.parameters = parameters,
-                                     .states = pulmo_optim_states(&r->recipe.optim),
-                                     .averages = r->config->optim.ema > 0};
+    const pulmo_state_shape shape = state_shape(r);
     PULMO_TRY(pulmo_state_create(&shape, state));
     size_t below = pulmo_tuned_parameters(&backbone->tuned);
     uint64_t seed = (uint64_t)r->config->train.seed;
@@ -125,18 +136,19 @@ static pulmo_status build_state(run *r)
         pulmo_tuned_parameters_init(&backbone->tuned, &backbone->weights, state->parameter);
     pulmo_weights_free(&backbone->weights);
     if (state->average)
-        memcpy(state->average, state->parameter, parameters * sizeof(float));
+        memcpy(state->average, state->parameter, shape.parameters * sizeof(float));
     uint32_t epochs = (uint32_t)r->config->train.epochs;
     return selection_create(state, epochs, is_root(r), &r->selection);
 }
 
-/* Head, loss and optimiser as configured. */
+/* What is trained, loss and optimiser as configured. */
 static pulmo_status build_recipe(run *r)
 {
     run_network *network = &r->network;
     run_recipe *recipe = &r->recipe;
     const pulmo_dataset_info *train = train_info(r);
     PULMO_TRY(pulmo_head_from(r->config, &network->backbone, train->classes, &network->head));
+    pulmo_tuned_layout_with_head(&network->backbone.tuned, &network->head, &network->layout);
     network->trained_head = network->head;
     if (run_from_bank(r))
         network->trained_head = pulmo_bank_fed(r->config, &network->backbone, &network->head);

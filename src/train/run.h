@@ -108,6 +108,11 @@ static inline bool is_root(const run *r)
 {
     return pulmo_comm_rank(r->comm) == 0;
 }
+/* Of one vector of parameters. */
+static inline uint64_t run_vector_bytes(const run *r)
+{
+    return r->network.layout.parameters * sizeof(float);
+}
 static inline bool run_from_bank(const run *r)
 {
     return r->config->train.features == PULMO_FEATURES_BANK;
@@ -121,6 +126,9 @@ pulmo_status run_open(run *r, bool overwrite);
 void run_close(run *r); /* but for the lease, which lasts until the report is written */
 /* The stepper's parts. Not collective. */
 pulmo_stepper_parts run_stepper_parts(run *r);
+/* Bytes of all vectors of parameters that a checkpoint holds: the state's and the best. Not
+ * collective. */
+uint64_t run_vectors_bytes(const run *r);
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
@@ -147,9 +155,9 @@ bool run_checkpoint_due(const run *r);
  * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
 bool run_checkpoint_worth_it(const run *r);
 pulmo_status run_checkpoint(run *r);
-/* Before rank 0 writes so many copies of the parameters: a slow disk is not a stall. On all ranks.
+/* Before rank 0 writes so many bytes beside the scores: a slow disk is not a stall. On all ranks.
  * Not collective. */
-void run_expect_writing(run *r, const char *doing, int copies);
+void run_expect_writing(run *r, const char *doing, uint64_t bytes);
 /* True when this rank got a signal or the time limit is near (deadline.h). Not collective. */
 bool run_must_stop(run *r);
 /* Writes a checkpoint and returns PULMO_INTERRUPTED, saying how to resume. */

@@ -163,7 +163,7 @@ static void end_epoch(run *r)
 static pulmo_status save_epoch(run *r)
 {
     double began_s = pulmo_now_s();
-    run_expect_writing(r, "writing results", 1);
+    run_expect_writing(r, "writing results", run_vector_bytes(r));
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
     PULMO_TRY(pulmo_agree(r->comm, status));
     /* After the last epoch the caller writes a checkpoint. */
@@ -200,9 +200,8 @@ static void write_report(const pulmo_config *config, pulmo_report_writer *report
 /* The time limit, from rank 0's clock. Not collective. */
 static pulmo_status find_deadline(run *r, double began_s)
 {
-    double vectors = 2 + r->state.states; /* parameters, the best, the optimiser's */
-    double bytes = (double)r->state.parameters * sizeof(float) * vectors;
-    return deadline_find(&r->deadline, r->config->train.time_limit_seconds, began_s, bytes);
+    double limit_s = r->config->train.time_limit_seconds;
+    return deadline_find(&r->deadline, limit_s, began_s, (double)run_vectors_bytes(r));
 }
 
 static pulmo_status train_run(run *r, bool overwrite)

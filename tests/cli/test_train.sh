@@ -46,6 +46,15 @@ grep -q "resuming from" resumed.err || fail "did not resume"
 cmp whole/history.csv stopped/history.csv
 cmp whole/predictions.csv stopped/predictions.csv
 
+# The moving average is a vector of parameters more, which the memory announced counts.
+megabytes() {
+    EXTRA="--overwrite --set train.epochs=1 --set model.hidden=[20000] --set optim.ema=$1" small_train average env \
+        2>&1 > average.txt | sed -n 's/^memory: .* and \([0-9]*\) MB per rank; .*/\1/p'
+}
+without=$(megabytes 0)
+with=$(megabytes 0.9)
+[ $((with - without)) -ge 14 ] || fail "$with MB per rank with an average of 15 MB, $without MB without"
+
 # Another configuration does not resume from a checkpoint, and says what differs.
 cp -r stopped changed && rm changed/results.h5
 EXTRA="$long --set optim.lr=0.5" expect 2 "optim.lr: 0.5, not 0.001" small_train changed env

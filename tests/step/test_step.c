@@ -233,6 +233,25 @@ static void test_not_finite(void **state)
     }
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_parameters),
+/* As many vectors as a state counts are there. */
+static void test_vectors(void **state)
+{
+    (void)state;
+    for (int states = 0; states <= 2; states++) {
+        for (int averages = 0; averages < 2; averages++) {
+            const pulmo_state_shape shape = {
+                .parameters = 3, .states = states, .averages = averages != 0};
+            pulmo_state made;
+            CHECK(pulmo_state_create(&shape, &made) == PULMO_OK);
+            int vectors = (made.parameter != NULL) + (made.optim[0] != NULL) +
+                          (made.optim[1] != NULL) + (made.average != NULL);
+            CHECK(vectors == pulmo_state_vectors(&shape));
+            pulmo_state_free(&made);
+        }
+    }
+}
+
+static const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors),
+                                          cmocka_unit_test(test_same_parameters),
                                           cmocka_unit_test(test_not_finite)};
 RUN_AGREED(tests)
