@@ -2,10 +2,8 @@
 #include "comm.h"
 
 #include <malloc.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define ABORT_LIMIT_S 10

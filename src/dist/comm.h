@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include "pulmo/dist.h"
-#include "pulmo/exact.h"
 
 #define HOST_BYTES 256
 

@@ -15,8 +15,6 @@
 #ifndef PULMO_DIST_HEARTBEAT_H
 #define PULMO_DIST_HEARTBEAT_H
 
-#include <stddef.h>
-
 #include "comm.h"
 
 #define VERDICT_BYTES 512

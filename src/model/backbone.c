@@ -1,6 +1,5 @@
 /* The frozen part of the network: weights read, packed once per node, ready to run. */
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model_room.h"

@@ -1,6 +1,5 @@
 /* One logit's gradient by the pooled features, for explanations: plain loops in double, no
  * dropout. Training's own gradients are head.c's. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/head.h"

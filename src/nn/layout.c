@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 bool pulmo_tensor_is_bias(const pulmo_tensor *tensor)
 {

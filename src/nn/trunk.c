@@ -9,7 +9,6 @@
  * element is one fixed chain of operations. */
 #include "pulmo/trunk.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,12 +121,12 @@ static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulm
     size_t late = 0;
     size_t scratch = 0;
     size_t framed_rows = (size_t)spec->height_px + 2;
-    size_t rows = 3 * framed_rows + 1;
+    size_t rows = 3 * framed_rows;
     trunk->kernels = pulmo_kernels_of(spec->isa);
     trunk->batch = spec->batch > 0 ? spec->batch : 1;
     trunk->height_px = spec->height_px;
     trunk->width_px = spec->width_px;
-    trunk->stride = spec->width_px + 2 + 16; /* register blocks may read past a row's end */
+    trunk->stride = spec->width_px + 2;
     trunk->image_floats = whole_lines(rows * trunk->stride);
     lay_out_layers(trunk, spec, weights, threads);
     for (int i = 0; i < trunk->layers; i++) {

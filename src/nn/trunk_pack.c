@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "geometry.h"
-#include "pulmo/memory.h"
 
 static size_t weight_floats(const trunk_layer *l)
 {

@@ -180,7 +180,6 @@ pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, 
     pulmo_tuned *tuned = calloc(1, sizeof *tuned);
     if (!tuned)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the fine-tuned convolutions");
-    tuned->spec = *spec;
     tuned->kernels = pulmo_kernels_of(spec->isa);
     tuned->pool = pool;
     tuned->threads = pulmo_pool_threads(pool);

@@ -18,7 +18,6 @@ typedef struct tuned_layer {
 } tuned_layer;
 
 struct pulmo_tuned {
-    pulmo_tuned_spec spec;
     const pulmo_kernels *kernels;
     pulmo_pool *pool;
     int threads, microbatch, images, layers;

@@ -1,6 +1,5 @@
 /* A stepper created and destroyed, and what may be done with it between batches. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "pulmo/memory.h"
 #include "step_room.h"

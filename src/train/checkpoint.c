@@ -16,8 +16,6 @@
 #include <string.h>
 
 #include "pulmo/h5.h"
-#include "pulmo/log.h"
-#include "pulmo/memory.h"
 #include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "run.h"

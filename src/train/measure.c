@@ -1,5 +1,4 @@
 /* Training timed: a run's own batches, without validation, checkpoints and results. */
-#include <stdlib.h>
 
 #include "pulmo/clock.h"
 #include "pulmo/interrupt.h"

@@ -1,6 +1,5 @@
 /* Training: the epoch loop. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/clock.h"
