@@ -25,6 +25,20 @@ static pulmo_status check_train(const run *r)
     return PULMO_OK;
 }
 
+static bool is_fold(const run *r)
+{
+    return r->config->data.fold >= 0;
+}
+
+/* How to get more images into val. A fold's is the next fold, which --val-fraction has no part in.
+ */
+static const char *more_val(const run *r)
+{
+    if (is_fold(r))
+        return "pack with more images or fewer pack.folds";
+    return "pack with --val-fraction 0.15";
+}
+
 /* Early stopping and keeping the best epoch need something to choose by. */
 static pulmo_status check_val(const run *r)
 {
@@ -33,20 +47,20 @@ static pulmo_status check_val(const run *r)
     if (val->count == 0 && r->config->train.patience > 0)
         return pulmo_fail(
             PULMO_CONFIG,
-            "%s has no val split, which early stopping and keeping the best epoch need; pack with "
-            "--val-fraction 0.15, or set train.patience: 0 to keep the last epoch",
-            path);
+            "%s has no val split, which early stopping and keeping the best epoch need; %s, or set "
+            "train.patience: 0 to keep the last epoch",
+            path, more_val(r));
     if (val->count == 0)
         return PULMO_OK;
     if (r->config->train.monitor == PULMO_MONITOR_AUC && has_one_class(val))
         return pulmo_fail(PULMO_CONFIG,
                           "train.monitor: auc needs val images of two classes; all %u of %s are "
-                          "%s; pack with --val-fraction 0.15, or set train.monitor: loss",
-                          val->count, path, val->class_names[val->labels[0]]);
+                          "%s; %s, or set train.monitor: loss",
+                          val->count, path, val->class_names[val->labels[0]], more_val(r));
     if (val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
         pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; "
-                   "pack with --val-fraction 0.15",
-                   path, val->count);
+                   "%s",
+                   path, val->count, more_val(r));
     return PULMO_OK;
 }
 
@@ -83,18 +97,32 @@ static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
     return PULMO_OK;
 }
 
+/* A rule is chosen on val. */
+static pulmo_status check_threshold(const run *r)
+{
+    const char *rule = r->config->eval.threshold;
+    const pulmo_dataset_info *val = val_info(r);
+    if (is_fold(r) && val->count == 0 && !pulmo_metrics_rule_given(rule, NULL))
+        return pulmo_fail(PULMO_CONFIG,
+                          "eval.threshold: \"%s\": needs val images to be chosen on; %s, or set "
+                          "eval.threshold: 0.5",
+                          rule, more_val(r));
+    const pulmo_scored on_val = {
+        .count = val->count, .classes = val->classes, .labels = val->labels};
+    return pulmo_metrics_rule_check(rule, &on_val, r->model.positive.index);
+}
+
 pulmo_status run_check_config(const run *r)
 {
     const pulmo_config *config = r->config;
     const pulmo_dataset_info *val = val_info(r);
     PULMO_TRY(check_unfreezing(&config->train.unfreeze_epochs));
-    const pulmo_scored on_val = {
-        .count = val->count, .classes = val->classes, .labels = val->labels};
-    PULMO_TRY(pulmo_metrics_rule_check(config->eval.threshold, &on_val, r->model.positive.index));
+    PULMO_TRY(check_threshold(r));
     if (config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
         return pulmo_fail(PULMO_CONFIG,
-                          "eval.calibration: temperature needs a val split to be fitted on; pack "
-                          "with --val-fraction 0.15, or set eval.calibration: none");
+                          "eval.calibration: temperature needs a val split to be fitted on; %s, or "
+                          "set eval.calibration: none",
+                          more_val(r));
     return PULMO_OK;
 }
 

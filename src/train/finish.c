@@ -126,6 +126,8 @@ static pulmo_status print_results(const run *r, const char *head_digest)
         printf("Best val acc: %.4f (epoch %u)\n", best->val_accuracy, best->epoch);
     if (test_info(r)->count > 0)
         PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->scores.test));
+    else if (r->config->data.fold >= 0)
+        printf("No test split: fold %lld holds no image.\n", (long long)r->config->data.fold);
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
     printf("Head SHA-256: %s\n", head_digest);

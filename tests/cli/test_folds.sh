@@ -43,4 +43,20 @@ expect 0 "" sweep # finished trials are kept
 expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7
 expect 2 "packed without folds" bash -c '"$0" pack demo plain --size 64 -q && "$0" train --set data.path=plain --set train.run_dir=r --set data.fold=0' "$PULMO"
 grep -q "fold 3 of the\|fold 3 is the test" cv/data.fold=3/MODEL_CARD.md || fail "the model card does not name its fold"
+# What a fold's val and test lack is not to be had by the fractions of a plain pack.
+"$PULMO" demo-data few --train 6 --val 0 --test 0 --seed 3 -q
+"$PULMO" pack few sparse --size 64 --set pack.folds=20 -q 2> /dev/null # folds of 0 to 2 images
+fold() {
+    local status=$1 word=$2 fold=$3
+    shift 3
+    expect "$status" "$word" "$PULMO" train --set data.path=sparse --set train.run_dir=sparse-run --overwrite --set train.epochs=1 \
+        --set train.batch=8 --set model.hidden='[4]' --set data.fold="$fold" "$@"
+    ! grep -q "fraction" out.txt || { cat out.txt; fail "a fold is told of fractions: $*"; }
+}
+fold 0 "val has 1 images, too few to choose the best epoch or a threshold by; pack with more images or fewer pack.folds" 0
+fold 2 "all 1 of sparse are NORMAL; pack with more images or fewer pack.folds" 0 --set train.monitor=auc
+fold 2 "has no val split, which early stopping and keeping the best epoch need; pack with more images or fewer" 7
+fold 2 "needs val images to be chosen on; pack with more images" 7 --set train.patience=0 --set eval.threshold=youden
+fold 2 "needs a val split to be fitted on; pack with more" 7 --set train.patience=0 --set eval.calibration=temperature
+fold 0 "No test split: fold 7 holds no image." 7 --set train.patience=0
 echo "five folds: every image tested on once"
