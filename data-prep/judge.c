@@ -125,6 +125,21 @@ static size_t count_labels(const source_list *list)
     return labels;
 }
 
+/* Whether there are files enough to judge by, and nearly all are one patient's. */
+static bool is_nearly_one(const made_patients *made)
+{
+    bool most = (double)made->most > PART_MOST * (double)made->files;
+    return most && made->files >= FILES_TELLING;
+}
+
+/* Whether each class became a patient. */
+static bool is_by_class(const source_list *list, const made_patients *made)
+{
+    if (made->files < FILES_TELLING || made->patients < 2)
+        return false;
+    return made->classes == made->patients && made->patients == count_labels(list);
+}
+
 static pulmo_status judge_made(const source_list *list, const char *given,
                                const made_patients *made)
 {
@@ -134,10 +149,7 @@ static pulmo_status judge_made(const source_list *list, const char *given,
                           "pack.group_pattern: \"%s\": matches none of the %zu files in %s; it is "
                           "matched on paths below the source, such as %s",
                           given, list->count, list->root, example);
-    bool one = (double)made->most > PART_MOST * (double)made->files;
-    bool classes = made->patients > 1 && made->classes == made->patients &&
-                   made->patients == count_labels(list);
-    if (made->files < FILES_TELLING || !(one || classes))
+    if (!is_nearly_one(made) && !is_by_class(list, made))
         return PULMO_OK;
     return pulmo_fail(
         PULMO_CONFIG,
@@ -180,8 +192,7 @@ static pulmo_status judge_schemes(const source_list *list)
 {
     made_patients made = {0};
     PULMO_TRY(count_made(list, PATIENT_SCHEMES, PATIENT_RULES_MAX, &made));
-    bool one = (double)made.most > PART_MOST * (double)made.files;
-    if (made.files < FILES_TELLING || !one)
+    if (!is_nearly_one(&made))
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
                       "%s: %zu of %zu files have names of one patient, \"%s\", as a public set "
