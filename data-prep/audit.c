@@ -454,17 +454,21 @@ static pulmo_status count_group(audit *a, const group_seen *seen)
     return PULMO_OK;
 }
 
+/* The usable files in order of their patients. */
+typedef struct groups {
+    keyed *keys;
+    uint32_t count;
+} groups;
+
 /* Calls `visit` for every patient that names tell, certain or not. */
-static pulmo_status each_group(audit *a, const int *split,
+static pulmo_status each_group(audit *a, const int *split, const groups *sorted,
                                pulmo_status (*visit)(audit *a, const group_seen *seen))
 {
-    keyed *keys = NULL;
-    uint32_t count = 0;
-    PULMO_TRY(keys_sort(a->list, a->records, KEY_GROUP, &keys, &count));
+    const keyed *keys = sorted->keys;
     pulmo_status status = PULMO_OK;
     uint32_t first = 0;
-    while (first < count && status == PULMO_OK) {
-        uint32_t end = keys_end_of_equal(keys, count, first);
+    while (first < sorted->count && status == PULMO_OK) {
+        uint32_t end = keys_end_of_equal(keys, sorted->count, first);
         group_seen seen = {.first = keys[first].index};
         for (uint32_t i = first; i < end; i++)
             see_file(a, split, keys[i].index, &seen);
@@ -472,7 +476,6 @@ static pulmo_status each_group(audit *a, const int *split,
             status = visit(a, &seen);
         first = end;
     }
-    free(keys);
     return status;
 }
 
@@ -524,8 +527,13 @@ pulmo_status audit_splits(audit *a, int *split, bool drop)
 {
     PULMO_TRY(list_copies(a, split));
     PULMO_TRY(list_sure_patients(a, split));
-    PULMO_TRY(each_group(a, split, list_group));
-    if (drop && a->plan->leaks.count > 0)
-        PULMO_TRY(drop_leaks(a, split));
-    return each_group(a, split, count_group); /* of what is left */
+    groups sorted = {0};
+    PULMO_TRY(keys_sort(a->list, a->records, KEY_GROUP, &sorted.keys, &sorted.count));
+    pulmo_status status = each_group(a, split, &sorted, list_group);
+    if (status == PULMO_OK && drop && a->plan->leaks.count > 0)
+        status = drop_leaks(a, split);
+    if (status == PULMO_OK)
+        status = each_group(a, split, &sorted, count_group); /* of what is left */
+    free(sorted.keys);
+    return status;
 }

@@ -64,12 +64,15 @@ static char *read_text(const char *destination, size_t *bytes)
 bool seen_matches(const char *destination, const pulmo_digest *files)
 {
     char hex[PULMO_DIGEST_HEX];
-    size_t bytes = 0;
+    char found[HEX_DIGITS];
     pulmo_digest_hex(files, hex);
-    char *text = read_text(destination, &bytes);
-    bool same = text && bytes >= HEX_DIGITS && memcmp(text, hex, HEX_DIGITS) == 0;
-    free(text);
-    return same;
+    char *path = pulmo_format("%s/" SEEN_NAME, destination);
+    FILE *file = path ? fopen(path, "r") : NULL;
+    bool there = file && fread(found, 1, sizeof found, file) == sizeof found;
+    if (file)
+        fclose(file);
+    free(path);
+    return there && memcmp(found, hex, sizeof found) == 0;
 }
 
 static int by_path(const void *a, const void *b)
