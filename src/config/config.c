@@ -32,25 +32,78 @@ static const char *text_of(const yaml_node_t *node)
     return (const char *)node->data.scalar.value;
 }
 
+/* A list as one text, as words_read of the table room takes it. */
+typedef struct list_text {
+    char *out; /* VALUE_BYTES */
+    size_t at; /* where the next byte goes; 1 before the first element */
+} list_text;
+
+static list_text begin_list(char *out, char bracket)
+{
+    *out = bracket;
+    return (list_text){out, 1};
+}
+
+static void end_list(list_text *list, char bracket)
+{
+    list->out[list->at] = bracket;
+    list->out[list->at + 1] = '\0';
+}
+
+/* An element that holds a comma is put in quotes, so that it stays one. */
+static pulmo_status add_element(const reader *in, const yaml_node_t *node, const char *element,
+                                list_text *list)
+{
+    const char *quote = "";
+    if (strchr(element, ','))
+        quote = strchr(element, '"') ? "'" : "\"";
+    if (*quote && strchr(element, *quote))
+        return fail_at(in, node, "a list's element holds a comma and both kinds of quotes");
+    const char *between = list->at > 1 ? ", " : "";
+    size_t room = VALUE_BYTES - list->at;
+    char *end = list->out + list->at;
+    list->at += (size_t)snprintf(end, room, "%s%s%s%s", between, quote, element, quote);
+    if (list->at + 2 >= VALUE_BYTES)
+        return fail_at(in, node, "the list is too long");
+    return PULMO_OK;
+}
+
+static pulmo_status add_pair(const reader *in, const yaml_node_t *node,
+                             const yaml_node_pair_t *pair, list_text *list)
+{
+    const yaml_node_t *name = yaml_document_get_node(in->document, pair->key);
+    const yaml_node_t *value = yaml_document_get_node(in->document, pair->value);
+    if (name->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE)
+        return fail_at(in, node, "a mapping's names and values must be scalars");
+    char *text = pulmo_format("%s: %s", text_of(name), text_of(value));
+    pulmo_status status = text ? add_element(in, node, text, list) : PULMO_MEMORY;
+    free(text);
+    return status;
+}
+
 /* "{a: b, c: d}" */
 static pulmo_status mapping_text(const reader *in, const yaml_node_t *node, char *out)
 {
-    size_t at = 0;
-    const char *between = "{";
+    list_text list = begin_list(out, '{');
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *name = yaml_document_get_node(in->document, pair->key);
-        const yaml_node_t *value = yaml_document_get_node(in->document, pair->value);
-        if (name->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE)
-            return fail_at(in, node, "a mapping's names and values must be scalars");
-        int wrote = snprintf(out + at, VALUE_BYTES - at, "%s%s: %s", between, text_of(name),
-                             text_of(value));
-        at += (size_t)wrote;
-        between = ", ";
-        if (at + 3 >= VALUE_BYTES)
-            return fail_at(in, node, "the mapping is too long");
+         pair < node->data.mapping.pairs.top; pair++)
+        PULMO_TRY(add_pair(in, node, pair, &list));
+    end_list(&list, '}');
+    return PULMO_OK;
+}
+
+/* "[a, b]" */
+static pulmo_status sequence_text(const reader *in, const yaml_node_t *node, char *out)
+{
+    list_text list = begin_list(out, '[');
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        const yaml_node_t *element = yaml_document_get_node(in->document, *item);
+        if (element->type != YAML_SCALAR_NODE)
+            return fail_at(in, node, "a list's elements must be scalars");
+        PULMO_TRY(add_element(in, node, text_of(element), &list));
     }
-    snprintf(out + at, VALUE_BYTES - at, "%s", at > 0 ? "}" : "{}");
+    end_list(&list, ']');
     return PULMO_OK;
 }
 
@@ -58,31 +111,16 @@ static pulmo_status mapping_text(const reader *in, const yaml_node_t *node, char
 static pulmo_status value_text(const reader *in, const config_key *key, const yaml_node_t *node,
                                char *out)
 {
-    size_t at = 0;
-    if (node->type == YAML_MAPPING_NODE && key && strcmp(key->name, "label_map") == 0)
+    if (node->type == YAML_MAPPING_NODE && key && key->type == KEY_MAP)
         return mapping_text(in, node, out);
-    if (node->type == YAML_SCALAR_NODE) {
-        if (node->data.scalar.length >= VALUE_BYTES ||
-            strlen(text_of(node)) != node->data.scalar.length)
-            return fail_at(in, node, "the value is too long or holds a NUL");
-        memcpy(out, text_of(node), node->data.scalar.length + 1);
-        return PULMO_OK;
-    }
-    if (node->type != YAML_SEQUENCE_NODE)
+    if (node->type == YAML_SEQUENCE_NODE)
+        return sequence_text(in, node, out);
+    if (node->type != YAML_SCALAR_NODE)
         return fail_at(in, node, "a value must be a scalar or a list, not a mapping");
-    out[at++] = '[';
-    for (yaml_node_item_t *item = node->data.sequence.items.start;
-         item < node->data.sequence.items.top; item++) {
-        const yaml_node_t *element = yaml_document_get_node(in->document, *item);
-        if (element->type != YAML_SCALAR_NODE)
-            return fail_at(in, node, "a list's elements must be scalars");
-        int wrote =
-            snprintf(out + at, VALUE_BYTES - at, "%s%s", at > 1 ? ", " : "", text_of(element));
-        at += (size_t)wrote;
-        if (at + 2 >= VALUE_BYTES)
-            return fail_at(in, node, "the list is too long");
-    }
-    memcpy(out + at, "]", 2);
+    size_t bytes = node->data.scalar.length;
+    if (bytes >= VALUE_BYTES || strlen(text_of(node)) != bytes)
+        return fail_at(in, node, "the value is too long or holds a NUL");
+    memcpy(out, text_of(node), bytes + 1);
     return PULMO_OK;
 }
 

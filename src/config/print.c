@@ -30,7 +30,8 @@ static void print_quoted(FILE *out, const char *value)
 static void print_yaml_value(FILE *out, const config_key *key, const char *value)
 {
     bool is_list = value[0] == '[' && strcmp(key->name, "class_weights") == 0;
-    if (key->type == KEY_TEXT && !is_list)
+    bool is_text = key->type == KEY_TEXT || key->type == KEY_MAP;
+    if (is_text && !is_list)
         print_quoted(out, value);
     else
         fputs(value, out);

@@ -14,6 +14,10 @@
     {                                                                                              \
 #section, #name, KEY_TEXT, FIELD(section, name), initial, ANY, NULL, binds, help           \
     }
+#define MAP(section, name, initial, binds, help)                                                   \
+    {                                                                                              \
+#section, #name, KEY_MAP, FIELD(section, name), initial, ANY, NULL, binds, help            \
+    }
 #define INT(section, name, initial, low, high, binds, help)                                        \
     {                                                                                              \
 #section, #name, KEY_INT, FIELD(section, name), initial, low, high, NULL, binds, help      \
@@ -87,9 +91,9 @@ static const config_key keys[] = {
          "file of names, one per line, that are train; with it, what no list names is left out"),
     TEXT(pack, val_list, "", 0, "the same for val"),
     TEXT(pack, test_list, "", 0, "the same for test"),
-    TEXT(pack, label_map, "", 0,
-         "new names of labels, as in Pneumonia: PNEUMONIA, No Finding: NORMAL; what it does not "
-         "name is left out. For class folders, too"),
+    MAP(pack, label_map, "", 0,
+        "new names of labels, as in Pneumonia: PNEUMONIA, No Finding: NORMAL; what it does not "
+        "name is left out. For class folders, too"),
     TEXT(pack, finding, "", 0,
          "makes this finding against the rest: a column of its own (1, 0, -1, blank), or one of "
          "several labels in a cell of pack.table_label"),

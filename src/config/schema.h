@@ -6,6 +6,7 @@
 
 typedef enum key_type {
     KEY_TEXT,   /* char[] of `bytes` */
+    KEY_MAP,    /* the same: "{a: b, c: d}", which in a file may be a mapping */
     KEY_INT,    /* int64_t */
     KEY_REAL,   /* double */
     KEY_PAIR,   /* double[2]: "[low, high]" */

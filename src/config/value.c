@@ -186,6 +186,7 @@ pulmo_status key_store(const config_key *key, pulmo_config *config, const char *
     double value = 0;
     switch (key->type) {
     case KEY_TEXT:
+    case KEY_MAP:
         return store_text(key, field, text);
     case KEY_CHOICE:
         return store_choice(key, field, text);
@@ -227,6 +228,7 @@ void key_print(const config_key *key, const pulmo_config *config, char *out, siz
     char first[32], second[32];
     switch (key->type) {
     case KEY_TEXT:
+    case KEY_MAP:
         snprintf(out, out_bytes, "%s", (const char *)field);
         break;
     case KEY_INT:

@@ -50,6 +50,14 @@ static void test_file(void **state)
                                  "    No Finding: NORMAL\n  keep: [Age, View Position]\n"));
     assert_string_equal(config.pack.label_map, "{Pneumonia: PNEUMONIA, No Finding: NORMAL}");
     assert_string_equal(config.pack.keep, "[Age, View Position]");
+    assert_ok(pulmo_config_parse(&config, "f.yaml",
+                                 "pack:\n  label_map:\n    \"Mass, left\": MASS\n    a: b\n"
+                                 "  keep: [\"Age, years\", Sex, 'a \"b\", c']\n"));
+    assert_string_equal(config.pack.label_map, "{\"Mass, left: MASS\", a: b}");
+    assert_string_equal(config.pack.keep, "[\"Age, years\", Sex, 'a \"b\", c']");
+    assert_ok(pulmo_config_parse(&config, "f.yaml", "pack:\n  label_map: {}\n  keep: []\n"));
+    assert_string_equal(config.pack.label_map, "{}");
+    assert_string_equal(config.pack.keep, "[]");
 }
 
 static void refused(const char *text, const char *word)
@@ -64,6 +72,7 @@ static void test_refusals(void **state)
     (void)state;
     refused("pack:\n  label_map:\n    a: [b, c]\n", "f.yaml:3: a mapping's names and values");
     refused("pack:\n  keep:\n    a: b\n", "not a mapping");
+    refused("pack:\n  keep: [\"a, \\\"b\\\" 'c'\"]\n", "a comma and both kinds of quotes");
     refused("train:\n  epoch: 3\n",
             "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
     refused("trian:\n  epochs: 3\n", "did you mean train.epochs?");

@@ -23,6 +23,9 @@ static void test_map(void **state)
     assert_string_equal(pulmo_label_map_find(map, "No Lung Opacity / Not Normal"), "OTHER");
     assert_string_equal(pulmo_label_map_find(map, "1"), "ONE");
     pulmo_label_map_free(map);
+    map = read_map("{\"Mass, left: MASS\", a: b}"); /* as a configuration's mapping comes */
+    assert_string_equal(pulmo_label_map_find(map, "Mass, left"), "MASS");
+    pulmo_label_map_free(map);
     map = read_map("");
     assert_null(map);
     assert_string_equal(pulmo_label_map_find(map, "Mass"), "Mass");
