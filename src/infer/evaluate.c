@@ -30,6 +30,45 @@ static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info
     return PULMO_OK;
 }
 
+/* What makes a model what it is: its parameters and its configuration, eval.tta among it. */
+static pulmo_status identify(const char *run, char hex[PULMO_DIGEST_HEX])
+{
+    pulmo_model model;
+    PULMO_TRY(pulmo_model_read(run, &model));
+    pulmo_model_head_digest(&model, hex);
+    char *all = pulmo_format("%s\n%s", hex, model.config);
+    pulmo_model_free(&model);
+    if (!all)
+        return PULMO_MEMORY;
+    const pulmo_digest digest = pulmo_digest_of(all, strlen(all));
+    pulmo_digest_hex(&digest, hex);
+    free(all);
+    return PULMO_OK;
+}
+
+/* A model that is named twice, by whatever path, would count twice in the mean. */
+static pulmo_status check_twins(const pulmo_evaluate_options *o)
+{
+    pulmo_status status = PULMO_OK;
+    if (o->run_count == 1)
+        return PULMO_OK;
+    char(*known)[PULMO_DIGEST_HEX] = calloc((size_t)o->run_count, sizeof *known);
+    if (!known)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %d runs", o->run_count);
+    for (int i = 0; i < o->run_count; i++) {
+        PULMO_GOTO(identify(o->runs[i], known[i]));
+        for (int j = 0; j < i; j++)
+            if (strcmp(known[i], known[j]) == 0)
+                PULMO_GOTO(pulmo_fail(PULMO_USAGE,
+                                      "%s: is the same model as %s, which would count twice in the "
+                                      "mean; give each run once",
+                                      o->runs[i], o->runs[j]));
+    }
+out:
+    free(known);
+    return status;
+}
+
 /* What training left is not to be written over by what evaluating it gives. */
 static pulmo_status check_out(const char *out)
 {
@@ -191,6 +230,8 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     pulmo_split_scores scores = {.split = o->split};
     memset(&all, 0, sizeof all);
     pulmo_status status = check_out(o->out);
+    if (status == PULMO_OK)
+        status = check_twins(o);
     if (status == PULMO_OK)
         status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
     if (status == PULMO_OK) {

@@ -38,6 +38,11 @@ sed 3d three.csv | cmp - less.csv || fail "an image that cannot be read shifts t
 printf 'eval:\n  threshold: 0.25\n' > quarter.yaml
 "$PULMO" evaluate plain --data packed -c quarter.yaml -q | grep -q "from probability 0.2500 on (0.25)" || fail "the file's threshold"
 
+# A model that is given twice, also as a copy, is not averaged with itself.
+expect 2 "plain: is the same model as plain, which would count twice" "$PULMO" evaluate plain plain --data packed
+cp -r plain copy
+expect 2 "copy/model.h5: is the same model as plain" ranks 2 "$PULMO" evaluate views plain copy/model.h5 --data packed
+
 # What cannot be done, or means nothing.
 expect 2 "rules are chosen on val" "$PULMO" evaluate plain --data packed --set eval.threshold=youden
 expect 2 "rules are chosen on val" ranks 2 "$PULMO" evaluate plain --data packed --set eval.threshold=1.5
