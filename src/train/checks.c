@@ -4,6 +4,8 @@
 #include "pulmo/metrics.h"
 #include "run.h"
 
+#define USUAL_THRESHOLD 0.5 /* eval.threshold's default */
+
 static bool has_one_class(const pulmo_dataset_info *info)
 {
     for (uint32_t i = 1; i < info->count; i++)
@@ -97,11 +99,27 @@ static pulmo_status check_unfreezing(const pulmo_int_list *epochs)
     return PULMO_OK;
 }
 
+/* Of more than two classes no threshold decides: one that was asked for would be ignored. */
+static pulmo_status check_threshold_classes(const char *threshold, int classes)
+{
+    double number = 0;
+    bool given = pulmo_metrics_rule_given(threshold, &number);
+    if (classes == 2 || !given || number == USUAL_THRESHOLD)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "eval.threshold: \"%s\": needs two classes, there are %d, of which the most "
+        "probable one is taken; set eval.threshold: 0.5, the default, or pack one class "
+        "against the rest (pack.label_map)",
+        threshold, classes);
+}
+
 /* A rule is chosen on val. */
 static pulmo_status check_threshold(const run *r)
 {
     const char *rule = r->config->eval.threshold;
     const pulmo_dataset_info *val = val_info(r);
+    PULMO_TRY(check_threshold_classes(rule, train_info(r)->classes));
     if (is_fold(r) && val->count == 0 && !pulmo_metrics_rule_given(rule, NULL))
         return pulmo_fail(PULMO_CONFIG,
                           "eval.threshold: \"%s\": needs val images to be chosen on; %s, or set "

@@ -43,6 +43,19 @@ expect 2 "plain: is the same model as plain, which would count twice" "$PULMO" e
 cp -r plain copy
 expect 2 "copy/model.h5: is the same model as plain" ranks 2 "$PULMO" evaluate views plain copy/model.h5 --data packed
 
+# Of three classes no threshold decides: one that is asked for is not ignored.
+for split in train val test; do
+    mkdir -p "three.source/$split/VIRUS" && cp -r "demo/$split"/* "three.source/$split"
+    find "three.source/$split/PNEUMONIA" -name '*.jpeg' | sort | tail -n 2 | xargs mv -t "three.source/$split/VIRUS"
+done
+"$PULMO" pack three.source three --size 64 -q
+for threshold in 0.9 youden; do
+    EXTRA="--set data.path=three --set eval.threshold=$threshold" \
+        expect 2 "eval.threshold: \"$threshold\": needs two classes, there are 3" small_train refused env
+done
+EXTRA="--set data.path=three --set train.epochs=1 --set eval.threshold=0.50" small_train kinds env > kinds.txt 2>&1 || { cat kinds.txt; fail "the default"; }
+expect 2 "thresholds are for two classes" "$PULMO" evaluate kinds --data three --set eval.threshold=0.9
+
 # What cannot be done, or means nothing.
 expect 2 "rules are chosen on val" "$PULMO" evaluate plain --data packed --set eval.threshold=youden
 expect 2 "rules are chosen on val" ranks 2 "$PULMO" evaluate plain --data packed --set eval.threshold=1.5
