@@ -487,20 +487,25 @@ static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *spl
     return open_fold(file, d, split);
 }
 
-static pulmo_status open_all(pulmo_dataset *d, const char *split, int may_be_absent)
+static pulmo_status open_manifest(const pulmo_dataset *d, pulmo_h5 **out)
 {
-    pulmo_h5 *file = NULL;
     char *path = pulmo_format("%s/manifest.h5", d->directory);
     if (!path)
         return PULMO_MEMORY;
-    pulmo_status status = pulmo_h5_open(path, &file);
+    pulmo_status status = pulmo_h5_open(path, out);
     if (status == PULMO_IO && is_absent(path))
         status = pulmo_fail_in(PULMO_DATA,
                                "%s is not a packed data set (\"pulmo pack SOURCE DEST\" makes one)",
                                d->directory);
     free(path);
-    PULMO_TRY(status);
-    status = open_split(file, d, split, may_be_absent);
+    return status;
+}
+
+static pulmo_status open_all(pulmo_dataset *d, const char *split, int may_be_absent)
+{
+    pulmo_h5 *file = NULL;
+    PULMO_TRY(open_manifest(d, &file));
+    pulmo_status status = open_split(file, d, split, may_be_absent);
     pulmo_h5_close(file);
     free(d->digests);
     d->digests = NULL;
@@ -559,15 +564,23 @@ const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d)
     return &d->info;
 }
 
-void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX])
+pulmo_status pulmo_dataset_sources(const pulmo_dataset *d, char ***out)
 {
-    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
-    size_t at = 0;
-    for (int i = 0; i < PULMO_SPLITS; i++) {
-        const char *blank = i > 0 ? " " : "";
-        snprintf(all + at, sizeof all - at, "%s%s", blank, of_splits[i]);
-        at += strlen(all + at);
+    pulmo_h5 *file = NULL;
+    char base[96];
+    *out = NULL;
+    if (d->info.count == 0)
+        return PULMO_OK;
+    snprintf(base, sizeof base, "splits/%s", d->split);
+    PULMO_TRY(open_manifest(d, &file));
+    pulmo_status status = read_names(file, base, "digests", d->cut.count, out);
+    pulmo_h5_close(file);
+    if (status != PULMO_OK) {
+        free(*out);
+        *out = NULL;
+        return status;
     }
-    pulmo_digest digest = pulmo_digest_of(all, at);
-    pulmo_digest_hex(&digest, hex);
+    for (uint32_t i = 0; d->index && i < d->info.count; i++)
+        (*out)[i] = (*out)[d->index[i]]; /* which is never before i */
+    return PULMO_OK;
 }

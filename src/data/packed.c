@@ -380,3 +380,16 @@ pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *m
     pulmo_h5_close(file);
     return status;
 }
+
+void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX])
+{
+    char all[PULMO_SPLITS * PULMO_DIGEST_HEX] = "";
+    size_t at = 0;
+    for (int i = 0; i < PULMO_SPLITS; i++) {
+        const char *blank = i > 0 ? " " : "";
+        snprintf(all + at, sizeof all - at, "%s%s", blank, of_splits[i]);
+        at += strlen(all + at);
+    }
+    pulmo_digest digest = pulmo_digest_of(all, at);
+    pulmo_digest_hex(&digest, hex);
+}

@@ -10,6 +10,7 @@
 #include "pulmo/features.h"
 #include "pulmo/infer.h"
 #include "pulmo/results.h"
+#include "overlap.h"
 
 static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info,
                               const pulmo_evaluate_options *o, const char *run)
@@ -205,6 +206,18 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
     return status;
 }
 
+/* Of each run, just above the figures that they may flatter. */
+static pulmo_status say_overlaps(const pulmo_evaluate_options *o, const pulmo_dataset *dataset)
+{
+    char *name = pulmo_format("the %s split of %s", o->split, o->data);
+    if (!name)
+        return PULMO_MEMORY;
+    for (int i = 0; i < o->run_count; i++)
+        overlap_say(o->runs[i], dataset, name);
+    free(name);
+    return PULMO_OK;
+}
+
 /* Means over models: probabilities, and logits and a threshold that go with them. */
 static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
                       pulmo_split_scores *scores)
@@ -246,9 +259,11 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     for (int i = 0; i < o->run_count; i++)
         PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));
     take_mean(scores.info, o->run_count, &all, &scores);
-    PULMO_GOTO(pulmo_agree(comm, pulmo_comm_rank(comm) == 0
-                                     ? write_out(comm, o, &all.model, all.threads, &scores)
-                                     : PULMO_OK));
+    if (pulmo_comm_rank(comm) == 0)
+        status = say_overlaps(o, dataset);
+    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
+        status = write_out(comm, o, &all.model, all.threads, &scores);
+    status = pulmo_agree(comm, status);
 out:
     pulmo_free(scores.logits);
     pulmo_free(scores.probabilities);

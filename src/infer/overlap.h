@@ -1,0 +1,14 @@
+/* Inside the infer room: whether images that a model is judged by are images that it was made of.
+ */
+#ifndef PULMO_INFER_OVERLAP_H
+#define PULMO_INFER_OVERLAP_H
+
+#include "pulmo/dataset.h"
+
+/* Says on stderr how many images of `judged`, called `name` ("the test split of PACKED"), `run`
+ * was trained on or chosen by: a warning where there are any. Files are compared by their SHA-256,
+ * with those of the packed set that the run's results.h5 names; where that cannot be read any more,
+ * or is another by now, it says that nothing was compared, and why. Not collective. */
+void overlap_say(const char *run, const pulmo_dataset *judged, const char *name);
+
+#endif
