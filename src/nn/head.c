@@ -377,38 +377,7 @@ static void run_loss(const pulmo_head *head, workspace *space, const pulmo_micro
         result->finite = false;
 }
 
-/* ---- backward ---- */
-
-void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out)
-{
-    int inputs = head->width[layer];
-    int outputs = head->width[layer + 1];
-    const real *weight = head_weight(head, layer);
-    const real *delta = space->delta[layer];
-    for (int n = 0; n < head->rows; n += ROWS) {
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, inputs, outputs, 1, delta,
-                  outputs, weight, inputs, 0, out, inputs);
-        delta = head_const_row(delta, ROWS, outputs);
-        out = head_row(out, ROWS, inputs);
-    }
-}
-
-static void backward(const pulmo_head *head, workspace *space)
-{
-    for (int l = head->layers - 1; l > 0; l--) {
-        const real *scale = head_drops(head, l) ? space->scale[l] : NULL;
-        const real *output = space->output[l - 1];
-        real *below = space->delta[l - 1];
-        int values = space->count * head->width[l];
-        head_input_gradient(head, space, l, below);
-        for (int i = 0; i < values; i++) {
-            if (scale)
-                below[i] *= scale[i];
-            if (output[i] <= 0)
-                below[i] = 0;
-        }
-    }
-}
+/* ---- a microbatch ---- */
 
 /* What comes before layer 0. */
 static void begin_microbatch(pulmo_head *head, int microbatch_index,
@@ -430,7 +399,7 @@ static void end_microbatch(pulmo_head *head, int microbatch_index,
     workspace *space = &head->spaces[microbatch_index];
     head_forward(head, space, true);
     run_loss(head, space, input, result);
-    backward(head, space);
+    head_backward(head, space);
     for (int t = 0; t < head->layout.tensors; t++) {
         space->bound[t] = head_bound_of(head, space, t);
         if (!isfinite(space->bound[t]))

@@ -1,8 +1,9 @@
 /* Inside the nn room: what the head's files share.
  *
- *   head.c           create, forward, backward, all microbatches at once
+ *   head.c           create, forward, all microbatches at once
  *   head_loss.c      cross-entropy and softmax
- *   head_gradient.c  gradients of a microbatch, their bounds, and what is below the head
+ *   head_backward.c  back through the layers, and bounds on gradients
+ *   head_gradient.c  gradients of a microbatch, and what is below the head
  *   head_score.c     logits without dropout
  *   head_spec.c      shapes, tensors and initial values
  *   head_sums.c      integer sums over microbatches
@@ -127,6 +128,8 @@ void head_products(const pulmo_head *head, int layer, const head_group *groups, 
 void head_run_products(head_work *work, pulmo_pool *pool);
 /* The gradient (rows, in) by a layer's inputs, from its delta; dropout is not in it. */
 void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out);
+/* The deltas of all layers below the last, from the last one's. */
+void head_backward(const pulmo_head *head, workspace *space);
 /* From layer 0's products, which are in output[0] already, to the logits. */
 void head_forward(const pulmo_head *head, workspace *space, bool dropout);
 

@@ -15,12 +15,6 @@
 #include "pulmo/memory.h"
 #include "trunk_room.h"
 
-#define EARLY_IMAGES 1 /* images at once in blocks 1 to 3 */
-#define EARLY_BLOCKS 3
-/* Rows of the first two layers together, at most: 64 channels of 34 rows are 2 MB, two rows of them
- * done twice. */
-#define BAND_ROWS 32
-
 void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
@@ -28,146 +22,6 @@ void pulmo_trunk_spec_init(pulmo_trunk_spec *spec)
     spec->width_px = 224;
     spec->batch = 16;
     spec->fine_tuned_from = PULMO_CONVS_MAX;
-}
-
-pulmo_plane trunk_input_plane(const layer *l)
-{
-    return pulmo_plane_of(l->pack.in_channels, l->height, l->width);
-}
-pulmo_plane trunk_output_plane(const layer *l)
-{
-    return pulmo_plane_of(l->pack.out_channels, l->out_height, l->out_width);
-}
-
-/* A layer's output before its max-pool. */
-static pulmo_plane unpooled_plane(const layer *l)
-{
-    int channels = l->pack.out_channels;
-    return pulmo_plane_of(channels, l->height, l->width);
-}
-
-/* Bands of whole rows of tiles, as many of them as give every thread the same. */
-static int band_rows(int height, int threads)
-{
-    int least_bands = divide_up(height, BAND_ROWS);
-    int bands = round_up(least_bands, threads);
-    int rows = divide_up(height, bands);
-    return round_up(rows, WINO_OUT);
-}
-
-pulmo_plane trunk_band_plane(const pulmo_trunk *trunk)
-{
-    int channels = trunk->layer[0].pack.out_channels;
-    return pulmo_plane_of(channels, trunk->band_rows, trunk->width_px);
-}
-
-/* Floats of one image that layer i leaves in the arena, or finds there. */
-static size_t layer_floats(const pulmo_trunk *trunk, int i)
-{
-    const layer *l = &trunk->layer[i];
-    if (i == 0 && trunk->band_rows)
-        return 0; /* only ever in scratch */
-    /* A first layer that is not taken in bands is written whole and pooled where it is. */
-    if (l->pack.direct)
-        return unpooled_plane(l).image_reals;
-    size_t in = trunk_input_plane(l).image_reals;
-    size_t out = trunk_output_plane(l).image_reals;
-    return i == 0 ? larger(out, in) : out;
-}
-
-/* Floats that one thread needs for a run of layer i. */
-static size_t scratch_floats(const pulmo_trunk *trunk, int i)
-{
-    const trunk_layer *pack = &trunk->layer[i].pack;
-    if (pack->direct)
-        return 0;
-    int in = pack->in_channels;
-    int out = pack->out_channels;
-    int tiles = pulmo_run_tiles_most(in, out);
-    size_t floats = run_reals(in, out, tiles);
-    if (i == 1 && trunk->band_rows)
-        floats += trunk_band_plane(trunk).image_reals;
-    return floats;
-}
-
-static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
-                           const pulmo_weights *weights, int threads)
-{
-    trunk_layer packs[PULMO_CONVS_MAX];
-    int height = spec->height_px;
-    int width = spec->width_px;
-    int block = 1;
-    trunk->layers = trunk_pack_layers(spec, weights, packs, NULL);
-    for (int i = 0; i < trunk->layers; i++) {
-        layer *l = &trunk->layer[i];
-        *l = (layer){.pack = packs[i], .height = height, .width = width, .block = block};
-        if (packs[i].pool_after) {
-            height /= 2;
-            width /= 2;
-            block++;
-        }
-        l->out_height = height;
-        l->out_width = width;
-    }
-    if (packs[0].direct && trunk->layers > 1 && !packs[0].pool_after)
-        trunk->band_rows = band_rows(spec->height_px, threads);
-}
-
-/* Shapes of all layers and sizes of the arena's parts. */
-static void lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                    int threads)
-{
-    size_t early = 0;
-    size_t late = 0;
-    size_t scratch = 0;
-    size_t framed_rows = (size_t)spec->height_px + 2;
-    size_t rows = 3 * framed_rows;
-    trunk->kernels = pulmo_kernels_of(spec->isa);
-    trunk->batch = spec->batch > 0 ? spec->batch : 1;
-    trunk->height_px = spec->height_px;
-    trunk->width_px = spec->width_px;
-    trunk->stride = spec->width_px + 2;
-    trunk->image_floats = whole_lines(rows * trunk->stride);
-    lay_out_layers(trunk, spec, weights, threads);
-    for (int i = 0; i < trunk->layers; i++) {
-        const layer *l = &trunk->layer[i];
-        bool last_early = l->block == EARLY_BLOCKS && l->pack.pool_after;
-        bool last = i + 1 == trunk->layers;
-        size_t floats = layer_floats(trunk, i);
-        if (l->block <= EARLY_BLOCKS)
-            early = larger(early, EARLY_IMAGES * floats);
-        bool is_late = l->block > EARLY_BLOCKS;
-        if (is_late || last_early || last)
-            late = larger(late, trunk->batch * floats);
-        size_t run = scratch_floats(trunk, i);
-        scratch = larger(scratch, run);
-    }
-    trunk->scratch_floats = whole_lines(scratch) * threads;
-    trunk->early_floats = whole_lines(early);
-    trunk->late_floats = whole_lines(late);
-}
-
-arena_places trunk_arena_of(const pulmo_trunk *trunk)
-{
-    arena_places at = {.late = {0, trunk->late_floats}};
-    at.early[0] = at.late[1];
-    at.early[1] = at.early[0] + trunk->early_floats;
-    at.framed = at.early[1] + trunk->early_floats;
-    size_t framed_end = at.framed + EARLY_IMAGES * trunk->image_floats;
-    size_t late_end = at.late[1] + trunk->late_floats;
-    at.scratch = larger(framed_end, late_end);
-    at.end = at.scratch + trunk->scratch_floats;
-    return at;
-}
-
-size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
-                               int threads)
-{
-    pulmo_trunk trunk;
-    memset(&trunk, 0, sizeof trunk);
-    lay_out(&trunk, spec, weights, threads);
-    arena_places places = trunk_arena_of(&trunk);
-    return places.end * sizeof(float);
 }
 
 /* ---- making ---- */
@@ -183,7 +37,7 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the trunk");
     pulmo_status status = PULMO_OK;
     int threads = pulmo_pool_threads(pool);
-    lay_out(trunk, spec, weights, threads);
+    trunk_lay_out(trunk, spec, weights, threads);
     const layer *last = &trunk->layer[trunk->layers - 1];
     if (last->out_height < 1 || last->out_width < 1) {
         status = pulmo_fail(
@@ -250,7 +104,7 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
                         .images = images,
                         .source = source};
         if (l->pack.direct && l->pack.pool_after)
-            p.out = unpooled_plane(l);
+            p.out = trunk_unpooled_plane(l);
         p.in.data = here;
         p.out.data = to;
         p.framed = trunk->arena + trunk_arena_of(trunk).framed;

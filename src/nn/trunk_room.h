@@ -1,14 +1,18 @@
 /* Inside the nn room: the frozen convolutions.
  *
- *   trunk.c       shapes, the arena, create and forward
- *   trunk_run.c   one layer of some images on all threads
- *   trunk_time.c  what each layer and stage took
- *   trunk_pack.c  transformed weights */
+ *   trunk.c         create and forward
+ *   trunk_run.c     one layer of some images on all threads
+ *   trunk_layout.c  shapes of layers, the arena
+ *   trunk_time.c    what each layer and stage took
+ *   trunk_pack.c    transformed weights */
 #ifndef PULMO_TRUNK_ROOM_H
 #define PULMO_TRUNK_ROOM_H
 
 #include "geometry.h"
 #include "trunk_pack.h"
+
+#define EARLY_IMAGES 1 /* images at once in blocks 1 to 3 */
+#define EARLY_BLOCKS 3
 
 /* What a thread's time goes to: a layer's input, GEMM and output, and the first layer's rows where
  * the second calls for them. */
@@ -61,8 +65,13 @@ typedef struct layer_pass {
 
 pulmo_plane trunk_input_plane(const layer *l);
 pulmo_plane trunk_output_plane(const layer *l);
+/* The output before the max-pool. */
+pulmo_plane trunk_unpooled_plane(const layer *l);
 /* The first layer's output that one band of the second needs. */
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
+/* Shapes of all layers and sizes of the arena's parts. */
+void trunk_lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                   int threads);
 arena_places trunk_arena_of(const pulmo_trunk *trunk);
 
 /* Takes a layer's images from p->in to p->out. */

@@ -29,6 +29,7 @@
 #define head_forward                   head64_forward
 #define head_run_products              head64_run_products
 #define head_input_gradient            head64_input_gradient
+#define head_backward                  head64_backward
 
 #define pulmo_tuned_bytes         tuned64_bytes
 #define pulmo_tuned_create        tuned64_create
