@@ -67,14 +67,15 @@ typedef struct command {
 
 #define OPERANDS_ANY 1000000
 
-/* Ended by one without a name. */
+/* Ended by one without a name. The table names functions of all commands, so that what they use
+ * cannot name the table: it is given to them. */
 extern const command commands[];
 extern const command_option common_options[];
 
 /* The command of this name, or NULL. */
-const command *command_find(const char *name);
+const command *command_find(const command *table, const char *name);
 /* A command whose name is close to what was typed, in any case, or begins like it; or NULL. */
-const command *command_near(const char *typed);
+const command *command_near(const command *table, const char *typed);
 
 /* The option after `o` of those that the command takes: its own, common ones, argp's (--help). The
  * first after NULL; NULL after the last. */
@@ -155,9 +156,6 @@ int threads_of(const arguments *a);
 
 void check_pack(struct argp_state *state, const arguments *a);
 void check_export(struct argp_state *state, const arguments *a);
-void take_set(struct argp_state *state, arguments *a, const char *argument);
-void take_quiet(struct argp_state *state, arguments *a, const char *argument);
-void take_verbose(struct argp_state *state, arguments *a, const char *argument);
 void take_grid(struct argp_state *state, arguments *a, const char *argument);
 void take_part(struct argp_state *state, arguments *a, const char *argument);
 
@@ -207,7 +205,7 @@ extern const exit_meaning exit_meanings[];
 /* OpenBLAS's version and kernels, and why it has these. */
 void print_blas(FILE *out);
 /* The list of commands. */
-void print_usage(FILE *out);
+void print_usage(const command *table, FILE *out);
 /* What stands after the options in a command's --help. Owned by the caller (free); NULL when out of
  * memory. */
 char *help_ending(const command *c);

@@ -165,7 +165,7 @@ void print_completions(FILE *out, int count, char **words)
         offer(&c, "--version", "this version and its libraries");
         return;
     }
-    c.command = command_find(words[0]);
+    c.command = command_find(commands, words[0]);
     if (c.command)
         offer_after_command(&c, count - 2, words + 1);
     else if (strcmp(words[0], "help") == 0 && count == 2)

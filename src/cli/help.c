@@ -12,12 +12,12 @@ const exit_meaning exit_meanings[] = {
     {-1, NULL},
 };
 
-void print_usage(FILE *out)
+void print_usage(const command *table, FILE *out)
 {
     fprintf(out, "Usage: pulmo COMMAND [OPTION...]\n"
                  "Trains a VGG16, its convolutions frozen up to a block of your choice, on chest "
                  "X-rays: on one machine or a cluster.\n\n");
-    for (const command *c = commands; c->name; c++)
+    for (const command *c = table; c->name; c++)
         fprintf(out, "  %-10s  %s\n", c->name, c->summary);
     fprintf(out, "\n\"pulmo COMMAND --help\" lists its options and the configuration keys that it "
                  "takes; \"pulmo --version\"\nnames the libraries. Research software, not a "

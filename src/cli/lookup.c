@@ -10,9 +10,9 @@
 
 /* ---- commands ---- */
 
-const command *command_find(const char *name)
+const command *command_find(const command *table, const char *name)
 {
-    for (const command *c = commands; c->name; c++) {
+    for (const command *c = table; c->name; c++) {
         if (strcmp(name, c->name) == 0)
             return c;
     }
@@ -37,13 +37,13 @@ static void copy_in_lower_case(const char *text, char *out, size_t out_bytes)
     out[length] = '\0';
 }
 
-const command *command_near(const char *typed)
+const command *command_near(const command *table, const char *typed)
 {
     const command *near = NULL;
     int nearest = CLOSE_ENOUGH + 1;
     char lower[64];
     copy_in_lower_case(typed, lower, sizeof lower);
-    for (const command *c = commands; c->name; c++) {
+    for (const command *c = table; c->name; c++) {
         int away = command_distance(lower, c->name);
         if (away < nearest) {
             nearest = away;

@@ -71,7 +71,7 @@ static int run(const command *c, int argc, char **argv)
 
 static int refuse_command(const char *typed)
 {
-    const command *near = command_near(typed);
+    const command *near = command_near(commands, typed);
     if (launched_rank() > 0)
         return 2;
     if (near && *typed) {
@@ -81,7 +81,7 @@ static int refuse_command(const char *typed)
     }
     if (*typed)
         fprintf(stderr, "pulmo: there is no command \"%s\"\n\n", typed);
-    print_usage(stderr);
+    print_usage(commands, stderr);
     return 2;
 }
 
@@ -93,6 +93,11 @@ static void print_version(FILE *out)
     fprintf(out, "pulmo %s (commit %s)\n", PULMO_VERSION, PULMO_COMMIT);
     fprintf(out, "%s\n%s\n%s\n", mpi, hdf5, pulmo_jpeg_library());
     print_blas(out);
+}
+
+static void print_commands(FILE *out)
+{
+    print_usage(commands, out);
 }
 
 /* Prints on stdout, and ends as a command does. */
@@ -110,7 +115,7 @@ static int print_whole(void (*print)(FILE *out))
 static int help(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    const command *c = command_find(what);
+    const command *c = command_find(commands, what);
     char asked[] = "--help", *help_argv[] = {NULL, asked, NULL};
     if (c)
         return run(c, 2, help_argv);
@@ -122,7 +127,7 @@ static int help(int argc, char **argv)
     }
     if (*what && what[0] != '-')
         return refuse_command(what);
-    return print_whole(print_usage);
+    return print_whole(print_commands);
 }
 
 static bool is_one_of(const char *text, const char *one, const char *other)
@@ -136,13 +141,13 @@ int main(int argc, char **argv)
     if (launched_rank() > 0)
         atexit(launch_wait);
     const char *name = argc > 1 ? argv[1] : "";
-    const command *c = command_find(name);
+    const command *c = command_find(commands, name);
     if (c)
         return run(c, argc - 1, argv + 1);
     if (strcmp(name, "help") == 0)
         return help(argc - 1, argv + 1);
     if (is_one_of(name, "--help", "-h"))
-        return print_whole(print_usage);
+        return print_whole(print_commands);
     if (is_one_of(name, "--version", "-V"))
         return print_whole(print_version);
     return refuse_command(name);

@@ -118,27 +118,6 @@ static void take_option(struct argp_state *state, arguments *a, const command_op
     }
 }
 
-void take_set(struct argp_state *state, arguments *a, const char *argument)
-{
-    if (a->settings.count == PULMO_SETTINGS_MAX)
-        argp_error(state, "more than %d times --set", PULMO_SETTINGS_MAX);
-    a->settings.sets[a->settings.count++] = argument;
-}
-
-void take_quiet(struct argp_state *state, arguments *a, const char *argument)
-{
-    (void)state;
-    (void)argument;
-    a->level = PULMO_LOG_QUIET;
-}
-
-void take_verbose(struct argp_state *state, arguments *a, const char *argument)
-{
-    (void)state;
-    (void)argument;
-    a->level = PULMO_LOG_VERBOSE;
-}
-
 bool option_given(const arguments *a, const command_option *o)
 {
     for (int i = 0; i < a->given_count; i++) {

@@ -34,27 +34,6 @@
 
 /* ---- options ---- */
 
-const command_option common_options[] = {
-    {TEXT("config", "FILE"), .letter = 'c', INTO(settings.path), .help = "configuration, YAML"},
-    {.name = "set",
-     .argument = "KEY=VALUE",
-     .letter = 's',
-     .type = OPTION_OTHER,
-     .take = take_set,
-     .help = "one configuration key, as in optim.lr=0.001; wins over the file; repeatable"},
-    {.name = "quiet",
-     .letter = 'q',
-     .type = OPTION_OTHER,
-     .take = take_quiet,
-     .help = "print nothing but results, warnings and errors"},
-    {.name = "verbose",
-     .letter = 'v',
-     .type = OPTION_OTHER,
-     .take = take_verbose,
-     .help = "print more"},
-    {0},
-};
-
 static const command_option pack_options[] = {
     {KEY("val-fraction", "X", "pack.val_fraction"),
      .help = "split this part of train off as val, by patient and class"},

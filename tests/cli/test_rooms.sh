@@ -94,7 +94,7 @@ echo "$count public names are used by their own room alone; at most $unshared_mo
 [ "$count" -le "$unshared_most" ] || complain "$unshared"
 
 # ---- no two sources of a room need each other, by what their object files define and need ----
-cycles_most=2
+cycles_most=1
 build=$(dirname "${1:-build/release/bin/pulmo}")/..
 if [ -d "$build/CMakeFiles" ] && command -v nm >/dev/null; then
     cycles=$(python3 tests/tools/filecycles.py --most "$cycles_most" "$build") || complain "$cycles"
