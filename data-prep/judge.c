@@ -254,6 +254,14 @@ static pulmo_status judge_splitting(const source_list *list, const pulmo_config 
         unknown += judge_unknown(list, PULMO_SPLIT_VAL, &first);
     if (unknown == 0)
         return PULMO_OK;
+    if (list->updates)
+        return pulmo_fail(PULMO_DATA,
+                          "%s: patients unknown: %zu of the files to split have names that tell "
+                          "none, such as %s, and a patient in several splits makes scores too "
+                          "good. --update keeps the options: rename them as the packed files are "
+                          "named, take them out, or pack anew with --overwrite and "
+                          "pack.group_pattern or --patients-unknown",
+                          list->root, unknown, first);
     return pulmo_fail(PULMO_DATA,
                       "%s: patients unknown: %zu of the files to split have names that tell none, "
                       "such as %s, and a patient in several splits makes scores too good. Two ways "

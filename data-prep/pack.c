@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "audit.h"
+#include "options.h"
 #include "packing.h"
 #include "seen.h"
-#include "tabled.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/interrupt.h"
@@ -37,18 +37,6 @@ static pulmo_status on_root(packing *p, pulmo_status (*step)(packing *p))
 
 /* ---- what was asked for ---- */
 
-/* What the list says of every file: names, labels, patients, sizes. */
-static void digest_names(const source_list *list, pulmo_digester *digester)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const source_file *f = &list->file[i];
-        pulmo_digester_add_text(digester, f->path);
-        pulmo_digester_add_text(digester, f->label);
-        pulmo_digester_add_text(digester, f->group);
-        pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
-    }
-}
-
 /* What decides whether a file has been touched. */
 static void digest_times(const source_list *list, pulmo_digester *digester)
 {
@@ -58,52 +46,6 @@ static void digest_times(const source_list *list, pulmo_digester *digester)
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
         pulmo_digester_add(digester, &f->modified_ns, sizeof f->modified_ns);
     }
-}
-
-/* Keys that came later are named only where they are given: packs made before them stay valid. */
-static void name_given(const pulmo_config *c, char *text, size_t bytes)
-{
-    const struct {
-        const char *key, *pattern;
-    } held[] = {{"val", c->pack.val_pattern},
-                {"test", c->pack.test_pattern},
-                {"exclude", c->pack.exclude_pattern}};
-    size_t at = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
-        const char *pattern = held[i].pattern;
-        if (*pattern == '\0')
-            continue;
-        at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key, pattern);
-    }
-    if (c->pack.patients_unknown)
-        at += (size_t)snprintf(text + at, bytes - at, "patients_unknown, ");
-    if (c->pack.folds > 0)
-        snprintf(text + at, bytes - at, "folds %lld, ", (long long)c->pack.folds);
-}
-
-/* The same text and files, the same data set: every key of the pack section, and every file's name
- * and size. Times are left to p->key, so that a copy of the source packs into the same bytes. */
-static pulmo_status describe_options(packing *p)
-{
-    const pulmo_config *c = p->options.config;
-    char hex[PULMO_DIGEST_HEX];
-    pulmo_digester *digester = NULL;
-    PULMO_TRY(pulmo_digester_create(&digester));
-    digest_names(&p->list, digester);
-    tabled_digest(&p->list, digester);
-    pulmo_digest digest = pulmo_digester_end(digester);
-    pulmo_digest_hex(&digest, hex);
-    char given[3 * (PULMO_TEXT_BYTES + 32) + 64];
-    name_given(c, given, sizeof given);
-    p->options_text = pulmo_format(
-        "format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, "
-        "test_fraction %.17g, seed %lld, "
-        "group_pattern \"%s\", label_pattern \"%s\", %sdecode %d, on_bad %d, leaks %d, files %s",
-        1, (long long)c->pack.size, (long long)c->pack.shard_images, (long long)c->pack.pixels_max,
-        c->pack.val_fraction, c->pack.test_fraction, (long long)c->pack.seed, c->pack.group_pattern,
-        c->pack.label_pattern, given, c->pack.decode, c->pack.on_bad, c->pack.leaks, hex);
-    return p->options_text ? PULMO_OK : PULMO_MEMORY;
 }
 
 /* What decoded pixels depend on: files, size and manner of decoding. Splits and patterns may change
@@ -179,11 +121,14 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
 
 static pulmo_status list_local(packing *p)
 {
+    bool updates = false;
     PULMO_TRY(work_name(p->options.destination, &p->place));
-    PULMO_TRY(source_list_make(p->options.source, p->options.config, &p->list));
+    if (p->options.update && !p->options.overwrite)
+        PULMO_TRY(work_has_pack(&p->place, &updates));
+    PULMO_TRY(source_list_make(p->options.source, p->options.config, updates, &p->list));
     PULMO_TRY(plan_classes(&p->list, &p->plan));
     PULMO_TRY(make_key(p));
-    return describe_options(p);
+    return options_describe(&p->list, p->options.config, &p->options_text);
 }
 
 /* Whether what was packed can still be opened. Pixels are --verify's matter. A shard that cannot be

@@ -10,6 +10,8 @@
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
+#define LEAKS_SHOWN 20
+
 static pulmo_lines as_lines(const text_lines *lines)
 {
     return (pulmo_lines){.count = lines->count, .text = (const char *const *)lines->text};
@@ -112,7 +114,8 @@ void packing_report(const packing *p)
     show_lines("near duplicates (kept in one split where pulmo split the set)", &plan->similar, 5);
     show_lines("patients in several splits", &plan->shared_patients, 5);
     show_lines("patients in several classes", &plan->mixed_patients, 5);
-    show_lines("leaks between splits", &plan->leaks, 20);
+    bool all = p->old && p->options.config->pack.leaks == PULMO_LEAKS_FAIL;
+    show_lines("leaks between splits", &plan->leaks, all ? SIZE_MAX : LEAKS_SHOWN);
 }
 
 static void write_lines(FILE *stream, const text_lines *lines)
@@ -121,8 +124,23 @@ static void write_lines(FILE *stream, const text_lines *lines)
         fprintf(stream, "%s\n", lines->text[i]);
 }
 
+/* DEST stays as it is, and so do its options. */
+static pulmo_status refuse_added_leaks(const packing *p)
+{
+    const text_lines *leaks = &p->plan.leaks;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: with the new files, %zu leaks between splits would make scores on val "
+                      "and test too good; the first: %s (all are listed above). --update keeps the "
+                      "options. Ways out: take the new files of these leaks out of the source, or "
+                      "pack anew with --overwrite and --drop-leaks or --allow-leaks. %s is as it "
+                      "was",
+                      p->options.source, leaks->count, leaks->text[0], p->options.destination);
+}
+
 pulmo_status packing_refuse_leaks(packing *p)
 {
+    if (p->old)
+        return refuse_added_leaks(p);
     const text_lines *leaks = &p->plan.leaks;
     const char *destination = p->options.destination;
     pulmo_text text = {0};

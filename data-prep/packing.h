@@ -45,8 +45,8 @@ int packing_threads(pulmo_comm *comm);
 
 /* Prints splits, patients, refusals and findings. Rank 0. */
 void packing_report(const packing *p);
-/* Writes every leak to DEST/leaks.txt, since there is no manifest; PULMO_DATA with the ways out.
- * Rank 0. */
+/* Writes every leak to DEST/leaks.txt, since there is no manifest, unless a pack is updated;
+ * PULMO_DATA with the ways out. Rank 0. */
 pulmo_status packing_refuse_leaks(packing *p);
 pulmo_status packing_write_manifest(const packing *p);
 

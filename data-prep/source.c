@@ -289,12 +289,14 @@ static pulmo_status walk_source(const walk *base, bool has_folders)
     return list->has_splits ? PULMO_OK : walk_classes(base, "", PULMO_SPLIT_TRAIN);
 }
 
-pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out)
+pulmo_status source_list_make(const char *root, const pulmo_config *config, bool updates,
+                              source_list *out)
 {
     patterns p = {0};
     patient_rules *rules = NULL;
     memset(out, 0, sizeof *out);
     out->root = root;
+    out->updates = updates;
     pulmo_status status = patterns_compile(config, &p);
     if (status == PULMO_OK)
         status = patient_rules_create(&p.group, &rules);

@@ -36,6 +36,7 @@ typedef struct source_list {
     size_t count, room;
     bool has_splits; /* train/ val/ test/ were given */
     bool is_demo;
+    bool updates;              /* new files are added to a pack of it, whose options stay */
     size_t held[PULMO_SPLITS]; /* files that the split's pattern matches: they alone are that split;
                             0 without a pattern */
     size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
@@ -47,8 +48,10 @@ typedef struct source_list {
     text_lines table_notes;     /* what they left out */
 } source_list;
 
-/* Lists a source in an order that depends on names alone. Owned by the caller. */
-pulmo_status source_list_make(const char *root, const pulmo_config *config, source_list *out);
+/* Lists a source in an order that depends on names alone. `updates`: errors offer what an update of
+ * a pack allows. Owned by the caller. */
+pulmo_status source_list_make(const char *root, const pulmo_config *config, bool updates,
+                              source_list *out);
 void source_list_free(source_list *list);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "seen.h"
 
 #include "pulmo/log.h"
@@ -91,23 +92,22 @@ static pulmo_status read_split(pulmo_h5 *file, int s, const old_pack *old, old_s
     return read_columns(file, base, split);
 }
 
-/* The options are the same but for the files' digest, which ends the text. */
 static pulmo_status check_options(pulmo_h5 *file, const char *options_text)
 {
-    static const char mark[] = ", files ";
     char *theirs = NULL;
+    char *differing = NULL;
+    text_lines lines = {0};
     PULMO_TRY(pulmo_h5_read_text(file, "options", &theirs));
-    const char *end = strstr(options_text, mark);
-    size_t length = strlen(options_text);
-    if (end)
-        length = (size_t)(end - options_text) + strlen(mark);
-    bool same = strncmp(theirs, options_text, length) == 0;
-    pulmo_status status = PULMO_OK;
-    if (!same)
+    pulmo_status status = options_compare(options_text, theirs, &lines);
+    if (status == PULMO_OK && lines.count > 0)
+        status = lines_join(&lines, "; ", &differing);
+    if (status == PULMO_OK && lines.count > 0)
         status = pulmo_fail(PULMO_USAGE,
-                            "%s: was packed with other options (%.*s); --update keeps the options: "
+                            "%s: was packed with other options (%s); --update keeps the options: "
                             "give the same ones, or pack anew with --overwrite",
-                            pulmo_h5_path(file), (int)strcspn(theirs, "\n"), theirs);
+                            pulmo_h5_path(file), differing);
+    lines_free(&lines);
+    free(differing);
     free(theirs);
     return status;
 }

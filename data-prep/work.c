@@ -92,6 +92,14 @@ static pulmo_status is_packed(const char *manifest, bool *packed)
                       manifest, strerror(errno));
 }
 
+pulmo_status work_has_pack(const work_place *w, bool *packed)
+{
+    char *manifest = pulmo_format("%s/manifest.h5", w->destination);
+    pulmo_status status = manifest ? is_packed(manifest, packed) : PULMO_MEMORY;
+    free(manifest);
+    return status;
+}
+
 pulmo_status work_look(const work_place *w, const char *options_text, const pulmo_digest *files,
                        int *found)
 {

@@ -11,6 +11,8 @@
 #ifndef PULMO_PREP_WORK_H
 #define PULMO_PREP_WORK_H
 
+#include <stdbool.h>
+
 #include "source.h"
 
 #include "pulmo/digest.h"
@@ -26,6 +28,8 @@ typedef struct work_place {
 pulmo_status work_name(const char *destination, work_place *out);
 void work_free(work_place *w);
 
+/* Whether DEST holds a manifest. PULMO_IO where that cannot be told. */
+pulmo_status work_has_pack(const work_place *w, bool *packed);
 /* *found: 1 if DEST holds a finished pack whose options read so, of files of this digest, 0 if
  * none, -1 if one of something else. PULMO_IO where its manifest cannot be read. */
 pulmo_status work_look(const work_place *w, const char *options_text, const pulmo_digest *files,

@@ -95,9 +95,20 @@ expect 0 "nothing to do" pack packed --update
 
 # ---- what cannot be added ----
 expect 2 "was packed with other options" "$PULMO" pack source packed --size 64 --val-fraction 0.2 --test-fraction 0.2 --update
+differing() { # WORDS OPTION...: just these differ
+    expect 2 "was packed with other options ($1); --update keeps" "$PULMO" pack source packed --update "${@:2}"
+}
+differing 'pack.size: 64, was 48; pack.shard_images: 1024, was 40' --size 64 --val-fraction 0.2 --test-fraction 0.2
+differing 'pack.val_fraction: 0.1, was 0.2; pack.leaks: drop, was fail' $options --val-fraction 0.1 --drop-leaks
+differing 'pack.test_fraction: 0, was 0.2; pack.group_pattern: "^([^,"]*)", was ""; pack.test_pattern: "_1|a,b", was not given; pack.patients_unknown: true, was not given' \
+    --size 48 --val-fraction 0.2 --set pack.shard_images=40 --set 'pack.group_pattern=^([^,"]*)' --set 'pack.test_pattern=_1|a,b' --patients-unknown
 mkdir source/OTHER && cp source/NORMAL/COPY-IM-7777-0001.jpeg source/OTHER/OTHER-IM-1-1.jpeg
 expect 65 "is of class OTHER, which the pack in packed does not have" pack packed --update
 rm -r source/OTHER
+cp source/NORMAL/COPY-IM-7777-0001.jpeg "source/NORMAL/scan 7.jpeg"
+expect 65 "--update keeps the options: rename them as the packed files are named" pack packed --update
+expect 65 "Two ways out: pack.group_pattern" "$PULMO" pack source elsewhere $options --update # a pack like any other
+rm "source/NORMAL/scan 7.jpeg"
 
 # ---- folds ----
 mkdir small && cp -rp demo/train/* small/
@@ -123,7 +134,7 @@ expect 65 "/splits/train/labels: holds 2147483647, must be 0 to 1" "$PULMO" pack
 cp folds/manifest.h5 harmed/ && put harmed/manifest.h5 /splits/train/folds '\004\000\000\000'
 expect 65 "/splits/train/folds: holds 4, must be 0 to 3" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
 
-# ---- what a refused update decoded is not taken for parts of a whole pack ----
+# ---- what an update that failed decoded is not taken for parts of a whole pack ----
 "$PULMO" demo-data third --train 160 --val 0 --test 0 --seed 8 -q
 mkdir leaky && cp -rp demo/train leaky/
 for class in NORMAL PNEUMONIA; do ls leaky/train/$class/* | tail -n +31 | xargs rm; done
@@ -132,10 +143,10 @@ for class in NORMAL PNEUMONIA; do for file in other/train/$class/*; do cp -p "$f
 "$PULMO" pack leaky leaky-packed --size 48 -q
 for file in third/train/NORMAL/*; do cp -p "$file" "leaky/train/NORMAL/AAA-IM-${file##*IM-}"; done
 for file in third/train/PNEUMONIA/*; do cp -p "$file" "leaky/train/PNEUMONIA/person7${file##*person}"; done
-first=$(ls leaky/train/NORMAL | head -1)
-cp "leaky/train/NORMAL/$first" leaky/test/NORMAL/COPY-IM-8888-0001.jpeg
-expect 65 "identical files: train/NORMAL/$first" "$PULMO" pack leaky leaky-packed --size 48 --update
-expect 0 "packed " "$PULMO" pack leaky leaky-packed --size 48 --overwrite --allow-leaks
+mkdir -p leaky-packed/train-00001-of-00002.h5/in-the-way
+expect 74 "cannot be moved" "$PULMO" pack leaky leaky-packed --size 48 --update
+rm -r leaky-packed/train-00001-of-00002.h5
+expect 0 "packed " "$PULMO" pack leaky leaky-packed --size 48 --overwrite
 expect 0 "are what was packed" "$PULMO" pack --verify leaky-packed --source leaky
 
 # ---- nor are the shards of an update that could not be published ----
@@ -150,4 +161,10 @@ expect 74 "cannot be moved" "$PULMO" pack stale stale-packed --size 48 --set pac
 rm -r stale-packed/train-00001-of-00003.h5
 expect 0 "packed 120 images" "$PULMO" pack stale stale-packed --size 48 --set pack.shard_images=40 --overwrite
 expect 0 "are what was packed" "$PULMO" pack --verify stale-packed --source stale
+# ---- a leak refuses an update, with ways out that an update has ----
+first=$(ls leaky/train/NORMAL | head -1)
+cp "leaky/train/NORMAL/$first" leaky/test/NORMAL/COPY-IM-8888-0001.jpeg
+expect 65 "identical files: train/NORMAL/$first" "$PULMO" pack leaky leaky-packed --size 48 --update
+grep -q "Ways out: take the new files of these leaks out of the source, or pack anew with --overwrite and --drop-leaks" out.txt || { cat out.txt; fail "no way out"; }
+expect 0 "packed " "$PULMO" pack leaky leaky-packed --size 48 --overwrite --allow-leaks
 echo "new files are added, old ones stay"
