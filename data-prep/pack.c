@@ -340,6 +340,23 @@ static pulmo_status begin_work(packing *p)
     return work_begin(&p->place, p->options.source, &p->parts_key);
 }
 
+static pulmo_status do_work(packing *p)
+{
+    const char *work = p->place.work;
+    PULMO_TRY(on_root(p, begin_work));
+    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, work, &p->parts_key, &p->fresh));
+    PULMO_TRY(plan_all(p));
+    PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
+    return on_root(p, publish);
+}
+
+/* Where the new files are not to be added, the pack is left as it was. What a disk or a signal
+ * interrupted is kept, to be resumed. */
+static bool leaves_nothing(const packing *p, pulmo_status status)
+{
+    return is_root(p) && p->old && p->place.lock >= 0 && status == PULMO_DATA;
+}
+
 static pulmo_status pack_all(packing *p)
 {
     int task = TO_PACK;
@@ -355,12 +372,10 @@ static pulmo_status pack_all(packing *p)
         return PULMO_OK;
     }
     PULMO_TRY(pulmo_agree(p->comm, make_parts_key(p)));
-    PULMO_TRY(on_root(p, begin_work));
-    const char *work = p->place.work;
-    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, work, &p->parts_key, &p->fresh));
-    PULMO_TRY(plan_all(p));
-    PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
-    PULMO_TRY(on_root(p, publish));
+    pulmo_status status = do_work(p);
+    if (leaves_nothing(p, status))
+        work_end(&p->place);
+    PULMO_TRY(status);
     const pulmo_packed_form *form = &p->form;
     const uint32_t *count = p->plan.count;
     pulmo_info("packed %u images of %d x %d x %d into %s", count[0] + count[1] + count[2],

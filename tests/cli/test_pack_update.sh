@@ -165,6 +165,7 @@ expect 0 "are what was packed" "$PULMO" pack --verify stale-packed --source stal
 first=$(ls leaky/train/NORMAL | head -1)
 cp "leaky/train/NORMAL/$first" leaky/test/NORMAL/COPY-IM-8888-0001.jpeg
 expect 65 "identical files: train/NORMAL/$first" "$PULMO" pack leaky leaky-packed --size 48 --update
+[ ! -e leaky-packed/leaks.txt ] && [ ! -e leaky-packed/.pack ] || fail "the refused update left something"
 grep -q "Ways out: take the new files of these leaks out of the source, or pack anew with --overwrite and --drop-leaks" out.txt || { cat out.txt; fail "no way out"; }
 expect 0 "packed " "$PULMO" pack leaky leaky-packed --size 48 --overwrite --allow-leaks
 echo "new files are added, old ones stay"
