@@ -140,42 +140,66 @@ static pulmo_status look_into(const char *root, const char *path, contents *out)
     return status;
 }
 
-/* Whether train/ or the like stands in a folder. Only such names are looked at: a class folder may
- * hold very many others. */
-static pulmo_status holds_splits(const char *root, const char *path, bool *holds)
+/* The first of train/ or the like in a folder, as a path of the source; NULL for none. Owned by the
+ * caller. Only such names are looked at: a class folder may hold very many others. */
+static pulmo_status find_split(const char *root, const char *path, char **out)
 {
     struct dirent **entries = NULL;
     int count = 0;
-    *holds = false;
+    *out = NULL;
     PULMO_TRY(folder_list(root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK && !*holds; i++) {
+    for (int i = 0; i < count && status == PULMO_OK && !*out; i++) {
+        bool folder = false;
         if (!is_split_like(entries[i]->d_name))
             continue;
-        char *child = pulmo_format("%s/%s", path, entries[i]->d_name);
-        status = child ? folder_find(root, child, holds) : PULMO_MEMORY;
-        free(child);
+        char *child = folder_path(path, entries[i]->d_name);
+        status = child ? folder_find(root, child, &folder) : PULMO_MEMORY;
+        if (folder)
+            *out = child;
+        else
+            free(child);
     }
     folder_list_free(entries, count);
     return status;
 }
 
-/* Folders that would become classes and are data sets, by the splits that they hold. */
-static pulmo_status find_sets(const source_list *list, text_lines *sets)
+/* Folders that would become classes and hold splits. */
+typedef struct split_holders {
+    text_lines names;
+    size_t flat;      /* of them, those whose splits hold files alone: classes after all */
+    char *first_flat; /* path of the first such split; owned */
+} split_holders;
+
+static pulmo_status judge_holder(const source_list *list, const char *name, split_holders *out)
+{
+    bool folder = false;
+    char *split = NULL;
+    contents inside = {0};
+    PULMO_TRY(folder_find(list->root, name, &folder));
+    if (folder)
+        PULMO_TRY(find_split(list->root, name, &split));
+    if (!split)
+        return PULMO_OK;
+    pulmo_status status = look_into(list->root, split, &inside);
+    bool is_flat = inside.folders == 0 && inside.files > 0;
+    free(inside.first);
+    out->flat += is_flat;
+    if (is_flat && !out->first_flat)
+        out->first_flat = split;
+    else
+        free(split);
+    return status == PULMO_OK ? lines_add(&out->names, "%s/%s", list->root, name) : status;
+}
+
+static pulmo_status find_holders(const source_list *list, split_holders *out)
 {
     struct dirent **entries = NULL;
     int count = 0;
     PULMO_TRY(folder_list(list->root, "", &entries, &count));
     pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK; i++) {
-        const char *name = entries[i]->d_name;
-        bool holds = false;
-        status = folder_find(list->root, name, &holds);
-        if (status == PULMO_OK && holds)
-            status = holds_splits(list->root, name, &holds);
-        if (status == PULMO_OK && holds)
-            status = lines_add(sets, "%s/%s", list->root, name);
-    }
+    for (int i = 0; i < count && status == PULMO_OK; i++)
+        status = judge_holder(list, entries[i]->d_name, out);
     folder_list_free(entries, count);
     return status;
 }
@@ -211,21 +235,45 @@ static pulmo_status judge_single(const source_list *list)
     return status;
 }
 
+/* CLASS/train rather than train/CLASS. */
+static pulmo_status fail_flat(const source_list *list, const char *path)
+{
+    const char *slash = strchr(path, '/');
+    int class_bytes = (int)(slash - path);
+    int split = pulmo_split_of_word(slash + 1);
+    const char *name = pulmo_split_name(split);
+    return pulmo_fail(PULMO_DATA,
+                      "%s: its class folders hold train, val or test; a source is "
+                      "train|val|test/CLASS: turn them round, as in mkdir -p %s && mv %s "
+                      "%s/%.*s",
+                      list->root, name, path, name, class_bytes, path);
+}
+
+static pulmo_status judge_holders(const source_list *list, const split_holders *holders)
+{
+    char *names = NULL;
+    if (holders->names.count == 0)
+        return PULMO_OK;
+    if (holders->flat == holders->names.count)
+        return fail_flat(list, holders->first_flat);
+    PULMO_TRY(lines_join(&holders->names, " or ", &names));
+    pulmo_status status =
+        pulmo_fail(PULMO_DATA,
+                   "%s: looks like a folder of data sets, not of classes: its folders hold "
+                   "train, val or test. Pack one of them: %s",
+                   list->root, names);
+    free(names);
+    return status;
+}
+
 pulmo_status folders_judge_nesting(const source_list *list)
 {
-    text_lines sets = {0};
-    char *names = NULL;
+    split_holders holders = {0};
     PULMO_TRY(judge_single(list));
-    pulmo_status status = find_sets(list, &sets);
-    if (status == PULMO_OK && sets.count > 0)
-        status = lines_join(&sets, " or ", &names);
-    if (status == PULMO_OK && sets.count > 0)
-        status =
-            pulmo_fail(PULMO_DATA,
-                       "%s: looks like a folder of data sets, not of classes: its folders hold "
-                       "train, val or test. Pack one of them: %s",
-                       list->root, names);
-    free(names);
-    lines_free(&sets);
+    pulmo_status status = find_holders(list, &holders);
+    if (status == PULMO_OK)
+        status = judge_holders(list, &holders);
+    free(holders.first_flat);
+    lines_free(&holders.names);
     return status;
 }

@@ -25,7 +25,7 @@ pulmo_status folder_find(const char *root, const char *path, bool *folder);
 /* Folders that are splits by another name are PULMO_DATA; folders beside splits make a note. */
 pulmo_status folders_judge(source_list *list);
 /* Without splits: several data sets in one folder, or one a level further down, are PULMO_DATA with
- * the path that was probably meant. */
+ * the path that was probably meant; so are splits within class folders, with how to turn them. */
 pulmo_status folders_judge_nesting(const source_list *list);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "causes.h"
 #include "folds.h"
 #include "judge.h"
 #include "patients.h"
@@ -375,7 +376,7 @@ static void take_class(const source_list *list, pack_plan *plan, const old_pack 
 
 /* Every class has an image in train, unless the source is only to be tested on; some file can be
  * used. */
-static pulmo_status check_counts(const source_list *list, const pack_plan *plan)
+static pulmo_status check_counts(const source_list *list, const pack_plan *plan, const int *split)
 {
     const uint32_t *count = plan->count;
     uint32_t in_train = count[PULMO_SPLIT_TRAIN];
@@ -385,9 +386,7 @@ static pulmo_status check_counts(const source_list *list, const pack_plan *plan)
         for (uint32_t i = 0; i < in_train; i++)
             images += plan->label[train[i]] == k;
         if (images == 0)
-            return pulmo_fail(PULMO_DATA,
-                              "%s: class %s has no usable image in train; every class needs some",
-                              list->root, plan->class_names[k]);
+            return causes_fail(list, plan, split, k);
     }
     if (count[0] + count[1] + count[2] == 0)
         return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s",
@@ -408,7 +407,7 @@ static pulmo_status set_order(const source_list *list, const old_pack *old, pack
         for (int k = 0; k < plan->classes; k++)
             take_class(list, plan, old, split, s, k);
     }
-    return check_counts(list, plan);
+    return check_counts(list, plan, split);
 }
 
 static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *config)
