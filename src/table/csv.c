@@ -260,20 +260,45 @@ static pulmo_status feed(reader *r, struct csv_parser *parser, const char *bytes
     return r->status;
 }
 
+/* What iconv calls the encoding of a text that is not bytes of ASCII: by its mark, or, without one,
+ * by the zeros beside its first two letters. NULL for another. */
+static const char *wide_encoding(const char *bytes, size_t count)
+{
+    static const struct {
+        const char *name, *start;
+        size_t bytes;
+    } marks[] = {{"UTF-32", "\xFF\xFE\0\0", 4},
+                 {"UTF-32", "\0\0\xFE\xFF", 4},
+                 {"UTF-16", "\xFF\xFE", 2},
+                 {"UTF-16", "\xFE\xFF", 2}};
+    for (size_t i = 0; i < PULMO_COUNT_OF(marks); i++)
+        if (count >= marks[i].bytes && memcmp(bytes, marks[i].start, marks[i].bytes) == 0)
+            return marks[i].name;
+    if (count < 4)
+        return NULL;
+    bool even = bytes[0] && bytes[2];
+    bool odd = bytes[1] && bytes[3];
+    if (even && !bytes[1] && !bytes[3])
+        return "UTF-16LE";
+    if (odd && !bytes[0] && !bytes[2])
+        return "UTF-16BE";
+    return NULL;
+}
+
 /* What is often given in place of a table. */
 static pulmo_status judge_start(const table *t, const char *bytes, size_t count)
 {
     bool zip = count >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
-    bool wide = count >= 2 && (memcmp(bytes, "\xFF\xFE", 2) == 0 || //
-                               memcmp(bytes, "\xFE\xFF", 2) == 0);
+    const char *wide = wide_encoding(bytes, count);
     if (zip)
         return pulmo_fail(PULMO_DATA,
                           "%s: is a zip archive or an Excel workbook; a table is CSV (unzip it, or "
                           "save it as CSV)",
                           t->path);
     if (wide)
-        return pulmo_fail(PULMO_DATA, "%s: is UTF-16; a table is UTF-8 (iconv -f UTF-16 -t UTF-8)",
-                          t->path);
+        return pulmo_fail(PULMO_DATA,
+                          "%s: is %s; a table is UTF-8: iconv -f %s -t UTF-8 TABLE > NEW makes one",
+                          t->path, wide, wide);
     if (memchr(bytes, '\0', count))
         return pulmo_fail(PULMO_DATA, "%s: holds a NUL; a table is text", t->path);
     return PULMO_OK;

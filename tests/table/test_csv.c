@@ -116,6 +116,13 @@ static void test_refused(void **state)
     assert_refused(read_text("x,x\n1,2\n", "[x]", &t), PULMO_DATA, "two columns are named \"x\"");
     assert_refused(read_text("", "[x]", &t), PULMO_DATA, "is empty");
     assert_refused(read_text("\xFF\xFEx", "[x]", &t), PULMO_DATA, "UTF-16");
+    assert_refused(read_text("\xFE\xFFx", "[x]", &t), PULMO_DATA,
+                   "t.csv: is UTF-16; a table is UTF-8: iconv -f UTF-16 -t UTF-8");
+    assert_refused(read_bytes("x\0,\0y\0\n\0", 8, "[x]", &t), PULMO_DATA,
+                   "is UTF-16LE; a table is UTF-8: iconv -f UTF-16LE -t UTF-8");
+    assert_refused(read_bytes("\0x\0,\0y\0\n", 8, "[x]", &t), PULMO_DATA, "iconv -f UTF-16BE");
+    assert_refused(read_bytes("\xFF\xFE\0\0x\0\0\0", 8, "[x]", &t), PULMO_DATA, "iconv -f UTF-32");
+    assert_refused(read_bytes("x,y\n\0", 5, "[x]", &t), PULMO_DATA, "holds a NUL");
     assert_refused(read_text("PK\3\4......", "[x]", &t), PULMO_DATA, "Excel");
     assert_refused(read_bytes("x,y\n1\0,2", 8, "[x]", &t), PULMO_DATA, "NUL");
     const words none = {0};
