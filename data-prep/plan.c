@@ -324,6 +324,20 @@ static void count_sets(splitter *c)
     }
 }
 
+/* A split that was asked for and has nothing: scores on it, and epochs chosen by it, are none. */
+static pulmo_status warn_of_empty(const splitter *c, int split, double fraction)
+{
+    const char *name = pulmo_split_name(split);
+    for (uint32_t f = 0; f < c->list->count; f++)
+        if (c->split[f] == split)
+            return PULMO_OK;
+    return lines_add(&c->plan->warnings,
+                     "%s IS EMPTY: %g of train was to be split off, and the patients of each class "
+                     "are too few. Ways out: a larger --%s-fraction, a folder %s/, or "
+                     "pack.%s_pattern",
+                     name, fraction, name, name, name);
+}
+
 static pulmo_status split_train(splitter *c, const pulmo_config *config)
 {
     double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
@@ -340,6 +354,9 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
         uint32_t root = join_find(c->together, f);
         c->split[f] = c->goes[root];
     }
+    for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
+        if (fraction[s] > 0)
+            PULMO_TRY(warn_of_empty(c, s, fraction[s]));
     return PULMO_OK;
 }
 

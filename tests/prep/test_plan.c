@@ -203,6 +203,9 @@ static void train_is_never_split_empty(void **state)
     assert_int_equal(m->plan.count[PULMO_SPLIT_TEST], 2);
     assert_int_equal(m->plan.split_notes.count,
                      4); /* what was split off, and that val has nothing of either class */
+    assert_int_equal(m->plan.warnings.count, 1);
+    assert_non_null(
+        strstr(m->plan.warnings.text[0], "val IS EMPTY: 0.45 of train was to be split"));
 }
 
 static void parts_are_met_and_sets_kept(void **state)
