@@ -42,6 +42,12 @@ static void name_given(const pulmo_config *c, char *text, size_t bytes)
     }
     if (c->pack.patients_unknown)
         at += (size_t)snprintf(text + at, bytes - at, "patients_unknown, ");
+    if (c->pack.fit != PULMO_FIT_SQUASH)
+        at += (size_t)snprintf(text + at, bytes - at, "fit %d, ", c->pack.fit);
+    if (c->pack.border)
+        at += (size_t)snprintf(text + at, bytes - at, "border %d, ", c->pack.border);
+    if (c->pack.aspect)
+        at += (size_t)snprintf(text + at, bytes - at, "aspect %d, ", c->pack.aspect);
     if (c->pack.folds > 0)
         snprintf(text + at, bytes - at, "folds %lld, ", (long long)c->pack.folds);
 }
@@ -112,7 +118,7 @@ static bool find_option(const char *text, const option *wanted, option *out)
 /* The value as a person gives it. Owned by the caller; NULL for want of memory. */
 static char *value_of(const option *o)
 {
-    static const char *const choices[] = {"decode", "on_bad", "leaks"};
+    static const char *const choices[] = {"decode", "on_bad", "leaks", "fit", "border", "aspect"};
     if (!o)
         return pulmo_strdup("not given");
     if (o->value_bytes == 0)

@@ -54,7 +54,10 @@ static void digest_decoding(const packing *p, const source_list *list, pulmo_dig
 {
     const pulmo_config *c = p->options.config;
     const int64_t settings[] = {2, c->pack.size, c->pack.pixels_max, c->pack.decode};
+    const int64_t framing[] = {c->pack.fit, c->pack.border};
     pulmo_digester_add(digester, settings, sizeof settings);
+    if (c->pack.fit != PULMO_FIT_SQUASH || c->pack.border)
+        pulmo_digester_add(digester, framing, sizeof framing);
     digest_times(list, digester);
 }
 

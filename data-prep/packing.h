@@ -1,6 +1,7 @@
 /* Inside the preparation room: a pack at work. Collective where pack.c says so.
  *
  *   pack.c         what was asked for, and the steps in their order
+ *   framed.c       which part of an image is packed, as asked and as recorded
  *   shards.c       splits as columns, shards written
  *   pack_report.c  what is printed, leaks.txt, the manifest */
 #ifndef PULMO_PREP_PACKING_H
@@ -13,6 +14,7 @@
 #include "work.h"
 
 #include "pulmo/dist.h"
+#include "pulmo/framing.h"
 #include "pulmo/pack.h"
 #include "pulmo/packed.h"
 
@@ -28,12 +30,18 @@ typedef struct packing {
     pack_plan plan;
     pulmo_packed_form form;
     pulmo_packed_split split[PULMO_SPLITS];
-    char resize[96];
+    char resize[96 + PULMO_FRAMING_WORDS];
     char *options_text;
     pulmo_digest key;       /* of all files, for DEST/.files */
     pulmo_digest parts_key; /* of the files that are decoded */
 } packing;
 
+/* What the configuration asks for. */
+pulmo_framing framing_from(const pulmo_config *config);
+/* Decides p->form.framing when all is decoded: images that are all square have no aspect left, and
+ * count as squashed. PULMO_USAGE with the ways out where that does not go with the other options or
+ * an older pack. */
+pulmo_status packing_choose_framing(packing *p);
 /* Fills p->form and p->split from the plan. Owned by the packing (packing_free_splits). */
 pulmo_status packing_make_splits(packing *p);
 void packing_free_splits(packing *p);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "packing.h"
 #include "update.h"
 
 #include "pulmo/file.h"
@@ -27,6 +28,7 @@
 #include "pulmo/pool.h"
 
 #define PART_FILES     128
+#define PART_VERSION   2
 #define OPEN_PARTS     32
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 #define REASON_BYTES   192
@@ -95,12 +97,9 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     size_t bytes = 0;
     pulmo_decode_notes notes;
     pulmo_decode_spec spec;
-    pulmo_decode_spec_init(&spec);
+    const pulmo_framing framing = framing_from(config);
+    pulmo_decode_spec_framed(&spec, &framing, (int)config->pack.size);
     spec.pixels_max = (uint64_t)config->pack.pixels_max;
-    spec.height_px = (int)config->pack.size;
-    spec.width_px = spec.height_px;
-    if (config->pack.decode == PULMO_DECODE_FAST)
-        spec.fast_target_px = spec.height_px;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
     record->digest = pulmo_digest_of(data, bytes);
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, &notes);
@@ -108,6 +107,7 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     if (status != PULMO_OK && notes.too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
     record->had_icc = notes.had_icc;
+    record->square = notes.source_height_px == notes.source_width_px;
     return status;
 }
 
@@ -223,7 +223,7 @@ static void order_files(filler *f, uint32_t count)
 
 static bool write_entries(const filler *f, uint32_t count)
 {
-    part_head head = {.version = 1, .part = f->part, .count = count, .key = *f->key};
+    part_head head = {.version = PART_VERSION, .part = f->part, .count = count, .key = *f->key};
     size_t bytes = count * sizeof *f->entries;
     pulmo_digester *digester = NULL;
     memcpy(head.magic, magic, sizeof head.magic);
@@ -284,7 +284,7 @@ static bool read_whole(int fd, void *out, size_t bytes, size_t offset)
 
 static bool is_head(const part_head *head, const pulmo_digest *key, uint32_t part, uint32_t count)
 {
-    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->version != 1)
+    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->version != PART_VERSION)
         return false;
     if (head->part != part || head->count != count)
         return false;

@@ -14,8 +14,8 @@
 typedef struct image_record {
     pulmo_digest digest, pixel_digest; /* of the file, of the packed pixels (grey as one channel) */
     int8_t sketch[SKETCH];
-    uint64_t offset; /* of the pixels in the part's file */
-    uint8_t usable, channels, had_icc;
+    uint64_t offset;                           /* of the pixels in the part's file */
+    uint8_t usable, channels, had_icc, square; /* square: the source is as wide as high */
 } image_record;
 
 /* What became of every file, in the list's order; the pixels lie in DEST/.pack. */

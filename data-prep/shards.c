@@ -16,14 +16,15 @@
 
 static pulmo_status make_form(packing *p)
 {
-    const pulmo_config *config = p->options.config;
-    int size = (int)config->pack.size;
-    bool fast = config->pack.decode == PULMO_DECODE_FAST;
-    const char *decode = "libjpeg, accurate integer DCT";
-    if (fast)
-        decode = "libjpeg, scaled integer DCT";
-    snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow", size,
-             size);
+    int size = (int)p->options.config->pack.size;
+    char framed[PULMO_FRAMING_WORDS];
+    const pulmo_framing framing = p->form.framing;
+    const char *decode = PULMO_DECODE_EXACT_WORDS;
+    if (framing.fast)
+        decode = PULMO_DECODE_FAST_WORDS;
+    pulmo_framing_words(&framing, framed);
+    snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow%s",
+             size, size, framed);
     p->form = (pulmo_packed_form){.height_px = size,
                                   .width_px = size,
                                   .channels = p->plan.channels,
@@ -31,6 +32,7 @@ static pulmo_status make_form(packing *p)
                                   .class_names = (const char *const *)p->plan.class_names,
                                   .resize = p->resize,
                                   .decode = decode,
+                                  .framing = framing,
                                   .is_demo = p->list.is_demo};
     return PULMO_OK;
 }
@@ -295,6 +297,7 @@ pulmo_status packing_write_shards(packing *p)
 
 pulmo_status packing_make_splits(packing *p)
 {
+    PULMO_TRY(packing_choose_framing(p));
     PULMO_TRY(make_form(p));
     for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(make_split(p, s));

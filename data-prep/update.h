@@ -27,6 +27,7 @@ typedef struct old_pack {
     char **refused_paths, **refused_reasons;
     char **similar, **leaks; /* lines of its audit */
     int classes, channels;
+    pulmo_framing framing;
     int folds; /* of train; 0 for none */
     char **class_names;
     const source_list *list; /* the source as it is now; kept */

@@ -1,7 +1,7 @@
 /* A packed data set: manifest.h5 and shards SPLIT-00000-of-00008.h5 in one directory.
  *
  * A shard: images (N, H, W, C) uint8, one chunk an image; labels (N) int32; paths, groups,
- * digests (N) strings; attributes classes, format_version, split, resize, decode, shard, shards.
+ * digests (N) strings; attributes as pulmo/packed.h says.
  * The manifest: per split the shard names and counts, all labels, paths, groups and digests in
  * shard order, refused files with reasons, and the leak audit. Not collective. */
 #ifndef PULMO_DATASET_H
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "pulmo/digest.h"
+#include "pulmo/framing.h"
 #include "pulmo/split.h"
 #include "pulmo/status.h"
 
@@ -21,6 +22,7 @@ typedef struct pulmo_dataset pulmo_dataset;
 typedef struct pulmo_dataset_info {
     uint32_t count; /* samples; may be 0 */
     int height_px, width_px, channels;
+    pulmo_framing framing; /* how images were given that shape */
     int classes;
     const char *const *class_names;         /* (classes) */
     const int32_t *labels;                  /* (count) */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pulmo/framing.h"
 #include "pulmo/status.h"
 
 /* (H, W, C) uint8; C is 1 (grey) or 3 (RGB). Freed by pulmo_image_free. */
@@ -25,11 +26,15 @@ typedef struct pulmo_decode_spec {
     uint64_t pixels_max; /* an image of more is refused before anything is allocated */
     int fast_target_px;  /* > 0: libjpeg may scale by 1/2, 1/4 or 1/8 while both sides keep this */
     int height_px, width_px; /* to resize to; 0: the image's own size */
+    pulmo_fit fit;           /* how to that shape; of the image's own size: as to a square */
+    bool crop_border;        /* cut uniform borders first */
 } pulmo_decode_spec;
 
 /* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), no scaled decoding,
- * the image's own size. */
+ * the image's own size, squashed, with its borders. */
 void pulmo_decode_spec_init(pulmo_decode_spec *spec);
+/* The same for an image of size_px x size_px by a framing; size_px 0: of its own size. */
+void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *framing, int size_px);
 
 /* What a decode noticed. */
 typedef struct pulmo_decode_notes {
@@ -44,8 +49,22 @@ typedef struct pulmo_decode_notes {
  * pulmo_image_resize does.
  *
  * What pack, predict, explain and preview see of a file is this. Rows are resized as they are
- * decoded, so that the whole image does not stand in memory, except where EXIF turns it. An image
- * whose three channels are equal everywhere becomes grey (one channel).
+ * decoded, so that the whole image does not stand in memory, except where EXIF turns it or borders
+ * are sought. An image whose three channels are equal everywhere becomes grey (one channel).
+ *
+ * Fit, of an upright image of h x w to H x W:
+ *   squash: pulmo_image_resize.
+ *   crop: where w H > h W the columns left to left + round(h W / H) are resized, where
+ *     left = floor((w - that width) / 2), else rows in the same way.
+ *   pad: where w H > h W the image is resized to round(h W / w) rows and W columns, and stands at
+ *     row floor((H - those rows) / 2) of a black image, else columns in the same way.
+ *   Halves are rounded up. So of an odd number of cut or black lines the one more is at the bottom
+ *   or on the right. An image of the wanted aspect is the same under all three.
+ *
+ * Border: a line (a row or a column of what is left) is of the frame where at least 98 % of its
+ * pixels are black (no channel above 16) or at least 98 % are white (none below 239). Lines of the
+ * frame are cut from the top, bottom, left and right, in this order and again until no side has
+ * one, but at most a fifth of the image's height (width) from each side.
  *
  * JPEG: by libjpeg-turbo, to Pillow's pixels: the accurate integer DCT and fancy upsampling; YCbCr,
  * CMYK and YCCK become RGB (CMYK as Pillow's convert("RGB")); EXIF's orientation is applied.

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "pulmo/backbone.h"
+#include "pulmo/framing.h"
 #include "pulmo/head.h"
 #include "pulmo/metrics.h"
 #include "pulmo/status.h"
@@ -37,6 +38,7 @@ typedef struct pulmo_model {
                           head's */
     float *parameters; /* the head's, in `storage`: (layout.parameters) */
     int size_px;
+    pulmo_framing framing; /* of the images it was trained on: others are given the same */
     float mean[3], std[3];
     int classes;
     char **class_names; /* owned: one block */

@@ -6,7 +6,8 @@
  *   /paths, /groups (N)          strings
  *   /digests (N)                 strings: SHA-256 of the source file
  *   /index (N) int64             place in the split
- *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode
+ *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode,
+ *       fit, border, decoding
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
  *       attributes count, shards, patients, sha256; with folds also the column folds (N) int32 and
@@ -19,14 +20,16 @@
  *   /audit/{identical,similar,shared_patients,mixed_patients,leaks}: one text line per finding;
  *       shared: in several splits, mixed: in several classes
  *   attributes: pulmo_kind "manifest", format_version, classes, height, width, channels, resize,
- *       decode, demo, options, carve (how splits were made), patients ("known", "some", "unknown"),
- *       patients_by (which rules told the patients of how many images) */
+ *       decode (both in words), fit, border, decoding (pulmo/framing.h), demo, options, carve (how
+ *       splits were made), patients ("known", "some", "unknown"), patients_by (which rules told the
+ *       patients of how many images) */
 #ifndef PULMO_PACKED_H
 #define PULMO_PACKED_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pulmo/framing.h"
 #include "pulmo/status.h"
 
 struct pulmo_h5;
@@ -52,8 +55,18 @@ typedef struct pulmo_packed_form {
     int classes;
     const char *const *class_names;
     const char *resize, *decode; /* in words */
+    pulmo_framing framing;
     bool is_demo;
 } pulmo_packed_form;
+
+/* Words for `decode`. */
+#define PULMO_DECODE_EXACT_WORDS "libjpeg, accurate integer DCT"
+#define PULMO_DECODE_FAST_WORDS  "libjpeg, scaled integer DCT"
+
+/* A framing as attributes of a file's root: of a pack, of a model. A file of an earlier version
+ * lacks them: it is squashed, with borders. PULMO_DATA for a value that is none. */
+pulmo_status pulmo_framing_write(struct pulmo_h5 *file, const pulmo_framing *framing);
+pulmo_status pulmo_framing_read(struct pulmo_h5 *file, pulmo_framing *out);
 
 /* The samples of a split, in order. */
 typedef struct pulmo_packed_split {

@@ -20,7 +20,8 @@ void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out);
 pulmo_status pulmo_model_adjust(pulmo_model *model, const pulmo_settings *settings);
 /* The views a model was validated with, or adjusted to. */
 pulmo_status pulmo_views_of_model(const pulmo_model *model, pulmo_view_spec *out);
-/* pixels (H, W, C) to view `view` (3, H, W), normalised. */
+/* pixels (H, W, C) to view `view` (3, H, W), normalised. Of one channel, or the same stored as
+ * three equal ones: the same bits. PULMO_MEMORY. */
 pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
                               const int shape[3], const float mean[3], const float std[3],
                               float *out);

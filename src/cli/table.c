@@ -43,6 +43,11 @@ static const command_option pack_options[] = {
     {KEY("size", "PX", "pack.size"), .help = "height and width of packed images (default 224)"},
     {KEY("decode", "exact|fast", "pack.decode"),
      .help = "fast: scaled DCT for images much larger than packed ones (default exact)"},
+    {KEY("fit", "squash|crop|pad", "pack.fit"),
+     .help = "crop: keep the aspect and take the central square; pad: keep it, black beside it "
+             "(default squash)"},
+    {KEY("border", "keep|crop", "pack.border"),
+     .help = "crop: cut uniform black or white borders first (default keep)"},
     {KEY("on-bad", "skip|fail", "pack.on_bad"),
      .help = "what a file that cannot be used does (default skip)"},
     {KEY("allow-leaks", NULL, "pack.leaks"), .key_value = "allow",

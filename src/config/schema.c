@@ -2,6 +2,7 @@
 #include <float.h>
 
 #include "pulmo/config.h"
+#include "pulmo/framing.h"
 #include "schema.h"
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): names of fields take no parentheses */
@@ -105,8 +106,16 @@ static const config_key keys[] = {
     TEXT(pack, where, "", 0,
          "rows that are taken, as in ViewPosition=PA|AP; several conditions in brackets hold "
          "together; != for the others"),
+    CHOICE(pack, fit, "squash", NAMES(PULMO_FIT_NAMES), 0,
+           "what becomes of the aspect; squash: each side is resized by itself; crop: the central "
+           "square is taken; pad: the whole image with black beside it"),
+    CHOICE(pack, border, "keep", NAMES(PULMO_BORDER_NAMES), 0,
+           "crop: cut uniform black or white borders first, at most a fifth from each side"),
+    CHOICE(pack, aspect, "auto", NAMES("auto", "kept"), 0,
+           "auto: where all images are square, they were squashed before, and that is recorded in "
+           "place of pack.fit; kept: they are square by themselves"),
     CHOICE(
-        pack, decode, "exact", NAMES("exact", "fast"), 0,
+        pack, decode, "exact", NAMES(PULMO_DECODING_NAMES), 0,
         "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
     CHOICE(pack, on_bad, "skip", NAMES("skip", "fail"), 0, "what a file that cannot be used does"),
     CHOICE(pack, leaks, "fail", NAMES("fail", "allow", "drop"), 0,

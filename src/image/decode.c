@@ -43,6 +43,17 @@ void pulmo_decode_spec_init(pulmo_decode_spec *spec)
     *spec = (pulmo_decode_spec){.pixels_max = PIXELS_MAX};
 }
 
+void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *framing, int size_px)
+{
+    pulmo_decode_spec_init(spec);
+    spec->height_px = size_px;
+    spec->width_px = size_px;
+    spec->fit = framing->fit;
+    spec->crop_border = framing->crop_border;
+    if (framing->fast)
+        spec->fast_target_px = size_px;
+}
+
 static pulmo_status check_format(const format *found, size_t size_bytes)
 {
     if (size_bytes == 0)

@@ -1,21 +1,25 @@
 /* Inside the image room: where a decoder's rows go. They are resized as they come, so that no image
- * stands whole in memory, except where it must be turned first. */
+ * stands whole in memory, except where it must be turned or its borders be found first. */
 #ifndef PULMO_IMAGE_SINK_H
 #define PULMO_IMAGE_SINK_H
 
 #include <stdbool.h>
 
+#include "frame.h"
 #include "resize.h"
 
 #include "pulmo/image.h"
 
 typedef struct image_sink {
-    int height, width; /* wanted; 0: the image's own size */
-    int orientation;   /* EXIF's */
-    bool streams;      /* rows go to `resize` as they come, not to `whole` */
+    pulmo_decode_spec spec;
+    int orientation; /* EXIF's */
+    bool streams;    /* rows go to `resize` as they come, not to `whole` */
     resizer resize;
-    pulmo_image whole;
-    int rows; /* taken so far */
+    image_window window; /* of the image, that is resized as it comes */
+    image_window place;  /* of the resized image in what is wanted */
+    pulmo_image whole;   /* while rows stream only its shape */
+    uint8_t *aside;      /* (width, channels): a row of which a part is wanted, or nothing */
+    int rows;            /* taken so far */
 } image_sink;
 
 /* For rows of `width_px` pixels of `channels` bytes. Owned by the caller, ended by sink_end or

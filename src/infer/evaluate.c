@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "pulmo/features.h"
@@ -68,6 +69,21 @@ static pulmo_status check_twins(const pulmo_evaluate_options *o)
 out:
     free(known);
     return status;
+}
+
+/* Another shape of the same images: scores tell more of that than of the images. */
+static void warn_of_framing(const pulmo_model *model, const pulmo_dataset_info *info,
+                            const char *data)
+{
+    const pulmo_framing *theirs = &info->framing;
+    const pulmo_framing *mine = &model->framing;
+    for (int part = 0; part < PULMO_FRAMING_PARTS; part++) {
+        if (pulmo_framing_get(theirs, part) == pulmo_framing_get(mine, part))
+            continue;
+        const char *name = pulmo_framing_part_of(part)->name;
+        pulmo_warn("%s: was packed with %s %s, the model was trained on images with %s %s", data,
+                   name, pulmo_framing_name(theirs, part), name, pulmo_framing_name(mine, part));
+    }
 }
 
 /* What training left is not to be written over by what evaluating it gives. */
@@ -191,6 +207,8 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
     if (status == PULMO_OK && which > 0)
         status = check_alike(&model, run, all, o->runs[0]);
     status = pulmo_agree(comm, status);
+    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
+        warn_of_framing(&model, pulmo_dataset_info_of(dataset), o->data);
     if (status == PULMO_OK) {
         const pulmo_weights_choice choice = pulmo_model_weights_choice(&model, o->weights);
         status = pulmo_backbone_open_trained(comm, &choice, &model, o->threads, &backbone);

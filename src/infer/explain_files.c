@@ -1,8 +1,8 @@
 /* `pulmo explain`: an overlay PNG per image, and all maps in one HDF5 file.
  *
- *   DIR/NAME.png   the image in grey under its map in colour; class and probability as text chunks
- *   DIR/maps.h5    /maps/NAME (h, w) float32 in [0, 1], with path, class and probability as
- *                  attributes */
+ *   DIR/NAME.png   what the model sees of the image, in grey under its map in colour; class and
+ * probability as text chunks DIR/maps.h5    /maps/NAME (h, w) float32 in [0, 1], with path, class
+ * and probability as attributes */
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +163,25 @@ static void print_line(const explaining *e, const char *path, const char *file,
     putchar('\n');
 }
 
-static pulmo_status write_one(const explaining *e, const char *path, const pulmo_image *image)
+/* An image as the model takes it, and as it is shown: the same part of it in its own size. */
+typedef struct both_images {
+    pulmo_image taken, shown;
+} both_images;
+
+static pulmo_status read_both(const explaining *e, const char *path, both_images *out)
+{
+    const pulmo_framing *framing = &e->model->framing;
+    PULMO_TRY(input_image_read(path, framing, e->model->size_px, &out->taken));
+    return input_image_read(path, framing, 0, &out->shown);
+}
+
+static void free_both(both_images *images)
+{
+    pulmo_image_free(&images->taken);
+    pulmo_image_free(&images->shown);
+}
+
+static pulmo_status write_one(const explaining *e, const char *path, const both_images *images)
 {
     pulmo_explanation found = {0};
     char *name = name_for(e, path);
@@ -172,9 +190,9 @@ static pulmo_status write_one(const explaining *e, const char *path, const pulmo
         file = pulmo_format("%s/%s.png", e->options->out, name);
     pulmo_status status = file ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
-    PULMO_GOTO(pulmo_explain_map(e->explainer, image, e->class_index, &found));
+    PULMO_GOTO(pulmo_explain_map(e->explainer, &images->taken, e->class_index, &found));
     PULMO_GOTO(write_map(e, name, path, &found));
-    PULMO_GOTO(write_overlay(e, file, path, image, &found));
+    PULMO_GOTO(write_overlay(e, file, path, &images->shown, &found));
     print_line(e, path, file, &found);
     if (found.largest <= 0)
         pulmo_info("%s: nothing in it speaks for %s; its map is empty", path, class_of(e, &found));
@@ -208,14 +226,14 @@ static pulmo_status explain_list(explaining *e, const input_list *list)
     pulmo_progress_begin(&progress, "  explain", "img", (double)list->count);
     pulmo_status status = PULMO_OK;
     for (size_t i = 0; i < list->count && status == PULMO_OK; i++) {
-        pulmo_image image = {0};
-        if (input_image_read(list->paths[i], &image) != PULMO_OK) {
+        both_images images = {0};
+        if (read_both(e, list->paths[i], &images) == PULMO_OK) {
+            status = write_one(e, list->paths[i], &images);
+        } else {
             pulmo_warn("%s", pulmo_error());
             e->bad++;
-            continue;
         }
-        status = write_one(e, list->paths[i], &image);
-        pulmo_image_free(&image);
+        free_both(&images);
         pulmo_progress_update(&progress, (double)(i + 1), NULL);
     }
     pulmo_progress_end(&progress);

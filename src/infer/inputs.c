@@ -236,29 +236,17 @@ pulmo_status input_list_outcome(const input_list *list, size_t bad)
 
 /* ---- images ---- */
 
-/* size_px 0: as it is. */
-static pulmo_status read_image(const char *path, int size_px, pulmo_image *out)
+pulmo_status input_image_read(const char *path, const pulmo_framing *framing, int size_px,
+                              pulmo_image *out)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
     pulmo_decode_spec spec;
-    pulmo_decode_spec_init(&spec);
+    pulmo_decode_spec_framed(&spec, framing, size_px);
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    spec.height_px = size_px;
-    spec.width_px = size_px;
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, NULL);
     free(data);
     if (status != PULMO_OK)
         pulmo_fail_in(status, "%s", path);
     return status;
-}
-
-pulmo_status input_image_read(const char *path, pulmo_image *out)
-{
-    return read_image(path, 0, out);
-}
-
-pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out)
-{
-    return read_image(path, size_px, out);
 }

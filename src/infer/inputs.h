@@ -25,9 +25,9 @@ void input_list_free(input_list *list);
 /* How a command over the list ends, of whose images `bad` could not be used. */
 pulmo_status input_list_outcome(const input_list *list, size_t bad);
 
-/* Decodes a file, any size; errors name it. */
-pulmo_status input_image_read(const char *path, pulmo_image *out);
-/* The same, resized to size_px x size_px on the way. */
-pulmo_status input_image_read_resized(const char *path, int size_px, pulmo_image *out);
+/* Decodes a file; what is seen is what a model of this framing takes, size_px x size_px, to the bit
+ * as pack makes it; size_px 0: the same in the file's own size. Errors name the file. */
+pulmo_status input_image_read(const char *path, const pulmo_framing *framing, int size_px,
+                              pulmo_image *out);
 
 #endif

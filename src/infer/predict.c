@@ -35,8 +35,9 @@ typedef struct prediction {
 static pulmo_status decode_task(void *context, int task, int thread)
 {
     prediction *p = context;
+    const pulmo_model *model = p->model;
     (void)thread;
-    return input_image_read_resized(p->paths[task], p->model->size_px, &p->decoded[task]);
+    return input_image_read(p->paths[task], &model->framing, model->size_px, &p->decoded[task]);
 }
 
 static pulmo_status view_task(void *context, int task, int thread)

@@ -73,18 +73,61 @@ static uint32_t key_of(const uint8_t *pixels, size_t bytes, size_t channels)
     return key;
 }
 
-pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
-                              const int shape[3], const float mean[3], const float std[3],
-                              float *out)
+/* An augmented view of an image whose channels differ, or that has one. */
+static pulmo_status apply_drawn(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
+                                const int shape[3], const float mean[3], const float std[3],
+                                float *out)
 {
     const int height = shape[0], width = shape[1], channels = shape[2];
     pulmo_augment_draw draw;
-    if (view == 0)
-        return pulmo_augment_apply(NULL, pixels, height, width, channels, mean, std, out);
     size_t bytes = (size_t)height * (size_t)width * (size_t)channels;
     uint32_t key = key_of(pixels, bytes, (size_t)channels);
     uint64_t epoch = (uint64_t)view;
     pulmo_augment_draw_at(&spec->augment, VIEW_SEED, epoch, key, height, width, &draw);
     draw.flip = spec->augment.hflip > 0 && view % 2 == 1;
     return pulmo_augment_apply(&draw, pixels, height, width, channels, mean, std, out);
+}
+
+/* Copies the first of three channels; false where the others differ from it. */
+static bool take_grey(const uint8_t *rgb, size_t count, uint8_t *grey)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rgb[0] != rgb[1] || rgb[1] != rgb[2])
+            return false;
+        grey[i] = rgb[0];
+        rgb += 3;
+    }
+    return true;
+}
+
+/* Grey may be stored as three equal channels, beside images in colour. Augmented as three it would
+ * be rounded otherwise, and drawn other noise: it is made one channel first, as predict has it. */
+static pulmo_status apply_three(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
+                                const int shape[3], const float mean[3], const float std[3],
+                                float *out)
+{
+    const int grey_shape[3] = {shape[0], shape[1], 1};
+    const size_t count = (size_t)shape[0] * (size_t)shape[1];
+    uint8_t *grey = malloc(count);
+    if (!grey)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a view of %d x %d px", shape[1],
+                          shape[0]);
+    pulmo_status status;
+    if (take_grey(pixels, count, grey))
+        status = apply_drawn(spec, view, grey, grey_shape, mean, std, out);
+    else
+        status = apply_drawn(spec, view, pixels, shape, mean, std, out);
+    free(grey);
+    return status;
+}
+
+pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8_t *pixels,
+                              const int shape[3], const float mean[3], const float std[3],
+                              float *out)
+{
+    if (view == 0) /* normalised alone: three equal channels and one give the same */
+        return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
+    if (shape[2] == 3)
+        return apply_three(spec, view, pixels, shape, mean, std, out);
+    return apply_drawn(spec, view, pixels, shape, mean, std, out);
 }

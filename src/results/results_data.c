@@ -7,7 +7,7 @@
  *       where empty;
  *       attributes of the two groups: paths_count, ..., leaks_count
  *   attributes of /data: resize, decode, carve, patients ("known", "some", "unknown"), patients_by,
- *       height, width, channels */
+ *       fit, border, decoding (pulmo/framing.h), height, width, channels */
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,11 +131,12 @@ static pulmo_status copy_number(pulmo_h5 *manifest, pulmo_h5 *file, const char *
 static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
 {
     static const char *const texts[] = {"resize", "decode", "carve"};
-    static const char *const later[] = {"patients", "patients_by"}; /* not in packs of 0.1.0 */
+    /* not in packs of 0.1.0 */
+    static const char *const later[] = {"patients", "patients_by", "fit", "border", "decoding"};
     static const char *const numbers[] = {"height", "width", "channels"};
     for (int i = 0; i < 3; i++)
         PULMO_TRY(copy_text(manifest, file, texts[i]));
-    for (int i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
         if (pulmo_h5_has_attribute(manifest, "/", later[i]))
             PULMO_TRY(copy_text(manifest, file, later[i]));
     for (int i = 0; i < 3; i++)

@@ -182,6 +182,7 @@ static pulmo_status use_folds(const summary *to, const pool *p)
     const pulmo_dataset_info info = {.count = p->count,
                                      .height_px = p->model.size_px,
                                      .width_px = p->model.size_px,
+                                     .framing = p->model.framing,
                                      .classes = p->model.classes,
                                      .class_names = (const char *const *)p->model.class_names,
                                      .labels = p->labels,

@@ -28,7 +28,7 @@ only_in 'argp\.h>' 'src/cli'
 # ---- dependencies point down ----
 # A room, the public headers that are its own, and the rooms whose headers it may include.
 rooms='
-core      | clock digest file interrupt isa log memory pool rng split status text | 
+core      | clock digest file framing interrupt isa log memory pool rng split status text | 
 config    | config | core
 table     | table | core config
 h5        | h5 | core

@@ -1,0 +1,65 @@
+/* How images were framed, as attributes of a file's root. */
+#include "pulmo/packed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/h5.h"
+
+pulmo_status pulmo_framing_write(pulmo_h5 *file, const pulmo_framing *framing)
+{
+    for (int part = 0; part < PULMO_FRAMING_PARTS; part++) {
+        const char *name = pulmo_framing_part_of(part)->name;
+        PULMO_TRY(pulmo_h5_set_text(file, "/", name, pulmo_framing_name(framing, part)));
+    }
+    return PULMO_OK;
+}
+
+static int find_value(const pulmo_framing_part *part, const char *text)
+{
+    for (int i = 0; part->names[i]; i++)
+        if (strcmp(part->names[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static pulmo_status read_part(pulmo_h5 *file, int part, pulmo_framing *out)
+{
+    const pulmo_framing_part *about = pulmo_framing_part_of(part);
+    char *text = NULL;
+    if (!pulmo_h5_has_attribute(file, "/", about->name))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", about->name, &text));
+    const int value = find_value(about, text);
+    pulmo_status status = PULMO_OK;
+    if (value >= 0)
+        pulmo_framing_set(out, part, value);
+    else
+        status = pulmo_fail(PULMO_DATA,
+                            "%s: attribute %s is \"%.40s\", which this pulmo does not know: the "
+                            "file is damaged, or of a later version",
+                            pulmo_h5_path(file), about->name, text);
+    free(text);
+    return status;
+}
+
+/* Packs of earlier versions say only in words how they were decoded. */
+static pulmo_status read_words(pulmo_h5 *file, pulmo_framing *out)
+{
+    char *words = NULL;
+    if (!pulmo_h5_has_attribute(file, "/", "decode"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "decode", &words));
+    out->fast = strcmp(words, PULMO_DECODE_FAST_WORDS) == 0;
+    free(words);
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_framing_read(pulmo_h5 *file, pulmo_framing *out)
+{
+    *out = (pulmo_framing){0};
+    PULMO_TRY(read_words(file, out));
+    for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
+        PULMO_TRY(read_part(file, part, out));
+    return PULMO_OK;
+}
