@@ -7,6 +7,7 @@
 #include "audit.h"
 
 #include "pulmo/rng.h"
+#include "pulmo/text.h"
 
 #define FOLDS_MOST 20 /* of the schema */
 
@@ -122,8 +123,8 @@ static pulmo_status warn_of_empty(const dealer *d, const char *class, uint32_t p
         if (of_class[k] > 0)
             continue;
         PULMO_TRY(lines_add(&d->plan->warnings,
-                            "fold %d: no image of class %s: it has %u patients in train", k, class,
-                            patients));
+                            "fold %d: no image of class %s: it has %u patient%s in train", k, class,
+                            patients, pulmo_plural(patients)));
     }
     return PULMO_OK;
 }

@@ -7,6 +7,7 @@
 #include "patients.h"
 
 #include "pulmo/dataset.h"
+#include "pulmo/text.h"
 
 /* From so many files on, a pattern is judged by the patients that it makes. */
 #define FILES_TELLING 10
@@ -156,8 +157,8 @@ static pulmo_status judge_made(const source_list *list, const char *given,
         "pack.group_pattern: \"%s\": makes %zu patient%s of %zu files, and %zu of them "
         "\"%s\"; its first group must be what differs between patients, in paths "
         "such as %s",
-        given, made->patients, made->patients == 1 ? "" : "s", made->files, made->most,
-        made->largest, example);
+        given, made->patients, pulmo_plural(made->patients), made->files, made->most, made->largest,
+        example);
 }
 
 /* What the rules from `first` to `last` made of the files that they told. */

@@ -20,6 +20,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 static bool is_root(const packing *p)
 {
@@ -194,7 +195,7 @@ static pulmo_status find_new(packing *p, int *task)
     PULMO_TRY(pulmo_agree(p->comm, status));
     size_t added = p->old->fresh.count;
     if (is_root(p))
-        pulmo_info("%s: %zu files are new", destination, added);
+        pulmo_info("%s: %zu %s new", destination, added, added == 1 ? "file is" : "files are");
     if (added > 0)
         return PULMO_OK;
     *task = NOTHING_TO_DO; /* but to remember the files' times */
@@ -227,8 +228,9 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     PULMO_TRY(plan_make(&p->store, near, near_count, config, &p->plan));
     if (plan->bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
         return pulmo_fail(PULMO_DATA,
-                          "%zu files cannot be used and pack.on_bad is fail; the first: %s: %s",
-                          plan->bad, plan->refused_paths.text[0], plan->refused_reasons.text[0]);
+                          "%zu file%s cannot be used and pack.on_bad is fail; the first: %s: %s",
+                          plan->bad, pulmo_plural(plan->bad), plan->refused_paths.text[0],
+                          plan->refused_reasons.text[0]);
     return packing_make_splits(p);
 }
 
@@ -299,6 +301,7 @@ static void remove_renamed(const packing *p)
 
 static pulmo_status publish(packing *p)
 {
+    size_t leaks = p->plan.leaks.count;
     if (!p->old)
         PULMO_TRY(work_publish(&p->place, &p->key, &p->list));
     else
@@ -310,8 +313,8 @@ static pulmo_status publish(packing *p)
     }
     work_end(&p->place);
     if (leaks_are(p, PULMO_LEAKS_ALLOW))
-        pulmo_warn("%zu leaks between splits are allowed: scores on val and test will be too good",
-                   p->plan.leaks.count);
+        pulmo_warn("%zu %s allowed: scores on val and test will be too good", leaks,
+                   leaks == 1 ? "leak between splits is" : "leaks between splits are");
     return PULMO_OK;
 }
 

@@ -129,12 +129,13 @@ static pulmo_status refuse_added_leaks(const packing *p)
 {
     const text_lines *leaks = &p->plan.leaks;
     return pulmo_fail(PULMO_DATA,
-                      "%s: with the new files, %zu leaks between splits would make scores on val "
+                      "%s: with the new files, %zu leak%s between splits would make scores on val "
                       "and test too good; the first: %s (all are listed above). --update keeps the "
                       "options. Ways out: take the new files of these leaks out of the source, or "
                       "pack anew with --overwrite and --drop-leaks or --allow-leaks. %s is as it "
                       "was",
-                      p->options.source, leaks->count, leaks->text[0], p->options.destination);
+                      p->options.source, leaks->count, pulmo_plural(leaks->count), leaks->text[0],
+                      p->options.destination);
 }
 
 pulmo_status packing_refuse_leaks(packing *p)
@@ -153,14 +154,15 @@ pulmo_status packing_refuse_leaks(packing *p)
     free(path);
     PULMO_TRY(status);
     return pulmo_fail(PULMO_DATA,
-                      "%s: %zu leaks between splits would make scores on val and test too good; "
+                      "%s: %zu leak%s between splits would make scores on val and test too good; "
                       "the first: %s (all: %s/leaks.txt). "
                       "Ways out: --drop-leaks leaves them out of train; class folders without "
                       "train/ val/ test/ and --val-fraction, --test-fraction give "
                       "splits that do not leak; pack.group_pattern finds patients by another rule; "
                       "--allow-leaks packs them as they are. What is decoded "
                       "is kept",
-                      p->options.source, leaks->count, leaks->text[0], destination);
+                      p->options.source, leaks->count, pulmo_plural(leaks->count), leaks->text[0],
+                      destination);
 }
 
 /* How splits were made: notes, then warnings. Owned by the caller. */

@@ -14,6 +14,7 @@
 
 #include "pulmo/dataset.h"
 #include "pulmo/rng.h"
+#include "pulmo/text.h"
 
 /* ---- classes ---- */
 
@@ -96,7 +97,8 @@ static pulmo_status name_rules(const source_list *list, pack_plan *plan)
     for (int r = 1; r <= PATIENT_RULES_MAX && status == PULMO_OK; r++) {
         int rule = r % PATIENT_RULES_MAX; /* the unknown ones last */
         if (images[rule] > 0)
-            status = lines_add(&lines, "%s: %u images", patient_rule_name(rule), images[rule]);
+            status = lines_add(&lines, "%s: %u image%s", patient_rule_name(rule), images[rule],
+                               pulmo_plural(images[rule]));
     }
     if (status == PULMO_OK)
         status = lines_join(&lines, ", ", &plan->patients_by);
@@ -225,12 +227,18 @@ static pulmo_status note_held(splitter *c, int split)
     const source_list *list = c->list;
     const char *name = pulmo_split_name(split);
     if (list->moved[split] == 0)
-        return lines_add(&c->plan->split_notes, "%s: the %zu files that pack.%s_pattern matches",
-                         name, list->held[split], name);
+        return lines_add(&c->plan->split_notes, "%s: the %zu file%s that pack.%s_pattern matches",
+                         name, list->held[split], pulmo_plural(list->held[split]), name);
     return lines_add(
         &c->plan->split_notes,
-        "%s: the %zu files that pack.%s_pattern matches; the other %zu given join train", name,
-        list->held[split], name, list->moved[split]);
+        "%s: the %zu file%s that pack.%s_pattern matches; the other %zu given join train", name,
+        list->held[split], pulmo_plural(list->held[split]), name, list->moved[split]);
+}
+
+/* "the 8 images given are", as the beginning of a sentence. */
+static const char *images_are(size_t count)
+{
+    return count == 1 ? "image given is" : "images given are";
 }
 
 /* The only split that pulmo ever merges into train, and only when asked for another. */
@@ -239,11 +247,11 @@ static pulmo_status replace_val(splitter *c, size_t given, const char *manner)
     for (uint32_t f = 0; f < c->list->count; f++)
         if (is_new_in(c, f, PULMO_SPLIT_VAL))
             c->split[f] = PULMO_SPLIT_TRAIN;
-    return lines_add(
-        &c->plan->warnings,
-        "val: the %zu images given are too few to choose an epoch by (fewer than %d) "
-        "and join train; instead, %s. Without --val-fraction val stays as it was given",
-        given, PULMO_SPLIT_MEANINGFUL, manner);
+    return lines_add(&c->plan->warnings,
+                     "val: the %zu %s too few to choose an epoch by (fewer than %d) and %s train; "
+                     "instead, %s. Without --val-fraction val stays as it was given",
+                     given, images_are(given), PULMO_SPLIT_MEANINGFUL,
+                     given == 1 ? "joins" : "join", manner);
 }
 
 /* What becomes of a split that no pattern names: kept as it was given, or split off train by
@@ -267,13 +275,13 @@ static pulmo_status judge_given(splitter *c, const pulmo_config *config, int spl
     double unused = *fraction;
     *fraction = 0;
     if (unused > 0)
-        return lines_add(notes, "%s: the %zu images given are kept; %g of train is not split off",
-                         name, given, unused);
+        return lines_add(notes, "%s: the %zu %s kept; %g of train is not split off", name, given,
+                         images_are(given), unused);
     if (split == PULMO_SPLIT_VAL && given > 0 && given < PULMO_SPLIT_MEANINGFUL)
         return lines_add(notes,
-                         "val: the %zu images given are too few to choose an epoch by; "
+                         "val: the %zu %s too few to choose an epoch by; "
                          "--val-fraction 0.15 splits val off train",
-                         given);
+                         given, images_are(given));
     return PULMO_OK;
 }
 
@@ -282,8 +290,8 @@ static pulmo_status judge_splits(splitter *c, const pulmo_config *config,
 {
     const source_list *list = c->list;
     if (list->excluded)
-        PULMO_TRY(lines_add(&c->plan->split_notes, "%zu files left out by pack.exclude_pattern",
-                            list->excluded));
+        PULMO_TRY(lines_add(&c->plan->split_notes, "%zu file%s left out by pack.exclude_pattern",
+                            list->excluded, pulmo_plural(list->excluded)));
     for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++) {
         if (list->held[s])
             PULMO_TRY(note_held(c, s));

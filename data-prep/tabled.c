@@ -7,6 +7,7 @@
 #include "patients.h"
 
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 /* ---- keys that would say one thing twice ---- */
 
@@ -146,9 +147,9 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
     close_up(list);
     if (status == PULMO_OK && unnamed > 0)
         status = lines_add(&list->table_notes,
-                           "left out: %zu files of labels that pack.label_map does not name, as "
+                           "left out: %zu file%s of labels that pack.label_map does not name, as "
                            "\"%s\"",
-                           unnamed, first);
+                           unnamed, pulmo_plural(unnamed), first);
     free(first);
     return status;
 }

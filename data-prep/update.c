@@ -274,12 +274,14 @@ static pulmo_status refuse_changes(const char *destination, const text_lines *ch
 {
     for (size_t i = 0; i < changed->count; i++)
         pulmo_warn("%s", changed->text[i]);
-    return pulmo_fail(
-        PULMO_DATA,
-        "%s: %zu files that are packed there changed or were removed (listed above), the "
-        "first: %s; --update adds files only: restore them, or pack anew with "
-        "--overwrite",
-        destination, changed->count, changed->text[0]);
+    const char *what = "files that are packed there changed or were removed";
+    if (changed->count == 1)
+        what = "file that is packed there changed or was removed";
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %zu %s (listed above), the "
+                      "first: %s; --update adds files only: restore them, or pack anew with "
+                      "--overwrite",
+                      destination, changed->count, what, changed->text[0]);
 }
 
 static bool is_class(const old_pack *old, const char *label)

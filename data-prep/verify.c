@@ -406,14 +406,15 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const 
     if (seen[2] > 0)
         return pulmo_fail(
             PULMO_IO,
-            "%s: %lld files cannot be read at the moment (listed above); verify again "
-            "when they can",
-            destination, (long long)seen[2]);
+            "%s: %lld file%s cannot be read at the moment (listed above); verify again "
+            "when all can",
+            destination, (long long)seen[2], pulmo_plural((uint64_t)seen[2]));
     if (found > 0)
         return pulmo_fail(PULMO_DATA,
-                          "%s: %lld things differ from what was packed (listed above); pack again "
+                          "%s: %lld %s from what was packed (listed above); pack again "
                           "with --overwrite, or restore the files",
-                          destination, (long long)found);
+                          destination, (long long)found,
+                          found == 1 ? "thing differs" : "things differ");
     pulmo_info("%s: %lld images%s are what was packed", destination, (long long)seen[0],
                source ? " and their source files" : "");
     return PULMO_OK;

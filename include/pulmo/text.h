@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "pulmo/status.h"
@@ -35,6 +36,9 @@ void pulmo_text_discard(pulmo_text *text);
 void pulmo_csv_field(FILE *out, const char *field);
 
 bool pulmo_text_is_utf8(const char *text);
+
+/* What a noun ends with beside a number: "" for one, else "s". */
+const char *pulmo_plural(uint64_t count);
 
 /* Letters inserted, deleted or changed between two names (Levenshtein's distance), for "did you
  * mean"; of `b`, the first 32 letters count. */

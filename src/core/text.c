@@ -150,3 +150,8 @@ bool pulmo_text_is_utf8(const char *text)
     }
     return true;
 }
+
+const char *pulmo_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}

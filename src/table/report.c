@@ -124,7 +124,8 @@ pulmo_status labels_describe(pulmo_labels *labels)
         PULMO_TRY(describe_tables(labels));
     for (int fate = PULMO_LABEL_TAKEN + 1; fate < PULMO_LABEL_FATE_COUNT; fate++) {
         if (labels->fate[fate] > 0)
-            PULMO_TRY(labels_note(labels, "left out: %zu images %s", labels->fate[fate],
+            PULMO_TRY(labels_note(labels, "left out: %zu image%s %s", labels->fate[fate],
+                                  pulmo_plural(labels->fate[fate]),
                                   label_fate_text((pulmo_label_fate)fate)));
     }
     bool gives_classes = labels->rules.label != NO_COLUMN || labels->rules.positive;

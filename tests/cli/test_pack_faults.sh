@@ -19,9 +19,9 @@ expect 0 "packed 20 images" pack source packed
 # ---- a pack that cannot be read at the moment is neither replaced nor called another one ----
 expect 0 "are what was packed" "$PULMO" pack --verify packed --source source
 mv "$file" kept.jpeg && ln -s /proc/self/mem "$file"
-expect 74 "1 files cannot be read at the moment" "$PULMO" pack --verify packed --source source
+expect 74 "1 file cannot be read at the moment" "$PULMO" pack --verify packed --source source
 rm "$file"
-expect 65 "1 things differ" "$PULMO" pack --verify packed --source source
+expect 65 "1 thing differs" "$PULMO" pack --verify packed --source source
 mv kept.jpeg "$file"
 mv packed/manifest.h5 kept.h5 && ln -s manifest.h5 packed/manifest.h5 # a link to itself: ELOOP
 expect 74 "packed/manifest.h5: cannot be looked at" pack source packed

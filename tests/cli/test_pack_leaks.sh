@@ -61,7 +61,7 @@ PYTHON
 fi
 
 # ---- the ways on ----
-expect 0 "1 leaks between splits are allowed" pack patient patient-packed --allow-leaks
+expect 0 "1 leak between splits is allowed" pack patient patient-packed --allow-leaks
 grep -q "resuming an earlier pack: 29 of 29" out.txt || { cat out.txt; fail "decoded anew"; }
 [ ! -e patient-packed/leaks.txt ] && [ ! -e patient-packed/.pack ] || fail "leaks.txt or .pack stayed behind"
 expect 0 "person3_bacteria" "$PULMO" inspect patient-packed/manifest.h5

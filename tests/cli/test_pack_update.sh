@@ -72,7 +72,7 @@ for file in packed/*.h5; do cmp "$file" "ranks3/${file#packed/}" || fail "3 rank
 # ---- again, one file; and a copy of a test image under a new patient's name goes to test ----
 copied=$(sed -n 1p in.test)
 cp "source/$copied" source/NORMAL/COPY-IM-7777-0001.jpeg
-expect 0 "1 files are new" pack packed --update
+expect 0 "packed: 1 file is new" pack packed --update
 paths packed test > in.test
 grep -q COPY-IM-7777 in.test || fail "the copy of a test image is not in test"
 expect 0 "are what was packed" "$PULMO" pack --verify packed --source source

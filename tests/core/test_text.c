@@ -128,6 +128,14 @@ static void test_splits(void **state)
     assert_int_equal(pulmo_split_of_word("holdout"), -1);
 }
 
+static void test_plural(void **state)
+{
+    (void)state;
+    assert_string_equal(pulmo_plural(0), "s");
+    assert_string_equal(pulmo_plural(1), "");
+    assert_string_equal(pulmo_plural(2), "s");
+}
+
 static void test_distance(void **state)
 {
     (void)state;
@@ -144,7 +152,7 @@ int main(void)
         cmocka_unit_test(test_take),     cmocka_unit_test(test_write),
         cmocka_unit_test(test_utf8),     cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_distance), cmocka_unit_test(test_plural),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
