@@ -299,6 +299,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
     out->updates = updates;
     pulmo_status status = patterns_compile(config, &p);
     if (status == PULMO_OK)
+        status = tabled_check(config);
+    if (status == PULMO_OK)
         status = patient_rules_create(&p.group, &rules);
     const walk base = {.list = out, .patterns = &p, .rules = rules};
     if (status == PULMO_OK)

@@ -165,11 +165,16 @@ static pulmo_status apply_map(source_list *list, const pulmo_config *config)
     return status;
 }
 
+pulmo_status tabled_check(const pulmo_config *config)
+{
+    PULMO_TRY(judge_keys(config));
+    return pulmo_labels_check(config);
+}
+
 pulmo_status tabled_apply(source_list *list, const pulmo_config *config)
 {
     size_t listed = list->count;
     char *notes = NULL;
-    PULMO_TRY(judge_keys(config));
     PULMO_TRY(apply_tables(list, config));
     PULMO_TRY(apply_map(list, config));
     if (list->count > 0 || listed == 0)

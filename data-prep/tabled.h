@@ -9,9 +9,13 @@
 #include "pulmo/digest.h"
 #include "pulmo/packed.h"
 
+/* PULMO_CONFIG where keys of tables cannot be read or two of them say one thing. Touches no file.
+ */
+pulmo_status tabled_check(const pulmo_config *config);
+
 /* Classes, patients, splits and kept columns by the tables and lists that the configuration names;
  * new names of labels (pack.label_map), of folders too. Files that have no class then leave the
- * list, and are counted in list->table_notes. PULMO_CONFIG where two keys say one thing, PULMO_DATA
+ * list, and are counted in list->table_notes. The keys have been checked. PULMO_DATA
  * where no file is left, and as pulmo/table.h says. */
 pulmo_status tabled_apply(source_list *list, const pulmo_config *config);
 

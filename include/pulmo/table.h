@@ -65,6 +65,10 @@ bool pulmo_labels_wanted(const pulmo_config *config);
 /* Whether it says where classes come from: else class folders do. */
 bool pulmo_labels_give_classes(const pulmo_config *config);
 
+/* Whether the rules of the pack section read as rules: pack.where, pack.label_map and so on.
+ * PULMO_CONFIG. Touches no file, so that a slip of the pen is found before a source is listed. */
+pulmo_status pulmo_labels_check(const pulmo_config *config);
+
 /* Reads all tables and lists that the pack section names, below `source` or as paths. PULMO_CONFIG,
  * PULMO_DATA and PULMO_IO name key, file and line. Owned by the caller (pulmo_labels_free). */
 pulmo_status pulmo_labels_read(const pulmo_config *config, const char *source, pulmo_labels **out);

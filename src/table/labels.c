@@ -407,10 +407,40 @@ static pulmo_status read_sheet(pulmo_labels *labels, const pulmo_config *config,
     return sheet_stack(&labels->sheet);
 }
 
-static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, const char *source,
-                             words *names, words *join)
+/* "[a, b" would be one word. */
+static pulmo_status check_brackets(const char *key, const char *text)
+{
+    static const char pairs[][2] = {{'[', ']'}, {'{', '}'}};
+    const char *begin = text + strspn(text, " \t\n");
+    size_t bytes = strlen(begin);
+    while (bytes > 0 && isspace((unsigned char)begin[bytes - 1]))
+        bytes--;
+    for (size_t i = 0; i < PULMO_COUNT_OF(pairs); i++) {
+        const char *pair = pairs[i];
+        bool begins = bytes > 0 && begin[0] == pair[0];
+        bool ends = bytes > 0 && begin[bytes - 1] == pair[1];
+        if (begins && !ends)
+            return pulmo_fail(PULMO_CONFIG,
+                              "pack.%s: \"%s\": begins with %c and does not end with %c", key, text,
+                              pair[0], pair[1]);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status judge_brackets(const pulmo_config *config)
+{
+    PULMO_TRY(check_brackets("join", config->pack.join));
+    PULMO_TRY(check_brackets("keep", config->pack.keep));
+    PULMO_TRY(check_brackets("where", config->pack.where));
+    return check_brackets("label_map", config->pack.label_map);
+}
+
+/* What the configuration alone says. */
+static pulmo_status read_rules(pulmo_labels *labels, const pulmo_config *config, words *names,
+                               words *join)
 {
     PULMO_TRY(judge_rules(config));
+    PULMO_TRY(judge_brackets(config));
     PULMO_TRY(words_read(names, config->pack.table));
     PULMO_TRY(words_read(join, config->pack.join));
     PULMO_TRY(words_read(&labels->keep, config->pack.keep));
@@ -423,6 +453,13 @@ static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, c
     labels->rules.map = labels->map;
     labels->rules.uncertain = config->pack.uncertain;
     labels->rules.blank = config->pack.blank;
+    return PULMO_OK;
+}
+
+static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, const char *source,
+                             words *names, words *join)
+{
+    PULMO_TRY(read_rules(labels, config, names, join));
     PULMO_TRY(read_sheet(labels, config, source, names, join));
     PULMO_TRY(read_lists(labels, config, source));
     return judge_splits(labels, config);
@@ -442,5 +479,18 @@ pulmo_status pulmo_labels_read(const pulmo_config *config, const char *source, p
         *out = labels;
     else
         pulmo_labels_free(labels);
+    return status;
+}
+
+pulmo_status pulmo_labels_check(const pulmo_config *config)
+{
+    words names = {0}, join = {0};
+    pulmo_labels *labels = calloc(1, sizeof *labels);
+    if (!labels)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for tables of labels");
+    pulmo_status status = read_rules(labels, config, &names, &join);
+    words_free(&names);
+    words_free(&join);
+    pulmo_labels_free(labels);
     return status;
 }

@@ -77,4 +77,12 @@ mkdir classes && cp -r demo/train/* classes/
 find classes -name '*.jpeg' -printf '%f\n' | sort | head -9 > test.txt
 expect 0 "packed 40 images" "$PULMO" pack classes listed --size 64 --set pack.test_list=test.txt --allow-leaks
 grep -qE "^test +9 images" out.txt || { cat out.txt; fail "the test is not the list's"; }
+# ---- rules that cannot be read are told of before anything is listed ----
+early() { expect 2 "$1" "$PULMO" pack nowhere early --set pack.table=t.csv --set pack.table_path=x "${@:2}"; }
+early 'pack.where: "ViewPosition": must be COLUMN=VALUE' --set pack.where=ViewPosition
+early 'pack.where: "[ViewPosition=PA, Sex=F": begins with [ and does not end with ]' --set 'pack.where=[ViewPosition=PA, Sex=F'
+early 'pack.label_map: "Pneumonia": must be LABEL: CLASS' --set pack.label_map=Pneumonia
+early 'pack.label_map: "{a: b": begins with { and does not end with }' --set 'pack.label_map={a: b'
+early 'pack.label_pattern: the table says the classes' --set 'pack.label_pattern=(x)' --set pack.table_label=y
+
 echo "tables give the same pack on any number of ranks; kept columns reach predictions.csv"

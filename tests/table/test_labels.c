@@ -180,6 +180,19 @@ static void test_lists(void **state)
     assert_null(of[2].label);
 }
 
+/* What the configuration alone shows to be wrong. */
+static void test_check(void **state)
+{
+    (void)state;
+    set("pack.table=nowhere.csv");
+    set("pack.where= [a=b, c=d] ");
+    assert_ok(pulmo_labels_check(&config));
+    set("pack.where=[a=b, c=d");
+    assert_refused(pulmo_labels_check(&config), PULMO_CONFIG, "does not end with ]");
+    set("pack.where=a");
+    assert_refused(pulmo_labels_check(&config), PULMO_CONFIG, "must be COLUMN=VALUE");
+}
+
 /* ---- CheXpert: a column per finding, two tables below each other ---- */
 
 #define CHEXPERT_HEADER "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Pneumonia\n"
@@ -539,6 +552,7 @@ int main(void)
         TEST(test_nih),
         TEST(test_label_map),
         TEST(test_lists),
+        TEST(test_check),
         TEST(test_chexpert),
         TEST(test_mimic),
         TEST(test_rows_of_one_file),
