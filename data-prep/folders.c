@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pulmo/memory.h"
 
@@ -42,6 +43,21 @@ void folder_list_free(struct dirent **entries, int count)
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
+}
+
+static bool is_named(const struct dirent *entry, const char *one, const char *several)
+{
+    return strcasecmp(entry->d_name, one) == 0 || strcasecmp(entry->d_name, several) == 0;
+}
+
+bool folder_is_of_masks(struct dirent *const *entries, int count, int i)
+{
+    bool beside_images = false;
+    if (!is_named(entries[i], "mask", "masks"))
+        return false;
+    for (int k = 0; k < count && !beside_images; k++)
+        beside_images = is_named(entries[k], "image", "images");
+    return beside_images;
 }
 
 pulmo_status folder_look(const char *root, const char *path, struct stat *about, int *own_fault)

@@ -15,6 +15,9 @@ char *folder_path(const char *path, const char *name);
  * by the caller (folder_list_free). */
 pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count);
 void folder_list_free(struct dirent **entries, int count);
+/* Whether entry `i` is called masks (or mask) and stands beside one called images (or image): what
+ * is in it is no image of its class. */
+bool folder_is_of_masks(struct dirent *const *entries, int count, int i);
 
 /* Why ROOT/PATH cannot be opened, where that is the name's own fault: a link that leads nowhere or
  * round in a circle. 0 where it can. Other failures may pass, and must cost no image: PULMO_IO. */

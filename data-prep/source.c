@@ -27,6 +27,7 @@ typedef struct walk {
     const patient_rules *rules;
     const char *label; /* the class folder */
     size_t below;      /* offset of a path's part below it */
+    bool masks;        /* within a folder of masks */
     int split;
 } walk;
 
@@ -91,6 +92,10 @@ static char *escaped(const char *text)
 static pulmo_status add_refused(const walk *w, const char *path, const char *reason)
 {
     source_file *file = NULL;
+    if (w->masks) {
+        w->list->masked++;
+        return PULMO_OK;
+    }
     PULMO_TRY(next_file(w->list, &file));
     file->path = pulmo_text_is_utf8(path) ? pulmo_strdup(path) : escaped(path);
     file->group = file->path ? pulmo_strdup(file->path) : NULL;
@@ -135,6 +140,10 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name,
     int split = 0;
     if (pattern_matches(&w->patterns->exclude, path + w->below)) {
         list->excluded++;
+        return PULMO_OK;
+    }
+    if (w->masks) {
+        list->masked++;
         return PULMO_OK;
     }
     if (!pulmo_text_is_utf8(path))
@@ -185,23 +194,32 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
                           w->list->root, path, DEPTH_MAX);
     PULMO_TRY(folder_list(w->list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
-    for (int i = 0; i < count && status == PULMO_OK; i++)
-        status = visit(w, path, entries[i]->d_name, depth);
+    for (int i = 0; i < count && status == PULMO_OK; i++) {
+        walk inner = *w;
+        inner.masks = w->masks || folder_is_of_masks(entries, count, i);
+        status = visit(&inner, path, entries[i]->d_name, depth);
+    }
     folder_list_free(entries, count);
     return status;
+}
+
+/* Files that were met so far. */
+static size_t listed(const source_list *list)
+{
+    return list->count + list->excluded + list->masked;
 }
 
 /* The files of one class folder, `path` of the source. */
 static pulmo_status walk_class_folder(const walk *w, const char *path)
 {
     source_list *list = w->list;
-    size_t before = list->count + list->excluded;
+    size_t before = listed(list);
     if (!pulmo_text_is_utf8(w->label))
         return pulmo_fail(PULMO_DATA,
                           "%s/%s: the name of a class folder must be UTF-8 text; rename it",
                           list->root, path);
     PULMO_TRY(walk_class(w, path, 0));
-    if (before < list->count + list->excluded)
+    if (before < listed(list))
         return PULMO_OK;
     return lines_add(&list->notes, "%s/%s: is an empty folder; it makes no class", list->root,
                      path);
@@ -231,6 +249,7 @@ static pulmo_status walk_classes(const walk *base, const char *path, int split)
         w.label = name;
         w.below = child ? strlen(child) + 1 : 0;
         w.split = split;
+        w.masks = folder_is_of_masks(entries, count, i);
         status = child ? walk_entry(&w, child, &folders) : PULMO_MEMORY;
         free(child);
     }
@@ -289,6 +308,16 @@ static pulmo_status walk_source(const walk *base, bool has_folders)
     return list->has_splits ? PULMO_OK : walk_classes(base, "", PULMO_SPLIT_TRAIN);
 }
 
+static pulmo_status note_masks(source_list *list)
+{
+    if (list->masked == 0)
+        return PULMO_OK;
+    return lines_add(&list->notes,
+                     "%s: LEFT OUT: %zu file%s in folders named masks beside images, which are no "
+                     "images of a class; rename the folders where they are",
+                     list->root, list->masked, pulmo_plural(list->masked));
+}
+
 pulmo_status source_list_make(const char *root, const pulmo_config *config, bool updates,
                               source_list *out)
 {
@@ -305,6 +334,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
     const walk base = {.list = out, .patterns = &p, .rules = rules};
     if (status == PULMO_OK)
         status = walk_source(&base, !pulmo_labels_give_classes(config));
+    if (status == PULMO_OK)
+        status = note_masks(out);
     if (status == PULMO_OK)
         status = tabled_apply(out, config);
     if (status == PULMO_OK)

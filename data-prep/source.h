@@ -42,6 +42,7 @@ typedef struct source_list {
     size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
                              join train */
     size_t excluded;            /* files left out of the list by a pattern */
+    size_t masked;              /* files left out since their folder of masks is beside images */
     size_t labelled;            /* files whose name tells the class */
     text_lines notes;           /* on folders that give nothing */
     pulmo_labels *labels;       /* of tables; NULL without */

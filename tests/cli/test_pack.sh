@@ -117,6 +117,21 @@ mv named-splits/dev named-splits/Validation
 expect 74 "not a directory" "$PULMO" pack demo named-splits/val/../../demo/DEMO
 expect 0 "manifest" "$PULMO" inspect split/manifest.h5
 
+# ---- masks beside images are no images ----
+for class in NORMAL PNEUMONIA; do
+    mkdir -p radiography/$class && cp -r demo/train/$class radiography/$class/images && cp -r demo/test/$class radiography/$class/Masks
+done
+mkdir radiography/NORMAL/masks-of-mine radiography/images radiography/masks
+mv "$(ls radiography/NORMAL/images/* | head -1)" radiography/NORMAL/masks-of-mine/
+mv "$(ls radiography/NORMAL/images/* | head -1)" radiography/images/IM-9001-0001.jpeg && cp radiography/images/* radiography/masks/
+all=$(find demo/train -name '*.jpeg' | wc -l) masks=$(($(find demo/test -name '*.jpeg' | wc -l) + 1))
+expect 0 "warning: radiography: LEFT OUT: $masks files in folders named masks beside images" "$PULMO" pack radiography radiography-packed --size 48
+grep -q "packed $all images" out.txt || { cat out.txt; fail "masks were packed"; }
+"$PULMO" inspect radiography-packed/manifest.h5 | grep -q "classes  *NORMAL, PNEUMONIA, images\$" || fail "masks are a class"
+rm -r radiography/images radiography/masks
+expect 0 "packed $((all - 1)) images" "$PULMO" pack radiography radiography-named --size 48 --set 'pack.exclude_pattern=^[Mm]asks/'
+! grep -q "LEFT OUT" out.txt || fail "what the configuration excludes was warned of"
+
 # ---- what is there is left alone, what is not there is made again ----
 mkdir shared && touch shared/model-00001-of-00002.h5 shared/manifest.h5.mine
 "$PULMO" pack demo shared $small -q
