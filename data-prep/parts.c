@@ -129,13 +129,26 @@ typedef struct filler {
     size_t done;
 } filler;
 
+/* Of the image without what pads it, by which images of one aspect would look alike. */
+static pulmo_status make_sketch(const filler *f, const pulmo_image *image, int8_t out[SKETCH])
+{
+    pulmo_image inner = {0};
+    if (f->options->config->pack.fit == PULMO_FIT_PAD) {
+        PULMO_TRY(pulmo_image_unpad(image, &inner));
+        image = &inner;
+    }
+    sketch_make(image->pixels, image->height_px, image->width_px, image->channels, out);
+    pulmo_image_free(&inner);
+    return PULMO_OK;
+}
+
 static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *image)
 {
     size_t pixels = (size_t)image->height_px * (size_t)image->width_px;
     size_t bytes = pixels * (size_t)image->channels;
     record->channels = (uint8_t)image->channels;
     record->pixel_digest = pulmo_digest_of(image->pixels, bytes);
-    sketch_make(image->pixels, image->height_px, image->width_px, image->channels, record->sketch);
+    PULMO_TRY(make_sketch(f, image, record->sketch));
     record->usable = 1;
     pthread_mutex_lock(&f->lock);
     record->offset = f->end;

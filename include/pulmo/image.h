@@ -87,6 +87,11 @@ pulmo_status pulmo_image_resize(const pulmo_image *source, int height_px, int wi
 /* Makes three channels that are equal everywhere one, in place. True if the image is (now) grey. */
 bool pulmo_image_collapse_grey(pulmo_image *image);
 
+/* A padded image without the black lines beside it (on the sides that have more of them), squashed
+ * to the size it has: for comparing images, whose pads are alike. `out` is owned by the caller.
+ * Errors: PULMO_MEMORY. */
+pulmo_status pulmo_image_unpad(const pulmo_image *image, pulmo_image *out);
+
 /* Writes the image as a JPEG, whole or not at all; `quality` is libjpeg's, 1 to 100. */
 pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int quality);
 

@@ -219,3 +219,56 @@ pulmo_status frame_apply(const pulmo_image *image, image_window window,
     }
     return resize_window(image, window, height, width, out);
 }
+
+/* ---- what was padded ---- */
+
+static bool is_black(pixel_line line)
+{
+    for (int i = 0; i < line.count; i++) {
+        for (int c = 0; c < line.channels; c++)
+            if (line.first[c] != 0)
+                return false;
+        line.first += line.step;
+    }
+    return true;
+}
+
+/* Black lines on both sides: as many on each, or one more on the second. */
+typedef struct black_lines {
+    int before, after;
+} black_lines;
+
+typedef pixel_line line_function(const pulmo_image *image, image_window in, int line);
+
+static black_lines count_black(const pulmo_image *image, image_window all, line_function *line_of,
+                               int lines)
+{
+    black_lines black = {0};
+    while (black.before < lines && is_black(line_of(image, all, black.before)))
+        black.before++;
+    while (black.after < lines && is_black(line_of(image, all, lines - 1 - black.after)))
+        black.after++;
+    if (black.before > black.after)
+        black.before = black.after;
+    if (black.after > black.before)
+        black.after = black.before + 1;
+    if (black.before + black.after >= lines) /* there is nothing else */
+        black = (black_lines){0};
+    return black;
+}
+
+pulmo_status pulmo_image_unpad(const pulmo_image *image, pulmo_image *out)
+{
+    const image_window all = {.height = image->height_px, .width = image->width_px};
+    const black_lines rows = count_black(image, all, row_of, all.height);
+    const black_lines columns = count_black(image, all, column_of, all.width);
+    image_window inner = all;
+    if (rows.before + rows.after >= columns.before + columns.after) {
+        inner.top = rows.before;
+        inner.height -= rows.before + rows.after;
+    } else {
+        inner.left = columns.before;
+        inner.width -= columns.before + columns.after;
+    }
+    return resize_window(image, inner, all.height, all.width, out);
+}

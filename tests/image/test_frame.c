@@ -282,6 +282,30 @@ static void own_size(void **state)
     pulmo_image_free(&image);
 }
 
+/* What padding put beside an image is taken away again, and nothing else. */
+static void what_was_padded_is_found(void **state)
+{
+    static const int sides[][2] = {{40, 61}, {61, 40}, {40, 41}, {41, 40}, {33, 33}, {9, 100}};
+    (void)state;
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        pulmo_image image = noise(sides[i][0], sides[i][1], i % 2 ? 3 : 1), inner;
+        pulmo_decode_spec spec = {.fit = PULMO_FIT_PAD};
+        pulmo_image padded = sunk(&image, &spec, 1);
+        pulmo_image wanted = slow_fit(&image, PULMO_FIT_SQUASH, padded.height_px, padded.width_px);
+        assert_int_equal(pulmo_image_unpad(&padded, &inner), PULMO_OK);
+        assert_same(&inner, &wanted);
+        pulmo_image_free(&wanted);
+        pulmo_image_free(&inner);
+        pulmo_image_free(&padded);
+        pulmo_image_free(&image);
+    }
+    pulmo_image black = flat(9, 9, 1, 0), same;
+    assert_int_equal(pulmo_image_unpad(&black, &same), PULMO_OK);
+    assert_same(&same, &black);
+    pulmo_image_free(&same);
+    pulmo_image_free(&black);
+}
+
 /* ---- through a decoder ---- */
 
 static pulmo_image decoded(jpeg_bytes jpeg, const pulmo_decode_spec *spec)
@@ -429,6 +453,7 @@ int main(void)
         cmocka_unit_test(fits_equal_the_slow_way),
         cmocka_unit_test(a_square_has_nothing_to_fit),
         cmocka_unit_test(own_size),
+        cmocka_unit_test(what_was_padded_is_found),
         cmocka_unit_test(files_are_fitted_upright),
         cmocka_unit_test(borders_by_hand),
         cmocka_unit_test(borders_have_a_tolerance),

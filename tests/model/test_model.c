@@ -4,6 +4,7 @@
 
 #include "pulmo/h5.h"
 #include "pulmo/model.h"
+#include "pulmo/packed.h"
 
 static char *directory, *path;
 static float values[4 * 8 + 4 + 2 * 4 + 2];
@@ -40,6 +41,7 @@ static pulmo_model good_model(void)
                          .storage = values,
                          .parameters = values,
                          .size_px = 64,
+                         .framing = {.fit = PULMO_FIT_PAD, .crop_border = true, .fast = true},
                          .mean = {0.485f, 0.456f, 0.406f},
                          .std = {0.229f, 0.224f, 0.225f},
                          .classes = 2,
@@ -75,6 +77,7 @@ static void what_is_written_is_read(void **state)
     assert_string_equal(read.weights_digest, "ab12");
     assert_string_equal(read.preprocessing, "caffe-rgb");
     assert_true(read.threshold == 0.25 && read.temperature == 1.5);
+    assert_true(pulmo_framing_equal(&read.framing, &wrote.framing));
     assert_true(read.size_px == 64 && read.tta == 2 && read.best_epoch == 3 && !read.is_demo &&
                 read.tuned.layers == 0);
     pulmo_model_free(&read);
@@ -83,6 +86,27 @@ static void what_is_written_is_read(void **state)
     assert_ok(pulmo_model_read(path, &read));
     assert_true(read.threshold > 1);
     pulmo_model_free(&read);
+}
+
+/* A file that says nothing, as of an earlier version: squashed, with borders, decoded exactly; one
+ * of a pack that says only in words that it was decoded fast. */
+static void an_old_file_is_squashed(void **state)
+{
+    pulmo_framing read = {.fit = PULMO_FIT_PAD, .crop_border = true, .fast = true};
+    pulmo_h5 *file = NULL;
+    (void)state;
+    assert_ok(pulmo_h5_create(path, &file));
+    assert_ok(pulmo_framing_read(file, &read));
+    assert_true(pulmo_framing_equal(&read, &(pulmo_framing){0}));
+    assert_ok(pulmo_h5_set_text(file, "/", "decode", "libjpeg, accurate integer DCT"));
+    assert_ok(pulmo_framing_read(file, &read));
+    assert_true(pulmo_framing_equal(&read, &(pulmo_framing){0}));
+    assert_ok(pulmo_h5_set_text(file, "/", "decode", "libjpeg, scaled integer DCT"));
+    assert_ok(pulmo_framing_read(file, &read));
+    assert_true(pulmo_framing_equal(&read, &(pulmo_framing){.fast = true}));
+    assert_ok(pulmo_h5_set_text(file, "/", "fit", "stretch"));
+    assert_refused(pulmo_framing_read(file, &read), PULMO_DATA, "attribute fit is \"stretch\"");
+    pulmo_h5_close(file);
 }
 
 static void the_finding_is_read_back(void **state)
@@ -183,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_old_file_is_squashed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_finding_is_read_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_model_means_the_last_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finding_of_no_class_is_refused, set_up, tear_down),
