@@ -8,8 +8,8 @@
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
  *       width, size_px, fit, border, decoding (pulmo/framing.h), positive_class, positive_class_by,
- * threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the pretrained
- * convolutions' values), preprocessing, isa, frozen_blocks (-1: all), tta */
+ *       threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the pretrained
+ *       convolutions' values), preprocessing, isa, frozen_blocks (-1: all), tta */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
