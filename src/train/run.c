@@ -106,28 +106,13 @@ static pulmo_status write_config(const run *r)
 
 /* ---- the network and its training ---- */
 
-/* What an update changes, by what is trained and how. */
-static pulmo_state_shape state_shape(const run *r)
-{
-    return (pulmo_state_shape){.parameters = r->network.layout.parameters,
-                               .states = pulmo_optim_states(&r->recipe.optim),
-                               .averages = r->config->optim.ema > 0};
-}
-
-uint64_t run_vectors_bytes(const run *r)
-{
-    const pulmo_state_shape shape = state_shape(r);
-    uint64_t vectors = (uint64_t)pulmo_state_vectors(&shape) + 1;
-    return vectors * run_vector_bytes(r);
-}
-
 /* Parameters as training finds them: pretrained convolutions, a new head. */
 static pulmo_status build_state(run *r)
 {
     run_network *network = &r->network;
     pulmo_backbone *backbone = &network->backbone;
     pulmo_state *state = &r->state;
-    const pulmo_state_shape shape = state_shape(r);
+    const pulmo_state_shape shape = run_state_shape(r);
     PULMO_TRY(pulmo_state_create(&shape, state));
     size_t below = pulmo_tuned_parameters(&backbone->tuned);
     uint64_t seed = (uint64_t)r->config->train.seed;

@@ -113,6 +113,20 @@ static inline uint64_t run_vector_bytes(const run *r)
 {
     return r->network.layout.parameters * sizeof(float);
 }
+/* What an update changes, by what is trained and how. */
+static inline pulmo_state_shape run_state_shape(const run *r)
+{
+    return (pulmo_state_shape){.parameters = r->network.layout.parameters,
+                               .states = pulmo_optim_states(&r->recipe.optim),
+                               .averages = r->config->optim.ema > 0};
+}
+/* Of all vectors of parameters that a checkpoint holds: the state's and the best. */
+static inline uint64_t run_vectors_bytes(const run *r)
+{
+    const pulmo_state_shape shape = run_state_shape(r);
+    uint64_t vectors = (uint64_t)pulmo_state_vectors(&shape) + 1;
+    return vectors * run_vector_bytes(r);
+}
 static inline bool run_from_bank(const run *r)
 {
     return r->config->train.features == PULMO_FEATURES_BANK;
@@ -126,9 +140,6 @@ pulmo_status run_open(run *r, bool overwrite);
 void run_close(run *r); /* but for the lease, which lasts until the report is written */
 /* The stepper's parts. Not collective. */
 pulmo_stepper_parts run_stepper_parts(run *r);
-/* Bytes of all vectors of parameters that a checkpoint holds: the state's and the best. Not
- * collective. */
-uint64_t run_vectors_bytes(const run *r);
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
