@@ -48,9 +48,10 @@ infer     | explain infer | core config dist h5 metrics weights nn image data mo
 export    | export | core config dist h5 weights nn data model
 report    | report | core config dist h5 metrics weights nn image data model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
-data-prep | demo pack | core config table dist h5 image data
-bench     | bench | core config dist h5 metrics weights nn data model features step results train data-prep
-cli       |  | core config dist h5 metrics weights nn image data model features step results train infer export report sweep bench data-prep inspect
+demo      | demo | core image
+data-prep | pack | core config table dist h5 image data
+bench     | bench | core config dist h5 metrics weights nn data model features step results train demo data-prep
+cli       |  | core config dist h5 metrics weights nn image data model features step results train infer export report sweep bench demo data-prep inspect
 '
 declare -A owner below seen
 while IFS='|' read -r room headers uses; do

@@ -1,4 +1,4 @@
-/* Inside the data-prep room: drawn chest films for the demo data. */
+/* Inside the demo room: drawn chest films for the demo data. */
 #ifndef PULMO_PHANTOM_H
 #define PULMO_PHANTOM_H
 
