@@ -122,7 +122,7 @@ static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &old->classes, &old->class_names));
     PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
     old->channels = (int)channels;
-    PULMO_TRY(pulmo_framing_read(file, &old->framing));
+    PULMO_TRY(pulmo_framing_read(file, "/", &old->framing));
     for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(read_split(file, s, old, &old->split[s]));
     PULMO_TRY(pulmo_h5_read_strings(file, "refused/paths", &old->refused, &old->refused_paths));

@@ -31,6 +31,9 @@ typedef struct pulmo_framing {
  * squashed images with their borders. */
 void pulmo_framing_words(const pulmo_framing *framing, char out[PULMO_FRAMING_WORDS]);
 
+/* What a model takes, before its size, as in "the whole image, resized to". */
+void pulmo_framing_input(const pulmo_framing *framing, char out[PULMO_FRAMING_WORDS]);
+
 /* The part of a framing that a file states under a name, and the values that it may have. */
 typedef struct pulmo_framing_part {
     const char *name;         /* "fit", "border", "decoding" */

@@ -63,10 +63,11 @@ typedef struct pulmo_packed_form {
 #define PULMO_DECODE_EXACT_WORDS "libjpeg, accurate integer DCT"
 #define PULMO_DECODE_FAST_WORDS  "libjpeg, scaled integer DCT"
 
-/* A framing as attributes of a file's root: of a pack, of a model. A file of an earlier version
- * lacks them: it is squashed, with borders. PULMO_DATA for a value that is none. */
+/* A framing as attributes of an object: of the root of a pack or a model, of results' data. A file
+ * of an earlier version lacks them: it is squashed, with borders. PULMO_DATA for a value that is
+ * none. */
 pulmo_status pulmo_framing_write(struct pulmo_h5 *file, const pulmo_framing *framing);
-pulmo_status pulmo_framing_read(struct pulmo_h5 *file, pulmo_framing *out);
+pulmo_status pulmo_framing_read(struct pulmo_h5 *file, const char *object, pulmo_framing *out);
 
 /* The samples of a split, in order. */
 typedef struct pulmo_packed_split {

@@ -60,3 +60,15 @@ void pulmo_framing_words(const pulmo_framing *framing, char out[PULMO_FRAMING_WO
     const char *border = framing->crop_border ? ", uniform borders cut before" : "";
     snprintf(out, PULMO_FRAMING_WORDS, "%s%s", of_fit[framing->fit], border);
 }
+
+void pulmo_framing_input(const pulmo_framing *framing, char out[PULMO_FRAMING_WORDS])
+{
+    const char *image = "the whole image";
+    if (framing->crop_border)
+        image = "the image without uniform borders";
+    const char *before = framing->fit == PULMO_FIT_CROP ? "the central square of " : "";
+    const char *behind = ", resized to";
+    if (framing->fit == PULMO_FIT_PAD)
+        behind = ", its aspect kept, on a black square of";
+    snprintf(out, PULMO_FRAMING_WORDS, "%s%s%s", before, image, behind);
+}

@@ -64,7 +64,7 @@ static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
     d->info.channels = (int)channels;
     d->info.is_demo = (int)demo;
     d->info.class_names = (const char *const *)d->class_names;
-    return pulmo_framing_read(file, &d->info.framing);
+    return pulmo_framing_read(file, "/", &d->info.framing);
 }
 
 static pulmo_status read_names(pulmo_h5 *file, const char *base, const char *what, uint64_t wanted,

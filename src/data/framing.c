@@ -1,4 +1,4 @@
-/* How images were framed, as attributes of a file's root. */
+/* How images were framed, as attributes. */
 #include "pulmo/packed.h"
 
 #include <stdlib.h>
@@ -23,13 +23,13 @@ static int find_value(const pulmo_framing_part *part, const char *text)
     return -1;
 }
 
-static pulmo_status read_part(pulmo_h5 *file, int part, pulmo_framing *out)
+static pulmo_status read_part(pulmo_h5 *file, const char *object, int part, pulmo_framing *out)
 {
     const pulmo_framing_part *about = pulmo_framing_part_of(part);
     char *text = NULL;
-    if (!pulmo_h5_has_attribute(file, "/", about->name))
+    if (!pulmo_h5_has_attribute(file, object, about->name))
         return PULMO_OK;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", about->name, &text));
+    PULMO_TRY(pulmo_h5_get_text(file, object, about->name, &text));
     const int value = find_value(about, text);
     pulmo_status status = PULMO_OK;
     if (value >= 0)
@@ -44,22 +44,22 @@ static pulmo_status read_part(pulmo_h5 *file, int part, pulmo_framing *out)
 }
 
 /* Packs of earlier versions say only in words how they were decoded. */
-static pulmo_status read_words(pulmo_h5 *file, pulmo_framing *out)
+static pulmo_status read_words(pulmo_h5 *file, const char *object, pulmo_framing *out)
 {
     char *words = NULL;
-    if (!pulmo_h5_has_attribute(file, "/", "decode"))
+    if (!pulmo_h5_has_attribute(file, object, "decode"))
         return PULMO_OK;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "decode", &words));
+    PULMO_TRY(pulmo_h5_get_text(file, object, "decode", &words));
     out->fast = strcmp(words, PULMO_DECODE_FAST_WORDS) == 0;
     free(words);
     return PULMO_OK;
 }
 
-pulmo_status pulmo_framing_read(pulmo_h5 *file, pulmo_framing *out)
+pulmo_status pulmo_framing_read(pulmo_h5 *file, const char *object, pulmo_framing *out)
 {
     *out = (pulmo_framing){0};
-    PULMO_TRY(read_words(file, out));
+    PULMO_TRY(read_words(file, object, out));
     for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
-        PULMO_TRY(read_part(file, part, out));
+        PULMO_TRY(read_part(file, object, part, out));
     return PULMO_OK;
 }

@@ -31,15 +31,10 @@ static void add_channels(export_facts *facts, const char *key, const float chann
 /* How an image becomes what goes in. */
 static void add_framing(export_facts *facts, const pulmo_framing *framing)
 {
-    static const char *const of_fit[] = {
-        [PULMO_FIT_SQUASH] = "the whole image to size_px x size_px",
-        [PULMO_FIT_CROP] = "the central square of the image to size_px x size_px",
-        [PULMO_FIT_PAD] = "the image, its longer side to size_px and its aspect kept, centred on a "
-                          "black size_px x size_px",
-    };
-    const char *border = framing->crop_border ? "; uniform borders are cut first" : "";
-    facts_add(facts, "resize", "%s, antialiased bilinear (Pillow's BILINEAR)%s",
-              of_fit[framing->fit], border);
+    char input[PULMO_FRAMING_WORDS];
+    pulmo_framing_input(framing, input);
+    facts_add(facts, "resize", "%s size_px x size_px, antialiased bilinear (Pillow's BILINEAR)",
+              input);
     for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
         facts_add(facts, pulmo_framing_part_of(part)->name, "%s",
                   pulmo_framing_name(framing, part));

@@ -293,7 +293,7 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
     PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
-    PULMO_TRY(pulmo_framing_read(file, &model->framing));
+    PULMO_TRY(pulmo_framing_read(file, "/", &model->framing));
     PULMO_TRY(read_channels(file, "mean", -FLT_MAX, model->mean));
     return read_channels(file, "std", FLT_MIN, model->std);
 }

@@ -174,6 +174,7 @@ static void recipe(FILE *out, const report *r)
 
 void model_card(FILE *out, const report *r)
 {
+    char input[PULMO_FRAMING_WORDS];
     fputs("# Model card: ", out);
     put(out, r->title);
     fputs("\n\n**Research software, not a medical device.** Not for diagnosis or any decision "
@@ -188,7 +189,8 @@ void model_card(FILE *out, const report *r)
             fputs(", ", out);
         put(out, r->class_names[k]);
     }
-    fprintf(out, ".\nInput: the whole image, resized to %lld x %lld px. Made with pulmo %s.\n\n",
+    pulmo_framing_input(&r->framing, input);
+    fprintf(out, ".\nInput: %s %lld x %lld px. Made with pulmo %s.\n\n", input,
             (long long)r->size_px, (long long)r->size_px, r->version);
     data(out, r);
     recipe(out, r);

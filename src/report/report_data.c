@@ -8,6 +8,7 @@
 
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
+#include "pulmo/packed.h"
 #include "pulmo/results.h"
 #include "pulmo/split.h"
 
@@ -309,6 +310,7 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
     if (!r->has_data)
         return PULMO_OK;
     PULMO_TRY(get_int(file, "data", "height", &r->size_px));
+    PULMO_TRY(pulmo_framing_read(file, "data", &r->framing));
     for (int p = 0; p < PULMO_SPLITS; p++) {
         const char *split = pulmo_split_name(p);
         PULMO_TRY(read_part(file, r, split, &r->part[p]));

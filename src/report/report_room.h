@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "pulmo/framing.h"
 #include "pulmo/history.h"
 #include "pulmo/metrics.h"
 #include "pulmo/model.h"
@@ -70,6 +71,7 @@ typedef struct report {
     report_part part[PULMO_SPLITS];
     int64_t size_px;
     char *carve, *resize, *decode;
+    pulmo_framing framing;
     char *patients_by;     /* which rules told the patients of how many images; "" of old packs */
     bool patients_unknown; /* no name tells one */
     bool patients_partly;  /* some names tell none */

@@ -86,8 +86,10 @@ grep -q "p3: was packed with fit pad, the model was trained on images with fit c
 "$PULMO" evaluate run2 --data p2 2> err.txt > /dev/null
 grep -q "was packed with" err.txt && fail "the same fit is called another"
 "$PULMO" export run5 --format onnx --out run5.onnx -q
-LC_ALL=C grep -aq "its aspect kept, centred on a black size_px x size_px" run5.onnx || fail "the export does not say how images are padded"
-LC_ALL=C grep -aq "uniform borders are cut first" run5.onnx || fail "the export does not name borders"
+LC_ALL=C grep -aq "image without uniform borders, its aspect kept, on a black square of size_px x size_px" run5.onnx || fail "the export does not say how images are padded"
+grep -q "^Input: the image without uniform borders, its aspect kept, on a black square of 48 x 48 px" run5/MODEL_CARD.md || fail "the card does not say it"
+grep -q "^Input: the whole image, resized to 48 x 48 px" run1/MODEL_CARD.md || fail "the card of squashed images says something else"
+grep -q "8-bit, as Pillow, of the central part of that aspect" run2/report.html || fail "the report does not say it"
 
 # ---- one image, one result: grey, RGB of the same pixels, and beside colour ----
 mkdir -p many && redraw grey grey 130 201 0 && redraw rgb rgb 130 201 0

@@ -96,16 +96,17 @@ static void an_old_file_is_squashed(void **state)
     pulmo_h5 *file = NULL;
     (void)state;
     assert_ok(pulmo_h5_create(path, &file));
-    assert_ok(pulmo_framing_read(file, &read));
+    assert_ok(pulmo_framing_read(file, "/", &read));
     assert_true(pulmo_framing_equal(&read, &(pulmo_framing){0}));
     assert_ok(pulmo_h5_set_text(file, "/", "decode", "libjpeg, accurate integer DCT"));
-    assert_ok(pulmo_framing_read(file, &read));
+    assert_ok(pulmo_framing_read(file, "/", &read));
     assert_true(pulmo_framing_equal(&read, &(pulmo_framing){0}));
     assert_ok(pulmo_h5_set_text(file, "/", "decode", "libjpeg, scaled integer DCT"));
-    assert_ok(pulmo_framing_read(file, &read));
+    assert_ok(pulmo_framing_read(file, "/", &read));
     assert_true(pulmo_framing_equal(&read, &(pulmo_framing){.fast = true}));
     assert_ok(pulmo_h5_set_text(file, "/", "fit", "stretch"));
-    assert_refused(pulmo_framing_read(file, &read), PULMO_DATA, "attribute fit is \"stretch\"");
+    assert_refused(pulmo_framing_read(file, "/", &read), PULMO_DATA,
+                   "attribute fit is \"stretch\"");
     pulmo_h5_close(file);
 }
 
