@@ -24,7 +24,8 @@ void pulmo_image_free(pulmo_image *image);
 /* How to decode. */
 typedef struct pulmo_decode_spec {
     uint64_t pixels_max; /* an image of more is refused before anything is allocated */
-    int fast_target_px;  /* > 0: libjpeg may scale by 1/2, 1/4 or 1/8 while both sides keep this */
+    int fast_target_px;  /* > 0: a JPEG may be scaled by 1/2, 1/4 or 1/8 while both sides keep this
+                          */
     int height_px, width_px; /* to resize to; 0: the image's own size */
     pulmo_fit fit;           /* how to that shape; of the image's own size: as to a square */
     bool crop_border;        /* cut uniform borders first */
@@ -40,13 +41,14 @@ void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *fram
 typedef struct pulmo_decode_notes {
     char warning[200]; /* the first warning of corrupt data, or "" */
     bool had_icc;      /* a colour profile was ignored */
+    bool had_gamma;    /* a PNG's gamma other than sRGB's was ignored */
     bool too_large;    /* refused for pixels_max or the library's longest side */
     int orientation;   /* EXIF's, which was applied; 1 if none */
     int source_height_px, source_width_px, source_channels;
 } pulmo_decode_notes;
 
-/* Decodes an image file in memory, known by its first bytes, and resizes it as
- * pulmo_image_resize does.
+/* Decodes an image file in memory, known by its first bytes whatever its name ends with, and
+ * resizes it as pulmo_image_resize does.
  *
  * What pack, predict, explain and preview see of a file is this. Rows are resized as they are
  * decoded, so that the whole image does not stand in memory, except where EXIF turns it or borders
@@ -69,11 +71,23 @@ typedef struct pulmo_decode_notes {
  * JPEG: by libjpeg-turbo, to Pillow's pixels: the accurate integer DCT and fancy upsampling; YCbCr,
  * CMYK and YCCK become RGB (CMYK as Pillow's convert("RGB")); EXIF's orientation is applied.
  *
+ * PNG: by libpng, of 1 to 16 bits, interlaced or not; the first picture of an animation. A sample v
+ * of n bits becomes 255 v / (2^n - 1), rounded, so 16 bits become v / 257. What is transparent, by
+ * alpha, tRNS or palette, is laid over black. Gamma, chromaticities and profiles are ignored: the
+ * stored values are what is seen. The orientation of an eXIf chunk is applied. A wrong checksum of
+ * any chunk is damage. An interlaced image stands in memory whole.
+ *
  * `out` is owned by the caller, and empty after a failure. `notes` may be NULL.
  * Errors: PULMO_DATA with the reason for what is of no known format, empty, truncated, damaged, too
  * large or beyond the library; PULMO_MEMORY. */
 pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
                                 pulmo_image *out, pulmo_decode_notes *notes);
+
+/* Whether a file that is met in a directory is to be taken for an image: by the suffix of its name
+ * (.jpg, .jpeg, .png, .dcm, .dicom, in any case), else by its first bytes. What is known but not
+ * read (GIF, TIFF, BMP) is not taken. A file that cannot be opened is, so that reading it says why;
+ * what is not a regular file and has no such suffix is not. */
+bool pulmo_image_is_file(const char *path);
 
 /* ---- changing and writing ---- */
 
@@ -95,7 +109,8 @@ pulmo_status pulmo_image_unpad(const pulmo_image *image, pulmo_image *out);
 /* Writes the image as a JPEG, whole or not at all; `quality` is libjpeg's, 1 to 100. */
 pulmo_status pulmo_jpeg_write(const char *path, const pulmo_image *image, int quality);
 
-/* The libjpeg-turbo that pulmo was built with, as in "libjpeg-turbo 2.1.5". */
+/* The libraries that pulmo was built with, as in "libjpeg-turbo 2.1.5" and "libpng 1.6.39". */
 const char *pulmo_jpeg_library(void);
+const char *pulmo_png_library(void);
 
 #endif

@@ -91,7 +91,8 @@ static void print_version(FILE *out)
     pulmo_dist_library(mpi, sizeof mpi);
     pulmo_h5_library(hdf5, sizeof hdf5);
     fprintf(out, "pulmo %s (commit %s)\n", PULMO_VERSION, PULMO_COMMIT);
-    fprintf(out, "%s\n%s\n%s\n", mpi, hdf5, pulmo_jpeg_library());
+    fprintf(out, "%s\n%s\n", mpi, hdf5);
+    fprintf(out, "%s\n%s\n", pulmo_jpeg_library(), pulmo_png_library());
     print_blas(out);
 }
 

@@ -1,5 +1,8 @@
 /* One decoder for every format, told by the first bytes of a file. */
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #include "formats.h"
 
@@ -9,25 +12,31 @@ typedef pulmo_status decode_function(const void *data, size_t size_bytes,
                                      const pulmo_decode_spec *spec, pulmo_image *out,
                                      pulmo_decode_notes *notes);
 
+#define SUFFIXES_MAX 2
+
 typedef struct format {
     const char *name, *magic;
     size_t offset, bytes;    /* where the magic stands */
     decode_function *decode; /* NULL: known, but not read */
+    const char *suffix[SUFFIXES_MAX];
 } format;
 
+/* A PNG's signature goes on with line ends: what a transfer as text made of them, libpng tells. */
 static const format formats[] = {
-    {"a JPEG", "\xFF\xD8\xFF", 0, 3, jpeg_decode},
-    {"a PNG", "\x89PNG\r\n\x1a\n", 0, 8, NULL},
-    {"a DICOM file", "DICM", 128, 4, NULL},
-    {"a GIF", "GIF8", 0, 4, NULL},
-    {"a TIFF", "II*\0", 0, 4, NULL},
-    {"a TIFF", "MM\0*", 0, 4, NULL},
-    {"a BMP", "BM", 0, 2, NULL},
+    {"a JPEG", "\xFF\xD8\xFF", 0, 3, jpeg_decode, {".jpeg", ".jpg"}},
+    {"a PNG", "\x89PNG", 0, 4, png_decode, {".png"}},
+    {"a DICOM file", "DICM", 128, 4, NULL, {".dcm", ".dicom"}},
+    {"a GIF", "GIF8", 0, 4, NULL, {NULL}},
+    {"a TIFF", "II*\0", 0, 4, NULL, {NULL}},
+    {"a TIFF", "MM\0*", 0, 4, NULL, {NULL}},
+    {"a BMP", "BM", 0, 2, NULL, {NULL}},
 };
+#define FORMATS     (sizeof formats / sizeof formats[0])
+#define MAGIC_BYTES 132 /* the end of the last magic */
 
 static const format *format_of(const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < FORMATS; i++) {
         const format *known = &formats[i];
         const size_t end = known->offset + known->bytes;
         if (size < end)
@@ -54,13 +63,33 @@ void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *fram
         spec->fast_target_px = size_px;
 }
 
+/* The names of what is read, as in "a JPEG or a PNG". */
+static void name_read_formats(char *text, size_t bytes)
+{
+    const format *read[FORMATS];
+    size_t count = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].decode)
+            read[count++] = &formats[i];
+    for (size_t i = 0; i < count && at < bytes; i++) {
+        const char *between = i + 1 == count ? " or " : ", ";
+        if (i == 0)
+            between = "";
+        at += (size_t)snprintf(text + at, bytes - at, "%s%s", between, read[i]->name);
+    }
+}
+
 static pulmo_status check_format(const format *found, size_t size_bytes)
 {
+    char names[100] = "";
     if (size_bytes == 0)
         return pulmo_fail(PULMO_DATA, "is empty");
     if (found && found->decode)
         return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "is not a JPEG but %s", found ? found->name : "something else");
+    name_read_formats(names, sizeof names);
+    return pulmo_fail(PULMO_DATA, "is not %s but %s", names,
+                      found ? found->name : "something else");
 }
 
 pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
@@ -80,4 +109,37 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
     }
     pulmo_image_collapse_grey(out);
     return PULMO_OK;
+}
+
+/* ---- files of a directory ---- */
+
+static bool has_suffix(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    if (!dot)
+        return false;
+    for (size_t i = 0; i < FORMATS; i++)
+        for (int k = 0; k < SUFFIXES_MAX; k++) {
+            const char *suffix = formats[i].suffix[k];
+            if (suffix && strcasecmp(dot, suffix) == 0)
+                return true;
+        }
+    return false;
+}
+
+bool pulmo_image_is_file(const char *path)
+{
+    uint8_t first[MAGIC_BYTES];
+    struct stat about;
+    if (has_suffix(path))
+        return true;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return false;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return true;
+    const size_t got = fread(first, 1, sizeof first, file);
+    fclose(file);
+    const format *found = format_of(first, got);
+    return found && found->suffix[0];
 }

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_BYTES    6 /* "Exif\0\0" */
-#define ENTRY_BYTES     12
-#define ORIENTATION_TAG 0x0112
-#define TYPE_SHORT      3
+#define HEADER_BYTES      6 /* "Exif\0\0" */
+#define TIFF_HEADER_BYTES 8
+#define ENTRY_BYTES       12
+#define ORIENTATION_TAG   0x0112
+#define TYPE_SHORT        3
 
 static unsigned read16(const uint8_t *p, bool little)
 {
@@ -39,10 +40,15 @@ static int orientation_of_entry(const uint8_t *entry, bool little)
 
 int exif_orientation(const uint8_t *data, size_t size)
 {
-    if (size < HEADER_BYTES + 8 || memcmp(data, "Exif\0\0", HEADER_BYTES) != 0)
+    if (size < HEADER_BYTES || memcmp(data, "Exif\0\0", HEADER_BYTES) != 0)
         return 1;
-    const uint8_t *tiff = data + HEADER_BYTES;
-    size_t length = size - HEADER_BYTES;
+    return exif_tiff_orientation(data + HEADER_BYTES, size - HEADER_BYTES);
+}
+
+int exif_tiff_orientation(const uint8_t *tiff, size_t length)
+{
+    if (length < TIFF_HEADER_BYTES)
+        return 1;
     bool little = memcmp(tiff, "II*\0", 4) == 0;
     if (!little && memcmp(tiff, "MM\0*", 4) != 0)
         return 1;

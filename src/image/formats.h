@@ -8,5 +8,7 @@
 
 pulmo_status jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
                          pulmo_image *out, pulmo_decode_notes *notes);
+pulmo_status png_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                        pulmo_image *out, pulmo_decode_notes *notes);
 
 #endif

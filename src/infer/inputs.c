@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
@@ -60,12 +59,6 @@ typedef struct folder {
     ino_t inode;
 } folder;
 
-static bool is_jpeg_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".jpg") == 0);
-}
-
 /* A link may lead back to a folder that it stands in. */
 static bool is_inside_itself(const folder *in)
 {
@@ -106,7 +99,7 @@ static pulmo_status add_entry(input_list *list, const folder *in, const char *pa
         const folder below = {in, path, about.st_dev, about.st_ino};
         return add_subdirectory(list, &below);
     }
-    return is_jpeg_name(path) ? list_add(list, path) : PULMO_OK;
+    return pulmo_image_is_file(path) ? list_add(list, path) : PULMO_OK;
 }
 
 static pulmo_status add_directory(input_list *list, const folder *in)
@@ -209,7 +202,7 @@ static pulmo_status check_any(const input_list *list)
         return PULMO_OK;
     return pulmo_fail(
         PULMO_USAGE,
-        "no images given; name files or directories of JPEGs, or - for a list on stdin");
+        "no images given; name files or directories of images, or - for a list on stdin");
 }
 
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out)

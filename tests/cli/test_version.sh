@@ -8,6 +8,7 @@ says "^pulmo $version [(]commit ([0-9a-f]{7,}|unknown)[)]\$"
 says '[Mm][Pp][Ii]'
 says '^HDF5 [0-9]+[.][0-9]+[.][0-9]+$'
 says '^libjpeg(-turbo)? [0-9]'
+says '^libpng [0-9]+[.][0-9]+[.][0-9]+'
 says '^OpenBLAS [0-9]'
 unset OPENBLAS_CORETYPE
 "$1" --version | grep -q OPENBLAS_CORETYPE && ! "$1" --version | grep -q ' Prescott .*its fallback' &&

@@ -97,16 +97,4 @@ static inline jpeg_bytes make_grey_jpeg(int width, int height)
     return out;
 }
 
-/* An APP1 segment that says an orientation; `little` is the byte order. Returns its length. */
-static inline unsigned make_exif(uint8_t out[64], int orientation, int little)
-{
-    static const uint8_t ii[] = {'E',  'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
-                                 0x12, 1,   3,   0,   1, 0, 0,   0,   0,  0, 0, 0, 0, 0, 0, 0};
-    static const uint8_t mm[] = {'E', 'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                                 1,   0x12, 0,   3,   0, 0, 0,   1,   0, 0,  0, 0, 0, 0, 0, 0};
-    memcpy(out, little ? ii : mm, sizeof ii);
-    out[little ? 24 : 25] = (uint8_t)orientation;
-    return sizeof ii;
-}
-
 #endif

@@ -12,6 +12,7 @@
 #include "pulmo/image.h"
 #include "pulmo/rng.h"
 
+#include "exifs.h"
 #include "jpegs.h"
 
 #define W 61 /* odd sides: the last blocks are part full */
@@ -116,38 +117,6 @@ static void cmyk_as_pillow(void **state)
         }
 }
 
-/* Where pixel (x, y) of the turned W x H picture comes from; written out from the EXIF table
- * ("the 0th row is the visual top ..."), one line a case. */
-static void source_of(int orientation, int x, int y, int *sx, int *sy)
-{
-    switch (orientation) {
-    case 1:
-        *sx = x, *sy = y;
-        break; /* row 0 top, column 0 left */
-    case 2:
-        *sx = W - 1 - x, *sy = y;
-        break; /* top, right */
-    case 3:
-        *sx = W - 1 - x, *sy = H - 1 - y;
-        break; /* bottom, right */
-    case 4:
-        *sx = x, *sy = H - 1 - y;
-        break; /* bottom, left */
-    case 5:
-        *sx = y, *sy = x;
-        break; /* left, top */
-    case 6:
-        *sx = y, *sy = H - 1 - x;
-        break; /* right, top */
-    case 7:
-        *sx = W - 1 - y, *sy = H - 1 - x;
-        break; /* right, bottom */
-    default:
-        *sx = W - 1 - y, *sy = x;
-        break; /* 8: left, bottom */
-    }
-}
-
 static pulmo_image decode_with_app(int marker, const uint8_t *app, unsigned bytes,
                                    pulmo_decode_notes *notes)
 {
@@ -183,7 +152,7 @@ static void orientation_is_applied(void **state)
             for (int y = 0; y < image.height_px; y++)
                 for (int x = 0; x < image.width_px; x++) {
                     int sx, sy;
-                    source_of(orientation, x, y, &sx, &sy);
+                    source_of(orientation, W, H, x, y, &sx, &sy);
                     assert_int_equal(image.pixels[y * image.width_px + x],
                                      upright.pixels[sy * W + sx]);
                 }
@@ -251,13 +220,13 @@ static void what_is_no_jpeg(void **state)
     uint8_t dicom[140] = {0};
     memcpy(dicom + 128, "DICM", 4);
     check_refused("", 0, "empty");
-    check_refused("\xFF", 1, "not a JPEG");
-    check_refused("\x89PNG\r\n\x1a\n....", 12, "PNG");
+    check_refused("\xFF", 1, "not a JPEG or a PNG");
+    check_refused("\x89PNG\r\n\x1a\n....", 12, "truncated");
     check_refused("GIF89a......", 12, "GIF");
     check_refused("II*\0....", 8, "TIFF");
     check_refused("BM......", 8, "BMP");
     check_refused(dicom, sizeof dicom, "DICOM");
-    check_refused("hello, world", 12, "something else");
+    check_refused("hello, world", 12, "is not a JPEG or a PNG but something else");
     check_refused("\xFF\xD8\xFF", 3, "truncated");
     check_refused("\xFF\xD8\xFF\xD9", 4, "no image");
 }
