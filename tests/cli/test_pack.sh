@@ -92,7 +92,7 @@ for name in JPG JPEG; do mv "$(ls -d "$PWD/o dd/c"/*.jpeg | head -1)" "o dd/c/é
 expect 0 "packed 90 images" "$PULMO" pack link/ "zi el/ö" --size 48
 expect 0 "are what was packed" "$PULMO" pack --verify "zi el/ö" --source "o dd/"
 printf '\x89PNG\r\n\x1a\n' > "o dd/c/picture.png" && ln -s nowhere "o dd/c/dangling.jpeg" && mkdir "o dd/d"
-expect 0 "refused: c/picture.png: is not a JPEG but a PNG" "$PULMO" pack "o dd" odd --size 48
+expect 0 "refused: c/picture.png: is truncated" "$PULMO" pack "o dd" odd --size 48
 grep -q "refused: c/dangling.jpeg: cannot be opened" out.txt || { cat out.txt; fail "a link that leads nowhere was not refused"; }
 grep -q "o dd/d: is an empty folder" out.txt || { cat out.txt; fail "the empty folder was not named"; }
 echo nothing > "o dd/d/a.jpeg"
