@@ -3,7 +3,8 @@
 
     bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 31]
 
-SOURCE is class folders of JPEGs. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
+SOURCE is class folders of JPEGs. They are also converted to grey PNGs of full size, which are packed as --png-repeat
+links each and compared with Pillow likewise. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
 grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
 two (everything: listing, reading, SHA-256, decoding, resizing, audit, writing shards and manifest). Pillow does one pass;
 pulmo packs --repeat links to every file, so that its fixed costs count as they do in a data set of some size. Rates are
@@ -25,6 +26,7 @@ RATIOS = {
     "exact_to_pillow_grey": ("pulmo_exact", "pillow_grey"),
     "exact_to_pillow_rgb": ("pulmo_exact", "pillow_rgb"),
     "fast_to_pillow_draft": ("pulmo_fast", "pillow_draft"),
+    "png_to_pillow_png": ("pulmo_png", "pillow_png"),
     "threads_2_to_1": ("pulmo_exact_2_threads", "pulmo_exact"),
 }
 
@@ -32,7 +34,7 @@ RATIOS = {
 def files_of(source):
     for folder, _, names in sorted(os.walk(source)):
         for name in sorted(names):
-            if name.lower().endswith((".jpeg", ".jpg")):
+            if name.lower().endswith((".jpeg", ".jpg", ".png")):
                 yield os.path.join(folder, name)
 
 
@@ -63,6 +65,14 @@ def pulmo(program, source, threads, decode, seconds):
     return json.loads(done.stdout.decode().splitlines()[-1])["images_per_second"]
 
 
+def convert_all(source, into):
+    for path in files_of(source):
+        to = os.path.splitext(os.path.join(into, os.path.relpath(path, source)))[0] + ".png"
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        with Image.open(path) as image:
+            image.convert("L").save(to)
+
+
 def link_all(source, repeat, into):
     for path in files_of(source):
         folder, name = os.path.split(os.path.relpath(path, source))
@@ -77,12 +87,17 @@ def main():
     parser.add_argument("--pulmo", default="build/release/bin/pulmo")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=31, help="links to each file (31: of 168, a common training set's 5,216)")
+    parser.add_argument("--png-repeat", type=int, default=3, help="links to each PNG; 0: no PNGs")
     parser.add_argument("--seconds", type=int, default=2, help="of pulmo bench pack, a measurement")
     options = parser.parse_args()
     files = list(files_of(options.source))
     rates = {}
-    with tempfile.TemporaryDirectory() as many:
+    with tempfile.TemporaryDirectory() as many, tempfile.TemporaryDirectory() as pngs, \
+            tempfile.TemporaryDirectory() as many_pngs:
         link_all(options.source, options.repeat, many)
+        if options.png_repeat > 0:
+            convert_all(options.source, pngs)
+            link_all(pngs, options.png_repeat, many_pngs)
         for _ in range(options.rounds):
             def pack(threads, decode):
                 return pulmo(options.pulmo, many, threads, decode, options.seconds)
@@ -90,11 +105,16 @@ def main():
                 "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb), "pulmo_exact": pack(1, "exact"),
                 "pulmo_exact_2_threads": pack(2, "exact"), "pillow_draft": pillow(files, draft), "pulmo_fast": pack(1, "fast"),
             }
+            if options.png_repeat > 0:
+                measured["pillow_png"] = pillow(list(files_of(pngs)), grey)
+                measured["pulmo_png"] = pulmo(options.pulmo, many_pngs, 1, "exact", options.seconds)
             for name, rate in measured.items():
                 rates.setdefault(name, []).append(rate)
     figures = {name: round(statistics.median(values), 1) for name, values in rates.items()}
     figures["images"] = len(files)
     for name, (above, below) in RATIOS.items():
+        if above not in rates:
+            continue
         ratios = [x / y for x, y in zip(rates[above], rates[below])]
         figures[name] = round(statistics.median(ratios), 3)
         figures[name + "_range"] = [round(min(ratios), 3), round(max(ratios), 3)]

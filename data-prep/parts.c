@@ -106,7 +106,7 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     free(data);
     if (status != PULMO_OK && notes.too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
-    record->had_icc = notes.had_icc;
+    record->profiled = notes.had_icc || notes.had_gamma;
     record->square = notes.source_height_px == notes.source_width_px;
     return status;
 }

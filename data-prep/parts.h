@@ -14,8 +14,10 @@
 typedef struct image_record {
     pulmo_digest digest, pixel_digest; /* of the file, of the packed pixels (grey as one channel) */
     int8_t sketch[SKETCH];
-    uint64_t offset;                           /* of the pixels in the part's file */
-    uint8_t usable, channels, had_icc, square; /* square: the source is as wide as high */
+    uint64_t offset; /* of the pixels in the part's file */
+    uint8_t usable, channels;
+    uint8_t profiled; /* a colour profile or gamma of its own was ignored */
+    uint8_t square;   /* the source is as wide as high */
 } image_record;
 
 /* What became of every file, in the list's order; the pixels lie in DEST/.pack. */

@@ -67,6 +67,7 @@ static pulmo_status sort_out(const part_store *store, pack_plan *plan)
         const source_file *file = &list->file[i];
         if (record->usable) {
             plan->label[i] = class_of(plan, file->label);
+            plan->profiled += record->profiled;
             if (record->channels == 3)
                 plan->channels = 3;
             continue;

@@ -27,7 +27,8 @@ typedef struct pack_plan {
     text_lines shared_patients, mixed_patients;    /* of several splits, of several classes */
     uint32_t patients[PULMO_SPLITS], patients_all; /* known ones */
     uint32_t unknown;                              /* usable files whose patient is not known */
-    int folds;                                     /* 0 for none */
+    uint32_t profiled;      /* newly decoded ones whose colour profile or gamma was ignored */
+    int folds;              /* 0 for none */
     int32_t *fold;          /* (list count): of files in train, else -1; NULL without folds */
     char *patients_by;      /* which rules told the patients of how many images, in words */
     text_lines split_notes; /* how splits were made */

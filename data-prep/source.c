@@ -257,7 +257,7 @@ static pulmo_status walk_classes(const walk *base, const char *path, int split)
     if (status == PULMO_OK && folders == 0)
         return pulmo_fail(
             PULMO_DATA,
-            "%s%s%s: has no class folders; a source is CLASS/*.jpeg or train|val|test/CLASS/*.jpeg",
+            "%s%s%s: has no class folders; a source is CLASS/IMAGE or train|val|test/CLASS/IMAGE",
             list->root, *path ? "/" : "", path);
     return status;
 }

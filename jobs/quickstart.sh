@@ -176,7 +176,7 @@ main() {
     if [ $# -gt 0 ] && [ "$1" != -- ]; then fail 2 "one DATA_DIR at a time, options behind --; got also: $*"; fi
     if [ $# -gt 0 ]; then shift; fi
     if [ -n "$data" ]; then
-        [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of JPEGs"
+        [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of images"
         data=$(cd "$data" && pwd)
         name=$(basename "$data")
         config=$root/configs/recommended.yaml

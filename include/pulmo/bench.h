@@ -24,7 +24,7 @@ typedef struct pulmo_bench_conv_options {
 pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *options);
 
 typedef struct pulmo_bench_pack_options {
-    const char *source;   /* class folders of JPEGs; NULL: demo images, drawn first */
+    const char *source;   /* class folders of images; NULL: demo images, drawn first */
     const char *decode;   /* "exact" or "fast" */
     int threads, size_px; /* per rank, 0: the CPUs given; of packed images */
     double seconds;

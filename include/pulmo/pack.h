@@ -1,4 +1,4 @@
-/* Packing: class folders of JPEGs into sharded HDF5 tensors and a manifest. */
+/* Packing: class folders of images into sharded HDF5 tensors and a manifest. */
 #ifndef PULMO_PACK_H
 #define PULMO_PACK_H
 

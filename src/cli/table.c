@@ -171,7 +171,7 @@ static const command_option bench_options[] = {
     {TEXT("dump", "FILE"), INTO(dump), .only = "conv",
      .help = "conv: write the batch's features, raw float32, to compare with another program"},
     {TEXT("source", "DIR"), INTO(source), .only = "pack",
-     .help = "pack: class folders of JPEGs (default: demo images, drawn first)"},
+     .help = "pack: class folders of images (default: demo images, drawn first)"},
     {ONE_OF("decode", "exact|fast"), INTO(decode), .initial_text = "exact", .only = "pack",
      .help = "pack: how (default exact)"},
     {KEY("data", "PACKED", "data.path"), .only = "train",
@@ -196,11 +196,12 @@ static const command_option demo_options[] = {
 
 const command commands[] = {
     {.name = "pack",
-     .summary = "class folders of JPEGs into sharded HDF5",
+     .summary = "class folders of images into sharded HDF5",
      .usage = "SOURCE DEST\n--verify DEST",
      .description =
-         "Class folders of JPEGs into sharded HDF5, split by patient. SOURCE is train/ val/ test/ "
-         "with class folders, or class folders alone. One picture or one patient in several given "
+         "Class folders of images (JPEG, PNG; known by their first bytes) into sharded HDF5, split "
+         "by patient. SOURCE is train/ val/ test/ with class folders, or class folders alone. One "
+         "picture or one patient in several given "
          "splits is an error that names the ways out. Also under mpirun. Interrupted, the same "
          "command resumes.",
      .options = pack_options,
@@ -279,7 +280,8 @@ const command commands[] = {
      .usage = "RUN IMAGE-or-DIR...",
      .description =
          "Class and probabilities of each image, one line each on stdout. Directories are searched "
-         "for JPEGs; - reads a list of files from stdin, one per line or NUL-ended (find -print0). "
+         "for images; - reads a list of files from stdin, one per line or NUL-ended (find "
+         "-print0). "
          "Of two classes an image is called the finding (positive_class) from the probability "
          "`threshold` on, which `rule` chose; each line names them. --set eval.threshold=NUMBER "
          "and --set eval.tta=K as in evaluate. Exit status 65 if a file could not be used.",
@@ -296,7 +298,7 @@ const command commands[] = {
      .description =
          "Where the model looks: Grad-CAM (Selvaraju et al. 2017) at the last convolution, in "
          "colour over each image, and the maps themselves in maps.h5. One CSV line per image on "
-         "stdout. Directories are searched for JPEGs; - reads a list of files from stdin, one per "
+         "stdout. Directories are searched for images; - reads a list of files from stdin, one per "
          "line or NUL-ended (find -print0). Exit status 65 if a file could not be used.",
      .options = explain_options,
      .keys = KEYS_OF_LOOK,

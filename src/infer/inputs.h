@@ -15,7 +15,7 @@ typedef struct input_list {
     bool by_stdin; /* "-" was among the inputs: the list may be empty */
 } input_list;
 
-/* Files as they are named, the JPEGs of directories and those below them in name order, and for
+/* Files as they are named, the images of directories and those below them in name order, and for
  * "-" the paths on stdin: one per line, or ended by NULs where there are any (find -print0). Links
  * are followed, but not back to a folder that they stand in. PULMO_USAGE if there is no image,
  * unless "-" is among the inputs: a list from stdin may be empty. On failure the list is freed. */

@@ -24,12 +24,23 @@ UNKNOWN = None
 
 # ---- drawing ----
 
-def draw(path, rng):
-    """Blurred noise: no two alike. JPEG, whatever the name ends with."""
+def draw(path, rng, kind="grey"):
+    """Blurred noise: no two alike. JPEG or PNG, as the name ends; PNGs also of 16 bits, or grey stored as RGBA."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     image = Image.new("L", (8, 8))
     image.putdata([rng.randrange(256) for _ in range(64)])
-    image.resize((48, 40), Image.BICUBIC).save(path, format="JPEG", quality=90)
+    image = image.resize((48, 40), Image.BICUBIC)
+    if not path.endswith(".png"):
+        image.save(path, format="JPEG", quality=90)
+        return
+    if kind == "16 bits":
+        deep = Image.new("I", image.size)
+        deep.putdata([257 * v + rng.randrange(-128, 129) if 0 < v < 255 else 257 * v for v in image.getdata()])
+        image = deep
+    image.convert(image.mode if kind != "rgba" else "RGBA").save(path, format="PNG")
+    with open(path, "rb") as file:
+        bits, colour = file.read(26)[24:]
+    assert (bits, colour) == {"grey": (8, 0), "16 bits": (16, 0), "rgba": (8, 6)}[kind]
 
 
 def write(path, rows, newline="\n", bom=False):
@@ -76,7 +87,8 @@ class Nih:
                              rng.choice(["PA", "AP"]), 2682, 2749, 0.143, 0.143, ""])
                 (test if patient % 4 == 0 else train).append(name)
                 if rng.random() < 0.95:  # some were not downloaded
-                    draw(f"{d}/images_{patient // 10 + 1:03d}/images/{name}", rng)
+                    kind = "rgba" if rng.random() < 0.05 else "grey"  # as some are
+                    draw(f"{d}/images_{patient // 10 + 1:03d}/images/{name}", rng, kind)
         draw(f"{d}/images_001/images/00009999_000.png", rng)
         write(f"{d}/Data_Entry_2017.csv", rows, "\r\n")
         for name, names in (("train_val_list.txt", train), ("test_list.txt", test)):
@@ -210,7 +222,7 @@ class PadChest:
                              'sin hallazgos "patológicos", \nsin cambios .', rng.choice(["Physician", "RNN_model"]),
                              str(labels) if labels else "", "['loc right']", "[['normal']]", "['C0205307']", "[]"])
                 if rng.random() < 0.95:
-                    draw(f"{d}/{folder}/{name}", rng)
+                    draw(f"{d}/{folder}/{name}", rng, "16 bits")
         write(f"{d}/{self.table}", rows)
 
     def expected(self, d):

@@ -16,6 +16,7 @@ while read -r name options; do
     # shellcheck disable=SC2086 # split on purpose
     "$PULMO" pack "$name" "$name.packed" -c "$configs/$name.yaml" --size 32 $options > "$name.txt" 2>&1 < /dev/null ||
         { cat "$name.txt"; fail "$name: pack failed"; }
+    grep -q "images of 32 x 32 x 1 into" "$name.txt" || { cat "$name.txt"; fail "$name: grey images are not packed as grey"; }
     "$python" "$sets" check "$name" "$name" "$name.packed" > out.txt ||
         { cat "$name.txt" out.txt; fail "$name: not what its tables say"; }
     echo "$name: $(tail -1 out.txt)"
