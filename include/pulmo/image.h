@@ -21,6 +21,11 @@ void pulmo_image_free(pulmo_image *image);
 
 /* ---- decoding ---- */
 
+/* Of a DICOM file's header: elements at most, and bytes of one's value with the NUL behind it. */
+#define PULMO_HEADERS_MAX        8
+#define PULMO_HEADER_VALUE_BYTES 64
+#define PULMO_PATIENT_BYTES      264
+
 /* How to decode. */
 typedef struct pulmo_decode_spec {
     uint64_t pixels_max; /* an image of more is refused before anything is allocated */
@@ -29,6 +34,11 @@ typedef struct pulmo_decode_spec {
     int height_px, width_px; /* to resize to; 0: the image's own size */
     pulmo_fit fit;           /* how to that shape; of the image's own size: as to a square */
     bool crop_border;        /* cut uniform borders first */
+    /* of DICOM files alone; borrowed for the call */
+    const char *window;     /* "CENTER,WIDTH" in place of what the file says; NULL: as it says */
+    const char *modalities; /* that are taken, "CR, DX" or "any"; NULL: CR and DX */
+    const int *header;      /* (headers): elements of the header to note, by pulmo_header_find */
+    int headers;            /* at most PULMO_HEADERS_MAX */
 } pulmo_decode_spec;
 
 /* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), no scaled decoding,
@@ -45,6 +55,10 @@ typedef struct pulmo_decode_notes {
     bool too_large;    /* refused for pixels_max or the library's longest side */
     int orientation;   /* EXIF's, which was applied; 1 if none */
     int source_height_px, source_width_px, source_channels;
+    bool has_header;                   /* it is a DICOM file */
+    char patient[PULMO_PATIENT_BYTES]; /* its PatientID; "" if it has none */
+    /* the values of spec->header, "" where there is none, each ended by NUL */
+    char header[PULMO_HEADERS_MAX * PULMO_HEADER_VALUE_BYTES];
 } pulmo_decode_notes;
 
 /* Decodes an image file in memory, known by its first bytes whatever its name ends with, and
@@ -77,6 +91,12 @@ typedef struct pulmo_decode_notes {
  * stored values are what is seen. The orientation of an eXIf chunk is applied. A wrong checksum of
  * any chunk is damage. An interlaced image stands in memory whole.
  *
+ * DICOM, where pulmo is built with DCMTK: one frame of grey, 8 to 16 bits stored, uncompressed,
+ * deflated, RLE, JPEG (baseline, extended, lossless) or JPEG-LS. Stored values become grey by PS3.3
+ * C.11: modality table, or slope and intercept; VOI table, or window, or else the full range; the
+ * result rounded to 8 bits, halves up; inverted once for MONOCHROME1 or the shape INVERSE. Spaces
+ * of pixels, overlays and padding values are not looked at.
+ *
  * `out` is owned by the caller, and empty after a failure. `notes` may be NULL.
  * Errors: PULMO_DATA with the reason for what is of no known format, empty, truncated, damaged, too
  * large or beyond the library; PULMO_MEMORY. */
@@ -88,6 +108,19 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
  * read (GIF, TIFF, BMP) is not taken. A file that cannot be opened is, so that reading it says why;
  * what is not a regular file and has no such suffix is not. */
 bool pulmo_image_is_file(const char *path);
+
+/* ---- headers of DICOM files ---- */
+
+/* The element of a keyword of PS3.6, as "PatientAge", that may be kept; -1 if there is none. */
+int pulmo_header_find(const char *keyword);
+/* The keyword of element 0, 1 and so on; NULL behind the last. Static storage. */
+const char *pulmo_header_keyword(int element);
+/* Whether `text` can be a decode spec's window: blank, or "CENTER,WIDTH". PULMO_CONFIG with the
+ * rule. */
+pulmo_status pulmo_window_check(const char *text);
+
+/* The DCMTK that pulmo was built with, as in "DCMTK 3.6.7", or "not built in". */
+const char *pulmo_dicom_library(void);
 
 /* ---- changing and writing ---- */
 

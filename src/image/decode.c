@@ -25,7 +25,7 @@ typedef struct format {
 static const format formats[] = {
     {"a JPEG", "\xFF\xD8\xFF", 0, 3, jpeg_decode, {".jpeg", ".jpg"}},
     {"a PNG", "\x89PNG", 0, 4, png_decode, {".png"}},
-    {"a DICOM file", "DICM", 128, 4, NULL, {".dcm", ".dicom"}},
+    {"a DICOM file", "DICM", 128, 4, dicom_decode, {".dcm", ".dicom"}},
     {"a GIF", "GIF8", 0, 4, NULL, {NULL}},
     {"a TIFF", "II*\0", 0, 4, NULL, {NULL}},
     {"a TIFF", "MM\0*", 0, 4, NULL, {NULL}},

@@ -10,5 +10,8 @@ pulmo_status jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode
                          pulmo_image *out, pulmo_decode_notes *notes);
 pulmo_status png_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
                         pulmo_image *out, pulmo_decode_notes *notes);
+/* By dicom.c, or, without DCMTK, dicom_absent.c. */
+pulmo_status dicom_decode(const void *data, size_t size_bytes, const pulmo_decode_spec *spec,
+                          pulmo_image *out, pulmo_decode_notes *notes);
 
 #endif

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every C file is as the repository's .clang-format has it, by version 14, whose output others do
+# Every C file, and the one of C++, is as the repository's .clang-format has it, by version 14, whose output others do
 # not share; no line is over 100 columns, in comments and texts either.
 set -euo pipefail
 cd "$PULMO_SOURCE"
 bad=0
 
-files() { find src data-prep include tests -name '*.[ch]' -not -path '*/build/*' | sort; }
+files() { find src data-prep include tests \( -name '*.[ch]' -o -name '*.cc' \) -not -path '*/build/*' | sort; }
 
 while read -r place; do
     echo "$place: over 100 columns"

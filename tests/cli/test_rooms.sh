@@ -9,11 +9,13 @@ complain() { echo "$*"; bad=1; }
 only_in() {
     local header=$1 rooms=$2 file
     while read -r file; do complain "$file: includes <$header, which belongs in $rooms only"; done < <(
-        grep -rlE "^ *# *include *<$header" src data-prep include --include='*.[ch]' | grep -vE "^($rooms)/" || true)
+        grep -rlE "^ *# *include *<$header" src data-prep include --include='*.[ch]' --include='*.cc' |
+        grep -vE "^($rooms)/" || true)
 }
 only_in 'mpi\.h>' 'src/dist'
 only_in 'hdf5' 'src/h5'
 only_in 'jpeglib\.h>' 'src/image'
+only_in 'dcmtk/' 'src/image'
 only_in 'setjmp\.h>' 'src/image'
 only_in 'cblas\.h>' 'src/nn|src/weights'
 only_in 'yaml\.h>' 'src/config'
@@ -21,7 +23,7 @@ only_in 'openssl/' 'src/core'
 only_in 'zip\.h>' 'src/weights'
 only_in 'png\.h>' 'src/image|src/infer'
 only_in 'jansson\.h>' 'src/weights|src/export|src/infer'
-only_in 'zlib\.h>' 'src/infer|src/table'
+only_in 'zlib\.h>' 'src/image|src/infer|src/table'
 only_in 'csv\.h>' 'src/table'
 only_in 'argp\.h>' 'src/cli'
 
@@ -103,6 +105,10 @@ if [ -d "$build/CMakeFiles" ] && command -v nm >/dev/null; then
 else
     echo "cycles between sources are not looked for: there are no object files, or no nm"
 fi
+
+# ---- C++ stands where DCMTK is spoken to, and nowhere else ----
+while read -r file; do complain "$file: C++ belongs in src/image/dicom_dcmtk.cc alone"; done < <(
+    find src data-prep include \( -name '*.cc' -o -name '*.cpp' -o -name '*.hpp' \) ! -path src/image/dicom_dcmtk.cc)
 
 # ---- exits only where the process is owned ----
 while read -r line; do complain "$line: ends the process outside src/cli and the watch"; done < <(
