@@ -93,6 +93,7 @@ static void print_version(FILE *out)
     fprintf(out, "pulmo %s (commit %s)\n", PULMO_VERSION, PULMO_COMMIT);
     fprintf(out, "%s\n%s\n", mpi, hdf5);
     fprintf(out, "%s\n%s\n", pulmo_jpeg_library(), pulmo_png_library());
+    fprintf(out, "DICOM: %s\n", pulmo_dicom_library());
     print_blas(out);
 }
 

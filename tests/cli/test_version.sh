@@ -9,6 +9,7 @@ says '[Mm][Pp][Ii]'
 says '^HDF5 [0-9]+[.][0-9]+[.][0-9]+$'
 says '^libjpeg(-turbo)? [0-9]'
 says '^libpng [0-9]+[.][0-9]+[.][0-9]+'
+says '^DICOM: (DCMTK [0-9]|not built in$)'
 says '^OpenBLAS [0-9]'
 unset OPENBLAS_CORETYPE
 "$1" --version | grep -q OPENBLAS_CORETYPE && ! "$1" --version | grep -q ' Prescott .*its fallback' &&
