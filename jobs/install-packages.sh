@@ -6,7 +6,8 @@
 #
 # Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
 # Without apt or without the right to use it, it looks for the programs and libraries themselves,
-# and continues if they are found.
+# and continues if they are found. What is optional (DCMTK, for DICOM files) is installed if that can
+# be done; else a line says what is left out.
 set -euo pipefail
 
 # One package a line; a|b: either will do, the first that the system knows is installed.
@@ -14,6 +15,8 @@ run_packages="build-essential cmake ninja-build pkg-config|pkgconf openmpi-bin l
 libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
 libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
 libyaml-dev libcsv-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
+# pulmo is built without these, too, and then says what it does not read.
+optional_packages="libdcmtk-dev"
 test_packages="libcmocka-dev python3-h5py python3-pil"
 fence_packages="clang-14 clang-format-14 clang-tidy-14"
 fence_commands="clang-14 clang-format-14 clang-tidy-14"
@@ -78,6 +81,25 @@ Debian names the packages: $2
 Install them in this system's way and run the same command again."
 }
 
+# Uses `as_root` of its caller. Fails where apt does.
+install() {
+    local entry chosen=()
+    $as_root apt-get update -q </dev/null >&2 || return 1
+    for entry in "$@"; do chosen+=("$(choose "$entry")"); done
+    say "install-packages: installing ${chosen[*]}"
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${chosen[@]}" </dev/null >&2
+}
+
+install_optional() {
+    local missing as_root
+    # shellcheck disable=SC2086 # split on purpose
+    missing=$(missing_packages $optional_packages)
+    [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086
+    if as_root=$(privilege) && install $missing; then return 0; fi
+    say "install-packages: without ${missing//$'\n'/ }: DICOM files will not be read"
+}
+
 main() {
     local tests=no fences=no packages=$run_packages modules=$run_modules commands=$run_commands
     local missing as_root entry
@@ -85,7 +107,7 @@ main() {
         case $entry in
         --tests) tests=yes ;;
         --fences) fences=yes ;;
-        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail 2 "unknown argument \"$entry\"; --tests and --fences are known" ;;
         esac
     done
@@ -103,17 +125,17 @@ main() {
     fi
     # shellcheck disable=SC2086 # split on purpose
     missing=$(missing_packages $packages)
-    [ -n "$missing" ] || return 0
+    if [ -z "$missing" ]; then
+        install_optional
+        return
+    fi
     if ! as_root=$(privilege); then
         go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$commands" "$modules"
         return
     fi
-    $as_root apt-get update -q </dev/null >&2 || fail 74 "apt-get update failed (see above); is there a network?"
-    local chosen=()
-    for entry in $missing; do chosen+=("$(choose "$entry")"); done
-    say "install-packages: installing ${chosen[*]}"
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${chosen[@]}" \
-        </dev/null >&2 || fail 74 "apt-get install failed (see above) for: ${chosen[*]}"
+    # shellcheck disable=SC2086
+    install $missing || fail 74 "packages cannot be installed (see above): ${missing//$'\n'/ }; is there a network?"
+    install_optional
 }
 
 main "$@"
