@@ -119,13 +119,6 @@ typedef struct pulmo_sufficient_factors {
 /* After microbatch_run: those of a layer's weight; borrowed until the microbatch runs again. */
 void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index, int layer,
                                    pulmo_sufficient_factors *out);
-/* Columns [col, col+cols) of a row of the gradient, the bits of pulmo_head_microbatch_gradient
- * wherever the factors come from. Pure. */
-void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
-                          float *out);
-/* The same on one tier, which must be available: for the test that all give the same bits. */
-void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row,
-                               int col, int cols, float *out);
 /* For many microbatches at once: sums (rows, cols of the block), rows `stride` apart, of
  * round(microbatch gradient * 2^exponent), as pulmo_exact_add would add them up microbatch by
  * microbatch (exact.h; the exponent must fit). The block's tensor is not looked at. Pure. */

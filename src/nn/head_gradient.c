@@ -4,6 +4,7 @@
 
 #include "head_outer.h"
 #include "head_room.h"
+#include "sufficient.h"
 #include "pulmo/memory.h"
 
 double pulmo_head_microbatch_bound(const pulmo_head *head, int microbatch_index, int tensor)
@@ -25,8 +26,8 @@ void pulmo_head_microbatch_factors(const pulmo_head *head, int microbatch_index,
     out->delta_stride = (size_t)head->width[layer + 1];
 }
 
-void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row,
-                               int col, int cols, float *out)
+void sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *factors, int row, int col,
+                         int cols, float *out)
 {
     const outer of = {
         .count = factors->count, .deltas = factors->delta_stride, .inputs = factors->input_stride};
@@ -36,11 +37,10 @@ void pulmo_sufficient_row_tier(pulmo_isa isa, const pulmo_sufficient_factors *fa
     outer_row(isa, of, (size_t)cols, delta + row, input + col, sums);
 }
 
-void pulmo_sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols,
-                          float *out)
+void sufficient_row(const pulmo_sufficient_factors *factors, int row, int col, int cols, float *out)
 {
     pulmo_isa isa = pulmo_isa_widest();
-    pulmo_sufficient_row_tier(isa, factors, row, col, cols, out);
+    sufficient_row_tier(isa, factors, row, col, cols, out);
 }
 
 void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index,
@@ -58,7 +58,7 @@ void pulmo_head_microbatch_gradient(const pulmo_head *head, int microbatch_index
     int end = block->row + block->rows;
     for (int row = block->row; row < end; row++) {
         float *to = (float *)(void *)sums;
-        pulmo_sufficient_row(&factors, row, block->col, block->cols, to);
+        sufficient_row(&factors, row, block->col, block->cols, to);
         sums += block->cols;
     }
 }

@@ -14,6 +14,7 @@
 #include "pulmo/rng.h"
 
 #include "frame.h"
+#include "exifs.h"
 #include "jpegs.h"
 #include "sink.h"
 

@@ -9,8 +9,8 @@
 #define pulmo_head_microbatch_bound    head64_microbatch_bound
 #define pulmo_head_microbatch_gradient head64_microbatch_gradient
 #define pulmo_head_microbatch_factors  head64_microbatch_factors
-#define pulmo_sufficient_row           sufficient64_row
-#define pulmo_sufficient_row_tier      sufficient64_row_tier
+#define sufficient_row                 sufficient64_row
+#define sufficient_row_tier            sufficient64_row_tier
 #define pulmo_head_train_below         head64_train_below
 #define pulmo_head_microbatch_features head64_microbatch_features
 #define pulmo_head_run                 head64_run

@@ -14,6 +14,7 @@
 
 #include "nn/heads.h"
 #include "head_kernels.h"
+#include "sufficient.h"
 #include "pulmo/isa.h"
 
 /* Every image's logits, alone and in company, at every place of a microbatch, in microbatches of
@@ -200,7 +201,7 @@ static void factors_give_the_gradient(void **state)
             tiers++;
             for (int r = 0; r < tensor->rows; r++, rows++) {
                 int col = r % tensor->cols, cols = tensor->cols - col;
-                pulmo_sufficient_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
+                sufficient_row_tier((pulmo_isa)isa, &there, r, col, cols, row);
                 assert_memory_equal(row, whole + tensor->offset + (size_t)r * in + (size_t)col,
                                     (size_t)cols * sizeof *row);
             }
