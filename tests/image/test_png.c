@@ -22,10 +22,10 @@ static void expected_pixel(const png_kind *kind, const uint16_t *in, const colou
                            uint8_t out[3])
 {
     const double most = kind->type == PNG_PALETTE ? 255 : (1 << kind->bits) - 1;
-    const int n = kind->type == PNG_GREY || kind->type == PNG_GREY_ALPHA ? 1 : 3;
+    const int n = kind->type == PNG_RGB || kind->type == PNG_RGBA ? 3 : 1;
     double alpha = 1;
-    bool is_key = kind->trns != NULL;
-    for (int k = 0; k < n; k++)
+    bool is_key = kind->trns && kind->type != PNG_PALETTE;
+    for (int k = 0; k < n && is_key; k++)
         is_key = is_key && in[k] == c->key[k];
     if (kind->type == PNG_GREY_ALPHA || kind->type == PNG_RGBA)
         alpha = in[n] / most;
