@@ -9,6 +9,8 @@
 
 #include <jpeglib.h>
 
+#include "exifs.h"
+
 typedef struct jpeg_kind {
     int width, height;
     J_COLOR_SPACE in, stored; /* of the pixels given, of the file */

@@ -11,7 +11,6 @@
 #include "pulmo/image.h"
 #include "pulmo/rng.h"
 
-#include "exifs.h"
 #include "jpegs.h"
 
 #define W 61 /* odd sides: the last blocks are part full */
