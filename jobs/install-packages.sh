@@ -14,7 +14,8 @@ set -euo pipefail
 run_packages="build-essential cmake ninja-build pkg-config|pkgconf openmpi-bin libopenmpi-dev
 libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-dev
 libjpeg62-turbo-dev|libjpeg-turbo8-dev libpng-dev libhdf5-dev hdf5-tools
-libyaml-dev libcsv-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev python3 python3-pip"
+libyaml-dev libcsv-dev libjansson-dev libzip-dev zlib1g-dev libssl-dev libxxhash-dev
+python3 python3-pip"
 # pulmo is built without these, too, and then says what it does not read.
 optional_packages="libdcmtk-dev"
 test_packages="libcmocka-dev python3-h5py python3-pil"
@@ -23,7 +24,7 @@ fence_commands="clang-14 clang-format-14 clang-tidy-14"
 
 # The same needs as commands and pkg-config modules, for systems whose package names differ.
 run_commands="cc cmake pkg-config mpicc mpirun python3"
-run_modules="openblas hdf5 libjpeg libpng yaml-0.1 jansson libzip zlib libcrypto"
+run_modules="openblas hdf5 libjpeg libpng yaml-0.1 jansson libzip zlib libcrypto libxxhash"
 test_modules="cmocka"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -1,4 +1,4 @@
-/* SHA-256, by OpenSSL's libcrypto. Not collective. */
+/* SHA-256, by OpenSSL's libcrypto, and XXH3, by libxxhash. Not collective. */
 #ifndef PULMO_DIGEST_H
 #define PULMO_DIGEST_H
 
@@ -27,6 +27,9 @@ pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out);
 /* MD5, for comparing with what others publish, as 32 hexadecimal digits; "" where libcrypto has
  * none. */
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33]);
+
+/* XXH3 of 64 bits, seed 0: at the speed of memory, for accidents, not against intent. */
+uint64_t pulmo_xxh3(const void *data, size_t size_bytes);
 
 /* Writes 64 hexadecimal digits and NUL. */
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX]);

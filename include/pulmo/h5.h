@@ -1,10 +1,11 @@
-/* HDF5 files: whole or not at all. The only room that includes <hdf5.h>. Not collective.
+/* HDF5 files: whole or not at all, and checked when read. The only room that includes <hdf5.h>. Not
+ * collective.
  *
  * Errors: PULMO_IO when the file system refuses, PULMO_DATA when the file is damaged or does
  * not hold what is asked for; both name the file and the object. Thread safe (one lock around
- * the library). Names are paths inside the file ("history/train_loss"); missing groups on the
- * way are made. Strings are stored fixed-length, UTF-8, null padded. Files hold no timestamps,
- * so that equal contents give equal bytes. */
+ * the library); a file that is being written is one thread's at a time. Names are paths inside the
+ * file ("history/train_loss"); missing groups on the way are made. Strings are stored fixed-length,
+ * UTF-8, null padded. Files hold no timestamps, so that equal contents give equal bytes. */
 #ifndef PULMO_H5_H
 #define PULMO_H5_H
 
@@ -43,14 +44,33 @@ typedef struct pulmo_h5_shape {
 /* Starts a new file under a temporary name beside `path`; nothing appears at `path` before
  * commit. Owned by the caller, who ends it with commit or abandon. */
 pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out);
-/* Flush, close, fsync, rename to the final name, fsync of the directory. Frees the handle in
- * every case; on failure the temporary file is removed and what stood at `path` is untouched. */
+/* Flush, close, a digest of all bytes behind them, fsync, rename to the final name, fsync of the
+ * directory. Frees the handle in every case; on failure the temporary file is removed and what
+ * stood at `path` is untouched. */
 pulmo_status pulmo_h5_commit(pulmo_h5 *file);
-/* Opens for reading. Refuses (PULMO_DATA) what is not an HDF5 file or is truncated. */
+/* Opens for reading. Refuses (PULMO_DATA) what is not an HDF5 file, is truncated, or carries
+ * digests that its bytes do not match. */
 pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out);
 /* Closes a file opened for reading, or gives up one being created. NULL is a no-op. */
 void pulmo_h5_close(pulmo_h5 *file);
 const char *pulmo_h5_path(const pulmo_h5 *file);
+
+/* ---- what is read is what was written (docs/decisions/0013-digests.md) ---- */
+
+/* Of a file being created, after all else: writes the digest of every dataset and attribute, and
+ * beside each dataset of pulmo_h5_create_rows or pulmo_h5_create_plain the sums of its rows
+ * (NAME_xxh3), which pulmo_h5_read_rows and pulmo_h5_read compare. PULMO_RUNTIME where a row was
+ * never written. */
+pulmo_status pulmo_h5_seal(pulmo_h5 *file);
+/* True of an opened file that carries digests; pulmo_h5_open has checked them. False of files of
+ * releases before there were any, and of other programs' files. */
+bool pulmo_h5_is_verified(const pulmo_h5 *file);
+/* Reads all values and all rows again. Calls `each` for what differs from its digest, by its name
+ * in the file and what is wrong with it; counts them. PULMO_DATA, PULMO_MEMORY where it could not
+ * go on. */
+typedef void (*pulmo_h5_differs)(void *context, const char *what);
+pulmo_status pulmo_h5_verify(pulmo_h5 *file, pulmo_h5_differs each, void *context,
+                             uint64_t *differences);
 
 /* ---- datasets ---- */
 

@@ -1,10 +1,11 @@
-/* SHA-256, and MD5, by libcrypto's EVP interface. */
+/* SHA-256, and MD5, by libcrypto's EVP interface; XXH3 by libxxhash. */
 #include "pulmo/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* An alias for the library's context, so that callers need not include it. */
 static EVP_MD_CTX *context_of(pulmo_digester *digester)
@@ -88,4 +89,9 @@ void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
         return;
     for (int i = 0; i < 16; i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+uint64_t pulmo_xxh3(const void *data, size_t size_bytes)
+{
+    return XXH3_64bits(data, size_bytes);
 }

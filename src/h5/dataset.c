@@ -1,35 +1,9 @@
-/* Datasets: written whole or by rows, read whole or by rows. */
+/* Datasets, written whole or by rows. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "h5_room.h"
 #include "pulmo/memory.h"
-
-/* Everything that a dataset operation may have open; closed by end(). */
-typedef struct handles {
-    hid_t dataset, space, memory, type, properties;
-} handles;
-
-static const handles none = {-1, -1, -1, -1, -1};
-
-/* Ends an operation that has come to `status`, with closing's own failure: chunks still in the
- * library's cache are written only then, and a full disk may be met no earlier. */
-static pulmo_status end(const pulmo_h5 *file, handles *h, const char *name, pulmo_status status)
-{
-    bool closed = h->dataset < 0 || H5Dclose(h->dataset) >= 0;
-    if (!closed && file->temporary && status == PULMO_OK)
-        status = h5_fail(file, name, "cannot be written");
-    if (h->space >= 0)
-        H5Sclose(h->space);
-    if (h->memory >= 0)
-        H5Sclose(h->memory);
-    if (h->type >= 0)
-        H5Tclose(h->type);
-    if (h->properties >= 0)
-        H5Pclose(h->properties);
-    h5_unlock();
-    return status;
-}
 
 static uint64_t elements(int rank, const uint64_t *dims)
 {
@@ -61,7 +35,7 @@ static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint6
 }
 
 /* Makes the dataset; leaves it open in *h. */
-static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int rank,
+static bool make(pulmo_h5 *file, h5_handles *h, const char *name, hid_t type, int rank,
                  const uint64_t *dims, uint64_t chunk_rows)
 {
     hsize_t sizes[PULMO_H5_RANK_MAX];
@@ -83,13 +57,15 @@ static bool make(pulmo_h5 *file, handles *h, const char *name, hid_t type, int r
 static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_type,
                                 hid_t memory_type, int rank, const uint64_t *dims, const void *data)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     pulmo_status status = PULMO_OK;
     if (!make(file, &h, name, file_type, rank, dims, 0) ||
         (elements(rank, dims) > 0 &&
          H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
         status = h5_fail(file, name, "cannot be written");
-    return end(file, &h, name, status);
+    if (status == PULMO_OK)
+        status = h5_record_whole(file, name, file_type, rank, dims, data);
+    return h5_end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
@@ -128,21 +104,30 @@ pulmo_status pulmo_h5_write_text(pulmo_h5 *file, const char *name, const char *t
     return status;
 }
 
+static pulmo_status record_rows(pulmo_h5 *file, const char *name, hid_t type, int rank,
+                                const uint64_t *dims)
+{
+    size_t row_bytes = elements(rank - 1, dims + 1) * H5Tget_size(type);
+    return h5_record_rows(file, name, dims[0], row_bytes);
+}
+
 pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                   const uint64_t *dims)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     h5_lock();
     pulmo_status status = PULMO_OK;
     if (!make(file, &h, name, h5_file_type(type), rank, dims, 1))
         status = h5_fail(file, name, "cannot be created");
-    return end(file, &h, name, status);
+    if (status == PULMO_OK)
+        status = record_rows(file, name, h5_file_type(type), rank, dims);
+    return h5_end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                                    const uint64_t *dims)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     hsize_t sizes[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++)
         sizes[i] = dims[i];
@@ -157,13 +142,15 @@ pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_ty
         h.dataset = H5Dcreate2(file->id, name, h5_file_type(type), h.space, H5P_DEFAULT,
                                h.properties, H5P_DEFAULT);
     pulmo_status status = h.dataset < 0 ? h5_fail(file, name, "cannot be created") : PULMO_OK;
-    return end(file, &h, name, status);
+    if (status == PULMO_OK)
+        status = record_rows(file, name, h5_file_type(type), rank, dims);
+    return h5_end(file, &h, name, status);
 }
 
 pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offset_bytes,
                                uint64_t *size_bytes)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     hsize_t file_bytes = 0;
     h5_lock();
     h.dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
@@ -177,59 +164,23 @@ pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offse
         if (place > file_bytes || *size_bytes > file_bytes - place)
             status = h5_fail(file, name, "reaches beyond the end of the file");
     }
-    return end(file, &h, name, status);
+    return h5_end(file, &h, name, status);
 }
 
 /* ---- rows ---- */
 
-/* Opens a dataset and selects rows [first, first + count) in it. */
-static pulmo_status select_rows(pulmo_h5 *file, handles *h, const char *name, uint64_t first,
-                                uint64_t count)
-{
-    hsize_t dims[H5S_MAX_RANK], start[H5S_MAX_RANK] = {0};
-    h->dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
-    if (h->dataset < 0)
-        return h5_fail(file, name, "is missing or damaged");
-    h->space = H5Dget_space(h->dataset);
-    int rank = H5Sget_simple_extent_ndims(h->space);
-    if (rank < 1 || rank > PULMO_H5_RANK_MAX)
-        return h5_fail(file, name, "has no rows");
-    H5Sget_simple_extent_dims(h->space, dims, NULL);
-    if (first > dims[0] || count > dims[0] - first)
-        return pulmo_fail(
-            PULMO_DATA,
-            "%s: /%s: rows %llu to %llu of %llu: the file is damaged or of another data set",
-            file->path, name, (unsigned long long)first, (unsigned long long)(first + count),
-            (unsigned long long)dims[0]);
-    start[0] = first;
-    dims[0] = count;
-    H5Sselect_hyperslab(h->space, H5S_SELECT_SET, start, NULL, dims, NULL);
-    h->memory = H5Screate_simple(rank, dims, NULL);
-    return PULMO_OK;
-}
-
-/* Ours for the type the dataset is stored in; the memory type rows are given in. */
-static hid_t stored_type(const handles *h)
-{
-    size_t string_bytes = 0;
-    hid_t type = H5Dget_type(h->dataset);
-    int ours = h5_type_of(type, &string_bytes);
-    if (ours == PULMO_H5_F32 && H5Tget_size(type) == 2)
-        ours = PULMO_H5_F16;
-    H5Tclose(type);
-    return ours < 0 || ours == PULMO_H5_STRING ? -1 : h5_memory_type((pulmo_h5_type)ours);
-}
-
 pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t first, uint64_t count,
                                  const void *rows)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     h5_lock();
-    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
+    pulmo_status status = count ? h5_select_rows(file, &h, name, first, count) : PULMO_OK;
     if (status == PULMO_OK && count &&
-        H5Dwrite(h.dataset, stored_type(&h), h.memory, h.space, H5P_DEFAULT, rows) < 0)
+        H5Dwrite(h.dataset, h5_stored_type(&h), h.memory, h.space, H5P_DEFAULT, rows) < 0)
         status = h5_fail(file, name, "cannot be written");
-    return end(file, &h, name, status);
+    if (status == PULMO_OK)
+        h5_record_given(file, name, first, count, rows);
+    return h5_end(file, &h, name, status);
 }
 
 /* The checksum that HDF5's filter puts behind a chunk: Fletcher's, over pairs of bytes, the first
@@ -254,7 +205,7 @@ static uint32_t fletcher32(const uint8_t *data, size_t bytes)
 pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first,
                                       uint64_t count, size_t row_bytes, const uint8_t *rows)
 {
-    handles h = none;
+    h5_handles h = h5_no_handles;
     size_t chunk_bytes = row_bytes + 4;
     uint8_t *chunks = malloc(count * chunk_bytes + 1);
     if (!chunks)
@@ -267,7 +218,7 @@ pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t
             to[row_bytes + (size_t)k] = (uint8_t)(sum >> 8 * k);
     }
     h5_lock();
-    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
+    pulmo_status status = count ? h5_select_rows(file, &h, name, first, count) : PULMO_OK;
     if (status == PULMO_OK && count &&
         (uint64_t)H5Sget_select_npoints(h.memory) != count * row_bytes)
         status = pulmo_fail(PULMO_RUNTIME, "%s: /%s: a row has not %zu bytes", file->path, name,
@@ -278,186 +229,9 @@ pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t
             0)
             status = h5_fail(file, name, "cannot be written");
     }
-    status = end(file, &h, name, status);
+    status = h5_end(file, &h, name, status);
     free(chunks);
+    if (status == PULMO_OK)
+        h5_record_given(file, name, first, count, rows);
     return status;
-}
-
-pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type,
-                                uint64_t first, uint64_t count, void *out)
-{
-    handles h = none;
-    h5_lock();
-    pulmo_status status = count ? select_rows(file, &h, name, first, count) : PULMO_OK;
-    if (status == PULMO_OK && count &&
-        H5Dread(h.dataset, h5_memory_type(type), h.memory, h.space, H5P_DEFAULT, out) < 0)
-        status = h5_fail(file, name, "cannot be read: the file is damaged");
-    return end(file, &h, name, status);
-}
-
-/* ---- reading ---- */
-
-bool pulmo_h5_exists(pulmo_h5 *file, const char *name)
-{
-    char path[256];
-    bool found = true;
-    h5_lock();
-    /* Every group on the way must be asked for. */
-    for (size_t i = 1; found && i <= strlen(name); i++) {
-        if (name[i] != '/' && name[i] != '\0')
-            continue;
-        snprintf(path, sizeof path, "%.*s", (int)i, name);
-        found = H5Lexists(file->id, path, H5P_DEFAULT) > 0;
-    }
-    H5Eclear2(H5E_DEFAULT);
-    h5_unlock();
-    return found;
-}
-
-/* With the lock held and h->dataset open. */
-static pulmo_status shape_open(const pulmo_h5 *file, handles *h, const char *name,
-                               pulmo_h5_shape *out)
-{
-    hsize_t dims[H5S_MAX_RANK] = {0};
-    memset(out, 0, sizeof *out);
-    h->type = H5Dget_type(h->dataset);
-    h->space = H5Dget_space(h->dataset);
-    int type = h->type < 0 ? -1 : h5_type_of(h->type, &out->string_bytes);
-    int rank = h->space < 0 ? -1 : H5Sget_simple_extent_ndims(h->space);
-    /* A null space calls itself a scalar, but there is nothing to read. */
-    if (type < 0 || rank < 0 || rank > PULMO_H5_RANK_MAX ||
-        H5Sget_simple_extent_type(h->space) == H5S_NULL)
-        return h5_fail(file, name, "has a type or shape that pulmo does not write");
-    H5Sget_simple_extent_dims(h->space, dims, NULL);
-    out->type = (pulmo_h5_type)type;
-    out->rank = rank;
-    uint64_t count = 1;
-    for (int i = 0; i < rank; i++) {
-        out->dims[i] = dims[i];
-        if (dims[i] && count > H5_ELEMENTS_MAX / dims[i])
-            return h5_fail(file, name, "is too large to be true");
-        count *= dims[i];
-    }
-    return PULMO_OK;
-}
-
-static pulmo_status open_shape(pulmo_h5 *file, handles *h, const char *name, pulmo_h5_shape *out)
-{
-    h->dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
-    if (h->dataset < 0)
-        return h5_fail(file, name, "is missing or damaged");
-    return shape_open(file, h, name, out);
-}
-
-pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out)
-{
-    handles h = none;
-    h5_lock();
-    pulmo_status status = open_shape(file, &h, name, out);
-    return end(file, &h, name, status);
-}
-
-static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pulmo_h5_shape *shape,
-                               int rank, const uint64_t *dims)
-{
-    bool fits = shape->rank == rank && shape->type != PULMO_H5_STRING;
-    for (int i = 0; fits && i < rank; i++)
-        fits = dims[i] == shape->dims[i];
-    if (fits)
-        return PULMO_OK;
-    char found[160] = "", wanted[160] = "";
-    size_t f = 0, w = 0;
-    for (int i = 0; i < shape->rank; i++)
-        f += (size_t)snprintf(found + f, sizeof found - f, "%s%llu", i ? " x " : "",
-                              (unsigned long long)shape->dims[i]);
-    for (int i = 0; i < rank; i++)
-        w += (size_t)snprintf(wanted + w, sizeof wanted - w, "%s%llu", i ? " x " : "",
-                              (unsigned long long)dims[i]);
-    return pulmo_fail(
-        PULMO_DATA,
-        "%s: /%s: has shape (%s)%s, must be (%s) numbers; the file is damaged or of another kind",
-        file->path, name, found, shape->type == PULMO_H5_STRING ? " of strings" : "", wanted);
-}
-
-pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
-                           const uint64_t *dims, void *out)
-{
-    handles h = none;
-    pulmo_h5_shape shape;
-    h5_lock();
-    pulmo_status status = open_shape(file, &h, name, &shape);
-    if (status == PULMO_OK)
-        status = check_dims(file, name, &shape, rank, dims);
-    if (status == PULMO_OK && elements(shape.rank, shape.dims) > 0 &&
-        H5Dread(h.dataset, h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
-        status = h5_fail(file, name, "cannot be read: the file is damaged");
-    return end(file, &h, name, status);
-}
-
-/* Reads `count` strings of `bytes` each into one block: pointers first, then the text. */
-static pulmo_status read_block(const pulmo_h5 *file, const handles *h, const char *name,
-                               uint64_t count, size_t bytes, char ***out)
-{
-    if (count > H5_ELEMENTS_MAX / (bytes + 1) || count * (bytes + 1) > (uint64_t)8 << 30)
-        return h5_fail(file, name, "is too large to be true");
-    char *raw = malloc(count * bytes + 1);
-    char **strings = malloc(count * (sizeof *strings + bytes + 1) + sizeof *strings);
-    hid_t type = h5_string_type(bytes), stored = H5Dget_type(h->dataset);
-    H5Tset_cset(
-        type,
-        H5Tget_cset(stored)); /* the library does not convert ASCII, which other programs write */
-    H5Tclose(stored);
-    pulmo_status status = PULMO_OK;
-    if (!raw || !strings)
-        status = pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
-    else if (count > 0 && H5Dread(h->dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)
-        status = h5_fail(file, name, "cannot be read: the file is damaged");
-    for (uint64_t i = 0; status == PULMO_OK && i < count; i++) {
-        strings[i] = (char *)(strings + count) + i * (bytes + 1);
-        memcpy(strings[i], raw + i * bytes, bytes);
-        strings[i][bytes] = '\0';
-    }
-    H5Tclose(type);
-    free(raw);
-    if (status == PULMO_OK)
-        *out = strings;
-    else
-        free(strings);
-    return status;
-}
-
-pulmo_status pulmo_h5_read_strings(pulmo_h5 *file, const char *name, uint64_t *count,
-                                   char ***strings)
-{
-    handles h = none;
-    pulmo_h5_shape shape = {0};
-    h5_lock();
-    pulmo_status status = open_shape(file, &h, name, &shape);
-    if (status == PULMO_OK && (shape.type != PULMO_H5_STRING || shape.rank != 1))
-        status = h5_fail(file, name, "must be a list of strings");
-    if (status == PULMO_OK)
-        status = read_block(file, &h, name, shape.dims[0], shape.string_bytes, strings);
-    if (status == PULMO_OK)
-        *count = shape.dims[0];
-    return end(file, &h, name, status);
-}
-
-pulmo_status pulmo_h5_read_text(pulmo_h5 *file, const char *name, char **out)
-{
-    handles h = none;
-    pulmo_h5_shape shape = {0};
-    char **strings = NULL;
-    h5_lock();
-    pulmo_status status = open_shape(file, &h, name, &shape);
-    if (status == PULMO_OK && (shape.type != PULMO_H5_STRING || shape.rank != 0))
-        status = h5_fail(file, name, "must be one string");
-    if (status == PULMO_OK)
-        status = read_block(file, &h, name, 1, shape.string_bytes, &strings);
-    if (status == PULMO_OK) {
-        *out = pulmo_strdup(strings[0]);
-        if (!*out)
-            status = PULMO_MEMORY;
-    }
-    free(strings);
-    return end(file, &h, name, status);
 }

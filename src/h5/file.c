@@ -1,7 +1,6 @@
 /* Files that appear whole or not at all: temporary name, fsync, rename, fsync of the directory. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,74 +10,6 @@
 #include "h5_room.h"
 #include "pulmo/file.h"
 #include "pulmo/memory.h"
-
-#define REASON_BYTES 512
-
-/* Recursive: a visitor may read what it is shown. */
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-void h5_lock(void)
-{
-    static bool ready = false;
-    static _Thread_local bool quiet =
-        false; /* where the library knows threads, each has its own printing of errors */
-    pthread_mutex_lock(&lock);
-    /* A file that could not be flushed stays in the library's care for ever; its clean-up at
-     * exit would try again and crash. All that we keep has been committed by then. */
-    if (!ready)
-        H5dont_atexit();
-    if (!quiet)
-        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we report errors our way */
-    ready = quiet = true;
-}
-
-void h5_unlock(void)
-{
-    pthread_mutex_unlock(&lock);
-}
-
-/* ---- the library's reasons ---- */
-
-static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
-{
-    (void)depth;
-    if (error->desc && *error->desc)
-        snprintf(context, REASON_BYTES, "%s", error->desc);
-    return 0;
-}
-
-/* Of a system call that failed the library tells everything, over two lines; what helps are the
- * system's own words. */
-static void shorten(char *reason)
-{
-    static const char mark[] = "error message = '";
-    char *words = strstr(reason, mark), *end = words ? strchr(words + sizeof mark - 1, '\'') : NULL;
-    if (end) {
-        *end = '\0';
-        memmove(reason, words + sizeof mark - 1, (size_t)(end - words) - sizeof mark + 2);
-    }
-    for (char *at = reason; *at; at++)
-        if (*at == '\n')
-            *at = ' ';
-}
-
-pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what)
-{
-    char reason[REASON_BYTES] = "";
-    bool writing = file->temporary != NULL;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
-    H5Eclear2(H5E_DEFAULT);
-    /* The library gives an errno only where a system call failed. */
-    bool refused = strstr(reason, "errno = ") != NULL;
-    if (refused && !writing)
-        what = "cannot be read"; /* it may be whole */
-    shorten(reason);
-    return pulmo_fail(refused || writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,
-                      object ? ": /" : "", object ? object + (*object == '/') : "", what,
-                      *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
-}
-
-/* ---- HDF5 files ---- */
 
 static pulmo_h5 *handle_of(const char *path, bool temporary)
 {
@@ -123,6 +54,7 @@ static void remove_temporary(const pulmo_h5 *file)
 
 static void free_handle(pulmo_h5 *file)
 {
+    h5_records_free(file);
     free(file->path);
     free(file->temporary);
     free(file);
@@ -160,19 +92,42 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
 
 pulmo_status pulmo_h5_commit(pulmo_h5 *file)
 {
+    h5_hole *holes = NULL;
+    size_t count = 0;
     h5_lock();
-    bool closed = H5Fflush(file->id, H5F_SCOPE_GLOBAL) >= 0;
-    pulmo_status status = closed ? PULMO_OK : h5_fail(file, NULL, "cannot be written");
+    bool flushed = H5Fflush(file->id, H5F_SCOPE_GLOBAL) >= 0;
+    pulmo_status status = flushed ? PULMO_OK : h5_fail(file, NULL, "cannot be written");
+    if (status == PULMO_OK && file->has_digests)
+        status = h5_holes_of(file, &holes, &count);
     bool ended = H5Fclose(file->id) >= 0;
     if (status == PULMO_OK && !ended)
         status = h5_fail(file, NULL, "cannot be written");
     file->id = -1;
     h5_unlock();
     if (status == PULMO_OK)
+        status = h5_seal_append(file, holes, count);
+    free(holes);
+    if (status == PULMO_OK)
         status = pulmo_file_publish(file->temporary, file->path);
     if (status != PULMO_OK)
         remove_temporary(file);
     free_handle(file);
+    return status;
+}
+
+/* Values are compared with their digests where other tools dropped the seal. */
+static pulmo_status open_for_reading(pulmo_h5 *file)
+{
+    pulmo_status status = PULMO_OK;
+    h5_lock();
+    hid_t properties = access_properties();
+    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, properties);
+    if (file->id < 0)
+        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    else if (!file->is_sealed)
+        status = h5_content_check(file);
+    H5Pclose(properties);
+    h5_unlock();
     return status;
 }
 
@@ -191,18 +146,13 @@ pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out)
     pulmo_h5 *file = handle_of(path, false);
     if (!file)
         return PULMO_MEMORY;
-    h5_lock();
-    hid_t properties = access_properties();
-    file->id = H5Fopen(path, H5F_ACC_RDONLY, properties);
-    pulmo_status status = PULMO_OK;
-    if (file->id < 0)
-        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
-    H5Pclose(properties);
-    h5_unlock();
+    pulmo_status status = h5_seal_check(path, &file->is_sealed);
+    if (status == PULMO_OK)
+        status = open_for_reading(file);
     if (status == PULMO_OK)
         *out = file;
     else
-        free_handle(file);
+        pulmo_h5_close(file);
     return status;
 }
 
@@ -223,11 +173,4 @@ void pulmo_h5_close(pulmo_h5 *file)
 const char *pulmo_h5_path(const pulmo_h5 *file)
 {
     return file->path;
-}
-
-void pulmo_h5_library(char *out, size_t bytes)
-{
-    unsigned major = 0, minor = 0, release = 0;
-    H5get_libversion(&major, &minor, &release);
-    snprintf(out, bytes, "HDF5 %u.%u.%u", major, minor, release);
 }

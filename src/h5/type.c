@@ -1,4 +1,6 @@
-/* Our element types and HDF5's. */
+/* Our element types and HDF5's, and a type and shape in words. */
+#include <string.h>
+
 #include "h5_room.h"
 
 /* IEEE 754's binary16, little-endian; the library has no name for it. Kept for ever, as its own
@@ -100,4 +102,37 @@ int h5_type_of(hid_t type, size_t *string_bytes)
     if (bytes == 8)
         return is_signed ? PULMO_H5_I64 : PULMO_H5_U64;
     return -1;
+}
+
+/* ---- in words, for digests ---- */
+
+const char *h5_class_name(hid_t type)
+{
+    switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+        return H5Tget_sign(type) == H5T_SGN_2 ? "int" : "uint";
+    case H5T_FLOAT:
+        return "float";
+    case H5T_STRING:
+        return "string";
+    default:
+        return NULL;
+    }
+}
+
+void h5_put_shape(char *out, size_t out_bytes, hid_t type, int rank, const uint64_t *dims)
+{
+    size_t at = (size_t)snprintf(out, out_bytes, "%s %zu", h5_class_name(type), H5Tget_size(type));
+    for (int i = 0; i < rank && at < out_bytes; i++)
+        at += (size_t)snprintf(out + at, out_bytes - at, " %llu", (unsigned long long)dims[i]);
+}
+
+pulmo_status h5_digest_begin(hid_t type, int rank, const uint64_t *dims, pulmo_digester **out)
+{
+    char shape[256];
+    PULMO_TRY(pulmo_digester_create(out));
+    h5_put_shape(shape, sizeof shape, type, rank, dims);
+    pulmo_digester_add(*out, shape, strlen(shape));
+    pulmo_digester_add(*out, "\n", 1);
+    return PULMO_OK;
 }
