@@ -65,6 +65,8 @@ pulmo_status pulmo_h5_seal(pulmo_h5 *file);
 /* True of an opened file that carries digests; pulmo_h5_open has checked them. False of files of
  * releases before there were any, and of other programs' files. */
 bool pulmo_h5_is_verified(const pulmo_h5 *file);
+/* Says so of a file that is read without digests to check. */
+void pulmo_h5_say_unverified(const pulmo_h5 *file);
 /* Reads all values and all rows again. Calls `each` for what differs from its digest, by its name
  * in the file and what is wrong with it; counts them. PULMO_DATA, PULMO_MEMORY where it could not
  * go on. */
@@ -106,6 +108,10 @@ pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape 
 /* Reads all, converted to `type`; refuses when rank or dims differ from what is given. */
 pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                            const uint64_t *dims, void *out);
+/* Numbers that are computed with: a NaN or an infinity is PULMO_DATA. */
+pulmo_status pulmo_h5_read_finite(pulmo_h5 *file, const char *name, int rank, const uint64_t *dims,
+                                  float *out);
+/* Rows that have sums (pulmo_h5_seal) and do not match them are PULMO_DATA, which names the row. */
 pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type,
                                 uint64_t first, uint64_t count, void *out);
 /* All strings of a rank-1 dataset as one block: strings[i] are NUL-ended. Owned by the caller:

@@ -63,9 +63,11 @@ pulmo_status pulmo_model_write(const char *path, const pulmo_model *model);
 void pulmo_model_free(pulmo_model *model);
 
 /* Probabilities (n, classes) of logits (n, classes): softmax(logits / temperature). The two may be
- * one array. Pure. */
-void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
-                               float *probabilities);
+ * one array. PULMO_DATA where a logit is not finite: it would become a class without a reason.
+ * Pure.
+ */
+pulmo_status pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
+                                       float *probabilities);
 
 /* The class that probabilities (classes) stand for, by pulmo_metrics_class at the model's
  * threshold. Pure. */

@@ -1,4 +1,5 @@
 /* Datasets, read whole or by rows, and rows compared with their sums. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,24 @@ pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type,
     if (status == PULMO_OK && points > 0)
         status = read_open(file, &h, &all);
     return h5_end(file, &h, name, status);
+}
+
+pulmo_status pulmo_h5_read_finite(pulmo_h5 *file, const char *name, int rank, const uint64_t *dims,
+                                  float *out)
+{
+    uint64_t count = 1;
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, rank, dims, out));
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    for (uint64_t i = 0; i < count; i++) {
+        if (!isfinite(out[i]))
+            return pulmo_fail(
+                PULMO_DATA,
+                "%s: /%s: value %llu is %g, must be a number: the file is damaged, or "
+                "its training diverged",
+                file->path, name, (unsigned long long)i, (double)out[i]);
+    }
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_h5_read_rows(pulmo_h5 *file, const char *name, pulmo_h5_type type,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "h5_room.h"
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 
 /* ---- checking ---- */
@@ -206,4 +207,10 @@ pulmo_status pulmo_h5_verify(pulmo_h5 *file, pulmo_h5_differs each, void *contex
 bool pulmo_h5_is_verified(const pulmo_h5 *file)
 {
     return file->is_sealed || file->has_digests;
+}
+
+void pulmo_h5_say_unverified(const pulmo_h5 *file)
+{
+    if (!pulmo_h5_is_verified(file))
+        pulmo_info("%s: written without digests; not verified", file->path);
 }

@@ -166,7 +166,8 @@ static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model,
     pulmo_free(scores->logits);
     scores->logits = NULL;
     PULMO_GOTO(pulmo_feature_store_logits(comm, features, &with, info->classes, &scores->logits));
-    pulmo_model_probabilities(model, (int)info->count, scores->logits, scores->probabilities);
+    PULMO_GOTO(
+        pulmo_model_probabilities(model, (int)info->count, scores->logits, scores->probabilities));
     for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++)
         all->probabilities[i] += (double)scores->probabilities[i];
     all->threshold += model->threshold;

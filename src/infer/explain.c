@@ -261,7 +261,7 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
     pool_last(e);
     pulmo_head_logits(e->head, 1, e->features, e->logits);
-    pulmo_model_probabilities(e->model, 1, e->logits, out->probabilities);
+    PULMO_GOTO(pulmo_model_probabilities(e->model, 1, e->logits, out->probabilities));
     out->predicted = pulmo_model_class(e->model, out->probabilities);
     out->class_index = class_index;
     if (class_index < 0)

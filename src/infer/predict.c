@@ -220,7 +220,7 @@ static pulmo_status predict_chunk(prediction *p, char *const *paths, int count)
     pulmo_status status = score_views(p, good);
     free_chunk(p);
     PULMO_TRY(status);
-    pulmo_model_probabilities(p->model, good, p->logits, p->probabilities);
+    PULMO_TRY(pulmo_model_probabilities(p->model, good, p->logits, p->probabilities));
     print_chunk(p, count);
     return PULMO_OK;
 }

@@ -189,6 +189,8 @@ pulmo_status pulmo_model_write(const char *path, const pulmo_model *model)
     PULMO_TRY(pulmo_h5_create(path, &file));
     pulmo_status status = write_model(file, model);
     if (status == PULMO_OK)
+        status = pulmo_h5_seal(file);
+    if (status == PULMO_OK)
         return pulmo_h5_commit(file);
     pulmo_h5_close(file);
     return status;
@@ -360,7 +362,7 @@ static pulmo_status read_layout(pulmo_h5 *file, const pulmo_layout *layout, floa
         const pulmo_tensor *tensor = &layout->tensor[t];
         tensor_dataset set = dataset_of(tensor);
         float *to = parameters + tensor->offset;
-        PULMO_TRY(pulmo_h5_read(file, set.name, PULMO_H5_F32, set.rank, set.dims, to));
+        PULMO_TRY(pulmo_h5_read_finite(file, set.name, set.rank, set.dims, to));
     }
     return PULMO_OK;
 }
@@ -444,6 +446,8 @@ pulmo_status pulmo_model_read(const char *run, pulmo_model *out)
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
         status = read_model(file, out);
+    if (status == PULMO_OK)
+        pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);
     free(path);
     if (status == PULMO_OK)
@@ -474,17 +478,26 @@ static float cooled(float logit, double temperature)
     return (float)((double)logit / temperature);
 }
 
-void pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
-                               float *probabilities)
+pulmo_status pulmo_model_probabilities(const pulmo_model *model, int n, const float *logits,
+                                       float *probabilities)
 {
     const size_t count = (size_t)n * (size_t)model->classes;
     const double temperature = model->temperature;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(logits[i]))
+            return pulmo_fail(
+                PULMO_DATA,
+                "a score is %g, which stands for no class: the model's weights are too "
+                "large to compute with; train again, with a lower optim.lr",
+                (double)logits[i]);
+    }
     if (temperature != 1) {
         for (size_t i = 0; i < count; i++)
             probabilities[i] = cooled(logits[i], temperature);
         logits = probabilities;
     }
     pulmo_softmax(n, model->classes, logits, probabilities);
+    return PULMO_OK;
 }
 
 static bool same_layer(const pulmo_tuned_spec *a, const pulmo_tuned_spec *b, int l)

@@ -102,6 +102,8 @@ pulmo_status checkpoint_write(const char *path, const run_identity *identity,
     if (status == PULMO_OK)
         status = write_state(file, state, chosen);
     if (status == PULMO_OK)
+        status = pulmo_h5_seal(file);
+    if (status == PULMO_OK)
         return pulmo_h5_commit(file);
     pulmo_h5_close(file);
     return status;
@@ -194,7 +196,7 @@ static pulmo_status read_vector(pulmo_h5 *file, const char *name, const pulmo_st
                                 float *vector)
 {
     const uint64_t dims = state->parameters;
-    return pulmo_h5_read(file, name, PULMO_H5_F32, 1, &dims, vector);
+    return pulmo_h5_read_finite(file, name, 1, &dims, vector);
 }
 
 static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state, selection *chosen)
@@ -221,6 +223,8 @@ pulmo_status checkpoint_read(const char *path, const run_identity *identity, pul
         status = check_identity(file, identity);
     if (status == PULMO_OK)
         status = read_state(file, state, chosen);
+    if (status == PULMO_OK)
+        pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);
     if (status != PULMO_DATA)
         return status;

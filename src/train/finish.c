@@ -18,8 +18,7 @@ pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model
     scores->probabilities = pulmo_alloc(count, sizeof(float));
     if (!scores->probabilities)
         return PULMO_MEMORY;
-    pulmo_model_probabilities(model, (int)info->count, logits, scores->probabilities);
-    return PULMO_OK;
+    return pulmo_model_probabilities(model, (int)info->count, logits, scores->probabilities);
 }
 
 /* ---- files ---- */
@@ -155,8 +154,8 @@ static pulmo_status calibrate(run *r)
     const pulmo_split_scores *scores = &r->scores.val;
     PULMO_TRY(pulmo_temperature_fit(val->count, val->classes, val->labels, scores->logits,
                                     &r->model.temperature));
-    pulmo_model_probabilities(&r->model, (int)val->count, scores->logits, scores->probabilities);
-    return PULMO_OK;
+    return pulmo_model_probabilities(&r->model, (int)val->count, scores->logits,
+                                     scores->probabilities);
 }
 
 /* All ranks hold the same scores and come to the same threshold. */

@@ -2,6 +2,7 @@
  * refused, naming what. */
 #include "support.h"
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/model.h"
 #include "pulmo/packed.h"
@@ -204,6 +205,55 @@ static void what_no_training_writes_is_refused(void **state)
     REFUSED(best_epoch, -1, "best_epoch is -1");
 }
 
+/* A NaN would become a class: comparisons with it are false. */
+static void weights_that_are_no_numbers_are_refused(void **state)
+{
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        pulmo_model model = good_model();
+        float *weight = &model.parameters[model.layout.tensor[0].offset + 3];
+        float before = *weight;
+        *weight = bad[i];
+        refused(&model, "/head/classifier.0.weight: value 3 is ");
+        *weight = before;
+    }
+}
+
+static void scores_that_are_no_numbers_are_no_class(void **state)
+{
+    const pulmo_model model = good_model();
+    const float logits[] = {1, 2, NAN, 0};
+    float probabilities[4];
+    (void)state;
+    assert_ok(pulmo_model_probabilities(&model, 1, logits, probabilities));
+    assert_refused(pulmo_model_probabilities(&model, 2, logits, probabilities), PULMO_DATA,
+                   "a score is nan");
+}
+
+/* Whatever byte of the file is changed, no other model is read. */
+static void a_changed_model_is_refused(void **state)
+{
+    pulmo_model model = good_model(), read;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int seen = 0;
+    (void)state;
+    assert_ok(pulmo_model_write(path, &model));
+    assert_ok(pulmo_file_read(path, 1 << 24, &bytes, &size));
+    for (size_t at = 0; at < size - 56; at += 61) { /* the seal's own bytes: tests/h5/test_seal.c */
+        bytes[at] ^= (uint8_t)(1 << at % 8);
+        FILE *out = fopen(path, "wb");
+        assert_int_equal(fwrite(bytes, 1, size, out), size);
+        fclose(out);
+        assert_refused(pulmo_model_read(path, &read), PULMO_DATA, "not those that were written");
+        bytes[at] ^= (uint8_t)(1 << at % 8);
+        seen++;
+    }
+    assert_true(seen > 50);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +263,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_old_model_means_the_last_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finding_of_no_class_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_no_training_writes_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(weights_that_are_no_numbers_are_refused, set_up, tear_down),
+        cmocka_unit_test(scores_that_are_no_numbers_are_no_class),
+        cmocka_unit_test_setup_teardown(a_changed_model_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
