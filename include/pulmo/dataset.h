@@ -32,7 +32,8 @@ typedef struct pulmo_dataset_info {
     const char *const *kept_names;          /* (kept) */
     const char *const *const *kept_columns; /* (kept, count) */
     int is_demo;                            /* made by `pulmo demo-data` */
-    const char *digest_hex; /* SHA-256 over classes, sizes and every source digest of the split */
+    const char *digest_hex; /* SHA-256 over classes, sizes and every image's source and pixels;
+                               of packs of earlier releases not over pixels */
 } pulmo_dataset_info;
 
 /* Opens a split of a packed directory. A split that the manifest lacks gives an empty data set
@@ -57,7 +58,8 @@ pulmo_status pulmo_dataset_sources(const pulmo_dataset *dataset, char ***out);
  * results hold as data_sha256. */
 void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX]);
 
-/* Reads one image, (H, W, C) uint8. Thread safe. At most a few shard files are held open. */
+/* Reads one image, (H, W, C) uint8. PULMO_DATA, naming file and image, where its pixels are not
+ * those that were packed. Thread safe. At most a few shard files are held open. */
 pulmo_status pulmo_dataset_read(pulmo_dataset *dataset, uint32_t index, uint8_t *pixels);
 
 #endif

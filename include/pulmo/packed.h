@@ -5,13 +5,14 @@
  *   /labels (N) int32
  *   /paths, /groups (N)          strings
  *   /digests (N)                 strings: SHA-256 of the source file
+ *   /pixel_digests (N)           strings: SHA-256 of the packed pixels
  *   /index (N) int64             place in the split
  *   attributes: pulmo_kind "shard", format_version, split, shard, shards, classes, resize, decode,
  *       fit, border, decoding
  * manifest.h5
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
- *       attributes count, shards, patients, sha256; with folds also the column folds (N) int32 and
- *       the attribute folds, how many
+ *       attributes count, shards, patients, sha256, pixels_sha256; with folds also the column folds
+ *       (N) int32 and the attribute folds, how many
  *   /splits/SPLIT/first (shards + 1) int64: first image of each shard, where they are not even
  *   /splits/SPLIT/sketches (N, 64) uint8: how each image looks, for pack --update
  *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept

@@ -76,12 +76,14 @@ static pulmo_status write_index(pulmo_h5 *file, uint32_t first, uint64_t count)
 static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
                                   const pulmo_packed_split *split, uint32_t first, uint64_t count)
 {
-    static const char *const scaled[] = {"images", "labels", "paths", "groups", "digests"};
+    static const char *const scaled[] = {"images", "labels",  "paths",
+                                         "groups", "digests", "pixel_digests"};
 
     const column columns[] = {
         {"paths", split->paths},
         {"groups", split->groups},
         {"digests", split->digests},
+        {"pixel_digests", split->pixel_digests},
     };
     const uint64_t height = (uint64_t)form->height_px;
     const uint64_t width = (uint64_t)form->width_px;
@@ -101,7 +103,8 @@ static pulmo_status write_samples(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(set_long_name(file, "images", "images (N, H, W, C), 8 bits a channel"));
     PULMO_TRY(set_long_name(file, "labels", "class index; names in the attribute classes of /"));
     PULMO_TRY(set_long_name(file, "groups", "patient"));
-    return set_long_name(file, "digests", "SHA-256 of the source file");
+    PULMO_TRY(set_long_name(file, "digests", "SHA-256 of the source file"));
+    return set_long_name(file, "pixel_digests", "SHA-256 of the packed pixels");
 }
 
 static pulmo_status start_shard(pulmo_h5 *file, const pulmo_packed_form *form,
@@ -165,7 +168,11 @@ pulmo_status pulmo_shard_append(pulmo_shard_writer *writer, uint32_t count, cons
 
 pulmo_status pulmo_shard_commit(pulmo_shard_writer *writer)
 {
-    pulmo_status status = pulmo_h5_commit(writer->file);
+    pulmo_status status = pulmo_h5_seal(writer->file);
+    if (status == PULMO_OK)
+        status = pulmo_h5_commit(writer->file);
+    else
+        pulmo_h5_close(writer->file);
     free(writer);
     return status;
 }
@@ -187,7 +194,7 @@ static void add_text(pulmo_digester *digester, const char *text)
 }
 
 pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
-                           char hex[PULMO_DIGEST_HEX])
+                           bool of_pixels, char hex[PULMO_DIGEST_HEX])
 {
     pulmo_digester *digester = NULL;
     char shape[96];
@@ -206,6 +213,8 @@ pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_spl
         add_text(digester, label);
         add_text(digester, split->paths[i]);
         add_text(digester, split->digests[i]);
+        if (of_pixels)
+            add_text(digester, split->pixel_digests[i]);
     }
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
@@ -289,6 +298,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     char base[96];
     char name[128];
     char hex[PULMO_DIGEST_HEX];
+    char pixels_hex[PULMO_DIGEST_HEX];
     const uint64_t count = split->count;
     const pulmo_h5_int_attribute numbers[] = {
         {"count", split->count},
@@ -296,9 +306,11 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
         {"patients", split->patients},
     };
     snprintf(base, sizeof base, "splits/%s", split->name);
-    PULMO_TRY(packed_digest(form, split, hex));
+    PULMO_TRY(packed_digest(form, split, false, hex));
+    PULMO_TRY(packed_digest(form, split, true, pixels_hex));
     PULMO_TRY(pulmo_h5_set_int_list(file, base, numbers, PULMO_COUNT_OF(numbers)));
     PULMO_TRY(pulmo_h5_set_text(file, base, "sha256", hex));
+    PULMO_TRY(pulmo_h5_set_text(file, base, "pixels_sha256", pixels_hex));
     snprintf(name, sizeof name, "%s/labels", base);
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
     PULMO_TRY(write_extras(file, base, split));
@@ -376,6 +388,8 @@ pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *m
     free(path);
     PULMO_TRY(status);
     status = write_manifest(file, manifest);
+    if (status == PULMO_OK)
+        status = pulmo_h5_seal(file);
     if (status == PULMO_OK)
         return pulmo_h5_commit(file);
     pulmo_h5_close(file);

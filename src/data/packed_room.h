@@ -7,9 +7,10 @@
 #include "pulmo/packed.h"
 
 /* SHA-256 over everything that makes a split's tensors and scores what they are: its shape, resize,
- * decode, class names and, in order, labels, paths and source digests. */
+ * decode, class names and, in order, labels, paths, source digests and, but for packs of releases
+ * that did not, digests of pixels. */
 pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
-                           char hex[PULMO_DIGEST_HEX]);
+                           bool of_pixels, char hex[PULMO_DIGEST_HEX]);
 
 /* PULMO_DATA: `what` is wrong with the file, and how to mend it. */
 pulmo_status packed_damaged(const pulmo_h5 *file, const char *what);

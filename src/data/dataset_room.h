@@ -1,0 +1,52 @@
+/* Inside the data room: a packed data set that is open.
+ *
+ *   dataset.c        the manifest
+ *   dataset_fold.c   one fold's part of a split
+ *   dataset_shard.c  shards, and images out of them */
+#ifndef PULMO_DATASET_ROOM_H
+#define PULMO_DATASET_ROOM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "packed_room.h"
+#include "pulmo/dataset.h"
+
+#define OPEN_SHARDS 8 /* files held open at once */
+
+typedef struct open_shard {
+    pulmo_h5 *file;
+    uint32_t shard;
+    uint64_t used; /* when, in reads */
+} open_shard;
+
+struct pulmo_dataset {
+    pulmo_dataset_info info;
+    char *directory, split[64];
+    int fold;        /* -1: the split as packed; else `split` is its part of train */
+    pulmo_cut cut;   /* of the split as packed */
+    uint32_t *index; /* (info.count): places in the files; NULL where they are the same */
+    int32_t *labels;
+    char **class_names, **paths, **groups;
+    char **kept_names, ***kept_columns;
+    char **digests; /* of the source files; only while opening */
+    char *
+        *pixel_digests; /* of the split as packed; only while opening, or where a shard has none */
+    char *digest_hex;
+    bool of_pixels;       /* that digest covers pixels */
+    bool is_unverified;   /* some of its files carry no digests */
+    pthread_mutex_t lock; /* of the open shards */
+    open_shard open[OPEN_SHARDS];
+    uint64_t reads;
+};
+
+/* PULMO_DATA for a file of another kind or version. */
+pulmo_status dataset_check_kind(pulmo_h5 *file, const char *kind);
+/* True only where nothing stands there. */
+bool dataset_is_absent(const char *path);
+/* Opens each shard and compares it with the manifest. */
+pulmo_status dataset_check_shards(pulmo_dataset *d);
+/* Keeps what `split` is of the fold d->fold. */
+pulmo_status dataset_choose_fold(pulmo_h5 *manifest, pulmo_dataset *d, const char *split);
+
+#endif
