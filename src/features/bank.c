@@ -116,7 +116,7 @@ static uint64_t bytes_of(const pulmo_bank *b, const bank_unit *units, uint32_t c
         const bank_form *form = &b->set[units[i].split].form;
         uint32_t images = bank_shard_images(form, units[i].shard);
         size_t value_bytes = form->half ? 2 : 4;
-        bytes += images * (b->floats * value_bytes + 16) + 8192;
+        bytes += images * (b->floats * value_bytes + 16) + 12288;
     }
     return bytes;
 }

@@ -2,7 +2,7 @@
  *
  *   /features (N, C, h, w)   float32, or float16 with bank.precision: half; in one piece, so that a
  *                            reader goes straight to a row
- *   /checksums (N) uint64    of each image's bytes as stored, see checksum()
+ *   /features_xxh3 (N) uint64   XXH3 of each image's bytes as stored
  *   /labels (N) int32
  *   attributes of /: pulmo_kind "bank", format_version, split, view, shard, shards, first,
  *       precision, key, made_of
@@ -22,11 +22,12 @@
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
 
-#define BANK_FORMAT_VERSION 1
+#define BANK_FORMAT_VERSION 2
 
-/* FNV-1a of 64 bits. */
-#define FNV_OFFSET 0xcbf29ce484222325u
-#define FNV_PRIME  0x100000001b3u
+/* Of version 1: sums of FNV-1a of 64 bits in /checksums. */
+#define BANK_FORMAT_FNV 1
+#define FNV_OFFSET      0xcbf29ce484222325u
+#define FNV_PRIME       0x100000001b3u
 
 static size_t floats_of(const bank_form *form)
 {
@@ -57,9 +58,9 @@ char *bank_shard_path(const bank_form *form, bank_place place)
                         form->shards);
 }
 
-/* Fletcher's idea in 16 lanes of 32 bits: sums of words, and sums of these sums, which tell their
- * order; then folded by FNV-1a. For accidents, at the speed of memory; not against intent. */
-static uint64_t checksum(const void *data, size_t bytes)
+/* What version 1 keeps of each image. Fletcher's idea in 16 lanes of 32 bits: sums of words, and
+ * sums of these sums, which tell their order; then folded by FNV-1a. */
+static uint64_t fnv_of_lanes(const void *data, size_t bytes)
 {
     typedef uint32_t lane __attribute__((vector_size(16)));
     lane sum[4] = {{0}}, order[4] = {{0}}, word[4];
@@ -92,7 +93,6 @@ struct bank_writer {
     pulmo_h5 *file;
     uint32_t first, count, done;
     uint16_t *half; /* one image's */
-    uint64_t *checksums;
 };
 
 static pulmo_status describe(pulmo_h5 *file, const bank_form *form, bank_place place)
@@ -130,10 +130,8 @@ static pulmo_status open_writer(bank_writer *writer, const bank_form *form, bank
     writer->first = first_image(form, place.shard);
     writer->count = bank_shard_images(form, place.shard);
     size_t half_bytes = floats_of(form) * sizeof *writer->half;
-    size_t checksums_bytes = writer->count * sizeof *writer->checksums;
     writer->half = malloc(half_bytes);
-    writer->checksums = malloc(checksums_bytes);
-    if (!writer->half || !writer->checksums)
+    if (!writer->half)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate a bank's shard");
     char *path = bank_shard_path(form, place);
     if (!path)
@@ -169,9 +167,7 @@ static pulmo_status add_one(bank_writer *writer, const float *features)
                               "the largest half; use bank.precision: float",
                               writer->first + writer->done, form->split);
     }
-    size_t row_bytes = row_bytes_of(form);
     uint32_t number = writer->done;
-    writer->checksums[number] = checksum(row, row_bytes);
     writer->done++;
     return pulmo_h5_write_rows(writer->file, "features", number, 1, row);
 }
@@ -188,9 +184,7 @@ pulmo_status bank_writer_add(bank_writer *writer, uint32_t count, const float *f
 
 pulmo_status bank_writer_commit(bank_writer *writer)
 {
-    const uint64_t count = writer->count;
-    pulmo_status status =
-        pulmo_h5_write(writer->file, "checksums", PULMO_H5_U64, 1, &count, writer->checksums);
+    pulmo_status status = pulmo_h5_seal(writer->file);
     if (status == PULMO_OK) {
         status = pulmo_h5_commit(writer->file);
         writer->file = NULL;
@@ -205,7 +199,6 @@ void bank_writer_abandon(bank_writer *writer)
         return;
     pulmo_h5_close(writer->file);
     free(writer->half);
-    free(writer->checksums);
     free(writer);
 }
 
@@ -217,7 +210,8 @@ struct bank_shard {
     int fd;
     uint64_t offset; /* of the features in the file */
     uint32_t first, count;
-    uint64_t *checksums;
+    bool of_version_1;
+    uint64_t *sums; /* (count): of each image's bytes */
 };
 
 static pulmo_status check_text(pulmo_h5 *file, const char *name, const char *wanted)
@@ -242,18 +236,30 @@ static pulmo_status check_int(pulmo_h5 *file, const char *name, int64_t wanted)
                       name, (long long)found, (long long)wanted);
 }
 
+static pulmo_status check_version(pulmo_h5 *file, bank_shard *shard)
+{
+    int64_t version = 0;
+    PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &version));
+    shard->of_version_1 = version == BANK_FORMAT_FNV;
+    int wanted = shard->of_version_1 ? BANK_FORMAT_FNV : BANK_FORMAT_VERSION;
+    return pulmo_h5_check_kind(file, "bank", wanted, "it will be made anew");
+}
+
 static pulmo_status read_head(pulmo_h5 *file, bank_place place, bank_shard *shard)
 {
     const bank_form *form = shard->form;
     uint64_t bytes = 0;
     uint64_t count = shard->count;
-    PULMO_TRY(pulmo_h5_check_kind(file, "bank", BANK_FORMAT_VERSION, "it will be made anew"));
+    const char *name = "features_xxh3";
+    PULMO_TRY(check_version(file, shard));
+    if (shard->of_version_1)
+        name = "checksums";
     PULMO_TRY(check_text(file, "key", form->key));
     PULMO_TRY(check_text(file, "made_of", form->text));
     PULMO_TRY(check_int(file, "view", place.view));
     PULMO_TRY(check_int(file, "shard", place.shard));
     PULMO_TRY(check_int(file, "shards", form->shards));
-    PULMO_TRY(pulmo_h5_read(file, "checksums", PULMO_H5_U64, 1, &count, shard->checksums));
+    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_U64, 1, &count, shard->sums));
     PULMO_TRY(pulmo_h5_place_of(file, "features", &shard->offset, &bytes));
     uint64_t wanted = count * row_bytes_of(form);
     if (bytes == wanted)
@@ -286,8 +292,8 @@ pulmo_status bank_shard_open(const bank_form *form, bank_place place, bank_shard
     shard->first = first_image(form, place.shard);
     shard->count = bank_shard_images(form, place.shard);
     shard->path = bank_shard_path(form, place);
-    shard->checksums = malloc(shard->count * sizeof *shard->checksums);
-    if (shard->path && shard->checksums)
+    shard->sums = malloc(shard->count * sizeof *shard->sums);
+    if (shard->path && shard->sums)
         status = open_file(place, shard);
     else
         status = pulmo_fail(PULMO_MEMORY, "out of memory for a bank");
@@ -305,7 +311,7 @@ void bank_shard_close(bank_shard *shard)
     if (shard->fd >= 0)
         close(shard->fd);
     free(shard->path);
-    free(shard->checksums);
+    free(shard->sums);
     free(shard);
 }
 
@@ -338,9 +344,10 @@ pulmo_status bank_shard_read(const bank_shard *shard, uint32_t sample, float *ou
     size_t room_bytes = floats_of(form) * sizeof(float);
     char *raw = (char *)out + (room_bytes - bytes);
     PULMO_TRY(read_bytes(shard, shard->offset + row * bytes, bytes, raw));
-    if (checksum(raw, bytes) != shard->checksums[row])
+    uint64_t sum = shard->of_version_1 ? fnv_of_lanes(raw, bytes) : pulmo_xxh3(raw, bytes);
+    if (sum != shard->sums[row])
         return pulmo_fail(PULMO_DATA,
-                          "%s: features of image %u do not match their checksum: the file is "
+                          "%s: features of image %u are not what was written (XXH3): the file is "
                           "damaged; remove it and run the same command "
                           "again: it is computed anew",
                           shard->path, sample);

@@ -61,7 +61,7 @@ typedef struct bank_shard bank_shard;
 /* PULMO_DATA for a file that is damaged or of another key. `form` is kept. */
 pulmo_status bank_shard_open(const bank_form *form, bank_place place, bank_shard **out);
 void bank_shard_close(bank_shard *shard);
-/* One image's features (C, h, w), checked against their checksum. Thread safe. */
+/* One image's features (C, h, w), checked against their sum. Thread safe. */
 pulmo_status bank_shard_read(const bank_shard *shard, uint32_t sample, float *out);
 
 /* ---- half precision (bank_half.c) ---- */

@@ -83,7 +83,7 @@ printf '\x55' | dd of="$shard" bs=1 seek=$(($(stat -c %s "$shard") / 2)) conv=no
 cmp -s "$shard" whole.h5 && fail "nothing was damaged"
 for n in 1 2; do
     rm -rf damaged
-    EXTRA="$bank --set bank.path=bank2" expect 65 "do not match their checksum" small_train damaged ranks "$n"
+    EXTRA="$bank --set bank.path=bank2" expect 65 "are not what was written" small_train damaged ranks "$n"
 done
 [ "$(grep -c "^pulmo: " out.txt)" = 1 ] || { cat out.txt; fail "one error was expected"; }
 rm "$shard"

@@ -138,7 +138,8 @@ mkdir shared && touch shared/model-00001-of-00002.h5 shared/manifest.h5.mine
 [ -e shared/model-00001-of-00002.h5 ] && [ -e shared/manifest.h5.mine ] || fail "files of others were removed"
 # A manifest whose counts do not fit its columns is told of, and not read beyond them.
 if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
-    cp -r shared lying && /usr/bin/python3 - lying/manifest.h5 << 'PY'
+    cp -r shared lying && /usr/bin/python3 "$PULMO_SOURCE/tests/tools/unseal.py" lying/manifest.h5
+    /usr/bin/python3 - lying/manifest.h5 << 'PY'
 import sys, h5py, numpy
 split = h5py.File(sys.argv[1], "r+")["splits/test"]
 split.attrs["count"] = numpy.int64(0)

@@ -130,9 +130,17 @@ put() { # FILE DATASET HEX: over its first bytes
 }
 cp -rp folds harmed
 put harmed/manifest.h5 /splits/train/labels '\377\377\377\177'
-expect 65 "/splits/train/labels: holds 2147483647, must be 0 to 1" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
-cp folds/manifest.h5 harmed/ && put harmed/manifest.h5 /splits/train/folds '\004\000\000\000'
-expect 65 "/splits/train/folds: holds 4, must be 0 to 3" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+expect 65 "not those that were written" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+# ... also where the manifest has no digests that could tell.
+if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
+    /usr/bin/python3 "$PULMO_SOURCE/tests/tools/unseal.py" harmed/manifest.h5
+    expect 65 "/splits/train/labels: holds 2147483647, must be 0 to 1" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+    cp folds/manifest.h5 harmed/ && put harmed/manifest.h5 /splits/train/folds '\004\000\000\000'
+    /usr/bin/python3 "$PULMO_SOURCE/tests/tools/unseal.py" harmed/manifest.h5
+    expect 65 "/splits/train/folds: holds 4, must be 0 to 3" "$PULMO" pack small harmed --size 48 --set pack.folds=4 --update
+else
+    echo "skipped: a manifest without digests, which python3-h5py would write"
+fi
 
 # ---- what an update that failed decoded is not taken for parts of a whole pack ----
 "$PULMO" demo-data third --train 160 --val 0 --test 0 --seed 8 -q
