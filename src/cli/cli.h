@@ -175,6 +175,7 @@ pulmo_status run_export(arguments *a);
 pulmo_status run_weights(arguments *a);
 pulmo_status run_report(arguments *a);
 pulmo_status run_inspect(arguments *a);
+pulmo_status run_verify(arguments *a);
 pulmo_status run_bench(arguments *a);
 pulmo_status run_demo(arguments *a);
 

@@ -1,5 +1,10 @@
-/* `pulmo pack`. */
+/* `pulmo pack`, and `pulmo verify`, which looks into a pack as `pack --verify` does. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "cli.h"
+#include "pulmo/inspect.h"
+#include "pulmo/memory.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/pack.h"
 
@@ -32,4 +37,27 @@ pulmo_status run_pack(arguments *a)
                                         .overwrite = a->overwrite,
                                         .update = a->update};
     return pulmo_pack(a->comm, &options);
+}
+
+static bool is_packed(const char *path)
+{
+    char *manifest = pulmo_format("%s/manifest.h5", path);
+    bool found = manifest && access(manifest, F_OK) == 0;
+    free(manifest);
+    return found;
+}
+
+/* Files by one rank, pixels of a pack by all; MPI starts only for these. */
+pulmo_status run_verify(arguments *a)
+{
+    const char *path = a->operands[0];
+    bool packed = is_packed(path);
+    bool root = launched_rank() == 0;
+    if (packed)
+        PULMO_TRY(launch_ranks(a));
+    pulmo_status status = root ? pulmo_verify(path, stdout) : PULMO_OK;
+    if (!packed)
+        return status;
+    PULMO_TRY(pulmo_agree(a->comm, status));
+    return pulmo_pack_verify(a->comm, path, NULL, a->threads);
 }

@@ -360,6 +360,21 @@ const command commands[] = {
      .operands_needed = "a file is needed",
      .operands_hint = "one file at a time",
      .run = run_inspect},
+    {.name = "verify",
+     .summary = "whether a file, a run or a packed data set is what was written",
+     .usage = "FILE|RUN|PACKED",
+     .description =
+         "Compares a file of pulmo's, or every .h5 of a directory, with the digests in it: every "
+         "dataset, attribute and image; of a packed data set also the pixels with the manifest's "
+         "digests. Standard output names what differs, and the status is 65 then. Files of "
+         "releases "
+         "before there were digests are named too.",
+     .keys = "",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "a file, a run or a packed data set is needed",
+     .operands_hint = "one at a time",
+     .run = run_verify},
     {.name = "bench",
      .summary = "throughput of the parts: conv, pack, train, step, allreduce",
      .usage = "conv|pack|train|step|allreduce",
