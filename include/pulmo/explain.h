@@ -53,7 +53,8 @@ typedef struct pulmo_explanation {
     float *probabilities; /* (classes) */
 } pulmo_explanation;
 
-/* `image` is grey or RGB, of any size: it is resized to the model's as `pulmo predict` does.
+/* `image` is grey or RGB, framed as the model takes it (decoded by its framing, or packed): of
+ * another size than the model's it is squashed to that.
  * `class_index` in [0, classes) or PULMO_EXPLAIN_PREDICTED. What `out` holds is owned by the
  * caller, who frees it with pulmo_explanation_free. Not for several threads at once on one
  * explainer. */

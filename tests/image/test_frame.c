@@ -16,6 +16,7 @@
 #include "frame.h"
 #include "exifs.h"
 #include "jpegs.h"
+#include "pngs.h"
 #include "sink.h"
 
 static pulmo_image flat(int height, int width, int channels, int level)
@@ -349,6 +350,35 @@ static void files_are_fitted_upright(void **state)
     free(pixels);
 }
 
+/* PNGs keep their pixels, so that all of the way is known; interlaced ones come whole. */
+static void pngs_are_fitted_as_jpegs_are(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 12; round++) {
+        uint16_t samples[3 * 45 * 61] = {0};
+        pulmo_image image = noise(45, 61, round % 2 ? 3 : 1);
+        png_kind kind = {.width = 61,
+                         .height = 45,
+                         .type = round % 2 ? PNG_RGB : PNG_GREY,
+                         .bits = 8,
+                         .interlaced = round >= 6};
+        const pulmo_framing framing = {.fit = (pulmo_fit)(round % 3)};
+        pulmo_decode_spec spec;
+        pulmo_image got;
+        for (int i = 0; i < 45 * 61 * image.channels; i++)
+            samples[i] = image.pixels[i];
+        png_bytes png = make_png(&kind, samples);
+        pulmo_decode_spec_framed(&spec, &framing, 22);
+        assert_int_equal(pulmo_image_decode(png.data, png.size, &spec, &got, NULL), PULMO_OK);
+        pulmo_image wanted = slow_fit(&image, framing.fit, 22, 22);
+        assert_same(&got, &wanted);
+        pulmo_image_free(&wanted);
+        pulmo_image_free(&got);
+        pulmo_image_free(&image);
+        free(png.data);
+    }
+}
+
 /* ---- borders ---- */
 
 static void check_border(const pulmo_image *image, int top, int left, int height, int width)
@@ -456,6 +486,7 @@ int main(void)
         cmocka_unit_test(own_size),
         cmocka_unit_test(what_was_padded_is_found),
         cmocka_unit_test(files_are_fitted_upright),
+        cmocka_unit_test(pngs_are_fitted_as_jpegs_are),
         cmocka_unit_test(borders_by_hand),
         cmocka_unit_test(borders_have_a_tolerance),
         cmocka_unit_test(small_images_keep_their_borders),
