@@ -4,9 +4,9 @@
     bench/pack.py SOURCE [--pulmo PATH] [--rounds 5] [--repeat 31]
 
 SOURCE is class folders of JPEGs. They are also converted to grey PNGs of full size, which are packed as --png-repeat
-links each and compared with Pillow likewise. Each round times Pillow on every file (open, decode, resize to 224 x 224 bilinear: as
-grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one thread and with
-two (everything: listing, reading, SHA-256, decoding, resizing, audit, writing shards and manifest). Pillow does one pass;
+links each and compared with Pillow likewise. Each round times Pillow on every file (open, decode, resize to 224 x 224
+bilinear: as grey where the file is grey, as RGB always, in draft mode; reading included) and `pulmo bench pack` with one
+thread and with two (everything: listing, reading, SHA-256, decoding, resizing, audit, writing shards and manifest). Pillow does one pass;
 pulmo packs --repeat links to every file, so that its fixed costs count as they do in a data set of some size. Rates are
 images a second of the wall clock, medians over the rounds; a ratio is the median of the rounds' ratios, whose neighbouring
 measurements suffer alike from whatever else the machine does. The last line is one JSON object.
@@ -81,12 +81,25 @@ def link_all(source, repeat, into):
             os.symlink(os.path.abspath(path), os.path.join(into, folder, f"{k}x{name}"))
 
 
+def measure_jpeg(options, files, many):
+    def pack(threads, decode):
+        return pulmo(options.pulmo, many, threads, decode, options.seconds)
+    return {
+        "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb), "pulmo_exact": pack(1, "exact"),
+        "pulmo_exact_2_threads": pack(2, "exact"), "pillow_draft": pillow(files, draft), "pulmo_fast": pack(1, "fast"),
+    }
+
+
+def measure_png(options, files, many):
+    return {"pillow_png": pillow(files, grey), "pulmo_png": pulmo(options.pulmo, many, 1, "exact", options.seconds)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--pulmo", default="build/release/bin/pulmo")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=31, help="links to each file (31: of 168, a common training set's 5,216)")
+    parser.add_argument("--repeat", type=int, default=31, help="links to each file (31: of 168, a common training set's 5,216); 0: no JPEGs")
     parser.add_argument("--png-repeat", type=int, default=3, help="links to each PNG; 0: no PNGs")
     parser.add_argument("--seconds", type=int, default=2, help="of pulmo bench pack, a measurement")
     options = parser.parse_args()
@@ -99,15 +112,11 @@ def main():
             convert_all(options.source, pngs)
             link_all(pngs, options.png_repeat, many_pngs)
         for _ in range(options.rounds):
-            def pack(threads, decode):
-                return pulmo(options.pulmo, many, threads, decode, options.seconds)
-            measured = {
-                "pillow_grey": pillow(files, grey), "pillow_rgb": pillow(files, rgb), "pulmo_exact": pack(1, "exact"),
-                "pulmo_exact_2_threads": pack(2, "exact"), "pillow_draft": pillow(files, draft), "pulmo_fast": pack(1, "fast"),
-            }
+            measured = {}
+            if options.repeat > 0:
+                measured.update(measure_jpeg(options, files, many))
             if options.png_repeat > 0:
-                measured["pillow_png"] = pillow(list(files_of(pngs)), grey)
-                measured["pulmo_png"] = pulmo(options.pulmo, many_pngs, 1, "exact", options.seconds)
+                measured.update(measure_png(options, list(files_of(pngs)), many_pngs))
             for name, rate in measured.items():
                 rates.setdefault(name, []).append(rate)
     figures = {name: round(statistics.median(values), 1) for name, values in rates.items()}

@@ -100,7 +100,7 @@ static void report_notes(const pack_plan *plan)
     for (size_t i = 0; i < warnings->count; i++)
         pulmo_warn("%s", warnings->text[i]);
     if (plan->profiled > 0)
-        pulmo_info("%u images have a colour profile or a gamma of their own, which is ignored",
+        pulmo_info("colour profiles and gamma are ignored; images that have one: %u",
                    plan->profiled);
     for (size_t i = 0; i < plan->refused_paths.count; i++)
         pulmo_info("refused: %s: %s", path[i], reason[i]);

@@ -26,7 +26,7 @@ check_alone() {
     grep -q "packed $expected images" alone.txt || { cat alone.txt; fail "$1: not $expected images packed"; }
 }
 
-# odd TOOL LEAST: the tool's files, of at least so many kinds
+# odd TOOL LEAST PROFILES: the tool's files, of at least so many kinds; so many have a profile or a gamma
 odd() {
     local tool=$PULMO_SOURCE/tests/tools/$1 good decode file word
     rm -rf odd all packed-*
@@ -40,6 +40,7 @@ odd() {
     for decode in exact fast; do
         "$PULMO" pack all "packed-$decode" --size 48 --decode "$decode" > /dev/null 2> all.txt
         while read -r file word; do check "$file" "$word" all.txt; done < odd/expected.txt
+        grep -q "ignored; images that have one: $3\$" all.txt || { cat all.txt; fail "not $3 profiles are told of"; }
     done
     good=$(grep -c ' ok$' odd/expected.txt)
     [ "$("$PYTHON" "$tool" compare all packed-exact)" = $((good + 8)) ] || fail "not all good ones were packed with the right pixels"
@@ -47,5 +48,5 @@ odd() {
     echo "$1: $(wc -l < odd/expected.txt) kinds, $good of them good"
 }
 
-odd odd_jpegs.py 50
-odd odd_pngs.py 100
+odd odd_jpegs.py 50 1
+odd odd_pngs.py 100 2
