@@ -63,7 +63,7 @@ void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *fram
         spec->fast_target_px = size_px;
 }
 
-/* The names of what is read, as in "a JPEG or a PNG". */
+/* The names of what is read, as in "a JPEG, a PNG or a DICOM file". */
 static void name_read_formats(char *text, size_t bytes)
 {
     const format *read[FORMATS];

@@ -97,9 +97,9 @@ grep -q "refused: c/dangling.jpeg: cannot be opened" out.txt || { cat out.txt; f
 grep -q "o dd/d: is an empty folder" out.txt || { cat out.txt; fail "the empty folder was not named"; }
 echo nothing > "o dd/d/a.jpeg"
 expect 65 "class d has no usable image" "$PULMO" pack "o dd" bad --size 48
-cp "o dd/c/picture.png" "o dd/d/b.jpeg" && echo nothing > "o dd/d/held.jpeg" && mkdir "o dd/d/e"
+printf GIF89a > "o dd/d/b.jpeg" && echo nothing > "o dd/d/held.jpeg" && mkdir "o dd/d/e"
 cp "$(ls demo/train/NORMAL/* | head -1)" "o dd/d/e/held.jpeg"
-expect 65 "Files of the class: 4: 2 refused: is not a JPEG but something else (the first: d/a.jpeg); 1 refused: is not a JPEG but a PNG (the first: d/b.jpeg); 1 in test" \
+expect 65 "Files of the class: 4: 2 refused: is not a JPEG, a PNG or a DICOM file but something else (the first: d/a.jpeg); 1 refused: is not a JPEG, a PNG or a DICOM file but a GIF (the first: d/b.jpeg); 1 in test" \
     "$PULMO" pack "o dd" bad --size 48 --set pack.test_pattern=e/held
 for class in NORMAL PNEUMONIA; do for s in train test; do mkdir -p turned/$class && cp -r demo/$s/$class turned/$class/$s; done; done
 expect 65 "turned: its class folders hold train, val or test; a source is train|val|test/CLASS: turn them round, as in mkdir -p test && mv NORMAL/test test/NORMAL" \

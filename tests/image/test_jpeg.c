@@ -219,13 +219,13 @@ static void what_is_no_jpeg(void **state)
     uint8_t dicom[140] = {0};
     memcpy(dicom + 128, "DICM", 4);
     check_refused("", 0, "empty");
-    check_refused("\xFF", 1, "not a JPEG or a PNG");
+    check_refused("\xFF", 1, "not a JPEG, a PNG or a DICOM file");
     check_refused("\x89PNG\r\n\x1a\n....", 12, "truncated");
     check_refused("GIF89a......", 12, "GIF");
     check_refused("II*\0....", 8, "TIFF");
     check_refused("BM......", 8, "BMP");
     check_refused(dicom, sizeof dicom, "DICOM");
-    check_refused("hello, world", 12, "is not a JPEG or a PNG but something else");
+    check_refused("hello, world", 12, "is not a JPEG, a PNG or a DICOM file but something else");
     check_refused("\xFF\xD8\xFF", 3, "truncated");
     check_refused("\xFF\xD8\xFF\xD9", 4, "no image");
 }

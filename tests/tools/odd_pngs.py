@@ -164,7 +164,7 @@ def bad_files():
         "unknown-critical": (png(before=chunk(b"CgBI", bytes(4))), "unhandled critical chunk"),
         "two-headers": (png(before=header(90, 70, 8, GREY)), "IHDR: out of place"),
         "line-ends-changed": (grey.replace(b"\r\n", b"\n", 1), "ASCII conversion"),
-        "signature-of-seven-bits": (b"\x09" + grey[1:], "is not a JPEG or a PNG but something else"),
+        "signature-of-seven-bits": (b"\x09" + grey[1:], "is not a JPEG, a PNG or a DICOM file but something else"),
         "chunk-of-2-GiB": (changed(text, at(text, b"tEXt"), [0x7F, 255, 255, 255]), "truncated"),
     }
 
