@@ -201,9 +201,8 @@ const command commands[] = {
      .description =
          "Class folders of images (JPEG, PNG; known by their first bytes) into sharded HDF5, split "
          "by patient. SOURCE is train/ val/ test/ with class folders, or class folders alone. One "
-         "picture or one patient in several given "
-         "splits is an error that names the ways out. Also under mpirun. Interrupted, the same "
-         "command resumes.",
+         "picture or one patient in several given splits is an error that names the ways out. Also "
+         "under mpirun. Interrupted, the same command resumes.",
      .options = pack_options,
      .keys = "pack.*",
      .operands_most = 2,
