@@ -1,5 +1,6 @@
 /* How the images of a pack were given their shape: what was asked for, and what it can mean. */
 #include <stdio.h>
+#include <string.h>
 
 #include "packing.h"
 
@@ -7,9 +8,15 @@
 
 pulmo_framing framing_from(const pulmo_config *config)
 {
-    return (pulmo_framing){.fit = (pulmo_fit)config->pack.fit,
-                           .crop_border = config->pack.border != 0,
-                           .fast = config->pack.decode == PULMO_DECODE_FAST};
+    pulmo_config usual;
+    pulmo_config_init(&usual);
+    pulmo_framing framing = {.fit = (pulmo_fit)config->pack.fit,
+                             .crop_border = config->pack.border != 0,
+                             .fast = config->pack.decode == PULMO_DECODE_FAST};
+    snprintf(framing.window, sizeof framing.window, "%s", config->pack.window);
+    if (strcmp(config->pack.modalities, usual.pack.modalities) != 0)
+        snprintf(framing.modalities, sizeof framing.modalities, "%s", config->pack.modalities);
+    return framing;
 }
 
 /* Whether every image that was decoded is as wide as high; where there is none, too. */

@@ -169,9 +169,9 @@ static pulmo_status count_made(const source_list *list, int first, int last, mad
     if (!told)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", list->count);
     for (size_t i = 0; i < list->count; i++) {
-        const int rule = list->file[i].rule;
-        if (rule >= first && rule <= last)
-            told[count++].file = &list->file[i];
+        const source_file *file = &list->file[i];
+        if (file->rule >= first && file->rule <= last && !source_file_is_open(list, file))
+            told[count++].file = file;
     }
     qsort(told, count, sizeof *told, by_group);
     count_patients(told, count, out);
@@ -202,12 +202,28 @@ static pulmo_status judge_schemes(const source_list *list)
                       list->root, made.most, made.files, made.largest);
 }
 
+/* An export without names often gives all films one PatientID. */
+static pulmo_status judge_patient_ids(const source_list *list)
+{
+    made_patients made = {0};
+    PULMO_TRY(count_made(list, PATIENT_HEADER, PATIENT_HEADER, &made));
+    if (!is_nearly_one(&made))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "%s: %zu of %zu DICOM files have one PatientID, \"%s\", as if they were of "
+                      "one patient; if they are not, pack.header_patient: false leaves it unread, "
+                      "and pack.group_pattern finds patients in paths",
+                      list->root, made.most, made.files, made.largest);
+}
+
 size_t judge_unknown(const source_list *list, int split, const char **first)
 {
     size_t unknown = 0;
     for (size_t i = 0; i < list->count; i++) {
         const source_file *file = &list->file[i];
         if (file->split != split || file->refusal || file->rule != PATIENT_UNKNOWN)
+            continue;
+        if (source_file_is_open(list, file))
             continue;
         if (unknown++ == 0)
             *first = file->path;
@@ -280,5 +296,12 @@ pulmo_status judge_list(const source_list *list, const pulmo_config *config)
     PULMO_TRY(judge_groups(list, config->pack.group_pattern));
     PULMO_TRY(judge_schemes(list));
     PULMO_TRY(judge_folds(config));
+    return judge_splitting(list, config);
+}
+
+pulmo_status judge_headers(const source_list *list, const pulmo_config *config)
+{
+    PULMO_TRY(judge_patient_ids(list));
+    PULMO_TRY(judge_schemes(list));
     return judge_splitting(list, config);
 }

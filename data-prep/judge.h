@@ -9,6 +9,10 @@
  * pack.patients_unknown allows it. */
 pulmo_status judge_list(const source_list *list, const pulmo_config *config);
 
+/* The same when headers are known: patients that were open before. PULMO_CONFIG where nearly all
+ * DICOM files have one PatientID. */
+pulmo_status judge_headers(const source_list *list, const pulmo_config *config);
+
 /* Files of a split, as given by folder or pattern, that can be used as far as their names tell. */
 size_t judge_given_count(const source_list *list, int split);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packing.h"
 #include "tabled.h"
 
 #include "pulmo/digest.h"
@@ -27,21 +28,26 @@ static void digest_names(const source_list *list, pulmo_digester *digester)
 /* Keys that came later are named only where they are given: packs made before them stay valid. */
 static void name_given(const pulmo_config *c, char *text, size_t bytes)
 {
+    const pulmo_framing framing = framing_from(c);
     const struct {
-        const char *key, *pattern;
-    } held[] = {{"val", c->pack.val_pattern},
-                {"test", c->pack.test_pattern},
-                {"exclude", c->pack.exclude_pattern}};
+        const char *key, *value;
+    } held[] = {{"val_pattern", c->pack.val_pattern},
+                {"test_pattern", c->pack.test_pattern},
+                {"exclude_pattern", c->pack.exclude_pattern},
+                {"window", framing.window},
+                {"modalities", framing.modalities}};
     size_t at = 0;
     text[0] = '\0';
     for (size_t i = 0; i < PULMO_COUNT_OF(held); i++) {
-        const char *pattern = held[i].pattern;
-        if (*pattern == '\0')
+        const char *value = held[i].value;
+        if (*value == '\0')
             continue;
-        at += (size_t)snprintf(text + at, bytes - at, "%s_pattern \"%s\", ", held[i].key, pattern);
+        at += (size_t)snprintf(text + at, bytes - at, "%s \"%s\", ", held[i].key, value);
     }
     if (c->pack.patients_unknown)
         at += (size_t)snprintf(text + at, bytes - at, "patients_unknown, ");
+    if (!c->pack.header_patient)
+        at += (size_t)snprintf(text + at, bytes - at, "header_patient false, ");
     if (c->pack.fit != PULMO_FIT_SQUASH)
         at += (size_t)snprintf(text + at, bytes - at, "fit %d, ", c->pack.fit);
     if (c->pack.border)
@@ -61,7 +67,7 @@ pulmo_status options_describe(const source_list *list, const pulmo_config *c, ch
     tabled_digest(list, digester);
     pulmo_digest digest = pulmo_digester_end(digester);
     pulmo_digest_hex(&digest, hex);
-    char given[3 * (PULMO_TEXT_BYTES + 32) + 64];
+    char given[3 * (PULMO_TEXT_BYTES + 32) + 2 * PULMO_FRAMING_TEXT + 256];
     name_given(c, given, sizeof given);
     *out = pulmo_format(
         "format %d, size %lld, shard_images %lld, pixels_max %lld, val_fraction %.17g, "

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "audit.h"
+#include "headers.h"
+#include "judge.h"
 #include "options.h"
 #include "packing.h"
 #include "seen.h"
@@ -49,6 +51,19 @@ static void digest_times(const source_list *list, pulmo_digester *digester)
     }
 }
 
+/* What is read of DICOM files; nothing where the keys are not given, as in packs made before them.
+ */
+static void digest_given(const source_list *list, const pulmo_config *c, pulmo_digester *digester)
+{
+    const pulmo_framing framing = framing_from(c);
+    if (*framing.window)
+        pulmo_digester_add_text(digester, framing.window);
+    if (*framing.modalities)
+        pulmo_digester_add_text(digester, framing.modalities);
+    for (int h = 0; h < list->headers; h++)
+        pulmo_digester_add_text(digester, pulmo_header_keyword(list->header[h]));
+}
+
 /* What decoded pixels depend on: files, size and manner of decoding. Splits and patterns may change
  * without harm. */
 static void digest_decoding(const packing *p, const source_list *list, pulmo_digester *digester)
@@ -59,6 +74,7 @@ static void digest_decoding(const packing *p, const source_list *list, pulmo_dig
     pulmo_digester_add(digester, settings, sizeof settings);
     if (c->pack.fit != PULMO_FIT_SQUASH || c->pack.border)
         pulmo_digester_add(digester, framing, sizeof framing);
+    digest_given(&p->list, c, digester);
     digest_times(list, digester);
 }
 
@@ -129,6 +145,7 @@ static pulmo_status list_local(packing *p)
     PULMO_TRY(work_name(p->options.destination, &p->place));
     if (p->options.update && !p->options.overwrite)
         PULMO_TRY(work_has_pack(&p->place, &updates));
+    PULMO_TRY(pulmo_window_check(p->options.config->pack.window));
     PULMO_TRY(source_list_make(p->options.source, p->options.config, updates, &p->list));
     PULMO_TRY(plan_classes(&p->list, &p->plan));
     PULMO_TRY(make_key(p));
@@ -193,6 +210,7 @@ static pulmo_status find_new(packing *p, int *task)
     bool root = is_root(p);
     pulmo_status status = update_open(destination, &p->list, p->options_text, folds, root, &p->old);
     PULMO_TRY(pulmo_agree(p->comm, status));
+    PULMO_TRY(pulmo_agree(p->comm, headers_adopt(p->old, &p->list)));
     size_t added = p->old->fresh.count;
     if (is_root(p))
         pulmo_info("%s: %zu %s new", destination, added, added == 1 ? "file is" : "files are");
@@ -257,11 +275,19 @@ static bool leaks_are(const packing *p, int manner)
     return p->plan.leaks.count > 0 && (int)p->options.config->pack.leaks == manner;
 }
 
+static pulmo_status read_headers(packing *p)
+{
+    PULMO_TRY(headers_apply(&p->store, &p->list));
+    return judge_headers(&p->list, p->options.config);
+}
+
 static pulmo_status plan_all(packing *p)
 {
     near_pair *near = NULL;
     size_t near_count = 0;
     pulmo_status status = pulmo_agree(p->comm, open_store(p));
+    if (status == PULMO_OK)
+        status = pulmo_agree(p->comm, read_headers(p));
     if (status == PULMO_OK)
         status = find_near(p, &near, &near_count);
     if (status == PULMO_OK)

@@ -57,6 +57,8 @@ static void report_patients(const packing *p)
     for (int s = PULMO_SPLITS - 1; s >= 0; s--)
         judge_unknown(&p->list, s, &first);
     name_patients(plan, splits, sizeof splits);
+    if (p->list.nameless > 0)
+        pulmo_info("%zu DICOM files have no PatientID", p->list.nameless);
     if (plan->patients_all > 0)
         pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
     if (plan->unknown > 0)

@@ -42,6 +42,8 @@ typedef struct part_head {
 typedef struct part_entry {
     image_record record;
     char reason[REASON_BYTES];
+    uint8_t has_header; /* it is a DICOM file, and these are of its header */
+    char patient[PULMO_PATIENT_BYTES], header[PULMO_HEADERS_MAX * PULMO_HEADER_VALUE_BYTES];
 } part_entry;
 
 static const char magic[8] = "pulmopt";
@@ -90,8 +92,15 @@ static bool write_at(int fd, const void *data, size_t bytes, uint64_t offset)
 
 /* ---- one image ---- */
 
-static pulmo_status decode_one(const char *path, const pulmo_config *config, image_record *record,
-                               pulmo_image *out)
+static void keep_header(const pulmo_decode_notes *notes, part_entry *entry)
+{
+    entry->has_header = notes->has_header;
+    memcpy(entry->patient, notes->patient, sizeof entry->patient);
+    memcpy(entry->header, notes->header, sizeof entry->header);
+}
+
+static pulmo_status decode_one(const char *path, const source_list *list,
+                               const pulmo_config *config, part_entry *entry, pulmo_image *out)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
@@ -100,14 +109,17 @@ static pulmo_status decode_one(const char *path, const pulmo_config *config, ima
     const pulmo_framing framing = framing_from(config);
     pulmo_decode_spec_framed(&spec, &framing, (int)config->pack.size);
     spec.pixels_max = (uint64_t)config->pack.pixels_max;
+    spec.header = list->header;
+    spec.headers = list->headers;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
-    record->digest = pulmo_digest_of(data, bytes);
+    entry->record.digest = pulmo_digest_of(data, bytes);
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, &notes);
     free(data);
     if (status != PULMO_OK && notes.too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
-    record->profiled = notes.had_icc || notes.had_gamma;
-    record->square = notes.source_height_px == notes.source_width_px;
+    entry->record.profiled = notes.had_icc || notes.had_gamma;
+    entry->record.square = notes.source_height_px == notes.source_width_px;
+    keep_header(&notes, entry);
     return status;
 }
 
@@ -177,7 +189,7 @@ static void keep_reason(part_entry *entry, const char *path)
 static pulmo_status fill_entry(filler *f, const char *path, part_entry *entry)
 {
     pulmo_image image = {0};
-    pulmo_status status = decode_one(path, f->options->config, &entry->record, &image);
+    pulmo_status status = decode_one(path, f->list, f->options->config, entry, &image);
     if (status == PULMO_OK)
         status = keep_pixels(f, &entry->record, &image);
     else if (status == PULMO_IO)
@@ -427,6 +439,21 @@ struct part_files {
     uint8_t grey[];
 };
 
+/* The header's values behind each other, in no more memory than they need. */
+static pulmo_status take_facts(const part_entry *entry, int values, char **out)
+{
+    const size_t patient = strlen(entry->patient) + 1;
+    size_t bytes = 0;
+    for (int i = 0; i < values; i++)
+        bytes += strlen(entry->header + bytes) + 1;
+    *out = malloc(patient + bytes);
+    if (!*out)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for headers");
+    memcpy(*out, entry->patient, patient);
+    memcpy(*out + patient, entry->header, bytes);
+    return PULMO_OK;
+}
+
 static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32_t part,
                               part_entry *entries)
 {
@@ -437,6 +464,8 @@ static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32
         const part_entry *entry = &entries[i];
         size_t f = first_of(part) + i;
         store->records[f] = entry->record;
+        if (entry->has_header)
+            PULMO_TRY(take_facts(entry, store->list->headers, &store->facts[f]));
         if (entry->record.usable)
             continue;
         store->reasons[f] = pulmo_strdup(entry->reason);
@@ -487,9 +516,10 @@ pulmo_status parts_open(const source_list *list, const pulmo_config *config, con
     *out = (part_store){.list = list, .work = work, .size_px = (int)config->pack.size};
     out->records = malloc((list->count + 1) * sizeof *out->records);
     out->reasons = calloc(list->count + 1, sizeof *out->reasons);
+    out->facts = calloc(list->count + 1, sizeof *out->facts);
     out->files = make_files(out->size_px);
     pulmo_status status = PULMO_OK;
-    if (!entries || !out->records || !out->reasons || !out->files)
+    if (!entries || !out->records || !out->reasons || !out->facts || !out->files)
         status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", list->count);
     for (uint32_t p = 0; p < parts_of(list) && status == PULMO_OK; p++)
         status = read_part(out, key, p, entries);
@@ -559,7 +589,10 @@ void parts_close(part_store *store)
 {
     for (size_t i = 0; store->reasons && i < store->list->count; i++)
         free(store->reasons[i]);
+    for (size_t i = 0; store->facts && i < store->list->count; i++)
+        free(store->facts[i]);
     free_files(store->files);
+    free(store->facts);
     free(store->reasons);
     free(store->records);
     memset(store, 0, sizeof *store);

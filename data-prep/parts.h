@@ -27,6 +27,8 @@ typedef struct part_store {
     int size_px;
     image_record *records;
     char **reasons;       /* (list count): of refused files, else NULL */
+    char **facts;         /* (list count): of DICOM files, PatientID and the values of
+                             list->header, each ended by NUL; else NULL */
     const uint8_t *fresh; /* of parts_fill; kept, may be NULL */
     struct old_pack *old; /* files that are packed already (update.h); kept, NULL for none */
     struct part_files *files;

@@ -102,6 +102,8 @@ const char *patient_rule_name(int rule)
         return "pack.table_patient";
     if (rule == PATIENT_PATTERN)
         return "pack.group_pattern";
+    if (rule == PATIENT_HEADER)
+        return "PatientID of DICOM headers";
     return schemes[rule - PATIENT_SCHEMES].name;
 }
 

@@ -10,7 +10,7 @@
 #include "pulmo/status.h"
 
 /* Which rule told the patient. Naming schemes follow, one number each. */
-enum { PATIENT_UNKNOWN, PATIENT_TABLE, PATIENT_PATTERN, PATIENT_SCHEMES };
+enum { PATIENT_UNKNOWN, PATIENT_TABLE, PATIENT_PATTERN, PATIENT_HEADER, PATIENT_SCHEMES };
 
 /* A patient found in a path, whose characters it borrows. */
 typedef struct patient_name {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "folders.h"
+#include "headers.h"
 #include "judge.h"
 #include "patients.h"
 #include "patterns.h"
@@ -326,6 +327,7 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
     memset(out, 0, sizeof *out);
     out->root = root;
     out->updates = updates;
+    out->by_header = config->pack.header_patient != 0;
     pulmo_status status = patterns_compile(config, &p);
     if (status == PULMO_OK)
         status = tabled_check(config);
@@ -338,6 +340,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
         status = note_masks(out);
     if (status == PULMO_OK)
         status = tabled_apply(out, config);
+    if (status == PULMO_OK)
+        headers_choose(out);
     if (status == PULMO_OK)
         status = judge_list(out, config);
     patient_rules_destroy(rules);

@@ -9,6 +9,7 @@
 #include "lines.h"
 
 #include "pulmo/config.h"
+#include "pulmo/image.h"
 #include "pulmo/split.h"
 #include "pulmo/status.h"
 #include "pulmo/table.h"
@@ -27,6 +28,8 @@ typedef struct source_file {
     int64_t size_bytes, modified_ns;
 } source_file;
 
+/* The patient of a file, copied and taken for certain. */
+pulmo_status source_file_set_patient(source_file *file, const char *patient, int rule);
 /* Frees a file's texts; it is all zeros then. */
 void source_file_free(source_file *file);
 
@@ -47,7 +50,18 @@ typedef struct source_list {
     text_lines notes;           /* on folders that give nothing */
     pulmo_labels *labels;       /* of tables; NULL without */
     text_lines table_notes;     /* what they left out */
+    bool by_header;             /* PatientID of DICOM files may tell the patient */
+    size_t nameless;            /* DICOM files without a PatientID */
+    bool headers_known;         /* headers_apply has been here */
+    int headers;                /* elements of headers that are kept */
+    int header[PULMO_HEADERS_MAX];           /* which ones */
+    size_t header_column[PULMO_HEADERS_MAX]; /* their kept columns */
+    const char **header_cells; /* kept cells of the files that have a header; NULL without */
 } source_list;
+
+/* Whether the header of a file, which is read when it is decoded, may still tell its patient: no
+ * table or pattern has, and its name is not that of a JPEG or PNG. */
+bool source_file_is_open(const source_list *list, const source_file *file);
 
 /* Lists a source in an order that depends on names alone. `updates`: errors offer what an update of
  * a pack allows. Owned by the caller. */

@@ -1,8 +1,44 @@
 /* The end of a list of files. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "patients.h"
 #include "source.h"
+
+#include "pulmo/memory.h"
+
+pulmo_status source_file_set_patient(source_file *file, const char *patient, int rule)
+{
+    char *copy = pulmo_strdup(patient);
+    if (!copy)
+        return PULMO_MEMORY;
+    free(file->group);
+    file->group = copy;
+    file->rule = rule;
+    file->sure = copy;
+    file->sure_bytes = (int)strlen(copy);
+    return PULMO_OK;
+}
+
+static bool is_other_image(const char *path)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+bool source_file_is_open(const source_list *list, const source_file *file)
+{
+    if (!list->by_header || list->headers_known)
+        return false;
+    if (file->rule == PATIENT_TABLE || file->rule == PATIENT_PATTERN)
+        return false;
+    return !is_other_image(file->path);
+}
 
 void source_file_free(source_file *file)
 {
@@ -18,6 +54,7 @@ void source_list_free(source_list *list)
     for (size_t i = 0; i < list->count; i++)
         source_file_free(&list->file[i]);
     free(list->file);
+    free(list->header_cells);
     lines_free(&list->notes);
     lines_free(&list->table_notes);
     pulmo_labels_free(list->labels);

@@ -51,11 +51,7 @@ static pulmo_status take_label(source_file *file, const pulmo_file_label *label)
     file->kept = label->kept;
     if (!label->patient)
         return PULMO_OK;
-    PULMO_TRY(replace(&file->group, label->patient));
-    file->rule = PATIENT_TABLE;
-    file->sure = file->group;
-    file->sure_bytes = (int)strlen(file->group);
-    return PULMO_OK;
+    return source_file_set_patient(file, label->patient, PATIENT_TABLE);
 }
 
 /* Closes the list up over the files that are left out, those without a path. */

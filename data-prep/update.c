@@ -67,13 +67,30 @@ static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *s
     return pulmo_h5_read(file, name, PULMO_H5_U8, 2, dims, split->sketches);
 }
 
+/* The kept columns, as far as there are any. */
+static pulmo_status read_kept(pulmo_h5 *file, const char *base, old_split *split)
+{
+    for (size_t k = 0; k < PULMO_LIST_MAX; k++) {
+        char name[96];
+        char what[32];
+        snprintf(what, sizeof what, "kept/%zu", k);
+        snprintf(name, sizeof name, "%s/%s", base, what);
+        if (!pulmo_h5_exists(file, name))
+            return PULMO_OK;
+        PULMO_TRY(read_texts(file, base, what, split->cut.count, &split->kept[k]));
+        split->kept_count = k + 1;
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *split)
 {
     uint32_t count = split->cut.count;
     PULMO_TRY(read_texts(file, base, "paths", count, &split->paths));
     PULMO_TRY(read_texts(file, base, "groups", count, &split->groups));
     PULMO_TRY(read_texts(file, base, "digests", count, &split->digests));
-    return read_texts(file, base, "pixel_digests", count, &split->pixel_digests);
+    PULMO_TRY(read_texts(file, base, "pixel_digests", count, &split->pixel_digests));
+    return read_kept(file, base, split);
 }
 
 static pulmo_status read_split(pulmo_h5 *file, int s, const old_pack *old, old_split *split)
@@ -201,7 +218,8 @@ static pulmo_status check_contents(const old_pack *old, const source_file *file,
     return note(changed, file->path, "has changed since it was packed");
 }
 
-/* Class and patient of a packed file, which its path or a table tells. */
+/* Class and patient of a packed file, which its path or a table tells; a header is as it was where
+ * the file is. */
 static pulmo_status check_meaning(const old_pack *old, const source_file *file, uint32_t i,
                                   text_lines *changed)
 {
@@ -212,7 +230,7 @@ static pulmo_status check_meaning(const old_pack *old, const source_file *file, 
     if (strcmp(class, file->label) != 0)
         return lines_add(changed, "%s: is of class %s, was packed as %s", file->path, file->label,
                          class);
-    if (strcmp(group, file->group) != 0)
+    if (strcmp(group, file->group) != 0 && !source_file_is_open(old->list, file))
         return lines_add(changed, "%s: is of patient %s, was packed as %s", file->path, file->group,
                          group);
     return PULMO_OK;
@@ -361,6 +379,8 @@ pulmo_status update_open(const char *destination, const source_list *list, const
     old->list = list;
     old->folds = folds;
     old->fresh.root = list->root;
+    old->fresh.headers = list->headers;
+    memcpy(old->fresh.header, list->header, sizeof list->header);
     pulmo_status status = open_local(destination, options_text, is_root, old);
     if (status == PULMO_OK)
         *out = old;
@@ -379,6 +399,8 @@ static void free_split(old_split *split)
     free(split->groups);
     free(split->digests);
     free(split->pixel_digests);
+    for (size_t k = 0; k < split->kept_count; k++)
+        free(split->kept[k]);
 }
 
 void update_close(old_pack *old)
@@ -449,6 +471,8 @@ static pulmo_status fill_record(const old_pack *old, const part_store *fresh, ui
     } else {
         *record = fresh->records[place];
         reason = fresh->reasons[place];
+        out->facts[file] = fresh->facts[place]; /* moved */
+        fresh->facts[place] = NULL;
     }
     if (!reason)
         return PULMO_OK;
@@ -466,8 +490,9 @@ pulmo_status update_store(old_pack *old, const char *destination, const part_sto
     out->files = NULL;
     out->records = malloc((count + 1) * sizeof *out->records);
     out->reasons = calloc(count + 1, sizeof *out->reasons);
+    out->facts = calloc(count + 1, sizeof *out->facts);
     pulmo_status status = PULMO_OK;
-    if (!out->records || !out->reasons)
+    if (!out->records || !out->reasons || !out->facts)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %zu records", count));
     PULMO_GOTO(parts_share(out, out));
     for (int s = 0; s < PULMO_SPLITS; s++) {

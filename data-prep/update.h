@@ -19,6 +19,8 @@ typedef struct old_split {
     int32_t *labels, *fold; /* (count); without folds: NULL */
     uint8_t *sketches;      /* (count, SKETCH) */
     char **paths, **groups, **digests, **pixel_digests;
+    size_t kept_count;
+    char **kept[PULMO_LIST_MAX]; /* (kept_count, count): kept columns */
 } old_split;
 
 typedef struct old_pack {

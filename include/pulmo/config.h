@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "pulmo/framing.h"
 #include "pulmo/status.h"
 
 #define PULMO_TEXT_BYTES 1024
@@ -42,6 +43,9 @@ typedef struct pulmo_config {
         char train_list[PULMO_TEXT_BYTES], val_list[PULMO_TEXT_BYTES], test_list[PULMO_TEXT_BYTES];
         char label_map[PULMO_TEXT_BYTES], finding[PULMO_TEXT_BYTES];
         char keep[PULMO_TEXT_BYTES], where[PULMO_TEXT_BYTES];
+        char window[PULMO_FRAMING_TEXT],
+            modalities[PULMO_FRAMING_TEXT];          /* pulmo/image.h reads these */
+        int header_patient;                          /* index into the key's choices */
         int uncertain, blank;                        /* index into the key's choices */
         int fit, border, aspect;                     /* the same */
         int decode, on_bad, leaks, patients_unknown; /* the same */

@@ -18,11 +18,16 @@ typedef enum pulmo_fit {
     PULMO_FIT_PAD     /* it is kept: the whole image is resized and centred on black */
 } pulmo_fit;
 
+#define PULMO_FRAMING_TEXT 128
+
 /* All zero: as every pack and model was made before this could be chosen. */
 typedef struct pulmo_framing {
     pulmo_fit fit;
     bool crop_border; /* uniform black or white frames are cut first */
     bool fast;        /* JPEGs much larger than wanted are decoded at a part of their size */
+    /* of DICOM files, as pulmo/image.h reads them; stated in files only where they are not "" */
+    char window[PULMO_FRAMING_TEXT];     /* of all, in place of their own */
+    char modalities[PULMO_FRAMING_TEXT]; /* that are taken; "": the usual ones */
 } pulmo_framing;
 
 #define PULMO_FRAMING_WORDS 128 /* of the text, with its end */

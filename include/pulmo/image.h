@@ -44,7 +44,8 @@ typedef struct pulmo_decode_spec {
 /* At most 178956970 pixels, Pillow's own limit (1/4 GiB of RGB, rounded down), no scaled decoding,
  * the image's own size, squashed, with its borders. */
 void pulmo_decode_spec_init(pulmo_decode_spec *spec);
-/* The same for an image of size_px x size_px by a framing; size_px 0: of its own size. */
+/* The same for an image of size_px x size_px by a framing, which is kept (must outlive the spec);
+ * size_px 0: of its own size. */
 void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *framing, int size_px);
 
 /* What a decode noticed. */

@@ -90,6 +90,10 @@ typedef struct pulmo_label_lines {
 /* The columns of pack.keep, as they are written: table_NAME where predictions.csv has a NAME. */
 pulmo_label_lines pulmo_labels_kept(const pulmo_labels *labels);
 
+/* A column of pulmo_labels_kept is an element of DICOM headers that no table has: which one, by
+ * pulmo_header_find. Its cells are empty, for others to fill. -1: it is of a table. */
+int pulmo_labels_header(const pulmo_labels *labels, size_t column);
+
 /* What became of rows and files, after the match. */
 typedef struct pulmo_label_report {
     size_t rows;                         /* of the tables, those that pack.where leaves out too */

@@ -102,7 +102,9 @@ static const config_key keys[] = {
            "what -1 in the finding's column is"),
     CHOICE(pack, blank, "refuse", NAMES("refuse", "leave_out", "positive", "negative"), 0,
            "what a blank cell of labels is"),
-    TEXT(pack, keep, "", 0, "columns of the table kept in the manifest, as in [Age, Sex]"),
+    TEXT(pack, keep, "", 0,
+         "columns of the table, and elements of DICOM headers, kept in the manifest, as in "
+         "[Age, PatientSex]"),
     TEXT(pack, where, "", 0,
          "rows that are taken, as in ViewPosition=PA|AP; several conditions in brackets hold "
          "together; != for the others"),
@@ -117,6 +119,11 @@ static const config_key keys[] = {
     CHOICE(
         pack, decode, "exact", NAMES(PULMO_DECODING_NAMES), 0,
         "exact: full decode, antialiased resize; fast: scaled DCT where the image is much larger"),
+    TEXT(pack, window, "", 0,
+         "CENTER,WIDTH of every DICOM file, in place of the tables and windows in it"),
+    TEXT(pack, modalities, "[CR, DX]", 0, "of DICOM files, those that are taken; any takes all"),
+    CHOICE(pack, header_patient, "true", NAMES("false", "true"), 0,
+           "a DICOM file's PatientID is its patient, unless a table or pack.group_pattern says it"),
     CHOICE(pack, on_bad, "skip", NAMES("skip", "fail"), 0, "what a file that cannot be used does"),
     CHOICE(pack, leaks, "fail", NAMES("fail", "allow", "drop"), 0,
            "one picture or patient in several given splits: an error; packed as it is; or left out "

@@ -2,6 +2,7 @@
 #include "pulmo/framing.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const fits[] = {PULMO_FIT_NAMES, NULL};
 static const char *const borders[] = {PULMO_BORDER_NAMES, NULL};
@@ -47,7 +48,7 @@ bool pulmo_framing_equal(const pulmo_framing *a, const pulmo_framing *b)
     for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
         if (pulmo_framing_get(a, part) != pulmo_framing_get(b, part))
             return false;
-    return true;
+    return strcmp(a->window, b->window) == 0 && strcmp(a->modalities, b->modalities) == 0;
 }
 
 void pulmo_framing_words(const pulmo_framing *framing, char out[PULMO_FRAMING_WORDS])

@@ -1,10 +1,32 @@
 /* How images were framed, as attributes. */
 #include "pulmo/packed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/h5.h"
+
+#define WINDOW     "dicom_window"
+#define MODALITIES "dicom_modalities"
+
+static pulmo_status write_text(pulmo_h5 *file, const char *name, const char *text)
+{
+    return *text ? pulmo_h5_set_text(file, "/", name, text) : PULMO_OK;
+}
+
+/* "" where the file does not state it. */
+static pulmo_status read_text(pulmo_h5 *file, const char *object, const char *name,
+                              char out[PULMO_FRAMING_TEXT])
+{
+    char *text = NULL;
+    if (!pulmo_h5_has_attribute(file, object, name))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, object, name, &text));
+    snprintf(out, PULMO_FRAMING_TEXT, "%s", text);
+    free(text);
+    return PULMO_OK;
+}
 
 pulmo_status pulmo_framing_write(pulmo_h5 *file, const pulmo_framing *framing)
 {
@@ -12,7 +34,8 @@ pulmo_status pulmo_framing_write(pulmo_h5 *file, const pulmo_framing *framing)
         const char *name = pulmo_framing_part_of(part)->name;
         PULMO_TRY(pulmo_h5_set_text(file, "/", name, pulmo_framing_name(framing, part)));
     }
-    return PULMO_OK;
+    PULMO_TRY(write_text(file, WINDOW, framing->window));
+    return write_text(file, MODALITIES, framing->modalities);
 }
 
 static int find_value(const pulmo_framing_part *part, const char *text)
@@ -61,5 +84,6 @@ pulmo_status pulmo_framing_read(pulmo_h5 *file, const char *object, pulmo_framin
     PULMO_TRY(read_words(file, object, out));
     for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
         PULMO_TRY(read_part(file, object, part, out));
-    return PULMO_OK;
+    PULMO_TRY(read_text(file, object, WINDOW, out->window));
+    return read_text(file, object, MODALITIES, out->modalities);
 }

@@ -59,6 +59,8 @@ void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *fram
     spec->width_px = size_px;
     spec->fit = framing->fit;
     spec->crop_border = framing->crop_border;
+    spec->window = framing->window;
+    spec->modalities = framing->modalities;
     if (framing->fast)
         spec->fast_target_px = size_px;
 }

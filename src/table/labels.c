@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pulmo/image.h"
 #include "pulmo/memory.h"
 
 const char *label_fate_text(pulmo_label_fate fate)
@@ -25,6 +26,18 @@ static const char *list_key(const pulmo_config *config, int split)
     return lists[split];
 }
 
+/* Whether pack.keep names what can be of a table alone. */
+static bool keeps_columns(const pulmo_config *config)
+{
+    words keep = {0};
+    bool found = false;
+    bool whole = words_read(&keep, config->pack.keep) == PULMO_OK;
+    for (size_t i = 0; i < keep.count; i++)
+        found = found || pulmo_header_find(keep.word[i]) < 0;
+    words_free(&keep);
+    return found || !whole;
+}
+
 /* A key that says something of pack.table and is given; NULL if none is. */
 static const char *table_key(const pulmo_config *config)
 {
@@ -40,7 +53,7 @@ static const char *table_key(const pulmo_config *config)
         {"finding", *config->pack.finding},
         {"uncertain", config->pack.uncertain != PULMO_CELL_REFUSE},
         {"blank", config->pack.blank != PULMO_CELL_REFUSE},
-        {"keep", *config->pack.keep},
+        {"keep", keeps_columns(config)},
         {"where", *config->pack.where},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -52,7 +65,7 @@ static const char *table_key(const pulmo_config *config)
 
 bool pulmo_labels_wanted(const pulmo_config *config)
 {
-    bool wanted = *config->pack.table || table_key(config);
+    bool wanted = *config->pack.table || *config->pack.keep || table_key(config);
     for (int s = 0; s < PULMO_SPLITS; s++)
         wanted = wanted || *list_key(config, s);
     return wanted;
@@ -279,6 +292,34 @@ static pulmo_status find_path(pulmo_labels *labels, const pulmo_config *config)
     return status;
 }
 
+/* Whether a kept column is an element of DICOM headers: a column of the table comes first. */
+static bool is_of_header(const pulmo_labels *labels, const char *name)
+{
+    const sheet *s = &labels->sheet;
+    if (pulmo_header_find(name) < 0)
+        return false;
+    if (!labels->has_tables)
+        return true;
+    return !sheet_has(s, (size_t)words_find(&s->wanted, name));
+}
+
+int pulmo_labels_header(const pulmo_labels *labels, size_t column)
+{
+    const char *name = labels->keep.word[column];
+    return is_of_header(labels, name) ? pulmo_header_find(name) : -1;
+}
+
+static pulmo_status judge_headers(const pulmo_labels *labels)
+{
+    int headers = 0;
+    for (size_t i = 0; i < labels->keep.count; i++)
+        headers += pulmo_labels_header(labels, i) >= 0;
+    if (headers <= PULMO_HEADERS_MAX)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "pack.keep: names %d elements of DICOM headers; at most %d",
+                      headers, PULMO_HEADERS_MAX);
+}
+
 static pulmo_status find_lists(pulmo_labels *labels)
 {
     label_columns *c = &labels->columns;
@@ -288,7 +329,9 @@ static pulmo_status find_lists(pulmo_labels *labels)
         return pulmo_fail(PULMO_MEMORY, "out of memory for columns");
     for (size_t i = 0; i < labels->keep.count; i++) {
         const char *name = labels->keep.word[i];
-        PULMO_TRY(find_column(labels, "keep", name, &c->kept[i]));
+        c->kept[i] = NO_COLUMN;
+        if (!is_of_header(labels, name))
+            PULMO_TRY(find_column(labels, "keep", name, &c->kept[i]));
     }
     for (size_t i = 0; i < labels->where.count; i++) {
         const char *name = labels->where.one[i].column;
@@ -355,8 +398,10 @@ static pulmo_status judge_rules(const pulmo_config *config)
 {
     const char *key = *config->pack.table ? NULL : table_key(config);
     if (key)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.%s: needs pack.table: give the table, or leave the key out", key);
+        return pulmo_fail(
+            PULMO_CONFIG, "pack.%s: needs pack.table: give the table, or leave the key out%s", key,
+            strcmp(key, "keep") == 0 ? " (without a table it names elements of DICOM headers)"
+                                     : "");
     bool decides = config->pack.blank == PULMO_CELL_POSITIVE ||
                    config->pack.blank == PULMO_CELL_NEGATIVE ||
                    config->pack.uncertain != PULMO_CELL_REFUSE;
@@ -461,6 +506,7 @@ static pulmo_status read_all(pulmo_labels *labels, const pulmo_config *config, c
 {
     PULMO_TRY(read_rules(labels, config, names, join));
     PULMO_TRY(read_sheet(labels, config, source, names, join));
+    PULMO_TRY(judge_headers(labels));
     PULMO_TRY(read_lists(labels, config, source));
     return judge_splits(labels, config);
 }

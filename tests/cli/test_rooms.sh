@@ -33,14 +33,14 @@ only_in 'argp\.h>' 'src/cli'
 rooms='
 core      | clock digest file framing interrupt isa log memory pool rng split status text | 
 config    | config | core
-table     | table | core config
+image     | image | core
+table     | table | core config image
 h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core
 metrics   | history metrics | core
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
-image     | image | core
 data      | augment dataset loader packed | core h5
 model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
 features  | bank features | core config dist h5 metrics weights nn data model
