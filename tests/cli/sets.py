@@ -14,6 +14,9 @@ import sys
 import h5py
 from PIL import Image
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+import dicoms  # pylint: disable=wrong-import-position
+
 try:
     import pandas
 except ImportError:
@@ -192,13 +195,36 @@ class Rsna:
             name = "-".join(f"{rng.randrange(1 << 4 * n):0{n}x}" for n in (8, 4, 4, 4, 12))
             kind = rng.choice(["Lung Opacity", "Normal", "No Lung Opacity / Not Normal"])
             classes += [[name, kind]] * (2 if kind == "Lung Opacity" else 1)  # a row for each box
-            draw(f"{d}/stage_2_train_images/{name}.jpg", rng)
+            self.draw_film(f"{d}/stage_2_train_images/{name}.dcm", name, rng)
         write(f"{d}/stage_2_detailed_class_info.csv", classes)
+
+    def draw_film(self, path, name, rng):
+        """8 bits in JPEG baseline; each image has a PatientID of its own, which is its name."""
+        draw(path, rng)
+        with open(path, "rb") as file:
+            frame = file.read()
+        extra = [(0x00101010, "AS", self.age(name)), (0x00100040, "CS", self.sex(name)),
+                 (0x00185101, "CS", "AP" if name < "8" else "PA")]
+        dicoms.save(path, dicoms.dicom(None, 40, 48, bits=8, allocated=8, modality="CR", patient=name, extra=extra,
+                                       transfer=dicoms.BASELINE, frame=frame))
+
+    @staticmethod
+    def age(name):
+        return f"{int(name[:2], 16) % 90:02d}"
+
+    @staticmethod
+    def sex(name):
+        return "FM"[int(name[3], 16) % 2]
 
     def expected(self, d):
         names = {"Lung Opacity": "PNEUMONIA", "Normal": "NORMAL"}
-        return {f"stage_2_train_images/{row['patientId']}.jpg": (names[row["class"]], UNKNOWN, "train or val", ())
+        return {f"stage_2_train_images/{row['patientId']}.dcm":
+                (names[row["class"]], UNKNOWN, "train or val", self.kept(row["patientId"]))
                 for row in read(f"{d}/stage_2_detailed_class_info.csv") if row["class"] in names}
+
+
+    def kept(self, name):
+        return self.age(name), self.sex(name), "AP" if name < "8" else "PA"
 
 
 class PadChest:

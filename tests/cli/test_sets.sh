@@ -10,6 +10,10 @@ sets=$PULMO_SOURCE/tests/cli/sets.py
 configs=$PULMO_SOURCE/configs/sets
 "$python" "$sets" list > list.txt
 [ "$(wc -l < list.txt)" = "$(ls "$configs" | wc -l)" ] || fail "configs/sets and sets.py differ"
+if "$PULMO" --version | grep -q '^DICOM: not built in$'; then
+    echo "rsna-pneumonia is left out: pulmo was built without DCMTK"
+    sed -i '/^rsna-pneumonia/d' list.txt
+fi
 
 while read -r name options; do
     "$python" "$sets" draw "$name" "$name"
@@ -30,4 +34,4 @@ while read -r name options; do
 done < list.txt
 grep -q "val: the $(sed -n 's/^val *\([0-9]*\) images.*/\1/p' chexpert.txt) files that pack.val_pattern matches" chexpert.txt ||
     { cat chexpert.txt; fail "files without a class are counted as val"; }
-echo "seven sets are packed as their tables say"
+echo "$(wc -l < list.txt) sets are packed as their tables say"

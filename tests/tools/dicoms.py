@@ -3,8 +3,8 @@
     dicoms.py make DIRECTORY       odd and good files, and expected.txt: "FILE ok" or "FILE WORDS of its refusal"
     dicoms.py compare DIRECTORY PACKED   every good file of DIRECTORY in PACKED against the formulas below and Pillow's
                                    resize, to the bit; prints how many were compared
-    dicoms.py of IMAGE FILE [PATIENT]    the pixels of a grey image as 8 bits, full range, no window
-
+    dicoms.py of IMAGE FILE        the pixels of a grey image as 8 bits, full range, no window
+    dicoms.py copy FOLDER TO [MODALITY]   the same for every JPEG below FOLDER; of 12 bits with a window, of that modality
 """
 import glob
 import math
@@ -247,16 +247,29 @@ def compare(packed):
     print(compared)
 
 
+def film_of(path, modality):
+    from PIL import Image
+    image = Image.open(path).convert("L")
+    values, rows, columns = list(image.tobytes()), image.height, image.width
+    if not modality:
+        return dicom(values, rows, columns, bits=8, allocated=8)
+    window = [(0x00281050, "DS", "2000"), (0x00281051, "DS", "3000")]
+    return dicom([16 * v for v in values], rows, columns, modality=modality, extra=window)
+
+
 def main():
     if sys.argv[1] == "make":
         make(sys.argv[2])
     elif sys.argv[1] == "compare":
         compare(sys.argv[3])
+    elif sys.argv[1] == "copy":
+        modality = sys.argv[4] if len(sys.argv) > 4 else None
+        for folder, _, names in os.walk(sys.argv[2]):
+            for name in (n for n in names if n.endswith(".jpeg")):
+                to = os.path.join(sys.argv[3], os.path.relpath(folder, sys.argv[2]), name.rsplit(".", 1)[0] + ".dcm")
+                save(to, film_of(os.path.join(folder, name), modality))
     else:
-        from PIL import Image
-        image = Image.open(sys.argv[2]).convert("L")
-        patient = sys.argv[4] if len(sys.argv) > 4 else None
-        save(sys.argv[3], dicom(list(image.tobytes()), image.height, image.width, bits=8, allocated=8, patient=patient))
+        save(sys.argv[3], film_of(sys.argv[2], None))
 
 
 if __name__ == "__main__":
