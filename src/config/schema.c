@@ -147,12 +147,13 @@ static const config_key keys[] = {
     REAL(augment, autocontrast, "0", 0, 1, 1, "probability of stretching to full contrast"),
     TWO(JITTER, augment, sharpness, "[1, 1]", 0, 10, 1,
         "factor range, or s for [1-s, 1+s]; below 1 smoother"),
-    TWO(PAIR, augment, blur, "[0, 0]", 0, 10, 1, "GaussianBlur: range of sigma, px"),
+    TWO(RANGE, augment, blur, "[0, 0]", 0, 10, 1,
+        "GaussianBlur: range of sigma, px, or one sigma for all; 0 is off"),
     REAL(augment, noise, "0", 0, 1, 1, "GaussianNoise: sigma, part of the full scale"),
     REAL(augment, erasing, "0", 0, 1, 1, "probability of RandomErasing"),
-    TWO(PAIR, augment, strength, "[1, 1]", 0, 1, 1,
-        "each image's own strength is drawn from this range: 1 is all of the above, 0 none of it "
-        "but the flip; [0, 1] mixes"),
+    TWO(RANGE, augment, strength, "[1, 1]", 0, 1, 1,
+        "each image's own strength is drawn from this range, or one number for all: 1 is all of "
+        "the above, 0 none of it but the flip; [0, 1] mixes"),
     CHOICE(augment, strength_of, "all", NAMES("all", "light"), 1,
            "light: strength leaves crops, rotation, translation and scale alone, so that every "
            "image is seen in all sizes and shapes"),

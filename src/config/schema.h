@@ -9,7 +9,8 @@ typedef enum key_type {
     KEY_MAP,    /* the same: "{a: b, c: d}", which in a file may be a mapping */
     KEY_INT,    /* int64_t */
     KEY_REAL,   /* double */
-    KEY_PAIR,   /* double[2]: "[low, high]" */
+    KEY_PAIR,   /* double[2]: "[low, high]", or 0 for [1, 1] */
+    KEY_RANGE,  /* double[2]: "[low, high]", or one number for both */
     KEY_JITTER, /* double[2]: "[low, high]", or a number b for [max(0, 1-b), 1+b] */
     KEY_SHIFT,  /* double[2]: "[x, y]", or one number for both */
     KEY_CHOICE, /* int: index into `choices` */

@@ -129,7 +129,7 @@ static pulmo_status store_text(const config_key *key, char *field, const char *t
 static bool widen(const config_key *key, double values[2])
 {
     double x = values[0];
-    if (key->type == KEY_SHIFT) {
+    if (key->type == KEY_SHIFT || key->type == KEY_RANGE) {
         values[1] = x;
         return true;
     }
@@ -138,7 +138,7 @@ static bool widen(const config_key *key, double values[2])
         values[1] = 1 + x;
         return true;
     }
-    if (x == 0) { /* "0 switches it off" */
+    if (x == 0) { /* "0 switches it off": a factor of 1 */
         values[0] = values[1] = 1;
         return true;
     }
@@ -193,6 +193,7 @@ pulmo_status key_store(const config_key *key, pulmo_config *config, const char *
     case KEY_INTS:
         return store_ints(key, field, text);
     case KEY_PAIR:
+    case KEY_RANGE:
     case KEY_JITTER:
     case KEY_SHIFT:
         return store_pair(key, field, text);
@@ -239,6 +240,7 @@ void key_print(const config_key *key, const pulmo_config *config, char *out, siz
         snprintf(out, out_bytes, "%s", first);
         break;
     case KEY_PAIR:
+    case KEY_RANGE:
     case KEY_JITTER:
     case KEY_SHIFT:
         print_real(((const double *)field)[0], first);

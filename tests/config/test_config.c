@@ -117,6 +117,34 @@ static void test_set(void **state)
     assert_refused(pulmo_config_set(&config, "optim.lr=1,0"), PULMO_CONFIG, "must be a number");
 }
 
+static void assert_pair(const char *set, const double *pair, double first, double second)
+{
+    assert_ok(pulmo_config_set(&config, set));
+    assert_true(pair[0] == first);
+    assert_true(pair[1] == second);
+}
+
+/* 0 is what leaves an image as it is: a factor of 1, a blur, a shift and a strength of 0. */
+static void zero_switches_every_pair_off(void **state)
+{
+    (void)state;
+    assert_pair("augment.crop_scale=0", config.augment.crop_scale, 1, 1);
+    assert_pair("augment.crop_ratio=0", config.augment.crop_ratio, 1, 1);
+    assert_pair("augment.scale=0", config.augment.scale, 1, 1);
+    assert_pair("augment.brightness=0", config.augment.brightness, 1, 1);
+    assert_pair("augment.contrast=0", config.augment.contrast, 1, 1);
+    assert_pair("augment.gamma=0", config.augment.gamma, 1, 1);
+    assert_pair("augment.sharpness=0", config.augment.sharpness, 1, 1);
+    assert_pair("augment.translate=0", config.augment.translate, 0, 0);
+    assert_pair("augment.blur=0", config.augment.blur, 0, 0);
+    assert_pair("augment.strength=0", config.augment.strength, 0, 0);
+    assert_pair("augment.strength=0.5", config.augment.strength, 0.5, 0.5);
+    assert_pair("augment.blur=1.5", config.augment.blur, 1.5, 1.5);
+    assert_refused(pulmo_config_set(&config, "augment.strength=2"), PULMO_CONFIG,
+                   "between 0 and 1");
+    assert_refused(pulmo_config_set(&config, "augment.blur=[2, 1]"), PULMO_CONFIG, "not be above");
+}
+
 static void test_echo_reads_back(void **state)
 {
     (void)state;
@@ -159,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(test_file, reset),
         cmocka_unit_test_setup(test_refusals, reset),
         cmocka_unit_test_setup(test_set, reset),
+        cmocka_unit_test_setup(zero_switches_every_pair_off, reset),
         cmocka_unit_test_setup(test_echo_reads_back, reset),
         cmocka_unit_test_setup(test_shipped, reset),
     };
