@@ -1,5 +1,6 @@
 /* A configuration as text: the echo, a section, what binds a model, differences, and --help. */
 #include <float.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,26 +12,54 @@
 
 /* ---- YAML ---- */
 
+/* The code point at *at, which is moved behind it; the text is UTF-8 (key_store sees to it). */
+static uint32_t next_point(const char **at)
+{
+    uint32_t lead = (uint8_t) * (*at)++;
+    if (lead < 0x80)
+        return lead;
+    int more = 1;
+    if (lead >= 0xE0)
+        more = lead >= 0xF0 ? 3 : 2;
+    uint32_t point = lead & (0x3Fu >> more);
+    for (; more > 0 && **at; more--)
+        point = point << 6 | ((uint8_t) * (*at)++ & 0x3Fu);
+    return point;
+}
+
+/* What a YAML reader takes as it stands: control characters are errors to it, and what Unicode
+ * calls a line break is folded to a space. */
+static bool is_plain(uint32_t point)
+{
+    bool is_control = point < 0x20 || (point >= 0x7F && point < 0xA0);
+    bool is_break = point == 0x2028 || point == 0x2029;
+    bool is_mark = point == 0xFEFF || point == 0xFFFE || point == 0xFFFF;
+    return !is_control && !is_break && !is_mark;
+}
+
 static void print_quoted(FILE *out, const char *value)
 {
     fputc('"', out);
-    for (const char *c = value; *c; c++) {
-        if (*c == '"' || *c == '\\')
+    while (*value) {
+        const char *begin = value;
+        uint32_t point = next_point(&value);
+        if (point == '"' || point == '\\')
             fputc('\\', out);
-        if (*c == '\n')
+        if (point == '\n')
             fputs("\\n", out);
+        else if (is_plain(point))
+            fwrite(begin, 1, (size_t)(value - begin), out);
         else
-            fputc(*c, out);
+            fprintf(out, "\\u%04X", point);
     }
     fputc('"', out);
 }
 
-/* Text is quoted, since YAML could take it for something else; a list among the choices of a text
- * stays one. */
+/* Text is quoted, since YAML could take it for something else; a list of numbers stays one. */
 static void print_yaml_value(FILE *out, const config_key *key, const char *value)
 {
-    bool is_list = value[0] == '[' && strcmp(key->name, "class_weights") == 0;
-    bool is_text = key->type == KEY_TEXT || key->type == KEY_MAP;
+    bool is_list = value[0] == '[' && key->type == KEY_WEIGHTS;
+    bool is_text = key->type == KEY_TEXT || key->type == KEY_MAP || key->type == KEY_WEIGHTS;
     if (is_text && !is_list)
         print_quoted(out, value);
     else

@@ -19,6 +19,10 @@
     {                                                                                              \
 #section, #name, KEY_MAP, FIELD(section, name), initial, ANY, NULL, binds, help            \
     }
+#define WEIGHTS(section, name, initial, binds, help)                                               \
+    {                                                                                              \
+#section, #name, KEY_WEIGHTS, FIELD(section, name), initial, ANY, NULL, binds, help        \
+    }
 #define INT(section, name, initial, low, high, binds, help)                                        \
     {                                                                                              \
 #section, #name, KEY_INT, FIELD(section, name), initial, low, high, NULL, binds, help      \
@@ -239,8 +243,8 @@ static const config_key keys[] = {
     REAL(optim, step_gamma, "0.1", 0, 1, 1, "step: ... the rate is multiplied by this"),
     REAL(optim, min_lr, "0", 0, 1000, 1, "cosine: the rate at the end"),
     REAL(optim, label_smoothing, "0", 0, 0.99, 1, "part of the target spread over all classes"),
-    TEXT(optim, class_weights, "none", 1,
-         "none, balanced (n / (classes * n_class)), or one weight per class: [w0, w1, ...]"),
+    WEIGHTS(optim, class_weights, "none", 1,
+            "none, balanced (n / (classes * n_class)), or one weight per class: [w0, w1, ...]"),
 
     TEXT(eval, threshold, "0.5", 1,
          "two classes: 0.5, youden, accuracy, sensitivity>=X or specificity>=X, chosen on val"),

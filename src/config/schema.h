@@ -5,7 +5,7 @@
 #include "pulmo/config.h"
 
 typedef enum key_type {
-    KEY_TEXT,   /* char[] of `bytes` */
+    KEY_TEXT,   /* char[] of `bytes`, UTF-8 */
     KEY_MAP,    /* the same: "{a: b, c: d}", which in a file may be a mapping */
     KEY_INT,    /* int64_t */
     KEY_REAL,   /* double */
@@ -14,7 +14,8 @@ typedef enum key_type {
     KEY_JITTER, /* double[2]: "[low, high]", or a number b for [max(0, 1-b), 1+b] */
     KEY_SHIFT,  /* double[2]: "[x, y]", or one number for both */
     KEY_CHOICE, /* int: index into `choices` */
-    KEY_INTS    /* pulmo_int_list: "[a, b, ...]" */
+    KEY_INTS,   /* pulmo_int_list: "[a, b, ...]" */
+    KEY_WEIGHTS /* char[]: a word, or numbers, which are kept as "[a, b, ...]" however they came */
 } key_type;
 
 typedef struct config_key {

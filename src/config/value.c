@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/text.h"
 #include "schema.h"
 
 #define NUMBERS_MAX PULMO_LIST_MAX
@@ -80,6 +81,16 @@ void number_print(double value, char out[32])
     memmove(digits, digits + skipped, strlen(digits + skipped) + 1);
 }
 
+/* The shortest decimal that reads back as the same double; 10 rather than 1e+01. */
+static void print_real(double value, char out[32])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(out, 32, "%.*g", digits, value);
+        if (strtod(out, NULL) == value && (fabs(value) >= 1e6 || !strstr(out, "e+")))
+            return;
+    }
+}
+
 static pulmo_status check_range(const config_key *key, const char *text, const double *values,
                                 int count)
 {
@@ -117,12 +128,51 @@ static pulmo_status store_choice(const config_key *key, int *field, const char *
 
 static pulmo_status store_text(const config_key *key, char *field, const char *text)
 {
+    if (!pulmo_text_is_utf8(text))
+        return pulmo_fail(PULMO_CONFIG,
+                          "\"%s\": is not UTF-8, as config.yaml and checkpoints are, so that the "
+                          "run could not be resumed; rename what it names, or give a link to it",
+                          text);
     if (strlen(text) >= key->bytes)
         return pulmo_fail(PULMO_CONFIG, "\"%.40s...\": longer than %zu bytes", text,
                           key->bytes - 1);
     memset(field, 0, key->bytes);
     memcpy(field, text, strlen(text));
     return PULMO_OK;
+}
+
+/* A list of numbers as key_print writes it, into VALUE_BYTES. False for what is not such a list. */
+static bool normal_list(const char *text, char *out)
+{
+    char number[32];
+    const size_t room = VALUE_BYTES - sizeof number - 4;
+    const char *at = text + strspn(text, " ");
+    size_t end = 0;
+    do {
+        const char *before = end > 0 ? ", " : "[";
+        double value = 0;
+        at++; /* behind the bracket or the comma */
+        if (!take_number(&at, false, &value))
+            return false;
+        print_real(value, number);
+        end += (size_t)sprintf(out + end, "%s%s", before, number);
+    } while (*at == ',' && end < room);
+    if (*at != ']')
+        return false;
+    strcpy(out + end, "]");
+    at++;
+    return at[strspn(at, " ")] == '\0';
+}
+
+/* A word as it stands; a list as its echo reads, since a run is known again by its echo. */
+static pulmo_status store_weights(const config_key *key, char *field, const char *text)
+{
+    char list[VALUE_BYTES];
+    if (text[strspn(text, " ")] != '[')
+        return store_text(key, field, text);
+    if (!normal_list(text, list))
+        return pulmo_fail(PULMO_CONFIG, "\"%s\": must be a word, or numbers as in [1, 2.5]", text);
+    return store_text(key, field, list);
 }
 
 /* What a single number stands for where a pair is wanted. */
@@ -188,6 +238,8 @@ pulmo_status key_store(const config_key *key, pulmo_config *config, const char *
     case KEY_TEXT:
     case KEY_MAP:
         return store_text(key, field, text);
+    case KEY_WEIGHTS:
+        return store_weights(key, field, text);
     case KEY_CHOICE:
         return store_choice(key, field, text);
     case KEY_INTS:
@@ -213,16 +265,6 @@ pulmo_status key_store(const config_key *key, pulmo_config *config, const char *
     return PULMO_OK;
 }
 
-/* The shortest decimal that reads back as the same double; 10 rather than 1e+01. */
-static void print_real(double value, char out[32])
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, value);
-        if (strtod(out, NULL) == value && (fabs(value) >= 1e6 || !strstr(out, "e+")))
-            return;
-    }
-}
-
 void key_print(const config_key *key, const pulmo_config *config, char *out, size_t out_bytes)
 {
     const void *field = field_in(key, config);
@@ -230,6 +272,7 @@ void key_print(const config_key *key, const pulmo_config *config, char *out, siz
     switch (key->type) {
     case KEY_TEXT:
     case KEY_MAP:
+    case KEY_WEIGHTS:
         snprintf(out, out_bytes, "%s", (const char *)field);
         break;
     case KEY_INT:

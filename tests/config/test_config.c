@@ -162,6 +162,70 @@ static void test_echo_reads_back(void **state)
     free(echo);
 }
 
+static void reads_back(void)
+{
+    char *echo = pulmo_config_echo(&config);
+    pulmo_config again;
+    pulmo_config_init(&again);
+    assert_ok(pulmo_config_parse(&again, "echo", echo));
+    assert_memory_equal(&again, &config, sizeof config);
+    free(echo);
+}
+
+/* However weights are written, the echo gives the same text back, by which a run is known. */
+static void lists_of_weights_read_back(void **state)
+{
+    static const char *const lists[] = {"[1,2]", "[ 1 , 2.0 ]", "[1,  2e0]", " [1.00, 2] "};
+    static const char *const wrong[] = {"[1, x]",   "[1, 2", "[1,]",    "[]",
+                                        "[1, 2] 3", "[1 2]", "[nan, 1]"};
+    (void)state;
+    for (size_t i = 0; i < PULMO_COUNT_OF(lists); i++) {
+        char *set = pulmo_format("optim.class_weights=%s", lists[i]);
+        assert_ok(pulmo_config_set(&config, set));
+        assert_string_equal(config.optim.class_weights, "[1, 2]");
+        reads_back();
+        free(set);
+    }
+    for (size_t i = 0; i < PULMO_COUNT_OF(wrong); i++) {
+        char *set = pulmo_format("optim.class_weights=%s", wrong[i]);
+        assert_refused(pulmo_config_set(&config, set), PULMO_CONFIG, "must be a word, or numbers");
+        free(set);
+    }
+    assert_string_equal(config.optim.class_weights, "[1, 2]");
+}
+
+/* A name may hold what YAML has no place for: control characters, Unicode's line breaks, a byte
+ * order mark. */
+static void odd_text_reads_back(void **state)
+{
+    static const char *const texts[] = {
+        "a\tb",
+        "a\rb",
+        "a\nb",
+        "  both ends  ",
+        "\x01\x1b[1m\x7f",
+        "\xc2\x85next",
+        "\xe2\x80\xa8",
+        "x\xe2\x80\xa9 y",
+        "\xef\xbb\xbf",
+        "\xef\xbf\xbf",
+        "\xc3\xa9t\xc3\xa9",
+        "\xf0\x9f\xab\x81",
+        "'\"\\ #: - ? {",
+        "~",
+        "null",
+    };
+    (void)state;
+    for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++) {
+        char *set = pulmo_format("train.run_dir=%s", texts[i]);
+        assert_ok(pulmo_config_set(&config, set));
+        assert_string_equal(config.train.run_dir, texts[i]);
+        reads_back();
+        free(set);
+    }
+    assert_refused(pulmo_config_set(&config, "data.path=\xe9t\xe9"), PULMO_CONFIG, "not UTF-8");
+}
+
 /* Every configuration that is shipped reads. */
 static void test_shipped(void **state)
 {
@@ -189,6 +253,8 @@ int main(void)
         cmocka_unit_test_setup(test_set, reset),
         cmocka_unit_test_setup(zero_switches_every_pair_off, reset),
         cmocka_unit_test_setup(test_echo_reads_back, reset),
+        cmocka_unit_test_setup(lists_of_weights_read_back, reset),
+        cmocka_unit_test_setup(odd_text_reads_back, reset),
         cmocka_unit_test_setup(test_shipped, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
