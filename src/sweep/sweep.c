@@ -53,26 +53,36 @@ static pulmo_status configure_trial(const sweep *s, uint64_t number, pulmo_confi
 /* Where stdout was, while a trial's last lines go to a file. */
 typedef struct diversion {
     int kept, file; /* -1: none */
+    char *path;     /* of the file; a name of its own until the trial has ended well */
 } diversion;
 
 static pulmo_status divert_stdout(const char *directory, diversion *to)
 {
     PULMO_TRY(pulmo_directory_make(directory));
-    char *path = pulmo_format("%s/output.txt", directory);
-    if (!path)
+    to->path = pulmo_format("%s/output.txt.new", directory);
+    if (!to->path)
         return PULMO_MEMORY;
-    pulmo_status status = PULMO_OK;
     fflush(stdout);
-    to->file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    to->file = open(to->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (to->file >= 0)
         to->kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (to->kept < 0 || dup2(to->file, STDOUT_FILENO) < 0)
-        status = pulmo_fail(PULMO_IO, "%s: %s", path, strerror(errno));
-    free(path);
-    return status;
+        return pulmo_fail(PULMO_IO, "%s: %s", to->path, strerror(errno));
+    return PULMO_OK;
 }
 
-static void restore_stdout(const diversion *from)
+/* output.txt, or nothing where the trial has failed. */
+static void keep_output(diversion *of, bool ended_well)
+{
+    const char *ending = strrchr(of->path, '.');
+    char *path = pulmo_format("%.*s", (int)(ending - of->path), of->path);
+    if (!ended_well || !path || rename(of->path, path) != 0)
+        unlink(of->path);
+    free(path);
+    free(of->path);
+}
+
+static void restore_stdout(diversion *from, bool ended_well)
 {
     if (from->kept >= 0) {
         fflush(stdout);
@@ -81,20 +91,22 @@ static void restore_stdout(const diversion *from)
     }
     if (from->file >= 0)
         close(from->file);
+    if (from->path)
+        keep_output(from, ended_well);
 }
 
 /* A run's last lines, which are on stdout, go to a file beside its results: the sweep's stdout is
  * its table. */
 static pulmo_status train_aside(const sweep *s, const pulmo_config *config)
 {
-    diversion aside = {-1, -1};
+    diversion aside = {.kept = -1, .file = -1};
     pulmo_status status = PULMO_OK;
     if (pulmo_comm_rank(s->comm) == 0)
         status = divert_stdout(config->train.run_dir, &aside);
     status = pulmo_agree(s->comm, status);
     if (status == PULMO_OK)
         status = pulmo_train(s->comm, config, s->options->overwrite, s->options->report);
-    restore_stdout(&aside);
+    restore_stdout(&aside, status == PULMO_OK);
     return status;
 }
 

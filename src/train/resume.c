@@ -37,11 +37,16 @@ void run_expect_writing(run *r, const char *doing, uint64_t bytes)
     pulmo_watch_allow(r->comm, doing, all_bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
 }
 
-/* By rank 0. Not collective. */
+/* The first one of a run that replaces another is where the other ends: a run that stops before, or
+ * is refused, takes nothing away. By rank 0. Not collective. */
 static pulmo_status write_checkpoint(const run *r)
 {
     PULMO_TRY(lease_check(r->lease));
-    return checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection);
+    PULMO_TRY(checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection));
+    if (!r->replaces)
+        return PULMO_OK;
+    PULMO_TRY(run_remove_replaced(r));
+    return run_write_config(r);
 }
 
 pulmo_status run_checkpoint(run *r)
@@ -52,7 +57,9 @@ pulmo_status run_checkpoint(run *r)
     r->checkpoints.written_s = pulmo_now_s();
     r->checkpoints.batches_since = 0;
     deadline_checkpoint_took(&r->deadline, began_s, r->checkpoints.written_s);
-    return pulmo_agree(r->comm, status);
+    PULMO_TRY(pulmo_agree(r->comm, status));
+    r->replaces = false;
+    return PULMO_OK;
 }
 
 /* ---- resuming ---- */

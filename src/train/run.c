@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "pulmo/clock.h"
-#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "run.h"
@@ -47,59 +46,6 @@ static pulmo_status check_config_same(run *r)
     status = pulmo_agree(r->comm, status);
     if (status == PULMO_OK)
         status = pulmo_same(r->comm, "the configuration", echo);
-    free(echo);
-    return status;
-}
-
-/* ---- the run directory ---- */
-
-/* What processes that were killed had begun to write: each may be as large as a checkpoint. */
-static void remove_leftovers(const run *r)
-{
-    static const char *const names[] = {"checkpoint.h5", "config.yaml",   "history.csv",
-                                        "model.h5",      "MODEL_CARD.md", "predictions.csv",
-                                        "report.html",   "results.h5"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        pulmo_file_remove_leftovers(r->directory, names[i]);
-}
-
-/* The run directory: made, and neither finished nor someone else's. Rank 0. */
-static pulmo_status prepare_directory(run *r, bool overwrite)
-{
-    PULMO_TRY(pulmo_directory_make(r->directory));
-    PULMO_TRY(lease_take(r->directory, &r->lease));
-    remove_leftovers(r);
-    if (!overwrite && pulmo_results_finished(r->directory))
-        return pulmo_fail(PULMO_USAGE,
-                          "%s holds a finished run; choose another train.run_dir, or give "
-                          "--overwrite to replace it",
-                          r->directory);
-    return PULMO_OK;
-}
-
-/* A run that is to be replaced, once nothing stands against the new one. Rank 0. */
-static pulmo_status remove_run(const run *r)
-{
-    static const char *const files[] = {"checkpoint.h5", "results.h5", "model.h5"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char *path = pulmo_format("%s/%s", r->directory, files[i]);
-        if (!path)
-            return PULMO_MEMORY;
-        remove(path);
-        free(path);
-    }
-    return PULMO_OK;
-}
-
-/* After the checkpoint was found to be of this configuration. Rank 0. */
-static pulmo_status write_config(const run *r)
-{
-    char *path = pulmo_format("%s/config.yaml", r->directory);
-    char *echo = pulmo_config_echo(r->config);
-    pulmo_status status = PULMO_MEMORY;
-    if (path && echo)
-        status = pulmo_file_write(path, echo, strlen(echo));
-    free(path);
     free(echo);
     return status;
 }
@@ -297,14 +243,14 @@ static pulmo_status open_network(run *r)
     return pulmo_agree(r->comm, prepare_local(r));
 }
 
-/* Replaces what is to be replaced, resumes, and writes config.yaml. */
-static pulmo_status take_up(run *r, bool overwrite)
+/* Resumes, and writes config.yaml; a run that replaces another begins anew and touches nothing yet
+ * (run_checkpoint). */
+static pulmo_status take_up(run *r)
 {
-    bool root = is_root(r);
-    if (overwrite)
-        PULMO_TRY(pulmo_agree(r->comm, root ? remove_run(r) : PULMO_OK));
+    if (r->replaces)
+        return PULMO_OK;
     PULMO_TRY(run_resume(r));
-    return pulmo_agree(r->comm, root ? write_config(r) : PULMO_OK);
+    return pulmo_agree(r->comm, is_root(r) ? run_write_config(r) : PULMO_OK);
 }
 
 pulmo_status run_open(run *r, bool overwrite)
@@ -313,9 +259,10 @@ pulmo_status run_open(run *r, bool overwrite)
     PULMO_TRY(pulmo_agree(comm, open_data_local(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(check_config_same(r));
-    PULMO_TRY(pulmo_agree(comm, is_root(r) ? prepare_directory(r, overwrite) : PULMO_OK));
+    r->replaces = overwrite;
+    PULMO_TRY(pulmo_agree(comm, is_root(r) ? run_prepare_directory(r) : PULMO_OK));
     PULMO_TRY(open_network(r));
-    PULMO_TRY(take_up(r, overwrite));
+    PULMO_TRY(take_up(r));
     run_announce(r);
     PULMO_TRY(pulmo_agree(
         comm, pulmo_watch_start(comm, r->config->train.stall_seconds, "train.stall_seconds")));

@@ -1,6 +1,7 @@
 /* Inside the train room: a training run, from opening to results.
  *
  *   run.c         opens data, backbone, head and loader; closes them
+ *   directory.c   the run directory, and what an earlier run left there
  *   checks.c      what is refused before anything is trained
  *   announce.c    what a run says of itself at its beginning
  *   train.c       epochs: batches, validation, early stopping
@@ -66,8 +67,9 @@ typedef struct run {
     pulmo_comm *comm;
     const pulmo_config *config;
     const char *directory;
-    bool timed;   /* batches alone: val and test have no part */
-    lease *lease; /* of the directory, on rank 0 */
+    bool timed;    /* batches alone: val and test have no part */
+    bool replaces; /* what is in the directory is another run's until the first checkpoint */
+    lease *lease;  /* of the directory, on rank 0 */
     run_data data;
     run_network network;
     run_recipe recipe;
@@ -134,8 +136,8 @@ static inline bool run_from_bank(const run *r)
 
 /* ---- run.c ---- */
 
-/* Opens all of it and resumes from a checkpoint that is there. With `overwrite`, a finished run in
- * the directory is replaced. */
+/* Opens all of it and resumes from a checkpoint that is there. With `overwrite`, the run begins
+ * anew; what the directory holds stands until its first checkpoint does. */
 pulmo_status run_open(run *r, bool overwrite);
 void run_close(run *r); /* but for the lease, which lasts until the report is written */
 /* The stepper's parts. Not collective. */
@@ -143,6 +145,15 @@ pulmo_stepper_parts run_stepper_parts(run *r);
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
+
+/* ---- directory.c: by rank 0, not collective ---- */
+
+/* The run directory: made, leased, and neither finished nor someone else's. */
+pulmo_status run_prepare_directory(run *r);
+/* Removes another run's results and report, now that this one has a checkpoint. */
+pulmo_status run_remove_replaced(const run *r);
+/* After the checkpoint was found to be of this configuration, or replaced one that is not. */
+pulmo_status run_write_config(const run *r);
 
 /* ---- checks.c: not collective ---- */
 

@@ -162,6 +162,8 @@ static void end_epoch(run *r)
 static pulmo_status save_epoch(run *r)
 {
     double began_s = pulmo_now_s();
+    if (r->replaces)
+        PULMO_TRY(run_checkpoint(r));
     run_expect_writing(r, "writing results", run_vector_bytes(r));
     pulmo_status status = is_root(r) ? run_snapshot(r, false, NULL) : PULMO_OK;
     PULMO_TRY(pulmo_agree(r->comm, status));

@@ -64,6 +64,34 @@ grep -q 'lr: 0.001$' changed/config.yaml || fail "a refused resume changed confi
 EXTRA="--overwrite --set model.weights=$WORK/none" expect 65 "$WORK/none" small_train changed env
 [ -s changed/checkpoint.h5 ] || fail "a run that could not begin removed the one it was to replace"
 
+# Not when the refusal comes late, as that of a range of gamma does, nor when the new run is killed before its first checkpoint.
+cp -r one replaced
+digest_of() { (cd "$1" && sha256sum -- *.*); } # without the lease, "owner"
+digest_of replaced > before
+EXTRA="--overwrite --set augment.gamma=1" expect 2 "augment.gamma" small_train replaced env
+digest_of replaced | diff before - || fail "a run that was refused changed the one it was to replace"
+"$PULMO" train --set data.path=packed --set train.run_dir=replaced --set train.epochs=1000 --set model.trainable=block2 --overwrite \
+    2> killed.err > /dev/null &
+started=$!
+until grep -q "^memory" killed.err; do sleep 0.02; done
+kill -KILL "$started"
+wait "$started" || true
+digest_of replaced | diff before - || fail "a run without a checkpoint changed the one it was to replace"
+"$PULMO" evaluate replaced --data packed > /dev/null 2>&1 || fail "what was to be replaced is not a run any more"
+
+# With its first checkpoint it stands alone, without the other's report, and resumes by the command without --overwrite.
+stopped() {
+    "$PULMO" train --set data.path=packed --set train.run_dir=replaced --set train.epochs=2 --set train.batch=8 --set train.microbatch=2 \
+        --set train.time_limit_seconds="$1" --set model.hidden='[9]' "${@:2}"
+}
+ls replaced > files && grep -q report.html files && grep -q MODEL_CARD.md files || fail "there was no report to begin with"
+expect 75 "checkpoint written" stopped 0.001 --overwrite
+(cd replaced && ls -- *.*) | tr '\n' ' ' > files
+[ "$(cat files)" = "checkpoint.h5 config.yaml " ] || fail "beside a checkpoint: $(cat files)"
+grep -q 'hidden: \[9\]' replaced/config.yaml || fail "config.yaml is the other run's"
+stopped 0 > /dev/null 2> resumed.err || { cat resumed.err; fail "the run that replaced another did not resume"; }
+grep -q "resuming from" resumed.err || fail "did not resume"
+
 # The epoch of the best AUC cannot be told from images of one class.
 cp -r demo healthy && rm -r healthy/val/PNEUMONIA/*
 "$PULMO" pack healthy healthy-packed --size 64 -q
