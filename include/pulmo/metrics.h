@@ -35,6 +35,11 @@ typedef struct pulmo_scored {
     const int32_t *labels;      /* (count) */
     const float *probabilities; /* (count, classes) */
     const int32_t *predicted;   /* (count) classes decided before; NULL: by pulmo_metrics_class */
+    /* (count, classes), or NULL. Areas and curves order images by the margin of a class's logit
+     * over all others' in double, the logarithm of its odds; without logits by the probability,
+     * which as a float is 1 from a margin of 17 on, so that images tie that do not. */
+    const float *logits;
+    double temperature; /* that logits are divided by; 0: 1 */
 } pulmo_scored;
 
 /* How probabilities of two classes become one of them: class `positive`, the finding, is predicted
@@ -105,7 +110,8 @@ pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
  * number in [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest
  * threshold), "accuracy" (most right; of several, the highest threshold), "sensitivity>=X" (the
  * highest threshold that reaches X), "specificity>=X" (the lowest that does). Thresholds stand
- * half-way between neighbouring scores; one that no score may reach is above 1 if a score is 1.
+ * half-way between neighbouring probabilities, since a class is decided by its probability, not by
+ * its margin; one that no score may reach is above 1 if a score is 1.
  * Unless there are two classes and samples of both only a number is allowed. PULMO_CONFIG for a
  * text that is not a rule, or a rule that cannot be used. */
 pulmo_status pulmo_metrics_threshold(const char *rule, const pulmo_scored *val, int positive,
@@ -119,7 +125,8 @@ pulmo_status pulmo_metrics_rule_check(const char *rule, const pulmo_scored *val,
 
 /* Points of the ROC curve from (0, 0) to (1, 1), a point per distinct score, for class `positive`
  * against the rest; threshold[0] is infinite (scikit-learn's roc_curve with
- * drop_intermediate=False). A rate of none is NaN. */
+ * drop_intermediate=False). Thresholds are probabilities, and equal where margins differ by less
+ * than a float tells. A rate of none is NaN. */
 typedef struct pulmo_roc {
     uint32_t points;
     double *fpr, *tpr, *threshold; /* owned */

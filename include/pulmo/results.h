@@ -25,8 +25,8 @@ typedef struct pulmo_split_scores {
     const double *thresholds; /* (count) */
 } pulmo_split_scores;
 
-/* The same as metrics take it. */
-pulmo_scored pulmo_split_scored(const pulmo_split_scores *scores);
+/* The same as metrics take it, of this model. */
+pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scores *scores);
 
 /* What a run was made from. All are borrowed. */
 typedef struct pulmo_results_origin {

@@ -103,8 +103,7 @@ static void take_images(bootstrap *b, const pulmo_scored *scored, int positive,
                         const uint32_t *patient)
 {
     for (uint32_t i = 0; i < b->images; i++) {
-        const float *row = metrics_row(scored, i);
-        const double score = (double)row[positive];
+        const double score = metrics_score_of(scored, i, positive);
         const bool is_positive = scored->labels[i] == positive;
         b->image[i] = (scored_image){score, patient[i], is_positive};
         b->times[patient[i]] = 1;

@@ -38,7 +38,8 @@ static void roc_walk(const metrics_score *all, uint32_t n, pulmo_roc *roc)
     const uint32_t positives = count_positives(all, n);
     const uint32_t negatives = n - positives;
     uint32_t found = 0, alarms = 0;
-    roc_add(roc, 0, 0, INFINITY);
+    double threshold = INFINITY;
+    roc_add(roc, 0, 0, threshold);
     for (uint32_t i = n; i > 0; i--) {
         const metrics_score *here = &all[i - 1];
         if (here->positive)
@@ -50,7 +51,9 @@ static void roc_walk(const metrics_score *all, uint32_t n, pulmo_roc *roc)
             continue;
         double fpr = metrics_ratio(alarms, negatives);
         double tpr = metrics_ratio(found, positives);
-        roc_add(roc, fpr, tpr, here->score);
+        threshold =
+            fmin(threshold, here->probability); /* a float's last bit may go the other way */
+        roc_add(roc, fpr, tpr, threshold);
     }
 }
 

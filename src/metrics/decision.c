@@ -235,12 +235,14 @@ pulmo_status pulmo_metrics_threshold(const char *text, const pulmo_scored *val, 
 {
     rule r;
     pulmo_roc roc;
+    pulmo_scored by_probability = *val;
+    by_probability.logits = NULL; /* what a threshold cannot tell apart is one to a rule */
     PULMO_TRY(rule_parse(text, &r));
     PULMO_TRY(rule_check(&r, val, positive));
     *out = r.number;
     if (r.kind == RULE_NUMBER)
         return PULMO_OK;
-    PULMO_TRY(pulmo_roc_compute(val, positive, &roc));
+    PULMO_TRY(pulmo_roc_compute(&by_probability, positive, &roc));
     double share = (double)count_positives(val, positive) / val->count;
     *out = threshold_below(&roc, point_of(&r, &roc, share));
     pulmo_roc_free(&roc);

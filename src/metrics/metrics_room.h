@@ -18,11 +18,16 @@
 
 #define METRICS_Z95 1.959963984540054 /* the normal distribution's 0.975 quantile */
 
-/* An image's score for one class, and whether it is of that class. */
+/* An image's score for one class, by which images are ordered, its probability, and whether it is
+ * of that class. */
 typedef struct metrics_score {
     double score;
+    double probability;
     bool positive;
 } metrics_score;
+
+/* The score of an image for a class: the logit's margin, or without logits the probability. */
+double metrics_score_of(const pulmo_scored *scored, uint32_t image, int class);
 
 /* Scores for class `positive`, lowest first. Owned by the caller (free); NULL when out of memory.
  */

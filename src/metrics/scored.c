@@ -47,6 +47,33 @@ pulmo_status metrics_check(const pulmo_scored *scored)
 
 /* ---- order ---- */
 
+/* log(p / (1 - p)) of the softmax's p: z_k less the logarithm of the sum of all other exp(z_j). */
+static double margin(const float *logits, int classes, int k, double temperature)
+{
+    double most = -INFINITY;
+    double sum = 0;
+    for (int j = 0; j < classes; j++)
+        if (j != k)
+            most = fmax(most, (double)logits[j]);
+    const double above = ((double)logits[k] - most) / temperature;
+    if (classes == 2)
+        return above;
+    for (int j = 0; j < classes; j++)
+        if (j != k)
+            sum += exp(((double)logits[j] - most) / temperature);
+    return above - log(sum);
+}
+
+double metrics_score_of(const pulmo_scored *scored, uint32_t image, int class)
+{
+    const int classes = scored->classes;
+    const float *row = metrics_row(scored, image);
+    const double temperature = scored->temperature > 0 ? scored->temperature : 1;
+    if (!scored->logits)
+        return (double)row[class];
+    return margin(scored->logits + (size_t)image * (size_t)classes, classes, class, temperature);
+}
+
 static int by_score(const void *a, const void *b)
 {
     const metrics_score *x = a;
@@ -62,7 +89,8 @@ metrics_score *metrics_sorted(const pulmo_scored *scored, int positive)
         return NULL;
     for (uint32_t i = 0; i < n; i++) {
         const float *row = metrics_row(scored, i);
-        all[i].score = (double)row[positive];
+        all[i].score = metrics_score_of(scored, i, positive);
+        all[i].probability = (double)row[positive];
         all[i].positive = scored->labels[i] == positive;
     }
     qsort(all, n, sizeof *all, by_score);

@@ -186,7 +186,9 @@ pulmo_scored report_scored(const report *r, const report_split *s)
                           .classes = r->classes,
                           .labels = s->labels,
                           .probabilities = s->probabilities,
-                          .predicted = s->predictions};
+                          .predicted = s->predictions,
+                          .logits = s->logits,
+                          .temperature = r->temperature};
 }
 
 static pulmo_status allocate_scores(report_split *s, int classes)
@@ -221,6 +223,20 @@ static bool predictions_fit(const report_split *s, int classes)
     return true;
 }
 
+/* What images are ordered by. */
+static pulmo_status read_logits(pulmo_h5 *file, const report *r, report_split *s)
+{
+    char name[128];
+    const uint64_t dims[2] = {s->count, (uint64_t)r->classes};
+    snprintf(name, sizeof name, "%s/logits", s->name);
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    s->logits = pulmo_alloc((size_t)s->count * (size_t)r->classes + 1, sizeof *s->logits);
+    if (!s->logits)
+        return PULMO_MEMORY;
+    return pulmo_h5_read(file, name, PULMO_H5_F32, 2, dims, s->logits);
+}
+
 static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s)
 {
     char name[128];
@@ -230,6 +246,7 @@ static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s
     PULMO_TRY(read_list(file, s, "predictions", s->predictions));
     snprintf(name, sizeof name, "%s/probabilities", s->name);
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 2, dims, s->probabilities));
+    PULMO_TRY(read_logits(file, r, s));
     if (!predictions_fit(s, r->classes))
         return damaged(file, "a predicted class is none of the classes");
     const pulmo_scored scored = report_scored(r, s);
@@ -390,6 +407,7 @@ static void free_split(report_split *s)
     pulmo_free(s->labels);
     pulmo_free(s->predictions);
     pulmo_free(s->probabilities);
+    pulmo_free(s->logits);
     free(s->paths.text);
     free(s->groups.text);
     pulmo_metrics_free(&s->metrics);

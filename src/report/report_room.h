@@ -35,6 +35,7 @@ typedef struct report_split {
     uint32_t count;
     int32_t *labels, *predictions; /* (count) */
     float *probabilities;          /* (count, classes) */
+    float *logits;                 /* (count, classes); NULL where the file has none */
     report_lines paths, groups;
     pulmo_metrics metrics; /* worked out again from the scores */
 } report_split;

@@ -15,14 +15,16 @@
 #include "pulmo/metrics.h"
 #include "results_room.h"
 
-pulmo_scored pulmo_split_scored(const pulmo_split_scores *scores)
+pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scores *scores)
 {
     const pulmo_dataset_info *info = scores->info;
     return (pulmo_scored){.count = info->count,
                           .classes = info->classes,
                           .labels = info->labels,
                           .probabilities = scores->probabilities,
-                          .predicted = scores->predicted};
+                          .predicted = scores->predicted,
+                          .logits = scores->logits,
+                          .temperature = model->temperature};
 }
 
 /* ---- images ---- */
@@ -310,14 +312,14 @@ static pulmo_status write_calibration(pulmo_h5 *file, const pulmo_scored *scored
 }
 
 /* The curves of one class; `suffix` "" where there are two. */
-static pulmo_status write_curves(pulmo_h5 *file, const pulmo_split_scores *scores, int positive,
-                                 const char *suffix)
+static pulmo_status write_curves(pulmo_h5 *file, const pulmo_model *model,
+                                 const pulmo_split_scores *scores, int positive, const char *suffix)
 {
     static const struct {
         const char *name;
         pulmo_status (*write)(pulmo_h5 *, const pulmo_scored *, int, const char *);
     } curves[] = {{"roc", write_roc}, {"pr", write_pr}, {"calibration", write_calibration}};
-    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_scored scored = pulmo_split_scored(model, scores);
     char group[96];
     const char *class = scores->info->class_names[positive];
     const size_t count = sizeof curves / sizeof curves[0];
@@ -334,10 +336,10 @@ static pulmo_status write_all_curves(pulmo_h5 *file, const pulmo_model *model,
 {
     char suffix[16];
     if (scores->info->classes == 2)
-        return write_curves(file, scores, model->positive.index, "");
+        return write_curves(file, model, scores, model->positive.index, "");
     for (int k = 0; k < scores->info->classes; k++) {
         snprintf(suffix, sizeof suffix, "_%d", k);
-        PULMO_TRY(write_curves(file, scores, k, suffix));
+        PULMO_TRY(write_curves(file, model, scores, k, suffix));
     }
     return PULMO_OK;
 }
@@ -345,7 +347,7 @@ static pulmo_status write_all_curves(pulmo_h5 *file, const pulmo_model *model,
 static pulmo_status write_all_metrics(pulmo_h5 *file, const pulmo_model *model,
                                       const pulmo_split_scores *scores)
 {
-    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_scored scored = pulmo_split_scored(model, scores);
     const pulmo_decision by = pulmo_model_decision(model);
     pulmo_metrics metrics;
     PULMO_TRY(pulmo_metrics_compute(&scored, &by, &metrics));

@@ -299,7 +299,7 @@ pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models
 {
     pulmo_metrics metrics;
     const pulmo_dataset_info *info = scores->info;
-    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_scored scored = pulmo_split_scored(model, scores);
     const pulmo_decision by = pulmo_model_decision(model);
     PULMO_TRY(pulmo_metrics_compute(&scored, &by, &metrics));
     if (model->is_demo || info->is_demo)

@@ -161,7 +161,7 @@ static pulmo_status pooled_auc(const pool *p, const pulmo_scored *scored, const 
 
 static pulmo_status summarise(const summary *to, const pool *p, const pulmo_split_scores *scores)
 {
-    const pulmo_scored scored = pulmo_split_scored(scores);
+    const pulmo_scored scored = pulmo_split_scored(&p->model, scores);
     const pulmo_decision by = pulmo_model_decision(&p->model);
     const sweep_spread spreads[2] = {spread_of_folds(to, SWEEP_TEST_AUC),
                                      spread_of_folds(to, SWEEP_TEST_ACCURACY)};

@@ -76,7 +76,7 @@ static pulmo_status validate(run *r, pulmo_epoch_row *row)
     pulmo_status status = run_set_scores(&r->scores.val, &r->model, "val", info, logits);
     PULMO_TRY(pulmo_agree(r->comm, status));
     row->val_loss = log_loss_of(r, info, logits);
-    const pulmo_scored scored = pulmo_split_scored(&r->scores.val);
+    const pulmo_scored scored = pulmo_split_scored(&r->model, &r->scores.val);
     const pulmo_decision half = {r->model.positive.index, 0.5};
     status = pulmo_metrics_compute(&scored, &half, &metrics);
     PULMO_TRY(pulmo_agree(r->comm, status));

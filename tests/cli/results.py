@@ -70,21 +70,29 @@ def interval(split, name, want, bound=1e-9):
         near(split.attrs[name + suffix], value, f"{split.name}: {name}{suffix}", bound)
 
 
-def check_class(split, k, suffix, y, p, called, per_class):
-    for name, want, bound in (("auc", pairs_auc(y, p), 1e-6), ("specificity", wilson(((y == 0) & ~called).sum(), (y == 0).sum()), 1e-9),
+def log_odds(z, k):
+    """By which images are ordered: a float's probability is 1 from a margin of 17 on."""
+    others = np.delete(z, k, 1)
+    most = others.max(1)
+    return z[:, k] - most - np.log(np.exp(others - most[:, None]).sum(1))
+
+
+def check_class(split, k, suffix, y, p, margin, called, per_class):
+    for name, want, bound in (("auc", pairs_auc(y, margin), 1e-6), ("specificity", wilson(((y == 0) & ~called).sum(), (y == 0).sum()), 1e-9),
                               ("recall", wilson(((y == 1) & called).sum(), (y == 1).sum()), 1e-9)):
         for end, value in zip(("", "_low95", "_high95"), want):
             near(per_class[name + end][k], value, f"{name}{end} of class {k}", bound)
-    near(per_class["average_precision"][k], average_precision(y, p), f"average precision of class {k}")
+    near(per_class["average_precision"][k], average_precision(y, margin), f"average precision of class {k}")
     roc, pr, curve = (split[name + suffix] for name in ("roc", "pr", "calibration"))
     bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], p)
     near(curve["count"], np.bincount(bins, minlength=10), "calibration counts")
     if metrics and 0 < y.sum() < len(y):
-        near(per_class["auc"][k], metrics.roc_auc_score(y, p), "roc_auc_score")
-        near(per_class["average_precision"][k], metrics.average_precision_score(y, p), "average_precision_score")
-        fpr, tpr, threshold = metrics.roc_curve(y, p, drop_intermediate=False)
-        near(roc["fpr"], fpr, "fpr"), near(roc["tpr"], tpr, "tpr"), near(roc["threshold"], threshold, "ROC thresholds")
-        precision, recall, _ = metrics.precision_recall_curve(y, p)
+        near(per_class["auc"][k], metrics.roc_auc_score(y, margin), "roc_auc_score")
+        near(per_class["average_precision"][k], metrics.average_precision_score(y, margin), "average_precision_score")
+        fpr, tpr, threshold = metrics.roc_curve(y, margin, drop_intermediate=False)
+        near(roc["fpr"], fpr, "fpr"), near(roc["tpr"], tpr, "tpr")
+        near(roc["threshold"], np.append(np.inf, 1 / (1 + np.exp(-threshold[1:]))), "ROC thresholds", 2e-6)
+        precision, recall, _ = metrics.precision_recall_curve(y, margin)
         near(pr["precision"], precision[::-1], "precision"), near(pr["recall"], recall[::-1], "recall")
         observed, predicted = calibration.calibration_curve(y, p.astype(float), n_bins=10)
         full = np.asarray(curve["count"]) > 0
@@ -92,14 +100,14 @@ def check_class(split, k, suffix, y, p, called, per_class):
         near(np.asarray(curve["predicted"])[full], predicted, "calibration: predicted")
 
 
-def check_two(split, cm, y, p, at):
-    """`at`: which class is the finding; y and p are of it."""
+def check_two(split, cm, y, p, margin, at):
+    """`at`: which class is the finding; y, p and margin are of it."""
     not_at = 1 - at
     interval(split, "sensitivity", wilson(cm[at, at], cm[at].sum()))
     interval(split, "specificity", wilson(cm[not_at, not_at], cm[not_at].sum()))
     interval(split, "positive_predictive_value", wilson(cm[at, at], cm[:, at].sum()))
     interval(split, "negative_predictive_value", wilson(cm[not_at, not_at], cm[:, not_at].sum()))
-    interval(split, "auc", pairs_auc(y, p), 1e-6)
+    interval(split, "auc", pairs_auc(y, margin), 1e-6)
     near(split.attrs["brier"], ((p.astype(float) - y) ** 2).mean(), "Brier")
     if metrics:
         near(split.attrs["brier"], metrics.brier_score_loss(y, p.astype(float)), "brier_score_loss")
@@ -141,7 +149,8 @@ def check_split(f, name):
     interval(split, "accuracy", wilson(np.trace(cm), n))
     check_report(split, y, predicted, split["per_class"], k)
     for c in range(k) if k > 2 else [at]:
-        check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], predicted == c, split["per_class"])
+        check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], log_odds(z, c), predicted == c,
+                    split["per_class"])
     near(split.attrs["log_loss"], -np.log(np.maximum(p[np.arange(n), y].astype(float), 2.0**-149)).mean(), "log loss")
     sure, right = p[np.arange(n), predicted].astype(float), predicted == y
     bins = np.minimum((sure * 10).astype(int), 9)
@@ -149,7 +158,7 @@ def check_split(f, name):
     support = np.bincount(y, minlength=k)
     ap, auc = split["per_class/average_precision"][:], split["per_class/auc"][:]
     if k == 2:
-        check_two(split, cm, (y == at).astype(int), p[:, at], at)
+        check_two(split, cm, (y == at).astype(int), p[:, at], log_odds(z, at), at)
         near(split.attrs["average_precision"], ap[at], "average precision")
     else:
         near(split.attrs["auc"], np.nanmean(auc), "macro AUC"), near(split.attrs["average_precision"], np.nanmean(ap), "macro AP")

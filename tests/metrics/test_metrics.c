@@ -340,6 +340,105 @@ static void nonsense_is_refused(void **state)
     }
 }
 
+/* ---- order by margins ---- */
+
+#define SURE 8
+
+/* Pairs of a positive and a negative: the part where the positive's value is larger, ties half. */
+static double area_of_pairs(uint32_t n, const int32_t *labels, int positive, const double *value)
+{
+    double won = 0;
+    double pairs = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t j = 0; j < n; j++) {
+            if (labels[i] != positive || labels[j] == positive)
+                continue;
+            pairs++;
+            won += value[i] > value[j] ? 1 : 0;
+            won += value[i] == value[j] ? 0.5 : 0;
+        }
+    }
+    return won / pairs;
+}
+
+/* Logits as a head that is too sure gives them: from a margin of 17 on a float's probability is 1,
+ * and of the larger ones the other class's is 0. */
+static const float sure_logits[SURE][2] = {{0, 18},   {1, 24},   {0, 31},  {0, 130},
+                                           {-60, 60}, {-3, -20}, {40, -1}, {70, -70}};
+static const int32_t sure_labels[SURE] = {0, 1, 0, 1, 0, 1, 0, 1};
+
+static void sure_probabilities(float out[SURE][2])
+{
+    for (int i = 0; i < SURE; i++) {
+        const double margin = (double)sure_logits[i][1] - (double)sure_logits[i][0];
+        out[i][1] = (float)(1 / (1 + exp(-margin)));
+        out[i][0] = (float)(1 / (1 + exp(margin)));
+    }
+}
+
+static void images_are_ordered_by_margins(void **state)
+{
+    (void)state;
+    float p[SURE][2];
+    double margin[SURE], probability[SURE];
+    pulmo_metrics m;
+    pulmo_roc roc;
+    pulmo_pr pr;
+    pulmo_interval of_patients;
+    const uint32_t patient[SURE] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const pulmo_decision by = {1, 0.5};
+    sure_probabilities(p);
+    for (int i = 0; i < SURE; i++) {
+        margin[i] = (double)sure_logits[i][1] - (double)sure_logits[i][0];
+        probability[i] = (double)p[i][1];
+    }
+    const double area = area_of_pairs(SURE, sure_labels, 1, margin);
+    assert_true(fabs(area - area_of_pairs(SURE, sure_labels, 1, probability)) > 0.05);
+    pulmo_scored scored = scored_of(SURE, 2, sure_labels, p[0]);
+    scored.logits = sure_logits[0];
+    assert_int_equal(pulmo_metrics_compute(&scored, &by, &m), PULMO_OK);
+    NEAR(m.auc, area);
+    NEAR(m.per_class[0].auc, area); /* of two classes both have one area */
+    NEAR(m.per_class[1].auc, area);
+    pulmo_metrics_free(&m);
+    assert_int_equal(pulmo_auc_of_patients(&scored, 1, SURE, patient, &of_patients), PULMO_OK);
+    NEAR(of_patients.value, area);
+    assert_int_equal(pulmo_roc_compute(&scored, 1, &roc), PULMO_OK);
+    assert_int_equal(roc.points, SURE + 1); /* all margins differ */
+    for (uint32_t i = 1; i < roc.points; i++)
+        assert_true(roc.threshold[i] <= roc.threshold[i - 1]);
+    pulmo_roc_free(&roc);
+    assert_int_equal(pulmo_pr_compute(&scored, 0, &pr), PULMO_OK);
+    assert_int_equal(pr.points, SURE + 1);
+    pulmo_pr_free(&pr);
+}
+
+/* Of three classes the odds of one against the rest, which the temperature has a part in. */
+static void margins_of_more_classes_are_log_odds(void **state)
+{
+    (void)state;
+    const float logits[4][3] = {{1, 2, 3}, {3, 3, 6}, {60, 10, 0}, {61, 45, 0}};
+    const int32_t labels[4] = {2, 0, 0, 1};
+    float p[4][3];
+    double odds[4];
+    pulmo_metrics m;
+    for (int i = 0; i < 4; i++) {
+        double part[3];
+        double sum = 0;
+        for (int k = 0; k < 3; k++)
+            sum += part[k] = exp((double)logits[i][k] / 2.5);
+        for (int k = 0; k < 3; k++)
+            p[i][k] = (float)(part[k] / sum);
+        odds[i] = part[0] / (part[1] + part[2]);
+    }
+    pulmo_scored scored = scored_of(4, 3, labels, p[0]);
+    scored.logits = logits[0];
+    scored.temperature = 2.5;
+    assert_int_equal(pulmo_metrics_compute(&scored, &(pulmo_decision){0, 0.5}, &m), PULMO_OK);
+    NEAR(m.per_class[0].auc, area_of_pairs(4, labels, 0, odds));
+    pulmo_metrics_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_class_is_absent),
         cmocka_unit_test(ties_and_separation),
         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(images_are_ordered_by_margins),
+        cmocka_unit_test(margins_of_more_classes_are_log_odds),
     };
     return cmocka_run_group_tests(tests, fill_data, NULL);
 }
