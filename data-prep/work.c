@@ -264,33 +264,10 @@ void work_end(const work_place *w)
 
 /* ---- beginning ---- */
 
-/* The real path of what there is of `path`: of itself, or of the nearest folder above it. NULL for
- * want of memory. */
-static char *real_part(const char *path)
-{
-    char *part = pulmo_strdup(path), *real = NULL;
-    while (part && !(real = realpath(*part ? part : ".", NULL)) && *part) {
-        char *slash = strrchr(part, '/');
-        if (slash == part && part[1] != '\0')
-            slash++; /* the root stays */
-        if (!slash)
-            slash = part;
-        *slash = '\0';
-    }
-    free(part);
-    return real;
-}
-
 /* Before anything is made. */
 static pulmo_status check_places(const work_place *w, const char *source_path)
 {
-    char *source = realpath(source_path, NULL), *destination = real_part(w->destination);
-    size_t length = source ? strlen(source) : 0;
-    bool inside = source && destination && strncmp(destination, source, length) == 0 &&
-                  (destination[length] == '/' || destination[length] == '\0');
-    free(source);
-    free(destination);
-    if (inside)
+    if (pulmo_file_is_inside(w->destination, source_path))
         return pulmo_fail(PULMO_USAGE,
                           "%s: lies inside the source %s; choose a destination elsewhere",
                           w->destination, source_path);

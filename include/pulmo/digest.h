@@ -1,4 +1,4 @@
-/* SHA-256, by OpenSSL's libcrypto, and XXH3, by libxxhash. Not collective. */
+/* SHA-256 and HMAC, by OpenSSL's libcrypto, and XXH3, by libxxhash. Not collective. */
 #ifndef PULMO_DIGEST_H
 #define PULMO_DIGEST_H
 
@@ -24,6 +24,9 @@ pulmo_digest pulmo_digester_end(pulmo_digester *digester);
 
 pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes);
 pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out);
+/* HMAC-SHA-256 (RFC 2104, FIPS 198-1). PULMO_RUNTIME where libcrypto cannot. Thread safe. */
+pulmo_status pulmo_hmac(const void *key, size_t key_bytes, const void *data, size_t size_bytes,
+                        pulmo_digest *out);
 /* MD5, for comparing with what others publish, as 32 hexadecimal digits; "" where libcrypto has
  * none. */
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33]);

@@ -6,6 +6,7 @@
 #ifndef PULMO_FILE_H
 #define PULMO_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ void pulmo_file_remove_leftovers(const char *directory, const char *name);
 /* The same for every name in a directory where others may be writing: removes those that nobody
  * has written to for `idle_s` seconds. */
 void pulmo_file_remove_abandoned(const char *directory, double idle_s);
+
+/* Whether `path`, which need not be there, is `directory` or lies below it, links followed. False
+ * for want of memory. */
+bool pulmo_file_is_inside(const char *path, const char *directory);
 
 /* mkdir -p. PULMO_IO names what stands in the way. */
 pulmo_status pulmo_directory_make(const char *path);

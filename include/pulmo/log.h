@@ -16,6 +16,12 @@ typedef enum pulmo_log_level {
  * warnings from any rank, with its number where size > 1. */
 void pulmo_log_setup(pulmo_log_level level, int rank, int size);
 
+/* Every line is passed through `reveal` before it is shown, until the next call; NULL: as it is.
+ * Its result is freed; NULL for want of memory: the line as it was. `context` must outlive that.
+ * For names that files must not hold and people must see. Not while another thread writes. */
+typedef char *(*pulmo_log_reveal)(const void *context, const char *line);
+void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context);
+
 /* Lines: `info` unless -q, `debug` with -v, `warn` always. A newline is added. */
 void pulmo_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

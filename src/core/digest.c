@@ -1,8 +1,9 @@
-/* SHA-256, and MD5, by libcrypto's EVP interface; XXH3 by libxxhash. */
+/* SHA-256, HMAC and MD5, by libcrypto; XXH3 by libxxhash. */
 #include "pulmo/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -48,6 +49,16 @@ pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes)
     memset(&digest, 0, sizeof digest);
     EVP_Digest(data, size_bytes, digest.bytes, NULL, EVP_sha256(), NULL);
     return digest;
+}
+
+pulmo_status pulmo_hmac(const void *key, size_t key_bytes, const void *data, size_t size_bytes,
+                        pulmo_digest *out)
+{
+    unsigned int made = 0;
+    memset(out, 0, sizeof *out);
+    if (!HMAC(EVP_sha256(), key, (int)key_bytes, data, size_bytes, out->bytes, &made))
+        return pulmo_fail(PULMO_RUNTIME, "libcrypto has no HMAC-SHA-256");
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_digest_of_file(const char *path, pulmo_digest *out)

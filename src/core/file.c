@@ -278,6 +278,55 @@ static pulmo_status make_one(const char *path)
     return pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", path, strerror(reason));
 }
 
+/* Bytes of a path without its last part. */
+static size_t parent_bytes(const char *path, size_t bytes)
+{
+    while (bytes > 0 && path[bytes - 1] != '/')
+        bytes--;
+    while (bytes > 0 && path[bytes - 1] == '/')
+        bytes--;
+    return bytes;
+}
+
+/* The real path of what there is of `path`, and the rest as it is; ends with a slash, or has one
+ * before each part. NULL for want of memory. */
+static char *real_path(const char *path)
+{
+    const char *top = *path == '/' ? "/" : ".";
+    size_t there = strlen(path);
+    char *part = pulmo_strdup(path);
+    char *real = part ? realpath(part, NULL) : NULL;
+    while (part && !real && there > 0) {
+        there = parent_bytes(path, there);
+        part[there] = '\0';
+        real = realpath(there > 0 ? part : top, NULL);
+    }
+    free(part);
+    if (!real)
+        return NULL;
+    const char *rest = path + there;
+    rest += strspn(rest, "/");
+    char *whole = pulmo_format("%s/%s", strcmp(real, "/") == 0 ? "" : real, rest);
+    free(real);
+    return whole;
+}
+
+bool pulmo_file_is_inside(const char *path, const char *directory)
+{
+    char *inner = real_path(path);
+    char *outer = real_path(directory);
+    bool inside = false;
+    if (inner && outer) {
+        size_t length = strlen(outer);
+        while (length > 0 && outer[length - 1] == '/')
+            length--;
+        inside = strncmp(inner, outer, length) == 0 && inner[length] == '/';
+    }
+    free(outer);
+    free(inner);
+    return inside;
+}
+
 pulmo_status pulmo_directory_make(const char *path)
 {
     if (!*path)

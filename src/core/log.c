@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pulmo_log_level log_level = PULMO_LOG_NORMAL;
 static int log_rank = 0;
 static int log_size = 1;
+static pulmo_log_reveal reveal_line = NULL;
+static const void *reveal_context = NULL;
 static bool line_open = false; /* a progress line stands on the terminal */
 
 void pulmo_log_setup(pulmo_log_level level, int rank, int size)
@@ -25,22 +28,50 @@ void pulmo_log_setup(pulmo_log_level level, int rank, int size)
     log_size = size;
 }
 
+void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context)
+{
+    reveal_line = reveal;
+    reveal_context = context;
+}
+
 static bool speaks(void)
 {
     return log_rank == 0 && log_level >= PULMO_LOG_NORMAL;
 }
 
+/* The line as people are to see it. Owned by the caller; NULL for want of memory. */
+static char *revealed(const char *format, va_list arguments)
+{
+    va_list again;
+    char *line = NULL;
+    va_copy(again, arguments);
+    int length = vasprintf(&line, format, again);
+    va_end(again);
+    if (length < 0)
+        return NULL;
+    char *shown = reveal_line(reveal_context, line);
+    free(line);
+    return shown;
+}
+
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
+    char *line = NULL;
+    if (reveal_line)
+        line = revealed(format, arguments);
     pthread_mutex_lock(&lock);
     if (line_open)
         fputs("\r\033[K", stderr);
     line_open = false;
     fputs(prefix, stderr);
-    vfprintf(stderr, format, arguments);
+    if (line)
+        fputs(line, stderr);
+    else
+        vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     fflush(stderr);
     pthread_mutex_unlock(&lock);
+    free(line);
 }
 
 void pulmo_info(const char *format, ...)
