@@ -35,6 +35,7 @@ core      | clock digest file framing interrupt isa log memory pool rng split st
 config    | config | core
 image     | image | core
 table     | table | core config image
+privacy   | pseudonym | core
 h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core
@@ -52,7 +53,7 @@ export    | export | core config dist h5 weights nn data model
 report    | report | core config dist h5 metrics weights nn image data model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
 demo      | demo | core image
-data-prep | pack | core config table dist h5 image data
+data-prep | pack | core config table privacy dist h5 image data
 bench     | bench | core config dist h5 metrics weights nn data model features step results train demo data-prep
 cli       |  | core config dist h5 metrics weights nn image data model features step results train infer export report sweep bench demo data-prep inspect
 '
