@@ -20,6 +20,7 @@ typedef struct gallery {
     pulmo_dataset *data;
     pulmo_model model;
     pulmo_explainer *explainer; /* NULL: no overlays */
+    uint32_t *place;            /* of each scored image in the data; NULL: the same */
     uint8_t *pixels;            /* (H, W, C) */
     char why[1024];             /* no overlays */
 } gallery;
@@ -185,7 +186,8 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
     if (r->classes == 2)
         shown = r->positive.index;
     char alt[512];
-    PULMO_TRY(pulmo_dataset_read(g->data, index, g->pixels));
+    const uint32_t place = g->place ? g->place[index] : index;
+    PULMO_TRY(pulmo_dataset_read(g->data, place, g->pixels));
     snprintf(alt, sizeof alt, "X-ray, truth %.150s, called %.150s", truth, called);
     fprintf(g->out, "<figure><div class=\"pair%s\">", g->explainer ? "" : " one");
     PULMO_TRY(put_image(g->out, &image, alt));
@@ -235,6 +237,55 @@ static bool are_those_scored(const pulmo_dataset_info *info, const report_split 
     return true;
 }
 
+/* All folds as one set are scored fold by fold: an image is found by its path. */
+typedef struct path_place {
+    const char *path;
+    uint32_t place;
+} path_place;
+
+static int by_path(const void *a, const void *b)
+{
+    const path_place *x = a;
+    const path_place *y = b;
+    return strcmp(x->path, y->path);
+}
+
+/* False where a scored image is not in the data, or has another label there. */
+static bool find_places(const pulmo_dataset_info *info, path_place *known, const report_split *s,
+                        uint32_t *place)
+{
+    for (uint32_t i = 0; i < info->count; i++)
+        known[i] = (path_place){info->paths[i], i};
+    if (info->count > 0)
+        qsort(known, info->count, sizeof *known, by_path);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const path_place wanted = {s->paths.text[i], 0};
+        const path_place *found = bsearch(&wanted, known, info->count, sizeof *known, by_path);
+        if (!found || info->labels[found->place] != s->labels[i])
+            return false;
+        place[i] = found->place;
+    }
+    return true;
+}
+
+static pulmo_status match_folds(gallery *g, const pulmo_dataset_info *info, bool *matches)
+{
+    path_place *known = malloc(((size_t)info->count + 1) * sizeof *known);
+    g->place = malloc(((size_t)g->s->count + 1) * sizeof *g->place);
+    *matches = known && g->place && find_places(info, known, g->s, g->place);
+    const bool without_memory = !known || !g->place;
+    free(known);
+    return without_memory ? pulmo_fail(PULMO_MEMORY, "out of memory for the report") : PULMO_OK;
+}
+
+static pulmo_status match_scored(gallery *g, const pulmo_dataset_info *info, bool *matches)
+{
+    if (g->r->folds > 0)
+        return match_folds(g, info, matches);
+    *matches = are_those_scored(info, g->s);
+    return PULMO_OK;
+}
+
 /* The packed images must be those that were scored. */
 static pulmo_status open_data(gallery *g)
 {
@@ -244,11 +295,14 @@ static pulmo_status open_data(gallery *g)
     if (!*path)
         return pulmo_fail(PULMO_DATA,
                           "the results do not say where the packed data is; give --data");
-    PULMO_TRY(pulmo_dataset_open_fold(path, (int)g->r->fold, g->s->name, 0, &g->data));
+    const char *split = g->r->folds > 0 ? "train" : g->s->name;
+    bool matches = false;
+    PULMO_TRY(pulmo_dataset_open_fold(path, (int)g->r->fold, split, 0, &g->data));
     const pulmo_dataset_info *info = pulmo_dataset_info_of(g->data);
-    if (!are_those_scored(info, g->s))
+    PULMO_TRY(match_scored(g, info, &matches));
+    if (!matches)
         return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path,
-                          g->s->name);
+                          split);
     const size_t pixels = (size_t)info->height_px * (size_t)info->width_px;
     g->pixels = pulmo_alloc(pixels, (size_t)info->channels);
     if (!g->pixels)
@@ -325,6 +379,7 @@ pulmo_status report_images(FILE *out, const report *r, const pulmo_report_option
     pulmo_explainer_close(g.explainer);
     pulmo_model_free(&g.model);
     pulmo_dataset_close(g.data);
+    free(g.place);
     pulmo_free(g.pixels);
     return status;
 }

@@ -34,6 +34,7 @@ cat test.? | cut -d, -f2,5,6 | sort > wanted
 grep '^test,' cv/folds/predictions.csv | cut -d, -f2,5,6 | sort > pooled
 cmp -s wanted pooled || fail "the folds' predictions are not the trials'"
 [ -s cv/folds/report.html ] || fail "no report of all folds"
+grep -q "data:image/png;base64" cv/folds/report.html || fail "the report of all folds shows no image"
 grep -q "^folds,images,patients,auc,auc_low95" cv/cross_validation.csv || fail "the table's columns"
 grep -q "^5,60," cv/cross_validation.csv || fail "not 60 images of 5 folds in the table"
 "$PULMO" inspect cv/folds/results.h5 > inspected && grep -q "each fold's own" inspected || fail "the rule is not named"
