@@ -126,7 +126,7 @@ void h5_put_shape(char *out, size_t out_bytes, hid_t type, int rank, const uint6
  * pulmo_digester_end. */
 pulmo_status h5_digest_begin(hid_t type, int rank, const uint64_t *dims, pulmo_digester **out);
 /* Compares the file's values with the digests in it, but for rows that have sums of their own.
- * PULMO_OK without digests. PULMO_DATA names the first that differs. */
+ * PULMO_OK without digests. PULMO_DATA names those that differ. */
 pulmo_status h5_content_check(pulmo_h5 *file);
 
 /* ---- the seal at the end of a file (seal.c) ---- */

@@ -113,24 +113,26 @@ static pulmo_status compare_content(pulmo_h5 *file, comparison *to)
     return status;
 }
 
-static void keep_first(void *context, const char *what)
+/* As many as a line of text holds. */
+static void keep_some(void *context, const char *what)
 {
-    char *first = context;
-    if (!*first)
-        snprintf(first, H5_NAME_BYTES, "%s", what);
+    char *some = context;
+    size_t at = strlen(some);
+    if (at + strlen(what) + 3 < H5_NAME_BYTES)
+        snprintf(some + at, H5_NAME_BYTES - at, "%s%s", at > 0 ? ", " : "", what);
 }
 
 pulmo_status h5_content_check(pulmo_h5 *file)
 {
-    char first[H5_NAME_BYTES] = "";
-    comparison to = {.each = keep_first, .context = first};
+    char some[H5_NAME_BYTES] = "";
+    comparison to = {.each = keep_some, .context = some};
     PULMO_TRY(compare_content(file, &to));
     if (to.differences == 0)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA,
                       "%s: %s (%llu differ in all): the file is damaged or was changed; restore it "
                       "from a copy, or make it anew",
-                      file->path, first, (unsigned long long)to.differences);
+                      file->path, some, (unsigned long long)to.differences);
 }
 
 /* ---- verifying all, rows too ---- */

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Damaged files: found, named, and never a crash. A few random changes here; tests/fuzz/damage.sh makes two thousand.
+. "$(dirname "$0")/common.sh"
+make_small
+small_train run env > run.txt 2> run.err
+
+# What differs is named, by verify and by what reads it.
+expect 0 "run: 3 files are what was written" "$PULMO" verify run
+expect 0 "46 images are what was packed" "$PULMO" verify packed
+expect 0 "46 images are what was packed" ranks 2 "$PULMO" verify packed
+expect 65 "holds no .h5 file" "$PULMO" verify demo
+expect 74 "cannot be opened" "$PULMO" verify missing.h5
+expect 65 "not an HDF5 file" "$PULMO" verify weights.safetensors
+if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
+    for file in run/model.h5 run/checkpoint.h5 packed/manifest.h5 packed/train-00000-of-00001.h5; do
+        /usr/bin/python3 "$PULMO_SOURCE/tests/tools/content_digests.py" "$file" || fail "h5py finds other digests"
+    done
+    cp run/model.h5 edited.h5
+    /usr/bin/python3 -c 'import h5py; f = h5py.File("edited.h5", "r+"); f.attrs.modify("threshold", 0.9); f["mean"][0] = 7'
+    expect 65 "edited.h5: /@threshold is not what was written, /mean is not what was written (2 differ in all)" "$PULMO" verify edited.h5
+    expect 65 "/@threshold is not what was written" "$PULMO" predict edited.h5 demo/test/NORMAL
+    # No number, no class; here in a file without digests.
+    cp run/model.h5 nan.h5
+    /usr/bin/python3 -c 'import h5py; f = h5py.File("nan.h5", "r+"); f["head/classifier.0.weight"][0, 0] = float("nan")'
+    /usr/bin/python3 "$PULMO_SOURCE/tests/tools/unseal.py" nan.h5
+    expect 65 "/head/classifier.0.weight: value 0 is nan, must be a number" "$PULMO" predict nan.h5 demo/test/NORMAL
+    # A row that its sum does not fit, where other tools dropped the seal.
+    cp -r packed edited
+    /usr/bin/python3 -c 'import h5py; h5py.File("edited/test-00000-of-00001.h5", "r+")["images"][3, 5, 5, 0] ^= 1'
+    expect 65 "edited/test-00000-of-00001.h5: /images: row 3 is not what was written" "$PULMO" verify edited
+    expect 65 "cannot be read (restore its shard" "$PULMO" evaluate run --data edited
+else
+    echo "skipped: files that python3-h5py would edit"
+fi
+
+command -v python3 > /dev/null || { echo "skipped: random changes, which python3 makes"; exit 0; }
+bash "$PULMO_SOURCE/tests/fuzz/damage.sh" 30 7 "$PULMO"
+echo "damage is found"
