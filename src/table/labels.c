@@ -400,8 +400,9 @@ static pulmo_status judge_rules(const pulmo_config *config)
     if (key)
         return pulmo_fail(
             PULMO_CONFIG, "pack.%s: needs pack.table: give the table, or leave the key out%s", key,
-            strcmp(key, "keep") == 0 ? " (without a table it names elements of DICOM headers)"
-                                     : "");
+            strcmp(key, "keep") == 0
+                ? " (without a table it names elements of DICOM headers, as PatientAge)"
+                : "");
     bool decides = config->pack.blank == PULMO_CELL_POSITIVE ||
                    config->pack.blank == PULMO_CELL_NEGATIVE ||
                    config->pack.uncertain != PULMO_CELL_REFUSE;
