@@ -58,7 +58,7 @@ static bool read_text(const decoder *d, uint32_t tag, char out[TEXT_BYTES])
 {
     if (!dicom_set_text(d->set, d->root, tag, out, TEXT_BYTES))
         return false;
-    header_clean(out);
+    header_clean(out, TEXT_BYTES);
     return *out != '\0';
 }
 
@@ -323,12 +323,12 @@ static void note_header(const decoder *d, const pulmo_decode_spec *spec, pulmo_d
     char *to = notes->header;
     notes->has_header = true;
     dicom_set_text(d->set, d->root, TAG_PATIENT_ID, notes->patient, sizeof notes->patient);
-    header_clean(notes->patient);
+    header_clean(notes->patient, sizeof notes->patient);
     for (int i = 0; i < spec->headers && i < PULMO_HEADERS_MAX; i++) {
         char *value = to;
         const uint32_t tag = header_tag(spec->header[i]);
         dicom_set_text(d->set, d->root, tag, value, PULMO_HEADER_VALUE_BYTES);
-        header_clean(value);
+        header_clean(value, PULMO_HEADER_VALUE_BYTES);
         to += strlen(value) + 1;
     }
 }

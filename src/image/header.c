@@ -2,6 +2,7 @@
 #include "header.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "pulmo/image.h"
@@ -77,7 +78,36 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7F;
 }
 
-void header_clean(char *text)
+/* Takes the begun character off the end of a text that was cut. */
+static void end_whole(char *text)
+{
+    size_t length = strlen(text);
+    const size_t least = length > 3 ? length - 3 : 0;
+    while (length > least && !pulmo_text_is_utf8(text)) {
+        const unsigned char last = (unsigned char)text[length - 1];
+        if (last < 0x80)
+            return;
+        length--;
+        text[length] = '\0';
+    }
+}
+
+/* Bytes that are not UTF-8, each taken for a character of Latin-1, as far as there is room. */
+static void take_for_latin(char *text, size_t room)
+{
+    char raw[PULMO_PATIENT_BYTES];
+    char *to = text;
+    snprintf(raw, sizeof raw, "%s", text);
+    for (const char *c = raw; *c && (size_t)(to - text) + 2 < room; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (byte >= 0x80)
+            *to++ = (char)(0xC0 | byte >> 6);
+        *to++ = (char)(byte >= 0x80 ? 0x80 | (byte & 0x3F) : byte);
+    }
+    *to = '\0';
+}
+
+void header_clean(char *text, size_t room)
 {
     const size_t before = strspn(text, " ");
     size_t length = strlen(text + before);
@@ -85,10 +115,11 @@ void header_clean(char *text)
     while (length > 0 && text[length - 1] == ' ')
         length--;
     text[length] = '\0';
-    const bool is_utf8 = pulmo_text_is_utf8(text);
-    for (char *c = text; *c; c++) {
-        const bool is_odd = !is_utf8 && (unsigned char)*c >= 0x80;
-        if (is_odd || is_control(*c))
+    if (length + 2 >= room)
+        end_whole(text);
+    if (!pulmo_text_is_utf8(text))
+        take_for_latin(text, room);
+    for (char *c = text; *c; c++)
+        if (is_control(*c))
             *c = '?';
-    }
 }
