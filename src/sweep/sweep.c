@@ -129,18 +129,19 @@ static bool is_ours(const sweep *s, uint64_t number)
 }
 
 /* Reads the figures of a finished run, which must be the one that would be trained now. */
-static void take_finished(const sweep *s, uint64_t number, const pulmo_config *config)
+static void take_finished(sweep *s, uint64_t number, const pulmo_config *config)
 {
     sweep_trial *trial = &s->trials[number];
     trial->state = SWEEP_FINISHED;
-    pulmo_status status = sweep_check_same(config);
+    pulmo_status status = sweep_made_now(config, &s->made);
+    if (status == PULMO_OK)
+        status = sweep_check_same(config, &s->made);
     if (status == PULMO_OK)
         status = sweep_read_trial(config->train.run_dir, trial);
     if (status == PULMO_OK)
         return;
-    if (is_ours(s, number))
-        note_failure(s, trial);
-    else
+    note_failure(s, trial);
+    if (!is_ours(s, number))
         trial->state = SWEEP_WAITING;
     pulmo_error_clear();
 }

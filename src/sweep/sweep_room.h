@@ -3,6 +3,7 @@
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
  *   sweep_name.c    the directories of trials
  *   sweep_axes.c    axes of the grid
+ *   sweep_made.c    what a trial would be made with now
  *   sweep_trial.c   what a finished trial's files say
  *   sweep_table.c   a line per trial: sweep.csv and the terminal
  *   sweep_cells.c   numbers and widths of both tables
@@ -54,25 +55,38 @@ typedef struct sweep_trial {
     char head_digest[PULMO_DIGEST_HEX];
 } sweep_trial;
 
+/* What makes a trial beside settings and data. */
+typedef struct sweep_made {
+    char path[PULMO_TEXT_BYTES]; /* model.weights and model.preprocessing that it is of */
+    int preprocessing;
+    char weights[PULMO_DIGEST_HEX]; /* "" where they cannot be read */
+    const char *isa, *blas;         /* static storage; NULL: not known yet */
+} sweep_made;
+
 typedef struct sweep {
     pulmo_comm *comm;
     const pulmo_sweep_options *options;
     const pulmo_grid *grid;
     uint64_t count;
     sweep_trial *trials; /* (count), in the grid's order; complete on rank 0 alone */
+    sweep_made made;     /* on rank 0: as the last trial that was looked at would be */
     bool beside;         /* this is one of several groups of ranks */
     bool quiet;          /* trials say a line each */
 } sweep;
 
-/* ---- a trial (sweep_trial.c) ---- */
+/* ---- a trial (sweep_trial.c, sweep_made.c) ---- */
+
+/* What this configuration would be trained with here; *out is all zeros or of another trial.
+ * Weights that cannot be read are a warning. */
+pulmo_status sweep_made_now(const pulmo_config *config, sweep_made *out);
 
 /* A finished trial's figures, from its results.h5. */
 pulmo_status sweep_read_trial(const char *directory, sweep_trial *trial);
 /* A figure; NaN unless the trial has finished. */
 double sweep_figure_of(const sweep_trial *trial, sweep_figure figure);
-/* Refuses a finished run unless it is the one that would be trained now: the same settings, the
- * same data. */
-pulmo_status sweep_check_same(const pulmo_config *config);
+/* Refuses a finished run unless it is the one that would be trained now: the same settings, data,
+ * weights, tier and kernels of OpenBLAS. */
+pulmo_status sweep_check_same(const pulmo_config *config, const sweep_made *now);
 
 /* ---- tables (sweep_table.c, sweep_groups.c); all by rank 0 ---- */
 

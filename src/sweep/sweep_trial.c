@@ -94,10 +94,35 @@ static pulmo_status data_digest(const pulmo_config *config, char hex[PULMO_DIGES
     return status;
 }
 
-static pulmo_status check_data(const pulmo_config *config)
+/* What a run's results say of how it was made, beside what would make it now. */
+static pulmo_status check_made(pulmo_h5 *file, const char *name, const char *mine, const char *what)
+{
+    char *theirs = NULL;
+    if (*mine == '\0')
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", name, &theirs));
+    pulmo_status status = PULMO_OK;
+    if (strcmp(mine, theirs) != 0)
+        status = pulmo_fail(PULMO_CONFIG,
+                            "holds a finished run %s (%.16s there, %.16s now); choose another "
+                            "train.run_dir, or give --overwrite",
+                            what, theirs, mine);
+    free(theirs);
+    return status;
+}
+
+static pulmo_status check_all_made(pulmo_h5 *file, const char *data, const sweep_made *now)
+{
+    PULMO_TRY(check_made(file, "data_sha256", data, "on other data"));
+    PULMO_TRY(check_made(file, "weights_sha256", now->weights, "with other weights"));
+    PULMO_TRY(check_made(file, "isa", now->isa, "in another ISA tier; set PULMO_ISA"));
+    return check_made(file, "blas", now->blas,
+                      "with other kernels of OpenBLAS; set OPENBLAS_CORETYPE");
+}
+
+static pulmo_status check_results(const pulmo_config *config, const sweep_made *now)
 {
     char hex[PULMO_DIGEST_HEX];
-    char *theirs = NULL;
     pulmo_h5 *file = NULL;
     char *path = pulmo_format("%s/results.h5", config->train.run_dir);
     if (!path)
@@ -106,12 +131,8 @@ static pulmo_status check_data(const pulmo_config *config)
     if (status == PULMO_OK)
         status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
-        status = pulmo_h5_get_text(file, "/", "data_sha256", &theirs);
-    if (status == PULMO_OK && strcmp(hex, theirs) != 0)
-        status = pulmo_fail(PULMO_CONFIG, "holds a finished run on other data; choose another "
-                                          "train.run_dir, or give --overwrite");
+        status = check_all_made(file, hex, now);
     pulmo_h5_close(file);
-    free(theirs);
     free(path);
     return status;
 }
@@ -138,7 +159,7 @@ static pulmo_status check_settings(const pulmo_config *config, pulmo_config *the
     return status;
 }
 
-pulmo_status sweep_check_same(const pulmo_config *config)
+pulmo_status sweep_check_same(const pulmo_config *config, const sweep_made *now)
 {
     pulmo_config *theirs = malloc(sizeof *theirs);
     if (!theirs)
@@ -146,5 +167,5 @@ pulmo_status sweep_check_same(const pulmo_config *config)
     pulmo_status status = check_settings(config, theirs);
     free(theirs);
     PULMO_TRY(status);
-    return check_data(config);
+    return check_results(config, now);
 }
