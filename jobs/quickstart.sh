@@ -83,7 +83,7 @@ count_ranks() {
 
 # Sets `launch`. Open MPI must be told that it may start so many ranks, and as root.
 choose_launcher() { # ranks
-    launch=(mpirun -n "$1")
+    launch=(bash "$root/jobs/mpirun.sh" -n "$1")
     mpirun --version 2>/dev/null | grep "Open MPI" >/dev/null || return 0
     launch+=(--bind-to none)
     if [ -z "${SLURM_JOB_ID:-}" ]; then launch+=(--host "localhost:$1"); fi

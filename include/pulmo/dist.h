@@ -108,6 +108,10 @@ void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s);
 /* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);
 
+/* Whether the launcher answers SIGINT and SIGTERM by killing its ranks before they can do anything:
+ * Open MPI 4's mpirun, unless it was told to wait. Not collective. */
+bool pulmo_launcher_kills(void);
+
 /* The MPI library that runs, in its own words, without its end of line; also before
  * pulmo_dist_start. Not collective. */
 void pulmo_dist_library(char *out, size_t bytes);

@@ -204,8 +204,9 @@ static const config_key keys[] = {
     INT(train, loader_threads, "1", 1, 256, 0, "threads per rank that read and augment"),
     INT(train, checkpoint_batches, "0", 0, 1e12, 0,
         "checkpoint every so many batches; 0: by time and epoch only"),
-    REAL(train, checkpoint_seconds, "300", 0, 1e9, 0,
-         "checkpoint when so many seconds have passed; 0: by batch and epoch only"),
+    REAL(train, checkpoint_seconds, "45", 0, 1e9, 0,
+         "checkpoint when so many seconds have passed, unless writing one takes more than a "
+         "twentieth of them; 0: by batch and epoch only"),
     REAL(train, stall_seconds, "120", 0, 1e9, 0,
          "end the job when a rank makes no progress for so long; 0: never"),
     REAL(train, time_limit_seconds, "0", 0, 1e9, 0,

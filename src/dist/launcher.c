@@ -89,6 +89,12 @@ pulmo_status launcher_check_after(int size)
     return PULMO_OK;
 }
 
+bool pulmo_launcher_kills(void)
+{
+    bool is_mpirun = getenv("OMPI_MCA_orte_hnp_uri") != NULL;
+    return is_mpirun && number_in("OMPI_MCA_odls_base_sigkill_timeout") <= 1;
+}
+
 void pulmo_dist_library(char *out, size_t bytes)
 {
     char words[MPI_MAX_LIBRARY_VERSION_STRING] = "";

@@ -75,6 +75,16 @@ static void announce_memory(run *r)
                    backbone->tuned.layers, backbone->tuned.layer[0].feature_index, below);
 }
 
+/* So that nobody learns it from a run that was lost. */
+static void announce_stopping(void)
+{
+    if (pulmo_launcher_kills())
+        pulmo_info(
+            "to stop with a checkpoint send mpirun SIGUSR1 (pkill -USR1 mpirun): on Ctrl-C and "
+            "SIGTERM it kills ranks within two seconds, unless "
+            "OMPI_MCA_odls_base_sigkill_timeout=10 is exported before it starts");
+}
+
 void run_announce(run *r)
 {
     announce_data(r);
@@ -82,4 +92,5 @@ void run_announce(run *r)
     announce_positive(r);
     warn_of_idle_ranks(r);
     announce_memory(r);
+    announce_stopping();
 }

@@ -1,5 +1,6 @@
 /* Checkpoints of a run: when they are due, writing them, resuming from one, and stopping in time.
  */
+#include <math.h>
 #include <sys/stat.h>
 
 #include "pulmo/clock.h"
@@ -7,7 +8,7 @@
 #include "pulmo/log.h"
 #include "run.h"
 
-#define CHECKPOINT_WORTH 20.0   /* an epoch's is written after so many times what one takes */
+#define CHECKPOINT_WORTH 20.0   /* by time, one is written after so many times what one takes */
 #define SCORE_BYTES      1000.0 /* per image, at most, in results.h5 and predictions.csv */
 
 /* ---- writing ---- */
@@ -21,7 +22,9 @@ bool run_checkpoint_due(const run *r)
         return false;
     if (batches > 0 && checkpoints->batches_since >= (uint64_t)batches)
         return true;
-    return is_root(r) && seconds > 0 && pulmo_now_s() - checkpoints->written_s >= seconds;
+    double since_s = pulmo_now_s() - checkpoints->written_s;
+    double least_s = fmax(seconds, CHECKPOINT_WORTH * checkpoints->took_s);
+    return is_root(r) && seconds > 0 && since_s >= least_s;
 }
 
 bool run_checkpoint_worth_it(const run *r)
@@ -55,6 +58,7 @@ pulmo_status run_checkpoint(run *r)
     run_expect_writing(r, "writing a checkpoint", run_vectors_bytes(r));
     pulmo_status status = is_root(r) ? write_checkpoint(r) : PULMO_OK;
     r->checkpoints.written_s = pulmo_now_s();
+    r->checkpoints.took_s = r->checkpoints.written_s - began_s;
     r->checkpoints.batches_since = 0;
     deadline_checkpoint_took(&r->deadline, began_s, r->checkpoints.written_s);
     PULMO_TRY(pulmo_agree(r->comm, status));

@@ -59,6 +59,7 @@ typedef struct run_scores {
 typedef struct run_checkpoints {
     char *path;
     double written_s;       /* when the last one was */
+    double took_s;          /* what that took; 0: none was written yet */
     uint64_t batches_since; /* batches taken since then */
 } run_checkpoints;
 
@@ -171,7 +172,8 @@ void run_announce(run *r);
 
 /* ---- resume.c ---- */
 
-/* By time (rank 0's clock) or by count. Not collective. */
+/* By time (rank 0's clock), unless too much of it would go into them, or by count. Not collective.
+ */
 bool run_checkpoint_due(const run *r);
 /* At an epoch's end: true unless the last one is so young, beside what writing one takes, that
  * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
