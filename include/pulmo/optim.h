@@ -25,10 +25,11 @@ typedef struct pulmo_optim_spec {
     double weight_decay;
     double momentum; /* SGD: v = momentum v + g; p -= lr v */
     pulmo_schedule schedule;
-    double warmup_epochs; /* linear from 0 over these epochs */
-    double step_epochs;   /* STEP: every so many epochs ... */
-    double step_gamma;    /* ... the rate is multiplied by this */
-    double min_lr;        /* COSINE: where it ends: Loshchilov and Hutter 2017, eq. 5, one cycle */
+    double
+        warmup_epochs;  /* linear over these epochs; the first update has the first batch's part */
+    double step_epochs; /* STEP: every so many epochs ... */
+    double step_gamma;  /* ... the rate is multiplied by this */
+    double min_lr;      /* COSINE: where it ends: Loshchilov and Hutter 2017, eq. 5, one cycle */
 } pulmo_optim_spec;
 
 /* PyTorch's defaults: Adam, lr 1e-3, betas 0.9 0.999, eps 1e-8, no decay, constant. */
@@ -37,8 +38,10 @@ void pulmo_optim_spec_init(pulmo_optim_spec *spec);
 /* State vectors that training needs: Adam and AdamW 2 (m, v), SGD 1 (0 without momentum). */
 int pulmo_optim_states(const pulmo_optim_spec *spec);
 
-/* The rate for the update after `done` of `total` epochs (fractions count batches). */
-double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total);
+/* The rate for the update after `done` of `total` epochs, each batch being `batch` of one
+ * (fractions count batches). In the warm-up it is what the end of the batch calls for: never 0,
+ * which would waste the batch. */
+double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double batch, double total);
 
 /* One update, the `step`-th (from 1), of n parameters, given the rate. state[k] are vectors of
  * n floats. Elementwise: ranges may be updated in any order, by any thread, with the same bits. */

@@ -44,10 +44,10 @@ static double step_rate(const pulmo_optim_spec *spec, double done)
     return spec->lr * pow(spec->step_gamma, steps);
 }
 
-double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double total)
+double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double batch, double total)
 {
     if (done < spec->warmup_epochs)
-        return spec->lr * (done / spec->warmup_epochs);
+        return spec->lr * fmin(1, (done + batch) / spec->warmup_epochs);
     switch (spec->schedule) {
     case PULMO_SCHEDULE_COSINE:
         return cosine_rate(spec, done, total);

@@ -234,7 +234,7 @@ static double rate_of_batch(const pulmo_stepper *step)
     double batches = pulmo_batches(step->parts.data->count, batch);
     double epochs = (double)config->train.epochs;
     double epoch = step->batch.epoch + step->batch.number / batches;
-    return pulmo_optim_rate(step->parts.optim, epoch, epochs);
+    return pulmo_optim_rate(step->parts.optim, epoch, 1 / batches, epochs);
 }
 
 /* Begins the exchange and sends everything, the convolutions' sums as they come. Collective. */

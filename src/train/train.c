@@ -120,7 +120,7 @@ static void fill_train_row(const run *r, pulmo_epoch_row *row)
 {
     const pulmo_epoch_sums *sums = &r->state.sums;
     double epochs = (double)r->config->train.epochs;
-    row->lr = pulmo_optim_rate(&r->recipe.optim, r->state.epoch, epochs);
+    row->lr = pulmo_optim_rate(&r->recipe.optim, r->state.epoch, 1.0 / run_batches(r), epochs);
     row->train_loss = mean_loss(sums);
     row->train_accuracy = (double)sums->correct / (double)sums->count;
 }

@@ -207,7 +207,7 @@ static void ranges_do_not_change_bits(void **state)
 
 static void assert_rate(const pulmo_optim_spec *spec, double done, double total, double want)
 {
-    double have = pulmo_optim_rate(spec, done, total);
+    double have = pulmo_optim_rate(spec, done, 1.0 / 8, total);
     if (!(fabs(have - want) <= 1e-14))
         fail_msg("rate after %g of %g is %.17g, not %.17g", done, total, have, want);
 }
@@ -248,9 +248,11 @@ static void schedules_are_pytorchs(void **state)
     assert_rate(&spec, 2.999, 10, 0.1);
 }
 
+/* Eight batches an epoch, sixteen in the warm-up: its b-th update has b sixteenths of the rate. */
 static void warm_up_is_linear_then_the_schedule(void **state)
 {
     (void)state;
+    const double batch = 1.0 / 8;
     pulmo_optim_spec spec;
     pulmo_optim_spec_init(&spec);
     spec.lr = 0.2;
@@ -259,19 +261,20 @@ static void warm_up_is_linear_then_the_schedule(void **state)
                                    PULMO_SCHEDULE_STEP};
     for (int k = 0; k < 3; k++) {
         spec.schedule = all[k];
-        assert_rate(&spec, 0, 12, 0);
-        assert_rate(&spec, 0.25, 12, 0.025);
-        assert_rate(&spec, 1.5, 12, 0.15);
+        for (int b = 1; b <= 16; b++)
+            assert_rate(&spec, (b - 1) * batch, 12, 0.2 * b / 16);
         assert_rate(&spec, 2, 12, 0.2); /* no jump where the schedule takes over */
     }
     spec.schedule = PULMO_SCHEDULE_COSINE; /* its one cycle is what is left after the warm-up */
     assert_rate(&spec, 7, 12, 0.1);
     assert_rate(&spec, 12, 12, 0);
     spec.warmup_epochs = 20; /* longer than the run: never reaches lr, never divides by nothing */
-    assert_rate(&spec, 12, 12, 0.12);
+    assert_rate(&spec, 12 - batch, 12, 0.12);
     spec.warmup_epochs = 12;
-    assert_rate(&spec, 11.5, 12, 0.2 * 11.5 / 12);
+    assert_rate(&spec, 11.5 - batch, 12, 0.2 * 11.5 / 12);
     assert_rate(&spec, 12, 12, 0);
+    spec.warmup_epochs = batch / 3; /* shorter than a batch: never above lr */
+    assert_rate(&spec, 0, 12, 0.2);
 }
 
 int main(void)
