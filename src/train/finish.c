@@ -117,12 +117,24 @@ static pulmo_status score_test(run *r)
 
 /* ---- the end ---- */
 
+/* The epoch that was kept, by what it was chosen by, and its accuracy. */
+static void print_best(const run *r)
+{
+    const best_epoch *best = &r->selection.best;
+    const pulmo_epoch_row *row = &r->selection.history[best->epoch - 1];
+    double value = selection_shown(r->config->train.monitor, row);
+    const char *by = pulmo_config_choice("train.monitor", r->config->train.monitor);
+    printf("Best val %s: %.4f (epoch %u)", by, value, best->epoch);
+    if (r->config->train.monitor != PULMO_MONITOR_ACCURACY)
+        printf(", its accuracy %.4f", best->val_accuracy);
+    putchar('\n');
+}
+
 /* The last lines of standard output. By rank 0. */
 static pulmo_status print_results(const run *r, const char *head_digest)
 {
-    const best_epoch *best = &r->selection.best;
     if (val_info(r)->count > 0)
-        printf("Best val acc: %.4f (epoch %u)\n", best->val_accuracy, best->epoch);
+        print_best(r);
     if (test_info(r)->count > 0)
         PULMO_TRY(pulmo_results_print(stdout, &r->model, 1, &r->scores.test));
     else if (r->config->data.fold >= 0)

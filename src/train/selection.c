@@ -50,6 +50,11 @@ double selection_value(int monitor, const pulmo_epoch_row *row)
     return row->val_accuracy;
 }
 
+double selection_shown(int monitor, const pulmo_epoch_row *row)
+{
+    return fabs(selection_value(monitor, row));
+}
+
 bool selection_is_better(const selection *it, double value, double val_loss)
 {
     const best_epoch *best = &it->best;

@@ -33,6 +33,8 @@ void selection_free(selection *it);
 
 /* What train.monitor (PULMO_MONITOR_...) looks at: larger is better. */
 double selection_value(int monitor, const pulmo_epoch_row *row);
+/* The same as a person reads it: the loss itself. */
+double selection_shown(int monitor, const pulmo_epoch_row *row);
 /* Whether an epoch is better than the best so far: by its value, then by its loss on val. */
 bool selection_is_better(const selection *it, double value, double val_loss);
 /* The epoch that the state has just done is the best so far. */

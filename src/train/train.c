@@ -104,13 +104,17 @@ static void report_epoch(const run *r, uint32_t images, double began_s)
 {
     const best_epoch *best = &r->selection.best;
     const pulmo_epoch_row *row = &r->selection.history[r->state.epoch];
+    const pulmo_epoch_row *kept = &r->selection.history[best->epoch - 1];
+    const int monitor = r->config->train.monitor;
+    const char *by = pulmo_config_choice("train.monitor", monitor);
     double rate = images / (pulmo_now_s() - began_s);
     pulmo_info("Epoch %u/%lld", r->state.epoch + 1, (long long)r->config->train.epochs);
     pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy,
                rate);
     if (val_info(r)->count > 0)
-        pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %.4f (epoch %u)", row->val_loss,
-                   row->val_accuracy, row->val_auc, best->val_accuracy, best->epoch);
+        pulmo_info("  val    loss %.4f  acc %.4f   auc %.4f   best %s %.4f (epoch %u)",
+                   row->val_loss, row->val_accuracy, row->val_auc, by,
+                   selection_shown(monitor, kept), best->epoch);
     pulmo_debug("  waited %.2f s for data, %.2f s for sums since the start",
                 pulmo_loader_waited_s(r->loader), pulmo_stepper_times(r->stepper)->waited_s);
 }

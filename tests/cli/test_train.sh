@@ -97,6 +97,17 @@ cp -r demo healthy && rm -r healthy/val/PNEUMONIA/*
 "$PULMO" pack healthy healthy-packed --size 64 -q
 EXTRA="--set train.monitor=auc --set data.path=healthy-packed" expect 2 "needs val images of two classes" small_train never env
 
+# The best epoch is named by what it was chosen by.
+for by in accuracy auc loss; do
+    EXTRA="--set train.monitor=$by" small_train "by-$by" env > by.txt 2> by.err
+    value=$(sed -n "s/^Best val $by: \([0-9.]*\) (epoch \([0-9]*\)).*/\1 \2/p" by.txt)
+    awk -F, -v by="val_$by" -v want="$value" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == by) at = i }
+        NR > 1 { v = $at; if (by == "val_loss") v = -v; if (best == "" || v > best) best = v }
+        END { sub(/^-/, "", best); split(want, said, " "); d = best - said[1]; exit !(d < 6e-5 && d > -6e-5) }' "by-$by/history.csv" ||
+        { cat by.txt; fail "the best $by is not in history.csv"; }
+    grep -q "best $by $(echo "$value" | cut -d' ' -f1)" by.err || { cat by.err; fail "an epoch's line does not name $by"; }
+done
+
 # A finished run is refused unless overwritten; other settings do not resume from a checkpoint.
 expect 2 "--overwrite" small_train one env
 "$PULMO" train --set data.path=packed --set train.run_dir=one --set train.epochs=3 --set train.batch=8 --set train.microbatch=2 \
