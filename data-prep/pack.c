@@ -13,7 +13,7 @@
 #include "audit.h"
 #include "headers.h"
 #include "judge.h"
-#include "options.h"
+#include "names.h"
 #include "packing.h"
 #include "seen.h"
 
@@ -146,10 +146,16 @@ static pulmo_status list_local(packing *p)
     if (p->options.update && !p->options.overwrite)
         PULMO_TRY(work_has_pack(&p->place, &updates));
     PULMO_TRY(pulmo_window_check(p->options.config->pack.window));
-    PULMO_TRY(source_list_make(p->options.source, p->options.config, updates, &p->list));
+    return source_list_make(p->options.source, p->options.config, updates, &p->list);
+}
+
+/* What depends on the names that are written. */
+static pulmo_status name_local(packing *p)
+{
+    PULMO_TRY(names_hide(&p->list));
     PULMO_TRY(plan_classes(&p->list, &p->plan));
     PULMO_TRY(make_key(p));
-    return options_describe(&p->list, p->options.config, &p->options_text);
+    return names_describe(&p->list, p->options.config, &p->options_text);
 }
 
 /* Whether what was packed can still be opened. Pixels are --verify's matter. A shard that cannot be
@@ -394,6 +400,8 @@ static pulmo_status pack_all(packing *p)
     int task = TO_PACK;
     const char *destination = p->options.destination;
     PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
+    PULMO_TRY(names_choose(p->comm, &p->options, &p->list));
+    PULMO_TRY(pulmo_agree(p->comm, name_local(p)));
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
     if (is_root(p))
         show_notes(p);
@@ -452,7 +460,7 @@ pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
     if (p->options.threads == 0)
         p->options.threads = packing_threads(comm);
     pulmo_interrupt_listen();
-    status = pack_all(p);
+    status = names_reveal(&p->list, pack_all(p));
     free_packing(p);
     return status;
 }

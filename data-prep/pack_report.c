@@ -192,6 +192,7 @@ pulmo_status packing_write_manifest(const packing *p)
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .split_notes = notes,
+                               .pseudonyms = p->list.key_name,
                                .options = p->options_text,
                                .refused_paths = as_lines(&plan->refused_paths),
                                .refused_reasons = as_lines(&plan->refused_reasons),

@@ -215,7 +215,7 @@ static pulmo_status decode_task(void *context, int task, int thread)
     (void)thread;
     if (pulmo_interrupt_wanted())
         return PULMO_INTERRUPTED;
-    char *path = pulmo_format("%s/%s", f->list->root, file->path);
+    char *path = source_file_place(f->list->root, file);
     if (!path)
         return PULMO_MEMORY;
     if (file->refusal)

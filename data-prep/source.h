@@ -10,12 +10,14 @@
 
 #include "pulmo/config.h"
 #include "pulmo/image.h"
+#include "pulmo/pseudonym.h"
 #include "pulmo/split.h"
 #include "pulmo/status.h"
 #include "pulmo/table.h"
 
 typedef struct source_file {
-    char *path;       /* relative to the source */
+    char *path;       /* relative to the source; its pseudonym, once names are hidden (names.h) */
+    char *given;      /* relative to the source, where path is a pseudonym; else NULL */
     char *group;      /* patient, as far as the name shows: images of one group stay in one split */
     char *label;      /* class name */
     const char *sure; /* equal only for images of one patient for certain; inside path or group, not
@@ -30,11 +32,17 @@ typedef struct source_file {
 
 /* The patient of a file, copied and taken for certain. */
 pulmo_status source_file_set_patient(source_file *file, const char *patient, int rule);
+
+/* ROOT/PATH of a file, by its own name. Owned by the caller; NULL for want of memory. */
+char *source_file_place(const char *root, const source_file *file);
+
 /* Frees a file's texts; it is all zeros then. */
 void source_file_free(source_file *file);
 
 typedef struct source_list {
     const char *root;
+    pulmo_pseudonyms *names;       /* of all files and patients; NULL: they are as they are */
+    char key_name[PULMO_KEY_NAME]; /* of their key; "" without */
     source_file *file;
     size_t count, room;
     bool has_splits; /* train/ val/ test/ were given */

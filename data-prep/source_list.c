@@ -40,9 +40,15 @@ bool source_file_is_open(const source_list *list, const source_file *file)
     return !is_other_image(file->path);
 }
 
+char *source_file_place(const char *root, const source_file *file)
+{
+    return pulmo_format("%s/%s", root, file->given ? file->given : file->path);
+}
+
 void source_file_free(source_file *file)
 {
     free(file->path);
+    free(file->given);
     free(file->group);
     free(file->label);
     free(file->refusal);
@@ -58,5 +64,6 @@ void source_list_free(source_list *list)
     lines_free(&list->notes);
     lines_free(&list->table_notes);
     pulmo_labels_free(list->labels);
+    pulmo_pseudonyms_destroy(list->names);
     memset(list, 0, sizeof *list);
 }

@@ -244,6 +244,8 @@ static pulmo_lines from_labels(pulmo_label_lines lines)
 
 void tabled_describe(const source_list *list, pulmo_manifest *manifest)
 {
+    if (list->names)
+        return; /* what tables lack is told by its names: on the terminal alone */
     const text_lines *notes = &list->table_notes;
     manifest->has_table = list->labels || notes->count > 0;
     manifest->table_notes = (pulmo_lines){notes->count, (const char *const *)notes->text};

@@ -207,7 +207,7 @@ static pulmo_status check_contents(const old_pack *old, const source_file *file,
         return note(changed, file->path, "has another size than when it was packed");
     if (before && before->modified_ns == file->modified_ns)
         return PULMO_OK;
-    char *path = pulmo_format("%s/%s", old->list->root, file->path);
+    char *path = source_file_place(old->list->root, file);
     pulmo_status status = path ? pulmo_digest_of_file(path, &digest) : PULMO_MEMORY;
     free(path);
     PULMO_TRY(status);

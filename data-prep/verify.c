@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "names.h"
 #include "packing.h"
 #include "source.h"
 
@@ -34,7 +35,8 @@ typedef struct listed {
 
 typedef struct verifying {
     pulmo_comm *comm;
-    const char *destination, *source;
+    const char *destination, *source, *key_file;
+    pulmo_pseudonyms *names; /* of the source, where the pack has pseudonyms */
     pulmo_pool *pool;
     int height, width, channels, turn;
     listed split;
@@ -71,6 +73,14 @@ static void report_differs(verifying *v, pulmo_status status, const char *path)
 
 /* ---- a shard ---- */
 
+/* Image `i`'s path in the source; as the pack has it where that is not known. */
+static const char *path_of(const verifying *v, uint32_t i)
+{
+    const char *path = v->split.text[PATHS][i];
+    const char *name = v->names ? pulmo_pseudonyms_find(v->names, path) : NULL;
+    return name ? name : path;
+}
+
 static bool is_digest(const pulmo_digest *found, const char *wanted)
 {
     char hex[PULMO_DIGEST_HEX];
@@ -90,7 +100,7 @@ static pulmo_digest digest_pixels(pulmo_image *image)
 static void compare_image(verifying *v, uint32_t row, pulmo_image *image)
 {
     uint32_t i = v->first + row;
-    const char *source = v->split.text[PATHS][i];
+    const char *source = path_of(v, i);
     pulmo_status status = pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, row, 1, image->pixels);
     if (status != PULMO_OK) {
         differs(v, v->path, "cannot be read: image of ", source);
@@ -191,7 +201,7 @@ static void check_source(void *context, int task, int thread)
     verifying *v = context;
     pulmo_digest found;
     uint32_t i = v->first + (uint32_t)task;
-    char *path = pulmo_format("%s/%s", v->source, v->split.text[PATHS][i]);
+    char *path = pulmo_format("%s/%s", v->source, path_of(v, i));
     (void)thread;
     if (!path)
         v->status = PULMO_MEMORY;
@@ -332,6 +342,18 @@ static pulmo_status open_manifest(const verifying *v, const char *path, pulmo_h5
     return pulmo_h5_open(path, manifest);
 }
 
+static pulmo_status find_names(verifying *v, pulmo_h5 *manifest)
+{
+    pulmo_pseudonym_key key;
+    bool hidden = false;
+    PULMO_TRY(names_key_of(manifest, v->key_file, &hidden, &key));
+    if (!hidden)
+        return PULMO_OK;
+    pulmo_status status = names_of_files(v->source, &key, &v->names);
+    explicit_bzero(&key, sizeof key);
+    return status;
+}
+
 static pulmo_status verify_local(verifying *v, int threads)
 {
     pulmo_h5 *manifest = NULL;
@@ -341,6 +363,8 @@ static pulmo_status verify_local(verifying *v, int threads)
         return PULMO_MEMORY;
     PULMO_GOTO(open_manifest(v, path, &manifest));
     PULMO_GOTO(read_shape(v, manifest));
+    if (v->source)
+        PULMO_GOTO(find_names(v, manifest));
     PULMO_GOTO(pulmo_pool_create(threads, &v->pool));
     for (int s = 0; s < PULMO_SPLITS; s++) {
         const char *name = pulmo_split_name(s);
@@ -386,11 +410,16 @@ static pulmo_status show_all(verifying *v, int64_t *found)
     return status;
 }
 
-pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source,
-                               int threads)
+pulmo_status pulmo_pack_verify(pulmo_comm *comm, const pulmo_pack_options *options)
 {
-    verifying v = {.comm = comm, .destination = destination, .source = source};
+    const char *destination = options->destination;
+    const char *source = options->source;
+    verifying v = {.comm = comm,
+                   .destination = destination,
+                   .source = source,
+                   .key_file = options->config->pack.key_file};
     int64_t found = 0;
+    int threads = options->threads;
     if (threads == 0)
         threads = packing_threads(comm);
     pthread_mutex_init(&v.lock, NULL);
@@ -401,6 +430,7 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const 
     if (status == PULMO_OK)
         status = pulmo_sum_i64(comm, seen, 3);
     lines_free(&v.differs);
+    pulmo_pseudonyms_destroy(v.names);
     pthread_mutex_destroy(&v.lock);
     PULMO_TRY(status);
     if (seen[2] > 0)

@@ -48,6 +48,8 @@ typedef struct pulmo_config {
         int header_patient;                          /* index into the key's choices */
         int uncertain, blank;                        /* index into the key's choices */
         int fit, border, aspect;                     /* the same */
+        int pseudonyms;                              /* the same */
+        char key_file[PULMO_TEXT_BYTES];
         int decode, on_bad, leaks, patients_unknown; /* the same */
     } pack;
     struct {
@@ -92,6 +94,7 @@ typedef struct pulmo_config {
 /* Values of choice keys, in the order of the table's choices. */
 enum { PULMO_DECODE_EXACT, PULMO_DECODE_FAST };
 enum { PULMO_ASPECT_AUTO, PULMO_ASPECT_KEPT };
+enum { PULMO_PSEUDONYMS_AUTO, PULMO_PSEUDONYMS_OFF, PULMO_PSEUDONYMS_ON };
 enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
 enum { PULMO_CELL_REFUSE, PULMO_CELL_LEAVE_OUT, PULMO_CELL_POSITIVE, PULMO_CELL_NEGATIVE };
 enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };

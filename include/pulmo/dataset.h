@@ -31,6 +31,7 @@ typedef struct pulmo_dataset_info {
     int kept;                               /* columns that pack.keep names; may be 0 */
     const char *const *kept_names;          /* (kept) */
     const char *const *const *kept_columns; /* (kept, count) */
+    int hides_names;                        /* paths and groups are pseudonyms */
     int is_demo;                            /* made by `pulmo demo-data` */
     const char *digest_hex; /* SHA-256 over classes, sizes and every image's source and pixels;
                                of packs of earlier releases not over pixels */

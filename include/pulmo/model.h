@@ -39,6 +39,7 @@ typedef struct pulmo_model {
     float *parameters; /* the head's, in `storage`: (layout.parameters) */
     int size_px;
     pulmo_framing framing; /* of the images it was trained on: others are given the same */
+    bool hides_names;      /* of a pack of pseudonyms: what is written with it names no files */
     float mean[3], std[3];
     int classes;
     char **class_names; /* owned: one block */

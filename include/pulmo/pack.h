@@ -27,11 +27,17 @@ typedef struct pulmo_pack_options {
  * number of ranks, and gives the same bytes. Collective. */
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options);
 
+/* Prints who is who in a pack of pseudonyms, as CSV on stdout: pseudonym, path, patient_pseudonym,
+ * patient; in the order of the manifest, refused files last. Paths and patients are found in SOURCE
+ * by the options of the pack; those that are not found stay blank, and a warning counts them. Rank
+ * 0. PULMO_USAGE for a pack without pseudonyms, PULMO_CONFIG without its key. Collective. */
+pulmo_status pulmo_pack_who(pulmo_comm *comm, const pulmo_pack_options *options);
+
 /* Reads all of a packed data set again: digests of pixels and of each split, shards against the
  * manifest, and, with `source` (NULL: not), the SHA-256 of every source file. A line on stdout for
- * each thing that differs; the status is then PULMO_DATA. `threads` 0: the CPUs given. Collective.
- */
-pulmo_status pulmo_pack_verify(pulmo_comm *comm, const char *destination, const char *source,
-                               int threads);
+ * each thing that differs; the status is then PULMO_DATA. Source files of a pack of
+ * pseudonyms are found by its key (PULMO_CONFIG without). Of the options source, destination,
+ * config and threads count. Collective. */
+pulmo_status pulmo_pack_verify(pulmo_comm *comm, const pulmo_pack_options *options);
 
 #endif

@@ -120,6 +120,7 @@ pulmo_status run_report(arguments *a)
     options.weights = a->config.model.weights;
     options.out = a->out;
     options.overlays = !a->no_overlays;
+    options.share = a->share;
     options.threads = threads_of(a);
     return pulmo_report(&options);
 }

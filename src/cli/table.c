@@ -62,6 +62,9 @@ static const command_option pack_options[] = {
      .help = "check every digest of DEST again instead of packing; status 65 names what differs"},
     {TEXT("source", "SOURCE"), INTO(source),
      .help = "with --verify: check the source files as well"},
+    {FLAG("who"), INTO(who),
+     .help = "say who is who in DEST, whose names are pseudonyms, as CSV: takes their key, SOURCE "
+             "and the options of the pack"},
     {THREADS(0), .help = "threads per rank (default: the CPUs given)"},
     {FLAG("update"), INTO(update),
      .help = "add files that are new in SOURCE to the pack in DEST; what is packed stays in its "
@@ -144,6 +147,8 @@ static const command_option report_options[] = {
     {DATA, .help = "packed directory, for thumbnails (default: the one that the results name)"},
     {WEIGHTS, .help = "VGG16 convolutions, for Grad-CAM"},
     {FLAG("no-overlays"), INTO(no_overlays), .help = "thumbnails without Grad-CAM"},
+    {FLAG("share"), INTO(share),
+     .help = "a page without paths and pictures, to give away: share.html"},
     {OUT("FILE"), .help = "the page (default RUN/report.html)"},
     {THREADS(0), .help = "compute threads (default: the CPUs given)"},
     {0},
@@ -197,7 +202,7 @@ static const command_option demo_options[] = {
 const command commands[] = {
     {.name = "pack",
      .summary = "class folders of images into sharded HDF5",
-     .usage = "SOURCE DEST\n--verify DEST",
+     .usage = "SOURCE DEST\n--verify DEST\n--who SOURCE DEST",
      .description =
          "Class folders of images (JPEG, PNG; known by their first bytes) into sharded HDF5, split "
          "by patient. SOURCE is train/ val/ test/ with class folders, or class folders alone. One "

@@ -109,6 +109,12 @@ static const config_key keys[] = {
     TEXT(pack, keep, "", 0,
          "columns of the table, and elements of DICOM headers, kept in the manifest, as in "
          "[Age, PatientSex]"),
+    CHOICE(pack, pseudonyms, "auto", NAMES("auto", "off", "on"), 0,
+           "on: patients and paths are pseudonyms in every file that is written; auto: where the "
+           "source has DICOM files"),
+    TEXT(pack, key_file, "", 0,
+         "the key of pseudonyms, outside SOURCE and DEST, made where it is not there (default: "
+         "pulmo/pseudonyms.key in $XDG_CONFIG_HOME or ~/.config)"),
     TEXT(pack, where, "", 0,
          "rows that are taken, as in ViewPosition=PA|AP; several conditions in brackets hold "
          "together; != for the others"),

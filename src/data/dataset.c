@@ -24,6 +24,7 @@ static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
     d->info.width_px = (int)width;
     d->info.channels = (int)channels;
     d->info.is_demo = (int)demo;
+    d->info.hides_names = pulmo_h5_has_attribute(file, "/", "pseudonyms");
     d->info.class_names = (const char *const *)d->class_names;
     return pulmo_framing_read(file, "/", &d->info.framing);
 }

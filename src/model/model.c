@@ -7,9 +7,10 @@
  *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
  *   /trunk/layers (layers, 5) int64: N, inputs, outputs, block, 1 where a max-pool follows
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
- *       width, size_px, fit, border, decoding (pulmo/framing.h), positive_class, positive_class_by,
- *       threshold_rule, threshold, temperature, best_epoch, demo, weights_sha256 (of the pretrained
- *       convolutions' values), preprocessing, isa, frozen_blocks (-1: all), tta */
+ *       width, size_px, fit, border, decoding (pulmo/framing.h), pseudonyms (where the pack has
+ * them), positive_class, positive_class_by, threshold_rule, threshold, temperature, best_epoch,
+ * demo, weights_sha256 (of the pretrained convolutions' values), preprocessing, isa, frozen_blocks
+ * (-1: all), tta */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -148,6 +149,8 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(set_int(file, "width", head->width));
     PULMO_TRY(set_int(file, "size_px", model->size_px));
     PULMO_TRY(pulmo_framing_write(file, &model->framing));
+    if (model->hides_names)
+        PULMO_TRY(set_int(file, "pseudonyms", 1));
     PULMO_TRY(pulmo_h5_write(file, "mean", PULMO_H5_F32, 1, &three, model->mean));
     return pulmo_h5_write(file, "std", PULMO_H5_F32, 1, &three, model->std);
 }
@@ -296,6 +299,7 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
     PULMO_TRY(pulmo_framing_read(file, "/", &model->framing));
+    model->hides_names = pulmo_h5_has_attribute(file, "/", "pseudonyms");
     PULMO_TRY(read_channels(file, "mean", -FLT_MAX, model->mean));
     return read_channels(file, "std", FLT_MIN, model->std);
 }

@@ -136,6 +136,7 @@ static void describe_model(run *r)
     model->parameters = model->storage + pulmo_tuned_parameters(&model->tuned);
     model->size_px = data->height_px;
     model->framing = data->framing;
+    model->hides_names = data->hides_names;
     memcpy(model->mean, backbone->mean, sizeof model->mean);
     memcpy(model->std, backbone->std, sizeof model->std);
     model->classes = data->classes;

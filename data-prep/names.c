@@ -1,0 +1,356 @@
+/* Names that stay at home: pseudonyms in place of paths and patients, before anything is written.
+ */
+#include "names.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "folders.h"
+#include "options.h"
+
+#include "pulmo/file.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+
+#define DICOM_MARK_AT 128
+
+/* ---- whether ---- */
+
+static bool is_dicom(const char *path)
+{
+    char head[DICOM_MARK_AT + 4] = "";
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    const bool read = fread(head, sizeof head, 1, file) == 1;
+    fclose(file);
+    return read && memcmp(head + DICOM_MARK_AT, "DICM", 4) == 0;
+}
+
+/* Files are known by their first bytes; those that are called JPEG or PNG are not looked into. */
+static pulmo_status find_dicom(const source_list *list, bool *found)
+{
+    *found = false;
+    for (size_t i = 0; i < list->count && !*found; i++) {
+        const source_file *file = &list->file[i];
+        const char *ending = pulmo_pseudonym_ending(file->path);
+        const bool is_called_so = *ending && strncasecmp(ending, ".d", 2) != 0;
+        if (is_called_so || file->refusal)
+            continue;
+        char *path = source_file_place(list->root, file);
+        if (!path)
+            return PULMO_MEMORY;
+        *found = is_dicom(path);
+        free(path);
+    }
+    return PULMO_OK;
+}
+
+static pulmo_status judge_place(const pulmo_pack_options *options, const char *path)
+{
+    const char *const travelling[] = {options->source, options->destination};
+    for (size_t i = 0; i < PULMO_COUNT_OF(travelling); i++)
+        if (pulmo_file_is_inside(path, travelling[i]))
+            return pulmo_fail(PULMO_CONFIG,
+                              "pack.key_file: %s: lies in %s, and would travel with it; choose "
+                              "another place",
+                              path, travelling[i]);
+    return PULMO_OK;
+}
+
+static bool looks_like_a_name(const char *column)
+{
+    static const char *const parts[] = {"name",  "patientid", "patient_id", "patient id",
+                                        "birth", "accession", "address",    "mrn"};
+    for (size_t i = 0; i < PULMO_COUNT_OF(parts); i++)
+        if (strcasestr(column, parts[i]))
+            return true;
+    return false;
+}
+
+/* What the user names is kept; a column that looks like a name is not kept without a word. */
+static void warn_of_kept(const source_list *list, const pulmo_config *config)
+{
+    if (!list->labels)
+        return;
+    pulmo_label_lines kept = pulmo_labels_kept(list->labels);
+    for (size_t k = 0; k < kept.count; k++) {
+        const char *column = kept.text[k];
+        const bool is_patient = strcmp(column, config->pack.table_patient) == 0;
+        const bool is_path = strcmp(column, config->pack.table_path) == 0;
+        if (is_patient || is_path || looks_like_a_name(column))
+            pulmo_warn("pack.keep: %s looks like what tells whose image one is; it is stored as it "
+                       "is, though names are pseudonyms",
+                       column);
+    }
+}
+
+typedef struct chosen_key {
+    bool hides;
+    pulmo_pseudonym_key key;
+} chosen_key;
+
+static pulmo_status choose_local(const pulmo_pack_options *options, const source_list *list,
+                                 chosen_key *out)
+{
+    char *path = NULL;
+    const pulmo_config *config = options->config;
+    out->hides = config->pack.pseudonyms == PULMO_PSEUDONYMS_ON;
+    if (config->pack.pseudonyms == PULMO_PSEUDONYMS_AUTO)
+        PULMO_TRY(find_dicom(list, &out->hides));
+    if (!out->hides)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_pseudonym_key_place(config->pack.key_file, &path));
+    pulmo_status status = judge_place(options, path);
+    if (status == PULMO_OK)
+        status = pulmo_pseudonym_key_read(path, !list->updates, &out->key);
+    if (status == PULMO_OK)
+        pulmo_info("patients and paths are written as pseudonyms, by the key %s", path);
+    free(path);
+    if (status == PULMO_OK)
+        warn_of_kept(list, config);
+    return status;
+}
+
+pulmo_status names_choose(pulmo_comm *comm, const pulmo_pack_options *options, source_list *list)
+{
+    chosen_key chosen = {0};
+    pulmo_status status = PULMO_OK;
+    if (pulmo_comm_rank(comm) == 0)
+        status = choose_local(options, list, &chosen);
+    PULMO_TRY(pulmo_agree(comm, status));
+    PULMO_TRY(pulmo_bcast(comm, &chosen, sizeof chosen, 0));
+    if (chosen.hides) {
+        status = pulmo_pseudonym_key_name(&chosen.key, list->key_name);
+        if (status == PULMO_OK)
+            status = pulmo_pseudonyms_create(&chosen.key, &list->names);
+    }
+    explicit_bzero(&chosen, sizeof chosen);
+    return pulmo_agree(comm, status);
+}
+
+/* ---- hiding ---- */
+
+static pulmo_status hide_path(pulmo_pseudonyms *names, source_file *file)
+{
+    char hidden[PULMO_PSEUDONYM];
+    const char *path = file->path;
+    PULMO_TRY(pulmo_pseudonyms_add(names, PULMO_NAME_PATH, path, strlen(path), hidden));
+    char *whole = pulmo_format("%s%s", hidden, pulmo_pseudonym_ending(path));
+    if (!whole)
+        return PULMO_MEMORY;
+    file->given = file->path;
+    file->path = whole;
+    return PULMO_OK;
+}
+
+/* The patient as far as the name shows, and for certain; both in one piece of memory. */
+static pulmo_status hide_patient(pulmo_pseudonyms *names, source_file *file)
+{
+    const size_t sure_bytes = (size_t)file->sure_bytes;
+    char *hidden = calloc(2, PULMO_PSEUDONYM);
+    char *sure = hidden + PULMO_PSEUDONYM;
+    if (!hidden)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for pseudonyms");
+    pulmo_status status =
+        pulmo_pseudonyms_add(names, PULMO_NAME_PATIENT, file->group, strlen(file->group), hidden);
+    if (status == PULMO_OK && sure_bytes > 0)
+        status = pulmo_pseudonyms_add(names, PULMO_NAME_PATIENT, file->sure, sure_bytes, sure);
+    free(file->group);
+    file->group = hidden;
+    file->sure = sure;
+    file->sure_bytes = (int)strlen(sure);
+    return status;
+}
+
+/* Of when a file was changed, which may be when the patient came, only "the same" can be told. */
+static pulmo_status hide_time(const pulmo_pseudonym_key *key, source_file *file)
+{
+    char hidden[PULMO_PSEUDONYM];
+    char *text = pulmo_format("%lld %s", (long long)file->modified_ns, file->path);
+    if (!text)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_pseudonym_of(key, PULMO_NAME_TIME, text, strlen(text), hidden);
+    free(text);
+    PULMO_TRY(status);
+    hidden[15] = '\0'; /* 60 bits */
+    file->modified_ns = (int64_t)strtoull(hidden, NULL, 16);
+    return PULMO_OK;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const source_file *)a)->path, ((const source_file *)b)->path);
+}
+
+pulmo_status names_hide(source_list *list)
+{
+    if (!list->names)
+        return PULMO_OK;
+    for (size_t i = 0; i < list->count; i++) {
+        source_file *file = &list->file[i];
+        PULMO_TRY(hide_time(pulmo_pseudonyms_key(list->names), file));
+        PULMO_TRY(hide_patient(list->names, file));
+        PULMO_TRY(hide_path(list->names, file));
+    }
+    qsort(list->file, list->count, sizeof *list->file, by_path);
+    pulmo_pseudonyms_sort(list->names);
+    pulmo_log_set_reveal(pulmo_pseudonyms_reveal, list->names);
+    return PULMO_OK;
+}
+
+pulmo_status names_hide_patient(const source_list *list, char *patient, size_t bytes)
+{
+    char hidden[PULMO_PSEUDONYM];
+    const size_t length = strlen(patient);
+    if (!list->names || length == 0)
+        return PULMO_OK;
+    const pulmo_pseudonym_key *key = pulmo_pseudonyms_key(list->names);
+    PULMO_TRY(pulmo_pseudonym_of(key, PULMO_NAME_PATIENT, patient, length, hidden));
+    memset(patient, 0, bytes);
+    snprintf(patient, bytes, "%s", hidden);
+    return PULMO_OK;
+}
+
+/* ---- options ---- */
+
+static pulmo_status hide_pattern(const pulmo_pseudonym_key *key, char pattern[PULMO_TEXT_BYTES])
+{
+    char hidden[PULMO_PSEUDONYM];
+    if (!*pattern)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_pseudonym_of(key, PULMO_NAME_PATTERN, pattern, strlen(pattern), hidden));
+    snprintf(pattern, PULMO_TEXT_BYTES, "%s", hidden);
+    return PULMO_OK;
+}
+
+static pulmo_status hide_patterns(const pulmo_pseudonym_key *key, pulmo_config *config)
+{
+    PULMO_TRY(hide_pattern(key, config->pack.group_pattern));
+    PULMO_TRY(hide_pattern(key, config->pack.label_pattern));
+    PULMO_TRY(hide_pattern(key, config->pack.val_pattern));
+    PULMO_TRY(hide_pattern(key, config->pack.test_pattern));
+    return hide_pattern(key, config->pack.exclude_pattern);
+}
+
+pulmo_status names_describe(const source_list *list, const pulmo_config *config, char **out)
+{
+    char *text = NULL;
+    if (!list->names)
+        return options_describe(list, config, out);
+    pulmo_config *hidden = malloc(sizeof *hidden);
+    if (!hidden)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for options");
+    *hidden = *config;
+    pulmo_status status = hide_patterns(pulmo_pseudonyms_key(list->names), hidden);
+    if (status == PULMO_OK)
+        status = options_describe(list, hidden, &text);
+    free(hidden);
+    PULMO_TRY(status);
+    *out = pulmo_format("%s, pseudonyms %s", text, list->key_name);
+    free(text);
+    return *out ? PULMO_OK : PULMO_MEMORY;
+}
+
+pulmo_status names_reveal(const source_list *list, pulmo_status status)
+{
+    pulmo_log_set_reveal(NULL, NULL);
+    if (status == PULMO_OK || !list->names)
+        return status;
+    char *text = pulmo_pseudonyms_reveal(list->names, pulmo_error());
+    if (text)
+        pulmo_fail(status, "%s", text);
+    free(text);
+    return status;
+}
+
+/* ---- of a finished pack ---- */
+
+static pulmo_status judge_key(const char *path, const char *wanted, const pulmo_pseudonym_key *key,
+                              const char *manifest)
+{
+    char name[PULMO_KEY_NAME];
+    PULMO_TRY(pulmo_pseudonym_key_name(key, name));
+    if (strcmp(name, wanted) == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "%s: is the key %s, and the names of %s are by the key %s; pack.key_file "
+                      "says where that one is",
+                      path, name, manifest, wanted);
+}
+
+pulmo_status names_key_of(pulmo_h5 *manifest, const char *key_file, bool *is_hidden,
+                          pulmo_pseudonym_key *out)
+{
+    char *wanted = NULL;
+    char *path = NULL;
+    *is_hidden = pulmo_h5_has_attribute(manifest, "/", "pseudonyms");
+    if (!*is_hidden)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(manifest, "/", "pseudonyms", &wanted));
+    pulmo_status status = pulmo_pseudonym_key_place(key_file, &path);
+    if (status == PULMO_OK)
+        status = pulmo_pseudonym_key_read(path, false, out);
+    if (status == PULMO_OK)
+        status = judge_key(path, wanted, out, pulmo_h5_path(manifest));
+    free(path);
+    free(wanted);
+    return status;
+}
+
+/* Folders of a path, at most; no file that pack takes is deeper. */
+#define FOLDERS_MOST 20
+
+static bool is_deep(const char *path)
+{
+    int folders = 0;
+    for (const char *at = path; (at = strchr(at, '/')); at++)
+        folders++;
+    return folders > FOLDERS_MOST;
+}
+
+static pulmo_status add_folder(const char *root, const char *folder, pulmo_pseudonyms *names);
+
+static pulmo_status add_entry(const char *root, const char *path, pulmo_pseudonyms *names)
+{
+    char hidden[PULMO_PSEUDONYM];
+    bool folder = false;
+    PULMO_TRY(folder_find(root, path, &folder));
+    if (folder && is_deep(path))
+        return PULMO_OK; /* a loop of links */
+    if (folder)
+        return add_folder(root, path, names);
+    return pulmo_pseudonyms_add(names, PULMO_NAME_PATH, path, strlen(path), hidden);
+}
+
+static pulmo_status add_folder(const char *root, const char *folder, pulmo_pseudonyms *names)
+{
+    struct dirent **entries = NULL;
+    int count = 0;
+    PULMO_TRY(folder_list(root, folder, &entries, &count));
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; i < count && status == PULMO_OK; i++) {
+        char *path = folder_path(folder, entries[i]->d_name);
+        status = path ? add_entry(root, path, names) : PULMO_MEMORY;
+        free(path);
+    }
+    folder_list_free(entries, count);
+    return status;
+}
+
+pulmo_status names_of_files(const char *root, const pulmo_pseudonym_key *key,
+                            pulmo_pseudonyms **out)
+{
+    pulmo_pseudonyms *names = NULL;
+    PULMO_TRY(pulmo_pseudonyms_create(key, &names));
+    pulmo_status status = add_folder(root, "", names);
+    if (status != PULMO_OK) {
+        pulmo_pseudonyms_destroy(names);
+        return status;
+    }
+    pulmo_pseudonyms_sort(names);
+    *out = names;
+    return PULMO_OK;
+}

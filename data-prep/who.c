@@ -1,0 +1,161 @@
+/* pulmo pack --who: the way back from pseudonyms, for who has the key and the source. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+#include "pulmo/file.h"
+#include "pulmo/image.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/text.h"
+
+#define FILE_BYTES_MAX ((size_t)256 << 20)
+
+typedef struct asking {
+    const pulmo_pack_options *options;
+    source_list list;
+    pulmo_h5 *manifest;
+    size_t unknown_paths, unknown_patients;
+} asking;
+
+/* A file's PatientID if this is its pseudonym. Owned by the caller; NULL if it is not. */
+static char *patient_of_header(const asking *a, const char *path, const char *wanted)
+{
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    pulmo_image image = {0};
+    pulmo_decode_spec spec;
+    pulmo_decode_notes notes = {0};
+    char hidden[PULMO_PATIENT_BYTES];
+    char *place = pulmo_format("%s/%s", a->options->source, path);
+    pulmo_decode_spec_init(&spec);
+    spec.modalities = "any";
+    if (place && pulmo_file_read(place, FILE_BYTES_MAX, &data, &bytes) == PULMO_OK)
+        pulmo_image_decode(data, bytes, &spec, &image, &notes);
+    pulmo_error_clear();
+    pulmo_image_free(&image);
+    free(data);
+    free(place);
+    memcpy(hidden, notes.patient, sizeof hidden);
+    const bool same = names_hide_patient(&a->list, hidden, sizeof hidden) == PULMO_OK &&
+                      strcmp(hidden, wanted) == 0;
+    return same ? pulmo_strdup(notes.patient) : NULL;
+}
+
+/* `group`: the patient's pseudonym; "" for a refused file. */
+static void print_line(asking *a, const char *pseudonym, const char *group)
+{
+    const char *path = pulmo_pseudonyms_find(a->list.names, pseudonym);
+    const char *patient = pulmo_pseudonyms_find(a->list.names, group);
+    char *of_header = NULL;
+    if (path && !patient && *group)
+        patient = of_header = patient_of_header(a, path, group);
+    a->unknown_paths += !path;
+    a->unknown_patients += *group && !patient;
+    const char *const fields[] = {pseudonym, path ? path : "", group, patient ? patient : ""};
+    for (size_t i = 0; i < PULMO_COUNT_OF(fields); i++) {
+        if (i > 0)
+            putchar(',');
+        pulmo_csv_field(stdout, fields[i]);
+    }
+    putchar('\n');
+    free(of_header);
+}
+
+static pulmo_status print_split(asking *a, const char *split)
+{
+    char name[64];
+    char **paths = NULL;
+    char **groups = NULL;
+    uint64_t count = 0;
+    uint64_t patients = 0;
+    snprintf(name, sizeof name, "splits/%s/paths", split);
+    if (!pulmo_h5_exists(a->manifest, name))
+        return PULMO_OK;
+    pulmo_status status = pulmo_h5_read_strings(a->manifest, name, &count, &paths);
+    snprintf(name, sizeof name, "splits/%s/groups", split);
+    if (status == PULMO_OK)
+        status = pulmo_h5_read_strings(a->manifest, name, &patients, &groups);
+    if (status == PULMO_OK && patients != count)
+        status = pulmo_fail(PULMO_DATA, "%s: lists of a split differ in length",
+                            pulmo_h5_path(a->manifest));
+    for (uint64_t i = 0; status == PULMO_OK && i < count; i++)
+        print_line(a, paths[i], groups[i]);
+    free(groups);
+    free(paths);
+    return status;
+}
+
+static pulmo_status print_refused(asking *a)
+{
+    char **paths = NULL;
+    uint64_t count = 0;
+    PULMO_TRY(pulmo_h5_read_strings(a->manifest, "refused/paths", &count, &paths));
+    for (uint64_t i = 0; i < count; i++)
+        print_line(a, paths[i], "");
+    free(paths);
+    return PULMO_OK;
+}
+
+static pulmo_status print_all(asking *a)
+{
+    puts("pseudonym,path,patient_pseudonym,patient");
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        PULMO_TRY(print_split(a, pulmo_split_name(s)));
+    PULMO_TRY(print_refused(a));
+    if (a->unknown_paths > 0)
+        pulmo_warn("%zu file%s of the pack %s not found in %s", a->unknown_paths,
+                   pulmo_plural(a->unknown_paths), a->unknown_paths == 1 ? "is" : "are",
+                   a->options->source);
+    if (a->unknown_patients > 0)
+        pulmo_warn("the patients of %zu file%s are not found; give the options of the pack, which "
+                   "say how patients are told",
+                   a->unknown_patients, pulmo_plural(a->unknown_patients));
+    return PULMO_OK;
+}
+
+/* The source's names as the pack has them. */
+static pulmo_status find_names(asking *a)
+{
+    const pulmo_config *config = a->options->config;
+    pulmo_pseudonym_key key;
+    bool hidden = false;
+    PULMO_TRY(names_key_of(a->manifest, config->pack.key_file, &hidden, &key));
+    if (!hidden)
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: has no pseudonyms: its paths and patients are as they "
+                          "are in the source",
+                          a->options->destination);
+    pulmo_status status = source_list_make(a->options->source, config, false, &a->list);
+    if (status == PULMO_OK)
+        status = pulmo_pseudonyms_create(&key, &a->list.names);
+    explicit_bzero(&key, sizeof key);
+    PULMO_TRY(status);
+    PULMO_TRY(names_hide(&a->list));
+    return names_reveal(&a->list, PULMO_OK);
+}
+
+static pulmo_status who_local(const pulmo_pack_options *options)
+{
+    asking a = {.options = options};
+    char *path = pulmo_format("%s/manifest.h5", options->destination);
+    pulmo_status status = path ? pulmo_h5_open(path, &a.manifest) : PULMO_MEMORY;
+    if (status == PULMO_OK)
+        status = find_names(&a);
+    if (status == PULMO_OK)
+        status = print_all(&a);
+    source_list_free(&a.list);
+    pulmo_h5_close(a.manifest);
+    free(path);
+    return status;
+}
+
+pulmo_status pulmo_pack_who(pulmo_comm *comm, const pulmo_pack_options *options)
+{
+    pulmo_status status = PULMO_OK;
+    if (pulmo_comm_rank(comm) == 0)
+        status = who_local(options);
+    return pulmo_agree(comm, status);
+}
