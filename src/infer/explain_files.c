@@ -1,5 +1,8 @@
 /* `pulmo explain`: an overlay PNG per image, and all maps in one HDF5 file.
  *
+ * A model of a pack of pseudonyms names no file here: NAME is image-0001 and so on, in the order of
+ * the lines on stdout, which say which is which, and no path is kept.
+ *
  *   DIR/NAME.png   what the model sees of the image, in grey under its map in colour; class and
  * probability as text chunks DIR/maps.h5    /maps/NAME (h, w) float32 in [0, 1], with path, class
  * and probability as attributes */
@@ -24,6 +27,7 @@ typedef struct explaining {
     int class_index;
     pulmo_explainer *explainer;
     pulmo_h5 *maps;
+    size_t turn; /* which image it is, of those that are given */
     size_t bad;
 } explaining;
 
@@ -47,7 +51,7 @@ static pulmo_status find_class(const pulmo_model *model, const char *name, int *
 }
 
 /* The file's name without folders and ending; another image of the same name gets a number. */
-static char *name_for(const explaining *e, const char *path)
+static char *name_by_file(const explaining *e, const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
@@ -65,6 +69,14 @@ static char *name_for(const explaining *e, const char *path)
             return name;
         free(name);
     }
+}
+
+/* What the image is called in files. Owned by the caller; NULL for want of memory. */
+static char *name_for(const explaining *e, const char *path)
+{
+    if (e->model->hides_names)
+        return pulmo_format("image-%04zu", e->turn + 1);
+    return name_by_file(e, path);
 }
 
 /* The class that is explained. */
@@ -92,7 +104,8 @@ static pulmo_status write_map(const explaining *e, const char *name, const char 
         return PULMO_MEMORY;
     pulmo_status status;
     PULMO_GOTO(pulmo_h5_write(e->maps, dataset, PULMO_H5_F32, 2, dims, found->map));
-    PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
+    if (!e->model->hides_names)
+        PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "class", class_of(e, found)));
     PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability", probability_of(found)));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "predicted", predicted_of(e, found)));
@@ -127,7 +140,7 @@ static pulmo_status write_overlay(const explaining *e, const char *file, const c
     snprintf(probability, sizeof probability, "%.6g", probability_of(found));
     const png_note texts[] = {
         {"Title", "Grad-CAM overlay"},
-        {"Source", path},
+        {"Source", e->model->hides_names ? "not kept: names are pseudonyms" : path},
         {"Class", class_of(e, found)},
         {"Probability", probability},
         {"Predicted", predicted_of(e, found)},
@@ -227,6 +240,7 @@ static pulmo_status explain_list(explaining *e, const input_list *list)
     pulmo_status status = PULMO_OK;
     for (size_t i = 0; i < list->count && status == PULMO_OK; i++) {
         both_images images = {0};
+        e->turn = i;
         if (read_both(e, list->paths[i], &images) == PULMO_OK) {
             status = write_one(e, list->paths[i], &images);
         } else {
