@@ -35,12 +35,19 @@ static void split_table(FILE *out, const report *r)
     fputs("</tbody></table></div>\n", out);
 }
 
-static void finding(FILE *out, const report_lines *lines, const char *what, const char *list,
-                    bool is_bad)
+/* Lines of an audit name files and patients. */
+typedef struct audit_part {
+    const report_lines *lines;
+    const char *what, *list; /* in words, in results.h5 */
+    bool is_bad;
+} audit_part;
+
+static void finding(FILE *out, const report *r, audit_part part)
 {
-    fprintf(out, "<h3 class=\"%s\">%llu %s</h3>\n", lines->count && is_bad ? "bad" : "good",
-            (unsigned long long)lines->count, what);
-    if (lines->count == 0)
+    const report_lines *lines = part.lines;
+    fprintf(out, "<h3 class=\"%s\">%llu %s</h3>\n", lines->count && part.is_bad ? "bad" : "good",
+            (unsigned long long)lines->count, part.what);
+    if (lines->count == 0 || r->shared)
         return;
     fputs("<ul class=\"lines\">", out);
     for (uint64_t i = 0; i < lines->count && i < LINES_SHOWN; i++)
@@ -50,15 +57,17 @@ static void finding(FILE *out, const report_lines *lines, const char *what, cons
         fprintf(out,
                 "<p class=\"soft\">\u2026 and %llu more, in <code>results.h5</code>: "
                 "<code>/data/audit/%s</code></p>\n",
-                (unsigned long long)lines->count - LINES_SHOWN, list);
+                (unsigned long long)lines->count - LINES_SHOWN, part.list);
 }
 
 static void refused(FILE *out, const report *r)
 {
     if (r->refused.count == 0)
         return;
-    fprintf(out, "<h3>%llu files were not packed</h3>\n<ul class=\"lines\">",
-            (unsigned long long)r->refused.count);
+    fprintf(out, "<h3>%llu files were not packed</h3>\n", (unsigned long long)r->refused.count);
+    if (r->shared)
+        return;
+    fputs("<ul class=\"lines\">", out);
     for (uint64_t i = 0; i < r->refused.count && i < LINES_SHOWN; i++) {
         fputs("<li>", out);
         html_say(out, "%s: %s", r->refused.text[i], r->refused_reasons.text[i]);
@@ -102,13 +111,16 @@ void html_data(FILE *out, const report *r)
               "stand in several splits, and the figures may be too good.</p>\n",
               out);
     else
-        finding(out, &r->shared_patients, "patients in several splits", "shared_patients", true);
-    finding(out, &r->leaks, "pictures in several splits", "leaks", true);
+        finding(out, r,
+                (audit_part){&r->shared_patients, "patients in several splits", "shared_patients",
+                             true});
+    finding(out, r, (audit_part){&r->leaks, "pictures in several splits", "leaks", true});
     if (!r->patients_unknown)
-        finding(out, &r->mixed_patients, "patients with images in several classes",
-                "mixed_patients", false);
-    finding(out, &r->identical, "identical pictures", "identical", false);
-    finding(out, &r->similar, "nearly identical pictures", "similar", false);
+        finding(out, r,
+                (audit_part){&r->mixed_patients, "patients with images in several classes",
+                             "mixed_patients", false});
+    finding(out, r, (audit_part){&r->identical, "identical pictures", "identical", false});
+    finding(out, r, (audit_part){&r->similar, "nearly identical pictures", "similar", false});
     refused(out, r);
     fputs("</section>\n", out);
 }

@@ -27,6 +27,8 @@ static pulmo_status images_text(const report *r, const pulmo_report_options *o, 
 {
     pulmo_text text;
     PULMO_TRY(pulmo_text_open(&text));
+    if (r->shared)
+        return pulmo_text_take(&text, out);
     pulmo_status status = report_images(text.stream, r, o);
     if (status == PULMO_OK)
         return pulmo_text_take(&text, out);
@@ -62,18 +64,20 @@ pulmo_status pulmo_report(const pulmo_report_options *options)
     pulmo_report_options o = *options;
     char *directory = NULL, *page = NULL, *card = NULL;
     PULMO_TRY(report_read(o.run, &r));
+    r.shared = o.share != 0;
     pulmo_status status = PULMO_MEMORY;
     directory = directory_of(r.results_path);
     if (o.out)
         page = pulmo_strdup(o.out);
     else if (directory)
-        page = pulmo_format("%s/report.html", directory);
+        page = pulmo_format("%s/%s.html", directory, r.shared ? "share" : "report");
     card = directory ? pulmo_format("%s/MODEL_CARD.md", directory) : NULL;
     if (!directory || !page || !card)
         goto out;
     o.run = directory;
     PULMO_GOTO(write_page(&r, &o, page));
-    PULMO_GOTO(write_card(&r, card));
+    if (!r.shared)
+        PULMO_GOTO(write_card(&r, card));
     printf("Report: %s\n", page);
 out:
     free(directory);

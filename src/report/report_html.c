@@ -418,14 +418,17 @@ static void provenance(FILE *out, const report *r)
     fact(out, "Head SHA-256", r->head_digest);
     fact(out, "Frozen weights SHA-256", r->weights_digest);
     fact(out, "Packed data SHA-256", r->data_digest);
-    fact(out, "Packed data", r->data_path);
-    fact(out, model_fact(r), r->model);
+    if (!r->shared) {
+        fact(out, "Packed data", r->data_path);
+        fact(out, model_fact(r), r->model);
+    }
     fact(out, "Program", r->version);
     fact(out, "Kernels", r->isa);
     fact(out, "BLAS", r->blas);
     if (*r->features)
         fact(out, "Training features", r->features);
-    fact(out, "Ran on", where);
+    if (!r->shared)
+        fact(out, "Ran on", where);
     fact(out, "Results written", r->date);
     fputs("</tbody></table></div>\n<p class=\"soft\">One configuration, one data set and one file "
           "of frozen weights give the same head to "

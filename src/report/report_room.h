@@ -52,6 +52,7 @@ typedef struct report {
     char *results_path;
     char date[32]; /* when results.h5 was written */
     bool finished, is_demo;
+    bool shared; /* to be given away: no path, picture or place is shown */
     int classes;
     char **class_names; /* owned: one block */
     pulmo_positive positive;
