@@ -108,6 +108,24 @@ static void test_digest(void **state)
                    "/nonexistent/file");
 }
 
+/* RFC 4231, test cases 2 and 6: a key below a block of SHA-256, and one above it. */
+static void test_hmac(void **state)
+{
+    static const char question[] = "what do ya want for nothing?";
+    static const char larger[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+    char hex[PULMO_DIGEST_HEX];
+    uint8_t key[131];
+    pulmo_digest digest;
+    (void)state;
+    assert_ok(pulmo_hmac("Jefe", 4, question, strlen(question), &digest));
+    pulmo_digest_hex(&digest, hex);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    assert_ok(pulmo_hmac(key, sizeof key, larger, strlen(larger), &digest));
+    pulmo_digest_hex(&digest, hex);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 static void test_reports(void **state)
 {
     (void)state;
@@ -178,9 +196,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox),        cmocka_unit_test(test_rng_is_looked_up),
         cmocka_unit_test(test_distributions), cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_digest),        cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_memory),        cmocka_unit_test(test_memory_need),
-        cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_digest),        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_reports),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_need),   cmocka_unit_test(test_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,42 @@ static void test_directories(void **state)
     free(blocked);
 }
 
+/* Whether DIRECTORY/`inner` is inside DIRECTORY/`outer`. */
+static bool is_inside(const char *inner, const char *outer)
+{
+    char *one = pulmo_format("%s/%s", directory, inner);
+    char *other = pulmo_format("%s/%s", directory, outer);
+    bool inside = pulmo_file_is_inside(one, other);
+    free(one);
+    free(other);
+    return inside;
+}
+
+static void test_inside(void **state)
+{
+    char *deep = pulmo_format("%s/a/b", directory);
+    char *link = pulmo_format("%s/link", directory);
+    (void)state;
+    assert_ok(pulmo_directory_make(deep));
+    assert_int_equal(symlink(deep, link), 0);
+    assert_true(is_inside("a/b", "a"));
+    assert_true(is_inside("a", "a"));
+    assert_true(is_inside("a/", "a"));
+    assert_true(is_inside("a", "a/"));
+    assert_true(is_inside("a/b/none/yet", "a/b"));
+    assert_true(is_inside("none/yet", "none"));
+    assert_true(is_inside("link/file", "a"));
+    assert_true(is_inside("a/b/file", "link"));
+    assert_true(pulmo_file_is_inside("none/yet", "."));
+    assert_true(pulmo_file_is_inside("none", "/"));
+    assert_false(is_inside("a", "a/b"));
+    assert_false(is_inside("ab", "a"));
+    assert_false(is_inside("none/yet", "none/y"));
+    assert_false(is_inside("a/../c", "a"));
+    free(deep);
+    free(link);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_abandoned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inside, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
