@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "names.h"
 #include "packing.h"
 #include "update.h"
 
@@ -120,6 +121,7 @@ static pulmo_status decode_one(const char *path, const source_list *list,
     entry->record.profiled = notes.had_icc || notes.had_gamma;
     entry->record.square = notes.source_height_px == notes.source_width_px;
     keep_header(&notes, entry);
+    PULMO_TRY(names_hide_patient(list, entry->patient, sizeof entry->patient));
     return status;
 }
 

@@ -379,6 +379,7 @@ pulmo_status update_open(const char *destination, const source_list *list, const
     old->list = list;
     old->folds = folds;
     old->fresh.root = list->root;
+    old->fresh.names = list->names; /* borrowed */
     old->fresh.headers = list->headers;
     memcpy(old->fresh.header, list->header, sizeof list->header);
     pulmo_status status = open_local(destination, options_text, is_root, old);

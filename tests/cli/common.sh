@@ -7,6 +7,7 @@ WORK=$(mktemp -d "${TMPDIR:-/tmp}/pulmo-cli-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 unset PULMO_WEIGHTS
+export XDG_CONFIG_HOME=$WORK/settings # keys of pseudonyms
 cd "$WORK"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -18,6 +19,13 @@ expect() {
     "$@" > out.txt 2>&1 || got=$?
     [ "$got" = "$status" ] || { cat out.txt >&2; fail "status $got, not $status: $*"; }
     grep -qF -e "$word" out.txt || { cat out.txt >&2; fail "no \"$word\" from: $*"; }
+}
+
+# From here on packs of DICOM files have names that can be looked at.
+names_as_they_are() {
+    printf '#!/bin/sh\ncase $1 in pack) exec %s "$@" --set pack.pseudonyms=off;; *) exec %s "$@";; esac\n' "$PULMO" "$PULMO" > as-they-are
+    chmod +x as-they-are
+    PULMO=$WORK/as-they-are
 }
 
 ranks() { local n=$1; shift; mpirun --oversubscribe --bind-to none -n "$n" "$@"; }

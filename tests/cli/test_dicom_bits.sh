@@ -2,6 +2,7 @@
 # DICOM of a JPEG's decoded pixels (8 bits, full range, no window) gives the JPEG's bits: packed, evaluated, and predicted
 # from the file, at 1 and 4 views. pack.window and pack.modalities go with the model: predict does what pack did.
 . "$(dirname "$0")/common.sh"
+names_as_they_are
 PYTHON=/usr/bin/python3
 "$PYTHON" -c 'import PIL, h5py' 2> /dev/null || { echo "skipped: needs python3-pil, python3-h5py"; exit 77; }
 "$PULMO" --version | grep -q '^DICOM: not built in$' && { echo "skipped: pulmo was built without DCMTK"; exit 77; }

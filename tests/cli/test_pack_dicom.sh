@@ -2,6 +2,7 @@
 # Odd DICOM files, each alone and all among good ones: the right word for what is refused, the grey of the standard's
 # formulas and Pillow's resize for what is not, and the others packed. Patients and kept columns by their headers.
 . "$(dirname "$0")/common.sh"
+names_as_they_are
 PYTHON=/usr/bin/python3
 "$PYTHON" -c 'import PIL, numpy, h5py' 2> /dev/null || { echo "skipped: needs python3-pil, python3-numpy, python3-h5py"; exit 77; }
 dicoms() { "$PYTHON" "$PULMO_SOURCE/tests/tools/dicoms.py" "$@"; }

@@ -4,7 +4,6 @@
 . "$(dirname "$0")/common.sh"
 command -v h5dump > /dev/null || { echo "h5dump is not installed"; exit 77; }
 command -v python3 > /dev/null || { echo "python3 is not installed"; exit 77; }
-export XDG_CONFIG_HOME=$WORK/settings
 key=$XDG_CONFIG_HOME/pulmo/pseudonyms.key
 "$TOOLS/make_weights" weights.safetensors
 export PULMO_WEIGHTS=$WORK/weights.safetensors
@@ -203,3 +202,36 @@ h5dump -a /pseudonyms clinical/manifest.h5 > /dev/null 2>&1 || fail "auto: names
 ! grep -qa 'IM-0\|IM000001\|person' clinical/* clinical/.files || fail "auto: a name"
 "$PULMO" pack clinic public --size 64 --set pack.pseudonyms=off -q 2> off.err
 ! h5dump -a /pseudonyms public/manifest.h5 > /dev/null 2>&1 || fail "off"
+
+# ---- patients of DICOM headers: in no file either, and in no work that was begun ----
+if "$PULMO" --version | grep -q '^DICOM: not built in$' || ! /usr/bin/python3 -c 'import PIL, numpy' 2> /dev/null; then
+    echo "headers of DICOM files are left out: no DCMTK, or no python3-pil and python3-numpy"
+    exit 0
+fi
+films() { # DIRECTORY FIRST LAST: a film each in A or B, two of each patient
+    mkdir -p "$1/A" "$1/B"
+    /usr/bin/python3 - "$@" "$PULMO_SOURCE/tests/tools" <<'EOF'
+import random, sys
+sys.path.insert(0, sys.argv[4])
+import dicoms
+for i in range(int(sys.argv[2]), int(sys.argv[3]) + 1):
+    values = dicoms.film(random.Random(100 + i), 0, 4095)
+    extra = [(0x00100010, "PN", f"QUAXEL^{i}"), (0x00100040, "CS", "F")]
+    dicoms.save(f"{sys.argv[1]}/{'AB'[i % 4 // 2]}/Brimfo{i}.dcm",
+                dicoms.dicom(values, dicoms.ROWS, dicoms.COLUMNS, patient=f"Quaxel-{i // 2}", extra=extra))
+EOF
+}
+films wards 2 13
+"$PULMO" pack wards warded --size 32 --val-fraction 0.3 --set 'pack.keep=[PatientSex]' -q 2> warded.err || { cat warded.err; fail "DICOM"; }
+grep -q "looks like" warded.err && fail "a warning without need"
+hidden warded
+"$PULMO" pack --who wards warded > who.csv 2> who.err || { cat who.err; fail "--who of DICOM"; }
+[ ! -s who.err ] && [ "$(wc -l < who.csv)" = 13 ] || { cat who.err who.csv; fail "--who of DICOM: not all"; }
+for i in 2 3 12 13; do grep -qE "^[0-9a-f]{32}.dcm,[AB]/Brimfo$i.dcm,[0-9a-f]{32},Quaxel-$((i / 2))$" who.csv || { cat who.csv; fail "--who: film $i"; }; done
+films wards 14 17
+expect 0 "4 files are new" "$PULMO" pack wards warded --size 32 --val-fraction 0.3 --set 'pack.keep=[PatientSex]' --update
+hidden warded
+expect 0 "and their source files are what was packed" "$PULMO" pack --verify warded --source wards
+films split/train 2 9 && films split/test 8 13
+expect 65 "between splits would make scores on val and test too good" "$PULMO" pack split leaky --size 32
+ls leaky/.pack/part-* > /dev/null && hidden leaky
