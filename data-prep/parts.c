@@ -580,9 +580,7 @@ pulmo_status parts_read(part_store *store, uint32_t file, int channels, uint8_t 
         return pulmo_fail(PULMO_IO,
                           "%s/part-%05u: is damaged; remove %s and run the same command again",
                           store->work, part, store->work);
-    if (as_wanted)
-        return PULMO_OK;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; !as_wanted && i < count; i++)
         memset(pixels + 3 * i, to[i], 3);
     return PULMO_OK;
 }

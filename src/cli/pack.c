@@ -72,5 +72,8 @@ pulmo_status run_verify(arguments *a)
     if (!packed)
         return status;
     PULMO_TRY(pulmo_agree(a->comm, status));
-    return pulmo_pack_verify(a->comm, path, NULL, a->threads);
+    pulmo_config_init(&a->config);
+    const pulmo_pack_options options = {
+        .destination = path, .config = &a->config, .threads = a->threads};
+    return pulmo_pack_verify(a->comm, &options);
 }

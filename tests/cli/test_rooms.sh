@@ -92,7 +92,7 @@ for folder in src/* data-prep; do
 done
 
 # ---- public headers hold what crosses a wall: lower these, never raise ----
-unshared_most=3
+unshared_most=0
 unshared=$(printf '%s\n' "$rooms" | python3 tests/tools/unshared.py || true)
 count=$(grep -c '^include/' <<< "$unshared" || true)
 echo "$count public names are used by their own room alone; at most $unshared_most"
