@@ -14,6 +14,7 @@
 #include "inputs.h"
 #include "pulmo/augment.h"
 #include "pulmo/memory.h"
+#include "pulmo/views.h"
 
 struct pulmo_explainer {
     const pulmo_model *model;
@@ -26,8 +27,10 @@ struct pulmo_explainer {
     float *activations;          /* (C, h, w) */
     float *features;             /* (C, h/2, w/2): what the head takes */
     float *logits;               /* (classes) */
-    double *gradient;            /* (head inputs) */
-    double *alpha;               /* (C) */
+    double *sums;                /* (classes): of the views' logits */
+    pulmo_view_spec views;
+    double *gradient; /* (head inputs) */
+    double *alpha;    /* (C) */
 };
 
 /* ---- opening ---- */
@@ -81,9 +84,10 @@ static pulmo_status allocate(pulmo_explainer *e)
     e->activations = floats(channels * e->cells);
     e->features = floats(channels * e->pooled_cells);
     e->logits = floats((size_t)head->classes);
+    e->sums = pulmo_alloc((size_t)head->classes, sizeof *e->sums);
     e->gradient = pulmo_alloc(inputs, sizeof *e->gradient);
     e->alpha = pulmo_alloc(channels, sizeof *e->alpha);
-    const bool forward = e->image && e->activations && e->features && e->logits;
+    const bool forward = e->image && e->activations && e->features && e->logits && e->sums;
     const bool backward = e->gradient && e->alpha;
     if (!forward || !backward)
         return PULMO_MEMORY;
@@ -95,6 +99,7 @@ static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
     const pulmo_loss_spec loss = {0};
     const pulmo_model *model = e->model;
     pulmo_weights weights;
+    PULMO_TRY(pulmo_views_of_model(model, &e->views));
     pulmo_blas_setup();
     PULMO_TRY(pulmo_model_weights_read(model, "the model", given, &weights));
     pulmo_status status = open_trunk(e, &weights, threads);
@@ -130,6 +135,7 @@ void pulmo_explainer_close(pulmo_explainer *e)
     pulmo_free(e->activations);
     pulmo_free(e->features);
     pulmo_free(e->logits);
+    pulmo_free(e->sums);
     pulmo_free(e->gradient);
     pulmo_free(e->alpha);
     free(e);
@@ -232,16 +238,44 @@ static void draw_map(const pulmo_explainer *e, pulmo_explanation *out)
     }
 }
 
-static pulmo_status load_image(const pulmo_explainer *e, const pulmo_image *image)
+/* Activations, features and logits of one view. */
+static pulmo_status run_view(pulmo_explainer *e, const pulmo_image *resized, int view)
 {
     const pulmo_model *model = e->model;
-    const int side = model->size_px;
+    const int shape[3] = {resized->height_px, resized->width_px, resized->channels};
+    PULMO_TRY(pulmo_view_apply(&e->views, view, resized->pixels, shape, model->mean, model->std,
+                               e->image));
+    pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
+    pool_last(e);
+    pulmo_head_logits(e->head, 1, e->features, e->logits);
+    return PULMO_OK;
+}
+
+/* The mean of all views' logits, as in a run; what else there is stays the image's own. */
+static pulmo_status run_views(pulmo_explainer *e, const pulmo_image *resized, float *probabilities)
+{
+    const int views = e->views.views;
+    const int classes = e->model->classes;
+    memset(e->sums, 0, (size_t)classes * sizeof *e->sums);
+    for (int view = 0; view < views; view++) {
+        PULMO_TRY(run_view(e, resized, view));
+        for (int k = 0; k < classes; k++)
+            e->sums[k] += (double)e->logits[k];
+    }
+    for (int k = 0; k < classes; k++)
+        e->logits[k] = (float)(e->sums[k] / views);
+    PULMO_TRY(pulmo_model_probabilities(e->model, 1, e->logits, probabilities));
+    return views > 1 ? run_view(e, resized, 0) : PULMO_OK;
+}
+
+static pulmo_status run_image(pulmo_explainer *e, const pulmo_image *image, float *probabilities)
+{
+    const int side = e->model->size_px;
     pulmo_image resized = {0};
     PULMO_TRY(pulmo_image_resize(image, side, side, &resized));
-    pulmo_augment_apply(NULL, resized.pixels, side, side, resized.channels, model->mean, model->std,
-                        e->image);
+    pulmo_status status = run_views(e, &resized, probabilities);
     pulmo_image_free(&resized);
-    return PULMO_OK;
+    return status;
 }
 
 pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int class_index,
@@ -252,16 +286,12 @@ pulmo_status pulmo_explain_map(pulmo_explainer *e, const pulmo_image *image, int
     if (class_index >= classes)
         return pulmo_fail(PULMO_USAGE, "class %d: the model has classes 0 to %d", class_index,
                           classes - 1);
-    PULMO_TRY(load_image(e, image));
     out->map = floats(e->cells);
     out->probabilities = floats((size_t)classes);
     const bool allocated = out->map && out->probabilities;
     pulmo_status status = allocated ? PULMO_OK : PULMO_MEMORY;
     PULMO_GOTO(status);
-    pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
-    pool_last(e);
-    pulmo_head_logits(e->head, 1, e->features, e->logits);
-    PULMO_GOTO(pulmo_model_probabilities(e->model, 1, e->logits, out->probabilities));
+    PULMO_GOTO(run_image(e, image, out->probabilities));
     out->predicted = pulmo_model_class(e->model, out->probabilities);
     out->class_index = class_index;
     if (class_index < 0)

@@ -8,6 +8,7 @@
  * and probability as attributes */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "inputs.h"
 #include "overlay.h"
@@ -254,6 +255,96 @@ static pulmo_status explain_list(explaining *e, const input_list *list)
     return status;
 }
 
+/* ---- what an earlier list left ---- */
+
+/* The maps of a list that is replaced, "maps/NAME". */
+typedef struct older {
+    char **maps; /* owned */
+    size_t count, room;
+    bool failed; /* out of memory */
+} older;
+
+static void keep_name(older *o, const char *map)
+{
+    if (o->count == o->room) {
+        const size_t room = 2 * o->room + 16;
+        char **maps = realloc(o->maps, room * sizeof *maps);
+        o->failed = o->failed || !maps;
+        if (!maps)
+            return;
+        o->maps = maps;
+        o->room = room;
+    }
+    char *copy = pulmo_strdup(map);
+    o->failed = o->failed || !copy;
+    if (copy)
+        o->maps[o->count++] = copy;
+}
+
+static void look_at_old(void *context, const char *name, const pulmo_h5_shape *shape,
+                        const char *attribute, const char *value)
+{
+    older *o = context;
+    static const char group[] = "maps/";
+    (void)value;
+    if (!shape || attribute || strncmp(name, group, strlen(group)) != 0)
+        return;
+    if (!strchr(name + strlen(group), '/'))
+        keep_name(o, name);
+}
+
+/* What is not a list of maps, or cannot be read, is replaced without a look. */
+static void find_old(const char *path, older *out)
+{
+    pulmo_h5 *file = NULL;
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = pulmo_h5_check_kind(file, "maps", 1, "");
+    if (status == PULMO_OK)
+        status = pulmo_h5_visit(file, look_at_old, out);
+    pulmo_h5_close(file);
+    if (status != PULMO_OK)
+        pulmo_error_clear();
+}
+
+/* Removes overlays that the new list does not name. */
+static pulmo_status remove_old(const explaining *e, const older *old)
+{
+    for (size_t i = 0; i < old->count; i++) {
+        if (pulmo_h5_exists(e->maps, old->maps[i]))
+            continue;
+        const char *name = strchr(old->maps[i], '/') + 1;
+        char *file = pulmo_format("%s/%s.png", e->options->out, name);
+        if (!file)
+            return PULMO_MEMORY;
+        remove(file);
+        free(file);
+    }
+    return PULMO_OK;
+}
+
+/* The new list in the old one's place, whose other overlays go first: what is named is there. */
+static pulmo_status replace_list(explaining *e, const char *path)
+{
+    older old = {0};
+    find_old(path, &old);
+    pulmo_status status = PULMO_OK;
+    if (old.failed)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for %s", path);
+    if (status == PULMO_OK)
+        status = remove_old(e, &old);
+    for (size_t i = 0; i < old.count; i++)
+        free(old.maps[i]);
+    free(old.maps);
+    PULMO_TRY(status);
+    pulmo_h5 *maps = e->maps;
+    e->maps = NULL;
+    return pulmo_h5_commit(maps);
+}
+
 static pulmo_status run(explaining *e, const input_list *list)
 {
     char *path = pulmo_format("%s/maps.h5", e->options->out);
@@ -264,8 +355,7 @@ static pulmo_status run(explaining *e, const input_list *list)
     PULMO_GOTO(pulmo_h5_create(path, &e->maps));
     PULMO_GOTO(write_head(e));
     PULMO_GOTO(explain_list(e, list));
-    status = pulmo_h5_commit(e->maps);
-    e->maps = NULL;
+    status = replace_list(e, path);
     if (status == PULMO_OK)
         status = input_list_outcome(list, e->bad);
 out:

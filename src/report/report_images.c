@@ -157,16 +157,19 @@ static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *a
     return status;
 }
 
-static pulmo_status put_overlay(const gallery *g, const pulmo_image *image)
+/* Of the class that the caption names, which another threshold, other models or other views than
+ * this model's own may have decided. */
+static pulmo_status put_overlay(const gallery *g, const pulmo_image *image, int class_index)
 {
+    char alt[512];
     pulmo_explanation map;
     pulmo_image overlay = {0};
-    PULMO_TRY(pulmo_explain_map(g->explainer, image, PULMO_EXPLAIN_PREDICTED, &map));
+    PULMO_TRY(pulmo_explain_map(g->explainer, image, class_index, &map));
     pulmo_status status = pulmo_explain_overlay(image, &map, &overlay);
+    snprintf(alt, sizeof alt, "the same image, what speaks for %.150s in colour (Grad-CAM)",
+             g->r->class_names[class_index]);
     if (status == PULMO_OK)
-        status =
-            put_image(g->out, &overlay,
-                      "the same image, what speaks for the model's answer in colour (Grad-CAM)");
+        status = put_image(g->out, &overlay, alt);
     pulmo_image_free(&overlay);
     pulmo_explanation_free(&map);
     return status;
@@ -192,7 +195,7 @@ static pulmo_status put_case(const gallery *g, uint32_t index)
     fprintf(g->out, "<figure><div class=\"pair%s\">", g->explainer ? "" : " one");
     PULMO_TRY(put_image(g->out, &image, alt));
     if (g->explainer)
-        PULMO_TRY(put_overlay(g, &image));
+        PULMO_TRY(put_overlay(g, &image, predicted));
     fputs("</div><figcaption>called <b>", g->out);
     html_text(g->out, called);
     fputs("</b>; probability of ", g->out);
@@ -319,6 +322,7 @@ static void open_explainer(gallery *g)
     if (!options->overlays)
         return;
     pulmo_status status = pulmo_model_read(run, &g->model);
+    g->model.tta = 1; /* maps are of the image itself; probabilities are in the results */
     if (status == PULMO_OK)
         status = pulmo_explainer_open(&g->model, options->weights, options->threads, &g->explainer);
     if (status == PULMO_OK)
@@ -336,7 +340,7 @@ static pulmo_status put_section(gallery *g)
               "accordingly.</p>\n",
               g->out);
     if (g->explainer)
-        fputs("<p>Beside each image: where the parts are that spoke for the model\u2019s answer, "
+        fputs("<p>Beside each image: where the parts are that spoke for the class it was called, "
               "in colour from violet to yellow (Grad-CAM). "
               "A map tells where the model looked. It does not tell that it was right to.",
               g->out);

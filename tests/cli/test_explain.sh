@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Grad-CAM beside what else pulmo says of an image: explain's probabilities are predict's, also over views; a report's map
+# is of the class that its caption names; no overlay stays that the list does not name.
+. "$(dirname "$0")/common.sh"
+make_small
+EXTRA="--set eval.tta=4 --set augment.brightness=[0.3,1.7] --set augment.rotate_deg=30 --set optim.lr=0.003 --set model.hidden=[]" small_train run env > /dev/null 2>&1
+
+# ---- views ----
+"$PULMO" predict run demo/test > predicted.csv 2> /dev/null
+"$PULMO" explain run demo/test --out looks > explained.csv 2> /dev/null
+[ "$(wc -l < explained.csv)" = 10 ] || { cat explained.csv; fail "not 9 images"; }
+python3 - << 'PYTHON'
+import csv
+said = {row["path"]: row for row in csv.DictReader(open("predicted.csv"))}
+for row in csv.DictReader(open("explained.csv")):
+    other = said[row["path"]]
+    p = float(other["p_" + row["class"]])
+    assert abs(p - float(row["probability"])) < 1e-5, (row, other)
+    assert row["predicted"] == (other.get("prediction") or other.get("predicted") or other["class"]), (row, other)
+PYTHON
+
+# ---- lists ----
+few=$(ls -d demo/test/*/* | head -2)
+"$PULMO" explain run $few --out looks > few.csv 2> /dev/null
+touch looks/mine.png
+[ "$(find looks -name '*.png' ! -name mine.png | wc -l)" = 2 ] || { ls looks; fail "old overlays stay beside a newer list"; }
+"$PULMO" explain run demo/test --out looks > all.csv 2> /dev/null
+[ "$(find looks -name '*.png' | wc -l)" = 10 ] || { ls looks; fail "overlays are missing, or a file that is not one was removed"; }
+
+# ---- the report ----
+for threshold in 0 1; do
+    "$PULMO" evaluate run --data packed --set eval.threshold=$threshold --out "at$threshold" > /dev/null 2>&1
+    "$PULMO" report "at$threshold" --data packed > /dev/null 2>&1
+done
+python3 - << 'PYTHON'
+import re
+def maps(file):
+    text = open(file).read()
+    out = {}
+    for figure in re.findall(r"<figure>(<div class=\"pair.*?)</figure>", text, re.S):
+        images = re.findall(r'alt="([^"]*)" src="data:image/png;base64,([^"]*)"', figure)
+        called = re.search(r"called <b>(.*?)</b>", figure).group(1)
+        assert len(images) == 2, images
+        assert called in images[1][0], (called, images[1][0])
+        out[re.search(r'class="path">(.*?)<', figure).group(1)] = (called, images[1][1])
+    return out
+low, high = maps("at0/report.html"), maps("at1/report.html")
+both = set(low) & set(high)
+assert both, (low.keys(), high.keys())
+assert all(low[path][0] != high[path][0] for path in both)
+assert any(low[path][1] != high[path][1] for path in both), "the map does not follow the caption"
+PYTHON
+echo "maps, captions and lists agree"
