@@ -190,6 +190,9 @@ pulmo_status launch_parse(const command *c, int argc, char **argv, arguments *a)
 pulmo_status launch_ranks(arguments *a);
 /* Whether launch_ranks has been called. */
 bool launch_begun(void);
+/* Whether launch_ranks is what failed, and on this rank: what is wrong with the launch itself
+ * (PULMO_USAGE) all ranks find out. */
+bool launch_failed_here(pulmo_status status);
 /* Waits a moment, unless MPI runs: launchers end all ranks when the first one fails, and rank 0
  * must have said why by then. */
 void launch_wait(void);

@@ -44,6 +44,11 @@ bool launch_begun(void)
     return joining;
 }
 
+bool launch_failed_here(pulmo_status status)
+{
+    return joining && !joined && status != PULMO_USAGE;
+}
+
 void launch_wait(void)
 {
     const struct timespec nap = {.tv_sec = 1};

@@ -41,7 +41,7 @@ static void report_failure(pulmo_status status, const pulmo_comm *comm)
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
     if (rank == 0) {
         fprintf(stderr, "pulmo: %s: %s\n", what, why);
-    } else if (!launch_begun() && launched_first_of_node()) {
+    } else if (launch_failed_here(status) || (!launch_begun() && launched_first_of_node())) {
         launch_wait(); /* the launcher then ends this rank, unless its node alone is in trouble */
         fprintf(stderr, "pulmo: rank %d: %s: %s\n", rank, what, why);
     }

@@ -188,7 +188,9 @@ static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char
     char *raw = fits ? malloc(n * bytes + 1) : NULL;
     char **texts = fits ? malloc(n * (sizeof *texts + bytes + 1) + sizeof *texts) : NULL;
     pulmo_status status = PULMO_OK;
-    if (!fits || !raw || !texts || H5Aread(attribute, type, raw) < 0)
+    if (fits && (!raw || !texts))
+        status = pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+    else if (!fits || H5Aread(attribute, type, raw) < 0)
         status = h5_fail(file, name, "must be text: the file is damaged");
     for (size_t i = 0; status == PULMO_OK && i < n; i++) {
         texts[i] = (char *)(texts + n) + i * (bytes + 1);
