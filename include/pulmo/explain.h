@@ -38,7 +38,8 @@ typedef struct pulmo_explainer pulmo_explainer;
 
 /* Reads the frozen weights (`weights` "" or NULL looks in the usual places) and makes a trunk of
  * its own: about 300 MB until close. PULMO_WEIGHTS unless the model was trained on these weights.
- * `model` is kept; with its `tta`, probabilities are those of all views, maps of the image itself. `threads` 0: the CPUs given. Owned by the caller. */
+ * `model` is kept; with its `tta`, probabilities are of all views, maps of the image itself.
+ * `threads` 0: the CPUs given. Owned by the caller. */
 pulmo_status pulmo_explainer_open(const pulmo_model *model, const char *weights, int threads,
                                   pulmo_explainer **out);
 void pulmo_explainer_close(pulmo_explainer *explainer); /* NULL is a no-op */
