@@ -26,6 +26,9 @@ void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context);
 void pulmo_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A warning that all ranks come to, in the same words: printed where `here`, and by no rank a
+ * second time, whatever groups of ranks train the next trial of a sweep. */
+void pulmo_warn_once(bool here, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A progress line with rate and time left. On a terminal it is redrawn in place at most ten
  * times a second; elsewhere a whole line is written at most every 30 seconds. */

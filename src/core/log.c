@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +105,33 @@ void pulmo_warn(const char *format, ...)
     va_start(arguments, format);
     write_line(prefix, format, arguments);
     va_end(arguments);
+}
+
+/* Of warnings that were given; a place that is taken twice costs a repetition. */
+#define WARNINGS_KNOWN 64
+static _Atomic uint64_t known_warnings[WARNINGS_KNOWN];
+
+/* FNV-1a (Fowler, Noll, Vo), never 0. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+    return hash | 1;
+}
+
+void pulmo_warn_once(bool here, const char *format, ...)
+{
+    char words[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    const uint64_t hash = hash_of(words);
+    _Atomic uint64_t *place = &known_warnings[hash / 2 % WARNINGS_KNOWN];
+    const bool is_new = atomic_exchange(place, hash) != hash;
+    if (is_new && here)
+        pulmo_warn("%s", words);
 }
 
 void pulmo_progress_begin(pulmo_progress *progress, const char *label, const char *unit,

@@ -38,10 +38,11 @@ static void announce_positive(const run *r)
         return;
     if (positive->by != PULMO_POSITIVE_ORDER)
         pulmo_info("positive class: %s", name);
-    else if (is_root(r))
-        pulmo_warn("no name tells which class is the finding: %s, the last, is taken as positive; "
-                   "model.positive_class: NAME tells it",
-                   name);
+    else
+        pulmo_warn_once(is_root(r),
+                        "no name tells which class is the finding: %s, the last, is taken as "
+                        "positive; model.positive_class: NAME tells it",
+                        name);
 }
 
 static void warn_of_idle_ranks(const run *r)
@@ -50,12 +51,14 @@ static void warn_of_idle_ranks(const run *r)
     long long microbatch = (long long)r->config->train.microbatch;
     long long microbatches = (batch + microbatch - 1) / microbatch;
     long long ranks = pulmo_comm_size(r->comm);
-    if (ranks <= microbatches || !is_root(r))
+    if (ranks <= microbatches)
         return;
-    pulmo_warn("a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks have "
-               "no part in it; use fewer ranks with more threads each, or a larger train.batch or "
-               "smaller train.microbatch, which change the model",
-               batch, microbatches, microbatch, ranks - microbatches, ranks);
+    pulmo_warn_once(
+        is_root(r),
+        "a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks have "
+        "no part in it; use fewer ranks with more threads each, or a larger train.batch or "
+        "smaller train.microbatch, which change the model",
+        batch, microbatches, microbatch, ranks - microbatches, ranks);
 }
 
 static void announce_memory(run *r)

@@ -4,7 +4,8 @@
 #include "pulmo/metrics.h"
 #include "run.h"
 
-#define USUAL_THRESHOLD 0.5 /* eval.threshold's default */
+#define USUAL_THRESHOLD 0.5  /* eval.threshold's default */
+#define USUAL_FRACTION  0.15 /* of train that advice makes val */
 
 static bool has_one_class(const pulmo_dataset_info *info)
 {
@@ -41,6 +42,15 @@ static const char *more_val(const run *r)
     return "pack with --val-fraction 0.15";
 }
 
+/* The same where there are too few: a fraction that is too small, or was taken, is no advice. */
+static const char *enough_val(const run *r)
+{
+    double images = (double)train_info(r)->count + val_info(r)->count;
+    if (!is_fold(r) && USUAL_FRACTION * images < PULMO_SPLIT_MEANINGFUL)
+        return "pack with more images";
+    return more_val(r);
+}
+
 /* Early stopping and keeping the best epoch need something to choose by. */
 static pulmo_status check_val(const run *r)
 {
@@ -59,10 +69,11 @@ static pulmo_status check_val(const run *r)
                           "train.monitor: auc needs val images of two classes; all %u of %s are "
                           "%s; %s, or set train.monitor: loss",
                           val->count, path, val->class_names[val->labels[0]], more_val(r));
-    if (val->count < PULMO_SPLIT_MEANINGFUL && is_root(r))
-        pulmo_warn("%s: val has %u images, too few to choose the best epoch or a threshold by; "
-                   "%s",
-                   path, val->count, more_val(r));
+    if (val->count < PULMO_SPLIT_MEANINGFUL)
+        pulmo_warn_once(is_root(r),
+                        "%s: val has %u images, too few to choose the best epoch or a threshold "
+                        "by; %s",
+                        path, val->count, enough_val(r));
     return PULMO_OK;
 }
 

@@ -33,9 +33,8 @@ static pulmo_status job_seconds(double *out)
     if (left_s > 0)
         *out = left_s;
     else
-        pulmo_warn("SLURM_JOB_END_TIME is in the past, by %.0f s: left by a job that has ended; "
-                   "it is not taken for a time limit",
-                   -left_s);
+        pulmo_warn_once(true, "SLURM_JOB_END_TIME is in the past: left by a job that has ended; it "
+                              "is not taken for a time limit");
     return PULMO_OK;
 }
 

@@ -21,6 +21,10 @@ sweep ranks 2 > table.txt 2> table.err || { cat table.err; fail "sweep"; }
 [ "$(wc -l < swept/sweep_groups.csv)" = 5 ] || fail "4 groups over seeds"
 grep -q "Best by val accuracy first" table.txt && grep -q "Over 3 seeds" table.txt || fail "no table on stdout"
 
+# What all trials would warn of is said once, whichever ranks train them; and no advice that cannot help, or was followed.
+[ "$(grep -c "too few to choose the best epoch" table.err)" = 1 ] || { cat table.err; fail "a warning for each trial"; }
+grep "too few to choose" table.err | grep -q "pack with more images" || { cat table.err; fail "advice that does not help"; }
+
 # A trial is the run that train makes by itself.
 trial="swept/optim.lr=0.001,model.hidden=[],train.seed=2"
 "$PULMO" train --set data.path=packed --set train.run_dir=alone --set train.epochs=2 --set train.batch=8 --set train.microbatch=2 \
