@@ -43,12 +43,12 @@ typedef struct pulmo_config {
         char train_list[PULMO_TEXT_BYTES], val_list[PULMO_TEXT_BYTES], test_list[PULMO_TEXT_BYTES];
         char label_map[PULMO_TEXT_BYTES], finding[PULMO_TEXT_BYTES];
         char keep[PULMO_TEXT_BYTES], where[PULMO_TEXT_BYTES];
-        char window[PULMO_FRAMING_TEXT],
-            modalities[PULMO_FRAMING_TEXT];          /* pulmo/image.h reads these */
-        int header_patient;                          /* index into the key's choices */
-        int uncertain, blank;                        /* index into the key's choices */
-        int fit, border, aspect;                     /* the same */
-        int pseudonyms;                              /* the same */
+        char window[PULMO_FRAMING_TEXT]; /* pulmo/image.h reads this and the next */
+        char modalities[PULMO_FRAMING_TEXT];
+        int header_patient;      /* index into the key's choices */
+        int uncertain, blank;    /* index into the key's choices */
+        int fit, border, aspect; /* the same */
+        int pseudonyms;          /* the same */
         char key_file[PULMO_TEXT_BYTES];
         int decode, on_bad, leaks, patients_unknown; /* the same */
     } pack;
