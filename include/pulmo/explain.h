@@ -12,7 +12,7 @@
  *     for (each image) {
  *         pulmo_explanation map;
  *         pulmo_image image = {height_px, width_px, channels, pixels}, overlay;
- *         PULMO_GOTO(pulmo_explain_map(explainer, &image, PULMO_EXPLAIN_PREDICTED, &map));
+ *         PULMO_GOTO(pulmo_explain_map(explainer, &image, -1, &map));
  *         status = pulmo_explain_overlay(&image, &map, &overlay);          -> RGB, the image's size
  *         if (status == PULMO_OK) status = pulmo_png_encode(&overlay, &png, &png_bytes);
  *         pulmo_image_free(&overlay);
@@ -32,7 +32,6 @@
 
 /* Instead of a class: the one that the model predicts (its threshold decides where there are two).
  */
-#define PULMO_EXPLAIN_PREDICTED (-1)
 
 typedef struct pulmo_explainer pulmo_explainer;
 
@@ -56,7 +55,7 @@ typedef struct pulmo_explanation {
 
 /* `image` is grey or RGB, framed as the model takes it (decoded by its framing, or packed): of
  * another size than the model's it is squashed to that.
- * `class_index` in [0, classes) or PULMO_EXPLAIN_PREDICTED. What `out` holds is owned by the
+ * `class_index` in [0, classes) or -1, the predicted one. What `out` holds is owned by the
  * caller, who frees it with pulmo_explanation_free. Not for several threads at once on one
  * explainer. */
 pulmo_status pulmo_explain_map(pulmo_explainer *explainer, const pulmo_image *image,

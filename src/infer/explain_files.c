@@ -34,7 +34,7 @@ typedef struct explaining {
 
 static pulmo_status find_class(const pulmo_model *model, const char *name, int *out)
 {
-    *out = PULMO_EXPLAIN_PREDICTED;
+    *out = -1; /* the predicted one */
     if (!name)
         return PULMO_OK;
     char known[512] = "";
