@@ -159,7 +159,7 @@ static bool normal_list(const char *text, char *out)
     } while (*at == ',' && end < room);
     if (*at != ']')
         return false;
-    strcpy(out + end, "]");
+    memcpy(out + end, "]", sizeof "]");
     at++;
     return at[strspn(at, " ")] == '\0';
 }
