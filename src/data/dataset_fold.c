@@ -93,7 +93,7 @@ static pulmo_status choose_part(pulmo_dataset *d, const int32_t *fold, int folds
 pulmo_status dataset_choose_fold(pulmo_h5 *file, pulmo_dataset *d, const char *split)
 {
     int64_t folds = 0;
-    int32_t *fold = malloc(((size_t)d->cut.count + 1) * sizeof *fold);
+    int32_t *fold = calloc((size_t)d->cut.count + 1, sizeof *fold);
     if (!fold)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", pulmo_h5_path(file));
     pulmo_status status = read_folds(file, d, &folds, fold);
