@@ -30,9 +30,6 @@
 #include "pulmo/model.h"
 #include "pulmo/status.h"
 
-/* Instead of a class: the one that the model predicts (its threshold decides where there are two).
- */
-
 typedef struct pulmo_explainer pulmo_explainer;
 
 /* Reads the frozen weights (`weights` "" or NULL looks in the usual places) and makes a trunk of
