@@ -371,7 +371,7 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     PULMO_TRY(describe_form(file, "manifest", form));
     PULMO_TRY(pulmo_h5_set_int_list(file, "/", shape, PULMO_COUNT_OF(shape)));
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", texts, PULMO_COUNT_OF(texts)));
-    if (*manifest->pseudonyms)
+    if (manifest->pseudonyms && *manifest->pseudonyms)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "pseudonyms", manifest->pseudonyms));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
     for (int s = 0; s < manifest->splits; s++)

@@ -83,6 +83,7 @@ static pulmo_status make_rows(sheet *s, size_t rows)
                           ROW_NONE - 1);
     s->rows = rows;
     size_t places = rows * s->tables;
+    free(s->row);
     s->row = malloc((places + 1) * sizeof *s->row);
     if (!s->row)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu rows of tables", rows);
