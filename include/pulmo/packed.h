@@ -120,7 +120,8 @@ typedef struct pulmo_manifest {
         leaks;
     const char *split_notes;            /* how splits were made, in words */
     const char *patients, *patients_by; /* whether patients are known, and how */
-    const char *pseudonyms; /* what the key of the names is called; "": they are as in the source */
+    const char *pseudonyms; /* what the key of the names is called; "" or NULL: names are as in the
+                               source */
     const char *options;    /* what was asked for: the same text, the same data set */
 } pulmo_manifest;
 
