@@ -169,7 +169,8 @@ pulmo_status words_of_join(words *list, const char *by)
 
 bool is_blank_cell(const char *cell)
 {
-    static const char *const blanks[] = {"", "nan", "na", "n/a", "null", "none"};
+    static const char *const blanks[] = {"",     "nan",  "na",  "n/a",  "n.a.",
+                                         "<na>", "#n/a", "nat", "null", "none"};
     const size_t count = sizeof blanks / sizeof *blanks;
     for (size_t i = 0; i < count; i++) {
         if (strcasecmp(blanks[i], cell) == 0)

@@ -31,7 +31,8 @@ pulmo_status words_read(words *list, const char *text);
 pulmo_status words_of_join(words *list, const char *by);
 /* The labels of one cell: "a|b", "a;b", "['a', 'b']" or "a". Adds to the list. */
 pulmo_status words_of_cell(words *list, const char *cell);
-/* Whether a cell says nothing: it is empty, or nan, NA, N/A, null or None in any case. */
+/* Whether a cell says nothing: it is empty, or nan, NA, N/A, N.A., <NA>, #N/A, NaT, null or None
+ * in any case. */
 bool is_blank_cell(const char *cell);
 /* Whether a cell is written as a list, be it of one. */
 bool is_list_cell(const char *cell);

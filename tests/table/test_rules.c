@@ -118,6 +118,13 @@ static void test_join(void **state)
     assert_non_null(strstr(place.path, "left.csv"));
     assert_int_equal(place.line, 6);
     sheet_free(&s);
+    s = read_sheets(directory, "[image, study, label]", "image,study\na,nan\nb,<NA>\nc,1\n",
+                    "label,study\nx,nan\ny,nan\nz,<NA>\nw,1\n");
+    assert_ok(join(&s, "study")); /* nor is one that says so */
+    assert_null(sheet_cell(&s, 0, 2));
+    assert_null(sheet_cell(&s, 1, 2));
+    assert_string_equal(sheet_cell(&s, 2, 2), "w");
+    sheet_free(&s);
     s = read_sheets(directory, "[image, study, label, id]", "image,study\na,1\n",
                     "label,id\nx,1\ny,1\n");
     assert_refused(join(&s, "study=id"), PULMO_DATA, "lines 2 and 3 are both of \"1\" and differ");

@@ -59,6 +59,17 @@ static void test_cell(void **state)
     assert_false(is_list_cell("No Finding"));
 }
 
+static void test_blank(void **state)
+{
+    static const char *const blanks[] = {"",     "nan",  "NaN", "NA",   "N/A", "n.a.",
+                                         "<NA>", "#N/A", "NaT", "null", "None"};
+    (void)state;
+    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
+        assert_true(is_blank_cell(blanks[i]));
+    assert_false(is_blank_cell("0"));
+    assert_false(is_blank_cell("NA1"));
+}
+
 static void test_join(void **state)
 {
     (void)state;
@@ -79,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_cell),
+        cmocka_unit_test(test_blank),
         cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
