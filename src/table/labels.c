@@ -93,6 +93,7 @@ void pulmo_labels_free(pulmo_labels *labels)
     for (int s = 0; s < PULMO_SPLITS; s++)
         table_free(&labels->list[s]);
     free(labels->kept_cells);
+    words_free(&labels->within_cells);
     words_free(&labels->notes);
     words_free(&labels->rows_without_file);
     words_free(&labels->files_without_row);

@@ -26,6 +26,7 @@ typedef struct unnamed_label {
 } unnamed_label;
 
 #define UNNAMED_MOST 64 /* so many are counted by name */
+#define WITHIN_SHOWN 3  /* cells that hold the finding's name within another label */
 
 struct pulmo_labels {
     bool has_tables, joined;
@@ -44,6 +45,8 @@ struct pulmo_labels {
     size_t fate[PULMO_LABEL_FATE_COUNT];
     unnamed_label unnamed[UNNAMED_MOST];
     size_t unnamed_count;
+    size_t within_count; /* files whose cell holds the finding's name within another label */
+    words within_cells;  /* some of them, each once */
     words notes, rows_without_file, files_without_row;
 };
 

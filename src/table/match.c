@@ -71,16 +71,24 @@ static void count_unnamed(pulmo_labels *labels, const char *label)
     labels->unnamed_count++;
 }
 
+/* Keeps a few cells as examples. */
+static pulmo_status count_within(pulmo_labels *labels, const char *cell)
+{
+    words *examples = &labels->within_cells;
+    labels->within_count++;
+    if (examples->count > WITHIN_SHOWN || words_find(examples, cell) >= 0)
+        return PULMO_OK;
+    return words_add_text(examples, cell);
+}
+
 /* All that the row says; its kept cells go to `kept` (keep.count). */
 static pulmo_status read_row(const pulmo_labels *labels, size_t row, pulmo_file_label *out,
-                             const char **kept, const char **unnamed)
+                             const char **kept, ruling *ruled)
 {
-    ruling ruled = {0};
     const label_rules *rules = &labels->rules;
     const label_columns *columns = &labels->columns;
-    PULMO_TRY(rules_apply(rules, &labels->sheet, row, &ruled));
-    *out = (pulmo_file_label){.fate = ruled.fate, .label = ruled.label};
-    *unnamed = ruled.unnamed;
+    PULMO_TRY(rules_apply(rules, &labels->sheet, row, ruled));
+    *out = (pulmo_file_label){.fate = ruled->fate, .label = ruled->label};
     if (out->label && !pulmo_text_is_utf8(out->label))
         PULMO_TRY(take_cell(labels, row, rules->label, &out->label));
     PULMO_TRY(take_cell(labels, row, columns->patient, &out->patient));
@@ -159,19 +167,19 @@ static pulmo_status give_row(matcher *m, size_t row, uint32_t file)
     pulmo_labels *labels = m->labels;
     pulmo_file_label *mine = &m->out[file];
     const char *spare[PULMO_LIST_MAX];
-    const char *unnamed = NULL;
+    ruling ruled = {0};
     labels->rows_matched++;
     if (m->owner[file] != ROW_NONE) {
         pulmo_file_label second;
-        PULMO_TRY(read_row(labels, row, &second, spare, &unnamed));
+        PULMO_TRY(read_row(labels, row, &second, spare, &ruled));
         return judge_second(m, row, file, &second);
     }
     m->owner[file] = (uint32_t)row;
     const char **kept = labels->kept_cells + file * labels->keep.count;
-    PULMO_TRY(read_row(labels, row, mine, kept, &unnamed));
+    PULMO_TRY(read_row(labels, row, mine, kept, &ruled));
     if (mine->fate == PULMO_LABEL_UNNAMED)
-        count_unnamed(labels, unnamed);
-    return PULMO_OK;
+        count_unnamed(labels, ruled.unnamed);
+    return ruled.within ? count_within(labels, ruled.within) : PULMO_OK;
 }
 
 /* ---- all rows ---- */
@@ -355,7 +363,7 @@ static pulmo_status look_for_finding(const matcher *m, size_t file, words *seen,
     const char *cell = sheet_cell(&labels->sheet, m->owner[file], rules->label);
     if (!cell)
         return PULMO_OK;
-    pulmo_status status = words_of_cell(&of_cell, cell);
+    pulmo_status status = words_of_findings(&of_cell, cell, rules->positive);
     *found = status == PULMO_OK && words_find(&of_cell, rules->positive) >= 0;
     if (status == PULMO_OK && !*found)
         status = add_seen(seen, &of_cell);

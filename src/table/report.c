@@ -118,6 +118,23 @@ static pulmo_status describe_unmet(pulmo_labels *labels)
     return status;
 }
 
+/* Other labels that hold the finding's name are counted as without it: perhaps not as meant. */
+static pulmo_status describe_within(pulmo_labels *labels)
+{
+    const label_rules *rules = &labels->rules;
+    size_t count = labels->within_count;
+    if (count == 0)
+        return PULMO_OK;
+    char *examples = words_join(&labels->within_cells, WITHIN_SHOWN);
+    if (!examples)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for notes");
+    pulmo_status status = labels_note(
+        labels, "warning: \"%s\" is within other labels of %zu image%s, which count as %s: %s",
+        rules->positive, count, pulmo_plural(count), rules->negative, examples);
+    free(examples);
+    return status;
+}
+
 pulmo_status labels_describe(pulmo_labels *labels)
 {
     if (labels->has_tables)
@@ -131,5 +148,6 @@ pulmo_status labels_describe(pulmo_labels *labels)
     bool gives_classes = labels->rules.label != NO_COLUMN || labels->rules.positive;
     if (labels->has_tables && gives_classes)
         PULMO_TRY(describe_unmet(labels));
+    PULMO_TRY(describe_within(labels));
     return describe_unnamed(labels);
 }

@@ -265,15 +265,41 @@ static pulmo_status rule_mapped(const label_rules *rules, const sheet *s, size_t
     return PULMO_OK;
 }
 
+/* A cell's labels as they are read. */
+static pulmo_status read_labels(const label_rules *rules, const char *cell, words *out)
+{
+    if (rules->positive)
+        return words_of_findings(out, cell, rules->positive);
+    return words_of_cell(out, cell);
+}
+
+/* The finding against the rest. What is the finding but for its spelling is not the rest. */
+static pulmo_status rule_finding(const label_rules *rules, const sheet *s, size_t row,
+                                 const words *labels, const char *cell, ruling *out)
+{
+    out->label = rules->positive;
+    if (words_find(labels, rules->positive) >= 0)
+        return PULMO_OK;
+    out->label = rules->negative;
+    finding_hold how = finding_in_cell(cell, rules->positive);
+    if (how == HELD_WITHIN)
+        out->within = cell;
+    if (how != HELD_ALONE)
+        return PULMO_OK;
+    return sheet_fail(s, row, rules->label,
+                      "\"%.300s\": holds the finding \"%s\", but not as a label; pack.finding "
+                      "names the label exactly as cells do, upper and lower case too, and the "
+                      "labels of a cell are separated by one of | ; , or stand in [...] with "
+                      "commas: write the cell so, or leave such rows out by pack.where",
+                      cell, rules->positive);
+}
+
 /* A cell that may hold several labels. */
 static pulmo_status rule_labels(const label_rules *rules, const sheet *s, size_t row,
                                 const words *labels, const char *cell, ruling *out)
 {
-    if (rules->positive) {
-        bool found = words_find(labels, rules->positive) >= 0;
-        out->label = found ? rules->positive : rules->negative;
-        return PULMO_OK;
-    }
+    if (rules->positive)
+        return rule_finding(rules, s, row, labels, cell, out);
     if (rules->map)
         return rule_mapped(rules, s, row, labels, cell, out);
     if (is_list_cell(cell))
@@ -294,7 +320,7 @@ static pulmo_status rule_cell(const label_rules *rules, const sheet *s, size_t r
                               const char *cell, ruling *out)
 {
     words labels = {0};
-    pulmo_status status = words_of_cell(&labels, cell);
+    pulmo_status status = read_labels(rules, cell, &labels);
     if (status == PULMO_OK && labels.count == 0)
         status = rule_blank(rules, s, row, rules->label, out);
     else if (status == PULMO_OK)

@@ -50,6 +50,7 @@ typedef struct ruling {
     pulmo_label_fate fate;
     const char *label;   /* where taken; borrowed from the sheet, the map or the rules */
     const char *unnamed; /* the label that pack.label_map does not name */
+    const char *within;  /* the cell that holds the finding's name within another label */
 } ruling;
 
 /* PULMO_DATA with file, line, cell and the keys that decide. */

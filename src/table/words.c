@@ -195,3 +195,64 @@ pulmo_status words_of_cell(words *list, const char *cell)
     char separator = strchr(cell, '|') ? '|' : ';';
     return add_separated(list, all, separator);
 }
+
+pulmo_status words_of_findings(words *list, const char *cell, const char *finding)
+{
+    if (is_list_cell(cell) || strcmp(cell, finding) == 0)
+        return words_of_cell(list, cell);
+    return add_separated(list, trim(cell, strlen(cell)), ',');
+}
+
+/* ---- a finding's name in a cell ---- */
+
+/* Stands beside a label and is none of it. Bytes of other characters than ASCII's may be letters.
+ */
+static bool is_mark(char c)
+{
+    return is_blank(c) || (ispunct((unsigned char)c) && !strchr("-_", c));
+}
+
+/* Whether marks that end a label, or an end of the cell, come first on this side of `at`. */
+static bool is_label_end(const char *cell, const char *at, int step)
+{
+    while (at >= cell && *at && is_mark(*at)) {
+        if (strchr("|;,/\\&+\n\r\t", *at))
+            return true;
+        at += step;
+    }
+    return at < cell || !*at;
+}
+
+static bool is_alone(const char *cell, span s)
+{
+    return is_label_end(cell, s.text - 1, -1) && is_label_end(cell, s.text + s.bytes, 1);
+}
+
+/* Neither a letter nor a digit on either side. */
+static bool is_whole_word(const char *cell, span s)
+{
+    bool begins = s.text == cell || !isalnum((unsigned char)s.text[-1]);
+    return begins && !isalnum((unsigned char)s.text[s.bytes]);
+}
+
+static bool is_negated(const char *cell, span s)
+{
+    if (s.text - cell < 3 || strncasecmp(s.text - 3, "no ", 3) != 0)
+        return false;
+    return is_alone(cell, (span){s.text - 3, s.bytes + 3});
+}
+
+finding_hold finding_in_cell(const char *cell, const char *finding)
+{
+    finding_hold most = HELD_NOT;
+    span s = {cell, strlen(finding)};
+    while ((s.text = strcasestr(s.text, finding)) != NULL) {
+        bool counts = is_whole_word(cell, s) && !is_negated(cell, s);
+        if (counts && is_alone(cell, s))
+            return HELD_ALONE;
+        if (counts)
+            most = HELD_WITHIN;
+        s.text++;
+    }
+    return most;
+}

@@ -31,6 +31,16 @@ pulmo_status words_read(words *list, const char *text);
 pulmo_status words_of_join(words *list, const char *by);
 /* The labels of one cell: "a|b", "a;b", "['a', 'b']" or "a". Adds to the list. */
 pulmo_status words_of_cell(words *list, const char *cell);
+/* The same, and "a, b" is a and b where the cell is written as no other list and is not the finding
+ * itself. */
+pulmo_status words_of_findings(words *list, const char *cell, const char *finding);
+/* How a cell holds a finding's name, whatever the case of its letters. */
+typedef enum finding_hold {
+    HELD_NOT,    /* nowhere, but within longer words and in "No FINDING" */
+    HELD_WITHIN, /* among other words of a label, as in "atypical pneumonia" */
+    HELD_ALONE,  /* apart from case, separators, brackets and the like it is a label */
+} finding_hold;
+finding_hold finding_in_cell(const char *cell, const char *finding);
 /* Whether a cell says nothing: it is empty, or nan, NA, N/A, N.A., <NA>, #N/A, NaT, null or None
  * in any case. */
 bool is_blank_cell(const char *cell);

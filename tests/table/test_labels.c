@@ -103,8 +103,9 @@ static void test_nih(void **state)
                    "Data_Entry_2017.csv:2: column \"Finding Labels\": \"Cardiomegaly|Pneumonia\": "
                    "holds several labels; pack.finding");
     set("pack.finding=pneumonia");
-    assert_refused(match(nih_files), PULMO_CONFIG,
-                   "pack.finding: \"pneumonia\": no image has a label of this name");
+    assert_refused(match(nih_files), PULMO_DATA,
+                   ":2: column \"Finding Labels\": \"Cardiomegaly|Pneumonia\": holds the finding "
+                   "\"pneumonia\", but not as a label; pack.finding names the label exactly");
     set("pack.finding=Pneumonia");
     set("pack.train_list=train_val_list.txt");
     set("pack.test_list=test_list.txt");
@@ -451,6 +452,26 @@ static void test_names_without_images(void **state)
     assert_false(has_note("warning"));
 }
 
+static void test_spelled_otherwise(void **state)
+{
+    const char *const *files = FILES("a.png", "b.png", "c.png", "d.png");
+    (void)state;
+    make_plain("id,class\na,\"Mass, Edema\"\nb,Edema viral\nc,No edema\nd,mild Edema\n");
+    set("pack.finding=Edema");
+    assert_ok(match(files));
+    assert_label(0, "Edema");
+    assert_label(1, "No Edema");
+    assert_label(2, "No Edema");
+    assert_true(has_note("warning: \"Edema\" is within other labels of 2 images, which count as No "
+                         "Edema: Edema viral, mild Edema"));
+    make_plain("id,class\na,Edema\nb,Mass/Edema\n");
+    assert_refused(match(files), PULMO_DATA,
+                   "t.csv:3: column \"class\": \"Mass/Edema\": holds the finding \"Edema\"");
+    set("pack.where=class!=Mass/Edema");
+    assert_ok(match(files));
+    assert_false(has_note("warning"));
+}
+
 static void test_blank_splits(void **state)
 {
     const char *const *files = FILES("c.png", "b.png", "a.png");
@@ -562,6 +583,7 @@ int main(void)
         TEST(test_list_of_nothing),
         TEST(test_where_takes_nothing),
         TEST(test_names_without_images),
+        TEST(test_spelled_otherwise),
         TEST(test_blank_splits),
         TEST(test_blank_words),
         TEST(test_without_header),

@@ -59,6 +59,39 @@ static void test_cell(void **state)
     assert_false(is_list_cell("No Finding"));
 }
 
+static void assert_findings(const char *cell, const char *finding, const char *expected)
+{
+    words list = {0};
+    assert_ok(words_of_findings(&list, cell, finding));
+    assert_words(&list, expected);
+}
+
+static void test_findings(void **state)
+{
+    static const char *const alone[] = {
+        "pneumonia",           "PNEUMONIA, Effusion", "Pneumonia/Effusion",    "Mass & Pneumonia",
+        "Pneumonia+Effusion",  "{'Pneumonia'}",       "(Pneumonia)",           "Mass\nPneumonia",
+        "Mass\tPneumonia",     "Pneumonia?",          "['mass', 'pneumonia']", "*Pneumonia",
+        "Mass|Pneumonia/Edema"};
+    static const char *const within[] = {"Pneumonia Viral",      "['atypical pneumonia', 'mass']",
+                                         "Pneumonia (viral)",    "Pneumonia-like",
+                                         "no sign of pneumonia", "Mass and Pneumonia",
+                                         "Pneumonia\xC2\xA0"};
+    static const char *const not [] = {"No Finding",   "Bronchopneumonia",    "Pneumonias",
+                                       "No Pneumonia", "Mass / no pneumonia", "['No Pneumonia']"};
+    (void)state;
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        assert_int_equal(finding_in_cell(alone[i], "Pneumonia"), HELD_ALONE);
+    for (size_t i = 0; i < sizeof within / sizeof *within; i++)
+        assert_int_equal(finding_in_cell(within[i], "Pneumonia"), HELD_WITHIN);
+    for (size_t i = 0; i < sizeof not / sizeof *not ; i++)
+        assert_int_equal(finding_in_cell(not [i], "Pneumonia"), HELD_NOT);
+    assert_int_equal(finding_in_cell("No Finding", "Finding"), HELD_NOT);
+    assert_findings("Pneumonia, Effusion", "Pneumonia", "Pneumonia|Effusion");
+    assert_findings("Mass, left", "Mass, left", "Mass, left");
+    assert_findings("Mass, left; Edema", "Edema", "Mass, left|Edema");
+}
+
 static void test_blank(void **state)
 {
     static const char *const blanks[] = {"",     "nan",  "NaN", "NA",   "N/A", "n.a.",
@@ -88,10 +121,8 @@ static void test_join(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_cell),
-        cmocka_unit_test(test_blank),
-        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_read),  cmocka_unit_test(test_cell), cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_blank), cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
