@@ -87,6 +87,19 @@ static void warn_of_kept(const source_list *list, const pulmo_config *config)
     }
 }
 
+/* Who gives a key wants pseudonyms: names in the clear would be a surprise. */
+static pulmo_status judge_unused_key(const pulmo_config *config)
+{
+    const char *given = config->pack.key_file;
+    if (*given == '\0' || config->pack.pseudonyms != PULMO_PSEUDONYMS_AUTO)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.key_file: %s: names no key that is used: the source has no DICOM file, "
+                      "so that pack.pseudonyms: auto is off; set pack.pseudonyms: on, or leave the "
+                      "key out",
+                      given);
+}
+
 typedef struct chosen_key {
     bool hides;
     pulmo_pseudonym_key key;
@@ -101,7 +114,7 @@ static pulmo_status choose_local(const pulmo_pack_options *options, const source
     if (config->pack.pseudonyms == PULMO_PSEUDONYMS_AUTO)
         PULMO_TRY(find_dicom(list, &out->hides));
     if (!out->hides)
-        return PULMO_OK;
+        return judge_unused_key(config);
     PULMO_TRY(pulmo_pseudonym_key_place(config->pack.key_file, &path));
     pulmo_status status = judge_place(options, path);
     if (status == PULMO_OK)

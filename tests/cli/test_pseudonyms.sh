@@ -202,6 +202,9 @@ h5dump -a /pseudonyms clinical/manifest.h5 > /dev/null 2>&1 || fail "auto: names
 ! grep -qa 'IM-0\|IM000001\|person' clinical/* clinical/.files || fail "auto: a name"
 "$PULMO" pack clinic public --size 64 --set pack.pseudonyms=off -q 2> off.err
 ! h5dump -a /pseudonyms public/manifest.h5 > /dev/null 2>&1 || fail "off"
+expect 2 "pack.key_file: other.key: names no key that is used" "$PULMO" pack source clear $options --set pack.key_file=other.key
+[ ! -e clear ] || fail "names in the clear beside a key"
+"$PULMO" pack clinic keyed --size 64 --set pack.key_file=other.key -q 2> keyed.err || { cat keyed.err; fail "auto with a key"; }
 
 # ---- patients of DICOM headers: in no file either, and in no work that was begun ----
 if "$PULMO" --version | grep -q '^DICOM: not built in$' || ! /usr/bin/python3 -c 'import PIL, numpy' 2> /dev/null; then
