@@ -20,7 +20,7 @@ pulmo_status match_names(const matcher *m, const char *const *names, size_t coun
     tail_match *found = malloc((count + 1) * sizeof *found);
     pulmo_status status = PULMO_OK;
     if (found)
-        tail_match_all(index, m->files, found);
+        status = tail_match_all(index, m->files, found);
     else
         status = pulmo_fail(PULMO_MEMORY, "out of memory for %zu names", count);
     for (size_t i = 0; i < count && status == PULMO_OK; i++)

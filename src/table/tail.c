@@ -1,6 +1,7 @@
 /* Which file a row means, by the longest common tail of their paths. */
 #include "tail.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,33 +271,143 @@ static candidates find_candidates(const tail_index *files, const char *key)
     return c;
 }
 
+/* ---- folders on disk ---- */
+
+/* A part of a key. `height`: how many parts below it the path has; a file's own folder has 1. */
+typedef struct folder {
+    const char *name;
+    size_t bytes;
+    uint32_t height;
+} folder;
+
+typedef struct folder_set {
+    folder *one; /* (count), sorted */
+    size_t count;
+} folder_set;
+
+static int by_folder(const void *a, const void *b)
+{
+    const folder *left = a, *right = b;
+    if (left->height != right->height)
+        return left->height < right->height ? -1 : 1;
+    if (left->bytes != right->bytes)
+        return left->bytes < right->bytes ? -1 : 1;
+    return memcmp(left->name, right->name, left->bytes);
+}
+
+/* The folder of that height, of a key that has it. */
+static folder folder_of(const char *key, uint32_t height)
+{
+    const char *name = key + bytes_of_parts(key, height) + 1;
+    size_t bytes = (size_t)(strchrnul(name, BETWEEN) - name);
+    return (folder){name, bytes, height};
+}
+
+/* Whether a file tells that its folders hold images. Images of DICOM may have no ending;
+ * labels.csv and notes.txt are none. */
+static bool may_be_image(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash ? slash : path, '.');
+    bool has_ending = dot && isalpha((unsigned char)dot[1]);
+    return !has_ending || tail_is_image(path);
+}
+
+static size_t count_folders(const tail_index *files)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < files->sorted; i++)
+        count += files->key[i].parts - 1;
+    return count;
+}
+
+static void add_folders(folder_set *set, const tail_key *file)
+{
+    for (uint32_t height = 1; height < file->parts; height++) {
+        set->one[set->count] = folder_of(file->key, height);
+        set->count++;
+    }
+}
+
+static pulmo_status folder_set_make(const tail_index *files, folder_set *set)
+{
+    size_t count = count_folders(files);
+    *set = (folder_set){.one = malloc((count + 1) * sizeof *set->one)};
+    if (!set->one)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %zu folders", count);
+    for (size_t i = 0; i < files->sorted; i++) {
+        if (may_be_image(path_of(files, i)))
+            add_folders(set, &files->key[i]);
+    }
+    qsort(set->one, set->count, sizeof *set->one, by_folder);
+    return PULMO_OK;
+}
+
+/* Whether a file is below a folder of that name, at any height. */
+static bool is_below(const tail_key *file, const folder *wanted)
+{
+    for (uint32_t height = 1; height < file->parts; height++) {
+        folder one = folder_of(file->key, height);
+        if (one.bytes == wanted->bytes && memcmp(one.name, wanted->name, one.bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a file is below all folders that the row names above their common tail, but for those
+ * that are not on disk at that height: names that the set has elsewhere. */
+static bool is_in_place(const folder_set *on_disk, const tail_key *row, uint32_t parts,
+                        const tail_key *file)
+{
+    for (uint32_t height = parts; height < row->parts; height++) {
+        folder named = folder_of(row->key, height);
+        if (is_below(file, &named))
+            continue;
+        if (bsearch(&named, on_disk->one, on_disk->count, sizeof named, by_folder))
+            return false;
+    }
+    return true;
+}
+
 static const char *ending_of(const char *path)
 {
     return path + strlen(path) - ending_bytes(path, strlen(path));
 }
 
+/* What rows are matched with. */
+typedef struct sides {
+    const tail_index *rows, *files;
+    folder_set on_disk;
+    uint32_t common; /* folders at the start of all rows */
+} sides;
+
 /* Of several files, the one that ends as the row says: a.png beside a.jpg. */
-static tail_match choose(const tail_index *files, const candidates *c, const tail_key *row,
+static tail_match choose(const sides *both, const candidates *c, const tail_key *row,
                          const char *row_path)
 {
+    const tail_index *files = both->files;
     size_t count = 0, alike = 0;
-    tail_match match = {.file = files->key[c->first].place};
-    uint32_t matching = match.file;
+    tail_match match = {.file = TAIL_NONE};
+    uint32_t matching = TAIL_NONE;
     const char *row_ending = ending_of(row_path);
     for (size_t i = c->first; parts_at(files, i, row->key) >= c->parts; i++) {
         uint32_t place = files->key[i].place;
+        if (!is_in_place(&both->on_disk, row, c->parts, &files->key[i]))
+            continue;
         const char *ending = ending_of(path_of(files, i));
         bool is_alike = strcasecmp(ending, row_ending) == 0;
         if (is_alike)
             matching = place;
         alike += is_alike;
         count++;
+        if (count == 1)
+            match.file = place;
         if (count == 2)
             match.other = place;
         if (alike > 1 || count == ALIKE_MOST)
             break;
     }
-    if (count == 1)
+    if (count <= 1)
         return match;
     match.first = match.file;
     match.file = alike == 1 && count < ALIKE_MOST ? matching : TAIL_AMBIGUOUS;
@@ -314,30 +425,33 @@ static bool is_telling(const tail_key *row, const row_group *group, const tail_k
     return group->shared == 0 || parts + folders >= row->parts;
 }
 
-static void match_group(const tail_index *rows, const row_group *group, const tail_index *files,
-                        uint32_t folders, tail_match *out)
+static void match_group(const sides *both, const row_group *group, tail_match *out)
 {
+    const tail_index *rows = both->rows, *files = both->files;
     const tail_key *row = &rows->key[group->first];
     candidates c = find_candidates(files, row->key);
     if (c.parts == 0)
         return;
     const tail_key *shortest = &files->key[c.first];
-    if (!is_telling(row, group, shortest, c.parts, folders))
+    if (!is_telling(row, group, shortest, c.parts, both->common))
         return;
     for (size_t i = group->first; i < group->end; i++) {
         row = &rows->key[i];
-        out[row->place] = choose(files, &c, row, path_of(rows, i));
+        out[row->place] = choose(both, &c, row, path_of(rows, i));
     }
 }
 
-void tail_match_all(const tail_index *rows, const tail_index *files, tail_match *out)
+pulmo_status tail_match_all(const tail_index *rows, const tail_index *files, tail_match *out)
 {
-    uint32_t folders = folders_of_all(rows);
+    sides both = {.rows = rows, .files = files, .common = folders_of_all(rows)};
+    PULMO_TRY(folder_set_make(files, &both.on_disk));
     for (size_t i = 0; i < rows->count; i++)
         out[i] = (tail_match){.file = TAIL_NONE};
     for (size_t at = 0; at < rows->sorted;) {
         row_group group = next_group(rows, at);
-        match_group(rows, &group, files, folders, out);
+        match_group(&both, &group, out);
         at = group.end;
     }
+    free(both.on_disk.one);
+    return PULMO_OK;
 }

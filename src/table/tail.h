@@ -34,8 +34,11 @@ typedef struct tail_match {
 /* For each row the file with the longest common tail, into `out` (rows). The tail must tell the row
  * from all others and the file from all others: it is all of either path; or no other row has it,
  * and it holds all that is not common to all rows, or a name that no other row has. So
- * patient7/study1/view1.jpg is not taken for patient8/study1/view1.jpg that is not there. */
-void tail_match_all(const tail_index *rows, const tail_index *files, tail_match *out);
+ * patient7/study1/view1.jpg is not taken for patient8/study1/view1.jpg that is not there. And a
+ * folder that the row names above the tail is one of the file's, where images are in a folder of
+ * that name at that height: a/5.png is not taken for b/5.png where there is b/4.png. PULMO_MEMORY.
+ */
+pulmo_status tail_match_all(const tail_index *rows, const tail_index *files, tail_match *out);
 
 /* Whether a name ends as images do: .jpg, .jpeg, .png, .dcm and so on, in any case. */
 bool tail_is_image(const char *path);

@@ -22,7 +22,7 @@ static matched match(const char *const *rows, const char *const *files)
         file_count++;
     assert_ok(tail_index_make(rows, row_count, &row_index));
     assert_ok(tail_index_make(files, file_count, &file_index));
-    tail_match_all(row_index, file_index, found.of);
+    assert_ok(tail_match_all(row_index, file_index, found.of));
     tail_index_free(row_index);
     tail_index_free(file_index);
     return found;
@@ -87,6 +87,40 @@ static void test_folders(void **state)
     assert_file(&m, 0, 0);
 }
 
+/* Where the row's folder is on disk without the file, the file of another folder is not the row's.
+ */
+static void test_other_folder(void **state)
+{
+    const char *const *rows = LIST("b/4.png", "b/5.png");
+    (void)state;
+    matched m = match(rows, LIST("img/a/4.png", "img/a/5.png", "img/b/4.png"));
+    assert_file(&m, 0, 2);
+    assert_file(&m, 1, TAIL_NONE);
+    m = match(rows, LIST("5.png", "b/4.png"));
+    assert_file(&m, 1, TAIL_NONE);
+    m = match(rows, LIST("a/5.png", "a/4.png", "b/6"));
+    assert_file(&m, 0, TAIL_NONE);
+    assert_file(&m, 1, TAIL_NONE);
+    /* The folder of a patient is missing, that of the site is not. */
+    m = match(LIST("b/p4/x.png", "b/p5/x.png"), LIST("a/p5/x.png", "b/p4/x.png"));
+    assert_file(&m, 0, 1);
+    assert_file(&m, 1, TAIL_NONE);
+    m = match(LIST("b/images/4.png", "b/images/5.png"), LIST("a/x/5.png", "b/x/4.png", "b/x/5/1"));
+    assert_file(&m, 0, 1);
+    assert_file(&m, 1, TAIL_NONE);
+    m = match(rows, LIST("a/5.png", "b/1.2.840/IM0006"));
+    assert_file(&m, 1, 0);
+    m = match(LIST("v1.b/b/5", "v1.b/b/4"), LIST("v1.b/a/5", "v1.b/a/4", "v1.b/b/IM6"));
+    assert_file(&m, 0, TAIL_NONE);
+    /* No images are in b, or they are in a folder of it. */
+    m = match(rows, LIST("a/5.png", "a/4.png", "b/labels.csv"));
+    assert_file(&m, 0, 1);
+    assert_file(&m, 1, 0);
+    m = match(rows, LIST("b/images/5.png", "b/images/4.png", "b/LICENSE", "a/images/4.png"));
+    assert_file(&m, 0, 1);
+    assert_file(&m, 1, 0);
+}
+
 static void test_ambiguous(void **state)
 {
     (void)state;
@@ -144,7 +178,7 @@ static void test_speed(void **state)
     double began_s = pulmo_now_s();
     assert_ok(tail_index_make((const char *const *)names, FILES, &rows));
     assert_ok(tail_index_make((const char *const *)names + FILES, FILES, &files));
-    tail_match_all(rows, files, found);
+    assert_ok(tail_match_all(rows, files, found));
     double took_s = pulmo_now_s() - began_s;
     for (int i = 0; i < FILES; i++)
         assert_int_equal(found[i].file, FILES - 1 - i);
@@ -161,9 +195,10 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_several_rows),
-        cmocka_unit_test(test_endings),   cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_other_folder), cmocka_unit_test(test_ambiguous),
+        cmocka_unit_test(test_several_rows), cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
