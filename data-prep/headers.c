@@ -105,6 +105,24 @@ static void adopt_cells(const old_split *split, uint32_t place, source_list *lis
     }
 }
 
+/* The group that a file was packed in; an unknown patient stays one. */
+static pulmo_status adopt_group(const old_pack *old, const source_list *list, source_file *file,
+                                const char *group)
+{
+    const bool is_open = source_file_is_open(list, file);
+    if (strcmp(group, file->group) == 0)
+        return PULMO_OK;
+    if (source_file_is_of_group(file, group) && !(is_open && old->all_known)) {
+        free(file->group);
+        file->group = file->older;
+        file->older = NULL;
+        return PULMO_OK;
+    }
+    if (is_open)
+        return source_file_set_patient(file, group, PATIENT_HEADER);
+    return PULMO_OK;
+}
+
 pulmo_status headers_adopt(const old_pack *old, source_list *list)
 {
     PULMO_TRY(make_cells(list));
@@ -115,8 +133,7 @@ pulmo_status headers_adopt(const old_pack *old, source_list *list)
         const uint32_t place = old->place[i];
         source_file *file = &list->file[i];
         const char *group = split->groups[place];
-        if (source_file_is_open(list, file) && strcmp(group, file->group) != 0)
-            PULMO_TRY(source_file_set_patient(file, group, PATIENT_HEADER));
+        PULMO_TRY(adopt_group(old, list, file, group));
         adopt_cells(split, place, list, i);
     }
     return PULMO_OK;

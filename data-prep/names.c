@@ -159,6 +159,21 @@ static pulmo_status hide_path(pulmo_pseudonyms *names, source_file *file)
     return PULMO_OK;
 }
 
+static pulmo_status hide_older(pulmo_pseudonyms *names, source_file *file)
+{
+    char hidden[PULMO_PSEUDONYM];
+    const char *older = file->older;
+    if (!older)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_pseudonyms_add(names, PULMO_NAME_PATIENT, older, strlen(older), hidden));
+    char *copy = pulmo_strdup(hidden);
+    if (!copy)
+        return PULMO_MEMORY;
+    free(file->older);
+    file->older = copy;
+    return PULMO_OK;
+}
+
 /* The patient as far as the name shows, and for certain; both in one piece of memory. */
 static pulmo_status hide_patient(pulmo_pseudonyms *names, source_file *file)
 {
@@ -175,7 +190,7 @@ static pulmo_status hide_patient(pulmo_pseudonyms *names, source_file *file)
     file->group = hidden;
     file->sure = sure;
     file->sure_bytes = (int)strlen(sure);
-    return status;
+    return status == PULMO_OK ? hide_older(names, file) : status;
 }
 
 /* Of when a file was changed, which may be when the patient came, only "the same" can be told. */

@@ -13,14 +13,15 @@
 
 /* ---- writing ---- */
 
-/* What the list says of every file: names, labels, patients, sizes. */
+/* What the list says of every file: names, labels, patients, sizes. Unknown patients by their older
+ * names: packs made before the new ones stay valid. */
 static void digest_names(const source_list *list, pulmo_digester *digester)
 {
     for (size_t i = 0; i < list->count; i++) {
         const source_file *f = &list->file[i];
         pulmo_digester_add_text(digester, f->path);
         pulmo_digester_add_text(digester, f->label);
-        pulmo_digester_add_text(digester, f->group);
+        pulmo_digester_add_text(digester, f->older ? f->older : f->group);
         pulmo_digester_add(digester, &f->size_bytes, sizeof f->size_bytes);
     }
 }

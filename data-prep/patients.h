@@ -27,7 +27,7 @@ pulmo_status patient_rules_create(const pattern *by_pattern, patient_rules **out
 void patient_rules_destroy(patient_rules *rules); /* NULL is a no-op */
 
 /* `below` is where the path below the class folder begins: where no rule matches, the group is
- * that path without its ending, so that only files of one name are kept together. */
+ * that path without its ending, as packs of 0.1.0 have it; other packs take the file itself. */
 patient_name patient_find(const patient_rules *rules, const char *path, size_t below);
 
 /* "pack.group_pattern", "names of NIH ChestX-ray14"; static storage. */

@@ -123,12 +123,22 @@ static char *label_of(const walk *w, const char *name)
     return span_text(&found[1]);
 }
 
+/* A group of its own, which is the name of no known patient. */
+static pulmo_status set_unknown(source_file *file, const text_span *older)
+{
+    file->group = pulmo_format("file:%s", file->path);
+    file->older = span_text(older);
+    return file->group && file->older ? PULMO_OK : PULMO_MEMORY;
+}
+
 static pulmo_status find_patient(const walk *w, source_file *file)
 {
     patient_name name = patient_find(w->rules, file->path, w->below);
     file->rule = name.rule;
     file->sure = name.sure.text;
     file->sure_bytes = (int)name.sure.bytes;
+    if (name.rule == PATIENT_UNKNOWN)
+        return set_unknown(file, &name.group);
     file->group = span_text(&name.group);
     return file->group ? PULMO_OK : PULMO_MEMORY;
 }

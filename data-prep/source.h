@@ -19,6 +19,7 @@ typedef struct source_file {
     char *path;       /* relative to the source; its pseudonym, once names are hidden (names.h) */
     char *given;      /* relative to the source, where path is a pseudonym; else NULL */
     char *group;      /* patient, as far as the name shows: images of one group stay in one split */
+    char *older;      /* of an unknown patient: its group in packs of 0.1.0; else NULL */
     char *label;      /* class name */
     const char *sure; /* equal only for images of one patient for certain; inside path or group, not
                          ended by NUL */
@@ -32,6 +33,10 @@ typedef struct source_file {
 
 /* The patient of a file, copied and taken for certain. */
 pulmo_status source_file_set_patient(source_file *file, const char *patient, int rule);
+
+/* Whether a pack that has the file has it in this group: as it is, or as 0.1.0 named an unknown
+ * patient. */
+bool source_file_is_of_group(const source_file *file, const char *group);
 
 /* ROOT/PATH of a file, by its own name. Owned by the caller; NULL for want of memory. */
 char *source_file_place(const char *root, const source_file *file);

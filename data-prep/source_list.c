@@ -14,11 +14,20 @@ pulmo_status source_file_set_patient(source_file *file, const char *patient, int
     if (!copy)
         return PULMO_MEMORY;
     free(file->group);
+    free(file->older);
     file->group = copy;
+    file->older = NULL;
     file->rule = rule;
     file->sure = copy;
     file->sure_bytes = (int)strlen(copy);
     return PULMO_OK;
+}
+
+bool source_file_is_of_group(const source_file *file, const char *group)
+{
+    if (strcmp(group, file->group) == 0)
+        return true;
+    return file->older && strcmp(group, file->older) == 0;
 }
 
 static bool is_other_image(const char *path)
@@ -50,6 +59,7 @@ void source_file_free(source_file *file)
     free(file->path);
     free(file->given);
     free(file->group);
+    free(file->older);
     free(file->label);
     free(file->refusal);
     memset(file, 0, sizeof *file);

@@ -129,6 +129,18 @@ static pulmo_status check_options(pulmo_h5 *file, const char *options_text)
     return status;
 }
 
+/* Packs of 0.1.0 do not say it. */
+static pulmo_status read_patients(pulmo_h5 *file, old_pack *old)
+{
+    char *text = NULL;
+    if (!pulmo_h5_has_attribute(file, "/", "patients"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "patients", &text));
+    old->all_known = strcmp(text, "known") == 0;
+    free(text);
+    return PULMO_OK;
+}
+
 static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_pack *old)
 {
     uint64_t reasons = 0;
@@ -136,6 +148,7 @@ static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_
     PULMO_TRY(pulmo_h5_check_kind(file, "manifest", PULMO_PACK_FORMAT_VERSION,
                                   "pack anew with --overwrite"));
     PULMO_TRY(check_options(file, options_text));
+    PULMO_TRY(read_patients(file, old));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &old->classes, &old->class_names));
     PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
     old->channels = (int)channels;
@@ -230,7 +243,7 @@ static pulmo_status check_meaning(const old_pack *old, const source_file *file, 
     if (strcmp(class, file->label) != 0)
         return lines_add(changed, "%s: is of class %s, was packed as %s", file->path, file->label,
                          class);
-    if (strcmp(group, file->group) != 0 && !source_file_is_open(old->list, file))
+    if (!source_file_is_of_group(file, group) && !source_file_is_open(old->list, file))
         return lines_add(changed, "%s: is of patient %s, was packed as %s", file->path, file->group,
                          group);
     return PULMO_OK;

@@ -88,7 +88,7 @@ grep -q 'told by PatientID of DICOM headers: 7 images, unknown: 1 image' people.
 grep -q '1 DICOM files have no PatientID' people.txt || { cat people.txt; fail "an empty PatientID is not told"; }
 shown people.packed > shown.txt
 for line in 'A/1 MRN-0 PatientSex=F ViewPosition=PA PatientAge=010Y' 'A/3 MRN-1 PatientSex= ViewPosition=PA PatientAge=030Y' \
-    'B/8 8 PatientSex=F ViewPosition=AP PatientAge=080Y'; do
+    'B/8 file:B/8 PatientSex=F ViewPosition=AP PatientAge=080Y'; do
     grep -qxF "$line" shown.txt || { cat shown.txt; fail "no \"$line\""; }
 done
 grep -rql 'SECRET' people.packed && fail "a header's name is kept"
@@ -118,7 +118,7 @@ done
 "$PULMO" pack people pattern.packed --size 32 --set 'pack.group_pattern=([AB])/' -q
 shown pattern.packed | grep -qx 'A/1 A' || fail "a pattern does not come before a header"
 "$PULMO" pack people unread.packed --size 32 --set pack.header_patient=false -q 2> /dev/null
-shown unread.packed | grep -qx 'A/1 1' || fail "a header is read that should not be"
+shown unread.packed | grep -qx 'A/1 file:A/1' || fail "a header is read that should not be"
 expect 2 'pack.keep: needs pack.table' "$PULMO" pack people other --size 32 --set 'pack.keep=[PatientAge, Cholesterol]'
 
 # all of one PatientID, as exports without names have it

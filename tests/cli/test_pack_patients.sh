@@ -68,6 +68,21 @@ expect 0 "the names of 4 of 28 images tell none" pack some some-packed $halves -
 [ "$(attribute some-packed patients)" = some ] || fail "patients are not called known in part"
 [ "$(attribute some-packed patients_by)" = "names of NIH ChestX-ray14: 24 images, unknown: 4 images" ] || fail "rules: $(attribute some-packed patients_by)"
 
+# ---- files of one base name, and of the name of a known patient, are patients of their own ----
+mkdir -p own/{NORMAL,PNEUMONIA}
+for class in NORMAL PNEUMONIA; do for k in 0 1 2; do cp "folders/$class/case_${class}0/$k.jpg" "own/$class/$k.jpg"; done; done
+mkdir own/NORMAL/case_2 && cp folders/NORMAL/case_NORMAL1/0.jpg own/NORMAL/case_2/a.jpg
+groups() { h5dump -y -d /splits/train/groups "$1/manifest.h5" | sed '1,/DATA {/d' | grep -oE '"[^"]*"' | tr -d ' "' | sed 's/\\000.*//' | sort; }
+expect 0 "pack.group_pattern: 1 image, unknown: 6 images" pack own own-packed --set 'pack.group_pattern=/case_([0-9]+)/'
+groups own-packed > groups.txt
+printf '%s\n' 2 file:NORMAL/{0,1,2}.jpg file:PNEUMONIA/{0,1,2}.jpg | cmp - groups.txt || { cat groups.txt; fail "unknown patients share a name"; }
+expect 0 "packed 7 images" pack own own-hidden --set 'pack.group_pattern=/case_([0-9]+)/' --set pack.pseudonyms=on
+[ "$(groups own-hidden | grep -cxE '[0-9a-f]{32}')" = 7 ] || { groups own-hidden; fail "unknown patients are no pseudonyms"; }
+[ "$(groups own-hidden | sort -u | wc -l)" = 7 ] || fail "pseudonyms of unknown patients are shared"
+cp folders/NORMAL/case_NORMAL2/0.jpg own/NORMAL/3.jpg
+expect 0 "1 file is new" pack own own-packed --set 'pack.group_pattern=/case_([0-9]+)/' --update
+expect 0 "1 file is new" pack own own-hidden --set 'pack.group_pattern=/case_([0-9]+)/' --set pack.pseudonyms=on --update
+
 # ---- names of a viewer that look like a public set's ----
 n=0
 for file in nih/*/*; do

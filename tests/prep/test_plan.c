@@ -10,9 +10,11 @@
 
 #include <cmocka.h>
 
+#include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
 #include "audit.h"
+#include "headers.h"
 #include "patients.h"
 #include "plan.h"
 #include "update.h"
@@ -185,6 +187,44 @@ static void fill(made *m)
                 copy ? (uint32_t)m->list.count - 9 : (uint32_t)m->list.count);
         }
     }
+}
+
+/* Of a pack of 0.1.0: the group of an unknown patient is kept, and tells none; what a header told
+ * is told. */
+static void updates_keep_groups(void **state)
+{
+    (void)state;
+    char *groups[] = {"N10", "N11", "file:A/N12.dcm"};
+    int8_t split_of[3] = {0};
+    uint32_t place[] = {0, 1, 2};
+    old_pack old = {.split_of = split_of, .place = place};
+    source_file file[3];
+    const char *const names[] = {"A/N10.dcm", "A/x.dcm", "A/N12.dcm"};
+    const char *const older[] = {"N10", "x", "N12"};
+    old.split[0].groups = groups;
+    memset(file, 0, sizeof file);
+    for (int i = 0; i < 3; i++) {
+        file[i].path = strdup(names[i]);
+        file[i].older = strdup(older[i]);
+        file[i].group = pulmo_format("file:%s", names[i]);
+    }
+    source_list list = {.root = "made", .file = file, .count = 3, .by_header = true};
+    assert_int_equal(headers_adopt(&old, &list), PULMO_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(file[i].group, groups[i]);
+        assert_int_equal(file[i].rule, i == 1 ? PATIENT_HEADER : PATIENT_UNKNOWN);
+        assert_int_equal(file[i].sure_bytes, i == 1 ? 3 : 0);
+    }
+    old.all_known = true;
+    free(file[0].older);
+    file[0].older = strdup("N10");
+    free(file[0].group);
+    file[0].group = strdup("file:A/N10.dcm");
+    assert_int_equal(headers_adopt(&old, &list), PULMO_OK);
+    assert_string_equal(file[0].group, "N10");
+    assert_int_equal(file[0].rule, PATIENT_HEADER);
+    for (int i = 0; i < 3; i++)
+        source_file_free(&file[i]);
 }
 
 /* Two patients a class cannot fill three splits: train keeps one of each. */
@@ -526,6 +566,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(names_tell_patients),
         TEST(patients_are_counted),
+        TEST(updates_keep_groups),
         TEST(train_is_never_split_empty),
         TEST(parts_are_met_and_sets_kept),
         TEST(given_splits_are_kept),
