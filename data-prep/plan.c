@@ -436,12 +436,37 @@ static pulmo_status set_order(const source_list *list, const old_pack *old, pack
     return check_counts(list, plan, split);
 }
 
+static uint32_t count_in(const splitter *c, int split)
+{
+    uint32_t images = 0;
+    for (uint32_t f = 0; f < c->list->count; f++)
+        images += c->split[f] == split;
+    return images;
+}
+
+/* Of a source that has train. */
+static pulmo_status judge_dropped(const splitter *c, uint32_t before)
+{
+    if (before == 0 || count_in(c, PULMO_SPLIT_TRAIN) > 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: --drop-leaks leaves no image in train: the patients or pictures of all "
+                      "%u stand in val or test as well. Ways out: class folders without train/ "
+                      "val/ test/ and --val-fraction, --test-fraction give splits that do not "
+                      "leak; pack.group_pattern finds patients by another rule; --allow-leaks "
+                      "packs them as they are",
+                      c->list->root, before);
+}
+
 static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *config)
 {
     c->together = a->together;
     PULMO_TRY(split_train(c, config));
     bool drop = config->pack.leaks == PULMO_LEAKS_DROP;
+    const uint32_t before = count_in(c, PULMO_SPLIT_TRAIN);
     PULMO_TRY(audit_splits(a, c->split, drop));
+    if (drop)
+        PULMO_TRY(judge_dropped(c, before));
     if (config->pack.folds > 0)
         PULMO_TRY(folds_make(c->list, c->old, c->together, c->split, config, c->plan));
     return set_order(c->list, c->old, c->plan, c->split);

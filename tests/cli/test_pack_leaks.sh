@@ -67,5 +67,8 @@ grep -q "resuming an earlier pack: 29 of 29" out.txt || { cat out.txt; fail "dec
 expect 0 "person3_bacteria" "$PULMO" inspect patient-packed/manifest.h5
 expect 0 "refused: train/PNEUMONIA/person3_bacteria_3.jpeg: left out: its patient or picture stands in test as well" pack patient dropped --drop-leaks
 grep -qE "^train +19 images" out.txt && grep -qE "^test +9 images" out.txt || { cat out.txt; fail "not 19 and 9 images"; }
+mkdir whole && cp -r patient/train whole/train && cp -r patient/train whole/test
+expect 65 "--drop-leaks leaves no image in train: the patients or pictures of all 20 stand in val or test" pack whole emptied --drop-leaks
+[ ! -e emptied/manifest.h5 ] || fail "a pack without train"
 expect 0 "test " pack patient/train split --test-fraction 0.3
 echo "leaks found and told; coincidences of names are none"
