@@ -15,13 +15,14 @@
 typedef struct inspection {
     pulmo_h5 *file;
     FILE *out;
-    bool *damaged; /* set where something cannot be read */
+    pulmo_status *worst; /* why something cannot be read: PULMO_MEMORY before any other */
 } inspection;
 
-static void show_unreadable(const inspection *in)
+static void show_unreadable(const inspection *in, pulmo_status status)
 {
     fprintf(in->out, "unreadable: %s", pulmo_error());
-    *in->damaged = true;
+    if (*in->worst != PULMO_MEMORY)
+        *in->worst = status == PULMO_MEMORY ? PULMO_MEMORY : PULMO_DATA;
 }
 
 /* A byte inside a character of UTF-8. */
@@ -99,7 +100,7 @@ static void show_strings(const inspection *in, const char *name, const pulmo_h5_
     if (shape->rank == 1)
         status = pulmo_h5_read_strings(in->file, name, &count, &strings);
     if (status != PULMO_OK)
-        show_unreadable(in);
+        show_unreadable(in, status);
     if (text)
         show_text(in->out, text, TEXT_WIDTH);
     if (count > 0)
@@ -150,7 +151,7 @@ static void show_numbers(const inspection *in, const char *name, const pulmo_h5_
     else
         status = pulmo_fail(PULMO_MEMORY, "out of memory");
     if (status != PULMO_OK)
-        show_unreadable(in);
+        show_unreadable(in, status);
     else if (count <= SMALL)
         show_each(in->out, shape, values, count);
     else
@@ -252,8 +253,8 @@ static void show_classes(const inspection *in)
 
 pulmo_status pulmo_inspect(const char *path, FILE *out)
 {
-    bool damaged = false;
-    inspection in = {.out = out, .damaged = &damaged};
+    pulmo_status worst = PULMO_OK;
+    inspection in = {.out = out, .worst = &worst};
     char *kind = NULL;
     PULMO_TRY(pulmo_h5_open(path, &in.file));
     bool ours = pulmo_h5_has_attribute(in.file, "/", "pulmo_kind") &&
@@ -266,8 +267,8 @@ pulmo_status pulmo_inspect(const char *path, FILE *out)
         show_classes(&in);
     pulmo_status status = pulmo_h5_visit(in.file, on_entry, &in);
     free(kind);
-    if (status == PULMO_OK && damaged)
-        status = pulmo_fail(PULMO_DATA, "%s: holds what cannot be read (named above)", path);
+    if (status == PULMO_OK && worst != PULMO_OK)
+        status = pulmo_fail(worst, "%s: holds what cannot be read (named above)", path);
     if (status == PULMO_OK && ours)
         pulmo_h5_say_unverified(in.file);
     pulmo_h5_close(in.file);
