@@ -150,7 +150,7 @@ static uint32_t old_images(const splitter *c, int class, int split)
 
 /* Sends shuffled sets of one class to `to` until the wanted number of images is reached; a set
  * that would overshoot by more than it lacked is passed over. Train keeps the last set. */
-static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wanted, int to)
+static void take_sets(splitter *c, int class, uint32_t count, double wanted, int to)
 {
     double taken = 0;
     uint32_t left = old_images(c, class, PULMO_SPLIT_TRAIN) > 0;
@@ -168,11 +168,6 @@ static pulmo_status take_sets(splitter *c, int class, uint32_t count, double wan
         c->set_size[root] = 0;
         c->goes[root] = to;
     }
-    if (wanted <= 0 || taken > 0 || old_images(c, class, to) > 0)
-        return PULMO_OK;
-    return lines_add(&c->plan->split_notes,
-                     "%s: no image of class %s: its patients in train are too few to split",
-                     pulmo_split_name(to), c->plan->class_names[class]);
 }
 
 /* Gathers the sets of a class that have files in train. `images` is how many files. */
@@ -201,8 +196,7 @@ static void shuffle_sets(splitter *c, uint32_t count, pulmo_rng *rng)
     }
 }
 
-static pulmo_status split_class(splitter *c, int class, const double fraction[PULMO_SPLITS],
-                                uint64_t seed)
+static void split_class(splitter *c, int class, const double fraction[PULMO_SPLITS], uint64_t seed)
 {
     double images = 0;
     pulmo_rng rng;
@@ -218,9 +212,8 @@ static pulmo_status split_class(splitter *c, int class, const double fraction[PU
     }
     for (int s = PULMO_SPLIT_TEST; s >= PULMO_SPLIT_VAL; s--) {
         double wanted = fraction[s] * images - have[s];
-        PULMO_TRY(take_sets(c, class, count, wanted, s));
+        take_sets(c, class, count, wanted, s);
     }
-    return PULMO_OK;
 }
 
 static pulmo_status note_held(splitter *c, int split)
@@ -347,6 +340,30 @@ static pulmo_status warn_of_empty(const splitter *c, int split, double fraction)
                      name, fraction, name, name, name);
 }
 
+/* A class that is in train and not in a split that was asked for. Sets of several classes bring
+ * images of the others, so that this is known when all are split. */
+static pulmo_status note_missing(const splitter *c, int split, int class)
+{
+    uint32_t images[PULMO_SPLITS] = {0};
+    for (uint32_t f = 0; f < c->list->count; f++)
+        if (c->plan->label[f] == class && c->split[f] >= 0)
+            images[c->split[f]]++;
+    if (images[split] > 0 || images[PULMO_SPLIT_TRAIN] == 0)
+        return PULMO_OK;
+    return lines_add(&c->plan->split_notes,
+                     "%s: no image of class %s: its patients in train are too few to split",
+                     pulmo_split_name(split), c->plan->class_names[class]);
+}
+
+static pulmo_status judge_made(const splitter *c, int split, double fraction)
+{
+    if (fraction <= 0)
+        return PULMO_OK;
+    for (int k = 0; k < c->plan->classes; k++)
+        PULMO_TRY(note_missing(c, split, k));
+    return warn_of_empty(c, split, fraction);
+}
+
 static pulmo_status split_train(splitter *c, const pulmo_config *config)
 {
     double fraction[PULMO_SPLITS] = {0, config->pack.val_fraction, config->pack.test_fraction};
@@ -356,7 +373,7 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
     count_sets(c);
     follow_old(c, fraction);
     for (int k = 0; k < c->plan->classes; k++)
-        PULMO_TRY(split_class(c, k, fraction, (uint64_t)config->pack.seed));
+        split_class(c, k, fraction, (uint64_t)config->pack.seed);
     for (uint32_t f = 0; f < c->list->count; f++) {
         if (!is_new_in(c, f, PULMO_SPLIT_TRAIN))
             continue;
@@ -364,8 +381,7 @@ static pulmo_status split_train(splitter *c, const pulmo_config *config)
         c->split[f] = c->goes[root];
     }
     for (int s = PULMO_SPLIT_VAL; s <= PULMO_SPLIT_TEST; s++)
-        if (fraction[s] > 0)
-            PULMO_TRY(warn_of_empty(c, s, fraction[s]));
+        PULMO_TRY(judge_made(c, s, fraction[s]));
     return PULMO_OK;
 }
 
