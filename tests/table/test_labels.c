@@ -1,72 +1,8 @@
 /* From tables and paths to the class, patient and split of each file. */
-#include "tables.h"
+#include "labels_match.h"
 
 #include "pulmo/clock.h"
 #include "pulmo/split.h"
-#include "pulmo/table.h"
-
-#define MOST 16
-
-static pulmo_config config;
-static char *directory;
-static pulmo_labels *labels;
-static pulmo_file_label of[MOST];
-
-static int make(void **state)
-{
-    (void)state;
-    directory = scratch_directory();
-    pulmo_config_init(&config);
-    return 0;
-}
-
-static int drop(void **state)
-{
-    (void)state;
-    pulmo_labels_free(labels);
-    labels = NULL;
-    remove_directory(directory);
-    return 0;
-}
-
-static void set(const char *assignment)
-{
-    assert_ok(pulmo_config_set(&config, assignment));
-}
-
-/* Reads the tables and matches a list of files that ends with NULL. */
-static pulmo_status match(const char *const *files)
-{
-    size_t count = 0;
-    while (files[count])
-        count++;
-    pulmo_labels_free(labels);
-    labels = NULL;
-    pulmo_status status = pulmo_labels_read(&config, directory, &labels);
-    return status == PULMO_OK ? pulmo_labels_match(labels, files, count, of) : status;
-}
-
-#define FILES(...)                                                                                 \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
-static void assert_label(size_t file, const char *label)
-{
-    assert_int_equal(of[file].fate, PULMO_LABEL_TAKEN);
-    assert_string_equal(of[file].label, label);
-}
-
-static bool has_note(const char *words)
-{
-    pulmo_label_lines notes = pulmo_labels_report(labels).notes;
-    for (size_t i = 0; i < notes.count; i++) {
-        if (strstr(notes.text[i], words))
-            return true;
-    }
-    return false;
-}
 
 /* ---- NIH: several labels in a cell, patients, lists of splits ---- */
 
@@ -179,29 +115,6 @@ static void test_lists(void **state)
     assert_ok(match(nih_files));
     assert_int_equal(of[2].split, PULMO_SPLIT_TEST);
     assert_null(of[2].label);
-}
-
-/* A file that is missing from its folder is not replaced by that of another. */
-static void test_other_folder(void **state)
-{
-    const char *const *files = FILES("img/a/4.png", "img/a/5.png", "img/b/4.png");
-    (void)state;
-    put(directory, "sites.csv", "file,dx\nb/4.png,ill\nb/5.png,well\n");
-    put(directory, "test.txt", "b/4.png\nb/5.png\n");
-    set("pack.table=sites.csv");
-    set("pack.table_path=file");
-    set("pack.table_label=dx");
-    set("pack.test_list=test.txt");
-    assert_ok(match(files));
-    assert_label(2, "ill");
-    assert_int_equal(of[1].fate, PULMO_LABEL_NO_ROW);
-    assert_int_equal(of[1].split, -1);
-    assert_int_equal(of[2].split, PULMO_SPLIT_TEST);
-    assert_true(has_note("2 rows of labels in"));
-    assert_true(has_note("test.txt without a file: 1 of 2"));
-    pulmo_label_report report = pulmo_labels_report(labels);
-    assert_int_equal(report.rows_without_file.count, 1);
-    assert_non_null(strstr(report.rows_without_file.text[0], "sites.csv:3: b/5.png"));
 }
 
 /* What the configuration alone shows to be wrong. */
@@ -588,15 +501,12 @@ static void test_speed(void **state)
     free(found);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_nih),
         TEST(test_label_map),
         TEST(test_lists),
-        TEST(test_other_folder),
         TEST(test_check),
         TEST(test_chexpert),
         TEST(test_mimic),
