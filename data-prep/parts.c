@@ -75,22 +75,6 @@ static char *part_path(const char *work, uint32_t part)
     return pulmo_format("%s/part-%05u", work, part);
 }
 
-static bool write_at(int fd, const void *data, size_t bytes, uint64_t offset)
-{
-    const uint8_t *from = data;
-    while (bytes > 0) {
-        ssize_t wrote = pwrite(fd, from, bytes, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return false;
-        from += wrote;
-        offset += (uint64_t)wrote;
-        bytes -= (size_t)wrote;
-    }
-    return true;
-}
-
 /* ---- one image ---- */
 
 static void keep_header(const pulmo_decode_notes *notes, part_entry *entry)
@@ -168,7 +152,7 @@ static pulmo_status keep_pixels(filler *f, image_record *record, pulmo_image *im
     record->offset = f->end;
     f->end += bytes;
     pthread_mutex_unlock(&f->lock);
-    if (write_at(f->fd, image->pixels, bytes, record->offset))
+    if (pulmo_file_write_at(f->fd, image->pixels, bytes, record->offset))
         return PULMO_OK;
     return pulmo_fail(PULMO_IO,
                       "%s: cannot write decoded pixels: %s; make room there, the same command then "
@@ -259,9 +243,9 @@ static bool write_entries(const filler *f, uint32_t count)
     pulmo_digester_add(digester, &head, sizeof head);
     pulmo_digester_add(digester, f->entries, bytes);
     pulmo_digest digest = pulmo_digester_end(digester);
-    return write_at(f->fd, &head, sizeof head, 0) &&
-           write_at(f->fd, f->entries, bytes, sizeof head) &&
-           write_at(f->fd, &digest, sizeof digest, entries_bytes(count));
+    return pulmo_file_write_at(f->fd, &head, sizeof head, 0) &&
+           pulmo_file_write_at(f->fd, f->entries, bytes, sizeof head) &&
+           pulmo_file_write_at(f->fd, &digest, sizeof digest, entries_bytes(count));
 }
 
 static pulmo_status fill_open_part(filler *f, const char *path, const char *temporary)

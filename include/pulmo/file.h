@@ -21,6 +21,10 @@ pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
  * the old file stands as it was. */
 pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);
 
+/* Writes all bytes at `offset` of an open file, however many calls it takes. False with errno set,
+ * and without a report: the caller says what it was writing. */
+bool pulmo_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset);
+
 /* For writers that need a name to write to: a fresh temporary name beside `path`. Owned by the
  * caller (free); NULL with the report set. */
 char *pulmo_file_temporary_name(const char *path);

@@ -161,6 +161,22 @@ static bool write_all(int fd, const char *data, size_t bytes)
     return true;
 }
 
+bool pulmo_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset)
+{
+    const uint8_t *from = data;
+    while (bytes > 0) {
+        ssize_t wrote = pwrite(fd, from, bytes, (off_t)offset);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return false;
+        from += wrote;
+        offset += (uint64_t)wrote;
+        bytes -= (size_t)wrote;
+    }
+    return true;
+}
+
 /* Writes and closes. */
 static pulmo_status fill_and_close(int fd, const char *path, const void *data, size_t size_bytes)
 {

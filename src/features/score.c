@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/file.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -66,23 +67,13 @@ static size_t chunk_bytes(const pulmo_feature_store *store, uint32_t count)
 
 static pulmo_status write_chunk(pulmo_feature_store *store, uint64_t at, uint32_t count)
 {
-    const char *data = (const char *)store->chunk;
-    size_t left = chunk_bytes(store, count);
-    off_t offset = offset_of(store, at);
-    while (left > 0) {
-        ssize_t wrote = pwrite(store->file, data, left, offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return pulmo_fail(
-                PULMO_IO,
-                "%s: cannot write features: %s; make room or choose another train.run_dir",
-                store->path, strerror(errno));
-        data += wrote;
-        offset += wrote;
-        left -= (size_t)wrote;
-    }
-    return PULMO_OK;
+    const size_t bytes = chunk_bytes(store, count);
+    const uint64_t offset = (uint64_t)offset_of(store, at);
+    if (pulmo_file_write_at(store->file, store->chunk, bytes, offset))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot write features: %s; make room or choose another train.run_dir",
+                      store->path, strerror(errno));
 }
 
 static pulmo_status read_from_bank(const pulmo_feature_store *store, uint64_t at, uint32_t count)

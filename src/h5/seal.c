@@ -16,6 +16,8 @@
 
 #include "h5_room.h"
 
+#include "pulmo/file.h"
+
 #define SEAL_VERSION  1
 #define BUFFER_BYTES  ((size_t)1 << 18)
 #define HOLES_MAX     ((uint32_t)1 << 24)
@@ -129,22 +131,6 @@ static uint32_t merge(h5_hole *hole, size_t count)
     return merged;
 }
 
-static bool write_at(int fd, uint64_t offset, const void *data, size_t bytes)
-{
-    const uint8_t *from = data;
-    while (bytes > 0) {
-        ssize_t wrote = pwrite(fd, from, bytes, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return false;
-        from += wrote;
-        offset += (uint64_t)wrote;
-        bytes -= (size_t)wrote;
-    }
-    return true;
-}
-
 static pulmo_status append(sealed *s)
 {
     off_t size = lseek(s->fd, 0, SEEK_END);
@@ -156,9 +142,9 @@ static pulmo_status append(sealed *s)
     s->end.version = SEAL_VERSION;
     s->end.body_bytes = body_bytes;
     PULMO_TRY(digest_of(s, &s->end.digest));
-    bool whole = write_at(s->fd, body_bytes, s->hole, holes_bytes);
+    bool whole = pulmo_file_write_at(s->fd, s->hole, holes_bytes, body_bytes);
     if (whole)
-        whole = write_at(s->fd, body_bytes + holes_bytes, &s->end, sizeof s->end);
+        whole = pulmo_file_write_at(s->fd, &s->end, sizeof s->end, body_bytes + holes_bytes);
     if (whole)
         return PULMO_OK;
     return pulmo_fail(PULMO_IO, "%s: cannot be written: %s", s->path, strerror(errno));
