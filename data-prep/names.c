@@ -11,23 +11,11 @@
 #include "options.h"
 
 #include "pulmo/file.h"
+#include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 
-#define DICOM_MARK_AT 128
-
 /* ---- whether ---- */
-
-static bool is_dicom(const char *path)
-{
-    char head[DICOM_MARK_AT + 4] = "";
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return false;
-    const bool read = fread(head, sizeof head, 1, file) == 1;
-    fclose(file);
-    return read && memcmp(head + DICOM_MARK_AT, "DICM", 4) == 0;
-}
 
 /* Files are known by their first bytes; those that are called JPEG or PNG are not looked into. */
 static pulmo_status find_dicom(const source_list *list, bool *found)
@@ -42,7 +30,7 @@ static pulmo_status find_dicom(const source_list *list, bool *found)
         char *path = source_file_place(list->root, file);
         if (!path)
             return PULMO_MEMORY;
-        *found = is_dicom(path);
+        *found = pulmo_image_is_dicom(path);
         free(path);
     }
     return PULMO_OK;

@@ -34,16 +34,18 @@ static const format formats[] = {
 #define FORMATS     (sizeof formats / sizeof formats[0])
 #define MAGIC_BYTES 132 /* the end of the last magic */
 
+static bool has_magic(const format *known, const uint8_t *data, size_t size)
+{
+    if (size < known->offset + known->bytes)
+        return false;
+    return memcmp(data + known->offset, known->magic, known->bytes) == 0;
+}
+
 static const format *format_of(const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
-        const format *known = &formats[i];
-        const size_t end = known->offset + known->bytes;
-        if (size < end)
-            continue;
-        if (memcmp(data + known->offset, known->magic, known->bytes) == 0)
-            return known;
-    }
+    for (size_t i = 0; i < FORMATS; i++)
+        if (has_magic(&formats[i], data, size))
+            return &formats[i];
     return NULL;
 }
 
@@ -129,6 +131,17 @@ static bool has_suffix(const char *path)
     return false;
 }
 
+/* How many of its first bytes a file has; -1 where it cannot be opened. */
+static int read_first(const char *path, uint8_t first[MAGIC_BYTES])
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return -1;
+    const size_t got = fread(first, 1, MAGIC_BYTES, file);
+    fclose(file);
+    return (int)got;
+}
+
 bool pulmo_image_is_file(const char *path)
 {
     uint8_t first[MAGIC_BYTES];
@@ -137,11 +150,19 @@ bool pulmo_image_is_file(const char *path)
         return true;
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
         return false;
-    FILE *file = fopen(path, "rb");
-    if (!file)
+    const int got = read_first(path, first);
+    if (got < 0)
         return true;
-    const size_t got = fread(first, 1, sizeof first, file);
-    fclose(file);
-    const format *found = format_of(first, got);
+    const format *found = format_of(first, (size_t)got);
     return found && found->suffix[0];
+}
+
+bool pulmo_image_is_dicom(const char *path)
+{
+    uint8_t first[MAGIC_BYTES];
+    const int got = read_first(path, first);
+    for (size_t i = 0; i < FORMATS && got > 0; i++)
+        if (formats[i].decode == dicom_decode)
+            return has_magic(&formats[i], first, (size_t)got);
+    return false;
 }
