@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "folders.h"
 #include "options.h"
@@ -23,9 +22,7 @@ static pulmo_status find_dicom(const source_list *list, bool *found)
     *found = false;
     for (size_t i = 0; i < list->count && !*found; i++) {
         const source_file *file = &list->file[i];
-        const char *ending = pulmo_pseudonym_ending(file->path);
-        const bool is_called_so = *ending && strncasecmp(ending, ".d", 2) != 0;
-        if (is_called_so || file->refusal)
+        if (!pulmo_image_may_be_dicom(file->path) || file->refusal)
             continue;
         char *path = source_file_place(list->root, file);
         if (!path)
@@ -139,7 +136,7 @@ static pulmo_status hide_path(pulmo_pseudonyms *names, source_file *file)
     char hidden[PULMO_PSEUDONYM];
     const char *path = file->path;
     PULMO_TRY(pulmo_pseudonyms_add(names, PULMO_NAME_PATH, path, strlen(path), hidden));
-    char *whole = pulmo_format("%s%s", hidden, pulmo_pseudonym_ending(path));
+    char *whole = pulmo_format("%s%s", hidden, pulmo_image_suffix(path));
     if (!whole)
         return PULMO_MEMORY;
     file->given = file->path;

@@ -1,11 +1,11 @@
 /* The end of a list of files. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "patients.h"
 #include "source.h"
 
+#include "pulmo/image.h"
 #include "pulmo/memory.h"
 
 pulmo_status source_file_set_patient(source_file *file, const char *patient, int rule)
@@ -30,23 +30,13 @@ bool source_file_is_of_group(const source_file *file, const char *group)
     return file->older && strcmp(group, file->older) == 0;
 }
 
-static bool is_other_image(const char *path)
-{
-    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (strcasecmp(dot, endings[i]) == 0)
-            return true;
-    return false;
-}
-
 bool source_file_is_open(const source_list *list, const source_file *file)
 {
     if (!list->by_header || list->headers_known)
         return false;
     if (file->rule == PATIENT_TABLE || file->rule == PATIENT_PATTERN)
         return false;
-    return !is_other_image(file->path);
+    return pulmo_image_may_be_dicom(file->path);
 }
 
 char *source_file_place(const char *root, const source_file *file)

@@ -109,6 +109,11 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
  * read (GIF, TIFF, BMP) is not taken. A file that cannot be opened is, so that reading it says why;
  * what is not a regular file and has no such suffix is not. */
 bool pulmo_image_is_file(const char *path);
+/* The end of a path that names a format that is read, as ".jpeg", in any case; "" if there is none.
+ * Points into `path`, or to static storage. */
+const char *pulmo_image_suffix(const char *path);
+/* Whether a file may be DICOM by its name, which is not that of another format that is read. */
+bool pulmo_image_may_be_dicom(const char *path);
 /* Whether a file bears DICOM's mark, whatever its name and whatever else it begins as. False for
  * one that cannot be read. */
 bool pulmo_image_is_dicom(const char *path);

@@ -48,9 +48,6 @@ typedef enum pulmo_name_kind {
 pulmo_status pulmo_pseudonym_of(const pulmo_pseudonym_key *key, pulmo_name_kind kind,
                                 const char *name, size_t bytes, char out[PULMO_PSEUDONYM]);
 
-/* The ending that the pseudonym of a path keeps, with its dot: one of images, else "". Borrowed. */
-const char *pulmo_pseudonym_ending(const char *path);
-
 /* Names by their pseudonyms. */
 typedef struct pulmo_pseudonyms pulmo_pseudonyms;
 

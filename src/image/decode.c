@@ -117,18 +117,27 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
 
 /* ---- files of a directory ---- */
 
-static bool has_suffix(const char *path)
+static bool has_suffix(const format *known, const char *dot)
+{
+    for (int k = 0; k < SUFFIXES_MAX; k++)
+        if (known->suffix[k] && strcasecmp(dot, known->suffix[k]) == 0)
+            return true;
+    return false;
+}
+
+/* The format that the name of a file says; NULL if it says none. */
+static const format *named_format(const char *path)
 {
     const char *dot = strrchr(path, '.');
-    if (!dot)
-        return false;
-    for (size_t i = 0; i < FORMATS; i++)
-        for (int k = 0; k < SUFFIXES_MAX; k++) {
-            const char *suffix = formats[i].suffix[k];
-            if (suffix && strcasecmp(dot, suffix) == 0)
-                return true;
-        }
-    return false;
+    for (size_t i = 0; dot && i < FORMATS; i++)
+        if (has_suffix(&formats[i], dot))
+            return &formats[i];
+    return NULL;
+}
+
+const char *pulmo_image_suffix(const char *path)
+{
+    return named_format(path) ? strrchr(path, '.') : "";
 }
 
 /* How many of its first bytes a file has; -1 where it cannot be opened. */
@@ -146,7 +155,7 @@ bool pulmo_image_is_file(const char *path)
 {
     uint8_t first[MAGIC_BYTES];
     struct stat about;
-    if (has_suffix(path))
+    if (named_format(path))
         return true;
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
         return false;
@@ -155,6 +164,12 @@ bool pulmo_image_is_file(const char *path)
         return true;
     const format *found = format_of(first, (size_t)got);
     return found && found->suffix[0];
+}
+
+bool pulmo_image_may_be_dicom(const char *path)
+{
+    const format *named = named_format(path);
+    return !named || named->decode == dicom_decode;
 }
 
 bool pulmo_image_is_dicom(const char *path)

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "pulmo/digest.h"
+#include "pulmo/image.h"
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
@@ -36,18 +36,6 @@ pulmo_status pulmo_pseudonym_of(const pulmo_pseudonym_key *key, pulmo_name_kind 
     memcpy(out, hex, DIGITS);
     out[DIGITS] = '\0';
     return PULMO_OK;
-}
-
-/* Others may be a part of a name: 1.2.840.113619, scan.Smith. */
-const char *pulmo_pseudonym_ending(const char *path)
-{
-    static const char *const known[] = {".jpg", ".jpeg", ".png", ".dcm", ".dicom"};
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash ? slash : path, '.');
-    for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
-        if (strcasecmp(dot, known[i]) == 0)
-            return dot;
-    return "";
 }
 
 /* ---- many ---- */
@@ -114,8 +102,9 @@ pulmo_status pulmo_pseudonyms_add(pulmo_pseudonyms *names, pulmo_name_kind kind,
     if (!added->name)
         return PULMO_MEMORY;
     memcpy(added->pseudonym, out, PULMO_PSEUDONYM);
+    /* Other endings may be a part of a name: 1.2.840.113619, scan.Smith. */
     if (kind == PULMO_NAME_PATH)
-        added->shown -= strlen(pulmo_pseudonym_ending(added->name));
+        added->shown -= strlen(pulmo_image_suffix(added->name));
     names->count++;
     return PULMO_OK;
 }

@@ -35,7 +35,7 @@ core      | clock digest file framing interrupt isa log memory pool rng split st
 config    | config | core
 image     | image | core
 table     | table | core config image
-privacy   | pseudonym | core
+privacy   | pseudonym | core image
 h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core

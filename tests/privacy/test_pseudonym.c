@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
+#include "pulmo/image.h"
 #include "pulmo/pseudonym.h"
 
 static char *directory, *path;
@@ -142,11 +143,11 @@ static void test_values(void **state)
 static void test_endings(void **state)
 {
     (void)state;
-    assert_string_equal(pulmo_pseudonym_ending("A/smith.JPEG"), ".JPEG");
-    assert_string_equal(pulmo_pseudonym_ending("a.dcm"), ".dcm");
-    assert_string_equal(pulmo_pseudonym_ending("scan.Smith"), "");
-    assert_string_equal(pulmo_pseudonym_ending("1.2.840.113619"), "");
-    assert_string_equal(pulmo_pseudonym_ending("a.png/film"), "");
+    assert_string_equal(pulmo_image_suffix("A/smith.JPEG"), ".JPEG");
+    assert_string_equal(pulmo_image_suffix("a.dcm"), ".dcm");
+    assert_string_equal(pulmo_image_suffix("scan.Smith"), "");
+    assert_string_equal(pulmo_image_suffix("1.2.840.113619"), "");
+    assert_string_equal(pulmo_image_suffix("a.png/film"), "");
 }
 
 static void assert_revealed(const pulmo_pseudonyms *names, const char *text, const char *wanted)
