@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "folders.h"
-#include "options.h"
 
 #include "pulmo/file.h"
 #include "pulmo/image.h"
@@ -245,26 +244,35 @@ static pulmo_status hide_patterns(const pulmo_pseudonym_key *key, pulmo_config *
     PULMO_TRY(hide_pattern(key, config->pack.label_pattern));
     PULMO_TRY(hide_pattern(key, config->pack.val_pattern));
     PULMO_TRY(hide_pattern(key, config->pack.test_pattern));
+    PULMO_TRY(hide_pattern(key, config->pack.where));
     return hide_pattern(key, config->pack.exclude_pattern);
 }
 
-pulmo_status names_describe(const source_list *list, const pulmo_config *config, char **out)
+/* A copy of the source elsewhere packs into the same bytes. */
+static void leave_places_out(pulmo_config *config)
 {
-    char *text = NULL;
-    if (!list->names)
-        return options_describe(list, config, out);
-    pulmo_config *hidden = malloc(sizeof *hidden);
-    if (!hidden)
+    char *const place[] = {config->pack.table,    config->pack.join,      config->pack.train_list,
+                           config->pack.val_list, config->pack.test_list, config->pack.key_file};
+    for (size_t i = 0; i < PULMO_COUNT_OF(place); i++)
+        place[i][0] = '\0';
+}
+
+pulmo_status names_visible(const source_list *list, const pulmo_config *config, pulmo_config **out)
+{
+    pulmo_status status = PULMO_OK;
+    pulmo_config *shown = malloc(sizeof *shown);
+    if (!shown)
         return pulmo_fail(PULMO_MEMORY, "out of memory for options");
-    *hidden = *config;
-    pulmo_status status = hide_patterns(pulmo_pseudonyms_key(list->names), hidden);
+    *shown = *config;
+    leave_places_out(shown);
+    shown->pack.pseudonyms = list->names ? PULMO_PSEUDONYMS_ON : PULMO_PSEUDONYMS_OFF;
+    if (list->names)
+        status = hide_patterns(pulmo_pseudonyms_key(list->names), shown);
     if (status == PULMO_OK)
-        status = options_describe(list, hidden, &text);
-    free(hidden);
-    PULMO_TRY(status);
-    *out = pulmo_format("%s, pseudonyms %s", text, list->key_name);
-    free(text);
-    return *out ? PULMO_OK : PULMO_MEMORY;
+        *out = shown;
+    else
+        free(shown);
+    return status;
 }
 
 pulmo_status names_reveal(const source_list *list, pulmo_status status)

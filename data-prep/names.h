@@ -21,9 +21,9 @@ pulmo_status names_hide(source_list *list);
  * stays as it is. */
 pulmo_status names_hide_patient(const source_list *list, char *patient, size_t bytes);
 
-/* options_describe of a list; with pseudonyms, patterns are pseudonyms too, and the key's name
- * stands at the end. Owned by the caller (free). */
-pulmo_status names_describe(const source_list *list, const pulmo_config *config, char **out);
+/* What of a configuration stands in files that travel: places are left out; with pseudonyms, what a
+ * person may have written names into is a pseudonym too. Owned by the caller (free). */
+pulmo_status names_visible(const source_list *list, const pulmo_config *config, pulmo_config **out);
 
 /* Ends that: the report of a failure gets names in place of pseudonyms. Returns `status`. */
 pulmo_status names_reveal(const source_list *list, pulmo_status status);

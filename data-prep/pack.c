@@ -14,6 +14,7 @@
 #include "headers.h"
 #include "judge.h"
 #include "names.h"
+#include "options.h"
 #include "packing.h"
 #include "seen.h"
 
@@ -155,7 +156,8 @@ static pulmo_status name_local(packing *p)
     PULMO_TRY(names_hide(&p->list));
     PULMO_TRY(plan_classes(&p->list, &p->plan));
     PULMO_TRY(make_key(p));
-    return names_describe(&p->list, p->options.config, &p->options_text);
+    PULMO_TRY(names_visible(&p->list, p->options.config, &p->visible));
+    return options_describe(&p->list, p->visible, &p->options_text);
 }
 
 /* Whether what was packed can still be opened. Pixels are --verify's matter. A shard that cannot be
@@ -212,9 +214,7 @@ static pulmo_status write_seen(packing *p)
 static pulmo_status find_new(packing *p, int *task)
 {
     const char *destination = p->options.destination;
-    int folds = (int)p->options.config->pack.folds;
-    bool root = is_root(p);
-    pulmo_status status = update_open(destination, &p->list, p->options_text, folds, root, &p->old);
+    pulmo_status status = update_open(destination, &p->list, p->visible, is_root(p), &p->old);
     PULMO_TRY(pulmo_agree(p->comm, status));
     PULMO_TRY(pulmo_agree(p->comm, headers_adopt(p->old, &p->list)));
     size_t added = p->old->fresh.count;
@@ -444,6 +444,7 @@ static void free_packing(packing *p)
     source_list_free(&p->list);
     work_free(&p->place);
     free(p->options_text);
+    free(p->visible);
     free(p->fresh);
     free(p);
 }

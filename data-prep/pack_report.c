@@ -188,12 +188,16 @@ pulmo_status packing_write_manifest(const packing *p)
     const pack_plan *plan = &p->plan;
     pulmo_packed_split present[PULMO_SPLITS];
     char *notes = NULL;
+    char *config = pulmo_config_section_lines(p->visible, "pack");
+    if (!config)
+        return PULMO_MEMORY;
     PULMO_TRY(join_notes(plan, &notes));
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .split_notes = notes,
                                .pseudonyms = p->list.key_name,
                                .options = p->options_text,
+                               .config = config,
                                .refused_paths = as_lines(&plan->refused_paths),
                                .refused_reasons = as_lines(&plan->refused_reasons),
                                .identical = as_lines(&plan->identical),
@@ -212,5 +216,6 @@ pulmo_status packing_write_manifest(const packing *p)
     tabled_describe(&p->list, &manifest);
     pulmo_status status = pulmo_manifest_write(p->options.destination, &manifest);
     free(notes);
+    free(config);
     return status;
 }

@@ -56,11 +56,6 @@ static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *s
     char name[96];
     const uint64_t dims[] = {split->cut.count, SKETCH};
     snprintf(name, sizeof name, "%s/sketches", base);
-    if (!pulmo_h5_exists(file, name))
-        return pulmo_fail(PULMO_USAGE,
-                          "%s: was packed by a pulmo that had no --update; pack anew with "
-                          "--overwrite",
-                          pulmo_h5_path(file));
     split->sketches = malloc(((size_t)split->cut.count + 1) * SKETCH);
     if (!split->sketches)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
@@ -109,22 +104,56 @@ static pulmo_status read_split(pulmo_h5 *file, int s, const old_pack *old, old_s
     return read_columns(file, base, split);
 }
 
-static pulmo_status check_options(pulmo_h5 *file, const char *options_text)
+static pulmo_status compare(const char *path, const char *text, const pulmo_config *asked,
+                            pulmo_config *theirs)
 {
-    char *theirs = NULL;
-    char *differing = NULL;
-    text_lines lines = {0};
-    PULMO_TRY(pulmo_h5_read_text(file, "options", &theirs));
-    pulmo_status status = options_compare(options_text, theirs, &lines);
-    if (status == PULMO_OK && lines.count > 0)
-        status = lines_join(&lines, "; ", &differing);
-    if (status == PULMO_OK && lines.count > 0)
+    pulmo_status status = PULMO_OK;
+    pulmo_config_init(theirs);
+    PULMO_TRY(pulmo_config_parse(theirs, path, text));
+    char *differing = pulmo_config_section_differences(asked, theirs, "pack");
+    if (!differing)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for options");
+    if (*differing)
         status = pulmo_fail(PULMO_USAGE,
                             "%s: was packed with other options (%s); --update keeps the options: "
                             "give the same ones, or pack anew with --overwrite",
-                            pulmo_h5_path(file), differing);
-    lines_free(&lines);
+                            path, differing);
     free(differing);
+    return status;
+}
+
+static pulmo_status check_options(pulmo_h5 *file, const pulmo_config *asked)
+{
+    char *text = NULL;
+    if (!pulmo_h5_exists(file, "config"))
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: was packed by a pulmo that had no --update; pack anew with "
+                          "--overwrite",
+                          pulmo_h5_path(file));
+    pulmo_config *theirs = malloc(sizeof *theirs);
+    if (!theirs)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for options");
+    pulmo_status status = pulmo_h5_read_text(file, "config", &text);
+    if (status == PULMO_OK)
+        status = compare(pulmo_h5_path(file), text, asked, theirs);
+    free(text);
+    free(theirs);
+    return status;
+}
+
+/* By another key all names would differ. */
+static pulmo_status check_key(pulmo_h5 *file, const source_list *list)
+{
+    char *theirs = NULL;
+    pulmo_status status = PULMO_OK;
+    if (!list->names || !pulmo_h5_has_attribute(file, "/", "pseudonyms"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "pseudonyms", &theirs));
+    if (strcmp(theirs, list->key_name) != 0)
+        status = pulmo_fail(PULMO_USAGE,
+                            "%s: its pseudonyms are by the key %s, and pack.key_file is the key "
+                            "%s; --update keeps the key: say where that one is",
+                            pulmo_h5_path(file), theirs, list->key_name);
     free(theirs);
     return status;
 }
@@ -141,13 +170,14 @@ static pulmo_status read_patients(pulmo_h5 *file, old_pack *old)
     return PULMO_OK;
 }
 
-static pulmo_status read_manifest(pulmo_h5 *file, const char *options_text, old_pack *old)
+static pulmo_status read_manifest(pulmo_h5 *file, const pulmo_config *asked, old_pack *old)
 {
     uint64_t reasons = 0;
     int64_t channels = 0;
     PULMO_TRY(pulmo_h5_check_kind(file, "manifest", PULMO_PACK_FORMAT_VERSION,
                                   "pack anew with --overwrite"));
-    PULMO_TRY(check_options(file, options_text));
+    PULMO_TRY(check_key(file, old->list));
+    PULMO_TRY(check_options(file, asked));
     PULMO_TRY(read_patients(file, old));
     PULMO_TRY(pulmo_h5_get_texts(file, "/", "classes", &old->classes, &old->class_names));
     PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
@@ -362,7 +392,7 @@ static pulmo_status sort_files(old_pack *old, const char *destination, bool is_r
 
 /* ---- opening ---- */
 
-static pulmo_status open_local(const char *destination, const char *options_text, bool is_root,
+static pulmo_status open_local(const char *destination, const pulmo_config *asked, bool is_root,
                                old_pack *old)
 {
     pulmo_h5 *file = NULL;
@@ -375,7 +405,7 @@ static pulmo_status open_local(const char *destination, const char *options_text
     if (!path || !old->split_of || !old->place || !old->fresh.file)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %zu files", count));
     PULMO_GOTO(pulmo_h5_open(path, &file));
-    PULMO_GOTO(read_manifest(file, options_text, old));
+    PULMO_GOTO(read_manifest(file, asked, old));
     PULMO_GOTO(sort_files(old, destination, is_root));
 out:
     pulmo_h5_close(file);
@@ -383,19 +413,19 @@ out:
     return status;
 }
 
-pulmo_status update_open(const char *destination, const source_list *list, const char *options_text,
-                         int folds, bool is_root, old_pack **out)
+pulmo_status update_open(const char *destination, const source_list *list,
+                         const pulmo_config *asked, bool is_root, old_pack **out)
 {
     old_pack *old = calloc(1, sizeof *old);
     if (!old)
         return pulmo_fail(PULMO_MEMORY, "out of memory for an older pack");
     old->list = list;
-    old->folds = folds;
+    old->folds = (int)asked->pack.folds;
     old->fresh.root = list->root;
     old->fresh.names = list->names; /* borrowed */
     old->fresh.headers = list->headers;
     memcpy(old->fresh.header, list->header, sizeof list->header);
-    pulmo_status status = open_local(destination, options_text, is_root, old);
+    pulmo_status status = open_local(destination, asked, is_root, old);
     if (status == PULMO_OK)
         *out = old;
     else

@@ -42,12 +42,12 @@ typedef struct old_pack {
 
 enum { UPDATE_NEW = -1, UPDATE_REFUSED = -2 };
 
-/* Reads the pack in `destination` and finds which files of `list` are new. `folds` is how many the
- * options ask for. PULMO_USAGE where it was packed with other options than `options_text` says;
+/* Reads the pack in `destination` and finds which files of `list` are new. PULMO_USAGE where it
+ * was packed with other options than `asked`, which is as names_visible leaves it;
  * PULMO_DATA where its manifest is damaged, and where files went or changed, which are listed on
  * stderr where `is_root`: it alone looks at files. Owned by the caller. */
-pulmo_status update_open(const char *destination, const source_list *list, const char *options_text,
-                         int folds, bool is_root, old_pack **out);
+pulmo_status update_open(const char *destination, const source_list *list,
+                         const pulmo_config *asked, bool is_root, old_pack **out);
 void update_close(old_pack *old); /* NULL is a no-op */
 
 /* The split in which a file stands already; -1 for a new or refused one. `old` may be NULL. */

@@ -148,6 +148,9 @@ char *pulmo_config_section_lines(const pulmo_config *config, const char *section
 /* The bound keys whose values differ, "section.key: a, not b" per line. Owned by the caller (free);
  * NULL when out of memory. */
 char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other);
+/* The same for all keys of a section, "section.key: a, not b; section.key: c, not d". */
+char *pulmo_config_section_differences(const pulmo_config *mine, const pulmo_config *other,
+                                       const char *section);
 
 /* The name of a choice, as in ("model.pool", 1); static storage, NULL where there is none. */
 const char *pulmo_config_choice(const char *key, int index);

@@ -123,6 +123,7 @@ typedef struct pulmo_manifest {
     const char *pseudonyms; /* what the key of the names is called; "" or NULL: names are as in the
                                source */
     const char *options;    /* what was asked for: the same text, the same data set */
+    const char *config;     /* the same without the files, as a YAML document */
 } pulmo_manifest;
 
 pulmo_status pulmo_manifest_write(const char *directory, const pulmo_manifest *manifest);

@@ -119,7 +119,28 @@ char *pulmo_config_section_lines(const pulmo_config *config, const char *section
 
 /* ---- differences ---- */
 
-char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other)
+/* A part of the keys, and how their differences are joined. */
+typedef struct comparison {
+    const char *section; /* NULL: the binding keys of all */
+    const char *between;
+} comparison;
+
+static bool compares(const comparison *c, const config_key *key)
+{
+    if (c->section)
+        return strcmp(key->section, c->section) == 0;
+    return key->binds;
+}
+
+static void print_difference(FILE *out, const config_key *key, const char *a, const char *b)
+{
+    fprintf(out, "%s.%s: ", key->section, key->name);
+    print_yaml_value(out, key, a);
+    fputs(", not ", out);
+    print_yaml_value(out, key, b);
+}
+
+static char *differences(const pulmo_config *mine, const pulmo_config *other, comparison which)
 {
     pulmo_text text;
     int count = 0;
@@ -130,18 +151,30 @@ char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *oth
         return NULL;
     for (int i = 0; i < count; i++) {
         char a[VALUE_BYTES], b[VALUE_BYTES];
-        if (!keys[i].binds)
+        if (!compares(&which, &keys[i]))
             continue;
         key_print(&keys[i], mine, a, sizeof a);
         key_print(&keys[i], other, b, sizeof b);
         if (strcmp(a, b) == 0)
             continue;
-        fprintf(text.stream, "%s%s.%s: %s, not %s", between, keys[i].section, keys[i].name, a, b);
-        between = "\n";
+        fputs(between, text.stream);
+        print_difference(text.stream, &keys[i], a, b);
+        between = which.between;
     }
     if (pulmo_text_take(&text, &out) != PULMO_OK)
         return NULL;
     return out;
+}
+
+char *pulmo_config_differences(const pulmo_config *mine, const pulmo_config *other)
+{
+    return differences(mine, other, (comparison){.between = "\n"});
+}
+
+char *pulmo_config_section_differences(const pulmo_config *mine, const pulmo_config *other,
+                                       const char *section)
+{
+    return differences(mine, other, (comparison){section, "; "});
 }
 
 /* ---- help ---- */

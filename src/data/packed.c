@@ -374,6 +374,7 @@ static pulmo_status write_manifest(pulmo_h5 *file, const pulmo_manifest *manifes
     if (manifest->pseudonyms && *manifest->pseudonyms)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "pseudonyms", manifest->pseudonyms));
     PULMO_TRY(pulmo_h5_write_text(file, "options", manifest->options));
+    PULMO_TRY(pulmo_h5_write_text(file, "config", manifest->config));
     for (int s = 0; s < manifest->splits; s++)
         PULMO_TRY(write_split(file, form, &manifest->split[s]));
     PULMO_TRY(write_table(file, manifest));

@@ -30,6 +30,7 @@ for release in 0.1.0 unsealed; do
     expect 0 "16 images are what was packed" "$PULMO" verify packed
     expect 0 "16 images are what was packed" "$PULMO" pack --verify packed
     expect 0 "pulmo manifest" "$PULMO" inspect packed/manifest.h5
+    expect 2 "packed/manifest.h5: was packed by a pulmo that had no --update" "$PULMO" pack demo packed --size 32 --update
 
     # A checkpoint: resumed, though the pack's digest covers more now.
     expect 0 "stopped/checkpoint.h5: written without digests; not verified" \

@@ -70,6 +70,8 @@ done < <(tail -n +2 run/predictions.csv | awk -F, '{ print $2 "," $(NF - 1) "," 
 # ---- folders: new names, and lists of splits ----
 expect 0 "packed 62 images" "$PULMO" pack demo renamed --size 64 --set 'pack.label_map=NORMAL: healthy, PNEUMONIA: ill'
 grep -qE "^train +40 images +healthy [0-9]+ +ill" out.txt || { cat out.txt; fail "folders have no new names"; }
+expect 2 "(pack.label_map: \"NORMAL: fine, PNEUMONIA: ill\", not \"NORMAL: healthy, PNEUMONIA: ill\")" \
+    "$PULMO" pack demo renamed --size 64 --set 'pack.label_map=NORMAL: fine, PNEUMONIA: ill' --update
 cp -r demo three && mkdir three/train/OTHER && cp "$(ls -d three/train/NORMAL/* | head -1)" three/train/OTHER/other.jpeg
 expect 0 "left out: 1 file of labels that pack.label_map does not name, as \"OTHER\"" \
     "$PULMO" pack three mapped --size 64 --set 'pack.label_map=NORMAL: healthy, PNEUMONIA: ill'

@@ -98,9 +98,9 @@ expect 2 "was packed with other options" "$PULMO" pack source packed --size 64 -
 differing() { # WORDS OPTION...: just these differ
     expect 2 "was packed with other options ($1); --update keeps" "$PULMO" pack source packed --update "${@:2}"
 }
-differing 'pack.size: 64, was 48; pack.shard_images: 1024, was 40' --size 64 --val-fraction 0.2 --test-fraction 0.2
-differing 'pack.val_fraction: 0.1, was 0.2; pack.leaks: drop, was fail' $options --val-fraction 0.1 --drop-leaks
-differing 'pack.test_fraction: 0, was 0.2; pack.group_pattern: "^([^,"]*)", was ""; pack.test_pattern: "_1|a,b", was not given; pack.patients_unknown: true, was not given' \
+differing 'pack.size: 64, not 48; pack.shard_images: 1024, not 40' --size 64 --val-fraction 0.2 --test-fraction 0.2
+differing 'pack.val_fraction: 0.1, not 0.2; pack.leaks: drop, not fail' $options --val-fraction 0.1 --drop-leaks
+differing 'pack.test_fraction: 0, not 0.2; pack.group_pattern: "^([^,\"]*)", not ""; pack.patients_unknown: true, not false; pack.test_pattern: "_1|a,b", not ""' \
     --size 48 --val-fraction 0.2 --set pack.shard_images=40 --set 'pack.group_pattern=^([^,"]*)' --set 'pack.test_pattern=_1|a,b' --patients-unknown
 mkdir source/OTHER && cp source/NORMAL/COPY-IM-7777-0001.jpeg source/OTHER/OTHER-IM-1-1.jpeg
 expect 65 "is of class OTHER, which the pack in packed does not have" pack packed --update

@@ -120,9 +120,9 @@ expect 65 "changed/NORMAL/Quaxel07/Brimfo15.jpeg: has changed" "$PULMO" pack --v
 cp -r packed grown
 mkdir source/NORMAL/Quaxel95 && cp demo/train/NORMAL/$(ls demo/train/NORMAL | head -1) source/NORMAL/Quaxel95/Brimfo95.jpeg
 sed -i '1{s/^/x/;s/^x//}' source/NORMAL/Quaxel95/Brimfo95.jpeg && printf x >> source/NORMAL/Quaxel95/Brimfo95.jpeg
-expect 2 "pack.pseudonyms" "$PULMO" pack source grown $on --update --set pack.key_file=other.key
+expect 2 "--update keeps the key" "$PULMO" pack source grown $on --update --set pack.key_file=other.key
 expect 2 "there is no key of pseudonyms" "$PULMO" pack source grown $on --update --set pack.key_file=none.key
-expect 2 "pack.pseudonyms" "$PULMO" pack source grown $options --update
+expect 2 "pack.pseudonyms: off, not on" "$PULMO" pack source grown $options --update
 expect 0 "1 file is new" pack grown --update
 hidden grown
 "$PULMO" pack --who source grown $options > who.csv 2> /dev/null
