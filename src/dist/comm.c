@@ -87,15 +87,6 @@ static void free_comm(pulmo_comm *comm)
     free(comm);
 }
 
-static pulmo_status open_world(pulmo_comm *comm)
-{
-    PULMO_TRY(open_ranks(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world)));
-    PULMO_TRY(launcher_check_after(comm->size));
-    if (comm->size > 1)
-        keep_freed_memory();
-    return PULMO_OK;
-}
-
 pulmo_status pulmo_dist_start(pulmo_comm **out)
 {
     PULMO_TRY(launcher_check_before());
@@ -107,12 +98,17 @@ pulmo_status pulmo_dist_start(pulmo_comm **out)
         free_comm(comm);
         return status;
     }
-    status = open_world(comm);
-    if (status == PULMO_OK)
-        *out = comm;
-    else
+    /* MPI_Finalize would wait for ranks that wait for this one: they end with its process. */
+    PULMO_TRY(open_ranks(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world)));
+    status = launcher_check_after(comm->size);
+    if (status != PULMO_OK) {
         pulmo_dist_end(comm);
-    return status;
+        return status;
+    }
+    if (comm->size > 1)
+        keep_freed_memory();
+    *out = comm;
+    return PULMO_OK;
 }
 
 void pulmo_dist_end(pulmo_comm *comm)
