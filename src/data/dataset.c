@@ -306,8 +306,9 @@ const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d)
     return &d->info;
 }
 
-pulmo_status pulmo_dataset_sources(const pulmo_dataset *d, char ***out)
+pulmo_status pulmo_dataset_digests(const pulmo_dataset *d, pulmo_digest_of_image of, char ***out)
 {
+    const char *column = of == PULMO_DIGEST_OF_PIXELS ? "pixel_digests" : "digests";
     pulmo_h5 *file = NULL;
     char base[96];
     *out = NULL;
@@ -315,7 +316,7 @@ pulmo_status pulmo_dataset_sources(const pulmo_dataset *d, char ***out)
         return PULMO_OK;
     snprintf(base, sizeof base, "splits/%s", d->split);
     PULMO_TRY(open_manifest(d, &file));
-    pulmo_status status = read_names(file, base, "digests", d->cut.count, out);
+    pulmo_status status = read_names(file, base, column, d->cut.count, out);
     pulmo_h5_close(file);
     if (status != PULMO_OK) {
         free(*out);

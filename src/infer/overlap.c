@@ -1,6 +1,7 @@
 /* Whether images that a model is judged by are images that it was made of. */
 #include "overlap.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,17 @@ static char *results_path(const char *run)
         return pulmo_strdup("results.h5");
     return pulmo_format("%.*s/results.h5", (int)(slash - run), run);
 }
+
+/* Judged images that a split has too. */
+typedef struct common {
+    uint32_t files;       /* the same file */
+    uint32_t other_files; /* the same packed pixels, out of another file */
+} common;
+
+typedef struct overlap {
+    common with[PULMO_SPLITS];
+    bool by_files_alone; /* pixels were packed to another form, and could not tell */
+} overlap;
 
 static pulmo_status read_origin(pulmo_h5 *file, origin *out)
 {
@@ -77,48 +89,107 @@ static int by_text(const void *left, const void *right)
     return strcmp(*a, *b);
 }
 
-/* How many of the judged files are among those of a split. */
-static pulmo_status count_common(char **judged, uint32_t count, const pulmo_dataset *split,
-                                 uint32_t *out)
+/* The digests of a data set's images, of either kind; each one's own, or NULL. */
+typedef struct digests {
+    char **of[PULMO_DIGESTS_OF_IMAGE];
+} digests;
+
+static void free_digests(digests *d)
 {
-    const size_t known = pulmo_dataset_info_of(split)->count;
-    char **sources = NULL;
-    PULMO_TRY(pulmo_dataset_sources(split, &sources));
-    *out = 0;
-    if (known > 0)
-        qsort(sources, known, sizeof *sources, by_text);
-    for (uint32_t i = 0; known > 0 && i < count; i++)
-        *out += bsearch(&judged[i], sources, known, sizeof *sources, by_text) != NULL;
-    free(sources);
+    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
+        free(d->of[kind]);
+}
+
+static pulmo_status read_digests(const pulmo_dataset *dataset, digests *out)
+{
+    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
+        PULMO_TRY(pulmo_dataset_digests(dataset, (pulmo_digest_of_image)kind, &out->of[kind]));
     return PULMO_OK;
 }
 
-static pulmo_status compare(const origin *from, const pulmo_dataset *judged,
-                            uint32_t common[PULMO_SPLITS])
+static bool is_among(char *const *sorted, uint32_t count, char *const *digest)
+{
+    return bsearch(digest, sorted, count, sizeof *sorted, by_text) != NULL;
+}
+
+/* How many of the judged images are among those of a split. */
+static pulmo_status count_common(const digests *judged, uint32_t count, const pulmo_dataset *split,
+                                 common *out)
+{
+    const uint32_t known = pulmo_dataset_info_of(split)->count;
+    digests theirs = {0};
+    pulmo_status status;
+    if (known == 0)
+        return PULMO_OK;
+    PULMO_GOTO(read_digests(split, &theirs));
+    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
+        qsort(theirs.of[kind], known, sizeof *theirs.of[kind], by_text);
+    for (uint32_t i = 0; i < count; i++) {
+        char *const *file = &judged->of[PULMO_DIGEST_OF_SOURCE][i];
+        char *const *pixels = &judged->of[PULMO_DIGEST_OF_PIXELS][i];
+        if (is_among(theirs.of[PULMO_DIGEST_OF_SOURCE], known, file))
+            out->files++;
+        else if (is_among(theirs.of[PULMO_DIGEST_OF_PIXELS], known, pixels))
+            out->other_files++;
+    }
+out:
+    free_digests(&theirs);
+    return status;
+}
+
+/* Pixels can tell only where both were packed to the same form. */
+static bool are_alike(const pulmo_dataset *a, const pulmo_dataset *b)
+{
+    const pulmo_dataset_info *left = pulmo_dataset_info_of(a);
+    const pulmo_dataset_info *right = pulmo_dataset_info_of(b);
+    if (left->height_px != right->height_px || left->width_px != right->width_px)
+        return false;
+    for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
+        if (pulmo_framing_get(&left->framing, part) != pulmo_framing_get(&right->framing, part))
+            return false;
+    return true;
+}
+
+static pulmo_status compare(const origin *from, const pulmo_dataset *judged, overlap *out)
 {
     pulmo_dataset *split[PULMO_SPLITS] = {0};
     const uint32_t count = pulmo_dataset_info_of(judged)->count;
-    char **sources = NULL;
+    digests mine = {0};
     pulmo_status status;
     PULMO_GOTO(open_splits(from, split));
-    PULMO_GOTO(pulmo_dataset_sources(judged, &sources));
+    PULMO_GOTO(read_digests(judged, &mine));
     for (int i = 0; i < PULMO_SPLITS; i++)
-        PULMO_GOTO(count_common(sources, count, split[i], &common[i]));
+        PULMO_GOTO(count_common(&mine, count, split[i], &out->with[i]));
+    out->by_files_alone = !are_alike(split[PULMO_SPLIT_TRAIN], judged);
 out:
-    free(sources);
+    free_digests(&mine);
     for (int i = 0; i < PULMO_SPLITS; i++)
         pulmo_dataset_close(split[i]);
     return status;
 }
 
+/* `did` is what `run` did with them: "was trained on". Nothing where there are none. */
+static void warn_of(const common *with, const char *run, const char *did, uint32_t count,
+                    const char *name)
+{
+    char others[96] = "";
+    if (with->files + with->other_files == 0)
+        return;
+    if (with->other_files > 0)
+        snprintf(others, sizeof others, " (%u by the same pixels in another file)",
+                 with->other_files);
+    pulmo_warn("%s %s %u of the %u images of %s%s: the figures flatter it", run, did,
+               with->files + with->other_files, count, name, others);
+}
+
 void overlap_say(const char *run, const pulmo_dataset *judged, const char *name)
 {
     const uint32_t count = pulmo_dataset_info_of(judged)->count;
-    uint32_t common[PULMO_SPLITS] = {0};
+    overlap found = {0};
     origin from = {0};
     pulmo_status status = find_origin(run, &from);
     if (status == PULMO_OK)
-        status = compare(&from, judged, common);
+        status = compare(&from, judged, &found);
     free(from.packed);
     free(from.digest);
     if (status != PULMO_OK) {
@@ -127,15 +198,12 @@ void overlap_say(const char *run, const pulmo_dataset *judged, const char *name)
         pulmo_error_clear();
         return;
     }
-    const uint32_t trained = common[PULMO_SPLIT_TRAIN];
-    const uint32_t chosen = common[PULMO_SPLIT_VAL];
-    if (trained > 0)
-        pulmo_warn("%s was trained on %u of the %u images of %s: the figures flatter it", run,
-                   trained, count, name);
-    if (chosen > 0)
-        pulmo_warn("%s had its epoch and threshold chosen on %u of the %u images of %s: the "
-                   "figures flatter it",
-                   run, chosen, count, name);
-    if (trained + chosen == 0)
-        pulmo_info("%s was trained on none of the %u files of %s", run, count, name);
+    const common *trained = &found.with[PULMO_SPLIT_TRAIN];
+    const common *chosen = &found.with[PULMO_SPLIT_VAL];
+    warn_of(trained, run, "was trained on", count, name);
+    warn_of(chosen, run, "had its epoch and threshold chosen on", count, name);
+    if (trained->files + trained->other_files + chosen->files + chosen->other_files == 0)
+        pulmo_info("%s was trained on none of the %u images of %s%s", run, count, name,
+                   found.by_files_alone ? ", as far as files tell: pixels were packed otherwise"
+                                        : "");
 }

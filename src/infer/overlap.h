@@ -6,9 +6,10 @@
 #include "pulmo/dataset.h"
 
 /* Says on stderr how many images of `judged`, called `name` ("the test split of PACKED"), `run`
- * was trained on or chosen by: a warning where there are any. Files are compared by their SHA-256,
- * with those of the packed set that the run's results.h5 names; where that cannot be read any more,
- * or is another by now, it says that nothing was compared, and why. Not collective. */
+ * was trained on or chosen by: a warning where there are any. Files and packed pixels are compared
+ * by their SHA-256, with those of the packed set that the run's results.h5 names: a file that was
+ * encoded anew has other bytes and the same pixels. Where that set cannot be read any more, or is
+ * another by now, it says that nothing was compared, and why. Not collective. */
 void overlap_say(const char *run, const pulmo_dataset *judged, const char *name);
 
 #endif

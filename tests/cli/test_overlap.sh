@@ -9,7 +9,7 @@ expect 0 "warning: run was trained on 26 of the 26 images of the train split of 
 expect 0 "run/model.h5 had its epoch and threshold chosen on 11 of the 11 images of the val split" \
     ranks 2 "$PULMO" evaluate run/model.h5 --data packed --split val -q
 [ "$(grep -c "had its epoch" out.txt)" = 1 ] || { cat out.txt; fail "each rank says it"; }
-expect 0 "run was trained on none of the 9 files of the test split of packed" "$PULMO" evaluate run --data packed
+expect 0 "run was trained on none of the 9 images of the test split of packed" "$PULMO" evaluate run --data packed
 ! grep -q "warning" out.txt || { cat out.txt; fail "a warning of images that were not trained on"; }
 
 # ---- another pack, under other names, which shares five images with training ----
@@ -20,6 +20,20 @@ done
 "$PULMO" pack other.source other --size 64 -q
 expect 0 "warning: run was trained on 3 of the 14 images of the test split of other" "$PULMO" evaluate run --data other -q
 grep -q "warning: run had its epoch and threshold chosen on 2 of the 14 images" out.txt || { cat out.txt; fail "val is not told"; }
+
+# ---- the same pixels in other files: a comment behind the first marker gives other bytes ----
+mkdir -p saved.source/test && cp -r demo/test/* saved.source/test
+for file in $(ls -d demo/train/NORMAL/* | head -4) $(ls -d demo/val/NORMAL/* | head -2); do
+    { printf '\xff\xd8\xff\xfe\x00\x0asaved it'; tail -c +3 "$file"; } > "saved.source/test/NORMAL/saved-$(basename "$file")"
+done
+cp "$(ls -d demo/train/NORMAL/* | tail -1)" saved.source/test/NORMAL/as-it-was.jpeg
+"$PULMO" pack saved.source saved --size 64 -q
+expect 0 "warning: run was trained on 5 of the 16 images of the test split of saved (4 by the same pixels in another file): the figures" \
+    "$PULMO" evaluate run --data saved -q
+grep -q "chosen on 2 of the 16 images of the test split of saved (2 by the same pixels" out.txt || { cat out.txt; fail "val's pixels"; }
+# Framed otherwise, only files can tell, and that is said.
+"$PULMO" pack demo padded --size 64 --set pack.fit=pad -q
+expect 0 "none of the 9 images of the test split of padded, as far as files tell" "$PULMO" evaluate run --data padded
 
 # ---- a fold trains on a part of the packed train ----
 "$PULMO" pack demo folded --size 64 --set pack.folds=3 -q
