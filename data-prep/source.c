@@ -73,22 +73,6 @@ static pulmo_status next_file(source_list *list, source_file **out)
     return PULMO_OK;
 }
 
-/* Bytes beyond ASCII as \xE9. Owned by the caller; NULL for want of memory. */
-static char *escaped(const char *text)
-{
-    size_t length = strlen(text), at = 0;
-    char *out = malloc(4 * length + 1);
-    if (!out)
-        return NULL;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p < 0x80)
-            at += (size_t)snprintf(out + at, 5, "%c", *p);
-        else
-            at += (size_t)snprintf(out + at, 5, "\\x%02X", *p);
-    }
-    return out;
-}
-
 /* A file that the list itself tells to be of no use. */
 static pulmo_status add_refused(const walk *w, const char *path, const char *reason)
 {
@@ -98,7 +82,7 @@ static pulmo_status add_refused(const walk *w, const char *path, const char *rea
         return PULMO_OK;
     }
     PULMO_TRY(next_file(w->list, &file));
-    file->path = pulmo_text_is_utf8(path) ? pulmo_strdup(path) : escaped(path);
+    file->path = pulmo_text_is_utf8(path) ? pulmo_strdup(path) : pulmo_name_spelled(path);
     file->group = file->path ? pulmo_strdup(file->path) : NULL;
     file->label = pulmo_strdup(w->label);
     file->refusal = pulmo_strdup(reason);

@@ -386,8 +386,10 @@ static pulmo_status differences_text(const verifying *v, char **out)
 {
     pulmo_text text;
     PULMO_TRY(pulmo_text_open(&text));
-    for (size_t i = 0; i < v->differs.count; i++)
-        fprintf(text.stream, "%s\n", v->differs.text[i]);
+    for (size_t i = 0; i < v->differs.count; i++) {
+        pulmo_text_show(text.stream, v->differs.text[i], SIZE_MAX);
+        fputc('\n', text.stream);
+    }
     return pulmo_text_take(&text, out);
 }
 

@@ -58,7 +58,7 @@ static void print_line(asking *a, const char *pseudonym, const char *group)
     for (size_t i = 0; i < PULMO_COUNT_OF(fields); i++) {
         if (i > 0)
             putchar(',');
-        pulmo_csv_field(stdout, fields[i]);
+        pulmo_csv_name(stdout, fields[i]);
     }
     putchar('\n');
     free(of_header);

@@ -35,7 +35,23 @@ void pulmo_text_discard(pulmo_text *text);
  * a double quote or an end of line. */
 void pulmo_csv_field(FILE *out, const char *field);
 
+/* Bytes of the UTF-8 character that `text`, which is not empty, begins with; 0 where none does. */
+size_t pulmo_character_bytes(const char *text);
 bool pulmo_text_is_utf8(const char *text);
+
+/* A text that came from outside, for people's eyes, on one line: control characters, among them the
+ * escapes that a terminal obeys, and bytes that are not UTF-8 as \x1b. At most `bytes` of it, no
+ * character cut in two. Returns how many bytes of the text that was. */
+size_t pulmo_text_show(FILE *out, const char *text, size_t bytes);
+/* How many bytes that prints. */
+int pulmo_text_width(const char *text, size_t bytes);
+
+/* The same of a name that programs read, with each backslash doubled besides: no two names are
+ * spelled alike, and each can be had back. Always UTF-8. Owned by the caller (free); NULL for want
+ * of memory. */
+char *pulmo_name_spelled(const char *name);
+/* A name so spelled as a field of CSV. */
+void pulmo_csv_name(FILE *out, const char *name);
 
 /* What a noun ends with beside a number: "" for one, else "s". */
 const char *pulmo_plural(uint64_t count);

@@ -1,6 +1,7 @@
 /* pulmo: the only main(). Finds the command, runs it, prints one error, ends with its status. */
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "cli.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
+#include "pulmo/text.h"
 
 /* A full disk is an error whenever it was met. A reader that has had enough ("| head") is not, and
  * a pipe fails for no other reason. */
@@ -40,10 +42,14 @@ static void report_failure(pulmo_status status, const pulmo_comm *comm)
     const char *why = *pulmo_error() ? pulmo_error() : pulmo_status_text(status);
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
     if (rank == 0) {
-        fprintf(stderr, "pulmo: %s: %s\n", what, why);
+        fprintf(stderr, "pulmo: %s: ", what);
+        pulmo_text_show(stderr, why, SIZE_MAX);
+        fputc('\n', stderr);
     } else if (launch_failed_here(status) || (!launch_begun() && launched_first_of_node())) {
         launch_wait(); /* the launcher then ends this rank, unless its node alone is in trouble */
-        fprintf(stderr, "pulmo: rank %d: %s: %s\n", rank, what, why);
+        fprintf(stderr, "pulmo: rank %d: %s: ", rank, what);
+        pulmo_text_show(stderr, why, SIZE_MAX);
+        fputc('\n', stderr);
     }
 }
 

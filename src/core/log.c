@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/text.h"
 
 #define TERMINAL_INTERVAL_S 0.1
 #define FILE_INTERVAL_S     30.0
@@ -41,35 +42,29 @@ static bool speaks(void)
     return log_rank == 0 && log_level >= PULMO_LOG_NORMAL;
 }
 
-/* The line as people are to see it. Owned by the caller; NULL for want of memory. */
-static char *revealed(const char *format, va_list arguments)
+/* With names in place of pseudonyms where there are any to see. Owned by the caller; NULL for want
+ * of memory. */
+static char *line_of(const char *format, va_list arguments)
 {
-    va_list again;
     char *line = NULL;
-    va_copy(again, arguments);
-    int length = vasprintf(&line, format, again);
-    va_end(again);
-    if (length < 0)
+    if (vasprintf(&line, format, arguments) < 0)
         return NULL;
-    char *shown = reveal_line(reveal_context, line);
+    char *shown = reveal_line ? reveal_line(reveal_context, line) : NULL;
+    if (!shown)
+        return line;
     free(line);
     return shown;
 }
 
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
-    char *line = NULL;
-    if (reveal_line)
-        line = revealed(format, arguments);
+    char *line = line_of(format, arguments);
     pthread_mutex_lock(&lock);
     if (line_open)
         fputs("\r\033[K", stderr);
     line_open = false;
     fputs(prefix, stderr);
-    if (line)
-        fputs(line, stderr);
-    else
-        vfprintf(stderr, format, arguments);
+    pulmo_text_show(stderr, line ? line : "(out of memory for a message)", SIZE_MAX);
     fputc('\n', stderr);
     fflush(stderr);
     pthread_mutex_unlock(&lock);

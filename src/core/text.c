@@ -128,27 +128,133 @@ int pulmo_text_distance(const char *a, const char *b)
     return row[n];
 }
 
-/* Of a UTF-8 character that begins so; -1 where none does. */
-static int bytes_to_follow(unsigned char first)
+/* Where the second byte of a UTF-8 character may lie that begins with `first` (RFC 3629, chapter
+ * 4): no character has two spellings, and halves of UTF-16 are none. */
+static bool goes_on(unsigned char first, unsigned char second)
 {
-    if (first < 0x80)
+    switch (first) {
+    case 0xE0:
+        return second >= 0xA0 && second <= 0xBF;
+    case 0xED:
+        return second >= 0x80 && second <= 0x9F;
+    case 0xF0:
+        return second >= 0x90 && second <= 0xBF;
+    case 0xF4:
+        return second >= 0x80 && second <= 0x8F;
+    default:
+        return second >= 0x80 && second <= 0xBF;
+    }
+}
+
+size_t pulmo_character_bytes(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] < 0xC2 || p[0] >= 0xF5 || !goes_on(p[0], p[1]))
         return 0;
-    if (first < 0xC2 || first >= 0xF5)
-        return -1;
-    return 1 + (first >= 0xE0) + (first >= 0xF0);
+    const size_t bytes = 2 + (size_t)(p[0] >= 0xE0) + (size_t)(p[0] >= 0xF0);
+    for (size_t i = 2; i < bytes; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return bytes;
 }
 
 bool pulmo_text_is_utf8(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        int more = bytes_to_follow(*p);
-        if (more < 0)
+    while (*text) {
+        size_t bytes = pulmo_character_bytes(text);
+        if (bytes == 0)
             return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xC0) != 0x80)
-                return false;
+        text += bytes;
     }
     return true;
+}
+
+/* ---- what people see ---- */
+
+/* ASCII's, and those of ISO 6429 from U+0080 to U+009F, of which some terminals obey each. */
+static bool is_control(const char *character)
+{
+    const unsigned char *p = (const unsigned char *)character;
+    if (p[0] < 0x20 || p[0] == 0x7F)
+        return true;
+    return p[0] == 0xC2 && p[1] < 0xA0;
+}
+
+#define HEX_BYTES 4 /* of \x1b */
+
+/* What stands for the next character of a text, or for a byte that is of none. */
+typedef struct shown_piece {
+    size_t taken, bytes; /* of the text; of `text` */
+    char text[2 * HEX_BYTES + 1];
+} shown_piece;
+
+static shown_piece piece_at(const char *text)
+{
+    shown_piece piece = {0};
+    const size_t bytes = pulmo_character_bytes(text);
+    piece.taken = bytes > 0 ? bytes : 1;
+    if (bytes > 0 && !is_control(text)) {
+        memcpy(piece.text, text, bytes);
+        piece.bytes = bytes;
+        return piece;
+    }
+    for (size_t i = 0; i < piece.taken; i++)
+        snprintf(piece.text + i * HEX_BYTES, HEX_BYTES + 1, "\\x%02x", (unsigned char)text[i]);
+    piece.bytes = piece.taken * HEX_BYTES;
+    return piece;
+}
+
+size_t pulmo_text_show(FILE *out, const char *text, size_t bytes)
+{
+    size_t at = 0;
+    while (text[at]) {
+        const shown_piece piece = piece_at(text + at);
+        if (at + piece.taken > bytes)
+            break;
+        fwrite(piece.text, 1, piece.bytes, out);
+        at += piece.taken;
+    }
+    return at;
+}
+
+int pulmo_text_width(const char *text, size_t bytes)
+{
+    size_t width = 0;
+    for (size_t at = 0; text[at];) {
+        const shown_piece piece = piece_at(text + at);
+        at += piece.taken;
+        if (at > bytes)
+            break;
+        width += piece.bytes;
+    }
+    return (int)width;
+}
+
+char *pulmo_name_spelled(const char *name)
+{
+    char *out = malloc(HEX_BYTES * strlen(name) + 1);
+    char *to = out;
+    if (!out)
+        return NULL;
+    while (*name) {
+        const shown_piece piece = piece_at(name);
+        if (*name == '\\')
+            *to++ = '\\';
+        memcpy(to, piece.text, piece.bytes);
+        to += piece.bytes;
+        name += piece.taken;
+    }
+    *to = '\0';
+    return out;
+}
+
+void pulmo_csv_name(FILE *out, const char *name)
+{
+    char *spelled = pulmo_name_spelled(name);
+    pulmo_csv_field(out, spelled ? spelled : name);
+    free(spelled);
 }
 
 const char *pulmo_plural(uint64_t count)

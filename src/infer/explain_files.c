@@ -96,6 +96,17 @@ static const char *predicted_of(const explaining *e, const pulmo_explanation *fo
     return e->model->class_names[found->predicted];
 }
 
+/* Spelled as in the lines on stdout: strings of HDF5 are UTF-8. */
+static pulmo_status set_path(const explaining *e, const char *dataset, const char *path)
+{
+    char *spelled = pulmo_name_spelled(path);
+    if (!spelled)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
+    pulmo_status status = pulmo_h5_set_text(e->maps, dataset, "path", spelled);
+    free(spelled);
+    return status;
+}
+
 static pulmo_status write_map(const explaining *e, const char *name, const char *path,
                               const pulmo_explanation *found)
 {
@@ -106,7 +117,7 @@ static pulmo_status write_map(const explaining *e, const char *name, const char 
     pulmo_status status;
     PULMO_GOTO(pulmo_h5_write(e->maps, dataset, PULMO_H5_F32, 2, dims, found->map));
     if (!e->model->hides_names)
-        PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "path", path));
+        PULMO_GOTO(set_path(e, dataset, path));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "class", class_of(e, found)));
     PULMO_GOTO(pulmo_h5_set_real(e->maps, dataset, "probability", probability_of(found)));
     PULMO_GOTO(pulmo_h5_set_text(e->maps, dataset, "predicted", predicted_of(e, found)));
@@ -167,13 +178,13 @@ out:
 static void print_line(const explaining *e, const char *path, const char *file,
                        const pulmo_explanation *found)
 {
-    pulmo_csv_field(stdout, path);
+    pulmo_csv_name(stdout, path);
     putchar(',');
-    pulmo_csv_field(stdout, class_of(e, found));
+    pulmo_csv_name(stdout, class_of(e, found));
     printf(",%.9g,", probability_of(found));
-    pulmo_csv_field(stdout, predicted_of(e, found));
+    pulmo_csv_name(stdout, predicted_of(e, found));
     putchar(',');
-    pulmo_csv_field(stdout, file);
+    pulmo_csv_name(stdout, file);
     putchar('\n');
 }
 

@@ -68,41 +68,19 @@ static void print_csv_header(const prediction *p)
 
 static void print_csv(const prediction *p, const char *path, const float *probabilities)
 {
-    pulmo_csv_field(stdout, path);
+    pulmo_csv_name(stdout, path);
     putchar(',');
-    pulmo_csv_field(stdout, class_of(p, probabilities));
+    pulmo_csv_name(stdout, class_of(p, probabilities));
     pulmo_csv_scores(stdout, p->model, probabilities, p->model->threshold);
     putchar('\n');
 }
 
-/* A byte as a character of Latin-1, in UTF-8. Returns where it ends. */
-static char *put_latin(char *to, unsigned char byte)
+/* Spelled as in CSV. */
+static json_t *json_name(const char *name)
 {
-    if (byte < 0x80) {
-        *to++ = (char)byte;
-    } else {
-        *to++ = (char)(0xc0 | byte >> 6);
-        *to++ = (char)(0x80 | (byte & 0x3f));
-    }
-    return to;
-}
-
-/* JSON is UTF-8: of a name that is not, each byte is taken for a character of Latin-1. */
-static json_t *json_path(const char *path)
-{
-    json_t *text = json_string(path);
-    if (text)
-        return text;
-    const size_t room = 2 * strlen(path) + 1;
-    char *latin = malloc(room);
-    char *end = latin;
-    if (!latin)
-        return NULL;
-    for (const char *c = path; *c; c++)
-        end = put_latin(end, (unsigned char)*c);
-    const size_t bytes = (size_t)(end - latin);
-    text = json_stringn(latin, bytes);
-    free(latin);
+    char *spelled = pulmo_name_spelled(name);
+    json_t *text = spelled ? json_string(spelled) : NULL;
+    free(spelled);
     return text;
 }
 
@@ -111,14 +89,16 @@ static json_t *json_probabilities(const pulmo_model *model, const float *probabi
     json_t *object = json_object();
     for (int k = 0; k < model->classes; k++) {
         json_t *probability = json_real((double)probabilities[k]);
-        json_object_set_new(object, model->class_names[k], probability);
+        char *name = pulmo_name_spelled(model->class_names[k]);
+        json_object_set_new(object, name ? name : model->class_names[k], probability);
+        free(name);
     }
     return object;
 }
 
 static void set_text(json_t *object, const char *key, const char *text)
 {
-    json_object_set_new(object, key, json_string(text));
+    json_object_set_new(object, key, json_name(text));
 }
 
 /* One JSON object per line. */
@@ -126,7 +106,7 @@ static void print_json(const prediction *p, const char *path, const float *proba
 {
     const pulmo_model *model = p->model;
     json_t *object = json_object();
-    json_object_set_new(object, "path", json_path(path));
+    json_object_set_new(object, "path", json_name(path));
     set_text(object, "class", class_of(p, probabilities));
     json_object_set_new(object, "probabilities", json_probabilities(model, probabilities));
     if (model->classes == 2) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pulmo/h5.h"
+#include "pulmo/text.h"
 
 #define SMALL       12 /* values shown one by one */
 #define NUMBERS_MAX ((uint64_t)1 << 26)
@@ -20,49 +21,28 @@ typedef struct inspection {
 
 static void show_unreadable(const inspection *in, pulmo_status status)
 {
-    fprintf(in->out, "unreadable: %s", pulmo_error());
+    fputs("unreadable: ", in->out);
+    pulmo_text_show(in->out, pulmo_error(), SIZE_MAX);
     if (*in->worst != PULMO_MEMORY)
         *in->worst = status == PULMO_MEMORY ? PULMO_MEMORY : PULMO_DATA;
 }
 
-/* A byte inside a character of UTF-8. */
-static bool continues_character(char byte)
-{
-    return ((unsigned char)byte & 0xc0) == 0x80;
-}
-
-static bool is_control(char byte)
-{
-    return (unsigned char)byte < 0x20 || byte == 0x7f;
-}
-
-static char harmless(char byte)
-{
-    if (is_control(byte))
-        return '?';
-    return byte;
-}
-
-/* The bytes of the characters that end at or before `bytes`, where a text goes on. */
-static size_t whole_characters(const char *text, size_t bytes)
-{
-    while (bytes > 0 && continues_character(text[bytes]))
-        bytes--;
-    return bytes;
-}
-
-/* At most `width` bytes of a text's first line, no character cut in two; what would move the cursor
- * is shown as "?". */
+/* At most `width` bytes of a text's first line. */
 static void show_text(FILE *out, const char *text, size_t width)
 {
-    size_t length = strcspn(text, "\n");
-    size_t shown = length < width ? length : width;
-    if (shown < length)
-        shown = whole_characters(text, shown);
-    for (size_t i = 0; i < shown; i++)
-        fputc(harmless(text[i]), out);
+    size_t line = strcspn(text, "\n");
+    size_t shown = pulmo_text_show(out, text, line < width ? line : width);
     if (text[shown])
         fputs(" ...", out);
+}
+
+/* A name in a column of `width` bytes, and a blank. */
+static void show_name(FILE *out, const char *name, int width)
+{
+    pulmo_text_show(out, name, SIZE_MAX);
+    for (int blanks = width - pulmo_text_width(name, SIZE_MAX); blanks > 0; blanks--)
+        fputc(' ', out);
+    fputc(' ', out);
 }
 
 static uint64_t count_of(const pulmo_h5_shape *shape)
@@ -177,7 +157,8 @@ static void show_attribute(const inspection *in, const char *object, const char 
     const char *before = of_root ? "  " : "      @";
     if (is_plumbing(name))
         return;
-    fprintf(in->out, "%s%-24s ", before, name);
+    fputs(before, in->out);
+    show_name(in->out, name, 24);
     show_text(in->out, value, VALUE_WIDTH);
     fputc('\n', in->out);
 }
@@ -187,12 +168,21 @@ static void show_dataset(const inspection *in, const char *name, const pulmo_h5_
     char words[96];
     bool are_pixels = strcmp(name, "images") == 0;
     shape_in_words(shape, words, sizeof words);
-    fprintf(in->out, "  /%-28s %-24s ", name, words);
+    fputs("  /", in->out);
+    show_name(in->out, name, 28);
+    fprintf(in->out, "%-24s ", words);
     if (shape->type == PULMO_H5_STRING)
         show_strings(in, name, shape);
     else if (shape->type != PULMO_H5_OTHER && !are_pixels)
         show_numbers(in, name, shape);
     fputc('\n', in->out);
+}
+
+static void show_group(FILE *out, const char *name)
+{
+    fputs("  /", out);
+    pulmo_text_show(out, name, SIZE_MAX);
+    fputc('\n', out);
 }
 
 static void on_entry(void *context, const char *name, const pulmo_h5_shape *shape,
@@ -206,15 +196,16 @@ static void on_entry(void *context, const char *name, const pulmo_h5_shape *shap
     else if (shape)
         show_dataset(in, name, shape);
     else
-        fprintf(in->out, "  /%s\n", name);
+        show_group(in->out, name);
 }
 
 static void show_class(FILE *out, const char *name, uint64_t images)
 {
-    int blanks = 24 - (int)strnlen(name, 24);
+    int blanks = 24 - pulmo_text_width(name, TEXT_WIDTH);
     fputs("  ", out);
     show_text(out, name, TEXT_WIDTH);
-    fprintf(out, "%*s %llu images\n", blanks, "", (unsigned long long)images);
+    fprintf(out, "%*s %llu image%s\n", blanks > 0 ? blanks : 0, "", (unsigned long long)images,
+            pulmo_plural(images));
 }
 
 /* Images per class. */
@@ -259,7 +250,8 @@ pulmo_status pulmo_inspect(const char *path, FILE *out)
     PULMO_TRY(pulmo_h5_open(path, &in.file));
     bool ours = pulmo_h5_has_attribute(in.file, "/", "pulmo_kind") &&
                 pulmo_h5_get_text(in.file, "/", "pulmo_kind", &kind) == PULMO_OK;
-    fprintf(out, "%s: %s", path, ours ? "pulmo " : "an HDF5 file not written by pulmo");
+    pulmo_text_show(out, path, SIZE_MAX);
+    fputs(ours ? ": pulmo " : ": an HDF5 file not written by pulmo", out);
     if (ours)
         show_text(out, kind, TEXT_WIDTH);
     fputc('\n', out);

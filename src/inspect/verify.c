@@ -7,6 +7,8 @@
 #include "pulmo/h5.h"
 #include "pulmo/inspect.h"
 #include "pulmo/log.h"
+#include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 typedef struct verification {
     FILE *out;
@@ -14,16 +16,25 @@ typedef struct verification {
     uint64_t files, without, differences, unreadable;
 } verification;
 
+static void show_line(FILE *out, const char *path, const char *what)
+{
+    pulmo_text_show(out, path, SIZE_MAX);
+    fputs(": ", out);
+    pulmo_text_show(out, what, SIZE_MAX);
+    fputc('\n', out);
+}
+
 static void show_difference(void *context, const char *what)
 {
     verification *v = context;
-    fprintf(v->out, "%s: %s\n", v->path, what);
+    show_line(v->out, v->path, what);
 }
 
 /* Notes the report, which names the file. One that cannot be read at the moment may be whole. */
 static void show_report(verification *v, pulmo_status status)
 {
-    fprintf(v->out, "%s\n", pulmo_error());
+    pulmo_text_show(v->out, pulmo_error(), SIZE_MAX);
+    fputc('\n', v->out);
     pulmo_error_clear();
     if (status == PULMO_IO)
         v->unreadable++;
@@ -73,7 +84,9 @@ static pulmo_status verify_entry(verification *v, const FTSENT *entry)
     bool failed = entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR;
     if (!failed)
         return PULMO_OK;
-    fprintf(v->out, "%s: cannot be read: %s\n", entry->fts_path, strerror(entry->fts_errno));
+    char *what = pulmo_format("cannot be read: %s", strerror(entry->fts_errno));
+    show_line(v->out, entry->fts_path, what ? what : "cannot be read");
+    free(what);
     v->unreadable++;
     return PULMO_OK;
 }

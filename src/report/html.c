@@ -3,31 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "pulmo/text.h"
 #include "report_room.h"
-
-/* Bytes of the UTF-8 character at `text`, 0 if there is none. */
-static int utf8_length(const unsigned char *text)
-{
-    static const unsigned char least[5] = {0, 0, 0xc2, 0xe0, 0xf0},
-                               most[5] = {0, 0x7f, 0xdf, 0xef, 0xf4};
-    int length = 1 + (text[0] >= 0x80) + (text[0] >= 0xe0) + (text[0] >= 0xf0);
-    if (length > 1 && (text[0] < least[length] || text[0] > most[length]))
-        return 0;
-    for (int i = 1; i < length; i++) {
-        int leading = text[i] & 0xc0;
-        if (leading != 0x80)
-            return 0;
-    }
-    if (text[0] == 0xe0 && text[1] < 0xa0)
-        return 0; /* longer than need be */
-    if (text[0] == 0xed && text[1] > 0x9f)
-        return 0; /* halves of UTF-16 */
-    if (text[0] == 0xf0 && text[1] < 0x90)
-        return 0;
-    if (text[0] == 0xf4 && text[1] > 0x8f)
-        return 0; /* beyond Unicode */
-    return length;
-}
 
 /* What a page may not hold; line ends and tabs it may. */
 static bool is_control(unsigned char byte)
@@ -39,8 +16,8 @@ static bool is_control(unsigned char byte)
 
 void html_text(FILE *out, const char *text)
 {
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        int length = utf8_length(at);
+    for (const char *at = text; *at;) {
+        size_t length = pulmo_character_bytes(at);
         if (*at == '&')
             fputs("&amp;", out);
         else if (*at == '<')
@@ -51,10 +28,10 @@ void html_text(FILE *out, const char *text)
             fputs("&quot;", out);
         else if (*at == '\'')
             fputs("&#39;", out);
-        else if (length == 0 || is_control(*at))
+        else if (length == 0 || is_control((unsigned char)*at))
             fputs("\xef\xbf\xbd", out);
         else
-            fwrite(at, 1, (size_t)length, out);
+            fwrite(at, 1, length, out);
         at += length > 0 ? length : 1;
     }
 }

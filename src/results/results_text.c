@@ -1,6 +1,7 @@
 /* What a run leaves in plain text: history.csv, predictions.csv, and the lines at its end. */
 #include <ctype.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ void pulmo_csv_score_columns(FILE *out, const pulmo_model *model)
     for (int k = 0; k < model->classes; k++) {
         char *name = pulmo_format("p_%s", model->class_names[k]);
         fputc(',', out);
-        pulmo_csv_field(out, name ? name : model->class_names[k]);
+        pulmo_csv_name(out, name ? name : model->class_names[k]);
         free(name);
     }
     fputs(",positive_class,threshold,rule", out);
@@ -75,7 +76,7 @@ void pulmo_csv_scores(FILE *out, const pulmo_model *model, const float *probabil
         fprintf(out, ",%.9g", (double)probabilities[k]);
     fputc(',', out);
     if (model->classes == 2) {
-        pulmo_csv_field(out, model->class_names[model->positive.index]);
+        pulmo_csv_name(out, model->class_names[model->positive.index]);
         fprintf(out, ",%.9g,", threshold);
     } else {
         fputs(",,", out);
@@ -87,6 +88,12 @@ static void csv_next_field(FILE *out, const char *text)
 {
     fputc(',', out);
     pulmo_csv_field(out, text);
+}
+
+static void csv_next_name(FILE *out, const char *name)
+{
+    fputc(',', out);
+    pulmo_csv_name(out, name);
 }
 
 static void csv_row(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores,
@@ -103,10 +110,10 @@ static void csv_row(FILE *out, const pulmo_model *model, const pulmo_split_score
     if (scores->thresholds)
         threshold = scores->thresholds[image];
     fputs(scores->split, out);
-    csv_next_field(out, info->paths[image]);
-    csv_next_field(out, info->groups[image]);
-    csv_next_field(out, info->class_names[truth]);
-    csv_next_field(out, info->class_names[called]);
+    csv_next_name(out, info->paths[image]);
+    csv_next_name(out, info->groups[image]);
+    csv_next_name(out, info->class_names[truth]);
+    csv_next_name(out, info->class_names[called]);
     pulmo_csv_scores(out, model, row, threshold);
     for (int k = 0; k < info->kept; k++)
         csv_next_field(out, info->kept_columns[k][image]);
@@ -150,10 +157,18 @@ typedef struct report_row {
     uint32_t support;
 } report_row;
 
+/* At the right end of `wide` columns; at most `bytes` of it. */
+static void print_name(FILE *out, int wide, const char *name, size_t bytes)
+{
+    for (int blanks = wide - pulmo_text_width(name, bytes); blanks > 0; blanks--)
+        fputc(' ', out);
+    pulmo_text_show(out, name, bytes);
+}
+
 static void print_row(FILE *out, int wide, const char *name, report_row row)
 {
-    fprintf(out, "%*s ", wide, name);
-    fprintf(out, "%10.4f%10.4f%10.4f", row.precision, row.recall, row.f1);
+    print_name(out, wide, name, SIZE_MAX);
+    fprintf(out, " %10.4f%10.4f%10.4f", row.precision, row.recall, row.f1);
     fprintf(out, "%10u\n", row.support);
 }
 
@@ -175,14 +190,17 @@ static void print_report(FILE *out, const pulmo_model *model, const pulmo_metric
     print_row(out, wide, "weighted avg", weighted);
 }
 
+#define HEADING 9 /* bytes of a class above the confusion matrix */
+
 static void print_confusion(FILE *out, const pulmo_model *model, const pulmo_metrics *m, int wide)
 {
     fprintf(out, "\nConfusion matrix (rows: true, columns: predicted)\n%*s", wide, "");
     for (int k = 0; k < m->classes; k++)
-        fprintf(out, "  %9.9s", model->class_names[k]);
+        print_name(out, HEADING + 2, model->class_names[k], HEADING);
     const uint32_t *count = m->confusion;
     for (int j = 0; j < m->classes; j++) {
-        fprintf(out, "\n%*s", wide, model->class_names[j]);
+        fputc('\n', out);
+        print_name(out, wide, model->class_names[j], SIZE_MAX);
         for (int k = 0; k < m->classes; k++)
             fprintf(out, "  %9u", *count++);
     }
@@ -238,7 +256,7 @@ static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics 
         return;
     for (int k = 0; k < m->classes; k++) {
         const pulmo_class_metrics *c = &m->per_class[k];
-        fprintf(out, "%*s", wide, model->class_names[k]);
+        print_name(out, wide, model->class_names[k], SIZE_MAX);
         print_interval(out, "sensitivity", c->sensitivity);
         print_interval(out, "specificity", c->specificity);
         print_interval(out, "AUC", c->auc_ci);
@@ -250,7 +268,7 @@ static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics
 {
     int wide = 12;
     for (int k = 0; k < m->classes; k++) {
-        int length = (int)strlen(model->class_names[k]);
+        int length = pulmo_text_width(model->class_names[k], SIZE_MAX);
         if (length > wide)
             wide = length;
     }
@@ -282,8 +300,9 @@ static void print_threshold(FILE *out, const pulmo_model *model, int models)
 {
     const char *rule = model->threshold_rule;
     bool chosen = models == 1 && !pulmo_metrics_rule_given(rule, NULL);
-    fprintf(out, "Positive class: %s, from probability %.4f on (%s%s)",
-            model->class_names[model->positive.index], model->threshold, rule,
+    fputs("Positive class: ", out);
+    pulmo_text_show(out, model->class_names[model->positive.index], SIZE_MAX);
+    fprintf(out, ", from probability %.4f on (%s%s)", model->threshold, rule,
             chosen ? ", chosen on val" : "");
     if (model->temperature != 1)
         fprintf(out, ", temperature %.4f", model->temperature);

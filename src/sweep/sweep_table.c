@@ -153,7 +153,9 @@ static void show_trial(FILE *out, const pulmo_grid *grid, const ranked *row)
         fprintf(out, "  %*s", width, value);
     }
     if (trial->state != SWEEP_FINISHED) {
-        fprintf(out, "  %s: %.100s\n", state_names[trial->state], trial->reason);
+        fprintf(out, "  %s: ", state_names[trial->state]);
+        pulmo_text_show(out, trial->reason, 100);
+        fputc('\n', out);
         return;
     }
     fprintf(out, "  %5lld", (long long)trial->best_epoch);

@@ -59,6 +59,53 @@ static void test_utf8(void **state)
                                     "a"));
     assert_false(pulmo_text_is_utf8("cut \xE2\x80"));
     assert_false(pulmo_text_is_utf8("\xC0\xAF"));
+    assert_false(pulmo_text_is_utf8("longer than need be \xE0\x80\xAF"));
+    assert_false(pulmo_text_is_utf8("half of UTF-16 \xED\xA0\x80"));
+}
+
+static void assert_spelled(const char *name, const char *wanted)
+{
+    char *out = pulmo_name_spelled(name);
+    assert_non_null(out);
+    assert_string_equal(out, wanted);
+    assert_true(pulmo_text_is_utf8(out));
+    free(out);
+}
+
+static void test_spelled(void **state)
+{
+    (void)state;
+    assert_spelled("", "");
+    assert_spelled("r\xC3\xB6ntgen 1.jpeg", "r\xC3\xB6ntgen 1.jpeg");
+    assert_spelled("\xFF.jpg", "\\xff.jpg");
+    assert_spelled("\xC3\xBF.jpg", "\xC3\xBF.jpg"); /* the character that is U+00FF */
+    assert_spelled("\\xff.jpg", "\\\\xff.jpg");     /* a backslash, an x */
+    assert_spelled("a\nb\t\x1B[31m\x7F", "a\\x0ab\\x09\\x1b[31m\\x7f");
+    assert_spelled("\xC2\x9B"
+                   "31m \xC2\xA0",
+                   "\\xc2\\x9b31m \xC2\xA0"); /* CSI of eight bits; a blank */
+    assert_spelled("cut \xE2\x80", "cut \\xe2\\x80");
+}
+
+/* `bytes` at most of a text, in so many columns. */
+static void assert_shown(const char *given, size_t bytes, const char *wanted, size_t taken)
+{
+    pulmo_text text;
+    char *out = NULL;
+    assert_ok(pulmo_text_open(&text));
+    assert_int_equal(pulmo_text_show(text.stream, given, bytes), taken);
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, wanted);
+    assert_int_equal(pulmo_text_width(given, bytes), strlen(wanted));
+    free(out);
+}
+
+static void test_shown(void **state)
+{
+    (void)state;
+    assert_shown("a\\b \x1B[2J\xFF", SIZE_MAX, "a\\b \\x1b[2J\\xff", 9);
+    assert_shown("\xC3\xA9t\xC3\xA9", 4, "\xC3\xA9t", 3); /* no character in two */
+    assert_shown("\x1B\x1B", 1, "\\x1b", 1);
 }
 
 /* Prints more than the process may have; exits with 0 if that is an error. */
@@ -150,7 +197,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_take),     cmocka_unit_test(test_write),
-        cmocka_unit_test(test_utf8),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_utf8),     cmocka_unit_test(test_spelled),
+        cmocka_unit_test(test_shown),    cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
         cmocka_unit_test(test_distance), cmocka_unit_test(test_plural),
     };
