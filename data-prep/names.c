@@ -2,6 +2,7 @@
  */
 #include "names.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+
+#define FILE_BYTES_MAX ((size_t)256 << 20)
 
 /* ---- whether ---- */
 
@@ -192,6 +195,87 @@ static pulmo_status hide_time(const pulmo_pseudonym_key *key, source_file *file)
     return PULMO_OK;
 }
 
+/* ---- showing ---- */
+
+char *names_patient_of_header(const source_list *list, const char *path, const char *pseudonym)
+{
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    pulmo_image image = {0};
+    pulmo_decode_spec spec;
+    pulmo_decode_notes notes = {0};
+    char hidden[PULMO_PATIENT_BYTES];
+    char *place = pulmo_format("%s/%s", list->root, path);
+    pulmo_decode_spec_init(&spec);
+    spec.modalities = "any";
+    if (place && pulmo_file_read(place, FILE_BYTES_MAX, &data, &bytes) == PULMO_OK)
+        pulmo_image_decode(data, bytes, &spec, &image, &notes);
+    pulmo_error_clear();
+    pulmo_image_free(&image);
+    free(data);
+    free(place);
+    memcpy(hidden, notes.patient, sizeof hidden);
+    const bool same = names_hide_patient(list, hidden, sizeof hidden) == PULMO_OK &&
+                      strcmp(hidden, pseudonym) == 0;
+    return same ? pulmo_strdup(notes.patient) : NULL;
+}
+
+static const source_file *file_of_patient(const source_list *list, const char *pseudonym)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const source_file *file = &list->file[i];
+        if (file->given && strcmp(file->group, pseudonym) == 0)
+            return file;
+    }
+    return NULL;
+}
+
+/* No file's name tells a patient of a header: one of the patient's files is read again. */
+static void learn_patient(const source_list *list, const char *pseudonym)
+{
+    char hidden[PULMO_PSEUDONYM];
+    const source_file *file = file_of_patient(list, pseudonym);
+    char *patient = file ? names_patient_of_header(list, file->given, pseudonym) : NULL;
+    if (!patient)
+        return;
+    const size_t bytes = strlen(patient);
+    pulmo_pseudonyms_add(list->names, PULMO_NAME_PATIENT, patient, bytes, hidden);
+    pulmo_pseudonyms_sort(list->names);
+    free(patient);
+}
+
+static void learn_patients(const source_list *list, const char *line)
+{
+    char pseudonym[PULMO_PSEUDONYM];
+    const char *at = line;
+    while ((at = pulmo_pseudonyms_unknown(list->names, at)) != NULL) {
+        snprintf(pseudonym, sizeof pseudonym, "%s", at);
+        learn_patient(list, pseudonym);
+        at += strlen(pseudonym);
+    }
+}
+
+/* A pulmo_log_reveal, by a source_list. The line may be this thread's report, which stays. */
+static char *shown_names(const void *context, const char *line)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const source_list *list = context;
+    pulmo_failure report;
+    char *copy = pulmo_strdup(line);
+    if (!copy)
+        return NULL;
+    pulmo_failure_keep(&report, PULMO_RUNTIME);
+    pthread_mutex_lock(&lock);
+    learn_patients(list, copy);
+    char *shown = pulmo_pseudonyms_reveal(list->names, copy);
+    pthread_mutex_unlock(&lock);
+    pulmo_failure_raise(&report);
+    free(copy);
+    return shown;
+}
+
+/* ---- a list ---- */
+
 static int by_path(const void *a, const void *b)
 {
     return strcmp(((const source_file *)a)->path, ((const source_file *)b)->path);
@@ -209,7 +293,7 @@ pulmo_status names_hide(source_list *list)
     }
     qsort(list->file, list->count, sizeof *list->file, by_path);
     pulmo_pseudonyms_sort(list->names);
-    pulmo_log_set_reveal(pulmo_pseudonyms_reveal, list->names);
+    pulmo_log_set_reveal(shown_names, list);
     return PULMO_OK;
 }
 
@@ -280,7 +364,7 @@ pulmo_status names_reveal(const source_list *list, pulmo_status status)
     pulmo_log_set_reveal(NULL, NULL);
     if (status == PULMO_OK || !list->names)
         return status;
-    char *text = pulmo_pseudonyms_reveal(list->names, pulmo_error());
+    char *text = shown_names(list, pulmo_error());
     if (text)
         pulmo_fail(status, "%s", text);
     free(text);

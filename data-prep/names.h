@@ -15,7 +15,8 @@
 pulmo_status names_choose(pulmo_comm *comm, const pulmo_pack_options *options, source_list *list);
 
 /* Where that was chosen: paths, patients and times of a list become pseudonyms, and the list comes
- * in their order, which tells nothing. From here on the log shows names in their place. */
+ * in their order, which tells nothing. From here on the log shows names in their place; of a
+ * patient that a header tells, a file is read again for it. The list must stay where it is. */
 pulmo_status names_hide(source_list *list);
 /* The same of a PatientID that was read from a header, in place: `bytes` is the room there. ""
  * stays as it is. */
@@ -24,6 +25,10 @@ pulmo_status names_hide_patient(const source_list *list, char *patient, size_t b
 /* What of a configuration stands in files that travel: places are left out; with pseudonyms, what a
  * person may have written names into is a pseudonym too. Owned by the caller (free). */
 pulmo_status names_visible(const source_list *list, const pulmo_config *config, pulmo_config **out);
+
+/* The PatientID in the header of a file, `path` below the source, if this is its pseudonym: reads
+ * the file. Owned by the caller; NULL if it is not. */
+char *names_patient_of_header(const source_list *list, const char *path, const char *pseudonym);
 
 /* Ends that: the report of a failure gets names in place of pseudonyms. Returns `status`. */
 pulmo_status names_reveal(const source_list *list, pulmo_status status);

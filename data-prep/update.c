@@ -315,12 +315,23 @@ static void match_files(old_pack *old, old_place *places, size_t count, const se
     }
 }
 
+/* A name goes with its file: of a pseudonym, the patient may be known by other files. */
+static pulmo_status note_missing(const old_pack *old, const old_place *place, text_lines *changed)
+{
+    if (!old->list->names)
+        return note(changed, place->path, "is missing");
+    if (place->split == UPDATE_REFUSED)
+        return lines_add(changed, "no file there was packed as %s", place->path);
+    const char *patient = old->split[place->split].groups[place->place];
+    return lines_add(changed, "no file of patient %s there was packed as %s", patient, place->path);
+}
+
 static pulmo_status find_changes(const old_pack *old, const old_place *places, size_t count,
                                  const seen_files *seen, text_lines *changed)
 {
     for (size_t i = 0; i < count; i++)
         if (!places[i].found)
-            PULMO_TRY(note(changed, places[i].path, "is missing"));
+            PULMO_TRY(note_missing(old, &places[i], changed));
     for (uint32_t i = 0; i < old->list->count; i++) {
         if (old->split_of[i] < 0)
             continue;

@@ -73,12 +73,11 @@ static void report_differs(verifying *v, pulmo_status status, const char *path)
 
 /* ---- a shard ---- */
 
-/* Image `i`'s path in the source; as the pack has it where that is not known. */
+/* Image `i`'s path in the source; NULL where its name went with the file. */
 static const char *path_of(const verifying *v, uint32_t i)
 {
     const char *path = v->split.text[PATHS][i];
-    const char *name = v->names ? pulmo_pseudonyms_find(v->names, path) : NULL;
-    return name ? name : path;
+    return v->names ? pulmo_pseudonyms_find(v->names, path) : path;
 }
 
 static bool is_digest(const pulmo_digest *found, const char *wanted)
@@ -100,7 +99,7 @@ static pulmo_digest digest_pixels(pulmo_image *image)
 static void compare_image(verifying *v, uint32_t row, pulmo_image *image)
 {
     uint32_t i = v->first + row;
-    const char *source = path_of(v, i);
+    const char *source = v->split.text[PATHS][i];
     pulmo_status status = pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, row, 1, image->pixels);
     if (status != PULMO_OK) {
         differs(v, v->path, "cannot be read: image of ", source);
@@ -196,13 +195,10 @@ static void check_shard(verifying *v, uint32_t shard)
 
 /* ---- sources ---- */
 
-static void check_source(void *context, int task, int thread)
+static void compare_source(verifying *v, uint32_t i, const char *name)
 {
-    verifying *v = context;
     pulmo_digest found;
-    uint32_t i = v->first + (uint32_t)task;
-    char *path = pulmo_format("%s/%s", v->source, path_of(v, i));
-    (void)thread;
+    char *path = pulmo_format("%s/%s", v->source, name);
     if (!path)
         v->status = PULMO_MEMORY;
     else if (pulmo_digest_of_file(path, &found) != PULMO_OK)
@@ -210,6 +206,18 @@ static void check_source(void *context, int task, int thread)
     else if (!is_digest(&found, v->split.text[DIGESTS][i]))
         differs(v, path, "has changed since it was packed", "");
     free(path);
+}
+
+static void check_source(void *context, int task, int thread)
+{
+    verifying *v = context;
+    uint32_t i = v->first + (uint32_t)task;
+    const char *name = path_of(v, i);
+    (void)thread;
+    if (name)
+        compare_source(v, i, name);
+    else
+        differs(v, v->source, "no file there was packed as ", v->split.text[PATHS][i]);
 }
 
 static void check_sources(verifying *v)
@@ -381,15 +389,22 @@ out:
     return status;
 }
 
+/* With names in place of pseudonyms, as far as the source's files tell them. */
+static void write_line(const verifying *v, const char *line, FILE *out)
+{
+    char *shown = v->names ? pulmo_pseudonyms_reveal(v->names, line) : NULL;
+    pulmo_text_show(out, shown ? shown : line, SIZE_MAX);
+    fputc('\n', out);
+    free(shown);
+}
+
 /* This rank's lines as one text, owned by the caller. */
 static pulmo_status differences_text(const verifying *v, char **out)
 {
     pulmo_text text;
     PULMO_TRY(pulmo_text_open(&text));
-    for (size_t i = 0; i < v->differs.count; i++) {
-        pulmo_text_show(text.stream, v->differs.text[i], SIZE_MAX);
-        fputc('\n', text.stream);
-    }
+    for (size_t i = 0; i < v->differs.count; i++)
+        write_line(v, v->differs.text[i], text.stream);
     return pulmo_text_take(&text, out);
 }
 

@@ -5,13 +5,9 @@
 
 #include "names.h"
 
-#include "pulmo/file.h"
-#include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
-
-#define FILE_BYTES_MAX ((size_t)256 << 20)
 
 typedef struct asking {
     const pulmo_pack_options *options;
@@ -20,30 +16,6 @@ typedef struct asking {
     size_t unknown_paths, unknown_patients;
 } asking;
 
-/* A file's PatientID if this is its pseudonym. Owned by the caller; NULL if it is not. */
-static char *patient_of_header(const asking *a, const char *path, const char *wanted)
-{
-    uint8_t *data = NULL;
-    size_t bytes = 0;
-    pulmo_image image = {0};
-    pulmo_decode_spec spec;
-    pulmo_decode_notes notes = {0};
-    char hidden[PULMO_PATIENT_BYTES];
-    char *place = pulmo_format("%s/%s", a->options->source, path);
-    pulmo_decode_spec_init(&spec);
-    spec.modalities = "any";
-    if (place && pulmo_file_read(place, FILE_BYTES_MAX, &data, &bytes) == PULMO_OK)
-        pulmo_image_decode(data, bytes, &spec, &image, &notes);
-    pulmo_error_clear();
-    pulmo_image_free(&image);
-    free(data);
-    free(place);
-    memcpy(hidden, notes.patient, sizeof hidden);
-    const bool same = names_hide_patient(&a->list, hidden, sizeof hidden) == PULMO_OK &&
-                      strcmp(hidden, wanted) == 0;
-    return same ? pulmo_strdup(notes.patient) : NULL;
-}
-
 /* `group`: the patient's pseudonym; "" for a refused file. */
 static void print_line(asking *a, const char *pseudonym, const char *group)
 {
@@ -51,7 +23,7 @@ static void print_line(asking *a, const char *pseudonym, const char *group)
     const char *patient = pulmo_pseudonyms_find(a->list.names, group);
     char *of_header = NULL;
     if (path && !patient && *group)
-        patient = of_header = patient_of_header(a, path, group);
+        patient = of_header = names_patient_of_header(&a->list, path, group);
     a->unknown_paths += !path;
     a->unknown_patients += *group && !patient;
     const char *const fields[] = {pseudonym, path ? path : "", group, patient ? patient : ""};

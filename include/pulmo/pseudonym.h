@@ -62,6 +62,9 @@ pulmo_status pulmo_pseudonyms_add(pulmo_pseudonyms *names, pulmo_name_kind kind,
 void pulmo_pseudonyms_sort(pulmo_pseudonyms *names);
 /* The name of a pseudonym, with or without ending; NULL for an unknown one. Borrowed. */
 const char *pulmo_pseudonyms_find(const pulmo_pseudonyms *names, const char *pseudonym);
+/* The first pseudonym in `text` whose name is not known, or other 32 digits; NULL where all are.
+ * Borrowed. */
+const char *pulmo_pseudonyms_unknown(const pulmo_pseudonyms *names, const char *text);
 /* `text` with names in place of the pseudonyms that are known: a pulmo_log_reveal, whose context is
  * the names. Owned by the caller; NULL for want of memory. */
 char *pulmo_pseudonyms_reveal(const void *names, const char *text);

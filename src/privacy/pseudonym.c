@@ -138,6 +138,20 @@ const char *pulmo_pseudonyms_find(const pulmo_pseudonyms *names, const char *pse
 
 /* ---- in a text ---- */
 
+#define DIGIT "0123456789abcdef"
+
+const char *pulmo_pseudonyms_unknown(const pulmo_pseudonyms *names, const char *text)
+{
+    while (*text) {
+        const size_t run = strspn(text, DIGIT);
+        if (run == DIGITS && !find(names, text))
+            return text;
+        text += run;
+        text += strcspn(text, DIGIT);
+    }
+    return NULL;
+}
+
 char *pulmo_pseudonyms_reveal(const void *context, const char *text)
 {
     const pulmo_pseudonyms *names = context;
@@ -146,8 +160,8 @@ char *pulmo_pseudonyms_reveal(const void *context, const char *text)
     if (pulmo_text_open(&shown) != PULMO_OK)
         return NULL;
     while (*text) {
-        const size_t run = strspn(text, "0123456789abcdef");
-        const size_t other = strcspn(text + run, "0123456789abcdef");
+        const size_t run = strspn(text, DIGIT);
+        const size_t other = strcspn(text + run, DIGIT);
         const known_name *found = run == DIGITS ? find(names, text) : NULL;
         if (found)
             fwrite(found->name, 1, found->shown, shown.stream);

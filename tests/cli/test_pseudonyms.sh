@@ -128,9 +128,14 @@ hidden grown
 "$PULMO" pack --who source grown $options > who.csv 2> /dev/null
 grep -q ",NORMAL/Quaxel95/Brimfo95.jpeg," who.csv || fail "--who of an update"
 rm -r source/NORMAL/Quaxel95
-mv source/NORMAL/Quaxel07 Quaxel07
-expect 65 "is missing" pack grown --update
-mv Quaxel07 source/NORMAL/Quaxel07
+
+# ---- files that went or changed, by name where it can be known: a name goes with its file ----
+expect 65 "the first: NORMAL/Quaxel07/Brimfo15.jpeg: has another size" "$PULMO" pack changed packed $on --update
+rm changed/NORMAL/Quaxel07/Brimfo15.jpeg
+expect 65 "the first: no file of patient Quaxel07 there was packed as " "$PULMO" pack changed packed $on --update
+expect 65 "changed: no file there was packed as " "$PULMO" pack --verify packed --source changed
+rm -r changed/NORMAL/Quaxel07
+expect 65 "no file of patient " "$PULMO" pack changed packed $on --update
 
 # ---- what leaks, and what is half done, hides names too ----
 mkdir -p given && cp -r source given/train && mkdir -p given/test/NORMAL given/test/PNEUMONIA
@@ -237,4 +242,8 @@ hidden warded
 expect 0 "and their source files are what was packed" "$PULMO" pack --verify warded --source wards
 films split/train 2 9 && films split/test 8 13
 expect 65 "between splits would make scores on val and test too good" "$PULMO" pack split leaky --size 32
+# A patient that a header tells is named as well, and what is no name stays.
+grep -q "patient Quaxel-4: " out.txt || { cat out.txt; fail "a leak's PatientID"; }
+ranks 3 "$PULMO" pack split three --size 32 > out.txt 2>&1 && fail "three ranks pack what leaks"
+grep -q "patient Quaxel-4: " out.txt && ! grep -qE "[0-9a-f]{32}" out.txt || { cat out.txt; fail "a leak's PatientID on three ranks"; }
 ls leaky/.pack/part-* > /dev/null && hidden leaky
