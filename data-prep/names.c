@@ -208,6 +208,7 @@ char *names_patient_of_header(const source_list *list, const char *path, const c
     char *place = pulmo_format("%s/%s", list->root, path);
     pulmo_decode_spec_init(&spec);
     spec.modalities = "any";
+    spec.pixels_max = UINT64_MAX; /* pack has taken it */
     if (place && pulmo_file_read(place, FILE_BYTES_MAX, &data, &bytes) == PULMO_OK)
         pulmo_image_decode(data, bytes, &spec, &image, &notes);
     pulmo_error_clear();

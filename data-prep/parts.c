@@ -100,8 +100,6 @@ static pulmo_status decode_one(const char *path, const source_list *list,
     entry->record.digest = pulmo_digest_of(data, bytes);
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, &notes);
     free(data);
-    if (status != PULMO_OK && notes.too_large)
-        return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
     entry->record.profiled = notes.had_icc || notes.had_gamma;
     entry->record.square = notes.source_height_px == notes.source_width_px;
     keep_header(&notes, entry);

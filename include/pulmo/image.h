@@ -53,7 +53,7 @@ typedef struct pulmo_decode_notes {
     char warning[200]; /* the first warning of corrupt data, or "" */
     bool had_icc;      /* a colour profile was ignored */
     bool had_gamma;    /* a PNG's gamma other than sRGB's was ignored */
-    bool too_large;    /* refused for pixels_max or the library's longest side */
+    bool too_large;    /* refused for pixels_max */
     int orientation;   /* EXIF's, which was applied; 1 if none */
     int source_height_px, source_width_px, source_channels;
     bool has_header;                   /* it is a DICOM file */

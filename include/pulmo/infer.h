@@ -3,6 +3,8 @@
 #define PULMO_INFER_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
 #include "pulmo/config.h"
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
@@ -30,6 +32,7 @@ typedef struct pulmo_predict_options {
     int input_count;
     bool json; /* else CSV */
     int threads;
+    int64_t pixels_max;             /* images of more are not read: pack.pixels_max */
     const pulmo_settings *settings; /* as in evaluate */
 } pulmo_predict_options;
 
@@ -45,6 +48,7 @@ typedef struct pulmo_explain_options {
     const char *const *inputs; /* as in predict */
     int input_count;
     int threads;
+    int64_t pixels_max; /* as in predict */
 } pulmo_explain_options;
 
 /* Grad-CAM of each image: an overlay PNG and a map in maps.h5; one CSV line an image on stdout. Bad

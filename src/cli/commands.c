@@ -60,6 +60,7 @@ pulmo_status run_predict(arguments *a)
                                            .input_count = a->operand_count - 1,
                                            .json = strcmp(a->format, "json") == 0,
                                            .threads = threads_of(a),
+                                           .pixels_max = a->config.pack.pixels_max,
                                            .settings = &a->settings};
     if (pulmo_comm_size(a->comm) > 1)
         return pulmo_fail(
@@ -75,7 +76,8 @@ pulmo_status run_explain(arguments *a)
                                            .class_name = a->class_name,
                                            .inputs = a->operands + 1,
                                            .input_count = a->operand_count - 1,
-                                           .threads = threads_of(a)};
+                                           .threads = threads_of(a),
+                                           .pixels_max = a->config.pack.pixels_max};
     return pulmo_explain(&options);
 }
 

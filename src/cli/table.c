@@ -29,6 +29,8 @@
 /* Where a model is used to decide, and where it is only looked at. */
 #define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
 #define KEYS_OF_LOOK "model.weights|train.threads"
+/* Where image files are read, which may be too large for the machine at hand. */
+#define KEYS_OF_FILES "pack.pixels_max"
 /* Where one is trained: all but packing's. */
 #define KEYS_OF_TRAINING "data.*|augment.*|model.*|train.*|bank.*|optim.*|eval.*"
 
@@ -290,7 +292,7 @@ const command commands[] = {
          "`threshold` on, which `rule` chose; each line names them. --set eval.threshold=NUMBER "
          "and --set eval.tta=K as in evaluate. Exit status 65 if a file could not be used.",
      .options = predict_options,
-     .keys = KEYS_OF_USE,
+     .keys = KEYS_OF_USE "|" KEYS_OF_FILES,
      .operands_least = 2,
      .operands_most = OPERANDS_ANY,
      .operands_needed = "RUN and at least one image, directory or - are needed",
@@ -305,7 +307,7 @@ const command commands[] = {
          "stdout. Directories are searched for images; - reads a list of files from stdin, one per "
          "line or NUL-ended (find -print0). Exit status 65 if a file could not be used.",
      .options = explain_options,
-     .keys = KEYS_OF_LOOK,
+     .keys = KEYS_OF_LOOK "|" KEYS_OF_FILES,
      .operands_least = 2,
      .operands_most = OPERANDS_ANY,
      .operands_needed = "RUN and at least one image, directory or - are needed",

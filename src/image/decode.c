@@ -106,7 +106,10 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
     *out = (pulmo_image){0};
     const format *found = format_of(data, size_bytes);
     PULMO_TRY(check_format(found, size_bytes));
-    PULMO_TRY(found->decode(data, size_bytes, spec, out, notes));
+    pulmo_status status = found->decode(data, size_bytes, spec, out, notes);
+    if (status != PULMO_OK && notes->too_large)
+        return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
+    PULMO_TRY(status);
     if (notes->warning[0]) {
         pulmo_image_free(out);
         return pulmo_fail(PULMO_DATA, "is damaged: %s", notes->warning);

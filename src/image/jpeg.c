@@ -28,11 +28,13 @@ static pulmo_status check_header(const struct jpeg_decompress_struct *jpeg,
                                  const pulmo_decode_spec *spec, pulmo_decode_notes *notes)
 {
     uint64_t pixels = (uint64_t)jpeg->image_width * jpeg->image_height;
-    bool too_wide = jpeg->image_width > SIDE_MAX || jpeg->image_height > SIDE_MAX;
-    notes->too_large = too_wide || pixels > spec->pixels_max;
+    notes->too_large = pixels > spec->pixels_max;
     if (notes->too_large)
         return pulmo_fail(PULMO_DATA, "%u x %u is more than %llu pixels", jpeg->image_width,
                           jpeg->image_height, (unsigned long long)spec->pixels_max);
+    if (jpeg->image_width > SIDE_MAX || jpeg->image_height > SIDE_MAX)
+        return pulmo_fail(PULMO_DATA, "%u x %u has a side of more than %d pixels",
+                          jpeg->image_width, jpeg->image_height, SIDE_MAX);
     const int components = jpeg->num_components;
     if (components != 1 && components != 3 && components != 4)
         return pulmo_fail(PULMO_DATA, "has %d components; must be 1, 3 or 4", components);

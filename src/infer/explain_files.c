@@ -196,8 +196,9 @@ typedef struct both_images {
 static pulmo_status read_both(const explaining *e, const char *path, both_images *out)
 {
     const pulmo_framing *framing = &e->model->framing;
-    PULMO_TRY(input_image_read(path, framing, e->model->size_px, &out->taken));
-    return input_image_read(path, framing, 0, &out->shown);
+    const int64_t most = e->options->pixels_max;
+    PULMO_TRY(input_image_read(path, framing, e->model->size_px, most, &out->taken));
+    return input_image_read(path, framing, 0, most, &out->shown);
 }
 
 static void free_both(both_images *images)

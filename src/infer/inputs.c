@@ -230,12 +230,13 @@ pulmo_status input_list_outcome(const input_list *list, size_t bad)
 /* ---- images ---- */
 
 pulmo_status input_image_read(const char *path, const pulmo_framing *framing, int size_px,
-                              pulmo_image *out)
+                              int64_t pixels_max, pulmo_image *out)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
     pulmo_decode_spec spec;
     pulmo_decode_spec_framed(&spec, framing, size_px);
+    spec.pixels_max = (uint64_t)pixels_max;
     PULMO_TRY(pulmo_file_read(path, FILE_BYTES_MAX, &data, &bytes));
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, NULL);
     free(data);

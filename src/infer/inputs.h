@@ -25,9 +25,10 @@ void input_list_free(input_list *list);
 /* How a command over the list ends, of whose images `bad` could not be used. */
 pulmo_status input_list_outcome(const input_list *list, size_t bad);
 
-/* Decodes a file; what is seen is what a model of this framing takes, size_px x size_px, to the bit
- * as pack makes it; size_px 0: the same in the file's own size. Errors name the file. */
+/* Decodes a file of at most `pixels_max` pixels; what is seen is what a model of this framing
+ * takes, size_px x size_px, to the bit as pack makes it; size_px 0: the same in the file's own
+ * size. Errors name the file. */
 pulmo_status input_image_read(const char *path, const pulmo_framing *framing, int size_px,
-                              pulmo_image *out);
+                              int64_t pixels_max, pulmo_image *out);
 
 #endif

@@ -37,7 +37,8 @@ static pulmo_status decode_task(void *context, int task, int thread)
     prediction *p = context;
     const pulmo_model *model = p->model;
     (void)thread;
-    return input_image_read(p->paths[task], &model->framing, model->size_px, &p->decoded[task]);
+    return input_image_read(p->paths[task], &model->framing, model->size_px, p->options->pixels_max,
+                            &p->decoded[task]);
 }
 
 static pulmo_status view_task(void *context, int task, int thread)

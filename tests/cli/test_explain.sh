@@ -19,6 +19,25 @@ for row in csv.DictReader(open("explained.csv")):
     assert row["predicted"] == (other.get("prediction") or other.get("predicted") or other["class"]), (row, other)
 PYTHON
 
+# ---- images that are large: the limit is this machine's, and the words name it ----
+one=$(ls -d demo/test/NORMAL/* | head -1)
+for command in predict "explain --out little"; do
+    expect 65 "$one: " "$PULMO" ${command%% *} run "$one" ${command#"${command%% *}"} --set pack.pixels_max=1000
+    grep -q "is more than 1000 pixels (pack.pixels_max raises the limit)" out.txt || { cat out.txt; fail "$command: no way out"; }
+done
+python3 - << 'PYTHON'
+import struct, zlib
+side = 13400 # 179,560,000 pixels of one bit
+def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+rows = zlib.compress((b"\0" + bytes(side // 8)) * side, 1)
+with open("large.png", "wb") as file:
+    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+PYTHON
+expect 65 "large.png: 13400 x 13400 is more than 178956970 pixels (pack.pixels_max raises the limit)" "$PULMO" predict run large.png
+expect 0 "large.png," "$PULMO" predict run large.png --set pack.pixels_max=200000000
+printf 'pack:\n  pixels_max: 200000000\n' > large.yaml
+expect 0 "large.png," "$PULMO" predict run large.png -c large.yaml
+
 # ---- lists ----
 few=$(ls -d demo/test/*/* | head -2)
 "$PULMO" explain run $few --out looks > few.csv 2> /dev/null

@@ -235,8 +235,8 @@ static void a_file_that_is_no_image_is_named(void **state)
     const pulmo_framing squash = {0};
     char *notes = at("b/notes.txt"), *absent = at("absent.jpg");
     (void)state;
-    assert_refused(input_image_read(notes, &squash, 0, &image), PULMO_DATA, "b/notes.txt");
-    assert_refused(input_image_read(absent, &squash, 8, &image), PULMO_IO, "absent.jpg");
+    assert_refused(input_image_read(notes, &squash, 0, 1000000, &image), PULMO_DATA, "b/notes.txt");
+    assert_refused(input_image_read(absent, &squash, 8, 1000000, &image), PULMO_IO, "absent.jpg");
     free(notes);
     free(absent);
 }
