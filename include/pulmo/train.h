@@ -21,6 +21,13 @@ typedef pulmo_status pulmo_report_writer(const pulmo_config *config);
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool overwrite,
                          pulmo_report_writer *report);
 
+/* Whether the data take the configuration: what pulmo_train refuses (PULMO_CONFIG, PULMO_DATA)
+ * before it trains, as far as settings and packed data tell. Not collective; `comm` says who warns.
+ */
+pulmo_status pulmo_train_check(pulmo_comm *comm, const pulmo_config *config);
+/* Whether that depends on the key, "section.key". */
+bool pulmo_train_check_reads(const char *key);
+
 typedef struct pulmo_train_timing {
     uint64_t images; /* of all ranks */
     double seconds;

@@ -249,7 +249,8 @@ const command commands[] = {
          "train.run_dir, and writes one table, best on val first: sweep.csv and stdout. With "
          "train.seed as a key also means and spreads over seeds; with data.fold, on a pack "
          "with pack.folds, cross-validation: all folds' test images as one set, in folds/ and "
-         "cross_validation.csv. What is finished is kept when the command is given again; a "
+         "cross_validation.csv. A value that the data refuse is an error before the first trial. "
+         "What is finished is kept when the command is given again; a "
          "trial that fails is reported and the others are trained all the same. With "
          "train.features=bank the trials share one feature bank, built by all ranks "
          "in the first of them. Under mpirun or srun.",

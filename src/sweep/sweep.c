@@ -30,8 +30,7 @@ static pulmo_status set_run_dir(pulmo_config *config, const char *parent, const 
                       parent);
 }
 
-/* A trial's configuration; owned by the caller (free). */
-static pulmo_status configure_trial(const sweep *s, uint64_t number, pulmo_config **out)
+pulmo_status sweep_configure(const sweep *s, uint64_t number, pulmo_config **out)
 {
     const pulmo_config *all = s->options->config;
     pulmo_config *config = malloc(sizeof *config);
@@ -150,7 +149,7 @@ static void take_finished(sweep *s, uint64_t number, const pulmo_config *config)
 static pulmo_status look_at_trial(sweep *s, uint64_t number)
 {
     pulmo_config *config = NULL;
-    PULMO_TRY(configure_trial(s, number, &config));
+    PULMO_TRY(sweep_configure(s, number, &config));
     bool anew = s->options->overwrite && is_ours(s, number);
     if (!anew && pulmo_results_finished(config->train.run_dir))
         take_finished(s, number, config);
@@ -222,7 +221,7 @@ static pulmo_status train_trial(sweep *s, uint64_t number, const pulmo_config *c
 static pulmo_status run_trial(sweep *s, uint64_t number)
 {
     pulmo_config *config = NULL;
-    pulmo_status status = pulmo_agree(s->comm, configure_trial(s, number, &config));
+    pulmo_status status = pulmo_agree(s->comm, sweep_configure(s, number, &config));
     if (status == PULMO_OK)
         status = train_trial(s, number, config);
     free(config);
@@ -326,11 +325,12 @@ static pulmo_status plan_local(sweep *s)
         s->trials[t].name = sweep_name(s->grid, t, -1);
         if (!s->trials[t].name)
             return PULMO_MEMORY;
-        PULMO_TRY(configure_trial(s, t, &config));
+        PULMO_TRY(sweep_configure(s, t, &config));
         free(config);
     }
     if (pulmo_comm_rank(s->comm) != 0)
         return PULMO_OK;
+    PULMO_TRY(sweep_check_data(s));
     return pulmo_directory_make(s->options->config->train.run_dir);
 }
 

@@ -1,6 +1,7 @@
 /* Inside the sweep room: a sweep's trials and its tables.
  *
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
+ *   sweep_checks.c  what the data refuse of a grid
  *   sweep_name.c    the directories of trials
  *   sweep_axes.c    axes of the grid
  *   sweep_made.c    what a trial would be made with now
@@ -73,6 +74,13 @@ typedef struct sweep {
     bool beside;         /* this is one of several groups of ranks */
     bool quiet;          /* trials say a line each */
 } sweep;
+
+/* A trial's configuration (sweep.c); owned by the caller (free). */
+pulmo_status sweep_configure(const sweep *s, uint64_t number, pulmo_config **out);
+
+/* Refuses a grid of which the data refuse a value, in pulmo_train's own words (sweep_checks.c). By
+ * rank 0, when all trials have their names. */
+pulmo_status sweep_check_data(const sweep *s);
 
 /* ---- a trial (sweep_trial.c, sweep_made.c) ---- */
 

@@ -10,7 +10,7 @@
 
 /* ---- data ---- */
 
-static pulmo_status open_data_local(run *r)
+pulmo_status run_open_data_local(run *r)
 {
     const char *path = r->config->data.path;
     if (!*path)
@@ -26,6 +26,13 @@ static pulmo_status open_data_local(run *r)
     PULMO_TRY(pulmo_dataset_open_fold(path, fold, "val", 1, &r->data.val));
     PULMO_TRY(pulmo_dataset_open_fold(path, fold, "test", 1, &r->data.test));
     return run_check_splits(r);
+}
+
+void run_close_data(run *r)
+{
+    pulmo_dataset_close(r->data.train);
+    pulmo_dataset_close(r->data.val);
+    pulmo_dataset_close(r->data.test);
 }
 
 /* All ranks read the same data; its digest becomes part of the run's identity. */
@@ -257,7 +264,7 @@ static pulmo_status take_up(run *r)
 pulmo_status run_open(run *r, bool overwrite)
 {
     pulmo_comm *comm = r->comm;
-    PULMO_TRY(pulmo_agree(comm, open_data_local(r)));
+    PULMO_TRY(pulmo_agree(comm, run_open_data_local(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(check_config_same(r));
     r->replaces = overwrite;
@@ -296,9 +303,7 @@ void run_close(run *r)
     pulmo_state_free(&r->state);
     if (r->network.open)
         pulmo_backbone_close(&r->network.backbone);
-    pulmo_dataset_close(r->data.train);
-    pulmo_dataset_close(r->data.val);
-    pulmo_dataset_close(r->data.test);
+    run_close_data(r);
     free(r->checkpoints.path);
     free(r->model.config);
     free(r);

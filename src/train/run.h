@@ -156,6 +156,13 @@ pulmo_status run_remove_replaced(const run *r);
 /* After the checkpoint was found to be of this configuration, or replaced one that is not. */
 pulmo_status run_write_config(const run *r);
 
+/* ---- the data (run.c): not collective ---- */
+
+/* Opens the splits that the configuration names, and checks them; closed by the next, also where
+ * that failed. */
+pulmo_status run_open_data_local(run *r);
+void run_close_data(run *r);
+
 /* ---- checks.c: not collective ---- */
 
 /* Whether the splits can be trained and chosen on. */

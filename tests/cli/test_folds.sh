@@ -41,6 +41,8 @@ grep -q "^5,60," cv/cross_validation.csv || fail "not 60 images of 5 folds in th
 grep -q "Cross-validation: each image was scored by the model of its own fold" cv/folds/MODEL_CARD.md || fail "the card of all folds"
 ! grep -q "epoch 0" cv/folds/MODEL_CARD.md || fail "an epoch of no model"
 expect 0 "" sweep # finished trials are kept
+expect 2 "grid: data.fold=9: data.fold: 9: packed has 5 folds: 0 to 4 (no trial was begun)" "$PULMO" sweep --set data.path=packed --set train.run_dir=out-of-range --grid data.fold=0,9
+! grep -q "resumes" out.txt && [ ! -e out-of-range ] || { cat out.txt; fail "a fold that is not there: a trial was begun"; }
 expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7
 expect 2 "packed without folds" bash -c '"$0" pack demo plain --size 64 -q && "$0" train --set data.path=plain --set train.run_dir=r --set data.fold=0' "$PULMO"
 grep -q "fold 3 of the\|fold 3 is the test" cv/data.fold=3/MODEL_CARD.md || fail "the model card does not name its fold"

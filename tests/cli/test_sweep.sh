@@ -82,19 +82,30 @@ expect 2 "must be K/N" "$PULMO" sweep -c sweep.yaml --part 2/2
 
 # A trial that cannot be trained is reported, the others are done, and the status is its own; wherever it ran.
 for way in env "ranks 3"; do
-rm -rf some
+rm -rf some && mkdir some && touch "some/optim.clip_norm=0,optim.weight_decay=0" "some/optim.clip_norm=1,optim.weight_decay=0"
 status=0
 $way "$PULMO" sweep --set data.path=packed --set train.run_dir=some --set train.epochs=1 --set train.features=bank --set bank.seed=0 --set bank.views=2 \
-    --set train.patience=0 --grid optim.clip_norm=0,1 --grid optim.class_weights='none,[1, 2, 3]' > some.txt 2> some.err || status=$?
-[ "$status" = 2 ] || { cat some.err; fail "status $status, not 2"; }
+    --set train.patience=0 --grid optim.clip_norm=0,1 --grid optim.weight_decay=0,0.1 > some.txt 2> some.err || status=$?
+[ "$status" = 74 ] || { cat some.err; fail "status $status, not 74"; }
 [ "$(grep -c ,failed, some/sweep.csv)" = 2 ] && [ "$(grep -c ,finished, some/sweep.csv)" = 2 ] || fail "half of 4 trials fail"
-grep failed some/sweep.csv | head -1 | grep -q "2 classes" || fail "the table does not say why"
+grep failed some/sweep.csv | head -1 | grep -q "is not a directory" || fail "the table does not say why"
 done
 
 # Refused before anything is trained.
 expect 2 "optim.lr" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lr=fast
 expect 2 "did you mean" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lrr=1
 expect 2 "pack.seed: means nothing to training" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid pack.seed=1,2
+# Also by the data: with the rule, before the first trial begins; the value may be the last of many.
+refused() { # WORD OPTIONS...: on one rank and on several
+    expect 2 "$1" "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lr=0.1,0.01 "${@:2}"
+    grep -q "(no trial was begun)" out.txt && ! grep -q "the same command" out.txt || { cat out.txt; fail "advice that cannot help"; }
+    expect 2 "$1" ranks 3 "$PULMO" sweep --set data.path=packed --set train.run_dir=no --grid optim.lr=0.1,0.01 "${@:2}"
+}
+refused "grid: optim.lr=0.1,data.fold=0: data.fold: 0: packed was packed without folds" --grid data.fold=-1,0
+refused "2 classes" --grid optim.class_weights='none,[1, 2, 3]'
+refused "model.positive_class" --grid model.positive_class=PNEUMONIA,COVID
+refused "must not fall" --grid train.unfreeze_epochs='[],[3, 1]'
+expect 65 "absent is not a packed data set" "$PULMO" sweep --set train.run_dir=no --grid data.path=packed,absent
 expect 2 "no grid" "$PULMO" sweep --set data.path=packed --set train.run_dir=no
 expect 2 "pulmo sweep" "$PULMO" train -c sweep.yaml
 expect 2 "given twice" "$PULMO" sweep -c sweep.yaml --grid optim.lr=1,2
