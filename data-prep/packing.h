@@ -32,6 +32,7 @@ typedef struct packing {
     pulmo_packed_split split[PULMO_SPLITS];
     char resize[96 + PULMO_FRAMING_WORDS];
     pulmo_config *visible; /* what of the configuration stands in the manifest */
+    char decode[PULMO_DECODE_WORDS];
     char *options_text;
     pulmo_digest key;       /* of all files, for DEST/.files */
     pulmo_digest parts_key; /* of the files that are decoded */

@@ -101,6 +101,7 @@ static pulmo_status decode_one(const char *path, const source_list *list,
     pulmo_status status = pulmo_image_decode(data, bytes, &spec, out, &notes);
     free(data);
     entry->record.profiled = notes.had_icc || notes.had_gamma;
+    entry->record.format = (uint8_t)notes.format;
     entry->record.square = notes.source_height_px == notes.source_width_px;
     keep_header(&notes, entry);
     PULMO_TRY(names_hide_patient(list, entry->patient, sizeof entry->patient));

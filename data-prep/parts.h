@@ -18,6 +18,7 @@ typedef struct image_record {
     uint8_t usable, channels;
     uint8_t profiled; /* a colour profile or gamma of its own was ignored */
     uint8_t square;   /* the source is as wide as high */
+    uint8_t format;   /* pulmo_image_format; not known of what an older pack has */
 } image_record;
 
 /* What became of every file, in the list's order; the pixels lie in DEST/.pack. */

@@ -14,14 +14,25 @@
 /* images written to a shard at once: the HDF5 library is one thread's at a time */
 #define APPENDED 16
 
+/* Of all images of the pack, as bits. */
+static unsigned formats_of(const packing *p)
+{
+    unsigned formats = p->old ? p->old->formats : 0;
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        for (uint32_t i = 0; i < p->plan.count[s]; i++) {
+            uint32_t file = p->plan.order[s][i];
+            if (update_split_of(p->old, file) < 0)
+                formats |= 1u << p->store.records[file].format;
+        }
+    return formats;
+}
+
 static pulmo_status make_form(packing *p)
 {
     int size = (int)p->options.config->pack.size;
     char framed[PULMO_FRAMING_WORDS];
     const pulmo_framing framing = p->form.framing;
-    const char *decode = PULMO_DECODE_EXACT_WORDS;
-    if (framing.fast)
-        decode = PULMO_DECODE_FAST_WORDS;
+    pulmo_decode_words(formats_of(p), framing.fast, p->decode);
     pulmo_framing_words(&framing, framed);
     snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow%s",
              size, size, framed);
@@ -31,7 +42,7 @@ static pulmo_status make_form(packing *p)
                                   .classes = p->plan.classes,
                                   .class_names = (const char *const *)p->plan.class_names,
                                   .resize = p->resize,
-                                  .decode = decode,
+                                  .decode = p->decode,
                                   .framing = framing,
                                   .is_demo = p->list.is_demo};
     return PULMO_OK;

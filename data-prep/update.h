@@ -30,8 +30,9 @@ typedef struct old_pack {
     char **similar, **leaks; /* lines of its audit */
     int classes, channels;
     pulmo_framing framing;
-    int folds;      /* of train; 0 for none */
-    bool all_known; /* every patient */
+    unsigned formats; /* of its images, as far as its words tell; bits of pulmo_image_format */
+    int folds;        /* of train; 0 for none */
+    bool all_known;   /* every patient */
     char **class_names;
     const source_list *list; /* the source as it is now; kept */
     int8_t *split_of;        /* (list count): UPDATE_NEW, UPDATE_REFUSED, or the split */

@@ -60,9 +60,13 @@ typedef struct pulmo_packed_form {
     bool is_demo;
 } pulmo_packed_form;
 
-/* Words for `decode`. */
-#define PULMO_DECODE_EXACT_WORDS "libjpeg, accurate integer DCT"
-#define PULMO_DECODE_FAST_WORDS  "libjpeg, scaled integer DCT"
+#define PULMO_DECODE_WORDS 160 /* room for `decode` */
+
+/* Words for `decode`: by what images of these formats (bits, 1 << pulmo_image_format) were decoded.
+ * Digests of packs cover them: those of JPEG alone stay as they are. */
+void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS]);
+/* The way back; of words that are none of these, 0. */
+unsigned pulmo_decode_formats(const char *words, bool *fast);
 
 /* A framing as attributes of an object: of the root of a pack or a model, of results' data. A file
  * of an earlier version lacks them: it is squashed, with borders. PULMO_DATA for a value that is

@@ -6,9 +6,57 @@
 #include <string.h>
 
 #include "pulmo/h5.h"
+#include "pulmo/image.h"
 
 #define WINDOW     "dicom_window"
 #define MODALITIES "dicom_modalities"
+
+/* ---- decoders in words ---- */
+
+#define ALL_FORMATS ((1u << PULMO_IMAGE_FORMATS) - 1)
+
+static const char *words_of(int format, bool fast)
+{
+    switch (format) {
+    case PULMO_IMAGE_PNG:
+        return "libpng, all depths to 8 bits";
+    case PULMO_IMAGE_DICOM:
+        return "DCMTK, mapped to 8 bits by PS3.3 C.11";
+    default:
+        return fast ? "libjpeg, scaled integer DCT" : "libjpeg, accurate integer DCT";
+    }
+}
+
+void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS])
+{
+    static const char *const names[] = {"JPEG: ", "PNG: ", "DICOM: "};
+    const bool mixed = (formats & (formats - 1)) != 0;
+    size_t at = 0;
+    out[0] = '\0';
+    for (int format = 0; format < PULMO_IMAGE_FORMATS; format++) {
+        if (!(formats & (1u << format)))
+            continue;
+        at += (size_t)snprintf(out + at, PULMO_DECODE_WORDS - at, "%s%s%s", at > 0 ? "; " : "",
+                               mixed ? names[format] : "", words_of(format, fast));
+    }
+}
+
+unsigned pulmo_decode_formats(const char *words, bool *fast)
+{
+    char all[PULMO_DECODE_WORDS];
+    for (unsigned formats = 1; formats <= ALL_FORMATS; formats++) {
+        for (int manner = 0; manner < 2; manner++) {
+            pulmo_decode_words(formats, manner, all);
+            *fast = manner;
+            if (strcmp(words, all) == 0)
+                return formats;
+        }
+    }
+    *fast = false;
+    return 0;
+}
+
+/* ---- attributes ---- */
 
 static pulmo_status write_text(pulmo_h5 *file, const char *name, const char *text)
 {
@@ -73,7 +121,7 @@ static pulmo_status read_words(pulmo_h5 *file, const char *object, pulmo_framing
     if (!pulmo_h5_has_attribute(file, object, "decode"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_text(file, object, "decode", &words));
-    out->fast = strcmp(words, PULMO_DECODE_FAST_WORDS) == 0;
+    pulmo_decode_formats(words, &out->fast);
     free(words);
     return PULMO_OK;
 }

@@ -23,6 +23,7 @@ typedef struct format {
 
 /* A PNG's signature goes on with line ends: what a transfer as text made of them, libpng tells. */
 static const format formats[] = {
+    /* those that are read, in the order of pulmo_image_format */
     {"a JPEG", "\xFF\xD8\xFF", 0, 3, jpeg_decode, {".jpeg", ".jpg"}},
     {"a PNG", "\x89PNG", 0, 4, png_decode, {".png"}},
     {"a DICOM file", "DICM", 128, 4, dicom_decode, {".dcm", ".dicom"}},
@@ -106,6 +107,7 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
     *out = (pulmo_image){0};
     const format *found = format_of(data, size_bytes);
     PULMO_TRY(check_format(found, size_bytes));
+    notes->format = (pulmo_image_format)(found - formats);
     pulmo_status status = found->decode(data, size_bytes, spec, out, notes);
     if (status != PULMO_OK && notes->too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
