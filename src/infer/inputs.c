@@ -12,6 +12,7 @@
 #include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 
@@ -154,16 +155,35 @@ static pulmo_status read_stdin(char **out, size_t *bytes)
     return PULMO_OK;
 }
 
+static bool starts_with(const char *text, size_t bytes, const char *mark, size_t mark_bytes)
+{
+    return bytes >= mark_bytes && memcmp(text, mark, mark_bytes) == 0;
+}
+
+/* A byte order mark, which some programs write before UTF-8, is no part of a path. *skip: its
+ * bytes. That of UTF-16, whose NULs would end paths, is refused. */
+static pulmo_status skip_mark(const char *text, size_t bytes, size_t *skip)
+{
+    const bool wide =
+        starts_with(text, bytes, "\xFF\xFE", 2) || starts_with(text, bytes, "\xFE\xFF", 2);
+    *skip = starts_with(text, bytes, "\xEF\xBB\xBF", 3) ? 3 : 0;
+    if (!wide || !memchr(text, '\0', bytes))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "the list on stdin is UTF-16; paths are bytes, one a line: "
+                                  "iconv -f UTF-16 -t UTF-8 LIST | pulmo ... -");
+}
+
 /* One path a line, or as `find -print0` writes them: where there is a NUL, paths end with NULs. */
 static pulmo_status add_stdin(input_list *list)
 {
     char *text = NULL;
     size_t bytes = 0;
+    size_t skip = 0;
     PULMO_TRY(read_stdin(&text, &bytes));
     list->by_stdin = true;
     bool by_lines = memchr(text, '\0', bytes) == NULL;
-    pulmo_status status = PULMO_OK;
-    for (char *at = text; status == PULMO_OK && at < text + bytes;) {
+    pulmo_status status = skip_mark(text, bytes, &skip);
+    for (char *at = text + skip; status == PULMO_OK && at < text + bytes;) {
         size_t length = by_lines ? strcspn(at, "\n") : strlen(at);
         char *next = at + length + 1;
         at[length] = '\0';
@@ -224,7 +244,7 @@ pulmo_status input_list_outcome(const input_list *list, size_t bad)
         return PULMO_OK;
     const size_t all = list->count + list->missed;
     return pulmo_fail(PULMO_DATA, "%zu of %zu image%s could not be used; the others are done",
-                      bad + list->missed, all, all == 1 ? "" : "s");
+                      bad + list->missed, all, pulmo_plural(all));
 }
 
 /* ---- images ---- */

@@ -16,7 +16,8 @@ typedef struct input_list {
 } input_list;
 
 /* Files as they are named, the images of directories and those below them in name order, and for
- * "-" the paths on stdin: one per line, or ended by NULs where there are any (find -print0). Links
+ * "-" the paths on stdin: one per line, or ended by NULs where there are any (find -print0); a byte
+ * order mark before them is skipped, a list in UTF-16 is PULMO_DATA. Links
  * are followed, but not back to a folder that they stand in. PULMO_USAGE if there is no image,
  * unless "-" is among the inputs: a list from stdin may be empty. On failure the list is freed. */
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out);

@@ -87,6 +87,45 @@ static void a_dash_stands_for_a_list_on_stdin(void **state)
     free(path);
 }
 
+static pulmo_status list_of(const char *bytes, size_t count, input_list *out)
+{
+    const char *const inputs[] = {"-"};
+    char *path = at("list.txt");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    fclose(file);
+    assert_non_null(freopen(path, "r", stdin));
+    pulmo_status status = input_list_collect(inputs, 1, out);
+    remove(path);
+    free(path);
+    return status;
+}
+
+/* Programs of Windows begin a text with one. */
+static void a_byte_order_mark_is_no_part_of_a_path(void **state)
+{
+    static const char lines[] = "\xEF\xBB\xBFx/1.jpg\r\n\xEF\xBB\xBFy.jpg\n";
+    static const char nuls[] = "\xEF\xBB\xBFx/1.jpg\0y.jpg";
+    static const char wide[] = "\xFF\xFEx\0\n";
+    static const char latin[] = "\xFF\xFEx.jpg\n";
+    input_list list;
+    (void)state;
+    assert_ok(list_of(lines, sizeof lines - 1, &list));
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.paths[0], "x/1.jpg");
+    assert_string_equal(list.paths[1], "\xEF\xBB\xBFy.jpg"); /* at the start alone */
+    input_list_free(&list);
+    assert_ok(list_of(nuls, sizeof nuls, &list));
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.paths[0], "x/1.jpg");
+    input_list_free(&list);
+    assert_refused(list_of(wide, sizeof wide, &list), PULMO_DATA, "iconv -f UTF-16");
+    assert_ok(list_of(latin, sizeof latin - 1, &list)); /* a name may begin so */
+    assert_int_equal(list.count, 1);
+    input_list_free(&list);
+}
+
 /* find -print0 ends each path with a NUL; a path may then hold line breaks. */
 static void paths_on_stdin_may_end_with_nuls(void **state)
 {
@@ -246,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_stands_for_its_jpegs),
         cmocka_unit_test(a_dash_stands_for_a_list_on_stdin),
+        cmocka_unit_test(a_byte_order_mark_is_no_part_of_a_path),
         cmocka_unit_test(paths_on_stdin_may_end_with_nuls),
         cmocka_unit_test(a_list_on_stdin_may_be_long),
         cmocka_unit_test(a_list_on_stdin_may_be_empty),
