@@ -321,6 +321,10 @@ static void open_explainer(gallery *g)
         run = g->r->model;
     if (!options->overlays)
         return;
+    if (g->r->folds > 0) { /* as it must be: the page says it, and nobody is warned */
+        snprintf(g->why, sizeof g->why, "each fold has a model of its own; their reports have it");
+        return;
+    }
     pulmo_status status = pulmo_model_read(run, &g->model);
     g->model.tta = 1; /* maps are of the image itself; probabilities are in the results */
     if (status == PULMO_OK)

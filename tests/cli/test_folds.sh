@@ -19,6 +19,10 @@ sweep() {
 }
 expect 0 "Over 5 folds: mean and standard deviation" sweep
 grep -q "all folds as one set  AUC" out.txt || fail "no line on all folds"
+! grep -q "Grad-CAM" out.txt || { grep "Grad-CAM" out.txt; fail "a warning of what no pooled set can have"; }
+grep -q "Without Grad-CAM: each fold has a model of its own" cv/folds/report.html || fail "the page does not say why it has no maps"
+expect 0 "Report: cv/folds/report.html" "$PULMO" report cv/folds
+! grep -q "warning" out.txt || { cat out.txt; fail "a warning about a pooled report"; }
 [ "$(head -1 cv/sweep_groups.csv | cut -d, -f1)" = folds ] || fail "the groups are not called folds"
 [ "$(sed -n 2p cv/sweep_groups.csv | cut -d, -f1)" = 5 ] || fail "not five folds in the group"
 for k in 0 1 2 3 4; do
@@ -56,7 +60,7 @@ fold() {
         --set train.batch=8 --set model.hidden='[4]' --set data.fold="$fold" "$@"
     ! grep -q "fraction" out.txt || { cat out.txt; fail "a fold is told of fractions: $*"; }
 }
-fold 0 "val has 1 images, too few to choose the best epoch or a threshold by; pack with more images or fewer pack.folds" 0
+fold 0 "val has 1 image, too few to choose the best epoch or a threshold by; pack with more images or fewer pack.folds" 0
 fold 2 "all 1 of sparse are NORMAL; pack with more images or fewer pack.folds" 0 --set train.monitor=auc
 fold 2 "has no val split, which early stopping and keeping the best epoch need; pack with more images or fewer" 7
 fold 2 "needs val images to be chosen on; pack with more images" 7 --set train.patience=0 --set eval.threshold=youden
