@@ -11,6 +11,14 @@
 #define PULMO_BORDER_NAMES   "keep", "crop"
 #define PULMO_DECODING_NAMES "exact", "fast"
 
+/* Formats that are read, by a file's first bytes. */
+typedef enum pulmo_image_format {
+    PULMO_IMAGE_JPEG,
+    PULMO_IMAGE_PNG,
+    PULMO_IMAGE_DICOM,
+    PULMO_IMAGE_FORMATS
+} pulmo_image_format;
+
 /* What becomes of the aspect ratio. */
 typedef enum pulmo_fit {
     PULMO_FIT_SQUASH, /* it is lost: both sides are resized, each by its own scale */

@@ -48,14 +48,6 @@ void pulmo_decode_spec_init(pulmo_decode_spec *spec);
  * size_px 0: of its own size. */
 void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *framing, int size_px);
 
-/* Formats that are read, by a file's first bytes. */
-typedef enum pulmo_image_format {
-    PULMO_IMAGE_JPEG,
-    PULMO_IMAGE_PNG,
-    PULMO_IMAGE_DICOM,
-    PULMO_IMAGE_FORMATS
-} pulmo_image_format;
-
 /* What a decode noticed. */
 typedef struct pulmo_decode_notes {
     pulmo_image_format format;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "pulmo/h5.h"
-#include "pulmo/image.h"
 
 #define WINDOW     "dicom_window"
 #define MODALITIES "dicom_modalities"

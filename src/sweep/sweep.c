@@ -17,36 +17,6 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 
-/* ---- names and settings ---- */
-
-static pulmo_status set_run_dir(pulmo_config *config, const char *parent, const char *name)
-{
-    char *field = config->train.run_dir;
-    size_t bytes = sizeof config->train.run_dir;
-    int wrote = snprintf(field, bytes, "%s/%s", parent, name);
-    if (wrote > 0 && (size_t)wrote < bytes)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG, "train.run_dir: \"%.60s...\" is too long for a sweep's trials",
-                      parent);
-}
-
-pulmo_status sweep_configure(const sweep *s, uint64_t number, pulmo_config **out)
-{
-    const pulmo_config *all = s->options->config;
-    pulmo_config *config = malloc(sizeof *config);
-    if (!config)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
-    *config = *all;
-    pulmo_status status = pulmo_grid_apply(s->grid, number, config);
-    if (status == PULMO_OK)
-        status = set_run_dir(config, all->train.run_dir, s->trials[number].name);
-    if (status == PULMO_OK)
-        *out = config;
-    else
-        free(config);
-    return status;
-}
-
 /* ---- one trial ---- */
 
 /* Where stdout was, while a trial's last lines go to a file. */
@@ -347,7 +317,7 @@ static void note_banks(const sweep *s)
 static void announce(const sweep *s)
 {
     const pulmo_sweep_options *o = s->options;
-    const char *plural = s->count == 1 ? "" : "s";
+    const char *plural = pulmo_plural(s->count);
     pulmo_info("sweep: %llu trial%s below %s; after the first a line each (-v: all they say)",
                (unsigned long long)s->count, plural, o->config->train.run_dir);
     if (o->parts > 1)
@@ -432,9 +402,9 @@ static pulmo_status run_all(sweep *s)
     status = count_failed(s, &failed);
     if (status == PULMO_OK)
         return PULMO_OK;
-    return pulmo_fail(status, "%llu of %llu trials failed; %s/sweep.csv says why",
+    return pulmo_fail(status, "%llu of %llu trial%s failed; %s/sweep.csv says why",
                       (unsigned long long)failed, (unsigned long long)s->count,
-                      s->options->config->train.run_dir);
+                      pulmo_plural(s->count), s->options->config->train.run_dir);
 }
 
 pulmo_status pulmo_sweep(pulmo_comm *comm, const pulmo_sweep_options *options)

@@ -97,7 +97,8 @@ static void write_line(const summary *to, const pool *p, const pulmo_metrics *m,
 static void show_patients(FILE *out, const pool *p)
 {
     if (p->known == PULMO_PATIENTS_KNOWN)
-        fprintf(out, "%u images of %u patients\n", p->count, p->patients);
+        fprintf(out, "%u images of %u patient%s\n", p->count, p->patients,
+                pulmo_plural(p->patients));
     else if (p->known == PULMO_PATIENTS_SOME)
         fprintf(out, "%u images, patients unknown for some\n", p->count);
     else

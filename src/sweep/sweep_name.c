@@ -62,3 +62,31 @@ char *sweep_name(const pulmo_grid *grid, uint64_t trial, int except)
     free(text);
     return unique;
 }
+
+static pulmo_status set_run_dir(pulmo_config *config, const char *parent, const char *name)
+{
+    char *field = config->train.run_dir;
+    size_t bytes = sizeof config->train.run_dir;
+    int wrote = snprintf(field, bytes, "%s/%s", parent, name);
+    if (wrote > 0 && (size_t)wrote < bytes)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG, "train.run_dir: \"%.60s...\" is too long for a sweep's trials",
+                      parent);
+}
+
+pulmo_status sweep_configure(const sweep *s, uint64_t number, pulmo_config **out)
+{
+    const pulmo_config *all = s->options->config;
+    pulmo_config *config = malloc(sizeof *config);
+    if (!config)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    *config = *all;
+    pulmo_status status = pulmo_grid_apply(s->grid, number, config);
+    if (status == PULMO_OK)
+        status = set_run_dir(config, all->train.run_dir, s->trials[number].name);
+    if (status == PULMO_OK)
+        *out = config;
+    else
+        free(config);
+    return status;
+}

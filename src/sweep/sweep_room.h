@@ -2,7 +2,7 @@
  *
  *   sweep.c         goes through the grid: what is finished is kept, the rest is trained
  *   sweep_checks.c  what the data refuse of a grid
- *   sweep_name.c    the directories of trials
+ *   sweep_name.c    the directories of trials, their configurations
  *   sweep_axes.c    axes of the grid
  *   sweep_made.c    what a trial would be made with now
  *   sweep_trial.c   what a finished trial's files say
@@ -75,7 +75,7 @@ typedef struct sweep {
     bool quiet;          /* trials say a line each */
 } sweep;
 
-/* A trial's configuration (sweep.c); owned by the caller (free). */
+/* A trial's configuration (sweep_name.c); owned by the caller (free). */
 pulmo_status sweep_configure(const sweep *s, uint64_t number, pulmo_config **out);
 
 /* Refuses a grid of which the data refuse a value, in pulmo_train's own words (sweep_checks.c). By

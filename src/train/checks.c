@@ -1,10 +1,8 @@
 /* What is refused before anything is trained. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
+#include "pulmo/text.h"
 #include "run.h"
 
 #define USUAL_THRESHOLD 0.5  /* eval.threshold's default */
@@ -74,9 +72,9 @@ static pulmo_status check_val(const run *r)
                           val->count, path, val->class_names[val->labels[0]], more_val(r));
     if (val->count < PULMO_SPLIT_MEANINGFUL)
         pulmo_warn_once(is_root(r),
-                        "%s: val has %u images, too few to choose the best epoch or a threshold "
+                        "%s: val has %u image%s, too few to choose the best epoch or a threshold "
                         "by; %s",
-                        path, val->count, enough_val(r));
+                        path, val->count, pulmo_plural(val->count), enough_val(r));
     return PULMO_OK;
 }
 
@@ -169,42 +167,5 @@ pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts)
                              "use smaller model.hidden, a smaller train.batch, a higher "
                              "model.trainable or fewer ranks per node, or raise the memory limit",
                              "training %zu parameters on %d rank%s", parameters, ranks,
-                             ranks == 1 ? "" : "s");
-}
-
-/* ---- before any run is begun ---- */
-
-bool pulmo_train_check_reads(const char *key)
-{
-    static const char *const read[] = {
-        "data.path",          "data.fold",        "model.positive_class",  "train.monitor",
-        "train.patience",     "eval.calibration", "train.unfreeze_epochs", "eval.threshold",
-        "optim.class_weights"};
-    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++)
-        if (strcmp(key, read[i]) == 0)
-            return true;
-    return false;
-}
-
-static pulmo_status check_data(run *r)
-{
-    PULMO_TRY(run_open_data_local(r));
-    const pulmo_dataset_info *train = train_info(r);
-    PULMO_TRY(pulmo_positive_from(r->config, train, &r->model.positive));
-    PULMO_TRY(run_check_config(r));
-    return pulmo_class_weights_from(r->config, train, r->recipe.class_weights);
-}
-
-pulmo_status pulmo_train_check(pulmo_comm *comm, const pulmo_config *config)
-{
-    run *r = calloc(1, sizeof *r);
-    if (!r)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a run");
-    r->comm = comm;
-    r->config = config;
-    r->directory = config->train.run_dir;
-    pulmo_status status = check_data(r);
-    run_close_data(r);
-    free(r);
-    return status;
+                             pulmo_plural((uint64_t)ranks));
 }

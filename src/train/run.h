@@ -3,6 +3,7 @@
  *   run.c         opens data, backbone, head and loader; closes them
  *   directory.c   the run directory, and what an earlier run left there
  *   checks.c      what is refused before anything is trained
+ *   judge.c       the same, of a run that is not begun
  *   announce.c    what a run says of itself at its beginning
  *   train.c       epochs: batches, validation, early stopping
  *   selection.c   the best epoch
