@@ -418,7 +418,8 @@ static pulmo_status pack_all(packing *p)
     PULMO_TRY(status);
     const pulmo_packed_form *form = &p->form;
     const uint32_t *count = p->plan.count;
-    pulmo_info("packed %u images of %d x %d x %d into %s", count[0] + count[1] + count[2],
+    const uint32_t images = count[0] + count[1] + count[2];
+    pulmo_info("packed %u image%s of %d x %d x %d into %s", images, pulmo_plural(images),
                form->height_px, form->width_px, form->channels, destination);
     return PULMO_OK;
 }

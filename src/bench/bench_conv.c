@@ -10,6 +10,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
+#include "pulmo/text.h"
 #include "pulmo/trunk.h"
 
 /* GEMM's rate per thread over all Winograd layers, FLOP/s; the first, direct layer is left out. */
@@ -129,7 +130,8 @@ static void report_conv(const pulmo_bench_conv_options *o, int ranks, const pulm
     const char *tier = pulmo_isa_name(isa);
     fprintf(stderr,
             "%ld images of %d x %d per rank, batch %d, %d rank%s of %d threads, %s: ", r->images,
-            o->size_px, o->size_px, o->batch, ranks, bench_plural(ranks), o->threads, tier);
+            o->size_px, o->size_px, o->batch, ranks, pulmo_plural((uint64_t)ranks), o->threads,
+            tier);
     fprintf(stderr, "%.2f images/s (best batches %.2f), %.1f effective GFLOP/s\n", r->rate,
             r->best_rate, gflops);
     fprintf(stderr,

@@ -66,8 +66,3 @@ void bench_print_json(const bench_member *members, size_t count)
     }
     puts("}");
 }
-
-const char *bench_plural(int count)
-{
-    return count == 1 ? "" : "s";
-}

@@ -41,7 +41,4 @@ typedef struct bench_member {
 void bench_print_json(const bench_member *members, size_t count);
 #define BENCH_PRINT_JSON(members) bench_print_json(members, sizeof(members) / sizeof((members)[0]))
 
-/* "" for one, else "s". */
-const char *bench_plural(int count);
-
 #endif

@@ -8,6 +8,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pack.h"
+#include "pulmo/text.h"
 #include "pulmo/train.h"
 
 #define DEMO_IMAGES 256
@@ -65,8 +66,8 @@ static void report_training(const pulmo_train_timing *t, int ranks, const pulmo_
     const time_shares part = shares_of(t);
     const char *from = config->train.features == PULMO_FEATURES_BANK ? "bank" : "fresh";
     fprintf(stderr, "%llu images in %.2f s, %d rank%s of %d thread%s, %s features: %.2f images/s\n",
-            (unsigned long long)t->images, t->seconds, ranks, bench_plural(ranks), t->threads,
-            bench_plural(t->threads), from, rate);
+            (unsigned long long)t->images, t->seconds, ranks, pulmo_plural((uint64_t)ranks),
+            t->threads, pulmo_plural((uint64_t)t->threads), from, rate);
     fprintf(stderr,
             "of the time: %.1f %% features, %.1f %% trained convolutions, %.1f %% head, "
             "%.1f %% update; ",

@@ -13,6 +13,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
+#include "pulmo/text.h"
 
 #define MB (1024.0 * 1024.0)
 /* Seconds without a byte more, after which a shard is what a killed process left: one that is being
@@ -127,7 +128,7 @@ static pulmo_status check_room(const pulmo_bank *b, const bank_unit *units, uint
 {
     const char *directory = b->set[PULMO_BANK_TRAIN].form.directory;
     uint32_t views = b->set[PULMO_BANK_TRAIN].views;
-    const char *plural = views == 1 ? "" : "s";
+    const char *plural = pulmo_plural(views);
     struct statvfs disk;
     if (missing == 0) {
         pulmo_info("feature bank: all there, %u view%s in %s", views, plural, directory);

@@ -27,8 +27,8 @@ static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info
     for (int k = 0; same && k < model->classes; k++)
         same = strcmp(info->class_names[k], model->class_names[k]) == 0;
     if (!same)
-        return pulmo_fail(PULMO_DATA, "%s: its classes are not the model's (%s has %d)", o->data,
-                          run, model->classes);
+        return pulmo_fail(PULMO_DATA, "%s: its %d classes are not the %d of the model %s", o->data,
+                          info->classes, model->classes, run);
     return PULMO_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 
 /* What a run's results.h5 says of the data it was trained on. */
 typedef struct origin {
@@ -178,8 +179,8 @@ static void warn_of(const common *with, const char *run, const char *did, uint32
     if (with->other_files > 0)
         snprintf(others, sizeof others, " (%u by the same pixels in another file)",
                  with->other_files);
-    pulmo_warn("%s %s %u of the %u images of %s%s: the figures flatter it", run, did,
-               with->files + with->other_files, count, name, others);
+    pulmo_warn("%s %s %u of the %u image%s of %s%s: the figures flatter it", run, did,
+               with->files + with->other_files, count, pulmo_plural(count), name, others);
 }
 
 void overlap_say(const char *run, const pulmo_dataset *judged, const char *name)
@@ -203,7 +204,8 @@ void overlap_say(const char *run, const pulmo_dataset *judged, const char *name)
     warn_of(trained, run, "was trained on", count, name);
     warn_of(chosen, run, "had its epoch and threshold chosen on", count, name);
     if (trained->files + trained->other_files + chosen->files + chosen->other_files == 0)
-        pulmo_info("%s was trained on none of the %u images of %s%s", run, count, name,
+        pulmo_info("%s was trained on none of the %u image%s of %s%s", run, count,
+                   pulmo_plural(count), name,
                    found.by_files_alone ? ", as far as files tell: pixels were packed otherwise"
                                         : "");
 }

@@ -13,6 +13,7 @@
 #include "pulmo/memory.h"
 #include "pulmo/infer.h"
 #include "pulmo/specs.h"
+#include "pulmo/text.h"
 
 #define CELL_MAX  168 /* px */
 #define GAP       6
@@ -320,8 +321,8 @@ static pulmo_status write_sheet(const preview *p)
     free(png);
     if (status == PULMO_OK)
         pulmo_info("%s: %d x %d px, %d image%s as packed and in the first %d epoch%s%s", o->out,
-                   p->sheet.width_px, p->sheet.height_px, p->rows, p->rows == 1 ? "" : "s",
-                   o->views, o->views == 1 ? "" : "s", demo);
+                   p->sheet.width_px, p->sheet.height_px, p->rows, pulmo_plural((uint64_t)p->rows),
+                   o->views, pulmo_plural((uint64_t)o->views), demo);
     return status;
 }
 

@@ -122,24 +122,25 @@ static pulmo_status conclude(const verification *v, const char *path)
     unsigned long long files = v->files;
     unsigned long long without = v->without;
     if (v->differences > 0)
-        return pulmo_fail(
-            PULMO_DATA,
-            "%s: %llu things are not what was written (listed above); restore the files "
-            "from a copy, or make them anew",
-            path, (unsigned long long)v->differences);
+        return pulmo_fail(PULMO_DATA,
+                          "%s: %llu thing%s not what was written (listed above); restore the files "
+                          "from a copy, or make them anew",
+                          path, (unsigned long long)v->differences,
+                          v->differences == 1 ? " is" : "s are");
     if (v->unreadable > 0)
         return pulmo_fail(
             PULMO_IO,
-            "%s: %llu files cannot be read at the moment (listed above); verify again "
-            "when they can",
-            path, (unsigned long long)v->unreadable);
+            "%s: %llu file%s cannot be read at the moment (listed above); verify again "
+            "when all can",
+            path, (unsigned long long)v->unreadable, pulmo_plural(v->unreadable));
     if (without == files)
-        pulmo_info("%s: nothing is verified: %llu files hold no digests", path, files);
+        pulmo_info("%s: nothing is verified: %llu file%s without digests", path, files,
+                   pulmo_plural(files));
     else if (without > 0)
-        pulmo_info("%s: %llu of %llu files are what was written; %llu hold no digests", path,
-                   files - without, files, without);
+        pulmo_info("%s: %llu of %llu files %s what was written; without digests: %llu", path,
+                   files - without, files, files - without == 1 ? "is" : "are", without);
     else
-        pulmo_info("%s: %llu files are what was written", path, files);
+        pulmo_info("%s: %llu file%s what was written", path, files, files == 1 ? " is" : "s are");
     return PULMO_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "pulmo/memory.h"
 #include "pulmo/specs.h"
+#include "pulmo/text.h"
 #include "pulmo/weights_check.h"
 
 static void print_layers(FILE *out, const pulmo_weights *weights)
@@ -11,7 +12,7 @@ static void print_layers(FILE *out, const pulmo_weights *weights)
     int blocks = 0;
     for (int i = 0; i < weights->convs; i++)
         blocks += weights->conv[i].pool_after;
-    const char *plural = blocks == 1 ? "" : "s";
+    const char *plural = pulmo_plural((uint64_t)blocks);
     fprintf(out, "  layers         %d convolutions in %d block%s:", weights->convs, blocks, plural);
     for (int i = 0; i < weights->convs; i++) {
         const pulmo_conv *conv = &weights->conv[i];

@@ -2,6 +2,7 @@
 #include "report_room.h"
 
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 
 #define LINES_SHOWN 8
 
@@ -38,15 +39,17 @@ static void split_table(FILE *out, const report *r)
 /* Lines of an audit name files and patients. */
 typedef struct audit_part {
     const report_lines *lines;
-    const char *what, *list; /* in words, in results.h5 */
+    const char *noun, *what; /* in words: "patient", " in several splits" */
+    const char *list;        /* in results.h5 */
     bool is_bad;
 } audit_part;
 
 static void finding(FILE *out, const report *r, audit_part part)
 {
     const report_lines *lines = part.lines;
-    fprintf(out, "<h3 class=\"%s\">%llu %s</h3>\n", lines->count && part.is_bad ? "bad" : "good",
-            (unsigned long long)lines->count, part.what);
+    fprintf(out, "<h3 class=\"%s\">%llu %s%s%s</h3>\n",
+            lines->count && part.is_bad ? "bad" : "good", (unsigned long long)lines->count,
+            part.noun, pulmo_plural(lines->count), part.what);
     if (lines->count == 0 || r->shared)
         return;
     fputs("<ul class=\"lines\">", out);
@@ -64,7 +67,8 @@ static void refused(FILE *out, const report *r)
 {
     if (r->refused.count == 0)
         return;
-    fprintf(out, "<h3>%llu files were not packed</h3>\n", (unsigned long long)r->refused.count);
+    fprintf(out, "<h3>%llu file%s not packed</h3>\n", (unsigned long long)r->refused.count,
+            r->refused.count == 1 ? " was" : "s were");
     if (r->shared)
         return;
     fputs("<ul class=\"lines\">", out);
@@ -112,15 +116,15 @@ void html_data(FILE *out, const report *r)
               out);
     else
         finding(out, r,
-                (audit_part){&r->shared_patients, "patients in several splits", "shared_patients",
-                             true});
-    finding(out, r, (audit_part){&r->leaks, "pictures in several splits", "leaks", true});
+                (audit_part){&r->shared_patients, "patient", " in several splits",
+                             "shared_patients", true});
+    finding(out, r, (audit_part){&r->leaks, "picture", " in several splits", "leaks", true});
     if (!r->patients_unknown)
         finding(out, r,
-                (audit_part){&r->mixed_patients, "patients with images in several classes",
+                (audit_part){&r->mixed_patients, "patient", " with images in several classes",
                              "mixed_patients", false});
-    finding(out, r, (audit_part){&r->identical, "identical pictures", "identical", false});
-    finding(out, r, (audit_part){&r->similar, "nearly identical pictures", "similar", false});
+    finding(out, r, (audit_part){&r->identical, "identical picture", "", "identical", false});
+    finding(out, r, (audit_part){&r->similar, "nearly identical picture", "", "similar", false});
     refused(out, r);
     fputs("</section>\n", out);
 }

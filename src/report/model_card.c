@@ -4,6 +4,7 @@
 
 #include "pulmo/results.h"
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 #include "report_room.h"
 
 /* Names of data in Markdown: a line break or a bar would tear the table, the others would mark up.
@@ -31,7 +32,8 @@ static void row(FILE *out, const char *name, pulmo_interval it)
 static void performance(FILE *out, const report *r, const report_split *s)
 {
     const pulmo_metrics *m = &s->metrics;
-    fprintf(out, "## Performance on %s (%u images, %u right)\n\n", s->name, m->count, m->correct);
+    fprintf(out, "## Performance on %s (%u image%s, %u right)\n\n", s->name, m->count,
+            pulmo_plural(m->count), m->correct);
     if (strcmp(s->name, "val") == 0)
         fputs("The best epoch and the threshold were chosen on these images: the figures flatter "
               "the model.\n\n",
@@ -65,22 +67,28 @@ static void performance(FILE *out, const report *r, const report_split *s)
           out);
 }
 
+/* "3 patients in several splits" */
+static void put_count(FILE *out, const report_lines *lines, const char *what, const char *rest)
+{
+    fprintf(out, "%llu %s%s%s", (unsigned long long)lines->count, what, pulmo_plural(lines->count),
+            rest);
+}
+
 static void audit(FILE *out, const report *r)
 {
+    fputs("\n\nLeak audit: ", out);
+    if (r->patients_partly)
+        fputs("patients are unknown for some images; of the known ones ", out);
     if (r->patients_unknown)
-        fprintf(out, "\n\nLeak audit: patients unknown; %llu pictures in several splits; ",
-                (unsigned long long)r->leaks.count);
+        fputs("patients unknown; ", out);
     else
-        fprintf(out,
-                "\n\nLeak audit: %s%llu patients and %llu pictures in several splits; %llu "
-                "patients in several classes; ",
-                r->patients_partly ? "patients are unknown for some images; of the known ones "
-                                   : "",
-                (unsigned long long)r->shared_patients.count, (unsigned long long)r->leaks.count,
-                (unsigned long long)r->mixed_patients.count);
-    fprintf(out, "%llu identical and %llu nearly identical pictures; %llu files refused.\n",
-            (unsigned long long)r->identical.count, (unsigned long long)r->similar.count,
-            (unsigned long long)r->refused.count);
+        put_count(out, &r->shared_patients, "patient", " and ");
+    put_count(out, &r->leaks, "picture", " in several splits; ");
+    if (!r->patients_unknown)
+        put_count(out, &r->mixed_patients, "patient", " in several classes; ");
+    fprintf(out, "%llu identical and ", (unsigned long long)r->identical.count);
+    put_count(out, &r->similar, "nearly identical picture", "; ");
+    put_count(out, &r->refused, "file", " refused.\n");
 }
 
 static void data(FILE *out, const report *r)

@@ -3,16 +3,12 @@
 #include <string.h>
 
 #include "pulmo/metrics.h"
+#include "pulmo/text.h"
 #include "report_room.h"
 
 #define CLASSES_NAMED 12 /* named in sentences */
 
 /* ---- summary ---- */
-
-static const char *plural(double count)
-{
-    return count == 1 ? "image" : "images";
-}
 
 static const char *split_in_words(const char *split)
 {
@@ -28,10 +24,10 @@ static void two_classes_in_words(FILE *out, const report *r, const pulmo_metrics
     const uint32_t *of_sick = m->confusion + 2 * positive, *of_other = m->confusion + 2 * negative;
     uint32_t sick_count = m->per_class[positive].support, found = of_sick[positive];
     uint32_t other_count = m->per_class[negative].support, spared = of_other[negative];
-    html_say(out, " Of %u %s %s, ", sick_count, sick, plural(sick_count));
+    html_say(out, " Of %u %s image%s, ", sick_count, sick, pulmo_plural(sick_count));
     fprintf(out, "<b>%u %s found</b> and %u missed.", found, found == 1 ? "was" : "were",
             of_sick[negative]);
-    html_say(out, " Of %u %s %s, ", other_count, other, plural(other_count));
+    html_say(out, " Of %u %s image%s, ", other_count, other, pulmo_plural(other_count));
     fprintf(out, "<b>%u %s recognised</b> and %u wrongly called ", spared,
             spared == 1 ? "was" : "were", of_other[positive]);
     html_text(out, sick);
@@ -42,7 +38,7 @@ static void classes_in_words(FILE *out, const report *r, const pulmo_metrics *m)
 {
     for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++) {
         uint32_t n = m->per_class[k].support;
-        html_say(out, " Of %u %s %s, %u %s found.", n, r->class_names[k], plural(n),
+        html_say(out, " Of %u %s image%s, %u %s found.", n, r->class_names[k], pulmo_plural(n),
                  m->confusion[k * r->classes + k],
                  m->confusion[k * r->classes + k] == 1 ? "was" : "were");
     }
@@ -150,7 +146,7 @@ static void summary(FILE *out, const report *r, const report_split *s)
     fputs("<section><h2>Result</h2>\n", out);
     caution(out, r, s);
     fputs("<p class=\"verdict\">", out);
-    html_say(out, "Of %u %s images, ", m->count, split_in_words(s->name));
+    html_say(out, "Of %u %s image%s, ", m->count, split_in_words(s->name), pulmo_plural(m->count));
     fprintf(out, "<b>%u %s classified correctly</b>.", m->correct,
             m->correct == 1 ? "was" : "were");
     if (r->classes == 2)

@@ -1,11 +1,7 @@
 /* What a run says of itself at its beginning. */
 #include "pulmo/log.h"
+#include "pulmo/text.h"
 #include "run.h"
-
-static const char *plural(int count)
-{
-    return count == 1 ? "" : "s";
-}
 
 static void announce_data(const run *r)
 {
@@ -24,7 +20,8 @@ static void announce_machine(const run *r)
     int ranks = pulmo_comm_size(r->comm);
     int nodes = pulmo_comm_nodes(r->comm);
     pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s", ranks,
-               plural(ranks), nodes, plural(nodes), backbone->threads, plural(backbone->threads),
+               pulmo_plural((uint64_t)ranks), nodes, pulmo_plural((uint64_t)nodes),
+               backbone->threads, pulmo_plural((uint64_t)backbone->threads),
                pulmo_isa_name(backbone->isa), backbone->blas, pulmo_cpu_model());
 }
 
@@ -74,8 +71,9 @@ static void announce_memory(run *r)
     pulmo_info("memory: %.0f MB shared per node, and %.0f MB per rank; head of %zu parameters",
                node / RUN_MB, rank / RUN_MB, layout->parameters - below);
     if (below > 0)
-        pulmo_info("fine-tuned with it: %d convolutions from features.%d up, %zu parameters",
-                   backbone->tuned.layers, backbone->tuned.layer[0].feature_index, below);
+        pulmo_info("fine-tuned with it: %d convolution%s from features.%d up, %zu parameters",
+                   backbone->tuned.layers, pulmo_plural((uint64_t)backbone->tuned.layers),
+                   backbone->tuned.layer[0].feature_index, below);
 }
 
 /* So that nobody learns it from a run that was lost. */

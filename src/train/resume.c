@@ -6,6 +6,7 @@
 #include "pulmo/clock.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
+#include "pulmo/text.h"
 #include "run.h"
 
 #define CHECKPOINT_WORTH 20.0   /* by time, one is written after so many times what one takes */
@@ -140,7 +141,8 @@ pulmo_status run_interrupted(run *r)
                           "again for the results",
                           why, r->checkpoints.path);
     return pulmo_fail(PULMO_INTERRUPTED,
-                      "%s in epoch %u after %u batches; checkpoint written to %s; run the "
+                      "%s in epoch %u after %u batch%s; checkpoint written to %s; run the "
                       "same command again to resume",
-                      why, r->state.epoch + 1, r->state.batch, r->checkpoints.path);
+                      why, r->state.epoch + 1, r->state.batch, r->state.batch == 1 ? "" : "es",
+                      r->checkpoints.path);
 }

@@ -6,6 +6,7 @@
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/metrics.h"
+#include "pulmo/text.h"
 #include "run.h"
 
 /* Of the epoch so far; NaN before its first batch. */
@@ -159,7 +160,8 @@ static void end_epoch(run *r)
     bool early = selection_stops_early(&r->selection, patience);
     r->selection.finished = last || early;
     if (early && !last)
-        pulmo_info("No better epoch for %lld epochs: stopping early.", (long long)patience);
+        pulmo_info("No better epoch for %lld epoch%s: stopping early.", (long long)patience,
+                   pulmo_plural((uint64_t)patience));
 }
 
 /* Results as they stand, and a checkpoint where it is worth it. Collective. */

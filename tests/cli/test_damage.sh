@@ -6,6 +6,9 @@ small_train run env > run.txt 2> run.err
 
 # What differs is named, by verify and by what reads it.
 expect 0 "run: 3 files are what was written" "$PULMO" verify run
+expect 0 "run/model.h5: 1 file is what was written" "$PULMO" verify run/model.h5
+mkdir one && cp run/model.h5 one/ && printf 'pulmo' | dd of=one/model.h5 bs=1 seek=300 conv=notrunc status=none
+expect 65 "one: 1 thing is not what was written" "$PULMO" verify one
 expect 0 "46 images are what was packed" "$PULMO" verify packed
 expect 0 "46 images are what was packed" ranks 2 "$PULMO" verify packed
 expect 65 "holds no .h5 file" "$PULMO" verify demo

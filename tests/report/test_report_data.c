@@ -228,9 +228,8 @@ static void the_model_card(void **state)
     assert_ok(pulmo_text_take(&text, &card));
     report_free(&r);
     assert_non_null(strstr(card, "| val | 11 | 9 | 5 | 6 |\n"));
-    assert_non_null(strstr(card,
-                           "1 patients and 0 pictures in several splits; 1 patients in several "
-                           "classes;"));
+    assert_non_null(strstr(card, "1 patient and 0 pictures in several splits; 1 patient in several "
+                                 "classes;"));
     assert_non_null(strstr(
         card, "Epochs trained: 2; kept: epoch 2.\nPositive class: A\\|B; called from probability "
               "0.5000 on (rule: youden). Logits are divided by the temperature "
