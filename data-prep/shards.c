@@ -96,7 +96,7 @@ typedef char hex_digest[PULMO_DIGEST_HEX];
 
 /* The columns of a split while they are filled. */
 typedef struct split_columns {
-    int32_t *labels;   /* (2 count): and folds behind them */
+    int32_t *labels;   /* (3 count): folds and given splits behind them */
     const char **text; /* (TEXT_COLUMNS, count), and `hex` behind them, to be freed with them */
     hex_digest *hex;   /* (count, 2): of the file, of the pixels */
 } split_columns;
@@ -107,7 +107,7 @@ typedef struct split_columns {
 static pulmo_status make_columns(pulmo_packed_split *split, split_columns *columns)
 {
     size_t n = split->count;
-    int32_t *labels = malloc((2 * n + 1) * sizeof *labels);
+    int32_t *labels = malloc((3 * n + 1) * sizeof *labels);
     const char **text = malloc((TEXT_COLUMNS * n + 1) * sizeof *text);
     hex_digest *hex = malloc((2 * n + 1) * sizeof *hex);
     split->labels = labels;
@@ -143,6 +143,7 @@ static void fill_columns(const packing *p, int s, bool folds, const split_column
         labels[i] = p->plan.label[f];
         if (folds)
             labels[n + i] = p->plan.fold[f];
+        labels[2 * n + i] = file->split;
         text[i] = file->path;
         text[n + i] = file->group;
         text[2 * n + i] = digest;
@@ -165,6 +166,8 @@ static pulmo_status make_split(packing *p, int s)
     PULMO_TRY(make_columns(split, &columns));
     if (folds)
         split->fold = columns.labels + n;
+    if (p->list.labels)
+        split->given = columns.labels + 2 * n;
     fill_columns(p, s, folds, &columns);
     PULMO_TRY(make_sketches(p, s));
     PULMO_TRY(make_first(p, s));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 #include "seen.h"
@@ -65,7 +66,10 @@ static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *s
 /* The kept columns, as far as there are any. */
 static pulmo_status read_kept(pulmo_h5 *file, const char *base, old_split *split)
 {
-    for (size_t k = 0; k < PULMO_LIST_MAX; k++) {
+    int named = 0;
+    if (pulmo_h5_has_attribute(file, base, "kept"))
+        PULMO_TRY(pulmo_h5_get_texts(file, base, "kept", &named, &split->kept_names));
+    for (size_t k = 0; k < (size_t)named && k < PULMO_LIST_MAX; k++) {
         char name[96];
         char what[32];
         snprintf(what, sizeof what, "kept/%zu", k);
@@ -76,6 +80,16 @@ static pulmo_status read_kept(pulmo_h5 *file, const char *base, old_split *split
         split->kept_count = k + 1;
     }
     return PULMO_OK;
+}
+
+/* Packs without tables do not have it, nor do those of 0.1.0. */
+static pulmo_status read_given(pulmo_h5 *file, const char *base, old_split *split)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s/given", base);
+    if (!pulmo_h5_exists(file, name))
+        return PULMO_OK;
+    return read_numbers(file, base, "given", split->cut.count, PULMO_SPLITS, &split->given);
 }
 
 static pulmo_status read_columns(pulmo_h5 *file, const char *base, old_split *split)
@@ -101,6 +115,7 @@ static pulmo_status read_split(pulmo_h5 *file, int s, const old_pack *old, old_s
     if (has_folds)
         PULMO_TRY(read_numbers(file, base, "folds", count, old->folds, &split->fold));
     PULMO_TRY(read_sketches(file, base, split));
+    PULMO_TRY(read_given(file, base, split));
     return read_columns(file, base, split);
 }
 
@@ -272,24 +287,6 @@ static pulmo_status check_contents(const old_pack *old, const source_file *file,
     return note(changed, file->path, "has changed since it was packed");
 }
 
-/* Class and patient of a packed file, which its path or a table tells; a header is as it was where
- * the file is. */
-static pulmo_status check_meaning(const old_pack *old, const source_file *file, uint32_t i,
-                                  text_lines *changed)
-{
-    const old_split *split = &old->split[old->split_of[i]];
-    uint32_t place = old->place[i];
-    const char *class = old->class_names[split->labels[place]];
-    const char *group = split->groups[place];
-    if (strcmp(class, file->label) != 0)
-        return lines_add(changed, "%s: is of class %s, was packed as %s", file->path, file->label,
-                         class);
-    if (!source_file_is_of_group(file, group) && !source_file_is_open(old->list, file))
-        return lines_add(changed, "%s: is of patient %s, was packed as %s", file->path, file->group,
-                         group);
-    return PULMO_OK;
-}
-
 /* A refused file that is another now is as good as a new one. */
 static bool is_mended(const source_file *file, const seen_files *seen)
 {
@@ -327,14 +324,27 @@ static void match_files(old_pack *old, old_place *places, size_t count, const se
 }
 
 /* A name goes with its file: of a pseudonym, the patient may be known by other files. */
-static pulmo_status note_missing(const old_pack *old, const old_place *place, text_lines *changed)
+static pulmo_status note_pseudonym(const old_pack *old, const old_place *place, text_lines *changed)
 {
-    if (!old->list->names)
-        return note(changed, place->path, "is missing");
     if (place->split == UPDATE_REFUSED)
         return lines_add(changed, "no file there was packed as %s", place->path);
     const char *patient = old->split[place->split].groups[place->place];
     return lines_add(changed, "no file of patient %s there was packed as %s", patient, place->path);
+}
+
+/* A file that is there is none of the list's where its row, or its name in a list, is gone. */
+static pulmo_status note_missing(const old_pack *old, const old_place *place, text_lines *changed)
+{
+    if (old->list->names)
+        return note_pseudonym(old, place, changed);
+    char *path = pulmo_format("%s/%s", old->list->root, place->path);
+    if (!path)
+        return PULMO_MEMORY;
+    bool is_there = access(path, F_OK) == 0;
+    free(path);
+    if (is_there)
+        return note(changed, place->path, "is left out now: a table or a list takes it no more");
+    return note(changed, place->path, "is missing");
 }
 
 static pulmo_status find_changes(const old_pack *old, const old_place *places, size_t count,
@@ -347,24 +357,26 @@ static pulmo_status find_changes(const old_pack *old, const old_place *places, s
         if (old->split_of[i] < 0)
             continue;
         const source_file *file = &old->list->file[i];
-        PULMO_TRY(check_meaning(old, file, i, changed));
+        PULMO_TRY(update_check_meaning(old, i, changed));
         PULMO_TRY(check_contents(old, file, i, seen, changed));
     }
     return PULMO_OK;
 }
 
-static pulmo_status refuse_changes(const char *destination, const text_lines *changed)
+static pulmo_status refuse_changes(const old_pack *old, const char *destination,
+                                   const text_lines *changed)
 {
     for (size_t i = 0; i < changed->count; i++)
         pulmo_warn("%s", changed->text[i]);
     const char *what = "files that are packed there changed or were removed";
+    const char *rows = old->list->labels ? " and what the table says of them" : "";
     if (changed->count == 1)
         what = "file that is packed there changed or was removed";
     return pulmo_fail(PULMO_DATA,
                       "%s: %zu %s (listed above), the "
-                      "first: %s; --update adds files only: restore them, or pack anew with "
+                      "first: %s; --update adds files only: restore them%s, or pack anew with "
                       "--overwrite",
-                      destination, changed->count, what, changed->text[0]);
+                      destination, changed->count, what, changed->text[0], rows);
 }
 
 static bool is_class(const old_pack *old, const char *label)
@@ -403,7 +415,7 @@ static pulmo_status sort_files(old_pack *old, const char *destination, bool is_r
     if (status == PULMO_OK && is_root)
         status = find_changes(old, places, count, &seen, &changed);
     if (status == PULMO_OK && changed.count > 0)
-        status = refuse_changes(destination, &changed);
+        status = refuse_changes(old, destination, &changed);
     if (status == PULMO_OK)
         status = check_classes(old, destination);
     lines_free(&changed);
@@ -460,6 +472,7 @@ static void free_split(old_split *split)
     free(split->cut.first);
     free(split->labels);
     free(split->fold);
+    free(split->given);
     free(split->sketches);
     free(split->paths);
     free(split->groups);
@@ -467,6 +480,7 @@ static void free_split(old_split *split)
     free(split->pixel_digests);
     for (size_t k = 0; k < split->kept_count; k++)
         free(split->kept[k]);
+    free(split->kept_names);
 }
 
 void update_close(old_pack *old)

@@ -17,9 +17,11 @@
 typedef struct old_split {
     pulmo_cut cut;
     int32_t *labels, *fold; /* (count); without folds: NULL */
+    int32_t *given;         /* (count): the split that the source named; NULL: not known */
     uint8_t *sketches;      /* (count, SKETCH) */
     char **paths, **groups, **digests, **pixel_digests;
     size_t kept_count;
+    char **kept_names;           /* (kept_count); NULL without */
     char **kept[PULMO_LIST_MAX]; /* (kept_count, count): kept columns */
 } old_split;
 
@@ -50,6 +52,10 @@ enum { UPDATE_NEW = -1, UPDATE_REFUSED = -2 };
 pulmo_status update_open(const char *destination, const source_list *list,
                          const pulmo_config *asked, bool is_root, old_pack **out);
 void update_close(old_pack *old); /* NULL is a no-op */
+
+/* Whether class, patient, given split and kept values of a packed file are as they were, as far as
+ * its path and tables tell: adds a line for the first that is another. PULMO_MEMORY. */
+pulmo_status update_check_meaning(const old_pack *old, uint32_t file, text_lines *changed);
 
 /* The split in which a file stands already; -1 for a new or refused one. `old` may be NULL. */
 int update_split_of(const old_pack *old, uint32_t file);

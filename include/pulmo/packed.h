@@ -13,6 +13,7 @@
  *   /splits/SPLIT/{labels,paths,groups,digests,pixel_digests} in shard order;
  *       attributes count, shards, patients, sha256, pixels_sha256; with folds also the column folds
  *       (N) int32 and the attribute folds, how many
+ *   /splits/SPLIT/given (N) int32: the split that a table, a list or the folder named; with tables
  *   /splits/SPLIT/first (shards + 1) int64: first image of each shard, where they are not even
  *   /splits/SPLIT/sketches (N, 64) uint8: how each image looks, for pack --update
  *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept
@@ -83,6 +84,7 @@ typedef struct pulmo_packed_split {
     uint32_t patients;       /* known ones */
     int folds;               /* 0 for none */
     const int32_t *fold;     /* (count): each image's; NULL without */
+    const int32_t *given;    /* (count): the split that the source named; NULL: not stored */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
     const char *const *pixel_digests;       /* (count): SHA-256 of the packed pixels */

@@ -275,6 +275,17 @@ static pulmo_status write_folds(pulmo_h5 *file, const char *base, const pulmo_pa
     return pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->fold);
 }
 
+/* Where fractions or folds made the splits, these are others than the source named. */
+static pulmo_status write_given(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
+{
+    const uint64_t count = split->count;
+    char name[128];
+    if (!split->given)
+        return PULMO_OK;
+    snprintf(name, sizeof name, "%s/given", base);
+    return pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->given);
+}
+
 static pulmo_status write_strings(pulmo_h5 *file, const char *base, const pulmo_packed_split *split)
 {
     const column columns[] = {
@@ -315,6 +326,7 @@ static pulmo_status write_split(pulmo_h5 *file, const pulmo_packed_form *form,
     PULMO_TRY(pulmo_h5_write(file, name, PULMO_H5_I32, 1, &count, split->labels));
     PULMO_TRY(write_extras(file, base, split));
     PULMO_TRY(write_folds(file, base, split));
+    PULMO_TRY(write_given(file, base, split));
     PULMO_TRY(write_strings(file, base, split));
     return write_kept(file, base, split);
 }
