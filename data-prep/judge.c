@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "patients.h"
+#include "ways.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/text.h"
@@ -141,15 +142,37 @@ static bool is_by_class(const source_list *list, const made_patients *made)
     return made->classes == made->patients && made->patients == count_labels(list);
 }
 
+/* Of files whose patient a table tells, nobody asks the pattern. */
+static pulmo_status fail_unmatched(const source_list *list, const char *given)
+{
+    size_t open = 0;
+    const char *example = "";
+    if (ways_table_part(list) == TABLE_OF_ALL)
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.group_pattern: \"%s\": plays no part: pack.table_patient comes "
+                          "before it and tells the patients of all files; leave one of the two out",
+                          given);
+    for (size_t i = 0; i < list->count; i++) {
+        const source_file *file = &list->file[i];
+        if (file->rule == PATIENT_TABLE)
+            continue;
+        if (open++ == 0)
+            example = file->path;
+    }
+    const bool all = ways_table_part(list) == TABLE_OF_NONE;
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.group_pattern: \"%s\": matches none of the %zu file%s in %s%s; it is "
+                      "matched on paths below the source, such as %s",
+                      given, open, pulmo_plural(open), list->root,
+                      all ? "" : " whose patients pack.table_patient does not tell", example);
+}
+
 static pulmo_status judge_made(const source_list *list, const char *given,
                                const made_patients *made)
 {
     const char *example = list->file[0].path;
     if (made->files == 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.group_pattern: \"%s\": matches none of the %zu files in %s; it is "
-                          "matched on paths below the source, such as %s",
-                          given, list->count, list->root, example);
+        return fail_unmatched(list, given);
     if (!is_nearly_one(made) && !is_by_class(list, made))
         return PULMO_OK;
     return pulmo_fail(
@@ -281,10 +304,9 @@ static pulmo_status judge_splitting(const source_list *list, const pulmo_config 
                           list->root, unknown, first);
     return pulmo_fail(PULMO_DATA,
                       "%s: patients unknown: %zu of the files to split have names that tell none, "
-                      "such as %s, and a patient in several splits makes scores too good. Two ways "
-                      "out: pack.group_pattern finds the patient in such paths; "
+                      "such as %s, and a patient in several splits makes scores too good. %s; "
                       "--patients-unknown splits as if each file were a patient",
-                      list->root, unknown, first);
+                      list->root, unknown, first, ways_to_unknown(config));
 }
 
 pulmo_status judge_list(const source_list *list, const pulmo_config *config)

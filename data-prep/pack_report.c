@@ -5,6 +5,7 @@
 #include "judge.h"
 #include "packing.h"
 #include "tabled.h"
+#include "ways.h"
 
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -158,16 +159,14 @@ pulmo_status packing_refuse_leaks(packing *p)
     }
     free(path);
     PULMO_TRY(status);
-    return pulmo_fail(PULMO_DATA,
-                      "%s: %zu leak%s between splits would make scores on val and test too good; "
-                      "the first: %s (all: %s/leaks.txt). "
-                      "Ways out: --drop-leaks leaves them out of train; class folders without "
-                      "train/ val/ test/ and --val-fraction, --test-fraction give "
-                      "splits that do not leak; pack.group_pattern finds patients by another rule; "
-                      "--allow-leaks packs them as they are. What is decoded "
-                      "is kept",
-                      p->options.source, leaks->count, pulmo_plural(leaks->count), leaks->text[0],
-                      destination);
+    return pulmo_fail(
+        PULMO_DATA,
+        "%s: %zu leak%s between splits would make scores on val and test too good; "
+        "the first: %s (all: %s/leaks.txt). "
+        "Ways out: --drop-leaks leaves them out of train; %s; %s; --allow-leaks packs "
+        "them as they are. What is decoded is kept",
+        p->options.source, leaks->count, pulmo_plural(leaks->count), leaks->text[0], destination,
+        ways_to_split(&p->list, p->options.config), ways_to_patients(&p->list));
 }
 
 /* How splits were made: notes, then warnings. Owned by the caller. */

@@ -11,6 +11,7 @@
 #include "judge.h"
 #include "patients.h"
 #include "update.h"
+#include "ways.h"
 
 #include "pulmo/dataset.h"
 #include "pulmo/rng.h"
@@ -461,17 +462,16 @@ static uint32_t count_in(const splitter *c, int split)
 }
 
 /* Of a source that has train. */
-static pulmo_status judge_dropped(const splitter *c, uint32_t before)
+static pulmo_status judge_dropped(const splitter *c, const pulmo_config *config, uint32_t before)
 {
     if (before == 0 || count_in(c, PULMO_SPLIT_TRAIN) > 0)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA,
                       "%s: --drop-leaks leaves no image in train: the patients or pictures of all "
-                      "%u stand in val or test as well. Ways out: class folders without train/ "
-                      "val/ test/ and --val-fraction, --test-fraction give splits that do not "
-                      "leak; pack.group_pattern finds patients by another rule; --allow-leaks "
-                      "packs them as they are",
-                      c->list->root, before);
+                      "%u stand in val or test as well. Ways out: %s; %s; --allow-leaks packs them "
+                      "as they are",
+                      c->list->root, before, ways_to_split(c->list, config),
+                      ways_to_patients(c->list));
 }
 
 static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *config)
@@ -482,7 +482,7 @@ static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *c
     const uint32_t before = count_in(c, PULMO_SPLIT_TRAIN);
     PULMO_TRY(audit_splits(a, c->split, drop));
     if (drop)
-        PULMO_TRY(judge_dropped(c, before));
+        PULMO_TRY(judge_dropped(c, config, before));
     if (config->pack.folds > 0)
         PULMO_TRY(folds_make(c->list, c->old, c->together, c->split, config, c->plan));
     return set_order(c->list, c->old, c->plan, c->split);

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# What pack says must be true of what was given: ways out that exist, files that are left out, names that are alike.
+. "$(dirname "$0")/common.sh"
+"$PULMO" demo-data demo --train 40 --val 0 --test 0 --seed 5 -q
+pack() { "$PULMO" pack "$@" --size 48; }
+says() { grep -qF -e "$1" out.txt || { cat out.txt; fail "no \"$1\""; }; }
+says_not() { ! grep -qF -e "$1" out.txt || { cat out.txt; fail "a wrong \"$1\""; }; }
+ls demo/train/NORMAL/* > normal.txt
+ls demo/train/PNEUMONIA/* > pneumonia.txt
+
+# FOLDER: twelve pictures a class under names that tell nothing, ten in train and two in test, and a table of them.
+make_source() {
+    local i
+    mkdir -p "$1"/{train,test}/{A,B}
+    for i in $(seq 12); do
+        local split=train
+        [ "$i" -gt 10 ] && split=test
+        cp "$(sed -n "${i}p" normal.txt)" "$1/$split/A/film_$i.jpg"
+        cp "$(sed -n "${i}p" pneumonia.txt)" "$1/$split/B/film_$((20 + i)).jpg"
+        echo "film_$i.jpg,A,P$i,$split"
+        echo "film_$((20 + i)).jpg,B,P$((20 + i)),$split"
+    done > rows.txt
+    { echo file,class,who,part && cat rows.txt; } > "$1/labels.csv"
+}
+
+# ---- ways out of a leak: of rules that play a part ----
+make_source leaky
+by_patient="--set pack.table=labels.csv --set pack.table_path=file --set pack.table_patient=who"
+sed -i 's/,P11,/,P3,/' leaky/labels.csv
+# shellcheck disable=SC2086 # options are split on purpose
+{
+    expect 65 "patient P3: train/A/film_3.jpg and test/A/film_11.jpg" pack leaky packed $by_patient
+    says "pack.table_patient names another column, or its cells are mended (it tells all patients here"
+    says "class folders without train/ val/ test/"
+    says_not "finds patients by another rule"
+    expect 65 "without pack.table_split, --val-fraction" pack leaky packed $by_patient --set pack.table_split=part --set pack.table_label=class
+    says_not "class folders without"
+    mkdir flat && cp -r leaky/train/* flat/ && cp -r leaky/test/* flat/ && cp leaky/labels.csv flat/
+    echo film_11 > flat/test.txt
+    expect 65 "without the lists of splits, --val-fraction" pack flat packed $by_patient --set pack.test_list=test.txt
+    expect 65 "without pack.val_pattern and pack.test_pattern, --val-fraction" pack flat packed $by_patient --set pack.test_pattern=_11
+    sed 's/,P9,/,,/' leaky/labels.csv | tee flat/some.csv > leaky/some.csv
+    expect 65 "(it comes before pack.group_pattern, which finds the patients of the other files)" \
+        pack leaky packed ${by_patient/labels/some}
+    sed 's/,P3,/,P5,/; s/,P11,/,P5,/; s/,P[0-9]*,/,P5,/' leaky/labels.csv > leaky/one.csv
+    expect 65 "drop-leaks leaves no image in train" pack leaky packed ${by_patient/labels/one} --drop-leaks
+    says "pack.table_patient names another column"
+
+    # ---- a pattern that plays no part, or matches nothing of what is left to it ----
+    expect 2 "plays no part: pack.table_patient comes before it and tells the patients of all files" \
+        pack leaky packed $by_patient --set 'pack.group_pattern=film_([0-9]+)'
+    expect 2 'pack.group_pattern: "x(y)": matches none of the 1 file in leaky whose patients pack.table_patient does not tell' \
+        pack leaky packed ${by_patient/labels/some} --set 'pack.group_pattern=x(y)'
+    says "such as train/A/film_9.jpg"
+    expect 2 'matches none of the 24 files in leaky; it is matched' pack leaky packed --set 'pack.group_pattern=x(y)'
+
+    # ---- patients that no rule tells ----
+    expect 65 "Ways out: a patient in each cell of pack.table_patient; pack.group_pattern" \
+        pack flat packed ${by_patient/labels/some} --val-fraction 0.2
+    expect 65 "Ways out: pack.table_patient names a column of patients; pack.group_pattern" \
+        pack flat packed --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class --val-fraction 0.2
+}
+echo "what pack says is so"
