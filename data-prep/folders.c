@@ -14,9 +14,20 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
+bool folder_is_hidden(const struct dirent *entry)
+{
+    return entry->d_name[0] == '.' || strcmp(entry->d_name, "__MACOSX") == 0;
+}
+
 static int is_visible(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0;
+    return !folder_is_hidden(entry);
+}
+
+/* Not the directory itself and the one above it. */
+static int is_inside(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
 char *folder_path(const char *path, const char *name)
@@ -25,17 +36,30 @@ char *folder_path(const char *path, const char *name)
     return pulmo_format("%s%s%s", path, between, name);
 }
 
-pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count)
+static pulmo_status list_folder(const char *root, const char *path,
+                                int (*is_listed)(const struct dirent *entry),
+                                struct dirent ***entries, int *count)
 {
     char *full = folder_path(root, path);
     if (!full)
         return PULMO_MEMORY;
-    *count = scandir(full, entries, is_visible, by_bytes);
+    *count = scandir(full, entries, is_listed, by_bytes);
     pulmo_status status = PULMO_OK;
     if (*count < 0)
         status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
     free(full);
     return status;
+}
+
+pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count)
+{
+    return list_folder(root, path, is_visible, entries, count);
+}
+
+pulmo_status folder_list_all(const char *root, const char *path, struct dirent ***entries,
+                             int *count)
+{
+    return list_folder(root, path, is_inside, entries, count);
 }
 
 void folder_list_free(struct dirent **entries, int count)

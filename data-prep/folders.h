@@ -14,6 +14,10 @@ char *folder_path(const char *path, const char *name);
 /* What stands in ROOT/PATH, hidden files left out, in an order that depends on names alone. Owned
  * by the caller (folder_list_free). */
 pulmo_status folder_list(const char *root, const char *path, struct dirent ***entries, int *count);
+/* The same with hidden ones. */
+pulmo_status folder_list_all(const char *root, const char *path, struct dirent ***entries,
+                             int *count);
+bool folder_is_hidden(const struct dirent *entry);
 void folder_list_free(struct dirent **entries, int count);
 /* Whether entry `i` is called masks (or mask) and stands beside one called images (or image): what
  * is in it is no image of its class. */

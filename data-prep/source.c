@@ -157,6 +157,37 @@ static pulmo_status add_file(const walk *w, const char *path, const char *name,
     return find_patient(w, file);
 }
 
+/* Counts a file that is left out, if it is an image. */
+static pulmo_status count_left(const source_list *list, const char *path, left_images *left)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    char *place = folder_path(list->root, path);
+    if (!place)
+        return PULMO_MEMORY;
+    bool is_index = strcmp(name, "DICOMDIR") == 0; /* of a disc: begins as DICOM images do */
+    bool is_image = !is_index && pulmo_image_is_file(place);
+    free(place);
+    if (!is_image)
+        return PULMO_OK;
+    left->count++;
+    if (!left->first)
+        left->first = pulmo_strdup(path);
+    return left->first ? PULMO_OK : PULMO_MEMORY;
+}
+
+/* An entry of a class folder whose name hides it. */
+static pulmo_status see_hidden(const walk *w, const char *path, const char *name)
+{
+    char *child = folder_path(path, name);
+    pulmo_status status = child ? PULMO_OK : PULMO_MEMORY;
+    bool excluded = child && pattern_matches(&w->patterns->exclude, child + w->below);
+    if (status == PULMO_OK && !excluded && !w->masks)
+        status = count_left(w->list, child, &w->list->hidden);
+    free(child);
+    return status;
+}
+
 static pulmo_status walk_class(const walk *w, const char *path, int depth);
 
 static pulmo_status visit(const walk *w, const char *path, const char *name, int depth)
@@ -187,12 +218,15 @@ static pulmo_status walk_class(const walk *w, const char *path, int depth)
     if (depth > DEPTH_MAX)
         return pulmo_fail(PULMO_DATA, "%s/%s: more than %d folders deep; is it a loop of links?",
                           w->list->root, path, DEPTH_MAX);
-    PULMO_TRY(folder_list(w->list->root, path, &entries, &count));
+    PULMO_TRY(folder_list_all(w->list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         walk inner = *w;
         inner.masks = w->masks || folder_is_of_masks(entries, count, i);
-        status = visit(&inner, path, entries[i]->d_name, depth);
+        if (folder_is_hidden(entries[i]))
+            status = see_hidden(&inner, path, entries[i]->d_name);
+        else
+            status = visit(&inner, path, entries[i]->d_name, depth);
     }
     folder_list_free(entries, count);
     return status;
@@ -226,7 +260,9 @@ static pulmo_status walk_entry(const walk *w, const char *path, int *folders)
     bool folder = false;
     PULMO_TRY(folder_find(w->list->root, path, &folder));
     *folders += folder;
-    return folder ? walk_class_folder(w, path) : PULMO_OK;
+    if (folder)
+        return walk_class_folder(w, path);
+    return count_left(w->list, path, &w->list->loose);
 }
 
 /* The class folders in `path` of the source ("" for its root). */
@@ -235,17 +271,23 @@ static pulmo_status walk_classes(const walk *base, const char *path, int split)
     source_list *list = base->list;
     struct dirent **entries = NULL;
     int count = 0, folders = 0;
-    PULMO_TRY(folder_list(list->root, path, &entries, &count));
+    PULMO_TRY(folder_list_all(list->root, path, &entries, &count));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count && status == PULMO_OK; i++) {
         const char *name = entries[i]->d_name;
         char *child = folder_path(path, name);
+        bool hidden = folder_is_hidden(entries[i]);
         walk w = *base;
         w.label = name;
         w.below = child ? strlen(child) + 1 : 0;
         w.split = split;
         w.masks = folder_is_of_masks(entries, count, i);
-        status = child ? walk_entry(&w, child, &folders) : PULMO_MEMORY;
+        if (!child)
+            status = PULMO_MEMORY;
+        else if (hidden)
+            status = count_left(list, child, &list->hidden);
+        else
+            status = walk_entry(&w, child, &folders);
         free(child);
     }
     folder_list_free(entries, count);
@@ -269,6 +311,26 @@ static pulmo_status look_around(source_list *list, bool given[PULMO_SPLITS])
     PULMO_TRY(folder_look(list->root, "DEMO", &about, &fault));
     list->is_demo = fault == 0;
     return PULMO_OK;
+}
+
+/* Images beside train/, val/ and test/. */
+static pulmo_status see_beside_splits(source_list *list)
+{
+    struct dirent **entries = NULL;
+    int count = 0;
+    PULMO_TRY(folder_list_all(list->root, "", &entries, &count));
+    pulmo_status status = PULMO_OK;
+    for (int i = 0; i < count && status == PULMO_OK; i++) {
+        const char *name = entries[i]->d_name;
+        bool folder = false;
+        status = folder_find(list->root, name, &folder);
+        if (status != PULMO_OK || folder)
+            continue;
+        left_images *left = folder_is_hidden(entries[i]) ? &list->hidden : &list->loose;
+        status = count_left(list, name, left);
+    }
+    folder_list_free(entries, count);
+    return status;
 }
 
 /* Every file below the source, where a table says the classes. */
@@ -300,7 +362,25 @@ static pulmo_status walk_source(const walk *base, bool has_folders)
     for (int s = 0; s < PULMO_SPLITS; s++)
         if (given[s])
             PULMO_TRY(walk_classes(base, pulmo_split_name(s), s));
-    return list->has_splits ? PULMO_OK : walk_classes(base, "", PULMO_SPLIT_TRAIN);
+    return list->has_splits ? see_beside_splits(list) : walk_classes(base, "", PULMO_SPLIT_TRAIN);
+}
+
+static pulmo_status note_left(source_list *list)
+{
+    const left_images *hidden = &list->hidden;
+    const left_images *loose = &list->loose;
+    if (loose->count > 0)
+        PULMO_TRY(lines_add(&list->notes,
+                            "%s: LEFT OUT: %zu loose image%s beside class folders, such as %s: the "
+                            "folder is the class; move them into one, or name a table of labels "
+                            "(pack.table, pack.table_label)",
+                            list->root, loose->count, pulmo_plural(loose->count), loose->first));
+    if (hidden->count == 0)
+        return PULMO_OK;
+    return lines_add(&list->notes,
+                     "%s: LEFT OUT: %zu hidden file%s named as images, such as %s: macOS leaves "
+                     "._NAME beside NAME; where they are images, rename them",
+                     list->root, hidden->count, pulmo_plural(hidden->count), hidden->first);
 }
 
 static pulmo_status note_masks(source_list *list)
@@ -332,6 +412,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
         status = walk_source(&base, !pulmo_labels_give_classes(config));
     if (status == PULMO_OK)
         status = note_masks(out);
+    if (status == PULMO_OK)
+        status = note_left(out);
     if (status == PULMO_OK)
         status = tabled_apply(out, config);
     if (status == PULMO_OK)

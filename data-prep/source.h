@@ -44,6 +44,12 @@ char *source_file_place(const char *root, const source_file *file);
 /* Frees a file's texts; it is all zeros then. */
 void source_file_free(source_file *file);
 
+/* Images that are left out for where they stand, or for their names. */
+typedef struct left_images {
+    size_t count;
+    char *first; /* path of the first; owned */
+} left_images;
+
 typedef struct source_list {
     const char *root;
     pulmo_pseudonyms *names;       /* of all files and patients; NULL: they are as they are */
@@ -59,6 +65,7 @@ typedef struct source_list {
                              join train */
     size_t excluded;            /* files left out of the list by a pattern */
     size_t masked;              /* files left out since their folder of masks is beside images */
+    left_images hidden, loose;  /* loose: beside class folders or splits */
     size_t labelled;            /* files whose name tells the class */
     text_lines notes;           /* on folders that give nothing */
     pulmo_labels *labels;       /* of tables; NULL without */

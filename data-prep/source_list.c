@@ -61,6 +61,8 @@ void source_list_free(source_list *list)
         source_file_free(&list->file[i]);
     free(list->file);
     free(list->header_cells);
+    free(list->hidden.first);
+    free(list->loose.first);
     lines_free(&list->notes);
     lines_free(&list->table_notes);
     pulmo_labels_free(list->labels);

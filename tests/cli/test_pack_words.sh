@@ -60,4 +60,27 @@ sed -i 's/,P11,/,P3,/' leaky/labels.csv
     expect 65 "Ways out: pack.table_patient names a column of patients; pack.group_pattern" \
         pack flat packed --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class --val-fraction 0.2
 }
+
+# ---- images that are left out for where they stand, or for their names ----
+make_source left
+expect 0 "packed 24 images" pack left left-packed
+says_not "LEFT OUT"
+cp left/train/A/film_1.jpg left/train/loose.jpg
+cp left/train/A/film_2.jpg left/beside.JPEG
+cp left/train/A/film_3.jpg left/train/A/.film_90.jpg
+echo "Mac OS X" > left/test/B/._film_31.jpg
+echo "Mac OS X" > left/train/._film_3.jpg
+{ head -c 128 /dev/zero && printf DICM; } > left/DICOMDIR
+touch left/train/A/.DS_Store left/train/README left/NOTES.txt
+mkdir left/train/.git && cp left/train/A/film_4.jpg left/train/.git/
+expect 0 "left: LEFT OUT: 2 loose images beside class folders, such as train/loose.jpg" pack left left-packed --overwrite
+says "left: LEFT OUT: 3 hidden files named as images, such as train/._film_3.jpg"
+says "packed 24 images"
+rm left/train/loose.jpg left/train/._film_3.jpg left/test/B/._film_31.jpg
+expect 0 "1 loose image beside class folders, such as beside.JPEG" pack left left-packed --overwrite
+says "1 hidden file named as images, such as train/A/.film_90.jpg"
+cp leaky/train/A/film_1.jpg flat/loose.jpg
+expect 0 "1 loose image beside class folders, such as loose.jpg" pack flat flat-packed
+expect 0 "packed 24 images" pack flat flat-labelled --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class
+says_not "loose image" # of a table it is a file as others are
 echo "what pack says is so"
