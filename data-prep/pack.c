@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alike.h"
 #include "audit.h"
 #include "headers.h"
 #include "judge.h"
@@ -155,6 +156,7 @@ static pulmo_status name_local(packing *p)
 {
     PULMO_TRY(names_hide(&p->list));
     PULMO_TRY(plan_classes(&p->list, &p->plan));
+    PULMO_TRY(alike_classes(&p->plan, &p->list.notes));
     PULMO_TRY(make_key(p));
     PULMO_TRY(names_visible(&p->list, p->options.config, &p->visible));
     return options_describe(&p->list, p->visible, &p->options_text);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alike.h"
 #include "audit.h"
 #include "causes.h"
 #include "folds.h"
@@ -483,6 +484,7 @@ static pulmo_status split_and_audit(splitter *c, audit *a, const pulmo_config *c
     PULMO_TRY(audit_splits(a, c->split, drop));
     if (drop)
         PULMO_TRY(judge_dropped(c, config, before));
+    PULMO_TRY(alike_patients(c->list, c->split, &c->plan->warnings));
     if (config->pack.folds > 0)
         PULMO_TRY(folds_make(c->list, c->old, c->together, c->split, config, c->plan));
     return set_order(c->list, c->old, c->plan, c->split);

@@ -53,6 +53,11 @@ char *pulmo_name_spelled(const char *name);
 /* A name so spelled as a field of CSV. */
 void pulmo_csv_name(FILE *out, const char *name);
 
+/* What a name has in common with those that a person takes for it: small letters (of ASCII and
+ * Latin-1), no blanks around it, blanks for no-break spaces, and 12 for a spreadsheet's 12.0. For
+ * comparing alone. Owned by the caller (free); NULL for want of memory. */
+char *pulmo_text_fold(const char *text);
+
 /* What a noun ends with beside a number: "" for one, else "s". */
 const char *pulmo_plural(uint64_t count);
 

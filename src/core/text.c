@@ -1,6 +1,7 @@
 /* Text that is printed into memory, its end checked; fields of CSV. */
 #include "pulmo/text.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,60 @@ void pulmo_csv_name(FILE *out, const char *name)
     char *spelled = pulmo_name_spelled(name);
     pulmo_csv_field(out, spelled ? spelled : name);
     free(spelled);
+}
+
+/* A capital of Latin-1 in UTF-8, by its second byte; 0x97 is the times sign. */
+static bool is_latin_capital(const char *p)
+{
+    unsigned char second = (unsigned char)p[1];
+    return p[0] == '\xC3' && second >= 0x80 && second <= 0x9E && second != 0x97;
+}
+
+/* Bytes of a space that does not break lines, or has no width; 0 where none begins. */
+static size_t odd_space(const char *p)
+{
+    static const char *const spaces[] = {"\xC2\xA0", "\xE2\x80\xAF", "\xEF\xBB\xBF"};
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        size_t bytes = strlen(spaces[i]);
+        if (strncmp(p, spaces[i], bytes) == 0)
+            return bytes;
+    }
+    return 0;
+}
+
+/* The length of "12.0" without ".0". */
+static size_t whole_number(const char *text, size_t length)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || text[digits] != '.' || length == digits + 1)
+        return length;
+    size_t zeros = strspn(text + digits + 1, "0");
+    return digits + 1 + zeros == length ? digits : length;
+}
+
+char *pulmo_text_fold(const char *text)
+{
+    char *out = malloc(strlen(text) + 1);
+    size_t at = 0;
+    if (!out)
+        return NULL;
+    while (*text) {
+        size_t space = odd_space(text);
+        bool is_blank = space > 0 || isspace((unsigned char)*text);
+        if (is_blank && at > 0)
+            out[at++] = ' ';
+        else if (is_latin_capital(text)) {
+            out[at++] = *text++;
+            out[at++] = (char)(*text + 0x20);
+        } else if (!is_blank)
+            out[at++] = (char)tolower((unsigned char)*text);
+        text += space > 0 ? space : 1;
+    }
+    while (at > 0 && out[at - 1] == ' ')
+        at--;
+    out[at] = '\0';
+    out[whole_number(out, at)] = '\0';
+    return out;
 }
 
 const char *pulmo_plural(uint64_t count)

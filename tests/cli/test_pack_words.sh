@@ -83,4 +83,28 @@ cp leaky/train/A/film_1.jpg flat/loose.jpg
 expect 0 "1 loose image beside class folders, such as loose.jpg" pack flat flat-packed
 expect 0 "packed 24 images" pack flat flat-labelled --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class
 says_not "loose image" # of a table it is a file as others are
+
+# ---- names that are probably one ----
+make_source alike
+expect 0 "packed 24 images" pack alike alike-packed --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class \
+    --set pack.table_patient=who --set pack.table_split=part
+says_not ALIKE
+sed -i 's/,P11,test/,p1,test/; s/,P2,/,"P22 ",/; s/,P4,/,P3\xc2\xa0,/; s/,P5,/,7,/; s/,P6,/,7.0,/; s/film_1.jpg,A/film_1.jpg,a/' alike/labels.csv
+alike() {
+    "$PULMO" pack alike alike-packed --size 48 --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class \
+        --set pack.table_patient=who --set pack.table_split=part --overwrite "$@"
+}
+expect 0 'warning: CLASSES ALIKE: "A" and "a" differ only by case' alike
+says "2 names are so in all"
+says 'warning: PATIENTS ALIKE: "7" and "7.0" differ only by case, blanks around them, a no-break space or ".0", and count as two patients; 8 names are so in all.'
+says "1 patient would then stand in several splits" # p1, of test, and P1
+[ "$(grep -c "warning: .* ALIKE" out.txt)" = 2 ] || { cat out.txt; fail "not one line a kind"; }
+expect 0 "packed 24 images" ranks 3 "$PULMO" pack alike alike-ranks --size 48 --set pack.table=labels.csv --set pack.table_path=file \
+    --set pack.table_label=class --set pack.table_patient=who --set pack.table_split=part
+diff -r alike-packed alike-ranks || fail "other bytes on three ranks"
+expect 0 'PATIENTS ALIKE: "7" and "7.0"' alike --set pack.pseudonyms=on # the terminal has names, the pack has none
+! grep -qaF '7.0"' alike-packed/manifest.h5 || fail "a name in a pack of pseudonyms"
+mv flat/A flat/Case && cp -r flat/Case flat/cAse && rm flat/*.jpg
+for file in flat/cAse/*; do mv "$file" "${file/film/other}"; done
+expect 0 'CLASSES ALIKE: "Case" and "cAse"' pack flat flat-packed --overwrite
 echo "what pack says is so"

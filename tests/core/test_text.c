@@ -49,6 +49,36 @@ static void test_write(void **state)
     remove_directory(directory);
 }
 
+static void assert_fold(const char *text, const char *expected)
+{
+    char *folded = pulmo_text_fold(text);
+    assert_string_equal(folded, expected);
+    free(folded);
+}
+
+static void test_fold(void **state)
+{
+    (void)state;
+    assert_fold("", "");
+    assert_fold(" \t ", "");
+    assert_fold("\xC2\xA0", "");
+    assert_fold(" Viral\xC2\xA0Pneumonia\xE2\x80\xAF ", "viral pneumonia");
+    assert_fold("\xEF\xBB\xBFP1", "p1");
+    assert_fold("NEUMON\xC3\x8D"
+                "A \xC3\x97 \xC3\xAD",
+                "neumon\xC3\xAD"
+                "a \xC3\x97 \xC3\xAD");
+    assert_fold("\xC3", "\xC3"); /* cut short */
+    assert_fold("12.0", "12");
+    assert_fold(" 12.00 ", "12");
+    assert_fold("12.", "12.");
+    assert_fold("12.50", "12.50");
+    assert_fold("12.0a", "12.0a");
+    assert_fold(".0", ".0");
+    assert_fold("v1.0", "v1.0");
+    assert_fold("012", "012");
+}
+
 static void test_utf8(void **state)
 {
     (void)state;
@@ -201,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_shown),    cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
         cmocka_unit_test(test_distance), cmocka_unit_test(test_plural),
+        cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
