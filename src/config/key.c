@@ -6,18 +6,37 @@
 #include "schema.h"
 
 #define CLOSE_ENOUGH 3 /* edits, for "did you mean" */
+#define PART_OF_NAME 2 /* so many edits is a part from the whole name */
 
 /* ---- close names ---- */
+
+/* Edits to the beginning of a key's name, up to the end of one of its words, and two for the rest:
+ * "groop" is near group_pattern. Short names are near to everything. */
+static int distance_to_words(const char *key, const char *name)
+{
+    int least = CLOSE_ENOUGH + 1;
+    char words[64];
+    const int edits_most = strlen(name) < 5 ? 0 : 1;
+    for (const char *end = strchr(key, '_'); end; end = strchr(end + 1, '_')) {
+        snprintf(words, sizeof words, "%.*s", (int)(end - key), key);
+        int edits = pulmo_text_distance(name, words);
+        if (edits <= edits_most && edits + PART_OF_NAME < least)
+            least = edits + PART_OF_NAME;
+    }
+    return least;
+}
 
 /* Part of a name, or the right name in a wrong section, is nearer than its letters say. */
 static int distance_to(const config_key *key, const char *section, const char *name)
 {
     bool same_section = strcmp(key->section, section) == 0;
     if (same_section && strstr(key->name, name))
-        return 2;
+        return PART_OF_NAME;
     if (!same_section && strcmp(key->name, name) == 0)
         return 1;
-    return pulmo_text_distance(name, key->name) + pulmo_text_distance(section, key->section);
+    int edits = pulmo_text_distance(name, key->name) + pulmo_text_distance(section, key->section);
+    int by_words = same_section ? distance_to_words(key->name, name) : edits;
+    return by_words < edits ? by_words : edits;
 }
 
 static const config_key *closest(const char *section, const char *name, int *away)
@@ -70,6 +89,14 @@ static const former_key *find_former(const char *section, const char *name)
     return NULL;
 }
 
+/* The command whose --help lists the keys of a section. */
+static const char *help_of(const char *section)
+{
+    if (strcmp(section, "pack") == 0)
+        return "\"pulmo pack --help\" lists the keys of pack";
+    return "\"pulmo train --help\" lists all, \"pulmo pack --help\" those of pack";
+}
+
 static void report_unknown(const char *section, const char *name)
 {
     int away = 0;
@@ -79,7 +106,7 @@ static void report_unknown(const char *section, const char *name)
         pulmo_fail(PULMO_CONFIG, "%s %s.%s; did you mean %s.%s?", what, section, name,
                    close->section, close->name);
     else
-        pulmo_fail(PULMO_CONFIG, "%s %s.%s; \"pulmo train --help\" lists all", what, section, name);
+        pulmo_fail(PULMO_CONFIG, "%s %s.%s; %s", what, section, name, help_of(section));
 }
 
 const config_key *key_find(const char *section, const char *name)

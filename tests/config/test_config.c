@@ -77,6 +77,10 @@ static void test_refusals(void **state)
             "f.yaml:2: unknown key train.epoch; did you mean train.epochs?");
     refused("trian:\n  epochs: 3\n", "did you mean train.epochs?");
     refused("optim:\n  epochs: 3\n", "did you mean train.epochs?");
+    refused("pack:\n  groop: x\n", "unknown key pack.groop; did you mean pack.group_pattern?");
+    refused("pack:\n  tabel: x\n", "did you mean pack.table?");
+    refused("pack:\n  sunglasses: x\n", "\"pulmo pack --help\" lists the keys of pack");
+    refused("optim:\n  sunglasses: x\n", "\"pulmo train --help\" lists all");
     refused("train:\n  epochs: 3 x\n", "whole number");
     refused("train:\n  epochs: 3.5\n", "whole number");
     refused("train:\n  epochs: 0x10\n", "whole number");
