@@ -62,12 +62,19 @@ static void report_patients(const packing *p)
         pulmo_info("DICOM files without a PatientID: %zu", p->list.nameless);
     if (plan->patients_all > 0)
         pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
-    if (plan->unknown > 0)
-        pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u image%s tell none, such as %s: one "
-                   "patient may stand in several splits, and scores may be too good. "
-                   "pack.group_pattern finds patients in such paths; --patients-unknown says that "
-                   "they are not known",
-                   plan->unknown, images_of(plan), pulmo_plural(images_of(plan)), first);
+    if (plan->unknown == 0)
+        return;
+    if (p->options.config->pack.patients_unknown) {
+        pulmo_info("patients unknown, as --patients-unknown says: %u of %u images count as a "
+                   "patient each; scores may be too good",
+                   plan->unknown, images_of(plan));
+        return;
+    }
+    pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u image%s tell none, such as %s: one "
+               "patient may stand in several splits, and scores may be too good. "
+               "pack.group_pattern finds patients in such paths; --patients-unknown says that "
+               "they are not known",
+               plan->unknown, images_of(plan), pulmo_plural(images_of(plan)), first);
 }
 
 static uint32_t images_of_class(const pack_plan *plan, int s, int class)

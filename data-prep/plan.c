@@ -25,6 +25,20 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* With what tables and pack.label_map left out: the other classes, perhaps. */
+static pulmo_status fail_single(const source_list *list)
+{
+    char *notes = NULL;
+    const bool any = list->table_notes.count > 0;
+    if (any)
+        PULMO_TRY(lines_join(&list->table_notes, "; ", &notes));
+    pulmo_status status =
+        pulmo_fail(PULMO_DATA, "%s: has one class only (%s); two or more are needed%s%s",
+                   list->root, list->file[0].label, any ? ": " : "", any ? notes : "");
+    free(notes);
+    return status;
+}
+
 pulmo_status plan_classes(const source_list *list, pack_plan *plan)
 {
     char **all = malloc(list->count * sizeof *all);
@@ -40,9 +54,7 @@ pulmo_status plan_classes(const source_list *list, pack_plan *plan)
     plan->class_names = all;
     plan->classes = (int)kept;
     if (kept < 2)
-        return pulmo_fail(PULMO_DATA,
-                          "%s: has one class only (%s); two or more class folders are needed",
-                          list->root, all[0]);
+        return fail_single(list);
     if (kept > PULMO_CLASSES_MAX)
         return pulmo_fail(PULMO_DATA, "%s: has %zu classes; at most %d", list->root, kept,
                           PULMO_CLASSES_MAX);

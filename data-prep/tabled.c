@@ -123,10 +123,22 @@ static pulmo_status apply_tables(source_list *list, const pulmo_config *config)
 
 /* ---- new names of folders ---- */
 
+/* A note on the name that was probably meant; NULL without. Owned by the caller. */
+static pulmo_status find_near(const pulmo_label_map *map, const char *label, char **out)
+{
+    const char *near = NULL;
+    PULMO_TRY(pulmo_label_map_near(map, label, &near));
+    if (!near)
+        return PULMO_OK;
+    *out = pulmo_format(PULMO_LABEL_NEAR_NOTE, near, label);
+    return *out ? PULMO_OK : PULMO_MEMORY;
+}
+
 static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
 {
     size_t unnamed = 0;
     char *first = NULL;
+    char *near = NULL; /* a note on the first label that the map nearly names */
     pulmo_status status = PULMO_OK;
     for (size_t i = 0; i < list->count && status == PULMO_OK; i++) {
         source_file *file = &list->file[i];
@@ -137,6 +149,8 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
         }
         if (unnamed == 0)
             status = replace(&first, file->label);
+        if (status == PULMO_OK && !near)
+            status = find_near(map, file->label, &near);
         unnamed++;
         leave_out(list, file);
     }
@@ -146,6 +160,9 @@ static pulmo_status rename_labels(source_list *list, const pulmo_label_map *map)
                            "left out: %zu file%s of labels that pack.label_map does not name, as "
                            "\"%s\"",
                            unnamed, pulmo_plural(unnamed), first);
+    if (status == PULMO_OK && near)
+        status = lines_add(&list->table_notes, "%s", near);
+    free(near);
     free(first);
     return status;
 }

@@ -28,6 +28,16 @@ void pulmo_label_map_free(pulmo_label_map *map);
 /* The new name, borrowed from the map; NULL where it names none. `label` itself without a map. */
 const char *pulmo_label_map_find(const pulmo_label_map *map, const char *label);
 
+/* The name in the map that differs from `label` as names do that are probably one
+ * (pulmo_text_fold), borrowed from the map; NULL without. PULMO_MEMORY. */
+pulmo_status pulmo_label_map_near(const pulmo_label_map *map, const char *label, const char **out);
+
+/* For people: of that name, and the label. */
+#define PULMO_LABEL_NEAR_NOTE                                                                      \
+    "warning: pack.label_map names \"%s\", and the label is \"%s\": case, blanks and \".0\" "      \
+    "count; "                                                                                      \
+    "name it as it is written"
+
 /* ---- labels of files ---- */
 
 /* X(name, words): why a file has a class, or has none. */

@@ -26,16 +26,27 @@ static const char *list_key(const pulmo_config *config, int split)
     return lists[split];
 }
 
-/* Whether pack.keep names what can be of a table alone. */
-static bool keeps_columns(const pulmo_config *config)
+/* What pack.keep names first that can be of a table alone; all of it where it cannot be read. Owned
+ * by the caller (free); NULL where there is none. */
+static char *kept_column(const pulmo_config *config)
 {
     words keep = {0};
-    bool found = false;
-    bool whole = words_read(&keep, config->pack.keep) == PULMO_OK;
-    for (size_t i = 0; i < keep.count; i++)
-        found = found || pulmo_header_find(keep.word[i]) < 0;
+    char *found = NULL;
+    if (words_read(&keep, config->pack.keep) != PULMO_OK)
+        found = pulmo_strdup(config->pack.keep);
+    for (size_t i = 0; i < keep.count && !found; i++)
+        if (pulmo_header_find(keep.word[i]) < 0)
+            found = pulmo_strdup(keep.word[i]);
     words_free(&keep);
-    return found || !whole;
+    return found;
+}
+
+static bool keeps_columns(const pulmo_config *config)
+{
+    char *column = kept_column(config);
+    bool found = column != NULL;
+    free(column);
+    return found;
 }
 
 /* A key that says something of pack.table and is given; NULL if none is. */
@@ -395,15 +406,26 @@ static pulmo_status find_finding(pulmo_labels *labels, const pulmo_config *confi
     return PULMO_OK;
 }
 
+static pulmo_status fail_kept(const pulmo_config *config)
+{
+    char *column = kept_column(config);
+    pulmo_status status =
+        pulmo_fail(PULMO_CONFIG,
+                   "pack.keep: needs pack.table: give the table, or leave the key out (without a "
+                   "table it names elements of DICOM headers, as PatientAge; \"%s\" is none)",
+                   column ? column : "");
+    free(column);
+    return status;
+}
+
 static pulmo_status judge_rules(const pulmo_config *config)
 {
     const char *key = *config->pack.table ? NULL : table_key(config);
+    if (key && strcmp(key, "keep") == 0)
+        return fail_kept(config);
     if (key)
-        return pulmo_fail(
-            PULMO_CONFIG, "pack.%s: needs pack.table: give the table, or leave the key out%s", key,
-            strcmp(key, "keep") == 0
-                ? " (without a table it names elements of DICOM headers, as PatientAge)"
-                : "");
+        return pulmo_fail(PULMO_CONFIG,
+                          "pack.%s: needs pack.table: give the table, or leave the key out", key);
     bool decides = config->pack.blank == PULMO_CELL_POSITIVE ||
                    config->pack.blank == PULMO_CELL_NEGATIVE ||
                    config->pack.uncertain != PULMO_CELL_REFUSE;

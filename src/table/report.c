@@ -88,6 +88,19 @@ static void print_unnamed(FILE *out, const pulmo_labels *labels)
     }
 }
 
+/* Labels that pack.label_map names but for their case. */
+static pulmo_status describe_near(pulmo_labels *labels)
+{
+    for (size_t i = 0; i < labels->unnamed_count; i++) {
+        const char *label = labels->unnamed[i].label;
+        const char *near = NULL;
+        PULMO_TRY(pulmo_label_map_near(labels->map, label, &near));
+        if (near)
+            PULMO_TRY(labels_note(labels, PULMO_LABEL_NEAR_NOTE, near, label));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status describe_unnamed(pulmo_labels *labels)
 {
     pulmo_text text = {0};
@@ -149,5 +162,6 @@ pulmo_status labels_describe(pulmo_labels *labels)
     if (labels->has_tables && gives_classes)
         PULMO_TRY(describe_unmet(labels));
     PULMO_TRY(describe_within(labels));
-    return describe_unnamed(labels);
+    PULMO_TRY(describe_unnamed(labels));
+    return describe_near(labels);
 }

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 /* ---- pack.label_map ---- */
 
@@ -100,6 +101,23 @@ const char *pulmo_label_map_find(const pulmo_label_map *map, const char *label)
         return NULL;
     map->met[at] = true;
     return map->to.word[at];
+}
+
+pulmo_status pulmo_label_map_near(const pulmo_label_map *map, const char *label, const char **out)
+{
+    *out = NULL;
+    char *wanted = pulmo_text_fold(label);
+    pulmo_status status = wanted ? PULMO_OK : PULMO_MEMORY;
+    for (size_t i = 0; map && i < map->from.count && status == PULMO_OK && !*out; i++) {
+        char *folded = pulmo_text_fold(map->from.word[i]);
+        if (!folded)
+            status = PULMO_MEMORY;
+        else if (strcmp(folded, wanted) == 0)
+            *out = map->from.word[i];
+        free(folded);
+    }
+    free(wanted);
+    return status;
 }
 
 pulmo_status label_map_unmet(const pulmo_label_map *map, words *out)

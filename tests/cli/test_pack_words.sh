@@ -102,9 +102,24 @@ says "1 patient would then stand in several splits" # p1, of test, and P1
 expect 0 "packed 24 images" ranks 3 "$PULMO" pack alike alike-ranks --size 48 --set pack.table=labels.csv --set pack.table_path=file \
     --set pack.table_label=class --set pack.table_patient=who --set pack.table_split=part
 diff -r alike-packed alike-ranks || fail "other bytes on three ranks"
-expect 0 'PATIENTS ALIKE: "7" and "7.0"' alike --set pack.pseudonyms=on # the terminal has names, the pack has none
+expect 0 'PATIENTS ALIKE: "7' alike --set pack.pseudonyms=on # the terminal has names, by the order of pseudonyms
+grep -qE 'PATIENTS ALIKE: ("7" and "7.0"|"7.0" and "7") differ' out.txt || { cat out.txt; fail "pseudonyms on the terminal"; }
 ! grep -qaF '7.0"' alike-packed/manifest.h5 || fail "a name in a pack of pseudonyms"
 mv flat/A flat/Case && cp -r flat/Case flat/cAse && rm flat/*.jpg
 for file in flat/cAse/*; do mv "$file" "${file/film/other}"; done
 expect 0 'CLASSES ALIKE: "Case" and "cAse"' pack flat flat-packed --overwrite
+
+# ---- slips of the pen are answered with what was probably meant ----
+expect 2 "unknown key pack.groop; did you mean pack.group_pattern?" pack alike nothing --set pack.groop=x
+expect 2 'unknown key pack.sunglasses; "pulmo pack --help" lists the keys of pack' pack alike nothing --set pack.sunglasses=x
+expect 2 'unknown key optim.sunglasses; "pulmo train --help" lists all' pack alike nothing --set optim.sunglasses=x
+hint='pack.label_map names "a", and the label is "A": case, blanks and ".0" count; name it as it is written'
+expect 65 "has one class only (ill); two or more are needed: left out: 12 files" pack left nothing --set 'pack.label_map=a: well, B: ill'
+says "$hint"
+expect 65 "$hint" pack left nothing --set pack.table=labels.csv --set pack.table_path=file --set pack.table_label=class \
+    --set 'pack.label_map=a: well, B: ill'
+expect 2 'as PatientAge; "Foo" is none)' pack left nothing --set 'pack.keep=[PatientAge, Foo]'
+expect 2 'pack.keep: "Foo": left/labels.csv has no such column; its columns are: file, class, who, part' pack left nothing \
+    --set pack.table=labels.csv --set pack.table_path=file --set 'pack.keep=[part, Foo]'
+[ ! -e nothing ] || fail "a refused pack left something"
 echo "what pack says is so"
