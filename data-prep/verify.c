@@ -342,11 +342,21 @@ static pulmo_status read_shape(verifying *v, pulmo_h5 *manifest)
 static pulmo_status open_manifest(const verifying *v, const char *path, pulmo_h5 **manifest)
 {
     struct stat about;
+    const char *destination = v->destination;
+    if (stat(destination, &about) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s; --verify takes a packed data set",
+                          destination, strerror(errno));
+    if (!S_ISDIR(about.st_mode))
+        return pulmo_fail(PULMO_DATA,
+                          "%s: is a file; --verify takes a packed data set, \"pulmo verify\" any "
+                          ".h5 file of pulmo's",
+                          destination);
     if (stat(path, &about) != 0)
         return pulmo_fail(
             PULMO_DATA,
-            "%s: holds no manifest.h5: it is not a packed data set, or its packing was interrupted",
-            v->destination);
+            "%s: holds no manifest.h5: it is not a packed data set, or its packing was "
+            "interrupted; name the DEST of a pack, or give the command of the pack again",
+            destination);
     return pulmo_h5_open(path, manifest);
 }
 

@@ -60,6 +60,8 @@ char *pulmo_text_fold(const char *text);
 
 /* What a noun ends with beside a number: "" for one, else "s". */
 const char *pulmo_plural(uint64_t count);
+/* "is" for one, else "are". */
+const char *pulmo_are(uint64_t count);
 
 /* Letters inserted, deleted or changed between two names (Levenshtein's distance), for "did you
  * mean"; of `b`, the first 32 letters count. */

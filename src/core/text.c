@@ -316,3 +316,8 @@ const char *pulmo_plural(uint64_t count)
 {
     return count == 1 ? "" : "s";
 }
+
+const char *pulmo_are(uint64_t count)
+{
+    return count == 1 ? "is" : "are";
+}

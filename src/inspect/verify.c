@@ -1,4 +1,5 @@
 /* `pulmo verify`: files compared with the digests in them. */
+#include <errno.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
+
+#define TAKEN "verify takes a .h5 file of pulmo's, a run or a packed data set"
 
 typedef struct verification {
     FILE *out;
@@ -110,8 +113,7 @@ static pulmo_status verify_directory(verification *v, const char *path)
         fts_close(walk);
     free(root);
     if (status == PULMO_OK && v->files == 0 && v->unreadable == 0)
-        return pulmo_fail(PULMO_DATA,
-                          "%s: holds no .h5 file; name a run, a packed data set, or a file", path);
+        return pulmo_fail(PULMO_DATA, "%s: holds no .h5 file; " TAKEN, path);
     return status;
 }
 
@@ -122,11 +124,12 @@ static pulmo_status conclude(const verification *v, const char *path)
     unsigned long long files = v->files;
     unsigned long long without = v->without;
     if (v->differences > 0)
-        return pulmo_fail(PULMO_DATA,
-                          "%s: %llu thing%s not what was written (listed above); restore the files "
-                          "from a copy, or make them anew",
-                          path, (unsigned long long)v->differences,
-                          v->differences == 1 ? " is" : "s are");
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: %llu thing%s %s not what was written (listed above); restore the files "
+            "from a copy, or make them anew",
+            path, (unsigned long long)v->differences, pulmo_plural(v->differences),
+            pulmo_are(v->differences));
     if (v->unreadable > 0)
         return pulmo_fail(
             PULMO_IO,
@@ -137,21 +140,45 @@ static pulmo_status conclude(const verification *v, const char *path)
         pulmo_info("%s: nothing is verified: %llu file%s without digests", path, files,
                    pulmo_plural(files));
     else if (without > 0)
-        pulmo_info("%s: %llu of %llu files %s what was written; without digests: %llu", path,
-                   files - without, files, files - without == 1 ? "is" : "are", without);
+        pulmo_info("%s: of %llu files, %llu %s what was written, and %llu without digests", path,
+                   files, files - without, pulmo_are(files - without), without);
     else
-        pulmo_info("%s: %llu file%s what was written", path, files, files == 1 ? " is" : "s are");
+        pulmo_info("%s: %llu file%s %s what was written", path, files, pulmo_plural(files),
+                   pulmo_are(files));
     return PULMO_OK;
+}
+
+/* Whether a file begins as HDF5 does; true where it cannot be read, which is told by who tries. */
+static bool begins_as_hdf5(const char *path)
+{
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char begin[sizeof signature - 1];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return true;
+    bool same = fread(begin, 1, sizeof begin, file) == sizeof begin &&
+                memcmp(begin, signature, sizeof begin) == 0;
+    fclose(file);
+    return same;
+}
+
+/* A file that was never one of pulmo's is not a damaged one. */
+static pulmo_status verify_named(verification *v, const char *path, const struct stat *about)
+{
+    if (S_ISREG(about->st_mode) && !is_h5(path) && !begins_as_hdf5(path))
+        return pulmo_fail(PULMO_DATA, "%s: is not an HDF5 file; " TAKEN, path);
+    return verify_file(v, path);
 }
 
 pulmo_status pulmo_verify(const char *path, FILE *out)
 {
     struct stat about;
     verification v = {.out = out};
-    bool is_directory = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-    if (is_directory)
+    if (stat(path, &about) != 0)
+        return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s; " TAKEN, path, strerror(errno));
+    if (S_ISDIR(about.st_mode))
         PULMO_TRY(verify_directory(&v, path));
     else
-        PULMO_TRY(verify_file(&v, path));
+        PULMO_TRY(verify_named(&v, path, &about));
     return conclude(&v, path);
 }

@@ -11,9 +11,17 @@ mkdir one && cp run/model.h5 one/ && printf 'pulmo' | dd of=one/model.h5 bs=1 se
 expect 65 "one: 1 thing is not what was written" "$PULMO" verify one
 expect 0 "46 images are what was packed" "$PULMO" verify packed
 expect 0 "46 images are what was packed" ranks 2 "$PULMO" verify packed
-expect 65 "holds no .h5 file" "$PULMO" verify demo
-expect 74 "cannot be opened" "$PULMO" verify missing.h5
-expect 65 "not an HDF5 file" "$PULMO" verify weights.safetensors
+expect 65 "holds no .h5 file; verify takes" "$PULMO" verify demo
+echo "train: {seed: 3}" > settings.yaml
+expect 74 "missing.h5: cannot be opened: No such file or directory; verify takes a .h5 file" "$PULMO" verify missing.h5
+expect 74 "missing: cannot be opened: No such file or directory; --verify takes a packed" "$PULMO" pack --verify missing
+expect 65 "weights.safetensors: is not an HDF5 file; verify takes a .h5 file" "$PULMO" verify weights.safetensors
+expect 65 "settings.yaml: is not an HDF5 file; verify takes" "$PULMO" verify settings.yaml
+! grep -q "not what was written" out.txt || { cat out.txt; fail "a YAML file is called damaged"; }
+expect 65 "settings.yaml: is a file; --verify takes a packed data set" "$PULMO" pack --verify settings.yaml
+cp settings.yaml torn.h5
+expect 65 "torn.h5: 1 thing is not what was written" "$PULMO" verify torn.h5
+expect 0 "run/model.h5: 1 file is what was written" "$PULMO" verify run/model.h5
 if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
     for file in run/model.h5 run/checkpoint.h5 packed/manifest.h5 packed/train-00000-of-00001.h5; do
         /usr/bin/python3 "$PULMO_SOURCE/tests/tools/content_digests.py" "$file" || fail "h5py finds other digests"

@@ -211,6 +211,9 @@ static void test_plural(void **state)
     assert_string_equal(pulmo_plural(0), "s");
     assert_string_equal(pulmo_plural(1), "");
     assert_string_equal(pulmo_plural(2), "s");
+    assert_string_equal(pulmo_are(0), "are");
+    assert_string_equal(pulmo_are(1), "is");
+    assert_string_equal(pulmo_are(2), "are");
 }
 
 static void test_distance(void **state)
