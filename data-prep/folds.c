@@ -155,8 +155,9 @@ static pulmo_status note_folds(const dealer *d)
             most = images;
     }
     const char *manner = plan->unknown > 0 ? "picture" : "patient";
-    return lines_add(&d->plan->split_notes, "train in %d folds of %u to %u images, by %s and class",
-                     plan->folds, least, most, manner);
+    return lines_add(&d->plan->split_notes,
+                     "train in %d folds of %u to %u image%s, by %s and class", plan->folds, least,
+                     most, pulmo_plural(most), manner);
 }
 
 pulmo_status folds_make(const source_list *list, const old_pack *old, uint32_t *together,

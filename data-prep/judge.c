@@ -39,12 +39,12 @@ static pulmo_status judge_exclusion(const source_list *list, const pulmo_config 
     const char *given = config->pack.exclude_pattern;
     if (*given && list->excluded == 0)
         return pulmo_fail(PULMO_CONFIG,
-                          "pack.exclude_pattern: \"%s\": matches none of the %zu files in %s",
-                          given, list->count, list->root);
+                          "pack.exclude_pattern: \"%s\": matches none of the %zu file%s in %s",
+                          given, list->count, pulmo_plural(list->count), list->root);
     if (list->count == 0 && list->excluded > 0)
         return pulmo_fail(PULMO_CONFIG,
-                          "pack.exclude_pattern: \"%s\": matches all of the %zu files in %s", given,
-                          list->excluded, list->root);
+                          "pack.exclude_pattern: \"%s\": matches all of the %zu file%s in %s",
+                          given, list->excluded, pulmo_plural(list->excluded), list->root);
     if (list->count == 0)
         return pulmo_fail(PULMO_DATA, "%s: its class folders hold no files", list->root);
     return PULMO_OK;
@@ -56,14 +56,15 @@ static pulmo_status judge_hold(const source_list *list, int split, const char *g
         return PULMO_OK;
     if (list->held[split] == 0)
         return pulmo_fail(PULMO_CONFIG,
-                          "pack.%s_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                          "pack.%s_pattern: \"%s\": matches none of the %zu file%s in %s; it is "
                           "matched on paths below the class folders, such as %s of %s",
-                          pulmo_split_name(split), given, list->count, list->root,
-                          name_of(&list->file[0]), list->file[0].path);
+                          pulmo_split_name(split), given, list->count, pulmo_plural(list->count),
+                          list->root, name_of(&list->file[0]), list->file[0].path);
     if (judge_given_count(list, PULMO_SPLIT_TRAIN) == 0)
-        return pulmo_fail(PULMO_CONFIG,
-                          "pack.%s_pattern: \"%s\": leaves none of the %zu files in %s to train on",
-                          pulmo_split_name(split), given, list->count, list->root);
+        return pulmo_fail(
+            PULMO_CONFIG,
+            "pack.%s_pattern: \"%s\": leaves none of the %zu file%s in %s to train on",
+            pulmo_split_name(split), given, list->count, pulmo_plural(list->count), list->root);
     return PULMO_OK;
 }
 
@@ -72,9 +73,10 @@ static pulmo_status judge_labels(const source_list *list, const char *given)
     if (!*given || list->labelled > 0)
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
-                      "pack.label_pattern: \"%s\": matches none of the %zu files in %s; it is "
+                      "pack.label_pattern: \"%s\": matches none of the %zu file%s in %s; it is "
                       "matched on file names, such as %s",
-                      given, list->count, list->root, name_of(&list->file[0]));
+                      given, list->count, pulmo_plural(list->count), list->root,
+                      name_of(&list->file[0]));
 }
 
 /* ---- patients ---- */

@@ -221,7 +221,8 @@ static pulmo_status find_new(packing *p, int *task)
     PULMO_TRY(pulmo_agree(p->comm, headers_adopt(p->old, &p->list)));
     size_t added = p->old->fresh.count;
     if (is_root(p))
-        pulmo_info("%s: %zu %s new", destination, added, added == 1 ? "file is" : "files are");
+        pulmo_info("%s: %zu file%s %s new", destination, added, pulmo_plural(added),
+                   pulmo_are(added));
     if (added > 0)
         return PULMO_OK;
     *task = NOTHING_TO_DO; /* but to remember the files' times */

@@ -59,15 +59,16 @@ static void report_patients(const packing *p)
         judge_unknown(&p->list, s, &first);
     name_patients(plan, splits, sizeof splits);
     if (p->list.nameless > 0)
-        pulmo_info("DICOM files without a PatientID: %zu", p->list.nameless);
+        pulmo_info("%zu DICOM file%s without a PatientID", p->list.nameless,
+                   pulmo_plural(p->list.nameless));
     if (plan->patients_all > 0)
         pulmo_info("patients: %u (%s), told by %s", plan->patients_all, splits, plan->patients_by);
     if (plan->unknown == 0)
         return;
     if (p->options.config->pack.patients_unknown) {
-        pulmo_info("patients unknown, as --patients-unknown says: %u of %u images count as a "
+        pulmo_info("patients unknown, as --patients-unknown says: %u of %u image%s count as a "
                    "patient each; scores may be too good",
-                   plan->unknown, images_of(plan));
+                   plan->unknown, images_of(plan), pulmo_plural(images_of(plan)));
         return;
     }
     pulmo_warn("PATIENTS UNKNOWN: the names of %u of %u image%s tell none, such as %s: one "
@@ -96,7 +97,8 @@ static void report_split(const pack_plan *plan, int s)
         at += (size_t)snprintf(text + at, sizeof text - at, "  %s %u", class, images);
     }
     if (plan->count[s] > 0)
-        pulmo_info("%-5s %6u images %s", pulmo_split_name(s), plan->count[s], text);
+        pulmo_info("%-5s %6u image%s %s", pulmo_split_name(s), plan->count[s],
+                   pulmo_plural(plan->count[s]), text);
 }
 
 static void report_notes(const pack_plan *plan)

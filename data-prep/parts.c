@@ -27,6 +27,7 @@
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
+#include "pulmo/text.h"
 
 #define PART_FILES     128
 #define PART_VERSION   2
@@ -360,8 +361,8 @@ static void begin_share(filler *f, int rank, int size, uint8_t *missing)
     pulmo_progress_begin(&f->progress, "  decode", "img", (double)all);
     f->progress.skipped = (double)there;
     if (there > 0)
-        pulmo_info("resuming an earlier pack: %zu of %zu images%s are decoded", there, all,
-                   size > 1 ? " of rank 0" : "");
+        pulmo_info("resuming an earlier pack: %zu of %zu image%s%s %s decoded", there, all,
+                   pulmo_plural(all), size > 1 ? " of rank 0" : "", pulmo_are(there));
 }
 
 static pulmo_status fill_share(filler *f, int rank, int size, const uint8_t *missing)

@@ -239,8 +239,9 @@ static pulmo_status note_held(splitter *c, int split)
                          name, list->held[split], pulmo_plural(list->held[split]), name);
     return lines_add(
         &c->plan->split_notes,
-        "%s: the %zu file%s that pack.%s_pattern matches; the other %zu given join train", name,
-        list->held[split], pulmo_plural(list->held[split]), name, list->moved[split]);
+        "%s: the %zu file%s that pack.%s_pattern matches; the other %zu given %s train", name,
+        list->held[split], pulmo_plural(list->held[split]), name, list->moved[split],
+        list->moved[split] == 1 ? "joins" : "join");
 }
 
 /* "the 8 images given are", as the beginning of a sentence. */
@@ -445,9 +446,9 @@ static pulmo_status check_counts(const source_list *list, const pack_plan *plan,
             return causes_fail(list, plan, split, k);
     }
     if (count[0] + count[1] + count[2] == 0)
-        return pulmo_fail(PULMO_DATA, "%s: none of its %zu files can be used; the first: %s: %s",
-                          list->root, list->count, plan->refused_paths.text[0],
-                          plan->refused_reasons.text[0]);
+        return pulmo_fail(PULMO_DATA, "%s: none of its %zu file%s can be used; the first: %s: %s",
+                          list->root, list->count, pulmo_plural(list->count),
+                          plan->refused_paths.text[0], plan->refused_reasons.text[0]);
     return PULMO_OK;
 }
 

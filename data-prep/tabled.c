@@ -194,8 +194,8 @@ pulmo_status tabled_apply(source_list *list, const pulmo_config *config)
         return PULMO_OK;
     pulmo_status status = lines_join(&list->table_notes, "; ", &notes);
     if (status == PULMO_OK)
-        status = pulmo_fail(PULMO_DATA, "%s: none of its %zu files is left: %s", list->root, listed,
-                            notes);
+        status = pulmo_fail(PULMO_DATA, "%s: none of its %zu file%s is left: %s", list->root,
+                            listed, pulmo_plural(listed), notes);
     free(notes);
     return status;
 }

@@ -472,9 +472,8 @@ pulmo_status pulmo_pack_verify(pulmo_comm *comm, const pulmo_pack_options *optio
                           "with --overwrite, or restore the files",
                           destination, (long long)found,
                           found == 1 ? "thing differs" : "things differ");
-    const bool one = seen[0] == 1 && !source;
     pulmo_info("%s: %lld image%s%s %s what was packed", destination, (long long)seen[0],
                pulmo_plural((uint64_t)seen[0]), source ? " and their source files" : "",
-               one ? "is" : "are");
+               source ? "are" : pulmo_are((uint64_t)seen[0]));
     return PULMO_OK;
 }

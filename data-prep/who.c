@@ -79,8 +79,7 @@ static pulmo_status print_all(asking *a)
     PULMO_TRY(print_refused(a));
     if (a->unknown_paths > 0)
         pulmo_warn("%zu file%s of the pack %s not found in %s", a->unknown_paths,
-                   pulmo_plural(a->unknown_paths), a->unknown_paths == 1 ? "is" : "are",
-                   a->options->source);
+                   pulmo_plural(a->unknown_paths), pulmo_are(a->unknown_paths), a->options->source);
     if (a->unknown_patients > 0)
         pulmo_warn("the patients of %zu file%s are not found; give the options of the pack, which "
                    "say how patients are told",

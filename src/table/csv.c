@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 #include "sheet.h"
 
@@ -172,9 +173,9 @@ static pulmo_status end_row(reader *r)
         return PULMO_OK;
     if (r->fields != t->header.count)
         return pulmo_fail(PULMO_DATA,
-                          "%s:%zu: has %zu fields, the header has %zu; a field that holds the "
+                          "%s:%zu: has %zu field%s, the header has %zu; a field that holds the "
                           "separator must stand in quotes",
-                          t->path, r->last, r->fields, t->header.count);
+                          t->path, r->last, r->fields, pulmo_plural(r->fields), t->header.count);
     t->line[t->rows] = r->last;
     t->rows++;
     return PULMO_OK;

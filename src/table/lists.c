@@ -3,6 +3,8 @@
 
 #include "match.h"
 
+#include "pulmo/text.h"
+
 typedef struct list_visit {
     matcher *m;
     int split;
@@ -45,10 +47,10 @@ static pulmo_status fail_unlisted(const list_visit *v)
     const table *list = &m->labels->list[v->split];
     const char *first_file = m->count > 0 ? m->paths[0] : "none";
     return pulmo_fail(PULMO_DATA,
-                      "pack.%s_list: %s: none of its %zu names is of any of the %zu files; the "
+                      "pack.%s_list: %s: none of its %zu name%s is of any of the %zu file%s; the "
                       "first name: %s; the first file: %s",
-                      pulmo_split_name(v->split), list->path, list->rows, m->count,
-                      table_cell(list, 0, 0), first_file);
+                      pulmo_split_name(v->split), list->path, list->rows, pulmo_plural(list->rows),
+                      m->count, pulmo_plural(m->count), table_cell(list, 0, 0), first_file);
 }
 
 static pulmo_status match_list(list_visit *v)

@@ -245,10 +245,10 @@ static pulmo_status fail_unselected(const pulmo_labels *labels)
     const char *cell = sheet_cell(s, 0, column);
     cell_place place = sheet_place(s, 0, column);
     return pulmo_fail(PULMO_CONFIG,
-                      "pack.where: selects none of the %zu rows of %s; its first condition is of "
+                      "pack.where: selects none of the %zu row%s of %s; its first condition is of "
                       "the column \"%s\", which holds \"%s\" in %s:%zu",
-                      s->rows, s->table[0].path, first->column, cell ? cell : "", place.path,
-                      place.line);
+                      s->rows, pulmo_plural(s->rows), s->table[0].path, first->column,
+                      cell ? cell : "", place.path, place.line);
 }
 
 static pulmo_status fail_unmatched(const matcher *m, const char *first_row)
@@ -260,14 +260,16 @@ static pulmo_status fail_unmatched(const matcher *m, const char *first_row)
     if (labels->rows_selected < s->rows)
         return pulmo_fail(
             PULMO_DATA,
-            "pack.where: none of the %zu rows that it selects of %zu is of any of the "
-            "%zu files; the first of them: %s",
-            labels->rows_selected, s->rows, m->count, labels->rows_without_file.word[0]);
-    return pulmo_fail(PULMO_DATA,
-                      "%s: none of its %zu rows is of any of the %zu files; the first row: %s; the "
-                      "first file: %s",
-                      s->table[0].path, s->rows, m->count, first_row,
-                      m->count > 0 ? m->paths[0] : "none");
+            "pack.where: none of the %zu row%s that it selects of %zu is of any of the "
+            "%zu file%s; the first of them: %s",
+            labels->rows_selected, pulmo_plural(labels->rows_selected), s->rows, m->count,
+            pulmo_plural(m->count), labels->rows_without_file.word[0]);
+    return pulmo_fail(
+        PULMO_DATA,
+        "%s: none of its %zu row%s is of any of the %zu file%s; the first row: %s; the "
+        "first file: %s",
+        s->table[0].path, s->rows, pulmo_plural(s->rows), m->count, pulmo_plural(m->count),
+        first_row, m->count > 0 ? m->paths[0] : "none");
 }
 
 static pulmo_status match_rows(matcher *m)
@@ -305,10 +307,11 @@ static pulmo_status judge_blank_splits(const matcher *m)
     }
     if (blanks == 0)
         return PULMO_OK;
-    return sheet_fail(&labels->sheet, first, column,
-                      "is blank, as it is for %zu files in all; name the split (train, val, test), "
-                      "or leave such rows out by pack.where: \"%s!=\"",
-                      blanks, labels->sheet.wanted.word[column]);
+    return sheet_fail(
+        &labels->sheet, first, column,
+        "is blank, as it is for %zu file%s in all; name the split (train, val, test), "
+        "or leave such rows out by pack.where: \"%s!=\"",
+        blanks, pulmo_plural(blanks), labels->sheet.wanted.word[column]);
 }
 
 /* ---- all of it ---- */

@@ -54,8 +54,8 @@ static pulmo_status describe_tables(pulmo_labels *labels)
             PULMO_TRY(labels_note(labels, "rows of %s without a row in %s: %zu of %zu",
                                   s->table[0].path, s->table[i].path, s->unjoined[i], s->rows));
     }
-    PULMO_TRY(labels_note(labels, "%zu rows of labels in %s%s, %zu of them of a file", s->rows,
-                          first, others, labels->rows_matched));
+    PULMO_TRY(labels_note(labels, "%zu row%s of labels in %s%s, %zu of them of a file", s->rows,
+                          pulmo_plural(s->rows), first, others, labels->rows_matched));
     if (labels->rows_without_file.count == 0)
         return PULMO_OK;
     return labels_note(labels, "rows without a file: %zu, the first: %s",

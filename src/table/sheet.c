@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/text.h"
+
 void sheet_free(sheet *s)
 {
     for (size_t i = 0; i < s->tables; i++)
@@ -239,9 +241,9 @@ pulmo_status sheet_join(sheet *s, const words *by)
 {
     if (by->count + 1 != s->tables)
         return pulmo_fail(PULMO_CONFIG,
-                          "pack.join: names %zu columns for %zu tables; each table but the first "
+                          "pack.join: names %zu column%s for %zu table%s; each table but the first "
                           "is joined by one",
-                          by->count, s->tables);
+                          by->count, pulmo_plural(by->count), s->tables, pulmo_plural(s->tables));
     PULMO_TRY(make_rows(s, s->table[0].rows));
     for (size_t r = 0; r < s->rows; r++)
         rows_of(s, r)[0] = (uint32_t)r;

@@ -85,7 +85,7 @@ done
 "$PULMO" pack people people.packed --size 32 --set 'pack.keep=[PatientSex, ViewPosition, PatientAge]' 2> people.txt ||
     { cat people.txt; fail "patients"; }
 grep -q 'told by PatientID of DICOM headers: 7 images, unknown: 1 image' people.txt || { cat people.txt; fail "who told patients"; }
-grep -q 'DICOM files without a PatientID: 1' people.txt || { cat people.txt; fail "an empty PatientID is not told"; }
+grep -q '1 DICOM file without a PatientID' people.txt || { cat people.txt; fail "an empty PatientID is not told"; }
 shown people.packed > shown.txt
 for line in 'A/1 MRN-0 PatientSex=F ViewPosition=PA PatientAge=010Y' 'A/3 MRN-1 PatientSex= ViewPosition=PA PatientAge=030Y' \
     'B/8 file:B/8 PatientSex=F ViewPosition=AP PatientAge=080Y'; do

@@ -122,4 +122,19 @@ expect 2 'as PatientAge; "Foo" is none)' pack left nothing --set 'pack.keep=[Pat
 expect 2 'pack.keep: "Foo": left/labels.csv has no such column; its columns are: file, class, who, part' pack left nothing \
     --set pack.table=labels.csv --set pack.table_path=file --set 'pack.keep=[part, Foo]'
 [ ! -e nothing ] || fail "a refused pack left something"
+
+# ---- one is no plural ----
+mkdir -p one/{train,test}/{A,B}
+cp alike/train/A/film_1.jpg alike/train/B/film_22.jpg one/train/A/
+cp alike/train/B/film_21.jpg one/train/B/
+cp alike/test/B/film_31.jpg one/test/B/
+{ echo file,who && echo film_21,P21; } > one/row.csv
+echo film_77.jpg > one/list.txt
+expect 0 "packed 4 images" pack one one-packed
+grep -qE "^test +1 image +A 0  B 1" out.txt || { cat out.txt; fail "one image is images"; }
+expect 0 "one-packed: 4 images are what was packed" "$PULMO" pack --verify one-packed
+expect 65 "1 row of labels in one/row.csv, 1 of them of a file" pack one nothing --set pack.table=row.csv --set pack.table_path=file
+expect 65 "none of its 1 name is of any of the 4 files" pack one nothing --set pack.test_list=list.txt
+echo film_21 >> one/row.csv
+expect 65 "has 1 field, the header has 2" pack one nothing --set pack.table=row.csv --set pack.table_path=file
 echo "what pack says is so"

@@ -103,7 +103,7 @@ static void test_refused(void **state)
 {
     table t;
     (void)state;
-    assert_refused(read_text("x,y\n1,2\n3\n", "[x]", &t), PULMO_DATA, "t.csv:3: has 1 fields");
+    assert_refused(read_text("x,y\n1,2\n3\n", "[x]", &t), PULMO_DATA, "t.csv:3: has 1 field,");
     assert_refused(read_text("x,y\n\"1\n1\",2\n3,4,5\n", "[x]", &t), PULMO_DATA,
                    "t.csv:4: has 3 fields, the header has 2");
     assert_refused(read_text("x,y\n1,2\n\"3,4\n5,6\n", "[x]", &t), PULMO_DATA,

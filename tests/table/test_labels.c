@@ -237,7 +237,7 @@ static void test_mimic(void **state)
     assert_int_equal(of[3].fate, PULMO_LABEL_UNJOINED);
     assert_true(has_note("chexpert.csv: 1 of 4"));
     set("pack.join=study_id");
-    assert_refused(match(files), PULMO_CONFIG, "1 columns for 3 tables");
+    assert_refused(match(files), PULMO_CONFIG, "1 column for 3 tables");
     set("pack.join=");
     assert_refused(match(files), PULMO_CONFIG, "has no such column");
 }
@@ -353,7 +353,7 @@ static void test_list_of_nothing(void **state)
     set("pack.test_list=test.txt");
     assert_refused(match(FILES("a.png")), PULMO_DATA, "pack.test_list: ");
     assert_refused(match(FILES("a.png")), PULMO_DATA,
-                   "test.txt: none of its 2 names is of any of the 1 files; the first name: "
+                   "test.txt: none of its 2 names is of any of the 1 file; the first name: "
                    "nowhere.png; the first file: a.png");
 }
 
@@ -366,7 +366,7 @@ static void test_where_takes_nothing(void **state)
     assert_refused(match(FILES("a.png")), PULMO_CONFIG, "the column \"view\", which holds \"PA\"");
     set("pack.where=view=AP");
     assert_refused(match(FILES("a.png")), PULMO_DATA,
-                   "pack.where: none of the 1 rows that it selects of 2");
+                   "pack.where: none of the 1 row that it selects of 2");
 }
 
 static void test_names_without_images(void **state)
