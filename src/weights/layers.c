@@ -66,7 +66,7 @@ static pulmo_status check_layers(const weight_file *file, size_t *floats)
         *floats += (size_t)(channels * each);
         inputs = channels;
     }
-    return PULMO_OK;
+    return weights_check_room(file, *floats * sizeof(float));
 }
 
 /* ---- what values look like ---- */

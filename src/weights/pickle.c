@@ -382,7 +382,8 @@ static pulmo_status remember(machine *m, uint64_t index)
 {
     if (m->depth == 0)
         return bad(m, "takes a value from an empty stack");
-    if (index >= NODES_MAX)
+    /* Places are counted from 0, and each is taken by an opcode: more are not in the file. */
+    if (index >= NODES_MAX || index >= m->size)
         return bad(m, "is larger than any state dict");
     int before = m->memo_room;
     PULMO_TRY(

@@ -1,5 +1,6 @@
 /* What the readers of weight files share: refusals, memory that goes with the file, and elements.
  */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,11 @@
 
 /* In all. VGG16's convolutions take 59 MB, and with its classifier 528 MB; some files keep all in
  * one storage. */
-#define BLOCK_BYTES_MAX ((uint64_t)640 << 20)
+#define UNPACKED_MAX ((uint64_t)640 << 20)
+/* Of each byte of the file: trained weights are packed by less than 2, and half precision becomes
+ * float32. A file that says more of itself is made to take memory. */
+#define UNPACKED_PER_BYTE 16
+#define UNPACKED_ALWAYS   ((uint64_t)1 << 20)
 
 pulmo_status weights_bad(const weight_file *file, const char *format, ...)
 {
@@ -25,10 +30,26 @@ pulmo_status weights_bad(const weight_file *file, const char *format, ...)
                       file->path, why, fetcher);
 }
 
+pulmo_status weights_check_room(const weight_file *file, uint64_t bytes)
+{
+    uint64_t most = UNPACKED_MAX;
+    if (file->size < UNPACKED_MAX / UNPACKED_PER_BYTE)
+        most = UNPACKED_ALWAYS + file->size * UNPACKED_PER_BYTE;
+    if (bytes <= most)
+        return PULMO_OK;
+    return weights_bad(file,
+                       "holds more than any VGG does: %" PRIu64 " bytes; at most %" PRIu64
+                       " are taken from a file of %" PRIu64,
+                       bytes, most, file->size);
+}
+
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out)
 {
-    if (file->blocks == BLOCKS_MAX || bytes > BLOCK_BYTES_MAX - file->block_bytes)
-        return weights_bad(file, "holds more than any VGG does");
+    if (file->blocks == BLOCKS_MAX)
+        return weights_bad(file, "holds more parts than any VGG does");
+    if (bytes > UNPACKED_MAX)
+        return weights_check_room(file, bytes);
+    PULMO_TRY(weights_check_room(file, file->block_bytes + bytes));
     void *block = pulmo_alloc((size_t)bytes + 1, 1);
     if (!block)
         return PULMO_MEMORY;

@@ -76,6 +76,14 @@ static int64_t reach_of(const source_tensor *tensor, int64_t offset)
     return reach;
 }
 
+/* Whether the shape has no more elements than the storage; a stride of 0 would make many of one. */
+static bool fits_storage(const source_tensor *tensor, int64_t elements)
+{
+    for (int i = 0; i < tensor->rank; i++)
+        elements /= tensor->shape[i];
+    return elements > 0;
+}
+
 static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_t **out);
 
 static int shape_of(void *context, const void *tensor, int64_t shape[4])
@@ -118,6 +126,9 @@ static pulmo_status read_tensor(void *context, const void *tensor, source_tensor
     if (reach < 0 || reach >= s->number)
         return weights_bad(t->file, "%s: reaches beyond its storage of %" PRId64 " elements", name,
                            s->number);
+    if (!fits_storage(out, s->number))
+        return weights_bad(
+            t->file, "%s: repeats elements of its storage; save it by tensor.contiguous()", name);
     const uint8_t *data = NULL;
     const uint64_t first = (uint64_t)node->number;
     PULMO_TRY(storage_at(t, s, &data));
@@ -259,39 +270,51 @@ static pulmo_status storage_at(torch_file *t, const pickle_node *s, const uint8_
 
 /* ---- the stream ---- */
 
-/* Bytes of an element of the storage called `key`, from the state dict's references; 0 if there is
- * none. */
-static int bytes_of_element(const torch_file *t, const pickle_node *key)
+/* The state dict's references to storages, ordered by key, so that each key is found at once. */
+typedef struct references {
+    const pickle_node **at;
+    size_t count;
+} references;
+
+static int by_key(const void *a, const void *b)
 {
-    const pickle *p = &t->pickle;
-    for (int i = 0; i < p->nodes; i++) {
-        const pickle_node *n = &p->node[i];
-        if (n->kind != PICKLE_STORAGE || n->length != key->length)
-            continue;
-        if (memcmp(n->text, key->text, key->length) == 0)
-            return n->element_bytes;
-    }
-    return 0;
+    const pickle_node *first = *(const pickle_node *const *)a;
+    const pickle_node *second = *(const pickle_node *const *)b;
+    if (first->length != second->length)
+        return first->length < second->length ? -1 : 1;
+    return memcmp(first->text, second->text, first->length);
 }
 
-/* Whether the pickle says of the storage no more elements than it has. */
-static bool holds_what_is_said(const torch_file *t, const storage *held, uint64_t elements)
+/* `out->at` is owned by the caller (free). */
+static pulmo_status collect_references(const torch_file *t, references *out)
 {
     const pickle *p = &t->pickle;
-    for (int i = 0; i < p->nodes; i++) {
-        const pickle_node *said = &p->node[i];
-        if (said->kind != PICKLE_STORAGE)
-            continue;
-        if (known_storage(t, said) != held)
-            continue;
-        if ((uint64_t)said->number > elements)
-            return false;
-    }
-    return true;
+    size_t count = 0;
+    for (int i = 0; i < p->nodes; i++)
+        count += p->node[i].kind == PICKLE_STORAGE;
+    out->at = calloc(count + 1, sizeof(const pickle_node *));
+    if (!out->at)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", t->file->path);
+    for (int i = 0; i < p->nodes; i++)
+        if (p->node[i].kind == PICKLE_STORAGE)
+            out->at[out->count++] = &p->node[i];
+    qsort(out->at, out->count, sizeof *out->at, by_key);
+    return PULMO_OK;
 }
 
-/* Where each storage stands behind the pickles. */
-static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
+/* Bytes of an element of the storage called `key`; 0 if nothing refers to it. */
+static uint64_t bytes_of_element(const references *known, const pickle_node *key)
+{
+    if (key->kind != PICKLE_TEXT)
+        return 0;
+    const pickle_node **found =
+        bsearch(&key, known->at, known->count, sizeof(const pickle_node *), by_key);
+    return found ? (uint64_t)(*found)->element_bytes : 0;
+}
+
+/* Where each storage stands behind the pickles. Whether it holds what a tensor needs of it, reading
+ * that tensor says. */
+static pulmo_status place_listed(torch_file *t, const references *known, int keys, uint64_t at)
 {
     const pickle *p = &t->pickle;
     const weight_file *file = t->file;
@@ -300,9 +323,7 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
     for (int cell = p->node[keys].first; cell; cell = p->cell[cell].next) {
         const int key_node = p->cell[cell].node;
         const pickle_node *key = &p->node[key_node];
-        uint64_t each = 0;
-        if (key->kind == PICKLE_TEXT)
-            each = (uint64_t)bytes_of_element(t, key);
+        const uint64_t each = bytes_of_element(known, key);
         if (each == 0)
             return weights_bad(file, "lists a storage that no tensor uses");
         if (file->size - at < 8)
@@ -313,12 +334,19 @@ static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
             return weights_bad(file, "ends before its storages do: it is truncated");
         const uint64_t bytes = elements * each;
         PULMO_TRY(add_storage(t, key->text, key->length, file->bytes + at, bytes));
-        const storage *added = &t->storages[t->count - 1];
-        if (!holds_what_is_said(t, added, elements))
-            return weights_bad(file, SHORT_STORAGE);
         at += bytes;
     }
     return PULMO_OK;
+}
+
+static pulmo_status place_storages(torch_file *t, int keys, uint64_t at)
+{
+    references known = {0};
+    pulmo_status status = collect_references(t, &known);
+    if (status == PULMO_OK)
+        status = place_listed(t, &known, keys, at);
+    free(known.at);
+    return status;
 }
 
 /* 0x1950a86a20f9469cfc6c modulo 2^64, as a pickle's integers are read. */

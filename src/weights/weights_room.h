@@ -87,7 +87,9 @@ void weights_fetcher(char *out, size_t out_bytes);
 /* PULMO_WEIGHTS: "FILE: message; what would do". */
 pulmo_status weights_bad(const weight_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Zeroed memory that goes with the file. PULMO_WEIGHTS beyond what any VGG needs. */
+/* PULMO_WEIGHTS for more bytes in memory than a file of this size can have a use for. */
+pulmo_status weights_check_room(const weight_file *file, uint64_t bytes);
+/* Zeroed memory that goes with the file. PULMO_WEIGHTS beyond weights_check_room, all together. */
 pulmo_status weights_block(weight_file *file, uint64_t bytes, void **out);
 /* A name out of a file, cut to NAME_BYTES, for messages: control characters become "?". */
 void source_name(const char *text, size_t bytes, char out[NAME_BYTES]);

@@ -4,7 +4,7 @@
  * sanitizers watch). */
 #include <zip.h>
 
-#include "formats.h"
+#include "pickles.h"
 
 /* ---- pickles ---- */
 
@@ -25,32 +25,6 @@ static const wrongs right = {.storage_type = "FloatStorage",
                              .side = 3,
                              .skip = -1,
                              .rank = 4};
-
-static void add_text(bytes *b, const char *text)
-{
-    add_byte(b, 'X');
-    add_number(b, strlen(text), 4);
-    add_words(b, text);
-}
-static void add_name(bytes *b, const char *module, const char *name)
-{
-    add_byte(b, 'c');
-    add_words(b, module);
-    add_byte(b, '\n');
-    add_words(b, name);
-    add_byte(b, '\n');
-}
-static void add_int(bytes *b, int64_t value)
-{
-    add_byte(b, 0x8a);
-    add_byte(b, 8);
-    add_number(b, (uint64_t)value, 8);
-}
-static void add_empty_dict(bytes *b)
-{
-    add_name(b, "collections", "OrderedDict");
-    add_words(b, ")R");
-}
 
 static void add_shape(bytes *b, int tensor, const wrongs *w, bool strides)
 {
@@ -105,14 +79,7 @@ static void add_state(bytes *b, const wrongs *w)
 
 static void add_stream(bytes *b, const wrongs *w)
 {
-    add_words(b, "\x80\x02\x8a\x0a");
-    add(b, "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
-    add_byte(b, '.');
-    add_words(b, "\x80\x02M");
-    add_number(b, 1001, 2);
-    add_words(b, ".\x80\x02}(");
-    add_text(b, "little_endian");
-    add_words(b, "\x88u.");
+    add_stream_head(b);
     add_state(b, w);
     add_words(b, "\x80\x02](");
     for (int t = 0; t < 4; t++)
@@ -223,11 +190,8 @@ static void make_program(const void *program, size_t size)
 {
     static bytes b;
     b.size = 0;
-    add_words(&b, "\x80\x02\x8a\x0a");
-    add(&b, "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
-    add_words(&b, ".\x80\x02M\xe9\x03.\x80\x02}(");
-    add_text(&b, "little_endian");
-    add_words(&b, "\x88u.\x80\x02");
+    add_stream_head(&b);
+    add_words(&b, "\x80\x02");
     add(&b, program, size);
     add_words(&b, ".\x80\x02].");
     write_file(b.at, b.size);
