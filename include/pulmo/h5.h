@@ -104,7 +104,11 @@ pulmo_status pulmo_h5_place_of(pulmo_h5 *file, const char *name, uint64_t *offse
                                uint64_t *size_bytes);
 
 bool pulmo_h5_exists(pulmo_h5 *file, const char *name);
+/* PULMO_DATA also for more values than a file of this size can hold, so that memory for a shape
+ * that was given may be asked for. */
 pulmo_status pulmo_h5_shape_of(pulmo_h5 *file, const char *name, pulmo_h5_shape *out);
+/* PULMO_DATA unless there are such numbers in the file: before memory is asked for them. */
+pulmo_status pulmo_h5_check_shape(pulmo_h5 *file, const char *name, int rank, const uint64_t *dims);
 /* Reads all, converted to `type`; refuses when rank or dims differ from what is given. */
 pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                            const uint64_t *dims, void *out);

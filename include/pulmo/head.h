@@ -41,7 +41,9 @@ typedef struct pulmo_head_spec {
 void pulmo_head_spec_init(pulmo_head_spec *spec);
 /* Values of one image's features. */
 size_t pulmo_head_floats(const pulmo_head_spec *spec);
-/* Number of values after pooling. */
+/* Whether the first layer's inputs can be counted: not of features as large as a file may say. */
+bool pulmo_head_fits(const pulmo_head_spec *spec);
+/* Number of values after pooling, of a head that fits. */
 int pulmo_head_inputs(const pulmo_head_spec *spec);
 
 /* One image's features (C, h, w) pooled, out (pulmo_head_inputs): what the first layer gets. */

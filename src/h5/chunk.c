@@ -64,6 +64,63 @@ bool h5_has_chunks(const h5_handles *h, uint64_t first, uint64_t count)
     return true;
 }
 
+/* ---- what a file can hold ---- */
+
+/* Bytes that one of the file may become: deflate's best. Other filters are not held to more. */
+#define PACKED_BEST 1032
+
+/* Whether a filter may have made the values shorter than they are. */
+static bool may_be_packed(hid_t properties)
+{
+    for (int i = 0; i < H5Pget_nfilters(properties); i++) {
+        unsigned flags = 0;
+        unsigned config = 0;
+        size_t values = 0;
+        H5Z_filter_t filter =
+            H5Pget_filter2(properties, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
+        if (filter != H5Z_FILTER_FLETCHER32 && filter != H5Z_FILTER_SHUFFLE)
+            return true;
+    }
+    return false;
+}
+
+static bool lies_elsewhere(hid_t properties, H5D_layout_t layout)
+{
+    return layout == H5D_VIRTUAL || H5Pget_external_count(properties) > 0;
+}
+
+/* The product, and UINT64_MAX where it is more. */
+static uint64_t product_of(uint64_t bytes, int rank, const hsize_t *sizes)
+{
+    for (int i = 0; i < rank; i++) {
+        if (sizes[i] && bytes > UINT64_MAX / sizes[i])
+            return UINT64_MAX;
+        bytes *= sizes[i];
+    }
+    return bytes;
+}
+
+const char *h5_disbelief(hid_t file, hid_t dataset, size_t element_bytes)
+{
+    grid g = {.rank = 0};
+    hsize_t file_bytes = 0;
+    const H5D_layout_t layout = layout_of(dataset, &g);
+    hid_t properties = H5Dget_create_plist(dataset);
+    const bool elsewhere = lies_elsewhere(properties, layout);
+    const uint64_t factor = may_be_packed(properties) ? PACKED_BEST : 1;
+    H5Pclose(properties);
+    if (elsewhere)
+        return "keeps its values in other files, which are not read";
+    if (H5Fget_filesize(file, &file_bytes) < 0 || g.rank < 0)
+        return "has no size";
+    const uint64_t most = file_bytes * factor;
+    if (product_of(element_bytes, g.rank, g.dims) > most)
+        return "claims more values than the file can hold: it is damaged";
+    if (layout == H5D_CHUNKED && product_of(element_bytes, g.rank, g.chunk) > most)
+        return "claims larger chunks than the file can hold: it is damaged";
+    return NULL;
+}
+
 /* ---- rows that have sums ---- */
 
 /* Adds where a dataset's rows stand; `out` has room for one a row. */

@@ -70,6 +70,9 @@ hid_t h5_stored_type(const h5_handles *h);
 /* Whether all that is stored of rows [first, first + count) of an open dataset is found; of a
  * scalar, (0, 1). */
 bool h5_has_chunks(const h5_handles *h, uint64_t first, uint64_t count);
+/* Why an open dataset's values must not be read, or NULL: they are more, or in larger chunks, than
+ * a file of this size can hold, or lie in other files. Takes constant time. */
+const char *h5_disbelief(hid_t file, hid_t dataset, size_t element_bytes);
 
 /* ---- what was written (record.c) ---- */
 

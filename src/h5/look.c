@@ -55,7 +55,8 @@ static void value_in_words(hid_t attribute, char out[VALUE_BYTES])
     int ours = h5_type_of(type, &bytes);
     size_t at = 0;
     snprintf(out, VALUE_BYTES, "(%lld values)", (long long)points);
-    if (ours == PULMO_H5_STRING && points > 0 && points < 4096 && bytes < 65536) {
+    if (ours == PULMO_H5_STRING && points > 0 && points < 4096 && bytes < 65536 &&
+        (size_t)points * bytes <= H5_STRING_MAX) {
         char *raw = malloc((size_t)points * bytes + 1);
         if (raw && H5Aread(attribute, type, raw) >= 0) {
             out[0] = '\0';

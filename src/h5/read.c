@@ -47,7 +47,8 @@ static pulmo_status shape_open(const pulmo_h5 *file, h5_handles *h, const char *
             return h5_fail(file, name, "is too large to be true");
         count *= dims[i];
     }
-    return PULMO_OK;
+    const char *why = h5_disbelief(file->id, h->dataset, H5Tget_size(h->type));
+    return why ? h5_fail(file, name, why) : PULMO_OK;
 }
 
 static pulmo_status open_shape(pulmo_h5 *file, h5_handles *h, const char *name, pulmo_h5_shape *out)
@@ -86,6 +87,17 @@ static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pul
         PULMO_DATA,
         "%s: /%s: has shape (%s)%s, must be (%s) numbers; the file is damaged or of another kind",
         file->path, name, found, shape->type == PULMO_H5_STRING ? " of strings" : "", wanted);
+}
+
+pulmo_status pulmo_h5_check_shape(pulmo_h5 *file, const char *name, int rank, const uint64_t *dims)
+{
+    h5_handles h = h5_no_handles;
+    pulmo_h5_shape shape;
+    h5_lock();
+    pulmo_status status = open_shape(file, &h, name, &shape);
+    if (status == PULMO_OK)
+        status = check_dims(file, name, &shape, rank, dims);
+    return h5_end(file, &h, name, status);
 }
 
 /* What is read of a dataset. */

@@ -124,11 +124,11 @@ static void show_numbers(const inspection *in, const char *name, const pulmo_h5_
     uint64_t count = count_of(shape);
     if (count == 0 || count > NUMBERS_MAX)
         return;
-    double *values = malloc(count * sizeof *values);
-    pulmo_status status = PULMO_OK;
+    pulmo_status status = pulmo_h5_check_shape(in->file, name, shape->rank, shape->dims);
+    double *values = status == PULMO_OK ? malloc(count * sizeof *values) : NULL;
     if (values)
         status = pulmo_h5_read(in->file, name, PULMO_H5_F64, shape->rank, shape->dims, values);
-    else
+    else if (status == PULMO_OK)
         status = pulmo_fail(PULMO_MEMORY, "out of memory");
     if (status != PULMO_OK)
         show_unreadable(in, status);

@@ -297,6 +297,12 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
     PULMO_TRY(get_int(file, "channels", 1, 65536, &head->channels));
     PULMO_TRY(get_int(file, "height", 1, 1024, &head->height));
     PULMO_TRY(get_int(file, "width", 1, 1024, &head->width));
+    if (!pulmo_head_fits(head))
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: attributes channels, height and width make %d x %d x %d inputs, more "
+            "than a layer can have: the file is damaged",
+            pulmo_h5_path(file), head->channels, head->height, head->width);
     PULMO_TRY(get_int(file, "size_px", 32, 32768, &model->size_px));
     PULMO_TRY(pulmo_framing_read(file, "/", &model->framing));
     model->hides_names = pulmo_h5_has_attribute(file, "/", "pseudonyms");
@@ -334,6 +340,9 @@ static pulmo_status fail_layers(pulmo_h5 *file)
                       pulmo_h5_path(file), PULMO_CONVS_MAX, LAYER_COLUMNS);
 }
 
+#define BLOCKS_MAX                                                                                 \
+    16 /* a shorter shift than an int has bits, and more blocks than images have sides */
+
 /* Which convolutions were trained. Their place in the network is checked where they are used. */
 static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
 {
@@ -342,7 +351,7 @@ static pulmo_status read_layers(pulmo_h5 *file, pulmo_model *model)
     int64_t rows[PULMO_CONVS_MAX][LAYER_COLUMNS];
     if (!pulmo_h5_exists(file, "trunk/layers"))
         return PULMO_OK;
-    PULMO_TRY(get_int(file, "frozen_blocks", 0, PULMO_CONVS_MAX, &tuned->frozen_blocks));
+    PULMO_TRY(get_int(file, "frozen_blocks", 0, BLOCKS_MAX, &tuned->frozen_blocks));
     PULMO_TRY(pulmo_h5_shape_of(file, "trunk/layers", &shape));
     uint64_t layers = shape.dims[0];
     if (shape.rank != 2 || shape.dims[1] != LAYER_COLUMNS)
@@ -371,11 +380,23 @@ static pulmo_status read_layout(pulmo_h5 *file, const pulmo_layout *layout, floa
     return PULMO_OK;
 }
 
+/* Whether the file holds the tensors at all: attributes may say any size. */
+static pulmo_status check_layout(pulmo_h5 *file, const pulmo_layout *layout)
+{
+    for (int t = 0; t < layout->tensors; t++) {
+        tensor_dataset set = dataset_of(&layout->tensor[t]);
+        PULMO_TRY(pulmo_h5_check_shape(file, set.name, set.rank, set.dims));
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_tensors(pulmo_h5 *file, pulmo_model *model)
 {
     pulmo_layout below;
     pulmo_tuned_layout_of(&model->tuned, &below);
     pulmo_head_layout_of(&model->head, &model->layout);
+    PULMO_TRY(check_layout(file, &below));
+    PULMO_TRY(check_layout(file, &model->layout));
     size_t parameters = below.parameters + model->layout.parameters;
     model->storage = pulmo_alloc(parameters, sizeof(float));
     if (!model->storage)

@@ -82,6 +82,11 @@ pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *b
         out->hidden[i] = (int)config->model.hidden.value[i];
     out->dropout = config->model.dropout;
     out->classes = classes;
+    if (!pulmo_head_fits(out))
+        return pulmo_fail(PULMO_CONFIG,
+                          "model.pool: flatten makes %d x %d x %d inputs, more than a layer can "
+                          "have; take avg, max or avgmax",
+                          out->channels, out->height, out->width);
     return PULMO_OK;
 }
 

@@ -1,4 +1,5 @@
 /* The head's shape: where its tensors stand and what they start from. */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,18 +22,29 @@ size_t pulmo_head_floats(const pulmo_head_spec *spec)
     return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
 }
 
-int pulmo_head_inputs(const pulmo_head_spec *spec)
+static size_t inputs_of(const pulmo_head_spec *spec)
 {
+    const size_t channels = (size_t)spec->channels;
     switch (spec->pool) {
     case PULMO_POOL_FLATTEN:
-        return (int)pulmo_head_floats(spec);
+        return pulmo_head_floats(spec);
     case PULMO_POOL_AVGMAX:
-        return 2 * spec->channels;
+        return 2 * channels;
     case PULMO_POOL_AVG:
     case PULMO_POOL_MAX:
         break;
     }
-    return spec->channels;
+    return channels;
+}
+
+bool pulmo_head_fits(const pulmo_head_spec *spec)
+{
+    return inputs_of(spec) <= INT_MAX;
+}
+
+int pulmo_head_inputs(const pulmo_head_spec *spec)
+{
+    return (int)inputs_of(spec);
 }
 
 /* torchvision's classifier has ReLU and dropout between its linear layers: 0, 3, 6 ... */

@@ -241,10 +241,11 @@ static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s
 {
     char name[128];
     uint64_t dims[2] = {s->count, (uint64_t)r->classes};
+    snprintf(name, sizeof name, "%s/probabilities", s->name);
+    PULMO_TRY(pulmo_h5_check_shape(file, name, 2, dims));
     PULMO_TRY(allocate_scores(s, r->classes));
     PULMO_TRY(read_list(file, s, "labels", s->labels));
     PULMO_TRY(read_list(file, s, "predictions", s->predictions));
-    snprintf(name, sizeof name, "%s/probabilities", s->name);
     PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_F32, 2, dims, s->probabilities));
     PULMO_TRY(read_logits(file, r, s));
     if (!predictions_fit(s, r->classes))

@@ -1,6 +1,6 @@
 /* model.h5: what is written is read back to the bit; a file that holds what no training writes is
  * refused, naming what. */
-#include "support.h"
+#include "cost.h"
 
 #include "pulmo/file.h"
 #include "pulmo/h5.h"
@@ -205,6 +205,35 @@ static void what_no_training_writes_is_refused(void **state)
     REFUSED(best_epoch, -1, "best_epoch is -1");
 }
 
+/* A file of 9 kB said 65536 x 65536 weights, and 17 GB were asked for before they were looked for.
+ */
+static void sizes_are_looked_for_before_memory(void **state)
+{
+    pulmo_model huge = good_model();
+    struct rlimit limit, before;
+    (void)state;
+    huge.head.hidden_layers = 2;
+    huge.head.hidden[0] = 65536;
+    huge.head.hidden[1] = 65536;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)4 << 30;
+    if (COST_FACTOR == 1) /* sanitizers ask for address space by the terabyte */
+        assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    refused(&huge, "/head/classifier.0.weight: has shape (4 x 8), must be (65536 x 8)");
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+}
+
+static void a_head_of_too_many_inputs_is_refused(void **state)
+{
+    pulmo_model wide = good_model();
+    (void)state;
+    wide.head.channels = 65536;
+    wide.head.height = 1024;
+    wide.head.width = 1024;
+    refused(&wide, "make 65536 x 1024 x 1024 inputs, more than a layer can have");
+}
+
 /* A NaN would become a class: comparisons with it are false. */
 static void weights_that_are_no_numbers_are_refused(void **state)
 {
@@ -263,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_old_model_means_the_last_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finding_of_no_class_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_no_training_writes_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes_are_looked_for_before_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_head_of_too_many_inputs_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(weights_that_are_no_numbers_are_refused, set_up, tear_down),
         cmocka_unit_test(scores_that_are_no_numbers_are_no_class),
         cmocka_unit_test_setup_teardown(a_changed_model_is_refused, set_up, tear_down),
