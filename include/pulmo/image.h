@@ -51,11 +51,10 @@ void pulmo_decode_spec_framed(pulmo_decode_spec *spec, const pulmo_framing *fram
 /* What a decode noticed. */
 typedef struct pulmo_decode_notes {
     pulmo_image_format format;
-    char warning[200]; /* the first warning of corrupt data, or "" */
-    bool had_icc;      /* a colour profile was ignored */
-    bool had_gamma;    /* a PNG's gamma other than sRGB's was ignored */
-    bool too_large;    /* refused for pixels_max */
-    int orientation;   /* EXIF's, which was applied; 1 if none */
+    bool had_icc;    /* a colour profile was ignored */
+    bool had_gamma;  /* a PNG's gamma other than sRGB's was ignored */
+    bool too_large;  /* refused for pixels_max */
+    int orientation; /* EXIF's, which was applied; 1 if none */
     int source_height_px, source_width_px, source_channels;
     bool has_header;                   /* it is a DICOM file */
     char patient[PULMO_PATIENT_BYTES]; /* its PatientID; "" if it has none */

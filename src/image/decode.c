@@ -112,10 +112,6 @@ pulmo_status pulmo_image_decode(const void *data, size_t size_bytes, const pulmo
     if (status != PULMO_OK && notes->too_large)
         return pulmo_fail(status, "%s (pack.pixels_max raises the limit)", pulmo_error());
     PULMO_TRY(status);
-    if (notes->warning[0]) {
-        pulmo_image_free(out);
-        return pulmo_fail(PULMO_DATA, "is damaged: %s", notes->warning);
-    }
     pulmo_image_collapse_grey(out);
     return PULMO_OK;
 }

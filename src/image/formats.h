@@ -1,6 +1,6 @@
 /* Inside the image room: one decoder per format. Each is given a whole file that begins as its
  * format does, cleared notes, and a cleared image, and leaves the image empty after a failure. What
- * is damaged is named in notes->warning, or is a failure (PULMO_DATA). */
+ * is damaged is a failure (PULMO_DATA). */
 #ifndef PULMO_IMAGE_FORMATS_H
 #define PULMO_IMAGE_FORMATS_H
 

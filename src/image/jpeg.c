@@ -11,8 +11,12 @@
 #include "sink.h"
 
 #define SIDE_MAX 65500 /* libjpeg's own limit */
-/* A progressive file with more scans is made to waste time: each walks the whole image. */
-#define SCANS_MAX 500
+/* Each scan of a progressive file walks the whole image, however few bytes it has: with arithmetic
+ * coding, none. Encoders make 6 to 14 scans, all of a film's bits one by one some 50. What has more
+ * is made to waste time where the image is large. */
+#define SCANS_ALWAYS     32
+#define SCANS_MAX        500
+#define SAMPLES_MAX_MORE ((uint64_t)1 << 29) /* of the scans beyond SCANS_ALWAYS, all together */
 
 typedef struct decoder {
     struct jpeg_decompress_struct jpeg;
@@ -154,13 +158,25 @@ static pulmo_status fail_truncated(void)
     return pulmo_fail(PULMO_DATA, "is truncated: the file ends before the image does");
 }
 
+static int scans_max(const struct jpeg_decompress_struct *jpeg)
+{
+    const uint64_t pixels = (uint64_t)jpeg->image_width * jpeg->image_height;
+    const uint64_t samples = pixels * (uint64_t)jpeg->num_components;
+    const uint64_t more = SAMPLES_MAX_MORE / samples;
+    if (more > SCANS_MAX - SCANS_ALWAYS)
+        return SCANS_MAX;
+    return SCANS_ALWAYS + (int)more;
+}
+
 /* libjpeg calls this now and then while it walks the scans. */
 static void on_progress(j_common_ptr common)
 {
+    const struct jpeg_decompress_struct *jpeg = (j_decompress_ptr)common;
     jpeg_trap *trap = (jpeg_trap *)common->err;
-    if (((j_decompress_ptr)common)->input_scan_number <= SCANS_MAX)
+    const int most = scans_max(jpeg);
+    if (jpeg->input_scan_number <= most)
         return;
-    snprintf(trap->text, sizeof trap->text, "has more than %d scans", SCANS_MAX);
+    snprintf(trap->text, sizeof trap->text, "has more than %d scans", most);
     longjmp(trap->leave, 1);
 }
 
@@ -188,14 +204,15 @@ static pulmo_status decode_trapped(decoder *d, const void *data, size_t size,
     if (setjmp(d->trap.leave)) {
         if (d->trap.premature_end)
             return fail_truncated();
+        if (d->trap.warning[0])
+            return pulmo_fail(PULMO_DATA, "is damaged: %s", d->trap.warning);
         return pulmo_fail(PULMO_DATA, "cannot be decoded: %s", d->trap.text);
     }
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
     jpeg_mem_src(&d->jpeg, data, (unsigned long)size);
-    PULMO_TRY(read_image(d, spec, notes));
-    return d->trap.premature_end ? fail_truncated() : PULMO_OK;
+    return read_image(d, spec, notes);
 }
 
 static void decoder_destroy(decoder *d)
@@ -214,7 +231,6 @@ pulmo_status jpeg_decode(const void *data, size_t size_bytes, const pulmo_decode
         return pulmo_fail(PULMO_MEMORY, "out of memory for a decoder");
     jpeg_trap_set(&d->trap);
     pulmo_status status = decode_trapped(d, data, size_bytes, spec, notes);
-    snprintf(notes->warning, sizeof notes->warning, "%.199s", d->trap.warning);
     if (status == PULMO_OK)
         status = sink_end(&d->sink, out);
     decoder_destroy(d);

@@ -12,16 +12,16 @@ static void on_error(j_common_ptr jpeg)
     longjmp(trap->leave, 1);
 }
 
-/* `level` is negative for a warning; traces are not wanted. */
+/* `level` is negative for a warning, after which libjpeg would go on with what it makes up, for as
+ * long as the header says; traces are not wanted. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     jpeg_trap *trap = (jpeg_trap *)jpeg->err;
     if (level >= 0)
         return;
-    if (jpeg->err->num_warnings++ == 0)
-        jpeg->err->format_message(jpeg, trap->warning);
-    if (jpeg->err->msg_code == JWRN_JPEG_EOF)
-        trap->premature_end = true;
+    jpeg->err->format_message(jpeg, trap->warning);
+    trap->premature_end = jpeg->err->msg_code == JWRN_JPEG_EOF;
+    longjmp(trap->leave, 1);
 }
 
 void jpeg_trap_set(jpeg_trap *trap)

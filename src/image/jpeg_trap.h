@@ -14,8 +14,8 @@
 typedef struct jpeg_trap {
     struct jpeg_error_mgr manager; /* first: libjpeg hands its address back */
     jmp_buf leave;
-    char text[JMSG_LENGTH_MAX];    /* what ended it */
-    char warning[JMSG_LENGTH_MAX]; /* its first complaint about the data, or "" */
+    char text[JMSG_LENGTH_MAX];    /* the fatal error that ended it */
+    char warning[JMSG_LENGTH_MAX]; /* or the complaint about the data that did, or "" */
     bool premature_end;            /* the data ended before the image did */
 } jpeg_trap;
 

@@ -1,12 +1,6 @@
 /* Decoding: every kind of JPEG that a scanner or a web site makes gives its picture; every kind of
  * damage gives a status and a reason. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "cost.h"
 
 #include "pulmo/file.h"
 #include "pulmo/image.h"
@@ -54,7 +48,6 @@ static void check_kind(jpeg_kind kind, int channels, double most)
     uint8_t *pixels = make_pixels(W, H, channels);
     jpeg_bytes jpeg = make_jpeg(&kind, pixels);
     assert_int_equal(decode(jpeg, &image, &notes), PULMO_OK);
-    assert_string_equal(notes.warning, "");
     assert_int_equal(notes.orientation, 1);
     assert_int_equal(notes.source_channels, channels);
     check_near(&image, channels, most);
@@ -254,7 +247,9 @@ static void truncated_anywhere(void **state)
 static void claim_size(jpeg_bytes jpeg, unsigned height, unsigned width)
 {
     for (unsigned long i = 2; i + 9 < jpeg.size; i++) {
-        if (jpeg.data[i] != 0xFF || jpeg.data[i + 1] != 0xC0)
+        const uint8_t marker = jpeg.data[i + 1];
+        const bool is_frame = marker == 0xC0 || marker == 0xC2 || marker == 0xCA;
+        if (jpeg.data[i] != 0xFF || !is_frame)
             continue;
         jpeg.data[i + 5] = (uint8_t)(height >> 8);
         jpeg.data[i + 6] = (uint8_t)height;
@@ -362,28 +357,75 @@ static void random_damage(void **state)
     free(pixels);
 }
 
-/* The same scan a thousand times over is a small file that costs much time. */
+/* A progressive file of `scans` scans without data, which arithmetic coding reads as zeros. */
+static jpeg_bytes make_empty_scans(int width, int height, int scans)
+{
+    const jpeg_kind kind = {.width = W,
+                            .height = H,
+                            .in = JCS_GRAYSCALE,
+                            .stored = JCS_GRAYSCALE,
+                            .progressive = 1,
+                            .arithmetic = 1};
+    uint8_t scan[] = {0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0}; /* one component, of its DC */
+    uint8_t *pixels = make_pixels(W, H, 1);
+    jpeg_bytes jpeg = make_jpeg(&kind, pixels);
+    unsigned long size = 2;
+    while (!(jpeg.data[size] == 0xFF && jpeg.data[size + 1] == 0xDA))
+        size++;
+    jpeg_bytes out = {malloc(size + sizeof scan * (size_t)scans + 2), size};
+    assert_non_null(out.data);
+    memcpy(out.data, jpeg.data, size);
+    for (int i = 0; i < scans; i++, out.size += sizeof scan) {
+        memcpy(out.data + out.size, scan, sizeof scan);
+        scan[7] = 1; /* Ss to Se: all of the AC */
+        scan[8] = 63;
+    }
+    memcpy(out.data + out.size, "\xFF\xD9", 2);
+    out.size += 2;
+    claim_size(out, height, width);
+    free(jpeg.data);
+    free(pixels);
+    return out;
+}
+
+/* Each scan walks the whole image: 120 in a file of 1 kB took seconds. */
 static void too_many_scans(void **state)
 {
     (void)state;
-    jpeg_kind kind = {
+    jpeg_bytes small = make_empty_scans(W, H, 1000);
+    check_refused(small.data, small.size, "more than 500 scans");
+    jpeg_bytes film = make_empty_scans(13000, 13000, 120);
+    const cost before = cost_now();
+    check_refused(film.data, film.size, "has more than 35 scans");
+    assert_cost(&before, 2, 500);
+    free(small.data);
+    free(film.data);
+}
+
+/* More than any encoder makes, of a film's size. */
+static void many_scans_are_read(void **state)
+{
+    (void)state;
+    pulmo_image image;
+    jpeg_bytes film = make_empty_scans(3000, 2500, 60);
+    assert_int_equal(decode(film, &image, NULL), PULMO_OK);
+    assert_int_equal(image.height_px, 2500);
+    pulmo_image_free(&image);
+    free(film.data);
+}
+
+/* Scans without data of a file in Huffman's coding: libjpeg warns, and walks them all the same. */
+static void a_warning_ends_at_once(void **state)
+{
+    (void)state;
+    const jpeg_kind kind = {
         .width = W, .height = H, .in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = 1};
     uint8_t *pixels = make_pixels(W, H, 1);
     jpeg_bytes jpeg = make_jpeg(&kind, pixels);
-    unsigned long scan = 2;
-    while (!(jpeg.data[scan] == 0xFF && jpeg.data[scan + 1] == 0xDA))
-        scan++;
-    unsigned long next = scan + 2;
-    while (!(jpeg.data[next] == 0xFF && jpeg.data[next + 1] != 0))
-        next++;
-    unsigned long bytes = next - scan, size = scan;
-    unsigned char *bomb = malloc(jpeg.size + 1000 * bytes);
-    memcpy(bomb, jpeg.data, scan);
-    for (int i = 0; i < 1000; i++, size += bytes)
-        memcpy(bomb + size, jpeg.data + scan, bytes);
-    memcpy(bomb + size, jpeg.data + next, jpeg.size - next);
-    check_refused(bomb, size + jpeg.size - next, "more than 500 scans");
-    free(bomb);
+    claim_size(jpeg, 13000, 13000);
+    const cost before = cost_now();
+    check_refused(jpeg.data, jpeg.size, "is damaged: Corrupt JPEG data");
+    assert_cost(&before, 0.3, 500);
     free(jpeg.data);
     free(pixels);
 }
@@ -461,6 +503,8 @@ int main(void)
         cmocka_unit_test(grey_stored_as_colour),
         cmocka_unit_test(random_damage),
         cmocka_unit_test(too_many_scans),
+        cmocka_unit_test(many_scans_are_read),
+        cmocka_unit_test(a_warning_ends_at_once),
         cmocka_unit_test(fast_keeps_both_sides),
         cmocka_unit_test(written_is_read),
     };
