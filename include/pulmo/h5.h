@@ -49,7 +49,8 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out);
  * stood at `path` is untouched. */
 pulmo_status pulmo_h5_commit(pulmo_h5 *file);
 /* Opens for reading. Refuses (PULMO_DATA) what is not an HDF5 file, is truncated, or carries
- * digests that its bytes do not match. */
+ * digests that its bytes do not match. A file without a seal is walked through in a child process
+ * first (fork), and refused where that ends libhdf5. */
 pulmo_status pulmo_h5_open(const char *path, pulmo_h5 **out);
 /* Closes a file opened for reading, or gives up one being created. NULL is a no-op. */
 void pulmo_h5_close(pulmo_h5 *file);
@@ -172,6 +173,10 @@ pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim,
 typedef void (*pulmo_h5_visitor)(void *context, const char *name, const pulmo_h5_shape *shape,
                                  const char *attribute, const char *value);
 pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context);
+/* The same for datasets alone: no attribute is looked at. */
+typedef void (*pulmo_h5_dataset_visitor)(void *context, const char *name,
+                                         const pulmo_h5_shape *shape);
+pulmo_status pulmo_h5_visit_datasets(pulmo_h5 *file, pulmo_h5_dataset_visitor visit, void *context);
 
 /* The HDF5 library that runs, as in "HDF5 1.10.8". */
 void pulmo_h5_library(char *out, size_t bytes);

@@ -115,18 +115,26 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     return status;
 }
 
+pulmo_status h5_file_open(pulmo_h5 *file)
+{
+    hid_t properties = access_properties();
+    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, properties);
+    pulmo_status status = PULMO_OK;
+    if (file->id < 0)
+        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    H5Pclose(properties);
+    return status;
+}
+
 /* Values are compared with their digests where other tools dropped the seal. */
 static pulmo_status open_for_reading(pulmo_h5 *file)
 {
-    pulmo_status status = PULMO_OK;
+    if (!file->is_sealed)
+        PULMO_TRY(h5_rehearse(file));
     h5_lock();
-    hid_t properties = access_properties();
-    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, properties);
-    if (file->id < 0)
-        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
-    else if (!file->is_sealed)
+    pulmo_status status = h5_file_open(file);
+    if (status == PULMO_OK && !file->is_sealed)
         status = h5_content_check(file);
-    H5Pclose(properties);
     h5_unlock();
     return status;
 }

@@ -31,6 +31,8 @@ struct pulmo_h5 {
 /* The library's serial build is not thread safe: every public function holds this lock. */
 void h5_lock(void);
 void h5_unlock(void);
+/* Makes the lock that the forking thread held the child's own. */
+void h5_lock_in_child(void);
 
 /* PULMO_IO for a file being written, or where the system refused to read; else PULMO_DATA. With
  * HDF5's own reason. */
@@ -50,6 +52,15 @@ hid_t h5_file_type(pulmo_h5_type type);
 hid_t h5_string_type(size_t bytes);
 /* Ours for theirs; -1 if it is none of ours. `string_bytes` gets a string's length. */
 int h5_type_of(hid_t type, size_t *string_bytes);
+
+/* With the lock held: opens what is at file->path for reading. PULMO_DATA with HDF5's reason. */
+pulmo_status h5_file_open(pulmo_h5 *file);
+/* Opens, walks through and reads the file in a child process, within limits of memory and time.
+ * PULMO_DATA where that ends the child; what the file's faults are else, the caller will find. */
+pulmo_status h5_rehearse(pulmo_h5 *file);
+/* The same for any work, with the lock held; `path` is for the report. The child is a copy of this
+ * thread alone. */
+pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context);
 
 /* ---- operations on datasets (handles.c, chunk.c) ---- */
 

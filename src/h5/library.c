@@ -25,6 +25,14 @@ void h5_lock(void)
     ready = quiet = true;
 }
 
+/* A lock knows its owner by the thread's number, and that is another one after a fork. */
+void h5_lock_in_child(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    lock = fresh;
+    h5_lock();
+}
+
 void h5_unlock(void)
 {
     pthread_mutex_unlock(&lock);

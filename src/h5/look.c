@@ -41,6 +41,7 @@ pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim,
 
 typedef struct walk {
     pulmo_h5_visitor visit;
+    pulmo_h5_dataset_visitor visit_dataset; /* instead of `visit` */
     void *context;
     const char *object;
 } walk;
@@ -132,18 +133,46 @@ static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, vo
     if (dataset)
         shape_of(object, &shape);
     w->visit(w->context, name, dataset ? &shape : NULL, NULL, NULL);
-    H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, on_attribute, w);
+    herr_t looked = H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, on_attribute, w);
+    H5Oclose(object);
+    return looked < 0 ? -1 : 0;
+}
+
+static herr_t on_dataset(hid_t root, const char *name, const H5O_info_t *info, void *context)
+{
+    const walk *w = context;
+    pulmo_h5_shape shape;
+    if (too_deep(name))
+        return -1;
+    if (info->type != H5O_TYPE_DATASET)
+        return 0;
+    hid_t object = H5Oopen(root, name, H5P_DEFAULT);
+    if (object < 0)
+        return -1;
+    shape_of(object, &shape);
+    w->visit_dataset(w->context, name, &shape);
     H5Oclose(object);
     return 0;
+}
+
+static pulmo_status walk_through(pulmo_h5 *file, H5O_iterate_t on_each, walk *w)
+{
+    h5_lock();
+    pulmo_status status = PULMO_OK;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, on_each, w, H5O_INFO_BASIC) < 0)
+        status = h5_fail(file, NULL, "cannot be walked through: the file is damaged");
+    h5_unlock();
+    return status;
 }
 
 pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context)
 {
     walk w = {.visit = visit, .context = context, .object = "/"};
-    h5_lock();
-    pulmo_status status = PULMO_OK;
-    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, on_object, &w, H5O_INFO_BASIC) < 0)
-        status = h5_fail(file, NULL, "cannot be walked through: the file is damaged");
-    h5_unlock();
-    return status;
+    return walk_through(file, on_object, &w);
+}
+
+pulmo_status pulmo_h5_visit_datasets(pulmo_h5 *file, pulmo_h5_dataset_visitor visit, void *context)
+{
+    walk w = {.visit_dataset = visit, .context = context};
+    return walk_through(file, on_dataset, &w);
 }

@@ -109,14 +109,10 @@ static entry *counted_layer(survey *s, const char *name, const pulmo_h5_shape *s
     return &s->counted[count];
 }
 
-/* For every object of the file. An optimizer's state has its layers' names, too. */
-static void look(void *context, const char *name, const pulmo_h5_shape *shape,
-                 const char *attribute, const char *value)
+/* For every dataset of the file. An optimizer's state has its layers' names, too. */
+static void look(void *context, const char *name, const pulmo_h5_shape *shape)
 {
     survey *s = context;
-    (void)value;
-    if (!shape || attribute)
-        return;
     if (shape->type != PULMO_H5_F32)
         return;
     if (strncmp(name, "optimizer", 9) == 0)
@@ -269,7 +265,7 @@ static pulmo_status read_counted(weight_file *file, pulmo_h5 *h5, const survey *
 
 static pulmo_status read_layers(weight_file *file, pulmo_h5 *h5, survey *s)
 {
-    PULMO_TRY(pulmo_h5_visit(h5, look, s));
+    PULMO_TRY(pulmo_h5_visit_datasets(h5, look, s));
     if (s->long_name || s->many)
         return weights_bad(file, "holds more than one kernel or bias for a layer");
     if (s->counted[0].kernel[0])

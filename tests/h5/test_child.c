@@ -1,0 +1,64 @@
+/* What ends a child process that looks at a file is a refusal of the file. */
+#include "cost.h"
+
+#include <signal.h>
+
+#include "h5_room.h"
+
+static void crash(void *context)
+{
+    (void)context;
+    raise(SIGSEGV);
+}
+
+static void give_up(void *context)
+{
+    (void)context;
+    abort();
+}
+
+static void take_memory(void *context)
+{
+    (void)context;
+    for (;;) {
+        void *block = malloc((size_t)1 << 24);
+        if (!block)
+            abort();
+        memset(block, 1, (size_t)1 << 24);
+    }
+}
+
+/* The lock is held by the thread that forks, whose number is another one in the child. */
+static void look(void *context)
+{
+    pulmo_h5 *file = NULL;
+    (void)context;
+    if (pulmo_h5_create("/dev/null/none", &file) != PULMO_IO)
+        abort();
+}
+
+static pulmo_status in_child(void (*work)(void *))
+{
+    h5_lock();
+    pulmo_status status = h5_in_child("weights.h5", work, NULL);
+    h5_unlock();
+    return status;
+}
+
+static void what_ends_the_child_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(in_child(crash), PULMO_DATA, "weights.h5: libhdf5 cannot walk through it");
+    assert_refused(in_child(give_up), PULMO_DATA, "made to do harm");
+    if (COST_FACTOR == 1) /* sanitizers have their own way with memory */
+        assert_refused(in_child(take_memory), PULMO_DATA, "cannot walk through it");
+    assert_ok(in_child(look));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_ends_the_child_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
