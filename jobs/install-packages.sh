@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that building and running pulmo need, with --tests those of the tests,
-# with --fences clang, clang-format and clang-tidy of version 14, which hold the style.
+# with --fences clang, clang-format and clang-tidy of version 14, which hold the style, and what fuzzing
+# needs (tests/fuzz).
 #
 #   bash jobs/install-packages.sh [--tests] [--fences]
 #
@@ -19,7 +20,7 @@ python3 python3-pip"
 # pulmo is built without these, too, and then says what it does not read.
 optional_packages="libdcmtk-dev"
 test_packages="libcmocka-dev python3-h5py python3-pil"
-fence_packages="clang-14 clang-format-14 clang-tidy-14"
+fence_packages="clang-14 libclang-rt-14-dev|libclang-common-14-dev clang-format-14 clang-tidy-14"
 fence_commands="clang-14 clang-format-14 clang-tidy-14"
 
 # The same needs as commands and pkg-config modules, for systems whose package names differ.
@@ -108,7 +109,7 @@ main() {
         case $entry in
         --tests) tests=yes ;;
         --fences) fences=yes ;;
-        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail 2 "unknown argument \"$entry\"; --tests and --fences are known" ;;
         esac
     done

@@ -30,20 +30,6 @@ static pulmo_h5 *handle_of(const char *path, bool temporary)
     return NULL;
 }
 
-/* How every file is opened. */
-static hid_t access_properties(void)
-{
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(
-        access, H5F_CLOSE_STRONG); /* damage can make the library lose count of what it opened */
-#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
-    /* Files change by rename only, so locks protect nothing; on NFS and Lustre they often cannot be
-     * had. */
-    H5Pset_file_locking(access, false, true);
-#endif
-    return access;
-}
-
 /* Emptied first: the library keeps a file open that it could not flush, and its room on disk with
  * it. */
 static void remove_temporary(const pulmo_h5 *file)
@@ -74,7 +60,7 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
     }
     close(fd);
     h5_lock();
-    hid_t access = access_properties(), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = h5_access_properties(), creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(creation, false);
     file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
@@ -112,17 +98,6 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     if (status != PULMO_OK)
         remove_temporary(file);
     free_handle(file);
-    return status;
-}
-
-pulmo_status h5_file_open(pulmo_h5 *file)
-{
-    hid_t properties = access_properties();
-    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, properties);
-    pulmo_status status = PULMO_OK;
-    if (file->id < 0)
-        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
-    H5Pclose(properties);
     return status;
 }
 

@@ -53,6 +53,8 @@ hid_t h5_string_type(size_t bytes);
 /* Ours for theirs; -1 if it is none of ours. `string_bytes` gets a string's length. */
 int h5_type_of(hid_t type, size_t *string_bytes);
 
+/* How every file is opened; the caller closes it. */
+hid_t h5_access_properties(void);
 /* With the lock held: opens what is at file->path for reading. PULMO_DATA with HDF5's reason. */
 pulmo_status h5_file_open(pulmo_h5 *file);
 /* Opens, walks through and reads the file in a child process, within limits of memory and time.

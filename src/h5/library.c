@@ -79,6 +79,34 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
                       *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");
 }
 
+/* ---- opening ---- */
+
+hid_t h5_access_properties(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(
+        access, H5F_CLOSE_STRONG); /* damage can make the library lose count of what it opened */
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
+    /* Files change by rename only, so locks protect nothing; on NFS and Lustre they often cannot be
+     * had. */
+    H5Pset_file_locking(access, false, true);
+#endif
+    return access;
+}
+
+pulmo_status h5_file_open(pulmo_h5 *file)
+{
+    hid_t properties = h5_access_properties();
+    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, properties);
+    pulmo_status status = PULMO_OK;
+    if (file->id < 0)
+        status = h5_fail(file, NULL, "is not an HDF5 file, or is damaged");
+    H5Pclose(properties);
+    return status;
+}
+
+/* ---- its version ---- */
+
 void pulmo_h5_library(char *out, size_t bytes)
 {
     unsigned major = 0, minor = 0, release = 0;

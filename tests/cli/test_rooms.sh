@@ -113,8 +113,8 @@ while read -r file; do complain "$file: C++ belongs in src/image/dicom_dcmtk.cc 
     find src data-prep include \( -name '*.cc' -o -name '*.cpp' -o -name '*.hpp' \) ! -path src/image/dicom_dcmtk.cc)
 
 # ---- exits only where the process is owned ----
-while read -r line; do complain "$line: ends the process outside src/cli and the watch"; done < <(
-    grep -rnE '\b(_?exit|abort)\(' src data-prep --include='*.c' | grep -vE '^src/cli/|^src/dist/|^[^:]*:[0-9]+: *(\*|/\*)' || true)
+while read -r line; do complain "$line: ends the process outside src/cli, the watch and a child process"; done < <(
+    grep -rnE '\b(_?exit|abort)\(' src data-prep --include='*.c' | grep -vE '^src/cli/|^src/dist/|^src/h5/rehearse.c:|^[^:]*:[0-9]+: *(\*|/\*)' || true)
 
 # ---- nothing lies about ----
 while read -r line; do complain "$line"; done < <(

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -201,6 +202,8 @@ def words():
     lines = ["optim.lr=1e-3", "model.hidden=[256, 16]", "optim.class_weights=[1,2]", "augment.blur=0", "pack.table=a b.csv",
              "pack.where={view: PA}", "eval.threshold=sensitivity>=0.9", "train.run_dir=\"a: b # c\""]
     save("config", "sets", "\n".join(lines))
+    names = sorted(set(re.findall(r'"([a-z][a-z_0-9]+)"', (SOURCE / "src/config/schema.c").read_text())))
+    (OUT / "config.dict").write_text("".join(f'"{name}"\n' for name in names))
 
 
 for make in safetensors, torch, onnx, keras, own, images, words:

@@ -28,7 +28,8 @@ static void set_lines(pulmo_config *config, char *text)
 {
     char *rest = text;
     for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
-        check(config, pulmo_config_set(config, line), PULMO_CONFIG);
+        fuzz_refused(pulmo_config_set(config, line), PULMO_CONFIG);
+    check_echo(config);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
