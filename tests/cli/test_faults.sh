@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Calls that fail: a few of each kind here, and those after which a command once said or wrote something wrong; tests/faults/run.sh
+# fails them all.
+set -euo pipefail
+export PULMO=$1
+[ -e "$(dirname "$1")/../tests/fail.so" ] || { echo "skipped: there is no fail.so"; exit 77; }
+command -v python3 > /dev/null || { echo "skipped: no python3"; exit 77; }
+if nm -D "$PULMO" 2> /dev/null | grep -qE ' __(asan|tsan)_init'; then
+    echo "skipped: the sanitizer's allocator is in the shim's place"
+    exit 77
+fi
+
+# COMMAND/KIND/WHOSE/FUNCTIONS
+once=(
+)
+if ! command -v addr2line > /dev/null; then
+    echo "skipped: calls that pass through a function, which addr2line finds"
+    once=()
+fi
+bash "$PULMO_SOURCE/tests/faults/run.sh" --short "${once[@]}"
+echo "what fails is said, and nothing half-written stays"
