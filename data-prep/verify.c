@@ -45,17 +45,26 @@ typedef struct verifying {
     uint32_t first;
     pthread_mutex_t lock; /* of the lines */
     text_lines differs;
-    pulmo_status status;
+    pulmo_failure failed; /* of the check itself: out of memory */
     uint64_t images, sources;
     int64_t unreadable; /* of the lines: files that cannot be read at the moment */
 } verifying;
+
+/* Keeps the thread's report where the check itself has failed; nothing is known of the data then.
+ */
+static void keep_failure(verifying *v, pulmo_status status)
+{
+    if (v->failed.status == PULMO_OK)
+        pulmo_failure_keep(&v->failed, status);
+}
 
 /* Notes what differs; the check continues. */
 static void differs(verifying *v, const char *file, const char *what, const char *which)
 {
     pthread_mutex_lock(&v->lock);
-    if (lines_add(&v->differs, "%s: %s%s", file, what, which) != PULMO_OK)
-        v->status = PULMO_MEMORY;
+    pulmo_status status = lines_add(&v->differs, "%s: %s%s", file, what, which);
+    if (status != PULMO_OK)
+        keep_failure(v, status);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -63,10 +72,14 @@ static void differs(verifying *v, const char *file, const char *what, const char
 static void report_differs(verifying *v, pulmo_status status, const char *path)
 {
     bool gone = access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    bool of_the_file = status == PULMO_IO || status == PULMO_DATA;
     pthread_mutex_lock(&v->lock);
-    v->unreadable += status == PULMO_IO && !gone;
-    if (lines_add(&v->differs, "%s", pulmo_error()) != PULMO_OK)
-        v->status = PULMO_MEMORY;
+    if (of_the_file) {
+        v->unreadable += status == PULMO_IO && !gone;
+        status = lines_add(&v->differs, "%s", pulmo_error());
+    }
+    if (status != PULMO_OK)
+        keep_failure(v, status);
     pthread_mutex_unlock(&v->lock);
     pulmo_error_clear();
 }
@@ -101,8 +114,13 @@ static void compare_image(verifying *v, uint32_t row, pulmo_image *image)
     uint32_t i = v->first + row;
     const char *source = v->split.text[PATHS][i];
     pulmo_status status = pulmo_h5_read_rows(v->file, "images", PULMO_H5_U8, row, 1, image->pixels);
-    if (status != PULMO_OK) {
+    if (status == PULMO_DATA) {
         differs(v, v->path, "cannot be read: image of ", source);
+        pulmo_error_clear();
+        return;
+    }
+    if (status != PULMO_OK) {
+        report_differs(v, status, v->path);
         return;
     }
     pulmo_digest found = digest_pixels(image);
@@ -120,7 +138,7 @@ static void check_image(void *context, int task, int thread)
     if (image.pixels)
         compare_image(v, (uint32_t)task, &image);
     else
-        v->status = PULMO_MEMORY;
+        report_differs(v, pulmo_fail(PULMO_MEMORY, "%s: out of memory", v->path), v->path);
     pulmo_image_free(&image);
 }
 
@@ -199,10 +217,9 @@ static void compare_source(verifying *v, uint32_t i, const char *name)
 {
     pulmo_digest found;
     char *path = pulmo_format("%s/%s", v->source, name);
-    if (!path)
-        v->status = PULMO_MEMORY;
-    else if (pulmo_digest_of_file(path, &found) != PULMO_OK)
-        report_differs(v, PULMO_IO, path);
+    pulmo_status status = path ? pulmo_digest_of_file(path, &found) : PULMO_MEMORY;
+    if (status != PULMO_OK)
+        report_differs(v, status, path ? path : v->source);
     else if (!is_digest(&found, v->split.text[DIGESTS][i]))
         differs(v, path, "has changed since it was packed", "");
     free(path);
@@ -312,7 +329,7 @@ static void check_split(verifying *v, pulmo_h5 *manifest, const char *name)
     if (status == PULMO_OK)
         check_share(v);
     else if (is_root)
-        report_differs(v, PULMO_DATA, pulmo_h5_path(manifest));
+        report_differs(v, status, pulmo_h5_path(manifest));
     free_split(&v->split);
 }
 
@@ -391,7 +408,7 @@ static pulmo_status verify_local(verifying *v, int threads)
         if (pulmo_h5_exists(manifest, base))
             check_split(v, manifest, name);
     }
-    status = v->status;
+    status = pulmo_failure_raise(&v->failed);
 out:
     pulmo_pool_destroy(v->pool);
     pulmo_h5_close(manifest);

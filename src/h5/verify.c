@@ -137,6 +137,20 @@ pulmo_status h5_content_check(pulmo_h5 *file)
 
 /* ---- verifying all, rows too ---- */
 
+/* Row `i`, into `row`. Only what is damaged differs: out of memory says nothing of the file. */
+static pulmo_status verify_row(pulmo_h5 *file, const char *name, pulmo_h5_type type, uint64_t i,
+                               void *row, comparison *to)
+{
+    char words[H5_NAME_BYTES];
+    pulmo_status status = pulmo_h5_read_rows(file, name, type, i, 1, row);
+    if (status != PULMO_DATA)
+        return status;
+    pulmo_error_clear();
+    snprintf(words, sizeof words, "/%s: row %llu", name, (unsigned long long)i);
+    tell(to, words, "is not what was written");
+    return PULMO_OK;
+}
+
 /* Rows of one dataset, read one by one. */
 static pulmo_status verify_rows(pulmo_h5 *file, const char *name, comparison *to)
 {
@@ -148,22 +162,19 @@ static pulmo_status verify_rows(pulmo_h5 *file, const char *name, comparison *to
     double *row = malloc(values * sizeof *row + 1); /* the widest type */
     if (!row)
         return pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
-    for (uint64_t i = 0; shape.rank > 0 && i < shape.dims[0]; i++) {
-        char words[H5_NAME_BYTES];
-        if (pulmo_h5_read_rows(file, name, shape.type, i, 1, row) == PULMO_OK)
-            continue;
-        pulmo_error_clear();
-        snprintf(words, sizeof words, "/%s: row %llu", name, (unsigned long long)i);
-        tell(to, words, "is not what was written");
-    }
+    uint64_t rows = shape.rank > 0 ? shape.dims[0] : 0;
+    pulmo_status status = PULMO_OK;
+    for (uint64_t i = 0; i < rows && status == PULMO_OK; i++)
+        status = verify_row(file, name, shape.type, i, row, to);
     free(row);
-    return PULMO_OK;
+    return status;
 }
 
 /* Names of datasets that have sums of rows. */
 typedef struct names {
     char *name[16];
     int count;
+    pulmo_status status;
 } names;
 
 static void note_sums(void *context, const char *name, const pulmo_h5_shape *shape,
@@ -179,12 +190,16 @@ static void note_sums(void *context, const char *name, const pulmo_h5_shape *sha
     char *own = pulmo_format("%.*s", (int)(length - (sizeof ending - 1)), name);
     if (own)
         n->name[n->count++] = own;
+    else
+        n->status = PULMO_MEMORY;
 }
 
 static pulmo_status verify_all_rows(pulmo_h5 *file, comparison *to)
 {
     names n = {.count = 0};
     pulmo_status status = pulmo_h5_visit(file, note_sums, &n);
+    if (status == PULMO_OK)
+        status = n.status;
     for (int i = 0; i < n.count; i++) {
         if (status == PULMO_OK)
             status = verify_rows(file, n.name[i], to);

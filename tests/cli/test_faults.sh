@@ -12,6 +12,8 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    verify/memory/own/compare_image,read_sums
+    verify/read/file/read_sums,read_column
 )
 if ! command -v addr2line > /dev/null; then
     echo "skipped: calls that pass through a function, which addr2line finds"
