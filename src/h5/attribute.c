@@ -5,11 +5,13 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
-bool h5_make_groups(pulmo_h5 *file, const char *path)
+pulmo_status h5_make_groups(pulmo_h5 *file, const char *path)
 {
     char *copy = pulmo_strdup(path);
+    if (!copy)
+        return PULMO_MEMORY;
     hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
-    bool made = copy != NULL;
+    bool made = true;
     H5Pset_obj_track_times(properties, false);
     for (char *slash = copy; made && (slash = strchr(slash + 1, '/')) != NULL;) {
         *slash = '\0';
@@ -19,39 +21,42 @@ bool h5_make_groups(pulmo_h5 *file, const char *path)
         }
         *slash = '/';
     }
+    pulmo_status status = made ? PULMO_OK : h5_fail(file, path, "cannot be created");
     H5Pclose(properties);
     free(copy);
-    return made;
+    return status;
 }
 
 /* Opens an object; a group that is missing is made when the file is being written. */
-static hid_t open_object(pulmo_h5 *file, const char *object)
+static pulmo_status open_object(pulmo_h5 *file, const char *object, hid_t *out)
 {
-    if (strcmp(object, "/") == 0)
-        return H5Oopen(file->id, "/", H5P_DEFAULT);
-    hid_t id = H5Oopen(file->id, object, H5P_DEFAULT);
-    if (id >= 0 || !file->temporary || !h5_make_groups(file, object))
-        return id;
-    H5Eclear2(H5E_DEFAULT);
-    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
-    H5Pset_obj_track_times(properties, false);
-    id = H5Gcreate2(file->id, object, H5P_DEFAULT, properties, H5P_DEFAULT);
-    H5Pclose(properties);
-    return id;
+    bool root = strcmp(object, "/") == 0;
+    *out = H5Oopen(file->id, object, H5P_DEFAULT);
+    if (*out < 0 && !root && file->temporary) {
+        PULMO_TRY(h5_make_groups(file, object));
+        H5Eclear2(H5E_DEFAULT);
+        hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+        H5Pset_obj_track_times(properties, false);
+        *out = H5Gcreate2(file->id, object, H5P_DEFAULT, properties, H5P_DEFAULT);
+        H5Pclose(properties);
+    }
+    return *out >= 0 ? PULMO_OK : h5_fail(file, object, "cannot be opened");
 }
 
 /* Writes an attribute in place of one that is there. Takes the lock; closes type and space. */
 static pulmo_status set_attribute(pulmo_h5 *file, const char *object, const char *name, hid_t type,
                                   hid_t space, hid_t memory, const void *value)
 {
-    hid_t id = open_object(file, object), attribute = -1;
-    if (id >= 0 && H5Aexists(id, name) > 0)
+    hid_t id = -1;
+    hid_t attribute = -1;
+    pulmo_status status = open_object(file, object, &id);
+    if (status == PULMO_OK && H5Aexists(id, name) > 0)
         H5Adelete(id, name);
-    if (id >= 0)
+    if (status == PULMO_OK) {
         attribute = H5Acreate2(id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    pulmo_status status = PULMO_OK;
-    if (attribute < 0 || H5Awrite(attribute, memory, value) < 0)
-        status = h5_fail(file, name, "cannot be written");
+        if (attribute < 0 || H5Awrite(attribute, memory, value) < 0)
+            status = h5_fail(file, name, "cannot be written");
+    }
     if (attribute >= 0)
         H5Aclose(attribute);
     if (id >= 0)

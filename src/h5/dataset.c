@@ -35,8 +35,8 @@ static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint6
 }
 
 /* Makes the dataset; leaves it open in *h. */
-static bool make(pulmo_h5 *file, h5_handles *h, const char *name, hid_t type, int rank,
-                 const uint64_t *dims, uint64_t chunk_rows)
+static pulmo_status make(pulmo_h5 *file, h5_handles *h, const char *name, hid_t type, int rank,
+                         const uint64_t *dims, uint64_t chunk_rows)
 {
     hsize_t sizes[PULMO_H5_RANK_MAX];
     for (int i = 0; i < rank; i++)
@@ -47,21 +47,19 @@ static bool make(pulmo_h5 *file, h5_handles *h, const char *name, hid_t type, in
     uint64_t bytes = elements(rank, dims) * H5Tget_size(type);
     if (rank > 0 && bytes > 0 && (chunk_rows > 0 || bytes > WHOLE_BYTES))
         set_chunks(h->properties, bytes / dims[0], rank, dims, chunk_rows);
-    if (!h5_make_groups(file, name))
-        return false;
+    PULMO_TRY(h5_make_groups(file, name));
     h->dataset =
         H5Dcreate2(file->id, name, type, h->space, H5P_DEFAULT, h->properties, H5P_DEFAULT);
-    return h->dataset >= 0;
+    return h->dataset >= 0 ? PULMO_OK : h5_fail(file, name, "cannot be created");
 }
 
 static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_type,
                                 hid_t memory_type, int rank, const uint64_t *dims, const void *data)
 {
     h5_handles h = h5_no_handles;
-    pulmo_status status = PULMO_OK;
-    if (!make(file, &h, name, file_type, rank, dims, 0) ||
-        (elements(rank, dims) > 0 &&
-         H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
+    pulmo_status status = make(file, &h, name, file_type, rank, dims, 0);
+    if (status == PULMO_OK && elements(rank, dims) > 0 &&
+        H5Dwrite(h.dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
         status = h5_fail(file, name, "cannot be written");
     if (status == PULMO_OK)
         status = h5_record_whole(file, name, file_type, rank, dims, data);
@@ -116,9 +114,7 @@ pulmo_status pulmo_h5_create_rows(pulmo_h5 *file, const char *name, pulmo_h5_typ
 {
     h5_handles h = h5_no_handles;
     h5_lock();
-    pulmo_status status = PULMO_OK;
-    if (!make(file, &h, name, h5_file_type(type), rank, dims, 1))
-        status = h5_fail(file, name, "cannot be created");
+    pulmo_status status = make(file, &h, name, h5_file_type(type), rank, dims, 1);
     if (status == PULMO_OK)
         status = record_rows(file, name, h5_file_type(type), rank, dims);
     return h5_end(file, &h, name, status);
@@ -138,10 +134,13 @@ pulmo_status pulmo_h5_create_plain(pulmo_h5 *file, const char *name, pulmo_h5_ty
     H5Pset_layout(h.properties, H5D_CONTIGUOUS);
     H5Pset_alloc_time(h.properties, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(h.properties, H5D_FILL_TIME_NEVER); /* every row is written */
-    if (h5_make_groups(file, name))
+    pulmo_status status = h5_make_groups(file, name);
+    if (status == PULMO_OK) {
         h.dataset = H5Dcreate2(file->id, name, h5_file_type(type), h.space, H5P_DEFAULT,
                                h.properties, H5P_DEFAULT);
-    pulmo_status status = h.dataset < 0 ? h5_fail(file, name, "cannot be created") : PULMO_OK;
+        if (h.dataset < 0)
+            status = h5_fail(file, name, "cannot be created");
+    }
     if (status == PULMO_OK)
         status = record_rows(file, name, h5_file_type(type), rank, dims);
     return h5_end(file, &h, name, status);

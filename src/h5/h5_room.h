@@ -43,7 +43,7 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 
 /* With the lock held: makes the missing groups on the way to `path`, one by one, since those that
  * the library makes in passing carry the time of day. */
-bool h5_make_groups(pulmo_h5 *file, const char *path);
+pulmo_status h5_make_groups(pulmo_h5 *file, const char *path);
 
 /* The type in memory, and in the file (little-endian). */
 hid_t h5_memory_type(pulmo_h5_type type);

@@ -12,6 +12,7 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    pack/memory/own/h5_make_groups
     verify/memory/own/compare_image,read_sums
     verify/read/file/read_sums,read_column
 )
