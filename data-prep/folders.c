@@ -46,7 +46,8 @@ static pulmo_status list_folder(const char *root, const char *path,
     *count = scandir(full, entries, is_listed, by_bytes);
     pulmo_status status = PULMO_OK;
     if (*count < 0)
-        status = pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", full, strerror(errno));
+        status = pulmo_fail(errno == ENOMEM ? PULMO_MEMORY : PULMO_IO,
+                            "%s: cannot list the directory: %s", full, strerror(errno));
     free(full);
     return status;
 }

@@ -409,12 +409,14 @@ static pulmo_status pack_all(packing *p)
     if (is_root(p))
         show_notes(p);
     PULMO_TRY(agree_on_task(p, &task));
+    PULMO_TRY(pulmo_agree(p->comm, make_parts_key(p)));
     if (task == NOTHING_TO_DO) {
+        if (is_root(p))
+            work_clear(&p->place, &p->parts_key);
         pulmo_info("%s: these files are packed already, with the same options; nothing to do",
                    destination);
         return PULMO_OK;
     }
-    PULMO_TRY(pulmo_agree(p->comm, make_parts_key(p)));
     pulmo_status status = do_work(p);
     if (leaves_nothing(p, status))
         work_end(&p->place);

@@ -302,9 +302,10 @@ static bool is_head(const part_head *head, const pulmo_digest *key, uint32_t par
     return memcmp(&head->key, key, sizeof *key) == 0;
 }
 
-/* Reads and checks a part's entries; false if it is missing, of another pack, or not whole. */
-static bool read_entries(const source_list *list, const char *work, const pulmo_digest *key,
-                         uint32_t part, part_entry *entries)
+/* Reads and checks a part's entries; PULMO_DATA, without a report, if it is missing, of another
+ * pack, or not whole. */
+static pulmo_status read_entries(const source_list *list, const char *work, const pulmo_digest *key,
+                                 uint32_t part, part_entry *entries)
 {
     uint32_t count = count_of(list, part);
     size_t bytes = count * sizeof *entries;
@@ -312,22 +313,23 @@ static bool read_entries(const source_list *list, const char *work, const pulmo_
     pulmo_digest kept;
     pulmo_digester *digester = NULL;
     char *path = part_path(work, part);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (!path)
+        return PULMO_MEMORY;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     free(path);
     if (fd < 0)
-        return false;
+        return PULMO_DATA;
     bool whole = read_whole(fd, &head, sizeof head, 0) &&
                  read_whole(fd, entries, bytes, sizeof head) &&
                  read_whole(fd, &kept, sizeof kept, entries_bytes(count));
     close(fd);
     if (!whole || !is_head(&head, key, part, count))
-        return false;
-    if (pulmo_digester_create(&digester) != PULMO_OK)
-        return false;
+        return PULMO_DATA;
+    PULMO_TRY(pulmo_digester_create(&digester));
     pulmo_digester_add(digester, &head, sizeof head);
     pulmo_digester_add(digester, entries, bytes);
     pulmo_digest found = pulmo_digester_end(digester);
-    return memcmp(&found, &kept, sizeof kept) == 0;
+    return memcmp(&found, &kept, sizeof kept) == 0 ? PULMO_OK : PULMO_DATA;
 }
 
 /* ---- this rank's share ---- */
@@ -351,7 +353,7 @@ static void begin_share(filler *f, int rank, int size, uint8_t *missing)
     size_t there = 0;
     for (uint32_t p = (uint32_t)rank; p < parts_of(f->list); p += (uint32_t)size) {
         uint32_t images = count_of(f->list, p);
-        bool whole = read_entries(f->list, f->work, f->key, p, f->entries);
+        bool whole = read_entries(f->list, f->work, f->key, p, f->entries) == PULMO_OK;
         missing[p] = !whole;
         all += images;
         if (whole)
@@ -443,9 +445,11 @@ static pulmo_status take_facts(const part_entry *entry, int values, char **out)
 static pulmo_status read_part(part_store *store, const pulmo_digest *key, uint32_t part,
                               part_entry *entries)
 {
-    if (!read_entries(store->list, store->work, key, part, entries))
+    pulmo_status status = read_entries(store->list, store->work, key, part, entries);
+    if (status == PULMO_DATA)
         return pulmo_fail(PULMO_IO, "%s/part-%05u: cannot be read back; all ranks must see DEST",
                           store->work, part);
+    PULMO_TRY(status);
     for (uint32_t i = 0; i < count_of(store->list, part); i++) {
         const part_entry *entry = &entries[i];
         size_t f = first_of(part) + i;

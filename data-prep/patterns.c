@@ -7,6 +7,8 @@ pulmo_status pattern_compile(const char *key, const char *text, bool wants_group
     if (!*text)
         return PULMO_OK;
     int code = regcomp(&out->regex, text, REG_EXTENDED);
+    if (code == REG_ESPACE)
+        return pulmo_fail(PULMO_MEMORY, "pack.%s: out of memory", key);
     if (code != 0) {
         regerror(code, &out->regex, words, sizeof words);
         return pulmo_fail(PULMO_CONFIG,

@@ -313,6 +313,20 @@ pulmo_status work_begin(work_place *w, const char *source, const pulmo_digest *k
     return put(w->work, "key", hex);
 }
 
+void work_clear(work_place *w, const pulmo_digest *key)
+{
+    char hex[PULMO_DIGEST_HEX];
+    struct stat about;
+    bool found = false;
+    if (stat(w->work, &about) != 0)
+        return;
+    pulmo_digest_hex(key, hex);
+    bool of_this_pack = holds(w->work, "key", hex, &found) || !found;
+    if (of_this_pack && take_lock(w) == PULMO_OK)
+        work_end(w);
+    pulmo_error_clear();
+}
+
 pulmo_status work_plan(const work_place *w, const pulmo_digest *plan)
 {
     char hex[PULMO_DIGEST_HEX];

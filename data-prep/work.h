@@ -58,4 +58,8 @@ void work_remove_renamed(const work_place *w, shard_names n);
 /* Removes the work place. Rank 0, when the manifest is there. */
 void work_end(const work_place *w);
 
+/* What a pack left there whose last steps failed, after its manifest stood; not what is kept of
+ * another pack, nor of one at work. */
+void work_clear(work_place *w, const pulmo_digest *key);
+
 #endif

@@ -12,6 +12,8 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    pack/memory/own/read_part,pattern_compile
+    pack/sync/own/pulmo_manifest_write
     pack/memory/own/h5_make_groups
     verify/memory/own/compare_image,read_sums
     verify/read/file/read_sums,read_column
