@@ -429,11 +429,13 @@ pulmo_status lease_check(const lease *f)
 {
     owner now;
     struct timespec sign;
-    if (!read_owner(f->path, &now, &sign))
-        return pulmo_fail(PULMO_RUNTIME,
+    if (!read_owner(f->path, &now, &sign)) {
+        bool gone = errno == ENOENT;
+        return pulmo_fail(gone ? PULMO_RUNTIME : PULMO_IO,
                           "%s: %s; another program may write to the run directory, so that this "
                           "one writes nothing more",
                           f->path, strerror(errno));
+    }
     if (is_mine(f, &now))
         return PULMO_OK;
     return pulmo_fail(PULMO_RUNTIME,

@@ -36,9 +36,11 @@ static pulmo_status map_descriptor(weight_file *file, int descriptor)
 static pulmo_status map_file(weight_file *file)
 {
     int descriptor = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return pulmo_fail(PULMO_WEIGHTS, "%s: cannot open the weights: %s", file->path,
-                          strerror(errno));
+    if (descriptor < 0) {
+        bool absent = errno == ENOENT || errno == ENOTDIR;
+        return pulmo_fail(absent ? PULMO_WEIGHTS : PULMO_IO, "%s: cannot open the weights: %s",
+                          file->path, strerror(errno));
+    }
     pulmo_status status = map_descriptor(file, descriptor);
     close(descriptor);
     return status;

@@ -12,6 +12,7 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    train/open/own/map_file,lease_check
     pack/memory/own/read_part,pattern_compile
     pack/sync/own/pulmo_manifest_write
     pack/memory/own/h5_make_groups
