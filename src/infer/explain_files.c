@@ -254,11 +254,13 @@ static pulmo_status explain_list(explaining *e, const input_list *list)
     for (size_t i = 0; i < list->count && status == PULMO_OK; i++) {
         both_images images = {0};
         e->turn = i;
-        if (read_both(e, list->paths[i], &images) == PULMO_OK) {
+        status = read_both(e, list->paths[i], &images);
+        if (status == PULMO_OK) {
             status = write_one(e, list->paths[i], &images);
-        } else {
+        } else if (input_costs_one_image(status)) {
             pulmo_warn("%s", pulmo_error());
             e->bad++;
+            status = PULMO_OK;
         }
         free_both(&images);
         pulmo_progress_update(&progress, (double)(i + 1), NULL);

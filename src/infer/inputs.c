@@ -108,7 +108,8 @@ static pulmo_status add_directory(input_list *list, const folder *in)
     struct dirent **entries = NULL;
     int count = scandir(in->path, &entries, NULL, alphasort);
     if (count < 0)
-        return pulmo_fail(PULMO_IO, "%s: cannot list the directory: %s", in->path, strerror(errno));
+        return pulmo_fail(errno == ENOMEM ? PULMO_MEMORY : PULMO_IO,
+                          "%s: cannot list the directory: %s", in->path, strerror(errno));
     pulmo_status status = PULMO_OK;
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
@@ -236,6 +237,11 @@ pulmo_status input_list_collect(const char *const *inputs, int count, input_list
     if (status != PULMO_OK)
         input_list_free(out);
     return status;
+}
+
+bool input_costs_one_image(pulmo_status status)
+{
+    return status != PULMO_MEMORY;
 }
 
 pulmo_status input_list_outcome(const input_list *list, size_t bad)

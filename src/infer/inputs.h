@@ -23,6 +23,9 @@ typedef struct input_list {
 pulmo_status input_list_collect(const char *const *inputs, int count, input_list *out);
 void input_list_free(input_list *list);
 
+/* Whether the others are done when one image fails so: not where it is this process that fails. */
+bool input_costs_one_image(pulmo_status status);
+
 /* How a command over the list ends, of whose images `bad` could not be used. */
 pulmo_status input_list_outcome(const input_list *list, size_t bad);
 

@@ -85,50 +85,68 @@ static json_t *json_name(const char *name)
     return text;
 }
 
-static json_t *json_probabilities(const pulmo_model *model, const float *probabilities)
+/* A value of NULL is one that there was no memory for; the object is then marked by `*whole`. */
+static void set(json_t *object, const char *key, json_t *value, bool *whole)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        *whole = false;
+}
+
+static json_t *json_probabilities(const pulmo_model *model, const float *probabilities, bool *whole)
 {
     json_t *object = json_object();
     for (int k = 0; k < model->classes; k++) {
         json_t *probability = json_real((double)probabilities[k]);
         char *name = pulmo_name_spelled(model->class_names[k]);
-        json_object_set_new(object, name ? name : model->class_names[k], probability);
+        set(object, name ? name : "", name ? probability : NULL, whole);
+        if (!name)
+            json_decref(probability);
         free(name);
     }
     return object;
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    json_object_set_new(object, key, json_name(text));
-}
-
-/* One JSON object per line. */
-static void print_json(const prediction *p, const char *path, const float *probabilities)
+static json_t *json_prediction(const prediction *p, const char *path, const float *probabilities,
+                               bool *whole)
 {
     const pulmo_model *model = p->model;
     json_t *object = json_object();
-    json_object_set_new(object, "path", json_name(path));
-    set_text(object, "class", class_of(p, probabilities));
-    json_object_set_new(object, "probabilities", json_probabilities(model, probabilities));
+    set(object, "path", json_name(path), whole);
+    set(object, "class", json_name(class_of(p, probabilities)), whole);
+    set(object, "probabilities", json_probabilities(model, probabilities, whole), whole);
     if (model->classes == 2) {
         const char *finding = model->class_names[model->positive.index];
-        set_text(object, "positive_class", finding);
-        json_object_set_new(object, "threshold", json_real(model->threshold));
+        set(object, "positive_class", json_name(finding), whole);
+        set(object, "threshold", json_real(model->threshold), whole);
     }
-    set_text(object, "rule", pulmo_decision_rule(model));
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
+    set(object, "rule", json_string(pulmo_decision_rule(model)), whole);
+    return object;
+}
+
+/* One JSON object per line. What standard output refuses is reported when the program ends. */
+static pulmo_status print_json(const prediction *p, const char *path, const float *probabilities)
+{
+    bool whole = true;
+    json_t *object = json_prediction(p, path, probabilities, &whole);
+    if (whole)
+        whole = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0;
     json_decref(object);
+    if (!whole && !ferror(stdout))
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory for its line", path);
+    putchar('\n');
+    return PULMO_OK;
 }
 
 /* ---- scoring ---- */
 
-/* Reads a chunk's images once, whatever views are drawn of them; returns how many could be. */
-static int decode_chunk(prediction *p, int count)
+/* Reads a chunk's images once, whatever views are drawn of them; *out: how many could be. */
+static pulmo_status decode_chunk(prediction *p, int count, int *out)
 {
     int good = 0;
     pulmo_pool_try_all(p->backbone->pool, count, decode_task, p, p->failure);
     for (int i = 0; i < count; i++) {
+        if (!input_costs_one_image(p->failure[i].status))
+            return pulmo_failure_raise(&p->failure[i]);
         if (p->failure[i].status != PULMO_OK)
             continue;
         const pulmo_image image = p->decoded[i];
@@ -136,7 +154,8 @@ static int decode_chunk(prediction *p, int count)
         p->decoded[good] = image;
         good++;
     }
-    return good;
+    *out = good;
+    return PULMO_OK;
 }
 
 static void free_chunk(prediction *p)
@@ -175,7 +194,15 @@ static pulmo_status score_views(prediction *p, int good)
     return PULMO_OK;
 }
 
-static void print_chunk(prediction *p, int count)
+static pulmo_status print_line(const prediction *p, const char *path, const float *probabilities)
+{
+    if (p->options->json)
+        return print_json(p, path, probabilities);
+    print_csv(p, path, probabilities);
+    return PULMO_OK;
+}
+
+static pulmo_status print_chunk(prediction *p, int count)
 {
     const float *probabilities = p->probabilities;
     for (int i = 0; i < count; i++) {
@@ -185,25 +212,24 @@ static void print_chunk(prediction *p, int count)
             p->bad++;
             continue;
         }
-        if (p->options->json)
-            print_json(p, p->paths[i], probabilities);
-        else
-            print_csv(p, p->paths[i], probabilities);
+        PULMO_TRY(print_line(p, p->paths[i], probabilities));
         probabilities += p->model->classes;
     }
     fflush(stdout);
+    return PULMO_OK;
 }
 
 static pulmo_status predict_chunk(prediction *p, char *const *paths, int count)
 {
+    int good = 0;
     p->paths = paths;
-    int good = decode_chunk(p, count);
-    pulmo_status status = score_views(p, good);
+    pulmo_status status = decode_chunk(p, count, &good);
+    if (status == PULMO_OK)
+        status = score_views(p, good);
     free_chunk(p);
     PULMO_TRY(status);
     PULMO_TRY(pulmo_model_probabilities(p->model, good, p->logits, p->probabilities));
-    print_chunk(p, count);
-    return PULMO_OK;
+    return print_chunk(p, count);
 }
 
 static pulmo_status allocate(prediction *p)

@@ -12,6 +12,7 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    predict/memory/own/input_image_read,add_directory
     train/open/own/map_file,lease_check
     pack/memory/own/read_part,pattern_compile
     pack/sync/own/pulmo_manifest_write
