@@ -38,6 +38,10 @@ void pulmo_file_remove_leftovers(const char *directory, const char *name);
  * has written to for `idle_s` seconds. */
 void pulmo_file_remove_abandoned(const char *directory, double idle_s);
 
+/* The full path of what is there, links followed; "" where nothing is. Owned by the caller.
+ * PULMO_MEMORY. */
+pulmo_status pulmo_file_full_path(const char *path, char **out);
+
 /* Whether `path`, which need not be there, is `directory` or lies below it, links followed. False
  * for want of memory. */
 bool pulmo_file_is_inside(const char *path, const char *directory);

@@ -50,7 +50,8 @@ int pulmo_text_width(const char *text, size_t bytes);
  * spelled alike, and each can be had back. Always UTF-8. Owned by the caller (free); NULL for want
  * of memory. */
 char *pulmo_name_spelled(const char *name);
-/* A name so spelled as a field of CSV. */
+/* A name so spelled as a field of CSV, behind a prefix that needs no quotes. */
+void pulmo_csv_name_after(FILE *out, const char *prefix, const char *name);
 void pulmo_csv_name(FILE *out, const char *name);
 
 /* What a name has in common with those that a person takes for it: small letters (of ASCII and

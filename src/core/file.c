@@ -294,6 +294,16 @@ static pulmo_status make_one(const char *path)
     return pulmo_fail(PULMO_IO, "%s: cannot make the directory: %s", path, strerror(reason));
 }
 
+pulmo_status pulmo_file_full_path(const char *path, char **out)
+{
+    *out = realpath(path, NULL);
+    if (!*out && errno != ENOMEM)
+        *out = pulmo_strdup("");
+    if (*out)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "%s: out of memory for its full path", path);
+}
+
 /* Bytes of a path without its last part. */
 static size_t parent_bytes(const char *path, size_t bytes)
 {
@@ -312,7 +322,7 @@ static char *real_path(const char *path)
     size_t there = strlen(path);
     char *part = pulmo_strdup(path);
     char *real = part ? realpath(part, NULL) : NULL;
-    while (part && !real && there > 0) {
+    while (part && !real && errno != ENOMEM && there > 0) {
         there = parent_bytes(path, there);
         part[there] = '\0';
         real = realpath(there > 0 ? part : top, NULL);

@@ -251,11 +251,24 @@ char *pulmo_name_spelled(const char *name)
     return out;
 }
 
+void pulmo_csv_name_after(FILE *out, const char *prefix, const char *name)
+{
+    const char *quote = strpbrk(name, ",\"") ? "\"" : "";
+    fputs(quote, out);
+    fputs(prefix, out);
+    while (*name) {
+        const shown_piece piece = piece_at(name);
+        if (*name == '\\' || *name == '"')
+            fputc(*name, out);
+        fwrite(piece.text, 1, piece.bytes, out);
+        name += piece.taken;
+    }
+    fputs(quote, out);
+}
+
 void pulmo_csv_name(FILE *out, const char *name)
 {
-    char *spelled = pulmo_name_spelled(name);
-    pulmo_csv_field(out, spelled ? spelled : name);
-    free(spelled);
+    pulmo_csv_name_after(out, "", name);
 }
 
 /* A capital of Latin-1 in UTF-8, by its second byte; 0x97 is the times sign. */

@@ -114,21 +114,19 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     if (!o->out)
         return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));
-    char *place = realpath(o->runs[0], NULL), digest[PULMO_DIGEST_HEX];
+    char digest[PULMO_DIGEST_HEX];
     pulmo_model_head_digest(model, digest);
     const pulmo_results results = {.directory = o->out,
                                    .model = model,
                                    .test = scores,
                                    .comm = comm,
                                    .data = o->data,
-                                   .model_place = place,
+                                   .model_place = o->runs[0],
                                    .head_digest = o->run_count == 1 ? digest : NULL,
                                    .models = o->run_count,
                                    .threads = threads,
                                    .finished = true};
-    pulmo_status status = pulmo_results_write(&results);
-    free(place);
-    PULMO_TRY(status);
+    PULMO_TRY(pulmo_results_write(&results));
     printf("Results: %s/results.h5\n", o->out);
     return PULMO_OK;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
@@ -343,11 +344,10 @@ static pulmo_status read_data(pulmo_h5 *file, report *r)
 static pulmo_status name_it(const char *directory, const struct stat *about, report *r)
 {
     struct tm when;
-    char *full = realpath(directory, NULL);
-    const char *slash = NULL;
+    char *full = NULL;
     const char *title = directory;
-    if (full)
-        slash = strrchr(full, '/');
+    PULMO_TRY(pulmo_file_full_path(directory, &full));
+    const char *slash = strrchr(full, '/');
     if (slash && slash[1])
         title = slash + 1;
     r->title = pulmo_strdup(title);

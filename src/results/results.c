@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "results_room.h"
 
@@ -97,19 +98,25 @@ static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
 /* All that may differ between runs with equal results. */
 static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
 {
-    char *packed = r->data ? realpath(r->data, NULL) : NULL;
+    char *packed = NULL;
+    char *model = NULL;
+    pulmo_status status = pulmo_file_full_path(r->data ? r->data : "", &packed);
+    if (status == PULMO_OK)
+        status = pulmo_file_full_path(r->model_place ? r->model_place : "", &model);
     const pulmo_h5_text_attribute texts[] = {
         {"NX_class", "NXcollection"},
-        {"data_path", packed ? packed : ""},
-        {"model", r->model_place ? r->model_place : ""},
+        {"data_path", packed},
+        {"model", model},
         {"host", pulmo_comm_host(r->comm)},
     };
     const pulmo_h5_int_attribute numbers[] = {
         {"threads", r->threads},
         {"ranks", pulmo_comm_size(r->comm)},
     };
-    pulmo_status status = pulmo_h5_set_text_list(file, "provenance", texts, PULMO_COUNT_OF(texts));
+    if (status == PULMO_OK)
+        status = pulmo_h5_set_text_list(file, "provenance", texts, PULMO_COUNT_OF(texts));
     free(packed);
+    free(model);
     PULMO_TRY(status);
     const int fold = r->origin ? r->origin->config->data.fold : -1;
     if (fold >= 0)

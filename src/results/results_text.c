@@ -61,10 +61,8 @@ const char *pulmo_decision_rule(const pulmo_model *model)
 void pulmo_csv_score_columns(FILE *out, const pulmo_model *model)
 {
     for (int k = 0; k < model->classes; k++) {
-        char *name = pulmo_format("p_%s", model->class_names[k]);
         fputc(',', out);
-        pulmo_csv_name(out, name ? name : model->class_names[k]);
-        free(name);
+        pulmo_csv_name_after(out, "p_", model->class_names[k]);
     }
     fputs(",positive_class,threshold,rule", out);
 }

@@ -33,21 +33,17 @@ static pulmo_status write_results(const sweep *s, const pool *p, const pulmo_spl
                                   const char *directory)
 {
     const pulmo_config *config = s->options->config;
-    char *place = realpath(config->train.run_dir, NULL);
     const pulmo_results results = {.directory = directory,
                                    .model = &p->model,
                                    .test = scores,
                                    .comm = s->comm,
                                    .data = config->data.path,
-                                   .model_place = place,
+                                   .model_place = config->train.run_dir,
                                    .folds = p->folds,
                                    .threads = (int)config->train.threads,
                                    .finished = true};
-    pulmo_status status = pulmo_directory_make(directory);
-    if (status == PULMO_OK)
-        status = pulmo_results_write(&results);
-    free(place);
-    PULMO_TRY(status);
+    PULMO_TRY(pulmo_directory_make(directory));
+    PULMO_TRY(pulmo_results_write(&results));
     return write_report(s, directory);
 }
 

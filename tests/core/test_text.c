@@ -179,6 +179,19 @@ static void assert_field(const char *field, const char *wanted)
     free(out);
 }
 
+static void test_csv_after(void **state)
+{
+    pulmo_text text;
+    char *out = NULL;
+    (void)state;
+    assert_ok(pulmo_text_open(&text));
+    pulmo_csv_name_after(text.stream, "p_", "a");
+    pulmo_csv_name_after(text.stream, "p_", "b,\"c\"");
+    assert_ok(pulmo_text_take(&text, &out));
+    assert_string_equal(out, "p_a\"p_b,\"\"c\"\"\"");
+    free(out);
+}
+
 static void test_csv(void **state)
 {
     (void)state;
@@ -234,7 +247,7 @@ int main(void)
         cmocka_unit_test(test_shown),    cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
         cmocka_unit_test(test_distance), cmocka_unit_test(test_plural),
-        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_fold),     cmocka_unit_test(test_csv_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
