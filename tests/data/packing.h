@@ -106,7 +106,8 @@ static inline pulmo_status write_packing(packing *p, const char *name, uint32_t 
                                      .split_notes = "as given",
                                      .patients = "known",
                                      .patients_by = "a test",
-                                     .options = "size 32"};
+                                     .options = "size 32",
+                                     .config = "pack:\n"};
     for (uint32_t s = 0; s < shards; s++)
         PULMO_TRY(write_shard(p, &split, s));
     return pulmo_manifest_write(p->directory, &manifest);

@@ -265,7 +265,8 @@ static void digest_tells(void **state)
                                      .split_notes = "",
                                      .patients = "known",
                                      .patients_by = "a test",
-                                     .options = ""};
+                                     .options = "",
+                                     .config = "pack:\n"};
     p->text[3][5][0] = 'P'; /* one image's pixels */
     for (uint32_t s = 0; s < 2; s++)
         assert_int_equal(write_shard(p, &split, s), PULMO_OK);
@@ -433,7 +434,8 @@ static void label_out_of_range(void **state)
                                          .splits = 1,
                                          .split = &split,
                                          .split_notes = "",
-                                         .options = ""};
+                                         .options = "",
+                                         .config = "pack:\n"};
         assert_int_equal(write_shard(p, &split, 0), PULMO_OK);
         assert_int_equal(pulmo_manifest_write(p->directory, &manifest), PULMO_OK);
         check_refused(p, "must be 0 to 2");
