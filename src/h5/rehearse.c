@@ -65,6 +65,21 @@ static void settle(void)
         dup2(nowhere, fd);
 }
 
+/* What the child's end says of the file. */
+static pulmo_status judge(const char *path, int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return PULMO_OK;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        return pulmo_fail(PULMO_RUNTIME, "%s: the process that looks at it waited for %d s in vain",
+                          path, WAIT_S_MAX);
+    const char *how = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "found by a sanitizer";
+    return pulmo_fail(PULMO_DATA,
+                      "%s: libhdf5 cannot walk through it (%s): the file is damaged, or made to do "
+                      "harm",
+                      path, how);
+}
+
 pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context)
 {
     int status = 0;
@@ -82,13 +97,7 @@ pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context)
         if (errno != EINTR)
             return pulmo_fail(PULMO_RUNTIME, "%s: the process that looks at it is lost: %s", path,
                               strerror(errno));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return PULMO_OK;
-    const char *how = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "found by a sanitizer";
-    return pulmo_fail(PULMO_DATA,
-                      "%s: libhdf5 cannot walk through it (%s): the file is damaged, or made to do "
-                      "harm",
-                      path, how);
+    return judge(path, status);
 }
 
 /* ---- the walk ---- */

@@ -298,7 +298,7 @@ static pulmo_status collect_references(const torch_file *t, references *out)
     for (int i = 0; i < p->nodes; i++)
         if (p->node[i].kind == PICKLE_STORAGE)
             out->at[out->count++] = &p->node[i];
-    qsort(out->at, out->count, sizeof *out->at, by_key);
+    qsort(out->at, out->count, sizeof(const pickle_node *), by_key);
     return PULMO_OK;
 }
 
