@@ -1,5 +1,6 @@
 /* DICOM files: what is taken, and stored values on their way to the sink. DCMTK reads and
  * decompresses (dicom_set.h); what the values mean is decided here and in dicom_map.c. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,15 @@
 #include "header.h"
 #include "sink.h"
 
-#define INFLATED_MAX   ((uint64_t)1 << 30)
-#define TEXT_BYTES     128
-#define TABLE_MOST     65536
-#define MODALITIES     "CR, DX"
-#define TAG_MODALITY   0x00080060u
-#define TAG_PATIENT_ID 0x00100020u
+/* What a deflated set may become: 100 bytes for each of its own, of which black is most. */
+#define INFLATED_MAX      ((uint64_t)1 << 30)
+#define INFLATED_ALWAYS   ((uint64_t)1 << 26)
+#define INFLATED_PER_BYTE 100
+#define TEXT_BYTES        128
+#define TABLE_MOST        65536
+#define MODALITIES        "CR, DX"
+#define TAG_MODALITY      0x00080060u
+#define TAG_PATIENT_ID    0x00100020u
 /* of the group 0028, which describes the image */
 #define IMAGE(element) (0x00280000u | (element))
 
@@ -44,14 +48,24 @@ static double number_or(const decoder *d, uint32_t tag, double otherwise)
     return number;
 }
 
+/* Elements that describe the image are of 16 bits, whatever representation a file gives them. */
+static pulmo_status take_whole(double number, const char *name, int *out)
+{
+    const bool fits = number >= 0 && number <= UINT16_MAX; /* false for a NaN */
+    if (!fits)
+        return pulmo_fail(PULMO_DATA, "is damaged: its %s is %g; must be 0 to %d", name, number,
+                          UINT16_MAX);
+    *out = (int)number;
+    return PULMO_OK;
+}
+
 /* A number that must be there; `name` is the element's. */
 static pulmo_status read_number(const decoder *d, uint32_t tag, const char *name, int *out)
 {
     double number = 0;
     if (!dicom_set_number(d->root, tag, &number))
         return pulmo_fail(PULMO_DATA, "has no %s", name);
-    *out = (int)number;
-    return PULMO_OK;
+    return take_whole(number, name, out);
 }
 
 static bool read_text(const decoder *d, uint32_t tag, char out[TEXT_BYTES])
@@ -206,7 +220,8 @@ static pulmo_status check_bits(decoder *d)
     int stored = 0;
     PULMO_TRY(read_number(d, IMAGE(0x0100), "BitsAllocated", &allocated));
     PULMO_TRY(read_number(d, IMAGE(0x0101), "BitsStored", &stored));
-    const int high = (int)number_or(d, IMAGE(0x0102), stored - 1);
+    int high = 0;
+    PULMO_TRY(take_whole(number_or(d, IMAGE(0x0102), fmax(stored - 1, 0)), "HighBit", &high));
     if ((allocated != 8 && allocated != 16) || stored < 8 || stored > allocated)
         return pulmo_fail(PULMO_DATA,
                           "has %d bits of %d; must be 8 to 16 bits of 8 or 16 (BitsStored, "
@@ -409,7 +424,10 @@ static pulmo_status check_all(decoder *d, const pulmo_decode_spec *spec, pulmo_d
 static pulmo_status decode(decoder *d, const void *data, size_t size, const pulmo_decode_spec *spec,
                            pulmo_decode_notes *notes)
 {
-    PULMO_TRY(dicom_layout_read(data, size, INFLATED_MAX, &d->layout));
+    uint64_t inflated = INFLATED_ALWAYS + (uint64_t)size * INFLATED_PER_BYTE;
+    if (inflated > INFLATED_MAX)
+        inflated = INFLATED_MAX;
+    PULMO_TRY(dicom_layout_read(data, size, inflated, &d->layout));
     PULMO_TRY(open_set(d));
     PULMO_TRY(check_all(d, spec, notes));
     d->grey = malloc((size_t)1 << d->mapping.bits);

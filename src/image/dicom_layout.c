@@ -294,6 +294,8 @@ static pulmo_status inflate_into(z_stream *z, uint64_t most, dicom_layout *out)
         z->avail_out = (uInt)(room - z->total_out);
         result = inflate(z, Z_NO_FLUSH);
         room *= 2;
+        if (room > most)
+            room = most;
     }
     out->bytes = z->total_out;
     out->data = out->inflated;

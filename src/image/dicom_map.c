@@ -124,13 +124,20 @@ static bool is_width(const dicom_window *w)
     return w->width > least;
 }
 
+/* Whether slope and intercept leave stored values apart and finite; 1e308 and 1e-308 do not. */
+static bool has_span(const dicom_mapping *m)
+{
+    const span full = full_span(m);
+    const double width = full.high - full.low; /* NaN, or infinite, where one of them is */
+    return isfinite(width) && width > 0;
+}
+
 pulmo_status dicom_map_check(const dicom_mapping *m)
 {
-    const bool finite = isfinite(m->slope) && isfinite(m->intercept);
-    if (m->modality.count == 0 && (!finite || m->slope == 0))
+    if (!has_span(m))
         return pulmo_fail(PULMO_DATA,
                           "has RescaleSlope %g and RescaleIntercept %g; the slope must "
-                          "not be 0, both finite",
+                          "not be 0, both finite, and so all values, which must differ",
                           m->slope, m->intercept);
     if (m->voi.count > 0 || !m->window.there)
         return PULMO_OK;

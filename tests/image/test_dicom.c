@@ -255,6 +255,26 @@ static void deflated_files_are_inflated(void **state)
     refuse(hurt, "is");
 }
 
+/* 90 MB of zeros in 90 kB: more than any film is packed. */
+static void a_small_file_inflates_to_little(void **state)
+{
+    enum { ZEROS = 90 << 20 };
+    uint8_t *zeros = calloc(1, ZEROS);
+    dicom_bytes bomb = dicom_begin("1.2.840.10008.1.2.1.99");
+    z_stream z = {.next_in = zeros,
+                  .avail_in = ZEROS,
+                  .next_out = bomb.data + bomb.size,
+                  .avail_out = (uInt)(DICOM_ROOM - bomb.size)};
+    (void)state;
+    assert_non_null(zeros);
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    free(zeros);
+    bomb.size += z.total_out;
+    refuse(bomb, "inflates to more than");
+}
+
 /* RLE of PS3.5, annex G: a segment of high bytes, one of low bytes, each as literal runs. */
 static size_t encode_rle(uint8_t *out)
 {
@@ -528,6 +548,7 @@ int main(void)
         cmocka_unit_test(bits_beside_those_stored_are_nothing),
         cmocka_unit_test(eight_bits_are_what_they_are),
         cmocka_unit_test(deflated_files_are_inflated),
+        cmocka_unit_test(a_small_file_inflates_to_little),
         cmocka_unit_test(run_lengths_are_read),
         cmocka_unit_test(a_jpeg_inside_is_as_one_outside),
         cmocka_unit_test(a_jpeg_of_another_size_is_refused),

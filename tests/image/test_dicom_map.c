@@ -202,6 +202,12 @@ static void odd_mappings_are_refused(void **state)
     dicom_mapping m = plain(12, false);
     m.slope = 0;
     assert_refused(dicom_map_check(&m), PULMO_DATA, "RescaleSlope 0");
+    m.slope = 1e308; /* values beyond a double, whose range divided by itself became a NaN, and 0 */
+    assert_refused(dicom_map_check(&m), PULMO_DATA, "RescaleSlope 1e+308");
+    m.slope = 1e-300; /* values that are all the intercept */
+    m.intercept = 1;
+    assert_refused(dicom_map_check(&m), PULMO_DATA, "which must differ");
+    m.intercept = 0;
     m.slope = NAN;
     assert_refused(dicom_map_check(&m), PULMO_DATA, "must");
     m = windowed(DICOM_LINEAR, 0, 0.5);
