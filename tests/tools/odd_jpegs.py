@@ -101,7 +101,7 @@ def all_files():
         "bad-huffman-table": (changed(grey, segment(grey, 0xC4) + 5, [255] * 8), "cannot be decoded"),
         "no-tables": (grey[:segment(grey, 0xC4)] + grey[segment(grey, 0xDA):], "ok"), # the standard ones are meant
         "early-end": (changed(grey, middle, [0xFF, 0xD9]), "damaged"),
-        "another-segment-in-scan": (changed(grey, middle, [0xFF, 0xFE, 0x7F]), "truncated"),
+        "another-segment-in-scan": (changed(grey, middle, [0xFF, 0xFE, 0x7F]), "premature end of data"),
         "grey": (grey, "ok"),
         "progressive": (progressive, "ok"),
         "progressive-colour": (jpeg(picture(mode="RGB"), progressive=True), "ok"),
