@@ -1,4 +1,6 @@
 /* The extended regular expressions of the pack section. */
+#include <errno.h>
+
 #include "patterns.h"
 
 pulmo_status pattern_compile(const char *key, const char *text, bool wants_group, pattern *out)
@@ -69,15 +71,38 @@ void patterns_free(patterns *p)
         pattern_free(&p->hold[s]);
 }
 
+static bool starved; /* a match was given up for want of memory */
+
+static bool run_pattern(const pattern *p, const char *text, size_t count, regmatch_t *found)
+{
+    if (!p->there)
+        return false;
+    /* glibc calls every failure "no match"; only errno tells them apart. */
+    errno = 0;
+    bool matched = regexec(&p->regex, text, count, found, 0) == 0;
+    if (!matched && errno == ENOMEM)
+        starved = true;
+    return matched;
+}
+
+pulmo_status patterns_status(void)
+{
+    bool was = starved;
+    starved = false;
+    if (was)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for regular expressions");
+    return PULMO_OK;
+}
+
 bool pattern_matches(const pattern *p, const char *text)
 {
-    return p->there && regexec(&p->regex, text, 0, NULL, 0) == 0;
+    return run_pattern(p, text, 0, NULL);
 }
 
 bool pattern_find(const pattern *p, const char *text, text_span out[PATTERN_SPANS])
 {
     regmatch_t found[PATTERN_SPANS];
-    if (!p->there || regexec(&p->regex, text, PATTERN_SPANS, found, 0) != 0)
+    if (!run_pattern(p, text, PATTERN_SPANS, found))
         return false;
     for (int i = 0; i < PATTERN_SPANS; i++) {
         regoff_t start = found[i].rm_so;

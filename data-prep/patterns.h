@@ -34,6 +34,9 @@ void patterns_free(patterns *p);
 pulmo_status pattern_compile(const char *key, const char *text, bool wants_group, pattern *out);
 void pattern_free(pattern *p);
 
+/* Not for several threads: patterns_status says what their answers since it was last asked are
+ * worth, PULMO_MEMORY where a match was given up. */
+pulmo_status patterns_status(void);
 bool pattern_matches(const pattern *p, const char *text);
 #define PATTERN_SPANS 4
 /* The whole match and its groups; a group without a part has 0 bytes. */

@@ -420,6 +420,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
         headers_choose(out);
     if (status == PULMO_OK)
         status = judge_list(out, config);
+    if (status == PULMO_OK)
+        status = patterns_status();
     patient_rules_destroy(rules);
     patterns_free(&p);
     if (status != PULMO_OK)

@@ -12,6 +12,7 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    pack/memory/library/pattern_find
     evaluate/memory/own/pulmo_file_full_path
     predict/memory/own/input_image_read,add_directory
     train/open/own/map_file,lease_check

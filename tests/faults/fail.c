@@ -13,7 +13,8 @@
  *   FAULT_RANK    only in this rank of mpirun
  *   FAULT_LOG     a file for one line per call that was logged or that failed, "KIND WHOSE CALL
  *                 WHAT STACK...", where STACK has the addresses in the program, innermost first,
- *                 less its load address, as addr2line takes them; none of what libraries ask for
+ *                 less its load address, as addr2line takes them
+ *   FAULT_STACKS  1: also of calls of libraries that did not fail, which takes its time
  *
  * Writes to standard error never fail: nobody could be told. What the C library writes for stdio
  * fails at the call that asks for it, with the stream's error mark set as after a full disk. A
@@ -34,6 +35,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -145,7 +147,8 @@ static void note(const char *kind, const char *whose, const char *call, const ch
     char line[PATH_BYTES + 1024];
     void *frames[MOST_FRAMES];
     bool logs_all = wanted == 0;
-    int count = logs_all && whose == library ? 0 : backtrace(frames, MOST_FRAMES);
+    bool short_line = logs_all && whose == library && !*setting("FAULT_STACKS");
+    int count = short_line ? 0 : backtrace(frames, MOST_FRAMES);
     int length =
         snprintf(line, sizeof line - 512, "%s %s %s %s", kind, whose, call, *what ? what : "-");
     for (int i = 0; i < count && length < (int)sizeof line - 32; i++)
@@ -393,7 +396,8 @@ int printf(const char *format, ...)
 
 int fflush(FILE *stream)
 {
-    if (stream_fails(stream, "fflush", CALLER))
+    /* Where nothing waits, nothing is written. */
+    if (stream && __fpending(stream) > 0 && stream_fails(stream, "fflush", CALLER))
         return EOF;
     return REAL(fflush)(stream);
 }

@@ -13,10 +13,10 @@
 #   --library N     so many draws a kind and command (default 20)
 #   --most N        so many of own and file, drawn
 #   --through F,F   only calls that pass through one of the program's functions
-#   --short         two of each, for the suite (tests/cli/test_faults.sh)
+#   --short         one of each, for the suite (tests/cli/test_faults.sh)
 #   --at N          shows the N-th of one KIND, COMMAND and WHOSE
 #   --seed N        of what is drawn (default 1)
-#   --jobs N        at once (default two per processor)
+#   --jobs N        at once (default three per processor: they mostly wait)
 #
 # PULMO names the program (default: build/release/bin/pulmo).
 set -euo pipefail
