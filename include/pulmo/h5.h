@@ -178,6 +178,15 @@ typedef void (*pulmo_h5_dataset_visitor)(void *context, const char *name,
                                          const pulmo_h5_shape *shape);
 pulmo_status pulmo_h5_visit_datasets(pulmo_h5 *file, pulmo_h5_dataset_visitor visit, void *context);
 
+/* What the library was refused since this was last asked and no status has told, as where an
+ * attribute cannot be looked for: PULMO_MEMORY, PULMO_IO. What was made since may be wrong; the
+ * report names it by `path`. */
+pulmo_status pulmo_h5_unsaid(const char *path);
+
+/* Whether a thread is inside the library. It ends the process without a word where it lacks memory
+ * for its own state; then this is true at exit. */
+bool pulmo_h5_is_at_work(void);
+
 /* The HDF5 library that runs, as in "HDF5 1.10.8". */
 void pulmo_h5_library(char *out, size_t bytes);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "pulmo/h5.h"
@@ -24,6 +25,15 @@ static pulmo_status check_output(void)
         return PULMO_OK;
     return pulmo_fail(PULMO_IO, "cannot write to standard output: %s",
                       errno ? strerror(errno) : "a write failed; is its disk full?");
+}
+
+/* libhdf5 ends the process by itself where it has no memory for its own state. */
+static void tell_end_in_library(void)
+{
+    if (!pulmo_h5_is_at_work())
+        return;
+    fputs("pulmo: error: libhdf5 ended the program, as it does when it is out of memory\n", stderr);
+    _exit(pulmo_status_exit(PULMO_MEMORY));
 }
 
 static pulmo_status run_command(arguments *a)
@@ -64,6 +74,8 @@ static int run(const command *c, int argc, char **argv)
     pulmo_status status = launch_parse(c, argc, argv, &a);
     if (status == PULMO_OK)
         status = run_command(&a);
+    if (status == PULMO_OK)
+        status = pulmo_h5_unsaid("what was done may be incomplete");
     if (status == PULMO_OK)
         status = check_output();
     if (status != PULMO_OK)
@@ -146,6 +158,7 @@ static bool is_one_of(const char *text, const char *one, const char *other)
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
+    atexit(tell_end_in_library);
     if (launched_rank() > 0)
         atexit(launch_wait);
     const char *name = argc > 1 ? argv[1] : "";

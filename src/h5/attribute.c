@@ -138,29 +138,29 @@ pulmo_status pulmo_h5_set_real(pulmo_h5 *file, const char *object, const char *n
 
 /* ---- reading ---- */
 
-/* With the lock held: opens an attribute for reading, -1 with the report set if it is not there. */
-static hid_t open_attribute(pulmo_h5 *file, const char *object, const char *name)
+/* With the lock held: opens an attribute for reading. */
+static pulmo_status open_attribute(pulmo_h5 *file, const char *object, const char *name, hid_t *out)
 {
-    hid_t attribute = H5Aopen_by_name(file->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
-    if (attribute < 0) {
-        H5Eclear2(H5E_DEFAULT);
-        pulmo_fail(
-            PULMO_DATA,
-            "%s: attribute %s of %s is missing; the file is damaged or was not written by pulmo",
-            file->path, name, object);
-    }
-    return attribute;
+    *out = H5Aopen_by_name(file->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (*out >= 0)
+        return PULMO_OK;
+    pulmo_status status = h5_fail(file, name, "cannot be read");
+    if (status != PULMO_DATA)
+        return status;
+    return pulmo_fail(
+        PULMO_DATA,
+        "%s: attribute %s of %s is missing; the file is damaged or was not written by pulmo",
+        file->path, name, object);
 }
 
 static pulmo_status get_number(pulmo_h5 *file, const char *object, const char *name, hid_t memory,
                                void *out)
 {
+    hid_t attribute = -1;
     h5_lock();
-    pulmo_status status = PULMO_DATA;
-    hid_t attribute = open_attribute(file, object, name);
-    if (attribute >= 0) {
+    pulmo_status status = open_attribute(file, object, name, &attribute);
+    if (status == PULMO_OK) {
         hid_t space = H5Aget_space(attribute);
-        status = PULMO_OK;
         if (H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, memory, out) < 0)
             status = h5_fail(file, name, "must be one number: the file is damaged");
         H5Sclose(space);
@@ -217,10 +217,10 @@ static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char
 pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count,
                                 char ***out)
 {
+    hid_t attribute = -1;
     h5_lock();
-    pulmo_status status = PULMO_DATA;
-    hid_t attribute = open_attribute(file, object, name);
-    if (attribute >= 0) {
+    pulmo_status status = open_attribute(file, object, name, &attribute);
+    if (status == PULMO_OK) {
         status = read_texts(file, attribute, name, count, out);
         H5Aclose(attribute);
     }

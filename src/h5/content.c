@@ -371,6 +371,8 @@ pulmo_status h5_content_gather(content *c)
     PULMO_TRY(c->status);
     if (!walked)
         return h5_fail(c->file, NULL, "cannot be walked through: the file is damaged");
+    if (c->file->is_sealed || c->file->temporary)
+        PULMO_TRY(pulmo_h5_unsaid(c->file->path));
     if (c->lines > 0)
         qsort(c->line, c->lines, sizeof *c->line, by_name);
     return PULMO_OK;

@@ -94,9 +94,13 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
         status = h5_seal_append(file, holes, count);
     free(holes);
     if (status == PULMO_OK)
+        status = pulmo_h5_unsaid(file->path);
+    if (status == PULMO_OK)
         status = pulmo_file_publish(file->temporary, file->path);
-    if (status != PULMO_OK)
+    if (status != PULMO_OK) {
+        h5_forget_unsaid();
         remove_temporary(file);
+    }
     free_handle(file);
     return status;
 }
@@ -148,8 +152,10 @@ void pulmo_h5_close(pulmo_h5 *file)
         H5Fclose(file->id);
     H5Eclear2(H5E_DEFAULT);
     h5_unlock();
-    if (file->temporary)
+    if (file->temporary) {
+        h5_forget_unsaid();
         remove_temporary(file);
+    }
     free_handle(file);
 }
 

@@ -34,12 +34,16 @@ void h5_unlock(void);
 /* Makes the lock that the forking thread held the child's own. */
 void h5_lock_in_child(void);
 
-/* PULMO_IO for a file being written, or where the system refused to read; else PULMO_DATA. With
- * HDF5's own reason. */
+/* PULMO_IO for a file being written, or where the system refused to read; PULMO_MEMORY where the
+ * library had none, though not for a file that may be damaged; else PULMO_DATA. With HDF5's own
+ * reason. */
 pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what);
 #ifdef __clang_analyzer__ /* which does not look into other files: it never returns PULMO_OK */
 #define h5_fail(file, object, what) ((void)(h5_fail)(file, object, what), PULMO_DATA)
 #endif
+
+/* After a failure that a status has told, with all that follows from it. */
+void h5_forget_unsaid(void);
 
 /* With the lock held: makes the missing groups on the way to `path`, one by one, since those that
  * the library makes in passing carry the time of day. */

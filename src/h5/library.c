@@ -10,6 +10,29 @@
 /* Recursive: a visitor may read what it is shown. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+static int depth;           /* of locks held */
+static pulmo_status unsaid; /* what the library was refused, and nobody has been told */
+
+/* The system's errno is in the words of a call to it that failed. */
+static herr_t see_cause(unsigned level, const H5E_error2_t *error, void *context)
+{
+    pulmo_status *cause = context;
+    (void)level;
+    if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_CANTALLOC)
+        *cause = PULMO_MEMORY;
+    else if (error->desc && strstr(error->desc, "errno = ") && *cause == PULMO_OK)
+        *cause = PULMO_IO;
+    return 0;
+}
+
+/* Called by the library at the end of each call that failed, with nothing to print. What is asked
+ * with a yes or no, and set without a look at the status, would go on as if all had been well. */
+static herr_t note_failure(hid_t stack, void *unused)
+{
+    (void)unused;
+    return H5Ewalk2(stack, H5E_WALK_DOWNWARD, see_cause, &unsaid);
+}
+
 void h5_lock(void)
 {
     static bool ready = false;
@@ -20,9 +43,12 @@ void h5_lock(void)
      * exit would try again and crash. All that we keep has been committed by then. */
     if (!ready)
         H5dont_atexit();
+    if (!ready && H5open() < 0)
+        unsaid = PULMO_MEMORY;
     if (!quiet)
-        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* we report errors our way */
+        H5Eset_auto2(H5E_DEFAULT, note_failure, NULL); /* we report errors our way */
     ready = quiet = true;
+    depth++;
 }
 
 /* A lock knows its owner by the thread's number, and that is another one after a fork. */
@@ -35,14 +61,44 @@ void h5_lock_in_child(void)
 
 void h5_unlock(void)
 {
+    depth--;
     pthread_mutex_unlock(&lock);
+}
+
+bool pulmo_h5_is_at_work(void)
+{
+    return depth > 0;
 }
 
 /* ---- the library's reasons ---- */
 
-static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
+static pulmo_status take_unsaid(void)
 {
-    (void)depth;
+    pthread_mutex_lock(&lock);
+    pulmo_status was = unsaid;
+    unsaid = PULMO_OK;
+    pthread_mutex_unlock(&lock);
+    return was;
+}
+
+void h5_forget_unsaid(void)
+{
+    (void)take_unsaid();
+}
+
+pulmo_status pulmo_h5_unsaid(const char *path)
+{
+    pulmo_status was = take_unsaid();
+    if (was == PULMO_MEMORY)
+        return pulmo_fail(was, "%s: out of memory (HDF5)", path);
+    if (was == PULMO_IO)
+        return pulmo_fail(was, "%s: what it needs cannot be read at the moment (HDF5)", path);
+    return PULMO_OK;
+}
+
+static herr_t keep_innermost(unsigned level, const H5E_error2_t *error, void *context)
+{
+    (void)level;
     if (error->desc && *error->desc)
         snprintf(context, REASON_BYTES, "%s", error->desc);
     return 0;
@@ -67,6 +123,7 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
 {
     char reason[REASON_BYTES] = "";
     bool writing = file->temporary != NULL;
+    bool lacking = take_unsaid() == PULMO_MEMORY;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
     /* The library gives an errno only where a system call failed. */
@@ -74,6 +131,10 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
     if (refused && !writing)
         what = "cannot be read"; /* it may be whole */
     shorten(reason);
+    /* Damage asks for any amount of memory; what is sealed has none. */
+    if (lacking && !refused && (writing || file->is_sealed))
+        return pulmo_fail(PULMO_MEMORY, "%s%s%s: out of memory (HDF5: %s)", file->path,
+                          object ? ": /" : "", object ? object + (*object == '/') : "", reason);
     return pulmo_fail(refused || writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,
                       object ? ": /" : "", object ? object + (*object == '/') : "", what,
                       *reason ? " (HDF5: " : "", reason, *reason ? ")" : "");

@@ -13,6 +13,8 @@ fi
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
     pack/memory/library/pattern_find
+    predict/memory/library/open_attribute
+    verify-run/read/file/pulmo_h5_has_attribute
     evaluate/memory/own/pulmo_file_full_path
     predict/memory/own/input_image_read,add_directory
     train/open/own/map_file,lease_check
