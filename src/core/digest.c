@@ -1,9 +1,11 @@
 /* SHA-256, HMAC and MD5, by libcrypto; XXH3 by libxxhash. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_*, which take no memory */
 #include "pulmo/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -19,7 +21,8 @@ pulmo_status pulmo_digester_create(pulmo_digester **out)
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
         EVP_MD_CTX_free(context);
-        return pulmo_fail(PULMO_RUNTIME, "libcrypto has no SHA-256");
+        return pulmo_fail(PULMO_RUNTIME,
+                          "libcrypto gives no SHA-256: out of memory, or none in it");
     }
     *out = (pulmo_digester *)(void *)context;
     return PULMO_OK;
@@ -43,11 +46,14 @@ pulmo_digest pulmo_digester_end(pulmo_digester *digester)
     return digest;
 }
 
+/* By libcrypto's older functions: a digest of zeros, for want of memory, would be taken for one. */
 pulmo_digest pulmo_digest_of(const void *data, size_t size_bytes)
 {
+    SHA256_CTX context;
     pulmo_digest digest;
-    memset(&digest, 0, sizeof digest);
-    EVP_Digest(data, size_bytes, digest.bytes, NULL, EVP_sha256(), NULL);
+    SHA256_Init(&context);
+    SHA256_Update(&context, data, size_bytes);
+    SHA256_Final(digest.bytes, &context);
     return digest;
 }
 
