@@ -202,6 +202,8 @@ static pulmo_status decode_trapped(decoder *d, const void *data, size_t size,
 {
     d->jpeg.err = &d->trap.manager;
     if (setjmp(d->trap.leave)) {
+        if (d->trap.out_of_memory)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for a JPEG");
         if (d->trap.premature_end)
             return fail_truncated();
         if (d->trap.warning[0])

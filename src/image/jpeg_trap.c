@@ -9,6 +9,7 @@ static void on_error(j_common_ptr jpeg)
 {
     jpeg_trap *trap = (jpeg_trap *)jpeg->err;
     jpeg->err->format_message(jpeg, trap->text);
+    trap->out_of_memory = jpeg->err->msg_code == JERR_OUT_OF_MEMORY;
     longjmp(trap->leave, 1);
 }
 

@@ -17,6 +17,7 @@ typedef struct jpeg_trap {
     char text[JMSG_LENGTH_MAX];    /* the fatal error that ended it */
     char warning[JMSG_LENGTH_MAX]; /* or the complaint about the data that did, or "" */
     bool premature_end;            /* the data ended before the image did */
+    bool out_of_memory;
 } jpeg_trap;
 
 void jpeg_trap_set(jpeg_trap *trap);
