@@ -60,10 +60,10 @@ static pulmo_status verify_file(verification *v, const char *path)
         pulmo_h5_say_unverified(file);
     }
     pulmo_h5_close(file);
-    if (status == PULMO_MEMORY)
+    bool of_the_file = status == PULMO_DATA || status == PULMO_IO;
+    if (!of_the_file)
         return status;
-    if (status != PULMO_OK)
-        show_report(v, status);
+    show_report(v, status);
     return PULMO_OK;
 }
 
