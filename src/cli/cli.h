@@ -190,8 +190,8 @@ pulmo_status launch_parse(const command *c, int argc, char **argv, arguments *a)
 pulmo_status launch_ranks(arguments *a);
 /* Whether launch_ranks has been called. */
 bool launch_begun(void);
-/* Whether launch_ranks is what failed, and on this rank: what is wrong with the launch itself
- * (PULMO_USAGE) all ranks find out. */
+/* Whether this rank may be the only one that failed: in launch_ranks, or for want of memory before
+ * it. What is wrong with the launch itself (PULMO_USAGE) or the arguments all ranks find out. */
 bool launch_failed_here(pulmo_status status);
 /* Waits a moment, unless MPI runs: launchers end all ranks when the first one fails, and rank 0
  * must have said why by then. */

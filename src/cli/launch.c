@@ -1,7 +1,9 @@
 /* One of many ranks: which one, before MPI runs, who reports what is wrong, and MPI's start. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,15 +40,19 @@ bool launched_first_of_node(void)
 
 /* `joining`: MPI has been asked to start; `joined`: the ranks know of each other. */
 static bool joining, joined;
+static bool alone; /* what failed is no other rank's business */
 
 bool launch_begun(void)
 {
     return joining;
 }
 
+/* What is wrong with arguments and files is wrong on every rank, and rank 0 says it. */
 bool launch_failed_here(pulmo_status status)
 {
-    return joining && !joined && status != PULMO_USAGE;
+    if (!joining)
+        return alone || status == PULMO_MEMORY;
+    return !joined && status != PULMO_USAGE;
 }
 
 void launch_wait(void)
@@ -57,18 +63,25 @@ void launch_wait(void)
 }
 
 /* What argp prints goes nowhere until unmute. */
-static void mute(FILE *stream, int *kept)
+static pulmo_status mute(FILE *stream, int *kept)
 {
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     fflush(stream);
     *kept = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
-    if (nowhere < 0 || *kept < 0 || dup2(nowhere, fileno(stream)) < 0)
-        exit(2);
-    close(nowhere);
+    bool muted = nowhere >= 0 && *kept >= 0 && dup2(nowhere, fileno(stream)) >= 0;
+    int reason = errno;
+    if (nowhere >= 0)
+        close(nowhere);
+    if (muted)
+        return PULMO_OK;
+    alone = true;
+    return pulmo_fail(PULMO_IO, "cannot print to /dev/null: %s", strerror(reason));
 }
 
 static void unmute(FILE *stream, int kept)
 {
+    if (kept < 0)
+        return;
     fflush(stream);
     dup2(kept, fileno(stream));
     close(kept);
@@ -79,9 +92,12 @@ pulmo_status launch_parse(const command *c, int argc, char **argv, arguments *a)
     int out = -1, err = -1;
     if (launched_rank() <= 0)
         return arguments_parse(c, argc, argv, a);
-    mute(stdout, &out);
-    mute(stderr, &err);
-    pulmo_status status = arguments_parse(c, argc, argv, a);
+    memset(a, 0, sizeof *a);
+    pulmo_status status = mute(stdout, &out);
+    if (status == PULMO_OK)
+        status = mute(stderr, &err);
+    if (status == PULMO_OK)
+        status = arguments_parse(c, argc, argv, a);
     unmute(stdout, out);
     unmute(stderr, err);
     return status;

@@ -12,6 +12,8 @@ fi
 
 # COMMAND/KIND/WHOSE/FUNCTIONS
 once=(
+    pack-2/memory/own/arguments_parse
+    pack-2/open/own/mute
     pack/memory/library/pattern_find
     predict/memory/library/open_attribute
     verify-run/read/file/pulmo_h5_has_attribute
