@@ -98,7 +98,7 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
     if (status == PULMO_OK)
         status = pulmo_file_publish(file->temporary, file->path);
     if (status != PULMO_OK) {
-        h5_forget_unsaid();
+        h5_unsaid_reset(PULMO_OK);
         remove_temporary(file);
     }
     free_handle(file);
@@ -147,15 +147,16 @@ void pulmo_h5_close(pulmo_h5 *file)
 {
     if (!file)
         return;
+    /* A reader's close loses nothing; why a file is given up has been told. */
+    pulmo_status before = file->temporary ? PULMO_OK : h5_unsaid_so_far();
     h5_lock();
     if (file->id >= 0)
         H5Fclose(file->id);
     H5Eclear2(H5E_DEFAULT);
     h5_unlock();
-    if (file->temporary) {
-        h5_forget_unsaid();
+    h5_unsaid_reset(before);
+    if (file->temporary)
         remove_temporary(file);
-    }
     free_handle(file);
 }
 

@@ -42,8 +42,10 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 #define h5_fail(file, object, what) ((void)(h5_fail)(file, object, what), PULMO_DATA)
 #endif
 
-/* After a failure that a status has told, with all that follows from it. */
-void h5_forget_unsaid(void);
+/* What pulmo_h5_unsaid would tell, and back to it (or to PULMO_OK) after failures that a status has
+ * told, or that cost nothing. */
+pulmo_status h5_unsaid_so_far(void);
+void h5_unsaid_reset(pulmo_status to);
 
 /* With the lock held: makes the missing groups on the way to `path`, one by one, since those that
  * the library makes in passing carry the time of day. */

@@ -81,9 +81,19 @@ static pulmo_status take_unsaid(void)
     return was;
 }
 
-void h5_forget_unsaid(void)
+pulmo_status h5_unsaid_so_far(void)
 {
-    (void)take_unsaid();
+    pthread_mutex_lock(&lock);
+    pulmo_status now = unsaid;
+    pthread_mutex_unlock(&lock);
+    return now;
+}
+
+void h5_unsaid_reset(pulmo_status to)
+{
+    pthread_mutex_lock(&lock);
+    unsaid = to;
+    pthread_mutex_unlock(&lock);
 }
 
 pulmo_status pulmo_h5_unsaid(const char *path)

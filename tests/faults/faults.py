@@ -307,6 +307,8 @@ def run_one(bench, name, kind, whose, at, show=False):
         pass # it has killed the process, as a signal may; what is left must be whole
     else:
         judge_error(kind, whose, outcome, log[0], where, complaints)
+    if kind == "close" and whose != "library" and name in ("predict", "verify-run") and outcome.status != 0:
+        complaints.append("it only reads, and a reader's close loses nothing")
     killed = died(whose, outcome) or "libhdf5 ended" in outcome.err
     if outcome.status != 0:
         judge_files(bench, name, where, before, killed, complaints)
