@@ -372,7 +372,7 @@ pulmo_status h5_content_gather(content *c)
     if (!walked)
         return h5_fail(c->file, NULL, "cannot be walked through: the file is damaged");
     if (c->file->is_sealed || c->file->temporary)
-        PULMO_TRY(pulmo_h5_unsaid(c->file->path));
+        PULMO_TRY(h5_unsaid_of(c->file));
     if (c->lines > 0)
         qsort(c->line, c->lines, sizeof *c->line, by_name);
     return PULMO_OK;

@@ -94,7 +94,7 @@ pulmo_status pulmo_h5_commit(pulmo_h5 *file)
         status = h5_seal_append(file, holes, count);
     free(holes);
     if (status == PULMO_OK)
-        status = pulmo_h5_unsaid(file->path);
+        status = h5_unsaid_of(file);
     if (status == PULMO_OK)
         status = pulmo_file_publish(file->temporary, file->path);
     if (status != PULMO_OK) {

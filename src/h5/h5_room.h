@@ -42,6 +42,8 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 #define h5_fail(file, object, what) ((void)(h5_fail)(file, object, what), PULMO_DATA)
 #endif
 
+/* pulmo_h5_unsaid of a file; of one without a seal, lack of memory is damage. */
+pulmo_status h5_unsaid_of(const pulmo_h5 *file);
 /* What pulmo_h5_unsaid would tell, and back to it (or to PULMO_OK) after failures that a status has
  * told, or that cost nothing. */
 pulmo_status h5_unsaid_so_far(void);

@@ -106,6 +106,21 @@ pulmo_status pulmo_h5_unsaid(const char *path)
     return PULMO_OK;
 }
 
+/* Damage asks for any amount of memory; what is sealed has none. */
+static bool is_trusted(const pulmo_h5 *file)
+{
+    return file->temporary || file->is_sealed;
+}
+
+pulmo_status h5_unsaid_of(const pulmo_h5 *file)
+{
+    if (is_trusted(file) || h5_unsaid_so_far() != PULMO_MEMORY)
+        return pulmo_h5_unsaid(file->path);
+    (void)take_unsaid();
+    return pulmo_fail(PULMO_DATA, "%s: is damaged: it asks for more memory than there is (HDF5)",
+                      file->path);
+}
+
 static herr_t keep_innermost(unsigned level, const H5E_error2_t *error, void *context)
 {
     (void)level;
@@ -141,8 +156,7 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
     if (refused && !writing)
         what = "cannot be read"; /* it may be whole */
     shorten(reason);
-    /* Damage asks for any amount of memory; what is sealed has none. */
-    if (lacking && !refused && (writing || file->is_sealed))
+    if (lacking && !refused && is_trusted(file))
         return pulmo_fail(PULMO_MEMORY, "%s%s%s: out of memory (HDF5: %s)", file->path,
                           object ? ": /" : "", object ? object + (*object == '/') : "", reason);
     return pulmo_fail(refused || writing ? PULMO_IO : PULMO_DATA, "%s%s%s: %s%s%s%s", file->path,

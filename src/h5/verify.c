@@ -103,7 +103,7 @@ static pulmo_status compare_content(pulmo_h5 *file, comparison *to)
 {
     content c = {.file = file};
     if (!pulmo_h5_has_attribute(file, "/", H5_DIGEST_NAME)) {
-        PULMO_TRY(pulmo_h5_unsaid(file->path));
+        PULMO_TRY(h5_unsaid_of(file));
         if (pulmo_h5_exists(file, H5_TEXT_NAME))
             tell(to, "/@" H5_DIGEST_NAME, "is missing or cannot be read");
         return PULMO_OK;
