@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "names.h"
+
+#include "pulmo/memory.h"
 #include "pulmo/text.h"
 
 #define HOW "differ only by case, blanks around them, a no-break space or \".0\""
 
 typedef struct seen_name {
     const char *name; /* borrowed */
+    const char *told; /* what a header gives as folded, or NULL; borrowed */
     char *folded;     /* equal for names that are alike; owned */
     unsigned splits;  /* one bit each */
 } seen_name;
@@ -55,6 +59,8 @@ static void merge_equal(seen_names *names)
     for (size_t i = 0; i < names->count; i++) {
         if (kept > 0 && strcmp(seen[kept - 1].name, seen[i].name) == 0) {
             seen[kept - 1].splits |= seen[i].splits;
+            if (!seen[kept - 1].told)
+                seen[kept - 1].told = seen[i].told;
             continue;
         }
         seen[kept] = seen[i];
@@ -63,15 +69,35 @@ static void merge_equal(seen_names *names)
     names->count = kept;
 }
 
-/* A pseudonym says nothing: it is the name that is compared. */
-static pulmo_status fold_all(seen_names *names, const pulmo_pseudonyms *pseudonyms)
+/* A pseudonym says nothing: it is the name that is compared, by the pseudonym of what it has in
+ * common with others, as headers tell it. An unknown name is like its own pseudonym alone. */
+static pulmo_status fold_hidden(const source_list *list, seen_name *seen)
+{
+    char hidden[PULMO_PSEUDONYM];
+    const char *given = pulmo_pseudonyms_find(list->names, seen->name);
+    const char *folded = seen->told ? seen->told : seen->name;
+    if (!seen->told && given) {
+        PULMO_TRY(names_fold_patient(list, given, hidden));
+        folded = hidden;
+    }
+    seen->folded = pulmo_strdup(folded);
+    return seen->folded ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status fold_plain(seen_name *seen)
+{
+    seen->folded = pulmo_text_fold(seen->name);
+    return seen->folded ? PULMO_OK : PULMO_MEMORY;
+}
+
+static pulmo_status fold_all(seen_names *names, const source_list *list)
 {
     for (size_t i = 0; i < names->count; i++) {
         seen_name *seen = &names->seen[i];
-        const char *given = pseudonyms ? pulmo_pseudonyms_find(pseudonyms, seen->name) : NULL;
-        seen->folded = pulmo_text_fold(given ? given : seen->name);
-        if (!seen->folded)
-            return pulmo_fail(PULMO_MEMORY, "out of memory for names");
+        const bool is_hidden = list && list->names;
+        pulmo_status status = is_hidden ? fold_hidden(list, seen) : fold_plain(seen);
+        if (status != PULMO_OK)
+            return pulmo_fail(status, "out of memory for names");
     }
     qsort(names->seen, names->count, sizeof *names->seen, by_folded);
     return PULMO_OK;
@@ -107,11 +133,11 @@ static alike_names count_alike(const seen_names *names)
     return found;
 }
 
-static pulmo_status find_alike(seen_names *names, const pulmo_pseudonyms *pseudonyms,
-                               alike_names *out)
+/* Without a list names are as they are. */
+static pulmo_status find_alike(seen_names *names, const source_list *list, alike_names *out)
 {
     merge_equal(names);
-    PULMO_TRY(fold_all(names, pseudonyms));
+    PULMO_TRY(fold_all(names, list));
     *out = count_alike(names);
     return PULMO_OK;
 }
@@ -168,10 +194,11 @@ pulmo_status alike_patients(const source_list *list, const int *split, text_line
         const source_file *file = &list->file[i];
         if (split[i] < 0 || file->sure_bytes == 0)
             continue;
-        names.seen[names.count] = (seen_name){.name = file->group, .splits = 1u << split[i]};
+        names.seen[names.count] =
+            (seen_name){.name = file->group, .told = file->folded, .splits = 1u << split[i]};
         names.count++;
     }
-    pulmo_status status = find_alike(&names, list->names, &found);
+    pulmo_status status = find_alike(&names, list, &found);
     if (status == PULMO_OK)
         status = describe_patients(&found, out);
     free_names(&names);

@@ -54,7 +54,8 @@ static const char **own_cells(source_list *list, size_t i)
 
 /* ---- what was decoded ---- */
 
-static pulmo_status take_patient(source_list *list, source_file *file, const char *patient)
+static pulmo_status take_patient(source_list *list, source_file *file, const char *patient,
+                                 const char *folded)
 {
     if (*patient == '\0') {
         list->nameless++;
@@ -62,6 +63,8 @@ static pulmo_status take_patient(source_list *list, source_file *file, const cha
     }
     if (!list->by_header || file->rule == PATIENT_TABLE || file->rule == PATIENT_PATTERN)
         return PULMO_OK;
+    if (*folded)
+        file->folded = folded;
     return source_file_set_patient(file, patient, PATIENT_HEADER);
 }
 
@@ -84,8 +87,9 @@ pulmo_status headers_apply(const part_store *store, source_list *list)
         const char *facts = store->facts[i];
         if (!facts)
             continue;
-        PULMO_TRY(take_patient(list, &list->file[i], facts));
-        take_values(list, i, facts + strlen(facts) + 1);
+        const char *folded = facts + strlen(facts) + 1;
+        PULMO_TRY(take_patient(list, &list->file[i], facts, folded));
+        take_values(list, i, folded + strlen(folded) + 1);
     }
     list->headers_known = true;
     return PULMO_OK;

@@ -13,6 +13,7 @@
 #include "pulmo/image.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 
@@ -296,6 +297,21 @@ pulmo_status names_hide(source_list *list)
     pulmo_pseudonyms_sort(list->names);
     pulmo_log_set_reveal(shown_names, list);
     return PULMO_OK;
+}
+
+pulmo_status names_fold_patient(const source_list *list, const char *patient,
+                                char out[PULMO_PSEUDONYM])
+{
+    out[0] = '\0';
+    if (!list->names || *patient == '\0')
+        return PULMO_OK;
+    char *folded = pulmo_text_fold(patient);
+    if (!folded)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for names");
+    const pulmo_pseudonym_key *key = pulmo_pseudonyms_key(list->names);
+    pulmo_status status = pulmo_pseudonym_of(key, PULMO_NAME_PATIENT, folded, strlen(folded), out);
+    free(folded);
+    return status;
 }
 
 pulmo_status names_hide_patient(const source_list *list, char *patient, size_t bytes)

@@ -21,6 +21,10 @@ pulmo_status names_hide(source_list *list);
 /* The same of a PatientID that was read from a header, in place: `bytes` is the room there. ""
  * stays as it is. */
 pulmo_status names_hide_patient(const source_list *list, char *patient, size_t bytes);
+/* The pseudonym of what a patient's name has in common with those that are probably the same
+ * (pulmo_text_fold): equal for names that are alike. "" where names are not hidden, or of "". */
+pulmo_status names_fold_patient(const source_list *list, const char *patient,
+                                char out[PULMO_PSEUDONYM]);
 
 /* What of a configuration stands in files that travel: places are left out; with pseudonyms, what a
  * person may have written names into is a pseudonym too. Owned by the caller (free). */

@@ -30,7 +30,7 @@
 #include "pulmo/text.h"
 
 #define PART_FILES     128
-#define PART_VERSION   2
+#define PART_VERSION   3
 #define OPEN_PARTS     32
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 #define REASON_BYTES   192
@@ -44,7 +44,8 @@ typedef struct part_head {
 typedef struct part_entry {
     image_record record;
     char reason[REASON_BYTES];
-    uint8_t has_header; /* it is a DICOM file, and these are of its header */
+    uint8_t has_header;           /* it is a DICOM file, and these are of its header */
+    char folded[PULMO_PSEUDONYM]; /* of names_fold_patient */
     char patient[PULMO_PATIENT_BYTES], header[PULMO_HEADERS_MAX * PULMO_HEADER_VALUE_BYTES];
 } part_entry;
 
@@ -105,6 +106,7 @@ static pulmo_status decode_one(const char *path, const source_list *list,
     entry->record.format = (uint8_t)notes.format;
     entry->record.square = notes.source_height_px == notes.source_width_px;
     keep_header(&notes, entry);
+    PULMO_TRY(names_fold_patient(list, entry->patient, entry->folded));
     PULMO_TRY(names_hide_patient(list, entry->patient, sizeof entry->patient));
     return status;
 }
@@ -431,14 +433,16 @@ struct part_files {
 static pulmo_status take_facts(const part_entry *entry, int values, char **out)
 {
     const size_t patient = strlen(entry->patient) + 1;
+    const size_t folded = strlen(entry->folded) + 1;
     size_t bytes = 0;
     for (int i = 0; i < values; i++)
         bytes += strlen(entry->header + bytes) + 1;
-    *out = malloc(patient + bytes);
+    *out = malloc(patient + folded + bytes);
     if (!*out)
         return pulmo_fail(PULMO_MEMORY, "out of memory for headers");
     memcpy(*out, entry->patient, patient);
-    memcpy(*out + patient, entry->header, bytes);
+    memcpy(*out + patient, entry->folded, folded);
+    memcpy(*out + patient + folded, entry->header, bytes);
     return PULMO_OK;
 }
 

@@ -16,11 +16,13 @@
 #include "pulmo/table.h"
 
 typedef struct source_file {
-    char *path;       /* relative to the source; its pseudonym, once names are hidden (names.h) */
-    char *given;      /* relative to the source, where path is a pseudonym; else NULL */
-    char *group;      /* patient, as far as the name shows: images of one group stay in one split */
-    char *older;      /* of an unknown patient: its group in packs of 0.1.0; else NULL */
-    char *label;      /* class name */
+    char *path;  /* relative to the source; its pseudonym, once names are hidden (names.h) */
+    char *given; /* relative to the source, where path is a pseudonym; else NULL */
+    char *group; /* patient, as far as the name shows: images of one group stay in one split */
+    char *older; /* of an unknown patient: its group in packs of 0.1.0; else NULL */
+    char *label; /* class name */
+    const char *folded; /* of a patient that a header told, where names are hidden: what
+                           names_fold_patient gives, borrowed from what was decoded; else NULL */
     const char *sure; /* equal only for images of one patient for certain; inside path or group, not
                          ended by NUL */
     int sure_bytes;   /* 0: the name tells nothing for certain */

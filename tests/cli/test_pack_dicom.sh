@@ -135,6 +135,35 @@ dicoms.save('same/' + 'AB'[$i % 2] + '/IM-0001-%04d.dcm' % $i, dicoms.dicom(valu
 done
 expect 2 'have one PatientID, "ANONYMOUS"' "$PULMO" pack same same.packed --size 32
 
+# PatientIDs that are probably one are told, whether names are hidden or not.
+twins() { # FIRST LAST [SAY]: films of two patients each way, PATIENT-N or, as SAY has it, patient-N
+    mkdir -p twins/A twins/B
+    "$PYTHON" - "$@" "$PULMO_SOURCE/tests/tools" << 'END'
+import random, sys
+sys.path.insert(0, sys.argv[-1])
+import dicoms
+for i in range(int(sys.argv[1]), int(sys.argv[2])):
+    values = dicoms.film(random.Random(500 + i), 0, 4095)
+    name = f"{sys.argv[3]}-{i // 2}"
+    place = f"twins/{'AB'[i % 4 // 2]}/{sys.argv[3]}{i}"
+    dicoms.save(place, dicoms.dicom(values, dicoms.ROWS, dicoms.COLUMNS, patient=name))
+END
+}
+program=$1 # as it is
+alike() { "$program" pack twins "$1" --size 32 "${@:2}"; }
+twins 0 12 Patient
+expect 0 "packed 12 images" alike apart --set pack.pseudonyms=on
+! grep -q ALIKE out.txt || { cat out.txt; fail "patients that are not alike"; }
+twins 4 6 patient
+warning='PATIENTS ALIKE: ("Patient-2" and "patient-2"|"patient-2" and "Patient-2") differ only by case.*; 2 names are so in all'
+for names in off on; do
+    alike twins-$names --set pack.pseudonyms=$names > out.txt 2>&1 || { cat out.txt; fail "patients that are alike"; }
+    grep -qE "$warning" out.txt || { cat out.txt; fail "PatientIDs that are alike, with pseudonyms $names"; }
+done
+! grep -rqai 'patient-2' twins-on || fail "a PatientID in a pack of pseudonyms"
+ranks 2 "$program" pack twins twins-ranks --size 32 --set pack.pseudonyms=on > out.txt 2>&1 || { cat out.txt; fail "two ranks"; }
+grep -qE "$warning" out.txt || { cat out.txt; fail "PatientIDs that are alike, on two ranks"; }
+
 # ---- an update takes patients and kept cells of what is packed from the pack ----
 rm people/table.csv
 mkdir late && mv people/A/4 people/B/7 late
