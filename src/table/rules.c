@@ -180,7 +180,7 @@ void conditions_free(conditions *c)
 static pulmo_status find_any(const words *values, const char *cell, bool *found)
 {
     words labels = {0};
-    pulmo_status status = words_of_cell(&labels, cell);
+    pulmo_status status = words_of_labels(&labels, cell);
     for (size_t i = 0; i < labels.count && status == PULMO_OK; i++)
         *found = *found || words_find(values, labels.word[i]) >= 0;
     words_free(&labels);
@@ -194,7 +194,7 @@ pulmo_status condition_judge(const condition *c, const char *cell, bool *holds)
     bool found = words_find(&c->values, cell) >= 0;
     if (!found && is_blank_cell(cell))
         found = words_find(&c->values, "") >= 0;
-    if (!found && is_list_cell(cell))
+    if (!found)
         PULMO_TRY(find_any(&c->values, cell, &found));
     *holds = found != c->negated;
     return PULMO_OK;
@@ -324,6 +324,12 @@ static pulmo_status rule_labels(const label_rules *rules, const sheet *s, size_t
         return sheet_fail(s, row, rules->label,
                           "\"%s\": holds several labels; pack.finding: NAME makes one finding "
                           "against the rest, pack.label_map names those that are classes",
+                          cell);
+    if (strchr(cell, ','))
+        return sheet_fail(s, row, rules->label,
+                          "\"%s\": holds several labels, or one with a comma; pack.finding: NAME "
+                          "makes one finding against the rest, pack.label_map names whole cells "
+                          "that are classes",
                           cell);
     if (strcmp(cell, "-1") == 0 || strcmp(cell, "-1.0") == 0)
         return sheet_fail(s, row, rules->label,

@@ -154,9 +154,10 @@ pulmo_status words_read(words *list, const char *text)
     bool is_list = is_within(all, '[', ']') || is_within(all, '{', '}');
     if (is_list)
         return add_separated(list, inside(all), ',');
-    if (all.bytes == 0)
+    span word = without_quotes(all);
+    if (word.bytes == 0)
         return PULMO_OK;
-    return words_add(list, all.text, all.bytes);
+    return words_add(list, word.text, word.bytes);
 }
 
 pulmo_status words_of_join(words *list, const char *by)
@@ -196,11 +197,18 @@ pulmo_status words_of_cell(words *list, const char *cell)
     return add_separated(list, all, separator);
 }
 
-pulmo_status words_of_findings(words *list, const char *cell, const char *finding)
+pulmo_status words_of_labels(words *list, const char *cell)
 {
-    if (is_list_cell(cell) || strcmp(cell, finding) == 0)
+    if (is_list_cell(cell))
         return words_of_cell(list, cell);
     return add_separated(list, trim(cell, strlen(cell)), ',');
+}
+
+pulmo_status words_of_findings(words *list, const char *cell, const char *finding)
+{
+    if (strcmp(cell, finding) == 0)
+        return words_of_cell(list, cell);
+    return words_of_labels(list, cell);
 }
 
 /* ---- a finding's name in a cell ---- */

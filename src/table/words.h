@@ -31,8 +31,9 @@ pulmo_status words_read(words *list, const char *text);
 pulmo_status words_of_join(words *list, const char *by);
 /* The labels of one cell: "a|b", "a;b", "['a', 'b']" or "a". Adds to the list. */
 pulmo_status words_of_cell(words *list, const char *cell);
-/* The same, and "a, b" is a and b where the cell is written as no other list and is not the finding
- * itself. */
+/* The same, and "a, b" is a and b where the cell is written as no other list. */
+pulmo_status words_of_labels(words *list, const char *cell);
+/* The same, but for a cell that is the finding itself. */
 pulmo_status words_of_findings(words *list, const char *cell, const char *finding);
 /* How a cell holds a finding's name, whatever the case of its letters. */
 typedef enum finding_hold {

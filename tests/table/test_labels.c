@@ -408,6 +408,39 @@ static void test_spelled_otherwise(void **state)
     assert_false(has_note("warning"));
 }
 
+/* Labels that commas separate are several to pack.where and to classes, as to pack.finding. */
+static void test_commas(void **state)
+{
+    const char *const *files = FILES("a.png", "b.png", "c.png");
+    (void)state;
+    make_plain("id,class,note\na,\"Mass, Edema\",\"old, exclude\"\nb,Edema,old\nc,Mass,\n");
+    assert_refused(
+        match(files), PULMO_DATA,
+        "t.csv:2: column \"class\": \"Mass, Edema\": holds several labels, or one with a "
+        "comma; pack.finding");
+    set("pack.where=note!=exclude");
+    assert_ok(match(files));
+    assert_int_equal(of[0].fate, PULMO_LABEL_NOT_WHERE);
+    assert_label(1, "Edema");
+    assert_label(2, "Mass");
+    set("pack.finding=Edema");
+    set("pack.where=note=exclude|nothing");
+    assert_ok(match(files));
+    assert_label(0, "Edema");
+    assert_int_equal(of[1].fate, PULMO_LABEL_NOT_WHERE);
+    set("pack.where=class=Mass, Edema"); /* the whole cell */
+    assert_ok(match(files));
+    assert_label(0, "Edema");
+    assert_int_equal(of[2].fate, PULMO_LABEL_NOT_WHERE);
+    set("pack.finding=");
+    set("pack.where=");
+    set("pack.label_map={\"Mass, Edema\": BOTH, Mass: MASS}");
+    assert_ok(match(files));
+    assert_label(0, "BOTH");
+    assert_int_equal(of[1].fate, PULMO_LABEL_UNNAMED);
+    assert_label(2, "MASS");
+}
+
 static void test_blank_splits(void **state)
 {
     const char *const *files = FILES("c.png", "b.png", "a.png");
@@ -518,6 +551,7 @@ int main(void)
         TEST(test_where_takes_nothing),
         TEST(test_names_without_images),
         TEST(test_spelled_otherwise),
+        TEST(test_commas),
         TEST(test_blank_splits),
         TEST(test_blank_words),
         TEST(test_without_header),
