@@ -18,11 +18,9 @@ pulmo_status words_add(words *list, const char *text, size_t bytes)
         list->word = larger;
         list->room = room;
     }
-    char *copy = malloc(bytes + 1);
+    char *copy = strndup(text, bytes);
     if (!copy)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a word");
-    memcpy(copy, text, bytes);
-    copy[bytes] = '\0';
     list->word[list->count] = copy;
     list->count++;
     return PULMO_OK;
