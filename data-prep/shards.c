@@ -32,7 +32,8 @@ static pulmo_status make_form(packing *p)
     int size = (int)p->options.config->pack.size;
     char framed[PULMO_FRAMING_WORDS];
     const pulmo_framing framing = p->form.framing;
-    pulmo_decode_words(formats_of(p), framing.fast, p->decode);
+    const unsigned formats = formats_of(p);
+    pulmo_decode_words(formats, framing.fast, p->decode);
     pulmo_framing_words(&framing, framed);
     snprintf(p->resize, sizeof p->resize, "antialiased bilinear to %d x %d, 8-bit, as Pillow%s",
              size, size, framed);
@@ -43,6 +44,7 @@ static pulmo_status make_form(packing *p)
                                   .class_names = (const char *const *)p->plan.class_names,
                                   .resize = p->resize,
                                   .decode = p->decode,
+                                  .formats = formats,
                                   .framing = framing,
                                   .is_demo = p->list.is_demo};
     return PULMO_OK;

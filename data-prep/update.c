@@ -185,16 +185,6 @@ static pulmo_status read_patients(pulmo_h5 *file, old_pack *old)
     return PULMO_OK;
 }
 
-static pulmo_status read_formats(pulmo_h5 *file, old_pack *old)
-{
-    char *words = NULL;
-    bool fast = false;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "decode", &words));
-    old->formats = pulmo_decode_formats(words, &fast);
-    free(words);
-    return PULMO_OK;
-}
-
 static pulmo_status read_manifest(pulmo_h5 *file, const pulmo_config *asked, old_pack *old)
 {
     uint64_t reasons = 0;
@@ -208,7 +198,7 @@ static pulmo_status read_manifest(pulmo_h5 *file, const pulmo_config *asked, old
     PULMO_TRY(pulmo_h5_get_int(file, "/", "channels", &channels));
     old->channels = (int)channels;
     PULMO_TRY(pulmo_framing_read(file, "/", &old->framing));
-    PULMO_TRY(read_formats(file, old));
+    PULMO_TRY(pulmo_formats_read(file, &old->formats));
     for (int s = 0; s < PULMO_SPLITS; s++)
         PULMO_TRY(read_split(file, s, old, &old->split[s]));
     PULMO_TRY(pulmo_h5_read_strings(file, "refused/paths", &old->refused, &old->refused_paths));

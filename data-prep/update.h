@@ -32,7 +32,7 @@ typedef struct old_pack {
     char **similar, **leaks; /* lines of its audit */
     int classes, channels;
     pulmo_framing framing;
-    unsigned formats; /* of its images, as far as its words tell; bits of pulmo_image_format */
+    unsigned formats; /* of its images, as pulmo_decode_words takes them */
     int folds;        /* of train; 0 for none */
     bool all_known;   /* every patient */
     char **class_names;

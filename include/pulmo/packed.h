@@ -57,6 +57,7 @@ typedef struct pulmo_packed_form {
     int classes;
     const char *const *class_names;
     const char *resize, *decode; /* in words */
+    unsigned formats;            /* of the images, as pulmo_decode_words takes them */
     pulmo_framing framing;
     bool is_demo;
 } pulmo_packed_form;
@@ -66,8 +67,9 @@ typedef struct pulmo_packed_form {
 /* Words for `decode`: by what images of these formats (bits, 1 << pulmo_image_format) were decoded.
  * Digests of packs cover them: those of JPEG alone stay as they are. */
 void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS]);
-/* The way back; of words that are none of these, 0. */
-unsigned pulmo_decode_formats(const char *words, bool *fast);
+/* The formats themselves, as an attribute of the root. */
+pulmo_status pulmo_formats_write(struct pulmo_h5 *file, unsigned formats);
+pulmo_status pulmo_formats_read(struct pulmo_h5 *file, unsigned *out);
 
 /* A framing as attributes of an object: of the root of a pack or a model, of results' data. A file
  * of an earlier version lacks them: it is squashed, with borders. PULMO_DATA for a value that is

@@ -12,7 +12,9 @@
 
 /* ---- decoders in words ---- */
 
-#define ALL_FORMATS ((1u << PULMO_IMAGE_FORMATS) - 1)
+static const char *const format_names[] = {"JPEG", "PNG", "DICOM"};
+
+#define FAST "libjpeg, scaled integer DCT"
 
 static const char *words_of(int format, bool fast)
 {
@@ -22,37 +24,46 @@ static const char *words_of(int format, bool fast)
     case PULMO_IMAGE_DICOM:
         return "DCMTK, mapped to 8 bits by PS3.3 C.11";
     default:
-        return fast ? "libjpeg, scaled integer DCT" : "libjpeg, accurate integer DCT";
+        return fast ? FAST : "libjpeg, accurate integer DCT";
     }
 }
 
 void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS])
 {
-    static const char *const names[] = {"JPEG: ", "PNG: ", "DICOM: "};
     const bool mixed = (formats & (formats - 1)) != 0;
     size_t at = 0;
     out[0] = '\0';
     for (int format = 0; format < PULMO_IMAGE_FORMATS; format++) {
         if (!(formats & (1u << format)))
             continue;
-        at += (size_t)snprintf(out + at, PULMO_DECODE_WORDS - at, "%s%s%s", at > 0 ? "; " : "",
-                               mixed ? names[format] : "", words_of(format, fast));
+        at += (size_t)snprintf(out + at, PULMO_DECODE_WORDS - at, "%s%s%s%s", at > 0 ? "; " : "",
+                               mixed ? format_names[format] : "", mixed ? ": " : "",
+                               words_of(format, fast));
     }
 }
 
-unsigned pulmo_decode_formats(const char *words, bool *fast)
+pulmo_status pulmo_formats_write(pulmo_h5 *file, unsigned formats)
 {
-    char all[PULMO_DECODE_WORDS];
-    for (unsigned formats = 1; formats <= ALL_FORMATS; formats++) {
-        for (int manner = 0; manner < 2; manner++) {
-            pulmo_decode_words(formats, manner, all);
-            *fast = manner;
-            if (strcmp(words, all) == 0)
-                return formats;
-        }
-    }
-    *fast = false;
-    return 0;
+    const char *named[PULMO_IMAGE_FORMATS];
+    int count = 0;
+    for (int format = 0; format < PULMO_IMAGE_FORMATS; format++)
+        if (formats & (1u << format))
+            named[count++] = format_names[format];
+    return pulmo_h5_set_texts(file, "/", "formats", count, named);
+}
+
+pulmo_status pulmo_formats_read(pulmo_h5 *file, unsigned *out)
+{
+    char **named = NULL;
+    int count = 0;
+    PULMO_TRY(pulmo_h5_get_texts(file, "/", "formats", &count, &named));
+    *out = 0;
+    for (int i = 0; i < count; i++)
+        for (int format = 0; format < PULMO_IMAGE_FORMATS; format++)
+            if (strcmp(named[i], format_names[format]) == 0)
+                *out |= 1u << format;
+    free(named);
+    return PULMO_OK;
 }
 
 /* ---- attributes ---- */
@@ -120,7 +131,7 @@ static pulmo_status read_words(pulmo_h5 *file, const char *object, pulmo_framing
     if (!pulmo_h5_has_attribute(file, object, "decode"))
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_get_text(file, object, "decode", &words));
-    pulmo_decode_formats(words, &out->fast);
+    out->fast = strcmp(words, FAST) == 0;
     free(words);
     return PULMO_OK;
 }

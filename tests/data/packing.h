@@ -39,6 +39,7 @@ static inline pulmo_packed_form packing_form(const packing *p)
                                .class_names = classes,
                                .resize = "bilinear",
                                .decode = "exact",
+                               .formats = 1,
                                .is_demo = 1};
 }
 
