@@ -144,6 +144,12 @@ static bool is_by_class(const source_list *list, const made_patients *made)
     return made->classes == made->patients && made->patients == count_labels(list);
 }
 
+/* Whether that does not tell patients apart. */
+static bool tells_none_apart(const source_list *list, const made_patients *made)
+{
+    return is_nearly_one(made) || is_by_class(list, made);
+}
+
 /* Of files whose patient a table tells, nobody asks the pattern. */
 static pulmo_status fail_unmatched(const source_list *list, const char *given)
 {
@@ -175,7 +181,7 @@ static pulmo_status judge_made(const source_list *list, const char *given,
     const char *example = list->file[0].path;
     if (made->files == 0)
         return fail_unmatched(list, given);
-    if (!is_nearly_one(made) && !is_by_class(list, made))
+    if (!tells_none_apart(list, made))
         return PULMO_OK;
     return pulmo_fail(
         PULMO_CONFIG,
@@ -227,12 +233,27 @@ static pulmo_status judge_schemes(const source_list *list)
                       list->root, made.most, made.files, made.largest);
 }
 
+/* A column of the same word in all rows, or of numbers that a spreadsheet has rounded. */
+static pulmo_status judge_column(const source_list *list, const char *column)
+{
+    made_patients made = {0};
+    PULMO_TRY(count_made(list, PATIENT_TABLE, PATIENT_TABLE, &made));
+    if (!tells_none_apart(list, &made))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "pack.table_patient: \"%s\": makes %zu patient%s of %zu files, and %zu of "
+                      "them \"%s\"; name the column whose cells differ between patients, and "
+                      "leave a cell blank where the patient is not known",
+                      column, made.patients, pulmo_plural(made.patients), made.files, made.most,
+                      made.largest);
+}
+
 /* An export without names often gives all films one PatientID. */
 static pulmo_status judge_patient_ids(const source_list *list)
 {
     made_patients made = {0};
     PULMO_TRY(count_made(list, PATIENT_HEADER, PATIENT_HEADER, &made));
-    if (!is_nearly_one(&made))
+    if (!tells_none_apart(list, &made))
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,
                       "%s: %zu of %zu DICOM files have one PatientID, \"%s\", as if they were of "
@@ -318,6 +339,7 @@ pulmo_status judge_list(const source_list *list, const pulmo_config *config)
     PULMO_TRY(judge_hold(list, PULMO_SPLIT_TEST, config->pack.test_pattern));
     PULMO_TRY(judge_labels(list, config->pack.label_pattern));
     PULMO_TRY(judge_groups(list, config->pack.group_pattern));
+    PULMO_TRY(judge_column(list, config->pack.table_patient));
     PULMO_TRY(judge_schemes(list));
     PULMO_TRY(judge_folds(config));
     return judge_splitting(list, config);

@@ -134,6 +134,8 @@ dicoms.save('same/' + 'AB'[$i % 2] + '/IM-0001-%04d.dcm' % $i, dicoms.dicom(valu
     done
 done
 expect 2 'have one PatientID, "ANONYMOUS"' "$PULMO" pack same same.packed --size 32
+for class in A B; do sed -i "s/ANONYMOUS /CLASS $class   /" same/$class/*; done
+expect 2 '6 of 12 DICOM files have one PatientID, "CLASS ' "$PULMO" pack same same.packed --size 32
 
 # PatientIDs that are probably one are told, whether names are hidden or not.
 twins() { # FIRST LAST [SAY]: films of two patients each way, PATIENT-N or, as SAY has it, patient-N
