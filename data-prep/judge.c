@@ -304,6 +304,14 @@ static pulmo_status judge_folds(const pulmo_config *config)
     return PULMO_OK;
 }
 
+/* What files whose patient is unknown have. */
+static const char *what_tells_none(const source_list *list)
+{
+    if (list->nameless > 0)
+        return "neither a PatientID nor a name that tells a patient";
+    return "names that tell none";
+}
+
 static pulmo_status judge_splitting(const source_list *list, const pulmo_config *config)
 {
     const char *first = "";
@@ -318,18 +326,19 @@ static pulmo_status judge_splitting(const source_list *list, const pulmo_config 
     if (unknown == 0)
         return PULMO_OK;
     if (list->updates)
-        return pulmo_fail(PULMO_DATA,
-                          "%s: patients unknown: %zu of the files to split have names that tell "
-                          "none, such as %s, and a patient in several splits makes scores too "
-                          "good. --update keeps the options: rename them as the packed files are "
-                          "named, take them out, or pack anew with --overwrite and "
-                          "pack.group_pattern or --patients-unknown",
-                          list->root, unknown, first);
+        return pulmo_fail(
+            PULMO_DATA,
+            "%s: patients unknown: %zu of the files to split have %s, such as %s, and "
+            "a patient in several splits makes scores too good. --update keeps the options: rename "
+            "them as the packed files are "
+            "named, take them out, or pack anew with --overwrite and "
+            "pack.group_pattern or --patients-unknown",
+            list->root, unknown, what_tells_none(list), first);
     return pulmo_fail(PULMO_DATA,
-                      "%s: patients unknown: %zu of the files to split have names that tell none, "
+                      "%s: patients unknown: %zu of the files to split have %s, "
                       "such as %s, and a patient in several splits makes scores too good. %s; "
                       "--patients-unknown splits as if each file were a patient",
-                      list->root, unknown, first, ways_to_unknown(config));
+                      list->root, unknown, what_tells_none(list), first, ways_to_unknown(config));
 }
 
 pulmo_status judge_list(const source_list *list, const pulmo_config *config)

@@ -13,6 +13,25 @@
 #include "pulmo/results.h"
 #include "overlap.h"
 
+/* Other hospitals call classes otherwise; names are compared exactly. */
+static pulmo_status check_classes(const pulmo_model *model, const pulmo_dataset_info *info,
+                                  const pulmo_evaluate_options *o, const char *run)
+{
+    const int least = info->classes < model->classes ? info->classes : model->classes;
+    int k = 0;
+    while (k < least && strcmp(info->class_names[k], model->class_names[k]) == 0)
+        k++;
+    if (k == info->classes && k == model->classes)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: its %d classes are not the %d of the model %s: by name, the first that "
+                      "differs is \"%s\" here and \"%s\" there; pack the set with "
+                      "pack.label_map, which gives classes the model's names and leaves others out",
+                      o->data, info->classes, model->classes, run,
+                      k < info->classes ? info->class_names[k] : "",
+                      k < model->classes ? model->class_names[k] : "");
+}
+
 static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info,
                               const pulmo_evaluate_options *o, const char *run)
 {
@@ -23,13 +42,7 @@ static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info
             PULMO_DATA,
             "%s: images are %d x %d px, the model takes %d x %d; pack with pack.size %d", o->data,
             info->height_px, info->width_px, model->size_px, model->size_px, model->size_px);
-    bool same = info->classes == model->classes;
-    for (int k = 0; same && k < model->classes; k++)
-        same = strcmp(info->class_names[k], model->class_names[k]) == 0;
-    if (!same)
-        return pulmo_fail(PULMO_DATA, "%s: its %d classes are not the %d of the model %s", o->data,
-                          info->classes, model->classes, run);
-    return PULMO_OK;
+    return check_classes(model, info, o, run);
 }
 
 /* What makes a model what it is: its parameters and its configuration, eval.tta among it. */

@@ -35,6 +35,11 @@ grep -q "chosen on 2 of the 16 images of the test split of saved (2 by the same 
 "$PULMO" pack demo padded --size 64 --set pack.fit=pad -q
 expect 0 "none of the 9 images of the test split of padded, as far as files tell" "$PULMO" evaluate run --data padded
 
+# ---- another hospital's names of classes ----
+"$PULMO" pack demo named --size 64 --set 'pack.label_map=NORMAL: NORMAL, PNEUMONIA: Pneumonia' -q
+expect 65 'named: its 2 classes are not the 2 of the model run: by name, the first that differs is "Pneumonia" here and "PNEUMONIA" there; pack the set with pack.label_map' \
+    "$PULMO" evaluate run --data named
+
 # ---- a fold trains on a part of the packed train ----
 "$PULMO" pack demo folded --size 64 --set pack.folds=3 -q
 EXTRA="--set data.path=folded --set data.fold=1" small_train fold env > fold.txt 2>&1 || { cat fold.txt; fail "a fold"; }

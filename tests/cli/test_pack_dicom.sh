@@ -97,7 +97,7 @@ grep -rql '010Y' people.packed/manifest.h5 || fail "an age that was asked for is
 grep -rqlE '010Y|MRN-9' plain.packed && fail "an age that was not asked for is kept"
 
 # MRN-2 stands in both classes, and thus in one split, whatever is split off; unknown patients stop the split.
-expect 65 'such as B/8' "$PULMO" pack people split.packed --size 32 --val-fraction 0.3
+expect 65 '1 of the files to split have neither a PatientID nor a name that tells a patient, such as B/8' "$PULMO" pack people split.packed --size 32 --val-fraction 0.3
 rm people/B/8
 "$PULMO" pack people split.packed --size 32 --val-fraction 0.3 --overwrite -q
 "$PYTHON" -c "
