@@ -22,6 +22,10 @@ void pulmo_log_setup(pulmo_log_level level, int rank, int size);
 typedef char *(*pulmo_log_reveal)(const void *context, const char *line);
 void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context);
 
+/* A line on stderr as it can be shown (pulmo_text_show), behind a prefix, in one write: lines of
+ * several ranks do not mix. */
+void pulmo_say(const char *prefix, const char *line);
+
 /* Lines: `info` unless -q, `debug` with -v, `warn` always. A newline is added. */
 void pulmo_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pulmo_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

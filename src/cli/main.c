@@ -51,15 +51,14 @@ static void report_failure(pulmo_status status, const pulmo_comm *comm)
     const char *what = status == PULMO_INTERRUPTED ? "stopped" : "error";
     const char *why = *pulmo_error() ? pulmo_error() : pulmo_status_text(status);
     int rank = comm ? pulmo_comm_rank(comm) : launched_rank();
+    char prefix[48];
     if (rank == 0) {
-        fprintf(stderr, "pulmo: %s: ", what);
-        pulmo_text_show(stderr, why, SIZE_MAX);
-        fputc('\n', stderr);
+        snprintf(prefix, sizeof prefix, "pulmo: %s: ", what);
+        pulmo_say(prefix, why);
     } else if (launch_failed_here(status) || (!launch_begun() && launched_first_of_node())) {
         launch_wait(); /* the launcher then ends this rank, unless its node alone is in trouble */
-        fprintf(stderr, "pulmo: rank %d: %s: ", rank, what);
-        pulmo_text_show(stderr, why, SIZE_MAX);
-        fputc('\n', stderr);
+        snprintf(prefix, sizeof prefix, "pulmo: rank %d: %s: ", rank, what);
+        pulmo_say(prefix, why);
     }
 }
 

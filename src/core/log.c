@@ -56,18 +56,39 @@ static char *line_of(const char *format, va_list arguments)
     return shown;
 }
 
+static void show_line(FILE *out, const char *prefix, const char *line)
+{
+    if (line_open)
+        fputs("\r\033[K", out);
+    fputs(prefix, out);
+    pulmo_text_show(out, line, SIZE_MAX);
+    fputc('\n', out);
+}
+
+/* stderr has no buffer: a line is put together first, or others' come in between its letters. */
+void pulmo_say(const char *prefix, const char *line)
+{
+    char *whole = NULL;
+    size_t bytes = 0;
+    pthread_mutex_lock(&lock);
+    FILE *out = open_memstream(&whole, &bytes);
+    if (out)
+        show_line(out, prefix, line);
+    const bool is_whole = out && fclose(out) == 0;
+    if (is_whole)
+        fwrite(whole, 1, bytes, stderr);
+    else
+        show_line(stderr, prefix, line);
+    line_open = false;
+    fflush(stderr);
+    pthread_mutex_unlock(&lock);
+    free(whole);
+}
+
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
     char *line = line_of(format, arguments);
-    pthread_mutex_lock(&lock);
-    if (line_open)
-        fputs("\r\033[K", stderr);
-    line_open = false;
-    fputs(prefix, stderr);
-    pulmo_text_show(stderr, line ? line : "(out of memory for a message)", SIZE_MAX);
-    fputc('\n', stderr);
-    fflush(stderr);
-    pthread_mutex_unlock(&lock);
+    pulmo_say(prefix, line ? line : "(out of memory for a message)");
     free(line);
 }
 

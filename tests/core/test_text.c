@@ -1,10 +1,13 @@
 /* Text in memory that is whole or an error, CSV fields, and names of splits. */
 #include "support.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "pulmo/file.h"
+#include "pulmo/log.h"
 #include "pulmo/split.h"
 #include "pulmo/text.h"
 
@@ -239,15 +242,47 @@ static void test_distance(void **state)
     assert_int_equal(pulmo_text_distance("abc", ""), 3);
 }
 
+/* A pipe of packets tells writes apart: a line is one, so that no other rank's comes within it. */
+static void test_line_is_one_write(void **state)
+{
+    char packet[256];
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe2(ends, O_DIRECT | O_NONBLOCK), 0);
+    int before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    pulmo_warn("%s of \x1B and r\xC3\xB6ntgen", "a line");
+    pulmo_say("pulmo: error: ", "another");
+    dup2(before, STDERR_FILENO);
+    const char *const wanted[] = {"warning: a line of \\x1b and r\xC3\xB6ntgen\n",
+                                  "pulmo: error: another\n"};
+    for (int i = 0; i < 2; i++) {
+        ssize_t bytes = read(ends[0], packet, sizeof packet - 1);
+        assert_true(bytes > 0);
+        packet[bytes] = '\0';
+        assert_string_equal(packet, wanted[i]);
+    }
+    close(before);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_take),     cmocka_unit_test(test_write),
-        cmocka_unit_test(test_utf8),     cmocka_unit_test(test_spelled),
-        cmocka_unit_test(test_shown),    cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_csv),      cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_distance), cmocka_unit_test(test_plural),
-        cmocka_unit_test(test_fold),     cmocka_unit_test(test_csv_after),
+        cmocka_unit_test(test_take),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_spelled),
+        cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_plural),
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_csv_after),
+        cmocka_unit_test(test_line_is_one_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
