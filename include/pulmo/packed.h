@@ -67,8 +67,7 @@ typedef struct pulmo_packed_form {
 /* Words for `decode`: by what images of these formats (bits, 1 << pulmo_image_format) were decoded.
  * Digests of packs cover them: those of JPEG alone stay as they are. */
 void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS]);
-/* The formats themselves, as an attribute of the root. */
-pulmo_status pulmo_formats_write(struct pulmo_h5 *file, unsigned formats);
+/* The formats themselves, of a manifest. */
 pulmo_status pulmo_formats_read(struct pulmo_h5 *file, unsigned *out);
 
 /* A framing as attributes of an object: of the root of a pack or a model, of results' data. A file

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packed_room.h"
 #include "pulmo/h5.h"
 
 #define WINDOW     "dicom_window"
@@ -42,7 +43,7 @@ void pulmo_decode_words(unsigned formats, bool fast, char out[PULMO_DECODE_WORDS
     }
 }
 
-pulmo_status pulmo_formats_write(pulmo_h5 *file, unsigned formats)
+pulmo_status packed_write_formats(pulmo_h5 *file, unsigned formats)
 {
     const char *named[PULMO_IMAGE_FORMATS];
     int count = 0;

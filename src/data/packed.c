@@ -41,7 +41,7 @@ static pulmo_status describe_form(pulmo_h5 *file, const char *kind, const pulmo_
     PULMO_TRY(pulmo_h5_set_texts(file, "/", "classes", form->classes, form->class_names));
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", texts, PULMO_COUNT_OF(texts)));
     PULMO_TRY(pulmo_framing_write(file, &form->framing));
-    PULMO_TRY(pulmo_formats_write(file, form->formats));
+    PULMO_TRY(packed_write_formats(file, form->formats));
     return pulmo_h5_set_int(file, "/", "demo", form->is_demo);
 }
 

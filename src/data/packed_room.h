@@ -12,6 +12,9 @@
 pulmo_status packed_digest(const pulmo_packed_form *form, const pulmo_packed_split *split,
                            bool of_pixels, char hex[PULMO_DIGEST_HEX]);
 
+/* Formats of images, as an attribute of the root. */
+pulmo_status packed_write_formats(pulmo_h5 *file, unsigned formats);
+
 /* PULMO_DATA: `what` is wrong with the file, and how to mend it. */
 pulmo_status packed_damaged(const pulmo_h5 *file, const char *what);
 
