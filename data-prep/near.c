@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
+
 #define CELLS 16
 #define WAVES 8
 /* standard deviation of cells, levels: below, an image shows nothing to compare */
@@ -64,7 +66,7 @@ static double wave(int k, int i)
     const double pi = 3.14159265358979323846;
     double phase = pi * (2 * i + 1) * k / (2 * CELLS);
     double power = k ? 2.0 : 1.0;
-    return cos(phase) * sqrt(power / CELLS);
+    return pulmo_cos(phase) * sqrt(power / CELLS);
 }
 
 void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channels,

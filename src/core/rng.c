@@ -1,6 +1,8 @@
 /* Philox4x32-10 (Salmon et al., SC'11) and what is drawn from it. */
 #include "pulmo/rng.h"
 
+#include "pulmo/elementary.h"
+
 #include "core_room.h"
 
 #include <math.h>
@@ -77,7 +79,7 @@ double pulmo_rng_normal(pulmo_rng *rng)
 {
     double u = ((double)pulmo_rng_u32(rng) + 1.0) * 0x1p-32; /* (0, 1] */
     double v = (double)pulmo_rng_u32(rng) * 0x1p-32;
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+    return sqrt(-2.0 * pulmo_log(u)) * pulmo_cos(6.283185307179586 * v);
 }
 
 void pulmo_rng_permutation(pulmo_rng *rng, uint32_t n, uint32_t *order)

@@ -1,5 +1,6 @@
 /* Augmentation: one inverse map sampled once; then what photometric.c does to the values. */
 #include "pulmo/augment.h"
+#include "pulmo/elementary.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -135,8 +136,8 @@ static rectangles rectangles_of(const double part[2], const double ratio[2])
 {
     rectangles out;
     out.part = part;
-    out.log_ratio[0] = log(ratio[0]);
-    out.log_ratio[1] = log(ratio[1]);
+    out.log_ratio[0] = pulmo_log(ratio[0]);
+    out.log_ratio[1] = pulmo_log(ratio[1]);
     return out;
 }
 
@@ -151,7 +152,7 @@ static void draw_sides(pulmo_rng *rng, const rectangles *from, double area, int 
 {
     const double target = area * draw_from(rng, from->part);
     const double log_ratio = draw_from(rng, from->log_ratio);
-    const double ratio = exp(log_ratio);
+    const double ratio = pulmo_exp(log_ratio);
     *larger = rounded(sqrt(target * ratio));
     *smaller = rounded(sqrt(target / ratio));
 }
@@ -216,7 +217,7 @@ static void draw_erasing(pulmo_rng *rng, int height, int width, pulmo_augment_dr
 {
     static const double part[2] = {0.02, 0.33};
     const double area = (double)height * width;
-    const rectangles holes = {.part = part, .log_ratio = {log(0.3), log(3.3)}};
+    const rectangles holes = {.part = part, .log_ratio = {pulmo_log(0.3), pulmo_log(3.3)}};
     for (int i = 0; i < CROP_TRIES; i++) {
         int h;
         int w;
@@ -276,8 +277,8 @@ static void shrink(double pair[2], double strength)
 static void shrink_ratio(double pair[2], double strength)
 {
     for (int i = 0; i < 2; i++) {
-        const double logarithm = log(pair[i]);
-        pair[i] = exp(logarithm * strength);
+        const double logarithm = pulmo_log(pair[i]);
+        pair[i] = pulmo_exp(logarithm * strength);
     }
 }
 
@@ -338,9 +339,9 @@ static double draw_gamma(pulmo_rng *rng, const double pair[2])
 {
     if (is_off(pair))
         return 1.0;
-    const double logs[2] = {log(pair[0]), log(pair[1])};
+    const double logs[2] = {pulmo_log(pair[0]), pulmo_log(pair[1])};
     const double logarithm = draw_from(rng, logs);
-    return exp(logarithm);
+    return pulmo_exp(logarithm);
 }
 
 void pulmo_augment_draw_at(const pulmo_augment_spec *spec, uint64_t seed, uint64_t epoch,
@@ -377,8 +378,8 @@ static inverse_map invert(const pulmo_augment_draw *d, int height, int width)
 {
     const double pi = 3.14159265358979323846;
     const double angle = d->angle_deg * pi / 180.0;
-    const double c = cos(angle);
-    const double s = sin(angle);
+    const double c = pulmo_cos(angle);
+    const double s = pulmo_sin(angle);
     const double mirror = d->flip ? -1.0 : 1.0;
     const double zoom_x = d->crop_width / width;
     const double zoom_y = d->crop_height / height;

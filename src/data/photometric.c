@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "photometric.h"
 
 #define BLUR_RADIUS_MAX 32
@@ -245,7 +246,7 @@ typedef struct blur_kernel {
 static double gaussian(int at, double sigma)
 {
     const double sigmas = at / sigma;
-    return exp(-0.5 * sigmas * sigmas);
+    return pulmo_exp(-0.5 * sigmas * sigmas);
 }
 
 /* torchvision's, of 2 ceil(3 sigma) + 1 weights. */

@@ -12,6 +12,7 @@
 
 #include "phantom.h"
 
+#include "pulmo/elementary.h"
 #include "pulmo/memory.h"
 #include "pulmo/rng.h"
 
@@ -77,7 +78,7 @@ static double bell(double x, double width)
     double t = x / width;
     if (t < -4 || t > 4)
         return 0;
-    return exp(-t * t);
+    return pulmo_exp(-t * t);
 }
 
 static void fill_noise(noise *n, pulmo_rng *rng)
@@ -159,8 +160,8 @@ static void draw_vessel(vessel *v, double mediastinum, pulmo_rng *rng)
     double angle = pulmo_rng_range(rng, -1.2, 1.3);
     v->x = mediastinum + pulmo_rng_range(rng, 0.0, 0.08);
     v->y = pulmo_rng_range(rng, -0.12, 0.18);
-    v->cosine = cos(angle);
-    v->sine = sin(angle);
+    v->cosine = pulmo_cos(angle);
+    v->sine = pulmo_sin(angle);
     v->length = pulmo_rng_range(rng, 0.18, 0.52);
     v->bend = pulmo_rng_range(rng, -0.7, 0.7);
     v->width = pulmo_rng_range(rng, 0.009, 0.020);
@@ -273,7 +274,7 @@ static double ribs(const phantom *p, double x, double y)
 
 static double spine(const phantom *p, double x, double y)
 {
-    double vertebrae = 0.8 + 0.2 * cos(y * 42);
+    double vertebrae = 0.8 + 0.2 * pulmo_cos(y * 42);
     return p->spine_strength * bell(x, p->spine_width) * vertebrae;
 }
 
@@ -333,7 +334,7 @@ static double consolidation(const phantom *p, const blob *b, double x, double y)
         return 0;
     double edge = distance2 + 0.5 * noise_at(&p->fine, x, y, 7);
     double texture = 0.8 + 0.4 * noise_at(&p->coarse, x, y, 12);
-    return b->strength * exp(-fmax(0, edge)) * texture;
+    return b->strength * pulmo_exp(-fmax(0, edge)) * texture;
 }
 
 static double mottle(const phantom *p, double x, double y)
@@ -432,7 +433,7 @@ static uint8_t level(const phantom *p, double value, pulmo_rng *rng)
     double v = p->gain * value;
     if (value > 0.02)
         v += p->offset;
-    double exposed = pow(v < 0 ? 0 : v, p->gamma);
+    double exposed = pulmo_pow(v < 0 ? 0 : v, p->gamma);
     double noisy = exposed + p->grain * pulmo_rng_normal(rng);
     if (noisy >= 1)
         return 255;
@@ -455,8 +456,8 @@ static void draw_pixels(const phantom *p, pulmo_image *image, pulmo_rng *rng)
     int w = image->width_px;
     int h = image->height_px;
     int dot = w / 100 > 0 ? w / 100 : 1;
-    double c = cos(p->angle) / p->zoom;
-    double s = sin(p->angle) / p->zoom;
+    double c = pulmo_cos(p->angle) / p->zoom;
+    double s = pulmo_sin(p->angle) / p->zoom;
     uint8_t *pixel = image->pixels;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "pulmo/image.h"
 
 #define WHITE 255
@@ -40,7 +41,7 @@ static double apply_window(const dicom_window *w, double x)
 {
     switch (w->shape) {
     case DICOM_SIGMOID:
-        return 1 / (1 + exp(-4 * (x - w->center) / w->width));
+        return 1 / (1 + pulmo_exp(-4 * (x - w->center) / w->width));
     case DICOM_LINEAR_EXACT:
         return (x - w->center) / w->width + 0.5;
     default:

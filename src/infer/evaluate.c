@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pulmo/elementary.h"
 #include "pulmo/file.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -256,7 +257,7 @@ static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
         return;
     for (size_t i = 0; i < (size_t)info->count * (size_t)info->classes; i++) {
         scores->probabilities[i] = (float)(all->probabilities[i] / models);
-        scores->logits[i] = (float)log(fmax(all->probabilities[i] / models, 1e-45));
+        scores->logits[i] = (float)pulmo_log(fmax(all->probabilities[i] / models, 1e-45));
     }
     all->model.temperature = 1;
     if (!all->rules_differ && pulmo_metrics_rule_given(all->model.threshold_rule, NULL))

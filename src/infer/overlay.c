@@ -10,6 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "pulmo/elementary.h"
 #include "overlay.h"
 
 #define COLOURS      256
@@ -22,7 +23,7 @@ static uint8_t srgb_byte(double linear)
 {
     double v = 12.92 * linear;
     if (linear > 0.0031308) {
-        const double root = pow(linear, 1 / 2.4);
+        const double root = pulmo_pow(linear, 1 / 2.4);
         v = 1.055 * root - 0.055;
     }
     const double positive = fmax(v, 0);
@@ -74,10 +75,10 @@ static void make_colours(uint8_t colours[COLOURS][3])
         const double hue_deg = 300 + 165 * t;
         const double hue = hue_deg * PI / 180;
         const double half_turns = 0.25 + 0.6 * t;
-        const double chroma = 0.16 * sin(PI * half_turns);
+        const double chroma = 0.16 * pulmo_sin(PI * half_turns);
         const double lightness = 0.25 + 0.70 * t;
-        const double a = chroma * cos(hue);
-        const double b = chroma * sin(hue);
+        const double a = chroma * pulmo_cos(hue);
+        const double b = chroma * pulmo_sin(hue);
         const double lab[3] = {lightness, a, b};
         oklab_to_rgb(lab, colours[i]);
     }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "metrics_room.h"
 
 /* ---- the curve ---- */
@@ -55,7 +56,7 @@ static double slope_of_image(int classes, int label, const float *z, double b)
         most = fmax(most, (double)z[k]);
     for (int k = 0; k < classes; k++) {
         double logit = (double)z[k];
-        double weight = exp(b * (logit - most));
+        double weight = pulmo_exp(b * (logit - most));
         sum += weight;
         expected += weight * logit;
     }
@@ -97,17 +98,17 @@ pulmo_status pulmo_temperature_fit(uint32_t n, int classes, const int32_t *label
         const float *row = logits + (size_t)i * (size_t)classes;
         PULMO_TRY(check_image(classes, labels[i], row, i));
     }
-    double low = log(1 / PULMO_TEMPERATURE_MAX);
-    double high = log(1 / PULMO_TEMPERATURE_MIN);
+    double low = pulmo_log(1 / PULMO_TEMPERATURE_MAX);
+    double high = pulmo_log(1 / PULMO_TEMPERATURE_MIN);
     for (int round = 0; round < 100; round++) {
         double middle = (low + high) / 2;
-        double slope = mean_slope(n, classes, labels, logits, exp(middle));
+        double slope = mean_slope(n, classes, labels, logits, pulmo_exp(middle));
         if (slope > 0)
             high = middle;
         else
             low = middle;
     }
-    double temperature = exp(-(low + high) / 2);
+    double temperature = pulmo_exp(-(low + high) / 2);
     *out = fmin(fmax(temperature, PULMO_TEMPERATURE_MIN), PULMO_TEMPERATURE_MAX);
     return PULMO_OK;
 }

@@ -1,4 +1,5 @@
 /* Metrics with intervals: counts, means over classes, proper scores. */
+#include "pulmo/elementary.h"
 #include "metrics_room.h"
 
 #include <math.h>
@@ -185,7 +186,7 @@ static double log_loss(const pulmo_scored *scored)
         const int label = scored->labels[i];
         const float *row = metrics_row(scored, i);
         double p = (double)row[label];
-        sum -= log(fmax(p, 0x1p-149));
+        sum -= pulmo_log(fmax(p, 0x1p-149));
     }
     return metrics_ratio(sum, scored->count);
 }

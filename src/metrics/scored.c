@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "pulmo/elementary.h"
 #include "metrics_room.h"
 
 double metrics_ratio(double a, double b)
@@ -60,8 +61,8 @@ static double margin(const float *logits, int classes, int k, double temperature
         return above;
     for (int j = 0; j < classes; j++)
         if (j != k)
-            sum += exp(((double)logits[j] - most) / temperature);
-    return above - log(sum);
+            sum += pulmo_exp(((double)logits[j] - most) / temperature);
+    return above - pulmo_log(sum);
 }
 
 double metrics_score_of(const pulmo_scored *scored, uint32_t image, int class)

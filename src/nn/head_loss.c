@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "head_room.h"
+#include "pulmo/elementary.h"
 #include "pulmo/split.h"
 
 /* log sum exp of a row, in double. */
@@ -13,8 +14,8 @@ static double log_sum(const real *row, int classes)
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)row[k]);
     for (int k = 0; k < classes; k++)
-        sum += exp((double)row[k] - most);
-    return most + log(sum);
+        sum += pulmo_exp((double)row[k] - most);
+    return most + pulmo_log(sum);
 }
 
 double head_class_weight(const pulmo_loss_spec *loss, int k)
@@ -53,7 +54,7 @@ void head_row_delta(const pulmo_loss_spec *loss, int classes, const real *row, i
     double mass = of_label + share * all;
     for (int k = 0; k < classes; k++) {
         double target = share * head_class_weight(loss, k);
-        double probability = exp((double)row[k] - total);
+        double probability = pulmo_exp((double)row[k] - total);
         if (k == label)
             target += of_label;
         delta[k] = (real)(mass * probability - target);
@@ -67,9 +68,9 @@ static void softmax_row(int classes, const float *row, float *probabilities)
     for (int k = 1; k < classes; k++)
         most = fmax(most, (double)row[k]);
     for (int k = 0; k < classes; k++)
-        sum += exp((double)row[k] - most);
+        sum += pulmo_exp((double)row[k] - most);
     for (int k = 0; k < classes; k++) {
-        double part = exp((double)row[k] - most);
+        double part = pulmo_exp((double)row[k] - most);
         probabilities[k] = (float)(part / sum);
     }
 }

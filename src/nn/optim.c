@@ -1,4 +1,5 @@
 /* Optimisers and schedules. Scalars in double, elements in float, one fixed order per line. */
+#include "pulmo/elementary.h"
 #include "pulmo/optim.h"
 
 #include <math.h>
@@ -35,13 +36,13 @@ static double cosine_rate(const pulmo_optim_spec *spec, double done, double tota
     if (part > 1.0)
         part = 1.0;
     double height = spec->lr - spec->min_lr;
-    return spec->min_lr + 0.5 * height * (1.0 + cos(pi * part));
+    return spec->min_lr + 0.5 * height * (1.0 + pulmo_cos(pi * part));
 }
 
 static double step_rate(const pulmo_optim_spec *spec, double done)
 {
     double steps = floor(done / spec->step_epochs);
-    return spec->lr * pow(spec->step_gamma, steps);
+    return spec->lr * pulmo_pow(spec->step_gamma, steps);
 }
 
 double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double batch, double total)
@@ -118,8 +119,8 @@ static void adam_step(const adam *a, size_t n, float *p, const float *gradient, 
 static adam adam_of(const pulmo_optim_spec *spec, double rate, uint64_t step)
 {
     double decay = spec->weight_decay;
-    double correction1 = 1.0 - pow(spec->beta1, (double)step);
-    double correction2 = 1.0 - pow(spec->beta2, (double)step);
+    double correction1 = 1.0 - pulmo_pow(spec->beta1, (double)step);
+    double correction2 = 1.0 - pulmo_pow(spec->beta2, (double)step);
     adam a = {
         .beta1 = (float)spec->beta1,
         .one_beta1 = (float)(1.0 - spec->beta1),

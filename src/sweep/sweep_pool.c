@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
@@ -167,7 +168,7 @@ static void describe_models(pool *p)
     const size_t values = (size_t)p->count * (size_t)p->model.classes;
     for (size_t i = 0; i < values; i++) {
         float probability = fmaxf(p->probabilities[i], 1e-45F);
-        p->logits[i] = logf(probability);
+        p->logits[i] = (float)pulmo_log((double)probability);
     }
 }
 
