@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One seed, one model: trains a small network (drawn images, random convolutions) on many numbers of ranks
 # and threads, over shared memory and TCP, with every algorithm of the nonblocking allreduce (libnbc: gradients) and of the
-# blocking one (tuned: bounds and agreements) that this Open MPI has, and prints
-# the digest of each trained model in one table. Ends with status 1 unless all digests of one network are equal.
+# blocking one (tuned: bounds and agreements) that this Open MPI has, with every tier of kernels that this machine has, ranks of
+# several tiers together, and several of OpenBLAS's kernel sets, and prints the digest of each trained model in one table. Ends with status 1 unless all digests of one network are equal.
 #
 #   bash bench/digests.sh [--short] [BUILD_DIR]
 #
@@ -28,6 +28,7 @@ export PULMO_WEIGHTS=$work/weights.safetensors
 settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set train.microbatch=2 --set train.patience=0
     --set 'model.hidden=[400, 20]' --set optim.clip_norm=0.05)
 head_only=(--set model.trainable=head)
+all=(--set model.trainable=all)
 block5=(--set model.trainable=block5 --set 'train.unfreeze_epochs=[1]')
 
 failed=0 rows=0
@@ -38,7 +39,7 @@ row() {
     local -n trained=$network
     rm -rf run
     # shellcheck disable=SC2086 # options are words
-    if ! mpirun --bind-to none -n "$ranks" $options "$pulmo" train "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
+    if ! mpirun --bind-to none -n "$ranks" $options ${program:-$pulmo} train "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
         --set train.run_dir=run --set train.threads="$threads" > out.txt 2> err.txt; then
         tail -n 5 err.txt >&2
     fi
@@ -55,6 +56,32 @@ sums=$(ompi_info --param coll libnbc -l 9 --parsable | sed -n 's/.*param:coll_li
 tuned() { echo "--mca coll_tuned_use_dynamic_rules 1 --mca coll_tuned_allreduce_algorithm $1"; }
 libnbc() { echo "--mca coll_libnbc_iallreduce_algorithm $1"; }
 
+# The tiers of this machine, slowest first.
+tiers=
+for tier in ref avx2 avx512; do
+    ! PULMO_ISA=$tier "$pulmo" bench conv --size 32 --seconds 1 --batch 1 > /dev/null 2>&1 || tiers="$tiers $tier"
+done
+# kernels NETWORK EXCHANGE: rows of other tiers and of other kernels of OpenBLAS.
+kernels() {
+    local tier core
+    for tier in $tiers; do PULMO_ISA=$tier row "$1" "$2" "kernels $tier" "" 2 1; done
+    for core in Nehalem Haswell Zen SkylakeX; do
+        # A set that the processor cannot run ends the program.
+        OPENBLAS_CORETYPE=$core "$pulmo" weights check > /dev/null 2>&1 || continue
+        OPENBLAS_CORETYPE=$core row "$1" "$2" "OpenBLAS $core" "" 1 1
+    done
+}
+# Each rank with a tier of its own; `row` starts what is in `mixed` in place of the program.
+mixed() {
+    local rank=0 tier
+    for tier in $tiers; do
+        printf '[ "$OMPI_COMM_WORLD_RANK" != %d ] || export PULMO_ISA=%s\n' $rank "$tier"
+        rank=$((rank + 1))
+    done
+    printf 'exec "%s" "$@"\n' "$pulmo"
+}
+mixed > mixed.sh
+
 echo "| trained | sent | transport, algorithm | ranks | threads | Head SHA-256 |"
 echo "|---|---|---|---|---|---|"
 if [ $short = 1 ]; then
@@ -66,6 +93,9 @@ if [ $short = 1 ]; then
     row head_only sums "shared memory, libnbc 3" "$(libnbc 3)" 4 1
     row block5 sums "shared memory" "$shm" 1 2
     row block5 factors "TCP" "$tcp" 3 1
+    for tier in $tiers; do PULMO_ISA=$tier row block5 sums "kernels $tier" "$shm" 1 1; done
+    program="bash mixed.sh" row head_only sums "mixed kernels" "$shm" 3 1
+    program="bash mixed.sh" row block5 sums "mixed kernels" "$shm" 3 1
 else
     for exchange in sums factors; do
         for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
@@ -84,6 +114,10 @@ else
     row block5 factors "shared memory" "$shm" 2 2
     row block5 factors "shared memory" "$shm" 8 1
     for algorithm in $algorithms; do row block5 sums "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 4 1; done
+    for network in head_only block5 all; do
+        kernels $network sums
+        program="bash mixed.sh" row $network sums "mixed kernels" "$shm" 3 1
+    done
 fi
 echo
 if [ $failed = 0 ]; then echo "$rows runs, one model of each network"; else echo "$rows runs: models differ"; fi

@@ -1,5 +1,4 @@
-/* The frozen network, ready to run: one packed copy per node, the same file, ISA tier and BLAS on
- * all ranks. */
+/* The frozen network, ready to run: one packed copy per node, the same file on all ranks. */
 #ifndef PULMO_BACKBONE_H
 #define PULMO_BACKBONE_H
 
@@ -14,9 +13,9 @@
 
 /* The frozen part, one packed copy per node. */
 typedef struct pulmo_backbone {
-    pulmo_isa isa;
-    const char *blas;            /* OpenBLAS's kernel set */
-    int threads;                 /* compute threads of this rank */
+    pulmo_isa isa;    /* of this rank */
+    char kernels[96]; /* those of all ranks: "avx512", "avx2 on 1 rank, avx512 on 3 ranks" */
+    int threads;      /* compute threads of this rank */
     int channels, height, width; /* of the features */
     float mean[3], std[3];
     pulmo_preprocessing preprocessing;
@@ -33,8 +32,8 @@ typedef struct pulmo_backbone {
 /* Blocks that are frozen; all of them. */
 #define PULMO_FROZEN_ALL (-1)
 
-/* Reads the weights, packs them once per node, and makes sure that all ranks have the same file,
- * ISA tier and OpenBLAS kernels. Images are size_px x size_px. `threads` 0: the CPUs of the node
+/* Reads the weights, packs them once per node, and makes sure that all ranks have the same file.
+ * Images are size_px x size_px. `threads` 0: the CPUs of the node
  * over its ranks. PULMO_MEMORY where the node cannot hold it. Owned by the caller, who ends it with
  * close; on failure there is nothing to close. Collective. */
 pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px,

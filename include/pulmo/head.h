@@ -7,8 +7,8 @@
  * wherever it runs, so a sum of microbatch gradients that does not depend on order gives the same
  * bits at any number of ranks and threads. Gradients are those of the SUM of the samples'
  * losses; dividing by the global batch's weight is the caller's last step. Not collective.
- * Calls for different microbatches may run at once in different threads. OpenBLAS must be set to
- * one thread (pulmo_blas_setup). */
+ * Calls for different microbatches may run at once in different threads. The bits are the same
+ * on every ISA tier. */
 #ifndef PULMO_HEAD_H
 #define PULMO_HEAD_H
 
@@ -164,12 +164,5 @@ void pulmo_softmax(int n, int classes, const float *logits, float *probabilities
  */
 double pulmo_cross_entropy(const pulmo_loss_spec *loss, int classes, const float *logits, int label,
                            double *weight);
-
-/* One thread for OpenBLAS; to be called once by the program. The name of its kernel set
- * ("SkylakeX", ...) is part of what makes bits: static storage. */
-const char *pulmo_blas_setup(void);
-
-/* The OpenBLAS that runs, in its own words; static storage. */
-const char *pulmo_blas_library(void);
 
 #endif

@@ -4,6 +4,12 @@
 
 #include "pulmo/status.h"
 
+/* The version of the arithmetic that makes features, gradients, parameters and scores: the same
+ * version, the same bits, on any tier, BLAS, number of ranks and threads. Raised with every change
+ * of bits, which CHANGELOG.md names. Files of version 1 (0.1.0) do not say it; there, bits were
+ * those of a tier and of OpenBLAS's kernels. */
+#define PULMO_ARITHMETIC 2
+
 /* Kernel tiers, slowest first. A tier's results are the same bits on every machine that has it. */
 typedef enum pulmo_isa {
     PULMO_ISA_REF,

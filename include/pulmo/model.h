@@ -52,7 +52,6 @@ typedef struct pulmo_model {
     int tta;            /* views an image was validated in; 1: itself alone */
     char *config; /* owned: the run's configuration, from whose augment section views are drawn */
     char weights_digest[PULMO_DIGEST_HEX]; /* of the pretrained convolutions' values */
-    char isa[16];
     char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
 } pulmo_model;
 

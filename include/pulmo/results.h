@@ -32,7 +32,6 @@ pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scor
 typedef struct pulmo_results_origin {
     const pulmo_config *config;
     const char *data_digest; /* in hexadecimal */
-    const char *blas;        /* OpenBLAS's kernel set */
     const char *features;    /* where training's came from, in words */
 } pulmo_results_origin;
 
@@ -54,6 +53,7 @@ typedef struct pulmo_results {
                                 or NULL */
     int models;              /* whose mean was scored; 0: one */
     int folds;               /* cross-validation: each image scored by its own fold's; 0: none */
+    const char *kernels;     /* tiers of the ranks, in words; NULL where not known */
     int threads;             /* of rank 0 */
     bool finished;
 } pulmo_results;

@@ -128,6 +128,9 @@ typedef struct pulmo_weights_choice {
     bool any; /* no proof is asked for */
 } pulmo_weights_choice;
 
+/* The BLAS that runs, in its own words; static storage. */
+const char *pulmo_blas_library(void);
+
 /* Finds, reads and, unless `any`, proves. Owned by the caller. */
 pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weights *out);
 

@@ -100,7 +100,6 @@ static void warn_of_options(const arguments *a)
 pulmo_status run_bench(arguments *a)
 {
     warn_of_options(a);
-    (void)pulmo_blas_setup();
     const benchmark *b = benchmarks;
     while (strcmp(b->name, a->operands[0]) != 0) /* the parser has taken no other name */
         b++;

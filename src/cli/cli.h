@@ -206,8 +206,6 @@ typedef struct exit_meaning {
 } exit_meaning;
 extern const exit_meaning exit_meanings[];
 
-/* OpenBLAS's version and kernels, and why it has these. */
-void print_blas(FILE *out);
 /* The list of commands. */
 void print_usage(const command *table, FILE *out);
 /* What stands after the options in a command's --help. Owned by the caller (free); NULL when out of

@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
+#include "pulmo/weights.h"
 #include "pulmo/text.h"
 
 /* A full disk is an error whenever it was met. A reader that has had enough ("| head") is not, and
@@ -111,7 +112,7 @@ static void print_version(FILE *out)
     fprintf(out, "%s\n%s\n", mpi, hdf5);
     fprintf(out, "%s\n%s\n", pulmo_jpeg_library(), pulmo_png_library());
     fprintf(out, "DICOM: %s\n", pulmo_dicom_library());
-    print_blas(out);
+    fprintf(out, "%s\n", pulmo_blas_library());
 }
 
 static void print_commands(FILE *out)

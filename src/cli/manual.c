@@ -13,11 +13,9 @@ static const term environment[] = {
     {"PULMO_WEIGHTS",
      "the VGG16 convolutions (safetensors, PyTorch's .pth, Keras' .h5 or ONNX), where no option or "
      "key names them; else ${XDG_CACHE_HOME:-~/.cache}/pulmo/vgg16_features.safetensors"},
-    {"PULMO_ISA", "ref or avx2: a lower kernel tier than the processor has"},
+    {"PULMO_ISA", "ref or avx2: a lower kernel tier than the processor has, for the same bits"},
     {"SLURM_JOB_END_TIME",
      "when the job ends, in seconds since 1970: train stops with a checkpoint before"},
-    {"OPENBLAS_CORETYPE",
-     "OpenBLAS's own: which of its kernels it takes; they are part of what makes a model"},
     {NULL, NULL},
 };
 

@@ -135,7 +135,6 @@ pulmo_status pulmo_export(const pulmo_export_options *options)
     if (!e)
         return pulmo_fail(PULMO_MEMORY, "out of memory");
     *e = (exporting){.options = options, .model = &model, .weights = &weights};
-    pulmo_blas_setup();
     pulmo_status status = pulmo_model_read(options->run, &model);
     if (status != PULMO_OK) {
         free(e);

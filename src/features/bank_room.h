@@ -3,8 +3,8 @@
  * image and for val and test as they are, and read by every later epoch and run.
  *
  * View k is what fresh training sees in its epoch k. A split's features are keyed by all that makes
- * them (data, weights, preprocessing, cut, pooling, ISA tier, the answer of this very program to a
- * known image, augmentations and seed, number format): another key is another directory. A view is
+ * them (data, weights, preprocessing, cut, pooling, the answer of this very program to a known
+ * image, augmentations and seed, number format): another key is another directory. A view is
  * cut into shards, one file each; which ranks and threads compute a shard does not show in its
  * bytes.
  *

@@ -100,7 +100,6 @@ static pulmo_status open_all(pulmo_explainer *e, const char *given, int threads)
     const pulmo_model *model = e->model;
     pulmo_weights weights;
     PULMO_TRY(pulmo_views_of_model(model, &e->views));
-    pulmo_blas_setup();
     PULMO_TRY(pulmo_model_weights_read(model, "the model", given, &weights));
     pulmo_status status = open_trunk(e, &weights, threads);
     pulmo_weights_free(&weights);

@@ -1,11 +1,13 @@
 /* The frozen part of the network: weights read, packed once per node, ready to run. */
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model_room.h"
 
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 #define MB (1024.0 * 1024.0)
 /* Images that go through together: the packed weights are read once for them, which ranks of one
@@ -107,15 +109,35 @@ static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_we
     return pulmo_tuned_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tuned);
 }
 
+/* Tiers give the same bits, so that ranks may differ. */
+static pulmo_status name_kernels(pulmo_comm *comm, pulmo_backbone *out)
+{
+    int64_t ranks[PULMO_ISA_COUNT] = {0};
+    const char *between = "";
+    size_t at = 0;
+    ranks[out->isa] = 1;
+    PULMO_TRY(pulmo_sum_i64(comm, ranks, PULMO_ISA_COUNT));
+    snprintf(out->kernels, sizeof out->kernels, "%s", pulmo_isa_name(out->isa));
+    if (ranks[out->isa] == pulmo_comm_size(comm))
+        return PULMO_OK;
+    for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+        char *to = out->kernels + at;
+        size_t left = sizeof out->kernels - at;
+        if (ranks[isa] == 0)
+            continue;
+        at += (size_t)snprintf(to, left, "%s%s on %lld rank%s", between,
+                               pulmo_isa_name((pulmo_isa)isa), (long long)ranks[isa],
+                               pulmo_plural((size_t)ranks[isa]));
+        between = ", ";
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status check_same(pulmo_comm *comm, const pulmo_backbone *backbone)
 {
     char hex[PULMO_DIGEST_HEX];
     pulmo_digest_hex(&backbone->weights_digest, hex);
-    PULMO_TRY(pulmo_same(comm, "the digest of the frozen weights", hex));
-    PULMO_TRY(pulmo_same(comm, "the ISA tier (set PULMO_ISA to one that all have)",
-                         pulmo_isa_name(backbone->isa)));
-    return pulmo_same(comm, "OpenBLAS's kernels (set OPENBLAS_CORETYPE to one that all have)",
-                      backbone->blas);
+    return pulmo_same(comm, "the digest of the frozen weights", hex);
 }
 
 /* Refuses what this node cannot hold. */
@@ -130,16 +152,27 @@ static pulmo_status check_memory(const pulmo_comm *comm, const pulmo_backbone *b
                              (double)shared / MB, (double)each / MB, ranks);
 }
 
-static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec,
-                                const pulmo_weights *weights, pulmo_backbone *out)
+/* Collective over ranks of one tier. */
+static pulmo_status pack_alike(pulmo_comm *alike, const pulmo_trunk_spec *spec,
+                               const pulmo_weights *weights, pulmo_backbone *out)
 {
     void *packed = NULL;
     int owner = 0;
-    PULMO_TRY(pulmo_shared_create(comm, out->packed_bytes, &packed, &owner, &out->shared));
+    PULMO_TRY(pulmo_shared_create(alike, out->packed_bytes, &packed, &owner, &out->shared));
     if (owner)
         pulmo_trunk_pack(spec, weights, out->pool, packed);
-    PULMO_TRY(pulmo_shared_publish(comm, out->shared));
-    pulmo_status status = pulmo_trunk_create(spec, weights, packed, out->pool, &out->trunk);
+    PULMO_TRY(pulmo_shared_publish(alike, out->shared));
+    return pulmo_trunk_create(spec, weights, packed, out->pool, &out->trunk);
+}
+
+/* A copy per node and tier: panels of weights are as wide as a tier takes them. */
+static pulmo_status pack_shared(pulmo_comm *comm, const pulmo_trunk_spec *spec,
+                                const pulmo_weights *weights, pulmo_backbone *out)
+{
+    pulmo_comm *alike = NULL;
+    PULMO_TRY(pulmo_comm_split(comm, (int)out->isa, &alike));
+    pulmo_status status = pack_alike(alike, spec, weights, out);
+    pulmo_comm_join(alike);
     return pulmo_agree(comm, status);
 }
 
@@ -175,11 +208,11 @@ static pulmo_status open_backbone(pulmo_comm *comm, const opening *how, pulmo_ba
     pulmo_weights weights;
     memset(out, 0, sizeof *out);
     memset(&weights, 0, sizeof weights);
-    out->blas = pulmo_blas_setup();
     PULMO_TRY(pulmo_backbone_threads(comm, how->threads, &out->threads));
 
     PULMO_GOTO(pulmo_agree(comm, open_local(how, out, &weights)));
     PULMO_GOTO(check_same(comm, out));
+    PULMO_GOTO(name_kernels(comm, out));
     PULMO_GOTO(open_trunk(comm, how, &weights, out));
     if (out->tuned.layers > 0) {
         out->weights = weights;

@@ -9,7 +9,8 @@
  *   attributes of /: pulmo_kind "model", format_version, classes, pool, dropout, channels, height,
  *       width, size_px, fit, border, decoding (pulmo/framing.h), pseudonyms (where the pack has
  * them), positive_class, positive_class_by, threshold_rule, threshold, temperature, best_epoch,
- * demo, weights_sha256 (of the pretrained convolutions' values), preprocessing, isa, frozen_blocks
+ * demo, weights_sha256 (of the pretrained convolutions' values), preprocessing, arithmetic,
+ * frozen_blocks
  * (-1: all), tta */
 #include <float.h>
 #include <math.h>
@@ -168,7 +169,7 @@ static pulmo_status write_facts(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(set_int(file, "demo", model->is_demo));
     PULMO_TRY(set_text(file, "weights_sha256", model->weights_digest));
     PULMO_TRY(set_text(file, "preprocessing", model->preprocessing));
-    PULMO_TRY(set_text(file, "isa", model->isa));
+    PULMO_TRY(set_int(file, "arithmetic", PULMO_ARITHMETIC));
     PULMO_TRY(set_int(file, "frozen_blocks", frozen_blocks));
     PULMO_TRY(set_int(file, "tta", model->tta));
     return pulmo_h5_write_text(file, "config", model->config);
@@ -422,7 +423,6 @@ static pulmo_status read_facts(pulmo_h5 *file, pulmo_model *model)
     model->is_demo = demo != 0;
     PULMO_TRY(get_text(file, "weights_sha256", model->weights_digest, digest_bytes));
     PULMO_TRY(get_text(file, "preprocessing", model->preprocessing, preprocessing_bytes));
-    PULMO_TRY(get_text(file, "isa", model->isa, sizeof model->isa));
     PULMO_TRY(get_int(file, "tta", 1, 1000, &model->tta));
     return pulmo_h5_read_text(file, "config", &model->config);
 }

@@ -129,7 +129,6 @@ pulmo_status pulmo_weights_check(FILE *out, const pulmo_config *config)
     char *path = NULL;
     pulmo_weights weights = {0};
     pulmo_status status;
-    pulmo_blas_setup();
     PULMO_TRY(pulmo_weights_find(config->model.weights, &path));
     PULMO_GOTO(
         pulmo_weights_read_as(path, (pulmo_preprocessing)config->model.preprocessing, &weights));

@@ -35,6 +35,14 @@ void head_products(const pulmo_head *head, int layer, const head_group *groups, 
         real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, head->rows, outs, in, 1, groups[g].x, in,
                   weight, in, 0, groups[g].y + first, out);
 }
+
+void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out)
+{
+    int in = head->width[layer];
+    int outs = head->width[layer + 1];
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, head->rows, in, outs, 1,
+              space->delta[layer], outs, head_weight(head, layer), in, 0, out, in);
+}
 #else
 /* Features that are layer 0's input just as they stand need no copy. */
 static bool as_they_are(const pulmo_head *head, const float *features, const real **first)
@@ -51,6 +59,14 @@ void head_products(const pulmo_head *head, int layer, const head_group *groups, 
     size_t in = (size_t)head->width[layer];
     int out = head->width[layer + 1];
     head->kernels->dot(groups, count, head->rows, head_weight(head, layer), in, out, first, outs);
+}
+
+void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out)
+{
+    size_t in = (size_t)head->width[layer];
+    int outs = head->width[layer + 1];
+    const real *weight = head_weight(head, layer);
+    head->kernels->back(space->delta[layer], head->rows, weight, in, outs, out);
 }
 #endif
 
@@ -189,12 +205,6 @@ void pulmo_head_destroy(pulmo_head *head)
     free(head->spaces);
     free(head->groups);
     free(head);
-}
-
-const char *pulmo_blas_setup(void)
-{
-    openblas_set_num_threads(1);
-    return openblas_get_corename();
 }
 
 /* ---- forward ---- */

@@ -2,23 +2,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "head_room.h"
 
 /* ---- backward ---- */
-
-void head_input_gradient(const pulmo_head *head, const workspace *space, int layer, real *out)
-{
-    int inputs = head->width[layer];
-    int outputs = head->width[layer + 1];
-    const real *weight = head_weight(head, layer);
-    const real *delta = space->delta[layer];
-    for (int n = 0; n < head->rows; n += ROWS) {
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, inputs, outputs, 1, delta,
-                  outputs, weight, inputs, 0, out, inputs);
-        delta = head_const_row(delta, ROWS, outputs);
-        out = head_row(out, ROWS, inputs);
-    }
-}
 
 void head_backward(const pulmo_head *head, workspace *space)
 {
@@ -77,5 +64,5 @@ double head_bound_of(const pulmo_head *head, const workspace *space, int tensor)
         deltas += out;
         inputs += in;
     }
-    return sum * pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
+    return sum * pulmo_pow(1.0 + REAL_EPSILON, 2.0 * space->count + 2.0);
 }

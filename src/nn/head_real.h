@@ -2,13 +2,13 @@
 #ifndef PULMO_HEAD_REAL_H
 #define PULMO_HEAD_REAL_H
 
-#include <cblas.h>
 #include <stdint.h>
 
 #include "head_kernels.h"
 #include "real.h"
 
 #ifdef PULMO_HEAD_DOUBLE
+#include <cblas.h>
 #define real_gemm    cblas_dgemm
 #define REAL_EPSILON 0x1p-53
 typedef int64_t real_bits;
@@ -18,7 +18,6 @@ typedef struct head_group {
     real *y;
 } head_group;
 #else
-#define real_gemm    cblas_sgemm
 #define REAL_EPSILON 0x1p-24
 typedef int32_t real_bits;
 #define REAL_SIGN    INT32_MIN

@@ -19,10 +19,7 @@
 #include "pulmo/head.h"
 
 #define LAYERS_MAX (PULMO_HIDDEN_MAX + 1)
-/* Rows of every GEMM. OpenBLAS, which goes backward, computes rows in groups of 2, 4, 8 ... and
- * rounds differently in a group of another size, so a shape that leaves a rest (3, 13) makes a
- * row's bits depend on its place; 8 leaves none. It also makes the bits the same for every
- * microbatch size. */
+/* Rows are computed in whole blocks of so many. */
 #define ROWS HEAD_ROWS
 
 /* One microbatch's workspace: layer l takes input[l] (rows, in_l) and gives output[l] (rows,

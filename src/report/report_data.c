@@ -119,13 +119,12 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     const text_field texts[] = {
         {"/", "threshold_rule", &r->threshold_rule},
         {"/", "program_version", &r->version},
-        {"/", "isa", &r->isa},
-        {"/", "blas", &r->blas},
         {"/", "features", &r->features},
         {"/", "weights_sha256", &r->weights_digest},
         {"/", "data_sha256", &r->data_digest},
         {"/", "head_sha256", &r->head_digest},
         {"provenance", "host", &r->host},
+        {"provenance", "kernels", &r->kernels},
         {"provenance", "data_path", &r->data_path},
         {"provenance", "model", &r->model},
     };
@@ -416,11 +415,11 @@ static void free_split(report_split *s)
 
 void report_free(report *r)
 {
-    char *const texts[] = {r->title,          r->results_path, r->threshold_rule, r->config,
-                           r->version,        r->isa,          r->blas,           r->features,
-                           r->weights_digest, r->data_digest,  r->head_digest,    r->host,
-                           r->data_path,      r->model,        r->carve,          r->resize,
-                           r->decode,         r->patients_by};
+    char *const texts[] = {r->title,       r->results_path, r->threshold_rule, r->config,
+                           r->version,     r->kernels,      r->features,       r->weights_digest,
+                           r->data_digest, r->head_digest,  r->host,           r->data_path,
+                           r->model,       r->carve,        r->resize,         r->decode,
+                           r->patients_by};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++)

@@ -419,17 +419,18 @@ static void provenance(FILE *out, const report *r)
         fact(out, model_fact(r), r->model);
     }
     fact(out, "Program", r->version);
-    fact(out, "Kernels", r->isa);
-    fact(out, "BLAS", r->blas);
     if (*r->features)
         fact(out, "Training features", r->features);
+    if (*r->kernels)
+        fact(out, "Kernels", r->kernels);
     if (!r->shared)
         fact(out, "Ran on", where);
     fact(out, "Results written", r->date);
     fputs("</tbody></table></div>\n<p class=\"soft\">One configuration, one data set and one file "
           "of frozen weights give the same head to "
           "the "
-          "last bit, on any number of ranks and threads: equal runs show the same Head SHA-256. "
+          "last bit, on any processor and any number of ranks and threads: equal runs show the "
+          "same Head SHA-256. "
           "All figures here are computed from the "
           "per-image scores in <code>results.h5</code>.</p></section>\n",
           out);

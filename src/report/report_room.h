@@ -60,7 +60,7 @@ typedef struct report {
     int best_epoch;
     int64_t models; /* whose mean was scored; the first one's maps are shown */
     int64_t folds;  /* cross-validation: each image scored by its own fold's model; 0: none */
-    char *threshold_rule, *config, *version, *isa, *blas, *features, *weights_digest, *data_digest,
+    char *threshold_rule, *config, *version, *kernels, *features, *weights_digest, *data_digest,
         *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
     int64_t fold; /* of the train split, that is tested on; -1: the splits as packed */

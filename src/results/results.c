@@ -9,7 +9,7 @@
  *   /provenance                              where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
  *       positive_class_by, threshold, threshold_rule, temperature, best_epoch,
- *       trained_convolutions, models, folds (cross-validation alone), program_version, isa, blas,
+ *       trained_convolutions, models, folds (cross-validation alone), program_version, arithmetic,
  *       features, weights_sha256, preprocessing, data_sha256, head_sha256
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
+#include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "results_room.h"
 
@@ -121,6 +122,8 @@ static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
     const int fold = r->origin ? r->origin->config->data.fold : -1;
     if (fold >= 0)
         PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", fold));
+    if (r->kernels)
+        PULMO_TRY(pulmo_h5_set_text(file, "provenance", "kernels", r->kernels));
     return pulmo_h5_set_int_list(file, "provenance", numbers, PULMO_COUNT_OF(numbers));
 }
 
@@ -131,16 +134,15 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"program_version", PULMO_VERSION},
         {"weights_sha256", r->model->weights_digest},
         {"preprocessing", r->model->preprocessing},
-        {"isa", r->model->isa},
     };
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_model, PULMO_COUNT_OF(of_model)));
+    PULMO_TRY(pulmo_h5_set_int(file, "/", "arithmetic", PULMO_ARITHMETIC));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!origin)
         return PULMO_OK;
     const pulmo_h5_text_attribute of_run[] = {
         {"data_sha256", origin->data_digest},
-        {"blas", origin->blas},
         {"features", origin->features},
     };
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_run, PULMO_COUNT_OF(of_run)));

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "pulmo/head.h"
-#include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/specs.h"
 #include "pulmo/weights.h"
@@ -26,16 +25,13 @@ static void read_weights(const pulmo_config *config, sweep_made *out)
 
 pulmo_status sweep_made_now(const pulmo_config *config, sweep_made *out)
 {
-    pulmo_isa isa;
     bool same_path = strcmp(out->path, config->model.weights) == 0;
-    if (out->blas && same_path && out->preprocessing == config->model.preprocessing)
+    if (out->known && same_path && out->preprocessing == config->model.preprocessing)
         return PULMO_OK;
-    PULMO_TRY(pulmo_isa_choose(&isa));
     memset(out, 0, sizeof *out);
     out->preprocessing = config->model.preprocessing;
     snprintf(out->path, sizeof out->path, "%s", config->model.weights);
-    out->isa = pulmo_isa_name(isa);
-    out->blas = pulmo_blas_setup();
+    out->known = true;
     read_weights(config, out);
     return PULMO_OK;
 }

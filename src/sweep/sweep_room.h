@@ -61,7 +61,7 @@ typedef struct sweep_made {
     char path[PULMO_TEXT_BYTES]; /* model.weights and model.preprocessing that it is of */
     int preprocessing;
     char weights[PULMO_DIGEST_HEX]; /* "" where they cannot be read */
-    const char *isa, *blas;         /* static storage; NULL: not known yet */
+    bool known;
 } sweep_made;
 
 typedef struct sweep {

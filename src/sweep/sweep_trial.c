@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pulmo/h5.h"
+#include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
 #include "sweep_room.h"
@@ -111,13 +112,23 @@ static pulmo_status check_made(pulmo_h5 *file, const char *name, const char *min
     return status;
 }
 
+static pulmo_status check_arithmetic(pulmo_h5 *file)
+{
+    int64_t theirs = 1;
+    if (pulmo_h5_has_attribute(file, "/", "arithmetic"))
+        PULMO_TRY(pulmo_h5_get_int(file, "/", "arithmetic", &theirs));
+    if (theirs == PULMO_ARITHMETIC)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_CONFIG,
+                      "holds a finished run of a pulmo whose arithmetic differs in last digits; "
+                      "choose another train.run_dir, or give --overwrite");
+}
+
 static pulmo_status check_all_made(pulmo_h5 *file, const char *data, const sweep_made *now)
 {
     PULMO_TRY(check_made(file, "data_sha256", data, "on other data"));
     PULMO_TRY(check_made(file, "weights_sha256", now->weights, "with other weights"));
-    PULMO_TRY(check_made(file, "isa", now->isa, "in another ISA tier; set PULMO_ISA"));
-    return check_made(file, "blas", now->blas,
-                      "with other kernels of OpenBLAS; set OPENBLAS_CORETYPE");
+    return check_arithmetic(file);
 }
 
 static pulmo_status check_results(const pulmo_config *config, const sweep_made *now)

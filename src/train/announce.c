@@ -19,10 +19,10 @@ static void announce_machine(const run *r)
     const pulmo_backbone *backbone = &r->network.backbone;
     int ranks = pulmo_comm_size(r->comm);
     int nodes = pulmo_comm_nodes(r->comm);
-    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels, OpenBLAS %s; %s", ranks,
+    pulmo_info("%d rank%s on %d node%s, %d thread%s each; %s kernels; %s", ranks,
                pulmo_plural((uint64_t)ranks), nodes, pulmo_plural((uint64_t)nodes),
-               backbone->threads, pulmo_plural((uint64_t)backbone->threads),
-               pulmo_isa_name(backbone->isa), backbone->blas, pulmo_cpu_model());
+               backbone->threads, pulmo_plural((uint64_t)backbone->threads), backbone->kernels,
+               pulmo_cpu_model());
 }
 
 /* Which of two classes is the finding. */

@@ -9,13 +9,15 @@
  *                     accuracy
  *   /config           the configuration, YAML
  *   attributes of /: pulmo_kind "checkpoint", format_version, data_sha256, weights_sha256,
- *       isa, blas
+ *       arithmetic
  *
  * Written to a temporary file, then renamed: the one before stands until the new one is whole. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/h5.h"
+#include "pulmo/isa.h"
+#include "pulmo/log.h"
 #include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1
@@ -89,8 +91,7 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
     PULMO_TRY(pulmo_h5_set_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", identity->data_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "isa", identity->isa));
-    return pulmo_h5_set_text(file, "/", "blas", identity->blas);
+    return pulmo_h5_set_int(file, "/", "arithmetic", PULMO_ARITHMETIC);
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
@@ -149,6 +150,19 @@ static pulmo_status check_config(pulmo_h5 *file, const pulmo_config *config)
     return status;
 }
 
+/* One of another version's arithmetic is resumed: what it holds is worth more than the bits. */
+static pulmo_status check_arithmetic(pulmo_h5 *file)
+{
+    int64_t theirs = 1;
+    if (pulmo_h5_has_attribute(file, "/", "arithmetic"))
+        PULMO_TRY(pulmo_h5_get_int(file, "/", "arithmetic", &theirs));
+    if (theirs != PULMO_ARITHMETIC)
+        pulmo_warn("%s: was written by a pulmo whose arithmetic differs in last digits: the model "
+                   "will be neither its nor this one's to the bit",
+                   pulmo_h5_path(file));
+    return PULMO_OK;
+}
+
 static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
 {
     PULMO_TRY(pulmo_h5_check_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION,
@@ -156,9 +170,7 @@ static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
     PULMO_TRY(check_text(file, "data_sha256", identity->data_digest, "data set"));
     PULMO_TRY(check_text(file, "weights_sha256", identity->weights_digest, "weight file"));
     PULMO_TRY(check_config(file, identity->config));
-    PULMO_TRY(check_text(file, "isa", identity->isa, "ISA tier (set PULMO_ISA)"));
-    return check_text(file, "blas", identity->blas,
-                      "set of OpenBLAS kernels (set OPENBLAS_CORETYPE)");
+    return check_arithmetic(file);
 }
 
 static pulmo_status fail_damaged(pulmo_h5 *file, uint64_t epoch, uint32_t room)

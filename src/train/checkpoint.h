@@ -11,7 +11,6 @@
 typedef struct run_identity {
     const pulmo_config *config;
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
-    const char *isa, *blas;
     char features[128]; /* where training's came from, in words */
 } run_identity;
 

@@ -37,10 +37,8 @@ static pulmo_status write_model(run *r)
 static pulmo_status write_results(run *r, bool finished, const char *head_digest)
 {
     const run_identity *identity = &r->identity;
-    const pulmo_results_origin origin = {.config = r->config,
-                                         .data_digest = identity->data_digest,
-                                         .blas = identity->blas,
-                                         .features = identity->features};
+    const pulmo_results_origin origin = {
+        .config = r->config, .data_digest = identity->data_digest, .features = identity->features};
     const pulmo_run_history history = {.epochs = r->state.epoch, .row = r->selection.history};
     pulmo_results results = {.directory = r->directory,
                              .origin = &origin,
@@ -50,6 +48,7 @@ static pulmo_status write_results(run *r, bool finished, const char *head_digest
                              .finished = finished,
                              .head_digest = head_digest,
                              .data = r->config->data.path,
+                             .kernels = r->network.backbone.kernels,
                              .threads = r->network.backbone.threads};
     if (val_info(r)->count > 0)
         results.val = &r->scores.val;

@@ -115,8 +115,6 @@ static void describe_identity(run *r)
     run_identity *identity = &r->identity;
     pulmo_digest_hex(&backbone->weights_digest, identity->weights_digest);
     identity->config = r->config;
-    identity->isa = pulmo_isa_name(backbone->isa);
-    identity->blas = backbone->blas;
     snprintf(identity->features, sizeof identity->features, "fresh augmentations every epoch");
 }
 
@@ -155,7 +153,6 @@ static void describe_model(run *r)
     const char *preprocessing = pulmo_preprocessing_name(backbone->preprocessing);
     snprintf(model->preprocessing, sizeof model->preprocessing, "%s", preprocessing);
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
-    snprintf(model->isa, sizeof model->isa, "%s", r->identity.isa);
 }
 
 /* What is known of the model before any of it is trained. */

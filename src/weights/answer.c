@@ -203,6 +203,7 @@ static pulmo_status answer_of(const pulmo_weights *weights, double sums[PULMO_AN
     pulmo_status status = PULMO_MEMORY;
     float *planes = pulmo_alloc(most, sizeof *planes);
     float *wide = pulmo_alloc(9 * most, sizeof *wide);
+    weights_one_blas_thread();
     if (planes && wide) {
         pulmo_weights_answer_image(weights, planes);
         size_t features = pass(weights, planes, wide);

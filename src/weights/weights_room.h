@@ -162,4 +162,7 @@ pulmo_status weights_digest_layers(pulmo_weights *out);
 /* Fills preprocessing, mean and std; not AUTO. */
 void weights_set_preprocessing(pulmo_weights *out, pulmo_preprocessing preprocessing);
 
+/* OpenBLAS counts its threads for the whole process: ranks and their pools have the CPUs. */
+void weights_one_blas_thread(void);
+
 #endif

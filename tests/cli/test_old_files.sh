@@ -36,8 +36,10 @@ for release in 0.1.0 unsealed; do
     expect 0 "stopped/checkpoint.h5: written without digests; not verified" \
         train --set train.run_dir=stopped --set train.epochs=300 --set train.checkpoint_batches=1
     grep -q "resuming from stopped/checkpoint.h5: epoch" out.txt || { cat out.txt; fail "$release: not resumed"; }
+    grep -q "stopped/checkpoint.h5: was written by a pulmo whose arithmetic differs" out.txt ||
+        { cat out.txt; fail "$release: no word on its arithmetic"; }
 
-    # A bank: read, not computed anew.
+    # A bank of a vector tier: read, not computed anew. The portable tier had other features.
     find bank -type f | sort > before
     expect 0 "feature bank: all there, 1 view" train --set train.run_dir=again --set train.epochs=2 --set train.features=bank \
         --set bank.path=bank --set bank.views=1

@@ -11,12 +11,4 @@ says '^libjpeg(-turbo)? [0-9]'
 says '^libpng [0-9]+[.][0-9]+[.][0-9]+'
 says '^DICOM: (DCMTK [0-9]|not built in$)'
 says '^OpenBLAS [0-9]'
-unset OPENBLAS_CORETYPE
-"$1" --version | grep -q OPENBLAS_CORETYPE && ! "$1" --version | grep -q ' Prescott .*its fallback' &&
-    { echo "OPENBLAS_CORETYPE is named where nobody set it"; exit 1; }
-if grep -q avx2 /proc/cpuinfo; then
-    OPENBLAS_CORETYPE=Haswell "$1" --version | grep -q '^OpenBLAS .* Haswell .*(OPENBLAS_CORETYPE)$' ||
-        { echo "OPENBLAS_CORETYPE=Haswell is not told"; exit 1; }
-    OPENBLAS_CORETYPE=Prescott "$1" --version | grep -q 'its fallback' && { echo "a choice is called a fallback"; exit 1; }
-fi
 echo "$said"

@@ -55,7 +55,6 @@ static pulmo_model good_model(void)
                          .tta = 2,
                          .config = "eval:\n  tta: 2\n",
                          .weights_digest = "ab12",
-                         .isa = "avx2",
                          .preprocessing = "caffe-rgb"};
     pulmo_head_layout_of(&model.head, &model.layout);
     return model;

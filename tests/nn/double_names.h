@@ -19,7 +19,6 @@
 #define pulmo_head_logits              head64_logits
 #define pulmo_softmax                  head64_softmax
 #define pulmo_cross_entropy            head64_cross_entropy
-#define pulmo_blas_setup               head64_blas_setup
 #define head_row_loss                  head64_row_loss
 #define head_row_delta                 head64_row_delta
 #define head_class_weight              head64_class_weight

@@ -421,7 +421,6 @@ static void ties_go_to_the_lowest_class(void **state)
 
 int main(void)
 {
-    (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_pytorchs),
         cmocka_unit_test(cross_entropy_is_pytorchs),

@@ -470,7 +470,6 @@ static void float_is_near_double(void **state)
 
 int main(void)
 {
-    (void)pulmo_blas_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_the_losss),
         cmocka_unit_test(features_gradients_are_the_losss),

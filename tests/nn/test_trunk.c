@@ -172,7 +172,8 @@ static void test_pool_after_first(void **state)
     pulmo_weights_free(&weights);
 }
 
-/* The bits of an image's features do not depend on its company, its place or the threads. */
+/* The bits of an image's features do not depend on its company, its place, the threads or the tier.
+ */
 static void test_same_bits(void **state)
 {
     static const int widths[] = {16, 32, 48, 64}, pools[] = {0, 1, 0, 1};
@@ -183,6 +184,7 @@ static void test_same_bits(void **state)
     size_t floats = 3 * SIDE * SIDE;
     float *images = malloc(N * floats * sizeof *images);
     fill_normal(images, N * floats, 5);
+    float *wanted = NULL;
     for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
         int shape[3];
         float *all = NULL, *one = NULL;
@@ -190,6 +192,11 @@ static void test_same_bits(void **state)
             continue;
         run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, 1, N, N, images, &all, shape);
         size_t each = (size_t)(shape[0] * shape[1] * shape[2]);
+        if (!wanted) {
+            wanted = malloc(N * each * sizeof *wanted);
+            memcpy(wanted, all, N * each * sizeof *wanted);
+        }
+        assert_memory_equal(all, wanted, N * each * sizeof *wanted);
         for (int threads = 1; threads <= 3; threads++)
             for (int batch = 1; batch <= 5; batch += 2) {
                 run(&weights, SIDE, SIDE, 0, (pulmo_isa)isa, threads, batch, N, images, &one,
@@ -205,6 +212,7 @@ static void test_same_bits(void **state)
         }
         free(all);
     }
+    free(wanted);
     free(images);
     pulmo_weights_free(&weights);
 }

@@ -117,7 +117,7 @@ static void what_stands_in_the_file_is_read(void **state)
     assert_true(r.threshold == 0.5 && r.temperature == 1.5);
     assert_string_equal(r.threshold_rule, "youden");
     assert_string_equal(r.class_names[1], "A|B");
-    assert_string_equal(r.isa, ""); /* an attribute that is not there */
+    assert_string_equal(r.kernels, ""); /* an attribute that is not there */
     assert_int_equal(r.epochs, 2);
     assert_true(r.history[PULMO_HISTORY_LR][1] == 1);
     assert_true(r.history[PULMO_HISTORY_VAL_LOSS][0] == 30);

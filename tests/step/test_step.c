@@ -65,7 +65,6 @@ static bench *open_bench(const char *exchange)
 {
     bench *b = calloc(1, sizeof *b);
     CHECK(b != NULL);
-    (void)pulmo_blas_setup();
     b->data.count = SAMPLES;
     b->data.height_px = b->data.width_px = SIDE;
     for (int i = 0; i < SAMPLES; i++) {

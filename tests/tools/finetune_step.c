@@ -62,7 +62,6 @@ static pulmo_status open_bench(pulmo_comm *comm, bench *b, char **argv)
                           argv[2]);
     const pulmo_weights_choice choice = {.path = argv[1], .any = true};
     b->config.train.batch = atoi(argv[4]);
-    b->backbone.blas = pulmo_blas_setup();
     b->backbone.threads = atoi(argv[3]);
     PULMO_TRY(pulmo_isa_choose(&b->backbone.isa));
     PULMO_TRY(pulmo_weights_open(&choice, &b->backbone.weights));

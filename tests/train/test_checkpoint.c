@@ -57,11 +57,7 @@ static void open_bench(bench *b, bool averages)
     b->path = pulmo_format("%s/checkpoint.h5", b->directory);
     assert_non_null(b->path);
     pulmo_config_init(&b->config);
-    b->identity = (run_identity){.config = &b->config,
-                                 .data_digest = "d1",
-                                 .weights_digest = "w1",
-                                 .isa = "avx2",
-                                 .blas = "Haswell"};
+    b->identity = (run_identity){.config = &b->config, .data_digest = "d1", .weights_digest = "w1"};
     open_state(&b->state, &b->chosen, PARAMETERS, averages);
     fill_state(b);
 }
@@ -165,12 +161,6 @@ static void another_run_is_refused(void **state)
     other = b.identity;
     snprintf(other.weights_digest, sizeof other.weights_digest, "w2");
     assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "another weight file");
-    other = b.identity;
-    other.isa = "avx512";
-    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "ISA tier (set PULMO_ISA)");
-    other = b.identity;
-    other.blas = "SkylakeX";
-    assert_refused(try_read(&b, &other, PARAMETERS), PULMO_CONFIG, "set OPENBLAS_CORETYPE");
     assert_non_null(strstr(pulmo_error(), "--overwrite"));
     close_bench(&b);
 }

@@ -1,31 +1,32 @@
 /* The head's kernels, written for a vector `vec` of LANES floats and a pair `wide` of vectors of as
  * many integers.
  *
- * A tier gives vec, wide, LANES, DOT_OUTS (outputs of a register block of 4 samples), SUM_ROWS and
- * SUM_VECS (rows and vectors of one of sums), TIER(), TIER_NAME and: load, store, splat, add, mul,
- * fma_, reduce (the sum of the lanes in a fixed tree), wide_zero, wide_add (rounds vec * scale and
- * adds its bits), wide_store, wide_finish (the sum as float), prefetch. */
+ * A tier gives vec, wide, LANES, DOT_OUTS (outputs of a register block of 4 samples), BACK_VECS
+ * (vectors of one of 4 samples going back), SUM_ROWS and SUM_VECS (rows and vectors of one of
+ * sums), TIER(), TIER_NAME and: load, store, splat, add, mul, fma_, reduce (the sum of the lanes:
+ * halves are added until one is left), wide_zero, wide_add (rounds vec * scale and adds its bits),
+ * wide_store, wide_finish (the sum as float), prefetch. */
 #include <string.h>
 
 #include "head_kernels.h"
 
-#define INLINE   static inline __attribute__((always_inline))
-#define DOT_ROWS 4
+#define INLINE    static inline __attribute__((always_inline))
+#define DOT_ROWS  4
+#define BACK_ROWS 4
 /* Adding it to a double below 2^51 leaves the integer it rounds to in the low bits; see exact.c. */
 #define MAGIC 0x1.8p52
 
 /* ---- products ---- */
 
-/* y[n][o] (+)= the panel's products, for a block of constant size. */
-INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t inputs,
-                      size_t length, int add_up, const float *ahead, float *y, size_t outputs)
+/* An element's products fall on HEAD_LANES lanes on every tier: a narrower vector goes over the
+ * panel as often as it takes. */
+#define PASSES (HEAD_LANES / LANES)
+
+/* One pass over the first `length` inputs, a multiple of HEAD_LANES. */
+INLINE void dot_pass(int rows, int outs, const float *x, const float *w, size_t inputs,
+                     size_t length, const float *ahead, vec sum[DOT_ROWS][DOT_OUTS])
 {
-    vec sum[DOT_ROWS][DOT_OUTS];
-    size_t i = 0;
-    for (int n = 0; n < rows; n++)
-        for (int o = 0; o < outs; o++)
-            sum[n][o] = splat(0);
-    for (; i + LANES <= length; i += LANES) {
+    for (size_t i = 0; i < length; i += HEAD_LANES) {
         vec weight[DOT_OUTS];
         prefetch(ahead + i);
         for (int o = 0; o < outs; o++)
@@ -36,21 +37,60 @@ INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t
                 sum[n][o] = fma_(value, weight[o], sum[n][o]);
         }
     }
-    if (i < length) { /* the rest, with zeros behind it */
-        float rest[DOT_OUTS + DOT_ROWS][LANES];
-        memset(rest, 0, sizeof rest);
-        for (int o = 0; o < outs; o++)
-            memcpy(rest[o], w + (size_t)o * inputs + i, (length - i) * sizeof(float));
-        for (int n = 0; n < rows; n++)
-            memcpy(rest[DOT_OUTS + n], x + (size_t)n * inputs + i, (length - i) * sizeof(float));
+}
+
+/* Fewer than HEAD_LANES inputs at the end of a panel, with zeros behind them. */
+typedef struct dot_rest {
+    float x[DOT_ROWS][HEAD_LANES], w[DOT_OUTS][HEAD_LANES];
+} dot_rest;
+
+INLINE void fill_rest(int rows, int outs, const float *x, const float *w, size_t inputs,
+                      size_t length, dot_rest *rest)
+{
+    memset(rest, 0, sizeof *rest);
+    for (int n = 0; n < rows; n++)
+        memcpy(rest->x[n], x + (size_t)n * inputs, length * sizeof(float));
+    for (int o = 0; o < outs; o++)
+        memcpy(rest->w[o], w + (size_t)o * inputs, length * sizeof(float));
+}
+
+/* Lane k of a pass and of the pass half of all further on are added first: the tree of one vector
+ * of HEAD_LANES. */
+INLINE void join_passes(int rows, int outs, vec sum[PASSES][DOT_ROWS][DOT_OUTS])
+{
+    for (int half = PASSES / 2; half > 0; half /= 2)
+        for (int p = 0; p < half; p++)
+            for (int n = 0; n < rows; n++)
+                for (int o = 0; o < outs; o++)
+                    sum[p][n][o] = add(sum[p][n][o], sum[p + half][n][o]);
+}
+
+/* y[n][o] (+)= the panel's products, for a block of constant size. */
+INLINE void dot_block(int rows, int outs, const float *x, const float *w, size_t inputs,
+                      size_t length, int add_up, const float *ahead, float *y, size_t outputs)
+{
+    vec sum[PASSES][DOT_ROWS][DOT_OUTS];
+    const size_t whole = length / HEAD_LANES * HEAD_LANES;
+    dot_rest rest;
+    if (whole < length)
+        fill_rest(rows, outs, x + whole, w + whole, inputs, length - whole, &rest);
+    for (int p = 0; p < PASSES; p++) {
+        const size_t at = (size_t)p * LANES;
         for (int n = 0; n < rows; n++)
             for (int o = 0; o < outs; o++)
-                sum[n][o] = fma_(load(rest[DOT_OUTS + n]), load(rest[o]), sum[n][o]);
+                sum[p][n][o] = splat(0);
+        dot_pass(rows, outs, x + at, w + at, inputs, whole, p > 0 ? w : ahead, sum[p]);
+        if (whole == length)
+            continue;
+        for (int n = 0; n < rows; n++)
+            for (int o = 0; o < outs; o++)
+                sum[p][n][o] = fma_(load(rest.x[n] + at), load(rest.w[o] + at), sum[p][n][o]);
     }
+    join_passes(rows, outs, sum);
     for (int n = 0; n < rows; n++)
         for (int o = 0; o < outs; o++) {
             float *to = y + (size_t)n * outputs + o;
-            *to = add_up ? *to + reduce(sum[n][o]) : reduce(sum[n][o]);
+            *to = add_up ? *to + reduce(sum[0][n][o]) : reduce(sum[0][n][o]);
         }
 }
 
@@ -78,6 +118,70 @@ void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const 
                     else
                         dot_block(DOT_ROWS, 1, x, weight, inputs, length, at > 0, next, y, out);
                 }
+        }
+    }
+}
+
+/* ---- back through a layer ---- */
+
+/* Columns [c, c + cols) of BACK_ROWS rows of `out`; cols is a multiple of LANES. */
+INLINE void back_block(const float *delta, const float *w, size_t inputs, int outputs, int vecs,
+                       float *out)
+{
+    vec sum[BACK_ROWS][BACK_VECS];
+    for (int n = 0; n < BACK_ROWS; n++)
+        for (int v = 0; v < vecs; v++)
+            sum[n][v] = splat(0);
+    for (int o = 0; o < outputs; o++) {
+        vec weight[BACK_VECS];
+        for (int v = 0; v < vecs; v++)
+            weight[v] = load(w + (size_t)o * inputs + (size_t)v * LANES);
+        for (int n = 0; n < BACK_ROWS; n++) {
+            const vec value = splat(delta[n * outputs + o]);
+            for (int v = 0; v < vecs; v++)
+                sum[n][v] = fma_(value, weight[v], sum[n][v]);
+        }
+    }
+    for (int n = 0; n < BACK_ROWS; n++)
+        for (int v = 0; v < vecs; v++)
+            store(out + (size_t)n * inputs + (size_t)v * LANES, sum[n][v]);
+}
+
+/* The last columns, fewer than a vector's lanes. */
+INLINE void back_rest(const float *delta, const float *w, size_t inputs, int outputs, size_t cols,
+                      float *out)
+{
+    float padded[LANES] = {0};
+    for (int n = 0; n < BACK_ROWS; n++) {
+        vec sum = splat(0);
+        for (int o = 0; o < outputs; o++) {
+            memcpy(padded, w + (size_t)o * inputs, cols * sizeof(float));
+            sum = fma_(splat(delta[n * outputs + o]), load(padded), sum);
+        }
+        store(padded, sum);
+        memcpy(out + (size_t)n * inputs, padded, cols * sizeof(float));
+    }
+}
+
+/* Rows inside: a block of columns of the weights is read once from far away. */
+void TIER(pulmo_k_head_back)(const float *delta, int rows, const float *w, size_t inputs,
+                             int outputs, float *out)
+{
+    const size_t side = (size_t)BACK_VECS * LANES;
+    for (size_t c = 0, cols; c < inputs; c += cols) {
+        const size_t left = inputs - c;
+        cols = left < LANES ? left : LANES;
+        if (left >= side)
+            cols = side;
+        for (int n = 0; n < rows; n += BACK_ROWS) {
+            const float *from = delta + (size_t)n * (size_t)outputs;
+            float *to = out + (size_t)n * inputs + c;
+            if (cols == side)
+                back_block(from, w + c, inputs, outputs, BACK_VECS, to);
+            else if (cols == LANES)
+                back_block(from, w + c, inputs, outputs, 1, to);
+            else
+                back_rest(from, w + c, inputs, outputs, cols, to);
         }
     }
 }
@@ -216,6 +320,7 @@ extern const head_kernels TIER(head_kernels_table);
 const head_kernels TIER(head_kernels_table) = {
     .name = TIER_NAME,
     .dot = TIER(pulmo_k_head_dot),
+    .back = TIER(pulmo_k_head_back),
     .sums = TIER(pulmo_k_head_sums),
     .gradient = TIER(pulmo_k_head_gradient),
 };

@@ -8,6 +8,7 @@ typedef struct wide {
     __m256i low, high;
 } wide;
 #define DOT_OUTS    3
+#define BACK_VECS   2
 #define SUM_ROWS    2
 #define SUM_VECS    2
 #define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)

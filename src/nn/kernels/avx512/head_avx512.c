@@ -8,6 +8,7 @@ typedef struct wide {
     __m512i low, high;
 } wide;
 #define DOT_OUTS    6
+#define BACK_VECS   4
 #define SUM_ROWS    4
 #define SUM_VECS    2
 #define prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)

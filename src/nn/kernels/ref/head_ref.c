@@ -1,4 +1,4 @@
-/* The head, reference tier: portable C with the compiler's generic vectors, no fused operations. */
+/* The head, reference tier: portable C with the compiler's generic vectors. */
 #include <stdint.h>
 
 #include "vector.h"
@@ -7,6 +7,7 @@ typedef struct wide {
     int64_t lane[4];
 } wide;
 #define DOT_OUTS    2
+#define BACK_VECS   1
 #define SUM_ROWS    2
 #define SUM_VECS    1
 #define prefetch(p) ((void)(p))

@@ -1,5 +1,5 @@
-/* The reference tier: portable C with the compiler's generic vectors; no fused operations. With
- * PULMO_HEAD_DOUBLE the same in double, for the gradient tests. */
+/* The reference tier: portable C with the compiler's generic vectors. With PULMO_HEAD_DOUBLE
+ * the same in double, for the gradient tests. */
 #include "vector.h"
 
 #define PANEL_BLOCKS  1
