@@ -2,6 +2,7 @@
  *
  *   head.c           create, forward, all microbatches at once
  *   head_loss.c      cross-entropy and softmax
+ *   head_products.c  products with weights, forward and back
  *   head_backward.c  back through the layers, and bounds on gradients
  *   head_gradient.c  gradients of a microbatch, and what is below the head
  *   head_score.c     logits without dropout
