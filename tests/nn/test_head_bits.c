@@ -389,6 +389,42 @@ static void microbatches_add_up_as_integers(void **state)
     network_close(&net);
 }
 
+/* The reference tier as it is built for every processor, with the C library's fma, against each
+ * tier that this machine has: products forward and back, of shapes that leave rests. */
+extern const head_kernels head_kernels_table__ref;
+
+typedef struct products {
+    float forward[HEAD_ROWS * 19], back[HEAD_ROWS * 1111];
+} products;
+
+static void multiply(const head_kernels *kernels, const float *x, const float *w, products *out)
+{
+    const head_rows group = {.x = x, .y = out->forward};
+    kernels->dot(&group, 1, HEAD_ROWS, w, 1111, 19, 0, 19);
+    kernels->back(x, HEAD_ROWS, w, 1111, 19, out->back);
+}
+
+static void portable_products_are_every_tiers(void **state)
+{
+    (void)state;
+    float *x = noise((size_t)HEAD_ROWS * 1111, 3), *w = noise((size_t)19 * 1111, 4);
+    products *want = calloc(1, sizeof *want), *have = calloc(1, sizeof *have);
+    assert_non_null(want);
+    assert_non_null(have);
+    multiply(&head_kernels_table__ref, x, w, want);
+    for (int isa = PULMO_ISA_REF; isa < PULMO_ISA_COUNT; isa++) {
+        if (!pulmo_isa_available((pulmo_isa)isa))
+            continue;
+        multiply(head_kernels_of((pulmo_isa)isa), x, w, have);
+        assert_memory_equal(have, want, sizeof *want);
+    }
+    assert_true(want->forward[0] != want->forward[1] && want->back[0] != want->back[1]);
+    free(want);
+    free(have);
+    free(x);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +436,7 @@ int main(void)
         cmocka_unit_test(all_at_once_is_the_same),
         cmocka_unit_test(microbatches_add_up_as_integers),
         cmocka_unit_test(threads_do_not_change_bits),
+        cmocka_unit_test(portable_products_are_every_tiers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
