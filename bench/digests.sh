@@ -2,8 +2,9 @@
 # One seed, one model: trains a small network (drawn images, random convolutions) on many numbers of ranks and threads, over
 # shared memory and TCP, with every algorithm of the nonblocking allreduce (libnbc: gradients) and of the blocking one (tuned:
 # bounds and agreements) that this Open MPI has, with every tier of kernels that this machine has, with ranks of several tiers
-# together, and with several of OpenBLAS's kernel sets. Prints the digest of each trained model in one table. Ends with status 1
-# unless all digests of one network are equal, and those that are known of this version of the arithmetic.
+# together, with several of OpenBLAS's kernel sets, and with a C library that uses neither AVX2 nor FMA. Prints the digest of
+# each trained model in one table. Ends with status 1 unless all digests of one network are equal, and those that are known of
+# this version of the arithmetic.
 #
 #   bash bench/digests.sh [--short] [BUILD_DIR]
 #
@@ -102,6 +103,7 @@ if [ $short = 1 ]; then
     for tier in $tiers; do PULMO_ISA=$tier row block5 sums "kernels $tier" "$shm" 1 1; done
     program="bash mixed.sh" row head_only sums "mixed kernels" "$shm" 3 1
     program="bash mixed.sh" row block5 sums "mixed kernels" "$shm" 3 1
+    GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row block5 sums "C library without FMA" "$shm" 1 1
 else
     for exchange in sums factors; do
         for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
@@ -123,6 +125,7 @@ else
     for network in head_only block5 all; do
         kernels $network sums
         program="bash mixed.sh" row $network sums "mixed kernels" "$shm" 3 1
+        GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row $network sums "C library without FMA" "$shm" 1 1
     done
 fi
 echo
