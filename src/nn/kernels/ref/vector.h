@@ -24,7 +24,14 @@ typedef real vec __attribute__((vector_size(16)));
 #define fused fmaf
 #endif
 
-static inline __attribute__((always_inline)) vec fma_(vec a, vec b, vec c)
+/* Four calls, which inlined everywhere would take a compiler minutes; one instruction otherwise. */
+#if defined(PULMO_REF_FMA) && !defined(__SANITIZE_ADDRESS__)
+#define FUSED static inline __attribute__((always_inline))
+#else
+#define FUSED static __attribute__((noinline))
+#endif
+
+FUSED vec fma_(vec a, vec b, vec c)
 {
     vec out;
     for (int i = 0; i < LANES; i++)
