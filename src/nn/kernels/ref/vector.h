@@ -25,7 +25,7 @@ typedef real vec __attribute__((vector_size(16)));
 #endif
 
 /* Four calls, which inlined everywhere would take a compiler minutes; one instruction otherwise. */
-#if defined(PULMO_REF_FMA) && !defined(__SANITIZE_ADDRESS__)
+#ifdef PULMO_REF_FMA
 #define FUSED static inline __attribute__((always_inline))
 #else
 #define FUSED static __attribute__((noinline))
