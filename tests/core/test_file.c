@@ -1,5 +1,5 @@
 /* Files whole or not at all, what killed writers leave, directories, and reading. */
-#include "support.h"
+#include "scratch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,22 +12,10 @@
 
 #include "pulmo/file.h"
 
-static char *directory, *path;
-
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/file", directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
-    return 0;
+    return open_scratch("file");
 }
 
 static int files_in_directory(void)

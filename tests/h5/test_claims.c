@@ -1,24 +1,13 @@
 /* Files that claim more than they hold: refused before memory is asked for. */
 #include "cost.h"
+#include "scratch.h"
 
 #include "pulmo/h5.h"
-
-static char *directory, *path;
 
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/file.h5", directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
-    return 0;
+    return open_scratch("file.h5");
 }
 
 enum { SIDE = 65536 };

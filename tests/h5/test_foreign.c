@@ -1,26 +1,14 @@
 /* HDF5 files that other programs wrote. */
-#include "support.h"
+#include "scratch.h"
 
 #include <sys/wait.h>
 
 #include "pulmo/h5.h"
 
-static char *directory, *path;
-
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/file.h5", directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
-    return 0;
+    return open_scratch("file.h5");
 }
 
 static void find_types(void *context, const char *name, const pulmo_h5_shape *shape,

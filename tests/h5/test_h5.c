@@ -1,5 +1,5 @@
 /* HDF5 files: what is written reads back, appears whole or not at all, and damage is an error. */
-#include "support.h"
+#include "scratch.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -17,22 +17,10 @@ const char *__lsan_default_suppressions(void)
     return "leak:libhdf5";
 }
 
-static char *directory, *path;
-
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/file.h5", directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
-    return 0;
+    return open_scratch("file.h5");
 }
 
 static const uint8_t pixels[2 * 3 * 2] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255};

@@ -1,5 +1,5 @@
 /* What is read is what was written: seals, digests of values, sums of rows. */
-#include "support.h"
+#include "scratch.h"
 
 #include <sys/wait.h>
 
@@ -19,7 +19,6 @@ const char *__lsan_default_suppressions(void)
 #define ROWS       5
 #define ROW        48
 
-static char *directory, *path;
 static float weights[WEIGHTS];
 static uint8_t pixels[ROWS][ROW];
 static uint16_t halves[2][3] = {{0x3c00, 0x4000, 0xc200}, {0, 0x8000, 0x7bff}};
@@ -27,20 +26,11 @@ static uint16_t halves[2][3] = {{0x3c00, 0x4000, 0xc200}, {0, 0x8000, 0x7bff}};
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/file.h5", directory);
+    open_scratch("file.h5");
     for (int i = 0; i < WEIGHTS; i++)
         weights[i] = (float)i / 7;
     for (int i = 0; i < ROWS * ROW; i++)
         pixels[i / ROW][i % ROW] = (uint8_t)(i * 37 + 1);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
     return 0;
 }
 

@@ -1,30 +1,21 @@
 /* model.h5: what is written is read back to the bit; a file that holds what no training writes is
  * refused, naming what. */
 #include "cost.h"
+#include "scratch.h"
 
 #include "pulmo/file.h"
 #include "pulmo/h5.h"
 #include "pulmo/model.h"
 #include "pulmo/packed.h"
 
-static char *directory, *path;
 static float values[4 * 8 + 4 + 2 * 4 + 2];
 static char *names[] = {"NORMAL", "PNEUMONIA"};
 
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/model.h5", directory);
+    open_scratch("model.h5");
     fill_normal(values, sizeof values / sizeof values[0], 1);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
     return 0;
 }
 

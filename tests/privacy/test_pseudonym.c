@@ -1,6 +1,6 @@
 /* Keys: made once, read by their owner alone. Pseudonyms: against values of Python's hmac, apart by
  * kind, and back to names. */
-#include "support.h"
+#include "scratch.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -9,22 +9,10 @@
 #include "pulmo/image.h"
 #include "pulmo/pseudonym.h"
 
-static char *directory, *path;
-
 static int set_up(void **state)
 {
     (void)state;
-    directory = scratch_directory();
-    path = pulmo_format("%s/at/home/key", directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_directory(directory);
-    free(path);
-    return 0;
+    return open_scratch("at/home/key");
 }
 
 /* The key 00 01 02 ... 1f. */
