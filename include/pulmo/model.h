@@ -55,6 +55,12 @@ typedef struct pulmo_model {
     char preprocessing[16]; /* as which the frozen weights are read: a pulmo_preprocessing's name */
 } pulmo_model;
 
+struct pulmo_h5;
+/* PULMO_ARITHMETIC as an attribute of a file's root, and that of a file: 1 where it says none, as
+ * version 0.1.0's do. Not collective. */
+pulmo_status pulmo_arithmetic_write(struct pulmo_h5 *file);
+pulmo_status pulmo_arithmetic_read(struct pulmo_h5 *file, int64_t *out);
+
 /* Reads model.h5. `run` is a run directory or a model file. PULMO_DATA for a file that is damaged.
  * Owned by the caller, who ends it with free. Not collective. */
 pulmo_status pulmo_model_read(const char *run, pulmo_model *out);

@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 
 #include "pulmo/file.h"
-#include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "results_room.h"
 
@@ -136,7 +135,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"preprocessing", r->model->preprocessing},
     };
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_model, PULMO_COUNT_OF(of_model)));
-    PULMO_TRY(pulmo_h5_set_int(file, "/", "arithmetic", PULMO_ARITHMETIC));
+    PULMO_TRY(pulmo_arithmetic_write(file));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!origin)

@@ -114,9 +114,8 @@ static pulmo_status check_made(pulmo_h5 *file, const char *name, const char *min
 
 static pulmo_status check_arithmetic(pulmo_h5 *file)
 {
-    int64_t theirs = 1;
-    if (pulmo_h5_has_attribute(file, "/", "arithmetic"))
-        PULMO_TRY(pulmo_h5_get_int(file, "/", "arithmetic", &theirs));
+    int64_t theirs = 0;
+    PULMO_TRY(pulmo_arithmetic_read(file, &theirs));
     if (theirs == PULMO_ARITHMETIC)
         return PULMO_OK;
     return pulmo_fail(PULMO_CONFIG,

@@ -18,6 +18,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
+#include "pulmo/model.h"
 #include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1
@@ -91,7 +92,7 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
     PULMO_TRY(pulmo_h5_set_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", identity->data_digest));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest));
-    return pulmo_h5_set_int(file, "/", "arithmetic", PULMO_ARITHMETIC);
+    return pulmo_arithmetic_write(file);
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
@@ -153,9 +154,8 @@ static pulmo_status check_config(pulmo_h5 *file, const pulmo_config *config)
 /* One of another version's arithmetic is resumed: what it holds is worth more than the bits. */
 static pulmo_status check_arithmetic(pulmo_h5 *file)
 {
-    int64_t theirs = 1;
-    if (pulmo_h5_has_attribute(file, "/", "arithmetic"))
-        PULMO_TRY(pulmo_h5_get_int(file, "/", "arithmetic", &theirs));
+    int64_t theirs = 0;
+    PULMO_TRY(pulmo_arithmetic_read(file, &theirs));
     if (theirs != PULMO_ARITHMETIC)
         pulmo_warn("%s: was written by a pulmo whose arithmetic differs in last digits: the model "
                    "will be neither its nor this one's to the bit",
