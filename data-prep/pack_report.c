@@ -196,10 +196,8 @@ pulmo_status packing_write_manifest(const packing *p)
     const pack_plan *plan = &p->plan;
     pulmo_packed_split present[PULMO_SPLITS];
     char *notes = NULL;
-    char *config = pulmo_config_section_lines(p->visible, "pack");
-    if (!config)
-        return PULMO_MEMORY;
     PULMO_TRY(join_notes(plan, &notes));
+    char *config = pulmo_config_section_lines(p->visible, "pack");
     pulmo_manifest manifest = {.form = p->form,
                                .split = present,
                                .split_notes = notes,
@@ -222,7 +220,9 @@ pulmo_status packing_write_manifest(const packing *p)
         manifest.splits++;
     }
     tabled_describe(&p->list, &manifest);
-    pulmo_status status = pulmo_manifest_write(p->options.destination, &manifest);
+    pulmo_status status = PULMO_MEMORY;
+    if (config)
+        status = pulmo_manifest_write(p->options.destination, &manifest);
     free(notes);
     free(config);
     return status;
