@@ -89,14 +89,20 @@ static pulmo_status check_dims(const pulmo_h5 *file, const char *name, const pul
         file->path, name, found, shape->type == PULMO_H5_STRING ? " of strings" : "", wanted);
 }
 
+/* Opens a dataset of these dimensions. */
+static pulmo_status open_checked(pulmo_h5 *file, h5_handles *h, const char *name, int rank,
+                                 const uint64_t *dims)
+{
+    pulmo_h5_shape shape;
+    PULMO_TRY(open_shape(file, h, name, &shape));
+    return check_dims(file, name, &shape, rank, dims);
+}
+
 pulmo_status pulmo_h5_check_shape(pulmo_h5 *file, const char *name, int rank, const uint64_t *dims)
 {
     h5_handles h = h5_no_handles;
-    pulmo_h5_shape shape;
     h5_lock();
-    pulmo_status status = open_shape(file, &h, name, &shape);
-    if (status == PULMO_OK)
-        status = check_dims(file, name, &shape, rank, dims);
+    pulmo_status status = open_checked(file, &h, name, rank, dims);
     return h5_end(file, &h, name, status);
 }
 
@@ -198,11 +204,8 @@ pulmo_status pulmo_h5_read(pulmo_h5 *file, const char *name, pulmo_h5_type type,
                            const uint64_t *dims, void *out)
 {
     h5_handles h = h5_no_handles;
-    pulmo_h5_shape shape;
     h5_lock();
-    pulmo_status status = open_shape(file, &h, name, &shape);
-    if (status == PULMO_OK)
-        status = check_dims(file, name, &shape, rank, dims);
+    pulmo_status status = open_checked(file, &h, name, rank, dims);
     uint64_t points = 1;
     for (int i = 0; status == PULMO_OK && i < rank; i++)
         points *= dims[i];
