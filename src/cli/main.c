@@ -11,8 +11,8 @@
 #include "cli.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
-#include "pulmo/weights.h"
 #include "pulmo/text.h"
+#include "pulmo/weights.h"
 
 /* A full disk is an error whenever it was met. A reader that has had enough ("| head") is not, and
  * a pipe fails for no other reason. */

@@ -5,14 +5,14 @@
 
 #include <math.h>
 
-#define COUNT(of) ((int)(sizeof(of) / sizeof *(of)))
+#include "pulmo/memory.h"
 
 /* c[0] + x (c[1] + x (c[2] + ...)) */
-static double polynomial(double x, const double *c, int count)
+static double polynomial(double x, const double *c, size_t count)
 {
     double sum = c[count - 1];
-    for (int i = count - 2; i >= 0; i--)
-        sum = sum * x + c[i];
+    for (size_t i = count - 1; i > 0; i--)
+        sum = sum * x + c[i - 1];
     return sum;
 }
 
@@ -46,7 +46,7 @@ double pulmo_exp(double x)
     const double low = k * ln2_low;
     const double r = high - low;
     const double lost = (high - r) - low;
-    const double rest = r * r * polynomial(r, factor, COUNT(factor)) + lost;
+    const double rest = r * r * polynomial(r, factor, PULMO_COUNT_OF(factor)) + lost;
     return ldexp(1 + (r + rest), (int)k);
 }
 
@@ -73,7 +73,7 @@ double pulmo_log(double x)
     const double f = m - 1;
     const double s = f / (2 + f);
     const double half = 0.5 * f * f;
-    const double series = 2 * s * s * polynomial(s * s, factor, COUNT(factor));
+    const double series = 2 * s * s * polynomial(s * s, factor, PULMO_COUNT_OF(factor));
     const double e = exponent;
     return e * ln2_high - ((half - (s * (half + series) + e * ln2_low)) - f);
 }
@@ -118,7 +118,7 @@ static double sine_of(const reduced *x)
     };
     const double r = x->high;
     const double square = r * r;
-    const double series = square * r * polynomial(square, factor, COUNT(factor));
+    const double series = square * r * polynomial(square, factor, PULMO_COUNT_OF(factor));
     return r + (series + x->low * (1 - 0.5 * square));
 }
 
@@ -132,7 +132,7 @@ static double cosine_of(const reduced *x)
     const double square = r * r;
     const double half = 0.5 * square;
     const double near_one = 1 - half;
-    const double series = square * square * polynomial(square, factor, COUNT(factor));
+    const double series = square * square * polynomial(square, factor, PULMO_COUNT_OF(factor));
     return near_one + (((1 - near_one) - half) + (series - r * x->low));
 }
 

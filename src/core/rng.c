@@ -1,11 +1,11 @@
 /* Philox4x32-10 (Salmon et al., SC'11) and what is drawn from it. */
 #include "pulmo/rng.h"
 
-#include "pulmo/elementary.h"
-
 #include "core_room.h"
 
 #include <math.h>
+
+#include "pulmo/elementary.h"
 
 #define PHILOX_M0     0xD2511F53u
 #define PHILOX_M1     0xCD9E8D57u

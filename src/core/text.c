@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pulmo/file.h"
+#include "pulmo/memory.h"
 
 #define NAME_LETTERS 32 /* of a name that count in a distance */
 
@@ -282,7 +283,7 @@ static bool is_latin_capital(const char *p)
 static size_t odd_space(const char *p)
 {
     static const char *const spaces[] = {"\xC2\xA0", "\xE2\x80\xAF", "\xEF\xBB\xBF"};
-    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+    for (size_t i = 0; i < PULMO_COUNT_OF(spaces); i++) {
         size_t bytes = strlen(spaces[i]);
         if (strncmp(p, spaces[i], bytes) == 0)
             return bytes;

@@ -1,6 +1,5 @@
 /* Augmentation: one inverse map sampled once; then what photometric.c does to the values. */
 #include "pulmo/augment.h"
-#include "pulmo/elementary.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "photometric.h"
+#include "pulmo/elementary.h"
 
 #define CROP_TRIES 10 /* torchvision's */
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "h5_room.h"
+#include "pulmo/memory.h"
 
 #define CPU_S_MAX  60
 #define WAIT_S_MAX 300
@@ -50,7 +51,7 @@ static void settle(void)
     static const int signals[] = {SIGSEGV, SIGBUS,  SIGABRT, SIGFPE,
                                   SIGILL,  SIGTERM, SIGINT,  SIGALRM};
     const uint64_t space = address_space();
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    for (size_t i = 0; i < PULMO_COUNT_OF(signals); i++)
         signal(signals[i], SIG_DFL);
     alarm(WAIT_S_MAX);
     mallopt(M_PERTURB,

@@ -1,10 +1,11 @@
 /* Metrics with intervals: counts, means over classes, proper scores. */
-#include "pulmo/elementary.h"
 #include "metrics_room.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "pulmo/elementary.h"
 
 pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
 {

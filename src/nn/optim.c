@@ -1,10 +1,10 @@
 /* Optimisers and schedules. Scalars in double, elements in float, one fixed order per line. */
-#include "pulmo/elementary.h"
 #include "pulmo/optim.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "pulmo/elementary.h"
 #include "pulmo/isa.h"
 
 void pulmo_optim_spec_init(pulmo_optim_spec *spec)

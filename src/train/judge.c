@@ -4,13 +4,15 @@
 
 #include "run.h"
 
+#include "pulmo/memory.h"
+
 bool pulmo_train_check_reads(const char *key)
 {
     static const char *const read[] = {
         "data.path",          "data.fold",        "model.positive_class",  "train.monitor",
         "train.patience",     "eval.calibration", "train.unfreeze_epochs", "eval.threshold",
         "optim.class_weights"};
-    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++)
+    for (size_t i = 0; i < PULMO_COUNT_OF(read); i++)
         if (strcmp(key, read[i]) == 0)
             return true;
     return false;

@@ -124,7 +124,7 @@ void TIER(pulmo_k_head_dot)(const head_rows *groups, int count, int rows, const 
 
 /* ---- back through a layer ---- */
 
-/* Columns [c, c + cols) of BACK_ROWS rows of `out`; cols is a multiple of LANES. */
+/* The first `vecs` vectors of columns of BACK_ROWS rows of `out`. */
 INLINE void back_block(const float *delta, const float *w, size_t inputs, int outputs, int vecs,
                        float *out)
 {
