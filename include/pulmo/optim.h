@@ -43,9 +43,23 @@ int pulmo_optim_states(const pulmo_optim_spec *spec);
  * which would waste the batch. */
 double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double batch, double total);
 
-/* One update, the `step`-th (from 1), of n parameters, given the rate. state[k] are vectors of
- * n floats. Elementwise: ranges may be updated in any order, by any thread, with the same bits. */
-void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n,
-                      float *parameters, const float *gradient, float *const state[2]);
+/* What one update multiplies by: the scalars of a spec, a rate and the number of the update. */
+typedef struct pulmo_optim_update {
+    pulmo_optim_kind kind;
+    float rate, momentum;
+    float l2;     /* added to the gradient, times the parameter */
+    float shrink; /* AdamW: of the parameter itself; else 1 */
+    /* Adam, AdamW: in PyTorch's order of operations. */
+    float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps;
+} pulmo_optim_update;
+
+/* The scalars of the `step`-th update (from 1). Powers of the betas make them dear: once for many
+ * ranges. */
+pulmo_optim_update pulmo_optim_update_of(const pulmo_optim_spec *spec, double rate, uint64_t step);
+
+/* One update of n parameters. state[k] are vectors of n floats. Elementwise: ranges may be updated
+ * in any order, by any thread, with the same bits. */
+void pulmo_optim_step(const pulmo_optim_update *update, size_t n, float *parameters,
+                      const float *gradient, float *const state[2]);
 
 #endif

@@ -60,13 +60,8 @@ double pulmo_optim_rate(const pulmo_optim_spec *spec, double done, double batch,
     return spec->lr;
 }
 
-/* The scalars of an Adam step, in PyTorch's order of operations. */
-typedef struct adam {
-    float beta1, one_beta1, beta2, one_beta2, step_size, inverse_root, eps, l2, shrink;
-} adam;
-
 /* Elementwise, every operation rounded as written: the same bits at any vector width. */
-static inline __attribute__((always_inline)) void adam_body(const adam *a, size_t n,
+static inline __attribute__((always_inline)) void adam_body(const pulmo_optim_update *a, size_t n,
                                                             float *restrict p,
                                                             const float *restrict gradient,
                                                             float *restrict m, float *restrict v)
@@ -81,18 +76,21 @@ static inline __attribute__((always_inline)) void adam_body(const adam *a, size_
     }
 }
 
-static void adam_plain(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+static void adam_plain(const pulmo_optim_update *a, size_t n, float *p, const float *gradient,
+                       float *m, float *v)
 {
     adam_body(a, n, p, gradient, m, v);
 }
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void adam_avx2(const adam *a, size_t n, float *p,
-                                                      const float *gradient, float *m, float *v)
+__attribute__((target("avx2"))) static void adam_avx2(const pulmo_optim_update *a, size_t n,
+                                                      float *p, const float *gradient, float *m,
+                                                      float *v)
 {
     adam_body(a, n, p, gradient, m, v);
 }
 __attribute__((target("avx512f,prefer-vector-width=512"))) static void
-adam_avx512(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+adam_avx512(const pulmo_optim_update *a, size_t n, float *p, const float *gradient, float *m,
+            float *v)
 {
     adam_body(a, n, p, gradient, m, v);
 }
@@ -101,7 +99,8 @@ adam_avx512(const adam *a, size_t n, float *p, const float *gradient, float *m, 
 #define adam_avx512 adam_plain
 #endif
 
-static void adam_step(const adam *a, size_t n, float *p, const float *gradient, float *m, float *v)
+static void adam_step(const pulmo_optim_update *a, size_t n, float *p, const float *gradient,
+                      float *m, float *v)
 {
     switch (pulmo_isa_widest()) {
     case PULMO_ISA_AVX512:
@@ -115,59 +114,63 @@ static void adam_step(const adam *a, size_t n, float *p, const float *gradient, 
     }
 }
 
-/* The scalars of update number `step`, from 1. */
-static adam adam_of(const pulmo_optim_spec *spec, double rate, uint64_t step)
+static void adam_scalars(const pulmo_optim_spec *spec, double rate, uint64_t step,
+                         pulmo_optim_update *update)
 {
-    double decay = spec->weight_decay;
     double correction1 = 1.0 - pulmo_pow(spec->beta1, (double)step);
     double correction2 = 1.0 - pulmo_pow(spec->beta2, (double)step);
-    adam a = {
-        .beta1 = (float)spec->beta1,
-        .one_beta1 = (float)(1.0 - spec->beta1),
-        .beta2 = (float)spec->beta2,
-        .one_beta2 = (float)(1.0 - spec->beta2),
-        .step_size = (float)(rate / correction1),
-        .inverse_root = (float)(1.0 / sqrt(correction2)),
-        .eps = (float)spec->eps,
+    update->beta1 = (float)spec->beta1;
+    update->one_beta1 = (float)(1.0 - spec->beta1);
+    update->beta2 = (float)spec->beta2;
+    update->one_beta2 = (float)(1.0 - spec->beta2);
+    update->step_size = (float)(rate / correction1);
+    update->inverse_root = (float)(1.0 / sqrt(correction2));
+    update->eps = (float)spec->eps;
+}
+
+pulmo_optim_update pulmo_optim_update_of(const pulmo_optim_spec *spec, double rate, uint64_t step)
+{
+    double decay = spec->weight_decay;
+    pulmo_optim_update update = {
+        .kind = spec->kind,
+        .rate = (float)rate,
+        .momentum = (float)spec->momentum,
         .l2 = (float)decay,
         .shrink = 1.0f,
     };
+    if (spec->kind != PULMO_OPTIM_SGD)
+        adam_scalars(spec, rate, step, &update);
     if (spec->kind == PULMO_OPTIM_ADAMW) {
-        a.l2 = 0.0f;
-        a.shrink = (float)(1.0 - rate * decay);
+        update.l2 = 0.0f;
+        update.shrink = (float)(1.0 - rate * decay);
     }
-    return a;
+    return update;
 }
 
-static void sgd_step(float rate, float momentum, float l2, size_t n, float *restrict p,
+static void sgd_step(const pulmo_optim_update *u, size_t n, float *restrict p,
                      const float *restrict gradient, float *restrict velocity)
 {
     for (size_t i = 0; i < n; i++) {
-        float g = gradient[i] + l2 * p[i];
-        velocity[i] = momentum * velocity[i] + g;
-        p[i] -= rate * velocity[i];
+        float g = gradient[i] + u->l2 * p[i];
+        velocity[i] = u->momentum * velocity[i] + g;
+        p[i] -= u->rate * velocity[i];
     }
 }
 
-static void plain_step(float rate, float l2, size_t n, float *restrict p,
+static void plain_step(const pulmo_optim_update *u, size_t n, float *restrict p,
                        const float *restrict gradient)
 {
     for (size_t i = 0; i < n; i++)
-        p[i] -= rate * (gradient[i] + l2 * p[i]);
+        p[i] -= u->rate * (gradient[i] + u->l2 * p[i]);
 }
 
-void pulmo_optim_step(const pulmo_optim_spec *spec, double rate, uint64_t step, size_t n,
-                      float *parameters, const float *gradient, float *const state[2])
+void pulmo_optim_step(const pulmo_optim_update *update, size_t n, float *parameters,
+                      const float *gradient, float *const state[2])
 {
-    float step_size = (float)rate;
-    float momentum = (float)spec->momentum;
-    float l2 = (float)spec->weight_decay;
-    if (spec->kind != PULMO_OPTIM_SGD) {
-        const adam a = adam_of(spec, rate, step);
-        adam_step(&a, n, parameters, gradient, state[0], state[1]);
-    } else if (spec->momentum > 0) {
-        sgd_step(step_size, momentum, l2, n, parameters, gradient, state[0]);
-    } else {
-        plain_step(step_size, l2, n, parameters, gradient);
-    }
+    if (update->kind != PULMO_OPTIM_SGD)
+        adam_step(update, n, parameters, gradient, state[0], state[1]);
+    else if (update->momentum > 0)
+        sgd_step(update, n, parameters, gradient, state[0]);
+    else
+        plain_step(update, n, parameters, gradient);
 }

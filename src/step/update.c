@@ -216,40 +216,46 @@ static void average_range(pulmo_state *state, double decay, size_t at, size_t co
         average[i] = keep * average[i] + take * parameter[i];
 }
 
-/* The optimiser's step for parameters [at, at + count), all of one tensor. */
-static void optimise_range(const update_work *work, const pulmo_tensor *tensor, size_t at,
-                           size_t count, float *gradient)
+/* The optimiser's scalars for a tensor. */
+static pulmo_optim_update scalars_of(const pulmo_stepper *step, const pulmo_tensor *tensor)
 {
-    pulmo_stepper *step = work->step;
-    pulmo_state *state = step->parts.state;
-    float *states[2] = {NULL, NULL};
     double rate = step->exchange.rate;
-    uint64_t number = state->step;
-    for (int k = 0; k < state->states; k++)
-        states[k] = state->optim[k] + at;
+    uint64_t number = step->parts.state->step;
     if (stepper_is_tuned(tensor)) {
         rate *= step->parts.config->optim.trunk_lr_scale;
         number -= stepper_frozen_updates(step, tensor->layer);
     }
+    return pulmo_optim_update_of(step->parts.optim, rate, number);
+}
+
+/* The optimiser's step for parameters [at, at + count), all of one tensor. */
+static void optimise_range(const update_work *work, const pulmo_optim_update *scalars, size_t at,
+                           size_t count, float *gradient)
+{
+    pulmo_state *state = work->step->parts.state;
+    float *states[2] = {NULL, NULL};
+    for (int k = 0; k < state->states; k++)
+        states[k] = state->optim[k] + at;
     if (work->shrink != 1.0f) {
         for (size_t i = 0; i < count; i++)
             gradient[i] *= work->shrink;
     }
     float *parameters = state->parameter + at;
-    pulmo_optim_step(step->parts.optim, rate, number, count, parameters, gradient, states);
+    pulmo_optim_step(scalars, count, parameters, gradient, states);
 }
 
-static void update_range(const update_work *work, const pulmo_tensor *tensor, size_t at,
+static void update_range(const update_work *work, const pulmo_optim_update *scalars, size_t at,
                          size_t count, float *gradient)
 {
     const pulmo_stepper_parts *parts = &work->step->parts;
-    optimise_range(work, tensor, at, count, gradient);
+    optimise_range(work, scalars, at, count, gradient);
     if (parts->state->average)
         average_range(parts->state, parts->config->optim.ema, at, count);
 }
 
 /* A block's gradient and its step. */
-static void update_block(const update_work *work, const pulmo_block *block, int thread)
+static void update_block(const update_work *work, const pulmo_block *block,
+                         const pulmo_optim_update *scalars, int thread)
 {
     const pulmo_tensor *tensor = stepper_tensor(work->step, block->tensor);
     size_t rows = (size_t)block->rows;
@@ -257,25 +263,26 @@ static void update_block(const update_work *work, const pulmo_block *block, int 
     size_t at = first_parameter(tensor, block);
     float *gradient = finish_block(work, block, thread);
     if (block->cols == tensor->cols) { /* whole rows stand in one range */
-        update_range(work, tensor, at, rows * cols, gradient);
+        update_range(work, scalars, at, rows * cols, gradient);
         return;
     }
     for (size_t r = 0; r < rows; r++) {
-        update_range(work, tensor, at, cols, gradient);
+        update_range(work, scalars, at, cols, gradient);
         at += (size_t)tensor->cols;
         gradient += cols;
     }
 }
 
 /* A weight of the head goes strip by strip, each strip's gradient used while it is in L1. */
-static void update_strips(const update_work *work, const pulmo_block *block, int thread)
+static void update_strips(const update_work *work, const pulmo_block *block,
+                          const pulmo_optim_update *scalars, int thread)
 {
     pulmo_block strip = *block;
     int end = block->row + block->rows;
     for (; strip.row < end; strip.row += STRIP_ROWS) {
         int left = end - strip.row;
         strip.rows = stepper_least(left, STRIP_ROWS);
-        update_block(work, &strip, thread);
+        update_block(work, &strip, scalars, thread);
     }
 }
 
@@ -286,10 +293,11 @@ static void update_task(void *context, int task, int thread)
     const pulmo_tensor *tensor = stepper_tensor(work->step, block.tensor);
     if (!takes_part(work->step, tensor))
         return;
+    const pulmo_optim_update scalars = scalars_of(work->step, tensor);
     if (tensor->kind == PULMO_LINEAR_WEIGHT)
-        update_strips(work, &block, thread);
+        update_strips(work, &block, &scalars, thread);
     else
-        update_block(work, &block, thread);
+        update_block(work, &block, &scalars, thread);
 }
 
 /* ---- the norm ---- */

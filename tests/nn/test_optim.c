@@ -129,7 +129,9 @@ static void trajectories_are_pytorchs(void **state)
         double moved[WIDTH] = {0};
         memcpy(p, start, sizeof p);
         for (int s = 0; s < STEPS; s++) {
-            pulmo_optim_step(&spec, spec.lr, (uint64_t)s + 1, WIDTH, p, gradients[s], states);
+            const pulmo_optim_update update =
+                pulmo_optim_update_of(&spec, spec.lr, (uint64_t)s + 1);
+            pulmo_optim_step(&update, WIDTH, p, gradients[s], states);
             for (int i = 0; i < WIDTH; i++) {
                 double want = (double)t->after[s][i];
                 moved[i] += fabs(want - (double)(s ? t->after[s - 1][i] : start[i]));
@@ -178,12 +180,13 @@ static void run_in_pieces(const pulmo_optim_spec *spec, size_t piece, float *p, 
     memset(m, 0, LENGTH * sizeof *m);
     memset(v, 0, LENGTH * sizeof *v);
     for (uint32_t step = 1; step <= 4; step++) {
+        const pulmo_optim_update update = pulmo_optim_update_of(spec, 0.01 / step, step);
         fill(gradient, 10 + step);
         size_t size = piece ? piece : LENGTH;
         for (size_t at = (LENGTH - 1) / size * size + size; at > 0; at -= size) {
             size_t first = at - size, count = LENGTH - first < size ? LENGTH - first : size;
             float *const states[2] = {m + first, v + first};
-            pulmo_optim_step(spec, 0.01 / step, step, count, p + first, gradient + first, states);
+            pulmo_optim_step(&update, count, p + first, gradient + first, states);
         }
     }
 }

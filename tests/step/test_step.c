@@ -172,8 +172,9 @@ static void train_alone(bench *b, float *parameters)
                 pulmo_exact_add(sums, gradient, length, exponent);
             }
             pulmo_exact_finish(sums, length, exponent, 1.0 / count, gradient);
-            pulmo_optim_step(&b->optim, b->config.optim.lr, number + 1, length, parameters + at,
-                             gradient, states);
+            const pulmo_optim_update update =
+                pulmo_optim_update_of(&b->optim, b->config.optim.lr, number + 1);
+            pulmo_optim_step(&update, length, parameters + at, gradient, states);
         }
     }
     pulmo_head_destroy(head);
