@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Fuzzes what reads files: builds the targets (clang-14; ASan, UBSan), and runs each for SECONDS.
 #
-#   bash tests/fuzz/run.sh SECONDS [TARGET...]        # all of tests/fuzz/targets; 1800 is what a release gets
+#   bash tests/fuzz/run.sh [--jobs N] SECONDS [TARGET...]   # all of tests/fuzz/targets; 1800 is what a release gets
 #
+# --jobs N: so many targets at once (default 1).
 # Seeds are made by seeds.py; what is found on the way is kept in build/fuzz/corpus/TARGET and is where the
 # next run begins. A finding ends with status 1 and stays in build/fuzz/findings/TARGET: mend it, and put
 # a small input that shows it into tests/fuzz/regressions/TARGET, which the ordinary suite replays.
@@ -10,8 +11,13 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=$root/build/fuzz
+jobs=1
+if [ "${1:-}" = --jobs ]; then
+    jobs=${2:?--jobs needs a number}
+    shift 2
+fi
 case ${1:-} in
-'' | *[!0-9]*) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+'' | *[!0-9]*) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac
 seconds=$1
 shift
@@ -39,11 +45,13 @@ trap 'rm -rf "$TMPDIR"' EXIT
 # What other libraries keep is not ours to mend; a crash of libhdf5 ends its child alone.
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:handle_abort=1
 export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
-findings=0
-for target in "${targets[@]}"; do
-    corpus=$build/corpus/$target found=$build/findings/$target log=$build/$target.log
+
+# fuzz TARGET: status 1 where it has a finding.
+fuzz() {
+    local target=$1 status=0
+    local corpus=$build/corpus/$target found=$build/findings/$target log=$build/$target.log
     mkdir -p "$corpus" "$found" "$build/seeds/$target" "$here/regressions/$target"
-    options=(-rss_limit_mb=3000)
+    local options=(-rss_limit_mb=3000)
     case $target in # its watch is a thread, and with ASan a child process may not be forked beside one
     h5 | keras | model | manifest | shard) options=(-rss_limit_mb=0) ;;
     esac
@@ -55,10 +63,24 @@ for target in "${targets[@]}"; do
         edges=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' "$log" | tail -1)
         printf '%-12s %9s runs, %s edges, no finding\n' "$target" "$runs" "$edges"
     else
-        findings=$((findings + 1))
+        status=1
         printf '%-12s FINDING: %s (%s)\n' "$target" "$(grep -m1 -E 'SUMMARY|ERROR|runtime error|status "|Assert' "$log" || tail -1 "$log")" "$log"
     fi
     rmdir "$here/regressions/$target" 2> /dev/null || true
+    return $status
+}
+findings=0 running=0
+for target in "${targets[@]}"; do
+    if [ "$running" = "$jobs" ]; then
+        wait -n || findings=$((findings + 1))
+        running=$((running - 1))
+    fi
+    fuzz "$target" &
+    running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+    wait -n || findings=$((findings + 1))
+    running=$((running - 1))
 done
 if [ "$findings" -gt 0 ]; then
     echo "$findings of ${#targets[@]} targets have findings: $build/findings"
