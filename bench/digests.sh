@@ -2,11 +2,14 @@
 # One seed, one model: trains a small network (drawn images, random convolutions) on many numbers of ranks and threads, over
 # shared memory and TCP, with every algorithm of the nonblocking allreduce (libnbc: gradients) and of the blocking one (tuned:
 # bounds and agreements) that this Open MPI has, with every tier of kernels that this machine has, with ranks of several tiers
-# together, with several of OpenBLAS's kernel sets, and with a C library that uses neither AVX2 nor FMA. Prints the digest of
-# each trained model in one table. Ends with status 1 unless all digests of one network are equal, and those that are known of
+# together, with several of OpenBLAS's kernel sets, with BLIS and the reference BLAS where they are installed, and with a C library
+# that uses neither AVX2 nor FMA. Prints the digest of each trained model in one table. Ends with status 1 unless all digests of one network are equal, and those that are known of
 # this version of the arithmetic.
 #
 #   bash bench/digests.sh [--short] [BUILD_DIR]
+#
+# BLAS="FILE...": shared libraries that have the cblas functions, each put in place of OpenBLAS's; default: those of Debian's
+# packages libblis4-* and libblas3.
 #
 # Everything: some minutes on two cores. --short: a minute's choice of rows, for the test suite.
 set -euo pipefail
@@ -32,6 +35,14 @@ settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set
 head_only=(--set model.trainable=head)
 all=(--set model.trainable=all)
 block5=(--set model.trainable=block5 --set 'train.unfreeze_epochs=[1]')
+# What the others leave at its default: every augmentation, AdamW and its average, a schedule, views, temperature; a bank and SGD.
+settings_on=(--set model.trainable=block5 --set model.pool=avgmax --set model.dropout=0.3 --set optim.name=adamw --set optim.weight_decay=0.01
+    --set optim.schedule=cosine --set optim.warmup_epochs=0.5 --set optim.ema=0.9 --set optim.label_smoothing=0.1
+    --set optim.class_weights=balanced --set train.monitor=auc --set eval.tta=3 --set eval.calibration=temperature
+    --set 'augment.scale=[0.8, 1.1]' --set augment.gamma=0.4 --set augment.equalize=0.3 --set augment.autocontrast=0.3
+    --set augment.sharpness=0.5 --set 'augment.blur=[0, 1.5]' --set augment.noise=0.05 --set augment.erasing=0.3 --set 'augment.strength=[0, 1]')
+from_bank=(--set train.features=bank --set bank.views=2 --set bank.precision=half --set bank.path=bank --set model.pool=max --set optim.name=sgd
+    --set optim.lr=0.01 --set optim.schedule=step --set optim.step_epochs=1)
 
 failed=0 rows=0
 # The digests of this version of the arithmetic, on every machine: a change of bits raises PULMO_ARITHMETIC, and is a line of
@@ -39,12 +50,14 @@ failed=0 rows=0
 declare -A wanted=(
     [head_only]=22afe71a2690f97f3c3673782b70d6dd4e32541a844f8de0c55374cdb922e398
     [block5]=7c7bb2349babd84d9ab52f9710f401b6d94b77e5d6eda2a3838ea6178cab9574
+    [settings_on]=28d7fe8103401d20e8ddc70b4fe6dc0c71f21e5e80e14a27e4a9a99035a82c1c
+    [from_bank]=fbdaa5b04f680bd6457dbeac1efb485e64f00603e18cebf04d4d8e0810a03ee6
 )
 # row NETWORK EXCHANGE TRANSPORT "MPI OPTIONS" RANKS THREADS
 row() {
     local network=$1 exchange=$2 transport=$3 options=$4 ranks=$5 threads=$6 head note=
     local -n trained=$network
-    rm -rf run
+    rm -rf run bank
     # shellcheck disable=SC2086 # options are words
     if ! mpirun --bind-to none -n "$ranks" $options ${program:-$pulmo} train "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
         --set train.run_dir=run --set train.threads="$threads" > out.txt 2> err.txt; then
@@ -53,6 +66,8 @@ row() {
     head=$(sed -n 's/^Head SHA-256: //p' out.txt)
     [ -n "${wanted[$network]:-}" ] || wanted[$network]=$head
     if [ -z "$head" ] || [ "$head" != "${wanted[$network]}" ]; then failed=1 note=" **differs**"; fi
+    [ -f "first-$network.csv" ] || cp run/predictions.csv "first-$network.csv"
+    if ! cmp -s run/predictions.csv "first-$network.csv"; then failed=1 note+=" **other scores**"; fi
     rows=$((rows + 1))
     printf '| %s | %s | %s | %d | %d | `%s`%s |\n' "${network/_/ }" "$exchange" "$transport" "$ranks" "$threads" "${head:-no model}" "$note"
 }
@@ -76,6 +91,14 @@ kernels() {
         # A set that the processor cannot run ends the program.
         OPENBLAS_CORETYPE=$core "$pulmo" weights check > /dev/null 2>&1 || continue
         OPENBLAS_CORETYPE=$core row "$1" "$2" "OpenBLAS $core" "" 1 1
+    done
+}
+# other_blas NETWORK EXCHANGE: a library that is loaded first has its functions taken in place of OpenBLAS's.
+other_blas() {
+    local library
+    for library in ${BLAS-/usr/lib/*/blis-*/libblas.so.3 /usr/lib/*/blas/libblas.so.3}; do
+        [ -e "$library" ] || continue
+        program="env LD_PRELOAD=$library $pulmo" row "$1" "$2" "$(basename "$(dirname "$library")") in place of OpenBLAS" "" 2 1
     done
 }
 # Each rank with a tier of its own; `row` starts what is in `mixed` in place of the program.
@@ -103,7 +126,9 @@ if [ $short = 1 ]; then
     for tier in $tiers; do PULMO_ISA=$tier row block5 sums "kernels $tier" "$shm" 1 1; done
     program="bash mixed.sh" row head_only sums "mixed kernels" "$shm" 3 1
     program="bash mixed.sh" row block5 sums "mixed kernels" "$shm" 3 1
-    GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row block5 sums "C library without FMA" "$shm" 1 1
+    GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row settings_on sums "C library without FMA" "$shm" 1 1
+    program="bash mixed.sh" row settings_on sums "mixed kernels" "$shm" 3 1
+    row from_bank sums "shared memory" "$shm" 2 1
 else
     for exchange in sums factors; do
         for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
@@ -122,8 +147,9 @@ else
     row block5 factors "shared memory" "$shm" 2 2
     row block5 factors "shared memory" "$shm" 8 1
     for algorithm in $algorithms; do row block5 sums "TCP, tuned $algorithm" "$tcp $(tuned "$algorithm")" 4 1; done
-    for network in head_only block5 all; do
+    for network in head_only block5 all settings_on from_bank; do
         kernels $network sums
+        other_blas $network sums
         program="bash mixed.sh" row $network sums "mixed kernels" "$shm" 3 1
         GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row $network sums "C library without FMA" "$shm" 1 1
     done

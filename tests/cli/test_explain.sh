@@ -19,6 +19,24 @@ for row in csv.DictReader(open("explained.csv")):
     assert row["predicted"] == (other.get("prediction") or other.get("predicted") or other["class"]), (row, other)
 PYTHON
 
+# ---- one arithmetic: scores and maps are the same bytes on every tier of kernels that this machine has ----
+tiers=0
+for tier in ref avx2 avx512 neon; do
+    PULMO_ISA=$tier "$PULMO" explain run demo/test --out "looks-$tier" > "explained-$tier.csv" 2> err.txt || {
+        grep -q "PULMO_ISA" err.txt || { cat err.txt; fail "explain on $tier"; }
+        continue
+    }
+    PULMO_ISA=$tier "$PULMO" predict run demo/test > "predicted-$tier.csv" 2> /dev/null
+    PULMO_ISA=$tier "$PULMO" evaluate run --data packed --out "scored-$tier" > /dev/null 2>&1
+    cmp "predicted-$tier.csv" predicted.csv || fail "predict on $tier: other scores"
+    cmp "scored-$tier/predictions.csv" run/predictions.csv || fail "evaluate on $tier: other scores"
+    diff <(sed "s/looks-$tier/looks/" "explained-$tier.csv") explained.csv || fail "explain on $tier: other probabilities"
+    diff -r -x explain.json "looks-$tier" looks || fail "explain on $tier: other maps"
+    tiers=$((tiers + 1))
+done
+[ $tiers -ge 1 ] || fail "no tier of kernels runs here"
+echo "$tiers tiers, the same maps and scores"
+
 # ---- images that are large: the limit is this machine's, and the words name it ----
 one=$(ls -d demo/test/NORMAL/* | head -1)
 for command in predict "explain --out little"; do
