@@ -29,7 +29,7 @@ for tier in ref avx2 avx512 neon; do
     PULMO_ISA=$tier "$PULMO" predict run demo/test > "predicted-$tier.csv" 2> /dev/null
     PULMO_ISA=$tier "$PULMO" evaluate run --data packed --out "scored-$tier" > /dev/null 2>&1
     cmp "predicted-$tier.csv" predicted.csv || fail "predict on $tier: other scores"
-    cmp "scored-$tier/predictions.csv" run/predictions.csv || fail "evaluate on $tier: other scores"
+    diff "scored-$tier/predictions.csv" <(grep -v "^val," run/predictions.csv) || fail "evaluate on $tier: other scores"
     diff <(sed "s/looks-$tier/looks/" "explained-$tier.csv") explained.csv || fail "explain on $tier: other probabilities"
     diff -r -x explain.json "looks-$tier" looks || fail "explain on $tier: other maps"
     tiers=$((tiers + 1))
