@@ -13,7 +13,9 @@
 
 typedef struct pulmo_comm pulmo_comm;
 
-/* Starts MPI (thread level: serialized) and gives the world. Refuses (PULMO_USAGE) when a
+/* Starts MPI (thread level: serialized) and gives the world. A process that no launcher started (by
+ * launchers' variables) is one rank of one without MPI, which would cost it a second and a daemon.
+ * Refuses (PULMO_USAGE) when a
  * launcher's own variables (SLURM_NTASKS, PMI_SIZE, ...) say that this process is one of
  * several but MPI sees only one: N singletons from a mismatched launcher; names the command
  * that would work. MPI is called by one thread at a time; the room sees to that. Collective. Owned

@@ -58,6 +58,8 @@ out:
 
 pulmo_status pulmo_barrier(pulmo_comm *comm)
 {
+    if (comm->size == 1)
+        return PULMO_OK;
     wait_begin(comm, "all ranks to arrive");
     return wait_end(comm, MPI_Barrier(comm->world));
 }
@@ -131,25 +133,35 @@ static pulmo_status join_long(pulmo_comm *comm, const void *piece, const uint64_
     return PULMO_OK;
 }
 
+static pulmo_status gather_sizes(pulmo_comm *comm, uint64_t mine, uint64_t *sizes)
+{
+    sizes[comm->rank] = mine;
+    if (comm->size == 1)
+        return PULMO_OK;
+    wait_begin(comm, "the sizes of all ranks' pieces");
+    return wait_end(comm,
+                    MPI_Allgather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world));
+}
+
 pulmo_status pulmo_gather_all(pulmo_comm *comm, const void *piece, size_t bytes, void **all,
                               size_t *all_bytes, size_t *counts)
 {
-    uint64_t mine = bytes;
     uint64_t *sizes = calloc((size_t)comm->size, sizeof *sizes);
     char *joined = NULL;
     size_t total = 0;
     pulmo_status status =
         sizes ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate %d sizes", comm->size);
     PULMO_GOTO(pulmo_agree(comm, status));
-    wait_begin(comm, "the sizes of all ranks' pieces");
-    PULMO_GOTO(
-        wait_end(comm, MPI_Allgather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world)));
+    PULMO_GOTO(gather_sizes(comm, bytes, sizes));
     for (int r = 0; r < comm->size; r++)
         total += sizes[r];
     joined = pulmo_alloc(total ? total : 1, 1);
     PULMO_GOTO(pulmo_agree(comm, joined ? PULMO_OK : PULMO_MEMORY));
-    PULMO_GOTO(total <= INT_MAX ? join_short(comm, piece, sizes, joined)
-                                : join_long(comm, piece, sizes, joined));
+    if (comm->size > 1 && total <= INT_MAX)
+        status = join_short(comm, piece, sizes, joined);
+    else
+        status = join_long(comm, piece, sizes, joined);
+    PULMO_GOTO(status);
     for (int r = 0; counts && r < comm->size; r++)
         counts[r] = sizes[r];
     *all = joined;

@@ -53,6 +53,7 @@ static pulmo_comm *new_comm(void)
         return NULL;
     pthread_mutex_init(&comm->mpi, NULL);
     comm->world = comm->node = comm->sums = MPI_COMM_NULL;
+    comm->size = comm->node_size = comm->nodes = 1;
     atomic_store(&comm->doing, "starting");
     if (gethostname(comm->host, sizeof comm->host - 1) != 0)
         snprintf(comm->host, sizeof comm->host, "unknown");
@@ -87,12 +88,22 @@ static void free_comm(pulmo_comm *comm)
     free(comm);
 }
 
+/* MPI runs; without it `world` is MPI_COMM_NULL. */
+static bool has_mpi(const pulmo_comm *comm)
+{
+    return comm->world != MPI_COMM_NULL;
+}
+
 pulmo_status pulmo_dist_start(pulmo_comm **out)
 {
     PULMO_TRY(launcher_check_before());
     pulmo_comm *comm = new_comm();
     if (!comm)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the communicator");
+    if (!launcher_is_there()) {
+        *out = comm;
+        return PULMO_OK;
+    }
     pulmo_status status = start_mpi(&comm->level);
     if (status != PULMO_OK) {
         free_comm(comm);
@@ -115,9 +126,11 @@ void pulmo_dist_end(pulmo_comm *comm)
 {
     if (!comm)
         return;
+    bool started = has_mpi(comm);
     close_ranks(comm);
     wait_begin(comm, "all ranks to end");
-    MPI_Finalize();
+    if (started)
+        MPI_Finalize();
     pthread_mutex_unlock(&comm->mpi);
     pulmo_watch_stop(comm);
     free_comm(comm);
@@ -128,6 +141,10 @@ pulmo_status pulmo_comm_split(pulmo_comm *comm, int color, pulmo_comm **out)
     pulmo_comm *group = new_comm();
     PULMO_TRY(pulmo_agree(
         comm, group ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "cannot allocate a communicator")));
+    if (!has_mpi(comm)) {
+        *out = group;
+        return PULMO_OK;
+    }
     group->level = comm->level;
     pulmo_status status =
         open_ranks(group, MPI_Comm_split(comm->world, color, comm->rank, &group->world));

@@ -14,6 +14,8 @@
 typedef struct heartbeat heartbeat;
 typedef struct helper helper;
 
+/* A process that no launcher started is one rank of one, and does without MPI: MPI_COMM_NULL stands
+ * in its communicators, and every call here returns before it would be used. */
 struct pulmo_comm {
     MPI_Comm world, node;
     MPI_Comm
@@ -50,6 +52,9 @@ pulmo_status wait_end(pulmo_comm *comm, int code);
 typedef bool helper_step(void *context);
 void helper_watch(pulmo_comm *comm, helper_step *step, void *context);
 void helper_stop(pulmo_comm *comm);
+
+/* Whether the environment has a variable of a launcher that MPI could learn of other ranks from. */
+bool launcher_is_there(void);
 
 /* PULMO_USAGE where launchers' variables show that this process is one of several that MPI does
  * not join; once before MPI_Init, once when the size is known. */

@@ -47,6 +47,27 @@ static pulmo_status refuse_srun(long tasks)
                       tasks);
 }
 
+bool launcher_is_there(void)
+{
+    static const char *const variables[] = {
+        "OMPI_COMM_WORLD_SIZE", /* Open MPI's mpirun */
+        "PMIX_RANK",            /* PMIx: srun --mpi=pmix, prterun */
+        "PMI_RANK",             /* PMI-1 and PMI-2: Hydra, srun --mpi=pmi2 */
+        "PMI_FD",
+        "PMI_PORT",
+        "PMI_SIZE",
+        "MPI_LOCALNRANKS",
+        "MV2_COMM_WORLD_SIZE",
+        "PALS_RANKID", /* HPE Cray */
+        "ALPS_APP_PE",
+    };
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        if (getenv(variables[i]))
+            return true;
+    }
+    return srun_tasks() > 0;
+}
+
 pulmo_status launcher_check_before(void)
 {
     long tasks = srun_tasks();

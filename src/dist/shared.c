@@ -163,13 +163,14 @@ pulmo_status pulmo_shared_create(pulmo_comm *comm, size_t bytes, void **base, in
 
 pulmo_status pulmo_shared_publish(pulmo_comm *comm, pulmo_shared *shared)
 {
+    if (!shared->mapped)
+        return PULMO_OK;
     atomic_thread_fence(memory_order_seq_cst);
     wait_begin(comm, "the node's shared memory to be filled");
     PULMO_TRY(wait_end(comm, MPI_Barrier(comm->node)));
     atomic_thread_fence(memory_order_seq_cst);
     /* From here on nobody writes: a stray write is better a fault than a wrong model. */
-    if (shared->mapped)
-        (void)mprotect(shared->base, shared->bytes, PROT_READ);
+    (void)mprotect(shared->base, shared->bytes, PROT_READ);
     return PULMO_OK;
 }
 

@@ -40,4 +40,8 @@ started 0 SLURM_JOB_ID=7 SLURM_NTASKS=4 SLURM_NPROCS=4 SLURM_PROCID=0
 started 0 SLURM_JOB_ID=7 SLURM_NTASKS=4
 started 0 PMI_SIZE=1 PMI_RANK=0
 started 0 PATH="$PATH"
+
+echo "-- MPI starts under a launcher alone: a process by itself waits for no daemon"
+started 0 OMPI_MCA_pml=none_such
+started 1 OMPI_MCA_pml=none_such OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0
 exit $failed
