@@ -50,6 +50,7 @@ failed=0 rows=0
 declare -A wanted=(
     [head_only]=22afe71a2690f97f3c3673782b70d6dd4e32541a844f8de0c55374cdb922e398
     [block5]=7c7bb2349babd84d9ab52f9710f401b6d94b77e5d6eda2a3838ea6178cab9574
+    [all]=0bbc919362ca61e4efe2cf4b0d94780e5b70f72e73c7eefef0a8f77d235d41be
     [settings_on]=28d7fe8103401d20e8ddc70b4fe6dc0c71f21e5e80e14a27e4a9a99035a82c1c
     [from_bank]=fbdaa5b04f680bd6457dbeac1efb485e64f00603e18cebf04d4d8e0810a03ee6
 )
