@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # mpirun whose ranks get to hear of Ctrl-C and SIGTERM. Takes what mpirun takes:
 #
-#   bash jobs/mpirun.sh -n 2 pulmo train -c configs/recommended.yaml --set ...
+#   bash jobs/mpirun.sh -n 2 pulmo train -c recommended --set ...
 #
 # Open MPI's mpirun answers both signals by killing its ranks, two seconds later and in the middle
 # of what they do, and ends with status 1. Here mpirun does not get them: its ranks are asked, by

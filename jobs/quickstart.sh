@@ -12,7 +12,7 @@
 #
 # What is there already is kept: run twice, it does nothing twice; interrupted, it resumes. Writes
 # below runs/ in the repository, or below $PULMO_RUNS. With $PULMO naming a program that is there,
-# packages and build are left out.
+# packages and build are left out: so does "pulmo quickstart", which is this script.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -44,22 +44,13 @@ build() {
     cd - >/dev/null
 }
 
-# A Python that has pip: the first in PATH may be a bare one.
-python_with_pip() {
-    local python
-    for python in python3 /usr/bin/python3; do
-        if "$python" -m pip --version >/dev/null 2>&1; then echo "$python"; return; fi
-    done
-    echo python3
-}
-
 get_weights() {
     if [ -n "${PULMO_WEIGHTS:-}" ]; then
         [ -r "$PULMO_WEIGHTS" ] || fail 65 "PULMO_WEIGHTS: $PULMO_WEIGHTS cannot be read; name the file, or unset it to have the weights fetched"
         step "weights: $PULMO_WEIGHTS"
     else
         step "weights: from the cache, or fetched once (64 MB)"
-        "$(python_with_pip)" "$root/data-prep/fetch-weights" </dev/null || exit
+        "$pulmo" weights fetch </dev/null || exit
     fi
 }
 
@@ -113,7 +104,7 @@ train() { # packed, run directory, configuration, further options...
     # The configurations' batches of 32 are 4 units of work: further cores become threads.
     if [ "$ranks" -gt 4 ]; then threads=$((ranks / 4)); ranks=4; fi
     choose_launcher "$ranks"
-    step "train: $ranks ranks of $threads threads, $(basename "$3"), into $2"
+    step "train: $ranks ranks of $threads threads, $3.yaml, into $2"
     "${launch[@]}" "$pulmo" train -c "$3" --set data.path="$1" --set train.run_dir="$2" \
         --set train.threads="$threads" "${more[@]}" </dev/null || status=$?
     if [ "$status" = 75 ]; then fail 75 "interrupted; the same command resumes from the checkpoint in $2"; fi
@@ -170,7 +161,7 @@ check_options() { # run directory, options...
 }
 
 main() {
-    local data='' name=demo packed config=$root/configs/demo.yaml for_pack=() for_train=()
+    local data='' name=demo packed config=demo for_pack=() for_train=()
     case ${1:-} in -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
     if [ $# -gt 0 ] && [ "$1" != -- ]; then data=$1; shift; fi
     if [ $# -gt 0 ] && [ "$1" != -- ]; then fail 2 "one DATA_DIR at a time, options behind --; got also: $*"; fi
@@ -179,7 +170,7 @@ main() {
         [ -d "$data" ] || fail 2 "$data: is not a directory; give a folder that holds class folders of images"
         data=$(cd "$data" && pwd)
         name=$(basename "$data")
-        config=$root/configs/recommended.yaml
+        config=recommended
         for_pack=(--set pack.val_fraction=0.15 --set pack.test_fraction=0.15)
     fi
     share_options "$@"

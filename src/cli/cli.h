@@ -10,6 +10,7 @@
 #include "pulmo/config.h"
 #include "pulmo/dist.h"
 #include "pulmo/log.h"
+#include "pulmo/place.h"
 #include "pulmo/status.h"
 
 typedef struct arguments arguments;
@@ -120,7 +121,8 @@ struct arguments {
     int given_count;
     pulmo_config config; /* in force, once loaded */
     pulmo_grid grid;
-    pulmo_comm *comm; /* NULL until MPI runs */
+    pulmo_comm *comm;                      /* NULL until MPI runs */
+    char configuration[PULMO_PLACE_BYTES]; /* what settings.path may point to */
 
     /* The fields of options. */
     const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
@@ -139,6 +141,12 @@ pulmo_status arguments_parse(const command *c, int argc, char **argv, arguments 
 void arguments_free(arguments *a);
 bool option_given(const arguments *a, const command_option *o);
 
+/* Where -c names no file, and a configuration that came with the program has that name: its path
+ * takes the name's place. */
+pulmo_status find_configuration(arguments *a);
+/* Those names, "recommended" or "sets/chexpert", in order, each with its first sentence. */
+typedef void see_configuration(void *context, const char *name, const char *about);
+void each_configuration(see_configuration *see, void *context);
 /* Defaults, then the file, then --set, then options that stand for keys. A key in the file that the
  * command does not take is checked and left alone; one in --set is refused. */
 pulmo_status load_settings(arguments *a);
@@ -173,6 +181,10 @@ pulmo_status run_predict(arguments *a);
 pulmo_status run_explain(arguments *a);
 pulmo_status run_export(arguments *a);
 pulmo_status run_weights(arguments *a);
+pulmo_status run_configs(arguments *a);
+/* In place of this process, where that can be started. */
+pulmo_status run_fetch(arguments *a);
+pulmo_status run_quickstart(arguments *a);
 pulmo_status run_report(arguments *a);
 pulmo_status run_inspect(arguments *a);
 pulmo_status run_verify(arguments *a);

@@ -108,6 +108,8 @@ pulmo_status run_export(arguments *a)
 
 pulmo_status run_weights(arguments *a)
 {
+    if (strcmp(a->operands[0], "fetch") == 0)
+        return run_fetch(a);
     if (a->operand_count == 2)
         PULMO_TRY(load_key(a, "model.weights", a->operands[1]));
     return pulmo_weights_check(stdout, &a->config);

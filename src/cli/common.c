@@ -30,7 +30,8 @@ const command_option common_options[] = {
      .letter = 'c',
      .type = OPTION_TEXT,
      .field = offsetof(arguments, settings.path),
-     .help = "configuration, YAML"},
+     .help = "configuration, YAML; or the name of one that came with the program, as in -c "
+             "recommended (pulmo configs lists them)"},
     {.name = "set",
      .argument = "KEY=VALUE",
      .letter = 's',

@@ -1,5 +1,6 @@
 /* Completion of a command line, for the shells' scripts in docs/completion: what could stand in
  * place of its last word. */
+#include <stdint.h>
 #include <string.h>
 
 #include "cli.h"
@@ -72,6 +73,12 @@ static bool takes_keys(const command_option *o)
     return begins_with(o->argument, "KEY=");
 }
 
+/* A configuration's name; `context` is the completion. */
+static void offer_configuration(void *context, const char *name, const char *about)
+{
+    offer(context, name, about);
+}
+
 /* What an option takes; `kept` letters of the word are the option itself. */
 static void offer_argument(const completion *c, const command_option *o, int kept)
 {
@@ -82,6 +89,8 @@ static void offer_argument(const completion *c, const command_option *o, int kep
         offer_keys(c, kept);
     else if (strchr(o->argument, '|'))
         offer_choices(c, kept, o->argument);
+    else if (o->letter == 'c' && kept == 0)
+        each_configuration(offer_configuration, (void *)(uintptr_t)c);
 }
 
 /* ---- words ---- */

@@ -41,6 +41,7 @@ static pulmo_status run_command(arguments *a)
 {
     const command *c = a->command;
     pulmo_log_setup(a->level, 0, 1);
+    PULMO_TRY(find_configuration(a));
     PULMO_TRY(c->load ? c->load(a) : load_settings(a));
     if (c->starts_mpi)
         PULMO_TRY(launch_ranks(a));

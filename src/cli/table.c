@@ -329,18 +329,20 @@ const command commands[] = {
      .check = check_export,
      .run = run_export},
     {.name = "weights",
-     .summary = "check: which VGG16 a file of weights is",
-     .usage = "check [FILE]",
+     .summary = "fetch: gets VGG16's weights; check: which VGG16 a file of weights is",
+     .usage = "fetch [FILE]|check [FILE]",
      .description =
-         "Says what a file of VGG16 weights is: format, names, preprocessing, layers, digests, and "
+         "fetch: gets the convolutions that torchvision publishes, once, into the user's cache or "
+         "FILE; it needs network and Python's pip. check: says what a file of VGG16 weights is: "
+         "format, names, preprocessing, layers, digests, and "
          "the result of a known-answer pass. Without FILE: the one that train would take. Formats: "
          "safetensors (torchvision's and timm's names), PyTorch's .pth, Keras' .h5, ONNX. Exit "
          "status 65 if train would refuse it.",
      .keys = "model.*",
-     .actions = "check",
+     .actions = "fetch|check",
      .operands_least = 1,
      .operands_most = 2,
-     .operands_needed = "an action is needed: check",
+     .operands_needed = "an action is needed: fetch or check",
      .operands_hint = "one file at a time",
      .run = run_weights},
     {.name = "report",
@@ -402,6 +404,28 @@ const command commands[] = {
      .starts_mpi = true,
      .load = load_bench,
      .run = run_bench},
+    {.name = "configs",
+     .summary = "the configurations that came with the program",
+     .usage = "[NAME]",
+     .description = "Without NAME: the configurations that came with the program, a line each. "
+                    "With NAME: that "
+                    "one, as YAML, to be read or changed. -c NAME takes it as it is.",
+     .keys = "",
+     .operands_most = 1,
+     .operands_hint = "one configuration at a time",
+     .run = run_configs},
+    {.name = "quickstart",
+     .summary = "from images to a trained model and its report, with one command",
+     .usage = "[SOURCE] [-- OPTIONS]",
+     .description =
+         "Fetches the weights, packs SOURCE (class folders of images, or what pack wrote; without "
+         "it: demo images, drawn first), trains on all cores with mpirun, and ends with the test "
+         "result. Writes below runs/ or $PULMO_RUNS. What is there already is kept; interrupted, "
+         "it "
+         "resumes. OPTIONS are pack's and train's.",
+     .keys = "",
+     .operands_most = OPERANDS_ANY,
+     .run = run_quickstart},
     {.name = "demo-data",
      .summary = "draw a chest-X-ray-like data set",
      .usage = "DEST",

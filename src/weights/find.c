@@ -48,13 +48,11 @@ static pulmo_status not_there(const char *path)
 {
     const char *what = path ? path : "the cache";
     const char *why = path ? "is not there" : "has no place, since HOME is unset";
-    char fetcher[FETCHER_BYTES];
-    weights_fetcher(fetcher, sizeof fetcher);
     return pulmo_fail(
         PULMO_WEIGHTS,
-        "no VGG16 weights: %s %s; run %s (needs network once), or "
+        "no VGG16 weights: %s %s; run \"pulmo weights fetch\" (needs network once), or "
         "name a file with --set model.weights=FILE, in the configuration, or in $PULMO_WEIGHTS",
-        what, why, fetcher);
+        what, why);
 }
 
 pulmo_status pulmo_weights_find(const char *given, char **out)

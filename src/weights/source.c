@@ -18,16 +18,15 @@
 
 pulmo_status weights_bad(const weight_file *file, const char *format, ...)
 {
-    char why[600], fetcher[FETCHER_BYTES];
+    char why[600];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why, sizeof why, format, arguments);
     va_end(arguments);
-    weights_fetcher(fetcher, sizeof fetcher);
     return pulmo_fail(PULMO_WEIGHTS,
                       "%s: %s; what can be read are VGG convolutions as safetensors, PyTorch's "
-                      ".pth, Keras' .h5 or ONNX (%s gets a file)",
-                      file->path, why, fetcher);
+                      ".pth, Keras' .h5 or ONNX (\"pulmo weights fetch\" gets a file)",
+                      file->path, why);
 }
 
 pulmo_status weights_check_room(const weight_file *file, uint64_t bytes)

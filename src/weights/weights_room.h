@@ -1,7 +1,6 @@
 /* Inside the weights room: what the readers of weight files share and give.
  *
  *   find.c           which file, and opening it with its proof
- *   fetcher.c        where the program is that gets a file
  *   weights.c        which format; reading one file
  *   layers.c         layers checked, copied to float32, batch normalisation folded; the digest
  *   preprocessing.c  what a network was trained to see
@@ -23,7 +22,6 @@
 #include "pulmo/weights.h"
 
 #define NAME_BYTES    192
-#define FETCHER_BYTES 512
 #define CHANNELS_MAX  65536
 /* A convolution takes two blocks, its normalisation four. */
 #define BLOCKS_MAX (6 * PULMO_CONVS_MAX + 8)
@@ -75,12 +73,6 @@ typedef struct weight_file {
     uint64_t block_bytes;
     void *block[BLOCKS_MAX]; /* what readers allocated; freed with the file (pulmo_free) */
 } weight_file;
-
-/* ---- fetcher.c ---- */
-
-/* The program that gets a file of weights: the one installed with this program, else the
- * checkout's. */
-void weights_fetcher(char *out, size_t out_bytes);
 
 /* ---- source.c ---- */
 

@@ -6,15 +6,20 @@ prefix=$WORK/prefix
 cmake --install "$build" --prefix "$prefix" > installed.txt || { cat installed.txt; fail "cmake --install"; }
 for file in bin/pulmo share/man/man1/pulmo.1 share/bash-completion/completions/pulmo share/zsh/site-functions/_pulmo \
     share/fish/vendor_completions.d/pulmo.fish share/doc/pulmo/LICENSE share/doc/pulmo/README.md share/doc/pulmo/docs/README.md \
-    share/pulmo/configs/recommended.yaml libexec/pulmo/fetch-weights; do
+    share/pulmo/configs/recommended.yaml share/pulmo/jobs/quickstart.sh share/pulmo/jobs/train.sbatch libexec/pulmo/fetch-weights; do
     [ -s "$prefix/$file" ] || fail "$file is not installed"
 done
 [ -x "$prefix/bin/pulmo" ] && [ -x "$prefix/libexec/pulmo/fetch-weights" ] || fail "programs are not executable"
 [ -z "$(find "$prefix" -name '*.a' -o -name '*.o' -o -name '*.h')" ] || fail "parts of the build are installed"
 "$prefix/bin/pulmo" help --man | cmp - "$prefix/share/man/man1/pulmo.1" || fail "the manual page is another program's"
 
-# Where weights are missing, the program names the program that was installed with it.
-(unset PULMO_WEIGHTS; XDG_CACHE_HOME=$WORK/nothing expect 65 "run $prefix/libexec/pulmo/fetch-weights" "$prefix/bin/pulmo" weights check)
+# An installation may be moved.
+mv "$prefix" "$WORK/moved"
+prefix=$WORK/moved
+
+# Where weights are missing, the program says how to get them; what was installed with it does.
+(unset PULMO_WEIGHTS; XDG_CACHE_HOME=$WORK/nothing expect 65 'run "pulmo weights fetch"' "$prefix/bin/pulmo" weights check)
+mkdir there && expect 74 "there" "$prefix/bin/pulmo" weights fetch there
 
 # Pages find each other where they are installed, but for what only the checkout has.
 links() { grep -oE '\]\([^)]+\)' "$1" | sed 's/^](//; s/)$//; s/#.*//; /:/d; /^$/d'; }
@@ -33,12 +38,30 @@ mkdir empty home && cd empty
 PATH=$prefix/bin:$PATH HOME=$WORK/home
 pulmo demo-data demo --train 26 --val 11 --test 9 --seed 3 -q
 pulmo pack demo packed --size 64 -q
-pulmo train -c "$prefix/share/pulmo/configs/demo.yaml" --set data.path=packed --set train.run_dir=run --set train.epochs=1 -q > train.txt 2>&1 ||
+pulmo train -c demo --set data.path=packed --set train.run_dir=run --set train.epochs=1 -q > train.txt 2>&1 ||
     { cat train.txt; fail "the installed program does not train"; }
 pulmo predict run demo/test -q > predictions.csv
 [ "$(wc -l < predictions.csv)" = 10 ] || fail "$(wc -l < predictions.csv) lines of predictions"
 [ "$(find . -maxdepth 1 -mindepth 1 | sort | tr '\n' ' ')" = "./demo ./packed ./predictions.csv ./run ./train.txt " ] || { ls -la; fail "something else was written"; }
 [ -z "$(find "$WORK/home" -mindepth 1)" ] || fail "something was written into the home directory"
+
+# Configurations by name.
+for file in "$prefix"/share/pulmo/configs/*.yaml "$prefix"/share/pulmo/configs/sets/*.yaml; do
+    name=${file#"$prefix/share/pulmo/configs/"}
+    pulmo configs "${name%.yaml}" | cmp - "$file" || fail "pulmo configs ${name%.yaml}"
+    pulmo configs | grep -q "^${name%.yaml} .*[a-zA-Z]" || fail "pulmo configs does not list $name"
+done
+expect 2 'no configuration "nothing" came with the program' pulmo configs nothing
+expect 2 "-c nothing: there is no such file" pulmo train -c nothing --set data.path=packed --set train.run_dir=other
+expect 2 "configs/none.yaml" pulmo train -c configs/none.yaml --set data.path=packed --set train.run_dir=other
+printf 'train:\n  epochs: 0\n' > demo.yaml && mkdir here && cd here
+cp ../demo.yaml demo && expect 2 "demo:2" pulmo train -c demo --set data.path=../packed --set train.run_dir=other
+cd ..
+
+# The whole way by one command.
+PULMO_RUNS=$WORK/runs pulmo quickstart packed -- --set train.epochs=1 --set eval.threshold=0.5 > quick.txt 2>&1 || { cat quick.txt; fail "pulmo quickstart"; }
+[ -s "$WORK/runs/packed/report.html" ] || { cat quick.txt; fail "quickstart left no report"; }
+
 # shellcheck source=/dev/null
 . "$prefix/share/bash-completion/completions/pulmo"
 COMP_LINE="pulmo export --format=o" COMP_POINT=23 COMPREPLY=()

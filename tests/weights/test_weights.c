@@ -172,7 +172,7 @@ static void test_finds(void **state)
     assert_int_equal(setenv("XDG_CACHE_HOME", "/nowhere", 1), 0);
     assert_int_equal(pulmo_weights_find(NULL, &found), PULMO_WEIGHTS);
     assert_non_null(strstr(pulmo_error(), "/nowhere/pulmo/vgg16_features.safetensors"));
-    assert_non_null(strstr(pulmo_error(), "fetch-weights"));
+    assert_non_null(strstr(pulmo_error(), "pulmo weights fetch"));
     assert_non_null(strstr(pulmo_error(), "$PULMO_WEIGHTS"));
 }
 
