@@ -21,8 +21,8 @@
 
 #include "pulmo/weights.h"
 
-#define NAME_BYTES    192
-#define CHANNELS_MAX  65536
+#define NAME_BYTES   192
+#define CHANNELS_MAX 65536
 /* A convolution takes two blocks, its normalisation four. */
 #define BLOCKS_MAX (6 * PULMO_CONVS_MAX + 8)
 

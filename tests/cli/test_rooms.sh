@@ -37,7 +37,7 @@ while read -r line; do complain "$line: libm's last digit depends on the process
 # ---- dependencies point down ----
 # A room, the public headers that are its own, and the rooms whose headers it may include.
 rooms='
-core      | clock digest elementary file framing interrupt isa log memory pool rng split status text | 
+core      | clock digest elementary file framing interrupt isa log memory place pool rng split status text | 
 config    | config | core
 image     | image | core
 table     | table | core config image
