@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pulmo/digest.h"
 #include "pulmo/status.h"
 
 #define PULMO_H5_RANK_MAX 6
@@ -68,6 +69,9 @@ pulmo_status pulmo_h5_seal(pulmo_h5 *file);
 bool pulmo_h5_is_verified(const pulmo_h5 *file);
 /* Says so of a file that is read without digests to check. */
 void pulmo_h5_say_unverified(const pulmo_h5 *file);
+/* The digest of all that an opened file holds, in hexadecimal: equal for equal contents. "" of a
+ * file without digests. */
+pulmo_status pulmo_h5_content_digest(pulmo_h5 *file, char hex[PULMO_DIGEST_HEX]);
 /* Reads all values and all rows again. Calls `each` for what differs from its digest, by its name
  * in the file and what is wrong with it; counts them. PULMO_DATA, PULMO_MEMORY where it could not
  * go on. */

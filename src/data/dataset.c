@@ -286,6 +286,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
     pthread_mutex_destroy(&d->lock);
     free(d->index);
     free(d->cut.first);
+    free(d->shard_digest);
     free(d->labels);
     free(d->class_names);
     free(d->paths);

@@ -33,6 +33,9 @@ struct pulmo_dataset {
     char *
         *pixel_digests; /* of the split as packed; only while opening, or where a shard has none */
     char *digest_hex;
+    /* (cut.shards): of what each shard holds, as it was compared with the manifest; "" of one
+     * without digests. */
+    char (*shard_digest)[PULMO_DIGEST_HEX];
     bool of_pixels;       /* that digest covers pixels */
     bool is_unverified;   /* some of its files carry no digests */
     pthread_mutex_t lock; /* of the open shards */

@@ -119,6 +119,32 @@ static pulmo_status open_checked(const pulmo_dataset *d, uint32_t shard, pulmo_h
     return status;
 }
 
+/* A pack that is made anew meanwhile has other images under the same names, in files that are as
+ * whole as the first. */
+static pulmo_status check_unchanged(const pulmo_dataset *d, uint32_t shard, pulmo_h5 *file)
+{
+    char hex[PULMO_DIGEST_HEX];
+    PULMO_TRY(pulmo_h5_content_digest(file, hex));
+    if (strcmp(hex, d->shard_digest[shard]) == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: is another file than when this program began: the data set was packed "
+                      "anew meanwhile; run the same command again",
+                      pulmo_h5_path(file));
+}
+
+static pulmo_status open_again(const pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
+{
+    pulmo_h5 *file = NULL;
+    PULMO_TRY(open_checked(d, shard, &file));
+    pulmo_status status = check_unchanged(d, shard, file);
+    if (status == PULMO_OK)
+        *out = file;
+    else
+        pulmo_h5_close(file);
+    return status;
+}
+
 /* With the lock held: the shard's file, opened in place of the one unused for longest if need be.
  */
 static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
@@ -138,7 +164,7 @@ static pulmo_status shard_file(pulmo_dataset *d, uint32_t shard, pulmo_h5 **out)
     pulmo_h5_close(oldest->file);
     oldest->file = NULL;
     oldest->used = 0;
-    PULMO_TRY(open_checked(d, shard, &oldest->file));
+    PULMO_TRY(open_again(d, shard, &oldest->file));
     oldest->shard = shard;
     oldest->used = d->reads;
     *out = oldest->file;
@@ -248,10 +274,15 @@ pulmo_status pulmo_dataset_read(pulmo_dataset *d, uint32_t index, uint8_t *pixel
 /* A missing shard is better found now than in the middle of an epoch. */
 pulmo_status dataset_check_shards(pulmo_dataset *d)
 {
+    d->shard_digest = calloc((size_t)d->cut.shards + 1, sizeof *d->shard_digest);
+    if (!d->shard_digest)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", d->directory);
     for (uint32_t s = 0; s < d->cut.shards; s++) {
         pulmo_h5 *shard = NULL;
         PULMO_TRY(open_checked(d, s, &shard));
         pulmo_status status = check_samples(d, s, shard);
+        if (status == PULMO_OK)
+            status = pulmo_h5_content_digest(shard, d->shard_digest[s]);
         d->is_unverified = d->is_unverified || !pulmo_h5_is_verified(shard);
         pulmo_h5_close(shard);
         PULMO_TRY(status);

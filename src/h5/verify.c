@@ -222,6 +222,18 @@ pulmo_status pulmo_h5_verify(pulmo_h5 *file, pulmo_h5_differs each, void *contex
     return status;
 }
 
+pulmo_status pulmo_h5_content_digest(pulmo_h5 *file, char hex[PULMO_DIGEST_HEX])
+{
+    char *text = NULL;
+    *hex = '\0';
+    if (!pulmo_h5_has_attribute(file, "/", H5_DIGEST_NAME))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", H5_DIGEST_NAME, &text));
+    snprintf(hex, PULMO_DIGEST_HEX, "%s", text);
+    free(text);
+    return PULMO_OK;
+}
+
 bool pulmo_h5_is_verified(const pulmo_h5 *file)
 {
     return file->is_sealed || file->has_digests;
