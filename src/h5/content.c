@@ -290,6 +290,14 @@ static pulmo_status digest_dataset(const content *c, const values *v, pulmo_dige
     return digest_by_reading(c, v, out);
 }
 
+/* Whether all is there though it takes less room than its values: h5repack may have packed it. */
+static bool is_packed(const values *v, uint64_t rows)
+{
+    h5_handles h = h5_no_handles;
+    h.dataset = v->dataset;
+    return h5_has_chunks(&h, 0, rows);
+}
+
 /* Claims of a damaged file are not believed: values that were written have room in it. */
 static pulmo_status measure(const content *c, values *v)
 {
@@ -307,7 +315,7 @@ static pulmo_status measure(const content *c, values *v)
     uint64_t rows = v->rank > 0 ? v->dims[0] : 1;
     if (c->file->temporary || bytes == 0)
         return PULMO_OK;
-    if (H5Dget_storage_size(v->dataset) / bytes >= rows)
+    if (H5Dget_storage_size(v->dataset) / bytes >= rows || is_packed(v, rows))
         return PULMO_OK;
     return h5_fail(c->file, v->name, "lacks a part of its values: the file is damaged");
 }

@@ -45,6 +45,10 @@ void h5_lock(void)
         H5dont_atexit();
     if (!ready && H5open() < 0)
         unsaid = PULMO_MEMORY;
+    /* A link to another file is not followed, nor the file opened: it is none of those that were
+     * named. */
+    if (!ready)
+        H5Lunregister(H5L_TYPE_EXTERNAL);
     if (!quiet)
         H5Eset_auto2(H5E_DEFAULT, note_failure, NULL); /* we report errors our way */
     ready = quiet = true;

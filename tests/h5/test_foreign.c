@@ -59,10 +59,40 @@ static void test_foreign(void **state)
     pulmo_h5_close(file);
 }
 
+/* A link to another file is no part of this one: what it holds was not named, and may wait for
+ * ever. */
+static void test_link_elsewhere(void **state)
+{
+    char *other = pulmo_format("%s/other.h5", directory);
+    char *command = pulmo_format("/usr/bin/python3 -c 'import h5py' 2>/dev/null || exit 77; "
+                                 "/usr/bin/python3 -c \"import h5py; "
+                                 "h5py.File('%s', 'w')['x'] = [7.0]; f = h5py.File('%s', 'w'); "
+                                 "f['own'] = [1.0]; f['inside'] = h5py.SoftLink('/own'); "
+                                 "f['away'] = h5py.ExternalLink('%s', '/x')\"",
+                                 other, path, other);
+    int made = WEXITSTATUS(system(command));
+    double value = 0;
+    const uint64_t one = 1;
+    pulmo_h5 *file = NULL;
+    (void)state;
+    free(command);
+    free(other);
+    if (made == 77)
+        skip();
+    assert_int_equal(made, 0);
+    assert_ok(pulmo_h5_open(path, &file));
+    assert_ok(pulmo_h5_read(file, "inside", PULMO_H5_F64, 1, &one, &value));
+    assert_true(value == 1);
+    assert_refused(pulmo_h5_read(file, "away", PULMO_H5_F64, 1, &one, &value), PULMO_DATA, "away");
+    assert_true(value == 1);
+    pulmo_h5_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_link_elsewhere, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
