@@ -6,13 +6,16 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
+#define NAME_BYTES_MAX 4096 /* longer ones are none of ours */
+
 bool pulmo_h5_exists(pulmo_h5 *file, const char *name)
 {
-    char path[256];
-    bool found = true;
+    char path[NAME_BYTES_MAX];
+    const size_t length = strlen(name);
+    bool found = length < sizeof path;
     h5_lock();
     /* Every group on the way must be asked for. */
-    for (size_t i = 1; found && i <= strlen(name); i++) {
+    for (size_t i = 1; found && i <= length; i++) {
         if (name[i] != '/' && name[i] != '\0')
             continue;
         snprintf(path, sizeof path, "%.*s", (int)i, name);

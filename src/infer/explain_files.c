@@ -51,15 +51,31 @@ static pulmo_status find_class(const pulmo_model *model, const char *name, int *
                       known);
 }
 
+/* Bytes of a name that leave room for a number and an ending in a file's name. */
+#define NAME_BYTES_MAX 230
+
+/* Whole characters of the first `bytes`, at most as many as a name may have. */
+static int name_bytes(const char *base, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes) {
+        size_t step = pulmo_character_bytes(base + at);
+        step = step > 0 ? step : 1;
+        if (at + step > NAME_BYTES_MAX)
+            break;
+        at += step;
+    }
+    return (int)at;
+}
+
 /* The file's name without folders and ending; another image of the same name gets a number. */
 static char *name_by_file(const explaining *e, const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
     const char *dot = strrchr(base, '.');
-    int length = (int)strlen(base);
-    if (dot && dot > base)
-        length = (int)(dot - base);
+    const char *end = dot && dot > base ? dot : base + strlen(base);
+    const int length = name_bytes(base, (size_t)(end - base));
     for (int number = 1;; number++) {
         char *name = number == 1 ? pulmo_format("%.*s", length, base)
                                  : pulmo_format("%.*s-%d", length, base, number);

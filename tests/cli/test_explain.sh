@@ -64,6 +64,12 @@ touch looks/mine.png
 "$PULMO" explain run demo/test --out looks > all.csv 2> /dev/null
 [ "$(find looks -name '*.png' | wc -l)" = 10 ] || { ls looks; fail "overlays are missing, or a file that is not one was removed"; }
 
+# Two images of one name, as long as a name may be: each has an overlay, and both an end.
+long=$(printf 'n%.0s' $(seq 250)).jpg
+mkdir one two && cp $(ls -d demo/test/NORMAL/* | head -1) "one/$long" && cp $(ls -d demo/test/PNEUMONIA/* | head -1) "two/$long"
+expect 0 "one/nnn" timeout 60 "$PULMO" explain run "one/$long" "two/$long" --out lengthy
+[ "$(find lengthy -name '*.png' | wc -l)" = 2 ] || { ls lengthy; fail "an overlay is missing"; }
+
 # ---- the report ----
 for threshold in 0 1; do
     "$PULMO" evaluate run --data packed --set eval.threshold=$threshold --out "at$threshold" > /dev/null 2>&1
