@@ -18,6 +18,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
+#include "pulmo/memory.h"
 #include "pulmo/model.h"
 #include "checkpoint.h"
 
@@ -179,6 +180,42 @@ static pulmo_status fail_damaged(pulmo_h5 *file, uint64_t epoch, uint32_t room)
                       (unsigned long long)epoch, room);
 }
 
+static pulmo_status fail_counter(pulmo_h5 *file, const char *name, uint64_t value, uint64_t most)
+{
+    return pulmo_fail(
+        PULMO_DATA, "%s: /state/counters: %s is %llu; must be at most %llu: the file is damaged",
+        pulmo_h5_path(file), name, (unsigned long long)value, (unsigned long long)most);
+}
+
+/* What places in the history and counts of images go by. */
+static pulmo_status check_counters(pulmo_h5 *file, const uint64_t counters[], uint32_t room)
+{
+    const uint64_t epoch = counters[EPOCH];
+    const struct {
+        const char *name;
+        uint64_t value, most;
+    } bounds[] = {
+        {"batch", counters[BATCH], UINT32_MAX},
+        {"count", counters[COUNT], INT64_MAX},
+        {"correct", counters[CORRECT], counters[COUNT]},
+        {"best epoch", counters[BEST_EPOCH], epoch},
+        {"epochs since the best", counters[SINCE_BEST], epoch},
+        {"finished", counters[FINISHED], 1},
+    };
+    if (epoch > room)
+        return fail_damaged(file, epoch, room);
+    for (size_t i = 0; i < PULMO_COUNT_OF(bounds); i++) {
+        if (bounds[i].value > bounds[i].most)
+            return fail_counter(file, bounds[i].name, bounds[i].value, bounds[i].most);
+    }
+    if (epoch > 0 && counters[BEST_EPOCH] == 0)
+        return pulmo_fail(PULMO_DATA,
+                          "%s: /state/counters: %llu epochs are done and none is the best: the "
+                          "file is damaged",
+                          pulmo_h5_path(file), (unsigned long long)epoch);
+    return PULMO_OK;
+}
+
 static pulmo_status read_counters(pulmo_h5 *file, pulmo_state *state, selection *chosen)
 {
     const uint64_t counter_dims = COUNTERS, value_dims = VALUES;
@@ -186,8 +223,7 @@ static pulmo_status read_counters(pulmo_h5 *file, pulmo_state *state, selection 
     double values[VALUES];
     PULMO_TRY(pulmo_h5_read(file, "state/counters", PULMO_H5_U64, 1, &counter_dims, counters));
     PULMO_TRY(pulmo_h5_read(file, "state/values", PULMO_H5_F64, 1, &value_dims, values));
-    if (counters[EPOCH] > chosen->room)
-        return fail_damaged(file, counters[EPOCH], chosen->room);
+    PULMO_TRY(check_counters(file, counters, chosen->room));
     state->step = counters[STEP];
     state->epoch = (uint32_t)counters[EPOCH];
     state->batch = (uint32_t)counters[BATCH];

@@ -143,6 +143,40 @@ static void a_first_epoch_comes_back(void **state)
     (void)state;
     open_bench(&b, false);
     b.state.epoch = 0;
+    b.chosen.best.epoch = 0;
+    b.chosen.since_best = 0;
+    assert_ok(write_bench(&b));
+    assert_ok(try_read(&b, &b.identity, PARAMETERS));
+    close_bench(&b);
+}
+
+static void refuse_counter(bench *b, const char *words)
+{
+    assert_ok(write_bench(b));
+    assert_refused(try_read(b, &b->identity, PARAMETERS), PULMO_DATA, words);
+    assert_non_null(strstr(pulmo_error(), "the file is damaged"));
+}
+
+/* The history is looked at by these numbers; a file without digests may hold any. */
+static void impossible_counters_are_refused(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    b.chosen.best.epoch = 4;
+    refuse_counter(&b, "best epoch is 4; must be at most 3");
+    b.chosen.best.epoch = 0;
+    refuse_counter(&b, "3 epochs are done and none is the best");
+    b.chosen.best.epoch = 2;
+    b.chosen.since_best = 4;
+    refuse_counter(&b, "epochs since the best is 4; must be at most 3");
+    b.chosen.since_best = 1;
+    b.state.sums.correct = 10;
+    refuse_counter(&b, "correct is 10; must be at most 9");
+    b.state.sums.correct = 5;
+    b.state.sums.count = -1;
+    refuse_counter(&b, "count is 18446744073709551615");
+    b.state.sums.count = 9;
     assert_ok(write_bench(&b));
     assert_ok(try_read(&b, &b.identity, PARAMETERS));
     close_bench(&b);
@@ -263,6 +297,7 @@ int main(void)
         cmocka_unit_test(another_run_is_refused),
         cmocka_unit_test(another_configuration_is_refused),
         cmocka_unit_test(other_shapes_are_refused),
+        cmocka_unit_test(impossible_counters_are_refused),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(the_one_before_stands),
     };
