@@ -370,7 +370,7 @@ static void *give_signs(void *context)
     pthread_mutex_lock(&f->lock);
     while (!f->stop) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until); /* the other one may be set back */
         until.tv_sec += (time_t)LEASE_SIGN_S;
         pthread_cond_timedwait(&f->wake, &f->lock, &until);
         if (!f->stop)
@@ -396,6 +396,15 @@ static pulmo_status start_signs(lease *f)
 
 /* ---- all of it ---- */
 
+static void init_wake(pthread_cond_t *wake)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static pulmo_status take_directory(lease *f)
 {
     bool taken = false;
@@ -414,7 +423,7 @@ pulmo_status lease_take(const char *directory, lease **out)
     if (!f)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory", directory);
     pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->wake, NULL);
+    init_wake(&f->wake);
     f->file = -1;
     f->path = pulmo_format("%s/owner", directory);
     pulmo_status status = take_directory(f);

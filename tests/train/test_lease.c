@@ -5,12 +5,25 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "lease.h"
 #include "pulmo/clock.h"
 #include "pulmo/interrupt.h"
+
+/* How far the wall clock is ahead: where it is set back meanwhile, the time that one took before is
+ * that far away. */
+static time_t ahead_s;
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    long status = syscall(SYS_clock_gettime, clock, out);
+    if (clock == CLOCK_REALTIME)
+        out->tv_sec += ahead_s;
+    return (int)status;
+}
 
 #define OTHER_NONCE "0123456789abcdef0123456789abcdef"
 
@@ -206,6 +219,14 @@ static void an_owner_gives_signs(void **state)
     close_place(p);
 }
 
+/* Another host would take over from one that gives none. */
+static void it_gives_signs_though_the_clock_is_set_back(void **state)
+{
+    ahead_s = 3600;
+    an_owner_gives_signs(state);
+    ahead_s = 0;
+}
+
 /* Text that is not an owner's has an owner who is not known; waiting for a sign can be cut short.
  * In a process of its own, which keeps the signal. */
 static void waiting_ends_with_a_signal(void **state)
@@ -248,6 +269,7 @@ int main(void)
         cmocka_unit_test(what_another_took_is_lost),
         cmocka_unit_test(a_file_that_is_gone_is_lost),
         cmocka_unit_test(an_owner_gives_signs),
+        cmocka_unit_test(it_gives_signs_though_the_clock_is_set_back),
         cmocka_unit_test(waiting_ends_with_a_signal),
         cmocka_unit_test(a_directory_that_is_not_there_is_refused),
     };
