@@ -17,6 +17,7 @@ typedef struct verification {
     FILE *out;
     const char *path; /* of the file at hand */
     uint64_t files, without, differences, unreadable;
+    bool has_shard, has_manifest;
 } verification;
 
 static void show_line(FILE *out, const char *path, const char *what)
@@ -45,6 +46,19 @@ static void show_report(verification *v, pulmo_status status)
         v->differences++;
 }
 
+static void note_kind(verification *v, pulmo_h5 *file)
+{
+    char *kind = NULL;
+    if (!pulmo_h5_has_attribute(file, "/", "pulmo_kind"))
+        return;
+    if (pulmo_h5_get_text(file, "/", "pulmo_kind", &kind) == PULMO_OK) {
+        v->has_shard = v->has_shard || strcmp(kind, "shard") == 0;
+        v->has_manifest = v->has_manifest || strcmp(kind, "manifest") == 0;
+    }
+    pulmo_error_clear();
+    free(kind);
+}
+
 static pulmo_status verify_file(verification *v, const char *path)
 {
     pulmo_h5 *file = NULL;
@@ -55,6 +69,8 @@ static pulmo_status verify_file(verification *v, const char *path)
     if (status == PULMO_OK)
         status = pulmo_h5_verify(file, show_difference, v, &differences);
     v->differences += differences;
+    if (status == PULMO_OK)
+        note_kind(v, file);
     if (status == PULMO_OK && !pulmo_h5_is_verified(file)) {
         v->without++;
         pulmo_h5_say_unverified(file);
@@ -80,9 +96,15 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* A file, or what should be one: a link to nothing, a pipe, what cannot be looked at. */
+static bool is_of_a_file(int info)
+{
+    return info == FTS_F || info == FTS_SLNONE || info == FTS_DEFAULT || info == FTS_NS;
+}
+
 static pulmo_status verify_entry(verification *v, const FTSENT *entry)
 {
-    if (entry->fts_info == FTS_F && is_h5(entry->fts_name))
+    if (is_of_a_file(entry->fts_info) && is_h5(entry->fts_name))
         return verify_file(v, entry->fts_path);
     bool failed = entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR;
     if (!failed)
@@ -94,12 +116,12 @@ static pulmo_status verify_entry(verification *v, const FTSENT *entry)
     return PULMO_OK;
 }
 
-/* Every .h5 in it and below, in the order of names. */
+/* Every .h5 in it and below, links followed, in the order of names. */
 static pulmo_status verify_directory(verification *v, const char *path)
 {
     char *root = strdup(path);
     char *roots[] = {root, NULL};
-    FTS *walk = root ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name) : NULL;
+    FTS *walk = root ? fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name) : NULL;
     pulmo_status status = PULMO_OK;
     if (!walk)
         status = pulmo_fail(PULMO_MEMORY, "%s: out of memory", path);
@@ -114,6 +136,11 @@ static pulmo_status verify_directory(verification *v, const char *path)
     free(root);
     if (status == PULMO_OK && v->files == 0 && v->unreadable == 0)
         return pulmo_fail(PULMO_DATA, "%s: holds no .h5 file; " TAKEN, path);
+    if (status == PULMO_OK && v->has_shard && !v->has_manifest && v->unreadable == 0) {
+        show_line(v->out, path,
+                  "holds shards of a packed data set, but no manifest.h5 that lists them");
+        v->differences++;
+    }
     return status;
 }
 

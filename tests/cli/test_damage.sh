@@ -22,6 +22,19 @@ expect 65 "settings.yaml: is a file; --verify takes a packed data set" "$PULMO" 
 cp settings.yaml torn.h5
 expect 65 "torn.h5: 1 thing is not what was written" "$PULMO" verify torn.h5
 expect 0 "run/model.h5: 1 file is what was written" "$PULMO" verify run/model.h5
+# Links are followed, to directories and to files; one to nothing is told, and so are shards that no manifest lists.
+ln -s run linked && ln -s packed linked-pack && mkdir -p links/below && ln -s ../../one/model.h5 links/below/model.h5
+expect 0 "linked: 3 files are what was written" "$PULMO" verify linked
+expect 0 "46 images are what was packed" "$PULMO" verify linked-pack
+cp run/results.h5 links/
+expect 65 "links/below/model.h5: its bytes are not those" "$PULMO" verify links
+ln -s . links/around && rm links/below/model.h5 && cp run/model.h5 links/below/
+expect 0 "links: 2 files are what was written" "$PULMO" verify links
+ln -s nowhere links/checkpoint.h5
+expect 74 "links/checkpoint.h5: cannot be opened: No such file or directory" "$PULMO" verify links
+cp -r packed lost && rm lost/manifest.h5
+expect 65 "lost: holds shards of a packed data set, but no manifest.h5" "$PULMO" verify lost
+
 if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
     for file in run/model.h5 run/checkpoint.h5 packed/manifest.h5 packed/train-00000-of-00001.h5; do
         /usr/bin/python3 "$PULMO_SOURCE/tests/tools/content_digests.py" "$file" || fail "h5py finds other digests"
