@@ -1,5 +1,6 @@
 /* pulmo: the only main(). Finds the command, runs it, prints one error, ends with its status. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -156,9 +157,21 @@ static bool is_one_of(const char *text, const char *one, const char *other)
     return strcmp(text, one) == 0 || strcmp(text, other) == 0;
 }
 
+/* A descriptor that was closed before the program began would become the next file that it opens,
+ * and what is printed would be written into that. Such ones refuse what they are not for. */
+static void fill_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        bool closed = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+        if (closed)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
+    fill_descriptors();
     atexit(tell_end_in_library);
     if (launched_rank() > 0)
         atexit(launch_wait);
