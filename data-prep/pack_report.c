@@ -135,8 +135,10 @@ void packing_report(const packing *p)
 
 static void write_lines(FILE *stream, const text_lines *lines)
 {
-    for (size_t i = 0; i < lines->count; i++)
-        fprintf(stream, "%s\n", lines->text[i]);
+    for (size_t i = 0; i < lines->count; i++) {
+        pulmo_text_show(stream, lines->text[i], SIZE_MAX);
+        fputc('\n', stream);
+    }
 }
 
 /* DEST stays as it is, and so do its options. */

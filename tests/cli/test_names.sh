@@ -34,6 +34,9 @@ status=0
 "$PULMO" evaluate "gone${escape}[31m" --data packed > out.txt 2>&1 || status=$?
 harmless out.txt 'gone\x1b[31m'
 rm ./*.jpg
+cp -r demo leaky && cp "$(ls -d leaky/train/NORMAL/* | head -1)" "leaky/test/NORMAL/IM-0999-0001${escape}c"$'\nforged.jpeg'
+"$PULMO" pack leaky leaky-packed --size 64 > out.txt 2>&1 && fail "a leak is not found"
+harmless leaky-packed/leaks.txt 'IM-0999-0001\x1bc\x0aforged.jpeg'
 cp -r packed "moved${escape}c" && printf 'pulmo' | dd of="moved${escape}c/manifest.h5" bs=1 seek=300 conv=notrunc status=none
 "$PULMO" verify "moved${escape}c" > out.txt 2>&1 && fail "damage is not found"
 harmless out.txt 'moved\x1bc/manifest.h5'
