@@ -80,22 +80,10 @@ static pulmo_status read_options(const char *manifest, char **out)
     return status;
 }
 
-/* Whether there is a manifest. Not to be able to look is no answer: what is there may be whole. */
-static pulmo_status is_packed(const char *manifest, bool *packed)
-{
-    struct stat about;
-    *packed = stat(manifest, &about) == 0;
-    if (*packed || errno == ENOENT || errno == ENOTDIR)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_IO,
-                      "%s: cannot be looked at: %s; run the same command again when it can",
-                      manifest, strerror(errno));
-}
-
 pulmo_status work_has_pack(const work_place *w, bool *packed)
 {
     char *manifest = pulmo_format("%s/manifest.h5", w->destination);
-    pulmo_status status = manifest ? is_packed(manifest, packed) : PULMO_MEMORY;
+    pulmo_status status = manifest ? pulmo_file_look(manifest, packed) : PULMO_MEMORY;
     free(manifest);
     return status;
 }
@@ -106,7 +94,7 @@ pulmo_status work_look(const work_place *w, const char *options_text, const pulm
     char *text = NULL, *manifest = pulmo_format("%s/manifest.h5", w->destination);
     bool packed = false;
     *found = 0;
-    pulmo_status status = manifest ? is_packed(manifest, &packed) : PULMO_MEMORY;
+    pulmo_status status = manifest ? pulmo_file_look(manifest, &packed) : PULMO_MEMORY;
     if (status == PULMO_OK && packed) {
         status = read_options(manifest, &text);
         bool same = status == PULMO_OK && strcmp(text, options_text) == 0;

@@ -17,6 +17,10 @@
 pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
                              size_t *size_bytes);
 
+/* Whether anything stands at `path`, links followed. PULMO_IO where that cannot be told: what is
+ * there may be whole, and is not to be taken for nothing. */
+pulmo_status pulmo_file_look(const char *path, bool *there);
+
 /* Writes a whole file, in place of one that is there. After a failure (PULMO_IO, PULMO_MEMORY)
  * the old file stands as it was. */
 pulmo_status pulmo_file_write(const char *path, const void *data, size_t size_bytes);

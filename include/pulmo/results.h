@@ -58,10 +58,17 @@ typedef struct pulmo_results {
     bool finished;
 } pulmo_results;
 
-/* results.h5, history.csv, predictions.csv. By rank 0. */
+/* results.h5, history.csv, predictions.csv; a report that stands there goes once they are finished,
+ * since it is of others. By rank 0. */
 pulmo_status pulmo_results_write(const pulmo_results *results);
-/* True if `directory` holds the results of a finished run. */
-bool pulmo_results_finished(const char *directory);
+/* Whether `directory` holds the results of a finished run; not where it holds none. PULMO_DATA and
+ * PULMO_IO where there are results that cannot be read: they may be a finished run's. */
+pulmo_status pulmo_results_finished(const char *directory, bool *finished);
+/* Removes what writers of these that were killed had begun. Only where no other can be at work. */
+void pulmo_results_remove_leftovers(const char *directory);
+/* Removes what a run, an evaluation or a set of folds has left in `directory`, for one that takes
+ * its place; its checkpoint and configuration stay. PULMO_IO names what cannot be removed. */
+pulmo_status pulmo_results_remove(const char *directory);
 /* Whether names tell patients: of all images, of some, of none. */
 typedef enum pulmo_patients {
     PULMO_PATIENTS_KNOWN,

@@ -95,6 +95,19 @@ pulmo_status pulmo_file_read(const char *path, size_t max_bytes, uint8_t **data,
     return status;
 }
 
+/* ---- looking ---- */
+
+pulmo_status pulmo_file_look(const char *path, bool *there)
+{
+    struct stat about;
+    *there = stat(path, &about) == 0;
+    if (*there || errno == ENOENT || errno == ENOTDIR)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO,
+                      "%s: cannot be looked at: %s; run the same command again when it can", path,
+                      strerror(errno));
+}
+
 /* ---- writing ---- */
 
 /* Opens the directory that holds `path`. */

@@ -150,6 +150,7 @@ typedef struct ensemble {
     pulmo_model model;     /* the first one's, which stands for all when results are written */
     double *probabilities; /* (count, classes): sums over models */
     double threshold;      /* sum */
+    char (*digest)[PULMO_DIGEST_HEX]; /* (runs): of each model's parameters */
     bool rules_differ;
     int threads;
 } ensemble;
@@ -217,6 +218,8 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
         status = pulmo_model_adjust(&model, o->settings);
     if (status == PULMO_OK)
         status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
+    if (status == PULMO_OK)
+        pulmo_model_head_digest(&model, all->digest[which]);
     if (status == PULMO_OK && which > 0)
         status = check_alike(&model, run, all, o->runs[0]);
     status = pulmo_agree(comm, status);
@@ -238,13 +241,14 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
 }
 
 /* Of each run, just above the figures that they may flatter. */
-static pulmo_status say_overlaps(const pulmo_evaluate_options *o, const pulmo_dataset *dataset)
+static pulmo_status say_overlaps(const pulmo_evaluate_options *o, const ensemble *all,
+                                 const pulmo_dataset *dataset)
 {
     char *name = pulmo_format("the %s split of %s", o->split, o->data);
     if (!name)
         return PULMO_MEMORY;
     for (int i = 0; i < o->run_count; i++)
-        overlap_say(o->runs[i], dataset, name);
+        overlap_say(o->runs[i], all->digest[i], dataset, name);
     free(name);
     return PULMO_OK;
 }
@@ -283,15 +287,16 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
         size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;
         scores.probabilities = pulmo_alloc(values, sizeof(float));
         all.probabilities = pulmo_alloc(values, sizeof(double));
-        if (!scores.probabilities || !all.probabilities)
-            status = PULMO_MEMORY;
+        all.digest = calloc((size_t)o->run_count, sizeof *all.digest);
+        if (!scores.probabilities || !all.probabilities || !all.digest)
+            status = pulmo_fail(PULMO_MEMORY, "out of memory for %u images", scores.info->count);
     }
     PULMO_GOTO(pulmo_agree(comm, status));
     for (int i = 0; i < o->run_count; i++)
         PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));
     take_mean(scores.info, o->run_count, &all, &scores);
     if (pulmo_comm_rank(comm) == 0)
-        status = say_overlaps(o, dataset);
+        status = say_overlaps(o, &all, dataset);
     if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
         status = write_out(comm, o, &all.model, all.threads, &scores);
     status = pulmo_agree(comm, status);
@@ -299,6 +304,7 @@ out:
     pulmo_free(scores.logits);
     pulmo_free(scores.probabilities);
     pulmo_free(all.probabilities);
+    free(all.digest);
     pulmo_dataset_close(dataset);
     pulmo_model_free(&all.model);
     return status;

@@ -53,13 +53,30 @@ static pulmo_status read_origin(pulmo_h5 *file, origin *out)
     return PULMO_OK;
 }
 
-static pulmo_status find_origin(const char *run, origin *out)
+/* Another run's results may have come beside the model. Those of a run under way name none. */
+static pulmo_status check_model(pulmo_h5 *file, const char *head_digest)
+{
+    char *theirs = NULL;
+    if (!pulmo_h5_has_attribute(file, "/", "head_sha256"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "head_sha256", &theirs));
+    bool same = strcmp(theirs, head_digest) == 0;
+    free(theirs);
+    if (same)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: is of another model than the one beside it",
+                      pulmo_h5_path(file));
+}
+
+static pulmo_status find_origin(const char *run, const char *head_digest, origin *out)
 {
     pulmo_h5 *file = NULL;
     char *path = results_path(run);
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = check_model(file, head_digest);
     if (status == PULMO_OK)
         status = read_origin(file, out);
     pulmo_h5_close(file);
@@ -183,12 +200,13 @@ static void warn_of(const common *with, const char *run, const char *did, uint32
                with->files + with->other_files, count, pulmo_plural(count), name, others);
 }
 
-void overlap_say(const char *run, const pulmo_dataset *judged, const char *name)
+void overlap_say(const char *run, const char *head_digest, const pulmo_dataset *judged,
+                 const char *name)
 {
     const uint32_t count = pulmo_dataset_info_of(judged)->count;
     overlap found = {0};
     origin from = {0};
-    pulmo_status status = find_origin(run, &from);
+    pulmo_status status = find_origin(run, head_digest, &from);
     if (status == PULMO_OK)
         status = compare(&from, judged, &found);
     free(from.packed);

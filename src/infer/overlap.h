@@ -9,7 +9,9 @@
  * was trained on or chosen by: a warning where there are any. Files and packed pixels are compared
  * by their SHA-256, with those of the packed set that the run's results.h5 names: a file that was
  * encoded anew has other bytes and the same pixels. Where that set cannot be read any more, or is
- * another by now, it says that nothing was compared, and why. Not collective. */
-void overlap_say(const char *run, const pulmo_dataset *judged, const char *name);
+ * another by now, or where that file is of another model than the one of this digest, it says that
+ * nothing was compared, and why. Not collective. */
+void overlap_say(const char *run, const char *head_digest, const pulmo_dataset *judged,
+                 const char *name);
 
 #endif

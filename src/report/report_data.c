@@ -284,6 +284,8 @@ static pulmo_status read_part(pulmo_h5 *file, const report *r, const char *split
     out->present = true;
     PULMO_TRY(get_int(file, group, "count", &out->count));
     PULMO_TRY(get_int(file, group, "patients", &out->patients));
+    out->of_pixels = pulmo_h5_has_attribute(file, group, "pixels_sha256");
+    PULMO_TRY(get_text(file, group, out->of_pixels ? "pixels_sha256" : "sha256", &out->digest));
     out->images = pulmo_alloc(classes, sizeof *out->images);
     if (!out->images)
         return PULMO_MEMORY;
@@ -396,6 +398,8 @@ pulmo_status report_read(const char *run, report *out)
         status = name_it(run, &about, out);
     if (status == PULMO_OK)
         status = read_all(file, out);
+    if (status == PULMO_OK)
+        pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);
     if (status != PULMO_OK)
         report_free(out);
@@ -430,8 +434,10 @@ void report_free(report *r)
         pulmo_free(r->history[i]);
     for (int i = 0; i < r->splits; i++)
         free_split(&r->split[i]);
-    for (int i = 0; i < PULMO_SPLITS; i++)
+    for (int i = 0; i < PULMO_SPLITS; i++) {
         pulmo_free(r->part[i].images);
+        free(r->part[i].digest);
+    }
     free(r->class_names);
     memset(r, 0, sizeof *r);
 }

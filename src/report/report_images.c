@@ -6,6 +6,7 @@
 
 #include "pulmo/dataset.h"
 #include "pulmo/explain.h"
+#include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "report_room.h"
@@ -289,6 +290,47 @@ static pulmo_status match_scored(gallery *g, const pulmo_dataset_info *info, boo
     return PULMO_OK;
 }
 
+/* As the results have it of the split when it was scored; NULL where they do not say. */
+static const report_part *packed_then(const report *r, const char *split)
+{
+    int number = pulmo_split_find(split);
+    if (number < 0 || !r->part[number].digest || !*r->part[number].digest)
+        return NULL;
+    return &r->part[number];
+}
+
+static pulmo_status read_digest(const char *packed, const char *split, bool of_pixels, char **out)
+{
+    char base[64];
+    pulmo_h5 *manifest = NULL;
+    char *path = pulmo_format("%s/manifest.h5", packed);
+    if (!path)
+        return PULMO_MEMORY;
+    snprintf(base, sizeof base, "splits/%s", split);
+    pulmo_status status = pulmo_h5_open(path, &manifest);
+    if (status == PULMO_OK)
+        status = pulmo_h5_get_text(manifest, base, of_pixels ? "pixels_sha256" : "sha256", out);
+    pulmo_h5_close(manifest);
+    free(path);
+    return status;
+}
+
+/* Images of the same names may have been packed to another shape since. */
+static pulmo_status check_packed(const gallery *g, const char *packed, const char *split)
+{
+    char *now = NULL;
+    const report_part *then = packed_then(g->r, split);
+    if (!then)
+        return PULMO_OK;
+    PULMO_TRY(read_digest(packed, split, then->of_pixels, &now));
+    bool same = strcmp(now, then->digest) == 0;
+    free(now);
+    if (same)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: its %s split was packed anew since it was scored", packed,
+                      split);
+}
+
 /* The packed images must be those that were scored. */
 static pulmo_status open_data(gallery *g)
 {
@@ -306,11 +348,25 @@ static pulmo_status open_data(gallery *g)
     if (!matches)
         return pulmo_fail(PULMO_DATA, "%s: its %s split is not the one that was scored", path,
                           split);
+    PULMO_TRY(check_packed(g, path, g->r->fold >= 0 ? "train" : split));
     const size_t pixels = (size_t)info->height_px * (size_t)info->width_px;
     g->pixels = pulmo_alloc(pixels, (size_t)info->channels);
     if (!g->pixels)
         return PULMO_MEMORY;
     return PULMO_OK;
+}
+
+/* A model that another run has left there would explain what it did not decide. */
+static pulmo_status check_model(const gallery *g, const char *run)
+{
+    char hex[PULMO_DIGEST_HEX];
+    pulmo_model_head_digest(&g->model, hex);
+    if (*g->r->head_digest == '\0' || strcmp(g->r->head_digest, hex) == 0)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA,
+                      "%s: its model is not the one that was scored (head SHA-256 %.12s..., not "
+                      "%.12s...)",
+                      run, hex, g->r->head_digest);
 }
 
 static void open_explainer(gallery *g)
@@ -327,6 +383,8 @@ static void open_explainer(gallery *g)
     }
     pulmo_status status = pulmo_model_read(run, &g->model);
     g->model.tta = 1; /* maps are of the image itself; probabilities are in the results */
+    if (status == PULMO_OK)
+        status = check_model(g, run);
     if (status == PULMO_OK)
         status = pulmo_explainer_open(&g->model, options->weights, options->threads, &g->explainer);
     if (status == PULMO_OK)

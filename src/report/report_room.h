@@ -45,6 +45,8 @@ typedef struct report_part {
     bool present;
     int64_t count, patients;
     int64_t *images; /* (classes) */
+    char *digest;    /* of pixels, or of files where there was none of these; "" where unknown */
+    bool of_pixels;
 } report_part;
 
 typedef struct report {

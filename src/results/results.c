@@ -14,9 +14,9 @@
  *
  * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
  * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "pulmo/file.h"
 #include "pulmo/memory.h"
@@ -158,6 +158,34 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
     return pulmo_h5_make_scale(file, "classes", "class");
 }
 
+/* ---- what is replaced ---- */
+
+/* Results first: without them the rest is no run. */
+static const char *const results_files[] = {"results.h5", "predictions.csv", "history.csv",
+                                            "model.h5"};
+static const char *const report_files[] = {"report.html", "share.html", "MODEL_CARD.md"};
+
+static pulmo_status remove_file(const char *directory, const char *name)
+{
+    char *path = pulmo_format("%s/%s", directory, name);
+    pulmo_status status = PULMO_OK;
+    if (!path)
+        return PULMO_MEMORY;
+    if (remove(path) != 0 && errno != ENOENT)
+        status = pulmo_fail(PULMO_IO, "%s: cannot remove what is to be replaced: %s", path,
+                            strerror(errno));
+    free(path);
+    return status;
+}
+
+/* They are of other results by now. */
+static pulmo_status remove_reports(const char *directory)
+{
+    for (size_t i = 0; i < PULMO_COUNT_OF(report_files); i++)
+        PULMO_TRY(remove_file(directory, report_files[i]));
+    return PULMO_OK;
+}
+
 /* ---- the file ---- */
 
 /* What a viewer opens first. */
@@ -212,7 +240,7 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
         PULMO_TRY(results_split(file, model, r->test));
     if (!r->finished || !r->data)
         return PULMO_OK;
-    return results_data(file, r->data, model->classes);
+    return results_data(file, r);
 }
 
 pulmo_status pulmo_results_write(const pulmo_results *r)
@@ -229,25 +257,53 @@ pulmo_status pulmo_results_write(const pulmo_results *r)
     free(path);
     PULMO_TRY(status);
     status = write_file(file, r);
+    if (status != PULMO_OK) {
+        pulmo_h5_close(file);
+        return status;
+    }
+    PULMO_TRY(pulmo_h5_commit(file));
+    return r->finished ? remove_reports(r->directory) : PULMO_OK;
+}
+
+static pulmo_status read_state(const char *path, bool *finished)
+{
+    pulmo_h5 *file = NULL;
+    char *state = NULL;
+    pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
-        return pulmo_h5_commit(file);
+        status = pulmo_h5_get_text(file, "/", "state", &state);
+    if (status == PULMO_OK)
+        *finished = strcmp(state, "finished") == 0;
     pulmo_h5_close(file);
+    free(state);
     return status;
 }
 
-bool pulmo_results_finished(const char *directory)
+pulmo_status pulmo_results_finished(const char *directory, bool *finished)
 {
-    struct stat about;
-    pulmo_h5 *file = NULL;
-    char *state = NULL;
+    bool there = false;
     char *path = pulmo_format("%s/results.h5", directory);
-    bool finished = false;
-    if (path && stat(path, &about) == 0 && pulmo_h5_open(path, &file) == PULMO_OK &&
-        pulmo_h5_get_text(file, "/", "state", &state) == PULMO_OK)
-        finished = strcmp(state, "finished") == 0;
-    pulmo_h5_close(file);
-    free(state);
+    *finished = false;
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_file_look(path, &there);
+    if (status == PULMO_OK && there)
+        status = read_state(path, finished);
     free(path);
-    pulmo_error_clear();
-    return finished;
+    return status;
+}
+
+void pulmo_results_remove_leftovers(const char *directory)
+{
+    for (size_t i = 0; i < PULMO_COUNT_OF(results_files); i++)
+        pulmo_file_remove_leftovers(directory, results_files[i]);
+    for (size_t i = 0; i < PULMO_COUNT_OF(report_files); i++)
+        pulmo_file_remove_leftovers(directory, report_files[i]);
+}
+
+pulmo_status pulmo_results_remove(const char *directory)
+{
+    for (size_t i = 0; i < PULMO_COUNT_OF(results_files); i++)
+        PULMO_TRY(remove_file(directory, results_files[i]));
+    return remove_reports(directory);
 }

@@ -1,8 +1,8 @@
 /* What the packed data was made of, copied from its manifest into results.h5, so that the file
  * reports the splits and the leak audit without the data at hand.
  *
- *   /data/SPLIT/images (K)   images of each class; attributes count, patients, sha256
- *   /data/refused/{paths,reasons}
+ *   /data/SPLIT/images (K)   images of each class; attributes count, patients, sha256,
+ * pixels_sha256 /data/refused/{paths,reasons}
  *   /data/audit/{identical,similar,shared_patients,mixed_patients,leaks}: one line each, absent
  *       where empty;
  *       attributes of the two groups: paths_count, ..., leaks_count
@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/digest.h"
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
 #include "results_room.h"
@@ -57,10 +59,20 @@ static pulmo_status write_counts(pulmo_h5 *file, const char *group, int classes,
     return status;
 }
 
+static pulmo_status copy_digest(pulmo_h5 *manifest, const char *from, pulmo_h5 *file,
+                                const char *to, const char *name)
+{
+    char *digest = NULL;
+    PULMO_TRY(pulmo_h5_get_text(manifest, from, name, &digest));
+    pulmo_status status = pulmo_h5_set_text(file, to, name, digest);
+    free(digest);
+    return status;
+}
+
 static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *split, int classes)
 {
     char from[64], to[64], name[96];
-    char **groups = NULL, *digest = NULL;
+    char **groups = NULL;
     int32_t *labels = NULL;
     uint64_t count = 0;
     int64_t patients = 0;
@@ -82,10 +94,10 @@ static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *s
     if (pulmo_h5_has_attribute(manifest, from, "patients"))
         PULMO_GOTO(pulmo_h5_get_int(manifest, from, "patients", &patients));
     PULMO_GOTO(pulmo_h5_set_int(file, to, "patients", patients));
-    PULMO_GOTO(pulmo_h5_get_text(manifest, from, "sha256", &digest));
-    PULMO_GOTO(pulmo_h5_set_text(file, to, "sha256", digest));
+    PULMO_GOTO(copy_digest(manifest, from, file, to, "sha256"));
+    if (pulmo_h5_has_attribute(manifest, from, "pixels_sha256")) /* not in packs of 0.1.0 */
+        PULMO_GOTO(copy_digest(manifest, from, file, to, "pixels_sha256"));
 out:
-    free(digest);
     free(groups);
     free(labels);
     return status;
@@ -182,16 +194,80 @@ pulmo_status pulmo_results_patients(pulmo_h5 *results, pulmo_patients *out)
     return PULMO_OK;
 }
 
-pulmo_status results_data(pulmo_h5 *file, const char *packed, int classes)
+/* The digest of a split as it is packed now; "absent" where it is not there. */
+static pulmo_status digest_now(pulmo_h5 *manifest, const char *split, char hex[PULMO_DIGEST_HEX])
+{
+    char base[64];
+    char *text = NULL;
+    snprintf(base, sizeof base, "splits/%s", split);
+    snprintf(hex, PULMO_DIGEST_HEX, "absent");
+    if (!pulmo_h5_exists(manifest, base))
+        return PULMO_OK;
+    bool of_pixels = pulmo_h5_has_attribute(manifest, base, "pixels_sha256");
+    PULMO_TRY(pulmo_h5_get_text(manifest, base, of_pixels ? "pixels_sha256" : "sha256", &text));
+    snprintf(hex, PULMO_DIGEST_HEX, "%s", text);
+    free(text);
+    return PULMO_OK;
+}
+
+/* The digest of the data set as it is packed now. */
+static pulmo_status data_digest_now(pulmo_h5 *manifest, char hex[PULMO_DIGEST_HEX])
+{
+    char digest[PULMO_SPLITS][PULMO_DIGEST_HEX];
+    const char *of_splits[PULMO_SPLITS];
+    for (int s = 0; s < PULMO_SPLITS; s++) {
+        PULMO_TRY(digest_now(manifest, pulmo_split_name(s), digest[s]));
+        of_splits[s] = digest[s];
+    }
+    pulmo_dataset_digest(of_splits, hex);
+    return PULMO_OK;
+}
+
+/* Whether what was trained on, or scored, is what is packed now. Digests of folds are of parts. */
+static pulmo_status is_still(pulmo_h5 *manifest, const pulmo_results *r, bool *same)
+{
+    char now[PULMO_DIGEST_HEX];
+    const pulmo_split_scores *scores = r->test ? r->test : r->val;
+    const char *wanted = scores ? scores->info->digest_hex : NULL;
+    *same = true;
+    if (r->folds > 0 || (r->origin && r->origin->config->data.fold >= 0))
+        return PULMO_OK;
+    if (r->origin)
+        wanted = r->origin->data_digest;
+    if (!wanted)
+        return PULMO_OK;
+    if (r->origin)
+        PULMO_TRY(data_digest_now(manifest, now));
+    else
+        PULMO_TRY(digest_now(manifest, scores->split, now));
+    *same = strcmp(now, wanted) == 0;
+    return PULMO_OK;
+}
+
+/* A pack may have been made anew while a run was trained on what it was. */
+static pulmo_status copy_if_same(pulmo_h5 *manifest, pulmo_h5 *file, const pulmo_results *r)
+{
+    bool same = false;
+    PULMO_TRY(is_still(manifest, r, &same));
+    if (same)
+        return copy_all(manifest, file, r->model->classes);
+    pulmo_warn(
+        "%s: was packed anew since this program began: the results do not say how the images "
+        "that they are of were packed",
+        r->data);
+    return PULMO_OK;
+}
+
+pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r)
 {
     pulmo_h5 *manifest = NULL;
-    char *path = pulmo_format("%s/manifest.h5", packed);
+    char *path = pulmo_format("%s/manifest.h5", r->data);
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &manifest);
     free(path);
     PULMO_TRY(status);
-    status = copy_all(manifest, file, classes);
+    status = copy_if_same(manifest, file, r);
     pulmo_h5_close(manifest);
     return status;
 }

@@ -29,8 +29,9 @@ pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *si
 /* /SPLIT with all in it. */
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
                            const pulmo_split_scores *scores);
-/* /data, copied from the manifest of the packed directory. */
-pulmo_status results_data(pulmo_h5 *file, const char *packed, int classes);
+/* /data, copied from the manifest of the packed directory; nothing where that was packed anew since
+ * it was opened, which a warning says. */
+pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r);
 
 pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history);
 pulmo_status results_predictions_csv(const pulmo_results *results);

@@ -121,9 +121,16 @@ static pulmo_status look_at_trial(sweep *s, uint64_t number)
     pulmo_config *config = NULL;
     PULMO_TRY(sweep_configure(s, number, &config));
     bool anew = s->options->overwrite && is_ours(s, number);
-    if (!anew && pulmo_results_finished(config->train.run_dir))
+    bool finished = false;
+    pulmo_status status = PULMO_OK;
+    if (!anew)
+        status = pulmo_results_finished(config->train.run_dir, &finished);
+    if (finished)
         take_finished(s, number, config);
     free(config);
+    if (status == PULMO_MEMORY)
+        return status;
+    pulmo_error_clear(); /* of results that cannot be read training knows what is to be done */
     return PULMO_OK;
 }
 
@@ -188,22 +195,49 @@ static pulmo_status train_trial(sweep *s, uint64_t number, const pulmo_config *c
     return PULMO_OK;
 }
 
+/* The tables, without what an earlier sweep left of folds that are trained anew. */
+static pulmo_status write_after_trial(sweep *s)
+{
+    PULMO_TRY(write_tables(s, NULL));
+    return sweep_remove_folds(s);
+}
+
+/* A trial that was stopped has taken an older one's place, or has left all as it was. By rank 0;
+ * the report stays that of the stop. */
+static void write_after_stop(sweep *s, const pulmo_config *config)
+{
+    bool finished = false;
+    pulmo_failure stopped;
+    pulmo_failure_keep(&stopped, PULMO_INTERRUPTED);
+    pulmo_status status = pulmo_results_finished(config->train.run_dir, &finished);
+    if (status == PULMO_OK && !finished)
+        status = write_after_trial(s);
+    if (status != PULMO_OK)
+        pulmo_warn("%s", pulmo_error());
+    pulmo_failure_raise(&stopped);
+}
+
 static pulmo_status run_trial(sweep *s, uint64_t number)
 {
     pulmo_config *config = NULL;
+    bool root = pulmo_comm_rank(s->comm) == 0;
     pulmo_status status = pulmo_agree(s->comm, sweep_configure(s, number, &config));
     if (status == PULMO_OK)
         status = train_trial(s, number, config);
+    if (status == PULMO_INTERRUPTED && root)
+        write_after_stop(s, config);
     free(config);
     PULMO_TRY(status);
-    if (pulmo_comm_rank(s->comm) == 0)
-        status = write_tables(s, NULL);
+    if (root)
+        status = write_after_trial(s);
     PULMO_TRY(pulmo_agree(s->comm, status));
     if (!pulmo_any(s->comm, pulmo_interrupt_wanted()))
         return PULMO_OK;
-    return pulmo_fail(PULMO_INTERRUPTED,
-                      "interrupted after trial %llu of %llu; run the same command again to resume",
-                      (unsigned long long)number + 1, (unsigned long long)s->count);
+    return pulmo_fail(
+        PULMO_INTERRUPTED,
+        "interrupted after trial %llu of %llu; run the same command again%s to resume",
+        (unsigned long long)number + 1, (unsigned long long)s->count,
+        s->options->overwrite ? " without --overwrite" : "");
 }
 
 /* ---- side by side ---- */

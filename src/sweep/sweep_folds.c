@@ -1,7 +1,9 @@
 /* Cross-validation: the test images of all folds as one set, each scored by the model that has not
  * seen it. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pulmo/file.h"
 #include "pulmo/log.h"
@@ -278,6 +280,44 @@ static pulmo_status write_all(const sweep *s, int axis, FILE *table, FILE *out)
                        s->trials[t].name);
     }
     return PULMO_OK;
+}
+
+static pulmo_status remove_table(const sweep *s)
+{
+    const char *run_dir = s->options->config->train.run_dir;
+    char *path = pulmo_format("%s/cross_validation.csv", run_dir);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = PULMO_OK;
+    if (remove(path) != 0 && errno != ENOENT)
+        status = pulmo_fail(PULMO_IO, "%s: cannot remove what is of other trials: %s", path,
+                            strerror(errno));
+    free(path);
+    return status;
+}
+
+static pulmo_status remove_one(const sweep *s, uint64_t first, int axis)
+{
+    const char *run_dir = s->options->config->train.run_dir;
+    char *name = name_of_folds(s, first, axis);
+    char *directory = name ? pulmo_format("%s/%s", run_dir, name) : NULL;
+    pulmo_status status = directory ? pulmo_results_remove(directory) : PULMO_MEMORY;
+    free(directory);
+    free(name);
+    return status;
+}
+
+pulmo_status sweep_remove_folds(const sweep *s)
+{
+    const int axis = sweep_axis_of(s->grid, SWEEP_FOLD_KEY);
+    bool all_done = true;
+    for (uint64_t t = 0; axis >= 0 && t < s->count; t++) {
+        if (pulmo_grid_index(s->grid, t, axis) != 0 || all_folds_done(s, t, axis))
+            continue;
+        PULMO_TRY(remove_one(s, t, axis));
+        all_done = false;
+    }
+    return all_done ? PULMO_OK : remove_table(s);
 }
 
 pulmo_status sweep_write_folds(const sweep *s, FILE *out)

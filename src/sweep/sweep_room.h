@@ -130,6 +130,9 @@ void sweep_groups_shown(FILE *out, const sweep *s);
  * predictions.csv and a report in DIRECTORY/folds[,KEY=VALUE...], a line in cross_validation.csv
  * and one on `out`. Nothing without such an axis. */
 pulmo_status sweep_write_folds(const sweep *s, FILE *out);
+/* Removes such sets of an earlier sweep where not all folds have finished in this one, and the
+ * table: they are of trials that are not there any more. */
+pulmo_status sweep_remove_folds(const sweep *s);
 
 /* The name of a trial's directory, from its values but that of `except` (-1: of all); a long one is
  * cut and made unique by a digest. Owned by the caller (free), NULL when out of memory. */

@@ -19,9 +19,14 @@ const sweep_figure_names sweep_figure_named[] = {
 
 static pulmo_status history_value(pulmo_h5 *file, const char *name, int64_t epoch, double *out)
 {
+    pulmo_h5_shape shape;
     *out = NAN;
     if (!pulmo_h5_exists(file, name))
         return PULMO_OK;
+    PULMO_TRY(pulmo_h5_shape_of(file, name, &shape));
+    if (shape.rank != 1)
+        return pulmo_fail(PULMO_DATA, "%s: /%s is not a number per epoch: the file is damaged",
+                          pulmo_h5_path(file), name);
     return pulmo_h5_read_rows(file, name, PULMO_H5_F64, (uint64_t)epoch - 1, 1, out);
 }
 
@@ -62,6 +67,8 @@ pulmo_status sweep_read_trial(const char *directory, sweep_trial *trial)
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
         status = read_figures(file, trial);
+    if (status == PULMO_OK)
+        pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);
     free(path);
     return status;
@@ -123,6 +130,40 @@ static pulmo_status check_arithmetic(pulmo_h5 *file)
                       "choose another train.run_dir, or give --overwrite");
 }
 
+static pulmo_status compare_settings(const pulmo_config *config, const pulmo_config *theirs)
+{
+    pulmo_status status = PULMO_OK;
+    char *differences = pulmo_config_differences(config, theirs);
+    if (!differences)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    if (*differences)
+        status = pulmo_fail(PULMO_CONFIG,
+                            "holds a finished run of other settings (%.300s); choose another "
+                            "train.run_dir, or give --overwrite",
+                            differences);
+    free(differences);
+    return status;
+}
+
+/* Results of another trial may have come beside this one's config.yaml. Those of version 0.1.0 hold
+ * their settings, too. */
+static pulmo_status check_own_settings(pulmo_h5 *file, const pulmo_config *config)
+{
+    char *text = NULL;
+    pulmo_config *theirs = malloc(sizeof *theirs);
+    if (!theirs)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
+    pulmo_config_init(theirs);
+    pulmo_status status = pulmo_h5_read_text(file, "config", &text);
+    if (status == PULMO_OK)
+        status = pulmo_config_parse(theirs, pulmo_h5_path(file), text);
+    if (status == PULMO_OK)
+        status = compare_settings(config, theirs);
+    free(text);
+    free(theirs);
+    return status;
+}
+
 static pulmo_status check_all_made(pulmo_h5 *file, const char *data, const sweep_made *now)
 {
     PULMO_TRY(check_made(file, "data_sha256", data, "on other data"));
@@ -141,6 +182,8 @@ static pulmo_status check_results(const pulmo_config *config, const sweep_made *
     if (status == PULMO_OK)
         status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
+        status = check_own_settings(file, config);
+    if (status == PULMO_OK)
         status = check_all_made(file, hex, now);
     pulmo_h5_close(file);
     free(path);
@@ -157,16 +200,7 @@ static pulmo_status check_settings(const pulmo_config *config, pulmo_config *the
     pulmo_status status = pulmo_config_read_stored(theirs, path);
     free(path);
     PULMO_TRY(status);
-    char *differences = pulmo_config_differences(config, theirs);
-    if (!differences)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for a trial");
-    if (*differences)
-        status = pulmo_fail(PULMO_CONFIG,
-                            "holds a finished run of other settings (%.300s); choose another "
-                            "train.run_dir, or give --overwrite",
-                            differences);
-    free(differences);
-    return status;
+    return compare_settings(config, theirs);
 }
 
 pulmo_status sweep_check_same(const pulmo_config *config, const sweep_made *now)

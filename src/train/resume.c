@@ -1,9 +1,9 @@
 /* Checkpoints of a run: when they are due, writing them, resuming from one, and stopping in time.
  */
 #include <math.h>
-#include <sys/stat.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/file.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/log.h"
 #include "pulmo/text.h"
@@ -49,7 +49,7 @@ static pulmo_status write_checkpoint(const run *r)
     PULMO_TRY(checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection));
     if (!r->replaces)
         return PULMO_OK;
-    PULMO_TRY(run_remove_replaced(r));
+    PULMO_TRY(pulmo_results_remove(r->directory));
     return run_write_config(r);
 }
 
@@ -96,11 +96,14 @@ static pulmo_status share_state(run *r)
 /* By rank 0. Not collective. */
 static pulmo_status read_checkpoint(run *r, bool *found)
 {
-    struct stat about;
-    *found = stat(r->checkpoints.path, &about) == 0;
+    PULMO_TRY(pulmo_file_look(r->checkpoints.path, found));
     if (!*found)
         return PULMO_OK;
-    return checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection);
+    PULMO_TRY(checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection));
+    if (r->state.batch <= run_batches(r))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_DATA, "%s: batch %u of %u: the file is damaged", r->checkpoints.path,
+                      r->state.batch, run_batches(r));
 }
 
 pulmo_status run_resume(run *r)
@@ -132,17 +135,18 @@ bool run_must_stop(run *r)
 pulmo_status run_interrupted(run *r)
 {
     char why[96] = "interrupted";
+    const char *again = r->anew ? " without --overwrite" : "";
     if (r->deadline.near)
         snprintf(why, sizeof why, "the time limit is near (%s): stopped", r->deadline.source);
     PULMO_TRY(run_checkpoint(r));
     if (r->selection.finished)
         return pulmo_fail(PULMO_INTERRUPTED,
                           "%s after the last epoch; checkpoint written to %s; run the same command "
-                          "again for the results",
-                          why, r->checkpoints.path);
+                          "again%s for the results",
+                          why, r->checkpoints.path, again);
     return pulmo_fail(PULMO_INTERRUPTED,
                       "%s in epoch %u after %u batch%s; checkpoint written to %s; run the "
-                      "same command again to resume",
+                      "same command again%s to resume",
                       why, r->state.epoch + 1, r->state.batch, r->state.batch == 1 ? "" : "es",
-                      r->checkpoints.path);
+                      r->checkpoints.path, again);
 }

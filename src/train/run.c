@@ -264,6 +264,7 @@ pulmo_status run_open(run *r, bool overwrite)
     PULMO_TRY(pulmo_agree(comm, run_open_data_local(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(check_config_same(r));
+    r->anew = overwrite;
     r->replaces = overwrite;
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? run_prepare_directory(r) : PULMO_OK));
     PULMO_TRY(open_network(r));

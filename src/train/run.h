@@ -70,6 +70,7 @@ typedef struct run {
     const pulmo_config *config;
     const char *directory;
     bool timed;    /* batches alone: val and test have no part */
+    bool anew;     /* --overwrite was given: the same command begins anew */
     bool replaces; /* what is in the directory is another run's until the first checkpoint */
     lease *lease;  /* of the directory, on rank 0 */
     run_data data;
@@ -152,8 +153,6 @@ pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **
 
 /* The run directory: made, leased, and neither finished nor someone else's. */
 pulmo_status run_prepare_directory(run *r);
-/* Removes another run's results and report, now that this one has a checkpoint. */
-pulmo_status run_remove_replaced(const run *r);
 /* After the checkpoint was found to be of this configuration, or replaced one that is not. */
 pulmo_status run_write_config(const run *r);
 

@@ -45,6 +45,16 @@ grep -q "^5,60," cv/cross_validation.csv || fail "not 60 images of 5 folds in th
 grep -q "Cross-validation: each image was scored by the model of its own fold" cv/folds/MODEL_CARD.md || fail "the card of all folds"
 ! grep -q "epoch 0" cv/folds/MODEL_CARD.md || fail "an epoch of no model"
 expect 0 "" sweep # finished trials are kept
+[ -s cv/folds/report.html ] && [ -s cv/cross_validation.csv ] || fail "a sweep that trains nothing removed its set of folds"
+# One that is begun anew and stopped leaves no set of folds that are not there any more.
+cp -r cv stopped
+expect 75 "without --overwrite to resume" "$PULMO" sweep --set data.path=packed --set train.run_dir=stopped --set train.epochs=2 \
+    --set train.batch=8 --set train.microbatch=2 --set model.hidden='[12]' --set train.patience=0 --set train.seed=5 \
+    --set train.time_limit_seconds=0.001 --overwrite --grid data.fold=0,1,2,3,4
+[ ! -e stopped/data.fold=0/results.h5 ] && [ -e stopped/data.fold=1/results.h5 ] || { ls stopped/*; fail "it was not stopped in the first trial"; }
+[ ! -e stopped/folds/report.html ] && [ ! -e stopped/folds/results.h5 ] && [ ! -e stopped/cross_validation.csv ] ||
+    { ls stopped stopped/folds; fail "an older set of folds stays beside a trial of another"; }
+! grep -q ",finished," stopped/sweep.csv || { cat stopped/sweep.csv; fail "the table is the older sweep's"; }
 expect 2 "grid: data.fold=9: data.fold: 9: packed has 5 folds: 0 to 4 (no trial was begun)" "$PULMO" sweep --set data.path=packed --set train.run_dir=out-of-range --grid data.fold=0,9
 ! grep -q "resumes" out.txt && [ ! -e out-of-range ] || { cat out.txt; fail "a fold that is not there: a trial was begun"; }
 expect 2 "has 5 folds: 0 to 4" "$PULMO" train --set data.path=packed --set train.run_dir=r --set data.fold=7

@@ -52,6 +52,9 @@ grep -q "warning: fold had its epoch and threshold chosen on $chosen of the $all
 # ---- where nothing can be compared, that is said ----
 cp run/model.h5 alone.h5
 expect 0 "alone.h5: whether it was trained on images of the test split of packed was not checked: results.h5" "$PULMO" evaluate alone.h5 --data packed
+EXTRA="--set train.seed=9" small_train second env > second.txt 2>&1
+mkdir mixed && cp run/results.h5 mixed/ && cp second/model.h5 mixed/
+expect 0 "packed was not checked: mixed/results.h5: is of another model than the one beside it" "$PULMO" evaluate mixed --data packed
 mv packed moved
 expect 0 "run: whether it was trained on images of the test split of moved was not checked" "$PULMO" evaluate run --data moved
 cp -r demo again && rm "$(ls -d again/train/NORMAL/* | head -1)"

@@ -48,6 +48,19 @@ mv hostile gone && expect 0 "no thumbnails" "$PULMO" report '<b>run' --out away.
 check away.html "No thumbnails"
 expect 0 "is not the one that was scored" "$PULMO" report '<b>run' --data packed --out other.html
 
+# ---- what was scored is shown, by the model that scored it ----
+small_train apart env > apart.txt 2>&1 || { cat apart.txt; fail "another run"; }
+EXTRA="--set train.seed=9" small_train second env > /dev/null 2>&1
+cp -r apart mixed && cp second/model.h5 mixed/
+expect 0 "the report has no Grad-CAM overlays: mixed: its model is not the one that was scored" "$PULMO" report mixed --data packed
+"$PULMO" pack plain padded --size 64 --set pack.fit=pad -q
+expect 0 "no thumbnails: padded: its test split was packed anew since it was scored" "$PULMO" report apart --data padded
+"$PULMO" evaluate apart --data packed --out scored-apart > /dev/null 2>&1
+expect 0 "no thumbnails: padded: its test split was packed anew" "$PULMO" report scored-apart --data padded
+"$PULMO" report scored-apart --share > /dev/null 2>&1
+expect 0 "" "$PULMO" evaluate apart --data packed --set eval.threshold=0 --out scored-apart
+[ ! -e scored-apart/share.html ] && [ -s scored-apart/report.html ] || fail "a page of older results stays beside newer ones"
+
 # ---- three classes; evaluate --out; a run that is not finished ----
 cp -r plain three
 for split in train val test; do mkdir "three/$split/VIRUS" && mv "three/$split"/PNEUMONIA/*virus* "three/$split/VIRUS/"; done

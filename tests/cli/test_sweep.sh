@@ -46,6 +46,14 @@ sweep env > third.txt 2> third.err
 cmp swept/sweep.csv whole.csv
 find swept -name model.h5 -printf '%p %T@\n' | sort | comm -3 - times | grep -qvF "$trial" && fail "a finished trial was trained again"
 
+# Results of another trial are not taken for this one's.
+cp -r swept mixed
+for file in results.h5 predictions.csv history.csv model.h5; do
+    cp "mixed/optim.lr=0.01,model.hidden=[],train.seed=1/$file" "mixed/optim.lr=0.01,model.hidden=[],train.seed=2/"
+done
+expect 2 "optim.lr=0.01,model.hidden=[],train.seed=2 failed: holds a finished run of other settings (train.seed: 2, not 1)" \
+    "$PULMO" sweep -c sweep.yaml --set train.run_dir=mixed
+
 # Order and figures: from the runs' own history, by the best accuracy, ties by the lower loss.
 sort -t, -k1,1n <(tail -n +2 swept/sweep.csv) | awk -F, '{ if (NR > 1 && ($8 > acc || ($8 == acc && $7 < loss))) bad = 1; acc = $8; loss = $7 } END { exit bad }' ||
     fail "not best first"

@@ -84,13 +84,29 @@ stopped() {
     "$PULMO" train --set data.path=packed --set train.run_dir=replaced --set train.epochs=2 --set train.batch=8 --set train.microbatch=2 \
         --set train.time_limit_seconds="$1" --set model.hidden='[9]' "${@:2}"
 }
+"$PULMO" report replaced --share > /dev/null 2>&1 && [ -s replaced/share.html ] || fail "no page to share"
 ls replaced > files && grep -q report.html files && grep -q MODEL_CARD.md files || fail "there was no report to begin with"
-expect 75 "checkpoint written" stopped 0.001 --overwrite
+expect 75 "run the same command again without --overwrite to resume" stopped 0.001 --overwrite
 (cd replaced && ls -- *.*) | tr '\n' ' ' > files
 [ "$(cat files)" = "checkpoint.h5 config.yaml " ] || fail "beside a checkpoint: $(cat files)"
 grep -q 'hidden: \[9\]' replaced/config.yaml || fail "config.yaml is the other run's"
 stopped 0 > /dev/null 2> resumed.err || { cat resumed.err; fail "the run that replaced another did not resume"; }
 grep -q "resuming from" resumed.err || fail "did not resume"
+
+# Results that cannot be read may be a finished run's: with its checkpoint they are written again, to the same bytes; without it,
+# nothing is trained over what is left. A checkpoint that cannot be looked at is not taken for none.
+cp -r one torn && cp one/results.h5 . && truncate -s -2000 torn/results.h5
+EXTRA='' expect 0 "torn/results.h5: " small_train torn env
+grep -q "it is written anew from the checkpoint" out.txt || { cat out.txt; fail "nobody says that results are made again"; }
+cmp torn/model.h5 one/model.h5 && cmp torn/predictions.csv one/predictions.csv || fail "made again, results are others"
+truncate -s -2000 torn/results.h5 && rm torn/checkpoint.h5
+digest_of torn > before
+expect 65 "torn holds a run whose results cannot be read, and no checkpoint" small_train torn env
+digest_of torn | diff before - || fail "a run whose results are damaged was trained anew"
+rm torn/results.h5 && ln -s results.h5 torn/results.h5 # a link to itself
+expect 74 "torn/results.h5: cannot be looked at" small_train torn env
+rm torn/results.h5 && ln -s checkpoint.h5 torn/checkpoint.h5
+expect 74 "torn/checkpoint.h5: cannot be looked at" small_train torn env
 
 # The epoch of the best AUC cannot be told from images of one class.
 cp -r demo healthy && rm -r healthy/val/PNEUMONIA/*
