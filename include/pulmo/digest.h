@@ -2,6 +2,7 @@
 #ifndef PULMO_DIGEST_H
 #define PULMO_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,12 @@ void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33]);
 /* XXH3 of 64 bits, seed 0: at the speed of memory, for accidents, not against intent. */
 uint64_t pulmo_xxh3(const void *data, size_t size_bytes);
 
+/* SHA-256 of the XXH3 of each piece of 64 KiB, the last one short, as little-endian numbers of 8
+ * bytes one after the other. At the speed of memory, for accidents. */
+pulmo_digest pulmo_digest_of_pieces(const void *data, size_t size_bytes);
+
+/* Whether it is all zeros, which stands for none. */
+bool pulmo_digest_is_none(const pulmo_digest *digest);
 /* Writes 64 hexadecimal digits and NUL. */
 void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX]);
 

@@ -52,5 +52,8 @@ bool pulmo_file_is_inside(const char *path, const char *directory);
 
 /* mkdir -p. PULMO_IO names what stands in the way. */
 pulmo_status pulmo_directory_make(const char *path);
+/* Removes a directory with all that is in it; links are removed, not followed. False with errno
+ * set, and without a report, so that the report of what went wrong before stays. */
+bool pulmo_directory_remove(const char *path);
 
 #endif

@@ -11,6 +11,7 @@
 #include "pulmo/clock.h"
 #include "pulmo/config.h"
 #include "pulmo/dataset.h"
+#include "pulmo/file.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -62,7 +63,7 @@ static pulmo_status time_pack(pulmo_comm *comm, const pulmo_pack_options *option
 static pulmo_status remove_pack(pulmo_comm *comm, const char *packed)
 {
     pulmo_status status = PULMO_OK;
-    if (pulmo_comm_rank(comm) == 0 && bench_remove(packed) != 0)
+    if (pulmo_comm_rank(comm) == 0 && !pulmo_directory_remove(packed))
         status = pulmo_fail(PULMO_IO, "%s: cannot be removed: %s", packed, strerror(errno));
     return pulmo_agree(comm, status);
 }

@@ -2,24 +2,13 @@
 #include "bench_room.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pulmo/demo.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
-
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
-{
-    (void)about, (void)kind, (void)walk;
-    return remove(path);
-}
-
-int bench_remove(const char *path)
-{
-    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static pulmo_status draw_images(int images, const char *scratch)
 {
@@ -50,7 +39,7 @@ pulmo_status bench_scratch_make(int images, char *path, size_t bytes)
 
 void bench_scratch_remove(const char *path)
 {
-    (void)bench_remove(path);
+    (void)pulmo_directory_remove(path);
 }
 
 void bench_print_json(const bench_member *members, size_t count)

@@ -18,9 +18,6 @@
 pulmo_status bench_scratch_make(int images, char *path, size_t bytes);
 void bench_scratch_remove(const char *path);
 
-/* Removes a file or a directory with all that is in it; errno where that fails. */
-int bench_remove(const char *path);
-
 /* One member of the JSON object that a benchmark ends with: a text, or a number with so many
  * decimals. */
 typedef struct bench_member {

@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_*, which take no memory */
 #include "pulmo/digest.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
+
+#define PIECE_BYTES ((size_t)1 << 16)
 
 /* An alias for the library's context, so that callers need not include it. */
 static EVP_MD_CTX *context_of(pulmo_digester *digester)
@@ -111,4 +114,27 @@ void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
 uint64_t pulmo_xxh3(const void *data, size_t size_bytes)
 {
     return XXH3_64bits(data, size_bytes);
+}
+
+pulmo_digest pulmo_digest_of_pieces(const void *data, size_t size_bytes)
+{
+    SHA256_CTX context;
+    pulmo_digest digest;
+    const uint8_t *at = data;
+    SHA256_Init(&context);
+    while (size_bytes > 0) {
+        size_t piece_bytes = size_bytes < PIECE_BYTES ? size_bytes : PIECE_BYTES;
+        uint64_t sum = htole64(pulmo_xxh3(at, piece_bytes));
+        SHA256_Update(&context, &sum, sizeof sum);
+        at += piece_bytes;
+        size_bytes -= piece_bytes;
+    }
+    SHA256_Final(digest.bytes, &context);
+    return digest;
+}
+
+bool pulmo_digest_is_none(const pulmo_digest *digest)
+{
+    static const pulmo_digest none;
+    return memcmp(digest->bytes, none.bytes, sizeof none.bytes) == 0;
 }

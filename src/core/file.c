@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -386,4 +387,17 @@ pulmo_status pulmo_directory_make(const char *path)
         status = make_one(copy);
     free(copy);
     return status;
+}
+
+#define WALK_OPEN_MOST 16 /* directories that are held open at once */
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+    (void)about, (void)kind, (void)walk;
+    return remove(path);
+}
+
+bool pulmo_directory_remove(const char *path)
+{
+    return nftw(path, remove_one, WALK_OPEN_MOST, FTW_DEPTH | FTW_PHYS) == 0;
 }

@@ -179,6 +179,32 @@ static void test_directories(void **state)
     free(blocked);
 }
 
+/* All that is in it goes; what a link names stays. */
+static void test_remove(void **state)
+{
+    char *deep = pulmo_format("%s/a/b", directory);
+    char *top = pulmo_format("%s/a", directory);
+    char *file = pulmo_format("%s/a/b/file", directory);
+    char *link = pulmo_format("%s/a/link", directory);
+    struct stat about;
+    (void)state;
+    assert_ok(pulmo_directory_make(deep));
+    assert_ok(pulmo_file_write(file, "x", 1));
+    assert_ok(pulmo_file_write(path, "x", 1));
+    assert_int_equal(symlink(path, link), 0);
+    assert_true(pulmo_directory_remove(top));
+    assert_int_equal(stat(top, &about), -1);
+    assert_int_equal(stat(path, &about), 0);
+    pulmo_fail(PULMO_DATA, "what went wrong before");
+    assert_false(pulmo_directory_remove(top));
+    assert_int_equal(errno, ENOENT);
+    assert_string_equal(pulmo_error(), "what went wrong before");
+    free(deep);
+    free(top);
+    free(file);
+    free(link);
+}
+
 /* Whether DIRECTORY/`inner` is inside DIRECTORY/`outer`. */
 static bool is_inside(const char *inner, const char *outer)
 {
@@ -226,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_abandoned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_directories, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_remove, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_inside, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
