@@ -9,6 +9,8 @@
  * of bits, which CHANGELOG.md names. Files of version 1 (0.1.0) do not say it; there, bits were
  * those of a tier and of OpenBLAS's kernels. */
 #define PULMO_ARITHMETIC 2
+/* Of a run that one version began and another resumed. */
+#define PULMO_ARITHMETIC_MIXED 0
 
 /* Kernel tiers, slowest first. A tier's results are the same bits on every machine that has it. */
 typedef enum pulmo_isa {

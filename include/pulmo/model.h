@@ -56,9 +56,9 @@ typedef struct pulmo_model {
 } pulmo_model;
 
 struct pulmo_h5;
-/* PULMO_ARITHMETIC as an attribute of a file's root, and that of a file: 1 where it says none, as
- * version 0.1.0's do. Not collective. */
-pulmo_status pulmo_arithmetic_write(struct pulmo_h5 *file);
+/* The version of the arithmetic (PULMO_ARITHMETIC, _MIXED) as an attribute of a file's root, and
+ * that of a file: 1 where it says none, as version 0.1.0's do. Not collective. */
+pulmo_status pulmo_arithmetic_write(struct pulmo_h5 *file, int64_t arithmetic);
 pulmo_status pulmo_arithmetic_read(struct pulmo_h5 *file, int64_t *out);
 
 /* Reads model.h5. `run` is a run directory or a model file. PULMO_DATA for a file that is damaged.

@@ -7,8 +7,10 @@
 
 #include "pulmo/config.h"
 #include "pulmo/dataset.h"
+#include "pulmo/digest.h"
 #include "pulmo/dist.h"
 #include "pulmo/history.h"
+#include "pulmo/layout.h"
 #include "pulmo/model.h"
 
 struct pulmo_h5;
@@ -35,9 +37,15 @@ typedef struct pulmo_results_origin {
     const char *features;    /* where training's came from, in words */
 } pulmo_results_origin;
 
+/* All are borrowed. */
 typedef struct pulmo_run_history {
     uint32_t epochs;
     const pulmo_epoch_row *row; /* (epochs) */
+    /* Of the trained tensors, and pulmo_digest_of_pieces of each after each epoch: (epochs,
+     * layout->tensors), pulmo_digest_is_none where it is not known. */
+    const pulmo_layout *layout;
+    const pulmo_digest *digest;
+    int64_t arithmetic; /* that made them all, or PULMO_ARITHMETIC_MIXED */
 } pulmo_run_history;
 
 typedef struct pulmo_results {

@@ -2,13 +2,12 @@
 #include "pulmo/model.h"
 
 #include "pulmo/h5.h"
-#include "pulmo/isa.h"
 
 #define ATTRIBUTE "arithmetic"
 
-pulmo_status pulmo_arithmetic_write(pulmo_h5 *file)
+pulmo_status pulmo_arithmetic_write(pulmo_h5 *file, int64_t arithmetic)
 {
-    return pulmo_h5_set_int(file, "/", ATTRIBUTE, PULMO_ARITHMETIC);
+    return pulmo_h5_set_int(file, "/", ATTRIBUTE, arithmetic);
 }
 
 pulmo_status pulmo_arithmetic_read(pulmo_h5 *file, int64_t *out)

@@ -169,7 +169,7 @@ static pulmo_status write_facts(pulmo_h5 *file, const pulmo_model *model)
     PULMO_TRY(set_int(file, "demo", model->is_demo));
     PULMO_TRY(set_text(file, "weights_sha256", model->weights_digest));
     PULMO_TRY(set_text(file, "preprocessing", model->preprocessing));
-    PULMO_TRY(pulmo_arithmetic_write(file));
+    PULMO_TRY(pulmo_arithmetic_write(file, PULMO_ARITHMETIC));
     PULMO_TRY(set_int(file, "frozen_blocks", frozen_blocks));
     PULMO_TRY(set_int(file, "tta", model->tta));
     return pulmo_h5_write_text(file, "config", model->config);

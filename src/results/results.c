@@ -4,6 +4,7 @@
  *   /classes (K)                             names; a dimension scale
  *   /config                                  the settings that make the model, YAML
  *   /history/{epoch,lr,train_loss,...} (E)   one value per epoch
+ *   /digests/TENSOR (E)                      results_digests.c
  *   /SPLIT/...                               results_split.c; val, test, or what was evaluated
  *   /data/...                                results_data.c
  *   /provenance                              where and on how many ranks it ran
@@ -23,7 +24,9 @@
 #include "results_room.h"
 
 static const char readme[] = "Results of a pulmo run.\n"
-                             "/history holds one value per epoch. /val and /test hold, for every "
+                             "/history holds one value per epoch, /digests a digest of every "
+                             "trained tensor, which \"pulmo reproduce\" compares.\n"
+                             "/val and /test hold, for every "
                              "image of the split, its path, patient, label, logits,\n"
                              "probabilities and predicted class; everything else in them is "
                              "computed from these: the confusion matrix (row the true\n"
@@ -83,6 +86,12 @@ static pulmo_status write_history(pulmo_h5 *file, const pulmo_run_history *histo
     return status;
 }
 
+static pulmo_status write_epochs(pulmo_h5 *file, const pulmo_run_history *history)
+{
+    PULMO_TRY(write_history(file, history));
+    return results_digests(file, history);
+}
+
 /* ---- provenance ---- */
 
 static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
@@ -135,7 +144,7 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"preprocessing", r->model->preprocessing},
     };
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_model, PULMO_COUNT_OF(of_model)));
-    PULMO_TRY(pulmo_arithmetic_write(file));
+    PULMO_TRY(pulmo_arithmetic_write(file, r->history ? r->history->arithmetic : PULMO_ARITHMETIC));
     if (r->head_digest)
         PULMO_TRY(pulmo_h5_set_text(file, "/", "head_sha256", r->head_digest));
     if (!origin)
@@ -233,7 +242,7 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(write_provenance(file, r));
     const pulmo_model *model = r->model;
     if (r->history && r->history->epochs > 0)
-        PULMO_TRY(write_history(file, r->history));
+        PULMO_TRY(write_epochs(file, r->history));
     if (r->val)
         PULMO_TRY(results_split(file, model, r->val));
     if (r->test)

@@ -1,10 +1,11 @@
 /* Inside the results room: the parts of results.h5. By rank 0. Not collective.
  *
- *   results.c        the file, history, provenance
- *   results_field.c  one dataset with its attributes
- *   results_split.c  a split: images, metrics, curves
- *   results_data.c   what the packed data is made of: counts, the leak audit
- *   results_text.c   history.csv, predictions.csv, the lines that end a run */
+ *   results.c          the file, history, provenance
+ *   results_field.c    one dataset with its attributes
+ *   results_digests.c  what each trained tensor was after each epoch
+ *   results_split.c    a split: images, metrics, curves
+ *   results_data.c     what the packed data is made of: counts, the leak audit
+ *   results_text.c     history.csv, predictions.csv, the lines that end a run */
 #ifndef PULMO_RESULTS_ROOM_H
 #define PULMO_RESULTS_ROOM_H
 
@@ -25,6 +26,9 @@ pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field 
 /* NeXus: viewers that know it draw `signal` over `axes` when they open `group`. */
 pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
                                const char *axis, const char *title);
+
+/* /digests, over the scale of /history; nothing where no digest is known. */
+pulmo_status results_digests(pulmo_h5 *file, const pulmo_run_history *history);
 
 /* /SPLIT with all in it. */
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,

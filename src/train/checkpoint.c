@@ -3,6 +3,7 @@
  *   /state/parameter, /state/best, /state/optim0, /state/optim1   (parameters) float32
  *   /state/average    (parameters) float32, with optim.ema
  *   /state/history    (epoch, 6) float64: the columns of pulmo/history.h
+ *   /state/digests    (epoch, tensors, 32) uint8: of each tensor, trail.h; zeros where not known
  *   /state/counters   (8) uint64: step, epoch, batch, correct, count, best epoch, since best,
  *                     finished
  *   /state/values     (5) float64: loss and weight of the epoch so far, best value, best loss, best
@@ -23,6 +24,7 @@
 #include "checkpoint.h"
 
 #define CHECKPOINT_FORMAT_VERSION 1
+#define DIGESTS                   "state/digests"
 
 /* Places in /state/counters and /state/values. */
 enum { STEP, EPOCH, BATCH, CORRECT, COUNT, BEST_EPOCH, SINCE_BEST, FINISHED, COUNTERS };
@@ -67,6 +69,17 @@ static pulmo_status write_vector(pulmo_h5 *file, const char *name, const pulmo_s
     return pulmo_h5_write(file, name, PULMO_H5_F32, 1, &dims, vector);
 }
 
+static pulmo_status write_epochs(pulmo_h5 *file, uint32_t epochs, const selection *chosen,
+                                 const trail *left)
+{
+    const uint64_t row_dims[2] = {epochs, PULMO_HISTORY_COLUMNS};
+    const uint64_t digest_dims[3] = {epochs, (uint64_t)left->layout->tensors, PULMO_DIGEST_BYTES};
+    if (epochs == 0)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_write(file, "state/history", PULMO_H5_F64, 2, row_dims, chosen->history));
+    return pulmo_h5_write(file, DIGESTS, PULMO_H5_U8, 3, digest_dims, left->digest);
+}
+
 static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state, const selection *chosen)
 {
     PULMO_TRY(write_vector(file, "state/parameter", state, state->parameter));
@@ -75,11 +88,7 @@ static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state, const 
         PULMO_TRY(write_vector(file, optim_name(k), state, state->optim[k]));
     if (state->average)
         PULMO_TRY(write_vector(file, "state/average", state, state->average));
-    PULMO_TRY(write_counters(file, state, chosen));
-    if (state->epoch == 0)
-        return PULMO_OK;
-    const uint64_t dims[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
-    return pulmo_h5_write(file, "state/history", PULMO_H5_F64, 2, dims, chosen->history);
+    return write_counters(file, state, chosen);
 }
 
 static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
@@ -92,18 +101,21 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
     PULMO_TRY(status);
     PULMO_TRY(pulmo_h5_set_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", identity->data_digest));
-    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest));
-    return pulmo_arithmetic_write(file);
+    return pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest);
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
-                              const pulmo_state *state, const selection *chosen)
+                              const pulmo_state *state, const selection *chosen, const trail *left)
 {
     pulmo_h5 *file = NULL;
     PULMO_TRY(pulmo_h5_create(path, &file));
     pulmo_status status = write_identity(file, identity);
     if (status == PULMO_OK)
+        status = pulmo_arithmetic_write(file, left->arithmetic);
+    if (status == PULMO_OK)
         status = write_state(file, state, chosen);
+    if (status == PULMO_OK)
+        status = write_epochs(file, state->epoch, chosen, left);
     if (status == PULMO_OK)
         status = pulmo_h5_seal(file);
     if (status == PULMO_OK)
@@ -153,14 +165,16 @@ static pulmo_status check_config(pulmo_h5 *file, const pulmo_config *config)
 }
 
 /* One of another version's arithmetic is resumed: what it holds is worth more than the bits. */
-static pulmo_status check_arithmetic(pulmo_h5 *file)
+static pulmo_status take_arithmetic(pulmo_h5 *file, trail *left)
 {
     int64_t theirs = 0;
     PULMO_TRY(pulmo_arithmetic_read(file, &theirs));
-    if (theirs != PULMO_ARITHMETIC)
-        pulmo_warn("%s: was written by a pulmo whose arithmetic differs in last digits: the model "
-                   "will be neither its nor this one's to the bit",
-                   pulmo_h5_path(file));
+    if (theirs == PULMO_ARITHMETIC)
+        return PULMO_OK;
+    left->arithmetic = PULMO_ARITHMETIC_MIXED;
+    pulmo_warn("%s: was written by a pulmo whose arithmetic differs in last digits: the model "
+               "will be neither its nor this one's to the bit",
+               pulmo_h5_path(file));
     return PULMO_OK;
 }
 
@@ -170,8 +184,7 @@ static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
                                   "resume with the pulmo that wrote it"));
     PULMO_TRY(check_text(file, "data_sha256", identity->data_digest, "data set"));
     PULMO_TRY(check_text(file, "weights_sha256", identity->weights_digest, "weight file"));
-    PULMO_TRY(check_config(file, identity->config));
-    return check_arithmetic(file);
+    return check_config(file, identity->config);
 }
 
 static pulmo_status fail_damaged(pulmo_h5 *file, uint64_t epoch, uint32_t room)
@@ -256,21 +269,35 @@ static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state, selection *ch
         PULMO_TRY(read_vector(file, optim_name(k), state, state->optim[k]));
     if (state->average)
         PULMO_TRY(read_vector(file, "state/average", state, state->average));
-    if (state->epoch == 0)
+    return PULMO_OK;
+}
+
+/* Checkpoints of earlier releases hold no digests: those epochs' stay unknown. */
+static pulmo_status read_epochs(pulmo_h5 *file, uint32_t epochs, selection *chosen, trail *left)
+{
+    const uint64_t row_dims[2] = {epochs, PULMO_HISTORY_COLUMNS};
+    const uint64_t digest_dims[3] = {epochs, (uint64_t)left->layout->tensors, PULMO_DIGEST_BYTES};
+    if (epochs == 0)
         return PULMO_OK;
-    const uint64_t dims[2] = {state->epoch, PULMO_HISTORY_COLUMNS};
-    return pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, dims, chosen->history);
+    PULMO_TRY(pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, row_dims, chosen->history));
+    if (!pulmo_h5_exists(file, DIGESTS))
+        return PULMO_OK;
+    return pulmo_h5_read(file, DIGESTS, PULMO_H5_U8, 3, digest_dims, left->digest);
 }
 
 pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state,
-                             selection *chosen)
+                             selection *chosen, trail *left)
 {
     pulmo_h5 *file = NULL;
     pulmo_status status = pulmo_h5_open(path, &file);
     if (status == PULMO_OK)
         status = check_identity(file, identity);
     if (status == PULMO_OK)
+        status = take_arithmetic(file, left);
+    if (status == PULMO_OK)
         status = read_state(file, state, chosen);
+    if (status == PULMO_OK)
+        status = read_epochs(file, state->epoch, chosen, left);
     if (status == PULMO_OK)
         pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);

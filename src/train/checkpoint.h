@@ -6,6 +6,7 @@
 #include "pulmo/digest.h"
 #include "pulmo/step.h"
 #include "selection.h"
+#include "trail.h"
 
 /* What a checkpoint must agree with to be resumed from. */
 typedef struct run_identity {
@@ -16,10 +17,10 @@ typedef struct run_identity {
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
-                              const pulmo_state *state, const selection *chosen);
+                              const pulmo_state *state, const selection *chosen, const trail *left);
 /* Refuses (PULMO_CONFIG) a checkpoint of other data, configuration or weights, naming what differs.
- */
+ * One of another version's arithmetic makes the trail mixed. */
 pulmo_status checkpoint_read(const char *path, const run_identity *identity, pulmo_state *state,
-                             selection *chosen);
+                             selection *chosen, trail *left);
 
 #endif

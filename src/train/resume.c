@@ -46,7 +46,8 @@ void run_expect_writing(run *r, const char *doing, uint64_t bytes)
 static pulmo_status write_checkpoint(const run *r)
 {
     PULMO_TRY(lease_check(r->lease));
-    PULMO_TRY(checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection));
+    PULMO_TRY(
+        checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection, &r->trail));
     if (!r->replaces)
         return PULMO_OK;
     PULMO_TRY(pulmo_results_remove(r->directory));
@@ -99,7 +100,8 @@ static pulmo_status read_checkpoint(run *r, bool *found)
     PULMO_TRY(pulmo_file_look(r->checkpoints.path, found));
     if (!*found)
         return PULMO_OK;
-    PULMO_TRY(checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection));
+    PULMO_TRY(
+        checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection, &r->trail));
     if (r->state.batch <= run_batches(r))
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: batch %u of %u: the file is damaged", r->checkpoints.path,

@@ -76,6 +76,7 @@ static pulmo_status build_state(run *r)
     if (state->average)
         memcpy(state->average, state->parameter, shape.parameters * sizeof(float));
     uint32_t epochs = (uint32_t)r->config->train.epochs;
+    PULMO_TRY(trail_create(&network->layout, is_root(r) ? epochs : 0, &r->trail));
     return selection_create(state, epochs, is_root(r), &r->selection);
 }
 
@@ -297,6 +298,7 @@ void run_close(run *r)
     pulmo_stepper_destroy(r->stepper);
     pulmo_loader_destroy(r->loader);
     pulmo_bank_close(r->bank);
+    trail_free(&r->trail);
     selection_free(&r->selection);
     pulmo_state_free(&r->state);
     if (r->network.open)

@@ -7,6 +7,7 @@
  *   announce.c    what a run says of itself at its beginning
  *   train.c       epochs: batches, validation, early stopping
  *   selection.c   the best epoch
+ *   trail.c       the digest of each tensor after each epoch
  *   resume.c      writes checkpoints and resumes from one; stops in time
  *   checkpoint.c  checkpoint.h5
  *   deadline.c    the time limit
@@ -29,6 +30,7 @@
 #include "pulmo/train.h"
 #include "pulmo/views.h"
 #include "selection.h"
+#include "trail.h"
 
 #define RUN_MB (1024.0 * 1024.0)
 
@@ -79,6 +81,7 @@ typedef struct run {
     run_identity identity;
     pulmo_state state;
     selection selection;
+    trail trail;
     pulmo_stepper *stepper;
     pulmo_model model;
     run_checkpoints checkpoints;

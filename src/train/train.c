@@ -130,6 +130,16 @@ static void fill_train_row(const run *r, pulmo_epoch_row *row)
     row->train_accuracy = (double)sums->correct / (double)sums->count;
 }
 
+/* The digests of what is validated and, if this epoch is the best, kept. */
+static void note_tensors(run *r)
+{
+    double began_s = pulmo_now_s();
+    if (!is_root(r))
+        return;
+    trail_take(&r->trail, r->state.epoch, pulmo_state_current(&r->state));
+    pulmo_debug("  %.4f s for digests", pulmo_now_s() - began_s);
+}
+
 /* Batches, validation and the choice of the best epoch. Collective. */
 static pulmo_status run_epoch(run *r)
 {
@@ -142,6 +152,7 @@ static pulmo_status run_epoch(run *r)
     double trained_s = pulmo_now_s();
     PULMO_TRY(validate(r, row));
     pulmo_debug("  %.4f s for %u images of val", pulmo_now_s() - trained_s, val_info(r)->count);
+    note_tensors(r);
     PULMO_TRY(select_epoch(r, row));
     report_epoch(r, images, began_s);
     return PULMO_OK;

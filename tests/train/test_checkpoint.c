@@ -5,6 +5,7 @@
 #include <dirent.h>
 
 #include "checkpoint.h"
+#include "pulmo/isa.h"
 
 #define PARAMETERS 1000
 #define EPOCHS     7
@@ -15,13 +16,25 @@ typedef struct bench {
     run_identity identity;
     pulmo_state state;
     selection chosen;
+    trail left;
 } bench;
 
-static void open_state(pulmo_state *state, selection *chosen, size_t parameters, bool averages)
+static const pulmo_layout two_tensors = {.tensors = 2};
+
+static void open_state(pulmo_state *state, selection *chosen, trail *left, size_t parameters,
+                       bool averages)
 {
     const pulmo_state_shape shape = {.parameters = parameters, .states = 2, .averages = averages};
     assert_ok(pulmo_state_create(&shape, state));
     assert_ok(selection_create(state, EPOCHS, true, chosen));
+    assert_ok(trail_create(&two_tensors, EPOCHS, left));
+}
+
+static void close_state(pulmo_state *state, selection *chosen, trail *left)
+{
+    trail_free(left);
+    selection_free(chosen);
+    pulmo_state_free(state);
 }
 
 /* A run in its fourth epoch. */
@@ -42,6 +55,8 @@ static void fill_state(bench *b)
     for (int e = 0; e < 3; e++)
         chosen->history[e] =
             (pulmo_epoch_row){.lr = e, .train_loss = 1.0 / (e + 3), .val_auc = NAN};
+    for (int i = 0; i < 3 * two_tensors.tensors; i++)
+        b->left.digest[i].bytes[i] = (uint8_t)(i + 1);
     chosen->best.value = 0.1 + 0.2;
     chosen->best.val_loss = 0.7;
     chosen->best.val_accuracy = 0.9;
@@ -58,21 +73,20 @@ static void open_bench(bench *b, bool averages)
     assert_non_null(b->path);
     pulmo_config_init(&b->config);
     b->identity = (run_identity){.config = &b->config, .data_digest = "d1", .weights_digest = "w1"};
-    open_state(&b->state, &b->chosen, PARAMETERS, averages);
+    open_state(&b->state, &b->chosen, &b->left, PARAMETERS, averages);
     fill_state(b);
 }
 
 static void close_bench(bench *b)
 {
-    selection_free(&b->chosen);
-    pulmo_state_free(&b->state);
+    close_state(&b->state, &b->chosen, &b->left);
     free(b->path);
     remove_directory(b->directory);
 }
 
 static pulmo_status write_bench(const bench *b)
 {
-    return checkpoint_write(b->path, &b->identity, &b->state, &b->chosen);
+    return checkpoint_write(b->path, &b->identity, &b->state, &b->chosen, &b->left);
 }
 
 /* Reads into a state of `parameters`, which is then thrown away. */
@@ -80,10 +94,10 @@ static pulmo_status try_read(const bench *b, const run_identity *identity, size_
 {
     pulmo_state state;
     selection chosen;
-    open_state(&state, &chosen, parameters, b->state.average != NULL);
-    pulmo_status status = checkpoint_read(b->path, identity, &state, &chosen);
-    selection_free(&chosen);
-    pulmo_state_free(&state);
+    trail left;
+    open_state(&state, &chosen, &left, parameters, b->state.average != NULL);
+    pulmo_status status = checkpoint_read(b->path, identity, &state, &chosen, &left);
+    close_state(&state, &chosen, &left);
     return status;
 }
 
@@ -118,14 +132,16 @@ static void comes_back(bool averages)
     bench b;
     pulmo_state state;
     selection chosen;
+    trail left;
     open_bench(&b, averages);
     assert_ok(write_bench(&b));
-    open_state(&state, &chosen, PARAMETERS, averages);
-    assert_ok(checkpoint_read(b.path, &b.identity, &state, &chosen));
+    open_state(&state, &chosen, &left, PARAMETERS, averages);
+    assert_ok(checkpoint_read(b.path, &b.identity, &state, &chosen, &left));
     assert_same_state(&state, &b.state);
     assert_same_selection(&chosen, &b.chosen);
-    selection_free(&chosen);
-    pulmo_state_free(&state);
+    assert_memory_equal(left.digest, b.left.digest, 3 * sizeof(pulmo_digest[2]));
+    assert_int_equal(left.arithmetic, PULMO_ARITHMETIC);
+    close_state(&state, &chosen, &left);
     close_bench(&b);
 }
 
@@ -199,6 +215,23 @@ static void another_run_is_refused(void **state)
     close_bench(&b);
 }
 
+/* A run that two versions' arithmetic made says so for ever: its checkpoints do, too. */
+static void mixed_arithmetic_stays_mixed(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    b.left.arithmetic = PULMO_ARITHMETIC - 1; /* as its release wrote it */
+    assert_ok(write_bench(&b));
+    for (int times = 0; times < 2; times++) {
+        b.left.arithmetic = PULMO_ARITHMETIC;
+        assert_ok(checkpoint_read(b.path, &b.identity, &b.state, &b.chosen, &b.left));
+        assert_int_equal(b.left.arithmetic, PULMO_ARITHMETIC_MIXED);
+        assert_ok(write_bench(&b));
+    }
+    close_bench(&b);
+}
+
 /* Keys that make the model bind; places and numbers of threads do not. */
 static void another_configuration_is_refused(void **state)
 {
@@ -227,7 +260,7 @@ static void other_shapes_are_refused(void **state)
     assert_non_null(strstr(pulmo_error(), "--overwrite"));
     b.state.epoch = 3;
     b.chosen.room = 2; /* fewer epochs than the file has rows */
-    assert_refused(checkpoint_read(b.path, &b.identity, &b.state, &b.chosen), PULMO_DATA,
+    assert_refused(checkpoint_read(b.path, &b.identity, &b.state, &b.chosen, &b.left), PULMO_DATA,
                    "epoch 3 of 2: the file is damaged");
     close_bench(&b);
 }
@@ -271,6 +304,7 @@ static void the_one_before_stands(void **state)
     bench b;
     pulmo_state read;
     selection chosen;
+    trail left;
     (void)state;
     open_bench(&b, false);
     assert_ok(write_bench(&b));
@@ -278,13 +312,13 @@ static void the_one_before_stands(void **state)
     assert_ok(write_bench(&b));
     b.state.step = 6;
     char *elsewhere = pulmo_format("%s/nowhere/checkpoint.h5", b.directory);
-    assert_int_equal(checkpoint_write(elsewhere, &b.identity, &b.state, &b.chosen), PULMO_IO);
-    open_state(&read, &chosen, PARAMETERS, false);
-    assert_ok(checkpoint_read(b.path, &b.identity, &read, &chosen));
+    pulmo_status status = checkpoint_write(elsewhere, &b.identity, &b.state, &b.chosen, &b.left);
+    assert_int_equal(status, PULMO_IO);
+    open_state(&read, &chosen, &left, PARAMETERS, false);
+    assert_ok(checkpoint_read(b.path, &b.identity, &read, &chosen, &left));
     assert_int_equal(read.step, 5);
     assert_int_equal(files_in(b.directory), 1);
-    selection_free(&chosen);
-    pulmo_state_free(&read);
+    close_state(&read, &chosen, &left);
     free(elsewhere);
     close_bench(&b);
 }
@@ -295,6 +329,7 @@ int main(void)
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(a_first_epoch_comes_back),
         cmocka_unit_test(another_run_is_refused),
+        cmocka_unit_test(mixed_arithmetic_stays_mixed),
         cmocka_unit_test(another_configuration_is_refused),
         cmocka_unit_test(other_shapes_are_refused),
         cmocka_unit_test(impossible_counters_are_refused),
