@@ -129,7 +129,7 @@ struct arguments {
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;
-    int threads, batch, size_px, seconds, rows, views, at_once;
+    int threads, batch, size_px, seconds, rows, views, at_once, epochs;
     int images[3]; /* of train, val, test; -1: not given */
     long elements, seed;
     bool overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
@@ -175,6 +175,7 @@ pulmo_status load_bench(arguments *a);
 pulmo_status run_pack(arguments *a);
 pulmo_status run_preview(arguments *a);
 pulmo_status run_train(arguments *a);
+pulmo_status run_reproduce(arguments *a);
 pulmo_status run_sweep(arguments *a);
 pulmo_status run_evaluate(arguments *a);
 pulmo_status run_predict(arguments *a);

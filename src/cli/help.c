@@ -6,7 +6,7 @@ const exit_meaning exit_meanings[] = {
     {0, "done (also when training stopped early)"},
     {1, "runtime or MPI failure"},
     {2, "usage or configuration"},
-    {65, "bad data or weights"},
+    {65, "bad data or weights; what verify or reproduce found to differ"},
     {74, "input or output"},
     {75, "interrupted after a checkpoint; run the same command again to resume"},
     {-1, NULL},

@@ -31,6 +31,11 @@
 #define KEYS_OF_LOOK "model.weights|train.threads"
 /* Where image files are read, which may be too large for the machine at hand. */
 #define KEYS_OF_FILES "pack.pixels_max"
+/* Where a run is trained again: places, and what machines differ in. */
+#define KEYS_OF_PLACES                                                                             \
+    "data.path|model.weights|bank.path|train.threads|train.loader_threads|train.exchange|"         \
+    "train.checkpoint_batches|train.checkpoint_seconds|train.stall_seconds|"                       \
+    "train.time_limit_seconds"
 /* Where one is trained: all but packing's. */
 #define KEYS_OF_TRAINING "data.*|augment.*|model.*|train.*|bank.*|optim.*|eval.*"
 
@@ -88,6 +93,19 @@ static const command_option preview_options[] = {
 static const command_option train_options[] = {
     {OVERWRITE, .help = "start anew in a run directory that holds a run"},
     {WEIGHTS, .help = "VGG16 convolutions"},
+    {0},
+};
+
+static const command_option reproduce_options[] = {
+    {NUMBER("epochs", "N", 1, 100000), INTO(epochs),
+     .help = "the first N epochs alone (default: all that RUN has)"},
+    {KEY("data", "PACKED", "data.path"),
+     .help = "its packed data, where they have moved; another data set is refused"},
+    {KEY("weights", "FILE", "model.weights"),
+     .help = "its VGG16 convolutions, where they have moved; others are refused"},
+    {OUT("DIR"),
+     .help = "train there and keep it; interrupted, the same command resumes (default: a scratch "
+             "directory in the current one, removed at the end)"},
     {0},
 };
 
@@ -241,6 +259,26 @@ const command commands[] = {
      .starts_mpi = true,
      .load = load_train,
      .run = run_train},
+    {.name = "reproduce",
+     .summary = "train a run again, and compare every tensor after every epoch",
+     .usage = "RUN",
+     .description =
+         "Trains RUN again from what its results.h5 says of it: settings, seed, digests of data "
+         "and weights. After every epoch the digest of each trained tensor and the history are "
+         "compared, at the end the head's digest and the scores. The last line of stdout says what "
+         "was reproduced; else the error names the first epoch and tensor that differ, and the "
+         "status is 65. Other data or weights, and a run of another arithmetic, are refused before "
+         "anything is trained, status 2. Nothing is written to RUN. Under mpirun or srun, on any "
+         "number of ranks.",
+     .options = reproduce_options,
+     .keys = KEYS_OF_PLACES,
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "RUN is needed",
+     .operands_hint = "one run at a time",
+     .starts_mpi = true,
+     .load = load_train,
+     .run = run_reproduce},
     {.name = "sweep",
      .summary = "train every combination of some settings, and one table of the results",
      .usage = "-c FILE",

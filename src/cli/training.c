@@ -1,10 +1,11 @@
-/* `pulmo train` and `pulmo sweep`: arguments in, one call of the rooms below. */
+/* `pulmo train`, `pulmo reproduce` and `pulmo sweep`: arguments in, one call of the rooms below. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/report.h"
+#include "pulmo/reproduce.h"
 #include "pulmo/sweep.h"
 
 /* ---- train ---- */
@@ -19,6 +20,15 @@ pulmo_status load_train(arguments *a)
 pulmo_status run_train(arguments *a)
 {
     return pulmo_train(a->comm, &a->config, a->overwrite, pulmo_report_of_run);
+}
+
+/* ---- reproduce ---- */
+
+pulmo_status run_reproduce(arguments *a)
+{
+    const pulmo_reproduce_options options = {
+        .run = a->operands[0], .out = a->out, .epochs = a->epochs, .config = &a->config};
+    return pulmo_reproduce(a->comm, &options);
 }
 
 /* ---- sweep ---- */

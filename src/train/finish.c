@@ -134,7 +134,7 @@ static void print_best(const run *r)
 }
 
 /* The last lines of standard output. By rank 0. */
-static pulmo_status print_results(const run *r, const char *head_digest)
+static pulmo_status print_results(const run *r)
 {
     if (val_info(r)->count > 0)
         print_best(r);
@@ -144,20 +144,24 @@ static pulmo_status print_results(const run *r, const char *head_digest)
         printf("No test split: fold %lld holds no image.\n", (long long)r->config->data.fold);
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
-    printf("Head SHA-256: %s\n", head_digest);
+    printf("Head SHA-256: %s\n", r->head_digest);
     printf("Results: %s/results.h5\n", r->directory);
     fflush(stdout);
     return PULMO_OK;
 }
 
-static pulmo_status finish_root(run *r)
+void run_digest_head(run *r)
 {
-    char hex[PULMO_DIGEST_HEX];
     size_t bytes = run_vector_bytes(r);
     pulmo_digest digest = pulmo_digest_of(r->selection.best.parameters, bytes);
-    pulmo_digest_hex(&digest, hex);
-    PULMO_TRY(run_snapshot(r, true, hex));
-    return print_results(r, hex);
+    pulmo_digest_hex(&digest, r->head_digest);
+}
+
+static pulmo_status finish_root(run *r)
+{
+    run_digest_head(r);
+    PULMO_TRY(run_snapshot(r, true, r->head_digest));
+    return r->record ? PULMO_OK : print_results(r);
 }
 
 /* All ranks hold the same logits and come to the same temperature. */

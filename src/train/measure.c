@@ -77,16 +77,10 @@ static pulmo_status measure_batches(run *r, double seconds, pulmo_train_timing *
 pulmo_status pulmo_train_measure(pulmo_comm *comm, const pulmo_config *config, double seconds,
                                  pulmo_train_timing *out)
 {
-    pulmo_status status = PULMO_OK;
-    run *r = pulmo_calloc_agreed(comm, sizeof *r, "cannot allocate the run", &status);
-    if (!r)
-        return status;
-    r->comm = comm;
-    r->config = config;
-    r->directory = config->train.run_dir;
+    run *r = NULL;
+    PULMO_TRY(run_create(comm, config, &r));
     r->timed = true;
-    pulmo_interrupt_listen();
-    status = run_open(r, true);
+    pulmo_status status = run_open(r, true);
     if (status == PULMO_OK)
         status = pulmo_agree(comm, pulmo_loader_seek(r->loader, 0, 0));
     if (status == PULMO_OK)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pulmo/clock.h"
+#include "pulmo/interrupt.h"
 #include "pulmo/memory.h"
 #include "pulmo/metrics.h"
 #include "run.h"
@@ -55,6 +56,22 @@ static pulmo_status check_config_same(run *r)
         status = pulmo_same(r->comm, "the configuration", echo);
     free(echo);
     return status;
+}
+
+/* Another pack would be trained on for nothing. */
+static pulmo_status check_recorded_data(const run *r)
+{
+    if (!r->record)
+        return PULMO_OK;
+    return record_check_data(r->record, r->identity.data_digest, r->config->data.path);
+}
+
+static pulmo_status check_recorded_weights(const run *r)
+{
+    if (!r->record)
+        return PULMO_OK;
+    const char *preprocessing = pulmo_preprocessing_name(r->network.backbone.preprocessing);
+    return record_check_weights(r->record, r->identity.weights_digest, preprocessing);
 }
 
 /* ---- the network and its training ---- */
@@ -246,6 +263,7 @@ static pulmo_status open_network(run *r)
         pulmo_backbone_open_cut(r->comm, &choice, size_px, threads, frozen, &r->network.backbone));
     r->network.open = true;
     describe_identity(r);
+    PULMO_TRY(pulmo_agree(r->comm, check_recorded_weights(r)));
     return pulmo_agree(r->comm, prepare_local(r));
 }
 
@@ -259,12 +277,37 @@ static pulmo_status take_up(run *r)
     return pulmo_agree(r->comm, is_root(r) ? run_write_config(r) : PULMO_OK);
 }
 
+pulmo_status run_create(pulmo_comm *comm, const pulmo_config *config, run **out)
+{
+    pulmo_status status = PULMO_OK;
+    run *r = pulmo_calloc_agreed(comm, sizeof *r, "cannot allocate the run", &status);
+    if (!r)
+        return status;
+    r->comm = comm;
+    r->config = config;
+    r->directory = config->train.run_dir;
+    pulmo_interrupt_listen();
+    *out = r;
+    return PULMO_OK;
+}
+
+/* Where a run is reproduced, its packed data may have moved since. */
+static pulmo_status open_data(run *r)
+{
+    pulmo_status status = run_open_data_local(r);
+    if (status == PULMO_OK || !r->record)
+        return status;
+    return pulmo_fail_in(status, "%s: its data cannot be opened (--data gives another place)",
+                         r->record->run);
+}
+
 pulmo_status run_open(run *r, bool overwrite)
 {
     pulmo_comm *comm = r->comm;
-    PULMO_TRY(pulmo_agree(comm, run_open_data_local(r)));
+    PULMO_TRY(pulmo_agree(comm, open_data(r)));
     PULMO_TRY(check_data_same(r));
     PULMO_TRY(check_config_same(r));
+    PULMO_TRY(pulmo_agree(comm, check_recorded_data(r)));
     r->anew = overwrite;
     r->replaces = overwrite;
     PULMO_TRY(pulmo_agree(comm, is_root(r) ? run_prepare_directory(r) : PULMO_OK));

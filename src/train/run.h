@@ -12,6 +12,8 @@
  *   checkpoint.c  checkpoint.h5
  *   deadline.c    the time limit
  *   measure.c     timing of batches alone
+ *   record.c      what an earlier run's results say of it
+ *   reproduce.c   trains that run again and compares
  *   finish.c      snapshots of results, the test split, the last lines
  *   lease.c       whose run directory it is
  *
@@ -29,6 +31,7 @@
 #include "pulmo/step.h"
 #include "pulmo/train.h"
 #include "pulmo/views.h"
+#include "record.h"
 #include "selection.h"
 #include "trail.h"
 
@@ -71,10 +74,12 @@ typedef struct run {
     pulmo_comm *comm;
     const pulmo_config *config;
     const char *directory;
-    bool timed;    /* batches alone: val and test have no part */
-    bool anew;     /* --overwrite was given: the same command begins anew */
-    bool replaces; /* what is in the directory is another run's until the first checkpoint */
-    lease *lease;  /* of the directory, on rank 0 */
+    record *record;       /* what is reproduced, and compared with; NULL in training */
+    uint32_t epochs_most; /* after which this call is done; 0: no such end */
+    bool timed;           /* batches alone: val and test have no part */
+    bool anew;            /* --overwrite was given: the same command begins anew */
+    bool replaces;        /* what is in the directory is another run's until the first checkpoint */
+    lease *lease;         /* of the directory, on rank 0 */
     run_data data;
     run_network network;
     run_recipe recipe;
@@ -89,6 +94,7 @@ typedef struct run {
     pulmo_loader *loader;
     run_scores scores;
     deadline deadline;
+    char head_digest[PULMO_DIGEST_HEX]; /* of all that was trained; rank 0's, at the end */
 } run;
 
 static inline const pulmo_dataset_info *info_of(const pulmo_dataset *dataset)
@@ -142,6 +148,9 @@ static inline bool run_from_bank(const run *r)
 
 /* ---- run.c ---- */
 
+/* A run of this configuration, which is kept; nothing of it is open. Listens for signals. Ended by
+ * run_close. */
+pulmo_status run_create(pulmo_comm *comm, const pulmo_config *config, run **out);
 /* Opens all of it and resumes from a checkpoint that is there. With `overwrite`, the run begins
  * anew; what the directory holds stands until its first checkpoint does. */
 pulmo_status run_open(run *r, bool overwrite);
@@ -151,6 +160,15 @@ pulmo_stepper_parts run_stepper_parts(run *r);
 /* The features of val or test in the views of eval.tta, computed or from the bank; *out stays NULL
  * where the split is empty. */
 pulmo_status run_features(run *r, pulmo_bank_split split, pulmo_feature_store **out);
+
+/* ---- train.c ---- */
+
+/* Opens it, resumes, and finds its time limit. */
+pulmo_status run_begin(run *r, bool overwrite);
+/* Trains to the last epoch, or to epochs_most, and writes a checkpoint. */
+pulmo_status run_epochs(run *r);
+/* Whether an epoch (counted from 0) gave what the record has of it. By rank 0. Not collective. */
+pulmo_status run_check_epoch(const run *r, uint32_t epoch);
 
 /* ---- directory.c: by rank 0, not collective ---- */
 
@@ -211,8 +229,10 @@ pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model
 /* model.h5 and results as they stand; `head_digest` is NULL while the run trains. By rank 0. Not
  * collective. */
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
-/* Scores val and test with the best parameters, chooses the threshold, writes and prints the
- * results. */
+/* Fills head_digest from the best parameters. By rank 0. Not collective. */
+void run_digest_head(run *r);
+/* Scores val and test with the best parameters, chooses the threshold, writes the results and,
+ * where nothing is reproduced, prints them. */
 pulmo_status run_finish(run *r);
 
 #endif

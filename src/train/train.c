@@ -191,13 +191,34 @@ static pulmo_status save_epoch(run *r)
     return PULMO_OK;
 }
 
-static pulmo_status run_epochs(run *r)
+pulmo_status run_check_epoch(const run *r, uint32_t epoch)
+{
+    const pulmo_digest *digests = trail_row(&r->trail, epoch);
+    return record_check_epoch(r->record, epoch, digests, &r->selection.history[epoch]);
+}
+
+/* The epoch that has just ended, beside the one that is reproduced. Collective. */
+static pulmo_status compare_epoch(const run *r)
+{
+    if (!r->record)
+        return PULMO_OK;
+    pulmo_status status = is_root(r) ? run_check_epoch(r, r->state.epoch - 1) : PULMO_OK;
+    return pulmo_agree(r->comm, status);
+}
+
+static bool has_enough(const run *r)
+{
+    return r->epochs_most > 0 && r->state.epoch >= r->epochs_most;
+}
+
+pulmo_status run_epochs(run *r)
 {
     pulmo_status status = pulmo_loader_seek(r->loader, r->state.epoch, r->state.batch);
     PULMO_TRY(pulmo_agree(r->comm, status));
-    while (!r->selection.finished) {
+    while (!r->selection.finished && !has_enough(r)) {
         PULMO_TRY(run_epoch(r));
         end_epoch(r);
+        PULMO_TRY(compare_epoch(r));
         PULMO_TRY(save_epoch(r));
         if (pulmo_any(r->comm, run_must_stop(r)))
             return run_interrupted(r);
@@ -222,12 +243,17 @@ static pulmo_status find_deadline(run *r, double began_s)
     return deadline_find(&r->deadline, limit_s, began_s, (double)run_vectors_bytes(r));
 }
 
-static pulmo_status train_run(run *r, bool overwrite)
+pulmo_status run_begin(run *r, bool overwrite)
 {
     double began_s = pulmo_now_s();
     PULMO_TRY(run_open(r, overwrite));
     pulmo_status status = is_root(r) ? find_deadline(r, began_s) : PULMO_OK;
-    PULMO_TRY(pulmo_agree(r->comm, status));
+    return pulmo_agree(r->comm, status);
+}
+
+static pulmo_status train_run(run *r, bool overwrite)
+{
+    PULMO_TRY(run_begin(r, overwrite));
     PULMO_TRY(run_epochs(r));
     return run_finish(r);
 }
@@ -235,15 +261,9 @@ static pulmo_status train_run(run *r, bool overwrite)
 pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool overwrite,
                          pulmo_report_writer *report)
 {
-    pulmo_status status = PULMO_OK;
-    run *r = pulmo_calloc_agreed(comm, sizeof *r, "cannot allocate the run", &status);
-    if (!r)
-        return status;
-    r->comm = comm;
-    r->config = config;
-    r->directory = config->train.run_dir;
-    pulmo_interrupt_listen();
-    status = train_run(r, overwrite);
+    run *r = NULL;
+    PULMO_TRY(run_create(comm, config, &r));
+    pulmo_status status = train_run(r, overwrite);
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
     if (status == PULMO_OK && owned && lease_check(owned) == PULMO_OK)

@@ -53,7 +53,7 @@ model     | backbone model specs views weights_check | core config dist h5 metri
 features  | bank features | core config dist h5 metrics weights nn data model
 step      | step | core config dist h5 metrics weights nn data model
 results   | results | core config dist h5 metrics weights nn data model
-train     | train | core config dist h5 metrics weights nn data model features step results
+train     | reproduce train | core config dist h5 metrics weights nn data model features step results
 infer     | explain infer | core config dist h5 metrics weights nn image data model features results
 export    | export | core config dist h5 weights nn data model
 report    | report | core config dist h5 metrics weights nn image data model features results infer
