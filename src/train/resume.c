@@ -100,8 +100,12 @@ static pulmo_status read_checkpoint(run *r, bool *found)
     PULMO_TRY(pulmo_file_look(r->checkpoints.path, found));
     if (!*found)
         return PULMO_OK;
-    PULMO_TRY(
-        checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection, &r->trail));
+    pulmo_status status =
+        checkpoint_read(r->checkpoints.path, &r->identity, &r->state, &r->selection, &r->trail);
+    if (status == PULMO_CONFIG && r->record)
+        return pulmo_fail_in(status, "%s: is not of this run; give another directory with --out",
+                             r->directory);
+    PULMO_TRY(status);
     if (r->state.batch <= run_batches(r))
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA, "%s: batch %u of %u: the file is damaged", r->checkpoints.path,

@@ -31,7 +31,7 @@ cmp run/predictions.csv kept/predictions.csv
 expect 2 "kept: holds a finished run; give another directory with --out" "$PULMO" reproduce run --out kept
 
 # Interrupted in the middle and resumed on other ranks: the digests of the epochs before are kept, and the same.
-long="--set train.epochs=8 --set train.checkpoint_batches=1"
+long="--set train.epochs=12 --set train.checkpoint_batches=1"
 EXTRA=$long small_train whole env > whole.txt 2>&1
 EXTRA=$long small_train stopped env > stopped.txt 2>&1 &
 started=$!
@@ -40,7 +40,16 @@ kill -TERM "$(pgrep -P "$started" -f "pulmo train" || echo "$started")" || true
 wait "$started" && fail "not interrupted" || [ $? = 75 ]
 expect 0 " epochs of a run that has not finished" "$PULMO" reproduce stopped --epochs 1
 EXTRA=$long small_train stopped ranks 2 > resumed.txt 2>&1
-expect 0 "reproduced: 8 epochs, Head SHA-256 $(head_of whole.txt)" "$PULMO" reproduce stopped
+expect 0 "reproduced: 12 epochs, Head SHA-256 $(head_of whole.txt)" "$PULMO" reproduce stopped
+"$PULMO" reproduce whole > stopped.txt 2>&1 &
+started=$!
+for _ in $(seq 400); do grep -q "^Epoch 1" stopped.txt && break; sleep 0.02; done
+kill -TERM "$started"
+wait "$started" && fail "not interrupted" || [ $? = 75 ]
+grep -q "with --out DIR it is kept, and the same command resumes" stopped.txt || { cat stopped.txt; fail "no word on how to resume"; }
+[ -z "$(ls -d pulmo-reproduce-* 2> /dev/null)" ] || fail "the scratch directory stays after an interruption"
+expect 2 "kept2: is not of this run; give another directory with --out" sh -c \
+    "'$PULMO' reproduce run --epochs 1 --out kept2 && '$PULMO' reproduce whole --out kept2"
 if command -v h5diff > /dev/null; then
     h5diff --exclude-path /provenance whole/results.h5 stopped/results.h5 || fail "digests depend on ranks or interruptions"
 fi
@@ -55,11 +64,13 @@ EXTRA="--set model.trainable=block5 --set optim.ema=0.5 --set optim.schedule=cos
     PULMO_ISA=$other small_train fine env > fine.txt 2>&1
 expect 0 "reproduced: 3 epochs, Head SHA-256 $(head_of fine.txt)" ranks 2 "$PULMO" reproduce fine
 
-# A trial of a sweep, from a bank; the sweep itself and an evaluation are no runs.
-"$PULMO" sweep --set data.path=packed --set train.run_dir=sweep --set train.epochs=2 --set train.batch=8 --set train.patience=0 \
-    --set train.features=bank --set bank.views=2 --grid train.seed=1,2 -q > sweep.txt
-expect 0 "reproduced: 2 epochs, Head SHA-256" "$PULMO" reproduce sweep/train.seed=2
+# Folds from a bank, trials of a sweep; the sweep itself, what joins its folds, and an evaluation are no runs.
+"$PULMO" pack demo folded --size 64 --set pack.folds=3 -q
+"$PULMO" sweep --set data.path=folded --set train.run_dir=sweep --set train.epochs=2 --set train.batch=8 --set train.patience=0 \
+    --set train.features=bank --set bank.views=2 --grid data.fold=0,1,2 -q > sweep.txt
+expect 0 "reproduced: 2 epochs, Head SHA-256" "$PULMO" reproduce sweep/data.fold=1
 expect 2 "sweep: is a sweep, of many runs" "$PULMO" reproduce sweep
+expect 2 "sweep/folds: joins the folds of a cross-validation" "$PULMO" reproduce sweep/folds
 "$PULMO" evaluate run --data packed --out evaluated -q > /dev/null
 expect 2 "evaluated: holds an evaluation, nothing was trained there" "$PULMO" reproduce evaluated
 echo "runs are reproduced"

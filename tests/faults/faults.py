@@ -34,6 +34,8 @@ COMMANDS = {
     "explain": (["explain", "run", "demo/test/NORMAL", "--out", "seen", "--threads", "1"], 1, ["run"]),
     "export": (["export", "run", "--format", "onnx", "--out", "model.onnx"], 1, ["run"]),
     "report": (["report", "run"], 1, ["run"]),
+    "reproduce": (["reproduce", "run", "--data", "packed", "--out", "again", "--set", "train.threads=1", "-q"], 1,
+                  ["packed", "run"]),
     "pack-2": (PACK, 2, []),
     "train-2": (TRAIN, 2, ["packed"]),
 }
