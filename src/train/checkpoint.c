@@ -281,7 +281,7 @@ static pulmo_status read_epochs(pulmo_h5 *file, uint32_t epochs, selection *chos
         return PULMO_OK;
     PULMO_TRY(pulmo_h5_read(file, "state/history", PULMO_H5_F64, 2, row_dims, chosen->history));
     if (!pulmo_h5_exists(file, DIGESTS))
-        return PULMO_OK;
+        return pulmo_h5_unsaid(pulmo_h5_path(file));
     return pulmo_h5_read(file, DIGESTS, PULMO_H5_U8, 3, digest_dims, left->digest);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "pulmo/isa.h"
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 
 #define SHOWN_DIGITS 16 /* of a digest, for people */
@@ -38,15 +39,24 @@ static pulmo_status refuse_without_results(const char *run)
                       run);
 }
 
+/* What could not be looked for is not absent. */
+static pulmo_status check_looks(const record *it)
+{
+    return pulmo_h5_unsaid(pulmo_h5_path(it->file));
+}
+
 /* Files that pulmo writes as results, and that no training made. */
 static pulmo_status check_is_trained(const record *it)
 {
-    if (pulmo_h5_has_attribute(it->file, "/", "folds"))
+    bool joins_folds = pulmo_h5_has_attribute(it->file, "/", "folds");
+    bool is_trained = pulmo_h5_exists(it->file, "config") && pulmo_h5_exists(it->file, "history");
+    PULMO_TRY(check_looks(it));
+    if (joins_folds)
         return pulmo_fail(PULMO_USAGE,
                           "%s: joins the folds of a cross-validation; reproduce the run of each "
                           "fold, whose directories lie beside it",
                           it->run);
-    if (!pulmo_h5_exists(it->file, "config") || !pulmo_h5_exists(it->file, "history"))
+    if (!is_trained)
         return pulmo_fail(PULMO_USAGE,
                           "%s: holds an evaluation, nothing was trained there; give the directory "
                           "that \"pulmo train\" wrote",
@@ -76,6 +86,7 @@ static pulmo_status check_arithmetic(const record *it)
 {
     int64_t theirs = 0;
     PULMO_TRY(pulmo_arithmetic_read(it->file, &theirs));
+    PULMO_TRY(check_looks(it));
     return theirs == PULMO_ARITHMETIC ? PULMO_OK : refuse_arithmetic(it, theirs);
 }
 
@@ -118,8 +129,16 @@ static pulmo_status read_settings(record *it)
     return status;
 }
 
-/* What does not bind stands in config.yaml, for people: of it the places are taken that are there.
- */
+static void take_places_there(const pulmo_config *all, pulmo_config *out)
+{
+    if (access(all->model.weights, R_OK) == 0)
+        memcpy(out->model.weights, all->model.weights, sizeof out->model.weights);
+    if (access(all->bank.path, R_OK) == 0)
+        memcpy(out->bank.path, all->bank.path, sizeof out->bank.path);
+}
+
+/* What does not bind stands in config.yaml alone, which people may edit: of it the places are taken
+ * that are there. Digests tell whether they hold what they must. */
 static pulmo_status read_weights_place(record *it)
 {
     if (!holds(it->run, "config.yaml"))
@@ -131,13 +150,15 @@ static pulmo_status read_weights_place(record *it)
         pulmo_config_init(all);
         status = pulmo_config_read_stored(all, path);
     }
-    if (status == PULMO_OK && access(all->model.weights, R_OK) == 0)
-        memcpy(it->made.config.model.weights, all->model.weights, sizeof all->model.weights);
-    if (status == PULMO_OK && access(all->bank.path, R_OK) == 0)
-        memcpy(it->made.config.bank.path, all->bank.path, sizeof all->bank.path);
+    if (status == PULMO_OK)
+        take_places_there(all, &it->made.config);
     free(all);
     free(path);
-    return status;
+    if (status != PULMO_CONFIG)
+        return status;
+    pulmo_warn("%s; weights and bank are looked for in their usual places", pulmo_error());
+    pulmo_error_clear();
+    return PULMO_OK;
 }
 
 static pulmo_status read_places(record *it)
@@ -147,6 +168,7 @@ static pulmo_status read_places(record *it)
                         config->data.path));
     if (pulmo_h5_has_attribute(it->file, "provenance", "data_fold"))
         PULMO_TRY(pulmo_h5_get_int(it->file, "provenance", "data_fold", &config->data.fold));
+    PULMO_TRY(check_looks(it));
     return read_weights_place(it);
 }
 
@@ -256,7 +278,7 @@ pulmo_status record_read_digests(record *it, const pulmo_layout *layout)
 {
     it->layout = layout;
     if (!pulmo_h5_exists(it->file, "digests"))
-        return PULMO_OK;
+        return check_looks(it);
     for (int t = 0; t < layout->tensors; t++)
         PULMO_TRY(read_digest(it, t));
     return PULMO_OK;

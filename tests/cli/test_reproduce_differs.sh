@@ -22,6 +22,9 @@ rm -rf packed && mv moved packed
 "$TOOLS/make_weights" others.safetensors 2
 expect 2 "run: was trained with other weights (weights_sha256 " "$PULMO" reproduce run --weights others.safetensors
 untrained
+cp -r run edited && echo "model: {weights: [" > edited/config.yaml # which people may edit; the digests decide
+expect 0 "reproduced: 1 of 3 epochs" "$PULMO" reproduce edited --epochs 1
+grep -q "warning: edited/config.yaml:.*; weights and bank are looked for" out.txt || { cat out.txt; fail "no word on config.yaml"; }
 mv weights.safetensors moved.safetensors
 PULMO_WEIGHTS='' expect 0 "reproduced: 1 of 3 epochs" "$PULMO" reproduce run --weights moved.safetensors --epochs 1
 mv moved.safetensors weights.safetensors
