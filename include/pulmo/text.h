@@ -68,4 +68,9 @@ const char *pulmo_are(uint64_t count);
  * mean"; of `b`, the first 32 letters count. */
 int pulmo_text_distance(const char *a, const char *b);
 
+/* Numbers names by their order, from 0 on, equal ones alike: number (count), or NULL where it is
+ * not wanted. *different: how many there are. PULMO_MEMORY. */
+pulmo_status pulmo_names_number(const char *const *names, uint32_t count, uint32_t *number,
+                                uint32_t *different);
+
 #endif

@@ -335,3 +335,31 @@ const char *pulmo_are(uint64_t count)
 {
     return count == 1 ? "is" : "are";
 }
+
+static int compare_names(const void *left, const void *right)
+{
+    const char *const *const *a = left;
+    const char *const *const *b = right;
+    return strcmp(**a, **b);
+}
+
+pulmo_status pulmo_names_number(const char *const *names, uint32_t count, uint32_t *number,
+                                uint32_t *different)
+{
+    const char *const **order = malloc(((size_t)count + 1) * sizeof *order);
+    if (!order)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for an order of %u names", count);
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = &names[i];
+    qsort(order, count, sizeof *order, compare_names);
+    *different = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_new = i == 0 || strcmp(*order[i - 1], *order[i]) != 0;
+        if (is_new)
+            ++*different;
+        if (number)
+            number[order[i] - names] = *different - 1;
+    }
+    free(order);
+    return PULMO_OK;
+}

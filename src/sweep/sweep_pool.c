@@ -9,6 +9,7 @@
 #include "pulmo/h5.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 
 void pool_free(pool *p)
 {
@@ -126,35 +127,6 @@ static pulmo_status add_fold(const char *directory, int fold, pool *p)
     return status;
 }
 
-static int compare_names(const void *left, const void *right)
-{
-    const char *const *const *a = left;
-    const char *const *const *b = right;
-    return strcmp(**a, **b);
-}
-
-/* Numbers names that are equal alike: into `number`, when not NULL. Sets how many differ. */
-static pulmo_status number_names(const char *const *names, uint32_t count, uint32_t *number,
-                                 uint32_t *different)
-{
-    const char *const **order = malloc(((size_t)count + 1) * sizeof *order);
-    if (!order)
-        return out_of_memory();
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = &names[i];
-    qsort(order, count, sizeof *order, compare_names);
-    *different = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_new = i == 0 || strcmp(*order[i - 1], *order[i]) != 0;
-        if (is_new)
-            ++*different;
-        if (number)
-            number[order[i] - names] = *different - 1;
-    }
-    free(order);
-    return PULMO_OK;
-}
-
 /* One model stands for all: its threshold is the mean, by which nothing is decided. */
 static void describe_models(pool *p)
 {
@@ -226,7 +198,7 @@ static pulmo_status join_columns(pool *p)
 static pulmo_status check_images(const sweep *s, const pool *p)
 {
     uint32_t different;
-    PULMO_TRY(number_names(p->paths, p->count, NULL, &different));
+    PULMO_TRY(pulmo_names_number(p->paths, p->count, NULL, &different));
     if (different == p->count)
         return PULMO_OK;
     return pulmo_fail(PULMO_DATA,
@@ -261,7 +233,7 @@ pulmo_status pool_read(const sweep *s, uint64_t first, int axis, pool *out)
         return out_of_memory();
     PULMO_TRY(read_results(s, first, axis, p));
     PULMO_TRY(check_images(s, p));
-    PULMO_TRY(number_names(p->groups, p->count, p->patient, &p->patients));
+    PULMO_TRY(pulmo_names_number(p->groups, p->count, p->patient, &p->patients));
     describe_models(p);
     PULMO_TRY(open_sets(s, axis, p));
     PULMO_TRY(count_packed(s, p));
