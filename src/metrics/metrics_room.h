@@ -3,7 +3,9 @@
  *   scored.c       scored images: their rows, checks, order
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
- *   bootstrap.c    the AUC's interval where patients have several images
+ *   bootstrap.c    intervals where patients have several images; the AUC's
+ *   within.c       what the order of scores tells beside another number: within its strata, and
+ *                  how far it goes with it
  *   curve.c        ROC and precision-recall curves
  *   decision.c     the class that probabilities stand for, and the threshold that a rule means
  *   calibration.c  the reliability curve, temperature scaling
@@ -44,5 +46,16 @@ pulmo_status metrics_check(const pulmo_scored *scored);
 
 /* Of each class against the rest: AUC with its interval, average precision. Supports are known. */
 pulmo_status metrics_rank_classes(const pulmo_scored *scored, pulmo_metrics *out);
+
+/* What is computed of the patients that were drawn: times (patients) is how often each was. NaN
+ * where it is undefined. */
+typedef struct metrics_statistic {
+    double (*value)(const void *context, const uint32_t *times);
+    const void *context;
+} metrics_statistic;
+
+/* Its value of all patients, and the 95 % interval of the cluster bootstrap
+ * (pulmo_auc_of_patients). */
+pulmo_status metrics_bootstrap(const metrics_statistic *of, uint32_t patients, pulmo_interval *out);
 
 #endif
