@@ -49,14 +49,15 @@ metrics   | history metrics | core
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
 data      | augment dataset loader packed | core h5
+audit     | audit | core dist h5 metrics data
 model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
 features  | bank features | core config dist h5 metrics weights nn data model
 step      | step | core config dist h5 metrics weights nn data model
-results   | results | core config dist h5 metrics weights nn data model
-train     | reproduce train | core config dist h5 metrics weights nn data model features step results
-infer     | explain infer | core config dist h5 metrics weights nn image data model features results
+results   | results | core config dist h5 metrics weights nn data audit model
+train     | reproduce train | core config dist h5 metrics weights nn data audit model features step results
+infer     | explain infer | core config dist h5 metrics weights nn image data audit model features results
 export    | export | core config dist h5 weights nn data model
-report    | report | core config dist h5 metrics weights nn image data model features results infer
+report    | report | core config dist h5 metrics weights nn image data audit model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
 demo      | demo | core image
 data-prep | pack | core config table privacy dist h5 image data
