@@ -86,7 +86,7 @@ typedef struct pulmo_config {
     } optim;
     struct {
         char threshold[64];
-        int calibration;
+        int calibration, audit;
         int64_t tta;
     } eval;
 } pulmo_config;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "pulmo/audit.h"
 #include "pulmo/config.h"
 #include "pulmo/dataset.h"
 #include "pulmo/digest.h"
@@ -54,6 +55,7 @@ typedef struct pulmo_results {
     const pulmo_run_history *history;   /* the same */
     const pulmo_model *model;
     const pulmo_split_scores *val, *test; /* NULL where there is none (yet) */
+    const pulmo_audit *audit;             /* NULL where there is none (yet) */
     const pulmo_comm *comm;
     const char *head_digest;
     const char *data;        /* packed directory */

@@ -40,7 +40,8 @@ pulmo_status run_evaluate(arguments *a)
                                             .weights = a->config.model.weights,
                                             .out = a->out,
                                             .threads = threads_of(a),
-                                            .settings = &a->settings};
+                                            .settings = &a->settings,
+                                            .audit = a->config.eval.audit};
     PULMO_TRY(pulmo_evaluate(a->comm, &options));
     if (!a->out)
         return PULMO_OK;

@@ -314,7 +314,7 @@ const command commands[] = {
          "averages K views of each image, drawn from the augmentation that the model was trained "
          "with.",
      .options = evaluate_options,
-     .keys = KEYS_OF_USE,
+     .keys = KEYS_OF_USE "|eval.audit",
      .operands_least = 1,
      .operands_most = OPERANDS_ANY,
      .operands_needed = "RUN and --data PACKED are needed",

@@ -262,6 +262,9 @@ static const config_key keys[] = {
     CHOICE(eval, calibration, "none", NAMES("none", "temperature"), 1,
            "temperature: divide logits by a number fitted on val, so that probabilities mean what "
            "they say"),
+    CHOICE(eval, audit, "true", NAMES("false", "true"), 0,
+           "the shortcut audit: how far the way images were made (sharpness, tones, borders) tells "
+           "classes without a lung, and the model's scores beside it; false: none"),
 };
 
 const config_key *schema_keys(int *count)

@@ -13,6 +13,7 @@
 #include "pulmo/infer.h"
 #include "pulmo/results.h"
 #include "overlap.h"
+#include "shortcuts.h"
 
 /* Other hospitals call classes otherwise; names are compared exactly. */
 static pulmo_status check_classes(const pulmo_model *model, const pulmo_dataset_info *info,
@@ -120,31 +121,6 @@ static pulmo_status check_out(const char *out)
     return PULMO_OK;
 }
 
-static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
-                              const pulmo_model *model, int threads,
-                              const pulmo_split_scores *scores)
-{
-    PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
-    if (!o->out)
-        return PULMO_OK;
-    PULMO_TRY(pulmo_directory_make(o->out));
-    char digest[PULMO_DIGEST_HEX];
-    pulmo_model_head_digest(model, digest);
-    const pulmo_results results = {.directory = o->out,
-                                   .model = model,
-                                   .test = scores,
-                                   .comm = comm,
-                                   .data = o->data,
-                                   .model_place = o->runs[0],
-                                   .head_digest = o->run_count == 1 ? digest : NULL,
-                                   .models = o->run_count,
-                                   .threads = threads,
-                                   .finished = true};
-    PULMO_TRY(pulmo_results_write(&results));
-    printf("Results: %s/results.h5\n", o->out);
-    return PULMO_OK;
-}
-
 /* The models' mean so far. */
 typedef struct ensemble {
     pulmo_model model;     /* the first one's, which stands for all when results are written */
@@ -153,7 +129,35 @@ typedef struct ensemble {
     char (*digest)[PULMO_DIGEST_HEX]; /* (runs): of each model's parameters */
     bool rules_differ;
     int threads;
+    pulmo_audit audit; /* of the mean's scores, on rank 0 */
 } ensemble;
+
+static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
+                              const ensemble *all, const pulmo_split_scores *scores)
+{
+    const pulmo_model *model = &all->model;
+    PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
+    pulmo_audit_print(stdout, &all->audit, scores->info->class_names);
+    if (!o->out)
+        return PULMO_OK;
+    PULMO_TRY(pulmo_directory_make(o->out));
+    char digest[PULMO_DIGEST_HEX];
+    pulmo_model_head_digest(model, digest);
+    const pulmo_results results = {.directory = o->out,
+                                   .model = model,
+                                   .test = scores,
+                                   .audit = &all->audit,
+                                   .comm = comm,
+                                   .data = o->data,
+                                   .model_place = o->runs[0],
+                                   .head_digest = o->run_count == 1 ? digest : NULL,
+                                   .models = o->run_count,
+                                   .threads = all->threads,
+                                   .finished = true};
+    PULMO_TRY(pulmo_results_write(&results));
+    printf("Results: %s/results.h5\n", o->out);
+    return PULMO_OK;
+}
 
 /* One model's probabilities, added. Logits are kept where there is only one model. */
 static pulmo_status add_scores(pulmo_comm *comm, const pulmo_model *model,
@@ -271,6 +275,21 @@ static void take_mean(const pulmo_dataset_info *info, int models, ensemble *all,
              models);
 }
 
+static pulmo_status audit_mean(pulmo_comm *comm, const pulmo_evaluate_options *o,
+                               pulmo_dataset *dataset, const pulmo_split_scores *scores,
+                               ensemble *all)
+{
+    const pulmo_scored scored = pulmo_split_scored(&all->model, scores);
+    const shortcuts_of of = {.run = o->runs[0],
+                             .dataset = dataset,
+                             .split = o->split,
+                             .scored = &scored,
+                             .threads = all->threads};
+    if (!o->audit)
+        return PULMO_OK;
+    return shortcuts_audit(comm, &of, &all->audit);
+}
+
 pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
 {
     pulmo_dataset *dataset = NULL;
@@ -297,8 +316,10 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     take_mean(scores.info, o->run_count, &all, &scores);
     if (pulmo_comm_rank(comm) == 0)
         status = say_overlaps(o, &all, dataset);
-    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
-        status = write_out(comm, o, &all.model, all.threads, &scores);
+    PULMO_GOTO(pulmo_agree(comm, status));
+    PULMO_GOTO(audit_mean(comm, o, dataset, &scores, &all));
+    if (pulmo_comm_rank(comm) == 0)
+        status = write_out(comm, o, &all, &scores);
     status = pulmo_agree(comm, status);
 out:
     pulmo_free(scores.logits);
@@ -306,6 +327,7 @@ out:
     pulmo_free(all.probabilities);
     free(all.digest);
     pulmo_dataset_close(dataset);
+    pulmo_audit_free(&all.audit);
     pulmo_model_free(&all.model);
     return status;
 }

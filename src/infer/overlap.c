@@ -18,8 +18,7 @@ typedef struct origin {
     int64_t fold;
 } origin;
 
-/* Beside the model, which `run` is or holds. NULL for want of memory. */
-static char *results_path(const char *run)
+char *results_beside(const char *run)
 {
     struct stat about;
     const char *slash = strrchr(run, '/');
@@ -71,7 +70,7 @@ static pulmo_status check_model(pulmo_h5 *file, const char *head_digest)
 static pulmo_status find_origin(const char *run, const char *head_digest, origin *out)
 {
     pulmo_h5 *file = NULL;
-    char *path = results_path(run);
+    char *path = results_beside(run);
     if (!path)
         return PULMO_MEMORY;
     pulmo_status status = pulmo_h5_open(path, &file);

@@ -14,4 +14,8 @@
 void overlap_say(const char *run, const char *head_digest, const pulmo_dataset *judged,
                  const char *name);
 
+/* The results.h5 beside the model, which `run` is or holds. Owned by the caller (free); NULL for
+ * want of memory. */
+char *results_beside(const char *run);
+
 #endif

@@ -67,6 +67,35 @@ static void performance(FILE *out, const report *r, const report_split *s)
           out);
 }
 
+/* How far cues tell the class that they tell best, and the model beside them. */
+static void shortcuts(FILE *out, const report *r)
+{
+    const pulmo_audit *audit = &r->audit;
+    const int worst = pulmo_audit_worst(audit);
+    if (worst < 0)
+        return;
+    const pulmo_cue_model *model = &audit->model[worst];
+    fputs("## Shortcuts\n\n", out);
+    if (audit_is_loud(r))
+        fputs("**The way the images were made tells the classes without a look at a lung; the "
+              "model may have learned that.** Evaluate it on films of another place.\n\n",
+              out);
+    fputs("| ", out);
+    put(out, r->class_names[model->class]);
+    fputs(" against the rest | value | 95 % interval |\n|---|---|---|\n", out);
+    row(out, "AUC of cues alone, training images of patients left out", model->auc);
+    if (audit->splits > 0) {
+        const pulmo_audit_split *split = &audit->split[audit->splits - 1];
+        const pulmo_cue_figures *f = &split->figures[worst];
+        row(out, "AUC of cues alone", f->cues);
+        row(out, "AUC of the model among images alike in cues", f->within);
+        row(out, "rank correlation of both scores", (pulmo_interval){f->correlation, NAN, NAN});
+        fprintf(out, "\nBut for the first, on %s.", split->name);
+    }
+    fputs(" Cues are numbers of an image that know no anatomy: sharpness, tones, borders.\n\n",
+          out);
+}
+
 /* "3 patients in several splits" */
 static void put_count(FILE *out, const report_lines *lines, const char *what, const char *rest)
 {
@@ -204,6 +233,7 @@ void model_card(FILE *out, const report *r)
     recipe(out, r);
     for (int i = 0; i < r->splits; i++)
         performance(out, r, &r->split[i]);
+    shortcuts(out, r);
     fputs("## Limits\n\n"
           "- The figures hold for images like those of the test split: the same sources, devices "
           "and mix of patients. Other hospitals' "

@@ -368,6 +368,7 @@ static pulmo_status read_all(pulmo_h5 *file, report *r)
         const char *split = pulmo_split_name(i);
         PULMO_TRY(read_split(file, r, split));
     }
+    PULMO_TRY(pulmo_audit_read(file, r->classes, &r->audit));
     return read_data(file, r);
 }
 
@@ -438,6 +439,7 @@ void report_free(report *r)
         pulmo_free(r->part[i].images);
         free(r->part[i].digest);
     }
+    pulmo_audit_free(&r->audit);
     free(r->class_names);
     memset(r, 0, sizeof *r);
 }

@@ -501,12 +501,16 @@ void report_html(FILE *out, const report *r, const char *images)
     head(out, r);
     if (r->splits > 0) {
         summary(out, r, &r->split[0]);
+        if (audit_is_loud(r))
+            html_audit(out, r);
         errors(out, r, &r->split[0]);
         curves(out, r, &r->split[0]);
     } else {
         fputs("<section><p class=\"banner\">No split has been scored yet.</p></section>\n", out);
     }
     fputs(images, out);
+    if (!audit_is_loud(r))
+        html_audit(out, r);
     training(out, r);
     html_data(out, r);
     configuration(out, r);

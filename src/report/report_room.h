@@ -3,6 +3,7 @@
  *
  *   report_data.c   results.h5 → report
  *   report.c        pulmo_report: which files, in which order
+ *   html_audit.c    the section on shortcuts
  *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
  *   report_svg.c    plots
@@ -15,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "pulmo/audit.h"
 #include "pulmo/framing.h"
 #include "pulmo/history.h"
 #include "pulmo/metrics.h"
@@ -81,6 +83,7 @@ typedef struct report {
     bool patients_partly;  /* some names tell none */
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
     report_lines mixed_patients; /* in several classes, though maybe of one split */
+    pulmo_audit audit;           /* for shortcuts; of no class where the file has none */
 } report;
 
 /* A split's scores as metrics take them. */
@@ -102,6 +105,12 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
 /* The section on splits, the leak audit and what was refused; nothing where the results have no
  * data. */
 void html_data(FILE *out, const report *r);
+
+/* The section on shortcuts: what the audit found; nothing where there is none. A loud one
+ * (audit_is_loud) comes right behind the result. */
+void html_audit(FILE *out, const report *r);
+/* Cues alone tell a class with more than PULMO_AUDIT_LOUD. */
+bool audit_is_loud(const report *r);
 
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are not
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */

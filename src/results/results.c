@@ -6,6 +6,7 @@
  *   /history/{epoch,lr,train_loss,...} (E)   one value per epoch
  *   /digests/TENSOR (E)                      results_digests.c
  *   /SPLIT/...                               results_split.c; val, test, or what was evaluated
+ *   /audit/...                               src/audit/audit_file.c
  *   /data/...                                results_data.c
  *   /provenance                              where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
@@ -37,6 +38,8 @@ static const char readme[] = "Results of a pulmo run.\n"
                              "0), NaN where undefined. Of two classes the attribute "
                              "positive_class of / names the finding, which is predicted from its "
                              "probability `threshold` on.\n"
+                             "/audit tells how far cues that know no anatomy tell classes, and "
+                             "how the model's scores stand beside them.\n"
                              "/data tells what was packed and what its leak audit found. Only "
                              "/provenance tells where and on how many ranks it ran:\n"
                              "two runs of one configuration on the same data differ nowhere else.\n"
@@ -247,6 +250,8 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
         PULMO_TRY(results_split(file, model, r->val));
     if (r->test)
         PULMO_TRY(results_split(file, model, r->test));
+    if (r->audit)
+        PULMO_TRY(pulmo_audit_write(file, r->audit));
     if (!r->finished || !r->data)
         return PULMO_OK;
     return results_data(file, r);

@@ -58,6 +58,8 @@ static pulmo_status write_results(run *r, bool finished, const char *head_digest
         results.val = &r->scores.val;
     if (finished && test_info(r)->count > 0)
         results.test = &r->scores.test;
+    if (finished)
+        results.audit = &r->audit;
     return pulmo_results_write(&results);
 }
 
@@ -144,6 +146,7 @@ static pulmo_status print_results(const run *r)
         printf("No test split: fold %lld holds no image.\n", (long long)r->config->data.fold);
     else
         printf("No test split: \"pulmo pack --test-fraction 0.15\" makes one.\n");
+    pulmo_audit_print(stdout, &r->audit, train_info(r)->class_names);
     printf("Head SHA-256: %s\n", r->head_digest);
     printf("Results: %s/results.h5\n", r->directory);
     fflush(stdout);
@@ -198,6 +201,7 @@ pulmo_status run_finish(run *r)
     PULMO_TRY(pulmo_agree(r->comm, calibrate(r)));
     PULMO_TRY(pulmo_agree(r->comm, choose_threshold(r)));
     PULMO_TRY(score_test(r));
+    PULMO_TRY(run_audit(r));
     run_expect_writing(r, "writing results", run_vector_bytes(r));
     return pulmo_agree(r->comm, is_root(r) ? finish_root(r) : PULMO_OK);
 }

@@ -338,6 +338,7 @@ void run_close(run *r)
 {
     pulmo_watch_stop(r->comm);
     free_scores(&r->scores);
+    pulmo_audit_free(&r->audit);
     pulmo_stepper_destroy(r->stepper);
     pulmo_loader_destroy(r->loader);
     pulmo_bank_close(r->bank);

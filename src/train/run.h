@@ -14,6 +14,7 @@
  *   measure.c     timing of batches alone
  *   record.c      what an earlier run's results say of it
  *   reproduce.c   trains that run again and compares
+ *   shortcuts.c   the shortcut audit, of all splits
  *   finish.c      snapshots of results, the test split, the last lines
  *   lease.c       whose run directory it is
  *
@@ -24,6 +25,7 @@
 #include "checkpoint.h"
 #include "deadline.h"
 #include "lease.h"
+#include "pulmo/audit.h"
 #include "pulmo/bank.h"
 #include "pulmo/features.h"
 #include "pulmo/results.h"
@@ -93,6 +95,7 @@ typedef struct run {
     pulmo_bank *bank; /* NULL in training on fresh augmentations */
     pulmo_loader *loader;
     run_scores scores;
+    pulmo_audit audit; /* on rank 0, at the end */
     deadline deadline;
     char head_digest[PULMO_DIGEST_HEX]; /* of all that was trained; rank 0's, at the end */
 } run;
@@ -216,6 +219,12 @@ bool run_must_stop(run *r);
 pulmo_status run_interrupted(run *r);
 /* Reads the checkpoint, if there is one, and sends it to all ranks. */
 pulmo_status run_resume(run *r);
+
+/* ---- shortcuts.c ---- */
+
+/* Measures cues of all splits, and on rank 0 holds the scores of val and test against them; nothing
+ * where eval.audit is false. */
+pulmo_status run_audit(run *r);
 
 /* ---- finish.c ---- */
 

@@ -226,7 +226,8 @@ static const char other_echo[] = "data:\n"
                                  "eval:\n"
                                  "  threshold: \"sensitivity>=0.95\"\n"
                                  "  tta: 1\n"
-                                 "  calibration: none\n";
+                                 "  calibration: none\n"
+                                 "  audit: true\n";
 
 static const char other_bound[] = "augment:\n"
                                   "  crop_scale: [0.8, 1]\n"

@@ -1,0 +1,68 @@
+/* The shortcut audit of a split that a run is evaluated on: by the cue models of the images that
+ * the run was trained on. */
+#include "shortcuts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "overlap.h"
+#include "pulmo/h5.h"
+#include "pulmo/log.h"
+#include "pulmo/memory.h"
+
+/* The cue models alone: what was judged there were other images. */
+static pulmo_status read_models(const shortcuts_of *of, pulmo_audit *out)
+{
+    pulmo_h5 *file = NULL;
+    const int classes = pulmo_dataset_info_of(of->dataset)->classes;
+    char *path = results_beside(of->run);
+    if (!path)
+        return PULMO_MEMORY;
+    pulmo_status status = pulmo_h5_open(path, &file);
+    if (status == PULMO_OK)
+        status = pulmo_audit_read(file, classes, out);
+    if (status == PULMO_OK && out->audited == 0)
+        status = pulmo_fail(PULMO_DATA, "%s: holds no audit", path);
+    pulmo_h5_close(file);
+    free(path);
+    out->splits = 0;
+    return status;
+}
+
+/* Without a results.h5 beside the model, or of a run of eval.audit=false, there is no audit. */
+static void find_models(const shortcuts_of *of, pulmo_audit *out)
+{
+    if (read_models(of, out) == PULMO_OK)
+        return;
+    pulmo_info("%s: no shortcut audit: %s", of->run, pulmo_error());
+    pulmo_error_clear();
+    out->audited = 0;
+}
+
+static pulmo_status measure(pulmo_comm *comm, const shortcuts_of *of, float **cues)
+{
+    pulmo_pool *pool = NULL;
+    PULMO_TRY(pulmo_agree(comm, pulmo_pool_create(of->threads, &pool)));
+    pulmo_status status = pulmo_cues_measure(comm, pool, of->dataset, cues);
+    pulmo_pool_destroy(pool);
+    return status;
+}
+
+pulmo_status shortcuts_audit(pulmo_comm *comm, const shortcuts_of *of, pulmo_audit *out)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(of->dataset);
+    const bool is_root = pulmo_comm_rank(comm) == 0;
+    pulmo_status status = PULMO_OK;
+    float *cues = NULL;
+    memset(out, 0, sizeof *out);
+    if (is_root)
+        find_models(of, out);
+    if (!pulmo_any(comm, out->audited > 0))
+        return PULMO_OK;
+    PULMO_TRY(measure(comm, of, &cues));
+    if (is_root)
+        status = pulmo_audit_judge(out, of->split, info, of->scored, cues);
+    else
+        pulmo_free(cues);
+    return pulmo_agree(comm, status);
+}
