@@ -62,7 +62,10 @@ static pulmo_status check_place(const pulmo_reproduce_options *o, const char *pa
                           "%s: lies in %s, where nothing is written; give another directory with "
                           "--out",
                           path, o->run);
-    if (o->out && pulmo_results_finished(o->out))
+    bool finished = false;
+    if (o->out)
+        PULMO_TRY(pulmo_results_finished(o->out, &finished));
+    if (finished)
         return pulmo_fail(PULMO_USAGE,
                           "%s: holds a finished run; give another directory with --out", o->out);
     return PULMO_OK;
