@@ -120,6 +120,13 @@ static pulmo_status get_column(pulmo_h5 *file, const char *group, const column *
 
 /* ---- writing ---- */
 
+static pulmo_status put_texts(pulmo_h5 *file, const char *name, const char *long_name,
+                              const char *const *texts)
+{
+    PULMO_TRY(pulmo_h5_write_strings(file, name, PULMO_CUES, texts));
+    return pulmo_h5_set_text(file, name, "long_name", long_name);
+}
+
 static pulmo_status put_names(pulmo_h5 *file)
 {
     const char *names[PULMO_CUES], *words[PULMO_CUES];
@@ -127,8 +134,8 @@ static pulmo_status put_names(pulmo_h5 *file)
         names[c] = audit_cue_name(c);
         words[c] = pulmo_cue_words(c);
     }
-    PULMO_TRY(pulmo_h5_write_strings(file, GROUP "/names", PULMO_CUES, names));
-    return pulmo_h5_write_strings(file, GROUP "/words", PULMO_CUES, words);
+    PULMO_TRY(put_texts(file, GROUP "/names", "cues of an image", names));
+    return put_texts(file, GROUP "/words", "cues in words", words);
 }
 
 /* What the cue models were fitted to; not where the audit was read from a file. */

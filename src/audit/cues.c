@@ -263,7 +263,8 @@ static void take_grey(const uint8_t *pixels, size_t count, int channels, float *
         int sum = 0;
         for (int c = 0; c < channels; c++)
             sum += *pixels++;
-        grey[i] = (float)(sum / channels);
+        const int level = sum / channels;
+        grey[i] = (float)level;
     }
 }
 
