@@ -46,8 +46,9 @@ typedef struct pulmo_cue_model {
 typedef struct pulmo_cue_figures {
     pulmo_interval cues;        /* AUC of the cue score */
     pulmo_interval model;       /* AUC of the model's score */
-    pulmo_interval within;      /* the same within fifths of the cue score (pulmo_auc_within) */
-    pulmo_interval cues_within; /* AUC of the cue score itself there: what fifths leave of it */
+    pulmo_interval alike;       /* the same among images alike in cue score (pulmo_auc_alike) */
+    pulmo_interval cues_alike;  /* AUC of the cue score itself there: about 0.5 */
+    double positives, compared; /* images of the class; those that have one like them */
     double correlation;         /* of the ranks of both scores */
     double correlation_of_rest; /* the same among images that are not of the class */
 } pulmo_cue_figures;

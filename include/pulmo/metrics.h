@@ -103,19 +103,25 @@ void pulmo_metrics_free(pulmo_metrics *metrics);
 pulmo_status pulmo_auc_of_patients(const pulmo_scored *scored, int positive, uint32_t patients,
                                    const uint32_t *patient, pulmo_interval *out);
 
-/* ---- beside another number of each image, as a score of how it was taken (within.c) ---- */
+/* ---- beside another number of each image, as a score of how it was taken (beside.c) ---- */
 
 /* The covariate-adjusted AUC: Janes and Pepe, "Adjusting for covariate effects on classification
  * accuracy using the covariate-adjusted receiver operating characteristic curve", Biometrika 96
  * (2009), 371-382. The chance that an image of class `positive` has a higher score than one of the
- * rest that is like it in `other` (count): the area of their AROC, which averages the ROC curves of
- * equal covariates over the covariates of the positives. Estimated within strata: `other` is cut at
- * the fifths of the rest, so that each stratum holds a fifth of the rest; the area within a stratum
- * counts by its share of the positives. A stratum whose rest is empty is left out. The interval is
- * that of pulmo_auc_of_patients, the fifths cut anew in each draw. NaN where undefined. */
-#define PULMO_STRATA 5
-pulmo_status pulmo_auc_within(const pulmo_scored *scored, int positive, const double *other,
-                              uint32_t patients, const uint32_t *patient, pulmo_interval *out);
+ * rest that is like it in `other` (count): the area of their AROC, the mean over positives of the
+ * place that each takes among the rest with its covariate. Those are estimated by the rest within a
+ * caliper of PULMO_CALIPER standard deviations of `other` (of the two classes' variances the mean:
+ * Austin, "Optimal caliper widths for propensity-score matching", Pharmaceutical Statistics 10
+ * (2011), 150-161), of many the nearest hundred. A positive that has none like it is not compared.
+ * The interval is that of pulmo_auc_of_patients, the pairs staying what they are. NaN where
+ * undefined. */
+#define PULMO_CALIPER 0.2
+typedef struct pulmo_alike {
+    pulmo_interval auc;
+    uint32_t positives, compared;
+} pulmo_alike;
+pulmo_status pulmo_auc_alike(const pulmo_scored *scored, int positive, const double *other,
+                             uint32_t patients, const uint32_t *patient, pulmo_alike *out);
 
 /* Spearman's rank correlation of the scores for class `class` with `other` (count); ties take their
  * mean rank. `of_rest`: of the images that are not of the class alone. NaN for fewer than two

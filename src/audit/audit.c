@@ -289,10 +289,15 @@ static pulmo_status judge_class(const pulmo_scored *model, int class, const pulm
     const uint32_t patients = room->patients;
     const uint32_t *patient = room->patient;
     const double *margins = room->margins;
+    pulmo_alike alike;
     PULMO_TRY(pulmo_auc_of_patients(cues, 1, patients, patient, &out->cues));
     PULMO_TRY(pulmo_auc_of_patients(model, class, patients, patient, &out->model));
-    PULMO_TRY(pulmo_auc_within(model, class, margins, patients, patient, &out->within));
-    PULMO_TRY(pulmo_auc_within(cues, 1, margins, patients, patient, &out->cues_within));
+    PULMO_TRY(pulmo_auc_alike(cues, 1, margins, patients, patient, &alike));
+    out->cues_alike = alike.auc;
+    PULMO_TRY(pulmo_auc_alike(model, class, margins, patients, patient, &alike));
+    out->alike = alike.auc;
+    out->positives = alike.positives;
+    out->compared = alike.compared;
     PULMO_TRY(pulmo_rank_correlation(model, class, false, margins, &out->correlation));
     return pulmo_rank_correlation(model, class, true, margins, &out->correlation_of_rest);
 }

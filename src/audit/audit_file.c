@@ -11,9 +11,9 @@
  *                                         of the training images: what all this was computed from
  *   /audit/SPLIT/{cues,scores}            (N, 39) and (N, A) of a scored split, and beside the
  *                                         model's scores:
- *   /audit/SPLIT/{auc,model_auc,model_auc_within,auc_within} (A, 3)
- *   /audit/SPLIT/{rank_correlation,rank_correlation_of_rest} (A)
- *   attributes: images, patients, folds, ridge; strata and count of /audit/SPLIT */
+ *   /audit/SPLIT/{auc,model_auc,model_auc_alike,auc_alike} (A, 3)
+ *   /audit/SPLIT/{positives,compared,rank_correlation,rank_correlation_of_rest} (A)
+ *   attributes: images, patients, folds, ridge; caliper and count of /audit/SPLIT */
 #include "audit_room.h"
 
 #include <math.h>
@@ -74,9 +74,12 @@ static const column model_columns[] = {
 static const column figure_columns[] = {
     {"auc", "AUC of the cue score: value and 95 % interval", OF_FIGURES(cues), 3},
     {"model_auc", "AUC of the model's score: value and 95 % interval", OF_FIGURES(model), 3},
-    {"model_auc_within", "the same within fifths of the cue score (covariate-adjusted)",
-     OF_FIGURES(within), 3},
-    {"auc_within", "AUC of the cue score within its own fifths", OF_FIGURES(cues_within), 3},
+    {"model_auc_alike", "the same among images alike in cue score (covariate-adjusted)",
+     OF_FIGURES(alike), 3},
+    {"auc_alike", "AUC of the cue score there", OF_FIGURES(cues_alike), 3},
+    {"positives", "images of the class", OF_FIGURES(positives), 1},
+    {"compared", "of these, those that have an image of the rest like them", OF_FIGURES(compared),
+     1},
     {"rank_correlation", "of the model's score and the cue score", OF_FIGURES(correlation), 1},
     {"rank_correlation_of_rest", "the same among images that are not of the class",
      OF_FIGURES(correlation_of_rest), 1},
@@ -176,7 +179,7 @@ static pulmo_status put_split(pulmo_h5 *file, const pulmo_audit *audit,
         PULMO_TRY(put_column(file, group, &figure_columns[i], split->figures,
                              sizeof split->figures[0], audit->audited));
     PULMO_TRY(pulmo_h5_set_int(file, group, "count", (int64_t)count));
-    return pulmo_h5_set_int(file, group, "strata", PULMO_STRATA);
+    return pulmo_h5_set_real(file, group, "caliper", PULMO_CALIPER);
 }
 
 static pulmo_status put_model(pulmo_h5 *file, const pulmo_audit *audit)

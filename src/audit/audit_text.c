@@ -47,9 +47,14 @@ static void print_split(FILE *out, const pulmo_audit_split *split, const pulmo_c
     print_area(out, f->cues);
     fputs(", rank correlation with the model's scores ", out);
     print_number(out, f->correlation);
-    fputs("\n    the model's AUC among images alike in cues ", out);
-    print_area(out, f->within);
-    fputs(", over all ", out);
+    fprintf(out,
+            "\n    among images alike in cues (%.0f of %.0f of the class have one): ", f->compared,
+            f->positives);
+    fputs("the model's AUC ", out);
+    print_area(out, f->alike);
+    fputs(", cues' ", out);
+    print_number(out, f->cues_alike.value);
+    fputs("; over all ", out);
     print_area(out, f->model);
     fputc('\n', out);
 }

@@ -4,8 +4,8 @@
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
  *   bootstrap.c    intervals where patients have several images; the AUC's
- *   within.c       what the order of scores tells beside another number: within its strata, and
- *                  how far it goes with it
+ *   beside.c       what the order of scores tells beside another number: among images alike in
+ *                  it, and how far it goes with it
  *   curve.c        ROC and precision-recall curves
  *   decision.c     the class that probabilities stand for, and the threshold that a rule means
  *   calibration.c  the reliability curve, temperature scaling
@@ -18,7 +18,8 @@
 
 #include "pulmo/metrics.h"
 
-#define METRICS_Z95 1.959963984540054 /* the normal distribution's 0.975 quantile */
+#define METRICS_Z95       1.959963984540054 /* the normal distribution's 0.975 quantile */
+#define METRICS_ALIKE_MAX 100               /* images that one is compared with: 2,000 times */
 
 /* An image's score for one class, by which images are ordered, its probability, and whether it is
  * of that class. */

@@ -78,10 +78,11 @@ static void table(FILE *out, const pulmo_audit_split *split, const pulmo_cue_fig
           out);
     row(out, "AUC of cues alone", "of a regression on cues of the training images", f->cues);
     row(out, "AUC of the model", "over all pairs of images", f->model);
-    row(out, "AUC of the model among images alike in cues",
-        "pairs within fifths of the cue score alone", f->within);
-    row(out, "AUC of cues among images alike in cues", "what the fifths leave of them: 0.5 is none",
-        f->cues_within);
+    snprintf(meaning, sizeof meaning, "of %.0f images of %.150s, %.0f have another like them",
+             f->positives, class, f->compared);
+    row(out, "AUC of the model among images alike in cues", meaning, f->alike);
+    row(out, "AUC of cues among images alike in cues", "what is left of them there: 0.5 is nothing",
+        f->cues_alike);
     row(out, "Rank correlation of the model's score and the cue score",
         "1: the model orders images as cues do; 0: nothing in common", all);
     snprintf(meaning, sizeof meaning,

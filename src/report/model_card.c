@@ -88,7 +88,7 @@ static void shortcuts(FILE *out, const report *r)
         const pulmo_audit_split *split = &audit->split[audit->splits - 1];
         const pulmo_cue_figures *f = &split->figures[worst];
         row(out, "AUC of cues alone", f->cues);
-        row(out, "AUC of the model among images alike in cues", f->within);
+        row(out, "AUC of the model among images alike in cues", f->alike);
         row(out, "rank correlation of both scores", (pulmo_interval){f->correlation, NAN, NAN});
         fprintf(out, "\nBut for the first, on %s.", split->name);
     }

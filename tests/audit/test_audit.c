@@ -192,8 +192,8 @@ static void a_model_of_cues_is_found_out(void **state)
     const pulmo_cue_figures *f = &audit.split[0].figures[0];
     assert_true(fabs(f->correlation - 1) < 1e-12);
     assert_true(f->model.value == f->cues.value);
-    assert_true(f->within.value == f->cues_within.value);
-    assert_true(f->within.value < f->model.value - 0.1);
+    assert_true(f->alike.value == f->cues_alike.value);
+    assert_true(f->alike.value < f->model.value - 0.1);
     pulmo_audit_free(&audit);
     audit = judged_by_cues(-2);
     assert_true(fabs(audit.split[0].figures[0].correlation_of_rest + 1) < 1e-12);
@@ -226,7 +226,7 @@ static void files_keep_it(void **state)
     assert_memory_equal(back.mean, audit.mean, sizeof audit.mean);
     assert_int_equal(back.splits, 1);
     assert_string_equal(back.split[0].name, "test");
-    assert_same_interval(back.split[0].figures[0].within, audit.split[0].figures[0].within);
+    assert_same_interval(back.split[0].figures[0].alike, audit.split[0].figures[0].alike);
     pulmo_audit_free(&back);
     /* A class that is none. */
     assert_refused(pulmo_audit_read(file, 1, &back), PULMO_DATA, "none of the classes");

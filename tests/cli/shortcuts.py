@@ -1,5 +1,5 @@
 """Recomputes the shortcut audit in a results.h5 from the cues in it: the regressions with scikit-learn where it can be
-imported, else by Newton's method in NumPy; areas and strata pair by pair.   python3 shortcuts.py RESULTS.h5"""
+imported, else by Newton's method in NumPy; areas pair by pair.   python3 shortcuts.py RESULTS.h5"""
 import sys
 
 import h5py
@@ -51,22 +51,20 @@ def area(y, s):
     return ((a[:, None] > b[None]).mean() + (a[:, None] == b[None]).mean() / 2)
 
 
-def strata(y, cue, count):
-    rest = np.sort(cue[~y])
-    middle = (np.searchsorted(rest, cue, "left") + np.searchsorted(rest, cue, "right")) / 2
-    return np.minimum((count * middle / len(rest)).astype(int), count - 1)
-
-
-def area_within(y, s, cue, count):
-    """Janes and Pepe 2009: areas within strata of the rest's cue score, weighted by their positives."""
+def area_alike(y, s, cue, caliper, most=100):
+    """Janes and Pepe 2009, by pairs within a caliper (Austin 2011): the mean over positives of the part of the rest that
+    is like them which they stand above. How many positives there are, and how many have one like them."""
     if y.all() or not y.any():
-        return np.nan
-    of, total, positives = strata(y, cue, count), 0.0, 0
-    for k in range(count):
-        if (~y[of == k]).any() and y[of == k].any():
-            total += y[of == k].sum() * area(y[of == k], s[of == k])
-            positives += y[of == k].sum()
-    return total / positives if positives else np.nan
+        return np.nan, y.sum(), 0
+    reach = caliper * np.sqrt((cue[y].var() + cue[~y].var()) / 2)
+    rest, places = s[~y], []
+    for at, score in zip(cue[y], s[y]):
+        apart = cue[~y] - at
+        like = np.lexsort((apart, np.abs(apart)))[:most]  # of two as near the lower
+        like = like[np.abs(apart[like]) <= reach]
+        if len(like):
+            places.append(((score > rest[like]) + (score == rest[like]) / 2).mean())
+    return np.mean(places) if places else np.nan, y.sum(), len(places)
 
 
 def ranks(values):
@@ -122,16 +120,15 @@ def main(path):
 
 def check_split(file, split, row, k):
     audit, part = file["audit"], file["audit"][split]
-    y, strata_count = file[split]["labels"][:] == k, part.attrs["strata"]
+    y, caliper = file[split]["labels"][:] == k, part.attrs["caliper"]
     z = standardised(part["cues"][:].astype(float), audit["mean"][:], audit["deviation"][:])
     cue = part["scores"][:, row].astype(float)
     near(cue, z @ audit["weights"][row] + audit["intercepts"][row], "cue scores", 1e-5)
     model = margins(file[split]["logits"][:].astype(float) / file.attrs["temperature"], k)
-    wanted = {
-        "auc": area(y, cue), "model_auc": area(y, model),
-        "model_auc_within": area_within(y, model, cue, strata_count),
-        "auc_within": area_within(y, cue, cue, strata_count),
-    }
+    of_model, positives, compared = area_alike(y, model, cue, caliper)
+    wanted = {"auc": area(y, cue), "model_auc": area(y, model), "model_auc_alike": of_model,
+              "auc_alike": area_alike(y, cue, cue, caliper)[0]}
+    near([part["positives"][row], part["compared"][row]], [positives, compared], "images with one alike", 0)
     for name, value in wanted.items():
         near(part[name][row][0], value, name, 1e-9)
         value, low, high = part[name][row]
