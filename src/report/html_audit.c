@@ -31,8 +31,8 @@ static void verdict(FILE *out, const pulmo_cue_model *model, const char *class, 
     fputs(" without a look at a lung.", out);
     if (is_loud)
         fputs("</strong> The model may have learned that in place of disease, and films of another "
-              "place are made in another way. Do not trust its figures before it was evaluated on "
-              "such films.",
+              "place are made in another way. Do not trust its figures until it has been evaluated "
+              "on such films.",
               out);
     fputs("</p>\n", out);
 }
@@ -78,8 +78,9 @@ static void table(FILE *out, const pulmo_audit_split *split, const pulmo_cue_fig
           out);
     row(out, "AUC of cues alone", "of a regression on cues of the training images", f->cues);
     row(out, "AUC of the model", "over all pairs of images", f->model);
-    snprintf(meaning, sizeof meaning, "of %.0f images of %.150s, %.0f have another like them",
-             f->positives, class, f->compared);
+    snprintf(meaning, sizeof meaning,
+             "%.0f of %.0f images of %.150s have one like them among the others", f->compared,
+             f->positives, class);
     row(out, "AUC of the model among images alike in cues", meaning, f->alike);
     row(out, "AUC of cues among images alike in cues", "what is left of them there: 0.5 is nothing",
         f->cues_alike);
