@@ -86,7 +86,7 @@ typedef struct pulmo_config {
     } optim;
     struct {
         char threshold[64];
-        int calibration, audit;
+        int calibration, audit, crops;
         int64_t tta;
     } eval;
 } pulmo_config;
@@ -99,6 +99,7 @@ enum { PULMO_ON_BAD_SKIP, PULMO_ON_BAD_FAIL };
 enum { PULMO_CELL_REFUSE, PULMO_CELL_LEAVE_OUT, PULMO_CELL_POSITIVE, PULMO_CELL_NEGATIVE };
 enum { PULMO_LEAKS_FAIL, PULMO_LEAKS_ALLOW, PULMO_LEAKS_DROP };
 enum { PULMO_CALIBRATE_NONE, PULMO_CALIBRATE_TEMPERATURE };
+enum { PULMO_CROPS_NONE, PULMO_CROPS_FIVE, PULMO_CROPS_TEN };
 enum {
     PULMO_TRAINABLE_HEAD,
     PULMO_TRAINABLE_BLOCK5,

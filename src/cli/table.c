@@ -27,7 +27,7 @@
 /* ---- keys of several commands ---- */
 
 /* Where a model is used to decide, and where it is only looked at. */
-#define KEYS_OF_USE  "eval.threshold|eval.tta|augment.*|model.weights|train.threads"
+#define KEYS_OF_USE  "eval.threshold|eval.tta|eval.crops|augment.*|model.weights|train.threads"
 #define KEYS_OF_LOOK "model.weights|train.threads"
 /* Where image files are read, which may be too large for the machine at hand. */
 #define KEYS_OF_FILES "pack.pixels_max"

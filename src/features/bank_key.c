@@ -77,6 +77,10 @@ static void put_pooling(FILE *out, const pulmo_bank *b)
 static pulmo_status put_views(FILE *out, const pulmo_bank *b, pulmo_bank_split split)
 {
     bool is_train = split == PULMO_BANK_TRAIN;
+    if (!is_train && b->averaged.cropped) {
+        fprintf(out, "%d crops to average\n", b->averaged.views);
+        return PULMO_OK;
+    }
     if (!is_train && b->averaged.views <= 1)
         return PULMO_OK;
     char *augment = pulmo_config_section_lines(b->parts.config, "augment");

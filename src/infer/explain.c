@@ -238,11 +238,12 @@ static void draw_map(const pulmo_explainer *e, pulmo_explanation *out)
 }
 
 /* Activations, features and logits of one view. */
-static pulmo_status run_view(pulmo_explainer *e, const pulmo_image *resized, int view)
+static pulmo_status run_view(pulmo_explainer *e, const pulmo_view_spec *views,
+                             const pulmo_image *resized, int view)
 {
     const pulmo_model *model = e->model;
     const int shape[3] = {resized->height_px, resized->width_px, resized->channels};
-    PULMO_TRY(pulmo_view_apply(&e->views, view, resized->pixels, shape, model->mean, model->std,
+    PULMO_TRY(pulmo_view_apply(views, view, resized->pixels, shape, model->mean, model->std,
                                e->image));
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
     pool_last(e);
@@ -253,18 +254,19 @@ static pulmo_status run_view(pulmo_explainer *e, const pulmo_image *resized, int
 /* The mean of all views' logits, as in a run; what else there is stays the image's own. */
 static pulmo_status run_views(pulmo_explainer *e, const pulmo_image *resized, float *probabilities)
 {
+    const pulmo_view_spec itself = {.views = 1};
     const int views = e->views.views;
     const int classes = e->model->classes;
     memset(e->sums, 0, (size_t)classes * sizeof *e->sums);
     for (int view = 0; view < views; view++) {
-        PULMO_TRY(run_view(e, resized, view));
+        PULMO_TRY(run_view(e, &e->views, resized, view));
         for (int k = 0; k < classes; k++)
             e->sums[k] += (double)e->logits[k];
     }
     for (int k = 0; k < classes; k++)
         e->logits[k] = (float)(e->sums[k] / views);
     PULMO_TRY(pulmo_model_probabilities(e->model, 1, e->logits, probabilities));
-    return views > 1 ? run_view(e, resized, 0) : PULMO_OK;
+    return views > 1 ? run_view(e, &itself, resized, 0) : PULMO_OK;
 }
 
 static pulmo_status run_image(pulmo_explainer *e, const pulmo_image *image, float *probabilities)

@@ -148,6 +148,7 @@ pulmo_status run_check_config(const run *r)
     const pulmo_dataset_info *val = val_info(r);
     PULMO_TRY(check_unfreezing(&config->train.unfreeze_epochs));
     PULMO_TRY(check_threshold(r));
+    PULMO_TRY(pulmo_views_check(config));
     if (config->eval.calibration == PULMO_CALIBRATE_TEMPERATURE && val->count == 0)
         return pulmo_fail(PULMO_CONFIG,
                           "eval.calibration: temperature needs a val split to be fitted on; %s, or "

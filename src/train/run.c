@@ -152,6 +152,7 @@ static void describe_model(run *r)
     const pulmo_dataset_info *data = train_info(r);
     const pulmo_backbone *backbone = &r->network.backbone;
     pulmo_model *model = &r->model;
+    pulmo_view_spec views;
     model->head = r->network.head;
     pulmo_head_layout_of(&model->head, &model->layout);
     model->tuned = backbone->tuned;
@@ -167,7 +168,8 @@ static void describe_model(run *r)
     describe_threshold(r);
     model->temperature = 1;
     model->is_demo = data->is_demo;
-    model->tta = (int)r->config->eval.tta;
+    pulmo_views_from(r->config, &views);
+    model->tta = views.views;
     const char *preprocessing = pulmo_preprocessing_name(backbone->preprocessing);
     snprintf(model->preprocessing, sizeof model->preprocessing, "%s", preprocessing);
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);

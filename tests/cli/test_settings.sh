@@ -19,6 +19,28 @@ cmp less/predictions.csv alone/predictions.csv || fail "eval.tta=1 is not the im
 "$PULMO" predict views demo/test -q > own.csv
 cmp three.csv own.csv || fail "predict takes other views than evaluate"
 
+# Fixed crops: a run's own, asked for afterwards, by evaluate, predict and explain, from a bank.
+EXTRA="$one_epoch --set eval.crops=ten" small_train crops env > crops.txt 2>&1 || { cat crops.txt; fail "train with crops"; }
+ranks 2 "$PULMO" evaluate plain --data packed --set eval.crops=ten --out ten -q > ten.txt || fail "evaluate with crops"
+"$PULMO" evaluate crops --data packed --out own-crops -q > own.txt || fail "evaluate of crops"
+cmp ten/predictions.csv own-crops/predictions.csv || fail "crops asked for afterwards score otherwise than a run's own"
+grep '^test,' crops/predictions.csv | cmp - <(tail -n +2 ten/predictions.csv) || fail "a run's crops are others than evaluate's"
+! cmp -s alone/predictions.csv ten/predictions.csv || fail "eval.crops changes nothing"
+"$PULMO" evaluate crops --data packed --set eval.crops=five --out five -q > five.txt
+! cmp -s five/predictions.csv ten/predictions.csv || fail "five crops are ten"
+"$PULMO" evaluate crops --data packed --set eval.crops=none --out whole -q > whole.txt
+cmp whole/predictions.csv alone/predictions.csv || fail "eval.crops=none is not the image itself"
+"$PULMO" predict crops demo/test -q > crops.csv
+column ten/predictions.csv 6 | sort > evaluated.txt
+column crops.csv 3 | sort | cmp - evaluated.txt || fail "predict takes other crops than evaluate"
+"$PULMO" explain crops demo/test --out maps-crops -q > explained.csv
+column explained.csv 3 | sort > explained.txt
+column explained.csv 2 | sort | cmp - <(column crops.csv 2 | sort) || fail "explain takes other crops than predict"
+EXTRA="$one_epoch --set eval.crops=ten --set train.features=bank --set bank.views=1" small_train banked env > banked.txt 2>&1 || { cat banked.txt; fail "crops from a bank"; }
+[ "$(head_of banked.txt)" = "$(head_of crops.txt)" ] || fail "the crops of a bank have a say in the model"
+cmp crops/predictions.csv banked/predictions.csv || fail "crops from a bank are others"
+expect 2 "views are drawn or they are the crops of eval.crops: ten" "$PULMO" evaluate crops --data packed --set eval.tta=4
+
 # Each image is opened once for all its views: a sixth opening of five would fail.
 normal() { DISK_UNDER=$PWD/demo/test/NORMAL DISK_CALL=look DISK_AT=$1 DISK_LOG=$PWD/looks.log LD_PRELOAD=$TOOLS/failing_disk.so "${@:2}"; }
 normal 6 "$PULMO" predict plain demo/test --set eval.tta=3 -q > once.csv || fail "an image is opened for each view"

@@ -76,6 +76,7 @@ static const char default_bound[] = "augment:\n"
                                     "eval:\n"
                                     "  threshold: \"0.5\"\n"
                                     "  tta: 1\n"
+                                    "  crops: none\n"
                                     "  calibration: none\n";
 
 static const char default_augment[] = "augment:\n"
@@ -226,6 +227,7 @@ static const char other_echo[] = "data:\n"
                                  "eval:\n"
                                  "  threshold: \"sensitivity>=0.95\"\n"
                                  "  tta: 1\n"
+                                 "  crops: none\n"
                                  "  calibration: none\n"
                                  "  audit: true\n";
 
@@ -288,6 +290,7 @@ static const char other_bound[] = "augment:\n"
                                   "eval:\n"
                                   "  threshold: \"sensitivity>=0.95\"\n"
                                   "  tta: 1\n"
+                                  "  crops: none\n"
                                   "  calibration: none\n";
 
 static void set_other(void)

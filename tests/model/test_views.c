@@ -85,11 +85,72 @@ static void colour_stays(void **state)
     }
 }
 
+/* ---- fixed crops: sampled by hand ---- */
+
+static double clamped(double at, int side)
+{
+    return fmin(fmax(at, 0), side - 1);
+}
+
+static double sampled(double y, double x)
+{
+    const double row = clamped(y, HEIGHT), column = clamped(x, WIDTH);
+    const int top = (int)row, left = (int)column;
+    const int bottom = top + 1 < HEIGHT ? top + 1 : top;
+    const int right = left + 1 < WIDTH ? left + 1 : left;
+    const double a = column - left, b = row - top;
+    const double upper = grey[top * WIDTH + left] * (1 - a) + grey[top * WIDTH + right] * a;
+    const double lower = grey[bottom * WIDTH + left] * (1 - a) + grey[bottom * WIDTH + right] * a;
+    return upper * (1 - b) + lower * b;
+}
+
+/* torchvision's order: upper left, upper right, lower left, lower right, centre; their mirrors. */
+static void crops_are_corners_and_centre(void **state)
+{
+    (void)state;
+    static const double down[] = {0, 0, 1, 1, 0.5}, across[] = {0, 1, 0, 1, 0.5};
+    static float view[3 * PIXELS];
+    pulmo_config config;
+    pulmo_view_spec spec;
+    draw_images();
+    pulmo_config_init(&config);
+    config.eval.crops = PULMO_CROPS_TEN;
+    pulmo_views_from(&config, &spec);
+    assert_int_equal(spec.views, 10);
+    for (int v = 0; v < 10; v++) {
+        view_of(&spec, v, grey, 1, view);
+        for (int i = 0; i < PIXELS; i++) {
+            const int x = v < 5 ? i % WIDTH : WIDTH - 1 - i % WIDTH;
+            const double top = down[v % 5] * HEIGHT / 8, left = across[v % 5] * WIDTH / 8;
+            const double grey_there = sampled(top + (i / WIDTH + 0.5) * 0.875 - 0.5,
+                                              left + (x + 0.5) * 0.875 - 0.5);
+            const double wanted = (grey_there / 255 - (double)mean[0]) / (double)deviation[0];
+            assert_true(fabs((double)view[i] - wanted) < 1e-4);
+        }
+    }
+    config.eval.crops = PULMO_CROPS_FIVE;
+    pulmo_views_from(&config, &spec);
+    assert_int_equal(spec.views, 5);
+}
+
+static void crops_and_draws_exclude_each_other(void **state)
+{
+    (void)state;
+    pulmo_config config;
+    pulmo_config_init(&config);
+    config.eval.crops = PULMO_CROPS_FIVE;
+    assert_ok(pulmo_views_check(&config));
+    config.eval.tta = 2;
+    assert_refused(pulmo_views_check(&config), PULMO_CONFIG, "eval.crops: five; set one of them");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_equal_channels_are_one),
         cmocka_unit_test(colour_stays),
+        cmocka_unit_test(crops_are_corners_and_centre),
+        cmocka_unit_test(crops_and_draws_exclude_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
