@@ -20,8 +20,8 @@ void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out);
 /* PULMO_CONFIG where both keys ask for views. */
 pulmo_status pulmo_views_check(const pulmo_config *config);
 /* Changes what a model decides by to what the settings say: eval.threshold, a number; eval.tta and
- * augment, from which the views are drawn, or eval.crops. NULL changes nothing. PULMO_CONFIG for a rule, which
- * only training can choose, or views that cannot be drawn. */
+ * augment, from which the views are drawn, or eval.crops. NULL changes nothing. PULMO_CONFIG for a
+ * rule, which only training can choose, or views that cannot be drawn. */
 pulmo_status pulmo_model_adjust(pulmo_model *model, const pulmo_settings *settings);
 /* The views a model was validated with, or adjusted to. */
 pulmo_status pulmo_views_of_model(const pulmo_model *model, pulmo_view_spec *out);

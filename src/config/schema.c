@@ -259,9 +259,10 @@ static const config_key keys[] = {
     INT(eval, tta, "1", 1, 1000, 1,
         "views whose logits are averaged for an image: itself, then draws of augment, every other "
         "one flipped where augment.hflip allows"),
-    CHOICE(eval, crops, "none", NAMES("none", "five", "ten"), 1,
-           "five: the logits of four corners and the centre are averaged, crops of 7/8 of height and "
-           "width; ten: and their mirror images; in place of eval.tta"),
+    CHOICE(
+        eval, crops, "none", NAMES("none", "five", "ten"), 1,
+        "five: the logits of four corners and the centre are averaged, crops of 7/8 of height and "
+        "width; ten: and their mirror images; in place of eval.tta"),
     CHOICE(eval, calibration, "none", NAMES("none", "temperature"), 1,
            "temperature: divide logits by a number fitted on val, so that probabilities mean what "
            "they say"),

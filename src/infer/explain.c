@@ -243,8 +243,8 @@ static pulmo_status run_view(pulmo_explainer *e, const pulmo_view_spec *views,
 {
     const pulmo_model *model = e->model;
     const int shape[3] = {resized->height_px, resized->width_px, resized->channels};
-    PULMO_TRY(pulmo_view_apply(views, view, resized->pixels, shape, model->mean, model->std,
-                               e->image));
+    PULMO_TRY(
+        pulmo_view_apply(views, view, resized->pixels, shape, model->mean, model->std, e->image));
     pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
     pool_last(e);
     pulmo_head_logits(e->head, 1, e->features, e->logits);

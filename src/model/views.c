@@ -22,11 +22,11 @@ pulmo_status pulmo_views_check(const pulmo_config *config)
 {
     if (config->eval.crops == PULMO_CROPS_NONE || config->eval.tta == 1)
         return PULMO_OK;
-    return pulmo_fail(PULMO_CONFIG,
-                      "eval.tta: %lld: views are drawn or they are the crops of eval.crops: %s; set "
-                      "one of them, and the other to eval.tta: 1 or eval.crops: none",
-                      (long long)config->eval.tta,
-                      pulmo_config_choice("eval.crops", config->eval.crops));
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "eval.tta: %lld: views are drawn or they are the crops of eval.crops: %s; set "
+        "one of them, and the other to eval.tta: 1 or eval.crops: none",
+        (long long)config->eval.tta, pulmo_config_choice("eval.crops", config->eval.crops));
 }
 
 pulmo_status pulmo_views_of_model(const pulmo_model *model, pulmo_view_spec *out)
@@ -163,7 +163,8 @@ pulmo_status pulmo_view_apply(const pulmo_view_spec *spec, int view, const uint8
                               const int shape[3], const float mean[3], const float std[3],
                               float *out)
 {
-    if (view == 0 && !spec->cropped) /* normalised alone: three equal channels and one give the same */
+    if (view == 0 &&
+        !spec->cropped) /* normalised alone: three equal channels and one give the same */
         return pulmo_augment_apply(NULL, pixels, shape[0], shape[1], shape[2], mean, std, out);
     if (shape[2] == 3)
         return apply_three(spec, view, pixels, shape, mean, std, out);

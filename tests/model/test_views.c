@@ -122,8 +122,8 @@ static void crops_are_corners_and_centre(void **state)
         for (int i = 0; i < PIXELS; i++) {
             const int x = v < 5 ? i % WIDTH : WIDTH - 1 - i % WIDTH;
             const double top = down[v % 5] * HEIGHT / 8, left = across[v % 5] * WIDTH / 8;
-            const double grey_there = sampled(top + (i / WIDTH + 0.5) * 0.875 - 0.5,
-                                              left + (x + 0.5) * 0.875 - 0.5);
+            const double grey_there =
+                sampled(top + (i / WIDTH + 0.5) * 0.875 - 0.5, left + (x + 0.5) * 0.875 - 0.5);
             const double wanted = (grey_there / 255 - (double)mean[0]) / (double)deviation[0];
             assert_true(fabs((double)view[i] - wanted) < 1e-4);
         }
