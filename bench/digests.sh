@@ -3,21 +3,30 @@
 # shared memory and TCP, with every algorithm of the nonblocking allreduce (libnbc: gradients) and of the blocking one (tuned:
 # bounds and agreements) that this Open MPI has, with every tier of kernels that this machine has, with ranks of several tiers
 # together, with several of OpenBLAS's kernel sets, with BLIS and the reference BLAS where they are installed, and with a C library
-# that uses neither AVX2 nor FMA. Prints the digest of each trained model in one table. Ends with status 1 unless all digests of one network are equal, and those that are known of
-# this version of the arithmetic.
+# that uses neither AVX2 nor FMA. Prints the digest of each trained model in one table. Ends with status 1 unless all digests of
+# one network are equal, and those that are known of this version of the arithmetic.
 #
-#   bash bench/digests.sh [--short] [BUILD_DIR]
+#   bash bench/digests.sh [--short | --aarch64] [BUILD_DIR]
 #
 # BLAS="FILE...": shared libraries that have the cblas functions, each put in place of OpenBLAS's; default: those of Debian's
 # packages libblis4-* and libblas3.
 #
 # Everything: some minutes on two cores. --short: a minute's choice of rows, for the test suite.
+# PULMO_AARCH64 names the build directory of `cmake --preset aarch64`: rows of that program, run by qemu, follow the others.
+# --aarch64: only those.
 set -euo pipefail
-short=0
-[ "${1:-}" = --short ] && { short=1; shift; }
+choice=all
+case ${1:-} in --short | --aarch64) choice=${1#--}; shift ;; esac
 build=$(readlink -f "${1:-$(dirname "$0")/../build/release}")
 pulmo=$build/bin/pulmo
 [ -x "$pulmo" ] && [ -x "$build/tests/make_weights" ] || { echo "$build: no program; build first" >&2; exit 1; }
+
+arm=
+if [ $choice = aarch64 ] && [ -z "${PULMO_AARCH64:-}" ]; then echo "--aarch64: PULMO_AARCH64 names no build" >&2; exit 2; fi
+if [ -n "${PULMO_AARCH64:-}" ]; then
+    arm=$(readlink -f "$PULMO_AARCH64")/emulated/bin/pulmo
+    [ -x "$arm" ] || { echo "PULMO_AARCH64=$PULMO_AARCH64: no program for qemu; run tests/aarch64/run.sh" >&2; exit 1; }
+fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pulmo-digests-XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -30,7 +39,7 @@ export PULMO_WEIGHTS=$work/weights.safetensors
 
 # Batches of 16, the last one short, in slots of 2: 8 ranks have one slot each, and none in the last batch. The
 # gradients fill several pieces of a sum.
-settings=(--set data.path=packed --set train.epochs=2 --set train.batch=16 --set train.microbatch=2 --set train.patience=0
+settings=(--set train.epochs=2 --set train.batch=16 --set train.microbatch=2 --set train.patience=0
     --set 'model.hidden=[400, 20]' --set optim.clip_norm=0.05)
 head_only=(--set model.trainable=head)
 all=(--set model.trainable=all)
@@ -60,7 +69,7 @@ row() {
     local -n trained=$network
     rm -rf run bank
     # shellcheck disable=SC2086 # options are words
-    if ! mpirun --bind-to none -n "$ranks" $options ${program:-$pulmo} train "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
+    if ! mpirun --bind-to none -n "$ranks" $options ${program:-$pulmo} train --set data.path="${packed:-packed}" "${settings[@]}" "${trained[@]}" --set train.exchange="$exchange" \
         --set train.run_dir=run --set train.threads="$threads" > out.txt 2> err.txt; then
         tail -n 5 err.txt >&2
     fi
@@ -81,7 +90,7 @@ libnbc() { echo "--mca coll_libnbc_iallreduce_algorithm $1"; }
 
 # The tiers of this machine, slowest first.
 tiers=
-for tier in ref avx2 avx512; do
+for tier in ref neon avx2 avx512; do
     ! PULMO_ISA=$tier "$pulmo" bench conv --size 32 --seconds 1 --batch 1 > /dev/null 2>&1 || tiers="$tiers $tier"
 done
 # kernels NETWORK EXCHANGE: rows of other tiers and of other kernels of OpenBLAS.
@@ -113,9 +122,23 @@ mixed() {
 }
 mixed > mixed.sh
 
+# The program of another processor, in qemu: with its own kernels and the portable ones, on this machine's pack and on its own.
+aarch64() {
+    "$arm" demo-data demo-there --train 45 --val 11 --test 5 --seed 3 -q
+    "$arm" pack demo-there packed-there --size 64 -q
+    diff -r demo demo-there || { echo "the images that are drawn differ"; failed=1; }
+    local program=$arm network
+    for network in head_only block5; do
+        row $network sums "AArch64, kernels neon" "$shm" 1 1
+        PULMO_ISA=ref row $network sums "AArch64, kernels ref" "$shm" 1 1
+        packed=packed-there row $network sums "AArch64, packed there" "$shm" 1 2
+    done
+    row head_only factors "AArch64, TCP" "$tcp" 3 1
+}
+
 echo "| trained | sent | transport, algorithm | ranks | threads | Head SHA-256 |"
 echo "|---|---|---|---|---|---|"
-if [ $short = 1 ]; then
+if [ $choice = short ]; then
     row head_only sums "shared memory" "$shm" 1 1
     row head_only factors "shared memory" "$shm" 5 1
     row head_only sums "TCP" "$tcp" 2 2
@@ -130,7 +153,7 @@ if [ $short = 1 ]; then
     GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row settings_on sums "C library without FMA" "$shm" 1 1
     program="bash mixed.sh" row settings_on sums "mixed kernels" "$shm" 3 1
     row from_bank sums "shared memory" "$shm" 2 1
-else
+elif [ $choice = all ]; then
     for exchange in sums factors; do
         for ranks in 1 2 3 4 5 8; do for threads in 1 2; do
             row head_only $exchange "shared memory" "$shm" $ranks $threads
@@ -155,6 +178,7 @@ else
         GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA row $network sums "C library without FMA" "$shm" 1 1
     done
 fi
+[ -z "$arm" ] || aarch64
 echo
 if [ $failed = 0 ]; then echo "$rows runs, one model of each network"; else echo "$rows runs: models differ"; fi
 exit $failed

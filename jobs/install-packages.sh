@@ -4,6 +4,7 @@
 # needs (tests/fuzz).
 #
 #   bash jobs/install-packages.sh [--tests] [--fences]
+#   bash jobs/install-packages.sh --libraries      only names the libraries' packages, one a line
 #
 # Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
 # Without apt or without the right to use it, it looks for the programs and libraries themselves,
@@ -83,6 +84,14 @@ Debian names the packages: $2
 Install them in this system's way and run the same command again."
 }
 
+# Those that are linked, of the program and the tests: a sysroot of another processor needs no more.
+name_libraries() {
+    local entry
+    for entry in $run_packages $optional_packages $test_packages; do
+        case $entry in lib* | zlib*) choose "$entry" ;; esac
+    done
+}
+
 # Uses `as_root` of its caller. Fails where apt does.
 install() {
     local entry chosen=()
@@ -109,8 +118,9 @@ main() {
         case $entry in
         --tests) tests=yes ;;
         --fences) fences=yes ;;
-        -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) fail 2 "unknown argument \"$entry\"; --tests and --fences are known" ;;
+        --libraries) name_libraries; return ;;
+        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) fail 2 "unknown argument \"$entry\"; --tests, --fences and --libraries are known" ;;
         esac
     done
     if [ "$tests" = yes ]; then

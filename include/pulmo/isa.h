@@ -12,18 +12,20 @@
 /* Of a run that one version began and another resumed. */
 #define PULMO_ARITHMETIC_MIXED 0
 
-/* Kernel tiers, slowest first. A tier's results are the same bits on every machine that has it. */
+/* Kernel tiers, slowest first; a processor has NEON's or AVX's. A tier's results are the same bits
+ * on every machine that has it. */
 typedef enum pulmo_isa {
     PULMO_ISA_REF,
+    PULMO_ISA_NEON,
     PULMO_ISA_AVX2,
     PULMO_ISA_AVX512,
     PULMO_ISA_COUNT
 } pulmo_isa;
 
-/* "ref", "avx2", "avx512". */
+/* "ref", "neon", "avx2", "avx512". */
 const char *pulmo_isa_name(pulmo_isa isa);
 
-/* True if the machine can run the tier (avx2: AVX2+FMA; avx512: F+DQ+BW+VL). */
+/* True if the machine can run the tier (neon: AArch64; avx2: AVX2+FMA; avx512: F+DQ+BW+VL). */
 int pulmo_isa_available(pulmo_isa isa);
 
 /* The last tier that this CPU has, whatever $PULMO_ISA says: for what gives the same bits in all

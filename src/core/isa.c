@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[PULMO_ISA_COUNT] = {"ref", "avx2", "avx512"};
+static const char *const names[PULMO_ISA_COUNT] = {"ref", "neon", "avx2", "avx512"};
 
 const char *pulmo_isa_name(pulmo_isa isa)
 {
@@ -18,13 +18,16 @@ int pulmo_isa_available(pulmo_isa isa)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    int neon = 0;
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#elif defined(__aarch64__)
+    int neon = 1, avx2 = 0, avx512 = 0;
 #else
-    int avx2 = 0, avx512 = 0;
+    int neon = 0, avx2 = 0, avx512 = 0;
 #endif
-    const int available[PULMO_ISA_COUNT] = {1, avx2, avx512};
+    const int available[PULMO_ISA_COUNT] = {1, neon, avx2, avx512};
     return available[isa];
 }
 
@@ -58,7 +61,8 @@ pulmo_status pulmo_isa_choose(pulmo_isa *out)
         *out = (pulmo_isa)isa;
         return PULMO_OK;
     }
-    return pulmo_fail(PULMO_USAGE, "PULMO_ISA=%s: no such tier; one of ref, avx2, avx512", forced);
+    return pulmo_fail(PULMO_USAGE, "PULMO_ISA=%s: no such tier; one of ref, neon, avx2, avx512",
+                      forced);
 }
 
 /* CPUs that a control group's quota allows, rounded down, or 0 if it sets none. */

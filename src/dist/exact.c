@@ -115,8 +115,12 @@ static inline int in_range(const float *values, size_t count, double scale)
 void pulmo_exact_add_tier(pulmo_isa isa, int64_t *sums, const float *values, size_t count,
                           int exponent)
 {
-    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t,
-                                                  double) = {add_plain, add_avx2, add_avx512};
+    static void (*const kernels[PULMO_ISA_COUNT])(int64_t *, const float *, size_t, double) = {
+        [PULMO_ISA_REF] = add_plain,
+        [PULMO_ISA_NEON] = add_plain,
+        [PULMO_ISA_AVX2] = add_avx2,
+        [PULMO_ISA_AVX512] = add_avx512,
+    };
     double scale = ldexp(1.0, exponent);
     assert(in_range(values, count, scale));
     kernels[isa](sums, values, count, scale);
@@ -126,8 +130,12 @@ void pulmo_exact_finish_tier(pulmo_isa isa, const int64_t *sums, size_t count, i
                              double scale, float *out)
 {
     static void (*const kernels[PULMO_ISA_COUNT])(const int64_t *, size_t, double, double,
-                                                  float *) = {finish_plain, finish_avx2,
-                                                              finish_avx512};
+                                                  float *) = {
+        [PULMO_ISA_REF] = finish_plain,
+        [PULMO_ISA_NEON] = finish_plain,
+        [PULMO_ISA_AVX2] = finish_avx2,
+        [PULMO_ISA_AVX512] = finish_avx512,
+    };
     kernels[isa](sums, count, ldexp(1.0, -exponent), scale, out);
 }
 

@@ -68,9 +68,16 @@ outer_avx512(outer of, size_t cols, const real *delta, const real *x, real *row)
 static inline void outer_row(pulmo_isa isa, outer of, size_t cols, const real *delta, const real *x,
                              real *row)
 {
-    static void (*const rows[PULMO_ISA_COUNT])(outer, size_t, const real *, const real *,
-                                               real *) = {outer_plain, outer_avx2, outer_avx512};
-    rows[isa](of, cols, delta, x, row);
+    switch (isa) {
+    case PULMO_ISA_AVX512:
+        outer_avx512(of, cols, delta, x, row);
+        return;
+    case PULMO_ISA_AVX2:
+        outer_avx2(of, cols, delta, x, row);
+        return;
+    default: /* NEON too: what every AArch64 has */
+        outer_plain(of, cols, delta, x, row);
+    }
 }
 
 #endif

@@ -34,6 +34,14 @@ while read -r line; do complain "$line: libm's last digit depends on the process
     grep -rnE '(^|[^_[:alnum:]])((exp|log|pow|sin|cos|tan|sinh|cosh|tanh|cbrt|hypot)|exp2|expm1|log2|log10|log1p|a(sin|cos|tan|tan2)|erf)[fl]?\(' \
         src data-prep --include='*.[ch]' | grep -vE '^[^:]*:[0-9]+: *(/\*|\*)|^src/report/report_svg' || true)
 
+# ---- no compiler makes fused multiply-adds of its own: GCC does so for AArch64 where it is not told ----
+build=$(dirname "${1:-build/release/bin/pulmo}")/..
+if [ -r "$build/compile_commands.json" ]; then
+    while read -r file; do complain "$file: is compiled without -ffp-contract=off; link pulmo_flags"; done < <(
+        grep '"command":' "$build/compile_commands.json" | grep -vF -e '-ffp-contract=off' |
+        grep -oE '/(src|data-prep)/[^ "]*\.(c|cc)"' | tr -d '"' || true)
+fi
+
 # ---- dependencies point down ----
 # A room, the public headers that are its own, and the rooms whose headers it may include.
 rooms='
@@ -107,7 +115,6 @@ echo "$count public names are used by their own room alone; at most $unshared_mo
 
 # ---- no two sources of a room need each other, by what their object files define and need ----
 cycles_most=0
-build=$(dirname "${1:-build/release/bin/pulmo}")/..
 if [ -d "$build/CMakeFiles" ] && command -v nm >/dev/null; then
     cycles=$(python3 tests/tools/filecycles.py --most "$cycles_most" "$build") || complain "$cycles"
     tail -n 1 <<< "$cycles"

@@ -185,6 +185,13 @@ static void test_isa(void **state)
     assert_int_equal(isa, PULMO_ISA_REF);
     setenv("PULMO_ISA", "sse", 1);
     assert_refused(pulmo_isa_choose(&isa), PULMO_USAGE, "sse");
+#if defined(__aarch64__)
+    setenv("PULMO_ISA", "avx2", 1);
+    assert_int_equal(pulmo_isa_widest(), PULMO_ISA_NEON);
+#else
+    setenv("PULMO_ISA", "neon", 1);
+#endif
+    assert_refused(pulmo_isa_choose(&isa), PULMO_USAGE, "does not have it");
     unsetenv("PULMO_ISA");
     assert_ok(pulmo_isa_choose(&isa));
     assert_true(pulmo_isa_available(isa));

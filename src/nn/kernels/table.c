@@ -2,8 +2,8 @@
 #include "head_kernels.h"
 #include "kernels.h"
 
-/* Defines `of`, which gives the table of a tier: the reference tier's where no other is built. That
- * is built twice, the second time for processors that have fused multiply-adds. */
+/* Defines `of`, which gives the table of a tier, the reference tier's where that one is not built.
+ * On x86-64 the latter is built twice: again for processors with fused multiply-adds. */
 #if defined(__x86_64__)
 #define TABLE_OF_TIER(type, of, table)                                                             \
     extern const type table##__ref, table##__ref_fma, table##__avx2, table##__avx512;              \
@@ -11,9 +11,16 @@
     {                                                                                              \
         if (isa == PULMO_ISA_REF && __builtin_cpu_supports("fma"))                                 \
             return &table##__ref_fma;                                                              \
-        static const type *const tables[PULMO_ISA_COUNT] = {&table##__ref, &table##__avx2,         \
-                                                            &table##__avx512};                     \
-        return tables[isa];                                                                        \
+        if (isa == PULMO_ISA_AVX2)                                                                 \
+            return &table##__avx2;                                                                 \
+        return isa == PULMO_ISA_AVX512 ? &table##__avx512 : &table##__ref;                         \
+    }
+#elif defined(__aarch64__)
+#define TABLE_OF_TIER(type, of, table)                                                             \
+    extern const type table##__ref, table##__neon;                                                 \
+    const type *of(pulmo_isa isa)                                                                  \
+    {                                                                                              \
+        return isa == PULMO_ISA_NEON ? &table##__neon : &table##__ref;                             \
     }
 #else
 #define TABLE_OF_TIER(type, of, table)                                                             \
