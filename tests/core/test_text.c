@@ -141,6 +141,8 @@ static void test_shown(void **state)
     assert_shown("\x1B\x1B", 1, "\\x1b", 1);
 }
 
+#define NO_LIMIT 77 /* qemu keeps none */
+
 /* Prints more than the process may have; exits with 0 if that is an error. */
 static void overflow_in_child(void)
 {
@@ -151,6 +153,9 @@ static void overflow_in_child(void)
     memset(block, 'x', sizeof block);
     if (pulmo_text_open(&text) != PULMO_OK || setrlimit(RLIMIT_AS, &limit) != 0)
         _exit(2);
+    void *volatile all = malloc(limit.rlim_max);
+    if (all)
+        _exit(NO_LIMIT);
     for (int i = 0; i < 300; i++)
         fwrite(block, sizeof block, 1, text.stream);
     _exit(pulmo_text_take(&text, &out) == PULMO_MEMORY && !out ? 0 : 1);
@@ -168,6 +173,8 @@ static void test_out_of_memory(void **state)
         overflow_in_child();
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_LIMIT)
+        skip();
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
