@@ -1,10 +1,5 @@
-/* `pulmo pack`, and `pulmo verify`, which looks into a pack as `pack --verify` does. */
-#include <stdlib.h>
-#include <unistd.h>
-
+/* `pulmo pack`. */
 #include "cli.h"
-#include "pulmo/inspect.h"
-#include "pulmo/memory.h"
 #include "pulmo/interrupt.h"
 #include "pulmo/pack.h"
 
@@ -50,30 +45,4 @@ pulmo_status run_pack(arguments *a)
     if (a->who)
         return pulmo_pack_who(a->comm, &options);
     return pulmo_pack(a->comm, &options);
-}
-
-static bool is_packed(const char *path)
-{
-    char *manifest = pulmo_format("%s/manifest.h5", path);
-    bool found = manifest && access(manifest, F_OK) == 0;
-    free(manifest);
-    return found;
-}
-
-/* Files by one rank, pixels of a pack by all; MPI starts only for these. */
-pulmo_status run_verify(arguments *a)
-{
-    const char *path = a->operands[0];
-    bool packed = is_packed(path);
-    bool root = launched_rank() == 0;
-    if (packed)
-        PULMO_TRY(launch_ranks(a));
-    pulmo_status status = root ? pulmo_verify(path, stdout) : PULMO_OK;
-    if (!packed)
-        return status;
-    PULMO_TRY(pulmo_agree(a->comm, status));
-    pulmo_config_init(&a->config);
-    const pulmo_pack_options options = {
-        .destination = path, .config = &a->config, .threads = a->threads};
-    return pulmo_pack_verify(a->comm, &options);
 }

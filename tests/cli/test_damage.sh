@@ -22,6 +22,11 @@ expect 65 "settings.yaml: is a file; --verify takes a packed data set" "$PULMO" 
 cp settings.yaml torn.h5
 expect 65 "torn.h5: 1 thing is not what was written" "$PULMO" verify torn.h5
 expect 0 "run/model.h5: 1 file is what was written" "$PULMO" verify run/model.h5
+# Each of a run's files may be what was written, and one of them by another run.
+EXTRA="--set train.seed=9" small_train second env > /dev/null 2>&1
+mkdir mixed && cp run/results.h5 second/model.h5 mixed/
+expect 65 "mixed: results.h5 is of another model than model.h5" "$PULMO" verify mixed
+
 # Links are followed, to directories and to files; one to nothing is told, and so are shards that no manifest lists.
 ln -s run linked && ln -s packed linked-pack && mkdir -p links/below && ln -s ../../one/model.h5 links/below/model.h5
 expect 0 "linked: 3 files are what was written" "$PULMO" verify linked
