@@ -15,7 +15,6 @@ typedef struct pulmo_view_spec {
                      left on, row by row, the centre; then their mirror images */
     pulmo_augment_spec augment;
 } pulmo_view_spec;
-#define PULMO_CROP_PART 0.875 /* of height and of width: 224 of 256 px */
 void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out);
 /* PULMO_CONFIG where both keys ask for views. */
 pulmo_status pulmo_views_check(const pulmo_config *config);

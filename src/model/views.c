@@ -7,7 +7,8 @@
 #include "pulmo/views.h"
 
 #define VIEW_SEED 0x7669657773u
-#define CROPS     5 /* four corners and the centre */
+#define CROPS     5     /* four corners and the centre */
+#define CROP_PART 0.875 /* of height and of width: 224 of 256 px */
 
 void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out)
 {
@@ -100,8 +101,8 @@ static void draw_crop(int view, int height, int width, pulmo_augment_draw *out)
     pulmo_augment_spec none;
     pulmo_augment_spec_init(&none);
     pulmo_augment_draw_at(&none, VIEW_SEED, 0, 0, height, width, out);
-    out->crop_height = PULMO_CROP_PART * height;
-    out->crop_width = PULMO_CROP_PART * width;
+    out->crop_height = CROP_PART * height;
+    out->crop_width = CROP_PART * width;
     out->crop_y = place[0] * (height - out->crop_height);
     out->crop_x = place[1] * (width - out->crop_width);
     out->flip = view >= CROPS;
