@@ -12,7 +12,7 @@ train() {
 }
 
 for release in 0.1.0 unsealed; do
-    rm -rf packed run stopped bank again
+    rm -rf packed run stopped bank again results
     cp -r "$old/$release"/* .
     chmod -R u+w .
 
@@ -44,6 +44,12 @@ for release in 0.1.0 unsealed; do
     expect 0 "feature bank: all there, 1 view" train --set train.run_dir=again --set train.epochs=2 --set train.features=bank \
         --set bank.path=bank --set bank.views=1
     find bank -type f | sort | cmp - before || fail "$release: another bank was made"
+
+    # Results: a report says what its release had computed of them.
+    "$PULMO" inspect results/results.h5 > inspected.txt 2>&1
+    auc=$(awk '$1 == "/test" { of_test = 1 } of_test && $1 == "@auc" { printf "%.4f", $2; exit }' inspected.txt)
+    expect 0 "results/results.h5: written without digests; not verified" "$PULMO" report results --no-overlays
+    grep -q "| AUC | $auc " results/MODEL_CARD.md || { cat results/MODEL_CARD.md; fail "$release: not the AUC of its results, $auc"; }
 
     # A changed pixel, a changed feature, a chunk that the index does not find.
     shard=packed/test-00000-of-00001.h5

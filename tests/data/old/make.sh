@@ -29,10 +29,11 @@ kill -KILL $!
 wait || true
 "$pulmo" predict finished demo/test/*/* > predicted.csv
 to=$here/$3
-rm -rf "$to" && mkdir -p "$to/packed" "$to/run" "$to/stopped" "$to/bank"
+rm -rf "$to" && mkdir -p "$to/packed" "$to/run" "$to/stopped" "$to/bank" "$to/results"
 cp packed/*.h5 "$to/packed/"
 cp -r bank/* "$to/bank/"
 cp finished/model.h5 "$to/run/"
+cp finished/results.h5 "$to/results/"
 cp stopped/checkpoint.h5 "$to/stopped/"
 cut -d, -f2- predicted.csv > "$to/predicted.csv"
 du -sh "$to"
