@@ -46,6 +46,13 @@ grep -q "resuming from" resumed.err || fail "did not resume"
 cmp whole/history.csv stopped/history.csv
 cmp whole/predictions.csv stopped/predictions.csv
 
+# The same command resumes however its settings are spelled: what is stored reads back as another text.
+for setting in 'optim.class_weights=[1,2]' optim.lr=1e-3 augment.strength=0; do
+    rm -rf spelled
+    EXTRA="--set $setting --set train.time_limit_seconds=0.001" expect 75 "checkpoint written" small_train spelled env
+    EXTRA="--set $setting" expect 0 "resuming from spelled/checkpoint.h5" small_train spelled env
+done
+
 # The moving average is a vector of parameters more, which the memory announced counts.
 megabytes() {
     EXTRA="--overwrite --set train.epochs=1 --set model.hidden=[20000] --set optim.ema=$1" small_train average env \
