@@ -312,7 +312,7 @@ const command commands[] = {
          "model.h5; of several, the probabilities (and thresholds) are averaged. --set "
          "eval.threshold=NUMBER decides by another threshold than the model's, --set eval.tta=K "
          "averages K views of each image, drawn from the augmentation that the model was trained "
-         "with.",
+         "with, --set eval.crops=ten ten fixed ones.",
      .options = evaluate_options,
      .keys = KEYS_OF_USE "|eval.audit",
      .operands_least = 1,
