@@ -39,7 +39,7 @@ build=$(dirname "${1:-build/release/bin/pulmo}")/..
 if [ -r "$build/compile_commands.json" ]; then
     while read -r file; do complain "$file: is compiled without -ffp-contract=off; link pulmo_flags"; done < <(
         grep '"command":' "$build/compile_commands.json" | grep -vF -e '-ffp-contract=off' |
-        grep -oE '/(src|data-prep)/[^ "]*\.(c|cc)"' | tr -d '"' || true)
+        grep -oE '/(src|data-prep)/[^ "]*\.(c|cc)"' | tr -d '"' | cut -c 2- || true)
 fi
 
 # ---- dependencies point down ----
