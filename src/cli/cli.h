@@ -132,7 +132,7 @@ struct arguments {
     int threads, batch, size_px, seconds, rows, views, at_once, epochs;
     int images[3]; /* of train, val, test; -1: not given */
     long elements, seed;
-    bool overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
+    bool all, overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
 };
 
 /* Fills *a from argv, whose first word is "pulmo COMMAND". Wrong usage, --help, --usage and

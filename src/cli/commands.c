@@ -132,7 +132,7 @@ pulmo_status run_report(arguments *a)
 
 pulmo_status run_inspect(arguments *a)
 {
-    return pulmo_inspect(a->operands[0], stdout);
+    return pulmo_inspect(a->operands[0], a->all, stdout);
 }
 
 /* ---- demo-data ---- */

@@ -219,6 +219,14 @@ static const command_option demo_options[] = {
 
 /* ---- commands ---- */
 
+static const command_option inspect_options[] = {
+    {.name = "all",
+     .type = OPTION_FLAG,
+     .field = offsetof(arguments, all),
+     .help = "of a directory: everything that its results.h5 or manifest.h5 holds"},
+    {0},
+};
+
 const command commands[] = {
     {.name = "pack",
      .summary = "class folders of images into sharded HDF5",
@@ -398,14 +406,18 @@ const command commands[] = {
      .operands_hint = "one run at a time",
      .run = run_report},
     {.name = "inspect",
-     .summary = "what a shard, manifest, model, checkpoint or results file holds",
-     .usage = "FILE",
-     .description = "What an HDF5 file of pulmo's holds.",
+     .summary = "a run or a packed data set in a few lines; all that a file of pulmo's holds",
+     .usage = "RUN|PACKED|FILE",
+     .description =
+         "A run or a packed data set: what it is, of which images, and the result, in a few lines; "
+         "with --all everything that results.h5 or the manifest holds. Any other file of pulmo's: "
+         "everything that it holds.",
+     .options = inspect_options,
      .keys = "",
      .operands_least = 1,
      .operands_most = 1,
-     .operands_needed = "a file is needed",
-     .operands_hint = "one file at a time",
+     .operands_needed = "a run, a packed data set or a file is needed",
+     .operands_hint = "one at a time",
      .run = run_inspect},
     {.name = "verify",
      .summary = "whether a file, a run or a packed data set is what was written",

@@ -1,5 +1,5 @@
 /* `pulmo inspect`: any HDF5 file, with a little more said of pulmo's own. */
-#include "pulmo/inspect.h"
+#include "inspect_room.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -242,7 +242,7 @@ static void show_classes(const inspection *in)
     free(names);
 }
 
-pulmo_status pulmo_inspect(const char *path, FILE *out)
+pulmo_status inspect_file(const char *path, FILE *out)
 {
     pulmo_status worst = PULMO_OK;
     inspection in = {.out = out, .worst = &worst};

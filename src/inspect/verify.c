@@ -46,17 +46,16 @@ static void show_report(verification *v, pulmo_status status)
         v->differences++;
 }
 
-static void note_kind(verification *v, pulmo_h5 *file)
+static pulmo_status note_kind(verification *v, pulmo_h5 *file)
 {
     char *kind = NULL;
     if (!pulmo_h5_has_attribute(file, "/", "pulmo_kind"))
-        return;
-    if (pulmo_h5_get_text(file, "/", "pulmo_kind", &kind) == PULMO_OK) {
-        v->has_shard = v->has_shard || strcmp(kind, "shard") == 0;
-        v->has_manifest = v->has_manifest || strcmp(kind, "manifest") == 0;
-    }
-    pulmo_error_clear();
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_text(file, "/", "pulmo_kind", &kind));
+    v->has_shard = v->has_shard || strcmp(kind, "shard") == 0;
+    v->has_manifest = v->has_manifest || strcmp(kind, "manifest") == 0;
     free(kind);
+    return PULMO_OK;
 }
 
 static pulmo_status verify_file(verification *v, const char *path)
@@ -70,7 +69,7 @@ static pulmo_status verify_file(verification *v, const char *path)
         status = pulmo_h5_verify(file, show_difference, v, &differences);
     v->differences += differences;
     if (status == PULMO_OK)
-        note_kind(v, file);
+        status = note_kind(v, file);
     if (status == PULMO_OK && !pulmo_h5_is_verified(file)) {
         v->without++;
         pulmo_h5_say_unverified(file);

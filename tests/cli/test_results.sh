@@ -28,6 +28,17 @@ if command -v h5diff > /dev/null; then
 fi
 cmp run/results.h5 again/results.h5 || fail "the same run twice gives other bytes"
 
+# ---- inspect answers in five lines, and has the rest ----
+"$PULMO" inspect run > five.txt || fail "inspect of a run"
+[ "$(wc -l < five.txt)" = 5 ] || { cat five.txt; fail "not five lines"; }
+grep -q "^run: finished, 3 epochs, the best is [123]$" five.txt || { cat five.txt; fail "the state"; }
+grep -qF "26 train (21 patients), 11 val (10 patients), 9 test (9 patients); NORMAL, PNEUMONIA; DEMO" five.txt || { cat five.txt; fail "the images"; }
+grep -qF "$(sed -n 's/^Head SHA-256: //p' one.txt)" five.txt || { cat five.txt; fail "the head"; }
+[ "$(sed -n 's/^  test *accuracy \([0-9.]*\) .*/\1/p' five.txt)" = "$(sed -n 's/^Test accuracy: \([0-9.]*\) .*/\1/p' one.txt)" ] || { cat five.txt; fail "the result"; }
+"$PULMO" inspect run --all > all.txt && "$PULMO" inspect run/results.h5 | cmp - all.txt || fail "inspect --all"
+"$PULMO" inspect packed | grep -q "^packed: a packed data set$" || fail "inspect of a packed data set"
+expect 74 "demo: holds neither results.h5 nor manifest.h5" "$PULMO" inspect demo
+
 # ---- the threshold and the temperature travel with the model ----
 "$PULMO" evaluate run --data packed --out scored > scored.txt 2> /dev/null || fail "evaluate --out"
 "$PYTHON" "$here/results.py" scored/results.h5 || fail "results of evaluate"

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!nowhere)
         nowhere = fopen("/dev/null", "w");
     FUZZ_CHECK(nowhere, "no /dev/null");
-    fuzz_refused(pulmo_inspect(file.path, nowhere), PULMO_DATA);
+    fuzz_refused(pulmo_inspect(file.path, false, nowhere), PULMO_DATA);
     fuzz_file_close(&file);
     return 0;
 }
