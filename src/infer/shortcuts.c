@@ -8,35 +8,43 @@
 #include "overlap.h"
 #include "pulmo/h5.h"
 #include "pulmo/log.h"
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 
 /* The cue models alone: what was judged there were other images. */
-static pulmo_status read_models(const shortcuts_of *of, pulmo_audit *out)
+static pulmo_status read_models(const shortcuts_of *of, const char *path, pulmo_audit *out)
 {
     pulmo_h5 *file = NULL;
     const int classes = pulmo_dataset_info_of(of->dataset)->classes;
-    char *path = results_beside(of->run);
-    if (!path)
-        return PULMO_MEMORY;
-    pulmo_status status = pulmo_h5_open(path, &file);
-    if (status == PULMO_OK)
-        status = pulmo_audit_read(file, classes, out);
-    if (status == PULMO_OK && out->audited == 0)
-        status = pulmo_fail(PULMO_DATA, "%s: holds no audit", path);
+    PULMO_TRY(pulmo_h5_open(path, &file));
+    pulmo_status status = pulmo_audit_read(file, classes, out);
     pulmo_h5_close(file);
-    free(path);
     out->splits = 0;
     return status;
 }
 
-/* Without a results.h5 beside the model, or of a run of eval.audit=false, there is no audit. */
-static void find_models(const shortcuts_of *of, pulmo_audit *out)
+/* Without a results.h5 beside the model, or of a run of eval.audit=false, there is no audit; one
+ * that is damaged does not keep the model from being evaluated. */
+static pulmo_status find_models(const shortcuts_of *of, pulmo_audit *out)
 {
-    if (read_models(of, out) == PULMO_OK)
-        return;
-    pulmo_info("%s: no shortcut audit: %s", of->run, pulmo_error());
-    pulmo_error_clear();
-    out->audited = 0;
+    bool found = false;
+    char *path = results_beside(of->run);
+    if (!path)
+        return pulmo_fail(PULMO_MEMORY, "out of memory");
+    pulmo_status status = pulmo_file_look(path, &found);
+    if (status == PULMO_OK && found)
+        status = read_models(of, path, out);
+    if (status == PULMO_OK && out->audited == 0)
+        pulmo_info("%s: no shortcut audit: %s", of->run,
+                   found ? "results.h5 holds none" : "there is no results.h5");
+    if (status == PULMO_DATA) {
+        pulmo_warn("%s: no shortcut audit: %s", of->run, pulmo_error());
+        pulmo_error_clear();
+        out->audited = 0;
+        status = PULMO_OK;
+    }
+    free(path);
+    return status;
 }
 
 static pulmo_status measure(pulmo_comm *comm, const shortcuts_of *of, float **cues)
@@ -56,7 +64,8 @@ pulmo_status shortcuts_audit(pulmo_comm *comm, const shortcuts_of *of, pulmo_aud
     float *cues = NULL;
     memset(out, 0, sizeof *out);
     if (is_root)
-        find_models(of, out);
+        status = find_models(of, out);
+    PULMO_TRY(pulmo_agree(comm, status));
     if (!pulmo_any(comm, out->audited > 0))
         return PULMO_OK;
     PULMO_TRY(measure(comm, of, &cues));
