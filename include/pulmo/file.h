@@ -38,6 +38,9 @@ pulmo_status pulmo_file_publish(const char *temporary, const char *path);
 
 /* Removes temporary files of DIRECTORY/NAME. Only where no other process can be writing it. */
 void pulmo_file_remove_leftovers(const char *directory, const char *name);
+/* Seconds without a byte more, after which a temporary file is what a killed process left: one that
+ * is being written grows every few seconds. */
+#define PULMO_ABANDONED_S 600
 /* The same for every name in a directory where others may be writing: removes those that nobody
  * has written to for `idle_s` seconds. */
 void pulmo_file_remove_abandoned(const char *directory, double idle_s);

@@ -16,9 +16,6 @@
 #include "pulmo/text.h"
 
 #define MB (1024.0 * 1024.0)
-/* Seconds without a byte more, after which a shard is what a killed process left: one that is being
- * written grows every few seconds. */
-#define ABANDONED_S 600
 
 /* ---- what there is ---- */
 
@@ -160,7 +157,7 @@ static pulmo_status prepare_directories(const pulmo_bank *b)
         if (pulmo_directory_make(form->directory) != PULMO_OK)
             return pulmo_fail_in(PULMO_IO,
                                  "the feature bank has no place (bank.path names another)");
-        pulmo_file_remove_abandoned(form->directory, ABANDONED_S);
+        pulmo_file_remove_abandoned(form->directory, PULMO_ABANDONED_S);
     }
     return PULMO_OK;
 }

@@ -141,6 +141,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     if (!o->out)
         return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));
+    pulmo_file_remove_abandoned(o->out, PULMO_ABANDONED_S);
     char digest[PULMO_DIGEST_HEX];
     pulmo_model_head_digest(model, digest);
     const pulmo_results results = {.directory = o->out,

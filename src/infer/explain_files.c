@@ -380,6 +380,7 @@ static pulmo_status run(explaining *e, const input_list *list)
     char *path = pulmo_format("%s/maps.h5", e->options->out);
     pulmo_status status = path ? pulmo_directory_make(e->options->out) : PULMO_MEMORY;
     PULMO_GOTO(status);
+    pulmo_file_remove_abandoned(e->options->out, PULMO_ABANDONED_S);
     PULMO_GOTO(
         pulmo_explainer_open(e->model, e->options->weights, e->options->threads, &e->explainer));
     PULMO_GOTO(pulmo_h5_create(path, &e->maps));

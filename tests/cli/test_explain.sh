@@ -59,10 +59,16 @@ expect 0 "large.png," "$PULMO" predict run large.png -c large.yaml
 # ---- lists ----
 few=$(ls -d demo/test/*/* | head -2)
 "$PULMO" explain run $few --out looks > few.csv 2> /dev/null
-touch looks/mine.png
+touch looks/mine.png looks/maps.h5.tmp.12.ab0 # what another may be writing
+touch -d '1 hour ago' looks/maps.h5.tmp.11.ab0 scored.tmp && mkdir scored && mv scored.tmp scored/results.h5.tmp.11.ab0
 [ "$(find looks -name '*.png' ! -name mine.png | wc -l)" = 2 ] || { ls looks; fail "old overlays stay beside a newer list"; }
 "$PULMO" explain run demo/test --out looks > all.csv 2> /dev/null
 [ "$(find looks -name '*.png' | wc -l)" = 10 ] || { ls looks; fail "overlays are missing, or a file that is not one was removed"; }
+
+# What killed ones had begun to write is removed, once it has lain for a while.
+"$PULMO" evaluate run --data packed --out scored > /dev/null 2>&1
+[ ! -e looks/maps.h5.tmp.11.ab0 ] && [ ! -e scored/results.h5.tmp.11.ab0 ] || { ls looks scored; fail "a killed writer's file stays"; }
+[ -e looks/maps.h5.tmp.12.ab0 ] || fail "another writer's file was removed"
 
 # Two images of one name, as long as a name may be: each has an overlay, and both an end.
 long=$(printf 'n%.0s' $(seq 250)).jpg
