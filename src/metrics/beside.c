@@ -19,12 +19,16 @@ typedef struct images_beside {
     uint32_t positives, rests;
 } images_beside;
 
+/* Of those equal in the other number a positive may be compared with a part: which, must not depend
+ * on their scores, nor on what a sort makes of equals. */
 static int compare_others(const void *left, const void *right)
 {
     const image_beside *a = left;
     const image_beside *b = right;
     if (a->other != b->other)
         return a->other > b->other ? 1 : -1;
+    if (a->patient != b->patient)
+        return a->patient > b->patient ? 1 : -1;
     return (a->score > b->score) - (a->score < b->score);
 }
 

@@ -170,6 +170,36 @@ static void of_many_the_nearest_are_compared(void **state)
     NEAR(out.auc.value, 0.99);
 }
 
+/* Of 200 as near a positive can be compared with 100: not with those of the lowest scores, and with
+ * the same ones in whatever order images come. */
+static void of_many_as_near_scores_choose_none(void **state)
+{
+    (void)state;
+    enum { REST = 2 * METRICS_ALIKE_MAX, BOTH = REST + 1 };
+    int32_t of[BOTH] = {1};
+    float p[BOTH][2], margin[BOTH][2] = {{0}};
+    double beside[BOTH] = {0};
+    uint32_t own[BOTH];
+    pulmo_alike out, turned;
+    for (uint32_t i = 0; i < BOTH; i++) {
+        own[i] = i * 7 % BOTH;
+        p[i][0] = 0.5F;
+        p[i][1] = 0.5F;
+        margin[i][1] = own[i] % 2 == 0 ? -1 : 1;
+    }
+    margin[0][1] = 0;
+    pulmo_scored scored = scored_of(BOTH, 2, of, p[0]);
+    scored.logits = margin[0];
+    assert_int_equal(pulmo_auc_alike(&scored, 1, beside, BOTH, own, &out), PULMO_OK);
+    NEAR(out.auc.value, 0.5);
+    for (uint32_t i = 1; i < BOTH; i++) {
+        own[i] = (BOTH - i) * 7 % BOTH;
+        margin[i][1] = own[i] % 2 == 0 ? -1 : 1;
+    }
+    assert_int_equal(pulmo_auc_alike(&scored, 1, beside, BOTH, own, &turned), PULMO_OK);
+    INTERVAL(turned.auc, out.auc.value, out.auc.low, out.auc.high);
+}
+
 /* More images of the same patients tell nothing new: patients are drawn, not images. */
 static void patients_are_drawn(void **state)
 {
@@ -228,6 +258,7 @@ int main(void)
         cmocka_unit_test(what_the_other_tells_is_taken_away),
         cmocka_unit_test(a_number_that_does_not_vary_leaves_all_pairs),
         cmocka_unit_test(of_many_the_nearest_are_compared),
+        cmocka_unit_test(of_many_as_near_scores_choose_none),
         cmocka_unit_test(patients_are_drawn),
         cmocka_unit_test(one_side_has_no_pairs),
         cmocka_unit_test(correlation_is_spearmans),
