@@ -11,8 +11,8 @@
  * in a prediction. */
 typedef struct pulmo_view_spec {
     int views;    /* 1: the image itself alone */
-    bool cropped; /* torchvision's FiveCrop or TenCrop in their order: the corners from the upper
-                     left on, row by row, the centre; then their mirror images */
+    bool cropped; /* those of torchvision's FiveCrop or TenCrop, of 7/8 of height and width: corners
+                     from the upper left on, row by row, the centre; then their mirror images */
     pulmo_augment_spec augment;
 } pulmo_view_spec;
 void pulmo_views_from(const pulmo_config *config, pulmo_view_spec *out);

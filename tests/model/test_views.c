@@ -104,7 +104,7 @@ static double sampled(double y, double x)
     return upper * (1 - b) + lower * b;
 }
 
-/* torchvision's order: upper left, upper right, lower left, lower right, centre; their mirrors. */
+/* Upper left, upper right, lower left, lower right, centre; then the mirror image of each. */
 static void crops_are_corners_and_centre(void **state)
 {
     (void)state;
