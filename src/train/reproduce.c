@@ -190,12 +190,13 @@ static pulmo_status train_again(run *r)
     return pulmo_agree(r->comm, is_root(r) ? compare_end(r) : PULMO_OK);
 }
 
-static pulmo_status train_record(pulmo_comm *comm, record *it, int epochs)
+static pulmo_status train_record(pulmo_comm *comm, const pulmo_reproduce_options *o, record *it)
 {
     run *r = NULL;
     PULMO_TRY(run_create(comm, &it->made.config, &r));
     r->record = it;
-    r->epochs_most = epochs > 0 ? (uint32_t)epochs : it->made.epochs;
+    r->passing = !o->out;
+    r->epochs_most = o->epochs > 0 ? (uint32_t)o->epochs : it->made.epochs;
     pulmo_status status = train_again(r);
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
@@ -216,7 +217,7 @@ static pulmo_status reproduce(pulmo_comm *comm, const pulmo_reproduce_options *o
     it->run = o->run;
     status = pulmo_bcast(comm, &it->made, sizeof it->made, 0);
     if (status == PULMO_OK)
-        status = train_record(comm, it, o->epochs);
+        status = train_record(comm, o, it);
     if (o->out)
         return status;
     if (first)

@@ -19,7 +19,7 @@ bool run_checkpoint_due(const run *r)
     double seconds = r->config->train.checkpoint_seconds;
     int64_t batches = r->config->train.checkpoint_batches;
     const run_checkpoints *checkpoints = &r->checkpoints;
-    if (checkpoints->batches_since == 0)
+    if (r->passing || checkpoints->batches_since == 0)
         return false;
     if (batches > 0 && checkpoints->batches_since >= (uint64_t)batches)
         return true;
@@ -57,6 +57,8 @@ static pulmo_status write_checkpoint(const run *r)
 pulmo_status run_checkpoint(run *r)
 {
     double began_s = pulmo_now_s();
+    if (r->passing)
+        return PULMO_OK;
     run_expect_writing(r, "writing a checkpoint", run_vectors_bytes(r));
     pulmo_status status = is_root(r) ? write_checkpoint(r) : PULMO_OK;
     r->checkpoints.written_s = pulmo_now_s();

@@ -80,6 +80,7 @@ typedef struct run {
     uint32_t epochs_most; /* after which this call is done; 0: no such end */
     bool timed;           /* batches alone: val and test have no part */
     bool anew;            /* --overwrite was given: the same command begins anew */
+    bool passing;         /* the directory is removed at the end: no file there is for later */
     bool replaces;        /* what is in the directory is another run's until the first checkpoint */
     lease *lease;         /* of the directory, on rank 0 */
     run_data data;
@@ -209,7 +210,7 @@ bool run_checkpoint_due(const run *r);
 /* At an epoch's end: true unless the last one is so young, beside what writing one takes, that
  * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
 bool run_checkpoint_worth_it(const run *r);
-pulmo_status run_checkpoint(run *r);
+pulmo_status run_checkpoint(run *r); /* unless the run is passing */
 /* Before rank 0 writes so many bytes beside the scores: a slow disk is not a stall. On all ranks.
  * Not collective. */
 void run_expect_writing(run *r, const char *doing, uint64_t bytes);
@@ -235,8 +236,8 @@ pulmo_status run_logits(run *r, const pulmo_feature_store *features, const pulmo
 /* Keeps logits and makes the split's scores of them. Not collective. */
 pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model, const char *split,
                             const pulmo_dataset_info *info, float *logits);
-/* model.h5 and results as they stand; `head_digest` is NULL while the run trains. By rank 0. Not
- * collective. */
+/* model.h5 and results as they stand, unless the run is passing; `head_digest` is NULL while the
+ * run trains. By rank 0. Not collective. */
 pulmo_status run_snapshot(run *r, bool finished, const char *head_digest);
 /* Fills head_digest from the best parameters. By rank 0. Not collective. */
 void run_digest_head(run *r);

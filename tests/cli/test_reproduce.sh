@@ -43,8 +43,10 @@ EXTRA=$long small_train stopped ranks 2 > resumed.txt 2>&1
 expect 0 "reproduced: 12 epochs, Head SHA-256 $(head_of whole.txt)" "$PULMO" reproduce stopped
 "$PULMO" reproduce whole > stopped.txt 2>&1 &
 started=$!
-for _ in $(seq 400); do grep -q "^Epoch 1" stopped.txt && break; sleep 0.02; done
+for _ in $(seq 400); do grep -q "^Epoch 2" stopped.txt && break; sleep 0.02; done
+written=$(ls pulmo-reproduce-*/*.h5 2> /dev/null) || true
 kill -TERM "$started"
+[ -z "$written" ] || fail "writes what nobody will read, while mpirun's Ctrl-C gives it a second: $written"
 wait "$started" && fail "not interrupted" || [ $? = 75 ]
 grep -q "with --out DIR it is kept, and the same command resumes" stopped.txt || { cat stopped.txt; fail "no word on how to resume"; }
 [ -z "$(ls -d pulmo-reproduce-* 2> /dev/null)" ] || fail "the scratch directory stays after an interruption"
