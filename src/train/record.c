@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pulmo/file.h"
 #include "pulmo/isa.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
@@ -24,6 +25,9 @@ static bool holds(const char *run, const char *name)
 /* There is no results.h5: what there is instead. */
 static pulmo_status refuse_without_results(const char *run)
 {
+    if (!holds(run, "."))
+        return pulmo_fail(PULMO_USAGE,
+                          "%s: is no directory; give the one that \"pulmo train\" wrote", run);
     if (holds(run, "checkpoint.h5"))
         return pulmo_fail(PULMO_USAGE,
                           "%s: the run was interrupted before its first epoch ended, so that there "
@@ -241,12 +245,13 @@ static pulmo_status read_all(record *it)
 pulmo_status record_open(const char *run, record *out)
 {
     out->run = run;
-    if (!holds(run, "results.h5"))
-        return refuse_without_results(run);
     char *path = pulmo_format("%s/results.h5", run);
     if (!path)
         return PULMO_MEMORY;
-    pulmo_status status = pulmo_h5_open(path, &out->file);
+    bool is_there = false;
+    pulmo_status status = pulmo_file_look(path, &is_there);
+    if (status == PULMO_OK)
+        status = is_there ? pulmo_h5_open(path, &out->file) : refuse_without_results(run);
     free(path);
     PULMO_TRY(status);
     pulmo_h5_say_unverified(out->file);

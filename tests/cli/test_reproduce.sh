@@ -74,5 +74,9 @@ expect 0 "reproduced: 2 epochs, Head SHA-256" "$PULMO" reproduce sweep/data.fold
 expect 2 "sweep: is a sweep, of many runs" "$PULMO" reproduce sweep
 expect 2 "sweep/folds: joins the folds of a cross-validation" "$PULMO" reproduce sweep/folds
 "$PULMO" evaluate run --data packed --out evaluated -q > /dev/null
+expect 2 "nowhere: is no directory" "$PULMO" reproduce nowhere
+expect 2 "run/results.h5: is no directory" "$PULMO" reproduce run/results.h5
+ln -s loop loop
+expect 74 "loop/results.h5: cannot be looked at" "$PULMO" reproduce loop
 expect 2 "evaluated: holds an evaluation, nothing was trained there" "$PULMO" reproduce evaluated
 echo "runs are reproduced"
