@@ -73,7 +73,7 @@ expect 0 "not a VGG16" "$PULMO" weights check weights.safetensors
 expect 0 "caffe-rgb: RGB 0..255" "$PULMO" weights check weights.safetensors --set model.preprocessing=caffe-rgb
 expect 65 "cannot open the weights" "$PULMO" weights check missing.pth
 expect 65 "text.jpeg" "$PULMO" weights check text.jpeg
-expect 2 "must be check" "$PULMO" weights guess
+expect 2 "must be fetch or check" "$PULMO" weights guess
 
 if [ -n "$real_weights" ]; then
     expect 0 "known answer   right" "$PULMO" weights check "$real_weights"

@@ -40,5 +40,6 @@ bank=(--set train.features=bank --set bank.views=1 --set bank.path=bank)
 pack_under banked "${bank[@]}"
 [ "$status" = 0 ] || { cat banked.err; fail "status $status"; }
 grep -q "packed: was packed anew since this program began" banked.err || { cat banked.err; fail "no word on the new pack"; }
+grep -q "no shortcut audit: .*is another file than when this program began" banked.err || { cat banked.err; fail "no word on the audit"; }
 ! "$PULMO" inspect banked/results.h5 | grep -q pixels_sha256 || fail "results describe a pack that they are not of"
 echo "a pack that changes under a run is told"

@@ -30,7 +30,7 @@ PULMO_WEIGHTS='' expect 0 "reproduced: 1 of 3 epochs" "$PULMO" reproduce run --w
 mv moved.safetensors weights.safetensors
 expect 2 "--epochs 9: run has 3 epochs; at most that" "$PULMO" reproduce run --epochs 9
 expect 2 "lies in run, where nothing is written" "$PULMO" reproduce run --out run/again
-expect 2 "missing: there is no results.h5 in it" "$PULMO" reproduce missing
+expect 2 "missing: is no directory" "$PULMO" reproduce missing
 expect 2 "--set optim.lr: means nothing to \"pulmo reproduce\"" "$PULMO" reproduce run --set optim.lr=1
 [ -z "$(ls -d pulmo-reproduce-* 2> /dev/null)" ] || fail "a scratch directory stays"
 
