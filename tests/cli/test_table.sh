@@ -121,7 +121,9 @@ completes "$PULMO evaluate run --split t" "train test"
 completes "$PULMO bench --threads 2 a" "allreduce"
 completes "$PULMO weights " "fetch check"
 completes "$PULMO weights check " ""
-completes "$PULMO train -c " ""
+completes "$PULMO train -c re" "recommended"
+completes "$PULMO pack -c sets/c" "sets/chexpert sets/covid-19-radiography"
+completes "$PULMO train -c my" "" # files, by the shell
 completes "$PULMO nonsense --" ""
 if command -v fish > /dev/null; then
     fish_completes() {
