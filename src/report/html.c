@@ -68,3 +68,16 @@ void html_range(FILE *out, pulmo_interval it)
     else
         fprintf(out, "%.3f\u2013%.3f", it.low, it.high);
 }
+
+void html_measure(FILE *out, const char *name, const char *meaning, pulmo_interval it)
+{
+    fputs("<tr><th scope=\"row\">", out);
+    html_text(out, name);
+    fputs("<small>", out);
+    html_text(out, meaning);
+    fputs("</small></th><td class=\"n\">", out);
+    html_number(out, it.value);
+    fputs("</td><td class=\"n\">", out);
+    html_range(out, it);
+    fputs("</td></tr>\n", out);
+}

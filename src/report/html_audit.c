@@ -52,19 +52,6 @@ static void strongest_cues(FILE *out, const pulmo_cue_model *model, const char *
     fputs("</ul>\n", out);
 }
 
-static void row(FILE *out, const char *name, const char *meaning, pulmo_interval it)
-{
-    fputs("<tr><th scope=\"row\">", out);
-    html_text(out, name);
-    fputs("<small>", out);
-    html_text(out, meaning);
-    fputs("</small></th><td class=\"n\">", out);
-    html_number(out, it.value);
-    fputs("</td><td class=\"n\">", out);
-    html_range(out, it);
-    fputs("</td></tr>\n", out);
-}
-
 static void table(FILE *out, const pulmo_audit_split *split, const pulmo_cue_figures *f,
                   const char *class)
 {
@@ -76,19 +63,20 @@ static void table(FILE *out, const pulmo_audit_split *split, const pulmo_cue_fig
     fputs("</caption><thead><tr><th scope=\"col\">Measure</th><th class=\"n\" scope=\"col\">Value"
           "</th><th class=\"n\" scope=\"col\">95 % interval</th></tr></thead><tbody>\n",
           out);
-    row(out, "AUC of cues alone", "of a regression on cues of the training images", f->cues);
-    row(out, "AUC of the model", "over all pairs of images", f->model);
+    html_measure(out, "AUC of cues alone", "of a regression on cues of the training images",
+                 f->cues);
+    html_measure(out, "AUC of the model", "over all pairs of images", f->model);
     snprintf(meaning, sizeof meaning,
              "%.0f of %.0f images of %.150s have one like them among the others", f->compared,
              f->positives, class);
-    row(out, "AUC of the model among images alike in cues", meaning, f->alike);
-    row(out, "AUC of cues among images alike in cues", "what is left of them there: 0.5 is nothing",
-        f->cues_alike);
-    row(out, "Rank correlation of the model's score and the cue score",
-        "1: the model orders images as cues do; 0: nothing in common", all);
+    html_measure(out, "AUC of the model among images alike in cues", meaning, f->alike);
+    html_measure(out, "AUC of cues among images alike in cues",
+                 "what is left of them there: 0.5 is nothing", f->cues_alike);
+    html_measure(out, "Rank correlation of the model's score and the cue score",
+                 "1: the model orders images as cues do; 0: nothing in common", all);
     snprintf(meaning, sizeof meaning,
              "whether false alarms go with cues: images that are not %.200s", class);
-    row(out, "The same among the others", meaning, rest);
+    html_measure(out, "The same among the others", meaning, rest);
     fputs("</tbody></table></div>\n", out);
 }
 
@@ -104,7 +92,7 @@ static void each_class(FILE *out, const report *r)
           out);
     for (int k = 0; k < audit->audited; k++) {
         const pulmo_cue_model *model = &audit->model[k];
-        row(out, r->class_names[model->class], "", model->auc);
+        html_measure(out, r->class_names[model->class], "", model->auc);
     }
     fputs("</tbody></table></div>\n", out);
 }

@@ -264,19 +264,6 @@ static void class_table(FILE *out, const report *r, const pulmo_metrics *m)
     fputs("</tbody></table></div>\n<p class=\"soft\">Below a value: its 95 % interval.</p>\n", out);
 }
 
-static void measure(FILE *out, const char *name, const char *meaning, pulmo_interval it)
-{
-    fputs("<tr><th scope=\"row\">", out);
-    html_text(out, name);
-    fputs("<small>", out);
-    html_text(out, meaning);
-    fputs("</small></th><td class=\"n\">", out);
-    html_number(out, it.value);
-    fputs("</td><td class=\"n\">", out);
-    html_range(out, it);
-    fputs("</td></tr>\n", out);
-}
-
 static void measures(FILE *out, const report *r, const pulmo_metrics *m)
 {
     const pulmo_interval balanced = {m->balanced_accuracy, NAN, NAN},
@@ -292,19 +279,21 @@ static void measures(FILE *out, const report *r, const pulmo_metrics *m)
         snprintf(text, sizeof text,
                  "when the model says %.100s, how often it is right, among images like these",
                  r->class_names[r->positive.index]);
-        measure(out, "Positive predictive value", text, m->positive_value);
+        html_measure(out, "Positive predictive value", text, m->positive_value);
         snprintf(text, sizeof text,
                  "when the model says %.100s, how often it is right, among images like these",
                  r->class_names[1 - r->positive.index]);
-        measure(out, "Negative predictive value", text, m->negative_value);
+        html_measure(out, "Negative predictive value", text, m->negative_value);
     }
-    measure(out, "Balanced accuracy",
-            "mean share found over the classes: a class counts alike however rare it is", balanced);
-    measure(out, "Average precision", "area under the precision-recall curve", ap);
-    measure(out, "Brier score", "mean squared error of the probabilities; 0 is best", brier);
-    measure(out, "Calibration error",
-            "how far probabilities stand from what happens, on average (10 bins); 0 is best", ece);
-    measure(out, "Log loss", "mean surprise at the truth, in nats; 0 is best", loss);
+    html_measure(out, "Balanced accuracy",
+                 "mean share found over the classes: a class counts alike however rare it is",
+                 balanced);
+    html_measure(out, "Average precision", "area under the precision-recall curve", ap);
+    html_measure(out, "Brier score", "mean squared error of the probabilities; 0 is best", brier);
+    html_measure(out, "Calibration error",
+                 "how far probabilities stand from what happens, on average (10 bins); 0 is best",
+                 ece);
+    html_measure(out, "Log loss", "mean surprise at the truth, in nats; 0 is best", loss);
     fputs("</tbody></table></div>\n", out);
 }
 

@@ -123,6 +123,8 @@ void html_tagged(FILE *out, const char *tag, const char *text);
 void html_number(FILE *out, double value);
 /* "0.901–0.923", or a dash. */
 void html_range(FILE *out, pulmo_interval interval);
+/* A row of a table: the name and below it the meaning, the value, its interval. */
+void html_measure(FILE *out, const char *name, const char *meaning, pulmo_interval it);
 /* The whole page. `images` is HTML for the section of thumbnails, or "". */
 void report_html(FILE *out, const report *r, const char *images);
 extern const char report_style[];
