@@ -65,7 +65,7 @@ typedef struct pulmo_config {
         double dropout;
     } model;
     struct {
-        char run_dir[PULMO_TEXT_BYTES];
+        char run_dir[PULMO_TEXT_BYTES], init[PULMO_TEXT_BYTES];
         int64_t epochs, batch, microbatch, seed, patience, threads, loader_threads;
         int monitor, features, exchange;
         pulmo_int_list unfreeze_epochs;
@@ -79,7 +79,8 @@ typedef struct pulmo_config {
     } bank;
     struct {
         int name;
-        double lr, trunk_lr_scale, clip_norm, ema, weight_decay, beta1, beta2, eps, momentum;
+        double lr, trunk_lr_scale, trunk_lr_decay, clip_norm, ema;
+        double weight_decay, beta1, beta2, eps, momentum;
         int schedule;
         double warmup_epochs, step_epochs, step_gamma, min_lr, label_smoothing;
         char class_weights[PULMO_TEXT_BYTES]; /* "none", "balanced" or "[w0, w1, ...]" */

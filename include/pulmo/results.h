@@ -34,8 +34,9 @@ pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scor
 /* What a run was made from. All are borrowed. */
 typedef struct pulmo_results_origin {
     const pulmo_config *config;
-    const char *data_digest; /* in hexadecimal */
-    const char *features;    /* where training's came from, in words */
+    const char *data_digest;  /* in hexadecimal */
+    const char *start_digest; /* of what train.init named; "" where it named none */
+    const char *features;     /* where training's came from, in words */
 } pulmo_results_origin;
 
 /* All are borrowed. */

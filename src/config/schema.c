@@ -188,6 +188,9 @@ static const config_key keys[] = {
          "(default: the one that is not called normal, negative, healthy or no finding)"),
 
     TEXT(train, run_dir, "", 0, "where results go (required)"),
+    TEXT(train, init, "", 0,
+         "a run whose head and trained convolutions are where training starts (default: pretrained "
+         "convolutions and a new head)"),
     INT(train, epochs, "30", 1, 100000, 1, "epochs, at most"),
     INT(train, batch, "64", 1, 65536, 1, "images per batch, over all ranks"),
     INT(train, microbatch, "8", 1, 1024, 1, "images per microbatch, which one rank computes whole"),
@@ -233,6 +236,8 @@ static const config_key keys[] = {
     REAL(optim, lr, "0.001", 0, 1000, 1, "learning rate"),
     REAL(optim, trunk_lr_scale, "0.1", 0, 1000, 1,
          "trained convolutions learn at this part of optim.lr"),
+    REAL(optim, trunk_lr_decay, "1", 0, 1, 1,
+         "of trained blocks each learns at this part of the rate of the block above it"),
     REAL(optim, clip_norm, "0", 0, 1e30, 1,
          "gradients are scaled down to this norm over all parameters; 0: never"),
     REAL(optim, ema, "0", 0, 0.9999999, 1,

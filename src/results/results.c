@@ -157,6 +157,8 @@ static pulmo_status write_origin(pulmo_h5 *file, const pulmo_results *r)
         {"features", origin->features},
     };
     PULMO_TRY(pulmo_h5_set_text_list(file, "/", of_run, PULMO_COUNT_OF(of_run)));
+    if (*origin->start_digest)
+        PULMO_TRY(pulmo_h5_set_text(file, "/", "init_sha256", origin->start_digest));
     return write_config(file, origin->config);
 }
 

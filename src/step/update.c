@@ -216,13 +216,26 @@ static void average_range(pulmo_state *state, double decay, size_t at, size_t co
         average[i] = keep * average[i] + take * parameter[i];
 }
 
+/* The part of the rate at which a trained convolution learns: the topmost block's, shrunk once for
+ * each block below it (discriminative fine-tuning: Howard and Ruder 2018, section 3.2). */
+static double convolution_rate(const pulmo_stepper *step, int layer)
+{
+    const pulmo_config *config = step->parts.config;
+    const pulmo_tuned_spec *tuned = &step->parts.backbone->tuned;
+    const int topmost = tuned->layer[tuned->layers - 1].block;
+    double rate = config->optim.trunk_lr_scale;
+    for (int block = tuned->layer[layer].block; block < topmost; block++)
+        rate *= config->optim.trunk_lr_decay;
+    return rate;
+}
+
 /* The optimiser's scalars for a tensor. */
 static pulmo_optim_update scalars_of(const pulmo_stepper *step, const pulmo_tensor *tensor)
 {
     double rate = step->exchange.rate;
     uint64_t number = step->parts.state->step;
     if (stepper_is_tuned(tensor)) {
-        rate *= step->parts.config->optim.trunk_lr_scale;
+        rate *= convolution_rate(step, tensor->layer);
         number -= stepper_frozen_updates(step, tensor->layer);
     }
     return pulmo_optim_update_of(step->parts.optim, rate, number);

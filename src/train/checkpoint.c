@@ -101,7 +101,10 @@ static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
     PULMO_TRY(status);
     PULMO_TRY(pulmo_h5_set_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION));
     PULMO_TRY(pulmo_h5_set_text(file, "/", "data_sha256", identity->data_digest));
-    return pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest);
+    PULMO_TRY(pulmo_h5_set_text(file, "/", "weights_sha256", identity->weights_digest));
+    if (!*identity->start_digest)
+        return PULMO_OK;
+    return pulmo_h5_set_text(file, "/", "init_sha256", identity->start_digest);
 }
 
 pulmo_status checkpoint_write(const char *path, const run_identity *identity,
@@ -178,12 +181,28 @@ static pulmo_status take_arithmetic(pulmo_h5 *file, trail *left)
     return PULMO_OK;
 }
 
+/* A checkpoint that says none began at pretrained convolutions and a new head. */
+static pulmo_status check_start(pulmo_h5 *file, const char *mine)
+{
+    const bool had = pulmo_h5_has_attribute(file, "/", "init_sha256");
+    if (had && *mine)
+        return check_text(file, "init_sha256", mine, "train.init");
+    if (!had && !*mine)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "%s: the checkpoint was made %s train.init; use it as it was made, another train.run_dir, "
+        "or --overwrite to start anew",
+        pulmo_h5_path(file), had ? "with a run as" : "without");
+}
+
 static pulmo_status check_identity(pulmo_h5 *file, const run_identity *identity)
 {
     PULMO_TRY(pulmo_h5_check_kind(file, "checkpoint", CHECKPOINT_FORMAT_VERSION,
                                   "resume with the pulmo that wrote it"));
     PULMO_TRY(check_text(file, "data_sha256", identity->data_digest, "data set"));
     PULMO_TRY(check_text(file, "weights_sha256", identity->weights_digest, "weight file"));
+    PULMO_TRY(check_start(file, identity->start_digest));
     return check_config(file, identity->config);
 }
 

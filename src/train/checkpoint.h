@@ -12,7 +12,8 @@
 typedef struct run_identity {
     const pulmo_config *config;
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
-    char features[128]; /* where training's came from, in words */
+    char start_digest[PULMO_DIGEST_HEX]; /* of what train.init names; "" where it names none */
+    char features[128];                  /* where training's came from, in words */
 } run_identity;
 
 /* Whole or not at all; the previous one stands until then. By rank 0. Not collective. */

@@ -37,8 +37,10 @@ static pulmo_status write_model(run *r)
 static pulmo_status write_results(run *r, bool finished, const char *head_digest)
 {
     const run_identity *identity = &r->identity;
-    const pulmo_results_origin origin = {
-        .config = r->config, .data_digest = identity->data_digest, .features = identity->features};
+    const pulmo_results_origin origin = {.config = r->config,
+                                         .data_digest = identity->data_digest,
+                                         .start_digest = identity->start_digest,
+                                         .features = identity->features};
     const pulmo_run_history history = {.epochs = r->state.epoch,
                                        .row = r->selection.history,
                                        .layout = r->trail.layout,

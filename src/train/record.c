@@ -116,6 +116,8 @@ static pulmo_status read_identity(record *it)
     record_made *made = &it->made;
     PULMO_TRY(copy_text(it->file, "/", "data_sha256", PULMO_DIGEST_HEX, made->data_digest));
     PULMO_TRY(copy_text(it->file, "/", "weights_sha256", PULMO_DIGEST_HEX, made->weights_digest));
+    if (pulmo_h5_has_attribute(it->file, "/", "init_sha256"))
+        PULMO_TRY(copy_text(it->file, "/", "init_sha256", PULMO_DIGEST_HEX, made->start_digest));
     return copy_text(it->file, "/", "preprocessing", sizeof made->preprocessing,
                      made->preprocessing);
 }
@@ -137,6 +139,7 @@ static void take_places_there(const pulmo_config *all, pulmo_config *out)
 {
     if (access(all->model.weights, R_OK) == 0)
         memcpy(out->model.weights, all->model.weights, sizeof out->model.weights);
+    memcpy(out->train.init, all->train.init, sizeof out->train.init);
     if (access(all->bank.path, R_OK) == 0)
         memcpy(out->bank.path, all->bank.path, sizeof out->bank.path);
 }
@@ -329,6 +332,22 @@ pulmo_status record_check_weights(const record *it, const char *digest, const ch
                           "that it was trained with, with --weights",
                           it->run, made->preprocessing, preprocessing);
     return PULMO_OK;
+}
+
+pulmo_status record_check_start(const record *it, const char *digest)
+{
+    const char *theirs = it->made.start_digest;
+    if (strcmp(theirs, digest) == 0)
+        return PULMO_OK;
+    if (!*digest)
+        return pulmo_fail(PULMO_CONFIG,
+                          "%s: was started from another run (head SHA-256 %.*s), which is not in "
+                          "its config.yaml as train.init",
+                          it->run, SHOWN_DIGITS, theirs);
+    return pulmo_fail(
+        PULMO_CONFIG,
+        "%s: train.init: %s was trained anew since (head SHA-256 %.*s then, %.*s now)", it->run,
+        it->made.config.train.init, SHOWN_DIGITS, theirs, SHOWN_DIGITS, digest);
 }
 
 /* ---- the same numbers ---- */

@@ -12,6 +12,7 @@
 typedef struct record_made {
     pulmo_config config; /* bound settings, and the places of data and weights; else defaults */
     char data_digest[PULMO_DIGEST_HEX], weights_digest[PULMO_DIGEST_HEX];
+    char start_digest[PULMO_DIGEST_HEX]; /* of what train.init named; "" where it named none */
     char preprocessing[16];
     uint32_t epochs;     /* done */
     uint32_t best_epoch; /* counted from 1 */
@@ -43,6 +44,8 @@ uint32_t record_unknown(const record *it, uint32_t epochs);
 /* PULMO_CONFIG unless data, or weights and how they are read, are those of the run. */
 pulmo_status record_check_data(const record *it, const char *digest, const char *path);
 pulmo_status record_check_weights(const record *it, const char *digest, const char *preprocessing);
+/* The same of what train.init names; "" for none. */
+pulmo_status record_check_start(const record *it, const char *digest);
 
 /* PULMO_DATA names the first tensor, else the first column of the history, that differs in this
  * epoch (counted from 0). `digest`: (layout->tensors). */

@@ -74,6 +74,11 @@ static pulmo_status check_recorded_weights(const run *r)
     return record_check_weights(r->record, r->identity.weights_digest, preprocessing);
 }
 
+static pulmo_status check_recorded_start(const run *r)
+{
+    return r->record ? record_check_start(r->record, r->identity.start_digest) : PULMO_OK;
+}
+
 /* ---- the network and its training ---- */
 
 /* Parameters as training finds them: pretrained convolutions, a new head. */
@@ -266,7 +271,9 @@ static pulmo_status open_network(run *r)
     r->network.open = true;
     describe_identity(r);
     PULMO_TRY(pulmo_agree(r->comm, check_recorded_weights(r)));
-    return pulmo_agree(r->comm, prepare_local(r));
+    PULMO_TRY(pulmo_agree(r->comm, prepare_local(r)));
+    PULMO_TRY(run_start_from(r));
+    return pulmo_agree(r->comm, check_recorded_start(r));
 }
 
 /* Resumes, and writes config.yaml; a run that replaces another begins anew and touches nothing yet

@@ -7,6 +7,7 @@
  *   announce.c    what a run says of itself at its beginning
  *   train.c       epochs: batches, validation, early stopping
  *   selection.c   the best epoch
+ *   start.c       another run as the start
  *   trail.c       the digest of each tensor after each epoch
  *   resume.c      writes checkpoints and resumes from one; stops in time
  *   checkpoint.c  checkpoint.h5
@@ -196,6 +197,12 @@ pulmo_status run_check_splits(const run *r);
 pulmo_status run_check_config(const run *r);
 /* Refuses what this node cannot hold, before any of it is allocated. */
 pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts);
+
+/* ---- start.c ---- */
+
+/* Parameters as the run that train.init names left them, and its digest in the identity.
+ * PULMO_CONFIG where they do not fit. */
+pulmo_status run_start_from(run *r);
 
 /* ---- announce.c ---- */
 

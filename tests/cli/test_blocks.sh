@@ -31,6 +31,11 @@ EXTRA="$block5 --set train.unfreeze_epochs=[3]" small_train late env > late.txt 
 EXTRA="$block5 --set optim.trunk_lr_scale=0" small_train still env > still.txt 2> /dev/null
 [ "$(moved late 16)" = "$(moved still 16)" ] || fail "a frozen block has moved"
 [ "$(moved late 16)" != "$(moved block5 16)" ] || fail "a trained block has not moved"
+block4="--set model.trainable=block4"
+EXTRA="$block4 --set optim.trunk_lr_decay=0" small_train decayed env > decayed.txt 2> /dev/null
+EXTRA="$block4 --set optim.trunk_lr_scale=0" small_train still4 env > still4.txt 2> /dev/null
+[ "$(moved decayed 13)" = "$(moved still4 13)" ] || fail "a block has learned at a rate that is 0 below the topmost"
+[ "$(moved decayed 16)" != "$(moved still4 16)" ] || fail "the topmost block has not learned"
 small_train head env > head.txt 2> /dev/null
 [ "$(head_of head.txt)" != "$(head_of late.txt)" ] || fail "the digest leaves out the convolutions"
 cut -d, -f1-4 head/history.csv > a.csv && cut -d, -f1-4 late/history.csv > b.csv

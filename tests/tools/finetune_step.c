@@ -138,6 +138,7 @@ static pulmo_status run_bench(bench *b, double seconds, const char *directory)
     bad |= dump(directory, "labels.i32", b->batch.labels, count * sizeof(int32_t));
     b->optim = (pulmo_optim_spec){.kind = PULMO_OPTIM_SGD, .lr = 1};
     b->config.optim.trunk_lr_scale = 1;
+    b->config.optim.trunk_lr_decay = 1;
     PULMO_TRY(one_step(b));
     snprintf(loss, sizeof loss, "%.9g\n", b->state.sums.loss / b->state.sums.weight);
     bad |= dump(directory, "after.f32", b->state.parameter, bytes) |
