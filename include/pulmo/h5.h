@@ -187,9 +187,23 @@ pulmo_status pulmo_h5_visit_datasets(pulmo_h5 *file, pulmo_h5_dataset_visitor vi
  * report names it by `path`. */
 pulmo_status pulmo_h5_unsaid(const char *path);
 
+/* Of a command's failure that calls a file damaged: the library may have been refused what it
+ * needed to look, and no status has told. Then pulmo_h5_unsaid's status and report instead, unless
+ * a file was open that may itself ask for too much memory. Otherwise `status`. */
+pulmo_status pulmo_h5_blame(pulmo_status status);
+
+/* Begins the library's own state, so that a lack of memory for it is told. PULMO_MEMORY: no other
+ * function of this room may be called. Without it the first use begins it. */
+pulmo_status pulmo_h5_begin(void);
+
 /* Whether a thread is inside the library. It ends the process without a word where it lacks memory
  * for its own state; then this is true at exit. */
 bool pulmo_h5_is_at_work(void);
+/* Whether the library was refused memory in this process, whatever came of it. */
+bool pulmo_h5_lacked_memory(void);
+/* Removes the temporary files of all that is being written, before an end without a close. Safe in
+ * a handler of signals. */
+void pulmo_h5_leave(void);
 
 /* The HDF5 library that runs, as in "HDF5 1.10.8". */
 void pulmo_h5_library(char *out, size_t bytes);

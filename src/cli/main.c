@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "pulmo/crash.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
 #include "pulmo/text.h"
@@ -34,6 +35,7 @@ static void tell_end_in_library(void)
 {
     if (!pulmo_h5_is_at_work())
         return;
+    pulmo_h5_leave();
     fputs("pulmo: error: libhdf5 ended the program, as it does when it is out of memory\n", stderr);
     _exit(pulmo_status_exit(PULMO_MEMORY));
 }
@@ -42,6 +44,7 @@ static pulmo_status run_command(arguments *a)
 {
     const command *c = a->command;
     pulmo_log_setup(a->level, 0, 1);
+    PULMO_TRY(pulmo_h5_begin());
     PULMO_TRY(find_configuration(a));
     PULMO_TRY(c->load ? c->load(a) : load_settings(a));
     if (c->starts_mpi)
@@ -80,6 +83,7 @@ static int run(const command *c, int argc, char **argv)
         status = pulmo_h5_unsaid("what was done may be incomplete");
     if (status == PULMO_OK)
         status = check_output();
+    status = pulmo_h5_blame(status);
     if (status != PULMO_OK)
         report_failure(status, a.comm);
     pulmo_dist_end(a.comm);
@@ -170,8 +174,10 @@ static void fill_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    const pulmo_crash_hooks hooks = {.lacked = pulmo_h5_lacked_memory, .leave = pulmo_h5_leave};
     argp_err_exit_status = 2;
     fill_descriptors();
+    pulmo_crash_watch(&hooks);
     atexit(tell_end_in_library);
     if (launched_rank() > 0)
         atexit(launch_wait);

@@ -231,8 +231,11 @@ static pulmo_status read_document(reader *in)
 /* The stream's next document, one without a root at its end. */
 static pulmo_status load_document(const char *name, yaml_parser_t *parser, yaml_document_t *out)
 {
+    errno = 0;
     if (yaml_parser_load(parser, out))
         return PULMO_OK;
+    if (parser->error == YAML_MEMORY_ERROR || errno == ENOMEM)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory", name);
     return pulmo_fail(PULMO_CONFIG, "%s:%zu: not YAML: %s", name, parser->problem_mark.line + 1,
                       parser->problem ? parser->problem : "unreadable");
 }

@@ -21,9 +21,13 @@ static EVP_MD_CTX *context_of(pulmo_digester *digester)
 
 pulmo_status pulmo_digester_create(pulmo_digester **out)
 {
+    errno = 0;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
+        bool lacking = errno == ENOMEM;
         EVP_MD_CTX_free(context);
+        if (lacking)
+            return pulmo_fail(PULMO_MEMORY, "out of memory for a SHA-256 (libcrypto)");
         return pulmo_fail(PULMO_RUNTIME,
                           "libcrypto gives no SHA-256: out of memory, or none in it");
     }

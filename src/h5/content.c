@@ -9,6 +9,7 @@
  * Of a dataset NAME that has /NAME_xxh3, one sum per row, the line ends with " rows" and no values
  * follow. Dimension scales' references: the line "references\n", then each object's name and a NUL.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,10 +37,14 @@ static int dims_of(hid_t space, uint64_t dims[PULMO_H5_RANK_MAX])
 
 /* ---- references between datasets and their scales ---- */
 
+/* For want of memory the library gives another name, and no error. */
 static void add_reference(pulmo_digester *digester, hid_t object, const void *reference)
 {
     char name[H5_NAME_BYTES] = "";
+    errno = 0;
     H5Rget_name(object, H5R_OBJECT, reference, name, sizeof name);
+    if (errno == ENOMEM)
+        h5_unsaid_reset(PULMO_MEMORY);
     pulmo_digester_add_text(digester, name);
 }
 

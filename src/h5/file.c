@@ -40,6 +40,9 @@ static void remove_temporary(const pulmo_h5 *file)
 
 static void free_handle(pulmo_h5 *file)
 {
+    h5_lock();
+    h5_begun_remove(file);
+    h5_unlock();
     h5_records_free(file);
     free(file->path);
     free(file->temporary);
@@ -64,6 +67,7 @@ pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out)
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(creation, false);
     file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
+    h5_begun_add(file);
     /* Asked for the reason before another call of the library forgets it. */
     pulmo_status status = file->id < 0 ? h5_fail(file, NULL, "cannot be created") : PULMO_OK;
     H5Pclose(access);
@@ -111,7 +115,10 @@ static pulmo_status open_for_reading(pulmo_h5 *file)
     if (!file->is_sealed)
         PULMO_TRY(h5_rehearse(file));
     h5_lock();
+    h5_count_untrusted(file, 1);
     pulmo_status status = h5_file_open(file);
+    if (status != PULMO_OK)
+        h5_count_untrusted(file, -1);
     if (status == PULMO_OK && !file->is_sealed)
         status = h5_content_check(file);
     h5_unlock();
@@ -150,8 +157,10 @@ void pulmo_h5_close(pulmo_h5 *file)
     /* A reader's close loses nothing; why a file is given up has been told. */
     pulmo_status before = file->temporary ? PULMO_OK : h5_unsaid_so_far();
     h5_lock();
-    if (file->id >= 0)
+    if (file->id >= 0) {
         H5Fclose(file->id);
+        h5_count_untrusted(file, -1);
+    }
     H5Eclear2(H5E_DEFAULT);
     h5_unlock();
     h5_unsaid_reset(before);

@@ -26,6 +26,8 @@ struct pulmo_h5 {
     size_t records;
     bool has_digests; /* they are in it, or were checked */
     bool is_sealed;   /* opened: its bytes are those that were written */
+    bool is_modest;   /* opened: a child process has walked through it, and did not lack memory */
+    pulmo_h5 *next;   /* of those that are being written */
 };
 
 /* The library's serial build is not thread safe: every public function holds this lock. */
@@ -33,6 +35,10 @@ void h5_lock(void);
 void h5_unlock(void);
 /* Makes the lock that the forking thread held the child's own. */
 void h5_lock_in_child(void);
+/* With the lock held: files that pulmo_h5_leave gives up. Removing one that is not among them is a
+ * no-op. */
+void h5_begun_add(pulmo_h5 *file);
+void h5_begun_remove(const pulmo_h5 *file);
 
 /* PULMO_IO for a file being written, or where the system refused to read; PULMO_MEMORY where the
  * library had none, though not for a file that may be damaged; else PULMO_DATA. With HDF5's own
@@ -42,7 +48,9 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 #define h5_fail(file, object, what) ((void)(h5_fail)(file, object, what), PULMO_DATA)
 #endif
 
-/* pulmo_h5_unsaid of a file; of one without a seal, lack of memory is damage. */
+/* With the lock held, when a file is opened for reading (1) and closed (-1). */
+void h5_count_untrusted(const pulmo_h5 *file, int change);
+/* pulmo_h5_unsaid of a file; of one that may ask for any amount of memory, lack of it is damage. */
 pulmo_status h5_unsaid_of(const pulmo_h5 *file);
 /* What pulmo_h5_unsaid would tell, and back to it (or to PULMO_OK) after failures that a status has
  * told, or that cost nothing. */
@@ -69,8 +77,8 @@ pulmo_status h5_file_open(pulmo_h5 *file);
  * PULMO_DATA where that ends the child; what the file's faults are else, the caller will find. */
 pulmo_status h5_rehearse(pulmo_h5 *file);
 /* The same for any work, with the lock held; `path` is for the report. The child is a copy of this
- * thread alone. */
-pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context);
+ * thread alone. `*lacked`: whether the library was refused memory in it. */
+pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context, bool *lacked);
 
 /* ---- operations on datasets (handles.c, chunk.c) ---- */
 

@@ -1,7 +1,9 @@
 /* The library itself: one lock around it, its reasons for failures as ours, its version. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "h5_room.h"
 
@@ -12,6 +14,11 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static int depth;           /* of locks held */
 static pulmo_status unsaid; /* what the library was refused, and nobody has been told */
+static bool lacked;         /* it was refused memory at least once */
+static bool doubtful;       /* the last time for a damaged file, perhaps */
+static int untrusted;       /* open files that may ask for any amount of it */
+
+static pulmo_h5 *begun; /* files that are being written */
 
 /* The system's errno is in the words of a call to it that failed. */
 static herr_t see_cause(unsigned level, const H5E_error2_t *error, void *context)
@@ -26,11 +33,37 @@ static herr_t see_cause(unsigned level, const H5E_error2_t *error, void *context
 }
 
 /* Called by the library at the end of each call that failed, with nothing to print. What is asked
- * with a yes or no, and set without a look at the status, would go on as if all had been well. */
+ * with a yes or no, and set without a look at the status, would go on as if all had been well.
+ * Many of its reasons do not name a lack of memory; errno does, which h5_lock reset. */
 static herr_t note_failure(hid_t stack, void *unused)
 {
+    bool refused = errno == ENOMEM;
     (void)unused;
-    return H5Ewalk2(stack, H5E_WALK_DOWNWARD, see_cause, &unsaid);
+    if (refused)
+        unsaid = PULMO_MEMORY;
+    herr_t walked = H5Ewalk2(stack, H5E_WALK_DOWNWARD, see_cause, &unsaid);
+    if (unsaid == PULMO_MEMORY) {
+        lacked = true;
+        doubtful = untrusted > 0;
+    }
+    if (refused)
+        errno = ENOMEM;
+    return walked;
+}
+
+/* With the lock held, once. */
+static bool begin(void)
+{
+    /* A file that could not be flushed stays in the library's care for ever; its clean-up at
+     * exit would try again and crash. All that we keep has been committed by then. */
+    bool begins = H5dont_atexit() >= 0 && H5open() >= 0;
+    /* A link to another file is not followed, nor the file opened: it is none of those that were
+     * named. */
+    if (begins)
+        begins = H5Lunregister(H5L_TYPE_EXTERNAL) >= 0;
+    if (!begins)
+        unsaid = PULMO_MEMORY;
+    return begins;
 }
 
 void h5_lock(void)
@@ -39,20 +72,12 @@ void h5_lock(void)
     static _Thread_local bool quiet =
         false; /* where the library knows threads, each has its own printing of errors */
     pthread_mutex_lock(&lock);
-    /* A file that could not be flushed stays in the library's care for ever; its clean-up at
-     * exit would try again and crash. All that we keep has been committed by then. */
+    if (depth++ == 0)
+        errno = 0;
     if (!ready)
-        H5dont_atexit();
-    if (!ready && H5open() < 0)
-        unsaid = PULMO_MEMORY;
-    /* A link to another file is not followed, nor the file opened: it is none of those that were
-     * named. */
-    if (!ready)
-        H5Lunregister(H5L_TYPE_EXTERNAL);
-    if (!quiet)
-        H5Eset_auto2(H5E_DEFAULT, note_failure, NULL); /* we report errors our way */
-    ready = quiet = true;
-    depth++;
+        ready = begin();
+    if (ready && !quiet) /* we report errors our way */
+        quiet = H5Eset_auto2(H5E_DEFAULT, note_failure, NULL) >= 0;
 }
 
 /* A lock knows its owner by the thread's number, and that is another one after a fork. */
@@ -60,7 +85,10 @@ void h5_lock_in_child(void)
 {
     static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
     lock = fresh;
+    begun = NULL; /* they are the parent's */
+    lacked = false;
     h5_lock();
+    errno = 0;
 }
 
 void h5_unlock(void)
@@ -74,6 +102,37 @@ bool pulmo_h5_is_at_work(void)
     return depth > 0;
 }
 
+bool pulmo_h5_lacked_memory(void)
+{
+    return lacked;
+}
+
+/* ---- files that are being written ---- */
+
+void h5_begun_add(pulmo_h5 *file)
+{
+    file->next = begun;
+    begun = file;
+}
+
+void h5_begun_remove(const pulmo_h5 *file)
+{
+    pulmo_h5 **at = &begun;
+    while (*at && *at != file)
+        at = &(*at)->next;
+    if (*at)
+        *at = file->next;
+}
+
+void pulmo_h5_leave(void)
+{
+    /* Another thread may be changing the list. */
+    if (pthread_mutex_trylock(&lock) != 0)
+        return;
+    for (const pulmo_h5 *file = begun; file; file = file->next)
+        unlink(file->temporary);
+}
+
 /* ---- the library's reasons ---- */
 
 static pulmo_status take_unsaid(void)
@@ -83,6 +142,15 @@ static pulmo_status take_unsaid(void)
     unsaid = PULMO_OK;
     pthread_mutex_unlock(&lock);
     return was;
+}
+
+pulmo_status pulmo_h5_begin(void)
+{
+    h5_lock();
+    h5_unlock();
+    if (take_unsaid() == PULMO_OK)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "out of memory: libhdf5 cannot begin");
 }
 
 pulmo_status h5_unsaid_so_far(void)
@@ -110,10 +178,11 @@ pulmo_status pulmo_h5_unsaid(const char *path)
     return PULMO_OK;
 }
 
-/* Damage asks for any amount of memory; what is sealed has none. */
+/* Damage asks for any amount of memory; what is sealed has none, and what a child process walked
+ * through asks for little. */
 static bool is_trusted(const pulmo_h5 *file)
 {
-    return file->temporary || file->is_sealed;
+    return file->temporary || file->is_sealed || file->is_modest;
 }
 
 pulmo_status h5_unsaid_of(const pulmo_h5 *file)
@@ -121,8 +190,19 @@ pulmo_status h5_unsaid_of(const pulmo_h5 *file)
     if (is_trusted(file) || h5_unsaid_so_far() != PULMO_MEMORY)
         return pulmo_h5_unsaid(file->path);
     (void)take_unsaid();
-    return pulmo_fail(PULMO_DATA, "%s: is damaged: it asks for more memory than there is (HDF5)",
+    return pulmo_fail(PULMO_DATA,
+                      "%s: asks for more memory than there is (HDF5): it is damaged, or memory is "
+                      "short",
                       file->path);
+}
+
+pulmo_status pulmo_h5_blame(pulmo_status status)
+{
+    bool calls_damage = status == PULMO_DATA || status == PULMO_WEIGHTS;
+    pulmo_status refused = h5_unsaid_so_far();
+    if (!calls_damage || refused == PULMO_OK || (refused == PULMO_MEMORY && doubtful))
+        return status;
+    return pulmo_h5_unsaid("what was read may be whole");
 }
 
 static herr_t keep_innermost(unsigned level, const H5E_error2_t *error, void *context)
@@ -152,6 +232,7 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
 {
     char reason[REASON_BYTES] = "";
     bool writing = file->temporary != NULL;
+    note_failure(H5E_DEFAULT, NULL); /* a few of the library's functions do not call it */
     bool lacking = take_unsaid() == PULMO_MEMORY;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
@@ -169,6 +250,12 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
 }
 
 /* ---- opening ---- */
+
+void h5_count_untrusted(const pulmo_h5 *file, int change)
+{
+    if (!is_trusted(file))
+        untrusted += change;
+}
 
 hid_t h5_access_properties(void)
 {

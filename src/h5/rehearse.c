@@ -21,6 +21,7 @@
 #define READ_BYTES_MAX                                                                             \
     ((uint64_t)1 << 26) /* of one dataset; the rest is read as its beginning is */
 #define LAST_DESCRIPTOR 2
+#define LACKED          71 /* the child's status where the library was refused memory */
 
 /* ---- the child ---- */
 
@@ -69,7 +70,7 @@ static void settle(void)
 /* What the child's end says of the file. */
 static pulmo_status judge(const char *path, int status)
 {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == LACKED))
         return PULMO_OK;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         return pulmo_fail(PULMO_RUNTIME, "%s: the process that looks at it waited for %d s in vain",
@@ -81,7 +82,7 @@ static pulmo_status judge(const char *path, int status)
                       path, how);
 }
 
-pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context)
+pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context, bool *lacked)
 {
     int status = 0;
     const pid_t child = fork();
@@ -92,12 +93,13 @@ pulmo_status h5_in_child(const char *path, void (*work)(void *), void *context)
         settle();
         h5_lock_in_child();
         work(context);
-        _exit(0);
+        _exit(pulmo_h5_lacked_memory() ? LACKED : 0);
     }
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return pulmo_fail(PULMO_RUNTIME, "%s: the process that looks at it is lost: %s", path,
                               strerror(errno));
+    *lacked = WIFEXITED(status) && WEXITSTATUS(status) == LACKED;
     return judge(path, status);
 }
 
@@ -157,8 +159,10 @@ static void walk(void *context)
 
 pulmo_status h5_rehearse(pulmo_h5 *file)
 {
+    bool lacked = false;
     h5_lock();
-    pulmo_status status = h5_in_child(file->path, walk, file);
+    pulmo_status status = h5_in_child(file->path, walk, file, &lacked);
     h5_unlock();
+    file->is_modest = status == PULMO_OK && !lacked;
     return status;
 }

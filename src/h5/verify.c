@@ -218,6 +218,8 @@ pulmo_status pulmo_h5_verify(pulmo_h5 *file, pulmo_h5_differs each, void *contex
     h5_unlock();
     if (status == PULMO_OK)
         status = verify_all_rows(file, &to);
+    if (status == PULMO_OK && file->is_sealed)
+        status = h5_unsaid_of(file); /* what could not be looked for is none */
     *differences = to.differences;
     return status;
 }

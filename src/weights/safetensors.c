@@ -1,5 +1,6 @@
 /* safetensors: an 8-byte little-endian header length, a JSON object {"name": {"dtype", "shape",
  * "data_offsets"}, "__metadata__": {...}}, then the data, little-endian. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,11 @@ static pulmo_status parse_header(container *c)
             file, "its header's length is beyond the file: of no known format, or truncated");
     c->data = file->bytes + 8 + length;
     c->data_bytes = file->size - 8 - length;
+    errno = 0;
     c->header =
         json_loadb((const char *)file->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (!c->header && errno == ENOMEM) /* its own code says so for few of its allocations */
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory for its header", file->path);
     if (!json_is_object(c->header))
         return weights_bad(file, "its header is not a JSON object");
     return PULMO_OK;

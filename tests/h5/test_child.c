@@ -39,8 +39,9 @@ static void look(void *context)
 
 static pulmo_status in_child(void (*work)(void *))
 {
+    bool lacked = false;
     h5_lock();
-    pulmo_status status = h5_in_child("weights.h5", work, NULL);
+    pulmo_status status = h5_in_child("weights.h5", work, NULL, &lacked);
     h5_unlock();
     return status;
 }
