@@ -19,14 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pulmo/stats.h"
 #include "pulmo/status.h"
 
 #define PULMO_CALIBRATION_BINS 10
-
-/* A value and its 95 % interval. */
-typedef struct pulmo_interval {
-    double value, low, high;
-} pulmo_interval;
 
 /* The scored images of a split; borrowed for the call. */
 typedef struct pulmo_scored {
@@ -40,7 +36,20 @@ typedef struct pulmo_scored {
      * which as a float is 1 from a margin of 17 on, so that images tie that do not. */
     const float *logits;
     double temperature; /* that logits are divided by; 0: 1 */
+    /* Whose image each is: (count) numbers below `patients`; NULL: each of a patient of its own.
+     * Where a patient has several, intervals are by patient (pulmo/stats.h). */
+    uint32_t patients;
+    const uint32_t *patient;
 } pulmo_scored;
+
+/* A class against the rest, as pulmo/stats.h takes it. All arrays are owned (pulmo_side_free). */
+typedef struct pulmo_side {
+    pulmo_truth truth;   /* patients are borrowed from the scored images */
+    double *score;       /* (count): what images are ordered by */
+    double *probability; /* (count) */
+    double *log_odds;    /* (count): by the logits' margins where there are any */
+    bool *called;        /* (count): the class is predicted */
+} pulmo_side;
 
 /* How probabilities of two classes become one of them: class `positive`, the finding, is predicted
  * from probability `threshold` on. Means nothing where there are more classes. */
@@ -85,6 +94,13 @@ typedef struct pulmo_metrics {
  * largest probability (the lowest index wins a tie), and `by` may be NULL. */
 int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *probabilities);
 
+/* Class `class` against the rest. Of two classes it is called from `by`'s threshold on, of its
+ * positive class; of more where it is the largest. PULMO_DATA as pulmo_metrics_compute,
+ * PULMO_MEMORY. */
+pulmo_status pulmo_side_of(const pulmo_scored *scored, const pulmo_decision *by, int class,
+                           pulmo_side *out);
+void pulmo_side_free(pulmo_side *side); /* also of one that is all zeros */
+
 /* Which of two classes is the finding by the names: the one that is not called normal, negative,
  * healthy or no finding (in either case; "-", "_" and spaces are alike), nor "No X" beside X. -1
  * where that does not tell, and where there are not two classes. */
@@ -128,9 +144,6 @@ pulmo_status pulmo_auc_alike(const pulmo_scored *scored, int positive, const dou
  * images, and where either does not vary. */
 pulmo_status pulmo_rank_correlation(const pulmo_scored *scored, int class, bool of_rest,
                                     const double *other, double *out);
-
-/* Wilson's 95 % score interval of k of n. */
-pulmo_interval pulmo_wilson(uint64_t k, uint64_t n);
 
 /* The threshold that a rule means on these scores, for class `positive` of two: "0.5" or another
  * number in [0, 1], "youden" (largest sensitivity + specificity - 1; of several, the highest

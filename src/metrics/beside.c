@@ -95,7 +95,7 @@ static double place_among(const images_beside *of, const image_beside *image, co
     return metrics_ratio(below, all);
 }
 
-static double area_alike(const void *context, const uint32_t *drawn)
+static void area_alike(const void *context, const uint32_t *drawn, double *area)
 {
     const images_beside *of = context;
     double sum = 0, positives = 0;
@@ -108,7 +108,7 @@ static double area_alike(const void *context, const uint32_t *drawn)
         sum += times * place;
         positives += times;
     }
-    return metrics_ratio(sum, positives);
+    *area = metrics_ratio(sum, positives);
 }
 
 static void take_sides(images_beside *of, const pulmo_scored *scored, int positive,
@@ -143,7 +143,7 @@ pulmo_status pulmo_auc_alike(const pulmo_scored *scored, int positive, const dou
 {
     const size_t room = (size_t)scored->count + 1;
     images_beside of = {0};
-    const metrics_statistic area = {area_alike, &of};
+    const pulmo_statistic area = {area_alike, &of, 1};
     *out = (pulmo_alike){.auc = {NAN, NAN, NAN}};
     PULMO_TRY(metrics_check(scored));
     of.positive = calloc(room, sizeof *of.positive);
@@ -152,7 +152,7 @@ pulmo_status pulmo_auc_alike(const pulmo_scored *scored, int positive, const dou
     if (of.positive && of.rest) {
         take_sides(&of, scored, positive, other, patient);
         match(&of, out);
-        status = metrics_bootstrap(&area, patients, &out->auc);
+        status = pulmo_bootstrap(&area, patients, scored->count, &out->auc);
     } else {
         status = pulmo_fail(PULMO_MEMORY, "out of memory for pairs of %u images", scored->count);
     }

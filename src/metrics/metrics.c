@@ -7,29 +7,6 @@
 
 #include "pulmo/elementary.h"
 
-pulmo_interval pulmo_wilson(uint64_t k, uint64_t n)
-{
-    const double z = METRICS_Z95;
-    const double z2 = z * z;
-    if (n == 0)
-        return (pulmo_interval){NAN, NAN, NAN};
-    double m = (double)n;
-    double p = (double)k / m;
-    double stretch = 1 + z2 / m;
-    double centre = (p + z2 / (2 * m)) / stretch;
-    double half = z / stretch * sqrt(p * (1 - p) / m + z2 / (4 * m * m));
-    pulmo_interval out;
-    out.value = p;
-    out.low = fmax(0, centre - half);
-    out.high = fmin(1, centre + half);
-    /* At the ends the bound is exactly 0 or 1, which rounding may miss. */
-    if (k == 0)
-        out.low = 0;
-    if (k == n)
-        out.high = 1;
-    return out;
-}
-
 /* ---- means over classes ---- */
 
 /* A value's mean over the classes that have one: alike, and by support. */
@@ -75,8 +52,7 @@ static void average_classes(pulmo_metrics *out)
 
 /* ---- counts ---- */
 
-/* The class that an image was, or is, taken for. */
-static int class_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
+int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
 {
     if (scored->predicted)
         return scored->predicted[image];
@@ -89,7 +65,7 @@ static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by
 {
     for (uint32_t i = 0; i < scored->count; i++) {
         int truth = scored->labels[i];
-        int called = class_called(scored, by, i);
+        int called = metrics_called(scored, by, i);
         int cell = truth * scored->classes + called;
         out->confusion[cell]++;
         out->correct += called == truth;
@@ -168,7 +144,7 @@ static double calibration_error(const pulmo_scored *scored, const pulmo_decision
         return NAN;
     for (uint32_t i = 0; i < scored->count; i++) {
         const float *row = metrics_row(scored, i);
-        int called = class_called(scored, by, i);
+        int called = metrics_called(scored, by, i);
         double sureness = (double)row[called];
         int bin = bin_of(sureness);
         sums[bin] += sureness;
@@ -212,15 +188,16 @@ static double brier_score(const pulmo_scored *scored, int positive)
     return metrics_ratio(sum, scored->count);
 }
 
-static pulmo_status compute_ranks(const pulmo_scored *scored, int positive, pulmo_metrics *out)
+static pulmo_status compute_ranks(const pulmo_scored *scored, const pulmo_decision *by,
+                                  pulmo_metrics *out)
 {
-    PULMO_TRY(metrics_rank_classes(scored, out));
+    PULMO_TRY(metrics_rank_classes(scored, by, out));
     mean_defined(out, offsetof(pulmo_class_metrics, auc), &out->auc, &out->weighted_auc);
     mean_defined(out, offsetof(pulmo_class_metrics, average_precision), &out->average_precision,
                  &out->weighted_average_precision);
     out->auc_ci = (pulmo_interval){out->auc, NAN, NAN};
     if (scored->classes == 2) {
-        const pulmo_class_metrics *finding = &out->per_class[positive];
+        const pulmo_class_metrics *finding = &out->per_class[by->positive];
         out->auc = finding->auc;
         out->auc_ci = finding->auc_ci;
         out->average_precision = finding->average_precision;
@@ -252,7 +229,7 @@ pulmo_status pulmo_metrics_compute(const pulmo_scored *scored, const pulmo_decis
     out->calibration_error = calibration_error(scored, by);
     out->log_loss = log_loss(scored);
     out->brier = brier_score(scored, by->positive);
-    pulmo_status status = compute_ranks(scored, by->positive, out);
+    pulmo_status status = compute_ranks(scored, by, out);
     if (status != PULMO_OK)
         pulmo_metrics_free(out);
     return status;

@@ -3,7 +3,8 @@
  *   scored.c       scored images: their rows, checks, order
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
- *   bootstrap.c    intervals where patients have several images; the AUC's
+ *   bootstrap.c    the AUC's interval where patients have several images
+ *   side.c         a class against the rest as arrays, for pulmo/stats.h
  *   beside.c       what the order of scores tells beside another number: among images alike in
  *                  it, and how far it goes with it
  *   curve.c        ROC and precision-recall curves
@@ -18,8 +19,7 @@
 
 #include "pulmo/metrics.h"
 
-#define METRICS_Z95       1.959963984540054 /* the normal distribution's 0.975 quantile */
-#define METRICS_ALIKE_MAX 100               /* images that one is compared with: 2,000 times */
+#define METRICS_ALIKE_MAX 100 /* images that one is compared with: 2,000 times */
 
 /* An image's score for one class, by which images are ordered, its probability, and whether it is
  * of that class. */
@@ -36,6 +36,9 @@ double metrics_score_of(const pulmo_scored *scored, uint32_t image, int class);
  */
 metrics_score *metrics_sorted(const pulmo_scored *scored, int positive);
 
+/* The class that an image was, or is, taken for. */
+int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image);
+
 /* a / b, or NaN where b is 0. */
 double metrics_ratio(double a, double b);
 
@@ -46,17 +49,7 @@ const float *metrics_row(const pulmo_scored *scored, uint32_t image);
 pulmo_status metrics_check(const pulmo_scored *scored);
 
 /* Of each class against the rest: AUC with its interval, average precision. Supports are known. */
-pulmo_status metrics_rank_classes(const pulmo_scored *scored, pulmo_metrics *out);
-
-/* What is computed of the patients that were drawn: times (patients) is how often each was. NaN
- * where it is undefined. */
-typedef struct metrics_statistic {
-    double (*value)(const void *context, const uint32_t *times);
-    const void *context;
-} metrics_statistic;
-
-/* Its value of all patients, and the 95 % interval of the cluster bootstrap
- * (pulmo_auc_of_patients). */
-pulmo_status metrics_bootstrap(const metrics_statistic *of, uint32_t patients, pulmo_interval *out);
+pulmo_status metrics_rank_classes(const pulmo_scored *scored, const pulmo_decision *by,
+                                  pulmo_metrics *out);
 
 #endif

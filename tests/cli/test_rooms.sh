@@ -48,12 +48,13 @@ rooms='
 core      | clock digest elementary file framing interrupt isa log memory place pool rng split status text | 
 config    | config | core
 image     | image | core
-table     | table | core config image
+table     | scores table | core config image
 privacy   | pseudonym | core image
 h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core
-metrics   | history metrics | core
+stats     | operating stats | core
+metrics   | history metrics | core stats
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
 data      | augment dataset loader packed | core h5
