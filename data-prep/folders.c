@@ -310,7 +310,8 @@ static pulmo_status judge_holders(const source_list *list, const split_holders *
 pulmo_status folders_judge_nesting(const source_list *list)
 {
     split_holders holders = {0};
-    PULMO_TRY(judge_single(list));
+    if (!list->tests) /* of a test split one class is enough */
+        PULMO_TRY(judge_single(list));
     pulmo_status status = find_holders(list, &holders);
     if (status == PULMO_OK)
         status = judge_holders(list, &holders);

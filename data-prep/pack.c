@@ -14,6 +14,7 @@
 #include "audit.h"
 #include "headers.h"
 #include "judge.h"
+#include "like.h"
 #include "names.h"
 #include "options.h"
 #include "packing.h"
@@ -143,23 +144,31 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
 
 static pulmo_status list_local(packing *p)
 {
-    bool updates = false;
+    source_use use = {.tests = p->options.like};
     PULMO_TRY(work_name(p->options.destination, &p->place));
     if (p->options.update && !p->options.overwrite)
-        PULMO_TRY(work_has_pack(&p->place, &updates));
+        PULMO_TRY(work_has_pack(&p->place, &use.updates));
     PULMO_TRY(pulmo_window_check(p->options.config->pack.window));
-    return source_list_make(p->options.source, p->options.config, updates, &p->list);
+    return source_list_make(p->options.source, p->options.config, use, &p->list);
+}
+
+static pulmo_status name_classes(packing *p)
+{
+    if (p->options.like)
+        return like_classes(p->options.like, &p->list, &p->plan);
+    return plan_classes(&p->list, &p->plan);
 }
 
 /* What depends on the names that are written. */
 static pulmo_status name_local(packing *p)
 {
     PULMO_TRY(names_hide(&p->list));
-    PULMO_TRY(plan_classes(&p->list, &p->plan));
+    PULMO_TRY(name_classes(p));
     PULMO_TRY(alike_classes(&p->plan, &p->list.notes));
     PULMO_TRY(make_key(p));
     PULMO_TRY(names_visible(&p->list, p->options.config, &p->visible));
-    return options_describe(&p->list, p->visible, &p->options_text);
+    PULMO_TRY(options_describe(&p->list, p->visible, &p->options_text));
+    return p->options.like ? like_describe(p->options.like, &p->options_text) : PULMO_OK;
 }
 
 /* Whether what was packed can still be opened. Pixels are --verify's matter. A shard that cannot be
@@ -253,6 +262,8 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     const pulmo_config *config = p->options.config;
     const pack_plan *plan = &p->plan;
     PULMO_TRY(plan_make(&p->store, near, near_count, config, &p->plan));
+    if (p->options.like)
+        PULMO_TRY(like_judge(&p->plan));
     if (plan->bad > 0 && config->pack.on_bad == PULMO_ON_BAD_FAIL)
         return pulmo_fail(PULMO_DATA,
                           "%zu file%s cannot be used and pack.on_bad is fail; the first: %s: %s",

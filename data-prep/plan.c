@@ -61,11 +61,13 @@ pulmo_status plan_classes(const source_list *list, pack_plan *plan)
     return PULMO_OK;
 }
 
+/* In any order: a model's may be another than that of names. */
 static int class_of(const pack_plan *plan, const char *label)
 {
-    char *const *found = bsearch(&label, plan->class_names, (size_t)plan->classes,
-                                 sizeof *plan->class_names, by_text);
-    return (int)(found - plan->class_names);
+    int k = 0;
+    while (strcmp(plan->class_names[k], label) != 0)
+        k++;
+    return k;
 }
 
 static pulmo_status sort_out(const part_store *store, pack_plan *plan)

@@ -11,6 +11,7 @@
 #include "folders.h"
 #include "headers.h"
 #include "judge.h"
+#include "like.h"
 #include "patients.h"
 #include "patterns.h"
 #include "tabled.h"
@@ -393,14 +394,15 @@ static pulmo_status note_masks(source_list *list)
                      list->root, list->masked, pulmo_plural(list->masked));
 }
 
-pulmo_status source_list_make(const char *root, const pulmo_config *config, bool updates,
+pulmo_status source_list_make(const char *root, const pulmo_config *config, source_use use,
                               source_list *out)
 {
     patterns p = {0};
     patient_rules *rules = NULL;
     memset(out, 0, sizeof *out);
     out->root = root;
-    out->updates = updates;
+    out->updates = use.updates;
+    out->tests = use.tests;
     out->by_header = config->pack.header_patient != 0;
     pulmo_status status = patterns_compile(config, &p);
     if (status == PULMO_OK)
@@ -418,6 +420,8 @@ pulmo_status source_list_make(const char *root, const pulmo_config *config, bool
         status = tabled_apply(out, config);
     if (status == PULMO_OK)
         headers_choose(out);
+    if (status == PULMO_OK && use.tests)
+        status = like_take_all(out);
     if (status == PULMO_OK)
         status = judge_list(out, config);
     if (status == PULMO_OK)

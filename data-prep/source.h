@@ -61,6 +61,7 @@ typedef struct source_list {
     bool has_splits; /* train/ val/ test/ were given */
     bool is_demo;
     bool updates;              /* new files are added to a pack of it, whose options stay */
+    bool tests;                /* all of it becomes the test split */
     size_t held[PULMO_SPLITS]; /* files that the split's pattern matches: they alone are that split;
                             0 without a pattern */
     size_t moved[PULMO_SPLITS]; /* files of the split's folder that its pattern does not match: they
@@ -85,9 +86,14 @@ typedef struct source_list {
  * table or pattern has, and its name is not that of a JPEG or PNG. */
 bool source_file_is_open(const source_list *list, const source_file *file);
 
-/* Lists a source in an order that depends on names alone. `updates`: errors offer what an update of
- * a pack allows. Owned by the caller. */
-pulmo_status source_list_make(const char *root, const pulmo_config *config, bool updates,
+/* What a source is listed for. */
+typedef struct source_use {
+    bool updates; /* new files are added to a pack: errors offer what that allows */
+    bool tests;   /* all files become the test split (like.h); one class folder is enough */
+} source_use;
+
+/* Lists a source in an order that depends on names alone. Owned by the caller. */
+pulmo_status source_list_make(const char *root, const pulmo_config *config, source_use use,
                               source_list *out);
 void source_list_free(source_list *list);
 

@@ -91,6 +91,7 @@ static pulmo_status print_all(asking *a)
 static pulmo_status find_names(asking *a)
 {
     const pulmo_config *config = a->options->config;
+    const source_use use = {.tests = a->options->like};
     pulmo_pseudonym_key key;
     bool hidden = false;
     PULMO_TRY(names_key_of(a->manifest, config->pack.key_file, &hidden, &key));
@@ -99,7 +100,7 @@ static pulmo_status find_names(asking *a)
                           "%s: has no pseudonyms: its paths and patients are as they "
                           "are in the source",
                           a->options->destination);
-    pulmo_status status = source_list_make(a->options->source, config, false, &a->list);
+    pulmo_status status = source_list_make(a->options->source, config, use, &a->list);
     if (status == PULMO_OK)
         status = pulmo_pseudonyms_create(&key, &a->list.names);
     explicit_bzero(&key, sizeof key);

@@ -6,12 +6,21 @@
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
 
+/* The trained model that a pack is to be judged with. All are kept for the call. */
+typedef struct pulmo_pack_like {
+    const char *run; /* its name in messages */
+    int classes;
+    const char *const *class_names; /* (classes) */
+} pulmo_pack_like;
+
 typedef struct pulmo_pack_options {
     const char *source, *destination;
     const pulmo_config *config; /* its pack section; kept for the call */
     int threads;                /* a rank; 0: the CPUs given */
     int overwrite;
-    int update; /* add new files to a finished pack */
+    int update;                  /* add new files to a finished pack */
+    const pulmo_pack_like *like; /* all images become the test split, with these classes, of which
+                                    one is enough; NULL: not */
 } pulmo_pack_options;
 
 /* SOURCE is train/ val/ test/ x class folders, or class folders alone (all of it train). Splits
@@ -20,7 +29,7 @@ typedef struct pulmo_pack_options {
  * different one is refused (PULMO_USAGE) unless `overwrite`, or `update` adds the new files to it:
  * then all that is packed stays in its split, and files that changed or were removed are
  * PULMO_DATA. One picture, or one patient for certain, in several given splits is PULMO_DATA unless
- * config->pack.leaks says otherwise.
+ * config->pack.leaks says otherwise. With `like` a class that is not the model's is PULMO_DATA.
  *
  * Work in progress lies in DEST/.pack until all is done; DEST itself changes at the end. After
  * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call resumes, on any

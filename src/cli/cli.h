@@ -125,7 +125,7 @@ struct arguments {
     char configuration[PULMO_PLACE_BYTES]; /* what settings.path may point to */
 
     /* The fields of options. */
-    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
+    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode, *like;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;
@@ -152,6 +152,8 @@ void each_configuration(see_configuration *see, void *context);
 pulmo_status load_settings(arguments *a);
 /* The same where the command calls itself `who`, as in "bench train". */
 pulmo_status load_settings_as(arguments *a, const char *who);
+/* The same over what a->config holds already, in place of the defaults. */
+pulmo_status load_settings_over(arguments *a, const char *who);
 /* The last part of it: options that stand for keys. */
 pulmo_status load_options(arguments *a);
 /* One key of the configuration. */

@@ -25,12 +25,17 @@ pulmo_status load_options(arguments *a)
     return PULMO_OK;
 }
 
-pulmo_status load_settings_as(arguments *a, const char *who)
+pulmo_status load_settings_over(arguments *a, const char *who)
 {
-    pulmo_config_init(&a->config);
     PULMO_TRY(pulmo_config_apply(&a->config, &a->settings));
     PULMO_TRY(pulmo_settings_check(&a->settings, who, a->command->keys));
     return load_options(a);
+}
+
+pulmo_status load_settings_as(arguments *a, const char *who)
+{
+    pulmo_config_init(&a->config);
+    return load_settings_over(a, who);
 }
 
 pulmo_status load_settings(arguments *a)

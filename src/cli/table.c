@@ -65,6 +65,9 @@ static const command_option pack_options[] = {
          "in test)"},
     {KEY("patients-unknown", NULL, "pack.patients_unknown"), .key_value = "true",
      .help = "split although names tell no patient, as if each file were one"},
+    {TEXT("like", "RUN"), INTO(like),
+     .help = "pack to evaluate RUN: all images are the test split; classes, size, fit and decoding "
+             "are the model's, and one class is enough"},
     {FLAG("verify"), INTO(verify),
      .help = "check every digest of DEST again instead of packing; status 65 names what differs"},
     {TEXT("source", "SOURCE"), INTO(source),
@@ -234,8 +237,9 @@ const command commands[] = {
      .description =
          "Class folders of images (JPEG, PNG; known by their first bytes) into sharded HDF5, split "
          "by patient. SOURCE is train/ val/ test/ with class folders, or class folders alone. One "
-         "picture or one patient in several given splits is an error that names the ways out. Also "
-         "under mpirun. Interrupted, the same command resumes.",
+         "picture or one patient in several given splits is an error that names the ways out. With "
+         "--like RUN all of SOURCE becomes a test split for RUN. Also under mpirun. Interrupted, "
+         "the same command resumes.",
      .options = pack_options,
      .keys = "pack.*",
      .operands_most = 2,

@@ -297,24 +297,41 @@ static void measures(FILE *out, const report *r, const pulmo_metrics *m)
     fputs("</tbody></table></div>\n", out);
 }
 
+/* Whether all images are of one class, so that what compares classes is not there. */
+static bool has_one_class(const pulmo_metrics *m)
+{
+    for (int k = 0; k < m->classes; k++)
+        if (m->per_class[k].support == m->count)
+            return true;
+    return false;
+}
+
 static void errors(FILE *out, const report *r, const report_split *s)
 {
+    const bool alone = has_one_class(&s->metrics);
     fputs("<section><h2>Hits and errors</h2>\n<div class=\"duo\"><div>", out);
     matrix(out, r, &s->metrics);
     fputs("</div><div>", out);
-    class_table(out, r, &s->metrics);
+    if (alone)
+        fputs("<p>All images are of one class. What needs images of another cannot be computed: "
+              "AUC, precision, F1, predictive values, ROC, precision-recall and calibration "
+              "curves.</p>",
+              out);
+    else
+        class_table(out, r, &s->metrics);
     fputs("</div></div>\n", out);
-    measures(out, r, &s->metrics);
+    if (!alone)
+        measures(out, r, &s->metrics);
     fputs("</section>\n", out);
 }
 
 /* ---- curves ---- */
 
-static void curves(FILE *out, const report *r, const report_split *s)
+static void curves_over_thresholds(FILE *out, const report *r, const report_split *s)
 {
     const pulmo_metrics *m = &s->metrics;
     bool two = r->classes == 2;
-    fputs("<section><h2>Scores</h2>\n<div class=\"figures\">\n<figure><b>ROC curve</b>", out);
+    fputs("<figure><b>ROC curve</b>", out);
     svg_roc(out, r, s);
     fprintf(out,
             "<figcaption>How many are found against how many false alarms, over all thresholds%s. "
@@ -335,6 +352,14 @@ static void curves(FILE *out, const report *r, const report_split *s)
             "dashed line they do%s. Calibration "
             "error %.4f.</figcaption></figure>\n",
             two ? "; bars are what chance allows" : "", m->calibration_error);
+}
+
+static void curves(FILE *out, const report *r, const report_split *s)
+{
+    bool two = r->classes == 2;
+    fputs("<section><h2>Scores</h2>\n<div class=\"figures\">\n", out);
+    if (!has_one_class(&s->metrics))
+        curves_over_thresholds(out, r, s);
     fputs("<figure><b>Distribution of scores</b>", out);
     svg_histogram(out, r, s);
     fprintf(out, "<figcaption>%s</figcaption></figure>\n",

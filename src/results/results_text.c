@@ -262,6 +262,35 @@ static void print_each(FILE *out, const pulmo_model *model, const pulmo_metrics 
     }
 }
 
+/* The class of all images; -1 where there are several. */
+static int only_class(const pulmo_metrics *m)
+{
+    for (int k = 0; k < m->classes; k++)
+        if (m->per_class[k].support == m->count)
+            return k;
+    return -1;
+}
+
+/* In place of figures that would need images of another class. */
+static void print_only(FILE *out, const pulmo_model *model, const pulmo_metrics *m)
+{
+    const int only = only_class(m);
+    const char *has = "recall";
+    const char *lacks = "";
+    if (m->classes == 2) {
+        const bool positive = only == model->positive.index;
+        has = positive ? "sensitivity" : "specificity";
+        lacks = positive ? "specificity, " : "sensitivity, ";
+    }
+    fputs("\nAll images are of class ", out);
+    pulmo_text_show(out, model->class_names[only], SIZE_MAX);
+    fprintf(out,
+            ": accuracy is its %s. What needs images of another class cannot be computed: "
+            "AUC, %sbalanced accuracy, precision, F1, average precision, predictive values, "
+            "calibration\n",
+            has, lacks);
+}
+
 static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics *m)
 {
     int wide = 12;
@@ -270,9 +299,13 @@ static void print_table(FILE *out, const pulmo_model *model, const pulmo_metrics
         if (length > wide)
             wide = length;
     }
-    print_report(out, model, m, wide);
-    print_rest(out, m);
-    print_each(out, model, m, wide);
+    if (only_class(m) >= 0) {
+        print_only(out, model, m);
+    } else {
+        print_report(out, model, m, wide);
+        print_rest(out, m);
+        print_each(out, model, m, wide);
+    }
     print_confusion(out, model, m, wide);
 }
 
