@@ -59,6 +59,10 @@ void pulmo_csv_name(FILE *out, const char *name);
  * comparing alone. Owned by the caller (free); NULL for want of memory. */
 char *pulmo_text_fold(const char *text);
 
+/* Whether a cell of a table says nothing: it is empty, or nan, NA, N/A, N.A., <NA>, #N/A, NaT, null
+ * or None in any case. */
+bool pulmo_cell_is_blank(const char *cell);
+
 /* What a noun ends with beside a number: "" for one, else "s". */
 const char *pulmo_plural(uint64_t count);
 /* "is" for one, else "are". */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pulmo/file.h"
 #include "pulmo/memory.h"
@@ -324,6 +325,18 @@ char *pulmo_text_fold(const char *text)
     out[at] = '\0';
     out[whole_number(out, at)] = '\0';
     return out;
+}
+
+bool pulmo_cell_is_blank(const char *cell)
+{
+    static const char *const blanks[] = {"",     "nan",  "na",  "n/a",  "n.a.",
+                                         "<na>", "#n/a", "nat", "null", "none"};
+    const size_t count = sizeof blanks / sizeof *blanks;
+    for (size_t i = 0; i < count; i++) {
+        if (strcasecmp(blanks[i], cell) == 0)
+            return true;
+    }
+    return false;
 }
 
 const char *pulmo_plural(uint64_t count)

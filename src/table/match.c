@@ -47,7 +47,7 @@ static pulmo_status take_split(const pulmo_labels *labels, size_t row, pulmo_fil
     PULMO_TRY(take_cell(labels, row, column, &cell));
     if (column != NO_COLUMN && !cell && out->fate == PULMO_LABEL_TAKEN)
         out->fate = PULMO_LABEL_UNJOINED;
-    if (!cell || is_blank_cell(cell))
+    if (!cell || pulmo_cell_is_blank(cell))
         return PULMO_OK;
     out->split = pulmo_split_of_word(cell);
     if (out->split >= 0)
@@ -92,7 +92,7 @@ static pulmo_status read_row(const pulmo_labels *labels, size_t row, pulmo_file_
     if (out->label && !pulmo_text_is_utf8(out->label))
         PULMO_TRY(take_cell(labels, row, rules->label, &out->label));
     PULMO_TRY(take_cell(labels, row, columns->patient, &out->patient));
-    if (out->patient && is_blank_cell(out->patient))
+    if (out->patient && pulmo_cell_is_blank(out->patient))
         out->patient = NULL;
     PULMO_TRY(take_split(labels, row, out));
     for (size_t i = 0; i < labels->keep.count; i++) {

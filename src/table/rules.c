@@ -192,7 +192,7 @@ pulmo_status condition_judge(const condition *c, const char *cell, bool *holds)
     if (!cell)
         cell = "";
     bool found = words_find(&c->values, cell) >= 0;
-    if (!found && is_blank_cell(cell))
+    if (!found && pulmo_cell_is_blank(cell))
         found = words_find(&c->values, "") >= 0;
     if (!found)
         PULMO_TRY(find_any(&c->values, cell, &found));
@@ -368,7 +368,7 @@ static void rename_finding(const label_rules *rules, ruling *out)
 static bool is_blank_label(const label_rules *rules, const char *cell)
 {
     bool named = rules->map && pulmo_label_map_find(rules->map, cell);
-    return !named && is_blank_cell(cell);
+    return !named && pulmo_cell_is_blank(cell);
 }
 
 pulmo_status rules_apply(const label_rules *rules, const sheet *s, size_t row, ruling *out)

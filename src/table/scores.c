@@ -328,7 +328,7 @@ static pulmo_status read_row(const reading *r, uint32_t image, pulmo_scores *out
         PULMO_TRY(read_class(r, row, l->predicted, &out->predicted[image]));
     if (l->patient == ABSENT)
         return PULMO_OK;
-    if (is_blank_cell(cell_of(r, row, l->patient)))
+    if (pulmo_cell_is_blank(cell_of(r, row, l->patient)))
         return fail_at(r, row, l->patient,
                        "each image has a patient; leave the column out where they are not known");
     out->patient_names[image] = r->table.text + r->table.cell[row * r->table.columns + l->patient];

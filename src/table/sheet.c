@@ -202,7 +202,7 @@ static pulmo_status sort_rows(const table *t, size_t column, keyed_row **out)
     for (size_t r = 1; r < t->rows; r++) {
         const keyed_row *first = &rows[r - 1];
         const keyed_row *second = &rows[r];
-        bool has_key = !is_blank_cell(second->key);
+        bool has_key = !pulmo_cell_is_blank(second->key);
         if (has_key && by_key(first, second) == 0)
             PULMO_TRY(judge_twins(t, first, second));
     }
@@ -213,7 +213,7 @@ static pulmo_status sort_rows(const table *t, size_t column, keyed_row **out)
 static const keyed_row *find_key(const keyed_row *sorted, size_t count, const char *key)
 {
     const keyed_row wanted = {.key = key};
-    if (!key || is_blank_cell(key))
+    if (!key || pulmo_cell_is_blank(key))
         return NULL;
     return bsearch(&wanted, sorted, count, sizeof *sorted, by_key);
 }

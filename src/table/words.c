@@ -166,18 +166,6 @@ pulmo_status words_of_join(words *list, const char *by)
     return words_add_text(list, equals ? equals + 1 : by);
 }
 
-bool is_blank_cell(const char *cell)
-{
-    static const char *const blanks[] = {"",     "nan",  "na",  "n/a",  "n.a.",
-                                         "<na>", "#n/a", "nat", "null", "none"};
-    const size_t count = sizeof blanks / sizeof *blanks;
-    for (size_t i = 0; i < count; i++) {
-        if (strcasecmp(blanks[i], cell) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool is_list_cell(const char *cell)
 {
     span all = trim(cell, strlen(cell));

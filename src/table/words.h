@@ -42,9 +42,6 @@ typedef enum finding_hold {
     HELD_ALONE,  /* apart from case, separators, brackets and the like it is a label */
 } finding_hold;
 finding_hold finding_in_cell(const char *cell, const char *finding);
-/* Whether a cell says nothing: it is empty, or nan, NA, N/A, N.A., <NA>, #N/A, NaT, null or None
- * in any case. */
-bool is_blank_cell(const char *cell);
 /* Whether a cell is written as a list, be it of one. */
 bool is_list_cell(const char *cell);
 

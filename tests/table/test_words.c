@@ -1,6 +1,7 @@
 /* Lists of words as configurations and cells hold them. */
 #include "support.h"
 
+#include "pulmo/text.h"
 #include "words.h"
 
 /* The words of a list with a bar between them. */
@@ -98,9 +99,9 @@ static void test_blank(void **state)
                                          "<NA>", "#N/A", "NaT", "null", "None"};
     (void)state;
     for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
-        assert_true(is_blank_cell(blanks[i]));
-    assert_false(is_blank_cell("0"));
-    assert_false(is_blank_cell("NA1"));
+        assert_true(pulmo_cell_is_blank(blanks[i]));
+    assert_false(pulmo_cell_is_blank("0"));
+    assert_false(pulmo_cell_is_blank("NA1"));
 }
 
 static void test_join(void **state)

@@ -1,4 +1,5 @@
 /* Tables of labels, as CSV and packed by gzip, and what is made of their cells. */
+#include "pulmo/text.h"
 #include "sheet.h"
 #include "target.h"
 
@@ -11,7 +12,7 @@ static void read_cell(const char *cell)
     fuzz_refused(words_of_findings(&list, cell, "Pneumonia"), PULMO_DATA);
     words_free(&list);
     (void)finding_in_cell(cell, "Pneumonia");
-    (void)is_blank_cell(cell);
+    (void)pulmo_cell_is_blank(cell);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
