@@ -10,6 +10,8 @@
  *   curve.c        ROC and precision-recall curves
  *   decision.c     the class that probabilities stand for, and the threshold that a rule means
  *   calibration.c  the reliability curve, temperature scaling
+ *   group_names.c  groups of images by a column: which group an image is of (metrics_groups.h)
+ *   groups.c       the figures of each group
  *   history.c      the columns of a run's history */
 #ifndef PULMO_METRICS_ROOM_H
 #define PULMO_METRICS_ROOM_H

@@ -54,7 +54,7 @@ h5        | h5 | core
 inspect   | inspect | core h5
 dist      | dist exact | core
 stats     | operating stats | core
-metrics   | history metrics | core stats
+metrics   | groups history metrics | core stats
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
 data      | augment dataset loader packed | core h5
