@@ -20,7 +20,8 @@ typedef struct pulmo_evaluate_options {
     int threads;                    /* 0: the CPUs given */
     const pulmo_settings *settings; /* NULL, or what to do unlike the model: eval.threshold (a
                                        number), eval.tta, augment (of the views) */
-    bool audit;                     /* for shortcuts, where the first run has cue models */
+    const char *by; /* columns that images are grouped by (pulmo/groups.h), or NULL */
+    bool audit;     /* for shortcuts, where the first run has cue models */
 } pulmo_evaluate_options;
 
 /* Metrics of a trained model on a packed split, printed on stdout by rank 0. Collective. */

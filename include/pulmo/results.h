@@ -10,6 +10,7 @@
 #include "pulmo/dataset.h"
 #include "pulmo/digest.h"
 #include "pulmo/dist.h"
+#include "pulmo/groups.h"
 #include "pulmo/history.h"
 #include "pulmo/layout.h"
 #include "pulmo/model.h"
@@ -30,6 +31,16 @@ typedef struct pulmo_split_scores {
 
 /* The same as metrics take it, of this model. */
 pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scores *scores);
+
+/* Figures of groups of its images, by its kept columns and by format (pulmo/groups.h). */
+pulmo_status pulmo_split_groups(const pulmo_model *model, const pulmo_split_scores *scores,
+                                const char *by, pulmo_groups *out);
+/* As a table for people; nothing where there are none. class_names (classes). */
+void pulmo_groups_print(FILE *out, const pulmo_groups *groups, int classes,
+                        const char *const *class_names);
+/* The same as the file `path`, whole or not at all. */
+pulmo_status pulmo_groups_csv(const char *path, const pulmo_groups *groups,
+                              const char *const *class_names);
 
 /* What a run was made from. All are borrowed. */
 typedef struct pulmo_results_origin {
@@ -64,13 +75,15 @@ typedef struct pulmo_results {
                                 or NULL */
     int models;              /* whose mean was scored; 0: one */
     int folds;               /* cross-validation: each image scored by its own fold's; 0: none */
-    const char *kernels;     /* tiers of the ranks, in words; NULL where not known */
-    int threads;             /* of rank 0 */
+    const char *by;          /* columns that images are grouped by, or NULL */
+    const pulmo_groups *groups; /* of `test`, by them; NULL where there are none */
+    const char *kernels;        /* tiers of the ranks, in words; NULL where not known */
+    int threads;                /* of rank 0 */
     bool finished;
 } pulmo_results;
 
-/* results.h5, history.csv, predictions.csv; a report that stands there goes once they are finished,
- * since it is of others. By rank 0. */
+/* results.h5, history.csv, predictions.csv, groups.csv; a report that stands there goes once they
+ * are finished, since it is of others. By rank 0. */
 pulmo_status pulmo_results_write(const pulmo_results *results);
 /* Whether `directory` holds the results of a finished run; not where it holds none. PULMO_DATA and
  * PULMO_IO where there are results that cannot be read: they may be a finished run's. */

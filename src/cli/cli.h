@@ -125,7 +125,8 @@ struct arguments {
     char configuration[PULMO_PLACE_BYTES]; /* what settings.path may point to */
 
     /* The fields of options. */
-    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode, *like;
+    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
+    const char *like, *by;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;

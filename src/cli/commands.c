@@ -41,6 +41,7 @@ pulmo_status run_evaluate(arguments *a)
                                             .out = a->out,
                                             .threads = threads_of(a),
                                             .settings = &a->settings,
+                                            .by = a->by,
                                             .audit = a->config.eval.audit};
     PULMO_TRY(pulmo_evaluate(a->comm, &options));
     if (!a->out)

@@ -20,6 +20,7 @@
 #define SPLIT          TEXT("split", "train|val|test"), INTO(split)
 #define OUT(arg)       TEXT("out", arg), INTO(out)
 #define FORMAT(names)  ONE_OF("format", names), INTO(format)
+#define BY             TEXT("by", "COLUMN,..."), INTO(by)
 #define OVERWRITE      FLAG("overwrite"), INTO(overwrite)
 #define THREADS(least) NUMBER("threads", "N", least, 4096), INTO(threads)
 #define WEIGHTS        KEY("weights", "FILE", "model.weights")
@@ -136,6 +137,8 @@ static const command_option evaluate_options[] = {
     {SPLIT, .initial_text = "test", .help = "which split (default test)"},
     {WEIGHTS, .help = "VGG16 convolutions"},
     {OUT("DIR"), .help = "write results.h5, predictions.csv and report.html there"},
+    {BY, .help = "figures of groups: by columns that pack.keep kept, format, numbers cut as in "
+                 "Sex,Age:18:65"},
     {THREADS(0), .help = "compute threads per rank (default: the CPUs given)"},
     {0},
 };

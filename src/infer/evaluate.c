@@ -121,6 +121,14 @@ static pulmo_status check_out(const char *out)
     return PULMO_OK;
 }
 
+/* Before hours of scoring, not after them. */
+static pulmo_status check_by(const pulmo_evaluate_options *o, const pulmo_dataset_info *info)
+{
+    if (!o->by)
+        return PULMO_OK;
+    return pulmo_groups_check(o->by, info->kept, info->kept_names);
+}
+
 /* The models' mean so far. */
 typedef struct ensemble {
     pulmo_model model;     /* the first one's, which stands for all when results are written */
@@ -129,7 +137,8 @@ typedef struct ensemble {
     char (*digest)[PULMO_DIGEST_HEX]; /* (runs): of each model's parameters */
     bool rules_differ;
     int threads;
-    pulmo_audit audit; /* of the mean's scores, on rank 0 */
+    pulmo_audit audit;   /* of the mean's scores, on rank 0 */
+    pulmo_groups groups; /* the same, by o->by */
 } ensemble;
 
 static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
@@ -137,6 +146,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
 {
     const pulmo_model *model = &all->model;
     PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
+    pulmo_groups_print(stdout, &all->groups, model->classes, scores->info->class_names);
     pulmo_audit_print(stdout, &all->audit, scores->info->class_names);
     if (!o->out)
         return PULMO_OK;
@@ -153,6 +163,8 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
                                    .model_place = o->runs[0],
                                    .head_digest = o->run_count == 1 ? digest : NULL,
                                    .models = o->run_count,
+                                   .by = o->by,
+                                   .groups = o->by ? &all->groups : NULL,
                                    .threads = all->threads,
                                    .finished = true};
     PULMO_TRY(pulmo_results_write(&results));
@@ -302,6 +314,8 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
         status = check_twins(o);
     if (status == PULMO_OK)
         status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
+    if (status == PULMO_OK)
+        status = check_by(o, pulmo_dataset_info_of(dataset));
     if (status == PULMO_OK) {
         scores.info = pulmo_dataset_info_of(dataset);
         size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;
@@ -319,7 +333,9 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
         status = say_overlaps(o, &all, dataset);
     PULMO_GOTO(pulmo_agree(comm, status));
     PULMO_GOTO(audit_mean(comm, o, dataset, &scores, &all));
-    if (pulmo_comm_rank(comm) == 0)
+    if (pulmo_comm_rank(comm) == 0 && o->by)
+        status = pulmo_split_groups(&all.model, &scores, o->by, &all.groups);
+    if (pulmo_comm_rank(comm) == 0 && status == PULMO_OK)
         status = write_out(comm, o, &all, &scores);
     status = pulmo_agree(comm, status);
 out:
@@ -329,6 +345,7 @@ out:
     free(all.digest);
     pulmo_dataset_close(dataset);
     pulmo_audit_free(&all.audit);
+    pulmo_groups_free(&all.groups);
     pulmo_model_free(&all.model);
     return status;
 }

@@ -176,7 +176,7 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
 
 /* Results first: without them the rest is no run. */
 static const char *const results_files[] = {"results.h5", "predictions.csv", "history.csv",
-                                            "model.h5"};
+                                            "groups.csv", "model.h5"};
 static const char *const report_files[] = {"report.html", "share.html", "MODEL_CARD.md"};
 
 static pulmo_status remove_file(const char *directory, const char *name)
@@ -252,11 +252,28 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
         PULMO_TRY(results_split(file, model, r->val));
     if (r->test)
         PULMO_TRY(results_split(file, model, r->test));
+    if (r->groups)
+        PULMO_TRY(results_groups(file, r));
     if (r->audit)
         PULMO_TRY(pulmo_audit_write(file, r->audit));
     if (!r->finished || !r->data)
         return PULMO_OK;
     return results_data(file, r);
+}
+
+/* Those of earlier results go where there are none. */
+static pulmo_status groups_csv(const pulmo_results *r)
+{
+    static const char name[] = "groups.csv";
+    if (!r->groups)
+        return remove_file(r->directory, name);
+    char *path = pulmo_format("%s/%s", r->directory, name);
+    if (!path)
+        return PULMO_MEMORY;
+    const char *const *class_names = (const char *const *)r->model->class_names;
+    pulmo_status status = pulmo_groups_csv(path, r->groups, class_names);
+    free(path);
+    return status;
 }
 
 pulmo_status pulmo_results_write(const pulmo_results *r)
@@ -265,6 +282,7 @@ pulmo_status pulmo_results_write(const pulmo_results *r)
     if (r->history)
         PULMO_TRY(results_history_csv(r->directory, r->history));
     PULMO_TRY(results_predictions_csv(r));
+    PULMO_TRY(groups_csv(r));
     /* results.h5 comes last: where it says "finished", everything else is there. */
     char *path = pulmo_format("%s/results.h5", r->directory);
     if (!path)

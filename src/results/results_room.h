@@ -5,6 +5,7 @@
  *   results_digests.c  what each trained tensor was after each epoch
  *   results_split.c    a split: images, metrics, curves
  *   results_data.c     what the packed data is made of: counts, the leak audit
+ *   results_groups.c   figures of groups of images; columns that were kept
  *   results_text.c     history.csv, predictions.csv, the lines that end a run */
 #ifndef PULMO_RESULTS_ROOM_H
 #define PULMO_RESULTS_ROOM_H
@@ -33,6 +34,10 @@ pulmo_status results_digests(pulmo_h5 *file, const pulmo_run_history *history);
 /* /SPLIT with all in it. */
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
                            const pulmo_split_scores *scores);
+/* /SPLIT/kept and its names; nothing where no column was kept. */
+pulmo_status results_kept(pulmo_h5 *file, const pulmo_split_scores *scores);
+/* /groups: there are some. */
+pulmo_status results_groups(pulmo_h5 *file, const pulmo_results *r);
 /* /data, copied from the manifest of the packed directory; nothing where that was packed anew since
  * it was opened, which a warning says. */
 pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r);

@@ -366,6 +366,7 @@ pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
     const char *split = scores->split;
     const char *shown = scores->info->classes == 2 ? "roc" : "roc_0";
     PULMO_TRY(write_images(file, model, scores));
+    PULMO_TRY(results_kept(file, scores));
     PULMO_TRY(write_all_metrics(file, model, scores));
     PULMO_TRY(write_all_curves(file, model, scores));
     PULMO_TRY(pulmo_h5_set_text(file, split, "NX_class", "NXentry"));
