@@ -7,6 +7,7 @@
  *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
  *   report_svg.c    plots
+ *   report_plot.c   what they are drawn with (report_plot.h)
  *   report_images.c thumbnails, from the packed data
  *   model_card.c    MODEL_CARD.md */
 #ifndef PULMO_REPORT_ROOM_H
