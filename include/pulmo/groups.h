@@ -34,14 +34,14 @@ typedef struct pulmo_group_source {
     const char *const *const *cells; /* (columns, count) */
 } pulmo_group_source;
 
-/* X(NAME, name in files, words, where its value ranges from) */
+/* X(NAME, name in files, words) */
 #define PULMO_GROUP_MEASURES(X)                                                                    \
-    X(PREVALENCE, "prevalence", "Prevalence", 0, 1)                                                \
-    X(AUC, "auc", "AUC", 0, 1)                                                                     \
-    X(SENSITIVITY, "sensitivity", "Sensitivity", 0, 1)                                             \
-    X(SPECIFICITY, "specificity", "Specificity", 0, 1)                                             \
-    X(INTERCEPT, "calibration_intercept", "Calibration intercept", -2, 2)                          \
-    X(SLOPE, "calibration_slope", "Calibration slope", 0, 2)
+    X(PREVALENCE, "prevalence", "Prevalence")                                                      \
+    X(AUC, "auc", "AUC")                                                                           \
+    X(SENSITIVITY, "sensitivity", "Sensitivity")                                                   \
+    X(SPECIFICITY, "specificity", "Specificity")                                                   \
+    X(INTERCEPT, "calibration_intercept", "Calibration intercept")                                 \
+    X(SLOPE, "calibration_slope", "Calibration slope")
 
 typedef enum pulmo_group_measure {
 #define X(name, ...) PULMO_GROUP_##name,
@@ -52,7 +52,6 @@ typedef enum pulmo_group_measure {
 
 typedef struct pulmo_group_measure_words {
     const char *name, *words;
-    double low, high; /* ends of an axis */
 } pulmo_group_measure_words;
 extern const pulmo_group_measure_words pulmo_group_measures[PULMO_GROUP_MEASURE_COUNT];
 
@@ -73,13 +72,13 @@ typedef struct pulmo_groups {
     pulmo_group *group; /* (count); owned */
 } pulmo_groups;
 
-/* Whether `by` names columns: "Sex,ViewPosition,Age", with cuts "Sex,Age:18:40:65". PULMO_USAGE
- * with the columns there are. */
-pulmo_status pulmo_groups_check(const char *by, int columns, const char *const *names);
+/* Whether images can be grouped by what `by` names: "Sex,ViewPosition,Age", with cuts
+ * "Sex,Age:18:40:65". PULMO_USAGE with the columns there are, where a column has more than
+ * PULMO_GROUPS_MAX values, and where cuts are given for what is no number. */
+pulmo_status pulmo_groups_check(const char *by, const pulmo_group_source *source);
 
-/* Groups by each column that `by` names. PULMO_USAGE as above, where a column has more than
- * PULMO_GROUPS_MAX values, and where cuts are given for what is no number. PULMO_DATA,
- * PULMO_MEMORY. Owned by the caller (pulmo_groups_free). */
+/* Groups by each of them. PULMO_USAGE as above, PULMO_DATA, PULMO_MEMORY. Owned by the caller
+ * (pulmo_groups_free). */
 pulmo_status pulmo_groups_compute(const pulmo_scored *scored, const pulmo_decision *decision,
                                   const pulmo_group_source *source, const char *by,
                                   pulmo_groups *out);

@@ -9,6 +9,7 @@ typedef struct pulmo_report_options {
     const char *run;     /* a directory that holds results.h5 */
     const char *data;    /* packed directory for thumbnails; NULL: the one that the results name */
     const char *weights; /* VGG16 convolutions for Grad-CAM; "" for the usual places */
+    const char *by;      /* columns that groups are by (pulmo/groups.h); NULL: as evaluated */
     const char *out;     /* the page goes here; NULL: into the run directory */
     int overlays;        /* 0: no Grad-CAM */
     int share;           /* a page to give away: share.html, without pictures, paths and places */

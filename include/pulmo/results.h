@@ -32,6 +32,8 @@ typedef struct pulmo_split_scores {
 /* The same as metrics take it, of this model. */
 pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scores *scores);
 
+/* What is known of a split's images to group them by. */
+pulmo_group_source pulmo_split_source(const pulmo_dataset_info *info);
 /* Figures of groups of its images, by its kept columns and by format (pulmo/groups.h). */
 pulmo_status pulmo_split_groups(const pulmo_model *model, const pulmo_split_scores *scores,
                                 const char *by, pulmo_groups *out);

@@ -127,6 +127,7 @@ pulmo_status run_report(arguments *a)
     options.out = a->out;
     options.overlays = !a->no_overlays;
     options.share = a->share;
+    options.by = a->by;
     options.threads = threads_of(a);
     return pulmo_report(&options);
 }

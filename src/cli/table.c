@@ -175,6 +175,7 @@ static const command_option report_options[] = {
     {FLAG("no-overlays"), INTO(no_overlays), .help = "thumbnails without Grad-CAM"},
     {FLAG("share"), INTO(share),
      .help = "a page without paths and pictures, to give away: share.html"},
+    {BY, .help = "figures of groups, as in evaluate (default: as it was evaluated)"},
     {OUT("FILE"), .help = "the page (default RUN/report.html)"},
     {THREADS(0), .help = "compute threads (default: the CPUs given)"},
     {0},

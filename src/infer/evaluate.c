@@ -126,7 +126,8 @@ static pulmo_status check_by(const pulmo_evaluate_options *o, const pulmo_datase
 {
     if (!o->by)
         return PULMO_OK;
-    return pulmo_groups_check(o->by, info->kept, info->kept_names);
+    const pulmo_group_source source = pulmo_split_source(info);
+    return pulmo_groups_check(o->by, &source);
 }
 
 /* The models' mean so far. */

@@ -107,15 +107,6 @@ pulmo_status group_wishes(const char *by, int columns, const char *const *names,
     return status;
 }
 
-pulmo_status pulmo_groups_check(const char *by, int columns, const char *const *names)
-{
-    group_wish *wish = NULL;
-    uint32_t wishes = 0;
-    PULMO_TRY(group_wishes(by, columns, names, &wish, &wishes));
-    free(wish);
-    return PULMO_OK;
-}
-
 /* ---- cells ---- */
 
 /* By the ending of its name: pseudonyms keep it. */
@@ -366,4 +357,19 @@ void group_split_free(group_split *split)
     for (uint32_t g = 0; g < PULMO_GROUPS_MAX + 1; g++)
         free(split->name[g]);
     free(split->member);
+}
+
+pulmo_status pulmo_groups_check(const char *by, const pulmo_group_source *source)
+{
+    group_wish *wish = NULL;
+    uint32_t wishes = 0;
+    group_split split;
+    PULMO_TRY(group_wishes(by, source->columns, source->names, &wish, &wishes));
+    pulmo_status status = PULMO_OK;
+    for (uint32_t i = 0; status == PULMO_OK && i < wishes; i++) {
+        status = group_split_of(source, &wish[i], &split);
+        group_split_free(&split);
+    }
+    free(wish);
+    return status;
 }

@@ -12,7 +12,7 @@
 #include "metrics_room.h"
 
 const pulmo_group_measure_words pulmo_group_measures[PULMO_GROUP_MEASURE_COUNT] = {
-#define X(id, name, words, low, high) {name, words, low, high},
+#define X(id, name, words) {name, words},
     PULMO_GROUP_MEASURES(X)
 #undef X
 };

@@ -65,6 +65,8 @@ void html_range(FILE *out, pulmo_interval it)
 {
     if (isnan(it.low))
         fputs("\u2013", out);
+    else if (it.low < 0)
+        fprintf(out, "%.3f to %.3f", it.low, it.high);
     else
         fprintf(out, "%.3f\u2013%.3f", it.low, it.high);
 }

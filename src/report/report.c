@@ -65,7 +65,9 @@ pulmo_status pulmo_report(const pulmo_report_options *options)
     char *directory = NULL, *page = NULL, *card = NULL;
     PULMO_TRY(report_read(o.run, &r));
     r.shared = o.share != 0;
-    pulmo_status status = PULMO_MEMORY;
+    pulmo_status status = PULMO_OK;
+    PULMO_GOTO(report_group(&r, o.by));
+    status = PULMO_MEMORY;
     directory = directory_of(r.results_path);
     if (o.out)
         page = pulmo_strdup(o.out);

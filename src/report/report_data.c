@@ -127,6 +127,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         {"provenance", "kernels", &r->kernels},
         {"provenance", "data_path", &r->data_path},
         {"provenance", "model", &r->model},
+        {"groups", "by", &r->by},
     };
     PULMO_TRY(pulmo_h5_check_kind(
         file, "results", PULMO_RESULTS_FORMAT_VERSION,
@@ -255,6 +256,25 @@ static pulmo_status read_scores(pulmo_h5 *file, const report *r, report_split *s
     return pulmo_metrics_compute(&scored, &by, &s->metrics);
 }
 
+static pulmo_status read_kept(pulmo_h5 *file, report_split *s)
+{
+    char group[96], name[24];
+    if (!pulmo_h5_has_attribute(file, s->name, "kept"))
+        return PULMO_OK;
+    PULMO_TRY(pulmo_h5_get_texts(file, s->name, "kept", &s->kept, &s->kept_names));
+    s->kept_columns = calloc((size_t)s->kept + 1, sizeof *s->kept_columns);
+    if (!s->kept_columns)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %d columns", s->kept);
+    snprintf(group, sizeof group, "%s/kept", s->name);
+    for (int k = 0; k < s->kept; k++) {
+        snprintf(name, sizeof name, "%d", k);
+        PULMO_TRY(read_lines(file, group, name, &s->kept_columns[k]));
+        if (s->kept_columns[k].count != s->count)
+            return damaged(file, "a kept column differs in length");
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
 {
     if (!pulmo_h5_exists(file, split))
@@ -269,6 +289,7 @@ static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
     if (count != s->groups.count || too_many)
         return damaged(file, "lists of a split differ in length");
     s->count = (uint32_t)count;
+    PULMO_TRY(read_kept(file, s));
     return read_scores(file, r, s);
 }
 
@@ -415,16 +436,21 @@ static void free_split(report_split *s)
     pulmo_free(s->logits);
     free(s->paths.text);
     free(s->groups.text);
+    for (int k = 0; s->kept_columns && k < s->kept; k++)
+        free(s->kept_columns[k].text);
+    free(s->kept_columns);
+    free(s->kept_names);
     pulmo_metrics_free(&s->metrics);
 }
 
 void report_free(report *r)
 {
-    char *const texts[] = {r->title,       r->results_path, r->threshold_rule, r->config,
-                           r->version,     r->kernels,      r->features,       r->weights_digest,
-                           r->data_digest, r->head_digest,  r->host,           r->data_path,
-                           r->model,       r->carve,        r->resize,         r->decode,
-                           r->patients_by};
+    char *const texts[] = {r->title,       r->results_path,   r->threshold_rule,
+                           r->config,      r->version,        r->kernels,
+                           r->features,    r->weights_digest, r->data_digest,
+                           r->head_digest, r->host,           r->data_path,
+                           r->model,       r->carve,          r->resize,
+                           r->decode,      r->patients_by,    r->by};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++)
@@ -439,6 +465,7 @@ void report_free(report *r)
         pulmo_free(r->part[i].images);
         free(r->part[i].digest);
     }
+    pulmo_groups_free(&r->groups);
     pulmo_audit_free(&r->audit);
     free(r->class_names);
     memset(r, 0, sizeof *r);

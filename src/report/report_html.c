@@ -519,6 +519,7 @@ void report_html(FILE *out, const report *r, const char *images)
             html_audit(out, r);
         errors(out, r, &r->split[0]);
         curves(out, r, &r->split[0]);
+        html_groups(out, r);
     } else {
         fputs("<section><p class=\"banner\">No split has been scored yet.</p></section>\n", out);
     }

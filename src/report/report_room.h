@@ -8,6 +8,8 @@
  *   report_html.c   the page's sections
  *   report_svg.c    plots
  *   report_plot.c   what they are drawn with (report_plot.h)
+ *   report_groups.c groups of images, and html_groups.c the section on them
+ *   report_forest.c their forest plots
  *   report_images.c thumbnails, from the packed data
  *   model_card.c    MODEL_CARD.md */
 #ifndef PULMO_REPORT_ROOM_H
@@ -19,6 +21,7 @@
 
 #include "pulmo/audit.h"
 #include "pulmo/framing.h"
+#include "pulmo/groups.h"
 #include "pulmo/history.h"
 #include "pulmo/metrics.h"
 #include "pulmo/model.h"
@@ -40,7 +43,10 @@ typedef struct report_split {
     float *probabilities;          /* (count, classes) */
     float *logits;                 /* (count, classes); NULL where the file has none */
     report_lines paths, groups;
-    pulmo_metrics metrics; /* worked out again from the scores */
+    pulmo_metrics metrics;      /* worked out again from the scores */
+    int kept;                   /* columns that pack.keep kept */
+    char **kept_names;          /* (kept); owned: one block */
+    report_lines *kept_columns; /* (kept); owned */
 } report_split;
 
 /* A split of the packed data. */
@@ -84,6 +90,8 @@ typedef struct report {
     bool patients_partly;  /* some names tell none */
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
     report_lines mixed_patients; /* in several classes, though maybe of one split */
+    char *by;                    /* columns that groups are by; "" for none */
+    pulmo_groups groups;         /* of the first split, by them */
     pulmo_audit audit;           /* for shortcuts; of no class where the file has none */
 } report;
 
@@ -93,6 +101,10 @@ pulmo_scored report_scored(const report *r, const report_split *s);
 /* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */
 pulmo_status report_read(const char *run, report *out);
 void report_free(report *r);
+
+/* Groups of the first split by `by`; NULL: as results.h5 says. PULMO_USAGE as pulmo_groups_compute.
+ */
+pulmo_status report_group(report *r, const char *by);
 
 /* Indices of the images that the model is surest of, of its errors or of its hits, one per patient;
  * hits so that each class has its part. Returns how many. */
@@ -106,6 +118,9 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
 /* The section on splits, the leak audit and what was refused; nothing where the results have no
  * data. */
 void html_data(FILE *out, const report *r);
+
+/* The section on groups; nothing where there are none. */
+void html_groups(FILE *out, const report *r);
 
 /* The section on shortcuts: what the audit found; nothing where there is none. A loud one
  * (audit_is_loud) comes right behind the result. */
@@ -122,7 +137,7 @@ void html_say(FILE *out, const char *format, ...) __attribute__((format(printf, 
 void html_tagged(FILE *out, const char *tag, const char *text);
 /* "0.912", or a dash where there is no value. */
 void html_number(FILE *out, double value);
-/* "0.901–0.923", or a dash. */
+/* "0.901–0.923", "-0.2 to 0.1", or a dash. */
 void html_range(FILE *out, pulmo_interval interval);
 /* A row of a table: the name and below it the meaning, the value, its interval. */
 void html_measure(FILE *out, const char *name, const char *meaning, pulmo_interval it);
@@ -139,6 +154,8 @@ void svg_calibration(FILE *out, const report *r, const report_split *s);
 void svg_histogram(FILE *out, const report *r, const report_split *s);
 void svg_loss(FILE *out, const report *r);
 void svg_validation(FILE *out, const report *r);
+/* A measure of each group, of one class. */
+void svg_forest(FILE *out, const report *r, int class, pulmo_group_measure measure);
 /* A value and its interval on a line from 0 to 1. */
 void svg_interval(FILE *out, const char *name, pulmo_interval interval);
 

@@ -13,18 +13,22 @@
 #include "pulmo/text.h"
 #include "results_room.h"
 
+pulmo_group_source pulmo_split_source(const pulmo_dataset_info *info)
+{
+    return (pulmo_group_source){.count = info->count,
+                                .paths = info->paths,
+                                .patients = info->groups,
+                                .columns = info->kept,
+                                .names = info->kept_names,
+                                .cells = info->kept_columns};
+}
+
 pulmo_status pulmo_split_groups(const pulmo_model *model, const pulmo_split_scores *scores,
                                 const char *by, pulmo_groups *out)
 {
-    const pulmo_dataset_info *info = scores->info;
+    const pulmo_group_source source = pulmo_split_source(scores->info);
     const pulmo_scored scored = pulmo_split_scored(model, scores);
     const pulmo_decision decision = pulmo_model_decision(model);
-    const pulmo_group_source source = {.count = info->count,
-                                       .paths = info->paths,
-                                       .patients = info->groups,
-                                       .columns = info->kept,
-                                       .names = info->kept_names,
-                                       .cells = info->kept_columns};
     return pulmo_groups_compute(&scored, &decision, &source, by, out);
 }
 

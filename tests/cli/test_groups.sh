@@ -35,8 +35,19 @@ if command -v h5dump > /dev/null; then
     h5 scored/results.h5 /test/kept/0 | grep -q '"F"' || fail "/test/kept/0"
 fi
 
+# ---- the page ----
+page() { grep -q "$2" "$1" || fail "$1: no $2"; }
+page scored/report.html '<h2>Groups</h2>'
+page scored/report.html '<b>5 of 8 groups, marked \*, are too small for a claim</b>'
+[ "$(grep -c 'class="hollow"' scored/report.html)" = 20 ] || fail "not 5 small groups in 4 forest plots"
+[ "$(grep -c '<caption>By ' scored/report.html)" = 3 ] || fail "not three tables"
+"$PULMO" report run --by Sex --out of-run.html > /dev/null 2>&1 || fail "report --by"
+[ "$(grep -c '<caption>By ' of-run.html)" = 1 ] || fail "report --by Sex"
+! grep -q '<h2>Groups' run/report.html || fail "groups unasked in the page"
+expect 2 'no column "Sax"' "$PULMO" report run --by Sax
+
 # ---- again without groups: none are left ----
-cp -r scored again && "$PULMO" evaluate run --data packed --out again > plain.txt 2>&1
+cp -r scored again && "$PULMO" evaluate run --data packed --split val --out again > plain.txt 2>&1
 ! grep -q "too small" plain.txt || fail "groups unasked"
 [ ! -e again/groups.csv ] || fail "groups.csv of earlier results"
 echo "ok"

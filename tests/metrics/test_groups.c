@@ -206,13 +206,13 @@ static void what_is_refused(void **state)
     const pulmo_scored scored = scored_all();
     const pulmo_group_source source = source_all();
     pulmo_groups out;
-    assert_refused(pulmo_groups_check("Sex,Weight", 2, names), PULMO_USAGE,
+    assert_refused(pulmo_groups_check("Sex,Weight", &source), PULMO_USAGE,
                    "there are: Sex, Age, format");
-    assert_refused(pulmo_groups_check("", 2, names), PULMO_USAGE, "no column");
-    assert_refused(pulmo_groups_check("Age:x", 2, names), PULMO_USAGE, "must be numbers");
-    assert_refused(pulmo_groups_check("Age:", 2, names), PULMO_USAGE, "must be numbers");
-    assert_refused(pulmo_groups_check("Age:40:18", 2, names), PULMO_USAGE, "must rise");
-    assert_ok(pulmo_groups_check("format,Age:18:40", 2, names));
+    assert_refused(pulmo_groups_check("", &source), PULMO_USAGE, "no column");
+    assert_refused(pulmo_groups_check("Age:x", &source), PULMO_USAGE, "must be numbers");
+    assert_refused(pulmo_groups_check("Age:", &source), PULMO_USAGE, "must be numbers");
+    assert_refused(pulmo_groups_check("Age:40:18", &source), PULMO_USAGE, "must rise");
+    assert_ok(pulmo_groups_check("format,Age:18:40", &source));
     assert_refused(pulmo_groups_compute(&scored, &by, &source, "Sex:1", &out), PULMO_USAGE,
                    "\"M\" is none");
     for (int i = 0; i < IMAGES; i++)
