@@ -35,7 +35,7 @@ typedef struct pulmo_smooth_curve {
     double *p, *share;    /* (points), lowest p first; owned */
     pulmo_estimate index; /* ICI; the interval by the bootstrap, NaN above PULMO_ICI_IMAGES */
 } pulmo_smooth_curve;
-#define PULMO_ICI_IMAGES 20000 /* of more the interval takes too long, and is narrow */
+#define PULMO_ICI_IMAGES 100000 /* of more the interval takes too long, and is narrow */
 
 /* p (count), of the finding. Undefined for fewer than three images or one value of p. */
 pulmo_status pulmo_smooth_curve_of(const pulmo_truth *truth, const double *p,
@@ -61,7 +61,7 @@ extern const double pulmo_prevalences[PULMO_PREVALENCES]; /* 0.01, 0.05, 0.10, 0
 
 /* How a threshold is chosen. */
 typedef enum pulmo_operating_rule {
-    PULMO_AT_THRESHOLD,      /* given: intervals are by the delta method */
+    PULMO_AS_CALLED,         /* as images are called: intervals as of shares */
     PULMO_AT_SPECIFICITY_90, /* the lowest threshold that reaches it */
     PULMO_AT_SPECIFICITY_95,
     PULMO_AT_SENSITIVITY_90, /* the highest that reaches it */
@@ -70,7 +70,8 @@ typedef enum pulmo_operating_rule {
 } pulmo_operating_rule;
 
 /* Intervals of a point that was chosen on these images are by the bootstrap, which chooses it again
- * each time. A ratio whose denominator is 0 is infinite. */
+ * each time. Those of the first: shares, their ratio by Donner and Zou 2012, predictive values from
+ * that. A ratio whose denominator is 0 is infinite. */
 typedef struct pulmo_operating_point {
     double threshold; /* the lowest score that is called positive; infinite where none is */
     pulmo_interval sensitivity, specificity;
@@ -79,10 +80,10 @@ typedef struct pulmo_operating_point {
     const char *undefined;
 } pulmo_operating_point;
 
-/* All of them, out (PULMO_OPERATING_RULES). score (count), higher for more of the finding. The
- * first is at `threshold`, from which on a score is called positive. */
-pulmo_status pulmo_operating_points(const pulmo_truth *truth, const double *score, double threshold,
-                                    pulmo_operating_point *out);
+/* All of them, out (PULMO_OPERATING_RULES). score (count), higher for more of the finding; called
+ * (count), for the first, which has no threshold of its own (NaN). */
+pulmo_status pulmo_operating_points(const pulmo_truth *truth, const double *score,
+                                    const bool *called, pulmo_operating_point *out);
 
 /* What a positive (negative) result means at a prevalence, by its likelihood ratio. */
 double pulmo_predictive_positive(double likelihood_ratio, double prevalence);

@@ -2,6 +2,8 @@
 #ifndef PULMO_REPORT_H
 #define PULMO_REPORT_H
 
+#include <stdbool.h>
+
 #include "pulmo/config.h"
 #include "pulmo/status.h"
 
@@ -26,5 +28,26 @@ pulmo_status pulmo_report(const pulmo_report_options *options);
 
 /* The report of the run in config->train.run_dir, into that directory: a pulmo_report_writer. */
 pulmo_status pulmo_report_of_run(const pulmo_config *config);
+
+/* ---- two or more models on the same images ---- */
+
+typedef struct pulmo_compare_options {
+    const char *const *inputs; /* run directories, what evaluate wrote with --out, results.h5 files,
+                                  CSV files of scores (pulmo/scores.h) */
+    int input_count;           /* 2 to 16 */
+    const char *split;         /* NULL: test where there is one */
+    const char *class_name;    /* the finding; NULL: the one that the inputs name */
+    double threshold;          /* from which on it is called, of all; NaN: each one's own */
+    double margin;             /* of non-inferiority, above 0 and below 1; NaN: none */
+    bool json;                 /* on standard output; else text */
+    const char *out;           /* directory for compare.html, compare.json, differences.csv and
+                                  missing.csv, or NULL */
+} pulmo_compare_options;
+
+/* Compares all pairs on the images that all have: AUC, sensitivity, specificity, accuracy, each
+ * with its paired difference (pulmo/stats.h), p values corrected by Holm, McNemar's exact test,
+ * non-inferiority, and the images that one alone gets right. PULMO_DATA where no image is common,
+ * or where truths differ. Not collective: one process. */
+pulmo_status pulmo_compare(const pulmo_compare_options *options);
 
 #endif

@@ -124,11 +124,11 @@ typedef struct pulmo_statistic {
 } pulmo_statistic;
 
 /* Their values of all patients, and 95 % intervals: whole patients are drawn with replacement (the
- * cluster bootstrap: Field and Welsh 2007), 2,000 times (of more than 50,000 images as often as
- * makes 10^8 of them, at least 200 times), with the same numbers each time; from the 2.5th
- * percentile to the 97.5th. NaN where undefined; bounds NaN where most draws have no value. out
- * (of->count). */
-pulmo_status pulmo_bootstrap(const pulmo_statistic *of, uint32_t patients, uint32_t images,
+ * cluster bootstrap: Field and Welsh 2007), 2,000 times, with the same numbers each time; from the
+ * 2.5th percentile to the 97.5th. `work`: the images that one computation looks at; of more than
+ * 50,000 there are as many draws as make 10^8 of them, at least 200. NaN where undefined; bounds
+ * NaN where most draws have no value. out (of->count). */
+pulmo_status pulmo_bootstrap(const pulmo_statistic *of, uint32_t patients, uint32_t work,
                              pulmo_interval *out);
 
 /* ---- a patient's score ---- */

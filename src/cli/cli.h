@@ -126,7 +126,7 @@ struct arguments {
 
     /* The fields of options. */
     const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
-    const char *like, *by;
+    const char *like, *by, *margin, *threshold;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;
@@ -181,6 +181,7 @@ pulmo_status run_train(arguments *a);
 pulmo_status run_reproduce(arguments *a);
 pulmo_status run_sweep(arguments *a);
 pulmo_status run_evaluate(arguments *a);
+pulmo_status run_compare(arguments *a);
 pulmo_status run_predict(arguments *a);
 pulmo_status run_explain(arguments *a);
 pulmo_status run_export(arguments *a);

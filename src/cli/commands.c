@@ -1,5 +1,7 @@
 /* Commands about a trained model and about files: arguments in, one call of a room below. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -50,6 +52,34 @@ pulmo_status run_evaluate(arguments *a)
     if (pulmo_comm_rank(a->comm) == 0)
         status = report_evaluation(a);
     return pulmo_agree(a->comm, status);
+}
+
+/* ---- compare ---- */
+
+/* NaN where the option was not given. */
+static pulmo_status number_of(const char *option, const char *text, double *out)
+{
+    char *end = NULL;
+    *out = NAN;
+    if (!text)
+        return PULMO_OK;
+    *out = strtod(text, &end);
+    if (end != text && !*end && isfinite(*out))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_USAGE, "--%s %s: must be a number, as in 0.05", option, text);
+}
+
+pulmo_status run_compare(arguments *a)
+{
+    pulmo_compare_options options = {.inputs = a->operands,
+                                     .input_count = a->operand_count,
+                                     .split = a->split,
+                                     .class_name = a->class_name,
+                                     .json = strcmp(a->format, "json") == 0,
+                                     .out = a->out};
+    PULMO_TRY(number_of("margin", a->margin, &options.margin));
+    PULMO_TRY(number_of("threshold", a->threshold, &options.threshold));
+    return pulmo_compare(&options);
 }
 
 /* ---- predict, explain ---- */

@@ -143,6 +143,20 @@ static const command_option evaluate_options[] = {
     {0},
 };
 
+static const command_option compare_options[] = {
+    {FORMAT("text|json"), .initial_text = "text",
+     .help = "of what stands on stdout (default text)"},
+    {TEXT("margin", "M"), INTO(margin),
+     .help = "also say whether a model is worse than another by less than M, as in 0.05"},
+    {TEXT("class", "NAME"), INTO(class_name),
+     .help = "the finding (default: the one that the inputs name)"},
+    {TEXT("threshold", "P"), INTO(threshold),
+     .help = "call the finding from probability P on, in all (default: each one's own, else 0.5)"},
+    {SPLIT, .help = "which split (default: test, else the one there is)"},
+    {OUT("DIR"), .help = "write compare.html, compare.json, differences.csv, missing.csv there"},
+    {0},
+};
+
 static const command_option predict_options[] = {
     {FORMAT("csv|json"), .initial_text = "csv", .help = "of the lines on stdout (default csv)"},
     {WEIGHTS, .help = "VGG16 convolutions"},
@@ -336,6 +350,22 @@ const command commands[] = {
      .operands_needed = "RUN and --data PACKED are needed",
      .starts_mpi = true,
      .run = run_evaluate},
+    {.name = "compare",
+     .summary = "two or more models on the same images: differences with intervals",
+     .usage = "A B...",
+     .description =
+         "Compares models on the images that all have scores of: AUC, sensitivity, specificity and "
+         "accuracy, the difference of each pair with its 95 % interval and p value (by patient "
+         "where patients have several images), McNemar's exact test, and the images that one alone "
+         "gets right. A, B, ... are run directories, what evaluate wrote with --out, or CSV files "
+         "of any program's scores: columns path, label, p_CLASS for each class, and patient where "
+         "it is known. Images are matched by path; those that not all have are named.",
+     .options = compare_options,
+     .keys = "",
+     .operands_least = 2,
+     .operands_most = OPERANDS_ANY,
+     .operands_needed = "two models are needed: runs, evaluations or CSV files of scores",
+     .run = run_compare},
     {.name = "predict",
      .summary = "class and probability of single images",
      .usage = "RUN IMAGE-or-DIR...",

@@ -52,14 +52,6 @@ static void average_classes(pulmo_metrics *out)
 
 /* ---- counts ---- */
 
-int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
-{
-    if (scored->predicted)
-        return scored->predicted[image];
-    const float *row = metrics_row(scored, image);
-    return pulmo_metrics_class(scored->classes, by, row);
-}
-
 static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by,
                             pulmo_metrics *out)
 {

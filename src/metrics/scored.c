@@ -16,6 +16,14 @@ const float *metrics_row(const pulmo_scored *scored, uint32_t image)
     return scored->probabilities + image * classes;
 }
 
+int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
+{
+    if (scored->predicted)
+        return scored->predicted[image];
+    const float *row = metrics_row(scored, image);
+    return pulmo_metrics_class(scored->classes, by, row);
+}
+
 static pulmo_status check_row(const pulmo_scored *scored, uint32_t image)
 {
     const int label = scored->labels[image];

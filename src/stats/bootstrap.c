@@ -33,9 +33,9 @@ static double quantile(const double *values, uint32_t count, double rank)
     return low + (at - below) * (high - low);
 }
 
-static uint32_t resamples_for(uint32_t images)
+static uint32_t resamples_for(uint32_t work)
 {
-    const uint32_t afford = IMAGES_DRAWN / (images + 1);
+    const uint32_t afford = IMAGES_DRAWN / (work + 1);
     if (afford >= RESAMPLES_MOST)
         return RESAMPLES_MOST;
     return afford > RESAMPLES_LEAST ? afford : RESAMPLES_LEAST;
@@ -58,9 +58,9 @@ typedef struct draws {
     uint32_t *defined; /* (values) */
 } draws;
 
-static bool draws_open(draws *d, uint32_t patients, uint32_t images, uint32_t values)
+static bool draws_open(draws *d, uint32_t patients, uint32_t work, uint32_t values)
 {
-    d->resamples = resamples_for(images);
+    d->resamples = resamples_for(work);
     d->times = calloc((size_t)patients + 1, sizeof *d->times);
     d->value = calloc((size_t)values + 1, sizeof *d->value);
     d->all = calloc((size_t)values * d->resamples + 1, sizeof *d->all);
@@ -118,12 +118,12 @@ static void take_intervals(const pulmo_statistic *of, uint32_t patients, draws *
     }
 }
 
-pulmo_status pulmo_bootstrap(const pulmo_statistic *of, uint32_t patients, uint32_t images,
+pulmo_status pulmo_bootstrap(const pulmo_statistic *of, uint32_t patients, uint32_t work,
                              pulmo_interval *out)
 {
     draws d = {0};
     pulmo_status status = PULMO_OK;
-    if (draws_open(&d, patients, images, of->count))
+    if (draws_open(&d, patients, work, of->count))
         take_intervals(of, patients, &d, out);
     else
         status =

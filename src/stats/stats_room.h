@@ -8,7 +8,8 @@
  *   test.c        McNemar, non-inferiority, Holm
  *   line.c        calibration: intercept and slope
  *   smooth.c      calibration: the smoothed curve and its index
- *   operating.c   net benefit, operating points */
+ *   benefit.c     net benefit
+ *   operating.c   operating points */
 #ifndef PULMO_STATS_ROOM_H
 #define PULMO_STATS_ROOM_H
 

@@ -23,7 +23,7 @@ only_in 'openssl/' 'src/core'
 only_in 'xxhash\.h>' 'src/core'
 only_in 'zip\.h>' 'src/weights'
 only_in 'png\.h>' 'src/image|src/infer'
-only_in 'jansson\.h>' 'src/weights|src/export|src/infer'
+only_in 'jansson\.h>' 'src/weights|src/export|src/infer|src/report'
 only_in 'zlib\.h>' 'src/image|src/infer|src/table'
 only_in 'csv\.h>' 'src/table'
 only_in 'argp\.h>' 'src/cli'
@@ -66,7 +66,7 @@ results   | results | core config dist h5 metrics weights nn data audit model
 train     | reproduce train | core config dist h5 metrics weights nn data audit model features step results
 infer     | explain infer | core config dist h5 metrics weights nn image data audit model features results
 export    | export | core config dist h5 weights nn data model
-report    | report | core config dist h5 metrics weights nn image data audit model features results infer
+report    | report | core config stats table dist h5 metrics weights nn image data audit model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
 demo      | demo | core image
 data-prep | pack | core config table privacy dist h5 image data

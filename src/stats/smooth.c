@@ -1,0 +1,295 @@
+/* The smoothed calibration curve and the integrated calibration index. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pulmo/operating.h"
+#include "stats_room.h"
+
+#define SPAN        (2.0 / 3) /* of the images that a line is fitted to */
+#define APART       0.01      /* of the range, between points that are computed */
+#define DRAWN_TIMES 4         /* images of a draw, in those there are: more are not made room for */
+#define WORK        50        /* images' worth of a bootstrap's time that smoothing one takes */
+
+/* Points by x, lowest first. */
+typedef struct points {
+    uint32_t count;
+    double *x, *y, *fitted; /* (count) */
+    double *weight;         /* (count): scratch */
+} points;
+
+/* The points that a line is fitted to: the nearest `SPAN` of all. */
+typedef struct window {
+    uint32_t begin, end; /* end: the last one */
+} window;
+
+static double cube(double x)
+{
+    return x * x * x;
+}
+
+/* Tricube weights around x, each over their sum, from the window's first point on; those that tie
+ * with its last have theirs too. Returns one past the last point with a weight. */
+static uint32_t weigh(const points *p, const window *near, double x, double radius)
+{
+    double sum = 0;
+    uint32_t at = near->begin;
+    for (; at < p->count; at++) {
+        const double off = fabs(p->x[at] - x);
+        p->weight[at] = 0;
+        if (off <= 0.001 * radius)
+            p->weight[at] = 1;
+        else if (off <= 0.999 * radius)
+            p->weight[at] = cube(1 - cube(off / radius));
+        else if (p->x[at] > x)
+            break;
+        sum += p->weight[at];
+    }
+    for (uint32_t i = near->begin; i < at; i++)
+        p->weight[i] /= sum; /* which is at least the weight of x itself */
+    return at;
+}
+
+/* Weights become those of a line: what its value at x takes of each y. Where the points hardly vary
+ * they stay those of a mean. */
+static void tilt(const points *p, uint32_t begin, uint32_t end, double x)
+{
+    const double range = p->x[p->count - 1] - p->x[0];
+    double mean = 0, variance = 0;
+    for (uint32_t i = begin; i < end; i++)
+        mean += p->weight[i] * p->x[i];
+    for (uint32_t i = begin; i < end; i++)
+        variance += p->weight[i] * (p->x[i] - mean) * (p->x[i] - mean);
+    if (sqrt(variance) <= 0.001 * range)
+        return;
+    const double slope = (x - mean) / variance;
+    for (uint32_t i = begin; i < end; i++)
+        p->weight[i] *= slope * (p->x[i] - mean) + 1;
+}
+
+static double fit_at(const points *p, const window *near, double x)
+{
+    const double radius = fmax(x - p->x[near->begin], p->x[near->end] - x);
+    const uint32_t end = weigh(p, near, x, radius);
+    double value = 0;
+    if (radius > 0)
+        tilt(p, near->begin, end, x);
+    for (uint32_t i = near->begin; i < end; i++)
+        value += p->weight[i] * p->y[i];
+    return value;
+}
+
+/* Slides to the right as long as that comes nearer. */
+static void slide(const points *p, double x, window *near)
+{
+    while (near->end + 1 < p->count && x - p->x[near->begin] > p->x[near->end + 1] - x) {
+        near->begin++;
+        near->end++;
+    }
+}
+
+static void interpolate(const points *p, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from + 1; i < to; i++) {
+        const double part = (p->x[i] - p->x[from]) / (p->x[to] - p->x[from]);
+        p->fitted[i] = part * p->fitted[to] + (1 - part) * p->fitted[from];
+    }
+}
+
+/* Gives those that tie with `*last` its value and moves it to the last of them; returns the point
+ * to compute next: the last one within `apart`, or the next there is. */
+static uint32_t next_point(const points *p, uint32_t *last, double apart)
+{
+    const double cut = p->x[*last] + apart;
+    uint32_t at = *last + 1;
+    for (; at < p->count && p->x[at] <= cut; at++) {
+        if (p->x[at] != p->x[*last])
+            continue;
+        p->fitted[at] = p->fitted[*last];
+        *last = at;
+    }
+    return at - 1 > *last ? at - 1 : *last + 1;
+}
+
+/* Cleveland 1979, as R's lowess does it with iter = 0. */
+static void smooth(const points *p)
+{
+    const double apart = APART * (p->x[p->count - 1] - p->x[0]);
+    const uint32_t wide = (uint32_t)(SPAN * p->count + 1e-7);
+    window near = {0, (wide > 2 ? wide : 2) - 1};
+    uint32_t at = 0, last = 0;
+    for (;;) {
+        slide(p, p->x[at], &near);
+        p->fitted[at] = fit_at(p, &near, p->x[at]);
+        interpolate(p, last, at);
+        last = at;
+        at = next_point(p, &last, apart);
+        if (last + 1 >= p->count)
+            return;
+    }
+}
+
+static double index_of(const points *p)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < p->count; i++)
+        sum += fabs(p->fitted[i] - p->x[i]);
+    return stats_ratio(sum, p->count);
+}
+
+/* ---- points ---- */
+
+static bool points_open(points *p, size_t room)
+{
+    p->x = malloc((room + 1) * sizeof *p->x);
+    p->y = malloc((room + 1) * sizeof *p->y);
+    p->fitted = malloc((room + 1) * sizeof *p->fitted);
+    p->weight = malloc((room + 1) * sizeof *p->weight);
+    return p->x && p->y && p->fitted && p->weight;
+}
+
+static void points_close(points *p)
+{
+    free(p->x);
+    free(p->y);
+    free(p->fitted);
+    free(p->weight);
+}
+
+typedef struct ordered {
+    double p;
+    uint32_t image;
+} ordered;
+
+/* Of equal ones the first image comes first, as R orders them. */
+static int compare_ordered(const void *left, const void *right)
+{
+    const ordered *a = left;
+    const ordered *b = right;
+    if (a->p != b->p)
+        return a->p > b->p ? 1 : -1;
+    return (a->image > b->image) - (a->image < b->image);
+}
+
+/* Owned by the caller (free). */
+static ordered *order_of(const pulmo_truth *truth, const double *p)
+{
+    ordered *all = malloc(((size_t)truth->count + 1) * sizeof *all);
+    if (!all)
+        return NULL;
+    for (uint32_t i = 0; i < truth->count; i++)
+        all[i] = (ordered){p[i], i};
+    qsort(all, truth->count, sizeof *all, compare_ordered);
+    return all;
+}
+
+/* ---- patients drawn again ---- */
+
+typedef struct drawing {
+    const pulmo_truth *truth;
+    const ordered *order;
+    points points;
+    uint32_t room;
+} drawing;
+
+static void index_drawn(const void *context, const uint32_t *times, double *value)
+{
+    const drawing *of = context;
+    points drawn = of->points;
+    drawn.count = 0;
+    *value = NAN;
+    for (uint32_t i = 0; i < of->truth->count; i++) {
+        const uint32_t image = of->order[i].image;
+        const uint32_t patient = of->truth->patient ? of->truth->patient[image] : image;
+        if (times[patient] > of->room - drawn.count)
+            return;
+        for (uint32_t t = 0; t < times[patient]; t++) {
+            drawn.x[drawn.count] = of->order[i].p;
+            drawn.y[drawn.count] = of->truth->positive[image];
+            drawn.count++;
+        }
+    }
+    if (drawn.count < 3 || drawn.x[0] >= drawn.x[drawn.count - 1])
+        return;
+    smooth(&drawn);
+    *value = index_of(&drawn);
+}
+
+static pulmo_status take_interval(const pulmo_truth *truth, const ordered *order,
+                                  pulmo_estimate *out)
+{
+    const uint32_t patients = truth->patient ? truth->patients : truth->count;
+    drawing of = {.truth = truth, .order = order, .room = DRAWN_TIMES * truth->count};
+    const pulmo_statistic index = {index_drawn, &of, 1};
+    if (truth->count > PULMO_ICI_IMAGES) {
+        out->undefined = "too many images for an interval, which would be narrow";
+        return PULMO_OK;
+    }
+    pulmo_status status = PULMO_OK;
+    if (points_open(&of.points, of.room))
+        status = pulmo_bootstrap(&index, patients, WORK * truth->count, &out->it);
+    else
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for %u images", of.room);
+    points_close(&of.points);
+    return status;
+}
+
+/* ---- the curve ---- */
+
+static pulmo_status smooth_all(const pulmo_truth *truth, const ordered *order,
+                               pulmo_smooth_curve *out)
+{
+    points all = {.count = truth->count};
+    if (!points_open(&all, all.count)) {
+        points_close(&all);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a curve of %u images", all.count);
+    }
+    for (uint32_t i = 0; i < all.count; i++) {
+        all.x[i] = order[i].p;
+        all.y[i] = truth->positive[order[i].image];
+    }
+    smooth(&all);
+    out->index.it.value = index_of(&all);
+    out->points = all.count;
+    out->p = all.x;
+    out->share = all.fitted;
+    free(all.y);
+    free(all.weight);
+    return PULMO_OK;
+}
+
+static const char *against(const pulmo_truth *truth, const ordered *order)
+{
+    if (truth->count < 3)
+        return "fewer than three images";
+    if (order[0].p >= order[truth->count - 1].p)
+        return "all probabilities are equal";
+    return NULL;
+}
+
+pulmo_status pulmo_smooth_curve_of(const pulmo_truth *truth, const double *p,
+                                   pulmo_smooth_curve *out)
+{
+    *out = (pulmo_smooth_curve){.index = {.it = STATS_NAN3}};
+    ordered *order = order_of(truth, p);
+    if (!order)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a curve of %u images", truth->count);
+    pulmo_status status = PULMO_OK;
+    out->index.undefined = against(truth, order);
+    if (!out->index.undefined) {
+        status = smooth_all(truth, order, out);
+        if (status == PULMO_OK)
+            status = take_interval(truth, order, &out->index);
+    }
+    free(order);
+    if (status != PULMO_OK)
+        pulmo_smooth_curve_free(out);
+    return status;
+}
+
+void pulmo_smooth_curve_free(pulmo_smooth_curve *curve)
+{
+    free(curve->p);
+    free(curve->share);
+    memset(curve, 0, sizeof *curve);
+}
