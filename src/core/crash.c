@@ -108,14 +108,15 @@ static void on_crash(int number, siginfo_t *info, void *unused)
 {
     static const char words[] = "pulmo: crashed; what was at work:\n";
     void *frames[FRAMES_MAX];
-    bool lacked = errno == ENOMEM;
+    bool refused = errno == ENOMEM;
+    bool lacked = known.lacked && known.lacked();
     bool sent = info->si_code == SI_USER; /* by another process */
     (void)unused;
-    if (known.lacked)
-        lacked = known.lacked() || lacked;
     int count = backtrace(frames, FRAMES_MAX);
     const void *at = culprit(frames + 1, count - 1);
-    if (at && lacked && !sent)
+    /* The C library finds a heap that is no longer whole whoever asks it next. */
+    bool broken_heap = number == SIGABRT && lacked;
+    if (!sent && (broken_heap || (at && (refused || lacked))))
         end_for_memory(at);
     if (!sent) {
         (void)!write(STDERR_FILENO, words, sizeof words - 1);

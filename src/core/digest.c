@@ -1,11 +1,12 @@
 /* SHA-256, HMAC and MD5, by libcrypto; XXH3 by libxxhash. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_*, which take no memory */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_* and MD5_*, which take no memory */
 #include "pulmo/digest.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/md5.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,17 +20,21 @@ static EVP_MD_CTX *context_of(pulmo_digester *digester)
     return (EVP_MD_CTX *)(void *)digester;
 }
 
+static pulmo_status fail_libcrypto(const char *digest)
+{
+    if (errno == ENOMEM)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for %s (libcrypto)", digest);
+    return pulmo_fail(PULMO_RUNTIME, "libcrypto has no %s", digest);
+}
+
 pulmo_status pulmo_digester_create(pulmo_digester **out)
 {
     errno = 0;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
-        bool lacking = errno == ENOMEM;
+        pulmo_status status = fail_libcrypto("SHA-256");
         EVP_MD_CTX_free(context);
-        if (lacking)
-            return pulmo_fail(PULMO_MEMORY, "out of memory for a SHA-256 (libcrypto)");
-        return pulmo_fail(PULMO_RUNTIME,
-                          "libcrypto gives no SHA-256: out of memory, or none in it");
+        return status;
     }
     *out = (pulmo_digester *)(void *)context;
     return PULMO_OK;
@@ -69,8 +74,9 @@ pulmo_status pulmo_hmac(const void *key, size_t key_bytes, const void *data, siz
 {
     unsigned int made = 0;
     memset(out, 0, sizeof *out);
+    errno = 0;
     if (!HMAC(EVP_sha256(), key, (int)key_bytes, data, size_bytes, out->bytes, &made))
-        return pulmo_fail(PULMO_RUNTIME, "libcrypto has no HMAC-SHA-256");
+        return fail_libcrypto("HMAC-SHA-256");
     return PULMO_OK;
 }
 
@@ -107,11 +113,12 @@ void pulmo_digest_hex(const pulmo_digest *digest, char out[PULMO_DIGEST_HEX])
 
 void pulmo_md5_hex(const void *data, size_t size_bytes, char out[33])
 {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    out[0] = '\0';
-    if (EVP_Digest(data, size_bytes, bytes, NULL, EVP_md5(), NULL) != 1)
-        return;
-    for (int i = 0; i < 16; i++)
+    MD5_CTX context;
+    unsigned char bytes[MD5_DIGEST_LENGTH];
+    MD5_Init(&context);
+    MD5_Update(&context, data, size_bytes);
+    MD5_Final(bytes, &context);
+    for (int i = 0; i < MD5_DIGEST_LENGTH; i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 

@@ -10,9 +10,10 @@
 static pulmo_status add_classes(exporting *e)
 {
     json_t *names = json_array();
-    for (int k = 0; names && k < e->model->classes; k++)
-        json_array_append_new(names, json_string(e->model->class_names[k]));
-    char *text = names ? json_dumps(names, JSON_COMPACT) : NULL;
+    bool whole = true;
+    for (int k = 0; k < e->model->classes; k++)
+        whole = json_array_append_new(names, json_string(e->model->class_names[k])) == 0 && whole;
+    char *text = whole ? json_dumps(names, JSON_COMPACT) : NULL;
     json_decref(names);
     if (!text)
         return pulmo_fail(PULMO_MEMORY, "out of memory");

@@ -3,6 +3,7 @@
  * followed by ReLU and dropout, as in torchvision's VGG. What stands between them is said in
  * __metadata__: "pool" is flatten ((C, h, w), row-major), avg, max, or avgmax (all averages, then
  * all maxima). */
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,14 +113,18 @@ static void add_header(byte_buffer *out, const char *text)
 
 pulmo_status export_safetensors(exporting *e, byte_buffer *out)
 {
+    errno = 0;
     json_t *header = json_object();
     json_t *metadata = metadata_of(&e->facts);
     json_object_set_new(header, "__metadata__", metadata);
     add_entries(header, e);
     char *text = json_dumps(header, JSON_COMPACT);
     json_decref(header);
-    if (!text)
-        return pulmo_fail(PULMO_MEMORY, "out of memory");
+    bool whole = errno != ENOMEM; /* what there was no memory for is left out */
+    if (!text || !whole) {
+        free(text);
+        return pulmo_fail(PULMO_MEMORY, "out of memory for a header");
+    }
     add_header(out, text);
     add_values(out, e);
     free(text);

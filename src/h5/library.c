@@ -14,9 +14,9 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static int depth;           /* of locks held */
 static pulmo_status unsaid; /* what the library was refused, and nobody has been told */
-static bool lacked;         /* it was refused memory at least once */
-static bool doubtful;       /* the last time for a damaged file, perhaps */
-static int untrusted;       /* open files that may ask for any amount of it */
+static bool lacked;   /* it was refused memory at least once, and may be at odds with itself */
+static bool doubtful; /* the last time for a damaged file, perhaps */
+static int untrusted; /* open files that may ask for any amount of it */
 
 static pulmo_h5 *begun; /* files that are being written */
 
@@ -93,7 +93,8 @@ void h5_lock_in_child(void)
 
 void h5_unlock(void)
 {
-    depth--;
+    if (--depth == 0 && errno == ENOMEM)
+        lacked = true; /* a few of the library's functions do not say so */
     pthread_mutex_unlock(&lock);
 }
 
@@ -233,7 +234,7 @@ pulmo_status(h5_fail)(const pulmo_h5 *file, const char *object, const char *what
     char reason[REASON_BYTES] = "";
     bool writing = file->temporary != NULL;
     note_failure(H5E_DEFAULT, NULL); /* a few of the library's functions do not call it */
-    bool lacking = take_unsaid() == PULMO_MEMORY;
+    bool lacking = take_unsaid() == PULMO_MEMORY || lacked; /* it does not recover from it */
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, reason);
     H5Eclear2(H5E_DEFAULT);
     /* The library gives an errno only where a system call failed. */

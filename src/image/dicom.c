@@ -1,5 +1,6 @@
 /* DICOM files: what is taken, and stored values on their way to the sink. DCMTK reads and
  * decompresses (dicom_set.h); what the values mean is decided here and in dicom_map.c. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,7 +443,11 @@ pulmo_status dicom_decode(const void *data, size_t size_bytes, const pulmo_decod
                           pulmo_image *out, pulmo_decode_notes *notes)
 {
     decoder d = {0};
+    errno = 0;
     pulmo_status status = decode(&d, data, size_bytes, spec, notes);
+    /* DCMTK calls a set damaged that it had no memory for, and an element absent. */
+    if (errno == ENOMEM)
+        status = pulmo_fail(PULMO_MEMORY, "out of memory for a DICOM set");
     if (status == PULMO_OK)
         status = sink_end(&d.sink, out);
     sink_free(&d.sink);

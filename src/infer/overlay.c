@@ -3,6 +3,7 @@
  * The colours are a straight way through OKLab (B. Ottosson, "A perceptual color space for image
  * processing", 2020; the matrices are that text's): lightness grows evenly with the map's value,
  * so that more always looks brighter, in grey print and to colour-blind eyes too. */
+#include <errno.h>
 #include <math.h>
 #include <png.h>
 #include <stddef.h>
@@ -241,9 +242,11 @@ static pulmo_status encode_with_room(const pulmo_image *image, size_t room, uint
     if (!out)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a PNG of %d x %d px", image->height_px,
                           image->width_px);
+    errno = 0;
     if (!png_image_write_to_memory(&png, out, &size, 0, image->pixels, 0, NULL)) {
+        pulmo_status status = errno == ENOMEM ? PULMO_MEMORY : PULMO_RUNTIME;
         free(out);
-        return pulmo_fail(PULMO_RUNTIME, "cannot encode a PNG of %d x %d px: %s", image->height_px,
+        return pulmo_fail(status, "cannot encode a PNG of %d x %d px: %s", image->height_px,
                           image->width_px, png.message);
     }
     *data = out;

@@ -230,6 +230,8 @@ static pulmo_status fail_reading(const table *t, gzFile file)
     const char *reason = gzerror(file, &code);
     if (code == Z_ERRNO)
         return pulmo_fail(PULMO_IO, "%s: cannot be read: %s", t->path, strerror(errno));
+    if (code == Z_MEM_ERROR)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory for zlib", t->path);
     return pulmo_fail(PULMO_DATA, "%s: is not whole, or not gzip: %s", t->path, reason);
 }
 

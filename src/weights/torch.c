@@ -6,6 +6,7 @@
  *
  * Zip archive: NAME/data.pkl is the state dict's pickle, NAME/data/KEY a storage's elements, and
  * NAME/byteorder says "little" where it is there. Entries are checked against their CRC. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -454,7 +455,10 @@ pulmo_status weights_read_torch_zip(weight_file *file)
     torch_file t = {.file = file, .pickle = {.path = file->path}};
     int code = 0;
     file->format = "PyTorch .pth (zip archive)";
+    errno = 0;
     t.zip = zip_open(file->path, ZIP_RDONLY, &code);
+    if (!t.zip && errno == ENOMEM)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory for its archive", file->path);
     if (!t.zip) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
@@ -465,6 +469,9 @@ pulmo_status weights_read_torch_zip(weight_file *file)
         return status;
     }
     pulmo_status status = read_zip(&t);
+    /* libzip gives few reasons, and asks for no more than a file of this size justifies. */
+    if (status == PULMO_WEIGHTS && errno == ENOMEM)
+        status = pulmo_fail(PULMO_MEMORY, "%s: out of memory for its archive", file->path);
     zip_discard(t.zip);
     pickle_free(&t.pickle);
     free(t.storages);
