@@ -22,6 +22,12 @@ void pulmo_log_setup(pulmo_log_level level, int rank, int size);
 typedef char *(*pulmo_log_reveal)(const void *context, const char *line);
 void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context);
 
+/* Every warning of this process is also given to `listener`, without prefix and as files may hold
+ * it (no name revealed), until the next call; NULL: nobody. It must not warn. `context` must
+ * outlive that. Not while another thread writes. */
+typedef void (*pulmo_log_listener)(void *context, const char *line);
+void pulmo_log_set_listener(pulmo_log_listener listener, void *context);
+
 /* A line on stderr as it can be shown (pulmo_text_show), behind a prefix, in one write: lines of
  * several ranks do not mix. */
 void pulmo_say(const char *prefix, const char *line);

@@ -133,7 +133,7 @@ struct arguments {
     int threads, batch, size_px, seconds, rows, views, at_once, epochs;
     int images[3]; /* of train, val, test; -1: not given */
     long elements, seed;
-    bool all, overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
+    bool all, once, overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
 };
 
 /* Fills *a from argv, whose first word is "pulmo COMMAND". Wrong usage, --help, --usage and
@@ -192,6 +192,7 @@ pulmo_status run_fetch(arguments *a);
 pulmo_status run_quickstart(arguments *a);
 pulmo_status run_report(arguments *a);
 pulmo_status run_inspect(arguments *a);
+pulmo_status run_watch(arguments *a);
 pulmo_status run_verify(arguments *a);
 pulmo_status run_bench(arguments *a);
 pulmo_status run_demo(arguments *a);

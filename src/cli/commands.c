@@ -8,6 +8,7 @@
 #include "pulmo/demo.h"
 #include "pulmo/export.h"
 #include "pulmo/infer.h"
+#include "pulmo/events.h"
 #include "pulmo/inspect.h"
 #include "pulmo/report.h"
 #include "pulmo/weights_check.h"
@@ -165,6 +166,13 @@ pulmo_status run_report(arguments *a)
 pulmo_status run_inspect(arguments *a)
 {
     return pulmo_inspect(a->operands[0], a->all, stdout);
+}
+
+/* ---- watch ---- */
+
+pulmo_status run_watch(arguments *a)
+{
+    return pulmo_watch_run(a->operands[0], a->once);
 }
 
 /* ---- demo-data ---- */

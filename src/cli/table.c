@@ -240,6 +240,11 @@ static const command_option demo_options[] = {
 
 /* ---- commands ---- */
 
+static const command_option watch_options[] = {
+    {FLAG("once"), INTO(once), .help = "say it once on a terminal, too"},
+    {0},
+};
+
 static const command_option inspect_options[] = {
     {.name = "all",
      .type = OPTION_FLAG,
@@ -457,6 +462,19 @@ const command commands[] = {
      .operands_needed = "a run, a packed data set or a file is needed",
      .operands_hint = "one at a time",
      .run = run_inspect},
+    {.name = "watch",
+     .summary = "how a run stands: epoch, rate, time left, val after each epoch",
+     .usage = "RUN",
+     .description =
+         "Reads events.jsonl of a run directory, from any machine that sees it, and says how the "
+         "run stands. On a terminal it is drawn again each second until the run ends or Ctrl-C.",
+     .options = watch_options,
+     .keys = "",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "a run directory is needed",
+     .operands_hint = "one at a time",
+     .run = run_watch},
     {.name = "verify",
      .summary = "whether a file, a run or a packed data set is what was written",
      .usage = "FILE|RUN|PACKED",

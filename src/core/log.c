@@ -22,6 +22,8 @@ static int log_rank = 0;
 static int log_size = 1;
 static pulmo_log_reveal reveal_line = NULL;
 static const void *reveal_context = NULL;
+static pulmo_log_listener warning_listener = NULL;
+static void *listener_context = NULL;
 static bool line_open = false; /* a progress line stands on the terminal */
 
 void pulmo_log_setup(pulmo_log_level level, int rank, int size)
@@ -35,6 +37,12 @@ void pulmo_log_set_reveal(pulmo_log_reveal reveal, const void *context)
 {
     reveal_line = reveal;
     reveal_context = context;
+}
+
+void pulmo_log_set_listener(pulmo_log_listener listener, void *context)
+{
+    warning_listener = listener;
+    listener_context = context;
 }
 
 static bool speaks(void)
@@ -112,6 +120,15 @@ void pulmo_debug(const char *format, ...)
     va_end(arguments);
 }
 
+static void tell_listener(const char *format, va_list arguments)
+{
+    char *line = NULL;
+    if (!warning_listener || vasprintf(&line, format, arguments) < 0)
+        return;
+    warning_listener(listener_context, line);
+    free(line);
+}
+
 void pulmo_warn(const char *format, ...)
 {
     char prefix[48] = "warning: ";
@@ -120,6 +137,9 @@ void pulmo_warn(const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     write_line(prefix, format, arguments);
+    va_end(arguments);
+    va_start(arguments, format);
+    tell_listener(format, arguments);
     va_end(arguments);
 }
 

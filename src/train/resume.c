@@ -67,6 +67,7 @@ pulmo_status run_checkpoint(run *r)
     deadline_checkpoint_took(&r->deadline, began_s, r->checkpoints.written_s);
     PULMO_TRY(pulmo_agree(r->comm, status));
     r->replaces = false;
+    run_tell_checkpoint(r, r->checkpoints.took_s);
     return PULMO_OK;
 }
 

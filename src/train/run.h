@@ -8,6 +8,7 @@
  *   train.c       epochs: batches, validation, early stopping
  *   selection.c   the best epoch
  *   start.c       another run as the start
+ *   tell.c        what a run tells programs: events.jsonl
  *   trail.c       the digest of each tensor after each epoch
  *   resume.c      writes checkpoints and resumes from one; stops in time
  *   checkpoint.c  checkpoint.h5
@@ -28,7 +29,9 @@
 #include "lease.h"
 #include "pulmo/audit.h"
 #include "pulmo/bank.h"
+#include "pulmo/events.h"
 #include "pulmo/features.h"
+#include "pulmo/log.h"
 #include "pulmo/results.h"
 #include "pulmo/specs.h"
 #include "pulmo/step.h"
@@ -99,6 +102,8 @@ typedef struct run {
     run_scores scores;
     pulmo_audit audit; /* on rank 0, at the end */
     deadline deadline;
+    pulmo_events
+        *events; /* on rank 0, once the run is open; NULL elsewhere, and where none are kept */
     char head_digest[PULMO_DIGEST_HEX]; /* of all that was trained; rank 0's, at the end */
 } run;
 
@@ -203,6 +208,18 @@ pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts);
 /* Parameters as the run that train.init names left them, and its digest in the identity.
  * PULMO_CONFIG where they do not fit. */
 pulmo_status run_start_from(run *r);
+
+/* ---- tell.c: by rank 0, nothing elsewhere; not collective ---- */
+
+/* Opens the events of a run that is open, and tells its start. */
+void run_tell_start(run *r);
+/* After a batch, at most each ten seconds. */
+void run_tell_batch(const run *r, const pulmo_progress *progress);
+/* The epoch whose row is filled, before the next begins. */
+void run_tell_epoch(const run *r, double images_per_second);
+void run_tell_checkpoint(const run *r, double seconds);
+/* The end, with this status, and closes the events. */
+void run_tell_end(run *r, pulmo_status status);
 
 /* ---- announce.c ---- */
 

@@ -44,6 +44,7 @@ static pulmo_status train_batches(run *r)
         r->checkpoints.batches_since++;
         pulmo_watch_beat(r->comm, "training");
         show_progress(r, &progress);
+        run_tell_batch(r, &progress);
     }
     PULMO_TRY(pulmo_stepper_finish(r->stepper));
     pulmo_progress_end(&progress);
@@ -101,14 +102,13 @@ static pulmo_status select_epoch(run *r, const pulmo_epoch_row *row)
     return PULMO_OK;
 }
 
-static void report_epoch(const run *r, uint32_t images, double began_s)
+static void report_epoch(const run *r, double rate)
 {
     const best_epoch *best = &r->selection.best;
     const pulmo_epoch_row *row = &r->selection.history[r->state.epoch];
     const pulmo_epoch_row *kept = &r->selection.history[best->epoch - 1];
     const int monitor = r->config->train.monitor;
     const char *by = pulmo_config_choice("train.monitor", monitor);
-    double rate = images / (pulmo_now_s() - began_s);
     pulmo_info("Epoch %u/%lld", r->state.epoch + 1, (long long)r->config->train.epochs);
     pulmo_info("  train  loss %.4f  acc %.4f   %.1f img/s", row->train_loss, row->train_accuracy,
                rate);
@@ -154,7 +154,9 @@ static pulmo_status run_epoch(run *r)
     pulmo_debug("  %.4f s for %u images of val", pulmo_now_s() - trained_s, val_info(r)->count);
     note_tensors(r);
     PULMO_TRY(select_epoch(r, row));
-    report_epoch(r, images, began_s);
+    const double rate = images / (pulmo_now_s() - began_s);
+    report_epoch(r, rate);
+    run_tell_epoch(r, rate);
     return PULMO_OK;
 }
 
@@ -248,7 +250,9 @@ pulmo_status run_begin(run *r, bool overwrite)
     double began_s = pulmo_now_s();
     PULMO_TRY(run_open(r, overwrite));
     pulmo_status status = is_root(r) ? find_deadline(r, began_s) : PULMO_OK;
-    return pulmo_agree(r->comm, status);
+    PULMO_TRY(pulmo_agree(r->comm, status));
+    run_tell_start(r);
+    return PULMO_OK;
 }
 
 static pulmo_status train_run(run *r, bool overwrite)
@@ -264,6 +268,7 @@ pulmo_status pulmo_train(pulmo_comm *comm, const pulmo_config *config, bool over
     run *r = NULL;
     PULMO_TRY(run_create(comm, config, &r));
     pulmo_status status = train_run(r, overwrite);
+    run_tell_end(r, status);
     lease *owned = r->lease; /* on rank 0 */
     run_close(r);
     if (status == PULMO_OK && owned && lease_check(owned) == PULMO_OK)

@@ -23,7 +23,7 @@ only_in 'openssl/' 'src/core'
 only_in 'xxhash\.h>' 'src/core'
 only_in 'zip\.h>' 'src/weights'
 only_in 'png\.h>' 'src/image|src/infer'
-only_in 'jansson\.h>' 'src/weights|src/export|src/infer|src/report'
+only_in 'jansson\.h>' 'src/events|src/weights|src/export|src/infer|src/report'
 only_in 'zlib\.h>' 'src/image|src/infer|src/table'
 only_in 'csv\.h>' 'src/table'
 only_in 'argp\.h>' 'src/cli'
@@ -51,6 +51,7 @@ image     | image | core
 table     | scores table | core config image
 privacy   | pseudonym | core image
 h5        | h5 | core
+events    | events | core
 inspect   | inspect | core h5
 dist      | dist exact | core
 stats     | operating stats | core
@@ -63,7 +64,7 @@ model     | backbone model specs views weights_check | core config dist h5 metri
 features  | bank features | core config dist h5 metrics weights nn data model
 step      | step | core config dist h5 metrics weights nn data model
 results   | results | core config dist h5 metrics weights nn data audit model
-train     | reproduce train | core config dist h5 metrics weights nn data audit model features step results
+train     | reproduce train | core config dist events h5 metrics weights nn data audit model features step results
 infer     | explain infer | core config dist h5 metrics weights nn image data audit model features results
 export    | export | core config dist h5 weights nn data model
 report    | report | core config stats table dist h5 metrics weights nn image data audit model features results infer
@@ -71,7 +72,7 @@ sweep     | sweep | core config dist h5 metrics weights nn data model features s
 demo      | demo | core image
 data-prep | pack | core config table privacy dist h5 image data
 bench     | bench | core config dist h5 metrics weights nn data model features step results train demo data-prep
-cli       |  | core config dist h5 metrics weights nn image data model features step results train infer export report sweep bench demo data-prep inspect
+cli       |  | core config dist events h5 metrics weights nn image data model features step results train infer export report sweep bench demo data-prep inspect
 '
 declare -A owner below seen
 while IFS='|' read -r room headers uses; do
