@@ -157,7 +157,7 @@ def tree(where):
             folders[:] = [folder for folder in folders if folder not in ("settings", "demo")]
         for file in files:
             path = os.path.join(base, file)
-            if not os.path.islink(path) and file != "log":
+            if not os.path.islink(path) and file not in ("log", "events.jsonl"):
                 found[os.path.relpath(path, where)] = path
     return found
 
