@@ -195,7 +195,7 @@ pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
     size_t side = (size_t)store->size_px;
     size_t pixels = 3 * side * side;
     search s = {.store = store, .channels = 1, .loaded = UINT32_MAX};
-    int8_t(*sketches)[SKETCH] = malloc(room * sizeof *sketches);
+    int8_t(*sketches)[PULMO_SKETCH_BYTES] = malloc(room * sizeof *sketches);
     s.file = malloc(room * sizeof *s.file);
     s.pixels[0] = malloc(2 * pixels);
     s.pixels[1] = s.pixels[0] + pixels;
@@ -205,9 +205,9 @@ pulmo_status audit_near(part_store *store, near_pair **pairs, size_t *count)
     PULMO_GOTO(choose_files(&s, &files, &queries));
     for (uint32_t i = 0; i < files; i++) {
         const image_record *record = &store->records[s.file[i]];
-        memcpy(sketches[i], record->sketch, SKETCH);
+        memcpy(sketches[i], record->sketch, PULMO_SKETCH_BYTES);
     }
-    PULMO_GOTO(near_pairs(sketches, files, queries, NEAR_DISTANCE2, look, &s));
+    PULMO_GOTO(pulmo_near_pairs(sketches, files, queries, NEAR_DISTANCE2, look, &s));
     PULMO_GOTO(s.status);
     *pairs = s.pairs;
     *count = s.count;

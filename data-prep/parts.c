@@ -130,14 +130,15 @@ typedef struct filler {
 } filler;
 
 /* Of the image without what pads it, by which images of one aspect would look alike. */
-static pulmo_status make_sketch(const filler *f, const pulmo_image *image, int8_t out[SKETCH])
+static pulmo_status make_sketch(const filler *f, const pulmo_image *image,
+                                int8_t out[PULMO_SKETCH_BYTES])
 {
     pulmo_image inner = {0};
     if (f->options->config->pack.fit == PULMO_FIT_PAD) {
         PULMO_TRY(pulmo_image_unpad(image, &inner));
         image = &inner;
     }
-    sketch_make(image->pixels, image->height_px, image->width_px, image->channels, out);
+    pulmo_sketch_make(image->pixels, image->height_px, image->width_px, image->channels, out);
     pulmo_image_free(&inner);
     return PULMO_OK;
 }

@@ -5,15 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "near.h"
 #include "source.h"
 
 #include "pulmo/digest.h"
+#include "pulmo/near.h"
 #include "pulmo/pack.h"
 
 typedef struct image_record {
     pulmo_digest digest, pixel_digest; /* of the file, of the packed pixels (grey as one channel) */
-    int8_t sketch[SKETCH];
+    int8_t sketch[PULMO_SKETCH_BYTES];
     uint64_t offset; /* of the pixels in the part's file */
     uint8_t usable, channels;
     uint8_t profiled; /* a colour profile or gamma of its own was ignored */

@@ -54,14 +54,37 @@ static pulmo_status make_sketches(packing *p, int s)
 {
     size_t n = p->plan.count[s];
     const uint32_t *order = p->plan.order[s];
-    uint8_t *sketches = malloc((n + 1) * SKETCH);
+    uint8_t *sketches = malloc((n + 1) * PULMO_SKETCH_BYTES);
     if (!sketches)
         return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
     for (size_t i = 0; i < n; i++) {
         const image_record *record = &p->store.records[order[i]];
-        memcpy(sketches + i * SKETCH, record->sketch, SKETCH);
+        memcpy(sketches + i * PULMO_SKETCH_BYTES, record->sketch, PULMO_SKETCH_BYTES);
     }
     p->split[s].sketches = sketches;
+    return PULMO_OK;
+}
+
+/* Patients that are certain, ended by NUL; the pointers and their characters in one block. */
+static pulmo_status make_sure(packing *p, int s)
+{
+    size_t n = p->plan.count[s];
+    const uint32_t *order = p->plan.order[s];
+    size_t bytes = (n + 1) * sizeof(char *);
+    for (size_t i = 0; i < n; i++)
+        bytes += (size_t)p->list.file[order[i]].sure_bytes + 1;
+    char **sure = malloc(bytes);
+    if (!sure)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the %s split", pulmo_split_name(s));
+    char *at = (char *)(sure + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const source_file *file = &p->list.file[order[i]];
+        sure[i] = at;
+        if (file->sure_bytes > 0)
+            at = mempcpy(at, file->sure, (size_t)file->sure_bytes);
+        *at++ = '\0';
+    }
+    p->split[s].sure = (const char *const *)sure;
     return PULMO_OK;
 }
 
@@ -172,6 +195,7 @@ static pulmo_status make_split(packing *p, int s)
         split->given = columns.labels + 2 * n;
     fill_columns(p, s, folds, &columns);
     PULMO_TRY(make_sketches(p, s));
+    PULMO_TRY(make_sure(p, s));
     PULMO_TRY(make_first(p, s));
     return tabled_columns(&p->list, p->plan.order[s], split);
 }
@@ -190,6 +214,7 @@ static void free_split(pulmo_packed_split *split)
         free_owned(split->paths[TEXT_COLUMNS * n]);
     free_owned(split->labels);
     free_owned(split->sketches);
+    free_owned(split->sure);
     free_owned(split->first);
     free_owned(split->paths);
 }

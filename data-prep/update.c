@@ -55,9 +55,9 @@ static pulmo_status read_texts(pulmo_h5 *file, const char *base, const char *wha
 static pulmo_status read_sketches(pulmo_h5 *file, const char *base, old_split *split)
 {
     char name[96];
-    const uint64_t dims[] = {split->cut.count, SKETCH};
+    const uint64_t dims[] = {split->cut.count, PULMO_SKETCH_BYTES};
     snprintf(name, sizeof name, "%s/sketches", base);
-    split->sketches = malloc(((size_t)split->cut.count + 1) * SKETCH);
+    split->sketches = malloc(((size_t)split->cut.count + 1) * PULMO_SKETCH_BYTES);
     if (!split->sketches)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a split");
     return pulmo_h5_read(file, name, PULMO_H5_U8, 2, dims, split->sketches);
@@ -520,8 +520,8 @@ static pulmo_status old_record(const old_pack *old, uint32_t file, image_record 
     memset(record, 0, sizeof *record);
     PULMO_TRY(digest_of_hex(split->digests[place], &record->digest));
     PULMO_TRY(digest_of_hex(split->pixel_digests[place], &record->pixel_digest));
-    const uint8_t *sketch = split->sketches + (size_t)place * SKETCH;
-    memcpy(record->sketch, sketch, SKETCH);
+    const uint8_t *sketch = split->sketches + (size_t)place * PULMO_SKETCH_BYTES;
+    memcpy(record->sketch, sketch, PULMO_SKETCH_BYTES);
     record->usable = 1;
     record->channels = (uint8_t)old->channels;
     return PULMO_OK;

@@ -18,7 +18,7 @@ typedef struct old_split {
     pulmo_cut cut;
     int32_t *labels, *fold; /* (count); without folds: NULL */
     int32_t *given;         /* (count): the split that the source named; NULL: not known */
-    uint8_t *sketches;      /* (count, SKETCH) */
+    uint8_t *sketches;      /* (count, PULMO_SKETCH_BYTES) */
     char **paths, **groups, **digests, **pixel_digests;
     size_t kept_count;
     char **kept_names;           /* (kept_count); NULL without */

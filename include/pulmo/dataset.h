@@ -52,18 +52,14 @@ void pulmo_dataset_close(pulmo_dataset *dataset); /* NULL is a no-op */
 /* Borrowed from the data set. */
 const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *dataset);
 
-/* What a digest in the manifest is of: an image's source file, or its pixels as they were packed.
- */
-typedef enum pulmo_digest_of_image {
-    PULMO_DIGEST_OF_SOURCE,
-    PULMO_DIGEST_OF_PIXELS,
-    PULMO_DIGESTS_OF_IMAGE
-} pulmo_digest_of_image;
+/* The first of its classes that is not among these `classes` names; -1 where all are. */
+int pulmo_dataset_foreign_class(const pulmo_dataset *dataset, int classes,
+                                const char *const *names);
+/* Gives it these classes: labels become indices into them. Each of its own must be among them. The
+ * names are copied; what info said of classes before is void. PULMO_MEMORY. */
+pulmo_status pulmo_dataset_adopt_classes(pulmo_dataset *dataset, int classes,
+                                         const char *const *names);
 
-/* SHA-256 of each image's source file or pixels in hexadecimal, (count), read from the manifest
- * again. Owned by the caller: one free(*out) frees all; NULL where there are no images. */
-pulmo_status pulmo_dataset_digests(const pulmo_dataset *dataset, pulmo_digest_of_image of,
-                                   char ***out);
 /* The digest of a data set by those of its splits (digest_hex), train first: what checkpoints and
  * results hold as data_sha256. */
 void pulmo_dataset_digest(const char *const of_splits[PULMO_SPLITS], char hex[PULMO_DIGEST_HEX]);

@@ -20,8 +20,10 @@ typedef struct pulmo_evaluate_options {
     int threads;                    /* 0: the CPUs given */
     const pulmo_settings *settings; /* NULL, or what to do unlike the model: eval.threshold (a
                                        number), eval.tta, augment (of the views) */
-    const char *by; /* columns that images are grouped by (pulmo/groups.h), or NULL */
-    bool audit;     /* for shortcuts, where the first run has cue models */
+    const char *by;     /* columns that images are grouped by (pulmo/groups.h), or NULL */
+    bool audit;         /* for shortcuts, where the first run has cue models */
+    bool allow_overlap; /* with images that the runs were made of: above 1 % of them is PULMO_DATA
+                           else */
 } pulmo_evaluate_options;
 
 /* Metrics of a trained model on a packed split, printed on stdout by rank 0. Collective. */

@@ -15,7 +15,8 @@
  *       (N) int32 and the attribute folds, how many
  *   /splits/SPLIT/given (N) int32: the split that a table, a list or the folder named; with tables
  *   /splits/SPLIT/first (shards + 1) int64: first image of each shard, where they are not even
- *   /splits/SPLIT/sketches (N, 64) uint8: how each image looks, for pack --update
+ *   /splits/SPLIT/sure_patients (N): equal only for images of one patient for certain, "" where
+ * that is not known /splits/SPLIT/sketches (N, 64) uint8: how each image looks, for pack --update
  *   /splits/SPLIT/kept/0, 1, ...: columns of a table of labels, named by the split's attribute kept
  *   /table/{notes,rows_without_file,files_without_row}, where labels come from a table
  *   /refused/{paths,reasons}
@@ -88,6 +89,8 @@ typedef struct pulmo_packed_split {
     const int32_t *given;    /* (count): the split that the source named; NULL: not stored */
     const int32_t *labels;
     const char *const *paths, *const *groups, *const *digests; /* (count); digests in hexadecimal */
+    const char *const *sure; /* (count): equal only for images of one patient for certain; "":
+                                not known; NULL: not stored */
     const char *const *pixel_digests;       /* (count): SHA-256 of the packed pixels */
     int kept;                               /* columns of a table of labels; may be 0 */
     const char *const *kept_names;          /* (kept) */

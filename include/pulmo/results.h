@@ -72,7 +72,10 @@ typedef struct pulmo_results {
     const pulmo_audit *audit;             /* NULL where there is none (yet) */
     const pulmo_comm *comm;
     const char *head_digest;
-    const char *data;        /* packed directory */
+    const char *data; /* packed directory */
+    /* What training saw, and what the epoch and threshold were chosen on; NULL where nothing was
+     * trained here. */
+    const pulmo_dataset *trained_on, *chosen_on;
     const char *model_place; /* run directory of the model, where results are not written beside it;
                                 or NULL */
     int models;              /* whose mean was scored; 0: one */

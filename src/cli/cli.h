@@ -126,14 +126,15 @@ struct arguments {
 
     /* The fields of options. */
     const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
-    const char *like, *by, *margin, *threshold;
+    const char *like, *by, *margin, *threshold, *overlap;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;
     int threads, batch, size_px, seconds, rows, views, at_once, epochs;
     int images[3]; /* of train, val, test; -1: not given */
     long elements, seed;
-    bool all, once, overwrite, update, verify, who, layers, with_normalization, no_overlays, share;
+    bool all, once, overwrite, update, verify, who, layers, with_normalization, no_overlays;
+    bool share, strict;
 };
 
 /* Fills *a from argv, whose first word is "pulmo COMMAND". Wrong usage, --help, --usage and

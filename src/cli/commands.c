@@ -45,7 +45,8 @@ pulmo_status run_evaluate(arguments *a)
                                             .threads = threads_of(a),
                                             .settings = &a->settings,
                                             .by = a->by,
-                                            .audit = a->config.eval.audit};
+                                            .audit = a->config.eval.audit,
+                                            .allow_overlap = strcmp(a->overlap, "allow") == 0};
     PULMO_TRY(pulmo_evaluate(a->comm, &options));
     if (!a->out)
         return PULMO_OK;

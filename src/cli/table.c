@@ -135,6 +135,9 @@ static const command_option sweep_options[] = {
 static const command_option evaluate_options[] = {
     {DATA, .required = true, .help = "packed directory"},
     {SPLIT, .initial_text = "test", .help = "which split (default test)"},
+    {ONE_OF("overlap", "refuse|allow"), INTO(overlap), .initial_text = "refuse",
+     .help =
+         "what more than 1 % of images or patients do that the run was made of (default refuse)"},
     {WEIGHTS, .help = "VGG16 convolutions"},
     {OUT("DIR"), .help = "write results.h5, predictions.csv and report.html there"},
     {BY, .help = "figures of groups: by columns that pack.keep kept, format, numbers cut as in "

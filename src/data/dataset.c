@@ -225,7 +225,7 @@ static void forget_digests(pulmo_dataset *d)
     d->pixel_digests = NULL;
 }
 
-static pulmo_status open_manifest(const pulmo_dataset *d, pulmo_h5 **out)
+pulmo_status dataset_open_manifest(const pulmo_dataset *d, pulmo_h5 **out)
 {
     char *path = pulmo_format("%s/manifest.h5", d->directory);
     if (!path)
@@ -242,7 +242,7 @@ static pulmo_status open_manifest(const pulmo_dataset *d, pulmo_h5 **out)
 static pulmo_status open_all(pulmo_dataset *d, const char *split, int may_be_absent)
 {
     pulmo_h5 *file = NULL;
-    PULMO_TRY(open_manifest(d, &file));
+    PULMO_TRY(dataset_open_manifest(d, &file));
     d->is_unverified = !pulmo_h5_is_verified(file);
     pulmo_status status = open_split(file, d, split, may_be_absent);
     pulmo_h5_close(file);
@@ -307,16 +307,16 @@ const pulmo_dataset_info *pulmo_dataset_info_of(const pulmo_dataset *d)
     return &d->info;
 }
 
-pulmo_status pulmo_dataset_digests(const pulmo_dataset *d, pulmo_digest_of_image of, char ***out)
+pulmo_status dataset_digests(const pulmo_dataset *d, digest_of_image of, char ***out)
 {
-    const char *column = of == PULMO_DIGEST_OF_PIXELS ? "pixel_digests" : "digests";
+    const char *column = of == DIGEST_OF_PIXELS ? "pixel_digests" : "digests";
     pulmo_h5 *file = NULL;
     char base[96];
     *out = NULL;
     if (d->info.count == 0)
         return PULMO_OK;
     snprintf(base, sizeof base, "splits/%s", d->split);
-    PULMO_TRY(open_manifest(d, &file));
+    PULMO_TRY(dataset_open_manifest(d, &file));
     pulmo_status status = read_names(file, base, column, d->cut.count, out);
     pulmo_h5_close(file);
     if (status != PULMO_OK) {

@@ -2,6 +2,8 @@
  *
  *   dataset.c        the manifest
  *   dataset_fold.c   one fold's part of a split
+ *   dataset_class.c  its classes as another names them
+ *   identity.c       by what its images are found again
  *   dataset_shard.c  shards, and images out of them */
 #ifndef PULMO_DATASET_ROOM_H
 #define PULMO_DATASET_ROOM_H
@@ -45,10 +47,19 @@ struct pulmo_dataset {
 
 /* PULMO_DATA for a file of another kind or version. */
 pulmo_status dataset_check_kind(pulmo_h5 *file, const char *kind);
+/* Opens its manifest again. */
+pulmo_status dataset_open_manifest(const pulmo_dataset *d, pulmo_h5 **out);
 /* True only where nothing stands there. */
 bool dataset_is_absent(const char *path);
 /* Opens each shard and compares it with the manifest. */
 pulmo_status dataset_check_shards(pulmo_dataset *d);
+/* What a digest in the manifest is of: an image's source file, or its pixels as they were packed.
+ */
+typedef enum digest_of_image { DIGEST_OF_SOURCE, DIGEST_OF_PIXELS } digest_of_image;
+
+/* SHA-256 of each image's source file or pixels in hexadecimal, (count), read from the manifest
+ * again. Owned by the caller: one free(*out) frees all; NULL where there are no images. */
+pulmo_status dataset_digests(const pulmo_dataset *dataset, digest_of_image of, char ***out);
 /* Keeps what `split` is of the fold d->fold. */
 pulmo_status dataset_choose_fold(pulmo_h5 *manifest, pulmo_dataset *d, const char *split);
 

@@ -259,6 +259,9 @@ static pulmo_status write_extras(pulmo_h5 *file, const char *base, const pulmo_p
     snprintf(name, sizeof name, "%s/first", base);
     if (split->first)
         PULMO_TRY(write_first(file, name, split));
+    snprintf(name, sizeof name, "%s/sure_patients", base);
+    if (split->sure)
+        PULMO_TRY(pulmo_h5_write_strings(file, name, split->count, split->sure));
     snprintf(name, sizeof name, "%s/sketches", base);
     if (split->sketches)
         return pulmo_h5_write(file, name, PULMO_H5_U8, 2, sketches, split->sketches);

@@ -12,39 +12,51 @@
 #include "pulmo/features.h"
 #include "pulmo/infer.h"
 #include "pulmo/results.h"
+#include "pulmo/text.h"
 #include "overlap.h"
 #include "shortcuts.h"
 
-/* Other hospitals call classes otherwise; names are compared exactly. */
-static pulmo_status check_classes(const pulmo_model *model, const pulmo_dataset_info *info,
-                                  const pulmo_evaluate_options *o, const char *run)
+/* "NORMAL, PNEUMONIA", as far as there is room. */
+static void list_classes(const pulmo_model *model, char *out, size_t bytes)
 {
-    const int least = info->classes < model->classes ? info->classes : model->classes;
-    int k = 0;
-    while (k < least && strcmp(info->class_names[k], model->class_names[k]) == 0)
-        k++;
-    if (k == info->classes && k == model->classes)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_DATA,
-                      "%s: its %d classes are not the %d of the model %s: by name, the first that "
-                      "differs is \"%s\" here and \"%s\" there; pack the set with "
-                      "pack.label_map, which gives classes the model's names and leaves others out",
-                      o->data, info->classes, model->classes, run,
-                      k < info->classes ? info->class_names[k] : "",
-                      k < model->classes ? model->class_names[k] : "");
+    size_t at = 0;
+    *out = '\0';
+    for (int k = 0; k < model->classes && at < bytes; k++) {
+        const char *between = k > 0 ? ", " : "";
+        at += (size_t)snprintf(out + at, bytes - at, "%s%s", between, model->class_names[k]);
+    }
 }
 
-static pulmo_status check_fit(const pulmo_model *model, const pulmo_dataset_info *info,
+/* Other hospitals call classes otherwise; names are compared exactly, in any order. The data set
+ * gets the model's. */
+static pulmo_status take_classes(const pulmo_model *model, pulmo_dataset *dataset,
+                                 const pulmo_evaluate_options *o, const char *run)
+{
+    const char *const *names = (const char *const *)model->class_names;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
+    const int foreign = pulmo_dataset_foreign_class(dataset, model->classes, names);
+    char theirs[256];
+    if (foreign < 0)
+        return pulmo_dataset_adopt_classes(dataset, model->classes, names);
+    list_classes(model, theirs, sizeof theirs);
+    return pulmo_fail(PULMO_DATA,
+                      "%s: its class \"%s\" is not one of the model %s, which are %s; pack the set "
+                      "with --like %s and pack.label_map, which gives classes the model's names "
+                      "and leaves others out",
+                      o->data, info->class_names[foreign], run, theirs, run);
+}
+
+static pulmo_status check_fit(const pulmo_model *model, pulmo_dataset *dataset,
                               const pulmo_evaluate_options *o, const char *run)
 {
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(dataset);
     if (info->count == 0)
         return pulmo_fail(PULMO_DATA, "%s: the %s split is empty", o->data, o->split);
     if (info->height_px != model->size_px || info->width_px != model->size_px)
         return pulmo_fail(
-            PULMO_DATA,
-            "%s: images are %d x %d px, the model takes %d x %d; pack with pack.size %d", o->data,
-            info->height_px, info->width_px, model->size_px, model->size_px, model->size_px);
-    return check_classes(model, info, o, run);
+            PULMO_DATA, "%s: images are %d x %d px, the model takes %d x %d; pack with --like %s",
+            o->data, info->height_px, info->width_px, model->size_px, model->size_px, run);
+    return take_classes(model, dataset, o, run);
 }
 
 /* What makes a model what it is: its parameters and its configuration, eval.tta among it. */
@@ -101,6 +113,73 @@ static void warn_of_framing(const pulmo_model *model, const pulmo_dataset_info *
     }
 }
 
+/* Whether the run was made of what it is judged by. */
+static pulmo_status judge_overlap(const pulmo_evaluate_options *o, const char *run,
+                                  const char *name, const pulmo_dataset *dataset, FILE *table)
+{
+    pulmo_model model;
+    char digest[PULMO_DIGEST_HEX];
+    PULMO_TRY(pulmo_model_read(run, &model));
+    pulmo_model_head_digest(&model, digest);
+    const overlap_case of = {.run = run,
+                             .head_digest = digest,
+                             .model = &model,
+                             .judged = dataset,
+                             .data = o->data,
+                             .name = name,
+                             .table = o->out ? table : NULL,
+                             .allow = o->allow_overlap};
+    pulmo_status status = overlap_judge(&of);
+    pulmo_model_free(&model);
+    return status;
+}
+
+static pulmo_status judge_each(const pulmo_evaluate_options *o, const pulmo_dataset *dataset,
+                               FILE *table)
+{
+    char *name = pulmo_format("the %s split of %s", o->split, o->data);
+    pulmo_status status = name ? PULMO_OK : PULMO_MEMORY;
+    for (int i = 0; i < o->run_count && status == PULMO_OK; i++)
+        status = judge_overlap(o, o->runs[i], name, dataset, table);
+    free(name);
+    return status;
+}
+
+/* The table of what was found, in place of one of an earlier evaluation. Ends the text. */
+static pulmo_status write_table(const char *out, pulmo_text *table)
+{
+    pulmo_status status = PULMO_OK;
+    if (!out) {
+        pulmo_text_discard(table);
+        return PULMO_OK;
+    }
+    char *path = pulmo_format("%s/overlap.csv", out);
+    if (path)
+        status = pulmo_directory_make(out);
+    if (path && status == PULMO_OK)
+        status = pulmo_text_write(table, path);
+    pulmo_text_discard(table);
+    free(path);
+    return path ? status : PULMO_MEMORY;
+}
+
+/* Of each run, before anything is scored; what is found is written also where it is refused. Rank
+ * 0. */
+static pulmo_status judge_overlaps(const pulmo_evaluate_options *o, const pulmo_dataset *dataset)
+{
+    pulmo_text table;
+    pulmo_failure refusal;
+    PULMO_TRY(pulmo_text_open(&table));
+    fputs(OVERLAP_COLUMNS "\n", table.stream);
+    pulmo_status status = judge_each(o, dataset, table.stream);
+    pulmo_failure_keep(&refusal, status);
+    const pulmo_status written = write_table(o->out, &table);
+    if (status == PULMO_OK)
+        return written;
+    pulmo_failure_raise(&refusal);
+    return status;
+}
+
 /* What training left is not to be written over by what evaluating it gives. */
 static pulmo_status check_out(const char *out)
 {
@@ -135,7 +214,6 @@ typedef struct ensemble {
     pulmo_model model;     /* the first one's, which stands for all when results are written */
     double *probabilities; /* (count, classes): sums over models */
     double threshold;      /* sum */
-    char (*digest)[PULMO_DIGEST_HEX]; /* (runs): of each model's parameters */
     bool rules_differ;
     int threads;
     pulmo_audit audit;   /* of the mean's scores, on rank 0 */
@@ -235,9 +313,7 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
     if (status == PULMO_OK)
         status = pulmo_model_adjust(&model, o->settings);
     if (status == PULMO_OK)
-        status = check_fit(&model, pulmo_dataset_info_of(dataset), o, run);
-    if (status == PULMO_OK)
-        pulmo_model_head_digest(&model, all->digest[which]);
+        status = check_fit(&model, dataset, o, run);
     if (status == PULMO_OK && which > 0)
         status = check_alike(&model, run, all, o->runs[0]);
     status = pulmo_agree(comm, status);
@@ -256,19 +332,6 @@ static pulmo_status add_model(pulmo_comm *comm, const pulmo_evaluate_options *o,
     else
         pulmo_model_free(&model);
     return status;
-}
-
-/* Of each run, just above the figures that they may flatter. */
-static pulmo_status say_overlaps(const pulmo_evaluate_options *o, const ensemble *all,
-                                 const pulmo_dataset *dataset)
-{
-    char *name = pulmo_format("the %s split of %s", o->split, o->data);
-    if (!name)
-        return PULMO_MEMORY;
-    for (int i = 0; i < o->run_count; i++)
-        overlap_say(o->runs[i], all->digest[i], dataset, name);
-    free(name);
-    return PULMO_OK;
 }
 
 /* Means over models: probabilities, and logits and a threshold that go with them. */
@@ -322,17 +385,15 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
         size_t values = (size_t)scores.info->count * (size_t)scores.info->classes + 1;
         scores.probabilities = pulmo_alloc(values, sizeof(float));
         all.probabilities = pulmo_alloc(values, sizeof(double));
-        all.digest = calloc((size_t)o->run_count, sizeof *all.digest);
-        if (!scores.probabilities || !all.probabilities || !all.digest)
+        if (!scores.probabilities || !all.probabilities)
             status = pulmo_fail(PULMO_MEMORY, "out of memory for %u images", scores.info->count);
     }
+    if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
+        status = judge_overlaps(o, dataset);
     PULMO_GOTO(pulmo_agree(comm, status));
     for (int i = 0; i < o->run_count; i++)
         PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));
     take_mean(scores.info, o->run_count, &all, &scores);
-    if (pulmo_comm_rank(comm) == 0)
-        status = say_overlaps(o, &all, dataset);
-    PULMO_GOTO(pulmo_agree(comm, status));
     PULMO_GOTO(audit_mean(comm, o, dataset, &scores, &all));
     if (pulmo_comm_rank(comm) == 0 && o->by)
         status = pulmo_split_groups(&all.model, &scores, o->by, &all.groups);
@@ -343,7 +404,6 @@ out:
     pulmo_free(scores.logits);
     pulmo_free(scores.probabilities);
     pulmo_free(all.probabilities);
-    free(all.digest);
     pulmo_dataset_close(dataset);
     pulmo_audit_free(&all.audit);
     pulmo_groups_free(&all.groups);

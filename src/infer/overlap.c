@@ -1,228 +1,306 @@
-/* Whether images that a model is judged by are images that it was made of. */
+/* Whether images that a model is judged by are images that it was made of: what is said of it. */
 #include "overlap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "pulmo/h5.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/split.h"
 #include "pulmo/text.h"
 
-/* What a run's results.h5 says of the data it was trained on. */
-typedef struct origin {
-    char *packed, *digest;
-    int64_t fold;
-} origin;
-
-char *results_beside(const char *run)
-{
-    struct stat about;
-    const char *slash = strrchr(run, '/');
-    if (stat(run, &about) == 0 && S_ISDIR(about.st_mode))
-        return pulmo_format("%s/results.h5", run);
-    if (!slash)
-        return pulmo_strdup("results.h5");
-    return pulmo_format("%.*s/results.h5", (int)(slash - run), run);
-}
-
-/* Judged images that a split has too. */
-typedef struct common {
-    uint32_t files;       /* the same file */
-    uint32_t other_files; /* the same packed pixels, out of another file */
-} common;
+/* Of the judged images, what may be chance: names of patients that two hospitals both give. */
+#define PER_CENT_MOST 1
+#define LISTED        20 /* images that are listed on stderr */
 
 typedef struct overlap {
-    common with[PULMO_SPLITS];
-    bool by_files_alone; /* pixels were packed to another form, and could not tell */
+    const overlap_case *of;
+    uint32_t count; /* judged images */
+    pulmo_identities judged;
+    overlap_seen seen;
+    overlap_means means;
+    overlap_how *how[PULMO_SPLITS]; /* (count) each: in train and in val */
 } overlap;
 
-static pulmo_status read_origin(pulmo_h5 *file, origin *out)
+static void free_overlap(overlap *o)
 {
-    if (!pulmo_h5_has_attribute(file, "/", "data_sha256"))
-        return pulmo_fail(PULMO_DATA, "%s: does not say what was trained on", pulmo_h5_path(file));
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "data_sha256", &out->digest));
-    PULMO_TRY(pulmo_h5_get_text(file, "provenance", "data_path", &out->packed));
-    out->fold = -1;
-    if (pulmo_h5_has_attribute(file, "provenance", "data_fold"))
-        PULMO_TRY(pulmo_h5_get_int(file, "provenance", "data_fold", &out->fold));
-    return PULMO_OK;
+    for (int s = 0; s < PULMO_SPLITS; s++)
+        free(o->how[s]);
+    pulmo_identities_free(&o->judged);
+    overlap_seen_free(&o->seen);
 }
 
-/* Another run's results may have come beside the model. Those of a run under way name none. */
-static pulmo_status check_model(pulmo_h5 *file, const char *head_digest)
-{
-    char *theirs = NULL;
-    if (!pulmo_h5_has_attribute(file, "/", "head_sha256"))
-        return PULMO_OK;
-    PULMO_TRY(pulmo_h5_get_text(file, "/", "head_sha256", &theirs));
-    bool same = strcmp(theirs, head_digest) == 0;
-    free(theirs);
-    if (same)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "%s: is of another model than the one beside it",
-                      pulmo_h5_path(file));
-}
+/* ---- what can be compared ---- */
 
-static pulmo_status find_origin(const char *run, const char *head_digest, origin *out)
+static bool is_alike(const pulmo_framing *a, const pulmo_framing *b, int part)
 {
-    pulmo_h5 *file = NULL;
-    char *path = results_beside(run);
-    if (!path)
-        return PULMO_MEMORY;
-    pulmo_status status = pulmo_h5_open(path, &file);
-    if (status == PULMO_OK)
-        status = check_model(file, head_digest);
-    if (status == PULMO_OK)
-        status = read_origin(file, out);
-    pulmo_h5_close(file);
-    free(path);
-    return status;
-}
-
-/* The run's own splits, if they still are what they were. */
-static pulmo_status open_splits(const origin *from, pulmo_dataset *split[PULMO_SPLITS])
-{
-    const char *of_splits[PULMO_SPLITS];
-    char hex[PULMO_DIGEST_HEX];
-    for (int i = 0; i < PULMO_SPLITS; i++) {
-        PULMO_TRY(pulmo_dataset_open_fold(from->packed, (int)from->fold, pulmo_split_name(i), i > 0,
-                                          &split[i]));
-        of_splits[i] = pulmo_dataset_info_of(split[i])->digest_hex;
-    }
-    pulmo_dataset_digest(of_splits, hex);
-    if (strcmp(hex, from->digest) == 0)
-        return PULMO_OK;
-    return pulmo_fail(PULMO_DATA, "%s was packed anew since", from->packed);
-}
-
-static int by_text(const void *left, const void *right)
-{
-    const char *const *a = left;
-    const char *const *b = right;
-    return strcmp(*a, *b);
-}
-
-/* The digests of a data set's images, of either kind; each one's own, or NULL. */
-typedef struct digests {
-    char **of[PULMO_DIGESTS_OF_IMAGE];
-} digests;
-
-static void free_digests(digests *d)
-{
-    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
-        free(d->of[kind]);
-}
-
-static pulmo_status read_digests(const pulmo_dataset *dataset, digests *out)
-{
-    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
-        PULMO_TRY(pulmo_dataset_digests(dataset, (pulmo_digest_of_image)kind, &out->of[kind]));
-    return PULMO_OK;
-}
-
-static bool is_among(char *const *sorted, uint32_t count, char *const *digest)
-{
-    return bsearch(digest, sorted, count, sizeof *sorted, by_text) != NULL;
-}
-
-/* How many of the judged images are among those of a split. */
-static pulmo_status count_common(const digests *judged, uint32_t count, const pulmo_dataset *split,
-                                 common *out)
-{
-    const uint32_t known = pulmo_dataset_info_of(split)->count;
-    digests theirs = {0};
-    pulmo_status status;
-    if (known == 0)
-        return PULMO_OK;
-    PULMO_GOTO(read_digests(split, &theirs));
-    for (int kind = 0; kind < PULMO_DIGESTS_OF_IMAGE; kind++)
-        qsort(theirs.of[kind], known, sizeof *theirs.of[kind], by_text);
-    for (uint32_t i = 0; i < count; i++) {
-        char *const *file = &judged->of[PULMO_DIGEST_OF_SOURCE][i];
-        char *const *pixels = &judged->of[PULMO_DIGEST_OF_PIXELS][i];
-        if (is_among(theirs.of[PULMO_DIGEST_OF_SOURCE], known, file))
-            out->files++;
-        else if (is_among(theirs.of[PULMO_DIGEST_OF_PIXELS], known, pixels))
-            out->other_files++;
-    }
-out:
-    free_digests(&theirs);
-    return status;
+    return pulmo_framing_get(a, part) == pulmo_framing_get(b, part);
 }
 
 /* Pixels can tell only where both were packed to the same form. */
-static bool are_alike(const pulmo_dataset *a, const pulmo_dataset *b)
+static bool can_tell_pixels(const pulmo_model *model, const pulmo_dataset_info *info)
 {
-    const pulmo_dataset_info *left = pulmo_dataset_info_of(a);
-    const pulmo_dataset_info *right = pulmo_dataset_info_of(b);
-    if (left->height_px != right->height_px || left->width_px != right->width_px)
+    if (info->height_px != model->size_px || info->width_px != model->size_px)
         return false;
     for (int part = 0; part < PULMO_FRAMING_PARTS; part++)
-        if (pulmo_framing_get(&left->framing, part) != pulmo_framing_get(&right->framing, part))
+        if (!is_alike(&model->framing, &info->framing, part))
             return false;
     return true;
 }
 
-static pulmo_status compare(const origin *from, const pulmo_dataset *judged, overlap *out)
+/* Sketches are of the picture without what pads it, at any size: squashed and padded images have
+ * the same. */
+static bool can_tell_looks(const pulmo_model *model, const pulmo_dataset_info *info)
 {
-    pulmo_dataset *split[PULMO_SPLITS] = {0};
-    const uint32_t count = pulmo_dataset_info_of(judged)->count;
-    digests mine = {0};
-    pulmo_status status;
-    PULMO_GOTO(open_splits(from, split));
-    PULMO_GOTO(read_digests(judged, &mine));
-    for (int i = 0; i < PULMO_SPLITS; i++)
-        PULMO_GOTO(count_common(&mine, count, split[i], &out->with[i]));
-    out->by_files_alone = !are_alike(split[PULMO_SPLIT_TRAIN], judged);
-out:
-    free_digests(&mine);
-    for (int i = 0; i < PULMO_SPLITS; i++)
-        pulmo_dataset_close(split[i]);
-    return status;
+    const bool cut = model->framing.fit == PULMO_FIT_CROP;
+    const bool other_cut = info->framing.fit == PULMO_FIT_CROP;
+    return cut == other_cut && is_alike(&model->framing, &info->framing, PULMO_FRAMING_BORDER);
 }
 
-/* `did` is what `run` did with them: "was trained on". Nothing where there are none. */
-static void warn_of(const common *with, const char *run, const char *did, uint32_t count,
-                    const char *name)
+static bool have_sketches(const pulmo_identities *a, const pulmo_identities *b)
 {
-    char others[96] = "";
-    if (with->files + with->other_files == 0)
-        return;
-    if (with->other_files > 0)
-        snprintf(others, sizeof others, " (%u by the same pixels in another file)",
-                 with->other_files);
-    pulmo_warn("%s %s %u of the %u image%s of %s%s: the figures flatter it", run, did,
-               with->files + with->other_files, count, pulmo_plural(count), name, others);
+    const bool one = a->sketches || a->count == 0;
+    const bool other = b->sketches || b->count == 0;
+    return one && other;
 }
 
-void overlap_say(const char *run, const char *head_digest, const pulmo_dataset *judged,
-                 const char *name)
+/* Pseudonyms by two keys have nothing in common. */
+static bool have_patients(const pulmo_identities *a, const pulmo_identities *b)
 {
-    const uint32_t count = pulmo_dataset_info_of(judged)->count;
-    overlap found = {0};
-    origin from = {0};
-    pulmo_status status = find_origin(run, head_digest, &from);
-    if (status == PULMO_OK)
-        status = compare(&from, judged, &found);
-    free(from.packed);
-    free(from.digest);
-    if (status != PULMO_OK) {
-        pulmo_info("%s: whether it was trained on images of %s was not checked: %s", run, name,
-                   pulmo_error());
-        pulmo_error_clear();
+    const bool one = a->patients || a->count == 0;
+    const bool other = b->patients || b->count == 0;
+    return one && other && strcmp(a->key_name, b->key_name) == 0;
+}
+
+static void find_means(overlap *o)
+{
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(o->of->judged);
+    const pulmo_model *model = o->of->model;
+    o->means.pixels = can_tell_pixels(model, info);
+    o->means.looks = can_tell_looks(model, info);
+    o->means.patients = true;
+    for (int s = PULMO_SPLIT_TRAIN; s <= PULMO_SPLIT_VAL; s++) {
+        const pulmo_identities *theirs = &o->seen.split[s];
+        o->means.looks = o->means.looks && have_sketches(&o->judged, theirs);
+        o->means.patients = o->means.patients && have_patients(&o->judged, theirs);
+    }
+}
+
+/* ---- comparing ---- */
+
+static pulmo_status compare(overlap *o)
+{
+    PULMO_TRY(overlap_seen_of(o->of->run, o->of->head_digest, &o->seen));
+    PULMO_TRY(pulmo_identities_of(o->of->judged, &o->judged));
+    o->count = o->judged.count;
+    find_means(o);
+    for (int s = PULMO_SPLIT_TRAIN; s <= PULMO_SPLIT_VAL; s++) {
+        o->how[s] = malloc(((size_t)o->count + 1) * sizeof *o->how[s]);
+        if (!o->how[s])
+            return pulmo_fail(PULMO_MEMORY, "out of memory for %u images", o->count);
+        PULMO_TRY(overlap_match(&o->judged, &o->seen.split[s], o->means, o->how[s]));
+    }
+    return PULMO_OK;
+}
+
+/* ---- what was found ---- */
+
+static uint32_t count_how(const overlap *o, int split, overlap_how how)
+{
+    uint32_t images = 0;
+    for (uint32_t i = 0; i < o->count; i++)
+        images += o->how[split][i] == how;
+    return images;
+}
+
+/* Images that are known in any way, in train or val. */
+static uint32_t count_shared(const overlap *o)
+{
+    uint32_t images = 0;
+    for (uint32_t i = 0; i < o->count; i++) {
+        const bool trained = o->how[PULMO_SPLIT_TRAIN][i] != OVERLAP_NONE;
+        const bool chosen = o->how[PULMO_SPLIT_VAL][i] != OVERLAP_NONE;
+        images += trained || chosen;
+    }
+    return images;
+}
+
+/* What the run did with a split: "was trained on". */
+static const char *did_with(int split)
+{
+    return split == PULMO_SPLIT_TRAIN ? "was trained on" : "had its epoch and threshold chosen on";
+}
+
+/* " (2 by the same pixels in another file, 1 as nearly the same picture)"; "" for files alone. */
+static void name_hows(uint32_t pixels, uint32_t looks, char *out, size_t bytes)
+{
+    char first[64] = "";
+    char second[64] = "";
+    const char *between = pixels > 0 && looks > 0 ? ", " : "";
+    *out = '\0';
+    if (pixels > 0)
+        snprintf(first, sizeof first, "%u by the same pixels in another file", pixels);
+    if (looks > 0)
+        snprintf(second, sizeof second, "%u as nearly the same picture", looks);
+    if (pixels + looks > 0)
+        snprintf(out, bytes, " (%s%s%s)", first, between, second);
+}
+
+static void warn_of_pictures(const overlap *o, int split)
+{
+    char hows[160];
+    const uint32_t files = count_how(o, split, OVERLAP_FILE);
+    const uint32_t pixels = count_how(o, split, OVERLAP_PIXELS);
+    const uint32_t looks = count_how(o, split, OVERLAP_LOOKS);
+    name_hows(pixels, looks, hows, sizeof hows);
+    if (files + pixels + looks > 0)
+        pulmo_warn("%s %s %u of the %u image%s of %s%s: the figures flatter it", o->of->run,
+                   did_with(split), files + pixels + looks, o->count, pulmo_plural(o->count),
+                   o->of->name, hows);
+}
+
+static const char *first_patient(const overlap *o, int split)
+{
+    uint32_t i = 0;
+    while (o->how[split][i] != OVERLAP_PATIENT)
+        i++;
+    return o->judged.patients[i];
+}
+
+static void warn_of_patients(const overlap *o, int split)
+{
+    const uint32_t images = count_how(o, split, OVERLAP_PATIENT);
+    if (images > 0)
+        pulmo_warn("%s %s other images of the patients of %u image%s of %s, such as %s: the "
+                   "figures flatter it",
+                   o->of->run, did_with(split), images, pulmo_plural(images), o->of->name,
+                   first_patient(o, split));
+}
+
+/* ---- each image ---- */
+
+static const char *how_words(overlap_how how)
+{
+    static const char *const words[OVERLAP_HOWS] = {
+        "", "another image of the same patient", "nearly the same picture",
+        "the same pixels in another file", "the same file"};
+    return words[how];
+}
+
+/* One finding: an image, and how it stands in a split. */
+typedef void (*finding)(void *context, const overlap *o, uint32_t image, int split);
+
+static void each_finding(const overlap *o, finding visit, void *context)
+{
+    for (uint32_t i = 0; i < o->count; i++)
+        for (int s = PULMO_SPLIT_TRAIN; s <= PULMO_SPLIT_VAL; s++)
+            if (o->how[s][i] != OVERLAP_NONE)
+                visit(context, o, i, s);
+}
+
+static void list_finding(void *context, const overlap *o, uint32_t image, int split)
+{
+    uint32_t *listed = context;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(o->of->judged);
+    (*listed)++;
+    if (*listed <= LISTED)
+        pulmo_info("  %s: %s, in %s", info->paths[image], how_words(o->how[split][image]),
+                   pulmo_split_name(split));
+}
+
+static void list_findings(const overlap *o)
+{
+    uint32_t listed = 0;
+    each_finding(o, list_finding, &listed);
+    if (listed > LISTED)
+        pulmo_info("  ... %u more%s", listed - LISTED,
+                   o->of->table ? " in overlap.csv" : "; --out DIR writes all to DIR/overlap.csv");
+}
+
+static void write_finding(void *context, const overlap *o, uint32_t image, int split)
+{
+    FILE *out = context;
+    const pulmo_dataset_info *info = pulmo_dataset_info_of(o->of->judged);
+    pulmo_csv_name(out, info->paths[image]);
+    fputc(',', out);
+    pulmo_csv_name(out, info->groups[image]);
+    fprintf(out, ",%s,%s,", pulmo_split_name(split), how_words(o->how[split][image]));
+    pulmo_csv_field(out, o->of->run);
+    fputc('\n', out);
+}
+
+/* ---- what is said ---- */
+
+/* What could not be compared, as the end of a sentence. */
+static void name_lacks(const overlap *o, char *out, size_t bytes)
+{
+    const overlap_means *m = &o->means;
+    const char *pictures = "";
+    const char *patients = "";
+    if (!m->pixels && !m->looks)
+        pictures = ", as far as files tell: pixels were packed otherwise";
+    else if (!m->looks)
+        pictures = "; nearly equal pictures were not looked for: a pack does not keep how its "
+                   "images look";
+    if (!m->patients && strcmp(o->judged.key_name, o->seen.split[0].key_name) != 0)
+        patients = "; patients were not compared: their pseudonyms are of two keys";
+    else if (!m->patients)
+        patients = "; patients were not compared: a pack of an earlier pulmo does not keep which "
+                   "are certain";
+    snprintf(out, bytes, "%s%s", pictures, patients);
+}
+
+static void say_found(const overlap *o, uint32_t shared)
+{
+    char lacks[320];
+    name_lacks(o, lacks, sizeof lacks);
+    if (shared == 0) {
+        pulmo_info("%s was trained on none of the %u image%s of %s%s", o->of->run, o->count,
+                   pulmo_plural(o->count), o->of->name, lacks);
         return;
     }
-    const common *trained = &found.with[PULMO_SPLIT_TRAIN];
-    const common *chosen = &found.with[PULMO_SPLIT_VAL];
-    warn_of(trained, run, "was trained on", count, name);
-    warn_of(chosen, run, "had its epoch and threshold chosen on", count, name);
-    if (trained->files + trained->other_files + chosen->files + chosen->other_files == 0)
-        pulmo_info("%s was trained on none of the %u image%s of %s%s", run, count,
-                   pulmo_plural(count), name,
-                   found.by_files_alone ? ", as far as files tell: pixels were packed otherwise"
-                                        : "");
+    for (int s = PULMO_SPLIT_TRAIN; s <= PULMO_SPLIT_VAL; s++) {
+        warn_of_pictures(o, s);
+        warn_of_patients(o, s);
+    }
+}
+
+static pulmo_status refuse(const overlap *o, uint32_t shared)
+{
+    return pulmo_fail(PULMO_DATA,
+                      "%s: %u of the %u image%s (%.1f %%) are images or patients that %s was made "
+                      "of; more than %d %% is refused, since the figures would flatter it. Leave "
+                      "them out (pack.exclude_pattern), or give --overlap allow",
+                      o->of->name, shared, o->count, pulmo_plural(o->count),
+                      100.0 * shared / o->count, o->of->run, PER_CENT_MOST);
+}
+
+static pulmo_status judge(const overlap *o)
+{
+    const uint32_t shared = count_shared(o);
+    say_found(o, shared);
+    if (shared == 0 || overlap_is_own(&o->seen, o->of->data))
+        return PULMO_OK;
+    list_findings(o);
+    if (o->of->table)
+        each_finding(o, write_finding, o->of->table);
+    const bool many = (uint64_t)shared * 100 > (uint64_t)o->count * PER_CENT_MOST;
+    return many && !o->of->allow ? refuse(o, shared) : PULMO_OK;
+}
+
+pulmo_status overlap_judge(const overlap_case *c)
+{
+    overlap o = {.of = c};
+    pulmo_status status = compare(&o);
+    if (status == PULMO_OK) {
+        status = judge(&o);
+    } else if (status != PULMO_MEMORY) {
+        pulmo_info("%s: whether it was trained on images of %s was not checked: %s", c->run,
+                   c->name, pulmo_error());
+        pulmo_error_clear();
+        status = PULMO_OK;
+    }
+    free_overlap(&o);
+    return status;
 }

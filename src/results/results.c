@@ -8,6 +8,7 @@
  *   /SPLIT/...                               results_split.c; val, test, or what was evaluated
  *   /audit/...                               src/audit/audit_file.c
  *   /data/...                                results_data.c
+ *   /seen/{train,val}/...                    results_seen.c
  *   /provenance                              where and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
  *       positive_class_by, threshold, threshold_rule, temperature, best_epoch,
@@ -258,6 +259,7 @@ static pulmo_status write_file(pulmo_h5 *file, const pulmo_results *r)
         PULMO_TRY(pulmo_audit_write(file, r->audit));
     if (!r->finished || !r->data)
         return PULMO_OK;
+    PULMO_TRY(results_seen(file, r));
     return results_data(file, r);
 }
 

@@ -69,7 +69,35 @@ static pulmo_status copy_digest(pulmo_h5 *manifest, const char *from, pulmo_h5 *
     return status;
 }
 
-static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *split, int classes)
+/* Of each class of the manifest the model's, which may have another order, and more. */
+typedef struct class_map {
+    int count;
+    int32_t *to; /* (count) */
+    const pulmo_model *model;
+} class_map;
+
+static pulmo_status make_map(pulmo_h5 *manifest, const pulmo_model *model, class_map *out)
+{
+    char **names = NULL;
+    *out = (class_map){.model = model};
+    PULMO_TRY(pulmo_h5_get_texts(manifest, "/", "classes", &out->count, &names));
+    out->to = calloc((size_t)out->count + 1, sizeof *out->to);
+    for (int k = 0; out->to && k < out->count; k++)
+        while (out->to[k] < model->classes && strcmp(model->class_names[out->to[k]], names[k]) != 0)
+            out->to[k]++;
+    free(names);
+    return out->to ? PULMO_OK : pulmo_fail(PULMO_MEMORY, "out of memory for classes");
+}
+
+static void map_labels(const class_map *map, uint64_t count, int32_t *labels)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (labels[i] >= 0 && labels[i] < map->count)
+            labels[i] = map->to[labels[i]];
+}
+
+static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *split,
+                               const class_map *map)
 {
     char from[64], to[64], name[96];
     char **groups = NULL;
@@ -89,7 +117,8 @@ static pulmo_status copy_split(pulmo_h5 *manifest, pulmo_h5 *file, const char *s
                                    (unsigned long long)count));
     snprintf(name, sizeof name, "%s/labels", from);
     PULMO_GOTO(pulmo_h5_read(manifest, name, PULMO_H5_I32, 1, &count, labels));
-    PULMO_GOTO(write_counts(file, to, classes, count, labels));
+    map_labels(map, count, labels);
+    PULMO_GOTO(write_counts(file, to, map->model->classes, count, labels));
     patients = count_different(groups, count); /* as 0.1.0 counted them */
     if (pulmo_h5_has_attribute(manifest, from, "patients"))
         PULMO_GOTO(pulmo_h5_get_int(manifest, from, "patients", &patients));
@@ -156,7 +185,18 @@ static pulmo_status copy_attributes(pulmo_h5 *manifest, pulmo_h5 *file)
     return PULMO_OK;
 }
 
-static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
+static pulmo_status copy_splits(pulmo_h5 *manifest, pulmo_h5 *file, const pulmo_model *model)
+{
+    class_map map;
+    PULMO_TRY(make_map(manifest, model, &map));
+    pulmo_status status = PULMO_OK;
+    for (int s = 0; s < PULMO_SPLITS && status == PULMO_OK; s++)
+        status = copy_split(manifest, file, pulmo_split_name(s), &map);
+    free(map.to);
+    return status;
+}
+
+static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, const pulmo_model *model)
 {
     static const struct {
         const char *group, *list, *long_name;
@@ -170,8 +210,7 @@ static pulmo_status copy_all(pulmo_h5 *manifest, pulmo_h5 *file, int classes)
         {"audit", "leaks", "pictures that stand in several splits"},
     };
     PULMO_TRY(copy_attributes(manifest, file));
-    for (int s = 0; s < PULMO_SPLITS; s++)
-        PULMO_TRY(copy_split(manifest, file, pulmo_split_name(s), classes));
+    PULMO_TRY(copy_splits(manifest, file, model));
     const size_t count = sizeof lines / sizeof lines[0];
     for (size_t i = 0; i < count; i++)
         PULMO_TRY(copy_lines(manifest, file, lines[i].group, lines[i].list, lines[i].long_name));
@@ -250,7 +289,7 @@ static pulmo_status copy_if_same(pulmo_h5 *manifest, pulmo_h5 *file, const pulmo
     bool same = false;
     PULMO_TRY(is_still(manifest, r, &same));
     if (same)
-        return copy_all(manifest, file, r->model->classes);
+        return copy_all(manifest, file, r->model);
     pulmo_warn(
         "%s: was packed anew since this program began: the results do not say how the images "
         "that they are of were packed",

@@ -6,6 +6,7 @@
  *   results_split.c    a split: images, metrics, curves
  *   results_data.c     what the packed data is made of: counts, the leak audit
  *   results_groups.c   figures of groups of images; columns that were kept
+ *   results_seen.c     by what the images that made the model are found again
  *   results_text.c     history.csv, predictions.csv, the lines that end a run */
 #ifndef PULMO_RESULTS_ROOM_H
 #define PULMO_RESULTS_ROOM_H
@@ -41,6 +42,11 @@ pulmo_status results_groups(pulmo_h5 *file, const pulmo_results *r);
 /* /data, copied from the manifest of the packed directory; nothing where that was packed anew since
  * it was opened, which a warning says. */
 pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r);
+
+/* /seen/train and /seen/val: of each image that training saw, and of each that the epoch was chosen
+ * by, what finds it again in another data set (pulmo/identity.h). A pack that is no longer the one
+ * that was trained on costs these, with a warning. */
+pulmo_status results_seen(pulmo_h5 *file, const pulmo_results *r);
 
 pulmo_status results_history_csv(const char *directory, const pulmo_run_history *history);
 pulmo_status results_predictions_csv(const pulmo_results *results);

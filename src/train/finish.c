@@ -54,6 +54,8 @@ static pulmo_status write_results(run *r, bool finished, const char *head_digest
                              .finished = finished,
                              .head_digest = head_digest,
                              .data = r->config->data.path,
+                             .trained_on = r->data.train,
+                             .chosen_on = r->data.val,
                              .kernels = r->network.backbone.kernels,
                              .threads = r->network.backbone.threads};
     if (val_info(r)->count > 0)

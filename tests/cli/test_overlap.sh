@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `pulmo evaluate` says how many of the images that it judges a model by were trained on.
+# `pulmo evaluate` says how many of the images that it judges a model by were trained on, by what the run keeps of them, and refuses
+# more than 1 % of them.
 . "$(dirname "$0")/common.sh"
 make_small
 small_train run env > run.txt 2>&1 || { cat run.txt; fail train; }
@@ -18,7 +19,12 @@ for file in $(ls -d demo/train/NORMAL/* | head -3) $(ls -d demo/val/NORMAL/* | h
     cp "$file" "other.source/test/NORMAL/of-another-hospital-$(basename "$file")"
 done
 "$PULMO" pack other.source other --size 64 -q
-expect 0 "warning: run was trained on 3 of the 14 images of the test split of other" "$PULMO" evaluate run --data other -q
+expect 65 "the test split of other: 5 of the 14 images (35.7 %) are images or patients that run was made of" \
+    ranks 2 "$PULMO" evaluate run --data other --out refused
+! grep -q "Total correct" out.txt || { cat out.txt; fail "judged though refused"; }
+[ "$(grep -c ': the same file, in ' out.txt)" = 5 ] || { cat out.txt; fail "leaks are not named"; }
+[ "$(grep -c 'of-another-hospital-.*,the same file,run' refused/overlap.csv)" = 5 ] || { cat refused/overlap.csv; fail "overlap.csv"; }
+expect 0 "warning: run was trained on 3 of the 14 images of the test split of other" "$PULMO" evaluate run --data other -q --overlap allow
 grep -q "warning: run had its epoch and threshold chosen on 2 of the 14 images" out.txt || { cat out.txt; fail "val is not told"; }
 
 # ---- the same pixels in other files: a comment behind the first marker gives other bytes ----
@@ -29,16 +35,35 @@ done
 cp "$(ls -d demo/train/NORMAL/* | tail -1)" saved.source/test/NORMAL/as-it-was.jpeg
 "$PULMO" pack saved.source saved --size 64 -q
 expect 0 "warning: run was trained on 5 of the 16 images of the test split of saved (4 by the same pixels in another file): the figures" \
-    "$PULMO" evaluate run --data saved -q
+    "$PULMO" evaluate run --data saved -q --overlap allow
 grep -q "chosen on 2 of the 16 images of the test split of saved (2 by the same pixels" out.txt || { cat out.txt; fail "val's pixels"; }
 # Framed otherwise, only files can tell, and that is said.
-"$PULMO" pack demo padded --size 64 --set pack.fit=pad -q
-expect 0 "none of the 9 images of the test split of padded, as far as files tell" "$PULMO" evaluate run --data padded
+"$PULMO" pack demo cropped --size 64 --set pack.fit=crop --set pack.aspect=kept -q
+expect 0 "none of the 9 images of the test split of cropped, as far as files tell" "$PULMO" evaluate run --data cropped
 
-# ---- another hospital's names of classes ----
-"$PULMO" pack demo named --size 64 --set 'pack.label_map=NORMAL: NORMAL, PNEUMONIA: Pneumonia' -q
-expect 65 'named: its 2 classes are not the 2 of the model run: by name, the first that differs is "Pneumonia" here and "PNEUMONIA" there; pack the set with pack.label_map' \
-    "$PULMO" evaluate run --data named
+# ---- pictures that only look the same: in half the pixels, saved again; and other images of patients ----
+mkdir -p looks.source/test && cp -r demo/test/* looks.source/test
+for file in $(ls -d demo/train/PNEUMONIA/* | head -3); do
+    "$TOOLS/make_jpeg" "$file" "looks.source/test/PNEUMONIA/again-$(basename "$file")" grey 90 90 0 || fail make_jpeg
+done
+patient=$(basename "$(ls -d demo/train/PNEUMONIA/person*_bacteria_* | head -1)")
+cp "$(ls -d demo/test/PNEUMONIA/* | head -1)" "looks.source/test/PNEUMONIA/${patient%_*}_999.jpeg"
+printf 'x' >> "looks.source/test/PNEUMONIA/${patient%_*}_999.jpeg"
+"$PULMO" pack looks.source looks --size 64 -q --allow-leaks
+expect 0 "warning: run was trained on 3 of the 13 images of the test split of looks (3 as nearly the same picture): the figures" \
+    "$PULMO" evaluate run --data looks --overlap allow
+[ "$(grep -c 'again-.*: nearly the same picture, in train' out.txt)" = 3 ] || { cat out.txt; fail "near pictures are not named"; }
+grep -q "run was trained on other images of the patients of 1 image of the test split of looks, such as ${patient%_*}:" out.txt ||
+    { cat out.txt; fail "the patient is not named"; }
+# Up to 1 % is said, and judged.
+mkdir -p hundred/test/NORMAL hundred/test/PNEUMONIA
+"$PULMO" demo-data many --train 2 --val 0 --test 120 --seed 77 -q
+for class in NORMAL PNEUMONIA; do
+    for file in many/test/$class/*; do cp "$file" "hundred/test/$class/other-hospital-$(basename "$file" | tr _ -)"; done
+done
+cp "$(ls -d demo/train/NORMAL/* | head -1)" hundred/test/NORMAL/
+"$PULMO" pack hundred one.in.hundred --size 64 -q 2> /dev/null
+expect 0 "warning: run was trained on 1 of the 121 images of the test split of one.in.hundred: the figures" "$PULMO" evaluate run --data one.in.hundred
 
 # ---- a fold trains on a part of the packed train ----
 "$PULMO" pack demo folded --size 64 --set pack.folds=3 -q
@@ -55,8 +80,20 @@ expect 0 "alone.h5: whether it was trained on images of the test split of packed
 EXTRA="--set train.seed=9" small_train second env > second.txt 2>&1
 mkdir mixed && cp run/results.h5 mixed/ && cp second/model.h5 mixed/
 expect 0 "packed was not checked: mixed/results.h5: is of another model than the one beside it" "$PULMO" evaluate mixed --data packed
+# A run keeps what tells its images again: its packed data is not needed, nor is what stands in its place.
+mv packed moved
+expect 0 "run was trained on none of the 9 images of the test split of moved" "$PULMO" evaluate run --data moved
+expect 65 "the test split of other: 5 of the 14 images" "$PULMO" evaluate run --data other
+cp -r demo again && rm "$(ls -d again/train/NORMAL/* | head -1)"
+"$PULMO" pack again packed --size 64 -q
+expect 65 "the test split of other: 5 of the 14 images" "$PULMO" evaluate run --data other
+rm -r packed && mv moved packed
+
+# ---- runs that keep nothing, as those of earlier versions: the packed data tells, as long as it is there ----
+/usr/bin/python3 -c 'import h5py' 2> /dev/null || { echo "no h5py: a run that keeps nothing is not tried"; exit 0; }
+/usr/bin/python3 -c 'import h5py; del h5py.File("run/results.h5", "r+")["seen"]'
+expect 65 "does not keep which images it was made of, as runs do by now: its packed data, $PWD/packed, was looked at" "$PULMO" evaluate run --data other
 mv packed moved
 expect 0 "run: whether it was trained on images of the test split of moved was not checked" "$PULMO" evaluate run --data moved
-cp -r demo again && rm "$(ls -d again/train/NORMAL/* | head -1)"
 "$PULMO" pack again packed --size 64 -q
 expect 0 "packed was packed anew since" "$PULMO" evaluate run --data other

@@ -58,7 +58,7 @@ stats     | operating stats | core
 metrics   | groups history metrics | core stats
 weights   | weights | core h5
 nn        | head layout optim trunk tuned | core weights
-data      | augment dataset loader packed | core h5
+data      | augment dataset identity loader near packed | core h5
 audit     | audit | core dist h5 metrics data
 model     | backbone model specs views weights_check | core config dist h5 metrics weights nn data
 features  | bank features | core config dist h5 metrics weights nn data model

@@ -511,24 +511,25 @@ static bool note(void *context, uint32_t a, uint32_t b)
 static void the_tree_finds_all(void **state)
 {
     enum { COUNT = 900, NEAR = 1500 };
-    static int8_t sketches[COUNT][SKETCH];
+    static int8_t sketches[COUNT][PULMO_SKETCH_BYTES];
     (void)state;
     pulmo_rng rng;
     pulmo_rng_at(&rng, 4, PULMO_RNG_TEST, 0, 0);
     for (int i = 0; i < COUNT; i++)
-        for (int k = 0; k < SKETCH; k++)
+        for (int k = 0; k < PULMO_SKETCH_BYTES; k++)
             sketches[i][k] =
                 i % 3 == 0 || i < 10
                     ? (int8_t)((int)pulmo_rng_below(&rng, 40) - 20)
                     : (int8_t)(sketches[i - i % 3][k] + (int)pulmo_rng_below(&rng, 13) - 6);
     found f = {.count = COUNT, .pair = calloc(COUNT, COUNT)};
-    assert_int_equal(near_pairs((const int8_t(*)[SKETCH])sketches, COUNT, COUNT, NEAR, note, &f),
+    assert_int_equal(pulmo_near_pairs((const int8_t(*)[PULMO_SKETCH_BYTES])sketches, COUNT, COUNT,
+                                      NEAR, note, &f),
                      PULMO_OK);
     int pairs = 0;
     for (int a = 0; a < COUNT; a++)
         for (int b = a + 1; b < COUNT; b++) {
             int sum = 0;
-            for (int k = 0; k < SKETCH; k++)
+            for (int k = 0; k < PULMO_SKETCH_BYTES; k++)
                 sum += (sketches[a][k] - sketches[b][k]) * (sketches[a][k] - sketches[b][k]);
             assert_int_equal(f.pair[a * COUNT + b], sum <= NEAR);
             pairs += sum <= NEAR;
@@ -540,7 +541,7 @@ static void the_tree_finds_all(void **state)
 static int distance2(const int8_t *x, const int8_t *y)
 {
     int sum = 0;
-    for (int k = 0; k < SKETCH; k++)
+    for (int k = 0; k < PULMO_SKETCH_BYTES; k++)
         sum += (x[k] - y[k]) * (x[k] - y[k]);
     return sum;
 }
@@ -552,7 +553,7 @@ static void sketches_are_of_the_picture(void **state)
     enum { SIDE = 64 };
     static uint8_t one[SIDE * SIDE], brighter[SIDE * SIDE], other[SIDE * SIDE],
         twice[4 * SIDE * SIDE];
-    int8_t a[SKETCH], b[SKETCH];
+    int8_t a[PULMO_SKETCH_BYTES], b[PULMO_SKETCH_BYTES];
     (void)state;
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++) {
@@ -563,15 +564,15 @@ static void sketches_are_of_the_picture(void **state)
         }
     for (int i = 0; i < 4 * SIDE * SIDE; i++)
         twice[i] = one[i / (2 * SIDE) / 2 * SIDE + i % (2 * SIDE) / 2];
-    sketch_make(one, SIDE, SIDE, 1, a);
-    sketch_make(brighter, SIDE, SIDE, 1, b);
+    pulmo_sketch_make(one, SIDE, SIDE, 1, a);
+    pulmo_sketch_make(brighter, SIDE, SIDE, 1, b);
     assert_true(distance2(a, b) < 200);
-    sketch_make(twice, 2 * SIDE, 2 * SIDE, 1, b);
+    pulmo_sketch_make(twice, 2 * SIDE, 2 * SIDE, 1, b);
     assert_true(distance2(a, b) < 100);
-    sketch_make(other, SIDE, SIDE, 1, b);
+    pulmo_sketch_make(other, SIDE, SIDE, 1, b);
     assert_true(distance2(a, b) > 5000);
     memset(other, 90, sizeof other);
-    sketch_make(other, SIDE, SIDE, 1, b);
+    pulmo_sketch_make(other, SIDE, SIDE, 1, b);
     assert_int_equal(b[0], 0);
     assert_int_not_equal(a[0], 0);
 }

@@ -290,11 +290,12 @@ static void what_one_class_leaves_open_is_undefined(void **state)
     free(text);
 }
 
-/* No image of the third class, and so no AUC of it; of one class alone there is none at all. */
+/* No image of the third class, and so no AUC of it; of one class alone little is left. */
 static void undefined_is_said_of_three_classes_too(void **state)
 {
     static char *names[] = {"A", "B", "C"};
     static const int32_t one_class[] = {0, 0};
+    static const int32_t no_third[] = {0, 1};
     const pulmo_model model = {
         .classes = 3, .class_names = names, .positive = {.index = -1}, .temperature = 1};
     pulmo_dataset_info info = four_images();
@@ -305,6 +306,12 @@ static void undefined_is_said_of_three_classes_too(void **state)
     info.labels = one_class;
     char *text = printed_of(&model, 1, &info);
     assert_non_null(strstr(text, "  AUC undefined\n"));
+    assert_non_null(strstr(text, "All images are of class A: accuracy is its recall."));
+    assert_null(strstr(text, "precision    recall"));
+    free(text);
+    info.labels = no_third;
+    text = printed_of(&model, 1, &info);
+    assert_null(strstr(text, "All images are of class"));
     assert_non_null(strstr(text, "One against the rest: AUC undefined macro, undefined weighted"));
     assert_null(strstr(text, "nan"));
     free(text);

@@ -1,7 +1,7 @@
 /* Images that look alike: a small sketch of each, and all pairs of near sketches by a k-d tree.
  * Integers throughout after the sketch is made, and the sketch in one order of additions: the same
  * pairs everywhere. */
-#include "near.h"
+#include "pulmo/near.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,8 +9,9 @@
 
 #include "pulmo/elementary.h"
 
-#define CELLS 16
-#define WAVES 8
+#define CELLS         16
+#define WAVES         8
+#define SKETCH_LENGTH 200
 /* standard deviation of cells, levels: below, an image shows nothing to compare */
 #define CONTRAST_MIN 2.0
 #define LEAF         16
@@ -69,15 +70,15 @@ static double wave(int k, int i)
     return pulmo_cos(phase) * sqrt(power / CELLS);
 }
 
-void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channels,
-                 int8_t out[SKETCH])
+void pulmo_sketch_make(const uint8_t *pixels, int height_px, int width_px, int channels,
+                       int8_t out[PULMO_SKETCH_BYTES])
 {
     double cell[CELLS][CELLS];
     double across[CELLS][WAVES];
     double table[WAVES][CELLS];
     pixel_grid grid = {pixels, height_px, width_px, channels};
     double deviation = cell_means(&grid, cell);
-    memset(out, 0, SKETCH);
+    memset(out, 0, PULMO_SKETCH_BYTES);
     if (deviation < CONTRAST_MIN)
         return;
     for (int k = 0; k < WAVES; k++)
@@ -107,7 +108,7 @@ void sketch_make(const uint8_t *pixels, int height_px, int width_px, int channel
 
 /* A node is a range of `order`; its middle element divides it along `along[middle]`. */
 typedef struct tree {
-    const int8_t (*point)[SKETCH];
+    const int8_t (*point)[PULMO_SKETCH_BYTES];
     uint32_t *order;
     uint8_t *along;
 } tree;
@@ -115,13 +116,13 @@ typedef struct tree {
 /* The coordinate that varies most in a range. */
 static int widest(const tree *t, uint32_t first, uint32_t end)
 {
-    int32_t sum[SKETCH] = {0};
-    int32_t square[SKETCH] = {0};
+    int32_t sum[PULMO_SKETCH_BYTES] = {0};
+    int32_t square[PULMO_SKETCH_BYTES] = {0};
     uint32_t step = (end - first) / 256 + 1;
     uint32_t count = 0;
     for (uint32_t i = first; i < end; i += step) {
         const int8_t *point = t->point[t->order[i]];
-        for (int k = 0; k < SKETCH; k++) {
+        for (int k = 0; k < PULMO_SKETCH_BYTES; k++) {
             int32_t v = point[k];
             sum[k] += v;
             square[k] += v * v;
@@ -130,7 +131,7 @@ static int widest(const tree *t, uint32_t first, uint32_t end)
     }
     int best = 0;
     double most = -1;
-    for (int k = 0; k < SKETCH; k++) {
+    for (int k = 0; k < PULMO_SKETCH_BYTES; k++) {
         double spread = square[k] - (double)sum[k] * sum[k] / count;
         if (spread > most) {
             most = spread;
@@ -200,8 +201,9 @@ typedef struct query {
     const tree *tree;
     uint32_t a;
     int32_t distance2;
-    int32_t beyond[SKETCH]; /* how far the current range lies beyond a's place, a coordinate */
-    near_visit visit;
+    int32_t beyond[PULMO_SKETCH_BYTES]; /* how far the current range lies beyond a's place, a
+                                           coordinate */
+    pulmo_near_visit visit;
     void *context;
     bool enough;
 } query;
@@ -213,7 +215,7 @@ static void look_at(query *q, uint32_t b)
     const int8_t *x = q->tree->point[q->a];
     const int8_t *y = q->tree->point[b];
     int32_t sum = 0;
-    for (int k = 0; k < SKETCH; k++) {
+    for (int k = 0; k < PULMO_SKETCH_BYTES; k++) {
         int32_t difference = x[k] - y[k];
         sum += difference * difference;
     }
@@ -253,8 +255,9 @@ static void search(query *q, uint32_t first, uint32_t end, int32_t away2)
     q->beyond[k] = before;
 }
 
-pulmo_status near_pairs(const int8_t (*sketches)[SKETCH], uint32_t count, uint32_t queries,
-                        int distance2, near_visit visit, void *context)
+pulmo_status pulmo_near_pairs(const int8_t (*sketches)[PULMO_SKETCH_BYTES], uint32_t count,
+                              uint32_t queries, int distance2, pulmo_near_visit visit,
+                              void *context)
 {
     tree t = {.point = sketches};
     pulmo_status status = PULMO_OK;
