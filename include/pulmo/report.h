@@ -14,8 +14,12 @@ typedef struct pulmo_report_options {
     const char *by;      /* columns that groups are by (pulmo/groups.h); NULL: as evaluated */
     const char *out;     /* the page goes here; NULL: into the run directory */
     int overlays;        /* 0: no Grad-CAM */
-    int share;           /* a page to give away: share.html, without pictures, paths and places */
-    int threads;         /* 0: the CPUs given */
+    const char *scores; /* a CSV of any program's scores (pulmo/scores.h) in place of a run; NULL */
+    const char *split;  /* of scores: rows of this split; NULL: test, where there is one */
+    const char *class_name; /* of scores: the finding; NULL: as the file or the names tell */
+    const char *threshold;  /* of scores: a number; NULL: the file's, else 0.5 */
+    int share;   /* a page to give away: share.html, without pictures, paths and places */
+    int threads; /* 0: the CPUs given */
 } pulmo_report_options;
 
 void pulmo_report_options_init(pulmo_report_options *options);
@@ -25,6 +29,9 @@ void pulmo_report_options_init(pulmo_report_options *options);
  * overlays, and says so. With `share` one page alone is written, in which no file, folder or
  * machine is named and no picture stands. Not collective: one process. */
 pulmo_status pulmo_report(const pulmo_report_options *options);
+
+/* Of scores: report.html and, with `by`, groups.csv, in the directory `out`. */
+pulmo_status pulmo_report_scores(const pulmo_report_options *options);
 
 /* The report of the run in config->train.run_dir, into that directory: a pulmo_report_writer. */
 pulmo_status pulmo_report_of_run(const pulmo_config *config);

@@ -126,7 +126,7 @@ struct arguments {
 
     /* The fields of options. */
     const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
-    const char *like, *by, *margin, *threshold, *overlap;
+    const char *like, *by, *margin, *threshold, *overlap, *scores, *called_from;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;
     int part, parts;
@@ -167,6 +167,7 @@ int threads_of(const arguments *a);
 /* ---- commands ---- */
 
 void check_pack(struct argp_state *state, const arguments *a);
+void check_report(struct argp_state *state, const arguments *a);
 void check_export(struct argp_state *state, const arguments *a);
 void take_grid(struct argp_state *state, arguments *a, const char *argument);
 void take_part(struct argp_state *state, arguments *a, const char *argument);

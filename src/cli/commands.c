@@ -149,10 +149,27 @@ pulmo_status run_weights(arguments *a)
     return pulmo_weights_check(stdout, &a->config);
 }
 
+void check_report(struct argp_state *state, const arguments *a)
+{
+    const bool of_scores = a->split || a->class_name || a->called_from;
+    if (!a->scores && a->operand_count == 0)
+        argp_error(state, "RUN is needed, or --scores FILE --out DIR");
+    if (a->scores && a->operand_count > 0)
+        argp_error(state, "RUN and --scores are two reports: ask for one");
+    if (a->scores && !a->out)
+        argp_error(state, "--scores needs --out DIR");
+    if (!a->scores && of_scores)
+        argp_error(state, "--split, --class and --threshold go with --scores: a run has its own");
+}
+
 pulmo_status run_report(arguments *a)
 {
     pulmo_report_options options;
     pulmo_report_options_init(&options);
+    options.scores = a->scores;
+    options.split = a->split;
+    options.class_name = a->class_name;
+    options.threshold = a->called_from;
     options.run = a->operands[0];
     options.data = a->data;
     options.weights = a->config.model.weights;
@@ -161,7 +178,7 @@ pulmo_status run_report(arguments *a)
     options.share = a->share;
     options.by = a->by;
     options.threads = threads_of(a);
-    return pulmo_report(&options);
+    return a->scores ? pulmo_report_scores(&options) : pulmo_report(&options);
 }
 
 pulmo_status run_inspect(arguments *a)

@@ -193,7 +193,14 @@ static const command_option report_options[] = {
     {FLAG("share"), INTO(share),
      .help = "a page without paths and pictures, to give away: share.html"},
     {BY, .help = "figures of groups, as in evaluate (default: as it was evaluated)"},
-    {OUT("FILE"), .help = "the page (default RUN/report.html)"},
+    {OUT("FILE"), .help = "the page (default RUN/report.html); with --scores a directory"},
+    {TEXT("scores", "FILE"), INTO(scores),
+     .help = "a CSV of any program's scores in place of RUN: path, label, p_CLASS, patient, more"},
+    {SPLIT, .help = "with --scores: which split (default: test, where the file tells splits)"},
+    {TEXT("class", "NAME"), INTO(class_name),
+     .help = "with --scores: the finding (default: as the file or the names tell)"},
+    {TEXT("threshold", "P"), INTO(called_from),
+     .help = "with --scores: from which probability on (default: the file's, else 0.5)"},
     {THREADS(0), .help = "compute threads (default: the CPUs given)"},
     {0},
 };
@@ -439,17 +446,18 @@ const command commands[] = {
      .run = run_weights},
     {.name = "report",
      .summary = "one page about a run, and its model card",
-     .usage = "RUN",
+     .usage = "RUN\n--scores FILE --out DIR",
      .description =
          "One page about a run, report.html, and MODEL_CARD.md, from its results.h5. RUN is a run "
-         "directory or what evaluate wrote with --out. The page needs no network and nothing "
-         "beside it.",
+         "directory or what evaluate wrote with --out. With --scores, the page is about the scores "
+         "of any network and program: a CSV with the columns path, label, p_CLASS for each class, "
+         "and patient and columns to group by where they are known. The page needs no network and "
+         "nothing beside it.",
      .options = report_options,
      .keys = KEYS_OF_LOOK,
-     .operands_least = 1,
      .operands_most = 1,
-     .operands_needed = "RUN is needed",
      .operands_hint = "one run at a time",
+     .check = check_report,
      .run = run_report},
     {.name = "inspect",
      .summary = "a run or a packed data set in a few lines; all that a file of pulmo's holds",

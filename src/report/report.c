@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
+#include "pulmo/results.h"
 #include "pulmo/text.h"
 
 void pulmo_report_options_init(pulmo_report_options *options)
@@ -27,7 +29,7 @@ static pulmo_status images_text(const report *r, const pulmo_report_options *o, 
 {
     pulmo_text text;
     PULMO_TRY(pulmo_text_open(&text));
-    if (r->shared)
+    if (r->shared || r->is_scores)
         return pulmo_text_take(&text, out);
     pulmo_status status = report_images(text.stream, r, o);
     if (status == PULMO_OK)
@@ -85,6 +87,36 @@ out:
     free(directory);
     free(page);
     free(card);
+    report_free(&r);
+    return status;
+}
+
+static pulmo_status write_scores(const report *r, const pulmo_report_options *o)
+{
+    char *page = pulmo_format("%s/%s.html", o->out, r->shared ? "share" : "report");
+    char *groups = pulmo_format("%s/groups.csv", o->out);
+    const char *const *class_names = (const char *const *)r->class_names;
+    pulmo_status status = page && groups ? PULMO_OK : PULMO_MEMORY;
+    if (status == PULMO_OK && r->groups.count > 0)
+        status = pulmo_groups_csv(groups, &r->groups, class_names);
+    if (status == PULMO_OK)
+        status = write_page(r, o, page);
+    if (status == PULMO_OK)
+        printf("Report: %s\n", page);
+    free(page);
+    free(groups);
+    return status;
+}
+
+pulmo_status pulmo_report_scores(const pulmo_report_options *options)
+{
+    report r;
+    PULMO_TRY(report_of_scores(options, &r));
+    pulmo_status status = report_group(&r, options->by);
+    if (status == PULMO_OK)
+        status = pulmo_directory_make(options->out);
+    if (status == PULMO_OK)
+        status = write_scores(&r, options);
     report_free(&r);
     return status;
 }

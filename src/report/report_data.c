@@ -189,6 +189,8 @@ pulmo_scored report_scored(const report *r, const report_split *s)
                           .probabilities = s->probabilities,
                           .predicted = s->predictions,
                           .logits = s->logits,
+                          .patients = r->scores.patients,
+                          .patient = r->is_scores ? r->scores.patient : NULL,
                           .temperature = r->temperature};
 }
 
@@ -445,12 +447,11 @@ static void free_split(report_split *s)
 
 void report_free(report *r)
 {
-    char *const texts[] = {r->title,       r->results_path,   r->threshold_rule,
-                           r->config,      r->version,        r->kernels,
-                           r->features,    r->weights_digest, r->data_digest,
-                           r->head_digest, r->host,           r->data_path,
-                           r->model,       r->carve,          r->resize,
-                           r->decode,      r->patients_by,    r->by};
+    char *const texts[] = {r->title,       r->results_path, r->threshold_rule, r->config,
+                           r->version,     r->kernels,      r->features,       r->weights_digest,
+                           r->data_digest, r->head_digest,  r->host,           r->data_path,
+                           r->model,       r->carve,        r->resize,         r->decode,
+                           r->patients_by, r->by,           r->scores_digest,  r->held};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++)
@@ -468,5 +469,6 @@ void report_free(report *r)
     pulmo_groups_free(&r->groups);
     pulmo_audit_free(&r->audit);
     free(r->class_names);
+    pulmo_scores_free(&r->scores);
     memset(r, 0, sizeof *r);
 }

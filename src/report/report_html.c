@@ -75,9 +75,22 @@ static void cards(FILE *out, const report *r, const pulmo_metrics *m)
     fputs("</ul>\n", out);
 }
 
+static void finding_of_scores_in_words(FILE *out, const report *r)
+{
+    html_say(out, "The positive class is %s", r->class_names[r->positive.index]);
+    if (r->positive.by == PULMO_POSITIVE_ORDER)
+        fputs(", which is the last one: nothing told which is the finding", out);
+    fputs(". ", out);
+    if (!isnan(r->threshold))
+        fprintf(out, "An image is called that from a probability of %.4f on. ", r->threshold);
+    html_say(out, "That threshold %s. ", r->threshold_rule);
+}
+
 static void threshold_in_words(FILE *out, const report *r)
 {
-    if (r->classes == 2) {
+    if (r->classes == 2 && r->is_scores) {
+        finding_of_scores_in_words(out, r);
+    } else if (r->classes == 2) {
         html_say(out,
                  "The positive class is %s%s. An image is called that from a probability of "
                  "%.4f on. ",
@@ -126,6 +139,13 @@ static const char *validation_caution(const report *r)
 
 static void caution(FILE *out, const report *r, const report_split *s)
 {
+    if (r->is_scores) {
+        fputs("<p class=\"banner\">Another program made these scores. It is not known here whether "
+              "its model, or its threshold, was chosen on these images or on others of the same "
+              "patients; if so, the figures flatter it.</p>\n",
+              out);
+        return;
+    }
     if (strcmp(s->name, "test") == 0)
         return;
     fputs("<p class=\"banner\">", out);
@@ -418,6 +438,19 @@ static const char *model_fact(const report *r)
     return r->models > 1 ? "First model" : "Model of";
 }
 
+static void provenance_of_scores(FILE *out, const report *r)
+{
+    fputs("<section><h2>Provenance</h2>\n<div class=\"scroll\"><table><tbody>\n", out);
+    if (!r->shared)
+        fact(out, "Scores", r->scores.file);
+    fact(out, "Their SHA-256", r->scores_digest);
+    fact(out, "Report by pulmo", r->version);
+    fact(out, "Scores written", r->date);
+    fputs("</tbody></table></div>\n<p class=\"soft\">All figures here are computed from that "
+          "file.</p></section>\n",
+          out);
+}
+
 static void provenance(FILE *out, const report *r)
 {
     char where[400];
@@ -462,6 +495,24 @@ static void configuration(FILE *out, const report *r)
     fputs("</pre></section>\n", out);
 }
 
+static void model_in_words(FILE *out, const report *r)
+{
+    if (r->folds > 0)
+        fprintf(out,
+                "Cross-validation of %lld models, each image scored by the one that had not "
+                "seen it. Each: ",
+                (long long)r->folds);
+    else if (r->models > 1)
+        fprintf(out, "The mean of %lld models' probabilities. The first of them: ",
+                (long long)r->models);
+    if (r->trained_convolutions > 0)
+        fprintf(out, "VGG16, its last %lld convolutions and head trained, ",
+                (long long)r->trained_convolutions);
+    else
+        fputs("VGG16 with frozen convolutions and a trained head, ", out);
+    fputs("classifying chest X-rays as ", out);
+}
+
 static void head(FILE *out, const report *r)
 {
     fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -480,20 +531,10 @@ static void head(FILE *out, const report *r)
     fputs("</p><h1>", out);
     html_text(out, r->title);
     fputs("</h1><p class=\"soft\">", out);
-    if (r->folds > 0)
-        fprintf(out,
-                "Cross-validation of %lld models, each image scored by the one that had not "
-                "seen it. Each: ",
-                (long long)r->folds);
-    else if (r->models > 1)
-        fprintf(out, "The mean of %lld models' probabilities. The first of them: ",
-                (long long)r->models);
-    if (r->trained_convolutions > 0)
-        fprintf(out, "VGG16, its last %lld convolutions and head trained, ",
-                (long long)r->trained_convolutions);
+    if (r->is_scores)
+        fputs("Scores that another program made, classifying images as ", out);
     else
-        fputs("VGG16 with frozen convolutions and a trained head, ", out);
-    fputs("classifying chest X-rays as ", out);
+        model_in_words(out, r);
     for (int k = 0; k < r->classes && k < CLASSES_NAMED; k++) {
         const char *join = k + 1 == r->classes ? " or " : ", ";
         html_say(out, "%s%s", k == 0 ? "" : join, r->class_names[k]);
@@ -529,7 +570,10 @@ void report_html(FILE *out, const report *r, const char *images)
     training(out, r);
     html_data(out, r);
     configuration(out, r);
-    provenance(out, r);
+    if (r->is_scores)
+        provenance_of_scores(out, r);
+    else
+        provenance(out, r);
     fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);
     html_text(out, r->version);
     fputs(". Research software, not a medical device.</p></footer>\n</body></html>\n", out);

@@ -2,6 +2,7 @@
  * the model card show what is stored and nothing else. Not collective; one process.
  *
  *   report_data.c   results.h5 → report
+ *   report_scores.c scores that any program made → report
  *   report.c        pulmo_report: which files, in which order
  *   html_audit.c    the section on shortcuts
  *   html.c          text and numbers as HTML
@@ -26,6 +27,7 @@
 #include "pulmo/metrics.h"
 #include "pulmo/model.h"
 #include "pulmo/report.h"
+#include "pulmo/scores.h"
 #include "pulmo/split.h"
 
 /* ---- what results.h5 says ---- */
@@ -90,6 +92,9 @@ typedef struct report {
     bool patients_partly;  /* some names tell none */
     report_lines refused, refused_reasons, identical, similar, shared_patients, leaks;
     report_lines mixed_patients; /* in several classes, though maybe of one split */
+    bool is_scores;              /* of another program: nothing is known of model and data */
+    pulmo_scores scores;         /* then what was read; texts are borrowed from it */
+    char *scores_digest, *held;  /* SHA-256 of its file; what names of columns are of */
     char *by;                    /* columns that groups are by; "" for none */
     pulmo_groups groups;         /* of the first split, by them */
     pulmo_audit audit;           /* for shortcuts; of no class where the file has none */
@@ -100,6 +105,9 @@ pulmo_scored report_scored(const report *r, const report_split *s);
 
 /* `run` is a directory with results.h5, or that file. Owned by the caller, who frees it. */
 pulmo_status report_read(const char *run, report *out);
+/* The same of the CSV file o->scores, of one split whose name is "scored". PULMO_USAGE for a class
+ * or a threshold that cannot be, and as pulmo_scores_read. */
+pulmo_status report_of_scores(const pulmo_report_options *o, report *out);
 void report_free(report *r);
 
 /* Groups of the first split by `by`; NULL: as results.h5 says. PULMO_USAGE as pulmo_groups_compute.

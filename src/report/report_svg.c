@@ -61,7 +61,7 @@ static void mark_threshold(const plot *p, const report *r, double x, double y)
     char text[64];
     plot_dot(p, "mark", x, y, 5);
     snprintf(text, sizeof text, "threshold %.3f", r->threshold);
-    if (isnan(x) || isnan(y))
+    if (isnan(x) || isnan(y) || isnan(r->threshold))
         return;
     /* The curve never falls: below and to the right of the dot there is room. */
     const double text_x = plot_x(p, x);
@@ -270,7 +270,7 @@ void svg_histogram(FILE *out, const report *r, const report_split *s)
     plot_level(&p, "axis", 0);
     snprintf(label, sizeof label, "Probability of %.200s", finding);
     plot_axis_x(&p, 0.2, label);
-    if (two)
+    if (two && !isnan(r->threshold))
         plot_upright(&p, "cut", fmin(r->threshold, 1));
     histogram_notes(&p, above, below);
     plot_end(&p);

@@ -37,6 +37,7 @@ def intercept(odds, truth):
 def age_group(age):
     if age == "":
         return "not recorded"
+    age = age.rstrip("Y")
     return "below 40" if int(age) < 40 else "40 to below 60" if int(age) < 60 else "60 and above"
 
 
@@ -56,6 +57,9 @@ def figures(rows):
 
 def check(directory, scores):
     rows = [r for r in csv.DictReader(open(scores, newline="")) if r.get("split", "test") == "test"]
+    for r in rows:
+        r.setdefault("p_NORMAL", 1 - float(r["p_PNEUMONIA"]))
+        r.setdefault("predicted", "PNEUMONIA" if float(r["p_PNEUMONIA"]) >= 0.5 else "NORMAL")
     wanted, alone = {}, 0
     for r in rows:
         wanted.setdefault(("Sex", r["Sex"] or "not recorded"), []).append(r)
