@@ -24,6 +24,10 @@ once=(
     pack/sync/own/pulmo_manifest_write
     pack/memory/own/h5_make_groups
     verify/memory/own/compare_image,read_sums
+    predict/memory/library/parse_header
+    predict/memory/library/pulmo_h5_begin
+    pack/memory/library/pulmo_h5_attach_scale
+    pack/memory/library/add_reference
     verify/read/file/read_sums,read_column
 )
 if ! command -v addr2line > /dev/null; then

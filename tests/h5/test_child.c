@@ -2,6 +2,8 @@
 #include "cost.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "h5_room.h"
 
@@ -56,10 +58,50 @@ static void what_ends_the_child_is_refused(void **state)
     assert_ok(in_child(look));
 }
 
+/* What a child that was refused memory says is no end of its own. */
+static void lack_memory(void *context)
+{
+    const struct rlimit none = {0};
+    (void)context;
+    if (setrlimit(RLIMIT_AS, &none) != 0)
+        abort();
+    while (H5Pcreate(H5P_DATASET_CREATE) >= 0)
+        continue;
+}
+
+static void a_child_tells_that_it_was_refused_memory(void **state)
+{
+    bool lacked = false;
+    (void)state;
+    h5_lock();
+    assert_ok(h5_in_child("weights.h5", look, NULL, &lacked));
+    assert_false(lacked);
+    if (COST_FACTOR == 1) {
+        assert_ok(h5_in_child("weights.h5", lack_memory, NULL, &lacked));
+        assert_true(lacked);
+    }
+    h5_unlock();
+}
+
+static void what_is_being_written_can_be_left(void **state)
+{
+    pulmo_h5 *first = NULL, *second = NULL;
+    (void)state;
+    assert_ok(pulmo_h5_create("left-first.h5", &first));
+    assert_ok(pulmo_h5_create("left-second.h5", &second));
+    assert_int_equal(access(first->temporary, F_OK), 0);
+    pulmo_h5_close(first);
+    pulmo_h5_leave();
+    assert_int_not_equal(access(second->temporary, F_OK), 0);
+    pulmo_h5_close(second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_ends_the_child_is_refused),
+        cmocka_unit_test(a_child_tells_that_it_was_refused_memory),
+        cmocka_unit_test(what_is_being_written_can_be_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
