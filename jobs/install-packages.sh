@@ -7,9 +7,9 @@
 #   bash jobs/install-packages.sh --libraries      only names the libraries' packages, one a line
 #
 # Does nothing, and needs no network, when all are there. Uses apt-get, through sudo unless root.
-# Without apt or without the right to use it, it looks for the programs and libraries themselves,
-# and continues if they are found. What is optional (DCMTK, for DICOM files) is installed if that can
-# be done; else a line says what is left out.
+# Without apt or without the right to use it, it looks for the programs themselves, and continues if
+# they are found: CMake looks for the libraries, and names those that are missing. What is optional
+# (DCMTK, for DICOM files) is installed if that can be done; else a line says what is left out.
 set -euo pipefail
 
 # One package a line; a|b: either will do, the first that the system knows is installed.
@@ -24,10 +24,8 @@ test_packages="libcmocka-dev python3-h5py python3-pil"
 fence_packages="clang-14 libclang-rt-14-dev|libclang-common-14-dev clang-format-14 clang-tidy-14"
 fence_commands="clang-14 clang-format-14 clang-tidy-14"
 
-# The same needs as commands and pkg-config modules, for systems whose package names differ.
-run_commands="cc cmake pkg-config mpicc mpirun python3"
-run_modules="openblas hdf5 libjpeg libpng yaml-0.1 jansson libzip zlib libcrypto libxxhash"
-test_modules="cmocka"
+# The commands among them, for systems whose package names differ.
+run_commands="cc cmake make mpicc mpirun python3"
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { local status=$1; shift; say "install-packages: $*"; exit "$status"; }
@@ -57,12 +55,10 @@ choose() {
     printf '%s\n' "${1%%|*}"
 }
 
-# What is not to be found by its own name, for systems without apt. Empty: all is there.
-missing_parts() {
+# Those that are not in PATH.
+missing_commands() {
     local part
-    for part in $1; do command -v "$part" >/dev/null 2>&1 || printf 'command %s\n' "$part"; done
-    command -v pkg-config >/dev/null 2>&1 || return 0
-    for part in $2; do pkg-config --exists "$part" || printf 'library %s\n' "$part"; done
+    for part in $1; do command -v "$part" >/dev/null 2>&1 || printf '%s\n' "$part"; done
 }
 
 privilege() {
@@ -71,15 +67,15 @@ privilege() {
     if [ -t 0 ]; then echo sudo; else echo "sudo -n"; sudo -n true 2>/dev/null; fi
 }
 
-go_on_if_found() { # why, packages, commands, modules
-    local parts
-    parts=$(missing_parts "$3" "$4")
-    if [ -z "$parts" ]; then
-        say "install-packages: $1, but all that is needed was found"
+go_on_if_found() { # why, packages, commands
+    local missing
+    missing=$(missing_commands "$3")
+    if [ -z "$missing" ]; then
+        say "install-packages: $1, but all programs that are needed were found; CMake names the libraries that are missing"
         return 0
     fi
-    fail 1 "$1, and these were not found:
-$parts
+    fail 1 "$1, and these programs were not found:
+$missing
 Debian names the packages: $2
 Install them in this system's way and run the same command again."
 }
@@ -112,7 +108,7 @@ install_optional() {
 }
 
 main() {
-    local tests=no fences=no packages=$run_packages modules=$run_modules commands=$run_commands
+    local tests=no fences=no packages=$run_packages commands=$run_commands
     local missing as_root entry
     for entry in "$@"; do
         case $entry in
@@ -125,14 +121,13 @@ main() {
     done
     if [ "$tests" = yes ]; then
         packages="$packages $test_packages"
-        modules="$modules $test_modules"
     fi
     if [ "$fences" = yes ]; then
         packages="$packages $fence_packages"
         commands="$commands $fence_commands"
     fi
     if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
-        go_on_if_found "this system has no apt" "${packages//$'\n'/ }" "$commands" "$modules"
+        go_on_if_found "this system has no apt" "${packages//$'\n'/ }" "$commands"
         return
     fi
     # shellcheck disable=SC2086 # split on purpose
@@ -142,7 +137,7 @@ main() {
         return
     fi
     if ! as_root=$(privilege); then
-        go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$commands" "$modules"
+        go_on_if_found "not root and no sudo" "${missing//$'\n'/ }" "$commands"
         return
     fi
     # shellcheck disable=SC2086

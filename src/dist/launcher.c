@@ -104,7 +104,7 @@ pulmo_status launcher_check_after(int size)
             return pulmo_fail(PULMO_USAGE,
                               "%s started %ld ranks (%s=%ld), but MPI sees one in each: each would "
                               "be rank 0 of 1; start "
-                              "with the mpirun of the Open MPI that pulmo was built with",
+                              "with the mpirun of the MPI that pulmo was built with",
                               sizes[i].launcher, ranks, sizes[i].variable, ranks);
     }
     return PULMO_OK;
@@ -122,5 +122,12 @@ void pulmo_dist_library(char *out, size_t bytes)
     int length = 0;
     MPI_Get_library_version(words, &length);
     words[strcspn(words, "\n,")] = '\0';
-    snprintf(out, bytes, "%s", words);
+    /* MPICH sets its version in columns. */
+    size_t kept = 0;
+    for (const char *at = words; *at && kept + 1 < bytes; at++) {
+        bool again = isspace((unsigned char)*at) && isspace((unsigned char)at[1]);
+        if (!again)
+            out[kept++] = *at;
+    }
+    out[kept] = '\0';
 }

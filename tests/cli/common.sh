@@ -5,7 +5,7 @@ PULMO=$1
 TOOLS=$(dirname "$PULMO")/../tests
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/pulmo-cli-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+. "$(dirname "${BASH_SOURCE[0]}")/launcher.sh"
 unset PULMO_WEIGHTS
 export XDG_CONFIG_HOME=$WORK/settings # keys of pseudonyms
 cd "$WORK"

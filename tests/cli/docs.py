@@ -12,7 +12,7 @@ COMMANDS = [line.split("\t")[0] for line in
                            check=True).stdout.splitlines() if not line.startswith(("-", "help"))]
 # A launcher's or scheduler's options end where these words stand.
 SCRIPTS = {"train.sbatch": "train", "train-mpirun.sbatch": "train", "sweep.sbatch": "sweep"}
-ROOTS = ("src", "include", "tests", "bench", "jobs", "configs", "data-prep", "docs")
+ROOTS = ("src", "include", "tests", "bench", "jobs", "configs", "data-prep", "docs", "cmake", "packaging")
 # Made by a build or a run, or named as an example of a place.
 BUILT = ("build/", "runs/")
 failures = []

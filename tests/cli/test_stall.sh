@@ -4,8 +4,7 @@
 set -u
 player=$(dirname "$1")/../tests/t_dist_watch
 [ -x "$player" ] || { echo "$player is missing: build it first"; exit 1; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    OMPI_MCA_mpi_yield_when_idle=1
+. "$(dirname "$0")/launcher.sh"
 limit_s=2
 slack_s=15 # the launcher's own time, on a busy machine
 failed=0

@@ -1,0 +1,5 @@
+# What tests that start many ranks share: more of them than there are CPUs, as root; the launcher of the build's MPI is "mpirun".
+# Sourced with the program's path in $1.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+if [ -d "$(dirname "$1")/../tests/launcher" ]; then PATH=$(cd "$(dirname "$1")/../tests/launcher" && pwd):$PATH; fi
