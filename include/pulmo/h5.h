@@ -42,6 +42,10 @@ typedef struct pulmo_h5_shape {
 
 /* ---- files ---- */
 
+/* Of a file being created: from now on texts of attributes are strings of any length, which h5py
+ * and silx show as text; else they have a fixed length, which more programs read, and which those
+ * show as bytes. */
+void pulmo_h5_free_texts(pulmo_h5 *file);
 /* Starts a new file under a temporary name beside `path`; nothing appears at `path` before
  * commit. Owned by the caller, who ends it with commit or abandon. */
 pulmo_status pulmo_h5_create(const char *path, pulmo_h5 **out);

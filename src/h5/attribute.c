@@ -5,6 +5,8 @@
 #include "h5_room.h"
 #include "pulmo/memory.h"
 
+#define TEXTS_MOST (1 << 20) /* of one attribute */
+
 pulmo_status h5_make_groups(pulmo_h5 *file, const char *path)
 {
     char *copy = pulmo_strdup(path);
@@ -65,40 +67,77 @@ static pulmo_status set_attribute(pulmo_h5 *file, const char *object, const char
     return status;
 }
 
-pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name,
-                               const char *text)
+void pulmo_h5_free_texts(pulmo_h5 *file)
 {
-    h5_lock();
+    file->free_texts = true;
+}
+
+/* `space` is closed. */
+static pulmo_status set_free_texts(pulmo_h5 *file, const char *object, const char *name,
+                                   hid_t space, const char *const *texts)
+{
+    hid_t type = h5_free_text_type();
+    pulmo_status status = set_attribute(file, object, name, type, space, type, texts);
+    H5Tclose(type);
+    return status;
+}
+
+static pulmo_status set_fixed_text(pulmo_h5 *file, const char *object, const char *name,
+                                   const char *text)
+{
     hid_t type = h5_string_type(strlen(text));
     /* An empty string still takes one byte. */
     char padded[2] = "";
     pulmo_status status =
         set_attribute(file, object, name, type, H5Screate(H5S_SCALAR), type, *text ? text : padded);
     H5Tclose(type);
+    return status;
+}
+
+pulmo_status pulmo_h5_set_text(pulmo_h5 *file, const char *object, const char *name,
+                               const char *text)
+{
+    pulmo_status status;
+    h5_lock();
+    if (file->free_texts)
+        status = set_free_texts(file, object, name, H5Screate(H5S_SCALAR), &text);
+    else
+        status = set_fixed_text(file, object, name, text);
     h5_unlock();
+    return status;
+}
+
+static pulmo_status set_fixed_texts(pulmo_h5 *file, const char *object, const char *name,
+                                    hsize_t count, const char *const *texts)
+{
+    size_t longest = 1;
+    for (hsize_t i = 0; i < count; i++)
+        if (strlen(texts[i]) > longest)
+            longest = strlen(texts[i]);
+    char *block = calloc(count + 1, longest);
+    if (!block)
+        return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+    for (hsize_t i = 0; i < count; i++)
+        memcpy(block + i * longest, texts[i], strlen(texts[i]));
+    hid_t type = h5_string_type(longest);
+    pulmo_status status =
+        set_attribute(file, object, name, type, H5Screate_simple(1, &count, NULL), type, block);
+    H5Tclose(type);
+    free(block);
     return status;
 }
 
 pulmo_status pulmo_h5_set_texts(pulmo_h5 *file, const char *object, const char *name, int count,
                                 const char *const *texts)
 {
-    size_t longest = 1;
-    hsize_t dims = (hsize_t)count;
-    for (int i = 0; i < count; i++)
-        if (strlen(texts[i]) > longest)
-            longest = strlen(texts[i]);
-    char *block = calloc((size_t)count + 1, longest);
-    if (!block)
-        return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
-    for (int i = 0; i < count; i++)
-        memcpy(block + (size_t)i * longest, texts[i], strlen(texts[i]));
+    const hsize_t all = (hsize_t)count;
+    pulmo_status status;
     h5_lock();
-    hid_t type = h5_string_type(longest);
-    pulmo_status status =
-        set_attribute(file, object, name, type, H5Screate_simple(1, &dims, NULL), type, block);
-    H5Tclose(type);
+    if (file->free_texts)
+        status = set_free_texts(file, object, name, H5Screate_simple(1, &all, NULL), texts);
+    else
+        status = set_fixed_texts(file, object, name, all, texts);
     h5_unlock();
-    free(block);
     return status;
 }
 
@@ -180,38 +219,107 @@ pulmo_status pulmo_h5_get_real(pulmo_h5 *file, const char *object, const char *n
     return get_number(file, object, name, H5T_NATIVE_DOUBLE, out);
 }
 
-/* With the lock held: all strings of an open attribute in one block, pointers first. */
-static pulmo_status read_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count,
-                               char ***out)
+/* One block for `n` strings of at most `bytes` each: pointers first. NULL for want of memory. */
+static char **block_of(size_t n, size_t bytes)
+{
+    char **texts = malloc(n * (sizeof *texts + bytes + 1) + sizeof *texts);
+    for (size_t i = 0; texts && i < n; i++)
+        texts[i] = (char *)(texts + n) + i * (bytes + 1);
+    return texts;
+}
+
+static pulmo_status fail_text(const pulmo_h5 *file, const char *name)
+{
+    return h5_fail(file, name, "must be text: the file is damaged");
+}
+
+static pulmo_status fail_memory(const pulmo_h5 *file, const char *name)
+{
+    return pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
+}
+
+static pulmo_status read_fixed_texts(const pulmo_h5 *file, hid_t attribute, hid_t type,
+                                     const char *name, size_t n, char ***out)
 {
     size_t bytes = 0;
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    hssize_t points = H5Sget_simple_extent_npoints(space);
-    bool fits = h5_type_of(type, &bytes) == PULMO_H5_STRING && points >= 0 && points < (1 << 20) &&
-                bytes * (size_t)points <= H5_STRING_MAX;
-    size_t n = fits ? (size_t)points : 0;
-    char *raw = fits ? malloc(n * bytes + 1) : NULL;
-    char **texts = fits ? malloc(n * (sizeof *texts + bytes + 1) + sizeof *texts) : NULL;
+    if (h5_type_of(type, &bytes) != PULMO_H5_STRING || bytes * n > H5_STRING_MAX)
+        return fail_text(file, name);
+    char *raw = malloc(n * bytes + 1);
+    char **texts = block_of(n, bytes);
     pulmo_status status = PULMO_OK;
-    if (fits && (!raw || !texts))
-        status = pulmo_fail(PULMO_MEMORY, "%s: %s: out of memory", file->path, name);
-    else if (!fits || H5Aread(attribute, type, raw) < 0)
-        status = h5_fail(file, name, "must be text: the file is damaged");
+    if (!raw || !texts)
+        status = fail_memory(file, name);
+    else if (H5Aread(attribute, type, raw) < 0)
+        status = fail_text(file, name);
     for (size_t i = 0; status == PULMO_OK && i < n; i++) {
-        texts[i] = (char *)(texts + n) + i * (bytes + 1);
         memcpy(texts[i], raw + i * bytes, bytes);
         texts[i][bytes] = '\0';
     }
     free(raw);
-    H5Sclose(space);
-    H5Tclose(type);
-    if (status != PULMO_OK) {
+    if (status != PULMO_OK)
         free(texts);
-        return status;
+    else
+        *out = texts;
+    return status;
+}
+
+/* In a block of our own, so that all texts are freed alike. */
+static pulmo_status copy_texts(const pulmo_h5 *file, const char *name, const char *const *raw,
+                               size_t n, char ***out)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t bytes = raw[i] ? strlen(raw[i]) : 0;
+        longest = bytes > longest ? bytes : longest;
     }
-    *count = (int)n;
+    if (longest > H5_STRING_MAX / (n + 1))
+        return fail_text(file, name);
+    char **texts = block_of(n, longest);
+    if (!texts)
+        return fail_memory(file, name);
+    for (size_t i = 0; i < n; i++)
+        strcpy(texts[i], raw[i] ? raw[i] : "");
     *out = texts;
     return PULMO_OK;
+}
+
+static pulmo_status read_free_texts(const pulmo_h5 *file, hid_t attribute, hid_t space,
+                                    const char *name, size_t n, char ***out)
+{
+    char **raw = calloc(n + 1, sizeof *raw);
+    hid_t memory = h5_free_text_type();
+    pulmo_status status = PULMO_OK;
+    if (!raw)
+        status = fail_memory(file, name);
+    else if (H5Aread(attribute, memory, raw) < 0)
+        status = fail_text(file, name);
+    else {
+        status = copy_texts(file, name, (const char *const *)raw, n, out);
+        H5Dvlen_reclaim(memory, space, H5P_DEFAULT, raw);
+    }
+    H5Tclose(memory);
+    free(raw);
+    return status;
+}
+
+pulmo_status h5_attribute_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count,
+                                char ***out)
+{
+    hid_t type = H5Aget_type(attribute);
+    hid_t space = H5Aget_space(attribute);
+    const hssize_t points = H5Sget_simple_extent_npoints(space);
+    const size_t n = points > 0 ? (size_t)points : 0;
+    pulmo_status status;
+    if (points < 0 || points >= TEXTS_MOST)
+        status = fail_text(file, name);
+    else if (h5_is_free_text(type))
+        status = read_free_texts(file, attribute, space, name, n, out);
+    else
+        status = read_fixed_texts(file, attribute, type, name, n, out);
+    H5Sclose(space);
+    H5Tclose(type);
+    *count = (int)n;
+    return status;
 }
 
 pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *name, int *count,
@@ -221,7 +329,7 @@ pulmo_status pulmo_h5_get_texts(pulmo_h5 *file, const char *object, const char *
     h5_lock();
     pulmo_status status = open_attribute(file, object, name, &attribute);
     if (status == PULMO_OK) {
-        status = read_texts(file, attribute, name, count, out);
+        status = h5_attribute_texts(file, attribute, name, count, out);
         H5Aclose(attribute);
     }
     h5_unlock();

@@ -137,6 +137,28 @@ static pulmo_status add_line(content *c, char *name, const pulmo_digest *digest)
     return PULMO_OK;
 }
 
+/* Texts of any length, wherever the library keeps them. */
+static pulmo_status digest_texts(const content *c, hid_t attribute, int rank, const uint64_t *dims,
+                                 pulmo_digest *out)
+{
+    static const char head[] = "texts\n";
+    char **texts = NULL;
+    int count = 0;
+    pulmo_digester *digester = NULL;
+    PULMO_TRY(h5_attribute_texts(c->file, attribute, c->object, &count, &texts));
+    pulmo_status status = pulmo_digester_create(&digester);
+    if (status == PULMO_OK) {
+        pulmo_digester_add(digester, head, sizeof head - 1);
+        pulmo_digester_add(digester, &rank, sizeof rank);
+        pulmo_digester_add(digester, dims, (size_t)rank * sizeof *dims);
+        for (int i = 0; i < count; i++)
+            pulmo_digester_add_text(digester, texts[i]);
+        *out = pulmo_digester_end(digester);
+    }
+    free(texts);
+    return status;
+}
+
 static pulmo_status digest_attribute(const content *c, hid_t attribute, hid_t type, hid_t space,
                                      pulmo_digest *out)
 {
@@ -144,6 +166,8 @@ static pulmo_status digest_attribute(const content *c, hid_t attribute, hid_t ty
     pulmo_digester *digester = NULL;
     int rank = dims_of(space, dims);
     size_t points = (size_t)H5Sget_simple_extent_npoints(space);
+    if (rank >= 0 && h5_is_free_text(type))
+        return digest_texts(c, attribute, rank, dims, out);
     bool plain = h5_class_name(type) && H5Tis_variable_str(type) == 0;
     bool known = rank >= 0 && (plain || are_references(type));
     if (!known || points > ATTRIBUTE_BYTES_MAX / (H5Tget_size(type) + 1)) {

@@ -26,6 +26,7 @@ struct pulmo_h5 {
     size_t records;
     bool has_digests; /* they are in it, or were checked */
     bool is_sealed;   /* opened: its bytes are those that were written */
+    bool free_texts;  /* being created: texts of attributes have no fixed length */
     bool is_modest;   /* opened: a child process has walked through it, and did not lack memory */
     pulmo_h5 *next;   /* of those that are being written */
 };
@@ -50,6 +51,11 @@ pulmo_status h5_fail(const pulmo_h5 *file, const char *object, const char *what)
 
 /* With the lock held, when a file is opened for reading (1) and closed (-1). */
 void h5_count_untrusted(const pulmo_h5 *file, int change);
+/* With the lock held: all texts of an open attribute, of fixed length or any, as one block; the
+ * caller frees it. PULMO_DATA for what is no text. */
+pulmo_status h5_attribute_texts(const pulmo_h5 *file, hid_t attribute, const char *name, int *count,
+                                char ***out);
+
 /* pulmo_h5_unsaid of a file; of one that may ask for any amount of memory, lack of it is damage. */
 pulmo_status h5_unsaid_of(const pulmo_h5 *file);
 /* What pulmo_h5_unsaid would tell, and back to it (or to PULMO_OK) after failures that a status has
@@ -66,6 +72,9 @@ hid_t h5_memory_type(pulmo_h5_type type);
 hid_t h5_file_type(pulmo_h5_type type);
 /* A fixed-length, null-padded UTF-8 string type; the caller closes it. */
 hid_t h5_string_type(size_t bytes);
+/* A UTF-8 string of any length, ended by NUL; the caller closes it. */
+hid_t h5_free_text_type(void);
+bool h5_is_free_text(hid_t type);
 /* Ours for theirs; -1 if it is none of ours. `string_bytes` gets a string's length. */
 int h5_type_of(hid_t type, size_t *string_bytes);
 

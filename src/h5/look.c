@@ -40,14 +40,30 @@ pulmo_status pulmo_h5_attach_scale(pulmo_h5 *file, const char *dataset, int dim,
 /* ---- walking ---- */
 
 typedef struct walk {
+    const pulmo_h5 *file;
     pulmo_h5_visitor visit;
     pulmo_h5_dataset_visitor visit_dataset; /* instead of `visit` */
     void *context;
     const char *object;
 } walk;
 
+static void free_texts_in_words(const pulmo_h5 *file, hid_t attribute, char out[VALUE_BYTES])
+{
+    char **texts = NULL;
+    int count = 0;
+    size_t at = 0;
+    if (h5_attribute_texts(file, attribute, "an attribute", &count, &texts) != PULMO_OK) {
+        pulmo_error_clear();
+        return;
+    }
+    out[0] = '\0';
+    for (int i = 0; i < count && at < VALUE_BYTES; i++)
+        at += (size_t)snprintf(out + at, VALUE_BYTES - at, "%s%s", i ? ", " : "", texts[i]);
+    free(texts);
+}
+
 /* One attribute's value in words, at most VALUE_BYTES. */
-static void value_in_words(hid_t attribute, char out[VALUE_BYTES])
+static void value_in_words(const pulmo_h5 *file, hid_t attribute, char out[VALUE_BYTES])
 {
     size_t bytes = 0;
     double numbers[16];
@@ -67,6 +83,8 @@ static void value_in_words(hid_t attribute, char out[VALUE_BYTES])
                                        raw + (size_t)i * bytes);
         }
         free(raw);
+    } else if (h5_is_free_text(type) && points > 0 && points < 4096) {
+        free_texts_in_words(file, attribute, out);
     } else if (ours >= 0 && ours != PULMO_H5_STRING && points > 0 && points <= 16 &&
                H5Aread(attribute, H5T_NATIVE_DOUBLE, numbers) >= 0) {
         for (hssize_t i = 0; i < points && at < VALUE_BYTES; i++)
@@ -85,7 +103,7 @@ static herr_t on_attribute(hid_t object, const char *name, const H5A_info_t *inf
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     if (attribute < 0)
         return -1;
-    value_in_words(attribute, value);
+    value_in_words(w->file, attribute, value);
     H5Aclose(attribute);
     w->visit(w->context, w->object, NULL, name, value);
     return 0;
@@ -167,12 +185,12 @@ static pulmo_status walk_through(pulmo_h5 *file, H5O_iterate_t on_each, walk *w)
 
 pulmo_status pulmo_h5_visit(pulmo_h5 *file, pulmo_h5_visitor visit, void *context)
 {
-    walk w = {.visit = visit, .context = context, .object = "/"};
+    walk w = {.file = file, .visit = visit, .context = context, .object = "/"};
     return walk_through(file, on_object, &w);
 }
 
 pulmo_status pulmo_h5_visit_datasets(pulmo_h5 *file, pulmo_h5_dataset_visitor visit, void *context)
 {
-    walk w = {.visit_dataset = visit, .context = context};
+    walk w = {.file = file, .visit_dataset = visit, .context = context};
     return walk_through(file, on_dataset, &w);
 }

@@ -74,6 +74,19 @@ hid_t h5_string_type(size_t bytes)
     return type;
 }
 
+hid_t h5_free_text_type(void)
+{
+    hid_t type = h5_string_type(1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_strpad(type, H5T_STR_NULLTERM);
+    return type;
+}
+
+bool h5_is_free_text(hid_t type)
+{
+    return H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) > 0;
+}
+
 int h5_type_of(hid_t type, size_t *string_bytes)
 {
     size_t bytes = H5Tget_size(type);

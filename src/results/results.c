@@ -292,6 +292,7 @@ pulmo_status pulmo_results_write(const pulmo_results *r)
     pulmo_status status = pulmo_h5_create(path, &file);
     free(path);
     PULMO_TRY(status);
+    pulmo_h5_free_texts(file);
     status = write_file(file, r);
     if (status != PULMO_OK) {
         pulmo_h5_close(file);

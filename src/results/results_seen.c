@@ -1,7 +1,30 @@
 /* By what the images that made the model are found again, when it is judged by others. */
 #include "pulmo/identity.h"
 #include "pulmo/log.h"
+#include "pulmo/memory.h"
 #include "results_room.h"
+
+static pulmo_status describe(pulmo_h5 *file, const char *split)
+{
+    static const struct {
+        const char *column, *long_name, *units;
+    } columns[] = {
+        {"files", "SHA-256 of the image's file", "1"},
+        {"pixels", "SHA-256 of the packed pixels", "1"},
+        {"sketches", "how the image looks, to find others that look alike", "1"},
+        {"patients", "patient, empty where that is not certain", NULL},
+    };
+    for (size_t c = 0; c < PULMO_COUNT_OF(columns); c++) {
+        char name[64];
+        snprintf(name, sizeof name, "seen/%s/%s", split, columns[c].column);
+        if (!pulmo_h5_exists(file, name))
+            continue;
+        PULMO_TRY(pulmo_h5_set_text(file, name, "long_name", columns[c].long_name));
+        if (columns[c].units)
+            PULMO_TRY(pulmo_h5_set_text(file, name, "units", columns[c].units));
+    }
+    return PULMO_OK;
+}
 
 /* Both are read before either is written: a run keeps both or none. */
 static pulmo_status write_both(pulmo_h5 *file, const pulmo_results *r)
@@ -15,6 +38,10 @@ static pulmo_status write_both(pulmo_h5 *file, const pulmo_results *r)
         status = pulmo_identities_write(file, "seen/train", &trained);
     if (status == PULMO_OK)
         status = pulmo_identities_write(file, "seen/val", &chosen);
+    if (status == PULMO_OK)
+        status = describe(file, "train");
+    if (status == PULMO_OK)
+        status = describe(file, "val");
     pulmo_identities_free(&trained);
     pulmo_identities_free(&chosen);
     return status;

@@ -240,11 +240,18 @@ static pulmo_status write_per_class(pulmo_h5 *file, const char *split, const pul
 
 /* ---- curves ---- */
 
+/* The first is what the others are drawn over. */
 static pulmo_status write_fields(pulmo_h5 *file, const char *group, const results_field *fields,
                                  int count)
 {
-    for (int i = 0; i < count; i++)
+    char axis[128];
+    snprintf(axis, sizeof axis, "%s/%s", group, fields[0].name);
+    PULMO_TRY(results_put(file, group, &fields[0]));
+    PULMO_TRY(pulmo_h5_make_scale(file, axis, fields[0].long_name));
+    for (int i = 1; i < count; i++) {
         PULMO_TRY(results_put(file, group, &fields[i]));
+        PULMO_TRY(attach(file, group, fields[i].name, 0, axis));
+    }
     return PULMO_OK;
 }
 

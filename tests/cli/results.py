@@ -180,7 +180,15 @@ def check_form(f):
             text.append(name)
         else:
             assert "units" in thing.attrs, name
+    def look_at_texts(name, thing):
+        for key, value in thing.attrs.items():
+            plumbing = key in ("CLASS", "NAME")  # the dimension scale library's own
+            assert plumbing or not isinstance(value, (bytes, np.bytes_)), f"{name}: {key} is bytes, not text"
+            assert plumbing or not (isinstance(value, np.ndarray) and value.dtype.kind == "S"), f"{name}: {key}"
     f.visititems(look)
+    f.visititems(look_at_texts)
+    look_at_texts("/", f)
+    assert isinstance(f.attrs["state"], str) and all(isinstance(c, str) for c in f.attrs["classes"])
     assert len(text) >= 3
     at = f
     while "default" in at.attrs:
@@ -189,7 +197,7 @@ def check_form(f):
     assert decode(at.attrs["NX_class"]) == "NXdata", at.name
     signal, axis = at[decode(at.attrs["signal"])], at[decode(at.attrs["axes"][0])]
     assert signal.shape == axis.shape and signal.ndim == 1
-    for name in ("test/probabilities", "test/confusion", "history/val_loss"):
+    for name in ("test/probabilities", "test/confusion", "history/val_loss", "test/roc/tpr", "test/pr/precision", "test/calibration/observed"):
         if name in f:
             assert len(f[name].dims[0]) == 1, f"{name} has no dimension scale"
 
