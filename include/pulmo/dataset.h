@@ -24,12 +24,14 @@ typedef struct pulmo_dataset_info {
     int height_px, width_px, channels;
     pulmo_framing framing; /* how images were given that shape */
     int classes;
-    const char *const *class_names;         /* (classes) */
-    const int32_t *labels;                  /* (count) */
-    const char *const *paths;               /* (count) relative to the packed source */
-    const char *const *groups;              /* (count) patient */
-    int kept;                               /* columns that pack.keep names; may be 0 */
-    const char *const *kept_names;          /* (kept) */
+    const char *const *class_names; /* (classes) */
+    const int32_t *labels;          /* (count) */
+    const char *const *paths;       /* (count) relative to the packed source */
+    const char *const *groups;      /* (count) patient */
+    uint32_t patients;              /* different groups */
+    const uint32_t *patient;        /* (count): whose image it is, a number below `patients` */
+    int kept;                       /* columns that pack.keep names; may be 0 */
+    const char *const *kept_names;  /* (kept) */
     const char *const *const *kept_columns; /* (kept, count) */
     int hides_names;                        /* paths and groups are pseudonyms */
     int is_demo;                            /* made by `pulmo demo-data` */

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pulmo/operating.h"
 #include "pulmo/stats.h"
 #include "pulmo/status.h"
 
@@ -60,9 +61,9 @@ typedef struct pulmo_decision {
 
 typedef struct pulmo_class_metrics {
     double precision, recall, f1;
-    double auc, average_precision;           /* one against the rest, as are the three below */
-    pulmo_interval sensitivity, specificity; /* Wilson; NaN where there is none of the class, or
-                                                nothing else */
+    double auc, average_precision; /* one against the rest, as are the three below */
+    pulmo_interval sensitivity,
+        specificity;       /* NaN where there is none of the class, or nothing else */
     pulmo_interval auc_ci; /* DeLong, or Newcombe; NaN with fewer than two on a side */
     uint32_t support;
 } pulmo_class_metrics;
@@ -70,12 +71,13 @@ typedef struct pulmo_class_metrics {
 typedef struct pulmo_metrics {
     uint32_t count, correct;
     int classes;
+    pulmo_sample sample; /* sides: the decision's positive class and the rest */
     double accuracy;
-    pulmo_interval accuracy_ci; /* Wilson 1927 */
+    pulmo_interval accuracy_ci; /* as all shares': Wilson 1927, or by patient (pulmo_share) */
     double balanced_accuracy;   /* mean recall over classes with support */
     double macro_precision, macro_recall, macro_f1;
     double weighted_precision, weighted_recall, weighted_f1;
-    /* Of two classes, for the finding; Wilson; NaN where there are more. The predictive values are
+    /* Of two classes, for the finding; NaN where there are more. The predictive values are
      * the precision of the finding and of the other class. */
     pulmo_interval sensitivity, specificity, positive_value, negative_value;
     double auc, average_precision; /* two classes: the finding's; more: mean one against the rest */
@@ -110,6 +112,29 @@ int pulmo_metrics_finding(int classes, const char *const *names);
 pulmo_status pulmo_metrics_compute(const pulmo_scored *scored, const pulmo_decision *by,
                                    pulmo_metrics *out);
 void pulmo_metrics_free(pulmo_metrics *metrics);
+
+/* ---- what a finding's probabilities are worth in use (use.c) ---- */
+
+/* One figure per patient: of the largest probability of its images, or their mean; a patient has
+ * the finding where any of its images has. */
+typedef struct pulmo_per_patient {
+    pulmo_interval auc, sensitivity, specificity; /* called from the decision's threshold on */
+} pulmo_per_patient;
+
+#define PULMO_BENEFITS 99 /* thresholds 0.01, 0.02, ..., 0.99 */
+
+typedef struct pulmo_use {
+    pulmo_calibration_line line;
+    pulmo_smooth_curve curve; /* owned */
+    pulmo_benefit benefit[PULMO_BENEFITS];
+    pulmo_operating_point point[PULMO_OPERATING_RULES];
+    pulmo_per_patient largest, mean; /* NaN where no patient has several images */
+} pulmo_use;
+
+/* Of class by->positive against the rest. Freed by pulmo_use_free. */
+pulmo_status pulmo_use_compute(const pulmo_scored *scored, const pulmo_decision *by,
+                               pulmo_use *out);
+void pulmo_use_free(pulmo_use *use); /* also of one that is all zeros */
 
 /* The AUC of class `positive` against the rest, with an interval that allows for patients of
  * several images: whole patients are drawn with replacement (the cluster bootstrap: Field and Welsh

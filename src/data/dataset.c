@@ -6,6 +6,7 @@
 #include "dataset_room.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
+#include "pulmo/text.h"
 
 static pulmo_status read_form(pulmo_h5 *file, pulmo_dataset *d)
 {
@@ -198,6 +199,17 @@ static pulmo_status make_empty(pulmo_dataset *d)
 
 /* ---- opening ---- */
 
+/* Of the images that are left. */
+static pulmo_status number_patients(pulmo_dataset *d)
+{
+    const uint32_t count = d->info.count;
+    d->patient = calloc((size_t)count + 1, sizeof *d->patient);
+    if (!d->patient)
+        return pulmo_fail(PULMO_MEMORY, "%s: out of memory for %u patients", d->directory, count);
+    d->info.patient = d->patient;
+    return pulmo_names_number(d->info.groups, count, d->patient, &d->info.patients);
+}
+
 /* d->split and its shards; of a fold, the part of it that is `split`. */
 static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *split,
                                int may_be_absent)
@@ -209,9 +221,9 @@ static pulmo_status open_split(pulmo_h5 *file, pulmo_dataset *d, const char *spl
         return may_be_absent ? make_empty(d) : no_such_split(d, file);
     PULMO_TRY(read_split(file, d));
     PULMO_TRY(dataset_check_shards(d));
-    if (d->fold < 0)
-        return PULMO_OK;
-    return dataset_choose_fold(file, d, split);
+    if (d->fold >= 0)
+        PULMO_TRY(dataset_choose_fold(file, d, split));
+    return number_patients(d);
 }
 
 /* Those of pixels stay where shards have none of their own. */
@@ -291,6 +303,7 @@ void pulmo_dataset_close(pulmo_dataset *d)
     free(d->class_names);
     free(d->paths);
     free(d->groups);
+    free(d->patient);
     for (int k = 0; k < d->info.kept; k++)
         free(d->kept_columns[k]);
     free(d->kept_columns);

@@ -30,6 +30,7 @@ struct pulmo_dataset {
     uint32_t *index; /* (info.count): places in the files; NULL where they are the same */
     int32_t *labels;
     char **class_names, **paths, **groups;
+    uint32_t *patient; /* (info.count) */
     char **kept_names, ***kept_columns;
     char **digests; /* of the source files; only while opening */
     char *

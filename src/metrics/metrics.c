@@ -63,7 +63,6 @@ static void count_decisions(const pulmo_scored *scored, const pulmo_decision *by
         out->correct += called == truth;
     }
     out->accuracy = metrics_ratio(out->correct, scored->count);
-    out->accuracy_ci = pulmo_wilson(out->correct, scored->count);
 }
 
 /* scikit-learn's zero_division: 0 where nothing was predicted or nothing is there. */
@@ -84,37 +83,10 @@ static void class_from_confusion(const pulmo_metrics *m, int k, pulmo_class_metr
         called += *column;
         column += K;
     }
-    uint32_t others = m->count - support;
-    uint32_t false_alarms = called - hits;
     out->support = support;
     out->precision = share(hits, called);
     out->recall = share(hits, support);
     out->f1 = share(2.0 * hits, (double)called + support);
-    out->sensitivity = pulmo_wilson(hits, support);
-    out->specificity = pulmo_wilson(others - false_alarms, others);
-}
-
-/* Of two classes the figures that name one of them as the finding. */
-static void two_from_confusion(int positive, pulmo_metrics *out)
-{
-    const pulmo_interval none = {NAN, NAN, NAN};
-    out->sensitivity = none;
-    out->specificity = none;
-    out->positive_value = none;
-    out->negative_value = none;
-    if (out->classes != 2)
-        return;
-    int negative = 1 - positive;
-    const uint32_t *of_positives = out->confusion + 2 * positive;
-    const uint32_t *of_negatives = out->confusion + 2 * negative;
-    uint64_t found = of_positives[positive];
-    uint64_t missed = of_positives[negative];
-    uint64_t spared = of_negatives[negative];
-    uint64_t false_alarms = of_negatives[positive];
-    out->sensitivity = out->per_class[positive].sensitivity;
-    out->specificity = out->per_class[positive].specificity;
-    out->positive_value = pulmo_wilson(found, found + false_alarms);
-    out->negative_value = pulmo_wilson(spared, spared + missed);
 }
 
 /* ---- probabilities ---- */
@@ -217,11 +189,12 @@ pulmo_status pulmo_metrics_compute(const pulmo_scored *scored, const pulmo_decis
     for (int k = 0; k < scored->classes; k++)
         class_from_confusion(out, k, &out->per_class[k]);
     average_classes(out);
-    two_from_confusion(by->positive, out);
     out->calibration_error = calibration_error(scored, by);
     out->log_loss = log_loss(scored);
     out->brier = brier_score(scored, by->positive);
-    pulmo_status status = compute_ranks(scored, by, out);
+    pulmo_status status = metrics_take_shares(scored, by, out);
+    if (status == PULMO_OK)
+        status = compute_ranks(scored, by, out);
     if (status != PULMO_OK)
         pulmo_metrics_free(out);
     return status;

@@ -4,6 +4,8 @@
  *   metrics.c      counts, means over classes, proper scores
  *   rank.c         what the order of scores alone decides: AUC, its interval
  *   bootstrap.c    the AUC's interval where patients have several images
+ *   shares.c       proportions with intervals, by patient where patients repeat
+ *   use.c          calibration, net benefit, operating points, figures per patient
  *   side.c         a class against the rest as arrays, for pulmo/stats.h
  *   beside.c       what the order of scores tells beside another number: among images alike in
  *                  it, and how far it goes with it
@@ -40,6 +42,11 @@ metrics_score *metrics_sorted(const pulmo_scored *scored, int positive);
 
 /* The class that an image was, or is, taken for. */
 int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image);
+
+/* Intervals of accuracy and of each class's sensitivity and specificity; of two classes those that
+ * name one of them as the finding, NaN of more. */
+pulmo_status metrics_take_shares(const pulmo_scored *scored, const pulmo_decision *by,
+                                 pulmo_metrics *out);
 
 /* a / b, or NaN where b is 0. */
 double metrics_ratio(double a, double b);

@@ -62,9 +62,10 @@ static void performance(FILE *out, const report *r, const report_split *s)
         pulmo_interval_print(out, c->auc_ci);
         fprintf(out, " | %u |\n", c->support);
     }
-    fputs("\nIntervals: Wilson for proportions, DeLong for the AUC (Newcombe where scores part the "
-          "classes completely).\n\n",
-          out);
+    fputs(
+        "\nIntervals: by image Wilson's and DeLong's; by patient, where some have several images, "
+        "from the variance between patients and Obuchowski's.\n\n",
+        out);
 }
 
 /* How far cues tell the class that they tell best, and the model beside them. */

@@ -45,8 +45,10 @@ static pulmo_status write_page(const report *r, const pulmo_report_options *o, c
     PULMO_TRY(images_text(r, o, &images));
     pulmo_status status = pulmo_text_open(&page);
     if (status == PULMO_OK) {
-        report_html(page.stream, r, images);
-        status = pulmo_text_write(&page, path);
+        status = report_html(page.stream, r, images);
+        if (status == PULMO_OK)
+            status = pulmo_text_write(&page, path);
+        pulmo_text_discard(&page);
     }
     free(images);
     return status;

@@ -12,6 +12,7 @@
 #include "pulmo/packed.h"
 #include "pulmo/results.h"
 #include "pulmo/split.h"
+#include "pulmo/text.h"
 
 static pulmo_status damaged(pulmo_h5 *file, const char *what)
 {
@@ -189,8 +190,8 @@ pulmo_scored report_scored(const report *r, const report_split *s)
                           .probabilities = s->probabilities,
                           .predicted = s->predictions,
                           .logits = s->logits,
-                          .patients = r->scores.patients,
-                          .patient = r->is_scores ? r->scores.patient : NULL,
+                          .patients = r->is_scores ? r->scores.patients : s->patients,
+                          .patient = r->is_scores ? r->scores.patient : s->patient,
                           .temperature = r->temperature};
 }
 
@@ -277,6 +278,15 @@ static pulmo_status read_kept(pulmo_h5 *file, report_split *s)
     return PULMO_OK;
 }
 
+static pulmo_status number_patients(report_split *s)
+{
+    const char *const *groups = (const char *const *)s->groups.text;
+    s->patient = pulmo_alloc((size_t)s->count + 1, sizeof *s->patient);
+    if (!s->patient)
+        return PULMO_MEMORY;
+    return pulmo_names_number(groups, s->count, s->patient, &s->patients);
+}
+
 static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
 {
     if (!pulmo_h5_exists(file, split))
@@ -292,6 +302,7 @@ static pulmo_status read_split(pulmo_h5 *file, report *r, const char *split)
         return damaged(file, "lists of a split differ in length");
     s->count = (uint32_t)count;
     PULMO_TRY(read_kept(file, s));
+    PULMO_TRY(number_patients(s));
     return read_scores(file, r, s);
 }
 
@@ -433,6 +444,7 @@ pulmo_status report_read(const char *run, report *out)
 static void free_split(report_split *s)
 {
     pulmo_free(s->labels);
+    pulmo_free(s->patient);
     pulmo_free(s->predictions);
     pulmo_free(s->probabilities);
     pulmo_free(s->logits);

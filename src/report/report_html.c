@@ -177,10 +177,9 @@ static void summary(FILE *out, const report *r, const report_split *s)
     cards(out, r, m);
     fputs("<p class=\"soft\">", out);
     threshold_in_words(out, r);
+    html_sample(out, &m->sample);
     fputs("An interval of 95 % says how far chance alone may have moved a value with this many "
-          "images (Wilson for shares, DeLong for the "
-          "AUC, Newcombe where scores part the classes completely). It knows nothing of other "
-          "hospitals, devices or patients.",
+          "images and patients. It knows nothing of other hospitals or devices.",
           out);
     fputs("</p></section>\n", out);
 }
@@ -551,7 +550,7 @@ static void head(FILE *out, const report *r)
           out);
 }
 
-void report_html(FILE *out, const report *r, const char *images)
+pulmo_status report_html(FILE *out, const report *r, const char *images)
 {
     head(out, r);
     if (r->splits > 0) {
@@ -561,6 +560,7 @@ void report_html(FILE *out, const report *r, const char *images)
         errors(out, r, &r->split[0]);
         curves(out, r, &r->split[0]);
         html_groups(out, r);
+        PULMO_TRY(html_use(out, r, &r->split[0]));
     } else {
         fputs("<section><p class=\"banner\">No split has been scored yet.</p></section>\n", out);
     }
@@ -577,4 +577,5 @@ void report_html(FILE *out, const report *r, const char *images)
     fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);
     html_text(out, r->version);
     fputs(". Research software, not a medical device.</p></footer>\n</body></html>\n", out);
+    return PULMO_OK;
 }

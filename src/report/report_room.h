@@ -5,6 +5,7 @@
  *   report_scores.c scores that any program made → report
  *   report.c        pulmo_report: which files, in which order
  *   html_audit.c    the section on shortcuts
+ *   html_use.c      the section on calibration and use
  *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
  *   report_svg.c    plots
@@ -49,6 +50,8 @@ typedef struct report_split {
     int kept;                   /* columns that pack.keep kept */
     char **kept_names;          /* (kept); owned: one block */
     report_lines *kept_columns; /* (kept); owned */
+    uint32_t patients;
+    uint32_t *patient;     /* (count): numbers of groups, below `patients` */
 } report_split;
 
 /* A split of the packed data. */
@@ -136,6 +139,11 @@ void html_audit(FILE *out, const report *r);
 /* Cues alone tell a class with more than PULMO_AUDIT_LOUD. */
 bool audit_is_loud(const report *r);
 
+/* The section on calibration and use; nothing where there are not two classes with images. */
+pulmo_status html_use(FILE *out, const report *r, const report_split *s);
+/* Who was sampled, so what intervals are of: a sentence or two. */
+void html_sample(FILE *out, const pulmo_sample *s);
+
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are not
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */
 void html_text(FILE *out, const char *text);
@@ -149,8 +157,8 @@ void html_number(FILE *out, double value);
 void html_range(FILE *out, pulmo_interval interval);
 /* A row of a table: the name and below it the meaning, the value, its interval. */
 void html_measure(FILE *out, const char *name, const char *meaning, pulmo_interval it);
-/* The whole page. `images` is HTML for the section of thumbnails, or "". */
-void report_html(FILE *out, const report *r, const char *images);
+/* The whole page; PULMO_MEMORY. `images` is HTML for the section of thumbnails, or "". */
+pulmo_status report_html(FILE *out, const report *r, const char *images);
 extern const char report_style[];
 
 /* ---- plots (report_svg.c): figures of their own, each with a title for those who do not see it

@@ -4,6 +4,7 @@
  *   results_field.c    one dataset with its attributes
  *   results_digests.c  what each trained tensor was after each epoch
  *   results_split.c    a split: images, metrics, curves
+ *   results_use.c      of a split: calibration, operating points, net benefit
  *   results_data.c     what the packed data is made of: counts, the leak audit
  *   results_groups.c   figures of groups of images; columns that were kept
  *   results_seen.c     by what the images that made the model are found again
@@ -39,6 +40,9 @@ pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,
 pulmo_status results_kept(pulmo_h5 *file, const pulmo_split_scores *scores);
 /* /groups: there are some. */
 pulmo_status results_groups(pulmo_h5 *file, const pulmo_results *r);
+/* What is in /SPLIT of use: calibration, operating points, net benefit; of two classes. */
+pulmo_status results_use(pulmo_h5 *file, const char *split, const pulmo_scored *scored,
+                         const pulmo_decision *by);
 /* /data, copied from the manifest of the packed directory; nothing where that was packed anew since
  * it was opened, which a warning says. */
 pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r);

@@ -24,7 +24,9 @@ pulmo_scored pulmo_split_scored(const pulmo_model *model, const pulmo_split_scor
                           .probabilities = scores->probabilities,
                           .predicted = scores->predicted,
                           .logits = scores->logits,
-                          .temperature = model->temperature};
+                          .temperature = model->temperature,
+                          .patients = info->patients,
+                          .patient = info->patient};
 }
 
 /* ---- images ---- */
@@ -145,6 +147,9 @@ static pulmo_status write_metrics(pulmo_h5 *file, const char *split, const pulmo
     };
     PULMO_TRY(pulmo_h5_set_int(file, split, "count", m->count));
     PULMO_TRY(pulmo_h5_set_int(file, split, "correct", m->correct));
+    PULMO_TRY(pulmo_h5_set_int(file, split, "patients", m->sample.patients));
+    const char *by = m->sample.by_patient ? "patient" : "image";
+    PULMO_TRY(pulmo_h5_set_text(file, split, "intervals_by", by));
     PULMO_TRY(set_interval(file, split, "accuracy", m->accuracy_ci));
     PULMO_TRY(set_interval(file, split, "auc", m->auc_ci));
     if (m->classes == 2) {
@@ -190,23 +195,23 @@ static pulmo_status write_per_class(pulmo_h5 *file, const char *split, const pul
         {"recall", "of the class's images, the part that was found",
          offsetof(pulmo_class_metrics, recall)},
         {"f1", "harmonic mean of precision and recall", offsetof(pulmo_class_metrics, f1)},
-        {"recall_low95", "recall: the 95 % interval's lower end (Wilson)",
+        {"recall_low95", "recall: the 95 % interval's lower end (Wilson, or by patient)",
          offsetof(pulmo_class_metrics, sensitivity.low)},
-        {"recall_high95", "recall: the 95 % interval's upper end (Wilson)",
+        {"recall_high95", "recall: the 95 % interval's upper end (Wilson, or by patient)",
          offsetof(pulmo_class_metrics, sensitivity.high)},
         {"specificity", "of the other classes' images, the part not taken for the class",
          offsetof(pulmo_class_metrics, specificity.value)},
-        {"specificity_low95", "specificity: the 95 % interval's lower end (Wilson)",
+        {"specificity_low95", "specificity: the 95 % interval's lower end (Wilson, or by patient)",
          offsetof(pulmo_class_metrics, specificity.low)},
-        {"specificity_high95", "specificity: the 95 % interval's upper end (Wilson)",
+        {"specificity_high95", "specificity: the 95 % interval's upper end (Wilson, or by patient)",
          offsetof(pulmo_class_metrics, specificity.high)},
         {"auc", "area under the ROC curve, one class against the rest",
          offsetof(pulmo_class_metrics, auc)},
         {"auc_low95",
-         "AUC: the 95 % interval's lower end (DeLong; Newcombe where its variance is 0)",
+         "AUC: the 95 % interval's lower end (DeLong; Obuchowski by patient; Newcombe)",
          offsetof(pulmo_class_metrics, auc_ci.low)},
         {"auc_high95",
-         "AUC: the 95 % interval's upper end (DeLong; Newcombe where its variance is 0)",
+         "AUC: the 95 % interval's upper end (DeLong; Obuchowski by patient; Newcombe)",
          offsetof(pulmo_class_metrics, auc_ci.high)},
         {"average_precision", "average precision, one class against the rest",
          offsetof(pulmo_class_metrics, average_precision)},
@@ -363,6 +368,8 @@ static pulmo_status write_all_metrics(pulmo_h5 *file, const pulmo_model *model,
         status = write_confusion(file, scores->split, &metrics);
     if (status == PULMO_OK)
         status = write_per_class(file, scores->split, &metrics);
+    if (status == PULMO_OK && metrics.classes == 2)
+        status = results_use(file, scores->split, &scored, &by);
     pulmo_metrics_free(&metrics);
     return status;
 }

@@ -325,6 +325,55 @@ static void print_headline(FILE *out, const char *split, const pulmo_metrics *m)
     fputc('\n', out);
 }
 
+/* Who was sampled, which intervals are of. */
+static void print_sample(FILE *out, const pulmo_metrics *m)
+{
+    const pulmo_sample *s = &m->sample;
+    if (s->by_patient)
+        fprintf(out, "Intervals: by patient (%u patients, some with several images)", s->patients);
+    else
+        fprintf(out, "Intervals: by image (%u patient%s of one image each)", s->patients,
+                pulmo_plural(s->patients));
+    if (m->classes == 2 && s->few)
+        fprintf(out, "; few patients: %u with the finding, %u without", s->positives, s->negatives);
+    fputc('\n', out);
+}
+
+static void print_estimate(FILE *out, const char *name, const pulmo_estimate *e)
+{
+    print_interval(out, name, e->it);
+    if (e->undefined)
+        fprintf(out, " (%s)", e->undefined);
+}
+
+static void print_patients(FILE *out, const char *how, const pulmo_per_patient *p)
+{
+    fprintf(out, "Per patient, by the %s probability:", how);
+    print_interval(out, "AUC", p->auc);
+    print_interval(out, "sensitivity", p->sensitivity);
+    print_interval(out, "specificity", p->specificity);
+    fputc('\n', out);
+}
+
+/* Of two classes: whether probabilities mean what they say, and what patients' figures are. */
+static pulmo_status print_use(FILE *out, const pulmo_scored *scored, const pulmo_decision *by,
+                              const pulmo_metrics *m)
+{
+    pulmo_use use;
+    PULMO_TRY(pulmo_use_compute(scored, by, &use));
+    fputs("Calibration:", out);
+    print_estimate(out, "intercept at slope 1", &use.line.in_the_large);
+    print_estimate(out, "slope", &use.line.slope);
+    print_estimate(out, "index", &use.curve.index);
+    fputc('\n', out);
+    if (m->sample.by_patient) {
+        print_patients(out, "largest", &use.largest);
+        print_patients(out, "mean", &use.mean);
+    }
+    pulmo_use_free(&use);
+    return PULMO_OK;
+}
+
 /* A rule that is a number was chosen by nobody, and so was the mean of several models' thresholds.
  */
 static void print_threshold(FILE *out, const pulmo_model *model, int models)
@@ -354,10 +403,15 @@ pulmo_status pulmo_results_print(FILE *out, const pulmo_model *model, int models
     PULMO_TRY(pulmo_metrics_compute(&scored, &by, &metrics));
     if (model->is_demo || info->is_demo)
         fprintf(out, "DEMO data: drawn phantoms, not medical images\n");
+    pulmo_status status = PULMO_OK;
     print_headline(out, scores->split, &metrics);
-    if (model->classes == 2)
+    print_sample(out, &metrics);
+    if (model->classes == 2) {
         print_threshold(out, model, models);
+        if (only_class(&metrics) < 0)
+            status = print_use(out, &scored, &by, &metrics);
+    }
     print_table(out, model, &metrics);
     pulmo_metrics_free(&metrics);
-    return PULMO_OK;
+    return status;
 }

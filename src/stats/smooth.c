@@ -9,7 +9,7 @@
 #define SPAN        (2.0 / 3) /* of the images that a line is fitted to */
 #define APART       0.01      /* of the range, between points that are computed */
 #define DRAWN_TIMES 4         /* images of a draw, in those there are: more are not made room for */
-#define WORK        50        /* images' worth of a bootstrap's time that smoothing one takes */
+#define WORK        200       /* images' worth of a bootstrap's time that smoothing one takes */
 
 /* Points by x, lowest first. */
 typedef struct points {

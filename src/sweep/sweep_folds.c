@@ -187,6 +187,8 @@ static pulmo_status use_folds(const summary *to, const pool *p)
                                      .labels = p->labels,
                                      .paths = p->paths,
                                      .groups = p->groups,
+                                     .patients = p->patients,
+                                     .patient = p->patient,
                                      .kept = p->kept,
                                      .kept_names =
                                          pulmo_dataset_info_of(p->fold[0].set)->kept_names,

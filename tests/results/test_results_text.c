@@ -210,7 +210,11 @@ static void the_last_lines_of_a_run(void **state)
         "Test accuracy: 0.7500 (95 % CI 0.3006" DASH "0.9544)"
         "  sensitivity 0.5000 (0.0945" DASH "0.9055)  specificity 1.0000 (0.3424" DASH "1.0000)"
         "  AUC 0.7500 (0.0570" DASH "1.0000)\n"
+        "Intervals: by image (4 patients of one image each); few patients: 2 with the finding, 2 "
+        "without\n"
         "Positive class: PNEUMONIA, from probability 0.5000 on (youden, chosen on val)\n"
+        "Calibration:  intercept at slope 1 0.4771 (-1.7960" DASH "2.7501)"
+        "  slope 1.8911 (-2.4110" DASH "6.1931)  index 0.3375 (0.1500" DASH "0.5250)\n"
         "\n"
         "              precision    recall  f1-score   support\n"
         "\n"
@@ -229,6 +233,23 @@ static void the_last_lines_of_a_run(void **state)
         "      NORMAL          2          0\n"
         "   PNEUMONIA          1          1\n"
         "\n");
+    free(text);
+}
+
+/* The first two images are of one patient. */
+static void patients_of_several_images_are_told(void **state)
+{
+    static const uint32_t patient[] = {0, 0, 1, 2};
+    const pulmo_model model = two_classes();
+    pulmo_dataset_info info = four_images();
+    (void)state;
+    info.patients = 3;
+    info.patient = patient;
+    char *text = printed_of(&model, 1, &info);
+    assert_non_null(strstr(text, "\nIntervals: by patient (3 patients, some with several images)"));
+    assert_non_null(strstr(text, "\nPer patient, by the largest probability:  AUC "));
+    assert_non_null(strstr(text, "\nPer patient, by the mean probability:  AUC "));
+    assert_null(strstr(text, "0.3006" DASH "0.9544")); /* which is Wilson's of four images */
     free(text);
 }
 
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test(nothing_is_written_where_there_is_no_directory),
         cmocka_unit_test(the_last_lines_of_a_run),
         cmocka_unit_test(without_two_classes_no_threshold_decides),
+        cmocka_unit_test(patients_of_several_images_are_told),
         cmocka_unit_test(the_finding_may_be_the_first_class),
         cmocka_unit_test(who_chose_the_threshold_is_said),
         cmocka_unit_test(what_one_class_leaves_open_is_undefined),

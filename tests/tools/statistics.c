@@ -3,6 +3,9 @@
  *   statistics images|patients < SET       a line "POSITIVE PATIENT A B" per image: A and B are
  *                                          probabilities of two models
  *   statistics binomial K N [K N ...]      Wilson's and exact intervals
+ *   statistics coverage STUDIES PATIENTS MOST
+ *       how many of so many simulated studies' 95 % intervals hold the truth: PATIENTS of each
+ * class, one to MOST images each, AUC and sensitivity 0.85
  *
  * Prints "NAME VALUE" per line, "NAME undefined REASON" where there is none. */
 #include <math.h>
@@ -11,6 +14,7 @@
 #include <string.h>
 
 #include "pulmo/operating.h"
+#include "pulmo/rng.h"
 #include "pulmo/stats.h"
 
 typedef struct set {
@@ -178,6 +182,79 @@ static void points(const set *s)
     }
 }
 
+/* ---- coverage ---- */
+
+/* Scores are normal with variance 1, half of it the patient's; positives stand higher by what makes
+ * the AUC 0.85, and are called from what finds 0.85 of them. */
+#define AUC_SHIFT 1.4657391917  /* sqrt(2) times the normal's 0.85 quantile */
+#define QUANTILE  1.0364333895  /* the normal's 0.85 quantile */
+#define SHARED    0.70710678119 /* sqrt(1/2) */
+
+typedef struct tally {
+    int area, share, exact, wilson;
+    double area_width, share_width;
+} tally;
+
+static void draw_patient(set *s, pulmo_rng *rng, uint32_t patient, bool positive, int most)
+{
+    const double own = SHARED * pulmo_rng_normal(rng);
+    const uint32_t images = 1 + pulmo_rng_below(rng, (uint32_t)most);
+    for (uint32_t j = 0; j < images; j++) {
+        const uint32_t i = s->truth.count++;
+        const double score = own + SHARED * pulmo_rng_normal(rng) + (positive ? AUC_SHIFT : 0);
+        s->positive[i] = positive;
+        s->patient[i] = patient;
+        s->score[0][i] = score;
+        s->called[0][i] = score >= AUC_SHIFT - QUANTILE;
+    }
+}
+
+static bool holds(pulmo_interval it, double truth)
+{
+    return it.low <= truth && truth <= it.high;
+}
+
+static void study(set *s, int number, uint32_t patients, int most, tally *t)
+{
+    pulmo_rng rng;
+    pulmo_area area;
+    pulmo_estimate share;
+    uint64_t found = 0, all = 0;
+    pulmo_rng_at(&rng, 33, PULMO_RNG_TEST, (uint64_t)number, 0);
+    s->truth.count = 0;
+    for (uint32_t p = 0; p < 2 * patients; p++)
+        draw_patient(s, &rng, p, p < patients, most);
+    for (uint32_t i = 0; i < s->truth.count; i++) {
+        all += s->positive[i];
+        found += s->positive[i] && s->called[0][i];
+    }
+    fail_on(pulmo_area_of(&s->truth, s->score[0], &area));
+    fail_on(pulmo_share(&s->truth, s->positive, s->called[0], &share));
+    t->area += holds(area.auc, 0.85);
+    t->share += holds(share.it, 0.85);
+    t->exact += holds(pulmo_exact(found, all), 0.85);
+    t->wilson += holds(pulmo_wilson(found, all), 0.85);
+    t->area_width += area.auc.high - area.auc.low;
+    t->share_width += share.it.high - share.it.low;
+}
+
+static void coverage(set *s, int studies, uint32_t patients, int most)
+{
+    tally t = {0};
+    s->positive = room(sizeof(bool));
+    s->patient = room(sizeof(uint32_t));
+    s->score[0] = room(sizeof(double));
+    s->called[0] = room(sizeof(bool));
+    s->truth = (pulmo_truth){0, s->positive, 2 * patients, s->patient};
+    for (int i = 0; i < studies; i++)
+        study(s, i, patients, most, &t);
+    printf("patients %u of each class, 1 to %d images: AUC %.4f (width %.3f)  sensitivity %.4f "
+           "(width %.3f)  by image alone: exact %.4f, Wilson %.4f\n",
+           patients, most, (double)t.area / studies, t.area_width / studies,
+           (double)t.share / studies, t.share_width / studies, (double)t.exact / studies,
+           (double)t.wilson / studies);
+}
+
 int main(int count, char **arguments)
 {
     set s = {0};
@@ -193,6 +270,10 @@ int main(int count, char **arguments)
             snprintf(name, sizeof name, "mcnemar.%d", i / 2 - 1);
             say(name, pulmo_mcnemar(k, n));
         }
+        return 0;
+    }
+    if (count == 5 && strcmp(arguments[1], "coverage") == 0) {
+        coverage(&s, atoi(arguments[2]), (uint32_t)atoi(arguments[3]), atoi(arguments[4]));
         return 0;
     }
     read_set(&s, count > 1 && strcmp(arguments[1], "patients") == 0);
