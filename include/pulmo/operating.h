@@ -29,13 +29,15 @@ pulmo_status pulmo_calibration_line_of(const pulmo_truth *truth, const double *l
 /* The share of the finding over the probability, smoothed: locally linear with tricube weights over
  * the nearest two thirds of the images (Cleveland 1979), no robustness rounds, computed at points
  * that are a hundredth of the range apart and linear between: R's lowess(p, y, f = 2/3, iter = 0).
- * Austin and Steyerberg 2019: the integrated calibration index is the mean of |smoothed - p|. */
+ * Austin and Steyerberg 2019: the integrated calibration index is the mean of |smoothed - p|. It
+ * has no interval: it cannot be below 0, so that drawn again it is mostly larger, and percentiles
+ * of that may all lie above it. */
 typedef struct pulmo_smooth_curve {
-    uint32_t points;      /* images */
-    double *p, *share;    /* (points), lowest p first; owned */
-    pulmo_estimate index; /* ICI; the interval by the bootstrap, NaN above PULMO_ICI_IMAGES */
+    uint32_t points;       /* images */
+    double *p, *share;     /* (points), lowest p first; owned */
+    double index;          /* ICI */
+    const char *undefined; /* why there is no curve, or NULL */
 } pulmo_smooth_curve;
-#define PULMO_ICI_IMAGES 100000 /* of more the interval takes too long, and is narrow */
 
 /* p (count), of the finding. Undefined for fewer than three images or one value of p. */
 pulmo_status pulmo_smooth_curve_of(const pulmo_truth *truth, const double *p,

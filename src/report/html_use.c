@@ -119,6 +119,7 @@ static void estimate_row(FILE *out, const char *name, const char *meaning, const
 
 static void calibration_table(FILE *out, const pulmo_use *use)
 {
+    const pulmo_estimate index = {{use->curve.index, NAN, NAN}, use->curve.undefined};
     fputs("<div class=\"scroll\"><table><thead><tr><th>Calibration</th><th class=\"n\">Value</th>"
           "<th class=\"n\">95 %</th></tr></thead><tbody>\n",
           out);
@@ -129,7 +130,8 @@ static void calibration_table(FILE *out, const pulmo_use *use)
     estimate_row(out, "Slope", "1 where they are as far apart as they should be; below 1: too far",
                  &use->line.slope);
     estimate_row(out, "Integrated calibration index",
-                 "mean distance of the smoothed curve from the probability", &use->curve.index);
+                 "mean distance of the smoothed curve from the probability; has no interval",
+                 &index);
     fputs("</tbody></table></div>\n", out);
 }
 

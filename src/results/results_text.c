@@ -364,7 +364,7 @@ static pulmo_status print_use(FILE *out, const pulmo_scored *scored, const pulmo
     fputs("Calibration:", out);
     print_estimate(out, "intercept at slope 1", &use.line.in_the_large);
     print_estimate(out, "slope", &use.line.slope);
-    print_estimate(out, "index", &use.curve.index);
+    print_named(out, "  index", use.curve.index);
     fputc('\n', out);
     if (m->sample.by_patient) {
         print_patients(out, "largest", &use.largest);

@@ -36,7 +36,6 @@ static pulmo_status write_attributes(pulmo_h5 *file, const char *split, const pu
         {"calibration_in_the_large", use->line.in_the_large.it},
         {"calibration_intercept", use->line.intercept.it},
         {"calibration_slope", use->line.slope.it},
-        {"calibration_index", use->curve.index.it},
         {"patient_auc_largest", use->largest.auc},
         {"patient_sensitivity_largest", use->largest.sensitivity},
         {"patient_specificity_largest", use->largest.specificity},
@@ -47,7 +46,7 @@ static pulmo_status write_attributes(pulmo_h5 *file, const char *split, const pu
     const size_t count = sizeof all / sizeof all[0];
     for (size_t i = 0; i < count; i++)
         PULMO_TRY(set_interval(file, split, all[i].name, all[i].it));
-    return PULMO_OK;
+    return pulmo_h5_set_real(file, split, "calibration_index", use->curve.index);
 }
 
 /* ---- operating points ---- */

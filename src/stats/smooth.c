@@ -6,11 +6,8 @@
 #include "pulmo/operating.h"
 #include "stats_room.h"
 
-#define SPAN        (2.0 / 3) /* of the images that a line is fitted to */
-#define APART       0.01      /* of the range, between points that are computed */
-#define DRAWN_TIMES 4         /* images of a draw, in those there are: more are not made room for */
-#define WORK        200       /* images' worth of a bootstrap's time that smoothing one takes */
-
+#define SPAN  (2.0 / 3) /* of the images that a line is fitted to */
+#define APART 0.01      /* of the range, between points that are computed */
 /* Points by x, lowest first. */
 typedef struct points {
     uint32_t count;
@@ -183,57 +180,6 @@ static ordered *order_of(const pulmo_truth *truth, const double *p)
     return all;
 }
 
-/* ---- patients drawn again ---- */
-
-typedef struct drawing {
-    const pulmo_truth *truth;
-    const ordered *order;
-    points points;
-    uint32_t room;
-} drawing;
-
-static void index_drawn(const void *context, const uint32_t *times, double *value)
-{
-    const drawing *of = context;
-    points drawn = of->points;
-    drawn.count = 0;
-    *value = NAN;
-    for (uint32_t i = 0; i < of->truth->count; i++) {
-        const uint32_t image = of->order[i].image;
-        const uint32_t patient = of->truth->patient ? of->truth->patient[image] : image;
-        if (times[patient] > of->room - drawn.count)
-            return;
-        for (uint32_t t = 0; t < times[patient]; t++) {
-            drawn.x[drawn.count] = of->order[i].p;
-            drawn.y[drawn.count] = of->truth->positive[image];
-            drawn.count++;
-        }
-    }
-    if (drawn.count < 3 || drawn.x[0] >= drawn.x[drawn.count - 1])
-        return;
-    smooth(&drawn);
-    *value = index_of(&drawn);
-}
-
-static pulmo_status take_interval(const pulmo_truth *truth, const ordered *order,
-                                  pulmo_estimate *out)
-{
-    const uint32_t patients = truth->patient ? truth->patients : truth->count;
-    drawing of = {.truth = truth, .order = order, .room = DRAWN_TIMES * truth->count};
-    const pulmo_statistic index = {index_drawn, &of, 1};
-    if (truth->count > PULMO_ICI_IMAGES) {
-        out->undefined = "too many images for an interval, which would be narrow";
-        return PULMO_OK;
-    }
-    pulmo_status status = PULMO_OK;
-    if (points_open(&of.points, of.room))
-        status = pulmo_bootstrap(&index, patients, WORK * truth->count, &out->it);
-    else
-        status = pulmo_fail(PULMO_MEMORY, "out of memory for %u images", of.room);
-    points_close(&of.points);
-    return status;
-}
-
 /* ---- the curve ---- */
 
 static pulmo_status smooth_all(const pulmo_truth *truth, const ordered *order,
@@ -249,7 +195,7 @@ static pulmo_status smooth_all(const pulmo_truth *truth, const ordered *order,
         all.y[i] = truth->positive[order[i].image];
     }
     smooth(&all);
-    out->index.it.value = index_of(&all);
+    out->index = index_of(&all);
     out->points = all.count;
     out->p = all.x;
     out->share = all.fitted;
@@ -270,17 +216,14 @@ static const char *against(const pulmo_truth *truth, const ordered *order)
 pulmo_status pulmo_smooth_curve_of(const pulmo_truth *truth, const double *p,
                                    pulmo_smooth_curve *out)
 {
-    *out = (pulmo_smooth_curve){.index = {.it = STATS_NAN3}};
+    *out = (pulmo_smooth_curve){.index = NAN};
     ordered *order = order_of(truth, p);
     if (!order)
         return pulmo_fail(PULMO_MEMORY, "out of memory for a curve of %u images", truth->count);
     pulmo_status status = PULMO_OK;
-    out->index.undefined = against(truth, order);
-    if (!out->index.undefined) {
+    out->undefined = against(truth, order);
+    if (!out->undefined)
         status = smooth_all(truth, order, out);
-        if (status == PULMO_OK)
-            status = take_interval(truth, order, &out->index);
-    }
     free(order);
     if (status != PULMO_OK)
         pulmo_smooth_curve_free(out);

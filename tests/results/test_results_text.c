@@ -214,7 +214,7 @@ static void the_last_lines_of_a_run(void **state)
         "without\n"
         "Positive class: PNEUMONIA, from probability 0.5000 on (youden, chosen on val)\n"
         "Calibration:  intercept at slope 1 0.4771 (-1.7960" DASH "2.7501)"
-        "  slope 1.8911 (-2.4110" DASH "6.1931)  index 0.3375 (0.1500" DASH "0.5250)\n"
+        "  slope 1.8911 (-2.4110" DASH "6.1931)  index 0.3375\n"
         "\n"
         "              precision    recall  f1-score   support\n"
         "\n"

@@ -137,9 +137,7 @@ static void calibration(const set *s)
     say_estimate("intercept", &line.intercept);
     say_estimate("slope", &line.slope);
     fail_on(pulmo_smooth_curve_of(&s->truth, s->score[0], &curve));
-    say("ici", curve.index.it.value);
-    say("ici.low", curve.index.it.low);
-    say("ici.high", curve.index.it.high);
+    say("ici", curve.index);
     for (uint32_t i = 0; i < curve.points; i++)
         printf("smooth.%u %.17g\n", i, curve.share[i]);
     pulmo_smooth_curve_free(&curve);
