@@ -98,7 +98,7 @@ static const source_list *decoded(const packing *p)
 }
 
 /* Of the files that are decoded: parts of an update are no parts of a whole pack. */
-static pulmo_status make_parts_key(packing *p)
+pulmo_status packing_make_key(packing *p)
 {
     pulmo_digester *digester = NULL;
     PULMO_TRY(pulmo_digester_create(&digester));
@@ -142,7 +142,7 @@ static pulmo_status digest_plan(const packing *p, pulmo_digest *out)
 
 /* ---- all of it ---- */
 
-static pulmo_status list_local(packing *p)
+pulmo_status packing_list(packing *p)
 {
     source_use use = {.tests = p->options.like};
     PULMO_TRY(work_name(p->options.destination, &p->place));
@@ -156,7 +156,8 @@ static pulmo_status name_classes(packing *p)
 {
     if (p->options.like)
         return like_classes(p->options.like, &p->list, &p->plan);
-    return plan_classes(&p->list, &p->plan);
+    PULMO_TRY(plan_classes(&p->list, &p->plan));
+    return plan_judge_classes(&p->list, &p->plan);
 }
 
 /* What depends on the names that are written. */
@@ -272,7 +273,7 @@ static pulmo_status plan_local(packing *p, const near_pair *near, size_t near_co
     return packing_make_splits(p);
 }
 
-static pulmo_status open_store(packing *p)
+pulmo_status packing_open_store(packing *p)
 {
     part_store *parts = p->old ? &p->added : &p->store;
     PULMO_TRY(parts_open(decoded(p), p->options.config, p->place.work, &p->parts_key, parts));
@@ -305,7 +306,7 @@ static pulmo_status plan_all(packing *p)
 {
     near_pair *near = NULL;
     size_t near_count = 0;
-    pulmo_status status = pulmo_agree(p->comm, open_store(p));
+    pulmo_status status = pulmo_agree(p->comm, packing_open_store(p));
     if (status == PULMO_OK)
         status = pulmo_agree(p->comm, read_headers(p));
     if (status == PULMO_OK)
@@ -392,11 +393,16 @@ static pulmo_status begin_work(packing *p)
     return work_begin(&p->place, p->options.source, &p->parts_key);
 }
 
-static pulmo_status do_work(packing *p)
+pulmo_status packing_decode(packing *p)
 {
     const char *work = p->place.work;
     PULMO_TRY(on_root(p, begin_work));
-    PULMO_TRY(parts_fill(p->comm, decoded(p), &p->options, work, &p->parts_key, &p->fresh));
+    return parts_fill(p->comm, decoded(p), &p->options, work, &p->parts_key, &p->fresh);
+}
+
+static pulmo_status do_work(packing *p)
+{
+    PULMO_TRY(packing_decode(p));
     PULMO_TRY(plan_all(p));
     PULMO_TRY(pulmo_agree(p->comm, packing_write_shards(p)));
     return on_root(p, publish);
@@ -413,14 +419,14 @@ static pulmo_status pack_all(packing *p)
 {
     int task = TO_PACK;
     const char *destination = p->options.destination;
-    PULMO_TRY(pulmo_agree(p->comm, list_local(p)));
+    PULMO_TRY(pulmo_agree(p->comm, packing_list(p)));
     PULMO_TRY(names_choose(p->comm, &p->options, &p->list));
     PULMO_TRY(pulmo_agree(p->comm, name_local(p)));
     PULMO_TRY(pulmo_same(p->comm, "the source's files", p->options_text));
     if (is_root(p))
         show_notes(p);
     PULMO_TRY(agree_on_task(p, &task));
-    PULMO_TRY(pulmo_agree(p->comm, make_parts_key(p)));
+    PULMO_TRY(pulmo_agree(p->comm, packing_make_key(p)));
     if (task == NOTHING_TO_DO) {
         if (is_root(p))
             work_clear(&p->place, &p->parts_key);
@@ -449,8 +455,10 @@ int packing_threads(pulmo_comm *comm)
     return threads > 0 ? threads : 1;
 }
 
-static void free_packing(packing *p)
+void packing_free(packing *p)
 {
+    if (!p)
+        return;
     packing_free_splits(p);
     pack_plan_free(&p->plan);
     if (p->store.list)
@@ -466,19 +474,27 @@ static void free_packing(packing *p)
     free(p);
 }
 
-pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
+packing *packing_create(pulmo_comm *comm, const pulmo_pack_options *options, pulmo_status *status)
 {
-    pulmo_status status = PULMO_OK;
-    packing *p = pulmo_calloc_agreed(comm, sizeof *p, "out of memory", &status);
+    packing *p = pulmo_calloc_agreed(comm, sizeof *p, "out of memory", status);
     if (!p)
-        return status;
+        return NULL;
     p->comm = comm;
     p->options = *options;
     p->place.lock = -1;
     if (p->options.threads == 0)
         p->options.threads = packing_threads(comm);
+    return p;
+}
+
+pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options)
+{
+    pulmo_status status = PULMO_OK;
+    packing *p = packing_create(comm, options, &status);
+    if (!p)
+        return status;
     pulmo_interrupt_listen();
     status = names_reveal(&p->list, pack_all(p));
-    free_packing(p);
+    packing_free(p);
     return status;
 }

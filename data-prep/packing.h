@@ -1,6 +1,7 @@
 /* Inside the preparation room: a pack at work. Collective where pack.c says so.
  *
  *   pack.c         what was asked for, and the steps in their order
+ *   findings.c     the same as far as a plan, and what it found: pulmo audit
  *   framed.c       which part of an image is packed, as asked and as recorded
  *   shards.c       splits as columns, shards written
  *   pack_report.c  what is printed, leaks.txt, the manifest */
@@ -49,6 +50,20 @@ pulmo_status packing_make_splits(packing *p);
 void packing_free_splits(packing *p);
 /* Writes this rank's shards that are not there yet. PULMO_INTERRUPTED after a signal. */
 pulmo_status packing_write_shards(packing *p);
+
+/* ---- steps of a pack that an audit of the source takes, too ---- */
+
+/* NULL and *status where there is no memory. Owned by the caller (packing_free). Collective. */
+packing *packing_create(pulmo_comm *comm, const pulmo_pack_options *options, pulmo_status *status);
+void packing_free(packing *p); /* NULL is a no-op */
+/* Names DEST's places, and lists the source. */
+pulmo_status packing_list(packing *p);
+/* Of what decoded pixels depend on. */
+pulmo_status packing_make_key(packing *p);
+/* Decodes into DEST/.pack. Collective. */
+pulmo_status packing_decode(packing *p);
+/* Records of all that is decoded. */
+pulmo_status packing_open_store(packing *p);
 
 /* Threads of a rank where no number is asked for: its node's CPUs shared out among its ranks. */
 int packing_threads(pulmo_comm *comm);

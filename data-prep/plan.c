@@ -53,10 +53,15 @@ pulmo_status plan_classes(const source_list *list, pack_plan *plan)
             all[kept++] = all[i];
     plan->class_names = all;
     plan->classes = (int)kept;
-    if (kept < 2)
+    return PULMO_OK;
+}
+
+pulmo_status plan_judge_classes(const source_list *list, const pack_plan *plan)
+{
+    if (plan->classes < 2)
         return fail_single(list);
-    if (kept > PULMO_CLASSES_MAX)
-        return pulmo_fail(PULMO_DATA, "%s: has %zu classes; at most %d", list->root, kept,
+    if (plan->classes > PULMO_CLASSES_MAX)
+        return pulmo_fail(PULMO_DATA, "%s: has %d classes; at most %d", list->root, plan->classes,
                           PULMO_CLASSES_MAX);
     return PULMO_OK;
 }

@@ -39,6 +39,8 @@ typedef struct pack_plan {
 const char *plan_patients(const pack_plan *plan);
 /* Class names alone; to be called before anything is decoded. */
 pulmo_status plan_classes(const source_list *list, pack_plan *plan);
+/* PULMO_DATA unless there are two classes or more, and not too many. */
+pulmo_status plan_judge_classes(const source_list *list, const pack_plan *plan);
 /* Decides splits and order from the list, its records and the near duplicates among them, and
  * audits for leaks. Whether leaks are allowed is for the caller to decide, by plan->leaks. */
 pulmo_status plan_make(const part_store *store, const near_pair *near, size_t near_count,

@@ -2,6 +2,8 @@
 #ifndef PULMO_PACK_H
 #define PULMO_PACK_H
 
+#include <stdbool.h>
+
 #include "pulmo/config.h"
 #include "pulmo/dist.h"
 #include "pulmo/status.h"
@@ -35,6 +37,20 @@ typedef struct pulmo_pack_options {
  * SIGTERM or SIGINT (PULMO_INTERRUPTED), kill or power failure, the same call resumes, on any
  * number of ranks, and gives the same bytes. Collective. */
 pulmo_status pulmo_pack(pulmo_comm *comm, const pulmo_pack_options *options);
+
+/* How findings are printed, and what they do. */
+typedef struct pulmo_pack_findings {
+    bool json;   /* one JSON object in place of text for people */
+    bool strict; /* findings are PULMO_DATA */
+} pulmo_pack_findings;
+
+/* Prints on stdout what a pack of the source would find, without one: images of each class, split
+ * and patient, files that cannot be used, equal and nearly equal pictures, patients in several
+ * splits or classes, leaks, and what pack would refuse. Of the options source, config and threads
+ * count. Decoded pixels lie in TMPDIR meanwhile (or /tmp), 50 KB an image of 224 px. Names are
+ * printed as they are in the source. PULMO_USAGE on several ranks. */
+pulmo_status pulmo_pack_audit(pulmo_comm *comm, const pulmo_pack_options *options,
+                              pulmo_pack_findings how);
 
 /* Prints who is who in a pack of pseudonyms, as CSV on stdout: pseudonym, path, patient_pseudonym,
  * patient; in the order of the manifest, refused files last. Paths and patients are found in SOURCE

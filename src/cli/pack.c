@@ -1,4 +1,4 @@
-/* `pulmo pack`. */
+/* `pulmo pack`, `pulmo audit`. */
 #include <string.h>
 
 #include "cli.h"
@@ -99,6 +99,14 @@ static pulmo_status pack_as_asked(const arguments *a, const pulmo_pack_options *
     if (a->who)
         return pulmo_pack_who(a->comm, options);
     return pulmo_pack(a->comm, options);
+}
+
+pulmo_status run_audit(arguments *a)
+{
+    const pulmo_pack_options options = {
+        .source = a->operands[0], .config = &a->config, .threads = a->threads};
+    const pulmo_pack_findings how = {.json = strcmp(a->format, "json") == 0, .strict = a->strict};
+    return pulmo_pack_audit(a->comm, &options, how);
 }
 
 pulmo_status run_pack(arguments *a)

@@ -42,6 +42,19 @@
 
 /* ---- options ---- */
 
+static const command_option audit_options[] = {
+    {FORMAT("text|json"), .initial_text = "text",
+     .help = "of what is printed on stdout (default text: at most 20 lines of each finding)"},
+    {FLAG("strict"), INTO(strict), .help = "findings give exit status 65"},
+    {KEY("val-fraction", "X", "pack.val_fraction"), .help = "as in pack"},
+    {KEY("test-fraction", "X", "pack.test_fraction"), .help = "as in pack"},
+    {KEY("drop-leaks", NULL, "pack.leaks"), .key_value = "drop", .help = "as in pack"},
+    {KEY("patients-unknown", NULL, "pack.patients_unknown"), .key_value = "true",
+     .help = "as in pack"},
+    {THREADS(0), .help = "threads (default: the CPUs given)"},
+    {0},
+};
+
 static const command_option pack_options[] = {
     {KEY("val-fraction", "X", "pack.val_fraction"),
      .help = "split this part of train off as val, by patient and class"},
@@ -280,6 +293,24 @@ const command commands[] = {
      .check = check_pack,
      .load = load_pack,
      .run = run_pack},
+    {.name = "audit",
+     .summary = "patients, duplicates and leaks of a source of images, without packing it",
+     .usage = "SOURCE",
+     .description =
+         "What pack would find in SOURCE, on stdout: images of each class and split, patients, "
+         "files that cannot be used, equal and nearly equal pictures, patients and pictures in "
+         "several splits, and what pack would refuse. It reads what pack reads (class folders, "
+         "tables), by the same keys, and writes nothing; decoded pixels lie in TMPDIR meanwhile, "
+         "50 KB an image. Exit status 0 also where there are findings, unless --strict is given.",
+     .options = audit_options,
+     .keys = "pack.*",
+     .operands_least = 1,
+     .operands_most = 1,
+     .operands_needed = "SOURCE is needed",
+     .operands_hint = "one source at a time",
+     .starts_mpi = true,
+     .load = load_pack,
+     .run = run_audit},
     {.name = "preview",
      .summary = "a contact sheet of packed images and what training sees of them",
      .usage = "PACKED",
