@@ -125,9 +125,10 @@ void pulmo_dist_library(char *out, size_t bytes)
     /* MPICH sets its version in columns. */
     size_t kept = 0;
     for (const char *at = words; *at && kept + 1 < bytes; at++) {
-        bool again = isspace((unsigned char)*at) && isspace((unsigned char)at[1]);
-        if (!again)
-            out[kept++] = *at;
+        bool is_space = isspace((unsigned char)*at);
+        if (is_space && isspace((unsigned char)at[1]))
+            continue;
+        out[kept++] = is_space ? ' ' : *at;
     }
     out[kept] = '\0';
 }
