@@ -178,7 +178,7 @@ pulmo_status load_sweep(arguments *a);
 pulmo_status load_bench(arguments *a);
 
 pulmo_status run_pack(arguments *a);
-pulmo_status run_audit(arguments *a);
+pulmo_status run_source_audit(arguments *a);
 pulmo_status run_preview(arguments *a);
 pulmo_status run_train(arguments *a);
 pulmo_status run_reproduce(arguments *a);

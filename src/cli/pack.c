@@ -101,7 +101,7 @@ static pulmo_status pack_as_asked(const arguments *a, const pulmo_pack_options *
     return pulmo_pack(a->comm, options);
 }
 
-pulmo_status run_audit(arguments *a)
+pulmo_status run_source_audit(arguments *a)
 {
     const pulmo_pack_options options = {
         .source = a->operands[0], .config = &a->config, .threads = a->threads};

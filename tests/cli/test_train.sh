@@ -95,7 +95,7 @@ stopped() {
 ls replaced > files && grep -q report.html files && grep -q MODEL_CARD.md files || fail "there was no report to begin with"
 expect 75 "run the same command again without --overwrite to resume" stopped 0.001 --overwrite
 (cd replaced && ls -- *.*) | tr '\n' ' ' > files
-[ "$(cat files)" = "checkpoint.h5 config.yaml " ] || fail "beside a checkpoint: $(cat files)"
+[ "$(cat files)" = "checkpoint.h5 config.yaml events.jsonl " ] || fail "beside a checkpoint: $(cat files)"
 grep -q 'hidden: \[9\]' replaced/config.yaml || fail "config.yaml is the other run's"
 stopped 0 > /dev/null 2> resumed.err || { cat resumed.err; fail "the run that replaced another did not resume"; }
 grep -q "resuming from" resumed.err || fail "did not resume"
