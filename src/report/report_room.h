@@ -51,7 +51,7 @@ typedef struct report_split {
     char **kept_names;          /* (kept); owned: one block */
     report_lines *kept_columns; /* (kept); owned */
     uint32_t patients;
-    uint32_t *patient;     /* (count): numbers of groups, below `patients` */
+    uint32_t *patient; /* (count): numbers of groups, below `patients` */
 } report_split;
 
 /* A split of the packed data. */

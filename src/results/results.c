@@ -178,7 +178,7 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
 
 /* Results first: without them the rest is no run. */
 static const char *const results_files[] = {"results.h5", "predictions.csv", "history.csv",
-                                            "groups.csv", "model.h5"};
+                                            "groups.csv", "model.h5",        "events.jsonl"};
 static const char *const report_files[] = {"report.html", "share.html", "MODEL_CARD.md"};
 
 static pulmo_status remove_file(const char *directory, const char *name)

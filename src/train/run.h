@@ -102,6 +102,7 @@ typedef struct run {
     run_scores scores;
     pulmo_audit audit; /* on rank 0, at the end */
     deadline deadline;
+    bool events_begun; /* also where they cannot be written */
     pulmo_events
         *events; /* on rank 0, once the run is open; NULL elsewhere, and where none are kept */
     char head_digest[PULMO_DIGEST_HEX]; /* of all that was trained; rank 0's, at the end */
@@ -217,7 +218,7 @@ void run_tell_start(run *r);
 void run_tell_batch(const run *r, const pulmo_progress *progress);
 /* The epoch whose row is filled, before the next begins. */
 void run_tell_epoch(const run *r, double images_per_second);
-void run_tell_checkpoint(const run *r, double seconds);
+void run_tell_checkpoint(run *r, double seconds);
 /* The end, with this status, and closes the events. */
 void run_tell_end(run *r, pulmo_status status);
 

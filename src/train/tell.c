@@ -35,11 +35,41 @@ static const char *monitor_name(const run *r)
     return pulmo_config_choice("train.monitor", r->config->train.monitor);
 }
 
-void run_tell_start(run *r)
+/* An epoch that is done, counted from 0. */
+static void tell_epoch(const run *r, uint32_t epoch, double images_per_second)
 {
-    const bool resumed = r->state.epoch > 0 || r->state.batch > 0;
-    if (!is_root(r) || r->passing || r->timed)
-        return;
+    const selection *chosen = &r->selection;
+    const pulmo_epoch_row *row = &chosen->history[epoch];
+    const pulmo_epoch_row *kept = &chosen->history[chosen->best.epoch - 1];
+    const int monitor = r->config->train.monitor;
+    const double left = (double)r->config->train.epochs - (epoch + 1.0);
+    const double images = left * train_info(r)->count;
+    const pulmo_event_field fields[] = {
+        PULMO_EVENT_NUMBER("epoch", epoch + 1.0),
+        PULMO_EVENT_NUMBER("train_loss", row->train_loss),
+        PULMO_EVENT_NUMBER("train_accuracy", row->train_accuracy),
+        PULMO_EVENT_NUMBER("val_loss", row->val_loss),
+        PULMO_EVENT_NUMBER("val_accuracy", row->val_accuracy),
+        PULMO_EVENT_NUMBER("val_auc", row->val_auc),
+        PULMO_EVENT_NUMBER("lr", row->lr),
+        PULMO_EVENT_NUMBER("images_per_second", images_per_second),
+        PULMO_EVENT_NUMBER("seconds_left", images / images_per_second),
+        PULMO_EVENT_TEXT("monitor", monitor_name(r)),
+        PULMO_EVENT_NUMBER("monitored", selection_shown(monitor, row)),
+        PULMO_EVENT_NUMBER("best_epoch", chosen->best.epoch),
+        PULMO_EVENT_NUMBER("best", selection_shown(monitor, kept)),
+    };
+    pulmo_events_write(r->events, "epoch", fields, PULMO_COUNT_OF(fields));
+}
+
+void run_tell_epoch(const run *r, double images_per_second)
+{
+    tell_epoch(r, r->state.epoch, images_per_second);
+}
+
+static void open_events(run *r, bool resumed)
+{
+    r->events_begun = true;
     r->events = pulmo_events_open(r->directory);
     const pulmo_event_field fields[] = {
         PULMO_EVENT_TEXT("version", PULMO_VERSION),
@@ -47,7 +77,7 @@ void run_tell_start(run *r)
         PULMO_EVENT_NUMBER("ranks", pulmo_comm_size(r->comm)),
         PULMO_EVENT_NUMBER("threads", r->network.backbone.threads),
         PULMO_EVENT_NUMBER("resumed", resumed),
-        PULMO_EVENT_NUMBER("epoch", r->state.epoch + 1.0),
+        PULMO_EVENT_NUMBER("epoch", resumed ? r->state.epoch + 1.0 : 1.0),
         PULMO_EVENT_NUMBER("epochs", (double)r->config->train.epochs),
         PULMO_EVENT_NUMBER("images", train_info(r)->count),
         PULMO_EVENT_NUMBER("val_images", val_info(r)->count),
@@ -55,6 +85,29 @@ void run_tell_start(run *r)
         PULMO_EVENT_TEXT("monitor", monitor_name(r)),
     };
     pulmo_events_write(r->events, "start", fields, PULMO_COUNT_OF(fields));
+}
+
+static bool keeps_events(const run *r)
+{
+    return is_root(r) && !r->passing && !r->timed;
+}
+
+/* The events of a run that is replaced are that run's as long as it stands. */
+void run_tell_start(run *r)
+{
+    const bool resumed = r->state.epoch > 0 || r->state.batch > 0;
+    if (keeps_events(r) && !r->replaces)
+        open_events(r, resumed);
+}
+
+/* With the first checkpoint of a run that replaces another: what happened until then. */
+static void catch_up(run *r)
+{
+    if (!keeps_events(r) || r->events_begun)
+        return;
+    open_events(r, false);
+    for (uint32_t e = 0; e < r->state.epoch; e++)
+        tell_epoch(r, e, NAN);
 }
 
 void run_tell_batch(const run *r, const pulmo_progress *progress)
@@ -79,33 +132,9 @@ void run_tell_batch(const run *r, const pulmo_progress *progress)
     pulmo_events_write(r->events, "batch", fields, PULMO_COUNT_OF(fields));
 }
 
-void run_tell_epoch(const run *r, double images_per_second)
+void run_tell_checkpoint(run *r, double seconds)
 {
-    const selection *chosen = &r->selection;
-    const pulmo_epoch_row *row = &chosen->history[r->state.epoch];
-    const pulmo_epoch_row *kept = &chosen->history[chosen->best.epoch - 1];
-    const int monitor = r->config->train.monitor;
-    const double of_epoch = train_info(r)->count;
-    const pulmo_event_field fields[] = {
-        PULMO_EVENT_NUMBER("epoch", r->state.epoch + 1.0),
-        PULMO_EVENT_NUMBER("train_loss", row->train_loss),
-        PULMO_EVENT_NUMBER("train_accuracy", row->train_accuracy),
-        PULMO_EVENT_NUMBER("val_loss", row->val_loss),
-        PULMO_EVENT_NUMBER("val_accuracy", row->val_accuracy),
-        PULMO_EVENT_NUMBER("val_auc", row->val_auc),
-        PULMO_EVENT_NUMBER("lr", row->lr),
-        PULMO_EVENT_NUMBER("images_per_second", images_per_second),
-        PULMO_EVENT_NUMBER("seconds_left", seconds_left(r, of_epoch, images_per_second)),
-        PULMO_EVENT_TEXT("monitor", monitor_name(r)),
-        PULMO_EVENT_NUMBER("monitored", selection_shown(monitor, row)),
-        PULMO_EVENT_NUMBER("best_epoch", chosen->best.epoch),
-        PULMO_EVENT_NUMBER("best", selection_shown(monitor, kept)),
-    };
-    pulmo_events_write(r->events, "epoch", fields, PULMO_COUNT_OF(fields));
-}
-
-void run_tell_checkpoint(const run *r, double seconds)
-{
+    catch_up(r);
     const pulmo_event_field fields[] = {
         PULMO_EVENT_NUMBER("epoch", r->state.epoch + 1.0),
         PULMO_EVENT_NUMBER("batch", r->state.batch),
