@@ -574,6 +574,7 @@ pulmo_status report_html(FILE *out, const report *r, const char *images)
         provenance_of_scores(out, r);
     else
         provenance(out, r);
+    html_paper(out, r);
     fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);
     html_text(out, r->version);
     fputs(". Research software, not a medical device.</p></footer>\n</body></html>\n", out);

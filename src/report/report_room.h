@@ -6,6 +6,7 @@
  *   report.c        pulmo_report: which files, in which order
  *   html_audit.c    the section on shortcuts
  *   html_use.c      the section on calibration and use
+ *   html_paper.c    methods and results in words, and reporting guidelines
  *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
  *   report_svg.c    plots
@@ -129,6 +130,9 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
 /* The section on splits, the leak audit and what was refused; nothing where the results have no
  * data. */
 void html_data(FILE *out, const report *r);
+
+/* The section for a paper; nothing before a split has been scored. */
+void html_paper(FILE *out, const report *r);
 
 /* The section on groups; nothing where there are none. */
 void html_groups(FILE *out, const report *r);

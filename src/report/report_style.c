@@ -60,6 +60,7 @@ const char report_style[] =
     "stroke-dasharray:3 3}.hollow{fill:var(--paper);stroke:var(--soft);stroke-width:1.5}\n"
     ".groups{font-size:.86rem}.groups tbody th{white-space:nowrap}.groups "
     "td,.groups th{padding-right:.2rem;padding-left:.8rem}.groups th:first-child{padding-left:0}\n"
+    "mark{background:var(--warn);color:var(--warn-ink);padding:0 .15em;border-radius:3px}\n"
     "tr.small td,tr.small th{color:var(--soft)}\n"
     ".mark{fill:var(--second);stroke:var(--paper);stroke-width:1.5}\n"
     ".rail{stroke:var(--rule);stroke-width:1.5}.span{stroke:var(--lead);stroke-width:4;stroke-"

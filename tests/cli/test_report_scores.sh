@@ -40,6 +40,26 @@ EOF2
 cp -r net first && "$PULMO" report --scores net.csv --out net --by Sex,Age:40:60,format > /dev/null && cmp first/report.html net/report.html ||
     fail "the same scores, another page"
 
+# ---- the paragraphs for a paper: numbers filled in, gaps marked, no section named that is not there ----
+python3 - <<'EOF2' || fail "the section for a paper"
+import csv, html, re
+raw = open("net/report.html").read()
+raw = raw[raw.index("<h2>For a paper</h2>"):]
+text = html.unescape(re.sub("<[^>]*>", "", raw))
+rows = list(csv.DictReader(open("net.csv")))
+sick = sum(r["label"] == "PNEUMONIA" for r in rows)
+for wanted in (f"Scored were {len(rows)} images of {len({r['patient_id'] for r in rows})} patients.",
+               f" {sick} of them ({100 * sick / len(rows):.1f} %) had PNEUMONIA. AUC was 0.", "by patient (Obuchowski 1997)",
+               "[scanner: not recorded]", "[model, its training and its data: not recorded]", "By Sex, AUC ranged from 0.",
+               "14, 20b, 23a, 23b"):
+    assert wanted in text, wanted
+gaps = re.findall(r"<mark>\[([^<]*)\]</mark>", raw)
+assert len(gaps) > 8 and all(g.endswith(": not recorded") for g in gaps), gaps
+headings = set(re.findall("<h2>(.*?)</h2>", open("net/report.html").read()))
+named = set(re.findall(r'<tr><th scope="row">([^<]*)</th><td>', raw)) - {"not on this page"}
+assert named and named <= headings, named - headings
+EOF2
+
 # ---- another threshold, another finding ----
 "$PULMO" report --scores net.csv --out high --threshold 0.9 > /dev/null || fail "--threshold"
 page high/report.html "from a probability of 0.9000 on" "That threshold was given with the command"
