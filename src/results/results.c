@@ -177,8 +177,9 @@ static pulmo_status write_classes(pulmo_h5 *file, const pulmo_model *model)
 /* ---- what is replaced ---- */
 
 /* Results first: without them the rest is no run. */
-static const char *const results_files[] = {"results.h5", "predictions.csv", "history.csv",
-                                            "groups.csv", "model.h5",        "events.jsonl"};
+static const char *const results_files[] = {"results.h5",  "predictions.csv", "history.csv",
+                                            "groups.csv",  "model.h5",        "metrics.json",
+                                            "events.jsonl"};
 static const char *const report_files[] = {"report.html", "share.html", "MODEL_CARD.md"};
 
 static pulmo_status remove_file(const char *directory, const char *name)
@@ -295,6 +296,8 @@ pulmo_status pulmo_results_write(const pulmo_results *r)
     PULMO_TRY(status);
     pulmo_h5_free_texts(file);
     status = write_file(file, r);
+    if (status == PULMO_OK)
+        status = results_json(file, r);
     if (status != PULMO_OK) {
         pulmo_h5_close(file);
         return status;

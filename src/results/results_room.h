@@ -8,6 +8,7 @@
  *   results_data.c     what the packed data is made of: counts, the leak audit
  *   results_groups.c   figures of groups of images; columns that were kept
  *   results_seen.c     by what the images that made the model are found again
+ *   results_json.c     metrics.json
  *   results_text.c     history.csv, predictions.csv, the lines that end a run */
 #ifndef PULMO_RESULTS_ROOM_H
 #define PULMO_RESULTS_ROOM_H
@@ -32,6 +33,9 @@ pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *si
 
 /* /digests, over the scale of /history; nothing where no digest is known. */
 pulmo_status results_digests(pulmo_h5 *file, const pulmo_run_history *history);
+
+/* metrics.json beside the file being created, from its attributes. */
+pulmo_status results_json(pulmo_h5 *file, const pulmo_results *r);
 
 /* /SPLIT with all in it. */
 pulmo_status results_split(pulmo_h5 *file, const pulmo_model *model,

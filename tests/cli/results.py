@@ -1,5 +1,7 @@
 """Recomputes everything in a results.h5 from its per-image scores: with scikit-learn where it can be
 imported, else from the definitions in NumPy.   python3 results.py RESULTS.h5"""
+import json
+import os
 import sys
 
 import h5py
@@ -202,8 +204,23 @@ def check_form(f):
             assert len(f[name].dims[0]) == 1, f"{name} has no dimension scale"
 
 
+def check_json(f, path):
+    """metrics.json says what the attributes say."""
+    if not os.path.exists(path):
+        return
+    told = json.load(open(path))
+    assert told["classes"] == list(f.attrs["classes"]) and told["state"] == f.attrs["state"]
+    for split in ("val", "test"):
+        assert (split in told) == (split in f), split
+        for key, value in told.get(split, {}).items():
+            have = f[split].attrs[key]
+            assert value == have or (value is None and np.isnan(have)), f"{split}: {key}"
+    assert "test" not in told or {"auc", "auc_low95", "accuracy_high95", "brier"} <= set(told["test"])
+
+
 with h5py.File(sys.argv[1]) as f:
     check_form(f)
+    check_json(f, os.path.join(os.path.dirname(sys.argv[1]), "metrics.json"))
     splits = [name for name in ("train", "val", "test") if name in f]
     for name in splits:
         check_split(f, name)
