@@ -22,6 +22,7 @@ typedef struct pulmo_evaluate_options {
                                        number), eval.tta, augment (of the views) */
     const char *by;     /* columns that images are grouped by (pulmo/groups.h), or NULL */
     bool audit;         /* for shortcuts, where the first run has cue models */
+    bool recalibrate;   /* also shows what probabilities fitted to these images would give */
     bool allow_overlap; /* with images that the runs were made of: above 1 % of them is PULMO_DATA
                            else */
 } pulmo_evaluate_options;

@@ -11,15 +11,16 @@
 
 /* What a number is for. Values are part of what a seed means: never renumber. */
 typedef enum pulmo_rng_stream {
-    PULMO_RNG_INIT = 1,      /* initial weights; a = tensor, b = 0 */
-    PULMO_RNG_SHUFFLE = 2,   /* the order of an epoch; a = epoch */
-    PULMO_RNG_AUGMENT = 3,   /* a = epoch (or view), b = sample */
-    PULMO_RNG_DROPOUT = 4,   /* a = epoch, b = sample */
-    PULMO_RNG_SPLIT = 5,     /* splitting train; a = class */
-    PULMO_RNG_DEMO = 6,      /* phantoms; a = split and class, b = patient and image */
-    PULMO_RNG_TEST = 7,      /* tests and benchmarks */
-    PULMO_RNG_BOOTSTRAP = 8, /* patients drawn again; a = resample */
-    PULMO_RNG_AUDIT = 9      /* folds of the shortcut audit; a = 0 */
+    PULMO_RNG_INIT = 1,        /* initial weights; a = tensor, b = 0 */
+    PULMO_RNG_SHUFFLE = 2,     /* the order of an epoch; a = epoch */
+    PULMO_RNG_AUGMENT = 3,     /* a = epoch (or view), b = sample */
+    PULMO_RNG_DROPOUT = 4,     /* a = epoch, b = sample */
+    PULMO_RNG_SPLIT = 5,       /* splitting train; a = class */
+    PULMO_RNG_DEMO = 6,        /* phantoms; a = split and class, b = patient and image */
+    PULMO_RNG_TEST = 7,        /* tests and benchmarks */
+    PULMO_RNG_BOOTSTRAP = 8,   /* patients drawn again; a = resample */
+    PULMO_RNG_AUDIT = 9,       /* folds of the shortcut audit; a = 0 */
+    PULMO_RNG_RECALIBRATE = 10 /* parts of patients; a = b = 0 */
 } pulmo_rng_stream;
 
 typedef struct pulmo_rng {

@@ -134,7 +134,7 @@ struct arguments {
     int images[3]; /* of train, val, test; -1: not given */
     long elements, seed;
     bool all, once, overwrite, update, verify, who, layers, with_normalization, no_overlays;
-    bool share, strict;
+    bool share, strict, recalibrate;
 };
 
 /* Fills *a from argv, whose first word is "pulmo COMMAND". Wrong usage, --help, --usage and

@@ -46,6 +46,7 @@ pulmo_status run_evaluate(arguments *a)
                                             .settings = &a->settings,
                                             .by = a->by,
                                             .audit = a->config.eval.audit,
+                                            .recalibrate = a->recalibrate,
                                             .allow_overlap = strcmp(a->overlap, "allow") == 0};
     PULMO_TRY(pulmo_evaluate(a->comm, &options));
     if (!a->out)

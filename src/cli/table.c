@@ -151,6 +151,9 @@ static const command_option evaluate_options[] = {
     {ONE_OF("overlap", "refuse|allow"), INTO(overlap), .initial_text = "refuse",
      .help =
          "what more than 1 % of images or patients do that the run was made of (default refuse)"},
+    {FLAG("recalibrate"), INTO(recalibrate),
+     .help = "show what the probabilities would be worth with intercept and slope fitted to these "
+             "images, cross-fitted by patient"},
     {WEIGHTS, .help = "VGG16 convolutions"},
     {OUT("DIR"), .help = "write results.h5, predictions.csv and report.html there"},
     {BY, .help = "figures of groups: by columns that pack.keep kept, format, numbers cut as in "

@@ -14,6 +14,7 @@
 #include "pulmo/results.h"
 #include "pulmo/text.h"
 #include "overlap.h"
+#include "recalibrate.h"
 #include "shortcuts.h"
 
 /* "NORMAL, PNEUMONIA", as far as there is room. */
@@ -227,6 +228,8 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
     PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
     pulmo_groups_print(stdout, &all->groups, model->classes, scores->info->class_names);
     pulmo_audit_print(stdout, &all->audit, scores->info->class_names);
+    if (o->recalibrate)
+        PULMO_TRY(recalibrate_say(stdout, model, scores, o->out));
     if (!o->out)
         return PULMO_OK;
     PULMO_TRY(pulmo_directory_make(o->out));

@@ -65,7 +65,7 @@ features  | bank features | core config dist h5 metrics weights nn data model
 step      | step | core config dist h5 metrics weights nn data model
 results   | results | core config dist h5 metrics weights nn data audit model
 train     | reproduce train | core config dist events h5 metrics weights nn data audit model features step results
-infer     | explain infer | core config dist h5 metrics weights nn image data audit model features results
+infer     | explain infer | core config dist h5 stats metrics weights nn image data audit model features results
 export    | export | core config dist h5 weights nn data model
 report    | report | core config stats table dist h5 metrics weights nn image data audit model features results infer
 sweep     | sweep | core config dist h5 metrics weights nn data model features step results train
