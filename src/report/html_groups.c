@@ -102,8 +102,7 @@ static uint32_t count_small(const report *r)
     return small;
 }
 
-/* A blank behind each comma, so that lines can end there. */
-static void columns_in_words(FILE *out, const char *by)
+void html_columns(FILE *out, const char *by)
 {
     while (*by) {
         const int bytes = (int)strcspn(by, ",");
@@ -119,7 +118,7 @@ void html_groups(FILE *out, const report *r)
     const uint32_t small = count_small(r);
     fputs("<section><h2>Groups</h2>\n<p>", out);
     html_say(out, "The %s images by ", r->split[0].name);
-    columns_in_words(out, r->by);
+    html_columns(out, r->by);
     fputs(". A model may be good on the whole and poor for some.", out);
     if (small > 0)
         fprintf(

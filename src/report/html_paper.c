@@ -25,7 +25,10 @@ static void figure(FILE *out, const char *name, pulmo_interval it)
 {
     html_text(out, name);
     fputc(' ', out);
-    html_number(out, it.value);
+    if (isnan(it.value))
+        fputs("undefined", out);
+    else
+        html_number(out, it.value);
     if (isnan(it.low))
         return;
     fputs(" (95 % CI ", out);
@@ -79,9 +82,9 @@ static void data_of_run(FILE *out, const report *r)
              (long long)r->size_px, r->decode, r->resize);
 }
 
-static void data(FILE *out, const report *r, const report_split *s)
+static void collection(FILE *out)
 {
-    fputs("<p><b>Data.</b> Chest radiographs were collected at ", out);
+    fputs("Chest radiographs were collected at ", out);
     gap(out, "institutions");
     fputs(" between ", out);
     gap(out, "dates");
@@ -92,6 +95,15 @@ static void data(FILE *out, const report *r, const report_split *s)
     fputs(". The reference standard was ", out);
     gap(out, "who or what set the labels, blinded to what");
     fputs(".", out);
+}
+
+static void data(FILE *out, const report *r, const report_split *s)
+{
+    fputs("<p><b>Data.</b> ", out);
+    if (r->is_demo)
+        fputs("The images are phantoms that a program drew, for demonstration.", out);
+    else
+        collection(out);
     if (r->has_data)
         data_of_run(out, r);
     else if (r->is_scores && !r->patients_unknown)
@@ -123,27 +135,37 @@ static void training(FILE *out, const report *r)
     if (r->epochs > 0)
         fprintf(out, "It was trained for %llu epochs, and the model of epoch %d was kept. ",
                 (unsigned long long)r->epochs, r->best_epoch);
-    fputs("All settings stand under Configuration.", out);
+    if (*r->config)
+        fputs("All settings stand under Configuration.", out);
+}
+
+static void threshold(FILE *out, const report *r)
+{
+    html_say(out, " An image was called %s from a probability of %.4f on, a threshold ",
+             r->class_names[r->positive.index], r->threshold);
+    if (r->is_scores)
+        gap(out, "how the threshold was chosen");
+    else if (pulmo_metrics_rule_given(r->threshold_rule, NULL))
+        fputs("that was set beforehand", out);
+    else
+        html_say(out, "by the rule \u201c%s\u201d", r->threshold_rule);
+    fputs(".", out);
 }
 
 static void model(FILE *out, const report *r)
 {
     fputs("<p><b>Model.</b> ", out);
-    if (r->is_scores)
+    if (r->is_scores) {
         gap(out, "model, its training and its data");
-    else
+        fputs(".", out);
+    } else {
         training(out, r);
-    if (r->classes == 2 && !isnan(r->threshold)) {
-        html_say(out, " An image was called %s from a probability of %.4f on, a threshold ",
-                 r->class_names[r->positive.index], r->threshold);
-        if (r->is_scores)
-            gap(out, "how the threshold was chosen");
-        else
-            html_say(out, "by the rule \u201c%s\u201d", r->threshold_rule);
-    } else if (r->classes > 2) {
-        fputs(" An image was given the class of the largest probability", out);
     }
-    fputs(".</p>\n", out);
+    if (r->classes == 2 && !isnan(r->threshold))
+        threshold(out, r);
+    else if (r->classes > 2)
+        fputs(" An image was given the class of the largest probability.", out);
+    fputs("</p>\n", out);
 }
 
 static void statistics(FILE *out, const report *r, const report_split *s)
@@ -157,13 +179,15 @@ static void statistics(FILE *out, const report *r, const report_split *s)
     fputs("; proportions have Wilson's, by image. Calibration is shown as a curve of ten bins and "
           "the Brier score.",
           out);
-    if (r->groups.count > 0)
-        html_say(
-            out,
-            " Groups were by %s; intervals in groups are by patient where patients repeat. A "
-            "group of fewer than %d patients with the class, or without it, was held too small "
-            "for a claim. Differences between groups were not tested.",
-            r->by, PULMO_FEW_PATIENTS);
+    if (r->groups.count > 0) {
+        fputs(" Groups were by ", out);
+        html_columns(out, r->by);
+        fprintf(out,
+                "; intervals in groups are by patient where patients repeat. A group of fewer than "
+                "%d patients with the class, or without it, was held too small for a claim. "
+                "Differences between groups were not tested.",
+                PULMO_FEW_PATIENTS);
+    }
     fputs(" Missing data: ", out);
     gap(out, "images or labels that were left out, and why");
     fputs("</p>\n", out);
@@ -224,10 +248,9 @@ static void results(FILE *out, const report *r, const report_split *s)
 {
     const char *column = "";
     const pulmo_metrics *m = &s->metrics;
-    html_say(out, "Of %u %s images, %u were classified correctly ", s->count, s->name, m->correct);
-    fputc('(', out);
-    figure(out, "accuracy", m->accuracy_ci);
-    fputs(").", out);
+    html_say(out, "Of %u %s images, %u were classified correctly; ", s->count, s->name, m->correct);
+    figure(out, "accuracy was", m->accuracy_ci);
+    fputs(".", out);
     if (r->classes == 2)
         result_of_two(out, r, m);
     else

@@ -131,6 +131,9 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
  * data. */
 void html_data(FILE *out, const report *r);
 
+/* Names of columns, with a blank behind each comma, so that lines can end there. */
+void html_columns(FILE *out, const char *by);
+
 /* The section for a paper; nothing before a split has been scored. */
 void html_paper(FILE *out, const report *r);
 
