@@ -3,10 +3,12 @@
 #
 #   bash jobs/mpirun.sh -n 2 pulmo train -c recommended --set ...
 #
-# Open MPI's mpirun answers both signals by killing its ranks, two seconds later and in the middle
-# of what they do, and ends with status 1. Here mpirun does not get them: its ranks are asked, by
-# SIGUSR1, to write a checkpoint and end with status 75. A second one goes to mpirun itself.
+# Open MPI's mpirun answers both signals by killing its ranks in the middle of what they do (version 4
+# two seconds later, version 5 at once), and ends with status 1. Here mpirun does not get them: its
+# ranks are asked, by SIGUSR1, to write a checkpoint and end with status 75. A second one goes to
+# mpirun itself.
 set -u
+export PULMO_MPIRUN=1 # tells pulmo that it is here
 
 asked=0
 ask() {

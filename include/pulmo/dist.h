@@ -110,9 +110,15 @@ void pulmo_watch_allow(pulmo_comm *comm, const char *doing, double extra_s);
 /* Not collective. A rank that is watched no more is taken to have come to its end. */
 void pulmo_watch_stop(pulmo_comm *comm);
 
-/* Whether the launcher answers SIGINT and SIGTERM by killing its ranks before they can do anything:
- * Open MPI 4's mpirun, unless it was told to wait. Not collective. */
-bool pulmo_launcher_kills(void);
+/* A launcher that answers SIGINT and SIGTERM by killing its ranks before they can do anything.
+ * jobs/mpirun.sh stands between the two: with it there is none, and with MPICH's Hydra. */
+typedef enum pulmo_killer {
+    PULMO_KILLER_NONE,
+    PULMO_KILLER_MPIRUN, /* Open MPI 4's, unless it was told to wait */
+    PULMO_KILLER_PRTERUN /* Open MPI 5's, always: mpirun becomes prterun */
+} pulmo_killer;
+/* Not collective. */
+pulmo_killer pulmo_launcher_killer(void);
 
 /* The MPI library that runs, in its own words, without its end of line; also before
  * pulmo_dist_start. Not collective. */

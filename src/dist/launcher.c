@@ -110,10 +110,16 @@ pulmo_status launcher_check_after(int size)
     return PULMO_OK;
 }
 
-bool pulmo_launcher_kills(void)
+pulmo_killer pulmo_launcher_killer(void)
 {
+    if (getenv("PULMO_MPIRUN")) /* jobs/mpirun.sh */
+        return PULMO_KILLER_NONE;
+    if (getenv("PRTE_LAUNCHED"))
+        return PULMO_KILLER_PRTERUN;
     bool is_mpirun = getenv("OMPI_MCA_orte_hnp_uri") != NULL;
-    return is_mpirun && number_in("OMPI_MCA_odls_base_sigkill_timeout") <= 1;
+    if (is_mpirun && number_in("OMPI_MCA_odls_base_sigkill_timeout") <= 1)
+        return PULMO_KILLER_MPIRUN;
+    return PULMO_KILLER_NONE;
 }
 
 void pulmo_dist_library(char *out, size_t bytes)

@@ -79,7 +79,11 @@ static void announce_memory(run *r)
 /* So that nobody learns it from a run that was lost. */
 static void announce_stopping(void)
 {
-    if (pulmo_launcher_kills())
+    pulmo_killer killer = pulmo_launcher_killer();
+    if (killer == PULMO_KILLER_PRTERUN)
+        pulmo_info("to stop with a checkpoint send SIGUSR1 (pkill -USR1 prterun): on Ctrl-C and "
+                   "SIGTERM Open MPI 5's mpirun kills ranks at once");
+    if (killer == PULMO_KILLER_MPIRUN)
         pulmo_info(
             "to stop with a checkpoint send mpirun SIGUSR1 (pkill -USR1 mpirun): on Ctrl-C and "
             "SIGTERM it kills ranks within two seconds, unless "

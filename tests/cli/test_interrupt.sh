@@ -3,12 +3,20 @@
 # command resumes and ends with the bytes of the run that was never stopped; with jobs/mpirun.sh, and where mpirun is
 # told to wait, there is a checkpoint of the moment.
 . "$(dirname "$0")/common.sh"
-mpirun --version | grep -q "Open MPI) 4\." || { echo "skipped: this is about Open MPI 4's mpirun"; exit 77; }
 "$TOOLS/make_weights" weights.safetensors
 export PULMO_WEIGHTS=$WORK/weights.safetensors
 "$PULMO" demo-data demo --train 64 --val 11 --test 9 --seed 3 -q
 "$PULMO" pack demo packed --size 64 -q
 unset OMPI_MCA_odls_base_sigkill_timeout
+
+# Open MPI 5's launcher is known by what it leaves in the environment.
+brief() { "$PULMO" train --set data.path=packed --set train.run_dir="$1" --set train.epochs=1 --set model.hidden='[12]' > "$1.txt" 2> "$1.err"; }
+PRTE_LAUNCHED=1 brief five || { cat five.err; fail "it does not train"; }
+grep -q "pkill -USR1 prterun" five.err || { cat five.err; fail "nobody is told how a run under Open MPI 5 is stopped"; }
+PRTE_LAUNCHED=1 PULMO_MPIRUN=1 brief asked-for || { cat asked-for.err; fail "it does not train"; }
+if grep -q "pkill" asked-for.err; then fail "advice that was followed is given"; fi
+mpirun --version | grep -q "Open MPI) 4\." || { echo "skipped: the rest is about Open MPI 4's mpirun"; exit 77; }
+
 wrapper=(bash "$PULMO_SOURCE/jobs/mpirun.sh")
 
 # run RUN LAUNCHER...: on two ranks, with convolutions trained from block4 on; long enough to outlast the two seconds that
