@@ -3,7 +3,7 @@
 #
 #   PULMO_LAB=DIR bash tests/cluster/run.sh [--short] [BUILD_DIR]
 #
-# --short leaves out what waits for time limits and lost nodes: a minute instead of eight.
+# --short leaves out what waits for time limits and lost nodes: two minutes instead of nine.
 # DIR holds the lab's scripts (lab-up.sh, lab-down.sh, lab-node.sh, netns-rsh). Ends with 77
 # (skipped) where there is no lab or this machine cannot run one.
 set -u
@@ -119,18 +119,64 @@ for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2;
 requeued() { same && says "resuming from" && says "requeue"; }
 check "job $job, told to stop, requeues itself and finishes the same model" requeued
 
+# Where a job may not be requeued, one that waits for its end resumes, with the first one's request; a run that has ended leaves no
+# job behind. What a site sets is in a file.
+jobs=$here/../../jobs
+cat > site <<END
+module() { echo "module \$*"; }
+export PULMO_MODULES="openmpi hdf5" PULMO_MPI=$(srun --mpi=list 2>&1 | grep -om 1 'pmix_v[0-9]*' || echo pmix)
+END
+began=$SECONDS
+: > "$work/out"
+job=$("$lab/netns-rsh" ctl "PULMO_SETUP=$work/site sbatch --parsable --no-requeue -N2 --ntasks-per-node=1 -p high --account=heart \
+    -J chained -o $work/out $jobs/train.sbatch $settings --set train.run_dir=$work/chained")
+for _ in $(seq 200); do [ -s "$work/chained/checkpoint.h5" ] && break; sleep 0.05; done
+"$lab/netns-rsh" ctl "scancel --signal=USR1 $job"
+for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2; done
+for _ in $(seq 50); do [ -z "$("$lab/netns-rsh" ctl "squeue -h -n chained -o %i")" ] && break; sleep 0.2; done
+successor=$(sed -nE 's/^job ([0-9]+) resumes if job '"$job"' .*/\1/p' "$work/out")
+"$lab/netns-rsh" ctl "squeue -h -n chained -o %i; scontrol show job ${successor:-none}" > "$work/last" 2>&1
+chained() {
+    same && says "resuming from" && says "status 75: job $successor resumes" && says "^module load openmpi hdf5" &&
+        ! says "requeueing" && ! grep -qE '^[0-9]' "$work/last" && grep -q "Partition=high" "$work/last" &&
+        grep -q "Account=heart" "$work/last" && grep -q "NumNodes=2 " "$work/last" && grep -q "JobState=COMPLETED" "$work/last"
+}
+check "job $job, not to be requeued, has job $successor finish the same model" chained
+
+# A cancelled job has no successor.
+began=$SECONDS
+: > "$work/out"
+job=$("$lab/netns-rsh" ctl "sbatch --parsable --no-requeue -N1 --ntasks-per-node=1 -J cancelled -o $work/out $jobs/train.sbatch \
+    $settings --set train.epochs=90000 --set train.run_dir=$work/cancelled")
+for _ in $(seq 200); do [ -s "$work/cancelled/checkpoint.h5" ] && break; sleep 0.05; done
+"$lab/netns-rsh" ctl "scancel $job"
+for _ in $(seq 100); do [ -z "$("$lab/netns-rsh" ctl "squeue -h -n cancelled -o %i")" ] && break; sleep 0.2; done
+left=$("$lab/netns-rsh" ctl "squeue -h -n cancelled -o %i")
+cancelled() { [ -s "$work/cancelled/checkpoint.h5" ] && [ -z "$left" ] && says "resumes if job $job" && says "job $job was cancelled"; }
+check "job $job, cancelled, has no successor train" cancelled
+
+# An array from one bank: the job before it makes all of the bank, the array's parts read it and make one table.
+began=$SECONDS
+: > "$work/out"
+"$lab/netns-rsh" ctl "bash $jobs/sweep-bank.sh 0-2 --ntasks-per-node=1 -o $work/out -- $settings --set bank.views=2 --set bank.seed=0 \
+    --set bank.path=$work/bank --set train.epochs=3 --set train.run_dir=$work/banked --grid optim.lr=0.01,0.001 --grid train.seed=1,2,3"
+banked() { [ "$(grep -c ,finished, "$work/banked/sweep.csv" 2> /dev/null)" = 6 ]; }
+for _ in $(seq 300); do banked && break; sleep 0.2; done
+built_once() { banked && [ -z "$(find "$work/bank" -newer "$work/banked-bank/results.h5" -name '*.h5')" ] && [ -n "$(ls "$work/bank")" ]; }
+check "an array trains every trial from the bank that the job before it built" built_once
+
 [ $short = no ] || exit $failed
 
 # ---- the job scripts, ended by time limits ----
 # A minute is Slurm's shortest limit, and a signal asked for comes up to a minute early. One job has the signal, one knows from its
 # script when it will end, and stops half a minute before. Both go back into the queue until they are done.
-jobs=$here/../../jobs
 long="${settings/train.epochs=120/train.epochs=$((120 * ${SPEED:-8}))}"
 # shellcheck disable=SC2086 # settings are words
 "$PULMO" train $long --set train.run_dir=long > long.txt 2> long.err
 short_wanted=$wanted
 wanted=$(head_of long.txt)
 sed '/--signal/d' "$jobs/train-mpirun.sbatch" > no-signal.sbatch
+export PULMO_JOBS=$jobs
 submit() { "$lab/netns-rsh" ctl "sbatch --parsable --time=1 --ntasks-per-node=1 $*"; }
 began=$SECONDS
 touch "$work/timed.out" "$work/told.out"
