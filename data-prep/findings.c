@@ -82,15 +82,6 @@ static pulmo_status look(findings *f)
 
 /* ---- telling ---- */
 
-uint32_t findings_images(const findings *f, int split, int class)
-{
-    const pack_plan *plan = &f->p->plan;
-    uint32_t images = 0;
-    for (uint32_t i = 0; i < plan->count[split]; i++)
-        images += plan->label[plan->order[split][i]] == class;
-    return images;
-}
-
 bool findings_are(const findings *f)
 {
     const pack_plan *plan = &f->p->plan;

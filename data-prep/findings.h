@@ -12,7 +12,14 @@ typedef struct findings {
 } findings;
 
 /* Images of a split and class. */
-uint32_t findings_images(const findings *f, int split, int class);
+static inline uint32_t findings_images(const findings *f, int split, int class)
+{
+    const pack_plan *plan = &f->p->plan;
+    uint32_t images = 0;
+    for (uint32_t i = 0; i < plan->count[split]; i++)
+        images += plan->label[plan->order[split][i]] == class;
+    return images;
+}
 /* Whether there is anything but images, patients and notes. */
 bool findings_are(const findings *f);
 

@@ -1,7 +1,7 @@
 /* A classifier's figures in each group of images: by sex, age, view, device, file format. Pure
  * functions: no files, no MPI. Not collective.
  *
- * Groups are the values of a column. Numbers of more than PULMO_GROUP_NUMBERS different values are
+ * Groups are the values of a column. Numbers of more than six different values are
  * cut into bins: at the numbers given, else at the quartiles of these images; a bin holds its lower
  * end and not its upper one, and its name says both. An age as DICOM writes it (045Y, 006M, 003W,
  * 010D) is a number of years. Cells that say nothing (pulmo_cell_is_blank) are a group of their
@@ -20,14 +20,10 @@
 #include "pulmo/stats.h"
 #include "pulmo/status.h"
 
-#define PULMO_GROUPS_MAX    40 /* values of one column */
-#define PULMO_GROUP_NUMBERS 6  /* different numbers of a column that are each a group */
-#define PULMO_GROUP_FORMAT  "format"
-
 /* What is known of the scored images besides. Borrowed for the call. */
 typedef struct pulmo_group_source {
     uint32_t count;
-    const char *const *paths;        /* (count): their endings tell the column PULMO_GROUP_FORMAT */
+    const char *const *paths;        /* (count): their endings tell the column "format" */
     const char *const *patients;     /* (count): equal names, one patient */
     int columns;                     /* may be 0 */
     const char *const *names;        /* (columns) */
@@ -74,7 +70,7 @@ typedef struct pulmo_groups {
 
 /* Whether images can be grouped by what `by` names: "Sex,ViewPosition,Age", with cuts
  * "Sex,Age:18:40:65". PULMO_USAGE with the columns there are, where a column has more than
- * PULMO_GROUPS_MAX values, and where cuts are given for what is no number. */
+ * 40 values, and where cuts are given for what is no number. */
 pulmo_status pulmo_groups_check(const char *by, const pulmo_group_source *source);
 
 /* Groups by each of them. PULMO_USAGE as above, PULMO_DATA, PULMO_MEMORY. Owned by the caller

@@ -87,8 +87,4 @@ typedef struct pulmo_operating_point {
 pulmo_status pulmo_operating_points(const pulmo_truth *truth, const double *score,
                                     const bool *called, pulmo_operating_point *out);
 
-/* What a positive (negative) result means at a prevalence, by its likelihood ratio. */
-double pulmo_predictive_positive(double likelihood_ratio, double prevalence);
-double pulmo_predictive_negative(double likelihood_ratio, double prevalence);
-
 #endif

@@ -110,8 +110,6 @@ bool pulmo_not_inferior(const pulmo_difference *of, double margin, double *p);
 /* Holm 1979: p values (count) so adjusted that all tests together err with the level of one. NaN
  * are no tests and stay. In place. PULMO_MEMORY. */
 pulmo_status pulmo_holm(uint32_t count, double *p);
-/* Two-sided p value of a standard normal deviate. */
-double pulmo_normal_p(double z);
 
 /* ---- whole patients drawn again ---- */
 

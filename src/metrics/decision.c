@@ -7,19 +7,6 @@
 
 #include "metrics_room.h"
 
-int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *probabilities)
-{
-    int best = 0;
-    if (classes == 2) {
-        bool called = (double)probabilities[by->positive] >= by->threshold;
-        return called ? by->positive : 1 - by->positive;
-    }
-    for (int k = 1; k < classes; k++)
-        if (probabilities[k] > probabilities[best])
-            best = k;
-    return best;
-}
-
 /* ---- names ---- */
 
 #define NAME_BYTES 256

@@ -19,7 +19,7 @@ static int column_named(const char *name, size_t bytes, int columns, const char 
     for (int c = 0; c < columns; c++)
         if (strlen(names[c]) == bytes && memcmp(names[c], name, bytes) == 0)
             return c;
-    if (bytes == strlen(PULMO_GROUP_FORMAT) && memcmp(name, PULMO_GROUP_FORMAT, bytes) == 0)
+    if (bytes == strlen(GROUP_FORMAT) && memcmp(name, GROUP_FORMAT, bytes) == 0)
         return -1;
     return -2;
 }
@@ -31,7 +31,7 @@ static pulmo_status no_column(const char *name, int bytes, int columns, const ch
     PULMO_TRY(pulmo_text_open(&text));
     for (int c = 0; c < columns; c++)
         fprintf(text.stream, "%s, ", names[c]);
-    fputs(PULMO_GROUP_FORMAT, text.stream);
+    fputs(GROUP_FORMAT, text.stream);
     PULMO_TRY(pulmo_text_take(&text, &there));
     pulmo_status status = pulmo_fail(
         PULMO_USAGE,
@@ -78,7 +78,7 @@ static pulmo_status read_wish(const char *text, size_t bytes, int columns, const
     }
     if (out->column == -2)
         return no_column(text, (int)name_bytes, columns, names);
-    out->name = PULMO_GROUP_FORMAT;
+    out->name = GROUP_FORMAT;
     if (out->column >= 0)
         out->name = names[out->column];
     return read_cuts(text + name_bytes, text + bytes, out);
@@ -190,7 +190,7 @@ static pulmo_status too_many(const group_wish *wish, uint32_t different)
         PULMO_USAGE,
         "--by %s: has %u different values: at most %d can be groups; leave it out, or "
         "give a column of fewer",
-        wish->name, different, PULMO_GROUPS_MAX);
+        wish->name, different, GROUPS_MAX);
 }
 
 /* Cells, `known` of them, and the images that they are of. */
@@ -230,7 +230,7 @@ static pulmo_status split_by_value(const pulmo_group_source *source, const group
         k.known += k.cell[k.known] != NULL;
     }
     PULMO_GOTO(pulmo_names_number(k.cell, k.known, k.number, &different));
-    if (different > PULMO_GROUPS_MAX)
+    if (different > GROUPS_MAX)
         PULMO_GOTO(too_many(wish, different));
     PULMO_GOTO(name_values(&k, different, out));
 out:
@@ -327,7 +327,7 @@ static pulmo_status split_cells(const pulmo_group_source *source, group_wish *wi
     if (!are_numbers)
         return split_by_value(source, wish, out);
     qsort(numbers, known, sizeof *numbers, compare_numbers);
-    if (wish->cuts == 0 && count_different(numbers, known) <= PULMO_GROUP_NUMBERS)
+    if (wish->cuts == 0 && count_different(numbers, known) <= GROUP_NUMBERS)
         return split_by_value(source, wish, out);
     if (wish->cuts == 0)
         cut_at_quartiles(numbers, known, wish);
@@ -354,7 +354,7 @@ out:
 
 void group_split_free(group_split *split)
 {
-    for (uint32_t g = 0; g < PULMO_GROUPS_MAX + 1; g++)
+    for (uint32_t g = 0; g < GROUPS_MAX + 1; g++)
         free(split->name[g]);
     free(split->member);
 }

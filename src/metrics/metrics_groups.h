@@ -7,6 +7,10 @@
 
 #include "pulmo/groups.h"
 
+#define GROUPS_MAX    40 /* values of one column */
+#define GROUP_NUMBERS 6  /* different numbers of a column that are each a group */
+#define GROUP_FORMAT  "format"
+
 #define GROUP_CUTS_MAX 16
 
 /* A column that was asked for. */
@@ -24,9 +28,9 @@ pulmo_status group_wishes(const char *by, int columns, const char *const *names,
 /* Which group each image is of. */
 typedef struct group_split {
     uint32_t groups;
-    char *name[PULMO_GROUPS_MAX + 1]; /* (groups); owned */
-    bool has_blank;                   /* the last one is of cells that say nothing */
-    uint32_t *member;                 /* (count); owned */
+    char *name[GROUPS_MAX + 1]; /* (groups); owned */
+    bool has_blank;             /* the last one is of cells that say nothing */
+    uint32_t *member;           /* (count); owned */
 } group_split;
 /* Ended by group_split_free, on failure too. */
 pulmo_status group_split_of(const pulmo_group_source *source, const group_wish *wish,

@@ -16,6 +16,19 @@ const float *metrics_row(const pulmo_scored *scored, uint32_t image)
     return scored->probabilities + image * classes;
 }
 
+int pulmo_metrics_class(int classes, const pulmo_decision *by, const float *probabilities)
+{
+    int best = 0;
+    if (classes == 2) {
+        bool called = (double)probabilities[by->positive] >= by->threshold;
+        return called ? by->positive : 1 - by->positive;
+    }
+    for (int k = 1; k < classes; k++)
+        if (probabilities[k] > probabilities[best])
+            best = k;
+    return best;
+}
+
 int metrics_called(const pulmo_scored *scored, const pulmo_decision *by, uint32_t image)
 {
     if (scored->predicted)

@@ -310,3 +310,20 @@ pulmo_status results_data(pulmo_h5 *file, const pulmo_results *r)
     pulmo_h5_close(manifest);
     return status;
 }
+
+/* ---- columns that pack.keep kept: /SPLIT/kept/0, 1, ..., their names the split's attribute kept
+ * ---- */
+
+pulmo_status results_kept(pulmo_h5 *file, const pulmo_split_scores *scores)
+{
+    const pulmo_dataset_info *info = scores->info;
+    char name[96];
+    if (info->kept == 0)
+        return PULMO_OK;
+    for (int k = 0; k < info->kept; k++) {
+        snprintf(name, sizeof name, "%s/kept/%d", scores->split, k);
+        PULMO_TRY(pulmo_h5_write_strings(file, name, info->count, info->kept_columns[k]));
+        PULMO_TRY(pulmo_h5_set_text(file, name, "long_name", info->kept_names[k]));
+    }
+    return pulmo_h5_set_texts(file, scores->split, "kept", info->kept, info->kept_names);
+}

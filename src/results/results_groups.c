@@ -1,6 +1,5 @@
 /* Figures of groups of images: as text, as groups.csv, and in results.h5.
  *
- *   /SPLIT/kept/0, 1, ... (N)    columns that pack.keep kept; names: the split's attribute kept
  *   /groups/{column,group,class} (R)     a row a group, of more than two classes one a class
  *   /groups/{images,patients,positives,small} (R)
  *   /groups/{MEASURE,MEASURE_low95,MEASURE_high95} (R)
@@ -283,18 +282,4 @@ pulmo_status results_groups(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(pulmo_h5_set_text(file, group_name, "by", r->by));
     PULMO_TRY(pulmo_h5_set_text(file, group_name, "split", r->test->split));
     return pulmo_h5_set_int(file, group_name, "patients_least", PULMO_FEW_PATIENTS);
-}
-
-pulmo_status results_kept(pulmo_h5 *file, const pulmo_split_scores *scores)
-{
-    const pulmo_dataset_info *info = scores->info;
-    char name[96];
-    if (info->kept == 0)
-        return PULMO_OK;
-    for (int k = 0; k < info->kept; k++) {
-        snprintf(name, sizeof name, "%s/kept/%d", scores->split, k);
-        PULMO_TRY(pulmo_h5_write_strings(file, name, info->count, info->kept_columns[k]));
-        PULMO_TRY(pulmo_h5_set_text(file, name, "long_name", info->kept_names[k]));
-    }
-    return pulmo_h5_set_texts(file, scores->split, "kept", info->kept, info->kept_names);
 }

@@ -286,7 +286,7 @@ static void take_difference(double variance, pulmo_difference *out)
     if (out->error > 0) {
         out->difference.low = fmax(-1, apart - STATS_Z95 * out->error);
         out->difference.high = fmin(1, apart + STATS_Z95 * out->error);
-        out->p = pulmo_normal_p(apart / out->error);
+        out->p = stats_normal_p(apart / out->error);
     } else if (apart == 0) {
         out->difference = (pulmo_interval){0, 0, 0}; /* one order of the images */
         out->p = 1;

@@ -32,7 +32,8 @@ static double ratio(double a, double b)
     return a > 0 ? INFINITY : NAN;
 }
 
-double pulmo_predictive_positive(double likelihood_ratio, double prevalence)
+/* What a positive (negative) result means at a prevalence, by its likelihood ratio. */
+static double predictive_positive(double likelihood_ratio, double prevalence)
 {
     const double odds = prevalence / (1 - prevalence);
     if (isinf(likelihood_ratio))
@@ -40,7 +41,7 @@ double pulmo_predictive_positive(double likelihood_ratio, double prevalence)
     return likelihood_ratio * odds / (1 + likelihood_ratio * odds);
 }
 
-double pulmo_predictive_negative(double likelihood_ratio, double prevalence)
+static double predictive_negative(double likelihood_ratio, double prevalence)
 {
     const double odds = prevalence / (1 - prevalence);
     return 1 / (1 + likelihood_ratio * odds);
@@ -65,10 +66,8 @@ static void fill_values(double sensitivity, double specificity, double *value)
     value[RATIO_NEGATIVE] = ratio(1 - sensitivity, specificity);
     for (int i = 0; i < PULMO_PREVALENCES; i++) {
         const double prevalence = pulmo_prevalences[i];
-        value[PREDICTIVE_POSITIVE + i] =
-            pulmo_predictive_positive(value[RATIO_POSITIVE], prevalence);
-        value[PREDICTIVE_NEGATIVE + i] =
-            pulmo_predictive_negative(value[RATIO_NEGATIVE], prevalence);
+        value[PREDICTIVE_POSITIVE + i] = predictive_positive(value[RATIO_POSITIVE], prevalence);
+        value[PREDICTIVE_NEGATIVE + i] = predictive_negative(value[RATIO_NEGATIVE], prevalence);
     }
 }
 
@@ -322,12 +321,12 @@ static void predict(pulmo_operating_point *out)
     const pulmo_interval down = out->likelihood_negative;
     for (int i = 0; i < PULMO_PREVALENCES; i++) {
         const double at = pulmo_prevalences[i];
-        out->predictive_positive[i] = (pulmo_interval){pulmo_predictive_positive(up.value, at),
-                                                       pulmo_predictive_positive(up.low, at),
-                                                       pulmo_predictive_positive(up.high, at)};
-        out->predictive_negative[i] = (pulmo_interval){pulmo_predictive_negative(down.value, at),
-                                                       pulmo_predictive_negative(down.high, at),
-                                                       pulmo_predictive_negative(down.low, at)};
+        out->predictive_positive[i] =
+            (pulmo_interval){predictive_positive(up.value, at), predictive_positive(up.low, at),
+                             predictive_positive(up.high, at)};
+        out->predictive_negative[i] =
+            (pulmo_interval){predictive_negative(down.value, at),
+                             predictive_negative(down.high, at), predictive_negative(down.low, at)};
     }
 }
 

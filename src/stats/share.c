@@ -150,7 +150,7 @@ static void compare_patients(const stats_means *m, pulmo_difference *out)
     out->error = sqrt(fmax(0, variance));
     out->p = 1;
     if (out->error > 0)
-        out->p = pulmo_normal_p(out->difference.value / out->error);
+        out->p = stats_normal_p(out->difference.value / out->error);
     else if (out->difference.value != 0)
         out->p = NAN;
     if (m->clusters < 2)

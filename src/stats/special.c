@@ -132,7 +132,7 @@ static double normal_tail(double z)
     return pulmo_exp(-z * z / 2) / sqrt(2 * PI) / under;
 }
 
-double pulmo_normal_p(double z)
+double stats_normal_p(double z)
 {
     const double far = fabs(z);
     if (!(far <= TAIL_FROM))

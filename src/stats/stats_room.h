@@ -64,4 +64,7 @@ pulmo_interval stats_wilson(double share, double images, double z);
 /* Interval of second less first from their own and their correlation: Newcombe 1998, method 10. */
 pulmo_interval stats_square_and_add(pulmo_interval first, pulmo_interval second, double r);
 
+/* Two-sided p value of a standard normal deviate. */
+double stats_normal_p(double z);
+
 #endif

@@ -20,7 +20,7 @@ bool pulmo_not_inferior(const pulmo_difference *of, double margin, double *p)
     *p = NAN;
     if (of->error > 0) {
         const double z = (of->difference.value + margin) / of->error;
-        const double both = pulmo_normal_p(z);
+        const double both = stats_normal_p(z);
         *p = z > 0 ? both / 2 : 1 - both / 2;
     }
     return of->difference.low > -margin;
