@@ -170,15 +170,18 @@ static void model(FILE *out, const report *r)
 
 static void statistics(FILE *out, const report *r, const report_split *s)
 {
-    fputs(
-        "<p><b>Statistics.</b> Discrimination is the area under the ROC curve, with DeLong's 95 % "
-        "interval",
-        out);
+    fputs("<p><b>Statistics.</b> Discrimination is the area under the ROC curve. ", out);
     if (is_by_patient(r, s))
-        fputs(", by patient (Obuchowski 1997), since patients have several images", out);
-    fputs("; proportions have Wilson's, by image. Calibration is shown as a curve of ten bins and "
-          "the Brier score.",
-          out);
+        fputs("Patients have several images; so intervals are by patient: Obuchowski's (1997) for "
+              "areas, Wilson's of the effective number of images for proportions.",
+              out);
+    else
+        fputs("Intervals are of 95 %: DeLong's for areas, Wilson's for proportions.", out);
+    fputs(" Calibration is shown as curves, with the Brier score", out);
+    if (r->classes == 2)
+        fputs(", and as intercept and slope; use as net benefit and at several operating points",
+              out);
+    fputs(".", out);
     if (r->groups.count > 0) {
         fputs(" Groups were by ", out);
         html_columns(out, r->by);
@@ -276,6 +279,8 @@ static const guideline_row guideline[] = {
     {"Hits and errors", "23a", "cross tabulation with the reference standard",
      "failure analysis of wrong cases"},
     {"Scores", "12e, 23a", "positivity cut-off of the index test", "metrics of performance"},
+    {"Calibration and use", "12e, 23a", "test results of use: predictive values, likelihood ratios",
+     "calibration; thresholds"},
     {"Groups", "14, 20b, 23a, 23b", "variability across subgroups; bias and fairness",
      "performance in subgroups"},
     {"Shortcuts", "16, 26", "sources of bias", "robustness; limitations"},
@@ -295,7 +300,8 @@ static bool is_on_page(const report *r, const char *section)
     const struct {
         const char *section;
         bool is_there;
-    } some[] = {{"Groups", r->groups.count > 0},
+    } some[] = {{"Calibration and use", r->classes == 2},
+                {"Groups", r->groups.count > 0},
                 {"Shortcuts", pulmo_audit_worst(&r->audit) >= 0},
                 {"Training", r->epochs > 0},
                 {"Data and splits", r->has_data},

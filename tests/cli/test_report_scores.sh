@@ -49,7 +49,7 @@ text = html.unescape(re.sub("<[^>]*>", "", raw))
 rows = list(csv.DictReader(open("net.csv")))
 sick = sum(r["label"] == "PNEUMONIA" for r in rows)
 for wanted in (f"Scored were {len(rows)} images of {len({r['patient_id'] for r in rows})} patients.",
-               f" {sick} of them ({100 * sick / len(rows):.1f} %) had PNEUMONIA. AUC was 0.", "by patient (Obuchowski 1997)",
+               f" {sick} of them ({100 * sick / len(rows):.1f} %) had PNEUMONIA. AUC was 0.", "intervals are by patient: Obuchowski",
                "[scanner: not recorded]", "[model, its training and its data: not recorded]. An image was called PNEUMONIA", "By Sex, AUC ranged from 0.",
                "14, 20b, 23a, 23b"):
     assert wanted in text, wanted
