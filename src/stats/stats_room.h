@@ -32,6 +32,8 @@ double stats_ratio(double a, double b);
 double stats_beta_quantile(double share, double a, double b);
 /* I_x(a, b). */
 double stats_beta(double x, double a, double b);
+/* Two-sided p value of a standard normal deviate. */
+double stats_normal_p(double z);
 /* What |t| is above with a chance of 5 %: Student's, `freedom` > 0 degrees. */
 double stats_t95(double freedom);
 

