@@ -95,7 +95,6 @@ inside() {
     "$pulmo" demo-data demo --train 26 --val 11 --test 9 --seed 3 -q
     "$pulmo" pack demo packed --size 64 -q
     timeout 300 "$launcher" -n 2 "$pulmo" train -c demo --set data.path=packed --set train.run_dir=trained -q > train.log 2>&1 || { tail -n 20 train.log; exit 1; }
-    grep -q ' 2 ranks' train.log trained/* 2> /dev/null || true
     sed -n 's/^Head SHA-256: //p' train.log > ../head
 }
 
