@@ -5,8 +5,8 @@
 #   bash jobs/sweep-bank.sh 0-3 --partition=short -- -c head --set data.path=PACKED --set train.run_dir=SWEEP \
 #       --set bank.seed=0 --grid optim.lr=1e-3,1e-4 --grid train.seed=0,1,2
 #
-# The first job trains one epoch of the settings without the grid, in SWEEP-bank. If it does not come to
-# its end, the array begins all the same and makes what is missing of the bank.
+# The first job trains one run of the settings without the grid, in SWEEP-bank: a bank holds no more views
+# than a run has epochs. If it fails, the array begins all the same and makes what is missing of the bank.
 set -eu
 
 usage() { echo "usage: bash jobs/sweep-bank.sh ARRAY [SBATCH-OPTION...] -- OPTIONS OF pulmo sweep" >&2; exit 2; }
@@ -33,7 +33,7 @@ done
 [ -n "$run_dir" ] || { echo "sweep-bank: --set train.run_dir=SWEEP is missing" >&2; exit 2; }
 
 bank=$(sbatch --parsable --job-name=pulmo-bank "${options[@]}" "$here/train.sbatch" "${one[@]}" --set train.features=bank \
-    --set train.epochs=1 --set eval.audit=false --set "train.run_dir=$run_dir-bank")
+    --set eval.audit=false --set "train.run_dir=$run_dir-bank")
 bank=${bank%%;*}
 sweep=$(sbatch --parsable --dependency="afterany:$bank" --array="$array" "${options[@]}" "$here/sweep.sbatch" "$@" \
     --set train.features=bank)

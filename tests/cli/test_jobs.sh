@@ -47,7 +47,7 @@ export EXTRA="--set train.epochs=40 --set train.checkpoint_batches=1"
 small_train whole env > whole.txt 2>&1
 PULMO=$PULMO bash "$jobs/train.pbs" > first.txt 2>&1 &
 script=$!
-for _ in $(seq 200); do [ -s pbs/checkpoint.h5 ] && break; sleep 0.02; done
+for _ in $(seq 3000); do [ -s pbs/checkpoint.h5 ] && break; sleep 0.02; done
 kill -TERM "$script"
 got=0; wait "$script" || got=$?
 [ "$got" = 75 ] || { cat first.txt; fail "SIGTERM: status $got, not 75"; }
@@ -104,7 +104,7 @@ grep -q 'no command "module"' said.txt || { cat said.txt; fail "no modules here"
 # ---- Slurm: a bank, then an array ----
 rm "$LOG"
 bash "$jobs/sweep-bank.sh" 0-3 --partition=short -- -c head --set train.run_dir=s --grid train.seed=0,1 --grid=optim.lr=1,2 > said.txt
-logged '^sbatch .*--partition=short .*/train.sbatch -c head --set train.run_dir=s --set train.features=bank --set train.epochs=1 --set eval.audit=false --set train.run_dir=s-bank$'
+logged '^sbatch .*--partition=short .*/train.sbatch -c head --set train.run_dir=s --set train.features=bank --set eval.audit=false --set train.run_dir=s-bank$'
 logged '^sbatch .*--dependency=afterany:8 --array=0-3 --partition=short .*/sweep.sbatch -c head --set train.run_dir=s --grid train.seed=0,1 --grid=optim.lr=1,2 --set train.features=bank$'
 expect 2 "train.run_dir=SWEEP is missing" bash "$jobs/sweep-bank.sh" 0-3 -- -c head
 expect 2 "usage: " bash "$jobs/sweep-bank.sh" 0-3 -c head

@@ -124,13 +124,13 @@ check "job $job, told to stop, requeues itself and finishes the same model" requ
 jobs=$here/../../jobs
 cat > site <<END
 module() { echo "module \$*"; }
-export PULMO_MODULES="openmpi hdf5" PULMO_MPI=$(srun --mpi=list 2>&1 | grep -om 1 'pmix_v[0-9]*' || echo pmix)
+export PULMO_MODULES="openmpi hdf5" PULMO_MPI=$("$lab/netns-rsh" ctl "srun --mpi=list" 2>&1 | grep -om 1 'pmix_v[0-9]*' || echo pmix)
 END
 began=$SECONDS
 : > "$work/out"
 job=$("$lab/netns-rsh" ctl "PULMO_SETUP=$work/site sbatch --parsable --no-requeue -N2 --ntasks-per-node=1 -p high --account=heart \
     -J chained -o $work/out $jobs/train.sbatch $settings --set train.run_dir=$work/chained")
-for _ in $(seq 200); do [ -s "$work/chained/checkpoint.h5" ] && break; sleep 0.05; done
+for _ in $(seq 600); do [ -s "$work/chained/checkpoint.h5" ] && break; sleep 0.05; done
 "$lab/netns-rsh" ctl "scancel --signal=USR1 $job"
 for _ in $(seq 300); do grep -q "^Head SHA-256" "$work/out" && break; sleep 0.2; done
 for _ in $(seq 50); do [ -z "$("$lab/netns-rsh" ctl "squeue -h -n chained -o %i")" ] && break; sleep 0.2; done
@@ -148,7 +148,7 @@ began=$SECONDS
 : > "$work/out"
 job=$("$lab/netns-rsh" ctl "sbatch --parsable --no-requeue -N1 --ntasks-per-node=1 -J cancelled -o $work/out $jobs/train.sbatch \
     $settings --set train.epochs=90000 --set train.run_dir=$work/cancelled")
-for _ in $(seq 200); do [ -s "$work/cancelled/checkpoint.h5" ] && break; sleep 0.05; done
+for _ in $(seq 600); do [ -s "$work/cancelled/checkpoint.h5" ] && break; sleep 0.05; done
 "$lab/netns-rsh" ctl "scancel $job"
 for _ in $(seq 100); do [ -z "$("$lab/netns-rsh" ctl "squeue -h -n cancelled -o %i")" ] && break; sleep 0.2; done
 left=$("$lab/netns-rsh" ctl "squeue -h -n cancelled -o %i")
