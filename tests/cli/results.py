@@ -1,5 +1,8 @@
 """Recomputes everything in a results.h5 from its per-image scores: with scikit-learn where it can be
 imported, else from the definitions in NumPy.   python3 results.py RESULTS.h5"""
+import json
+import math
+import os
 import sys
 
 import h5py
@@ -34,13 +37,25 @@ def wilson(k, n):
 patients = None  # of the split's images as numbers, where intervals are by patient
 
 
+def t_quantile(q, df):
+    """Student's: where the integral of the density from 0 on is q - 1/2."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
+    low, high = 0.0, 100.0
+    for _ in range(100):
+        x = (low + high) / 2
+        u = x / 2 * (nodes + 1)
+        area = scale * x / 2 * weights @ (1 + u * u / df) ** (-(df + 1) / 2)
+        low, high = (x, high) if area < q - 0.5 else (low, x)
+    return low
+
+
 def share(among, hit):
     """Wilson's interval, or where patients repeat that of as many images as have the variance between patients."""
     if patients is None:
         return wilson((among & hit).sum(), among.sum())
     if not among.any():
         return np.nan, np.nan, np.nan
-    from scipy.stats import t
     x, m = np.bincount(patients, among & hit), np.bincount(patients, among)
     x, m = x[m > 0], m[m > 0]
     p, n = x.sum() / m.sum(), len(m)
@@ -48,7 +63,7 @@ def share(among, hit):
         return p, np.nan, np.nan
     variance = n / (n - 1) * ((x - p * m) ** 2).sum() / m.sum() ** 2
     images = min(p * (1 - p) / variance, m.sum()) if 0 < p < 1 and variance > 0 else n
-    z = t.ppf(0.975, n - 1)
+    z = t_quantile(0.975, n - 1)
     centre, half = p + z * z / (2 * images), z * np.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
     return p, max(0, (centre - half) / (1 + z * z / images)), min(1, (centre + half) / (1 + z * z / images))
 
@@ -222,7 +237,15 @@ def check_form(f):
             text.append(name)
         else:
             assert "units" in thing.attrs, name
+    def look_at_texts(name, thing):
+        for key, value in thing.attrs.items():
+            plumbing = key in ("CLASS", "NAME")  # the dimension scale library's own
+            assert plumbing or not isinstance(value, (bytes, np.bytes_)), f"{name}: {key} is bytes, not text"
+            assert plumbing or not (isinstance(value, np.ndarray) and value.dtype.kind == "S"), f"{name}: {key}"
     f.visititems(look)
+    f.visititems(look_at_texts)
+    look_at_texts("/", f)
+    assert isinstance(f.attrs["state"], str) and all(isinstance(c, str) for c in f.attrs["classes"])
     assert len(text) >= 3
     at = f
     while "default" in at.attrs:
@@ -231,13 +254,28 @@ def check_form(f):
     assert decode(at.attrs["NX_class"]) == "NXdata", at.name
     signal, axis = at[decode(at.attrs["signal"])], at[decode(at.attrs["axes"][0])]
     assert signal.shape == axis.shape and signal.ndim == 1
-    for name in ("test/probabilities", "test/confusion", "history/val_loss"):
+    for name in ("test/probabilities", "test/confusion", "history/val_loss", "test/roc/tpr", "test/pr/precision", "test/calibration/observed"):
         if name in f:
             assert len(f[name].dims[0]) == 1, f"{name} has no dimension scale"
 
 
+def check_json(f, path):
+    """metrics.json says what the attributes say."""
+    if not os.path.exists(path):
+        return
+    told = json.load(open(path))
+    assert told["classes"] == list(f.attrs["classes"]) and told["state"] == f.attrs["state"]
+    for split in ("val", "test"):
+        assert (split in told) == (split in f), split
+        for key, value in told.get(split, {}).items():
+            have = f[split].attrs[key]
+            assert value == have or (value is None and np.isnan(have)), f"{split}: {key}"
+    assert "test" not in told or {"auc", "auc_low95", "accuracy_high95", "brier"} <= set(told["test"])
+
+
 with h5py.File(sys.argv[1]) as f:
     check_form(f)
+    check_json(f, os.path.join(os.path.dirname(sys.argv[1]), "metrics.json"))
     splits = [name for name in ("train", "val", "test") if name in f]
     for name in splits:
         check_split(f, name)

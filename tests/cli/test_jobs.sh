@@ -77,7 +77,7 @@ slurm() { # status, words; ends with the status
 }
 slurm 75
 logged "^sbatch 1 none .*--dependency=afternotok:7 .*--partition=short --time=01:00:00 --nodes=2 $jobs/train.sbatch --set a=b$"
-not_logged 'scancel|requeue|account'
+not_logged 'scancel|^requeue|account'
 for status in 0 2 65 74; do slurm $status; logged '^scancel 8$'; done
 slurm 137
 logged '^sbatch'
