@@ -1,6 +1,7 @@
 /* The report's section on data: splits, the leak audit, what was refused. */
 #include "report_room.h"
 
+#include "pulmo/memory.h"
 #include "pulmo/split.h"
 #include "pulmo/text.h"
 
@@ -50,7 +51,7 @@ static void finding(FILE *out, const report *r, audit_part part)
     fprintf(out, "<h3 class=\"%s\">%llu %s%s%s</h3>\n",
             lines->count && part.is_bad ? "bad" : "good", (unsigned long long)lines->count,
             part.noun, pulmo_plural(lines->count), part.what);
-    if (lines->count == 0 || r->shared)
+    if (r->shared)
         return;
     fputs("<ul class=\"lines\">", out);
     for (uint64_t i = 0; i < lines->count && i < LINES_SHOWN; i++)
@@ -85,6 +86,37 @@ static void refused(FILE *out, const report *r)
                 (unsigned long long)r->refused.count - LINES_SHOWN);
 }
 
+/* What was looked for and is there, each with its list; the rest in one line. */
+static void findings(FILE *out, const report *r)
+{
+    const bool known = !r->patients_unknown;
+    const struct {
+        audit_part part;
+        bool looked_for;
+    } all[] = {
+        {{&r->shared_patients, "patient", " in several splits", "shared_patients", true}, known},
+        {{&r->leaks, "picture", " in several splits", "leaks", true}, true},
+        {{&r->mixed_patients, "patient", " with images in several classes", "mixed_patients",
+          false},
+         known},
+        {{&r->identical, "identical picture", "", "identical", false}, true},
+        {{&r->similar, "nearly identical picture", "", "similar", false}, true},
+    };
+    const char *before = "<p class=\"none\"><strong>None:</strong> ";
+    for (size_t i = 0; i < PULMO_COUNT_OF(all); i++)
+        if (all[i].looked_for && all[i].part.lines->count > 0)
+            finding(out, r, all[i].part);
+    for (size_t i = 0; i < PULMO_COUNT_OF(all); i++) {
+        const audit_part *part = &all[i].part;
+        if (!all[i].looked_for || part->lines->count > 0)
+            continue;
+        fprintf(out, "%s%ss%s", before, part->noun, part->what);
+        before = ", ";
+    }
+    if (*before == ',')
+        fputs(".</p>\n", out);
+}
+
 void html_data(FILE *out, const report *r)
 {
     if (!r->has_data)
@@ -114,17 +146,7 @@ void html_data(FILE *out, const report *r)
         fputs("<h3 class=\"bad\">Patients unknown</h3>\n<p>No file name tells a patient: one may "
               "stand in several splits, and the figures may be too good.</p>\n",
               out);
-    else
-        finding(out, r,
-                (audit_part){&r->shared_patients, "patient", " in several splits",
-                             "shared_patients", true});
-    finding(out, r, (audit_part){&r->leaks, "picture", " in several splits", "leaks", true});
-    if (!r->patients_unknown)
-        finding(out, r,
-                (audit_part){&r->mixed_patients, "patient", " with images in several classes",
-                             "mixed_patients", false});
-    finding(out, r, (audit_part){&r->identical, "identical picture", "", "identical", false});
-    finding(out, r, (audit_part){&r->similar, "nearly identical picture", "", "similar", false});
+    findings(out, r);
     refused(out, r);
     fputs("</section>\n", out);
 }

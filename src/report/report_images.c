@@ -147,11 +147,13 @@ static pulmo_status put_image(FILE *out, const pulmo_image *image, const char *a
     }
     pulmo_status status = pulmo_png_encode(shown, &png, &bytes);
     if (status == PULMO_OK) {
+        /* A box to tick without a script: what opens it larger, by mouse or keyboard. */
+        fputs("<label class=\"zoom\"><input type=\"checkbox\" aria-label=\"larger\">", out);
         fprintf(out, "<img width=\"%d\" height=\"%d\" alt=\"", shown->width_px, shown->height_px);
         html_text(out, alt);
         fputs("\" src=\"data:image/png;base64,", out);
         put_base64(out, png, bytes);
-        fputs("\">", out);
+        fputs("\"></label>", out);
     }
     free(png);
     pulmo_image_free(&small);
@@ -396,7 +398,9 @@ static void open_explainer(gallery *g)
 
 static pulmo_status put_section(gallery *g)
 {
-    fputs("<section><h2>Images</h2>\n", g->out);
+    fputs("<section><h2>Images</h2>\n<p class=\"soft\">An image opens larger where it is "
+          "clicked.</p>\n",
+          g->out);
     if (!g->r->is_demo)
         fputs("<p class=\"banner\">This section shows images of patients. Treat the file "
               "accordingly.</p>\n",
@@ -408,6 +412,9 @@ static pulmo_status put_section(gallery *g)
               g->out);
     if (g->explainer)
         fputs(g->r->models > 1 ? " Maps are of the first model, and of no other.</p>\n" : "</p>\n",
+              g->out);
+    if (g->explainer)
+        fputs("<p class=\"bar\"><span>little</span><i></i><span>most of this image</span></p>\n",
               g->out);
     if (!g->explainer && *g->why) {
         fputs("<p class=\"soft\">Without Grad-CAM: ", g->out);
