@@ -32,7 +32,9 @@ static int compare_ranked(const void *left, const void *right)
 {
     const ranked *a = left;
     const ranked *b = right;
-    return (a->score > b->score) - (a->score < b->score);
+    if (a->score < b->score)
+        return -1;
+    return a->score > b->score;
 }
 
 typedef struct sides {
@@ -43,8 +45,9 @@ static sides count_sides(const pulmo_truth *truth)
 {
     sides n = {0};
     for (uint32_t i = 0; i < truth->count; i++) {
-        n.positives += truth->positive[i];
-        n.negatives += !truth->positive[i];
+        const bool positive = truth->positive[i];
+        n.positives += positive;
+        n.negatives += !positive;
     }
     return n;
 }
@@ -52,11 +55,13 @@ static sides count_sides(const pulmo_truth *truth)
 /* Those of the scores from `begin` on that are equal; returns where they end. */
 static uint32_t tally_ties(const ranked *all, uint32_t count, uint32_t begin, sides *tied)
 {
+    const double score = all[begin].score;
     uint32_t at = begin;
     *tied = (sides){0};
-    for (; at < count && all[at].score == all[begin].score; at++) {
-        tied->positives += all[at].positive;
-        tied->negatives += !all[at].positive;
+    for (; at < count && all[at].score == score; at++) {
+        const bool positive = all[at].positive;
+        tied->positives += positive;
+        tied->negatives += !positive;
     }
     return at;
 }
@@ -65,17 +70,22 @@ static uint32_t tally_ties(const ranked *all, uint32_t count, uint32_t begin, si
  * double. */
 static double place_all(const ranked *all, uint32_t count, const sides *whole, double *place)
 {
-    sides seen = {0}, tied;
+    sides seen = {0};
+    sides tied;
     double pairs = 0;
-    for (uint32_t at = 0, next; at < count; at = next) {
+    uint32_t next = 0;
+    for (uint32_t at = 0; at < count; at = next) {
         next = tally_ties(all, count, at, &tied);
         const double below = seen.negatives + tied.negatives / 2;
         const double above = whole->positives - seen.positives - tied.positives / 2;
+        const double of_positive = below / whole->negatives;
+        const double of_negative = above / whole->positives;
         for (uint32_t i = at; i < next; i++) {
+            double *own = &place[all[i].image];
             if (all[i].positive)
-                place[all[i].image] = below / whole->negatives;
+                *own = of_positive;
             else
-                place[all[i].image] = above / whole->positives;
+                *own = of_negative;
         }
         pairs += tied.positives * below;
         seen.positives += tied.positives;
@@ -100,13 +110,15 @@ static pulmo_status deviations(const pulmo_truth *truth, const double *score, do
                                double *out)
 {
     const sides whole = count_sides(truth);
-    ranked *all = malloc(((size_t)truth->count + 1) * sizeof *all);
+    const size_t room = (size_t)truth->count + 1;
+    ranked *all = malloc(room * sizeof *all);
     if (!all)
         return pulmo_fail(PULMO_MEMORY, "out of memory: cannot rank %u scores", truth->count);
     pulmo_status status = rank(truth, score, all);
     if (status == PULMO_OK) {
         const double pairs = place_all(all, truth->count, &whole, out);
-        *area = pairs / (whole.positives * whole.negatives);
+        const double all_pairs = whole.positives * whole.negatives;
+        *area = pairs / all_pairs;
         for (uint32_t i = 0; i < truth->count; i++)
             out[i] -= *area;
     }
@@ -155,11 +167,17 @@ static void add_image(patient_sums *of, bool positive, double deviation)
 
 static double variance_of(const moments *m, const sides *n)
 {
-    const double s10 = m->xx * m->positives / ((m->positives - 1) * n->positives);
-    const double s01 = m->yy * m->negatives / ((m->negatives - 1) * n->negatives);
-    const double s11 = m->xy * m->patients / (m->patients - 1);
+    const double divisor10 = (m->positives - 1) * n->positives;
+    const double divisor01 = (m->negatives - 1) * n->negatives;
+    const double divisor11 = m->patients - 1;
+    const double s10 = m->xx * m->positives / divisor10;
+    const double s01 = m->yy * m->negatives / divisor01;
+    const double s11 = m->xy * m->patients / divisor11;
     const double both = n->positives * n->negatives;
-    return s10 / n->positives + s01 / n->negatives + 2 * s11 / both;
+    const double of_positives = s10 / n->positives;
+    const double of_negatives = s01 / n->negatives;
+    const double shared = 2 * s11 / both;
+    return of_positives + of_negatives + shared;
 }
 
 /* Of the mean whose images deviate so (count). NaN, with the reason, where a side has fewer than
@@ -167,13 +185,13 @@ static double variance_of(const moments *m, const sides *n)
 static pulmo_status spread(const pulmo_truth *truth, const double *deviation, moments *m,
                            double *variance)
 {
-    const size_t patients = truth->patient ? truth->patients : truth->count;
+    const size_t patients = stats_patients(truth);
     const sides n = count_sides(truth);
     patient_sums *sums = calloc(patients + 1, sizeof *sums);
     if (!sums)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %zu patients", patients);
     for (uint32_t i = 0; i < truth->count; i++) {
-        const size_t at = truth->patient ? truth->patient[i] : i;
+        const uint32_t at = stats_patient_of(truth, i);
         add_image(&sums[at], truth->positive[i], deviation[i]);
     }
     *m = take_moments(sums, patients);
@@ -188,7 +206,9 @@ static const char *reason_against(const moments *m)
 {
     if (m->positives < 2)
         return few_positive;
-    return m->negatives < 2 ? few_negative : NULL;
+    if (m->negatives < 2)
+        return few_negative;
+    return NULL;
 }
 
 /* ---- the interval ---- */
@@ -200,10 +220,14 @@ static bool is_near(double area, double found, const sides *n)
 {
     const double k = (n->positives + n->negatives) / 2 - 1;
     const double apart = found - area;
-    const double below = k * (1 - area) / (2 - area);
+    const double rest = 1 - area;
+    const double below = k * rest / (2 - area);
     const double above = k * area / (1 + area);
-    const double variance = area * (1 - area) * (1 + below + above) / (n->positives * n->negatives);
-    return apart * apart < STATS_Z95 * STATS_Z95 * variance;
+    const double numerator = area * rest * (1 + below + above);
+    const double pairs = n->positives * n->negatives;
+    const double variance = numerator / pairs;
+    const double limit = STATS_Z95 * STATS_Z95 * variance;
+    return apart * apart < limit;
 }
 
 /* Between `out`, which is too far, and the area found. */
@@ -244,12 +268,15 @@ static const char *missing_side(const pulmo_truth *truth)
     const sides n = count_sides(truth);
     if (n.positives == 0)
         return no_positive;
-    return n.negatives == 0 ? no_negative : NULL;
+    if (n.negatives == 0)
+        return no_negative;
+    return NULL;
 }
 
 static double *room_for(const pulmo_truth *truth)
 {
-    double *values = malloc(((size_t)truth->count + 1) * sizeof *values);
+    const size_t room = (size_t)truth->count + 1;
+    double *values = malloc(room * sizeof *values);
     if (!values)
         (void)pulmo_fail(PULMO_MEMORY, "out of memory for %u placements", truth->count);
     return values;
@@ -282,11 +309,13 @@ static void take_difference(double variance, pulmo_difference *out)
     out->difference = (pulmo_interval){apart, NAN, NAN};
     if (isnan(variance))
         return;
-    out->error = sqrt(fmax(0, variance));
-    if (out->error > 0) {
-        out->difference.low = fmax(-1, apart - STATS_Z95 * out->error);
-        out->difference.high = fmin(1, apart + STATS_Z95 * out->error);
-        out->p = stats_normal_p(apart / out->error);
+    const double error = sqrt(fmax(0, variance));
+    out->error = error;
+    if (error > 0) {
+        const double half = STATS_Z95 * error;
+        out->difference.low = fmax(-1, apart - half);
+        out->difference.high = fmin(1, apart + half);
+        out->p = stats_normal_p(apart / error);
     } else if (apart == 0) {
         out->difference = (pulmo_interval){0, 0, 0}; /* one order of the images */
         out->p = 1;
@@ -303,9 +332,10 @@ static pulmo_status compare_areas(const pulmo_truth *truth, const double *scores
     pulmo_interval *const areas[2] = {&out->first, &out->second};
     double variance = NAN;
     for (int k = 0; k < 2; k++) {
-        PULMO_TRY(deviations(truth, scores[k], &areas[k]->value, deviation[k]));
+        double area = NAN;
+        PULMO_TRY(deviations(truth, scores[k], &area, deviation[k]));
         PULMO_TRY(spread(truth, deviation[k], &m, &variance));
-        *areas[k] = area_interval(areas[k]->value, variance, &m);
+        *areas[k] = area_interval(area, variance, &m);
     }
     for (uint32_t i = 0; i < truth->count; i++)
         deviation[1][i] -= deviation[0][i];

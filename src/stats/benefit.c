@@ -11,12 +11,15 @@ static double worth(bool positive, bool treated, double odds)
 {
     if (!treated)
         return 0;
-    return positive ? 1 : -odds;
+    if (positive)
+        return 1;
+    return -odds;
 }
 
 static pulmo_interval around(double value, double variance, double quantile)
 {
-    const double half = quantile * sqrt(fmax(0, variance));
+    const double error = sqrt(fmax(0, variance));
+    const double half = quantile * error;
     return (pulmo_interval){value, value - half, value + half};
 }
 
@@ -26,9 +29,20 @@ static void take(const stats_means *m, double quantile, pulmo_benefit *out)
     out->treat_all = around(m->second, m->var_second, quantile);
     out->gain = out->model; /* over treating none */
     if (m->second > 0) {
-        const double variance = m->var_first + m->var_second - 2 * m->covariance;
-        out->gain = around(m->first - m->second, variance, quantile);
+        const double gain = m->first - m->second;
+        const double alone = m->var_first + m->var_second;
+        const double variance = alone - 2 * m->covariance;
+        out->gain = around(gain, variance, quantile);
     }
+}
+
+static double quantile_for(bool repeats, double patients)
+{
+    if (patients <= 1)
+        return NAN;
+    if (repeats)
+        return stats_t95(patients - 1);
+    return STATS_Z95;
 }
 
 pulmo_status pulmo_benefit_at(const pulmo_truth *truth, const double *p, double threshold,
@@ -44,16 +58,16 @@ pulmo_status pulmo_benefit_at(const pulmo_truth *truth, const double *p, double 
     if (!sums)
         return PULMO_MEMORY;
     for (uint32_t i = 0; i < truth->count; i++) {
-        stats_cluster *of = &sums[truth->patient ? truth->patient[i] : i];
+        const bool positive = truth->positive[i];
+        const bool treated = p[i] >= threshold;
+        stats_cluster *of = &sums[stats_patient_of(truth, i)];
         of->count++;
-        of->first += worth(truth->positive[i], p[i] >= threshold, odds);
-        of->second += worth(truth->positive[i], true, odds);
+        of->first += worth(positive, treated, odds);
+        of->second += worth(positive, true, odds);
     }
-    const stats_means m = stats_means_of(sums, truth->patient ? truth->patients : truth->count);
+    const stats_means m = stats_means_of(sums, stats_patients(truth));
     free(sums);
-    double quantile = m.clusters > 1 ? STATS_Z95 : NAN;
-    if (repeats && m.clusters > 1)
-        quantile = stats_t95(m.clusters - 1);
+    const double quantile = quantile_for(repeats, m.clusters);
     take(&m, quantile, out);
     return PULMO_OK;
 }

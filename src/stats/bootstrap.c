@@ -15,7 +15,9 @@ static int compare_reals(const void *left, const void *right)
 {
     const double a = *(const double *)left;
     const double b = *(const double *)right;
-    return (a > b) - (a < b);
+    if (a < b)
+        return -1;
+    return a > b;
 }
 
 /* The part `rank` (0 to 1) of the sorted values lies below it: linear between neighbours, which is
@@ -24,13 +26,14 @@ static double quantile(const double *values, uint32_t count, double rank)
 {
     const double at = rank * (count - 1);
     const uint32_t below = (uint32_t)at;
-    const uint32_t next = below + 1;
-    const uint32_t above = next < count ? next : below;
     const double low = values[below];
-    const double high = values[above];
+    double high = low;
+    if (below + 1 < count)
+        high = values[below + 1];
     if (isinf(low) || isinf(high))
         return high;
-    return low + (at - below) * (high - low);
+    const double part = at - below;
+    return low + part * (high - low);
 }
 
 static uint32_t resamples_for(uint32_t work)
@@ -38,7 +41,9 @@ static uint32_t resamples_for(uint32_t work)
     const uint32_t afford = IMAGES_DRAWN / (work + 1);
     if (afford >= RESAMPLES_MOST)
         return RESAMPLES_MOST;
-    return afford > RESAMPLES_LEAST ? afford : RESAMPLES_LEAST;
+    if (afford <= RESAMPLES_LEAST)
+        return RESAMPLES_LEAST;
+    return afford;
 }
 
 static void draw_patients(pulmo_rng *rng, uint32_t patients, uint32_t *times)
@@ -60,11 +65,14 @@ typedef struct draws {
 
 static bool draws_open(draws *d, uint32_t patients, uint32_t work, uint32_t values)
 {
+    const size_t of_patients = (size_t)patients + 1;
+    const size_t of_values = (size_t)values + 1;
     d->resamples = resamples_for(work);
-    d->times = calloc((size_t)patients + 1, sizeof *d->times);
-    d->value = calloc((size_t)values + 1, sizeof *d->value);
-    d->all = calloc((size_t)values * d->resamples + 1, sizeof *d->all);
-    d->defined = calloc((size_t)values + 1, sizeof *d->defined);
+    const size_t of_all = (size_t)values * d->resamples + 1;
+    d->times = calloc(of_patients, sizeof *d->times);
+    d->value = calloc(of_values, sizeof *d->value);
+    d->all = calloc(of_all, sizeof *d->all);
+    d->defined = calloc(of_values, sizeof *d->defined);
     return d->times && d->value && d->all && d->defined;
 }
 
@@ -76,6 +84,26 @@ static void draws_close(draws *d)
     free(d->defined);
 }
 
+/* Those of one value, one draw's after another. */
+static double *values_of(const draws *d, uint32_t value)
+{
+    const size_t begin = (size_t)value * d->resamples;
+    return d->all + begin;
+}
+
+/* Of this draw what is defined. */
+static void keep_values(uint32_t count, draws *d)
+{
+    for (uint32_t v = 0; v < count; v++) {
+        const double value = d->value[v];
+        if (isnan(value))
+            continue;
+        double *values = values_of(d, v);
+        values[d->defined[v]] = value;
+        d->defined[v]++;
+    }
+}
+
 static void resample(const pulmo_statistic *of, uint32_t patients, draws *d)
 {
     pulmo_rng rng;
@@ -83,9 +111,7 @@ static void resample(const pulmo_statistic *of, uint32_t patients, draws *d)
         pulmo_rng_at(&rng, SEED, PULMO_RNG_BOOTSTRAP, r, 0);
         draw_patients(&rng, patients, d->times);
         of->compute(of->context, d->times, d->value);
-        for (uint32_t v = 0; v < of->count; v++)
-            if (!isnan(d->value[v]))
-                d->all[(size_t)v * d->resamples + d->defined[v]++] = d->value[v];
+        keep_values(of->count, d);
     }
 }
 
@@ -95,6 +121,20 @@ static bool any_defined(const pulmo_statistic *of, const double *value)
         if (!isnan(value[v]))
             return true;
     return false;
+}
+
+/* None where too few patients are of one side. */
+static void take_bounds(draws *d, uint32_t value, pulmo_interval *out)
+{
+    const uint32_t defined = d->defined[value];
+    double *values = values_of(d, value);
+    if (isnan(out->value))
+        return;
+    if (defined < d->resamples / 2)
+        return;
+    qsort(values, defined, sizeof *values, compare_reals);
+    out->low = quantile(values, defined, 0.025);
+    out->high = quantile(values, defined, 0.975);
 }
 
 static void take_intervals(const pulmo_statistic *of, uint32_t patients, draws *d,
@@ -108,14 +148,8 @@ static void take_intervals(const pulmo_statistic *of, uint32_t patients, draws *
     if (!any_defined(of, d->value))
         return;
     resample(of, patients, d);
-    for (uint32_t v = 0; v < of->count; v++) {
-        double *values = d->all + (size_t)v * d->resamples;
-        if (isnan(out[v].value) || d->defined[v] < d->resamples / 2)
-            continue; /* too few patients of one side for an interval */
-        qsort(values, d->defined[v], sizeof *values, compare_reals);
-        out[v].low = quantile(values, d->defined[v], 0.025);
-        out[v].high = quantile(values, d->defined[v], 0.975);
-    }
+    for (uint32_t v = 0; v < of->count; v++)
+        take_bounds(d, v, &out[v]);
 }
 
 pulmo_status pulmo_bootstrap(const pulmo_statistic *of, uint32_t patients, uint32_t work,

@@ -39,6 +39,9 @@ double stats_t95(double freedom);
 
 /* ---- clusters.c ---- */
 
+/* How many patients there are, and whose an image is: its own where patients are not known. */
+uint32_t stats_patients(const pulmo_truth *truth);
+uint32_t stats_patient_of(const pulmo_truth *truth, uint32_t image);
 /* Whether any patient has several images. */
 pulmo_status stats_repeats(const pulmo_truth *truth, bool *out);
 
