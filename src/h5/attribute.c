@@ -277,8 +277,10 @@ static pulmo_status copy_texts(const pulmo_h5 *file, const char *name, const cha
     char **texts = block_of(n, longest);
     if (!texts)
         return fail_memory(file, name);
-    for (size_t i = 0; i < n; i++)
-        strcpy(texts[i], raw[i] ? raw[i] : "");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = raw[i] ? raw[i] : "";
+        memcpy(texts[i], text, strlen(text) + 1);
+    }
     *out = texts;
     return PULMO_OK;
 }
