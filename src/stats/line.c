@@ -59,7 +59,10 @@ static double log_likelihood(const fit *f)
     double sum = 0;
     for (uint32_t i = 0; i < f->truth->count; i++) {
         const double z = linear(f, i);
-        sum -= softplus(f->truth->positive[i] ? -z : z);
+        if (f->truth->positive[i])
+            sum -= softplus(-z);
+        else
+            sum -= softplus(z);
     }
     return sum;
 }
@@ -74,14 +77,15 @@ static curvature look(const fit *f)
 {
     curvature c = {0};
     for (uint32_t i = 0; i < f->truth->count; i++) {
+        const double x = f->x[i];
         const double p = logistic(linear(f, i));
         const double off = f->truth->positive[i] - p;
         const double weight = p * (1 - p);
         c.a += off;
-        c.b += off * f->x[i];
+        c.b += off * x;
         c.information.aa += weight;
-        c.information.ab += weight * f->x[i];
-        c.information.bb += weight * f->x[i] * f->x[i];
+        c.information.ab += weight * x;
+        c.information.bb += weight * x * x;
     }
     return c;
 }
@@ -157,10 +161,11 @@ static pulmo_status filling(const fit *f, matrix2 *out, double *patients)
         of->count++;
     }
     for (uint32_t p = 0; p < f->truth->patients; p++) {
-        out->aa += sums[p].first * sums[p].first;
-        out->ab += sums[p].first * sums[p].second;
-        out->bb += sums[p].second * sums[p].second;
-        *patients += sums[p].count > 0;
+        const stats_cluster *of = &sums[p];
+        out->aa += of->first * of->first;
+        out->ab += of->first * of->second;
+        out->bb += of->second * of->second;
+        *patients += of->count > 0;
     }
     free(sums);
     return PULMO_OK;
@@ -192,7 +197,9 @@ static pulmo_status variances(const fit *f, bool repeats, matrix2 *out, double *
     *out = sandwich(out, &inside);
     out->aa *= scale;
     out->bb *= scale;
-    *quantile = patients > 1 ? stats_t95(patients - 1) : NAN;
+    *quantile = NAN;
+    if (patients > 1)
+        *quantile = stats_t95(patients - 1);
     return PULMO_OK;
 }
 
@@ -237,7 +244,9 @@ static const char *against_both(const pulmo_truth *truth, const double *x)
     const extent rest = extent_of(truth, x, false);
     if (with.low > with.high)
         return "no image has the finding";
-    return rest.low > rest.high ? "every image has the finding" : NULL;
+    if (rest.low > rest.high)
+        return "every image has the finding";
+    return NULL;
 }
 
 /* The likelihood of a slope has no largest value where a threshold separates the sides, be it that

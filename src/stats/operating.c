@@ -29,7 +29,9 @@ static double ratio(double a, double b)
 {
     if (b > 0)
         return a / b;
-    return a > 0 ? INFINITY : NAN;
+    if (a > 0)
+        return INFINITY;
+    return NAN;
 }
 
 /* What a positive (negative) result means at a prevalence, by its likelihood ratio. */
@@ -38,13 +40,15 @@ static double predictive_positive(double likelihood_ratio, double prevalence)
     const double odds = prevalence / (1 - prevalence);
     if (isinf(likelihood_ratio))
         return 1;
-    return likelihood_ratio * odds / (1 + likelihood_ratio * odds);
+    const double after = likelihood_ratio * odds;
+    return after / (1 + after);
 }
 
 static double predictive_negative(double likelihood_ratio, double prevalence)
 {
     const double odds = prevalence / (1 - prevalence);
-    return 1 / (1 + likelihood_ratio * odds);
+    const double after = likelihood_ratio * odds;
+    return 1 / (1 + after);
 }
 
 /* The values of one point, as a bootstrap takes them. */
@@ -60,14 +64,18 @@ enum {
 
 static void fill_values(double sensitivity, double specificity, double *value)
 {
+    const double up = ratio(sensitivity, 1 - specificity);
+    const double down = ratio(1 - sensitivity, specificity);
+    double *positive = &value[PREDICTIVE_POSITIVE];
+    double *negative = &value[PREDICTIVE_NEGATIVE];
     value[SENSITIVITY] = sensitivity;
     value[SPECIFICITY] = specificity;
-    value[RATIO_POSITIVE] = ratio(sensitivity, 1 - specificity);
-    value[RATIO_NEGATIVE] = ratio(1 - sensitivity, specificity);
+    value[RATIO_POSITIVE] = up;
+    value[RATIO_NEGATIVE] = down;
     for (int i = 0; i < PULMO_PREVALENCES; i++) {
         const double prevalence = pulmo_prevalences[i];
-        value[PREDICTIVE_POSITIVE + i] = predictive_positive(value[RATIO_POSITIVE], prevalence);
-        value[PREDICTIVE_NEGATIVE + i] = predictive_negative(value[RATIO_NEGATIVE], prevalence);
+        positive[i] = predictive_positive(up, prevalence);
+        negative[i] = predictive_negative(down, prevalence);
     }
 }
 
@@ -89,7 +97,9 @@ static int compare_images(const void *left, const void *right)
 {
     const scored_image *a = left;
     const scored_image *b = right;
-    return (a->score < b->score) - (a->score > b->score);
+    if (a->score > b->score)
+        return -1;
+    return a->score < b->score;
 }
 
 typedef struct rates {
@@ -104,7 +114,8 @@ static double sensitivity_of(const rates *r)
 
 static double specificity_of(const rates *r)
 {
-    return (r->negatives - r->alarms) / r->negatives;
+    const double spared = r->negatives - r->alarms;
+    return spared / r->negatives;
 }
 
 /* What is chosen: a threshold and its two rates. */
@@ -116,25 +127,43 @@ typedef struct choice {
  * way and the last that reaches it counts; of sensitivity the first. */
 static void offer(const struct target *of, const rates *r, double threshold, choice *best)
 {
-    const bool reached = best->sensitivity >= of->share - ROUNDING;
+    const double least = of->share - ROUNDING;
     const choice here = {threshold, sensitivity_of(r), specificity_of(r)};
-    if (of->of_sensitivity && !reached)
+    bool better = here.specificity >= least;
+    if (of->of_sensitivity)
+        better = !(best->sensitivity >= least);
+    if (better)
         *best = here;
-    if (!of->of_sensitivity && here.specificity >= of->share - ROUNDING)
-        *best = here;
+}
+
+/* How often an image counts; `times` NULL: once. */
+static double weight_of(const scored_image *image, const uint32_t *times)
+{
+    if (times)
+        return times[image->patient];
+    return 1;
 }
 
 static rates count_rates(const walk *w, const uint32_t *times)
 {
     rates r = {0};
     for (uint32_t i = 0; i < w->count; i++) {
-        const double weight = times ? times[w->image[i].patient] : 1;
-        if (w->image[i].positive)
+        const scored_image *here = &w->image[i];
+        const double weight = weight_of(here, times);
+        if (here->positive)
             r.positives += weight;
         else
             r.negatives += weight;
     }
     return r;
+}
+
+static bool ties_with_next(const walk *w, uint32_t at)
+{
+    const scored_image *here = &w->image[at];
+    if (at + 1 >= w->count)
+        return false;
+    return here[1].score == here->score;
 }
 
 /* All chosen points in one walk; best (CHOSEN). `times` NULL: each patient once. False without both
@@ -148,12 +177,12 @@ static bool choose(const walk *w, const uint32_t *times, choice *best)
         return false;
     for (uint32_t i = 0; i < w->count; i++) {
         const scored_image *here = &w->image[i];
-        const double weight = times ? times[here->patient] : 1;
+        const double weight = weight_of(here, times);
         if (here->positive)
             r.found += weight;
         else
             r.alarms += weight;
-        if (i + 1 < w->count && w->image[i + 1].score == here->score)
+        if (ties_with_next(w, i))
             continue;
         for (int c = 0; c < CHOSEN; c++)
             offer(&targets[FIRST_CHOSEN + c], &r, here->score, &best[c]);
@@ -166,10 +195,12 @@ static void values_drawn(const void *context, const uint32_t *times, double *val
     choice best[CHOSEN];
     const bool both = choose(context, times, best);
     for (int c = 0; c < CHOSEN; c++) {
+        const choice *chosen = &best[c];
+        double *own = value + (ptrdiff_t)c * VALUES;
         if (both)
-            fill_values(best[c].sensitivity, best[c].specificity, value + (ptrdiff_t)c * VALUES);
+            fill_values(chosen->sensitivity, chosen->specificity, own);
         for (int v = 0; v < VALUES && !both; v++)
-            value[c * VALUES + v] = NAN;
+            own[v] = NAN;
     }
 }
 
@@ -188,11 +219,12 @@ static void take_point(const pulmo_interval *of, pulmo_operating_point *out)
 static pulmo_status walk_open(const pulmo_truth *truth, const double *score, walk *out)
 {
     out->count = truth->count;
-    out->image = malloc(((size_t)truth->count + 1) * sizeof *out->image);
+    const size_t room = (size_t)truth->count + 1;
+    out->image = malloc(room * sizeof *out->image);
     if (!out->image)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %u scores", truth->count);
     for (uint32_t i = 0; i < truth->count; i++) {
-        const uint32_t patient = truth->patient ? truth->patient[i] : i;
+        const uint32_t patient = stats_patient_of(truth, i);
         out->image[i] = (scored_image){score[i], patient, truth->positive[i]};
     }
     qsort(out->image, out->count, sizeof *out->image, compare_images);
@@ -205,7 +237,7 @@ static pulmo_status chosen_points(const pulmo_truth *truth, const double *score,
     walk w;
     choice best[CHOSEN];
     pulmo_interval found[CHOSEN * VALUES];
-    const uint32_t patients = truth->patient ? truth->patients : truth->count;
+    const uint32_t patients = stats_patients(truth);
     PULMO_TRY(walk_open(truth, score, &w));
     const pulmo_statistic of = {values_drawn, &w, CHOSEN * VALUES};
     pulmo_status status = pulmo_bootstrap(&of, patients, truth->count, found);
@@ -225,26 +257,39 @@ static pulmo_status chosen_points(const pulmo_truth *truth, const double *score,
  * confidence intervals for functions of the normal mean and standard deviation", Statistical
  * Methods in Medical Research 21 (2012), 347-359, eq. 9): the ratios at which p less R q may be 0.
  * It has a lower bound where q is 0. */
+/* The square root that both bounds take of their equation. */
+static double root_of(double a, double b, double c)
+{
+    const double square = b * b - a * c;
+    return sqrt(fmax(0, square));
+}
+
 static double ratio_low(pulmo_interval p, pulmo_interval q, double r)
 {
     const double off_p = p.value - p.low;
     const double off_q = q.high - q.value;
+    const double product = p.value * q.value;
+    const double shared = r * off_p * off_q;
     const double a = q.high * (2 * q.value - q.high);
-    const double b = p.value * q.value - r * off_p * off_q;
+    const double b = product - shared;
     const double c = p.low * (2 * p.value - p.low);
-    return fmax(0, c / (b + sqrt(fmax(0, b * b - a * c))));
+    const double root = root_of(a, b, c);
+    return fmax(0, c / (b + root));
 }
 
 static double ratio_high(pulmo_interval p, pulmo_interval q, double r)
 {
     const double off_p = p.high - p.value;
     const double off_q = q.value - q.low;
+    const double product = p.value * q.value;
+    const double shared = r * off_p * off_q;
     const double a = q.low * (2 * q.value - q.low);
-    const double b = p.value * q.value - r * off_p * off_q;
+    const double b = product - shared;
     const double c = p.high * (2 * p.value - p.high);
     if (a <= 0)
         return INFINITY;
-    return (b + sqrt(fmax(0, b * b - a * c))) / a;
+    const double root = root_of(a, b, c);
+    return (b + root) / a;
 }
 
 static pulmo_interval ratio_interval(pulmo_interval p, pulmo_interval q, double r)
@@ -262,37 +307,56 @@ static pulmo_interval turned(pulmo_interval of)
     return (pulmo_interval){1 - of.value, 1 - of.high, 1 - of.low};
 }
 
+/* Images of both sides, and those of each that are called. */
+static rates count_called(const pulmo_truth *truth, const bool *called)
+{
+    rates n = {0};
+    for (uint32_t i = 0; i < truth->count; i++) {
+        const bool positive = truth->positive[i];
+        n.positives += positive;
+        n.negatives += !positive;
+        n.found += positive && called[i];
+        n.alarms += !positive && called[i];
+    }
+    return n;
+}
+
+/* Of both sums over clusters; 0 where either does not vary. */
+static double correlation_of(const stats_cluster *sums, uint32_t count)
+{
+    double xx = 0;
+    double yy = 0;
+    double xy = 0;
+    for (uint32_t p = 0; p < count; p++) {
+        const stats_cluster *of = &sums[p];
+        xx += of->first * of->first;
+        yy += of->second * of->second;
+        xy += of->first * of->second;
+    }
+    if (xx > 0 && yy > 0)
+        return xy / sqrt(xx * yy);
+    return 0;
+}
+
 /* Of sensitivity with 1 - specificity, over patients that have images of both sides. */
 static pulmo_status correlate(const pulmo_truth *truth, const bool *called, double *r)
 {
-    double positives = 0, negatives = 0, found = 0, alarms = 0;
-    double xx = 0, yy = 0, xy = 0;
+    const rates n = count_called(truth, called);
+    const double found = n.found / n.positives;
+    const double alarms = n.alarms / n.negatives;
     stats_cluster *sums = stats_clusters(truth);
     *r = 0;
     if (!sums)
         return PULMO_MEMORY;
     for (uint32_t i = 0; i < truth->count; i++) {
-        positives += truth->positive[i];
-        negatives += !truth->positive[i];
-        found += truth->positive[i] && called[i];
-        alarms += !truth->positive[i] && called[i];
-    }
-    for (uint32_t i = 0; i < truth->count; i++) {
-        stats_cluster *of = &sums[truth->patient ? truth->patient[i] : i];
+        stats_cluster *of = &sums[stats_patient_of(truth, i)];
         if (truth->positive[i])
-            of->first += called[i] - found / positives;
+            of->first += called[i] - found;
         else
-            of->second += called[i] - alarms / negatives;
+            of->second += called[i] - alarms;
     }
-    const uint32_t patients = truth->patient ? truth->patients : truth->count;
-    for (uint32_t p = 0; p < patients; p++) {
-        xx += sums[p].first * sums[p].first;
-        yy += sums[p].second * sums[p].second;
-        xy += sums[p].first * sums[p].second;
-    }
+    *r = correlation_of(sums, stats_patients(truth));
     free(sums);
-    if (xx > 0 && yy > 0)
-        *r = xy / sqrt(xx * yy);
     return PULMO_OK;
 }
 
@@ -313,6 +377,24 @@ static pulmo_status rates_at(const pulmo_truth *truth, const bool *called, bool 
     return PULMO_OK;
 }
 
+static pulmo_interval positive_interval(pulmo_interval ratio, double prevalence)
+{
+    pulmo_interval out;
+    out.value = predictive_positive(ratio.value, prevalence);
+    out.low = predictive_positive(ratio.low, prevalence);
+    out.high = predictive_positive(ratio.high, prevalence);
+    return out;
+}
+
+static pulmo_interval negative_interval(pulmo_interval ratio, double prevalence)
+{
+    pulmo_interval out;
+    out.value = predictive_negative(ratio.value, prevalence);
+    out.low = predictive_negative(ratio.high, prevalence);
+    out.high = predictive_negative(ratio.low, prevalence);
+    return out;
+}
+
 /* At a known prevalence a predictive value rises with the positive ratio, and falls with the
  * negative one. */
 static void predict(pulmo_operating_point *out)
@@ -321,19 +403,16 @@ static void predict(pulmo_operating_point *out)
     const pulmo_interval down = out->likelihood_negative;
     for (int i = 0; i < PULMO_PREVALENCES; i++) {
         const double at = pulmo_prevalences[i];
-        out->predictive_positive[i] =
-            (pulmo_interval){predictive_positive(up.value, at), predictive_positive(up.low, at),
-                             predictive_positive(up.high, at)};
-        out->predictive_negative[i] =
-            (pulmo_interval){predictive_negative(down.value, at),
-                             predictive_negative(down.high, at), predictive_negative(down.low, at)};
+        out->predictive_positive[i] = positive_interval(up, at);
+        out->predictive_negative[i] = negative_interval(down, at);
     }
 }
 
 static pulmo_status given_point(const pulmo_truth *truth, const bool *called,
                                 pulmo_operating_point *out)
 {
-    bool *among = malloc(((size_t)truth->count + 1) * sizeof *among);
+    const size_t room = (size_t)truth->count + 1;
+    bool *among = malloc(room * sizeof *among);
     if (!among)
         return pulmo_fail(PULMO_MEMORY, "out of memory for %u scores", truth->count);
     pulmo_status status = rates_at(truth, called, among, out);
@@ -346,14 +425,17 @@ static pulmo_status given_point(const pulmo_truth *truth, const bool *called,
 
 static const char *missing_side(const pulmo_truth *truth)
 {
-    bool positive = false, negative = false;
+    bool positive = false;
+    bool negative = false;
     for (uint32_t i = 0; i < truth->count; i++) {
         positive |= truth->positive[i];
         negative |= !truth->positive[i];
     }
     if (!positive)
         return "no image has the finding";
-    return negative ? NULL : "every image has the finding";
+    if (!negative)
+        return "every image has the finding";
+    return NULL;
 }
 
 pulmo_status pulmo_operating_points(const pulmo_truth *truth, const double *score,

@@ -42,7 +42,7 @@ static stats_cluster *sum_patients(const pulmo_truth *truth, const bool *among, 
 {
     stats_cluster *clusters = stats_clusters(truth);
     for (uint32_t i = 0; clusters && i < truth->count; i++) {
-        stats_cluster *of = &clusters[truth->patient ? truth->patient[i] : i];
+        stats_cluster *of = &clusters[stats_patient_of(truth, i)];
         if (!counts(among, i))
             continue;
         of->count++;
@@ -63,10 +63,12 @@ static pairs count_pairs(const pulmo_truth *truth, const bool *among, const bool
     for (uint32_t i = 0; i < truth->count; i++) {
         if (!counts(among, i))
             continue;
-        n.both += first[i] && second[i];
-        n.only_first += first[i] && !second[i];
-        n.only_second += !first[i] && second[i];
-        n.none += !first[i] && !second[i];
+        const bool in_first = first[i];
+        const bool in_second = second[i];
+        n.both += in_first && in_second;
+        n.only_first += in_first && !in_second;
+        n.only_second += !in_first && in_second;
+        n.none += !in_first && !in_second;
     }
     return n;
 }
@@ -114,7 +116,9 @@ static double phi_of(const pairs *n)
     if (apart > 0)
         apart = fmax(0, apart - (both + none + first + second) / 2);
     const double margins = (both + first) * (second + none) * (both + second) * (first + none);
-    return margins > 0 ? apart / sqrt(margins) : 0;
+    if (margins > 0)
+        return apart / sqrt(margins);
+    return 0;
 }
 
 static void compare_images(const pairs *n, pulmo_difference *out)
@@ -136,7 +140,9 @@ static void compare_images(const pairs *n, pulmo_difference *out)
 static double correlation_of(const stats_means *m)
 {
     const double scale = sqrt(m->var_first * m->var_second);
-    return scale > 0 ? m->covariance / scale : 0;
+    if (scale > 0)
+        return m->covariance / scale;
+    return 0;
 }
 
 /* Obuchowski, "On the comparison of correlated proportions for clustered data", Statistics in

@@ -25,6 +25,16 @@ static double cube(double x)
     return x * x * x;
 }
 
+/* 1 near x, as where the radius is 0, and 0 from the radius on. */
+static double tricube(double off, double radius)
+{
+    if (off <= 0.001 * radius)
+        return 1;
+    if (off <= 0.999 * radius)
+        return cube(1 - cube(off / radius));
+    return 0;
+}
+
 /* Tricube weights around x, each over their sum, from the window's first point on; those that tie
  * with its last have theirs too. Returns one past the last point with a weight. */
 static uint32_t weigh(const points *p, const window *near, double x, double radius)
@@ -33,40 +43,52 @@ static uint32_t weigh(const points *p, const window *near, double x, double radi
     uint32_t at = near->begin;
     for (; at < p->count; at++) {
         const double off = fabs(p->x[at] - x);
-        p->weight[at] = 0;
-        if (off <= 0.001 * radius)
-            p->weight[at] = 1;
-        else if (off <= 0.999 * radius)
-            p->weight[at] = cube(1 - cube(off / radius));
-        else if (p->x[at] > x)
+        const double weight = tricube(off, radius);
+        p->weight[at] = weight;
+        const bool within = off <= 0.999 * radius;
+        if (!within && p->x[at] > x)
             break;
-        sum += p->weight[at];
+        sum += weight;
     }
     for (uint32_t i = near->begin; i < at; i++)
         p->weight[i] /= sum; /* which is at least the weight of x itself */
     return at;
 }
 
+static double range_of(const points *p)
+{
+    const double least = p->x[0];
+    const double most = p->x[p->count - 1];
+    return most - least;
+}
+
 /* Weights become those of a line: what its value at x takes of each y. Where the points hardly vary
  * they stay those of a mean. */
 static void tilt(const points *p, uint32_t begin, uint32_t end, double x)
 {
-    const double range = p->x[p->count - 1] - p->x[0];
-    double mean = 0, variance = 0;
+    const double range = range_of(p);
+    double mean = 0;
+    double variance = 0;
     for (uint32_t i = begin; i < end; i++)
         mean += p->weight[i] * p->x[i];
-    for (uint32_t i = begin; i < end; i++)
-        variance += p->weight[i] * (p->x[i] - mean) * (p->x[i] - mean);
+    for (uint32_t i = begin; i < end; i++) {
+        const double off = p->x[i] - mean;
+        variance += p->weight[i] * off * off;
+    }
     if (sqrt(variance) <= 0.001 * range)
         return;
     const double slope = (x - mean) / variance;
-    for (uint32_t i = begin; i < end; i++)
-        p->weight[i] *= slope * (p->x[i] - mean) + 1;
+    for (uint32_t i = begin; i < end; i++) {
+        const double off = p->x[i] - mean;
+        p->weight[i] *= slope * off + 1;
+    }
 }
 
 static double fit_at(const points *p, const window *near, double x)
 {
-    const double radius = fmax(x - p->x[near->begin], p->x[near->end] - x);
+    const double below = x - p->x[near->begin];
+    const double above = p->x[near->end] - x;
+    const double radius = fmax(below, above);
     const uint32_t end = weigh(p, near, x, radius);
     double value = 0;
     if (radius > 0)
@@ -87,9 +109,14 @@ static void slide(const points *p, double x, window *near)
 
 static void interpolate(const points *p, uint32_t from, uint32_t to)
 {
+    const double begin = p->x[from];
+    const double low = p->fitted[from];
+    const double high = p->fitted[to];
+    const double length = p->x[to] - begin;
     for (uint32_t i = from + 1; i < to; i++) {
-        const double part = (p->x[i] - p->x[from]) / (p->x[to] - p->x[from]);
-        p->fitted[i] = part * p->fitted[to] + (1 - part) * p->fitted[from];
+        const double part = (p->x[i] - begin) / length;
+        const double rest = 1 - part;
+        p->fitted[i] = part * high + rest * low;
     }
 }
 
@@ -97,27 +124,36 @@ static void interpolate(const points *p, uint32_t from, uint32_t to)
  * to compute next: the last one within `apart`, or the next there is. */
 static uint32_t next_point(const points *p, uint32_t *last, double apart)
 {
-    const double cut = p->x[*last] + apart;
+    const double x = p->x[*last];
+    const double value = p->fitted[*last];
+    const double cut = x + apart;
     uint32_t at = *last + 1;
     for (; at < p->count && p->x[at] <= cut; at++) {
-        if (p->x[at] != p->x[*last])
+        if (p->x[at] != x)
             continue;
-        p->fitted[at] = p->fitted[*last];
+        p->fitted[at] = value;
         *last = at;
     }
-    return at - 1 > *last ? at - 1 : *last + 1;
+    const uint32_t within = at - 1;
+    if (within > *last)
+        return within;
+    return *last + 1;
 }
 
 /* Cleveland 1979, as R's lowess does it with iter = 0. */
 static void smooth(const points *p)
 {
-    const double apart = APART * (p->x[p->count - 1] - p->x[0]);
-    const uint32_t wide = (uint32_t)(SPAN * p->count + 1e-7);
-    window near = {0, (wide > 2 ? wide : 2) - 1};
-    uint32_t at = 0, last = 0;
+    const double apart = APART * range_of(p);
+    uint32_t wide = (uint32_t)(SPAN * p->count + 1e-7);
+    if (wide < 2)
+        wide = 2;
+    window near = {0, wide - 1};
+    uint32_t at = 0;
+    uint32_t last = 0;
     for (;;) {
-        slide(p, p->x[at], &near);
-        p->fitted[at] = fit_at(p, &near, p->x[at]);
+        const double x = p->x[at];
+        slide(p, x, &near);
+        p->fitted[at] = fit_at(p, &near, x);
         interpolate(p, last, at);
         last = at;
         at = next_point(p, &last, apart);
@@ -138,10 +174,11 @@ static double index_of(const points *p)
 
 static bool points_open(points *p, size_t room)
 {
-    p->x = malloc((room + 1) * sizeof *p->x);
-    p->y = malloc((room + 1) * sizeof *p->y);
-    p->fitted = malloc((room + 1) * sizeof *p->fitted);
-    p->weight = malloc((room + 1) * sizeof *p->weight);
+    const size_t bytes = (room + 1) * sizeof(double);
+    p->x = malloc(bytes);
+    p->y = malloc(bytes);
+    p->fitted = malloc(bytes);
+    p->weight = malloc(bytes);
     return p->x && p->y && p->fitted && p->weight;
 }
 
@@ -163,15 +200,20 @@ static int compare_ordered(const void *left, const void *right)
 {
     const ordered *a = left;
     const ordered *b = right;
+    if (a->p < b->p)
+        return -1;
     if (a->p != b->p)
-        return a->p > b->p ? 1 : -1;
-    return (a->image > b->image) - (a->image < b->image);
+        return 1;
+    if (a->image < b->image)
+        return -1;
+    return a->image > b->image;
 }
 
 /* Owned by the caller (free). */
 static ordered *order_of(const pulmo_truth *truth, const double *p)
 {
-    ordered *all = malloc(((size_t)truth->count + 1) * sizeof *all);
+    const size_t room = (size_t)truth->count + 1;
+    ordered *all = malloc(room * sizeof *all);
     if (!all)
         return NULL;
     for (uint32_t i = 0; i < truth->count; i++)

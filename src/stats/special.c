@@ -23,8 +23,13 @@ static double log_gamma(double x)
         x++;
     }
     const double y = 1 / (x * x);
-    const double sum = 1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680 - y / 1188)));
-    return (x - 0.5) * pulmo_log(x) - x + pulmo_log(2 * PI) / 2 + sum / x - pulmo_log(raised);
+    double sum = 1.0 / 1680 - y / 1188;
+    sum = 1.0 / 1260 - y * sum;
+    sum = 1.0 / 360 - y * sum;
+    sum = 1.0 / 12 - y * sum;
+    const double main_part = (x - 0.5) * pulmo_log(x) - x;
+    const double constant = pulmo_log(2 * PI) / 2;
+    return main_part + constant + sum / x - pulmo_log(raised);
 }
 
 /* ---- the beta distribution ---- */
@@ -32,18 +37,24 @@ static double log_gamma(double x)
 /* A partial denominator or numerator of Lentz's method must not vanish. */
 static double kept_from_zero(double value)
 {
-    return fabs(value) < SMALL ? SMALL : value;
+    if (fabs(value) < SMALL)
+        return SMALL;
+    return value;
 }
 
 /* The two steps of the continued fraction (DLMF 8.17.22) that go with m. */
 static double even_term(double m, double x, double a, double b)
 {
-    return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+    const double at = a + 2 * m;
+    const double divisor = (at - 1) * at;
+    return m * (b - m) * x / divisor;
 }
 
 static double odd_term(double m, double x, double a, double b)
 {
-    return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+    const double at = a + 2 * m;
+    const double divisor = at * (at + 1);
+    return -(a + m) * (a + b + m) * x / divisor;
 }
 
 /* By Lentz's method (Thompson and Barnett 1986). */
@@ -63,11 +74,14 @@ static double fraction_add(fraction *f, double term)
 static double beta_fraction(double x, double a, double b)
 {
     fraction f = {1, 1, 0};
-    f.d = 1 / kept_from_zero(1 + odd_term(0, x, a, b));
+    const double first = odd_term(0, x, a, b);
+    f.d = 1 / kept_from_zero(1 + first);
     f.value = f.d;
     for (int m = 1; m < ROUNDS; m++) {
-        fraction_add(&f, even_term(m, x, a, b));
-        const double factor = fraction_add(&f, odd_term(m, x, a, b));
+        const double even = even_term(m, x, a, b);
+        const double odd = odd_term(m, x, a, b);
+        fraction_add(&f, even);
+        const double factor = fraction_add(&f, odd);
         if (fabs(factor - 1) < NEAR_ENOUGH)
             break;
     }

@@ -6,22 +6,29 @@
 
 double pulmo_mcnemar(uint64_t only_first, uint64_t only_second)
 {
-    const uint64_t fewer = only_first < only_second ? only_first : only_second;
-    const double all = (double)(only_first + only_second);
-    const double low = (double)fewer;
-    if (2 * fewer >= only_first + only_second)
+    if (only_first == only_second)
         return 1;
+    double fewer = (double)only_first;
+    double more = (double)only_second;
+    if (only_first > only_second) {
+        fewer = (double)only_second;
+        more = (double)only_first;
+    }
     /* P(X <= k) of n pairs at a half is I_1/2(n - k, k + 1) (DLMF 8.17.5). */
-    return fmin(1, 2 * stats_beta(0.5, all - low, low + 1));
+    const double tail = stats_beta(0.5, more, fewer + 1);
+    return fmin(1, 2 * tail);
 }
 
 bool pulmo_not_inferior(const pulmo_difference *of, double margin, double *p)
 {
     *p = NAN;
     if (of->error > 0) {
-        const double z = (of->difference.value + margin) / of->error;
-        const double both = stats_normal_p(z);
-        *p = z > 0 ? both / 2 : 1 - both / 2;
+        const double apart = of->difference.value + margin;
+        const double z = apart / of->error;
+        const double tail = stats_normal_p(z) / 2;
+        *p = 1 - tail;
+        if (z > 0)
+            *p = tail;
     }
     return of->difference.low > -margin;
 }
@@ -37,9 +44,13 @@ static int compare_p(const void *left, const void *right)
 {
     const ordered_p *a = left;
     const ordered_p *b = right;
+    if (a->p < b->p)
+        return -1;
     if (a->p != b->p)
-        return a->p > b->p ? 1 : -1;
-    return (a->at > b->at) - (a->at < b->at);
+        return 1;
+    if (a->at < b->at)
+        return -1;
+    return a->at > b->at;
 }
 
 pulmo_status pulmo_holm(uint32_t count, double *p)
@@ -54,8 +65,10 @@ pulmo_status pulmo_holm(uint32_t count, double *p)
             order[tests++] = (ordered_p){p[i], i};
     qsort(order, tests, sizeof *order, compare_p);
     for (uint32_t i = 0; i < tests; i++) {
-        least = fmax(least, fmin(1, order[i].p * (tests - i)));
-        p[order[i].at] = least;
+        const ordered_p *of = &order[i];
+        const double corrected = of->p * (tests - i);
+        least = fmax(least, fmin(1, corrected));
+        p[of->at] = least;
     }
     free(order);
     return PULMO_OK;
@@ -76,7 +89,10 @@ static void merge_mean(const pulmo_truth *truth, const double *scores, double *s
 {
     for (uint32_t i = 0; i < truth->count; i++) {
         double *of = &score[truth->patient[i]];
-        *of = isnan(*of) ? scores[i] : *of + scores[i];
+        if (isnan(*of))
+            *of = scores[i];
+        else
+            *of += scores[i];
     }
 }
 
@@ -91,8 +107,9 @@ pulmo_status pulmo_merge_patients(const pulmo_truth *truth, const double *scores
         positive[p] = false;
     }
     for (uint32_t i = 0; i < truth->count; i++) {
-        positive[truth->patient[i]] |= truth->positive[i];
-        images[truth->patient[i]]++;
+        const uint32_t patient = truth->patient[i];
+        positive[patient] |= truth->positive[i];
+        images[patient]++;
     }
     if (how == PULMO_MERGE_LARGEST)
         merge_largest(truth, scores, score);
