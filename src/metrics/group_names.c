@@ -134,7 +134,9 @@ static const char *cell_of(const pulmo_group_source *source, const group_wish *w
         cell = format_of(source->paths[image]);
     else
         cell = source->cells[wish->column][image];
-    return pulmo_cell_is_blank(cell) ? NULL : cell;
+    if (pulmo_cell_is_blank(cell))
+        return NULL;
+    return cell;
 }
 
 /* Years of a DICOM age (PS3.5, AS), whose unit stands at `unit`; 1 for what has no unit, 0 for
@@ -181,7 +183,9 @@ static pulmo_status add_blank(const pulmo_group_source *source, const group_wish
         out->has_blank = true;
         out->member[i] = out->groups;
     }
-    return out->has_blank ? add_name(out, pulmo_strdup(NOT_RECORDED)) : PULMO_OK;
+    if (!out->has_blank)
+        return PULMO_OK;
+    return add_name(out, pulmo_strdup(NOT_RECORDED));
 }
 
 static pulmo_status too_many(const group_wish *wish, uint32_t different)
@@ -203,10 +207,12 @@ typedef struct known_cells {
 static pulmo_status name_values(const known_cells *k, uint32_t different, group_split *out)
 {
     for (uint32_t i = 0; i < k->known; i++) {
-        out->member[k->image[i]] = k->number[i];
-        if (!out->name[k->number[i]])
-            out->name[k->number[i]] = pulmo_strdup(k->cell[i]);
-        if (!out->name[k->number[i]])
+        const uint32_t group = k->number[i];
+        char **name = &out->name[group];
+        out->member[k->image[i]] = group;
+        if (!*name)
+            *name = pulmo_strdup(k->cell[i]);
+        if (!*name)
             return PULMO_MEMORY;
     }
     out->groups = different;
@@ -225,9 +231,12 @@ static pulmo_status split_by_value(const pulmo_group_source *source, const group
     if (!k.cell || !k.image || !k.number)
         PULMO_GOTO(pulmo_fail(PULMO_MEMORY, "out of memory for %u cells", source->count));
     for (uint32_t i = 0; i < source->count; i++) {
-        k.cell[k.known] = cell_of(source, wish, i);
+        const char *cell = cell_of(source, wish, i);
+        if (!cell)
+            continue;
+        k.cell[k.known] = cell;
         k.image[k.known] = i;
-        k.known += k.cell[k.known] != NULL;
+        k.known++;
     }
     PULMO_GOTO(pulmo_names_number(k.cell, k.known, k.number, &different));
     if (different > GROUPS_MAX)
@@ -246,7 +255,9 @@ static int compare_numbers(const void *left, const void *right)
 {
     const double a = *(const double *)left;
     const double b = *(const double *)right;
-    return (a > b) - (a < b);
+    if (a < b)
+        return -1;
+    return a > b;
 }
 
 /* Every cell that says something as a number; false where one is none. */
@@ -305,8 +316,10 @@ static pulmo_status split_by_number(const pulmo_group_source *source, const grou
         double number = 0;
         if (!cell || !number_of(cell, &number))
             continue;
-        while (out->member[i] < (uint32_t)wish->cuts && number >= wish->cut[out->member[i]])
-            out->member[i]++;
+        uint32_t bin = 0;
+        while (bin < (uint32_t)wish->cuts && number >= wish->cut[bin])
+            bin++;
+        out->member[i] = bin;
     }
     return PULMO_OK;
 }
