@@ -157,7 +157,7 @@ static pulmo_status allocate(compare_input *input)
     input->score = malloc(room * sizeof *input->score);
     input->probability = malloc(room * sizeof *input->probability);
     input->called = malloc(room * sizeof *input->called);
-    input->predicted = malloc(room * sizeof *input->predicted);
+    input->predicted = calloc(room, sizeof *input->predicted);
     if (input->score && input->probability && input->called && input->predicted)
         return PULMO_OK;
     return pulmo_fail(PULMO_MEMORY, "%s: out of memory for %u scores", input->name, input->count);

@@ -177,7 +177,7 @@ static bool points_open(points *p, size_t room)
     const size_t bytes = (room + 1) * sizeof(double);
     p->x = malloc(bytes);
     p->y = malloc(bytes);
-    p->fitted = malloc(bytes);
+    p->fitted = calloc(1, bytes);
     p->weight = malloc(bytes);
     return p->x && p->y && p->fitted && p->weight;
 }

@@ -357,8 +357,8 @@ static pulmo_status read_decision(const reading *r, pulmo_scores *out)
 static pulmo_status check_paths(const reading *r, const pulmo_scores *s)
 {
     uint32_t different = 0;
-    uint32_t *number = malloc(s->count * sizeof *number);
-    uint32_t *first = malloc(s->count * sizeof *first);
+    uint32_t *number = malloc(((size_t)s->count + 1) * sizeof *number);
+    uint32_t *first = malloc(((size_t)s->count + 1) * sizeof *first);
     pulmo_status status = PULMO_MEMORY;
     if (number && first)
         status = pulmo_names_number((const char *const *)s->paths, s->count, number, &different);

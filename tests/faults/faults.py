@@ -184,9 +184,9 @@ def whole_by_digests(bench, where, file):
 
 
 def ends_with_a_line(path):
-    """Of an earlier epoch's table."""
+    """Of an earlier epoch's table, or its metrics."""
     with open(path, "rb") as file:
-        return path.endswith(".csv") and file.read().endswith(b"\n")
+        return path.endswith((".csv", "metrics.json")) and file.read().endswith(b"\n")
 
 
 def judge_files(bench, name, where, before, killed, complaints):
