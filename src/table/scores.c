@@ -405,7 +405,7 @@ static pulmo_status take_mores(const reading *r, const pulmo_scores_wish *wish, 
     for (int m = 0; m < wish->mores; m++) {
         const size_t column = more_column(&r->columns, wish->more[m]);
         out->has_more[m] = t->has[column];
-        out->more[m] = calloc(out->count, sizeof *out->more[m]);
+        out->more[m] = calloc((size_t)out->count + 1, sizeof *out->more[m]);
         if (!out->more[m])
             return pulmo_fail(PULMO_MEMORY, "%s: out of memory for %u rows", out->file, out->count);
         for (uint32_t i = 0; i < out->count; i++)
