@@ -25,7 +25,7 @@ run() {
     local run=$1
     shift
     "$@" --oversubscribe --bind-to none -n 2 "$PULMO" train --set data.path=packed --set train.run_dir="$run" \
-        --set train.epochs=160 --set train.batch=8 --set train.microbatch=2 --set model.hidden='[12]' --set train.patience=0 \
+        --set train.epochs=90 --set train.batch=8 --set train.microbatch=2 --set model.hidden='[12]' --set train.patience=0 \
         --set model.trainable=block4 --set train.threads=1 > "$run.txt" 2> "$run.err"
 }
 run whole mpirun
