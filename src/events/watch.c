@@ -142,6 +142,13 @@ static pulmo_status show(FILE *out, const char *run, bool *ended)
 {
     watched w;
     PULMO_TRY(watched_read(run, &w));
+    if (!*w.started) {
+        watched_free(&w);
+        return pulmo_fail(PULMO_DATA,
+                          "%s/events.jsonl: tells of no start of a run; is it only being begun, or "
+                          "another program's file?",
+                          run);
+    }
     pulmo_text_show(out, run, SIZE_MAX);
     fputs(": ", out);
     print_state(out, &w);

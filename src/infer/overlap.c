@@ -296,7 +296,7 @@ pulmo_status overlap_judge(const overlap_case *c)
     if (status == PULMO_OK) {
         status = judge(&o);
     } else if (status != PULMO_MEMORY) {
-        pulmo_info("%s: whether it was trained on images of %s was not checked: %s", c->run,
+        pulmo_warn("%s: whether it was trained on images of %s was not checked: %s", c->run,
                    c->name, pulmo_error());
         pulmo_error_clear();
         status = PULMO_OK;

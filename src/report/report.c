@@ -1,8 +1,10 @@
 /* `pulmo report`: report.html and MODEL_CARD.md from results.h5. */
 #include "report_room.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pulmo/file.h"
 #include "pulmo/memory.h"
@@ -101,6 +103,9 @@ static pulmo_status write_scores(const report *r, const pulmo_report_options *o)
     pulmo_status status = page && groups ? PULMO_OK : PULMO_MEMORY;
     if (status == PULMO_OK && r->groups.count > 0)
         status = pulmo_groups_csv(groups, &r->groups, class_names);
+    else if (status == PULMO_OK && unlink(groups) != 0 && errno != ENOENT)
+        status = pulmo_fail(PULMO_IO, "%s: of earlier scores, cannot be removed: %s", groups,
+                            strerror(errno));
     if (status == PULMO_OK)
         status = write_page(r, o, page);
     if (status == PULMO_OK)
@@ -110,9 +115,31 @@ static pulmo_status write_scores(const report *r, const pulmo_report_options *o)
     return status;
 }
 
+/* A run's own page, and its groups, are not replaced by those of other scores. */
+static pulmo_status check_place(const char *out)
+{
+    static const char *const of_runs[] = {"results.h5", "model.h5", "checkpoint.h5"};
+    for (size_t i = 0; i < PULMO_COUNT_OF(of_runs); i++) {
+        bool there = false;
+        char *path = pulmo_format("%s/%s", out, of_runs[i]);
+        if (!path)
+            return PULMO_MEMORY;
+        pulmo_status status = pulmo_file_look(path, &there);
+        free(path);
+        PULMO_TRY(status);
+        if (there)
+            return pulmo_fail(PULMO_USAGE,
+                              "--out %s: holds results of a run (%s), whose report would be lost; "
+                              "give another directory",
+                              out, of_runs[i]);
+    }
+    return PULMO_OK;
+}
+
 pulmo_status pulmo_report_scores(const pulmo_report_options *options)
 {
     report r;
+    PULMO_TRY(check_place(options->out));
     PULMO_TRY(report_of_scores(options, &r));
     pulmo_status status = report_group(&r, options->by);
     if (status == PULMO_OK)

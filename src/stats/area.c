@@ -303,24 +303,30 @@ pulmo_status pulmo_area_of(const pulmo_truth *truth, const double *score, pulmo_
 
 /* ---- two ---- */
 
-static void take_difference(double variance, pulmo_difference *out)
+static const char no_variance[] =
+    "the difference has no variance: scores separate the sides, or are all alike";
+
+/* `certain`: neither area has a variance, so that nothing tells how far chance goes. */
+static void take_difference(double variance, bool certain, pulmo_difference *out)
 {
     const double apart = out->second.value - out->first.value;
     out->difference = (pulmo_interval){apart, NAN, NAN};
     if (isnan(variance))
         return;
     const double error = sqrt(fmax(0, variance));
+    if (certain || (error == 0 && apart != 0)) {
+        out->undefined = no_variance;
+        return;
+    }
     out->error = error;
     if (error > 0) {
         const double half = STATS_Z95 * error;
         out->difference.low = fmax(-1, apart - half);
         out->difference.high = fmin(1, apart + half);
         out->p = stats_normal_p(apart / error);
-    } else if (apart == 0) {
+    } else {
         out->difference = (pulmo_interval){0, 0, 0}; /* one order of the images */
         out->p = 1;
-    } else {
-        out->undefined = "the difference has no variance: both separate the sides";
     }
 }
 
@@ -331,17 +337,19 @@ static pulmo_status compare_areas(const pulmo_truth *truth, const double *scores
     moments m;
     pulmo_interval *const areas[2] = {&out->first, &out->second};
     double variance = NAN;
+    bool certain = true;
     for (int k = 0; k < 2; k++) {
         double area = NAN;
         PULMO_TRY(deviations(truth, scores[k], &area, deviation[k]));
         PULMO_TRY(spread(truth, deviation[k], &m, &variance));
         *areas[k] = area_interval(area, variance, &m);
+        certain = certain && variance == 0;
     }
     for (uint32_t i = 0; i < truth->count; i++)
         deviation[1][i] -= deviation[0][i];
     PULMO_TRY(spread(truth, deviation[1], &m, &variance));
     out->undefined = reason_against(&m);
-    take_difference(variance, out);
+    take_difference(variance, certain, out);
     return PULMO_OK;
 }
 

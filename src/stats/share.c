@@ -147,6 +147,28 @@ static double correlation_of(const stats_means *m)
 
 /* Obuchowski, "On the comparison of correlated proportions for clustered data", Statistics in
  * Medicine 17 (1998), 1495-1507: the difference over its error is taken for normal. */
+/* Two-sided p that both shares are alike: the square of the patients' summed differences over the
+ * sum of their squares, by (K - 1) / K for K patients (Obuchowski 1998; with the variance that
+ * holds where there is no difference). With one image each it is McNemar's but for (K - 1) / K. */
+static double alike_p(const stats_cluster *clusters, uint32_t patients)
+{
+    double sum = 0;
+    double squares = 0;
+    double count = 0;
+    for (uint32_t i = 0; i < patients; i++) {
+        const double apart = clusters[i].second - clusters[i].first;
+        sum += apart;
+        squares += apart * apart;
+        count += clusters[i].count > 0;
+    }
+    if (count < 2)
+        return NAN;
+    if (squares == 0)
+        return 1;
+    const double kept = (count - 1) / count;
+    return stats_normal_p(sum * sqrt(kept / squares));
+}
+
 static void compare_patients(const stats_means *m, pulmo_difference *out)
 {
     const double variance = m->var_first + m->var_second - 2 * m->covariance;
@@ -154,13 +176,11 @@ static void compare_patients(const stats_means *m, pulmo_difference *out)
     out->second = stats_wilson_of(m->second, m->var_second, m->images, m->clusters);
     out->difference = stats_square_and_add(out->first, out->second, correlation_of(m));
     out->error = sqrt(fmax(0, variance));
-    out->p = 1;
-    if (out->error > 0)
-        out->p = stats_normal_p(out->difference.value / out->error);
-    else if (out->difference.value != 0)
-        out->p = NAN;
-    if (m->clusters < 2)
-        out->undefined = one_patient;
+    if (m->clusters >= 2)
+        return;
+    out->undefined = one_patient;
+    out->difference.low = NAN;
+    out->difference.high = NAN;
 }
 
 pulmo_status pulmo_share_difference(const pulmo_truth *truth, const bool *among, const bool *first,
@@ -188,6 +208,7 @@ pulmo_status pulmo_share_difference(const pulmo_truth *truth, const bool *among,
     if (!clusters)
         return PULMO_MEMORY;
     const stats_means m = stats_means_of(clusters, truth->patients);
+    out->p = alike_p(clusters, truth->patients);
     free(clusters);
     compare_patients(&m, out);
     return PULMO_OK;

@@ -14,7 +14,8 @@
 #define ABSENT SIZE_MAX
 
 static const char *const path_names[] = {"path", "image", "file", "filename", NULL};
-static const char *const label_names[] = {"label", "class", "truth", "true_label", NULL};
+/* Not "class": that is what `pulmo predict` and others call the predicted one. */
+static const char *const label_names[] = {"label", "truth", "true_label", NULL};
 static const char *const patient_names[] = {"patient", "patient_id", "group", NULL};
 static const char *const class_prefixes[] = {"p_", "prob_", NULL};
 
@@ -119,7 +120,7 @@ static pulmo_status check_columns(const layout *l, const char *path)
                           path);
     if (l->label == ABSENT)
         return pulmo_fail(PULMO_DATA,
-                          "%s: has no column of true classes: call it label (or class, truth, "
+                          "%s: has no column of true classes: call it label (or truth, "
                           "true_label)",
                           path);
     if (l->given == 0)
@@ -209,16 +210,30 @@ static size_t more_column(const layout *l, const char *name)
 
 /* ---- rows ---- */
 
-/* Which split is meant: the one wished, else test where there is one, else that of the last row. */
-static const char *choose_split(const reading *r, const pulmo_scores_wish *wish)
+/* Which split is meant: the one wished, else test where there is one, else that of all rows. */
+static pulmo_status choose_split(const reading *r, const pulmo_scores_wish *wish, const char **out)
 {
     const size_t column = r->columns.split;
-    if (wish->split)
-        return wish->split;
-    for (size_t i = 0; i < r->table.rows; i++)
-        if (strcmp(cell_of(r, i, column), "test") == 0)
-            return "test";
-    return cell_of(r, r->table.rows - 1, column);
+    const char *first = cell_of(r, 0, column);
+    const char *other = NULL;
+    *out = wish->split;
+    for (size_t i = 0; i < r->table.rows && !*out; i++) {
+        const char *cell = cell_of(r, i, column);
+        if (strcmp(cell, "test") == 0)
+            *out = "test";
+        else if (strcmp(cell, first) != 0)
+            other = cell;
+    }
+    if (*out)
+        return PULMO_OK;
+    *out = first;
+    if (!other)
+        return PULMO_OK;
+    return pulmo_fail(
+        PULMO_DATA,
+        "%s: has rows of the splits \"%s\" and \"%s\" and none of \"test\"; say which is "
+        "meant with --split",
+        r->table.path, first, other);
 }
 
 static pulmo_status choose_rows(reading *r, const pulmo_scores_wish *wish, uint32_t *count)
@@ -232,7 +247,9 @@ static pulmo_status choose_rows(reading *r, const pulmo_scores_wish *wish, uint3
     r->row = malloc(rows * sizeof *r->row);
     if (!r->row)
         return pulmo_fail(PULMO_MEMORY, "%s: out of memory for %zu rows", r->table.path, rows);
-    const char *split = all ? "" : choose_split(r, wish);
+    const char *split = "";
+    if (!all)
+        PULMO_TRY(choose_split(r, wish, &split));
     for (size_t i = 0; i < rows; i++)
         if (all || strcmp(cell_of(r, i, r->columns.split), split) == 0)
             r->row[(*count)++] = i;
@@ -335,19 +352,40 @@ static pulmo_status read_row(const reading *r, uint32_t image, pulmo_scores *out
     return PULMO_OK;
 }
 
-/* What all rows say alike. */
+/* A cell that must be the same in all rows; "" where the column is absent. */
+static pulmo_status read_common(const reading *r, size_t column, uint32_t count, const char **out)
+{
+    *out = cell_of(r, r->row[0], column);
+    for (uint32_t i = 1; i < count; i++)
+        if (strcmp(*out, cell_of(r, r->row[i], column)) != 0)
+            return fail_at(r, r->row[i], column,
+                           "must be the same in all rows; leave the column out, and say it with "
+                           "--threshold or --class");
+    return PULMO_OK;
+}
+
+/* A file of several models has a threshold of each, and what they predicted. */
+static bool has_own_decisions(const layout *l)
+{
+    return l->predicted != ABSENT;
+}
+
 static pulmo_status read_decision(const reading *r, pulmo_scores *out)
 {
     const layout *l = &r->columns;
-    const char *threshold = cell_of(r, r->row[0], l->threshold);
-    const char *positive = cell_of(r, r->row[0], l->positive);
-    for (uint32_t i = 1; i < out->count; i++) {
-        if (strcmp(threshold, cell_of(r, r->row[i], l->threshold)) != 0)
-            threshold = "";
-        if (strcmp(positive, cell_of(r, r->row[i], l->positive)) != 0)
-            positive = "";
+    const char *threshold = "";
+    const char *positive = "";
+    PULMO_TRY(read_common(r, l->positive, out->count, &positive));
+    pulmo_status status = read_common(r, l->threshold, out->count, &threshold);
+    if (status != PULMO_OK && has_own_decisions(l)) {
+        pulmo_error_clear();
+        threshold = "";
+        status = PULMO_OK;
     }
+    PULMO_TRY(status);
     out->positive = words_find(&l->classes, positive);
+    if (*positive && out->positive < 0)
+        return fail_at(r, r->row[0], l->positive, "must be one of the classes");
     out->threshold = NAN;
     if (*threshold)
         return read_number(r, r->row[0], l->threshold, &out->threshold);

@@ -89,6 +89,18 @@ expect 2 'must be a number from 0 to 1' "$PULMO" report --scores net.csv --out x
 expect 2 'needs --out DIR' "$PULMO" report --scores net.csv
 expect 2 'two reports' "$PULMO" report first --scores net.csv --out x
 expect 2 'go with --scores' "$PULMO" report first --threshold 0.5
+# Which rows are meant, and what decides, is not guessed.
+awk -F, -v OFS=, 'NR == 1 { print $0, "split" } NR > 1 { print $0, (NR % 2 ? "train" : "holdout") }' net.csv > splits.csv
+expect 65 'none of "test"; say which is meant with --split' "$PULMO" report --scores splits.csv --out x
+"$PULMO" report --scores splits.csv --out holdout --split holdout > /dev/null || fail "--split"
+awk -F, -v OFS=, 'NR == 1 { print $0, "positive_class" } NR > 1 { print $0, "FOO" }' net.csv > foo.csv
+expect 65 'must be one of the classes' "$PULMO" report --scores foo.csv --out x
+sed '1s/label/class/' net.csv > class.csv
+expect 65 'has no column of true classes' "$PULMO" report --scores class.csv --out x
+mkdir run && : > run/results.h5
+expect 2 'holds results of a run' "$PULMO" report --scores net.csv --out run
+: > other/groups.csv
+"$PULMO" report --scores net.csv --out other > /dev/null && [ ! -e other/groups.csv ] || fail "groups of earlier scores stay"
 sed '5s/0\.[0-9]*/1.5/' net.csv > odd.csv
 expect 65 'odd.csv' "$PULMO" report --scores odd.csv --out x
 echo "ok"

@@ -47,5 +47,7 @@ small_train barred env > barred.txt 2>&1 || fail "a run failed for its events"
 grep -q "the run goes on without events" barred.txt || fail "missing events are not said"
 
 # ---- no run ----
+mkdir empty && : > empty/events.jsonl
+expect 65 "tells of no start of a run" "$PULMO" watch empty
 expect 74 "give the directory of a run" "$PULMO" watch nowhere
 expect 2 "a run directory is needed" "$PULMO" watch

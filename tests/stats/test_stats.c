@@ -97,6 +97,40 @@ static void nothing_is_no_share(void **state)
     assert_string_equal(e.undefined, "no such image");
 }
 
+/* Five patients of two images; on four the second model is right once more, on one once less:
+ * (4 / 5) 3^2 / 5 = 1.2^2. */
+static void a_test_of_patients_holds_without_a_difference(void **state)
+{
+    (void)state;
+    enum { IMAGES = 10 };
+    bool sick[IMAGES], right[2][IMAGES];
+    uint32_t patient[IMAGES];
+    pulmo_difference d;
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        sick[i] = i % 4 == 0;
+        patient[i] = i / 2;
+        right[0][i] = i % 2 == 0 || patient[i] == 4;
+        right[1][i] = patient[i] != 4 || i % 2 == 0;
+    }
+    const pulmo_truth repeated = {IMAGES, sick, IMAGES / 2, patient};
+    assert_ok(pulmo_share_difference(&repeated, NULL, right[0], right[1], &d));
+    near(d.p, stats_normal_p(1.2));
+}
+
+/* Both models separate the sides, by scores of other orders: nothing tells how far chance goes. */
+static void no_difference_is_certain(void **state)
+{
+    (void)state;
+    const bool sick[] = {true, true, true, false, false, false};
+    const double one[] = {0.9, 0.8, 0.7, 0.3, 0.2, 0.1};
+    const double two[] = {0.7, 0.8, 0.9, 0.1, 0.2, 0.3};
+    const pulmo_truth few = {6, sick, 0, NULL};
+    pulmo_difference d;
+    assert_ok(pulmo_area_difference(&few, one, two, &d));
+    assert_non_null(d.undefined);
+    assert_true(isnan(d.difference.low) && isnan(d.p));
+}
+
 /* ---- areas ---- */
 
 static void areas_are_procs(void **state)
@@ -304,6 +338,8 @@ int main(void)
         cmocka_unit_test(exact_intervals_are_statsmodels),
         cmocka_unit_test(copies_of_images_tell_nothing_new),
         cmocka_unit_test(nothing_is_no_share),
+        cmocka_unit_test(a_test_of_patients_holds_without_a_difference),
+        cmocka_unit_test(no_difference_is_certain),
         cmocka_unit_test(areas_are_procs),
         cmocka_unit_test(areas_by_patient_are_obuchowskis),
         cmocka_unit_test(areas_that_are_undefined_say_why),
