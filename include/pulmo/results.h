@@ -79,6 +79,7 @@ typedef struct pulmo_results {
     const char *model_place; /* run directory of the model, where results are not written beside it;
                                 or NULL */
     int models;              /* whose mean was scored; 0: one */
+    uint32_t overlap;        /* scored images that the model was made of, or of their patients */
     int folds;               /* cross-validation: each image scored by its own fold's; 0: none */
     const char *by;          /* columns that images are grouped by, or NULL */
     const pulmo_groups *groups; /* of `test`, by them; NULL where there are none */

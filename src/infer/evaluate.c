@@ -116,7 +116,8 @@ static void warn_of_framing(const pulmo_model *model, const pulmo_dataset_info *
 
 /* Whether the run was made of what it is judged by. */
 static pulmo_status judge_overlap(const pulmo_evaluate_options *o, const char *run,
-                                  const char *name, const pulmo_dataset *dataset, FILE *table)
+                                  const char *name, const pulmo_dataset *dataset, FILE *table,
+                                  uint32_t *shared)
 {
     pulmo_model model;
     char digest[PULMO_DIGEST_HEX];
@@ -129,19 +130,20 @@ static pulmo_status judge_overlap(const pulmo_evaluate_options *o, const char *r
                              .data = o->data,
                              .name = name,
                              .table = o->out ? table : NULL,
-                             .allow = o->allow_overlap};
+                             .allow = o->allow_overlap,
+                             .shared = shared};
     pulmo_status status = overlap_judge(&of);
     pulmo_model_free(&model);
     return status;
 }
 
 static pulmo_status judge_each(const pulmo_evaluate_options *o, const pulmo_dataset *dataset,
-                               FILE *table)
+                               FILE *table, uint32_t *shared)
 {
     char *name = pulmo_format("the %s split of %s", o->split, o->data);
     pulmo_status status = name ? PULMO_OK : PULMO_MEMORY;
     for (int i = 0; i < o->run_count && status == PULMO_OK; i++)
-        status = judge_overlap(o, o->runs[i], name, dataset, table);
+        status = judge_overlap(o, o->runs[i], name, dataset, table, shared);
     free(name);
     return status;
 }
@@ -166,13 +168,14 @@ static pulmo_status write_table(const char *out, pulmo_text *table)
 
 /* Of each run, before anything is scored; what is found is written also where it is refused. Rank
  * 0. */
-static pulmo_status judge_overlaps(const pulmo_evaluate_options *o, const pulmo_dataset *dataset)
+static pulmo_status judge_overlaps(const pulmo_evaluate_options *o, const pulmo_dataset *dataset,
+                                   uint32_t *shared)
 {
     pulmo_text table;
     pulmo_failure refusal;
     PULMO_TRY(pulmo_text_open(&table));
     fputs(OVERLAP_COLUMNS "\n", table.stream);
-    pulmo_status status = judge_each(o, dataset, table.stream);
+    pulmo_status status = judge_each(o, dataset, table.stream, shared);
     pulmo_failure_keep(&refusal, status);
     const pulmo_status written = write_table(o->out, &table);
     if (status == PULMO_OK)
@@ -219,6 +222,7 @@ typedef struct ensemble {
     int threads;
     pulmo_audit audit;   /* of the mean's scores, on rank 0 */
     pulmo_groups groups; /* the same, by o->by */
+    uint32_t overlap;    /* images that a model was made of, on rank 0 */
 } ensemble;
 
 static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
@@ -245,6 +249,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
                                    .model_place = o->runs[0],
                                    .head_digest = o->run_count == 1 ? digest : NULL,
                                    .models = o->run_count,
+                                   .overlap = all->overlap,
                                    .by = o->by,
                                    .groups = o->by ? &all->groups : NULL,
                                    .threads = all->threads,
@@ -392,7 +397,7 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
             status = pulmo_fail(PULMO_MEMORY, "out of memory for %u images", scores.info->count);
     }
     if (status == PULMO_OK && pulmo_comm_rank(comm) == 0)
-        status = judge_overlaps(o, dataset);
+        status = judge_overlaps(o, dataset, &all.overlap);
     PULMO_GOTO(pulmo_agree(comm, status));
     for (int i = 0; i < o->run_count; i++)
         PULMO_GOTO(add_model(comm, o, i, dataset, &scores, &all));

@@ -280,6 +280,8 @@ static pulmo_status judge(const overlap *o)
 {
     const uint32_t shared = count_shared(o);
     say_found(o, shared);
+    if (shared > *o->of->shared)
+        *o->of->shared = shared;
     if (shared == 0 || overlap_is_own(&o->seen, o->of->data))
         return PULMO_OK;
     list_findings(o);

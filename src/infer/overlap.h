@@ -66,6 +66,7 @@ typedef struct overlap_case {
     const char *data, *name; /* its packed directory; what it is called, "the test split of DATA" */
     FILE *table; /* gets a line of OVERLAP_COLUMNS for each finding in a set of others; or NULL */
     bool allow;  /* to be judged all the same */
+    uint32_t *shared; /* how many were found; unchanged where that is less */
 } overlap_case;
 
 /* Says on stderr how many of the judged images the run was trained on or chosen by: as the same

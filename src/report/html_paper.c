@@ -75,6 +75,11 @@ static void data_of_run(FILE *out, const report *r)
                 (unsigned long long)r->shared_patients.count,
                 pulmo_plural(r->shared_patients.count), (unsigned long long)r->leaks.count,
                 pulmo_plural(r->leaks.count));
+    if (r->overlap > 0)
+        fprintf(out,
+                "The model had been made of %lld of these images, or of other images of their "
+                "patients, so the figures are too good. ",
+                (long long)r->overlap);
     if (r->refused.count > 0)
         fprintf(out, "%llu file%s could not be read and took no part. ",
                 (unsigned long long)r->refused.count, pulmo_plural(r->refused.count));

@@ -114,6 +114,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         {"/", "trained_convolutions", &r->trained_convolutions},
         {"/", "models", &r->models},
         {"/", "folds", &r->folds},
+        {"/", "overlap_images", &r->overlap},
         {"provenance", "ranks", &r->ranks},
         {"provenance", "threads", &r->threads},
     };

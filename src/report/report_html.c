@@ -544,6 +544,12 @@ static void head(FILE *out, const report *r)
               "program. They are no medical images, and nothing "
               "here says anything about medicine.</p>\n",
               out);
+    if (r->overlap > 0)
+        fprintf(
+            out,
+            "<p class=\"banner\"><strong>Too good.</strong> The model was made of %lld of these "
+            "images, or of other images of their patients: the figures here flatter it.</p>\n",
+            (long long)r->overlap);
     fputs("<p class=\"banner\"><strong>Research software, not a medical device.</strong> Not for "
           "diagnosis or any decision about a "
           "patient.</p></header>\n<main>\n",

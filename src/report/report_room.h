@@ -75,8 +75,9 @@ typedef struct report {
     pulmo_positive positive;
     double threshold, temperature;
     int best_epoch;
-    int64_t models; /* whose mean was scored; the first one's maps are shown */
-    int64_t folds;  /* cross-validation: each image scored by its own fold's model; 0: none */
+    int64_t models;  /* whose mean was scored; the first one's maps are shown */
+    int64_t overlap; /* scored images that the model was made of, or of their patients */
+    int64_t folds;   /* cross-validation: each image scored by its own fold's model; 0: none */
     char *threshold_rule, *config, *version, *kernels, *features, *weights_digest, *data_digest,
         *head_digest; /* "" where unknown */
     char *host, *data_path, *model;

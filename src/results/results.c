@@ -234,6 +234,8 @@ static pulmo_status write_root(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(pulmo_h5_set_int_list(file, "/", numbers, PULMO_COUNT_OF(numbers)));
     if (r->folds > 0)
         PULMO_TRY(pulmo_h5_set_int(file, "/", "folds", r->folds));
+    if (r->overlap > 0)
+        PULMO_TRY(pulmo_h5_set_int(file, "/", "overlap_images", r->overlap));
     PULMO_TRY(pulmo_positive_write(file, model));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "threshold", model->threshold));
     PULMO_TRY(pulmo_h5_set_real(file, "/", "temperature", model->temperature));

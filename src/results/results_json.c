@@ -20,8 +20,9 @@ typedef struct member {
 static const member of_run[] = {
     {"state", TEXT},          {"program_version", TEXT}, {"best_epoch", WHOLE},
     {"positive_class", TEXT}, {"threshold", REAL},       {"threshold_rule", TEXT},
-    {"temperature", REAL},    {"models", WHOLE},         {"head_sha256", TEXT},
-    {"data_sha256", TEXT},    {"weights_sha256", TEXT},  {"init_sha256", TEXT},
+    {"temperature", REAL},    {"models", WHOLE},         {"overlap_images", WHOLE},
+    {"head_sha256", TEXT},    {"data_sha256", TEXT},     {"weights_sha256", TEXT},
+    {"init_sha256", TEXT},
 };
 
 static const member of_split[] = {

@@ -25,6 +25,11 @@ expect 65 "the test split of other: 5 of the 14 images (35.7 %) are images or pa
 [ "$(grep -c ': the same file, in ' out.txt)" = 5 ] || { cat out.txt; fail "leaks are not named"; }
 [ "$(grep -c 'of-another-hospital-.*,the same file,run' refused/overlap.csv)" = 5 ] || { cat refused/overlap.csv; fail "overlap.csv"; }
 expect 0 "warning: run was trained on 3 of the 14 images of the test split of other" "$PULMO" evaluate run --data other -q --overlap allow
+# What was allowed is said wherever the figures stand.
+"$PULMO" evaluate run --data other -q --overlap allow --out allowed > /dev/null 2>&1 || fail "--overlap allow --out"
+grep -q "was made of 5 of these" allowed/report.html || fail "the page does not say that figures are too good"
+grep -q "had been made of 5 of these" allowed/report.html || fail "the paper's words do not say it"
+grep -q '"overlap_images": 5' allowed/metrics.json || fail "metrics.json does not say it"
 grep -q "warning: run had its epoch and threshold chosen on 2 of the 14 images" out.txt || { cat out.txt; fail "val is not told"; }
 
 # ---- the same pixels in other files: a comment behind the first marker gives other bytes ----
