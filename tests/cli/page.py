@@ -4,7 +4,7 @@ import re
 import sys
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 LOADS = {"src", "href", "data", "action", "poster", "srcset", "xlink:href", "background", "formaction"}
 
 
