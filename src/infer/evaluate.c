@@ -229,6 +229,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
                               const ensemble *all, const pulmo_split_scores *scores)
 {
     const pulmo_model *model = &all->model;
+    PULMO_TRY(recalibrate_forget(o->out));
     PULMO_TRY(pulmo_results_print(stdout, model, o->run_count, scores));
     pulmo_groups_print(stdout, &all->groups, model->classes, scores->info->class_names);
     pulmo_audit_print(stdout, &all->audit, scores->info->class_names);

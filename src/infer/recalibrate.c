@@ -1,9 +1,11 @@
 /* `pulmo evaluate --recalibrate`: intercept and slope refitted on a part of the new patients. */
 #include "recalibrate.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pulmo/elementary.h"
 #include "pulmo/file.h"
@@ -325,6 +327,19 @@ static void put_images(FILE *out, const recalibration *r)
             fprintf(out, ",%.9g", probability_of(r->log_odds[m][i]));
         fputc('\n', out);
     }
+}
+
+pulmo_status recalibrate_forget(const char *directory)
+{
+    if (!directory)
+        return PULMO_OK;
+    char *path = pulmo_format("%s/recalibrated.csv", directory);
+    pulmo_status status = path ? PULMO_OK : PULMO_MEMORY;
+    if (path && unlink(path) != 0 && errno != ENOENT)
+        status = pulmo_fail(PULMO_IO, "%s: of an earlier evaluation, cannot be removed: %s", path,
+                            strerror(errno));
+    free(path);
+    return status;
 }
 
 static pulmo_status write_images(const recalibration *r, const char *directory)

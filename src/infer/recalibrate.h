@@ -16,5 +16,7 @@
  * be done, as of one class, a line says why. PULMO_MEMORY, PULMO_IO. By rank 0. */
 pulmo_status recalibrate_say(FILE *out, const pulmo_model *model, const pulmo_split_scores *scores,
                              const char *directory);
+/* Removes what an earlier evaluation left of that; NULL is a no-op. */
+pulmo_status recalibrate_forget(const char *directory);
 
 #endif

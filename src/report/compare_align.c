@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 #include "compare.h"
@@ -189,6 +190,57 @@ static pulmo_status take_common(comparison *c, const names *n)
 }
 
 /* By the first input that tells them. */
+/* Whether images of one number in `one` are of one in `other`. `first` of room (numbers) is for its
+ * use. The image where that breaks, or `count`. */
+static uint32_t broken_at(const uint32_t *one, const uint32_t *other, uint32_t count,
+                          uint32_t *first)
+{
+    for (uint32_t i = 0; i < count; i++)
+        first[one[i]] = UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t *known = &first[one[i]];
+        if (*known != UINT32_MAX && *known != other[i])
+            return i;
+        *known = other[i];
+    }
+    return count;
+}
+
+/* Names of patients may differ, as pseudonyms do; who is who may not. `numbers` is of room for the
+ * numbers of one more input, and as much again. */
+static pulmo_status compare_patients(const comparison *c, int from, int other, const char **text,
+                                     uint32_t *numbers)
+{
+    uint32_t different = 0;
+    uint32_t *first = numbers + c->count;
+    for (uint32_t i = 0; i < c->count; i++)
+        text[i] = c->input[other].patients[c->row[other][i]];
+    PULMO_TRY(pulmo_names_number(text, c->count, numbers, &different));
+    uint32_t at = broken_at(c->patient, numbers, c->count, first);
+    if (at == c->count)
+        at = broken_at(numbers, c->patient, c->count, first);
+    if (at < c->count)
+        pulmo_warn(
+            "%s and %s tell patients apart in other ways, first at image %s: intervals go by "
+            "%s's patients",
+            c->input[from].name, c->input[other].name, c->input[from].paths[c->row[from][at]],
+            c->input[from].name);
+    return PULMO_OK;
+}
+
+static pulmo_status compare_all_patients(const comparison *c, int from, const char **text)
+{
+    uint32_t *numbers = calloc(2 * (size_t)c->count + 1, sizeof *numbers);
+    pulmo_status status = PULMO_OK;
+    if (!numbers)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for patients");
+    for (int k = from + 1; k < c->inputs && status == PULMO_OK; k++)
+        if (c->input[k].patients_told)
+            status = compare_patients(c, from, k, text, numbers);
+    free(numbers);
+    return status;
+}
+
 static pulmo_status take_patients(comparison *c)
 {
     int from = 0;
@@ -204,6 +256,8 @@ static pulmo_status take_patients(comparison *c)
     for (uint32_t i = 0; i < c->count; i++)
         text[i] = c->input[from].patients[c->row[from][i]];
     pulmo_status status = pulmo_names_number(text, c->count, c->patient, &different);
+    if (status == PULMO_OK)
+        status = compare_all_patients(c, from, text);
     free(text);
     c->truth.patients = different;
     c->truth.patient = c->patient;

@@ -85,6 +85,20 @@ assert near(three["pairs"][0]["auc"]["p_holm"], min(1, 3 * min(p[0], p[1]))), p
 PY
 grep -q "Right in A alone" d/compare.html || fail "the page"
 
+# Names of patients may differ, who is who may not.
+python3 - <<'PY'
+import csv
+rows = list(csv.DictReader(open("a.csv")))
+for name, patient in (("named.csv", lambda old, i: "Q" + old), ("others.csv", lambda old, i: f"x{i // 3}")):
+    with open(name, "w", newline="") as file:
+        out = csv.DictWriter(file, rows[0])
+        out.writeheader()
+        out.writerows({**row, "patient": patient(row["patient"], i)} for i, row in enumerate(rows))
+PY
+"$PULMO" compare a.csv named.csv --class SICK > named.txt 2>&1 || fail "other names of patients"
+! grep -q "tell patients apart" named.txt || fail "other names are called other patients"
+expect 0 "tell patients apart in other ways" "$PULMO" compare a.csv others.csv --class SICK
+
 # Of one class nothing can be said about an area, and that is said.
 grep -E 'path|SICK' a.csv > sick.csv
 "$PULMO" compare sick.csv a.csv --class SICK > one.txt
