@@ -105,7 +105,7 @@ const char report_style[] =
     ".zoom input{position:absolute;opacity:0}.zoom "
     "input:focus-visible+img{outline:3px solid var(--lead)}\n"
     ".zoom input:checked+img{position:fixed;inset:0;width:100%;height:100%;z-index:9;"
-    "object-fit:contain;background:#000d;padding:3vmin;box-sizing:border-box;cursor:zoom-out}\n"
+    "object-fit:contain;background:#000d;padding:2rem;box-sizing:border-box;cursor:zoom-out}\n"
     ".bar{display:flex;gap:.6rem;align-items:center;font-size:.85rem;color:var(--soft)}.bar "
     "i{width:9rem;height:.7rem;border-radius:3px;"
     "background:linear-gradient(90deg,#2b0b4e,#551461,#812066,#ab3360,#cd5153,"
