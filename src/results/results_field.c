@@ -21,6 +21,17 @@ pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field 
     return pulmo_h5_set_text(file, name, "long_name", field->long_name);
 }
 
+pulmo_status results_interval(pulmo_h5 *file, const char *object, const char *name,
+                              pulmo_interval it)
+{
+    char bound[96];
+    PULMO_TRY(pulmo_h5_set_real(file, object, name, it.value));
+    snprintf(bound, sizeof bound, "%s_low95", name);
+    PULMO_TRY(pulmo_h5_set_real(file, object, bound, it.low));
+    snprintf(bound, sizeof bound, "%s_high95", name);
+    return pulmo_h5_set_real(file, object, bound, it.high);
+}
+
 pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,
                                const char *axis, const char *title)
 {

@@ -26,6 +26,9 @@ typedef struct results_field {
     const void *data;
 } results_field;
 pulmo_status results_put(pulmo_h5 *file, const char *group, const results_field *field);
+/* A value and its 95 % interval as attributes: NAME, NAME_low95, NAME_high95. */
+pulmo_status results_interval(pulmo_h5 *file, const char *object, const char *name,
+                              pulmo_interval it);
 
 /* NeXus: viewers that know it draw `signal` over `axes` when they open `group`. */
 pulmo_status results_mark_plot(pulmo_h5 *file, const char *group, const char *signal,

@@ -114,17 +114,6 @@ static pulmo_status write_images(pulmo_h5 *file, const pulmo_model *model,
 
 /* ---- metrics ---- */
 
-static pulmo_status set_interval(pulmo_h5 *file, const char *object, const char *name,
-                                 pulmo_interval it)
-{
-    char bound[96];
-    PULMO_TRY(pulmo_h5_set_real(file, object, name, it.value));
-    snprintf(bound, sizeof bound, "%s_low95", name);
-    PULMO_TRY(pulmo_h5_set_real(file, object, bound, it.low));
-    snprintf(bound, sizeof bound, "%s_high95", name);
-    return pulmo_h5_set_real(file, object, bound, it.high);
-}
-
 static pulmo_status write_metrics(pulmo_h5 *file, const char *split, const pulmo_metrics *m)
 {
     const struct {
@@ -150,13 +139,13 @@ static pulmo_status write_metrics(pulmo_h5 *file, const char *split, const pulmo
     PULMO_TRY(pulmo_h5_set_int(file, split, "patients", m->sample.patients));
     const char *by = m->sample.by_patient ? "patient" : "image";
     PULMO_TRY(pulmo_h5_set_text(file, split, "intervals_by", by));
-    PULMO_TRY(set_interval(file, split, "accuracy", m->accuracy_ci));
-    PULMO_TRY(set_interval(file, split, "auc", m->auc_ci));
+    PULMO_TRY(results_interval(file, split, "accuracy", m->accuracy_ci));
+    PULMO_TRY(results_interval(file, split, "auc", m->auc_ci));
     if (m->classes == 2) {
-        PULMO_TRY(set_interval(file, split, "sensitivity", m->sensitivity));
-        PULMO_TRY(set_interval(file, split, "specificity", m->specificity));
-        PULMO_TRY(set_interval(file, split, "positive_predictive_value", m->positive_value));
-        PULMO_TRY(set_interval(file, split, "negative_predictive_value", m->negative_value));
+        PULMO_TRY(results_interval(file, split, "sensitivity", m->sensitivity));
+        PULMO_TRY(results_interval(file, split, "specificity", m->specificity));
+        PULMO_TRY(results_interval(file, split, "positive_predictive_value", m->positive_value));
+        PULMO_TRY(results_interval(file, split, "negative_predictive_value", m->negative_value));
     }
     const size_t count = sizeof reals / sizeof reals[0];
     for (size_t i = 0; i < count; i++)

@@ -16,17 +16,6 @@
 #define RULES  PULMO_OPERATING_RULES
 #define POINTS 200 /* of the smoothed curve that are kept, at most */
 
-static pulmo_status set_interval(pulmo_h5 *file, const char *split, const char *name,
-                                 pulmo_interval it)
-{
-    char bound[96];
-    PULMO_TRY(pulmo_h5_set_real(file, split, name, it.value));
-    snprintf(bound, sizeof bound, "%s_low95", name);
-    PULMO_TRY(pulmo_h5_set_real(file, split, bound, it.low));
-    snprintf(bound, sizeof bound, "%s_high95", name);
-    return pulmo_h5_set_real(file, split, bound, it.high);
-}
-
 static pulmo_status write_attributes(pulmo_h5 *file, const char *split, const pulmo_use *use)
 {
     const struct {
@@ -45,7 +34,7 @@ static pulmo_status write_attributes(pulmo_h5 *file, const char *split, const pu
     };
     const size_t count = sizeof all / sizeof all[0];
     for (size_t i = 0; i < count; i++)
-        PULMO_TRY(set_interval(file, split, all[i].name, all[i].it));
+        PULMO_TRY(results_interval(file, split, all[i].name, all[i].it));
     return pulmo_h5_set_real(file, split, "calibration_index", use->curve.index);
 }
 
