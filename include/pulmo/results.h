@@ -14,6 +14,7 @@
 #include "pulmo/history.h"
 #include "pulmo/layout.h"
 #include "pulmo/model.h"
+#include "pulmo/spent.h"
 
 struct pulmo_h5;
 
@@ -85,6 +86,7 @@ typedef struct pulmo_results {
     const pulmo_groups *groups; /* of `test`, by them; NULL where there are none */
     const char *kernels;        /* tiers of the ranks, in words; NULL where not known */
     int threads;                /* of rank 0 */
+    const pulmo_spent *spent;   /* on making them; NULL: not known */
     bool finished;
 } pulmo_results;
 

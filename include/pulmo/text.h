@@ -68,6 +68,9 @@ const char *pulmo_plural(uint64_t count);
 /* "is" for one, else "are". */
 const char *pulmo_are(uint64_t count);
 
+/* "1 h 05 min", "12 min", "8 s"; what is below zero, or no number, is 0 s. */
+void pulmo_duration_print(FILE *out, double seconds);
+
 /* Letters inserted, deleted or changed between two names (Levenshtein's distance), for "did you
  * mean"; of `b`, the first 32 letters count. */
 int pulmo_text_distance(const char *a, const char *b);

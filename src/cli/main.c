@@ -13,6 +13,7 @@
 #include "pulmo/crash.h"
 #include "pulmo/h5.h"
 #include "pulmo/image.h"
+#include "pulmo/spent.h"
 #include "pulmo/text.h"
 #include "pulmo/weights.h"
 
@@ -114,7 +115,7 @@ static void print_version(FILE *out)
     char mpi[128], hdf5[64];
     pulmo_dist_library(mpi, sizeof mpi);
     pulmo_h5_library(hdf5, sizeof hdf5);
-    fprintf(out, "pulmo %s (commit %s)\n", PULMO_VERSION, PULMO_COMMIT);
+    fprintf(out, "pulmo %s (commit %s)\n", PULMO_VERSION, pulmo_commit());
     fprintf(out, "%s\n%s\n", mpi, hdf5);
     fprintf(out, "%s\n%s\n", pulmo_jpeg_library(), pulmo_png_library());
     fprintf(out, "DICOM: %s\n", pulmo_dicom_library());

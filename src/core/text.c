@@ -2,6 +2,7 @@
 #include "pulmo/text.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,6 +348,17 @@ const char *pulmo_plural(uint64_t count)
 const char *pulmo_are(uint64_t count)
 {
     return count == 1 ? "is" : "are";
+}
+
+void pulmo_duration_print(FILE *out, double seconds)
+{
+    const long whole = seconds > 0 ? lrint(seconds) : 0;
+    if (whole >= 3600)
+        fprintf(out, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
+    else if (whole >= 60)
+        fprintf(out, "%ld min", whole / 60);
+    else
+        fprintf(out, "%ld s", whole);
 }
 
 static int compare_names(const void *left, const void *right)

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "pulmo/clock.h"
@@ -27,14 +26,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- an event as a line ---- */
 
-static void time_now(char *out, size_t bytes)
-{
-    struct tm parts;
-    const time_t now = time(NULL);
-    gmtime_r(&now, &parts);
-    strftime(out, bytes, "%Y-%m-%dT%H:%M:%SZ", &parts);
-}
-
 static json_t *value_of(const pulmo_event_field *field)
 {
     const double number = field->number;
@@ -51,9 +42,9 @@ static json_t *value_of(const pulmo_event_field *field)
  * left out. */
 static char *line_of(const char *kind, const pulmo_event_field *fields, size_t count)
 {
-    char now[32];
+    char now[PULMO_UTC_BYTES];
     json_t *object = json_object();
-    time_now(now, sizeof now);
+    pulmo_utc_now(now);
     bool made = object && json_object_set_new(object, "event", json_string(kind)) == 0 &&
                 json_object_set_new(object, "time", json_string(now)) == 0;
     for (size_t f = 0; made && f < count; f++) {

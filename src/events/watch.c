@@ -17,17 +17,6 @@
 
 /* ---- parts of lines ---- */
 
-static void print_duration(FILE *out, double seconds)
-{
-    const long whole = seconds > 0 ? lrint(seconds) : 0;
-    if (whole >= 3600)
-        fprintf(out, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
-    else if (whole >= 60)
-        fprintf(out, "%ld min", whole / 60);
-    else
-        fprintf(out, "%ld s", whole);
-}
-
 static void print_bar(FILE *out, double part)
 {
     const int full = (int)lrint(part * BAR_CELLS);
@@ -68,7 +57,7 @@ static void print_state(FILE *out, const watched *w)
 {
     if (!w->ended && w->since_last_s > SILENT_S) {
         fputs("no event for ", out);
-        print_duration(out, w->since_last_s);
+        pulmo_duration_print(out, w->since_last_s);
         fputs(": computing val, waiting, or killed", out);
     } else if (!w->ended)
         fputs("training", out);
@@ -96,7 +85,7 @@ static void print_progress(FILE *out, const watched *w)
     fprintf(out, " %.0f %%", floor(100 * part));
     if (!w->ended && w->left_s >= 0) {
         fputs(", at most ", out);
-        print_duration(out, w->left_s);
+        pulmo_duration_print(out, w->left_s);
         fputs(" left", out);
     }
     fputc('\n', out);

@@ -223,6 +223,7 @@ typedef struct ensemble {
     pulmo_audit audit;   /* of the mean's scores, on rank 0 */
     pulmo_groups groups; /* the same, by o->by */
     uint32_t overlap;    /* images that a model was made of, on rank 0 */
+    pulmo_spent spent;
 } ensemble;
 
 static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
@@ -254,6 +255,7 @@ static pulmo_status write_out(pulmo_comm *comm, const pulmo_evaluate_options *o,
                                    .by = o->by,
                                    .groups = o->by ? &all->groups : NULL,
                                    .threads = all->threads,
+                                   .spent = &all->spent,
                                    .finished = true};
     PULMO_TRY(pulmo_results_write(&results));
     printf("Results: %s/results.h5\n", o->out);
@@ -382,6 +384,7 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     ensemble all;
     pulmo_split_scores scores = {.split = o->split};
     memset(&all, 0, sizeof all);
+    pulmo_spent_begin(&all.spent);
     pulmo_status status = check_out(o->out);
     if (status == PULMO_OK)
         status = check_twins(o);

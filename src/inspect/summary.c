@@ -149,6 +149,20 @@ static void show_results(const summary *s)
     fputs("none yet\n", s->out);
 }
 
+/* "; ended 2026-11-30T21:03:55Z after 31 min" */
+static void show_times(const summary *s)
+{
+    const double wall_s = real_of(s, "provenance", "wall_seconds");
+    char *ended = text_of(s, "provenance", "ended");
+    if (ended && *ended && isfinite(wall_s)) {
+        fputs("; ended ", s->out);
+        show(s, ended);
+        fputs(" after ", s->out);
+        pulmo_duration_print(s->out, wall_s);
+    }
+    free(ended);
+}
+
 /* The first line of a run. */
 static void show_state(const summary *s)
 {
@@ -162,6 +176,7 @@ static void show_state(const summary *s)
         fprintf(s->out, ", %llu epochs", (unsigned long long)epochs.dims[0]);
     if (best > 0)
         fprintf(s->out, ", the best is %ld", best);
+    show_times(s);
     fputc('\n', s->out);
 }
 

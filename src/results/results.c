@@ -9,14 +9,14 @@
  *   /audit/...                               src/audit/audit_file.c
  *   /data/...                                results_data.c
  *   /seen/{train,val}/...                    results_seen.c
- *   /provenance                              where and on how many ranks it ran
+ *   /provenance                              where, when and on how many ranks it ran
  *   attributes of /: pulmo_kind "results", format_version, state, classes, demo, positive_class,
  *       positive_class_by, threshold, threshold_rule, temperature, best_epoch,
  *       trained_convolutions, models, folds (cross-validation alone), program_version, arithmetic,
  *       features, weights_sha256, preprocessing, data_sha256, head_sha256
  *
- * No times in it: equal runs give equal files. Runs that differ in ranks, threads, host or places
- * differ in the attributes of /provenance alone: h5diff --exclude-path /provenance. */
+ * Runs of one configuration on the same data differ in the attributes of /provenance alone, which
+ * has ranks, threads, host, places and times: h5diff --exclude-path /provenance. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static const char readme[] = "Results of a pulmo run.\n"
                              "/audit tells how far cues that know no anatomy tell classes, and "
                              "how the model's scores stand beside them.\n"
                              "/data tells what was packed and what its leak audit found. Only "
-                             "/provenance tells where and on how many ranks it ran:\n"
+                             "/provenance tells where, when and on how many ranks it ran:\n"
                              "two runs of one configuration on the same data differ nowhere else.\n"
                              "This is research software, not a medical device.\n";
 
@@ -109,8 +109,46 @@ static pulmo_status write_config(pulmo_h5 *file, const pulmo_config *config)
     return status;
 }
 
-/* All that may differ between runs with equal results. */
-static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
+/* The libraries that the numbers and the file came through. */
+static pulmo_status write_libraries(pulmo_h5 *file)
+{
+    char mpi[128], hdf5[64];
+    pulmo_dist_library(mpi, sizeof mpi);
+    pulmo_h5_library(hdf5, sizeof hdf5);
+    const char *const names[] = {mpi, hdf5, pulmo_blas_library()};
+    return pulmo_h5_set_texts(file, "provenance", "libraries", PULMO_COUNT_OF(names), names);
+}
+
+static pulmo_status write_program(pulmo_h5 *file)
+{
+    char *command = pulmo_command_line();
+    if (!command)
+        return pulmo_fail(PULMO_MEMORY, "out of memory for the command line");
+    const pulmo_h5_text_attribute texts[] = {
+        {"program_version", PULMO_VERSION},
+        {"commit", pulmo_commit()},
+        {"command", command},
+    };
+    pulmo_status status = pulmo_h5_set_text_list(file, "provenance", texts, PULMO_COUNT_OF(texts));
+    free(command);
+    PULMO_TRY(status);
+    return write_libraries(file);
+}
+
+/* What is not finished has no end yet. */
+static pulmo_status write_times(pulmo_h5 *file, const pulmo_results *r)
+{
+    char now[PULMO_UTC_BYTES];
+    pulmo_utc_now(now);
+    PULMO_TRY(pulmo_h5_set_text(file, "provenance", "started", r->spent->began));
+    if (r->finished)
+        PULMO_TRY(pulmo_h5_set_text(file, "provenance", "ended", now));
+    PULMO_TRY(pulmo_h5_set_int(file, "provenance", "sessions", r->spent->sessions));
+    const double wall_s = pulmo_spent_wall_s(r->spent);
+    return pulmo_h5_set_real(file, "provenance", "wall_seconds", wall_s);
+}
+
+static pulmo_status write_places(pulmo_h5 *file, const pulmo_results *r)
 {
     char *packed = NULL;
     char *model = NULL;
@@ -123,15 +161,24 @@ static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
         {"model", model},
         {"host", pulmo_comm_host(r->comm)},
     };
-    const pulmo_h5_int_attribute numbers[] = {
-        {"threads", r->threads},
-        {"ranks", pulmo_comm_size(r->comm)},
-    };
     if (status == PULMO_OK)
         status = pulmo_h5_set_text_list(file, "provenance", texts, PULMO_COUNT_OF(texts));
     free(packed);
     free(model);
-    PULMO_TRY(status);
+    return status;
+}
+
+/* All that may differ between runs with equal results. */
+static pulmo_status write_provenance(pulmo_h5 *file, const pulmo_results *r)
+{
+    const pulmo_h5_int_attribute numbers[] = {
+        {"threads", r->threads},
+        {"ranks", pulmo_comm_size(r->comm)},
+    };
+    PULMO_TRY(write_places(file, r));
+    PULMO_TRY(write_program(file));
+    if (r->spent)
+        PULMO_TRY(write_times(file, r));
     const int fold = r->origin ? r->origin->config->data.fold : -1;
     if (fold >= 0)
         PULMO_TRY(pulmo_h5_set_int(file, "provenance", "data_fold", fold));

@@ -25,6 +25,13 @@ static const member of_run[] = {
     {"init_sha256", TEXT},
 };
 
+/* What may differ between runs with equal results. */
+static const member of_provenance[] = {
+    {"started", TEXT},         {"ended", TEXT},  {"wall_seconds", REAL}, {"sessions", WHOLE},
+    {"command", TEXT},         {"host", TEXT},   {"ranks", WHOLE},       {"threads", WHOLE},
+    {"program_version", TEXT}, {"commit", TEXT},
+};
+
 static const member of_split[] = {
     {"count", WHOLE},
     {"correct", WHOLE},
@@ -114,14 +121,21 @@ static pulmo_status put_member(pulmo_h5 *file, const char *object, const member 
     return put_interval(file, object, it->name, to);
 }
 
-static pulmo_status put_split(pulmo_h5 *file, const char *split, json_t *to)
+/* What attributes of a group say, as a member of its name. */
+static pulmo_status put_group(pulmo_h5 *file, const char *group, const member *members,
+                              size_t count, json_t *to)
 {
     json_t *object = json_object();
-    if (!object || put(to, split, object) != PULMO_OK)
+    if (!object || put(to, group, object) != PULMO_OK)
         return fail_memory();
-    for (size_t i = 0; i < PULMO_COUNT_OF(of_split); i++)
-        PULMO_TRY(put_member(file, split, &of_split[i], object));
+    for (size_t i = 0; i < count; i++)
+        PULMO_TRY(put_member(file, group, &members[i], object));
     return PULMO_OK;
+}
+
+static pulmo_status put_split(pulmo_h5 *file, const char *split, json_t *to)
+{
+    return put_group(file, split, of_split, PULMO_COUNT_OF(of_split), to);
 }
 
 static pulmo_status put_classes(const pulmo_model *model, json_t *to)
@@ -139,6 +153,7 @@ static pulmo_status fill(pulmo_h5 *file, const pulmo_results *r, json_t *to)
 {
     for (size_t i = 0; i < PULMO_COUNT_OF(of_run); i++)
         PULMO_TRY(put_member(file, "/", &of_run[i], to));
+    PULMO_TRY(put_group(file, "provenance", of_provenance, PULMO_COUNT_OF(of_provenance), to));
     PULMO_TRY(put_classes(r->model, to));
     if (r->val)
         PULMO_TRY(put_split(file, r->val->split, to));

@@ -447,6 +447,7 @@ pulmo_status pulmo_sweep(pulmo_comm *comm, const pulmo_sweep_options *options)
                .options = options,
                .grid = options->grid,
                .count = pulmo_grid_trials(options->grid)};
+    pulmo_spent_begin(&s.spent);
     pulmo_interrupt_listen();
     pulmo_status status = pulmo_agree(comm, plan_local(&s));
     if (status == PULMO_OK)

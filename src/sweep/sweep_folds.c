@@ -43,6 +43,7 @@ static pulmo_status write_results(const sweep *s, const pool *p, const pulmo_spl
                                    .model_place = config->train.run_dir,
                                    .folds = p->folds,
                                    .threads = (int)config->train.threads,
+                                   .spent = &s->spent,
                                    .finished = true};
     PULMO_TRY(pulmo_directory_make(directory));
     PULMO_TRY(pulmo_results_write(&results));

@@ -71,8 +71,9 @@ typedef struct sweep {
     uint64_t count;
     sweep_trial *trials; /* (count), in the grid's order; complete on rank 0 alone */
     sweep_made made;     /* on rank 0: as the last trial that was looked at would be */
-    bool beside;         /* this is one of several groups of ranks */
-    bool quiet;          /* trials say a line each */
+    pulmo_spent spent;
+    bool beside; /* this is one of several groups of ranks */
+    bool quiet;  /* trials say a line each */
 } sweep;
 
 /* A trial's configuration (sweep_name.c); owned by the caller (free). */

@@ -9,6 +9,7 @@
  *   /state/values     (5) float64: loss and weight of the epoch so far, best value, best loss, best
  *                     accuracy
  *   /config           the configuration, YAML
+ *   /provenance       attributes started (UTC), wall_seconds, sessions: of the work so far
  *   attributes of /: pulmo_kind "checkpoint", format_version, data_sha256, weights_sha256,
  *       arithmetic
  *
@@ -91,6 +92,13 @@ static pulmo_status write_state(pulmo_h5 *file, const pulmo_state *state, const 
     return write_counters(file, state, chosen);
 }
 
+static pulmo_status write_spent(pulmo_h5 *file, const pulmo_spent *spent)
+{
+    PULMO_TRY(pulmo_h5_set_text(file, "provenance", "started", spent->began));
+    PULMO_TRY(pulmo_h5_set_int(file, "provenance", "sessions", spent->sessions));
+    return pulmo_h5_set_real(file, "provenance", "wall_seconds", pulmo_spent_wall_s(spent));
+}
+
 static pulmo_status write_identity(pulmo_h5 *file, const run_identity *identity)
 {
     char *echo = pulmo_config_echo(identity->config);
@@ -115,6 +123,8 @@ pulmo_status checkpoint_write(const char *path, const run_identity *identity,
     pulmo_status status = write_identity(file, identity);
     if (status == PULMO_OK)
         status = pulmo_arithmetic_write(file, left->arithmetic);
+    if (status == PULMO_OK)
+        status = write_spent(file, &left->spent);
     if (status == PULMO_OK)
         status = write_state(file, state, chosen);
     if (status == PULMO_OK)
@@ -291,6 +301,22 @@ static pulmo_status read_state(pulmo_h5 *file, pulmo_state *state, selection *ch
     return PULMO_OK;
 }
 
+/* Checkpoints of earlier releases do not tell: what they took is not counted. */
+static pulmo_status read_spent(pulmo_h5 *file, pulmo_spent *spent)
+{
+    char *began = NULL;
+    double wall_s = 0;
+    int64_t sessions = 0;
+    if (!pulmo_h5_has_attribute(file, "provenance", "started"))
+        return pulmo_h5_unsaid(pulmo_h5_path(file));
+    PULMO_TRY(pulmo_h5_get_real(file, "provenance", "wall_seconds", &wall_s));
+    PULMO_TRY(pulmo_h5_get_int(file, "provenance", "sessions", &sessions));
+    PULMO_TRY(pulmo_h5_get_text(file, "provenance", "started", &began));
+    pulmo_spent_add(spent, began, wall_s, sessions);
+    free(began);
+    return PULMO_OK;
+}
+
 /* Checkpoints of earlier releases hold no digests: those epochs' stay unknown. */
 static pulmo_status read_epochs(pulmo_h5 *file, uint32_t epochs, selection *chosen, trail *left)
 {
@@ -317,6 +343,8 @@ pulmo_status checkpoint_read(const char *path, const run_identity *identity, pul
         status = read_state(file, state, chosen);
     if (status == PULMO_OK)
         status = read_epochs(file, state->epoch, chosen, left);
+    if (status == PULMO_OK)
+        status = read_spent(file, &left->spent);
     if (status == PULMO_OK)
         pulmo_h5_say_unverified(file);
     pulmo_h5_close(file);

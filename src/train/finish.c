@@ -57,7 +57,8 @@ static pulmo_status write_results(run *r, bool finished, const char *head_digest
                              .trained_on = r->data.train,
                              .chosen_on = r->data.val,
                              .kernels = r->network.backbone.kernels,
-                             .threads = r->network.backbone.threads};
+                             .threads = r->network.backbone.threads,
+                             .spent = &r->trail.spent};
     if (val_info(r)->count > 0)
         results.val = &r->scores.val;
     if (finished && test_info(r)->count > 0)

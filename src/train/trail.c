@@ -8,6 +8,7 @@
 pulmo_status trail_create(const pulmo_layout *layout, uint32_t epochs, trail *out)
 {
     *out = (trail){.layout = layout, .room = epochs, .arithmetic = PULMO_ARITHMETIC};
+    pulmo_spent_begin(&out->spent);
     if (epochs == 0)
         return PULMO_OK;
     size_t count = (size_t)epochs * (size_t)layout->tensors;

@@ -39,7 +39,12 @@ for _ in $(seq 400); do grep -q "^Epoch 2" stopped.txt && break; sleep 0.02; don
 kill -TERM "$(pgrep -P "$started" -f "pulmo train" || echo "$started")" || true
 wait "$started" && fail "not interrupted" || [ $? = 75 ]
 expect 0 " epochs of a run that has not finished" "$PULMO" reproduce stopped --epochs 1
+provenance() { "$PULMO" inspect "$1" | sed -n "/^  .provenance/,/^  [/]/s/^ *@$2 *//p"; }
+before_s=$(provenance stopped/checkpoint.h5 wall_seconds) began=$(provenance stopped/checkpoint.h5 started)
 EXTRA=$long small_train stopped ranks 2 > resumed.txt 2>&1
+[ "$(provenance stopped/results.h5 started)" = "$began" ] || fail "a resumed run began when it was resumed"
+[ "$(provenance stopped/results.h5 sessions)" = 2 ] && [ "$(provenance whole/results.h5 sessions)" = 1 ] || fail "sessions are not counted"
+awk -v a="$before_s" -v b="$(provenance stopped/results.h5 wall_seconds)" 'BEGIN { exit !(a > 0 && b > a) }' || fail "wall times are not added up"
 expect 0 "reproduced: 12 epochs, Head SHA-256 $(head_of whole.txt)" "$PULMO" reproduce stopped
 "$PULMO" reproduce whole > stopped.txt 2>&1 &
 started=$!

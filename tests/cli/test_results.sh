@@ -20,18 +20,37 @@ EXTRA= small_train plain ranks 1 > plain.txt 2> /dev/null
 EXTRA=$chosen small_train again ranks 1 > again.txt 2> /dev/null
 EXTRA=$chosen small_train two ranks 2 > two.txt 2> /dev/null
 if command -v h5diff > /dev/null; then
-    h5diff run/results.h5 again/results.h5 > diff.txt || fail "the same run twice: $(cat diff.txt)"
-    [ ! -s diff.txt ] || fail "h5diff is not silent: $(cat diff.txt)"
-    h5diff --exclude-path /provenance run/results.h5 two/results.h5 > diff.txt || fail "1 and 2 ranks: $(cat diff.txt)"
-    [ ! -s diff.txt ] || fail "h5diff is not silent: $(cat diff.txt)"
+    for other in again two; do
+        h5diff --exclude-path /provenance run/results.h5 $other/results.h5 > diff.txt || fail "run and $other: $(cat diff.txt)"
+        [ ! -s diff.txt ] || fail "h5diff is not silent: $(cat diff.txt)"
+    done
     ! h5diff -q run/results.h5 plain/results.h5 || fail "h5diff finds no difference between runs that differ"
 fi
-cmp run/results.h5 again/results.h5 || fail "the same run twice gives other bytes"
+"$PYTHON" "$here/same_results.py" run/results.h5 again/results.h5 two/results.h5 || fail "the same run gives other results"
+! "$PYTHON" "$here/same_results.py" run/results.h5 plain/results.h5 > /dev/null || fail "no difference between runs that differ"
+
+# ---- when, how long and by what: /provenance, metrics.json ----
+"$PYTHON" - "$((SECONDS + 1))" << 'PY' || fail "times and the command"
+import datetime, h5py, json, sys
+for run, options in (("run", "--set eval.threshold=youden --set eval.calibration=temperature"), ("plain", "")):
+    of = h5py.File(f"{run}/results.h5")["provenance"].attrs
+    started, ended = (datetime.datetime.strptime(of[k], "%Y-%m-%dT%H:%M:%SZ") for k in ("started", "ended"))
+    assert abs((datetime.datetime.utcnow() - ended).total_seconds()) < 900, "ended"
+    assert abs((ended - started).total_seconds() - of["wall_seconds"]) <= 1.1, "wall time is not from start to end"
+    assert 0 < of["wall_seconds"] < float(sys.argv[1]) and of["sessions"] == 1
+    command = of["command"]
+    assert f" train --set data.path=packed --set train.run_dir={run} " in command and command.endswith("model.hidden=[12]' --set train.patience=0" + (" " + options if options else "")) or print(command)
+    assert "'model.hidden=[12]'" in command, command
+    assert len(of["libraries"]) == 3 and of["libraries"][1].startswith("HDF5 ") and of["commit"] and of["host"]
+    told = json.load(open(f"{run}/metrics.json"))["provenance"]
+    for key in ("started", "ended", "wall_seconds", "sessions", "command", "commit", "host", "ranks"):
+        assert told[key] == of[key], key
+PY
 
 # ---- inspect answers in five lines, and has the rest ----
 "$PULMO" inspect run > five.txt || fail "inspect of a run"
 [ "$(wc -l < five.txt)" = 5 ] || { cat five.txt; fail "not five lines"; }
-grep -q "^run: finished, 3 epochs, the best is [123]$" five.txt || { cat five.txt; fail "the state"; }
+grep -qE "^run: finished, 3 epochs, the best is [123]; ended 20..-..-..T..:..:..Z after [0-9]+ (s|min)$" five.txt || { cat five.txt; fail "the state"; }
 grep -qF "26 train (21 patients), 11 val (10 patients), 9 test (9 patients); NORMAL, PNEUMONIA; DEMO" five.txt || { cat five.txt; fail "the images"; }
 grep -qF "$(sed -n 's/^Head SHA-256: //p' one.txt)" five.txt || { cat five.txt; fail "the head"; }
 [ "$(sed -n 's/^  test *accuracy \([0-9.]*\) .*/\1/p' five.txt)" = "$(sed -n 's/^Test accuracy: \([0-9.]*\) .*/\1/p' one.txt)" ] || { cat five.txt; fail "the result"; }

@@ -166,6 +166,24 @@ static void a_first_epoch_comes_back(void **state)
     close_bench(&b);
 }
 
+/* Wall time and sessions of a resumed run are those before it and its own; it began when the first
+ * one did. */
+static void time_spent_adds_up(void **state)
+{
+    bench b;
+    (void)state;
+    open_bench(&b, false);
+    pulmo_spent_add(&b.left.spent, "2026-11-30T21:03:55Z", 4000, 2);
+    assert_ok(write_bench(&b));
+    pulmo_spent_begin(&b.left.spent);
+    assert_ok(checkpoint_read(b.path, &b.identity, &b.state, &b.chosen, &b.left));
+    const double wall_s = pulmo_spent_wall_s(&b.left.spent);
+    assert_true(wall_s >= 4000 && wall_s < 4100);
+    assert_int_equal(b.left.spent.sessions, 4);
+    assert_string_equal(b.left.spent.began, "2026-11-30T21:03:55Z");
+    close_bench(&b);
+}
+
 static void refuse_counter(bench *b, const char *words)
 {
     assert_ok(write_bench(b));
@@ -328,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(a_first_epoch_comes_back),
+        cmocka_unit_test(time_spent_adds_up),
         cmocka_unit_test(another_run_is_refused),
         cmocka_unit_test(mixed_arithmetic_stays_mixed),
         cmocka_unit_test(another_configuration_is_refused),
