@@ -228,8 +228,11 @@ void model_card(FILE *out, const report *r)
         put(out, r->class_names[k]);
     }
     pulmo_framing_input(&r->framing, input);
-    fprintf(out, ".\nInput: %s %lld x %lld px. Made with pulmo %s.\n\n", input,
-            (long long)r->size_px, (long long)r->size_px, r->version);
+    fprintf(out, ".\nInput: %s %lld x %lld px. Made with pulmo %s", input, (long long)r->size_px,
+            (long long)r->size_px, r->version);
+    if (*r->ended)
+        fprintf(out, ", %s", r->date);
+    fputs(".\n\n", out);
     data(out, r);
     recipe(out, r);
     for (int i = 0; i < r->splits; i++)

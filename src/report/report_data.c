@@ -1,6 +1,7 @@
 /* results.h5 → report. Refuses a file whose lists do not fit each other. */
 #include "report_room.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,6 +98,28 @@ static pulmo_status read_state(pulmo_h5 *file, report *r)
     return PULMO_OK;
 }
 
+/* "2026-11-30T21:03:55Z" in words, in the place of the file's date, which a copy changes. */
+static void take_date(report *r)
+{
+    struct tm when = {0};
+    const char *at = r->ended;
+    if (sscanf(at, "%4d-%2d-%2dT", &when.tm_year, &when.tm_mon, &when.tm_mday) != 3)
+        return;
+    when.tm_year -= 1900;
+    when.tm_mon -= 1;
+    if (when.tm_mon >= 0 && when.tm_mon < 12)
+        strftime(r->date, sizeof r->date, "%d %B %Y", &when);
+}
+
+static pulmo_status read_times(pulmo_h5 *file, report *r)
+{
+    take_date(r);
+    r->wall_s = NAN;
+    if (pulmo_h5_has_attribute(file, "provenance", "wall_seconds"))
+        return pulmo_h5_get_real(file, "provenance", "wall_seconds", &r->wall_s);
+    return PULMO_OK;
+}
+
 static pulmo_status read_config(pulmo_h5 *file, report *r)
 {
     if (pulmo_h5_exists(file, "config"))
@@ -117,6 +140,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         {"/", "overlap_images", &r->overlap},
         {"provenance", "ranks", &r->ranks},
         {"provenance", "threads", &r->threads},
+        {"provenance", "sessions", &r->sessions},
     };
     const text_field texts[] = {
         {"/", "threshold_rule", &r->threshold_rule},
@@ -129,6 +153,10 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
         {"provenance", "kernels", &r->kernels},
         {"provenance", "data_path", &r->data_path},
         {"provenance", "model", &r->model},
+        {"provenance", "started", &r->started},
+        {"provenance", "ended", &r->ended},
+        {"provenance", "command", &r->command},
+        {"provenance", "commit", &r->commit},
         {"groups", "by", &r->by},
     };
     PULMO_TRY(pulmo_h5_check_kind(
@@ -142,6 +170,7 @@ static pulmo_status read_root(pulmo_h5 *file, report *r)
     PULMO_TRY(pulmo_h5_get_real(file, "/", "threshold", &r->threshold));
     PULMO_TRY(pulmo_h5_get_real(file, "/", "temperature", &r->temperature));
     PULMO_TRY(get_texts(file, texts, PULMO_COUNT_OF(texts)));
+    PULMO_TRY(read_times(file, r));
     return read_config(file, r);
 }
 
@@ -464,7 +493,8 @@ void report_free(report *r)
                            r->version,     r->kernels,      r->features,       r->weights_digest,
                            r->data_digest, r->head_digest,  r->host,           r->data_path,
                            r->model,       r->carve,        r->resize,         r->decode,
-                           r->patients_by, r->by,           r->scores_digest,  r->held};
+                           r->patients_by, r->by,           r->scores_digest,  r->held,
+                           r->started,     r->ended,        r->command,        r->commit};
     const report_lines lists[] = {r->refused,         r->refused_reasons, r->identical, r->similar,
                                   r->shared_patients, r->mixed_patients,  r->leaks};
     for (size_t i = 0; i < PULMO_COUNT_OF(texts); i++)

@@ -417,82 +417,7 @@ static void training(FILE *out, const report *r)
           out);
 }
 
-/* ---- the rest ---- */
-
-static void fact(FILE *out, const char *name, const char *value)
-{
-    if (!*value)
-        return;
-    fputs("<tr><th scope=\"row\">", out);
-    html_text(out, name);
-    fputs("</th><td><code>", out);
-    html_text(out, value);
-    fputs("</code></td></tr>\n", out);
-}
-
-static const char *model_fact(const report *r)
-{
-    if (r->folds > 0)
-        return "Models of the folds below";
-    return r->models > 1 ? "First model" : "Model of";
-}
-
-static void provenance_of_scores(FILE *out, const report *r)
-{
-    fputs("<section><h2>Provenance</h2>\n<div class=\"scroll\"><table><tbody>\n", out);
-    if (!r->shared)
-        fact(out, "Scores", r->scores.file);
-    fact(out, "Their SHA-256", r->scores_digest);
-    fact(out, "Report by pulmo", r->version);
-    fact(out, "Scores written", r->date);
-    fputs("</tbody></table></div>\n<p class=\"soft\">All figures here are computed from that "
-          "file.</p></section>\n",
-          out);
-}
-
-static void provenance(FILE *out, const report *r)
-{
-    char where[400];
-    snprintf(where, sizeof where, "%.300s, %lld %s of %lld %s", r->host, (long long)r->ranks,
-             r->ranks == 1 ? "rank" : "ranks", (long long)r->threads,
-             r->threads == 1 ? "thread" : "threads");
-    fputs("<section><h2>Provenance</h2>\n<div class=\"scroll\"><table><tbody>\n", out);
-    fact(out, "Head SHA-256", r->head_digest);
-    fact(out, "Frozen weights SHA-256", r->weights_digest);
-    fact(out, "Packed data SHA-256", r->data_digest);
-    if (!r->shared) {
-        fact(out, "Packed data", r->data_path);
-        fact(out, model_fact(r), r->model);
-    }
-    fact(out, "Program", r->version);
-    if (*r->features)
-        fact(out, "Training features", r->features);
-    if (*r->kernels)
-        fact(out, "Kernels", r->kernels);
-    if (!r->shared)
-        fact(out, "Ran on", where);
-    fact(out, "Results written", r->date);
-    fputs("</tbody></table></div>\n<p class=\"soft\">One configuration, one data set and one file "
-          "of frozen weights give the same head to "
-          "the "
-          "last bit, on any processor and any number of ranks and threads: equal runs show the "
-          "same Head SHA-256. "
-          "All figures here are computed from the "
-          "per-image scores in <code>results.h5</code>.</p></section>\n",
-          out);
-}
-
-static void configuration(FILE *out, const report *r)
-{
-    if (!*r->config)
-        return;
-    fputs("<section><h2>Configuration</h2>\n<p class=\"soft\">The settings that make the model; "
-          "<code>config.yaml</code> holds "
-          "all.</p>\n<pre>",
-          out);
-    html_text(out, r->config);
-    fputs("</pre></section>\n", out);
-}
+/* ---- the page ---- */
 
 static void model_in_words(FILE *out, const report *r)
 {
@@ -525,8 +450,7 @@ static void head(FILE *out, const report *r)
         out,
         "</title>\n<style>\n%s</style></head>\n<body>\n<header><p class=\"kicker\">pulmo report",
         report_style);
-    if (*r->date)
-        html_say(out, " \u00b7 %s", r->date);
+    html_when(out, r);
     fputs("</p><h1>", out);
     html_text(out, r->title);
     fputs("</h1><p class=\"soft\">", out);
@@ -575,11 +499,7 @@ pulmo_status report_html(FILE *out, const report *r, const char *images)
         html_audit(out, r);
     training(out, r);
     html_data(out, r);
-    configuration(out, r);
-    if (r->is_scores)
-        provenance_of_scores(out, r);
-    else
-        provenance(out, r);
+    html_made(out, r);
     html_paper(out, r);
     fputs("</main>\n<footer><p class=\"soft\">Written by pulmo ", out);
     html_text(out, r->version);

@@ -6,6 +6,7 @@
  *   report.c        pulmo_report: which files, in which order
  *   html_audit.c    the section on shortcuts
  *   html_use.c      the section on calibration and use
+ *   html_made.c     when it was made, and the sections on configuration and provenance
  *   html_paper.c    methods and results in words, and reporting guidelines
  *   html.c          text and numbers as HTML
  *   report_html.c   the page's sections
@@ -67,7 +68,7 @@ typedef struct report_part {
 typedef struct report {
     char *title; /* the last part of the directory's name */
     char *results_path;
-    char date[32]; /* when results.h5 was written */
+    char date[32]; /* when the work ended, else when results.h5 was written; UTC */
     bool finished, is_demo;
     bool shared; /* to be given away: no path, picture or place is shown */
     int classes;
@@ -81,6 +82,9 @@ typedef struct report {
     char *threshold_rule, *config, *version, *kernels, *features, *weights_digest, *data_digest,
         *head_digest; /* "" where unknown */
     char *host, *data_path, *model;
+    char *started, *ended, *command, *commit; /* "" where unknown */
+    double wall_s; /* that the work took, over all sessions; NaN where unknown */
+    int64_t sessions;
     int64_t fold; /* of the train split, that is tested on; -1: the splits as packed */
     int64_t ranks, threads, trained_convolutions;
     uint64_t epochs;
@@ -131,6 +135,12 @@ int report_surest(const report *r, const report_split *s, bool hits, uint32_t ou
 /* The section on splits, the leak audit and what was refused; nothing where the results have no
  * data. */
 void html_data(FILE *out, const report *r);
+
+/* For the line at the top: when the work ended and how long it took, behind a dot; nothing where
+ * that is not known. */
+void html_when(FILE *out, const report *r);
+/* The sections on configuration and provenance. */
+void html_made(FILE *out, const report *r);
 
 /* Names of columns, with a blank behind each comma, so that lines can end there. */
 void html_columns(FILE *out, const char *by);

@@ -199,7 +199,8 @@ static pulmo_status name_it(report *r)
     char **const empty[] = {&r->config,      &r->kernels,     &r->features, &r->weights_digest,
                             &r->data_digest, &r->head_digest, &r->host,     &r->data_path,
                             &r->model,       &r->carve,       &r->resize,   &r->decode,
-                            &r->patients_by, &r->by};
+                            &r->patients_by, &r->by,          &r->started,  &r->ended,
+                            &r->command,     &r->commit};
     for (size_t i = 0; i < PULMO_COUNT_OF(empty); i++)
         if (!(*empty[i] = pulmo_strdup("")))
             return PULMO_MEMORY;
@@ -231,6 +232,7 @@ static pulmo_status fill(const pulmo_report_options *o, const wanted_columns *wa
     r->finished = true;
     r->shared = o->share != 0;
     r->temperature = 1;
+    r->wall_s = NAN;
     r->fold = -1;
     r->models = 1;
     r->patients_unknown = !r->scores.patients_told;
