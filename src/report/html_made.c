@@ -1,6 +1,8 @@
 /* How and when it was made: the line at the top, and the sections on configuration and provenance.
  */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "pulmo/text.h"
 #include "report_room.h"
@@ -116,16 +118,34 @@ static void provenance(FILE *out, const report *r)
           out);
 }
 
+/* One section of the file: from a line that is not indented to the next. Returns where that is. */
+static const char *config_section(FILE *out, const char *from)
+{
+    const char *end = from;
+    char *section = NULL;
+    do {
+        end += strcspn(end, "\n");
+        end += *end == '\n';
+    } while (*end == ' ');
+    section = strndup(from, (size_t)(end - from));
+    if (!section)
+        end = from + strlen(from); /* all of it in one piece, rather than without a section */
+    html_tagged(out, "pre", section ? section : from);
+    free(section);
+    return end;
+}
+
 static void configuration(FILE *out, const report *r)
 {
     if (!*r->config)
         return;
     fputs("<section><h2>Configuration</h2>\n<p class=\"soft\">The settings that make the model; "
           "<code>config.yaml</code> holds "
-          "all.</p>\n<pre>",
+          "all.</p>\n<div class=\"config\">",
           out);
-    html_text(out, r->config);
-    fputs("</pre></section>\n", out);
+    for (const char *at = r->config; *at;)
+        at = config_section(out, at);
+    fputs("</div></section>\n", out);
 }
 
 void html_made(FILE *out, const report *r)

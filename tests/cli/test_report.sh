@@ -40,6 +40,13 @@ EOF
 cp '<b>run/report.html' first.html
 "$PULMO" report '<b>run' > told.txt 2>&1 || { cat told.txt; fail "pulmo report"; }
 cmp first.html '<b>run/report.html' || fail "the same results, another page"
+
+# ---- when it was made, which a copy does not change; each section of the configuration in one piece ----
+grep -qE '<p class="kicker">pulmo report · trained [0-9]+ [A-Z][a-z]+ 20[0-9]+ in [0-9]+ (s|min)</p>' first.html || fail "no training time at the top"
+touch -d 2001-02-03 '<b>run/results.h5' && "$PULMO" report '<b>run' > told.txt 2>&1
+cmp first.html '<b>run/report.html' || fail "the date is the file's"
+[ "$(grep -o '<pre>[a-z]*:' first.html | tr -d '\n')" = "<pre>augment:<pre>model:<pre>train:<pre>bank:<pre>optim:<pre>eval:" ] || fail "sections of the configuration"
+grep -q 'pre{break-inside:avoid' first.html || fail "a column may break a section"
 PULMO_WEIGHTS=nowhere.safetensors expect 0 "no Grad-CAM" "$PULMO" report '<b>run' --out bare.html
 check bare.html "Without Grad-CAM" "Hardest errors"
 "$PULMO" report '<b>run' --no-overlays --out still.html > /dev/null 2>&1 || fail "--no-overlays"
@@ -58,6 +65,8 @@ expect 0 "no thumbnails: padded: its test split was packed anew since it was sco
 "$PULMO" evaluate apart --data packed --out scored-apart > /dev/null 2>&1
 expect 0 "no thumbnails: padded: its test split was packed anew" "$PULMO" report scored-apart --data padded
 "$PULMO" report scored-apart --share > /dev/null 2>&1
+grep -q "kicker.*evaluated [0-9]" scored-apart/share.html && ! grep -q "evaluate apart" scored-apart/share.html || fail "the command is given away, or not when"
+grep -q "pulmo evaluate apart" scored-apart/report.html || fail "the command is not told"
 expect 0 "" "$PULMO" evaluate apart --data packed --set eval.threshold=0 --out scored-apart
 [ ! -e scored-apart/share.html ] && [ -s scored-apart/report.html ] || fail "a page of older results stays beside newer ones"
 
