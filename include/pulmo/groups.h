@@ -7,7 +7,7 @@
  * 010D) is a number of years. Cells that say nothing (pulmo_cell_is_blank) are a group of their
  * own.
  *
- * A group is too small for a claim where fewer than PULMO_FEW_PATIENTS patients have an image of
+ * A group is too small for a claim where fewer than PULMO_GROUP_PATIENTS patients have an image of
  * the class, or as few have one of the rest (pulmo_sample_of); of such a group figures are shown
  * and nothing is claimed. What cannot be computed is NaN. */
 #ifndef PULMO_GROUPS_H
@@ -19,6 +19,8 @@
 #include "pulmo/metrics.h"
 #include "pulmo/stats.h"
 #include "pulmo/status.h"
+
+#define PULMO_GROUP_PATIENTS 30
 
 /* What is known of the scored images besides. Borrowed for the call. */
 typedef struct pulmo_group_source {

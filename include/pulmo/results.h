@@ -96,6 +96,9 @@ pulmo_status pulmo_results_write(const pulmo_results *results);
 /* Whether `directory` holds the results of a finished run; not where it holds none. PULMO_DATA and
  * PULMO_IO where there are results that cannot be read: they may be a finished run's. */
 pulmo_status pulmo_results_finished(const char *directory, bool *finished);
+/* Before other results, or pages of them, are written into `out`, which --out named: PULMO_USAGE
+ * where a training run is there or, unless `replaces`, results of one or of an evaluation. */
+pulmo_status pulmo_results_check_out(const char *out, bool replaces);
 /* Removes what writers of these that were killed had begun. Only where no other can be at work. */
 void pulmo_results_remove_leftovers(const char *directory);
 /* Removes what a run, an evaluation or a set of folds has left in `directory`, for one that takes

@@ -47,7 +47,7 @@ typedef struct pulmo_truth {
 
 /* Fewer patients of a side than this, and an interval may hold less than it says: pages say so
  * (docs/explanation/statistics.md has what was measured). */
-#define PULMO_FEW_PATIENTS 30
+#define PULMO_FEW_PATIENTS 60
 
 /* Who was sampled. */
 typedef struct pulmo_sample {

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "pulmo/elementary.h"
 #include "pulmo/file.h"
@@ -182,26 +181,6 @@ static pulmo_status judge_overlaps(const pulmo_evaluate_options *o, const pulmo_
         return written;
     pulmo_failure_raise(&refusal);
     return status;
-}
-
-/* What training left is not to be written over by what evaluating it gives. */
-static pulmo_status check_out(const char *out)
-{
-    static const char *const of_runs[] = {"checkpoint.h5", "model.h5", "history.csv"};
-    struct stat about;
-    for (size_t i = 0; out && i < sizeof of_runs / sizeof of_runs[0]; i++) {
-        char *path = pulmo_format("%s/%s", out, of_runs[i]);
-        bool there = path && stat(path, &about) == 0;
-        free(path);
-        if (!path)
-            return PULMO_MEMORY;
-        if (there)
-            return pulmo_fail(PULMO_USAGE,
-                              "--out %s: is a training run (it holds %s), whose results would be "
-                              "lost; give another directory",
-                              out, of_runs[i]);
-    }
-    return PULMO_OK;
 }
 
 /* Before hours of scoring, not after them. */
@@ -385,9 +364,9 @@ pulmo_status pulmo_evaluate(pulmo_comm *comm, const pulmo_evaluate_options *o)
     pulmo_split_scores scores = {.split = o->split};
     memset(&all, 0, sizeof all);
     pulmo_spent_begin(&all.spent);
-    pulmo_status status = check_out(o->out);
-    if (status == PULMO_OK)
-        status = check_twins(o);
+    pulmo_status status = check_twins(o);
+    if (status == PULMO_OK && o->out)
+        status = pulmo_results_check_out(o->out, true);
     if (status == PULMO_OK)
         status = pulmo_dataset_open(o->data, o->split, 0, &dataset);
     if (status == PULMO_OK)

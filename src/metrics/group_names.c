@@ -84,6 +84,23 @@ static pulmo_status read_wish(const char *text, size_t bytes, int columns, const
     return read_cuts(text + name_bytes, text + bytes, out);
 }
 
+static bool is_same_wish(const group_wish *a, const group_wish *b)
+{
+    if (a->column != b->column || a->cuts != b->cuts)
+        return false;
+    return memcmp(a->cut, b->cut, (size_t)a->cuts * sizeof *a->cut) == 0;
+}
+
+/* The last one of a list, among those before it. */
+static pulmo_status check_new(const group_wish *list, uint32_t last)
+{
+    for (uint32_t i = 0; i < last; i++)
+        if (is_same_wish(&list[i], &list[last]))
+            return pulmo_fail(PULMO_USAGE, "--by: \"%s\" stands there twice; once is enough",
+                              list[last].name);
+    return PULMO_OK;
+}
+
 pulmo_status group_wishes(const char *by, int columns, const char *const *names, group_wish **out,
                           uint32_t *wishes)
 {
@@ -98,6 +115,8 @@ pulmo_status group_wishes(const char *by, int columns, const char *const *names,
     for (const char *at = by; status == PULMO_OK && *wishes < most; ++*wishes) {
         const size_t bytes = strcspn(at, ",");
         status = read_wish(at, bytes, columns, names, &list[*wishes]);
+        if (status == PULMO_OK)
+            status = check_new(list, *wishes);
         at += bytes + 1;
     }
     if (status != PULMO_OK)

@@ -125,7 +125,8 @@ static pulmo_status compute(const workplace *w, pulmo_group *out)
     out->patients = w->patients;
     for (uint32_t k = 0; k < w->images; k++)
         out->positives += w->positive[k];
-    out->is_small = sample.few;
+    const uint32_t least = PULMO_GROUP_PATIENTS;
+    out->is_small = sample.positives < least || sample.negatives < least;
     out->value[PULMO_GROUP_PREVALENCE] = prevalence.it;
     out->value[PULMO_GROUP_AUC] = area.auc;
     out->value[PULMO_GROUP_SENSITIVITY] = sensitivity.it;

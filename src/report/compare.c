@@ -310,6 +310,8 @@ static pulmo_status check(const pulmo_compare_options *o)
     if (!isnan(o->threshold) && !(o->threshold >= 0 && o->threshold <= 1))
         return pulmo_fail(PULMO_USAGE, "--threshold %g: must be a probability, from 0 to 1",
                           o->threshold);
+    if (o->out)
+        return pulmo_results_check_out(o->out, false);
     return PULMO_OK;
 }
 

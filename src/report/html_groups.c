@@ -126,7 +126,7 @@ void html_groups(FILE *out, const report *r)
             " <b>%u of %u group%s, marked *, %s too small for a claim</b>: fewer than %d patients "
             "with the class, or without it. Their intervals may hold less than they say.",
             small, r->groups.count, pulmo_plural(r->groups.count), pulmo_are(small),
-            PULMO_FEW_PATIENTS);
+            PULMO_GROUP_PATIENTS);
     fputs("</p>\n", out);
     figures(out, r);
     tables(out, r);

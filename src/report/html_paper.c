@@ -194,7 +194,7 @@ static void statistics(FILE *out, const report *r, const report_split *s)
                 "; intervals in groups are by patient where patients repeat. A group of fewer than "
                 "%d patients with the class, or without it, was held too small for a claim. "
                 "Differences between groups were not tested.",
-                PULMO_FEW_PATIENTS);
+                PULMO_GROUP_PATIENTS);
     }
     fputs(" Missing data: ", out);
     gap(out, "images or labels that were left out, and why");

@@ -226,14 +226,15 @@ static void patients_table(FILE *out, const pulmo_metrics *m, const pulmo_use *u
 
 /* ---- the section ---- */
 
-void html_sample(FILE *out, const pulmo_sample *s)
+void html_sample(FILE *out, const pulmo_metrics *m)
 {
+    const pulmo_sample *s = &m->sample;
     if (s->by_patient)
         fprintf(out, "Intervals are by patient (%u patients, some with several images). ",
                 s->patients);
     else
         fprintf(out, "Intervals are by image (%u patients of one image each). ", s->patients);
-    if (s->few)
+    if (m->classes == 2 && s->few)
         fprintf(
             out,
             "Patients are few (%u with the finding, %u without): below %d of a side an interval "
@@ -262,7 +263,7 @@ static void figures(FILE *out, const pulmo_use *use)
 static void section(FILE *out, const report *r, const pulmo_metrics *m, const pulmo_use *use)
 {
     fputs("<section id=\"use\"><h2>Calibration and use</h2>\n<p>", out);
-    html_sample(out, &m->sample);
+    html_sample(out, m);
     fputs("</p>\n", out);
     calibration_table(out, use);
     figures(out, use);

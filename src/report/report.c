@@ -115,31 +115,10 @@ static pulmo_status write_scores(const report *r, const pulmo_report_options *o)
     return status;
 }
 
-/* A run's own page, and its groups, are not replaced by those of other scores. */
-static pulmo_status check_place(const char *out)
-{
-    static const char *const of_runs[] = {"results.h5", "model.h5", "checkpoint.h5"};
-    for (size_t i = 0; i < PULMO_COUNT_OF(of_runs); i++) {
-        bool there = false;
-        char *path = pulmo_format("%s/%s", out, of_runs[i]);
-        if (!path)
-            return PULMO_MEMORY;
-        pulmo_status status = pulmo_file_look(path, &there);
-        free(path);
-        PULMO_TRY(status);
-        if (there)
-            return pulmo_fail(PULMO_USAGE,
-                              "--out %s: holds results of a run (%s), whose report would be lost; "
-                              "give another directory",
-                              out, of_runs[i]);
-    }
-    return PULMO_OK;
-}
-
 pulmo_status pulmo_report_scores(const pulmo_report_options *options)
 {
     report r;
-    PULMO_TRY(check_place(options->out));
+    PULMO_TRY(pulmo_results_check_out(options->out, false));
     PULMO_TRY(report_of_scores(options, &r));
     pulmo_status status = report_group(&r, options->by);
     if (status == PULMO_OK)

@@ -177,7 +177,7 @@ static void summary(FILE *out, const report *r, const report_split *s)
     cards(out, r, m);
     fputs("<p class=\"soft\">", out);
     threshold_in_words(out, r);
-    html_sample(out, &m->sample);
+    html_sample(out, m);
     fputs("An interval of 95 % says how far chance alone may have moved a value with this many "
           "images and patients. It knows nothing of other hospitals or devices.",
           out);

@@ -160,7 +160,7 @@ bool audit_is_loud(const report *r);
 /* The section on calibration and use; nothing where there are not two classes with images. */
 pulmo_status html_use(FILE *out, const report *r, const report_split *s);
 /* Who was sampled, so what intervals are of: a sentence or two. */
-void html_sample(FILE *out, const pulmo_sample *s);
+void html_sample(FILE *out, const pulmo_metrics *m);
 
 /* Text into HTML: what has a meaning there is escaped, control characters and bytes that are not
  * UTF-8 are shown as U+FFFD. Also right inside quoted attributes. */

@@ -229,6 +229,30 @@ static const char *const results_files[] = {"results.h5",  "predictions.csv", "h
                                             "events.jsonl"};
 static const char *const report_files[] = {"report.html", "share.html", "MODEL_CARD.md"};
 
+/* What tells a run; the last one an evaluation has, too. */
+static const char *const signs_of_run[] = {"checkpoint.h5", "model.h5", "history.csv",
+                                           "results.h5"};
+
+pulmo_status pulmo_results_check_out(const char *out, bool replaces)
+{
+    const size_t signs = PULMO_COUNT_OF(signs_of_run) - replaces;
+    for (size_t i = 0; i < signs; i++) {
+        bool there = false;
+        char *path = pulmo_format("%s/%s", out, signs_of_run[i]);
+        if (!path)
+            return PULMO_MEMORY;
+        pulmo_status status = pulmo_file_look(path, &there);
+        free(path);
+        PULMO_TRY(status);
+        if (there)
+            return pulmo_fail(PULMO_USAGE,
+                              "--out %s: holds results of a run (%s), which would be lost or mixed "
+                              "with others; give another directory",
+                              out, signs_of_run[i]);
+    }
+    return PULMO_OK;
+}
+
 static pulmo_status remove_file(const char *directory, const char *name)
 {
     char *path = pulmo_format("%s/%s", directory, name);

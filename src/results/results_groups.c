@@ -113,7 +113,7 @@ void pulmo_groups_print(FILE *out, const pulmo_groups *groups, int classes,
     if (any_small)
         fprintf(out,
                 "* too small for a claim: fewer than %d patients with the class, or without it\n",
-                PULMO_FEW_PATIENTS);
+                PULMO_GROUP_PATIENTS);
     fputs("No difference between groups was tested: intervals that do not overlap are no test.\n\n",
           out);
 }
@@ -281,5 +281,5 @@ pulmo_status results_groups(pulmo_h5 *file, const pulmo_results *r)
     PULMO_TRY(status);
     PULMO_TRY(pulmo_h5_set_text(file, group_name, "by", r->by));
     PULMO_TRY(pulmo_h5_set_text(file, group_name, "split", r->test->split));
-    return pulmo_h5_set_int(file, group_name, "patients_least", PULMO_FEW_PATIENTS);
+    return pulmo_h5_set_int(file, group_name, "patients_least", PULMO_GROUP_PATIENTS);
 }

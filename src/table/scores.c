@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/file.h"
 #include "pulmo/memory.h"
 #include "pulmo/text.h"
 
@@ -469,6 +470,17 @@ static pulmo_status read_rows(reading *r, const pulmo_scores_wish *wish, pulmo_s
                               &out->patients);
 }
 
+/* A table that a configuration names and that is not there is a fault of the configuration; scores
+ * are a command's input, as a run is. */
+static pulmo_status check_input(const char *path)
+{
+    bool there = false;
+    PULMO_TRY(pulmo_file_look(path, &there));
+    if (there)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_IO, "%s: cannot be opened: %s", path, strerror(ENOENT));
+}
+
 pulmo_status pulmo_scores_read(const char *path, const pulmo_scores_wish *wish, pulmo_scores *out)
 {
     static const pulmo_scores_wish nothing;
@@ -480,6 +492,7 @@ pulmo_status pulmo_scores_read(const char *path, const pulmo_scores_wish *wish, 
     out->file = pulmo_strdup(path);
     if (!r || !out->file)
         goto out;
+    PULMO_GOTO(check_input(path));
     PULMO_GOTO(read_header(path, wished, &r->columns));
     PULMO_GOTO(table_read(path, &r->columns.wanted, true, &r->table));
     PULMO_GOTO(read_rows(r, wished, out));

@@ -27,7 +27,7 @@ expect 2 "--class" "$PULMO" compare a.csv b.csv
 expect 65 'has no class "ILL"' "$PULMO" compare a.csv b.csv --class ILL
 expect 2 "two models are needed" "$PULMO" compare a.csv
 expect 2 "--margin 2: must be above 0 and below 1" "$PULMO" compare a.csv b.csv --class SICK --margin 2
-expect 2 "nothing.csv: cannot be opened" "$PULMO" compare a.csv nothing.csv --class SICK
+expect 74 "nothing.csv: cannot be opened" "$PULMO" compare a.csv nothing.csv --class SICK
 sed 's/im5.png,p2,SICK/im5.png,p2,WELL/' a.csv > other.csv
 expect 65 '"im5.png" is WELL here and SICK in a.csv' "$PULMO" compare a.csv other.csv --class SICK
 sed 's/^im/x\/im/' a.csv > moved.csv
@@ -118,4 +118,6 @@ for pair in runs["pairs"]:
 assert runs["models"][0]["sensitivity"] == runs["models"][2]["sensitivity"]
 assert runs["sample"]["images"] == 9 and runs["sample"]["few_patients"], runs["sample"]
 PY
+expect 2 "--out run: holds results of a run" "$PULMO" compare run ev --out run
+[ ! -e run/compare.html ] || fail "a comparison is written into a run"
 expect 65 'holds no scores of the split "train"' "$PULMO" compare run ev --split train

@@ -17,6 +17,7 @@ small_train run env > train.txt 2>&1 || { cat train.txt; fail "training"; }
 
 # ---- what cannot be grouped by is said before anything is scored ----
 expect 2 'there is no column "Sax"; there are: Sex, Age, Note, format' "$PULMO" evaluate run --data packed --by Sax
+expect 2 '--by: "Sex" stands there twice' "$PULMO" evaluate run --data packed --by Sex,Age,Sex
 expect 2 'must rise' "$PULMO" evaluate run --data packed --by Age:40:18
 expect 2 'has 160 different values: at most 40' "$PULMO" evaluate run --data packed --by Note
 

@@ -78,6 +78,8 @@ for i in range(90):
 EOF2
 "$PULMO" report --scores three.csv --out three --by Site > /dev/null || fail "three classes"
 page three/report.html "C against the rest" "<b>" "Nord"
+! grep -q "Patients are few" three/report.html || fail "counts patients of a finding that there is none of"
+expect 74 "nothing.csv: cannot be opened" "$PULMO" report --scores nothing.csv --out three
 [ "$(grep -c 'against the rest</b><svg' three/report.html)" = 3 ] || fail "not a forest plot a class"
 "$PULMO" report --scores three.csv --out shared --share > /dev/null || fail "--share"
 ! grep -q 'three\.csv' shared/share.html || fail "a page to give away names its file"

@@ -158,7 +158,7 @@ join -t, <(grep '^test,' one/predictions.csv | cut -d, -f2,7 | sort) <(tail -n +
 
 # A full disk is an error, and evaluation leaves a run's own results alone.
 expect 74 "cannot write to standard output" bash -c '"$1" predict one demo/test > /dev/full' - "$PULMO"
-expect 2 "is a training run" "$PULMO" evaluate one --data packed --out one
+expect 2 "holds results of a run" "$PULMO" evaluate one --data packed --out one
 
 # A rank whose node lacks the configuration says so, though it is not the first.
 expect 2 "rank 1: error: missing.yaml" mpirun --oversubscribe --bind-to none -n 1 sleep 20 : -n 1 env OMPI_COMM_WORLD_LOCAL_RANK=0 "$PULMO" train -c missing.yaml

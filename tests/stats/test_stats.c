@@ -332,6 +332,23 @@ static void patients_have_their_largest_or_mean_score(void **state)
     assert_true(sample.few);
 }
 
+/* By 60 patients of each side, one image each (docs/explanation/statistics.md). */
+static void few_patients_are_below_sixty(void **state)
+{
+    bool positive[120];
+    pulmo_sample sample;
+    (void)state;
+    for (int i = 0; i < 120; i++)
+        positive[i] = i % 2 == 0;
+    pulmo_truth of_all = {.count = 120, .positive = positive, .patients = 120};
+    assert_ok(pulmo_sample_of(&of_all, &sample));
+    assert_false(sample.few);
+    of_all.count = of_all.patients = 119;
+    assert_ok(pulmo_sample_of(&of_all, &sample));
+    assert_int_equal(sample.negatives, 59);
+    assert_true(sample.few);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +367,7 @@ int main(void)
         cmocka_unit_test(net_benefit_is_what_it_says),
         cmocka_unit_test(operating_points_reach_what_they_say),
         cmocka_unit_test(patients_have_their_largest_or_mean_score),
+        cmocka_unit_test(few_patients_are_below_sixty),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);
 }
