@@ -24,7 +24,7 @@ broken() {
     rm -f "$run".status.*
     # shellcheck disable=SC2016 # for the inner shell
     small_train "$run" ranks "$1" bash -c 'status=0; LD_PRELOAD=$0 "$@" || status=$?
-        echo $status > '"$run"'.status.$OMPI_COMM_WORLD_RANK; exit $status' "$shim" > "$run.txt" 2> "$run.err" || true
+        echo $status > '"$run"'.status.${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exit $status' "$shim" > "$run.txt" 2> "$run.err" || true
 }
 show() { cat "$run.log" "$run.txt" "$run.err" >&2 2> /dev/null; }
 

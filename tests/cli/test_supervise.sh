@@ -28,7 +28,7 @@ make_small
 export EXTRA="--set train.epochs=200 --set train.checkpoint_batches=1"
 small_train whole ranks 2 > whole.txt 2>&1
 small_train lost supervise 5 mpirun --oversubscribe --bind-to none -n 2 env FIRST="$WORK/first" bash -c '
-    if [ "${OMPI_COMM_WORLD_RANK:-0}" = 1 ] && mkdir "$FIRST" 2> /dev/null; then (until [ -s lost/checkpoint.h5 ]; do sleep 0.02; done; kill -9 $$) & fi; exec "$@"' _ > lost.txt 2>&1 ||
+    if [ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}" = 1 ] && mkdir "$FIRST" 2> /dev/null; then (until [ -s lost/checkpoint.h5 ]; do sleep 0.02; done; kill -9 $$) & fi; exec "$@"' _ > lost.txt 2>&1 ||
     { cat lost.txt; fail "a lost rank ends it"; }
 [ "$(head_of lost.txt)" = "$(head_of whole.txt)" ] || fail "another model"
 

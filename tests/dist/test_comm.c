@@ -25,6 +25,8 @@ static void test_world(void **state)
     CHECK(pulmo_comm_nodes(world) >= 1 && pulmo_comm_nodes(world) <= size());
     CHECK(strlen(pulmo_comm_host(world)) > 0);
     const char *launched = getenv("OMPI_COMM_WORLD_SIZE");
+    if (!launched)
+        launched = getenv("PMI_SIZE");
     CHECK(!launched || atoi(launched) == size());
 }
 

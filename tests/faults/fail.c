@@ -43,6 +43,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../tools/rank.h"
+
 #define PATH_BYTES            4096
 #define MOST_FRAMES           48
 #define CALLER                __builtin_return_address(0)
@@ -103,7 +105,7 @@ static const char *setting(const char *name)
 __attribute__((constructor)) static void begin(void)
 {
     void *frames[2];
-    const char *rank = setting("OMPI_COMM_WORLD_RANK"), *only = setting("FAULT_RANK");
+    const char *rank = rank_told(), *only = setting("FAULT_RANK");
     if (strcmp(program_invocation_short_name, "pulmo") != 0 || !*setting("FAULT_LOG"))
         return;
     if (*only && *rank && strcmp(rank, only) != 0)

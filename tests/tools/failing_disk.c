@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rank.h"
+
 #define PATH_BYTES 4096
 
 static atomic_long calls;
@@ -55,8 +57,7 @@ static void note(const char *what, const char *path)
 
 static bool my_rank(void)
 {
-    const char *rank =
-        getenv("OMPI_COMM_WORLD_RANK") ? getenv("OMPI_COMM_WORLD_RANK") : setting("PMIX_RANK");
+    const char *rank = rank_told();
     return !*setting("DISK_RANK") || strcmp(setting("DISK_RANK"), *rank ? rank : "0") == 0;
 }
 

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rank.h"
+
 /* The C library's own. */
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t size);
@@ -76,7 +78,7 @@ __attribute__((constructor)) static void begin(void)
     only = getenv("MEMORY_CALL");
     least = number("MEMORY_LEAST", 0);
     most = number("MEMORY_MOST", SIZE_MAX);
-    size_t rank = number("OMPI_COMM_WORLD_RANK", 0);
+    size_t rank = (size_t)atol(rank_told());
     if (number("MEMORY_RANK", rank) == rank)
         wanted = (long)number("MEMORY_AT", 0);
 }
