@@ -23,7 +23,7 @@ pack_and_stop() {
         [ $((waited += 1)) -lt 3000 ] || fail "no part was decoded in 30 s"
     done
     # Of several ranks one is told; mpirun would take its time.
-    [ "$1" != mpirun ] || kill "-$signal" "$(pgrep -P "$process" | head -1)"
+    [ "$1" != mpirun ] || kill "-$signal" "$(rank_below "$process" || pgrep -P "$process" | head -n 1)"
     [ "$1" = mpirun ] || kill "-$signal" "$process" 2> /dev/null || true
     wait "$process" 2> /dev/null || status=$?
     echo "$status"
