@@ -26,12 +26,15 @@ play() {
     if [ $ok = 1 ]; then echo "ok   $scenario"; else echo "FAIL $scenario"; cat "$out"; failed=1; fi
 }
 
+# Other launchers than Open MPI's end with what their own killing of the ranks left, and do not name the rank that a signal ended.
+ended=1 lost="rank 2"
+mpirun --version 2>&1 | grep -qE "Open MPI|OpenRTE" || { ended="not 0" lost="signal"; echo "statuses, and the name of a killed rank, are the launcher's: not looked at"; }
 play fine 0 "status 0"
-play stuck 1 "rank 2 on host $(hostname) has made no progress for 2 s (a long task)"
-play overdue 1 "rank 2 on host $(hostname) has made no progress for 5 s (writing a large file)"
-play stopped 1 "rank 2 on host $(hostname) has not been heard from for"
-play root 1 "rank 0 on host $(hostname) has not been heard from for"
-play deadlock 1 "all ranks are alive and have waited for each other"
-play left 1 "rank 2 on host $(hostname) has come to its end"
-play killed "not 0" "rank 2" "signal 9"
+play stuck "$ended" "rank 2 on host $(hostname) has made no progress for 2 s (a long task)"
+play overdue "$ended" "rank 2 on host $(hostname) has made no progress for 5 s (writing a large file)"
+play stopped "$ended" "rank 2 on host $(hostname) has not been heard from for"
+play root "$ended" "rank 0 on host $(hostname) has not been heard from for"
+play deadlock "$ended" "all ranks are alive and have waited for each other"
+play left "$ended" "rank 2 on host $(hostname) has come to its end"
+play killed "not 0" "$lost" "signal 9"
 exit $failed
