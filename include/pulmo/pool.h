@@ -33,9 +33,4 @@ typedef pulmo_status (*pulmo_trial)(void *context, int task, int thread);
  */
 pulmo_status pulmo_pool_try(pulmo_pool *pool, int tasks, pulmo_trial task, void *context);
 
-/* As pulmo_pool_run, where one failure is no reason to leave out the others: failures[task] is
- * how each ended. (tasks), owned by the caller. */
-void pulmo_pool_try_all(pulmo_pool *pool, int tasks, pulmo_trial task, void *context,
-                        pulmo_failure *failures);
-
 #endif

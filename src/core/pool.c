@@ -212,22 +212,3 @@ pulmo_status pulmo_pool_try(pulmo_pool *pool, int tasks, pulmo_trial task, void 
     pthread_mutex_destroy(&a.lock);
     return pulmo_failure_raise(&a.failure);
 }
-
-typedef struct each_attempt {
-    pulmo_trial task;
-    void *context;
-    pulmo_failure *failures;
-} each_attempt;
-
-static void attempt_each(void *context, int task, int thread)
-{
-    const each_attempt *a = context;
-    pulmo_failure_keep(&a->failures[task], a->task(a->context, task, thread));
-}
-
-void pulmo_pool_try_all(pulmo_pool *pool, int tasks, pulmo_trial task, void *context,
-                        pulmo_failure *failures)
-{
-    each_attempt a = {.task = task, .context = context, .failures = failures};
-    pulmo_pool_run(pool, tasks, attempt_each, &a);
-}

@@ -56,21 +56,14 @@ static void pool_chunk(builder *work, uint32_t count)
     }
 }
 
-static pulmo_status add_chunk(builder *work, const bank_unit *unit, uint32_t first, uint32_t count,
-                              bank_writer *writer)
+static pulmo_status add_chunk(builder *work, const image_chunk *chunk, bank_writer *writer)
 {
     const pulmo_bank *b = work->b;
-    image_view view = {.augment = &b->augment, .seed = b->seed, .number = unit->view};
-    const float *images = NULL;
-    if (unit->split != PULMO_BANK_TRAIN)
-        view.averaged = &b->averaged;
-    image_reader *reader = work->reader[unit->split];
-    PULMO_TRY(image_reader_read(reader, &view, first, count, &images));
-    pulmo_backbone_features(b->parts.backbone, (int)count, images, work->features);
+    pulmo_backbone_features(b->parts.backbone, (int)chunk->count, chunk->images, work->features);
     if (b->pooled)
-        pool_chunk(work, count);
-    PULMO_TRY(bank_writer_add(writer, count, work->pooled));
-    work->done += count;
+        pool_chunk(work, chunk->count);
+    PULMO_TRY(bank_writer_add(writer, chunk->count, work->pooled));
+    work->done += chunk->count;
     pulmo_watch_beat(b->parts.comm, "building the feature bank");
     pulmo_progress_update(&work->progress, work->done, NULL);
     return PULMO_OK;
@@ -97,16 +90,23 @@ static pulmo_status open_reader(builder *work, uint32_t split)
 /* A signal ends it between two chunks. */
 static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer *writer)
 {
-    const bank_form *form = &work->b->set[unit->split].form;
-    uint32_t at = pulmo_shard_first(form->count, unit->shard, form->shards);
-    uint32_t images = bank_shard_images(form, unit->shard);
-    uint32_t end = at + images;
-    while (at < end && !pulmo_interrupt_wanted()) {
-        uint32_t count = end - at;
-        if (count > IMAGE_CHUNK)
-            count = IMAGE_CHUNK;
-        PULMO_TRY(add_chunk(work, unit, at, count, writer));
-        at += count;
+    const pulmo_bank *b = work->b;
+    const bank_form *form = &b->set[unit->split].form;
+    image_reader *reader = work->reader[unit->split];
+    image_span span = {
+        .view = {.augment = &b->augment, .seed = b->seed, .number = unit->view},
+        .views = 1,
+        .first = pulmo_shard_first(form->count, unit->shard, form->shards),
+        .count = bank_shard_images(form, unit->shard),
+    };
+    image_chunk chunk;
+    if (unit->split != PULMO_BANK_TRAIN)
+        span.view.averaged = &b->averaged;
+    image_reader_begin(reader, &span);
+    PULMO_TRY(image_reader_next(reader, &chunk));
+    while (chunk.count > 0 && !pulmo_interrupt_wanted()) {
+        PULMO_TRY(add_chunk(work, &chunk, writer));
+        PULMO_TRY(image_reader_next(reader, &chunk));
     }
     return PULMO_OK;
 }

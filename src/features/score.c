@@ -112,37 +112,41 @@ static pulmo_status read_chunk(const pulmo_feature_store *store, uint64_t at, ui
 
 /* ---- computing ---- */
 
-/* One view of a chunk of this rank's images. */
-static pulmo_status compute_view(pulmo_feature_store *store, image_reader *reader,
-                                 const pulmo_feature_source *source, int number, uint32_t at,
-                                 uint32_t count)
+/* Features of a chunk of this rank's images in one view. */
+static pulmo_status compute_chunk(pulmo_feature_store *store, const pulmo_feature_source *source,
+                                  const image_chunk *chunk)
 {
-    const image_view view = {.averaged = source->views, .number = (uint32_t)number};
-    const float *images = NULL;
-    uint64_t before = (uint64_t)number * store->count;
-    uint32_t first = store->first + at;
-    PULMO_TRY(image_reader_read(reader, &view, first, count, &images));
-    pulmo_backbone_features(source->backbone, (int)count, images, store->chunk);
-    return write_chunk(store, before + at, count);
+    uint64_t before = (uint64_t)chunk->view * store->count;
+    uint32_t at = chunk->first - store->first;
+    pulmo_backbone_features(source->backbone, (int)chunk->count, chunk->images, store->chunk);
+    return write_chunk(store, before + at, chunk->count);
 }
 
 /* Each chunk in all its views. */
 static pulmo_status compute_local(pulmo_comm *comm, pulmo_feature_store *store,
                                   image_reader *reader, const pulmo_feature_source *source)
 {
+    const uint32_t views = (uint32_t)store->views;
+    const image_span span = {.view = {.averaged = source->views},
+                             .views = views,
+                             .first = store->first,
+                             .count = store->count};
+    image_chunk chunk;
     pulmo_progress progress;
     pulmo_progress_begin(&progress, source->label, "img", store->count);
-    for (uint32_t at = 0; at < store->count; at += IMAGE_CHUNK) {
-        uint32_t left = store->count - at;
-        uint32_t count = at_most(left, IMAGE_CHUNK);
-        for (int v = 0; v < store->views; v++) {
-            PULMO_TRY(compute_view(store, reader, source, v, at, count));
-            pulmo_watch_beat(comm, source->label);
-        }
-        pulmo_progress_update(&progress, at + count, NULL);
-        if (pulmo_interrupt_wanted())
+    image_reader_begin(reader, &span);
+    PULMO_TRY(image_reader_next(reader, &chunk));
+    while (chunk.count > 0) {
+        PULMO_TRY(compute_chunk(store, source, &chunk));
+        pulmo_watch_beat(comm, source->label);
+        const bool in_all_views = chunk.view == views - 1;
+        const uint32_t done = chunk.first - store->first + chunk.count;
+        if (in_all_views)
+            pulmo_progress_update(&progress, done, NULL);
+        if (in_all_views && pulmo_interrupt_wanted())
             return pulmo_fail(PULMO_INTERRUPTED,
                               "interrupted; run the same command again to resume");
+        PULMO_TRY(image_reader_next(reader, &chunk));
     }
     pulmo_progress_end(&progress);
     return PULMO_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "pulmo/ahead.h"
 #include "pulmo/log.h"
 #include "pulmo/memory.h"
 #include "pulmo/features.h"
@@ -12,7 +13,7 @@
 #include "pulmo/results.h"
 #include "pulmo/text.h"
 
-#define CHUNK 64 /* images: all threads decode them, then all are at the trunk */
+#define CHUNK 16 /* images at the trunk, while the next are decoded */
 
 /* ---- images ---- */
 
@@ -20,36 +21,72 @@ typedef struct prediction {
     const pulmo_predict_options *options;
     const pulmo_model *model;
     const pulmo_backbone *backbone;
+    const input_list *list;
     pulmo_head *head;
+    pulmo_ahead *ahead;
     size_t image_floats;
-    float *images, *features, *logits, *probabilities; /* (CHUNK, ...) */
-    double *sums;                                      /* (CHUNK, classes): of the views' logits */
+    float *images; /* (PULMO_AHEAD_BATCHES, CHUNK, 3, H, W): the first view of each */
+    float *view;   /* (CHUNK, 3, H, W): of those that could be read */
+    float *features, *logits, *probabilities; /* (CHUNK, ...) */
+    double *sums;                             /* (CHUNK, classes): of the views' logits */
     pulmo_view_spec views;
-    int view; /* the one at hand */
-    char *const *paths;
-    pulmo_failure failure[CHUNK]; /* of each image */
-    pulmo_image decoded[CHUNK];   /* those that could be read, in order */
+    pulmo_image decoded[PULMO_AHEAD_BATCHES][CHUNK];
+    pulmo_ahead_batch chunk; /* the one at hand */
+    int good[CHUNK];         /* its items that could be read, in order */
+    int number;              /* of the view at hand */
     size_t bad;
 } prediction;
 
-static pulmo_status decode_task(void *context, int task, int thread)
+/* Where a chunk begins in the list. */
+static size_t chunk_begin(uint64_t batch)
+{
+    return (size_t)batch * CHUNK;
+}
+
+static int chunk_size(const void *context, uint64_t batch)
+{
+    const prediction *p = context;
+    const size_t begin = chunk_begin(batch);
+    if (begin >= p->list->count)
+        return 0;
+    const size_t left = p->list->count - begin;
+    return left < CHUNK ? (int)left : CHUNK;
+}
+
+static pulmo_status apply_view(const prediction *p, int number, const pulmo_image *image,
+                               float *out)
+{
+    const pulmo_model *model = p->model;
+    const int shape[3] = {image->height_px, image->width_px, image->channels};
+    return pulmo_view_apply(&p->views, number, image->pixels, shape, model->mean, model->std, out);
+}
+
+static float *first_view(const prediction *p, int place, int item)
+{
+    const size_t at = (size_t)place * CHUNK + (size_t)item;
+    return p->images + at * p->image_floats;
+}
+
+/* An image is decoded once, and kept only where further views are drawn of it. */
+static pulmo_status prepare_image(void *context, uint64_t batch, int item, int place)
 {
     prediction *p = context;
     const pulmo_model *model = p->model;
-    (void)thread;
-    return input_image_read(p->paths[task], &model->framing, model->size_px, p->options->pixels_max,
-                            &p->decoded[task]);
+    const char *path = p->list->paths[chunk_begin(batch) + (size_t)item];
+    pulmo_image *image = &p->decoded[place][item];
+    pulmo_image_free(image);
+    PULMO_TRY(
+        input_image_read(path, &model->framing, model->size_px, p->options->pixels_max, image));
+    return apply_view(p, 0, image, first_view(p, place, item));
 }
 
 static pulmo_status view_task(void *context, int task, int thread)
 {
-    prediction *p = context;
-    const pulmo_model *model = p->model;
-    const pulmo_image *image = &p->decoded[task];
-    const int shape[3] = {image->height_px, image->width_px, image->channels};
-    float *out = p->images + (size_t)task * p->image_floats;
+    const prediction *p = context;
+    const int item = p->good[task];
+    const pulmo_image *image = &p->decoded[p->chunk.place][item];
     (void)thread;
-    return pulmo_view_apply(&p->views, p->view, image->pixels, shape, model->mean, model->std, out);
+    return apply_view(p, p->number, image, p->view + (size_t)task * p->image_floats);
 }
 
 /* ---- lines ---- */
@@ -139,37 +176,46 @@ static pulmo_status print_json(const prediction *p, const char *path, const floa
 
 /* ---- scoring ---- */
 
-/* Reads a chunk's images once, whatever views are drawn of them; *out: how many could be. */
-static pulmo_status decode_chunk(prediction *p, int count, int *out)
+/* *out: how many of the chunk's images could be read. */
+static pulmo_status find_good(prediction *p, int *out)
 {
     int good = 0;
-    pulmo_pool_try_all(p->backbone->pool, count, decode_task, p, p->failure);
-    for (int i = 0; i < count; i++) {
-        if (!input_costs_one_image(p->failure[i].status))
-            return pulmo_failure_raise(&p->failure[i]);
-        if (p->failure[i].status != PULMO_OK)
+    for (int i = 0; i < p->chunk.count; i++) {
+        const pulmo_failure *failure = &p->chunk.failures[i];
+        if (!input_costs_one_image(failure->status))
+            return pulmo_failure_raise(failure);
+        if (failure->status != PULMO_OK)
             continue;
-        const pulmo_image image = p->decoded[i];
-        p->decoded[i] = (pulmo_image){0};
-        p->decoded[good] = image;
+        p->good[good] = i;
         good++;
     }
     *out = good;
     return PULMO_OK;
 }
 
-static void free_chunk(prediction *p)
+/* The first view of the images that could be read, without gaps. */
+static const float *gather_first(prediction *p, int good)
 {
-    for (int i = 0; i < CHUNK; i++)
-        pulmo_image_free(&p->decoded[i]);
+    if (good == p->chunk.count)
+        return first_view(p, p->chunk.place, 0);
+    for (int i = 0; i < good; i++) {
+        const float *from = first_view(p, p->chunk.place, p->good[i]);
+        memcpy(p->view + (size_t)i * p->image_floats, from, p->image_floats * sizeof *from);
+    }
+    return p->view;
 }
 
 /* Logits of one view of the images that could be read. */
 static pulmo_status score_view(prediction *p, int good)
 {
-    PULMO_TRY(pulmo_pool_try(p->backbone->pool, good, view_task, p));
-    pulmo_backbone_features(p->backbone, good, p->images, p->features);
-    pulmo_head_logits(p->head, good, p->features, p->logits);
+    const float *images = p->view;
+    pulmo_pool *pool = p->backbone->pool;
+    if (p->number == 0)
+        images = gather_first(p, good);
+    else
+        PULMO_TRY(pulmo_pool_try(pool, good, view_task, p));
+    pulmo_backbone_features(p->backbone, good, images, p->features);
+    pulmo_head_logits_on(p->head, pool, good, p->features, p->logits);
     return PULMO_OK;
 }
 
@@ -178,11 +224,11 @@ static pulmo_status score_views(prediction *p, int good)
 {
     const int views = p->views.views;
     const int values = good * p->model->classes;
-    p->view = 0;
+    p->number = 0;
     if (views == 1)
         return score_view(p, good);
     memset(p->sums, 0, (size_t)values * sizeof *p->sums);
-    for (p->view = 0; p->view < views; p->view++) {
+    for (p->number = 0; p->number < views; p->number++) {
         PULMO_TRY(score_view(p, good));
         for (int i = 0; i < values; i++)
             p->sums[i] += (double)p->logits[i];
@@ -202,34 +248,31 @@ static pulmo_status print_line(const prediction *p, const char *path, const floa
     return PULMO_OK;
 }
 
-static pulmo_status print_chunk(prediction *p, int count)
+static pulmo_status print_chunk(prediction *p)
 {
     const float *probabilities = p->probabilities;
-    for (int i = 0; i < count; i++) {
-        const pulmo_failure *failure = &p->failure[i];
+    char *const *paths = p->list->paths + chunk_begin(p->chunk.number);
+    for (int i = 0; i < p->chunk.count; i++) {
+        const pulmo_failure *failure = &p->chunk.failures[i];
         if (failure->status != PULMO_OK) {
             pulmo_warn("%s", failure->report);
             p->bad++;
             continue;
         }
-        PULMO_TRY(print_line(p, p->paths[i], probabilities));
+        PULMO_TRY(print_line(p, paths[i], probabilities));
         probabilities += p->model->classes;
     }
     fflush(stdout);
     return PULMO_OK;
 }
 
-static pulmo_status predict_chunk(prediction *p, char *const *paths, int count)
+static pulmo_status predict_chunk(prediction *p)
 {
     int good = 0;
-    p->paths = paths;
-    pulmo_status status = decode_chunk(p, count, &good);
-    if (status == PULMO_OK)
-        status = score_views(p, good);
-    free_chunk(p);
-    PULMO_TRY(status);
+    PULMO_TRY(find_good(p, &good));
+    PULMO_TRY(score_views(p, good));
     PULMO_TRY(pulmo_model_probabilities(p->model, good, p->logits, p->probabilities));
-    return print_chunk(p, count);
+    return print_chunk(p);
 }
 
 static pulmo_status allocate(prediction *p)
@@ -239,13 +282,15 @@ static pulmo_status allocate(prediction *p)
     const size_t scores = CHUNK * (size_t)p->model->classes;
     const size_t cells = (size_t)backbone->height * (size_t)backbone->width;
     const size_t features = cells * (size_t)backbone->channels;
+    const size_t ahead = PULMO_AHEAD_BATCHES * CHUNK;
     p->image_floats = 3 * side * side;
-    p->images = pulmo_alloc(CHUNK * p->image_floats, sizeof *p->images);
+    p->images = pulmo_alloc(ahead * p->image_floats, sizeof *p->images);
+    p->view = pulmo_alloc(CHUNK * p->image_floats, sizeof *p->view);
     p->features = pulmo_alloc(CHUNK * features, sizeof *p->features);
     p->logits = pulmo_alloc(scores, sizeof *p->logits);
     p->probabilities = pulmo_alloc(scores, sizeof *p->probabilities);
     p->sums = pulmo_alloc(scores, sizeof *p->sums);
-    const bool inputs = p->images && p->features;
+    const bool inputs = p->images && p->view && p->features;
     const bool outputs = p->logits && p->probabilities && p->sums;
     if (!inputs || !outputs)
         return PULMO_MEMORY;
@@ -254,38 +299,59 @@ static pulmo_status allocate(prediction *p)
 
 static void release(prediction *p)
 {
+    pulmo_ahead_destroy(p->ahead);
     pulmo_head_destroy(p->head);
+    for (int place = 0; place < PULMO_AHEAD_BATCHES; place++) {
+        for (int i = 0; i < CHUNK; i++)
+            pulmo_image_free(&p->decoded[place][i]);
+    }
     pulmo_free(p->images);
+    pulmo_free(p->view);
     pulmo_free(p->features);
     pulmo_free(p->logits);
     pulmo_free(p->probabilities);
     pulmo_free(p->sums);
 }
 
-static pulmo_status predict_list(prediction *p, const input_list *list)
+static pulmo_status prepare(prediction *p)
 {
     const pulmo_model *model = p->model;
     const pulmo_loss_spec loss = {0};
-    pulmo_progress progress;
+    const pulmo_ahead_work work = {
+        .items = CHUNK, .size = chunk_size, .make = prepare_image, .context = p};
     PULMO_TRY(pulmo_model_check_backbone(model, p->backbone, p->options->run));
     PULMO_TRY(allocate(p));
     PULMO_TRY(pulmo_views_of_model(model, &p->views));
-    PULMO_TRY(pulmo_head_create(&model->head, &loss, PULMO_SCORE_MICROBATCH, 1, model->parameters,
-                                &p->head));
-    if (!p->options->json)
-        print_csv_header(p);
-    pulmo_progress_begin(&progress, "  predict", "img", (double)list->count);
+    PULMO_TRY(pulmo_head_create(&model->head, &loss, PULMO_SCORE_MICROBATCH,
+                                PULMO_SCORE_MICROBATCHES, model->parameters, &p->head));
+    return pulmo_ahead_create(&work, p->backbone->pool, &p->ahead);
+}
+
+static pulmo_status predict_chunks(prediction *p)
+{
+    const size_t count = p->list->count;
+    pulmo_progress progress;
     pulmo_status status = PULMO_OK;
-    for (size_t at = 0; status == PULMO_OK && at < list->count; at += CHUNK) {
-        size_t count = list->count - at;
-        if (count > CHUNK)
-            count = CHUNK;
-        status = predict_chunk(p, list->paths + at, (int)count);
-        pulmo_progress_update(&progress, (double)(at + count), NULL);
+    pulmo_progress_begin(&progress, "  predict", "img", (double)count);
+    pulmo_ahead_begin(p->ahead);
+    pulmo_ahead_next(p->ahead, &p->chunk);
+    while (status == PULMO_OK && p->chunk.count > 0) {
+        const size_t done = chunk_begin(p->chunk.number) + (size_t)p->chunk.count;
+        status = predict_chunk(p);
+        pulmo_progress_update(&progress, (double)done, NULL);
+        pulmo_ahead_next(p->ahead, &p->chunk);
     }
     pulmo_progress_end(&progress);
-    PULMO_TRY(status);
-    return input_list_outcome(list, p->bad);
+    return status;
+}
+
+static pulmo_status predict_list(prediction *p)
+{
+    PULMO_TRY(prepare(p));
+    if (!p->options->json)
+        print_csv_header(p);
+    PULMO_TRY(predict_chunks(p));
+    return input_list_outcome(p->list, p->bad);
 }
 
 pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
@@ -306,7 +372,8 @@ pulmo_status pulmo_predict(pulmo_comm *comm, const pulmo_predict_options *o)
     p->options = o;
     p->model = &model;
     p->backbone = &backbone;
-    status = predict_list(p, &list);
+    p->list = &list;
+    status = predict_list(p);
     release(p);
     pulmo_backbone_close(&backbone);
 out:

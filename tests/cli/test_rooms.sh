@@ -45,7 +45,7 @@ fi
 # ---- dependencies point down ----
 # A room, the public headers that are its own, and the rooms whose headers it may include.
 rooms='
-core      | clock crash digest elementary file framing interrupt isa log memory place pool rng spent split status text | 
+core      | ahead clock crash digest elementary file framing interrupt isa log memory place pool rng spent split status text | 
 config    | config | core
 image     | image | core
 table     | scores table | core config image

@@ -84,29 +84,6 @@ static void test_try(void **state)
     }
 }
 
-static void test_try_all(void **state)
-{
-    static pulmo_failure failures[5];
-    const bool fails[5] = {false, true, false, false, true};
-    (void)state;
-    for (int threads = 1; threads <= 3; threads++) {
-        pulmo_pool *pool = NULL;
-        trial t = {.fails = fails};
-        assert_ok(pulmo_pool_create(threads, &pool));
-        for (int i = 0; i < 5; i++) /* of an earlier run */
-            pulmo_failure_keep(&failures[i], pulmo_fail(PULMO_MPI, "old"));
-        pulmo_pool_try_all(pool, 5, try_task, &t, failures);
-        assert_int_equal(failures[0].status, PULMO_OK);
-        assert_string_equal(failures[0].report, "");
-        assert_int_equal(failures[1].status, PULMO_IO);
-        assert_string_equal(failures[1].report, "task 1");
-        assert_int_equal(failures[3].status, PULMO_OK);
-        assert_int_equal(pulmo_failure_raise(&failures[4]), PULMO_DATA);
-        assert_string_equal(pulmo_error(), "task 4");
-        pulmo_pool_destroy(pool);
-    }
-}
-
 static void test_failure(void **state)
 {
     static pulmo_failure failure;
@@ -125,7 +102,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_try),
-        cmocka_unit_test(test_try_all),
         cmocka_unit_test(test_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
