@@ -46,7 +46,7 @@ print(lines - before, last - first, lines)' >"$work/stamps"; } 2>"$work/cpu"
 # alone PULMO: processor time of the start: with one image.
 alone() {
     local one
-    one=$(find -L "$images" -type f | sort | head -n 1)
+    one=$(find -L "$images" -type f | sort | sed -n 1p)
     TIMEFORMAT='%U %S'
     { time "$1" predict "$run" "$one" --threads "$threads" >"$work/one" 2>&1; } 2>"$work/alone"
 }
