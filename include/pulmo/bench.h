@@ -43,13 +43,28 @@ pulmo_status pulmo_bench_train(pulmo_comm *comm, const pulmo_bench_train_options
 
 typedef struct pulmo_bench_step_options {
     const char *weights; /* "" for the usual places */
+    bool drawn;          /* in place of weights: random ones of the same shape */
+    bool alone;          /* only as training sends gradients, not beside integer sums */
+    int trainable;       /* PULMO_TRAINABLE_... */
     int size_px, batch;  /* of drawn images; the global batch */
     int threads;         /* per rank; 0: the CPUs given */
     double seconds;      /* at least */
 } pulmo_bench_step_options;
-/* Training steps of the default head, with gradients as training sends them (train.exchange: auto)
- * and as integer sums always, by turns. */
+/* Training steps of the default head, and of the convolutions that `trainable` says, with gradients
+ * as training sends them (train.exchange: auto) and as integer sums always, by turns. */
 pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *options);
+
+typedef struct pulmo_bench_report_options {
+    const char *weights; /* NULL or "": random ones of the same shape */
+    const char *against; /* what an earlier report printed, or NULL */
+    int threads;         /* 0: the CPUs given */
+    int size_px;
+    double seconds; /* of each measurement, about */
+} pulmo_bench_report_options;
+/* All of the machine in one table: FMA peaks, bandwidth, convolutions, training steps, packing, a
+ * bank, the start; with ratios to an earlier report. The table is on stdout, too. One process:
+ * PULMO_USAGE under a launcher. */
+pulmo_status pulmo_bench_report(pulmo_comm *comm, const pulmo_bench_report_options *options);
 
 /* The sum over all ranks of so many parameters' gradient, as exact integers and as floats: bytes
  * and seconds in place of images. */

@@ -125,7 +125,8 @@ pulmo_status pulmo_weights_random(unsigned seed, pulmo_weights *out);
 typedef struct pulmo_weights_choice {
     const char *path; /* "" or NULL for the usual places */
     pulmo_preprocessing preprocessing;
-    bool any; /* no proof is asked for */
+    bool any;   /* no proof is asked for */
+    bool drawn; /* random ones of VGG16's shape, in place of any file: for benchmarks */
 } pulmo_weights_choice;
 
 /* The BLAS that runs, in its own words; static storage. */

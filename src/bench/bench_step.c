@@ -49,20 +49,23 @@ typedef struct bench {
     float *images;
     uint32_t *samples;
     int32_t *labels;
+    int count; /* of contenders that take part */
     contender contenders[EXCHANGES];
 } bench;
 
 /* The default head, fed by the backbone's features, as `exchange` has it. */
-static pulmo_status configure(bench *b, contender *c, int exchange, int64_t batch)
+static pulmo_status configure(bench *b, contender *c, int exchange,
+                              const pulmo_bench_step_options *options)
 {
     pulmo_config *config = &c->config;
     pulmo_config_init(config);
-    config->train.batch = batch;
+    config->train.batch = options->batch;
+    config->model.trainable = options->trainable;
     config->train.epochs = 1;
     config->train.exchange = exchange;
     PULMO_TRY(pulmo_head_from(config, &b->backbone, CLASSES, &b->head));
     pulmo_optim_from(config, &b->optim);
-    pulmo_head_layout_of(&b->head, &b->layout);
+    pulmo_tuned_layout_with_head(&b->backbone.tuned, &b->head, &b->layout);
     return PULMO_OK;
 }
 
@@ -71,7 +74,11 @@ static pulmo_status open_contender(bench *b, contender *c)
     const pulmo_state_shape shape = {.parameters = b->layout.parameters,
                                      .states = pulmo_optim_states(&b->optim)};
     PULMO_TRY(pulmo_state_create(&shape, &c->state));
-    pulmo_head_parameters_init(&b->head, 1, c->state.parameter);
+    const pulmo_tuned_spec *tuned = &b->backbone.tuned;
+    float *of_head = c->state.parameter + pulmo_tuned_parameters(tuned);
+    pulmo_head_parameters_init(&b->head, 1, of_head);
+    if (tuned->layers > 0)
+        pulmo_tuned_parameters_init(tuned, &b->backbone.weights, c->state.parameter);
     const pulmo_stepper_parts parts = {
         .comm = b->comm,
         .backbone = &b->backbone,
@@ -141,12 +148,13 @@ static pulmo_status fill_batch(bench *b, const pulmo_bench_step_options *options
 static pulmo_status open_local(bench *b, const pulmo_bench_step_options *options)
 {
     static const int exchange[EXCHANGES] = {PULMO_EXCHANGE_AUTO, PULMO_EXCHANGE_SUMS};
+    b->count = options->alone ? 1 : EXCHANGES;
     b->data.count = (uint32_t)options->batch;
     b->data.height_px = options->size_px;
     b->data.width_px = options->size_px;
-    for (int i = 0; i < EXCHANGES; i++) {
+    for (int i = 0; i < b->count && i < EXCHANGES; i++) {
         contender *c = &b->contenders[i];
-        PULMO_TRY(configure(b, c, exchange[i], options->batch));
+        PULMO_TRY(configure(b, c, exchange[i], options));
         PULMO_TRY(open_contender(b, c));
     }
     return fill_batch(b, options);
@@ -193,8 +201,8 @@ static double median(const double *values, int count)
 /* Each round in another order, so that a neighbour's heat or cache is nobody's advantage. */
 static pulmo_status run_round(bench *b, int round)
 {
-    for (int i = 0; i < EXCHANGES; i++) {
-        int number = (i + round) % EXCHANGES;
+    for (int i = 0; i < b->count; i++) {
+        int number = (i + round) % b->count;
         contender *c = &b->contenders[number];
         PULMO_TRY(take_turn(b, c, &c->rates[round]));
     }
@@ -204,7 +212,7 @@ static pulmo_status run_round(bench *b, int round)
 static pulmo_status warm_up(bench *b)
 {
     double rate;
-    for (int i = 0; i < EXCHANGES; i++)
+    for (int i = 0; i < b->count; i++)
         PULMO_TRY(take_turn(b, &b->contenders[i], &rate));
     return PULMO_OK;
 }
@@ -229,13 +237,15 @@ static void sum_up(const bench *b, int rounds, step_result *out)
     const double *auto_rates = b->contenders[AUTO].rates;
     const double *sums_rates = b->contenders[SUMS].rates;
     double ratios[ROUNDS_MOST];
+    out->rounds = rounds;
+    out->threads = b->backbone.threads;
+    out->images_per_second = median(auto_rates, rounds);
+    if (b->count == 1)
+        return;
     for (int i = 0; i < rounds; i++)
         ratios[i] = auto_rates[i] / sums_rates[i];
-    out->rounds = rounds;
-    out->images_per_second = median(auto_rates, rounds);
     out->sums_images_per_second = median(sums_rates, rounds);
     out->over_sums = median(ratios, rounds);
-    out->threads = b->backbone.threads;
 }
 
 static void sleep_for(double seconds)
@@ -296,7 +306,9 @@ static void close_bench(bench *b, bool opened)
 static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_options *options,
                                   step_result *out)
 {
-    const pulmo_weights_choice choice = {.path = options->weights};
+    const pulmo_weights_choice choice = {.path = options->weights, .drawn = options->drawn};
+    const pulmo_config config = {.model = {.trainable = options->trainable}};
+    const int frozen = pulmo_frozen_blocks_from(&config);
     bool opened = false;
     int rounds = 0;
     pulmo_status status = PULMO_OK;
@@ -305,13 +317,15 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
     if (!b)
         return status;
     b->comm = comm;
-    status = pulmo_backbone_open(comm, &choice, options->size_px, options->threads, &b->backbone);
+    status = pulmo_backbone_open_cut(comm, &choice, options->size_px, options->threads, frozen,
+                                     &b->backbone);
     opened = status == PULMO_OK;
     PULMO_GOTO(status);
     PULMO_GOTO(pulmo_agree(comm, open_local(b, options)));
     PULMO_GOTO(run_rounds(b, options->seconds, &rounds));
     sum_up(b, rounds, out);
-    status = time_parts(b, out);
+    if (!options->alone)
+        status = time_parts(b, out);
 out:
     close_bench(b, opened);
     return status;
@@ -321,8 +335,11 @@ static void report_steps(const step_result *r, int batch, int ranks, pulmo_isa i
 {
     fprintf(stderr, "%d ranks of %d threads, batch %d, %d rounds: ", ranks, r->threads, batch,
             r->rounds);
-    fprintf(stderr, "%.2f images/s as training sends gradients, %.2f as integer sums; ratio %.3f\n",
-            r->images_per_second, r->sums_images_per_second, r->over_sums);
+    fprintf(stderr, "%.2f images/s as training sends gradients", r->images_per_second);
+    if (r->over_sums > 0)
+        fprintf(stderr, ", %.2f as integer sums; ratio %.3f", r->sums_images_per_second,
+                r->over_sums);
+    fputc('\n', stderr);
     const bench_member members[] = {
         BENCH_NUMBER("images_per_second", 3, r->images_per_second),
         BENCH_NUMBER("integer_sums_images_per_second", 3, r->sums_images_per_second),

@@ -6,33 +6,10 @@
 
 #include "pulmo/bench.h"
 #include "pulmo/log.h"
-#include "pulmo/memory.h"
-#include "pulmo/pack.h"
 #include "pulmo/text.h"
 #include "pulmo/train.h"
 
 #define DEMO_IMAGES 256
-
-/* Demo images, packed; on all ranks. */
-static pulmo_status pack_demo(pulmo_comm *comm, const char *scratch, int size, const char *packed)
-{
-    char setting[64];
-    char *demo = pulmo_format("%s/demo", scratch);
-    pulmo_config config;
-    pulmo_config_init(&config);
-    snprintf(setting, sizeof setting, "pack.size=%d", size);
-    pulmo_status status = PULMO_MEMORY;
-    if (demo)
-        status = pulmo_config_set(&config, setting);
-    if (status == PULMO_OK)
-        status = pulmo_config_set(&config, "pack.leaks=allow");
-    status = pulmo_agree(comm, status);
-    const pulmo_pack_options options = {.source = demo, .destination = packed, .config = &config};
-    if (status == PULMO_OK)
-        status = pulmo_pack(comm, &options);
-    free(demo);
-    return status;
-}
 
 static pulmo_status set_path(char *field, size_t bytes, const char *directory, const char *name)
 {
@@ -107,7 +84,7 @@ static pulmo_status train_in(pulmo_comm *comm, const pulmo_bench_train_options *
         config->train.threads = o->threads;
     PULMO_TRY(pulmo_agree(comm, status));
     if (draw)
-        PULMO_TRY(pack_demo(comm, scratch, o->size_px, config->data.path));
+        PULMO_TRY(bench_pack_demo(comm, scratch, o->size_px, config->data.path));
     return pulmo_train_measure(comm, config, o->seconds, timing);
 }
 

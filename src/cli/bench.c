@@ -62,6 +62,16 @@ static pulmo_status bench_allreduce(arguments *a)
     return pulmo_bench_allreduce(a->comm, (size_t)a->elements);
 }
 
+static pulmo_status bench_report(arguments *a)
+{
+    const pulmo_bench_report_options options = {.weights = a->config.model.weights,
+                                                .against = a->against,
+                                                .threads = a->threads,
+                                                .size_px = a->size_px,
+                                                .seconds = a->seconds};
+    return pulmo_bench_report(a->comm, &options);
+}
+
 /* ---- the command ---- */
 
 typedef struct benchmark {
@@ -69,11 +79,9 @@ typedef struct benchmark {
     pulmo_status (*run)(arguments *a);
 } benchmark;
 
-static const benchmark benchmarks[] = {{"conv", bench_conv},
-                                       {"pack", bench_pack},
-                                       {"train", bench_train},
-                                       {"step", bench_step},
-                                       {"allreduce", bench_allreduce}};
+static const benchmark benchmarks[] = {{"conv", bench_conv},           {"pack", bench_pack},
+                                       {"train", bench_train},         {"step", bench_step},
+                                       {"allreduce", bench_allreduce}, {"report", bench_report}};
 
 pulmo_status load_bench(arguments *a)
 {

@@ -125,7 +125,7 @@ struct arguments {
     char configuration[PULMO_PLACE_BYTES]; /* what settings.path may point to */
 
     /* The fields of options. */
-    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode;
+    const char *data, *split, *out, *format, *class_name, *source, *input, *dump, *decode, *against;
     const char *like, *by, *margin, *threshold, *overlap, *scores, *called_from;
     const char *grids[PULMO_GRID_AXES + 1];
     int grid_count;

@@ -222,21 +222,24 @@ static const command_option report_options[] = {
 };
 
 static const command_option bench_options[] = {
-    {THREADS(1), .only = "conv|pack|train|step",
-     .help =
-         "conv, pack, train, step: threads per rank (default: the CPUs given, divided among the "
-         "ranks)"},
+    {THREADS(1), .only = "conv|pack|train|step|report",
+     .help = "conv, pack, train, step, report: threads per rank (default: the CPUs given, divided "
+             "among the "
+             "ranks)"},
     {NUMBER("batch", "N", 1, 4096), INTO(batch), .only = "conv|train|step",
      .help = "conv: images per batch (default 16); step, train: over all ranks (default 16; train: "
              "as configured)"},
-    {NUMBER("size", "PX", 32, 4096), INTO(size_px), .initial = 224, .only = "conv|pack|train|step",
-     .help = "conv, pack, step: height and width; train: of demo images (default 224)"},
-    {NUMBER("seconds", "N", 1, 3600), INTO(seconds), .initial = 5, .only = "conv|pack|train|step",
-     .help = "conv, pack, train, step: how long (default 5)"},
+    {NUMBER("size", "PX", 32, 4096), INTO(size_px), .initial = 224,
+     .only = "conv|pack|train|step|report",
+     .help = "conv, pack, step, report: height and width; train: of demo images (default 224)"},
+    {NUMBER("seconds", "N", 1, 3600), INTO(seconds), .initial = 5,
+     .only = "conv|pack|train|step|report",
+     .help = "conv, pack, train, step: how long; report: each of its parts (default 5)"},
     {FLAG("layers"), INTO(layers), .only = "conv",
      .help = "conv: a table with each layer's time, rate and part of the peak"},
-    {WEIGHTS, .only = "conv|train|step",
-     .help = "conv: convolutions (default: random ones of the same shape); train, step: default as "
+    {WEIGHTS, .only = "conv|train|step|report",
+     .help = "conv, report: convolutions (default: random ones of the same shape); train, step: "
+             "default as "
              "in training"},
     {TEXT("input", "FILE"), INTO(input), .only = "conv",
      .help = "conv: a batch of normalised images, raw float32 (batch, 3, size, size)"},
@@ -251,6 +254,8 @@ static const command_option bench_options[] = {
              "-c and --set"},
     {LARGE("elements", "N", 1, 1L << 40), INTO(elements), .initial = 6423298, .only = "allreduce",
      .help = "allreduce: parameters summed (default 6423298, the default head's)"},
+    {TEXT("against", "FILE"), INTO(against), .only = "report",
+     .help = "report: what an earlier report printed; the table gets ratios to it"},
     {0},
 };
 
@@ -536,21 +541,23 @@ const command commands[] = {
      .operands_hint = "one at a time",
      .run = run_verify},
     {.name = "bench",
-     .summary = "throughput of the parts: conv, pack, train, step, allreduce",
-     .usage = "conv|pack|train|step|allreduce",
+     .summary = "throughput of the parts: conv, pack, train, step, allreduce; report: all of it",
+     .usage = "conv|pack|train|step|allreduce|report",
      .description =
          "Throughput, also under mpirun; the last line of stdout is one JSON object. conv: the "
          "frozen convolutions on batches in memory. pack: all of packing, again and again. train: "
          "training as -c and --set say, without validation. step: whole training steps on random "
          "images, by turns with gradients as training sends them and with integer sums always. "
-         "allreduce: the sum of a gradient over the ranks, as integers and as floating-point "
-         "numbers: bytes and seconds in place of images. Configuration keys are for train alone.",
+         "allreduce: the sum of a gradient over the ranks, as integers and as floats, in bytes and "
+         "seconds. report: a table of this machine, by one process, without data or weights, in "
+         "about "
+         "two minutes. Configuration keys are for train alone.",
      .options = bench_options,
      .keys = KEYS_OF_TRAINING,
-     .actions = "conv|pack|train|step|allreduce",
+     .actions = "conv|pack|train|step|allreduce|report",
      .operands_least = 1,
      .operands_most = 1,
-     .operands_needed = "which benchmark: conv, pack, train, step or allreduce",
+     .operands_needed = "which benchmark: conv, pack, train, step, allreduce or report",
      .operands_hint = "one benchmark at a time",
      .starts_mpi = true,
      .load = load_bench,
@@ -558,9 +565,9 @@ const command commands[] = {
     {.name = "configs",
      .summary = "the configurations that came with the program",
      .usage = "[NAME]",
-     .description = "Without NAME: the configurations that came with the program, a line each. "
-                    "With NAME: that "
-                    "one, as YAML, to be read or changed. -c NAME takes it as it is.",
+     .description =
+         "Without NAME: the configurations that came with the program, a line each. "
+         "With NAME: that one, as YAML, to be read or changed. -c NAME takes it as it is.",
      .keys = "",
      .operands_most = 1,
      .operands_hint = "one configuration at a time",
@@ -571,9 +578,8 @@ const command commands[] = {
      .description =
          "Fetches the weights, packs SOURCE (class folders of images, or what pack wrote; without "
          "it: demo images, drawn first), trains on all cores with mpirun, and ends with the test "
-         "result. Writes below runs/ or $PULMO_RUNS. What is there already is kept; interrupted, "
-         "it "
-         "resumes. OPTIONS are pack's and train's.",
+         "result. Writes below runs/ or $PULMO_RUNS. What is there already is kept; "
+         "interrupted, it resumes. OPTIONS are pack's and train's.",
      .keys = "",
      .operands_most = OPERANDS_ANY,
      .run = run_quickstart},

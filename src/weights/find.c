@@ -77,6 +77,8 @@ pulmo_status pulmo_weights_open(const pulmo_weights_choice *choice, pulmo_weight
 {
     char *path = NULL;
     memset(out, 0, sizeof *out);
+    if (choice->drawn)
+        return pulmo_weights_random(1, out);
     PULMO_TRY(pulmo_weights_find(choice->path, &path));
     pulmo_status status = pulmo_weights_read_as(path, choice->preprocessing, out);
     bool proved = out->proof != PULMO_PROOF_NONE; /* on the way to the preprocessing */
