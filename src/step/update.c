@@ -13,8 +13,9 @@
 
 typedef struct update_work {
     pulmo_stepper *step;
-    double scale; /* 1 / weight of the batch */
-    float shrink; /* of gradients, by optim.clip_norm */
+    double scale;                                  /* 1 / weight of the batch */
+    float shrink;                                  /* of gradients, by optim.clip_norm */
+    pulmo_optim_update scalars[PULMO_TENSORS_MAX]; /* of each tensor that takes part */
 } update_work;
 
 /* ---- tasks ---- */
@@ -306,11 +307,11 @@ static void update_task(void *context, int task, int thread)
     const pulmo_tensor *tensor = stepper_tensor(work->step, block.tensor);
     if (!takes_part(work->step, tensor))
         return;
-    const pulmo_optim_update scalars = scalars_of(work->step, tensor);
+    const pulmo_optim_update *scalars = &work->scalars[block.tensor];
     if (tensor->kind == PULMO_LINEAR_WEIGHT)
-        update_strips(work, &block, &scalars, thread);
+        update_strips(work, &block, scalars, thread);
     else
-        update_block(work, &block, &scalars, thread);
+        update_block(work, &block, scalars, thread);
 }
 
 /* ---- the norm ---- */
@@ -355,11 +356,23 @@ static float shrink_to(update_work *work, double most)
     return 1.0f;
 }
 
+/* Once a step: they take powers of the decay rates. */
+static void find_scalars(update_work *work)
+{
+    const pulmo_stepper *step = work->step;
+    for (int t = 0; t < step->layout.tensors; t++) {
+        const pulmo_tensor *tensor = stepper_tensor(step, t);
+        if (takes_part(step, tensor))
+            work->scalars[t] = scalars_of(step, tensor);
+    }
+}
+
 void stepper_update(pulmo_stepper *step, double weight)
 {
     double most = step->parts.config->optim.clip_norm;
     double scale = weight > 0 ? 1.0 / weight : 0.0;
     update_work work = {.step = step, .scale = scale, .shrink = 1};
+    find_scalars(&work);
     if (most > 0)
         work.shrink = shrink_to(&work, most);
     stepper_run(step, stepper_update_tasks(step), update_task, &work);
