@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """same_results.py FIRST.h5 OTHER.h5...: results.h5 of runs of one configuration hold the same, but for /provenance.
+checkpoint.h5 too, and but for the digests that it keeps of its contents, /provenance among them.
 
 Every object, every attribute and every value, bit for bit; 1 with the first difference otherwise.
 """
@@ -7,6 +8,8 @@ import sys
 
 import h5py
 import numpy as np
+
+DATED = {"provenance", "content_digests"}
 
 
 def bits(value):
@@ -16,7 +19,7 @@ def bits(value):
 
 
 def attributes(item):
-    scales = {"REFERENCE_LIST", "DIMENSION_LIST"}  # addresses in the file
+    scales = {"REFERENCE_LIST", "DIMENSION_LIST", "content_sha256"}  # addresses in the file; of all contents
     return {name: bits(value) for name, value in item.attrs.items() if name not in scales}
 
 
@@ -25,7 +28,7 @@ def contents(path):
     with h5py.File(path) as f:
         found["/"] = attributes(f)
         f.visititems(lambda name, item: found.update({name: (attributes(item), bits(item[()]) if isinstance(item, h5py.Dataset) else None)}))
-    return {name: held for name, held in found.items() if name.split("/")[0] != "provenance"}
+    return {name: held for name, held in found.items() if name.split("/")[0] not in DATED}
 
 
 first = contents(sys.argv[1])

@@ -5,6 +5,7 @@ set -euo pipefail
 export PULMO=$1
 [ -e "$(dirname "$1")/../tests/fail.so" ] || { echo "skipped: there is no fail.so"; exit 77; }
 command -v python3 > /dev/null || { echo "skipped: no python3"; exit 77; }
+python3 -c 'import h5py' 2> /dev/null || { echo "skipped: no h5py"; exit 77; }
 if nm -D "$PULMO" 2> /dev/null | grep -qE ' __(asan|tsan)_init'; then
     echo "skipped: the sanitizer's allocator is in the shim's place"
     exit 77
