@@ -30,9 +30,9 @@ static void announce_positive(const run *r)
 {
     const pulmo_positive *positive = &r->model.positive;
     const pulmo_dataset_info *train = train_info(r);
-    const char *name = train->class_names[positive->index];
     if (train->classes != 2)
         return;
+    const char *name = train->class_names[positive->index];
     if (positive->by != PULMO_POSITIVE_ORDER)
         pulmo_info("positive class: %s", name);
     else
