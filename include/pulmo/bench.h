@@ -1,6 +1,7 @@
 /* Benchmarks: each measures for so many seconds and prints on rank 0 a summary on stderr and one
- * JSON object, the last line of stdout. All are collective and return the same status on every
- * rank; options are borrowed for the call. */
+ * JSON object, the last line of stdout. Where `rate` is given, images per second go there in place
+ * of the object. All are collective and return the same status on every rank; options are borrowed
+ * for the call. */
 #ifndef PULMO_BENCH_H
 #define PULMO_BENCH_H
 
@@ -19,6 +20,7 @@ typedef struct pulmo_bench_conv_options {
     int batch, size_px;
     bool layers; /* also a table of layers */
     double seconds;
+    double *rate; /* NULL: the object is printed */
 } pulmo_bench_conv_options;
 /* The frozen convolutions on a batch that stays in memory. */
 pulmo_status pulmo_bench_conv(pulmo_comm *comm, const pulmo_bench_conv_options *options);
@@ -28,6 +30,7 @@ typedef struct pulmo_bench_pack_options {
     const char *decode;   /* "exact" or "fast" */
     int threads, size_px; /* per rank, 0: the CPUs given; of packed images */
     double seconds;
+    double *rate; /* NULL: the object is printed */
 } pulmo_bench_pack_options;
 /* Packs the source over and over into a scratch directory in $TMPDIR: listing, reading, decoding,
  * resizing, digests, audit, shards, manifest. */
@@ -49,6 +52,7 @@ typedef struct pulmo_bench_step_options {
     int size_px, batch;  /* of drawn images; the global batch */
     int threads;         /* per rank; 0: the CPUs given */
     double seconds;      /* at least */
+    double *rate;        /* NULL: the object is printed */
 } pulmo_bench_step_options;
 /* Training steps of the default head, and of the convolutions that `trainable` says, with gradients
  * as training sends them (train.exchange: auto) and as integer sums always, by turns. */

@@ -140,6 +140,10 @@ static void report_conv(const pulmo_bench_conv_options *o, int ranks, const pulm
             peak / 1e9, gemm / 1e9, 100 * gemm / peak);
     if (o->layers)
         print_layers(times, layers, r->images, peak);
+    if (o->rate) {
+        *o->rate = r->rate;
+        return;
+    }
     const bench_member members[] = {
         BENCH_NUMBER("images_per_second", 3, r->rate),
         BENCH_NUMBER("best_images_per_second", 3, r->best_rate),

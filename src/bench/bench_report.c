@@ -17,6 +17,7 @@
 #include "pulmo/isa.h"
 #include "pulmo/memory.h"
 #include "pulmo/pool.h"
+#include "pulmo/text.h"
 #include "pulmo/trunk.h"
 
 #define MEGABYTE          ((size_t)1 << 20)
@@ -172,8 +173,8 @@ static pulmo_status measure_conv(report *r, int threads, int which)
                                               .threads = threads,
                                               .batch = BENCHMARK_BATCH,
                                               .size_px = r->options->size_px,
-                                              .seconds = r->options->seconds};
-    bench_take_first(&r->now[which]);
+                                              .seconds = r->options->seconds,
+                                              .rate = &r->now[which]};
     return pulmo_bench_conv(r->comm, &options);
 }
 
@@ -186,8 +187,8 @@ static pulmo_status measure_step(report *r, int trainable, int which)
                                               .size_px = r->options->size_px,
                                               .batch = BENCHMARK_BATCH,
                                               .threads = r->threads,
-                                              .seconds = r->options->seconds};
-    bench_take_first(&r->now[which]);
+                                              .seconds = r->options->seconds,
+                                              .rate = &r->now[which]};
     return pulmo_bench_step(r->comm, &options);
 }
 
@@ -197,8 +198,8 @@ static pulmo_status measure_pack(report *r, const char *source)
                                               .decode = "exact",
                                               .threads = r->threads,
                                               .size_px = r->options->size_px,
-                                              .seconds = r->options->seconds};
-    bench_take_first(&r->now[FIGURE_pack]);
+                                              .seconds = r->options->seconds,
+                                              .rate = &r->now[FIGURE_pack]};
     return pulmo_bench_pack(r->comm, &options);
 }
 
@@ -332,7 +333,7 @@ static void print_machine(const report *r)
     char h5[64];
     pulmo_h5_library(h5, sizeof h5);
     printf("%s, %s tier, %d thread%s\n", pulmo_cpu_model(), r->tier, r->threads,
-           r->threads == 1 ? "" : "s");
+           pulmo_plural((uint64_t)r->threads));
     printf("caches: %.0f kB L1, %.0f kB L2, %.0f kB L3\n", l1_kb(), l2_kb(), l3_kb());
     printf("pulmo %s (arithmetic %d), %s; weights %s, images of %d x %d\n\n", PULMO_VERSION,
            PULMO_ARITHMETIC, h5, r->weights, r->options->size_px, r->options->size_px);
@@ -411,9 +412,7 @@ pulmo_status pulmo_bench_report(pulmo_comm *comm, const pulmo_bench_report_optio
     PULMO_TRY(pulmo_isa_choose(&isa));
     r.tier = pulmo_isa_name(isa);
     PULMO_TRY(read_before(&r));
-    pulmo_status status = measure_all(&r);
-    bench_take_first(NULL);
-    PULMO_TRY(status);
+    PULMO_TRY(measure_all(&r));
     print_table(&r);
     print_json(&r);
     return PULMO_OK;

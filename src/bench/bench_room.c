@@ -63,21 +63,8 @@ pulmo_status bench_pack_demo(pulmo_comm *comm, const char *scratch, int size, co
     return status;
 }
 
-/* Where the next benchmark's first number goes; NULL: it prints. */
-static double *wanted;
-
-void bench_take_first(double *out)
-{
-    wanted = out;
-}
-
 void bench_print_json(const bench_member *members, size_t count)
 {
-    if (wanted) {
-        *wanted = members[0].value;
-        wanted = NULL;
-        return;
-    }
     putchar('{');
     for (size_t i = 0; i < count; i++) {
         const bench_member *m = &members[i];

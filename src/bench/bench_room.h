@@ -44,9 +44,6 @@ typedef struct bench_member {
     {                                                                                              \
         name, 0, 0, text                                                                           \
     }
-/* The next object that a benchmark ends with is not printed: its first number goes to *out. NULL:
- * it is printed. */
-void bench_take_first(double *out);
 /* The object, one line on stdout. */
 void bench_print_json(const bench_member *members, size_t count);
 #define BENCH_PRINT_JSON(members) bench_print_json(members, sizeof(members) / sizeof((members)[0]))

@@ -331,15 +331,20 @@ out:
     return status;
 }
 
-static void report_steps(const step_result *r, int batch, int ranks, pulmo_isa isa)
+static void report_steps(const pulmo_bench_step_options *o, const step_result *r, int ranks,
+                         pulmo_isa isa)
 {
-    fprintf(stderr, "%d ranks of %d threads, batch %d, %d rounds: ", ranks, r->threads, batch,
+    fprintf(stderr, "%d ranks of %d threads, batch %d, %d rounds: ", ranks, r->threads, o->batch,
             r->rounds);
     fprintf(stderr, "%.2f images/s as training sends gradients", r->images_per_second);
     if (r->over_sums > 0)
         fprintf(stderr, ", %.2f as integer sums; ratio %.3f", r->sums_images_per_second,
                 r->over_sums);
     fputc('\n', stderr);
+    if (o->rate) {
+        *o->rate = r->images_per_second;
+        return;
+    }
     const bench_member members[] = {
         BENCH_NUMBER("images_per_second", 3, r->images_per_second),
         BENCH_NUMBER("integer_sums_images_per_second", 3, r->sums_images_per_second),
@@ -349,7 +354,7 @@ static void report_steps(const step_result *r, int batch, int ranks, pulmo_isa i
         BENCH_NUMBER("integer_sums_travel_s", 5, r->travel_s[SUMS]),
         BENCH_NUMBER("integer_sums_update_s", 5, r->update_s[SUMS]),
         BENCH_NUMBER("rounds", 0, r->rounds),
-        BENCH_NUMBER("batch", 0, batch),
+        BENCH_NUMBER("batch", 0, o->batch),
         BENCH_NUMBER("threads", 0, r->threads),
         BENCH_NUMBER("ranks", 0, ranks),
         BENCH_TEXT("isa", pulmo_isa_name(isa)),
@@ -364,6 +369,6 @@ pulmo_status pulmo_bench_step(pulmo_comm *comm, const pulmo_bench_step_options *
     PULMO_TRY(pulmo_agree(comm, pulmo_isa_choose(&isa)));
     PULMO_TRY(measure_steps(comm, options, &result));
     if (pulmo_comm_rank(comm) == 0)
-        report_steps(&result, options->batch, pulmo_comm_size(comm), isa);
+        report_steps(options, &result, pulmo_comm_size(comm), isa);
     return PULMO_OK;
 }
