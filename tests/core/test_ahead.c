@@ -11,6 +11,8 @@
 enum { ITEMS = 7, MANY = 100, PATIENCE_S = 20 };
 
 typedef struct factory {
+    pulmo_pool *pool;
+    pulmo_ahead *ahead;
     int items;           /* in all */
     int fails[2];        /* items, counted over all batches, that fail; -1: none */
     double slow_s;       /* what an item takes */
@@ -45,7 +47,7 @@ static pulmo_status make(void *context, uint64_t batch, int item, int place)
     return PULMO_OK;
 }
 
-static void open_factory(factory *f, int threads, pulmo_pool **pool, pulmo_ahead **ahead)
+static void open_factory(factory *f, int threads)
 {
     const pulmo_ahead_work work = {.items = ITEMS, .size = size, .make = make, .context = f};
     memset(f, 0, sizeof *f);
@@ -53,8 +55,14 @@ static void open_factory(factory *f, int threads, pulmo_pool **pool, pulmo_ahead
     f->fails[0] = -1;
     f->fails[1] = -1;
     f->owner = pthread_self();
-    assert_ok(pulmo_pool_create(threads, pool));
-    assert_ok(pulmo_ahead_create(&work, *pool, ahead));
+    assert_ok(pulmo_pool_create(threads, &f->pool));
+    assert_ok(pulmo_ahead_create(&work, f->pool, &f->ahead));
+}
+
+static void close_factory(factory *f)
+{
+    pulmo_ahead_destroy(f->ahead);
+    pulmo_pool_destroy(f->pool);
 }
 
 static void nap(void)
@@ -64,20 +72,20 @@ static void nap(void)
 }
 
 /* Takes all batches; returns their items, which must come in order. */
-static int take_all(factory *f, pulmo_ahead *ahead)
+static int take_all(factory *f)
 {
     int items = 0;
     pulmo_ahead_batch batch;
-    pulmo_ahead_next(ahead, &batch);
+    pulmo_ahead_next(f->ahead, &batch);
     while (batch.count > 0) {
         assert_int_equal(batch.number, items / ITEMS);
         for (int i = 0; i < batch.count; i++) {
             assert_int_equal(f->value[batch.place][i], items);
             items++;
         }
-        pulmo_ahead_next(ahead, &batch);
+        pulmo_ahead_next(f->ahead, &batch);
     }
-    pulmo_ahead_next(ahead, &batch); /* the end stays the end */
+    pulmo_ahead_next(f->ahead, &batch); /* the end stays the end */
     assert_int_equal(batch.count, 0);
     return items;
 }
@@ -85,19 +93,16 @@ static int take_all(factory *f, pulmo_ahead *ahead)
 static void all_items_come_in_order(void **state)
 {
     static factory f;
-    pulmo_pool *pool = NULL;
-    pulmo_ahead *ahead = NULL;
     (void)state;
     for (int threads = 1; threads <= 4; threads++) {
-        open_factory(&f, threads, &pool, &ahead);
+        open_factory(&f, threads);
         for (int items = 0; items <= MANY; items += 5) {
             f.items = items;
-            pulmo_ahead_begin(ahead);
-            assert_int_equal(take_all(&f, ahead), items);
-            pulmo_ahead_halt(ahead);
+            pulmo_ahead_begin(f.ahead);
+            assert_int_equal(take_all(&f), items);
+            pulmo_ahead_halt(f.ahead);
         }
-        pulmo_ahead_destroy(ahead);
-        pulmo_pool_destroy(pool);
+        close_factory(&f);
     }
     pulmo_ahead_destroy(NULL);
 }
@@ -106,13 +111,11 @@ static void all_items_come_in_order(void **state)
 static void the_next_batch_is_made_meanwhile(void **state)
 {
     static factory f;
-    pulmo_pool *pool = NULL;
-    pulmo_ahead *ahead = NULL;
     pulmo_ahead_batch batch;
     (void)state;
-    open_factory(&f, 1, &pool, &ahead);
-    pulmo_ahead_begin(ahead);
-    pulmo_ahead_next(ahead, &batch);
+    open_factory(&f, 1);
+    pulmo_ahead_begin(f.ahead);
+    pulmo_ahead_next(f.ahead, &batch);
     const double until_s = pulmo_now_s() + PATIENCE_S;
     while (atomic_load(&f.made) < 2 * ITEMS && pulmo_now_s() < until_s)
         nap();
@@ -121,54 +124,47 @@ static void the_next_batch_is_made_meanwhile(void **state)
     assert_int_equal(atomic_load(&f.made), 2 * ITEMS);
     for (int i = 0; i < ITEMS; i++)
         assert_int_equal(f.value[batch.place][i], i);
-    pulmo_ahead_destroy(ahead);
-    pulmo_pool_destroy(pool);
+    close_factory(&f);
 }
 
 /* A caller that waits works. */
 static void the_pool_helps(void **state)
 {
     static factory f;
-    pulmo_pool *pool = NULL;
-    pulmo_ahead *ahead = NULL;
     (void)state;
-    open_factory(&f, 2, &pool, &ahead);
+    open_factory(&f, 2);
     f.slow_s = 1e-3;
-    pulmo_ahead_begin(ahead);
-    assert_int_equal(take_all(&f, ahead), MANY);
+    pulmo_ahead_begin(f.ahead);
+    assert_int_equal(take_all(&f), MANY);
     assert_true(atomic_load(&f.by_owner) > 0);
     assert_int_equal(atomic_load(&f.made), MANY);
-    pulmo_ahead_destroy(ahead);
-    pulmo_pool_destroy(pool);
+    close_factory(&f);
 }
 
 static void failures_stay_with_their_items(void **state)
 {
     static factory f;
-    pulmo_pool *pool = NULL;
-    pulmo_ahead *ahead = NULL;
     pulmo_ahead_batch batch;
     (void)state;
-    open_factory(&f, 2, &pool, &ahead);
+    open_factory(&f, 2);
     f.fails[0] = ITEMS + 5;
     f.fails[1] = ITEMS + 3;
-    pulmo_ahead_begin(ahead);
-    pulmo_ahead_next(ahead, &batch);
+    pulmo_ahead_begin(f.ahead);
+    pulmo_ahead_next(f.ahead, &batch);
     assert_ok(pulmo_ahead_outcome(&batch));
-    pulmo_ahead_next(ahead, &batch);
+    pulmo_ahead_next(f.ahead, &batch);
     assert_int_equal(pulmo_ahead_outcome(&batch), PULMO_DATA);
     assert_string_equal(pulmo_error(), "item 10");
     for (int i = 0; i < batch.count; i++)
         assert_int_equal(batch.failures[i].status, i == 3 || i == 5 ? PULMO_DATA : PULMO_OK);
-    pulmo_ahead_next(ahead, &batch);
+    pulmo_ahead_next(f.ahead, &batch);
     assert_ok(pulmo_ahead_outcome(&batch));
     /* From the beginning again, in the middle of it. */
     f.fails[1] = -1;
-    pulmo_ahead_halt(ahead);
-    pulmo_ahead_begin(ahead);
-    assert_int_equal(take_all(&f, ahead), MANY);
-    pulmo_ahead_destroy(ahead);
-    pulmo_pool_destroy(pool);
+    pulmo_ahead_halt(f.ahead);
+    pulmo_ahead_begin(f.ahead);
+    assert_int_equal(take_all(&f), MANY);
+    close_factory(&f);
 }
 
 int main(void)
