@@ -224,8 +224,7 @@ static const command_option report_options[] = {
 static const command_option bench_options[] = {
     {THREADS(1), .only = "conv|pack|train|step|report",
      .help = "conv, pack, train, step, report: threads per rank (default: the CPUs given, divided "
-             "among the "
-             "ranks)"},
+             "among the ranks)"},
     {NUMBER("batch", "N", 1, 4096), INTO(batch), .only = "conv|train|step",
      .help = "conv: images per batch (default 16); step, train: over all ranks (default 16; train: "
              "as configured)"},
@@ -239,8 +238,7 @@ static const command_option bench_options[] = {
      .help = "conv: a table with each layer's time, rate and part of the peak"},
     {WEIGHTS, .only = "conv|train|step|report",
      .help = "conv, report: convolutions (default: random ones of the same shape); train, step: "
-             "default as "
-             "in training"},
+             "default as in training"},
     {TEXT("input", "FILE"), INTO(input), .only = "conv",
      .help = "conv: a batch of normalised images, raw float32 (batch, 3, size, size)"},
     {TEXT("dump", "FILE"), INTO(dump), .only = "conv",
@@ -550,8 +548,7 @@ const command commands[] = {
          "images, by turns with gradients as training sends them and with integer sums always. "
          "allreduce: the sum of a gradient over the ranks, as integers and as floats, in bytes and "
          "seconds. report: a table of this machine, by one process, without data or weights, in "
-         "about "
-         "two minutes. Configuration keys are for train alone.",
+         "about two minutes. Configuration keys are for train alone.",
      .options = bench_options,
      .keys = KEYS_OF_TRAINING,
      .actions = "conv|pack|train|step|allreduce|report",

@@ -335,10 +335,12 @@ static pulmo_status predict_chunks(prediction *p)
     pulmo_progress_begin(&progress, "  predict", "img", (double)count);
     pulmo_ahead_begin(p->ahead);
     pulmo_ahead_next(p->ahead, &p->chunk);
-    while (status == PULMO_OK && p->chunk.count > 0) {
+    while (p->chunk.count > 0) {
         const size_t done = chunk_begin(p->chunk.number) + (size_t)p->chunk.count;
         status = predict_chunk(p);
         pulmo_progress_update(&progress, (double)done, NULL);
+        if (status != PULMO_OK)
+            break;
         pulmo_ahead_next(p->ahead, &p->chunk);
     }
     pulmo_progress_end(&progress);

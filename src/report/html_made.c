@@ -88,9 +88,9 @@ static void times(FILE *out, const report *r)
 static void provenance(FILE *out, const report *r)
 {
     char where[400];
-    snprintf(where, sizeof where, "%.300s, %lld %s of %lld %s", r->host, (long long)r->ranks,
-             r->ranks == 1 ? "rank" : "ranks", (long long)r->threads,
-             r->threads == 1 ? "thread" : "threads");
+    snprintf(where, sizeof where, "%.300s, %lld rank%s of %lld thread%s", r->host,
+             (long long)r->ranks, pulmo_plural((uint64_t)r->ranks), (long long)r->threads,
+             pulmo_plural((uint64_t)r->threads));
     fputs("<section><h2>Provenance</h2>\n<div class=\"scroll\"><table><tbody>\n", out);
     fact(out, "Head SHA-256", r->head_digest);
     fact(out, "Frozen weights SHA-256", r->weights_digest);

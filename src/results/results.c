@@ -235,7 +235,9 @@ static const char *const signs_of_run[] = {"checkpoint.h5", "model.h5", "history
 
 pulmo_status pulmo_results_check_out(const char *out, bool replaces)
 {
-    const size_t signs = PULMO_COUNT_OF(signs_of_run) - replaces;
+    size_t signs = PULMO_COUNT_OF(signs_of_run);
+    if (replaces)
+        signs--;
     for (size_t i = 0; i < signs; i++) {
         bool there = false;
         char *path = pulmo_format("%s/%s", out, signs_of_run[i]);

@@ -1,4 +1,4 @@
-/* Inside the train room: what each epoch of a run has left of every trained tensor, its digest,,
+/* Inside the train room: what each epoch of a run has left of every trained tensor, its digest,
  * whose arithmetic made them and in what time. Kept by rank 0; goes with the checkpoint. Not
  * collective. */
 #ifndef PULMO_TRAIL_H
