@@ -72,7 +72,7 @@ PYTHON
 if [ ! -x "$venv/bin/python" ]; then python3 -m venv "$venv"; fi
 "$venv/bin/python" -c 'import numpy, h5py, onnx, PIL' 2>/dev/null || pip numpy h5py onnx pillow
 install_torch || absent PyTorch
-for package in onnxruntime openvino MNN; do has $package || { pip $package && has $package; } || absent $package; done
+for package in onnxruntime openvino nncf MNN; do has $package || { pip $package && has $package; } || absent $package; done
 if [ "$isa" = avx2 ]; then
     install_ncnn_avx2 || absent "ncnn without AVX-512"
 else

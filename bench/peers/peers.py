@@ -1,11 +1,15 @@
 """Runs VGG16's convolutions on pulmo and on its peers, interleaved: same machine, same threads, same
 images, and every output checked against outside values.
 
-    run.sh [--isa avx2] --weights FILE --golden FILE [--threads N] [--rounds N] [--seconds S] [--json FILE]
+    run.sh [--isa avx2] --weights FILE --golden FILE [--precision any] [--threads N] [--rounds N] [--seconds S] [--json FILE]
 
 `golden` is an HDF5 file with `pixels` (16, 224, 224, 3) uint8 and `pool5` (16, 512, 7, 7) float32, the features
 that PyTorch computes in float64 with torchvision's normalisation. A peer that is not installed is left
 out, and the table says so.
+
+With --precision any each peer runs besides as its user would find it fastest: bfloat16 by PyTorch's
+autocast, OpenVINO and ncnn by their own defaults, MNN at "low", and int8 models by ONNX Runtime's and
+OpenVINO's post-training quantisation, calibrated on the golden images themselves.
 """
 import argparse
 import json
@@ -23,6 +27,7 @@ FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 POOL_AFTER = (2, 7, 14, 21, 28)
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 STD = np.array((0.229, 0.224, 0.225), np.float32)
+FLOAT32_MOST = 1e-3  # a larger error is that of bfloat16 or int8, whatever was asked for
 
 
 def read_safetensors(path):
@@ -40,7 +45,7 @@ def read_safetensors(path):
 
 # ---- peers: each gives a function from images (N, 3, 224, 224) to features (N, 512, 7, 7) ----
 
-def torch_peer(weights, threads, channels_last):
+def torch_peer(weights, threads, channels_last, bfloat16=False):
     import torch
     torch.set_num_threads(threads)
     layers = []
@@ -55,8 +60,8 @@ def torch_peer(weights, threads, channels_last):
 
     def run(images):
         x = torch.from_numpy(images)
-        with torch.inference_mode():
-            return net(x.to(memory_format=torch.channels_last) if channels_last else x).contiguous().numpy()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return net(x.to(memory_format=torch.channels_last) if channels_last else x).float().contiguous().numpy()
     return run, torch.__version__
 
 
@@ -85,22 +90,64 @@ def onnxruntime_peer(weights, threads, folder, batch):
     import onnxruntime
     path = os.path.join(folder, "ort.onnx")
     onnx_model(weights, path, batch)
+    return onnxruntime_session(path, threads), onnxruntime.__version__
+
+
+def onnxruntime_session(path, threads):
+    import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return (lambda images: session.run(None, {"x": images})[0]), onnxruntime.__version__
+    return lambda images: session.run(None, {"x": images})[0]
 
 
-def openvino_peer(weights, threads, folder, batch):
+def onnxruntime_int8_peer(weights, threads, folder, images):
+    import onnxruntime
+    from onnxruntime import quantization
+
+    class Calibration(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.left = iter([{"x": images}])
+
+        def get_next(self):
+            return next(self.left, None)
+
+    path, quantised = os.path.join(folder, "ort32.onnx"), os.path.join(folder, "ort8.onnx")
+    onnx_model(weights, path, len(images))
+    quantization.quantize_static(path, quantised, Calibration(), per_channel=True, activation_type=quantization.QuantType.QUInt8,
+                                 weight_type=quantization.QuantType.QInt8)
+    return onnxruntime_session(quantised, threads), onnxruntime.__version__
+
+
+def openvino_peer(weights, threads, folder, batch, precision="f32"):
     import openvino
     path = os.path.join(folder, "ov.onnx")
     onnx_model(weights, path, batch)
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"})
-    return (lambda images: compiled([images])[0]), openvino.__version__.split("-")[0]
+    return openvino_compiled(path, threads, {"INFERENCE_PRECISION_HINT": precision} if precision else {}), openvino_version()
 
 
-def ncnn_peer(weights, threads, folder):
+def openvino_version():
+    import openvino
+    return openvino.__version__.split("-")[0]
+
+
+def openvino_compiled(model, threads, properties):
+    import openvino
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, **properties})
+    return lambda images: compiled([images])[0]
+
+
+def openvino_int8_peer(weights, threads, folder, images):
+    import nncf
+    import openvino
+    path = os.path.join(folder, "ov32.onnx")
+    onnx_model(weights, path, len(images))
+    model = nncf.quantize(openvino.Core().read_model(path), nncf.Dataset([images]), subset_size=1)
+    return openvino_compiled(model, threads, {}), openvino_version()
+
+
+def ncnn_peer(weights, threads, folder, defaults=False):
     import ncnn
     lines, blobs, at = ["Input x 0 1 x 0=224 1=224 2=3"], [], "x"
     for f in FEATURES:
@@ -118,7 +165,8 @@ def ncnn_peer(weights, threads, folder):
         file.write(b"".join(blobs))
     net = ncnn.Net()
     net.opt.num_threads = threads
-    net.opt.use_fp16_storage = net.opt.use_fp16_packed = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+    if not defaults:
+        net.opt.use_fp16_storage = net.opt.use_fp16_packed = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
     net.load_param(param)
     net.load_model(binary)
 
@@ -132,7 +180,7 @@ def ncnn_peer(weights, threads, folder):
     return run, ncnn.__version__
 
 
-def mnn_peer(weights, threads, folder, batch):
+def mnn_peer(weights, threads, folder, batch, precision="high"):
     import MNN
     path, model = os.path.join(folder, "m.onnx"), os.path.join(folder, "m.mnn")
     onnx_model(weights, path, batch)
@@ -140,7 +188,7 @@ def mnn_peer(weights, threads, folder, batch):
     subprocess.run([convert, "-f", "ONNX", "--modelFile", path, "--MNNModel", model, "--bizCode", "x"], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     net = MNN.Interpreter(model)
-    session = net.createSession({"numThread": threads, "precision": "high", "backend": "CPU"})
+    session = net.createSession({"numThread": threads, "precision": precision, "backend": "CPU"})
     source, target = net.getSessionInput(session), net.getSessionOutput(session)
 
     def run(images):
@@ -187,6 +235,14 @@ def relative_rms(a, b):
     return float(np.sqrt(((a - b) ** 2).sum() / (b ** 2).sum()))
 
 
+def say_fastest(rates, precision, peers):
+    if not peers:
+        return
+    fastest = max(peers, key=lambda n: statistics.median(rates[n]))
+    ratio = statistics.median(p / r for p, r in zip(rates["pulmo"], rates[fastest]))
+    print(f"\nagainst the fastest peer in {precision} ({fastest}): {ratio:.2f}×")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pulmo", required=True)
@@ -196,6 +252,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--isa", choices=["avx2"], help="keep to peers that can be held to AVX2 (run.sh sets the environment)")
+    parser.add_argument("--precision", choices=["float32", "any"], default="float32", help="any: peers in bfloat16 and int8 besides")
     parser.add_argument("--json")
     options = parser.parse_args()
 
@@ -214,8 +271,18 @@ def main():
             "MNN": lambda: mnn_peer(weights, options.threads, folder, len(images)),
             "ncnn": lambda: ncnn_peer(weights, options.threads, folder),
         }
+        if options.precision == "any":
+            makers.update({
+                "PyTorch, channels last, bfloat16": lambda: torch_peer(weights, options.threads, True, True),
+                "OpenVINO, its own choice": lambda: openvino_peer(weights, options.threads, folder, len(images), None),
+                "OpenVINO, bfloat16": lambda: openvino_peer(weights, options.threads, folder, len(images), "bf16"),
+                "OpenVINO, int8": lambda: openvino_int8_peer(weights, options.threads, folder, images),
+                "ONNX Runtime, int8": lambda: onnxruntime_int8_peer(weights, options.threads, folder, images),
+                "MNN, low": lambda: mnn_peer(weights, options.threads, folder, len(images), "low"),
+                "ncnn, its defaults": lambda: ncnn_peer(weights, options.threads, folder, True),
+            })
         if options.isa:
-            for name in ("ONNX Runtime", "MNN"):
+            for name in [n for n in makers if n.startswith(("ONNX Runtime", "MNN"))]:
                 del makers[name]
                 missing.append(f"{name}: chooses by CPUID, cannot be held to {options.isa}")
         peers = {}
@@ -236,9 +303,9 @@ def main():
             versions["pulmo"] = result["isa"]
             print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
 
-    fastest = max((n for n in rates if n != "pulmo"), key=lambda n: statistics.median(rates[n]), default=None)
     print(f"{cpu_model()}; tier: {options.isa or 'each engine its best'}")
-    print(f"{options.threads} thread(s), batch {len(images)}, float32, median of {options.rounds} interleaved rounds\n")
+    said = 'float32' if options.precision == 'float32' else 'float32 unless said'
+    print(f"{options.threads} thread(s), batch {len(images)}, {said}, median of {options.rounds} interleaved rounds\n")
     print("| engine | version | images/s | min–max | pulmo is | relative RMS error |\n|---|---|---|---|---|---|")
     for name in sorted(rates, key=lambda n: statistics.median(rates[n])):
         middle = statistics.median(rates[name])
@@ -246,9 +313,9 @@ def main():
         print(f"| {name} | {versions[name]} | {middle:.1f} | {min(rates[name]):.1f}–{max(rates[name]):.1f} | {pairs:.2f}× | {errors[name]:.1e} |")
     for line in missing:
         print(f"\nleft out: {line}")
-    if fastest:
-        ratio = statistics.median(p / r for p, r in zip(rates["pulmo"], rates[fastest]))
-        print(f"\nagainst the fastest peer ({fastest}): {ratio:.2f}×")
+    say_fastest(rates, "float32", [n for n in rates if n != "pulmo" and errors[n] < FLOAT32_MOST])
+    if options.precision == "any":
+        say_fastest(rates, "any precision", [n for n in rates if n != "pulmo"])
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"rates": rates, "errors": errors, "versions": versions, "missing": missing, "threads": options.threads}, file, indent=1)
