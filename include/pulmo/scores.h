@@ -4,12 +4,15 @@
  *   a/1.png,17,NORMAL,0.93,0.07
  *
  * Columns by name, in any order; comma, semicolon or tab, gzip too:
- *   path       also image, file, filename: which image it is; may not repeat
- *   label      also class, truth, true_label: a class's name
- *   p_CLASS    also prob_CLASS, or CLASS alone where a label is called so: each class's
- * probability, from 0 to 1. Of two classes one column is enough. patient    also patient_id, group:
- * optional; without it each image is of a patient of its own predicted, threshold, positive_class,
- * split   optional, as predictions.csv of a run has them So a run's predictions.csv is such a file.
+ *
+ * - path (image, file, filename): which image it is; may not repeat
+ * - label (class, truth, true_label): a class's name
+ * - p_CLASS (prob_CLASS, or CLASS alone where a label is called so): each class's probability, from
+ *   0 to 1. Of two classes one column is enough
+ * - patient (patient_id, group), optional: without it each image is of a patient of its own
+ * - predicted, threshold, positive_class, split, optional: as predictions.csv of a run has them
+ *
+ * So a run's predictions.csv is such a file.
  */
 #ifndef PULMO_SCORES_H
 #define PULMO_SCORES_H

@@ -89,6 +89,15 @@ static pulmo_status find_class(const report *r, const char *name, int *out)
                       r->classes > 2 ? " and others" : "");
 }
 
+/* The class of the largest probability is called where there are more than two. */
+static pulmo_status refuse_of_many(const report *r, const char *option, const char *given)
+{
+    if (!given || r->classes == 2)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_USAGE, "--%s %s: is for two classes; %s has %d, each against the rest",
+                      option, given, r->scores.file, r->classes);
+}
+
 static pulmo_status choose_finding(report *r, const char *class_name)
 {
     const char *const *names = (const char *const *)r->class_names;
@@ -238,6 +247,8 @@ static pulmo_status fill(const pulmo_report_options *o, const wanted_columns *wa
     r->patients_unknown = !r->scores.patients_told;
     PULMO_TRY(name_it(r));
     PULMO_TRY(take_classes(r));
+    PULMO_TRY(refuse_of_many(r, "class", o->class_name));
+    PULMO_TRY(refuse_of_many(r, "threshold", o->threshold));
     PULMO_TRY(choose_finding(r, o->class_name));
     PULMO_TRY(choose_threshold(r, o->threshold));
     PULMO_TRY(take_scores(r, o));

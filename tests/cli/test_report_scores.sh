@@ -79,6 +79,8 @@ EOF2
 "$PULMO" report --scores three.csv --out three --by Site > /dev/null || fail "three classes"
 page three/report.html "C against the rest" "<b>" "Nord"
 ! grep -q "Patients are few" three/report.html || fail "counts patients of a finding that there is none of"
+expect 2 "--threshold 0.3: is for two classes; three.csv has 3" "$PULMO" report --scores three.csv --out three --threshold 0.3
+expect 2 "--class C: is for two classes" "$PULMO" report --scores three.csv --out three --class C
 expect 74 "nothing.csv: cannot be opened" "$PULMO" report --scores nothing.csv --out three
 [ "$(grep -c 'against the rest</b><svg' three/report.html)" = 3 ] || fail "not a forest plot a class"
 "$PULMO" report --scores three.csv --out shared --share > /dev/null || fail "--share"
