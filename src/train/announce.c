@@ -42,20 +42,26 @@ static void announce_positive(const run *r)
                         name);
 }
 
-static void warn_of_idle_ranks(const run *r)
+/* A batch takes as long as the rank with the most microbatches of it. */
+static void announce_idle_ranks(const run *r)
 {
     long long batch = (long long)r->config->train.batch;
     long long microbatch = (long long)r->config->train.microbatch;
     long long microbatches = (batch + microbatch - 1) / microbatch;
     long long ranks = pulmo_comm_size(r->comm);
-    if (ranks <= microbatches)
-        return;
-    pulmo_warn_once(
-        is_root(r),
-        "a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks have "
-        "no part in it; use fewer ranks with more threads each, or a larger train.batch or "
-        "smaller train.microbatch, which change the model",
-        batch, microbatches, microbatch, ranks - microbatches, ranks);
+    long long most = (microbatches + ranks - 1) / ranks;
+    if (ranks > microbatches)
+        pulmo_warn_once(
+            is_root(r),
+            "a batch of %lld images has %lld microbatches of %lld: %lld of the %lld ranks have "
+            "no part in it; use fewer ranks with more threads each, or a larger train.batch or "
+            "smaller train.microbatch, which change the model",
+            batch, microbatches, microbatch, ranks - microbatches, ranks);
+    else if (most * ranks > microbatches)
+        pulmo_info("a batch has %lld microbatches: of %lld ranks the busiest has %lld, and "
+                   "%.0f %% of the ranks' time is idle",
+                   microbatches, ranks, most,
+                   100.0 * (1.0 - (double)microbatches / (double)(most * ranks)));
 }
 
 static void announce_memory(run *r)
@@ -95,7 +101,7 @@ void run_announce(run *r)
     announce_data(r);
     announce_machine(r);
     announce_positive(r);
-    warn_of_idle_ranks(r);
+    announce_idle_ranks(r);
     announce_memory(r);
     announce_stopping();
 }

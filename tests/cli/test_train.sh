@@ -19,6 +19,13 @@ done
 [ "$(wc -l < run4/predictions.csv)" = 21 ] || fail "an image counts twice"
 [ "$(grep -c "val features of 11 images computed" run4.err)" = 1 ] || { cat run4.err; fail "val features are not computed once"; }
 
+# Four microbatches a batch: of three ranks one has two, so that the others wait for it. A rank without any is a warning.
+grep -q "of 3 ranks the busiest has 2, and 33 % of the ranks' time is idle" run3.err || { cat run3.err; fail "says nothing of idle time"; }
+for n in 2 4; do
+    if grep -q "idle" "run$n.err"; then fail "$n ranks are said to idle"; fi
+done
+EXTRA="--set train.microbatch=4 --set train.epochs=1" expect 0 "has 2 microbatches of 4: 1 of the 3 ranks have no part in it" small_train wide ranks 3
+
 # Stopped twice in the middle, by SIGTERM (status 75 after a checkpoint) and by SIGKILL, and resumed
 # on other numbers of ranks: the bytes of the run that was never stopped.
 long="--set train.epochs=40 --set train.checkpoint_batches=1"
