@@ -86,7 +86,7 @@ pulmo_status pulmo_h5_verify(pulmo_h5 *file, pulmo_h5_differs each, void *contex
 /* ---- datasets ---- */
 
 /* One whole dataset: contiguous when small; otherwise in chunks with checksums, so that damage is
- * found on reading. */
+ * found on reading. Of a large one, other threads may use the library between two chunks. */
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                             const uint64_t *dims, const void *data);
 pulmo_status pulmo_h5_write_strings(pulmo_h5 *file, const char *name, uint64_t count,
@@ -200,8 +200,8 @@ pulmo_status pulmo_h5_blame(pulmo_status status);
  * function of this room may be called. Without it the first use begins it. */
 pulmo_status pulmo_h5_begin(void);
 
-/* Whether a thread is inside the library. It ends the process without a word where it lacks memory
- * for its own state; then this is true at exit. */
+/* Whether this thread is inside the library. It ends the process without a word where it lacks
+ * memory for its own state; then this is true at exit. */
 bool pulmo_h5_is_at_work(void);
 /* Whether the library was refused memory in this process, whatever came of it. */
 bool pulmo_h5_lacked_memory(void);

@@ -19,7 +19,13 @@ static uint64_t elements(int rank, const uint64_t *dims)
 #define WHOLE_BYTES                                                                                \
     ((uint64_t)1 << 13) /* up to here a dataset lies in one piece, without a checksum */
 
-/* Chunks of `chunk_rows` rows, or of as many as CHUNK_BYTES allows. Only chunks can have checksums:
+/* As many as CHUNK_BYTES allows. */
+static uint64_t rows_of_chunk(size_t row_bytes)
+{
+    return row_bytes < CHUNK_BYTES ? CHUNK_BYTES / row_bytes : 1;
+}
+
+/* Chunks of `chunk_rows` rows, or of rows_of_chunk where that is 0. Only chunks can have checksums:
  * a bit that fell over on disk must become neither a pixel nor a weight. */
 static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint64_t *dims,
                        uint64_t chunk_rows)
@@ -28,7 +34,7 @@ static void set_chunks(hid_t properties, size_t row_bytes, int rank, const uint6
     for (int i = 0; i < rank; i++)
         chunk[i] = dims[i];
     if (chunk_rows == 0)
-        chunk_rows = row_bytes < CHUNK_BYTES ? CHUNK_BYTES / row_bytes : 1;
+        chunk_rows = rows_of_chunk(row_bytes);
     chunk[0] = chunk_rows < dims[0] ? chunk_rows : dims[0];
     H5Pset_chunk(properties, rank, chunk);
     H5Pset_fletcher32(properties);
@@ -66,10 +72,66 @@ static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_typ
     return h5_end(file, &h, name, status);
 }
 
+/* Rows of a dataset that is open. `first`, `count` (rank). */
+static pulmo_status write_piece(const pulmo_h5 *file, h5_handles *h, const char *name, hid_t type,
+                                const hsize_t first[], const hsize_t count[], const void *rows)
+{
+    int rank = H5Sget_simple_extent_ndims(h->space);
+    H5Sselect_hyperslab(h->space, H5S_SELECT_SET, first, NULL, count, NULL);
+    h->memory = H5Screate_simple(rank, count, NULL);
+    herr_t written = H5Dwrite(h->dataset, type, h->memory, h->space, H5P_DEFAULT, rows);
+    pulmo_status status = written < 0 ? h5_fail(file, name, "cannot be written") : PULMO_OK;
+    H5Sclose(h->memory);
+    h->memory = -1;
+    return status;
+}
+
+/* All rows, a chunk at a time. Unlocks for the digest of each: it is other threads' turn then. */
+static pulmo_status write_pieces(const pulmo_h5 *file, h5_handles *h, const char *name, hid_t type,
+                                 int rank, const uint64_t *dims, const uint8_t *data,
+                                 pulmo_digester *digester)
+{
+    hsize_t first[PULMO_H5_RANK_MAX] = {0}, count[PULMO_H5_RANK_MAX];
+    const size_t row_bytes = elements(rank - 1, dims + 1) * H5Tget_size(type);
+    const uint64_t most = rows_of_chunk(row_bytes);
+    for (int i = 0; i < rank; i++)
+        count[i] = dims[i];
+    for (; first[0] < dims[0]; first[0] += count[0]) {
+        const uint8_t *rows = data + first[0] * row_bytes;
+        count[0] = dims[0] - first[0] < most ? dims[0] - first[0] : most;
+        PULMO_TRY(write_piece(file, h, name, type, first, count, rows));
+        h5_unlock();
+        pulmo_digester_add(digester, rows, count[0] * row_bytes);
+        h5_lock();
+    }
+    return PULMO_OK;
+}
+
+/* As write_typed, of what may take its time. */
+static pulmo_status write_large(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+                                const uint64_t *dims, const void *data)
+{
+    h5_handles h = h5_no_handles;
+    pulmo_digester *digester = NULL;
+    pulmo_status status = make(file, &h, name, h5_file_type(type), rank, dims, 0);
+    if (status == PULMO_OK)
+        status = h5_digest_begin(h5_file_type(type), rank, dims, &digester);
+    if (status == PULMO_OK)
+        status = write_pieces(file, &h, name, h5_memory_type(type), rank, dims, data, digester);
+    if (digester) {
+        pulmo_digest digest = pulmo_digester_end(digester);
+        if (status == PULMO_OK)
+            status = h5_record_digest(file, name, &digest);
+    }
+    return h5_end(file, &h, name, status);
+}
+
 pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
                             const uint64_t *dims, const void *data)
 {
     h5_lock();
+    if (rank > 0 && elements(rank, dims) * H5Tget_size(h5_memory_type(type)) > CHUNK_BYTES)
+        return write_large(file, name, type, rank, dims, data);
     return write_typed(file, name, h5_file_type(type), h5_memory_type(type), rank, dims, data);
 }
 

@@ -40,9 +40,7 @@ static void remove_temporary(const pulmo_h5 *file)
 
 static void free_handle(pulmo_h5 *file)
 {
-    h5_lock();
     h5_begun_remove(file);
-    h5_unlock();
     h5_records_free(file);
     free(file->path);
     free(file->temporary);

@@ -36,8 +36,7 @@ void h5_lock(void);
 void h5_unlock(void);
 /* Makes the lock that the forking thread held the child's own. */
 void h5_lock_in_child(void);
-/* With the lock held: files that pulmo_h5_leave gives up. Removing one that is not among them is a
- * no-op. */
+/* Files that pulmo_h5_leave gives up. Removing one that is not among them is a no-op. */
 void h5_begun_add(pulmo_h5 *file);
 void h5_begun_remove(const pulmo_h5 *file);
 
@@ -117,6 +116,8 @@ const char *h5_disbelief(hid_t file, hid_t dataset, size_t element_bytes);
 /* With the lock held, after all of a dataset was written: keeps its digest. `dims` (rank). */
 pulmo_status h5_record_whole(pulmo_h5 *file, const char *name, hid_t type, int rank,
                              const uint64_t *dims, const void *data);
+/* The same where the digest is made already. */
+pulmo_status h5_record_digest(pulmo_h5 *file, const char *name, const pulmo_digest *digest);
 /* With the lock held: begins a dataset that is written by rows. */
 pulmo_status h5_record_rows(pulmo_h5 *file, const char *name, uint64_t rows, size_t row_bytes);
 /* Keeps rows' sums; nothing for a dataset that is not written by rows. */

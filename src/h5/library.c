@@ -12,13 +12,16 @@
 /* Recursive: a visitor may read what it is shown. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
-static int depth;           /* of locks held */
-static pulmo_status unsaid; /* what the library was refused, and nobody has been told */
+static _Thread_local int depth; /* of this thread's locks */
+static pulmo_status unsaid;     /* what the library was refused, and nobody has been told */
 static bool lacked;   /* it was refused memory at least once, and may be at odds with itself */
 static bool doubtful; /* the last time for a damaged file, perhaps */
 static int untrusted; /* open files that may ask for any amount of it */
 
-static pulmo_h5 *begun; /* files that are being written */
+/* Files that are being written. Their own lock is held for a moment only, so that they are found
+ * while another thread writes. */
+static pthread_mutex_t begun_lock = PTHREAD_MUTEX_INITIALIZER;
+static pulmo_h5 *begun;
 
 /* The system's errno is in the words of a call to it that failed. */
 static herr_t see_cause(unsigned level, const H5E_error2_t *error, void *context)
@@ -84,7 +87,9 @@ void h5_lock(void)
 void h5_lock_in_child(void)
 {
     static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    static const pthread_mutex_t fresh_begun = PTHREAD_MUTEX_INITIALIZER;
     lock = fresh;
+    begun_lock = fresh_begun;
     begun = NULL; /* they are the parent's */
     lacked = false;
     h5_lock();
@@ -112,26 +117,31 @@ bool pulmo_h5_lacked_memory(void)
 
 void h5_begun_add(pulmo_h5 *file)
 {
+    pthread_mutex_lock(&begun_lock);
     file->next = begun;
     begun = file;
+    pthread_mutex_unlock(&begun_lock);
 }
 
 void h5_begun_remove(const pulmo_h5 *file)
 {
     pulmo_h5 **at = &begun;
+    pthread_mutex_lock(&begun_lock);
     while (*at && *at != file)
         at = &(*at)->next;
     if (*at)
         *at = file->next;
+    pthread_mutex_unlock(&begun_lock);
 }
 
 void pulmo_h5_leave(void)
 {
     /* Another thread may be changing the list. */
-    if (pthread_mutex_trylock(&lock) != 0)
+    if (pthread_mutex_trylock(&begun_lock) != 0)
         return;
     for (const pulmo_h5 *file = begun; file; file = file->next)
         unlink(file->temporary);
+    pthread_mutex_unlock(&begun_lock);
 }
 
 /* ---- the library's reasons ---- */

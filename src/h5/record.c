@@ -50,19 +50,25 @@ static uint64_t bytes_of(hid_t type, int rank, const uint64_t *dims)
     return bytes;
 }
 
+pulmo_status h5_record_digest(pulmo_h5 *file, const char *name, const pulmo_digest *digest)
+{
+    h5_record *record = add(file, name);
+    if (!record)
+        return PULMO_MEMORY;
+    record->digest = *digest;
+    return PULMO_OK;
+}
+
 pulmo_status h5_record_whole(pulmo_h5 *file, const char *name, hid_t type, int rank,
                              const uint64_t *dims, const void *data)
 {
     pulmo_digester *digester = NULL;
-    h5_record *record = add(file, name);
-    if (!record)
-        return PULMO_MEMORY;
     uint64_t bytes = bytes_of(type, rank, dims);
     PULMO_TRY(h5_digest_begin(type, rank, dims, &digester));
     if (bytes > 0)
         pulmo_digester_add(digester, data, bytes);
-    record->digest = pulmo_digester_end(digester);
-    return PULMO_OK;
+    const pulmo_digest digest = pulmo_digester_end(digester);
+    return h5_record_digest(file, name, &digest);
 }
 
 pulmo_status h5_record_rows(pulmo_h5 *file, const char *name, uint64_t rows, size_t row_bytes)
