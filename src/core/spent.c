@@ -21,8 +21,16 @@ void pulmo_spent_add(pulmo_spent *it, const char *began, double wall_s, int64_t 
     it->sessions += sessions;
 }
 
+void pulmo_spent_stop(pulmo_spent *it)
+{
+    it->before_s = pulmo_spent_wall_s(it);
+    it->stopped = true;
+}
+
 double pulmo_spent_wall_s(const pulmo_spent *it)
 {
+    if (it->stopped)
+        return it->before_s;
     return it->before_s + pulmo_now_s() - it->since_s;
 }
 

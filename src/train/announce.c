@@ -69,7 +69,7 @@ static void announce_memory(run *r)
     const pulmo_backbone *backbone = &r->network.backbone;
     const pulmo_layout *layout = &r->network.layout;
     const pulmo_stepper_parts parts = run_stepper_parts(r);
-    double vectors = (double)run_vectors_bytes(r);
+    double vectors = (run_writes(r) ? 2.0 : 1.0) * (double)run_vectors_bytes(r);
     double step = (double)pulmo_stepper_bytes(&parts);
     double rank = vectors + step + (double)backbone->arena_bytes;
     double node = (double)backbone->packed_bytes;

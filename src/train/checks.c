@@ -161,10 +161,11 @@ pulmo_status run_check_memory(const run *r, const pulmo_stepper_parts *parts)
 {
     size_t parameters = r->network.layout.parameters;
     uint64_t best = run_vector_bytes(r); /* on rank 0 */
+    uint64_t copy = run_writes(r) ? run_vectors_bytes(r) : 0;
     uint64_t state = run_vectors_bytes(r) - best;
     int ranks = pulmo_comm_node_size(r->comm);
     uint64_t each = pulmo_stepper_bytes(parts) + state;
-    return pulmo_memory_need((uint64_t)ranks * each + best,
+    return pulmo_memory_need((uint64_t)ranks * each + best + copy,
                              "use smaller model.hidden, a smaller train.batch, a higher "
                              "model.trainable or fewer ranks per node, or raise the memory limit",
                              "training %zu parameters on %d rank%s", parameters, ranks,

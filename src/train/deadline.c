@@ -54,11 +54,15 @@ pulmo_status deadline_find(deadline *it, double limit_s, double began_s, double 
     return PULMO_OK;
 }
 
-void deadline_checkpoint_took(deadline *it, double began_s, double ended_s)
+void deadline_checkpoint_took(deadline *it, double took_s)
 {
-    it->checkpoint_s = fmax(it->checkpoint_s, ended_s - began_s);
+    it->checkpoint_s = fmax(it->checkpoint_s, took_s);
+}
+
+void deadline_skip(deadline *it, double now_s)
+{
     if (it->looked_s > 0)
-        it->looked_s = ended_s;
+        it->looked_s = now_s;
 }
 
 bool deadline_look(deadline *it, double now_s)
@@ -69,7 +73,8 @@ bool deadline_look(deadline *it, double now_s)
     if (!first)
         it->batch_s = fmax(it->batch_s, now_s - it->looked_s);
     it->looked_s = now_s;
-    double needed_s = it->batch_s + CHECKPOINT_SLACK * it->checkpoint_s + it->grace_s;
+    double checkpoints = CHECKPOINT_SLACK + (it->writing ? 1 : 0);
+    double needed_s = it->batch_s + checkpoints * it->checkpoint_s + it->grace_s;
     it->near = !first && now_s + needed_s >= it->end_s;
     return it->near;
 }

@@ -23,6 +23,12 @@ pulmo_status run_set_scores(pulmo_split_scores *scores, const pulmo_model *model
 
 /* ---- files ---- */
 
+/* Until the run ends, model.h5 changes with the best epoch alone. */
+static bool is_model_written(const run *r, bool finished)
+{
+    return !finished && r->model_epoch == r->selection.best.epoch;
+}
+
 static pulmo_status write_model(run *r)
 {
     char *path = pulmo_format("%s/model.h5", r->directory);
@@ -30,6 +36,8 @@ static pulmo_status write_model(run *r)
         return PULMO_MEMORY;
     r->model.best_epoch = (int)r->selection.best.epoch;
     pulmo_status status = pulmo_model_write(path, &r->model);
+    if (status == PULMO_OK)
+        r->model_epoch = r->selection.best.epoch;
     free(path);
     return status;
 }
@@ -73,7 +81,8 @@ pulmo_status run_snapshot(run *r, bool finished, const char *head_digest)
     if (r->passing)
         return PULMO_OK;
     PULMO_TRY(lease_check(r->lease));
-    PULMO_TRY(write_model(r));
+    if (!is_model_written(r, finished))
+        PULMO_TRY(write_model(r));
     return write_results(r, finished, head_digest);
 }
 

@@ -23,14 +23,15 @@ bool run_checkpoint_due(const run *r)
         return false;
     if (batches > 0 && checkpoints->batches_since >= (uint64_t)batches)
         return true;
-    double since_s = pulmo_now_s() - checkpoints->written_s;
+    double since_s = pulmo_now_s() - checkpoints->begun_s;
     double least_s = fmax(seconds, CHECKPOINT_WORTH * checkpoints->took_s);
-    return is_root(r) && seconds > 0 && since_s >= least_s;
+    bool late = is_root(r) && seconds > 0 && since_s >= least_s;
+    return late && !writer_is_busy(checkpoints->writer);
 }
 
 bool run_checkpoint_worth_it(const run *r)
 {
-    double since_s = pulmo_now_s() - r->checkpoints.written_s;
+    double since_s = pulmo_now_s() - r->checkpoints.begun_s;
     return is_root(r) && since_s >= CHECKPOINT_WORTH * r->deadline.checkpoint_s;
 }
 
@@ -41,34 +42,72 @@ void run_expect_writing(run *r, const char *doing, uint64_t bytes)
     pulmo_watch_allow(r->comm, doing, all_bytes / PULMO_SLOWEST_DISK_BYTES_PER_SECOND);
 }
 
-/* The first one of a run that replaces another is where the other ends: a run that stops before, or
- * is refused, takes nothing away. By rank 0. Not collective. */
-static pulmo_status write_checkpoint(const run *r)
+/* A checkpoint stands. The first one of a run that replaces another is where the other ends: a run
+ * that stops before, or is refused, takes nothing away. By rank 0. Not collective. */
+static pulmo_status settle(run *r, const writer_done *done)
 {
-    PULMO_TRY(lease_check(r->lease));
-    PULMO_TRY(
-        checkpoint_write(r->checkpoints.path, &r->identity, &r->state, &r->selection, &r->trail));
-    if (!r->replaces)
+    PULMO_TRY(pulmo_failure_raise(&done->failure));
+    r->checkpoints.took_s = done->took_s;
+    deadline_checkpoint_took(&r->deadline, done->took_s);
+    if (r->replaces) {
+        PULMO_TRY(pulmo_results_remove(r->directory));
+        PULMO_TRY(run_write_config(r));
+    }
+    run_tell_checkpoint(r, done);
+    return PULMO_OK;
+}
+
+/* What came of the one under way: if it has ended, or, with `wait`, once it has. By rank 0. Not
+ * collective. */
+static pulmo_status collect(run *r, bool wait)
+{
+    writer_done done;
+    bool ended = writer_collect(r->checkpoints.writer, wait, &done);
+    r->deadline.writing = writer_is_busy(r->checkpoints.writer);
+    return ended ? settle(r, &done) : PULMO_OK;
+}
+
+pulmo_status run_checkpoint_look(run *r)
+{
+    return run_writes(r) ? collect(r, false) : PULMO_OK;
+}
+
+/* By rank 0. Not collective. */
+static pulmo_status begin_checkpoint(run *r)
+{
+    PULMO_TRY(collect(r, true));
+    r->checkpoints.begun_s = pulmo_now_s();
+    writer_give(r->checkpoints.writer, &r->state, &r->selection, &r->trail);
+    r->deadline.writing = true;
+    pulmo_debug("  %.4f s for a copy of what a checkpoint holds",
+                pulmo_now_s() - r->checkpoints.begun_s);
+    return PULMO_OK;
+}
+
+static pulmo_status checkpoint(run *r, bool wait)
+{
+    if (r->passing)
         return PULMO_OK;
-    PULMO_TRY(pulmo_results_remove(r->directory));
-    return run_write_config(r);
+    /* The one before may be under way. */
+    run_expect_writing(r, "writing a checkpoint", 2 * run_vectors_bytes(r));
+    pulmo_status status = is_root(r) ? begin_checkpoint(r) : PULMO_OK;
+    if (status == PULMO_OK && wait && is_root(r))
+        status = collect(r, true);
+    r->checkpoints.batches_since = 0;
+    deadline_skip(&r->deadline, pulmo_now_s());
+    PULMO_TRY(pulmo_agree(r->comm, status));
+    r->replaces = false;
+    return PULMO_OK;
+}
+
+pulmo_status run_checkpoint_begin(run *r)
+{
+    return checkpoint(r, r->replaces);
 }
 
 pulmo_status run_checkpoint(run *r)
 {
-    double began_s = pulmo_now_s();
-    if (r->passing)
-        return PULMO_OK;
-    run_expect_writing(r, "writing a checkpoint", run_vectors_bytes(r));
-    pulmo_status status = is_root(r) ? write_checkpoint(r) : PULMO_OK;
-    r->checkpoints.written_s = pulmo_now_s();
-    r->checkpoints.took_s = r->checkpoints.written_s - began_s;
-    r->checkpoints.batches_since = 0;
-    deadline_checkpoint_took(&r->deadline, began_s, r->checkpoints.written_s);
-    PULMO_TRY(pulmo_agree(r->comm, status));
-    r->replaces = false;
-    run_tell_checkpoint(r, r->checkpoints.took_s);
-    return PULMO_OK;
+    return checkpoint(r, true);
 }
 
 /* ---- resuming ---- */

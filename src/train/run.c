@@ -180,6 +180,17 @@ static void describe_model(run *r)
     memcpy(model->weights_digest, r->identity.weights_digest, sizeof model->weights_digest);
 }
 
+static pulmo_status open_writer(run *r)
+{
+    const writer_parts parts = {.path = r->checkpoints.path,
+                                .identity = &r->identity,
+                                .lease = r->lease,
+                                .shape = run_state_shape(r),
+                                .layout = &r->network.layout,
+                                .epochs = (uint32_t)r->config->train.epochs};
+    return run_writes(r) ? writer_create(&parts, &r->checkpoints.writer) : PULMO_OK;
+}
+
 /* What is known of the model before any of it is trained. */
 static pulmo_status prepare_local(run *r)
 {
@@ -189,7 +200,7 @@ static pulmo_status prepare_local(run *r)
     if (!r->model.config)
         return pulmo_fail(PULMO_MEMORY, "cannot keep the configuration: out of memory");
     r->checkpoints.path = pulmo_format("%s/checkpoint.h5", r->directory);
-    return r->checkpoints.path ? PULMO_OK : PULMO_MEMORY;
+    return r->checkpoints.path ? open_writer(r) : PULMO_MEMORY;
 }
 
 /* ---- features and batches ---- */
@@ -330,7 +341,7 @@ pulmo_status run_open(run *r, bool overwrite)
     PULMO_TRY(pulmo_agree(comm, open_loader_local(r)));
     if (!r->timed)
         PULMO_TRY(run_features(r, PULMO_BANK_VAL, &r->scores.val_features));
-    r->checkpoints.written_s = pulmo_now_s();
+    r->checkpoints.begun_s = pulmo_now_s();
     return PULMO_OK;
 }
 
@@ -345,6 +356,7 @@ static void free_scores(run_scores *scores)
 
 void run_close(run *r)
 {
+    writer_destroy(r->checkpoints.writer); /* what is under way is written */
     pulmo_watch_stop(r->comm);
     free_scores(&r->scores);
     pulmo_audit_free(&r->audit);

@@ -12,6 +12,7 @@
  *   trail.c       the digest of each tensor after each epoch
  *   resume.c      writes checkpoints and resumes from one; stops in time
  *   checkpoint.c  checkpoint.h5
+ *   writer.c      the thread that writes it
  *   deadline.c    the time limit
  *   measure.c     timing of batches alone
  *   record.c      what an earlier run's results say of it
@@ -40,6 +41,7 @@
 #include "record.h"
 #include "selection.h"
 #include "trail.h"
+#include "writer.h"
 
 #define RUN_MB (1024.0 * 1024.0)
 
@@ -70,9 +72,10 @@ typedef struct run_scores {
 
 typedef struct run_checkpoints {
     char *path;
-    double written_s;       /* when the last one was */
-    double took_s;          /* what that took; 0: none was written yet */
-    uint64_t batches_since; /* batches taken since then */
+    writer *writer;         /* on rank 0; NULL in a run that writes none */
+    double begun_s;         /* when the last one was: its state is that of then */
+    double took_s;          /* to write the last that ended; 0: none was written yet */
+    uint64_t batches_since; /* batches taken since begun_s */
 } run_checkpoints;
 
 /* All that a run holds, in the order in which it is made. */
@@ -96,6 +99,7 @@ typedef struct run {
     trail trail;
     pulmo_stepper *stepper;
     pulmo_model model;
+    uint32_t model_epoch; /* the best epoch when this process wrote model.h5; 0: it has not yet */
     run_checkpoints checkpoints;
     pulmo_bank *bank; /* NULL in training on fresh augmentations */
     pulmo_loader *loader;
@@ -151,6 +155,11 @@ static inline uint64_t run_vectors_bytes(const run *r)
     const pulmo_state_shape shape = run_state_shape(r);
     uint64_t vectors = (uint64_t)pulmo_state_vectors(&shape) + 1;
     return vectors * run_vector_bytes(r);
+}
+/* Whether this rank writes checkpoints. */
+static inline bool run_writes(const run *r)
+{
+    return is_root(r) && !r->passing && !r->timed;
 }
 static inline bool run_from_bank(const run *r)
 {
@@ -218,7 +227,7 @@ void run_tell_start(run *r);
 void run_tell_batch(const run *r, const pulmo_progress *progress);
 /* The epoch whose row is filled, before the next begins. */
 void run_tell_epoch(const run *r, double images_per_second);
-void run_tell_checkpoint(run *r, double seconds);
+void run_tell_checkpoint(run *r, const writer_done *done);
 /* The end, with this status, and closes the events. */
 void run_tell_end(run *r, pulmo_status status);
 
@@ -229,13 +238,21 @@ void run_announce(run *r);
 
 /* ---- resume.c ---- */
 
-/* By time (rank 0's clock), unless too much of it would go into them, or by count. Not collective.
- */
+/* By time (rank 0's clock), unless too much of it would go into them or one is under way, or by
+ * count. Not collective. */
 bool run_checkpoint_due(const run *r);
 /* At an epoch's end: true unless the last one is so young, beside what writing one takes, that
  * short epochs would be spent on them. On rank 0; false elsewhere. Not collective. */
 bool run_checkpoint_worth_it(const run *r);
-pulmo_status run_checkpoint(run *r); /* unless the run is passing */
+/* Unless the run is passing: a checkpoint of the state as it is. The first returns when rank 0 has
+ * copied the state, after the one under way; what came of it is run_checkpoint_look's to say, and
+ * the next one's. The second returns when it is written, which the first does too where another
+ * run's files are replaced by it. */
+pulmo_status run_checkpoint_begin(run *r);
+pulmo_status run_checkpoint(run *r);
+/* Why a checkpoint that was begun could not be written; PULMO_OK while none has failed. Not
+ * collective. */
+pulmo_status run_checkpoint_look(run *r);
 /* Before rank 0 writes so many bytes beside the scores: a slow disk is not a stall. On all ranks.
  * Not collective. */
 void run_expect_writing(run *r, const char *doing, uint64_t bytes);

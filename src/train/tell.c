@@ -132,13 +132,13 @@ void run_tell_batch(const run *r, const pulmo_progress *progress)
     pulmo_events_write(r->events, "batch", fields, PULMO_COUNT_OF(fields));
 }
 
-void run_tell_checkpoint(run *r, double seconds)
+void run_tell_checkpoint(run *r, const writer_done *done)
 {
     catch_up(r);
     const pulmo_event_field fields[] = {
-        PULMO_EVENT_NUMBER("epoch", r->state.epoch + 1.0),
-        PULMO_EVENT_NUMBER("batch", r->state.batch),
-        PULMO_EVENT_NUMBER("seconds", seconds),
+        PULMO_EVENT_NUMBER("epoch", done->epoch + 1.0),
+        PULMO_EVENT_NUMBER("batch", done->batch),
+        PULMO_EVENT_NUMBER("seconds", done->took_s),
     };
     pulmo_events_write(r->events, "checkpoint", fields, PULMO_COUNT_OF(fields));
 }

@@ -32,13 +32,15 @@ static pulmo_status train_batches(run *r)
     for (uint32_t b = r->state.batch; b < batches; b++) {
         pulmo_batch batch;
         pulmo_status status = pulmo_loader_next(r->loader, &batch);
+        if (status == PULMO_OK)
+            status = run_checkpoint_look(r);
         pulmo_step_wishes wishes = {.interrupted = run_must_stop(r),
                                     .checkpoint = run_checkpoint_due(r)};
         PULMO_TRY(pulmo_stepper_take(r->stepper, status, &batch, &wishes));
         if (wishes.interrupted)
             return run_interrupted(r);
         if (wishes.checkpoint) {
-            PULMO_TRY(run_checkpoint(r));
+            PULMO_TRY(run_checkpoint_begin(r));
             PULMO_TRY(pulmo_stepper_release(r->stepper));
         }
         r->checkpoints.batches_since++;
@@ -188,7 +190,7 @@ static pulmo_status save_epoch(run *r)
     PULMO_TRY(pulmo_agree(r->comm, status));
     /* After the last epoch the caller writes a checkpoint. */
     if (!r->selection.finished && pulmo_any(r->comm, run_checkpoint_worth_it(r)))
-        PULMO_TRY(run_checkpoint(r));
+        PULMO_TRY(run_checkpoint_begin(r));
     pulmo_debug("  %.4f s for results and checkpoint", pulmo_now_s() - began_s);
     return PULMO_OK;
 }

@@ -74,12 +74,28 @@ static void it_is_near_when_a_batch_and_a_checkpoint_might_not_fit(void **state)
     double began_s = pulmo_now_s();
     (void)state;
     assert_ok(deadline_find(&it, 100, began_s, 0));
-    deadline_checkpoint_took(&it, began_s, began_s + 2);
+    deadline_checkpoint_took(&it, 2);
     assert_false(deadline_look(&it, began_s + 60));
     assert_false(deadline_look(&it, began_s + 70));
     assert_false(deadline_look(&it, began_s + 80)); /* 80 + 10 + 4 + 5 = 99 */
     assert_true(deadline_look(&it, began_s + 82));  /* 101 */
     assert_true(it.near);
+}
+
+/* The same while another checkpoint is written, which the last one has to wait for. */
+static void a_checkpoint_under_way_takes_its_time_too(void **state)
+{
+    deadline it = {0};
+    double began_s = pulmo_now_s();
+    (void)state;
+    assert_ok(deadline_find(&it, 100, began_s, 0));
+    deadline_checkpoint_took(&it, 2);
+    it.writing = true;
+    assert_false(deadline_look(&it, began_s + 68));
+    assert_false(deadline_look(&it, began_s + 78)); /* 78 + 10 + 6 + 5 = 99 */
+    assert_true(deadline_look(&it, began_s + 80));  /* 101 */
+    it.writing = false;
+    assert_false(deadline_look(&it, began_s + 80)); /* 99 */
 }
 
 /* The first look finds no need to stop, whatever the time: a run with a limit that is too short
@@ -103,7 +119,8 @@ static void a_checkpoint_is_not_a_batch(void **state)
     assert_ok(deadline_find(&it, 1000, began_s, 0));
     deadline_look(&it, began_s + 1);
     deadline_look(&it, began_s + 2);
-    deadline_checkpoint_took(&it, began_s + 2, began_s + 42);
+    deadline_checkpoint_took(&it, 40);
+    deadline_skip(&it, began_s + 42);
     deadline_look(&it, began_s + 43);
     assert_true(fabs(it.batch_s - 1) < 1e-6);
     assert_true(fabs(it.checkpoint_s - 40) < 1e-6);
@@ -117,6 +134,7 @@ int main(void)
         cmocka_unit_test_setup(a_past_end_is_ignored, no_job),
         cmocka_unit_test_setup(an_end_that_is_not_a_number_is_refused, no_job),
         cmocka_unit_test_setup(it_is_near_when_a_batch_and_a_checkpoint_might_not_fit, no_job),
+        cmocka_unit_test_setup(a_checkpoint_under_way_takes_its_time_too, no_job),
         cmocka_unit_test_setup(the_first_look_never_stops, no_job),
         cmocka_unit_test_setup(a_checkpoint_is_not_a_batch, no_job),
     };
