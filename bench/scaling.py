@@ -4,6 +4,7 @@
     bench/scaling.py measure --data PACKED --weights FILE [--parts ranks,steps,lab] [--lab DIR] [--rounds N] [--batch N]
                                                                               JSON; some minutes
     bench/scaling.py model [--constants FILE]                                        the table for many ranks
+    bench/scaling.py recipes                                  what the recipes of configs/ would take on 4, 16 and 64 ranks
 
 PACKED should hold a few hundred training images. Every run has one thread per rank, each on a core of its own; runs that are
 compared follow each other, and medians over rounds are taken. --lab names the scripts that make hosts with slow links.
@@ -29,6 +30,11 @@ PARAMETERS = INPUTS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 # What `measure` gave on the machine of docs/explanation/scaling.md.
 CONSTANTS = {"images_per_core_s": 25.0, "node_share": 0.95, "update_s": 0.0012, "sums_update_s": 0.0072, "outer_s": 0.000131,
              "score_image_s": 0.00021, "checkpoint_s": 0.062}
+
+# The recipes of configs/: images per core as docs/explanation/fine-tuning.md has them for block4 (two cores: 24.1), its part of the update,
+# the convolutions' and the head's parameters; images of an epoch as in the table of `model`.
+IMAGES, HEAD_EPOCHS = 4800, 9
+RECOMMENDED = {"images_per_core_s": 12.05, "update_s": 0.027, "parameters": 12979200 + 131842, "epochs": 5}
 
 
 def epoch(c, images, batch, ranks, bandwidth, latency, validation=256, exchange="auto", ranks_per_node=1):
@@ -236,9 +242,29 @@ def model(options):
                 100 * ideal / e["epoch_s"]))
 
 
+def minutes_of_recommended(batch, ranks, bandwidth, latency):
+    """Wall time of configs/recommended.yaml: what one batch takes is its slowest rank's convolutions, or the sums where they are longer,
+    since they travel during backward; then the update."""
+    r = RECOMMENDED
+    mine = math.ceil(math.ceil(batch / SLOT) / ranks) * SLOT
+    compute = min(mine, batch) / r["images_per_core_s"]
+    travel = 2 * 8 * r["parameters"] * (ranks - 1) / ranks / bandwidth + 2 * latency * math.ceil(math.log2(ranks)) if ranks > 1 else 0
+    one = max(compute, travel) + r["update_s"]
+    return r["epochs"] * math.ceil(IMAGES / batch) * one / 60
+
+
+def recipes(options):
+    print("| ranks | train.batch | head.yaml: 10 Gbit/s | 1 Gbit/s | recommended.yaml: 10 Gbit/s | 1 Gbit/s |\n|---|---|---|---|---|---|")
+    for ranks, batch in [(1, 32), (4, 32), (16, 32), (16, 128), (64, 32), (64, 512)]:
+        links = [(1.25e9, 20e-6), (1.25e8, 1e-4)]
+        head = [HEAD_EPOCHS * epoch(CONSTANTS, IMAGES, batch, ranks, *link)["epoch_s"] / 60 for link in links]
+        blocks = [minutes_of_recommended(batch, ranks, *link) for link in links]
+        print("| %d | %d | " % (ranks, batch) + " | ".join("%.1f min" % m for m in head + blocks) + " |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["measure", "model"])
+    parser.add_argument("what", choices=["measure", "model", "recipes"])
     parser.add_argument("--build", default=os.path.join(HERE, "..", "build", "release"))
     parser.add_argument("--data")
     parser.add_argument("--weights", default=os.environ.get("PULMO_WEIGHTS"))
@@ -250,7 +276,7 @@ def main():
     options = parser.parse_args()
     if options.what == "measure" and not (options.data and options.weights):
         parser.error("measure needs --data and --weights")
-    measure(options) if options.what == "measure" else model(options)
+    {"measure": measure, "model": model, "recipes": recipes}[options.what](options)
 
 
 if __name__ == "__main__":
