@@ -6,7 +6,8 @@ site_setup() { # directory of the scripts
     set +u # sites' own lines rarely bear it
     if [ -n "${PULMO_SETUP:-}" ]; then
         [ -r "$PULMO_SETUP" ] || { echo "PULMO_SETUP: $PULMO_SETUP cannot be read" >&2; exit 2; }
-        . "$PULMO_SETUP"
+        # A name without a slash would be looked for in PATH first.
+        . "$(realpath "$PULMO_SETUP")"
     fi
     if [ -n "${PULMO_MODULES:-}" ]; then
         if ! type module > /dev/null 2>&1 && [ -r "$MODULESHOME/init/bash" ]; then
@@ -18,6 +19,7 @@ site_setup() { # directory of the scripts
         module load $PULMO_MODULES || { echo "PULMO_MODULES: module load $PULMO_MODULES failed" >&2; exit 2; }
     fi
     set -u
+    [[ ${PULMO_CHAIN:-20} =~ ^[0-9]+$ ]] || { echo "PULMO_CHAIN is a number of jobs, not \"$PULMO_CHAIN\"" >&2; exit 2; }
     local place
     pulmo=${PULMO:-}
     for place in "$1/../build/release/bin/pulmo" "$1/../../../bin/pulmo" "$(command -v pulmo)"; do
@@ -62,12 +64,22 @@ slurm_begin() { # directory of the scripts, arguments of this one
     if [ "$(slurm_field Requeue)" = 0 ]; then slurm_succeed; fi
     # The CPUs per rank, and the end of the job, in case the signal does not come.
     export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
-    export SLURM_JOB_END_TIME=${SLURM_JOB_END_TIME:-$(date -d "$(squeue -h -j "$job" -o %e)" +%s)}
+    if [ -z "${SLURM_JOB_END_TIME:-}" ]; then
+        local end
+        # A job without a limit has no end that date could read.
+        if end=$(date -d "$(squeue -h -j "$job" -o %e)" +%s 2> /dev/null); then export SLURM_JOB_END_TIME=$end; fi
+    fi
 }
 
-# What scontrol says of a job, of this one if none is named.
+# What scontrol says of a job, of this one if none is named. A value may hold spaces: it ends where the next
+# name, which begins with a capital, stands.
 slurm_field() { # name [job]
-    scontrol -o show job "${2:-$job}" 2> /dev/null | tr ' ' '\n' | sed -n "s|^$1=||p" | head -n 1
+    scontrol show job "${2:-$job}" 2> /dev/null | sed -nE "s#^(.* )?$1=##; T; s# +[A-Z][A-Za-z/:]*=.*##; p" | head -n 1
+}
+
+# The script that this job runs a copy of; Command has its arguments as well.
+slurm_script() {
+    slurm_field Command | sed -E 's#(/[^/ ]*\.sbatch).*#\1#'
 }
 
 # This job's request as options of sbatch: those of the command line are nowhere else.
@@ -109,7 +121,7 @@ slurm_succeed() {
         unset "${own[@]}"
         export PULMO_CHAINED=$((${PULMO_CHAINED:-0} + 1)) PULMO_PREDECESSOR=$job
         sbatch --parsable --no-requeue --open-mode=append --dependency="afternotok:$job" --kill-on-invalid-dep=yes \
-            "${options[@]}" "$(slurm_field Command)" "${arguments[@]}"
+            "${options[@]}" "$(slurm_script)" "${arguments[@]}"
     ) || { successor=''; echo "no further job: sbatch refused it; the same command resumes" >&2; return 0; }
     successor=${successor%%;*}
     echo "job $successor resumes if job $job does not finish (\"scancel $job $successor\" ends both)"

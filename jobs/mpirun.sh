@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# mpirun whose ranks get to hear of Ctrl-C and SIGTERM. Takes what mpirun takes:
+# mpirun whose ranks get to hear of Ctrl-C, SIGTERM and the end of its terminal (SIGHUP; not under nohup).
+# Takes what mpirun takes:
 #
 #   bash jobs/mpirun.sh -n 2 pulmo train -c recommended --set ...
 #
@@ -21,7 +22,7 @@ export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-
 # In the background, which must not read from the terminal, with a process group of its own.
 if [ -t 0 ]; then exec </dev/null; fi
 launcher=''
-trap 'ask' INT TERM
+trap 'ask' INT TERM HUP
 set -m
 mpirun "$@" &
 launcher=$!

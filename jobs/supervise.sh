@@ -6,9 +6,10 @@
 # The first argument is how many times, at most, it is started again: after status 75 (stopped with a
 # checkpoint) and after a lost rank or host (any status but those that will be the same the next
 # time: 2 usage or settings, 65 damaged data or weights, 74 files that cannot be read or written).
-# Pauses grow from 5 seconds to 5 minutes, so that a host can come back; PULMO_PAUSE sets the first.
-# Ctrl-C and SIGTERM to this script are passed on (to mpirun as SIGUSR1, which it hands to its ranks:
-# they write a checkpoint) and end it; the same command resumes later.
+# Pauses grow from 5 seconds to 5 minutes, so that a host can come back; PULMO_PAUSE sets the first, in
+# whole seconds. Ctrl-C, SIGTERM and the end of its terminal (SIGHUP; not under nohup) are passed on (to
+# mpirun as SIGUSR1, which it hands to its ranks: they write a checkpoint) and end it; the same command
+# resumes later.
 set -u
 
 usage() {
@@ -18,9 +19,11 @@ usage() {
 [ $# -ge 2 ] || usage
 times=$1
 shift
-[[ $times =~ ^[0-9]+$ ]] || usage
+[[ $times =~ ^[0-9]{1,9}$ ]] || usage
 
 pause=${PULMO_PAUSE:-5}
+[[ $pause =~ ^[0-9]{1,9}$ ]] || { echo "supervise: PULMO_PAUSE is a whole number of seconds, not \"$pause\"" >&2; exit 2; }
+pause=$((10#$pause))
 longest=300
 asked=''
 running=''
@@ -33,6 +36,7 @@ ask() {
 }
 trap 'ask INT' INT
 trap 'ask TERM' TERM
+trap 'ask HUP' HUP
 # In the background, which must not read from the terminal, with process groups of their own.
 if [ -t 0 ]; then exec < /dev/null; fi
 

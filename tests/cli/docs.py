@@ -98,6 +98,21 @@ def check_rooms():
         complain(page, f"{room} is {'not in the table' if room in there else 'no room'}")
 
 
+# What jobs hand on to the jobs that resume them; nobody sets them.
+HANDED_ON = {"PULMO_CHAINED", "PULMO_PREDECESSOR", "PULMO_PART"}
+
+
+def check_variables():
+    """What the job scripts take from the environment stands in a guide."""
+    guides = "".join(read(f"docs/how-to/{name}") for name in os.listdir(os.path.join(SOURCE, "docs/how-to")))
+    for name in sorted(os.listdir(os.path.join(SOURCE, "jobs"))):
+        if not name.endswith((".sh", ".sbatch", ".pbs")):
+            continue
+        for variable in sorted(set(re.findall(r"\bPULMO_[A-Z]+\b", read(f"jobs/{name}"))) - HANDED_ON):
+            if not re.search(rf"\b{variable}\b", guides):
+                complain(f"jobs/{name}", f"takes {variable}, which no page of docs/how-to has")
+
+
 def check_version():
     """One version: CMake's."""
     version = re.search(r"project\(pulmo VERSION ([\d.]+)", read("CMakeLists.txt")).group(1)
@@ -207,6 +222,7 @@ def main():
         if re.match(r"docs/decisions/\d", page) and os.path.basename(page) not in read("docs/decisions/README.md"):
             complain("docs/decisions/README.md", f"does not list {page}")
     check_sources()
+    check_variables()
     check_version()
     check_rooms()
     assert commands >= 40, f"only {commands} command lines found: are they still read?"

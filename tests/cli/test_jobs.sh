@@ -2,7 +2,8 @@
 # What jobs/train.pbs and jobs/common.sh decide, with stand-ins for the schedulers' commands: what a machine
 # without PBS or Slurm can show. tests/cluster runs the scripts for Slurm under a real one.
 source "$(dirname "$0")/common.sh"
-jobs=$PULMO_SOURCE/jobs
+ln -s "$PULMO_SOURCE/jobs" "a site"
+jobs="$WORK/a site"
 mkdir bin
 export PATH=$WORK/bin:$PATH LOG=$WORK/log
 stand_in() { printf '#!/usr/bin/env bash\n%s\n' "$2" > "bin/$1"; chmod +x "bin/$1"; }
@@ -61,10 +62,14 @@ rm "$LOG"
 stand_in scontrol 'case "$1 $*" in
 "requeue "*) echo "scontrol $*" >> "$LOG"; exit "${REFUSED:-0}" ;;
 *" 6") echo "JobId=6 JobState=${BEFORE:-FAILED}" ;;
-*) echo "JobId=7 JobState=RUNNING Requeue=${REQUEUE:-0} Partition=short Account=(null) TimeLimit=01:00:00"
-   echo "   Command='"$jobs"'/train.sbatch --set a=b" ;;
+*) echo "JobId=7 JobName=a run"
+   echo "   JobState=RUNNING Requeue=${REQUEUE:-0} Partition=short Account=(null) TimeLimit=01:00:00"
+   echo "   Command='"$jobs"'/train.sbatch --set a=b"
+   echo "   WorkDir=/home/of a user" ;;
 esac'
-stand_in sbatch 'echo "sbatch $PULMO_CHAINED ${SLURM_JOB_END_TIME:-none} $*" >> "$LOG"; echo 8'
+stand_in sbatch '{ echo -n "sbatch ${PULMO_CHAINED:-0} ${SLURM_JOB_END_TIME:-none} $*"; printf " <%s>" "$@"; echo; } >> "$LOG"; echo 8'
+stand_in squeue 'echo "${END:-N/A}"'
+stand_in mpirun 'shift 4; exec "$@"'
 stand_in scancel 'echo "scancel $*" >> "$LOG"'
 stand_in srun 'exec "${@:3}"'
 slurm() { # status, words; ends with the status
@@ -72,11 +77,11 @@ slurm() { # status, words; ends with the status
     shift
     rm -f "$LOG"; touch "$LOG"
     env -u PULMO_JOBS PULMO="$WORK/bin/pulmo" PROGRAM_STATUS="$wanted" SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=2 SLURM_JOB_END_TIME=99 \
-        "$@" bash "$jobs/train.sbatch" --set a=b > said.txt 2>&1 || got=$?
+        "$@" bash "$jobs/${SCRIPT:-train.sbatch}" --set a=b > said.txt 2>&1 || got=$?
     [ "$got" = "${STATUS:-$wanted}" ] || { cat said.txt; fail "status $got, not $wanted: $*"; }
 }
 slurm 75
-logged "^sbatch 1 none .*--dependency=afternotok:7 .*--partition=short --time=01:00:00 --nodes=2 $jobs/train.sbatch --set a=b$"
+logged "^sbatch 1 none .*--dependency=afternotok:7 .*<--partition=short> <--time=01:00:00> <--job-name=a run> <--chdir=/home/of a user> <--nodes=2> <$jobs/train.sbatch> <--set> <a=b>$"
 not_logged 'scancel|^requeue|account'
 for status in 0 2 65 74; do slurm $status; logged '^scancel 8$'; done
 slurm 137
@@ -93,9 +98,21 @@ STATUS=1 slurm 0 PULMO_PREDECESSOR=6 BEFORE=CANCELLED
 not_logged .
 ! grep -q '^pulmo:' said.txt || fail "the successor of a cancelled job trains"
 
+# A job without a time limit: squeue knows no end.
+for script in train.sbatch train-mpirun.sbatch; do
+    SCRIPT=$script slurm 0 SLURM_JOB_END_TIME=
+    grep -q '^pulmo: <train> <--set> <a=b>$' said.txt || { cat said.txt; fail "$script without an end of the job"; }
+    [ "$(wc -l < said.txt)" = 2 ] || { cat said.txt; fail "$script without an end of the job says something"; }
+done
+
 printf 'module() { echo "module $*"; }\n' > site
 slurm 0 PULMO_SETUP=site PULMO_MODULES="openmpi hdf5"
 grep -q '^module load openmpi hdf5$' said.txt || { cat said.txt; fail "modules are not loaded"; }
+printf '#!/bin/sh\nexit 1\n' > bin/site
+chmod +x bin/site
+slurm 0 PULMO_SETUP=site PULMO_MODULES="openmpi hdf5" # not the one in PATH
+STATUS=2 slurm 0 PULMO_CHAIN=many
+grep -q 'PULMO_CHAIN is a number' said.txt || { cat said.txt; fail "PULMO_CHAIN that is no number"; }
 STATUS=2 slurm 0 PULMO_SETUP=nowhere
 grep -q 'PULMO_SETUP: nowhere cannot be read' said.txt || { cat said.txt; fail "a missing PULMO_SETUP"; }
 STATUS=2 slurm 0 MODULESHOME=/nowhere PULMO_MODULES=hdf5
@@ -104,7 +121,7 @@ grep -q 'no command "module"' said.txt || { cat said.txt; fail "no modules here"
 # ---- Slurm: a bank, then an array ----
 rm "$LOG"
 bash "$jobs/sweep-bank.sh" 0-3 --partition=short -- -c head --set train.run_dir=s --grid train.seed=0,1 --grid=optim.lr=1,2 > said.txt
-logged '^sbatch .*--partition=short .*/train.sbatch -c head --set train.run_dir=s --set train.features=bank --set eval.audit=false --set train.run_dir=s-bank$'
-logged '^sbatch .*--dependency=afterany:8 --array=0-3 --partition=short .*/sweep.sbatch -c head --set train.run_dir=s --grid train.seed=0,1 --grid=optim.lr=1,2 --set train.features=bank$'
+logged '^sbatch .*--partition=short .*/train.sbatch -c head --set train.run_dir=s --set train.features=bank --set eval.audit=false --set train.run_dir=s-bank <'
+logged '^sbatch .*--dependency=afterany:8 --array=0-3 --partition=short .*/sweep.sbatch -c head --set train.run_dir=s --grid train.seed=0,1 --grid=optim.lr=1,2 --set train.features=bank <'
 expect 2 "train.run_dir=SWEEP is missing" bash "$jobs/sweep-bank.sh" 0-3 -- -c head
 expect 2 "usage: " bash "$jobs/sweep-bank.sh" 0-3 -c head

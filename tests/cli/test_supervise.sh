@@ -22,6 +22,7 @@ attempt never "1 1 1 1 1 1"; got=0; supervise 3 ./never.sh 2> said.txt || got=$?
 grep -q "given up after 3 more starts" said.txt || fail "the end is not said"
 expect 2 "usage: " supervise ./good.sh
 expect 2 "usage: " supervise 3
+for pause in 0.5 abc -1; do PULMO_PAUSE=$pause expect 2 "PULMO_PAUSE is a whole number" supervise 3 true; done
 
 # ---- a rank that is lost, a real run: the model of one that was not ----
 make_small
@@ -35,7 +36,7 @@ small_train lost supervise 5 mpirun --oversubscribe --bind-to none -n 2 env FIRS
 grep -q "^resuming from" lost.txt || fail "it did not resume"
 
 # ---- its own signal: a checkpoint, and no further start ----
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
     set -m
     bash "$PULMO_SOURCE/jobs/supervise.sh" 9 "$PULMO" train --set data.path=packed --set train.run_dir="own$signal" --set train.epochs=100000 \
         --set train.patience=0 --set train.batch=8 --set model.hidden='[12]' > /dev/null 2> said.txt &
