@@ -2,6 +2,7 @@
  * what calling from a threshold on is worth, and what a result means elsewhere. */
 #include <math.h>
 
+#include "report_plot.h"
 #include "report_room.h"
 
 /* ---- plots ---- */
@@ -38,20 +39,30 @@ static void rule(const frame *f, const char *class, double x0, double y0, double
             at_x(x0), at_y(f, y0), at_x(x1), at_y(f, y1));
 }
 
+/* Lines at round values of y. */
+static void draw_levels(const frame *f)
+{
+    const double step = plot_tick_step(f->high - f->low);
+    const int last = (int)floor(f->high / step + 1e-6);
+    for (int tick = (int)ceil(f->low / step - 1e-6); tick <= last; tick++) {
+        const double y = tick * step;
+        rule(f, "grid", 0, y, 1, y);
+        fprintf(f->out,
+                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n",
+                LEFT - 6, at_y(f, y) + 4, y);
+    }
+}
+
 static void begin(const frame *f, const char *says, const char *x_words)
 {
     fprintf(f->out,
             "<svg class=\"plot\" role=\"img\" viewBox=\"0 0 %.0f %.0f\" aria-label=\"%s\">\n", WIDE,
             HIGH, says);
+    draw_levels(f);
     for (int i = 0; i <= TICKS; i++) {
         const double part = (double)i / TICKS;
-        const double y = f->low + part * (f->high - f->low);
-        rule(f, "grid", 0, y, 1, y);
         fprintf(f->out,
-                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.2f</text>\n",
-                LEFT - 6, at_y(f, y) + 4, y);
-        fprintf(f->out,
-                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.1f</text>\n",
+                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.4g</text>\n",
                 at_x(part), HIGH - BOTTOM + 16, part);
     }
     fprintf(f->out,

@@ -98,6 +98,13 @@ static pulmo_status read_state(pulmo_h5 *file, report *r)
     return PULMO_OK;
 }
 
+void report_put_date(report *r, const struct tm *day)
+{
+    char month[24];
+    if (strftime(month, sizeof month, "%B %Y", day))
+        snprintf(r->date, sizeof r->date, "%d %s", day->tm_mday, month);
+}
+
 /* "2026-11-30T21:03:55Z" in words, in the place of the file's date, which a copy changes. */
 static void take_date(report *r)
 {
@@ -108,7 +115,7 @@ static void take_date(report *r)
     when.tm_year -= 1900;
     when.tm_mon -= 1;
     if (when.tm_mon >= 0 && when.tm_mon < 12)
-        strftime(r->date, sizeof r->date, "%d %B %Y", &when);
+        report_put_date(r, &when);
 }
 
 static pulmo_status read_times(pulmo_h5 *file, report *r)
@@ -418,7 +425,7 @@ static pulmo_status name_it(const char *directory, const struct stat *about, rep
     r->title = pulmo_strdup(title);
     free(full);
     if (gmtime_r(&about->st_mtime, &when))
-        strftime(r->date, sizeof r->date, "%d %B %Y", &when);
+        report_put_date(r, &when);
     if (!r->title)
         return PULMO_MEMORY;
     return PULMO_OK;

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "pulmo/audit.h"
 #include "pulmo/framing.h"
@@ -118,6 +119,9 @@ pulmo_status report_read(const char *run, report *out);
  * or a threshold that cannot be, and as pulmo_scores_read. */
 pulmo_status report_of_scores(const pulmo_report_options *o, report *out);
 void report_free(report *r);
+
+/* Sets the report's date: "1 December 2026". */
+void report_put_date(report *r, const struct tm *day);
 
 /* Groups of the first split by `by`; NULL: as results.h5 says. PULMO_USAGE as pulmo_groups_compute.
  */

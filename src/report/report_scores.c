@@ -204,7 +204,7 @@ static pulmo_status name_it(report *r)
     PULMO_TRY(pulmo_digest_of_file(file, &digest));
     pulmo_digest_hex(&digest, hex);
     if (stat(file, &about) == 0 && gmtime_r(&about.st_mtime, &when))
-        strftime(r->date, sizeof r->date, "%d %B %Y", &when);
+        report_put_date(r, &when);
     char **const empty[] = {&r->config,      &r->kernels,     &r->features, &r->weights_digest,
                             &r->data_digest, &r->head_digest, &r->host,     &r->data_path,
                             &r->model,       &r->carve,       &r->resize,   &r->decode,

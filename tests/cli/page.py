@@ -56,6 +56,13 @@ levels = [int(h[1]) for h in page.headings]
 assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
 assert "prefers-color-scheme:dark" in source and "@media print" in source and "<meta name=\"viewport\"" in source
 assert not re.search(r"nan|inf\b", re.sub(r"base64,[^\"]*", "", " ".join(re.findall(r"<(?:path|circle|line|rect|text) [^>]*>", source)))), "a plot with NaN"
+# Values along an upright axis are round: their step is 1, 2 or 5 of some power of ten.
+for plot in re.findall(r"<svg class=\"plot\".*?</svg>", source, re.S):
+    ticks = re.findall(r'<text class="tick"[^>]*text-anchor="end"[^>]*>([^<]*)</text>', plot)
+    if len(ticks) > 2 and all(re.fullmatch(r"[-−]?\d+(\.\d+)?", t) for t in ticks):
+        values = sorted({float(t.replace("−", "-")) for t in ticks})
+        steps = {f"{b - a:.6g}" for a, b in zip(values, values[1:])}
+        assert len(steps) == 1 and re.fullmatch(r"0*\.?0*[125]0*", steps.pop()), f"ticks {ticks}"
 for wanted in ["Research software, not a medical device"] + sys.argv[2:]:
     assert " ".join(wanted.split()) in text, f"not shown: {wanted}"
 print(f"{len(raw)} bytes, {page.images} images, {page.plots} plots: whole, quiet and described")

@@ -267,6 +267,19 @@ static void unknown_patients_are_called_so(void **state)
     free(card);
 }
 
+static void a_date_is_in_words(void **state)
+{
+    (void)state;
+    report r = {0};
+    struct tm day = {.tm_mday = 1, .tm_mon = 11, .tm_year = 126};
+    report_put_date(&r, &day);
+    assert_string_equal(r.date, "1 December 2026");
+    day.tm_mday = 30;
+    day.tm_mon = 8;
+    report_put_date(&r, &day);
+    assert_string_equal(r.date, "30 September 2026");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +290,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(sureness_is_the_distance_from_the_threshold),
         cmocka_unit_test(the_model_card),
+        cmocka_unit_test(a_date_is_in_words),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
