@@ -30,7 +30,8 @@ static double part_done(const watched *w)
     if (w->ended && w->status == 0)
         return 1; /* early, perhaps */
     const double of_epoch = w->of > 0 ? fmin(w->images / w->of, 1.0) : 0.0;
-    return fmin((w->epoch - 1.0 + of_epoch) / w->epochs, 1.0);
+    const double part = (w->epoch - 1.0 + of_epoch) / w->epochs;
+    return isfinite(part) ? fmin(fmax(part, 0.0), 1.0) : NAN;
 }
 
 /* The monitored figure after each epoch, from its least to its largest. */
@@ -67,7 +68,11 @@ static void print_state(FILE *out, const watched *w)
         fputs("interrupted after a checkpoint; the same command resumes it", out);
     else
         fprintf(out, "ended with status %.0f", w->status);
-    fprintf(out, "; since %s, last event %s\n", w->started, w->last);
+    fputs("; since ", out);
+    pulmo_text_show(out, w->started, SIZE_MAX);
+    fputs(", last event ", out);
+    pulmo_text_show(out, w->last, SIZE_MAX);
+    fputc('\n', out);
     if (w->ended && *w->reason) {
         fputs("  ", out);
         pulmo_text_show(out, w->reason, SIZE_MAX);
@@ -110,7 +115,9 @@ static void print_epochs(FILE *out, const watched *w)
 {
     if (w->rows == 0)
         return;
-    fprintf(out, "  val %s ", w->monitor);
+    fputs("  val ", out);
+    pulmo_text_show(out, w->monitor, SIZE_MAX);
+    fputc(' ', out);
     print_curve(out, w);
     if (isfinite(w->best))
         fprintf(out, " %.4f, best %.4f (epoch %.0f)", w->value[w->rows - 1], w->best,

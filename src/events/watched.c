@@ -10,14 +10,15 @@
 #include "pulmo/memory.h"
 #include "watched.h"
 
-#define ROWS_MOST 1000000 /* epochs that a configuration may ask for, and more */
+#define ROWS_MOST   1000000 /* epochs that a configuration may ask for, and more */
+#define NUMBER_MOST 1e12    /* more than any figure of a run: the file is damaged */
 
 /* ---- members of an event ---- */
 
 static void take_number(const json_t *event, const char *name, double *out)
 {
     const json_t *value = json_object_get(event, name);
-    if (json_is_number(value))
+    if (json_is_number(value) && fabs(json_number_value(value)) <= NUMBER_MOST)
         *out = json_number_value(value);
 }
 
@@ -73,7 +74,7 @@ static void take_batch(const json_t *event, watched *out)
 /* An epoch that was done again, after the checkpoint of an earlier one, takes its own place. */
 static pulmo_status take_row(double epoch, double value, watched *out)
 {
-    if (!(epoch >= 1) || epoch > ROWS_MOST || epoch > (double)out->rows + 1)
+    if (epoch > (double)out->rows + 1)
         return PULMO_OK;
     const uint32_t rows = (uint32_t)epoch;
     double *larger = realloc(out->value, rows * sizeof *larger);
@@ -90,6 +91,8 @@ static pulmo_status take_epoch(const json_t *event, watched *out)
     double epoch = NAN;
     double value = NAN;
     take_number(event, "epoch", &epoch);
+    if (!(epoch >= 1 && epoch <= ROWS_MOST))
+        return PULMO_OK;
     take_number(event, "monitored", &value);
     take_number(event, "best_epoch", &out->best_epoch);
     take_number(event, "best", &out->best);

@@ -103,6 +103,15 @@ static pulmo_status add_entry(input_list *list, const folder *in, const char *pa
     return pulmo_image_is_file(path) ? list_add(list, path) : PULMO_OK;
 }
 
+/* "FOLDER" and "FOLDER/" give the same paths. */
+static char *path_below(const char *path, const char *name)
+{
+    size_t length = strlen(path);
+    while (length > 0 && path[length - 1] == '/')
+        length--;
+    return pulmo_format("%.*s/%s", (int)length, path, name);
+}
+
 static pulmo_status add_directory(input_list *list, const folder *in)
 {
     struct dirent **entries = NULL;
@@ -114,7 +123,7 @@ static pulmo_status add_directory(input_list *list, const folder *in)
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
         if (status == PULMO_OK && name[0] != '.') {
-            char *path = pulmo_format("%s/%s", in->path, name);
+            char *path = path_below(in->path, name);
             status = path ? add_entry(list, in, path) : PULMO_MEMORY;
             free(path);
         }

@@ -46,6 +46,17 @@ mkdir -p barred/events.jsonl
 small_train barred env > barred.txt 2>&1 || fail "a run failed for its events"
 grep -q "the run goes on without events" barred.txt || fail "missing events are not said"
 
+# ---- damaged lines: no figure that no run has, and nothing that a terminal obeys ----
+cp -r run damaged
+printf '\n\0\0{"event":\n[1]\n"x"\n{"event":5}\n{"event":"epoch","epoch":"x"}\n{"event":"epoch","epoch":-1e300,"best":1e300}\n' >> damaged/events.jsonl
+head -c 300 /dev/urandom >> damaged/events.jsonl
+"$PULMO" watch damaged | diff - <("$PULMO" watch run | sed '1s/^run/damaged/') || fail "damaged lines are not passed over"
+printf '{"event":"start","time":"a\\u001b[31m","monitor":"b\\u001b[32m","epochs":1e300}\n{"event":"epoch","epoch":1,"monitored":0.5,"best":1e300}
+{"event":"end","time":"c\\u001b[2J","status":1,"reason":"d\\u001b[33m"}\n' > damaged/events.jsonl
+"$PULMO" watch damaged > watched.txt
+for letter in a b c d; do grep -q "$letter"'\\x1b\[' watched.txt || { cat -v watched.txt; fail "an escape sequence reaches the terminal ($letter)"; }; done
+! grep -qE '[0-9]{13}' watched.txt || { cat -v watched.txt; fail "a figure that no run has"; }
+
 # ---- no run ----
 mkdir empty && : > empty/events.jsonl
 expect 65 "tells of no start of a run" "$PULMO" watch empty

@@ -66,6 +66,19 @@ static void a_directory_stands_for_its_jpegs(void **state)
     free(notes);
 }
 
+static void a_slash_behind_a_directory_changes_no_path(void **state)
+{
+    input_list list;
+    char *with = at("b//");
+    const char *const inputs[] = {with};
+    (void)state;
+    assert_ok(input_list_collect(inputs, 1, &list));
+    assert_int_equal(list.count, 1);
+    assert_listed(&list, 0, "b/1.jpg");
+    input_list_free(&list);
+    free(with);
+}
+
 /* Lines end as on any system; empty ones are nothing. */
 static void a_dash_stands_for_a_list_on_stdin(void **state)
 {
@@ -284,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_stands_for_its_jpegs),
+        cmocka_unit_test(a_slash_behind_a_directory_changes_no_path),
         cmocka_unit_test(a_dash_stands_for_a_list_on_stdin),
         cmocka_unit_test(a_byte_order_mark_is_no_part_of_a_path),
         cmocka_unit_test(paths_on_stdin_may_end_with_nuls),
