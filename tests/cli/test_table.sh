@@ -110,6 +110,8 @@ completes() { # completes LINE CANDIDATES
 }
 completes "$PULMO tr" "train"
 completes "$PULMO help de" "demo-data"
+completes "$PULMO configs reco" "recommended"
+completes "$PULMO configs recommended reco" ""
 completes "$PULMO train --ov" "--overwrite"
 completes "$PULMO train -q --set train.che" "train.checkpoint_batches= train.checkpoint_seconds="
 completes "$PULMO train --set model.pool=a" "avg avgmax"
