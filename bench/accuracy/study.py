@@ -41,15 +41,20 @@ def pulmo(*arguments):
     subprocess.run([PULMO, *map(str, arguments)], check=True)
 
 
-def packed(source, work, validation):
-    to = work / "packed" / validation
+def named(validation, size):
+    """A pack's directory; size is in the name where it is not the usual one."""
+    return validation if size == 224 else f"{validation}-{size}"
+
+
+def packed(source, work, validation, size=224):
+    to = work / "packed" / named(validation, size)
     if not (to / "manifest.h5").exists():
         if validation == "family":
             family = work / "family"
             subprocess.run([sys.executable, HERE / "splits.py", source, family], check=True)
             source = family
         to.parent.mkdir(parents=True, exist_ok=True)
-        pulmo("pack", source, to, *PACKING[validation])
+        pulmo("pack", source, to, f"--size={size}", *PACKING[validation])
     return to
 
 
@@ -61,15 +66,15 @@ def train(recipe, data, run, seed):
     (run / "seconds.txt").write_text(f"{time.monotonic() - began:.0f}\n")
 
 
-def reexposed(work, run, every):
+def reexposed(work, run, every, size=224):
     """Scores the run on the changed copies of the family's test images; the directories of the scores."""
     images, done = work / "re-exposed", []
     if not (images / "as-it-is").exists():
         subprocess.run([sys.executable, HERE / "reexpose.py", work / "family/test", images, "--every", str(every)], check=True)
     for change in sorted(p for p in images.iterdir() if p.is_dir()):
-        data, scored = work / "packed" / f"re-exposed-{change.name}", run / "re-exposed" / change.name
+        data, scored = work / "packed" / named(f"re-exposed-{change.name}", size), run / "re-exposed" / change.name
         if not (data / "manifest.h5").exists():
-            pulmo("pack", change, data, "-q")
+            pulmo("pack", change, data, f"--size={size}", "-q")
         if not (scored / "results.h5").exists():
             scored.parent.mkdir(exist_ok=True)
             pulmo("evaluate", run, "--data", data, "--out", scored, "-q")
@@ -99,6 +104,11 @@ def validations_of(run):
         "reshaped": [p for name, p in scored.items() if name in RESHAPED],
         "closer normals": [(scored[name], plain) for name in CLOSER if plain and name in scored],
     }
+
+
+def size_of(recipe):
+    size = re.search(r"^pack: *{.*size: *(\d+)", (HERE / "recipes" / f"{recipe}.yaml").read_text(), re.MULTILINE)
+    return int(size[1]) if size else 224
 
 
 def rule_of(recipe):
@@ -148,12 +158,13 @@ def main():
     recipes, validations, seeds = o.recipes.split(","), o.validations.split(","), o.seeds.split(",")
     for seed in [] if o.print else seeds:
         for recipe in recipes:
+            size = size_of(recipe)
             for validation in validations:
                 run = o.work / "runs" / f"{recipe}-{validation}-{seed}"
                 run.parent.mkdir(parents=True, exist_ok=True)
-                train(HERE / "recipes" / f"{recipe}.yaml", packed(o.source.resolve(), o.work, validation), run, seed)
+                train(HERE / "recipes" / f"{recipe}.yaml", packed(o.source.resolve(), o.work, validation, size), run, seed)
                 if validation == "family":
-                    reexposed(o.work, run, o.every)
+                    reexposed(o.work, run, o.every, size)
     print(f"| recipe | validation | seeds | AUC | accuracy (sensitivity / specificity), 0.5 | the same, the recipe's rule | a run |\n|---|---|---|---|---|---|---|")
     for recipe in recipes:
         for validation in validations:
