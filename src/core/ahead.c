@@ -1,14 +1,16 @@
-/* A ring of two batches: the lent one, and the one that is made meanwhile.
+/* A ring of batches: the lent one, and those that are made meanwhile. `head` is the oldest that is
+ * not free.
  *
  *   free ----> planned -----------> made ------> lent ------> free
- *      plan()      helper, or the       next()      the next next()
+ *      plan()      helpers, or the      next()      the next next()
  *                  pool within next()
  *
- * All of it is under one lock, except the making itself. */
+ * halt() and begin() free all of them from any state: nothing that is planned is taken any more,
+ * and what is being made is waited for (`busy`). All of it is under one lock, except the making
+ * itself. */
 #include "pulmo/ahead.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 typedef struct ring_batch {
@@ -18,10 +20,16 @@ typedef struct ring_batch {
     pulmo_failure *failures;
 } ring_batch;
 
+typedef struct helper {
+    pulmo_ahead *ahead;
+    int number;
+    pthread_t thread;
+} helper;
+
 struct pulmo_ahead {
     pulmo_ahead_work work;
     pulmo_pool *pool;
-    ring_batch ring[PULMO_AHEAD_BATCHES];
+    ring_batch *ring;  /* (work.depth) */
     int head, planned; /* the oldest planned batch, and how many are planned */
     uint64_t next;     /* the batch to plan next */
     bool ended;        /* there is no such batch */
@@ -29,23 +37,24 @@ struct pulmo_ahead {
     int busy;          /* items being made now */
     pthread_mutex_t lock;
     pthread_cond_t wanted, progress;
-    pthread_t thread;
-    bool started, stop;
+    helper *helpers; /* (work.threads) */
+    int started;
+    bool stop;
 };
 
 static int place_of(const pulmo_ahead *ahead, int i)
 {
-    return (ahead->head + i) % PULMO_AHEAD_BATCHES;
+    return (ahead->head + i) % ahead->work.depth;
 }
 
 /* Plans batches while there is room. With the lock held. */
 static void plan(pulmo_ahead *ahead)
 {
-    while (ahead->planned < PULMO_AHEAD_BATCHES && !ahead->ended) {
+    while (ahead->planned < ahead->work.depth && !ahead->ended) {
         const int place = place_of(ahead, ahead->planned);
         ring_batch *b = &ahead->ring[place];
-        b->count = ahead->work.size(ahead->work.context, ahead->next);
-        if (b->count == 0) {
+        b->count = ahead->work.plan(ahead->work.context, ahead->next, place);
+        if (b->count == PULMO_AHEAD_END) {
             ahead->ended = true;
             break;
         }
@@ -60,7 +69,7 @@ static void plan(pulmo_ahead *ahead)
 
 /* Makes one item of the first `batches` planned ones; false where all of theirs are taken. With the
  * lock held, but not while the item is made. */
-static bool make_one(pulmo_ahead *ahead, int batches)
+static bool make_one(pulmo_ahead *ahead, int batches, int thread)
 {
     int i = 0;
     while (i < batches &&
@@ -70,12 +79,13 @@ static bool make_one(pulmo_ahead *ahead, int batches)
         return false;
     const int place = place_of(ahead, i);
     ring_batch *b = &ahead->ring[place];
-    const int item = b->taken;
+    const pulmo_ahead_item item = {
+        .batch = b->number, .item = b->taken, .place = place, .thread = thread};
     b->taken++;
     ahead->busy++;
     pthread_mutex_unlock(&ahead->lock);
-    pulmo_status status = ahead->work.make(ahead->work.context, b->number, item, place);
-    pulmo_failure_keep(&b->failures[item], status);
+    pulmo_status status = ahead->work.make(ahead->work.context, &item);
+    pulmo_failure_keep(&b->failures[item.item], status);
     pthread_mutex_lock(&ahead->lock);
     b->made++;
     ahead->busy--;
@@ -83,12 +93,13 @@ static bool make_one(pulmo_ahead *ahead, int batches)
     return true;
 }
 
-static void *helper(void *argument)
+static void *helper_main(void *argument)
 {
-    pulmo_ahead *ahead = argument;
+    const helper *self = argument;
+    pulmo_ahead *ahead = self->ahead;
     pthread_mutex_lock(&ahead->lock);
     while (!ahead->stop) {
-        if (!make_one(ahead, ahead->planned))
+        if (!make_one(ahead, ahead->planned, self->number))
             pthread_cond_wait(&ahead->wanted, &ahead->lock);
     }
     pthread_mutex_unlock(&ahead->lock);
@@ -100,11 +111,44 @@ static void help(void *context, int task, int thread)
 {
     pulmo_ahead *ahead = context;
     (void)task;
-    (void)thread;
     pthread_mutex_lock(&ahead->lock);
-    while (make_one(ahead, 1)) {
+    while (make_one(ahead, 1, ahead->work.threads + thread)) {
     }
     pthread_mutex_unlock(&ahead->lock);
+}
+
+/* ---- the ring ---- */
+
+static pulmo_status allocate(pulmo_ahead *ahead)
+{
+    const size_t depth = (size_t)ahead->work.depth;
+    const size_t threads = (size_t)ahead->work.threads;
+    const size_t items = (size_t)ahead->work.items;
+    ahead->ring = calloc(depth, sizeof *ahead->ring);
+    ahead->helpers = calloc(threads, sizeof *ahead->helpers);
+    bool whole = ahead->ring && ahead->helpers;
+    for (size_t i = 0; i < depth && whole; i++) {
+        ahead->ring[i].failures = calloc(items, sizeof(pulmo_failure));
+        whole = ahead->ring[i].failures != NULL;
+    }
+    if (whole)
+        return PULMO_OK;
+    return pulmo_fail(PULMO_MEMORY, "out of memory for %d items at a time", ahead->work.items);
+}
+
+static pulmo_status start_threads(pulmo_ahead *ahead)
+{
+    const int threads = ahead->work.threads;
+    for (; ahead->started < threads; ahead->started++) {
+        helper *h = &ahead->helpers[ahead->started];
+        *h = (helper){.ahead = ahead, .number = ahead->started};
+        if (pthread_create(&h->thread, NULL, helper_main, h) != 0)
+            return ahead->pool ? PULMO_OK
+                               : pulmo_fail(PULMO_RUNTIME,
+                                            "cannot start reading thread %d of %d; ask for fewer",
+                                            ahead->started + 1, threads);
+    }
+    return PULMO_OK;
 }
 
 pulmo_status pulmo_ahead_create(const pulmo_ahead_work *work, pulmo_pool *pool, pulmo_ahead **out)
@@ -118,17 +162,14 @@ pulmo_status pulmo_ahead_create(const pulmo_ahead_work *work, pulmo_pool *pool, 
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->wanted, NULL);
     pthread_cond_init(&ahead->progress, NULL);
-    for (int i = 0; i < PULMO_AHEAD_BATCHES; i++) {
-        const size_t items = (size_t)work->items;
-        ahead->ring[i].failures = calloc(items, sizeof(pulmo_failure));
-        if (!ahead->ring[i].failures) {
-            pulmo_ahead_destroy(ahead);
-            return pulmo_fail(PULMO_MEMORY, "out of memory for %d items at a time", work->items);
-        }
-    }
-    ahead->started = pthread_create(&ahead->thread, NULL, helper, ahead) == 0;
-    *out = ahead;
-    return PULMO_OK;
+    pulmo_status status = allocate(ahead);
+    if (status == PULMO_OK)
+        status = start_threads(ahead);
+    if (status == PULMO_OK)
+        *out = ahead;
+    else
+        pulmo_ahead_destroy(ahead);
+    return status;
 }
 
 void pulmo_ahead_destroy(pulmo_ahead *ahead)
@@ -139,13 +180,15 @@ void pulmo_ahead_destroy(pulmo_ahead *ahead)
     ahead->stop = true;
     pthread_cond_broadcast(&ahead->wanted);
     pthread_mutex_unlock(&ahead->lock);
-    if (ahead->started)
-        pthread_join(ahead->thread, NULL);
-    for (int i = 0; i < PULMO_AHEAD_BATCHES; i++)
+    for (int i = 0; i < ahead->started; i++)
+        pthread_join(ahead->helpers[i].thread, NULL);
+    for (int i = 0; ahead->ring && i < ahead->work.depth; i++)
         free(ahead->ring[i].failures);
     pthread_cond_destroy(&ahead->progress);
     pthread_cond_destroy(&ahead->wanted);
     pthread_mutex_destroy(&ahead->lock);
+    free(ahead->helpers);
+    free(ahead->ring);
     free(ahead);
 }
 
@@ -180,7 +223,7 @@ void pulmo_ahead_begin(pulmo_ahead *ahead)
  * held. */
 static void complete(pulmo_ahead *ahead, const ring_batch *b)
 {
-    if (b->taken < b->count) {
+    if (ahead->pool && b->taken < b->count) {
         pthread_mutex_unlock(&ahead->lock);
         pulmo_pool_run(ahead->pool, pulmo_pool_threads(ahead->pool), help, ahead);
         pthread_mutex_lock(&ahead->lock);
@@ -191,7 +234,7 @@ static void complete(pulmo_ahead *ahead, const ring_batch *b)
 
 void pulmo_ahead_next(pulmo_ahead *ahead, pulmo_ahead_batch *out)
 {
-    *out = (pulmo_ahead_batch){0};
+    *out = (pulmo_ahead_batch){.ended = true};
     pthread_mutex_lock(&ahead->lock);
     if (ahead->lent) { /* the last batch's place is free again */
         ahead->head = place_of(ahead, 1);

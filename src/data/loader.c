@@ -1,27 +1,16 @@
 /* Who processes what, and the images on time.
  *
- * A ring of `depth` batches. Helper threads take the images of the ring's batches one by one, in
- * order, and fill their places; next() hands out the oldest batch when its last image is there.
- * An image is read and augmented by one thread from (seed, epoch, sample) alone.
- *
- * A batch of the ring goes round these states; `head` is the oldest that is not free:
- *
- *   free ----> planned ----------> filled ------> lent ------> free
- *      plan_ahead()     helpers, an        next()      the next next()
- *                       image at a time
- *
- *   planned: taken <= count and filled < count    filled: filled == count
- *
- * seek() frees all of them from any state: it marks every image as taken, so that no helper begins
- * another, waits for those that are being filled (`busy`), and plans from the new place. All of it
- * is under one lock, except the filling itself. */
+ * A ring of `depth` batches (pulmo/ahead.h), in the order of epochs: a batch that gets its place is
+ * planned, which writes down the samples of this rank's microbatches and their labels. Helper
+ * threads fill the places; an image is read and augmented by one thread from (seed, epoch, sample)
+ * alone. seek() empties the ring and begins it anew elsewhere. */
 #include "loader_room.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulmo/ahead.h"
 #include "pulmo/clock.h"
 #include "pulmo/memory.h"
 #include "pulmo/packed.h"
@@ -59,14 +48,12 @@ pulmo_microbatches pulmo_microbatches_of(uint32_t batch_size, uint32_t microbatc
 
 /* ---- the ring ---- */
 
-/* One batch of the ring. */
+/* A place of the ring, and the batch that has it. */
 typedef struct ring_batch {
     uint32_t epoch, number, global_count, first_microbatch, count;
-    uint32_t taken, filled; /* images given to threads, images ready */
     uint32_t *samples;
     int32_t *labels;
     float *images;
-    pulmo_failure failure; /* the first of its images */
 } ring_batch;
 
 struct pulmo_loader {
@@ -77,19 +64,14 @@ struct pulmo_loader {
     pulmo_loader_source source;
     bool augments;
     size_t image_floats, image_bytes;
-    uint32_t room; /* images of this rank in a batch, at most */
-    ring_batch *ring;
-    uint32_t *order; /* of order_epoch */
+    uint32_t room;    /* images of this rank in a batch, at most */
+    ring_batch *ring; /* (spec.depth) */
+    uint8_t *pixels;  /* (spec.threads, image_bytes) */
+    uint32_t *order;  /* of order_epoch */
     uint32_t order_epoch;
     uint32_t epoch, number; /* the next batch to plan */
-    int head, ready;        /* the oldest planned batch, and how many are planned */
-    bool lent;              /* the oldest is in the caller's hands */
-    int busy;               /* images being filled now */
-    pthread_mutex_t lock;
-    pthread_cond_t work, progress;
-    pthread_t *threads;
-    int started;
-    bool stop;
+    pulmo_ahead *ahead;
+    bool begun;
     double waited_s;
 };
 
@@ -113,7 +95,6 @@ static uint32_t room_of(const pulmo_loader_spec *spec)
     return of_rank * spec->microbatch;
 }
 
-/* With the lock held. */
 static void order_epoch(pulmo_loader *l, uint32_t epoch)
 {
     const uint32_t count = l->info->count;
@@ -130,14 +111,7 @@ static void order_epoch(pulmo_loader *l, uint32_t epoch)
         l->order[i] = i;
 }
 
-/* Planned batch i, counted from the oldest. */
-static ring_batch *batch_of(const pulmo_loader *l, int i)
-{
-    const int place = (l->head + i) % l->spec.depth;
-    return &l->ring[place];
-}
-
-/* Which samples of batch (epoch, number) are this rank's. With the lock held. */
+/* Which samples of batch (epoch, number) are this rank's. */
 static void plan_batch(pulmo_loader *l, ring_batch *b)
 {
     uint32_t microbatch = l->spec.microbatch;
@@ -153,9 +127,6 @@ static void plan_batch(pulmo_loader *l, ring_batch *b)
         end = b->global_count;
     b->first_microbatch = mine.first;
     b->count = mine.count ? end - first : 0;
-    b->taken = 0;
-    b->filled = 0;
-    b->failure.status = PULMO_OK;
     const uint32_t *ordered = l->order + l->number * l->spec.batch + first;
     for (uint32_t i = 0; i < b->count; i++) {
         const uint32_t sample = ordered[i];
@@ -164,20 +135,21 @@ static void plan_batch(pulmo_loader *l, ring_batch *b)
     }
 }
 
-/* Plans batches while there is room in the ring. With the lock held. */
-static void plan_ahead(pulmo_loader *l)
+/* In order, so that the place in the epochs is its own to keep; `batch` counts since the seek. */
+static int plan_next(void *context, uint64_t batch, int place)
 {
-    uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
-    while (l->ready < l->spec.depth && batches > 0) {
-        plan_batch(l, batch_of(l, l->ready));
-        l->ready++;
-        l->number++;
-        if (l->number == batches) {
-            l->number = 0;
-            l->epoch++;
-        }
+    pulmo_loader *l = context;
+    const uint32_t batches = pulmo_batches(l->info->count, l->spec.batch);
+    (void)batch;
+    if (batches == 0)
+        return PULMO_AHEAD_END;
+    plan_batch(l, &l->ring[place]);
+    l->number++;
+    if (l->number == batches) {
+        l->number = 0;
+        l->epoch++;
     }
-    pthread_cond_broadcast(&l->work);
+    return (int)l->ring[place].count;
 }
 
 static pulmo_status fill_image(pulmo_loader *l, uint32_t epoch, uint32_t sample, uint8_t *pixels,
@@ -190,8 +162,6 @@ static pulmo_status fill_image(pulmo_loader *l, uint32_t epoch, uint32_t sample,
     const int channels = l->info->channels;
     if (l->source.fill)
         return l->source.fill(l->source.context, epoch, sample, out);
-    if (!pixels)
-        return pulmo_fail(PULMO_MEMORY, "out of memory for an image");
     PULMO_TRY(pulmo_dataset_read(l->dataset, sample, pixels));
     if (l->augments) {
         pulmo_augment_draw_at(&l->augment, l->spec.seed, epoch, sample, height, width, &draw);
@@ -201,45 +171,13 @@ static pulmo_status fill_image(pulmo_loader *l, uint32_t epoch, uint32_t sample,
                                out);
 }
 
-/* With the lock held: the next image to fill, or NULL. */
-static ring_batch *take_image(pulmo_loader *l, uint32_t *image)
+static pulmo_status make_image(void *context, const pulmo_ahead_item *it)
 {
-    for (int i = 0; i < l->ready; i++) {
-        ring_batch *b = batch_of(l, i);
-        if (b->taken == b->count)
-            continue;
-        *image = b->taken++;
-        return b;
-    }
-    return NULL;
-}
-
-static void *helper(void *argument)
-{
-    pulmo_loader *l = argument;
-    uint8_t *pixels = malloc(l->image_bytes);
-    uint32_t image = 0;
-    pthread_mutex_lock(&l->lock);
-    while (!l->stop) {
-        ring_batch *b = take_image(l, &image);
-        if (!b) {
-            pthread_cond_wait(&l->work, &l->lock);
-            continue;
-        }
-        l->busy++;
-        pthread_mutex_unlock(&l->lock);
-        float *out = b->images + image * l->image_floats;
-        pulmo_status status = fill_image(l, b->epoch, b->samples[image], pixels, out);
-        pthread_mutex_lock(&l->lock);
-        if (b->failure.status == PULMO_OK)
-            pulmo_failure_keep(&b->failure, status);
-        b->filled++;
-        l->busy--;
-        pthread_cond_broadcast(&l->progress);
-    }
-    pthread_mutex_unlock(&l->lock);
-    free(pixels);
-    return NULL;
+    pulmo_loader *l = context;
+    const ring_batch *b = &l->ring[it->place];
+    uint8_t *pixels = l->pixels + (size_t)it->thread * l->image_bytes;
+    float *out = b->images + (size_t)it->item * l->image_floats;
+    return fill_image(l, b->epoch, b->samples[it->item], pixels, out);
 }
 
 /* ---- the interface ---- */
@@ -249,8 +187,8 @@ static pulmo_status allocate(pulmo_loader *l)
     const size_t order_room = (size_t)l->info->count + 1;
     l->ring = calloc((size_t)l->spec.depth, sizeof *l->ring);
     l->order = malloc(order_room * sizeof *l->order);
-    l->threads = calloc((size_t)l->spec.threads, sizeof *l->threads);
-    if (!l->ring || !l->order || !l->threads)
+    l->pixels = malloc((size_t)l->spec.threads * l->image_bytes + 1);
+    if (!l->ring || !l->order || !l->pixels)
         return pulmo_fail(PULMO_MEMORY, "cannot allocate the loader");
     for (int i = 0; i < l->spec.depth; i++) {
         ring_batch *b = &l->ring[i];
@@ -263,13 +201,16 @@ static pulmo_status allocate(pulmo_loader *l)
     return PULMO_OK;
 }
 
-static pulmo_status start_threads(pulmo_loader *l)
+static pulmo_status create_ring(pulmo_loader *l)
 {
-    for (; l->started < l->spec.threads; l->started++)
-        if (pthread_create(&l->threads[l->started], NULL, helper, l) != 0)
-            return pulmo_fail(PULMO_RUNTIME, "cannot start loader thread %d of %d; ask for fewer",
-                              l->started + 1, l->spec.threads);
-    return PULMO_OK;
+    const pulmo_ahead_work work = {.items = (int)l->room,
+                                   .depth = l->spec.depth,
+                                   .threads = l->spec.threads,
+                                   .plan = plan_next,
+                                   .make = make_image,
+                                   .context = l};
+    PULMO_TRY(allocate(l));
+    return pulmo_ahead_create(&work, NULL, &l->ahead);
 }
 
 pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec *spec,
@@ -293,12 +234,7 @@ pulmo_status pulmo_loader_create(pulmo_dataset *dataset, const pulmo_loader_spec
     l->image_bytes = (size_t)l->info->channels * pixels;
     l->room = room_of(spec);
     l->order_epoch = UINT32_MAX;
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->work, NULL);
-    pthread_cond_init(&l->progress, NULL);
-    pulmo_status status = allocate(l);
-    if (status == PULMO_OK)
-        status = start_threads(l);
+    pulmo_status status = create_ring(l);
     if (status == PULMO_OK)
         *out = l;
     else
@@ -323,18 +259,10 @@ void pulmo_loader_destroy(pulmo_loader *l)
 {
     if (!l)
         return;
-    pthread_mutex_lock(&l->lock);
-    l->stop = true;
-    pthread_cond_broadcast(&l->work);
-    pthread_mutex_unlock(&l->lock);
-    for (int i = 0; i < l->started; i++)
-        pthread_join(l->threads[i], NULL);
+    pulmo_ahead_destroy(l->ahead);
     free_ring(l);
-    pthread_cond_destroy(&l->progress);
-    pthread_cond_destroy(&l->work);
-    pthread_mutex_destroy(&l->lock);
     free(l->order);
-    free(l->threads);
+    free(l->pixels);
     free(l);
 }
 
@@ -348,43 +276,26 @@ pulmo_status pulmo_loader_seek(pulmo_loader *l, uint32_t epoch, uint32_t number)
         number = 0;
         epoch++;
     }
-    pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->ready; i++) { /* what nobody has begun is not begun any more */
-        ring_batch *b = batch_of(l, i);
-        b->taken = b->count;
-    }
-    while (l->busy > 0)
-        pthread_cond_wait(&l->progress, &l->lock);
-    l->head = 0;
-    l->ready = 0;
-    l->lent = false;
+    pulmo_ahead_halt(l->ahead);
     l->epoch = epoch;
     l->number = number;
-    plan_ahead(l);
-    pthread_mutex_unlock(&l->lock);
+    l->begun = true;
+    pulmo_ahead_begin(l->ahead);
     return PULMO_OK;
 }
 
 pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
 {
     double began_s = pulmo_now_s();
+    pulmo_ahead_batch batch;
     memset(out, 0, sizeof *out);
     if (l->info->count == 0)
         return pulmo_fail(PULMO_DATA, "the data set is empty");
-    pthread_mutex_lock(&l->lock);
-    if (l->lent) { /* the last batch's place is free again */
-        l->head = (l->head + 1) % l->spec.depth;
-        l->ready--;
-        l->lent = false;
-    }
-    plan_ahead(l);
-    ring_batch *b = &l->ring[l->head];
-    while (b->filled < b->count)
-        pthread_cond_wait(&l->progress, &l->lock);
-    l->lent = true;
+    if (!l->begun)
+        PULMO_TRY(pulmo_loader_seek(l, 0, 0));
+    pulmo_ahead_next(l->ahead, &batch);
     l->waited_s += pulmo_now_s() - began_s;
-    pulmo_status status = pulmo_failure_raise(&b->failure);
-    pthread_mutex_unlock(&l->lock);
+    const ring_batch *b = &l->ring[batch.place];
     *out = (pulmo_batch){.epoch = b->epoch,
                          .number = b->number,
                          .global_count = b->global_count,
@@ -393,7 +304,7 @@ pulmo_status pulmo_loader_next(pulmo_loader *l, pulmo_batch *out)
                          .samples = b->samples,
                          .labels = b->labels,
                          .images = b->images};
-    return status;
+    return pulmo_ahead_outcome(&batch);
 }
 
 double pulmo_loader_waited_s(const pulmo_loader *l)

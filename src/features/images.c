@@ -60,30 +60,31 @@ static uint32_t chunk_view(const image_span *span, uint64_t batch)
     return span->view.number + (uint32_t)(batch % span->views);
 }
 
-static int chunk_size(const void *context, uint64_t batch)
+static int plan_chunk(void *context, uint64_t batch, int place)
 {
     const image_reader *reader = context;
+    (void)place;
     const image_span *span = &reader->span;
     const uint32_t begin = chunk_begin(span, batch);
     if (begin >= span->count)
-        return 0;
+        return PULMO_AHEAD_END;
     const uint32_t left = span->count - begin;
     return left < IMAGE_CHUNK ? (int)left : IMAGE_CHUNK;
 }
 
-static pulmo_status read_image(void *context, uint64_t batch, int item, int place)
+static pulmo_status read_image(void *context, const pulmo_ahead_item *it)
 {
     const image_reader *reader = context;
     const image_span *span = &reader->span;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(reader->dataset);
     const size_t plane = plane_pixels(info);
     const size_t pixel_bytes = plane * (size_t)info->channels;
-    const size_t at = (size_t)place * IMAGE_CHUNK + (size_t)item;
-    const uint32_t sample = span->first + chunk_begin(span, batch) + (uint32_t)item;
+    const size_t at = (size_t)it->place * IMAGE_CHUNK + (size_t)it->item;
+    const uint32_t sample = span->first + chunk_begin(span, it->batch) + (uint32_t)it->item;
     image_view view = span->view;
     uint8_t *pixels = reader->pixels + at * pixel_bytes;
     float *image = reader->images + at * 3 * plane;
-    view.number = chunk_view(span, batch);
+    view.number = chunk_view(span, it->batch);
     return read_one(reader, &view, sample, pixels, image);
 }
 
@@ -103,7 +104,7 @@ pulmo_status image_reader_next(image_reader *reader, image_chunk *out)
     const size_t at = (size_t)batch.place * IMAGE_CHUNK;
     *out =
         (image_chunk){.count = (uint32_t)batch.count, .images = reader->images + at * image_floats};
-    if (batch.count == 0)
+    if (batch.ended)
         return PULMO_OK;
     out->view = chunk_view(span, batch.number);
     out->first = span->first + chunk_begin(span, batch.number);
@@ -129,8 +130,12 @@ static pulmo_status allocate(image_reader *reader)
     const size_t pixel_bytes = plane * (size_t)info->channels;
     const size_t image_bytes = 3 * plane * sizeof(float);
     const size_t images = PULMO_AHEAD_BATCHES * IMAGE_CHUNK;
-    const pulmo_ahead_work work = {
-        .items = IMAGE_CHUNK, .size = chunk_size, .make = read_image, .context = reader};
+    const pulmo_ahead_work work = {.items = IMAGE_CHUNK,
+                                   .depth = PULMO_AHEAD_BATCHES,
+                                   .threads = 1,
+                                   .plan = plan_chunk,
+                                   .make = read_image,
+                                   .context = reader};
     reader->pixels = pulmo_alloc(images, pixel_bytes);
     reader->images = pulmo_alloc(images, image_bytes);
     if (!reader->pixels || !reader->images)

@@ -43,12 +43,13 @@ static size_t chunk_begin(uint64_t batch)
     return (size_t)batch * CHUNK;
 }
 
-static int chunk_size(const void *context, uint64_t batch)
+static int plan_chunk(void *context, uint64_t batch, int place)
 {
     const prediction *p = context;
     const size_t begin = chunk_begin(batch);
+    (void)place;
     if (begin >= p->list->count)
-        return 0;
+        return PULMO_AHEAD_END;
     const size_t left = p->list->count - begin;
     return left < CHUNK ? (int)left : CHUNK;
 }
@@ -68,16 +69,16 @@ static float *first_view(const prediction *p, int place, int item)
 }
 
 /* An image is decoded once, and kept only where further views are drawn of it. */
-static pulmo_status prepare_image(void *context, uint64_t batch, int item, int place)
+static pulmo_status prepare_image(void *context, const pulmo_ahead_item *it)
 {
     prediction *p = context;
     const pulmo_model *model = p->model;
-    const char *path = p->list->paths[chunk_begin(batch) + (size_t)item];
-    pulmo_image *image = &p->decoded[place][item];
+    const char *path = p->list->paths[chunk_begin(it->batch) + (size_t)it->item];
+    pulmo_image *image = &p->decoded[it->place][it->item];
     pulmo_image_free(image);
     PULMO_TRY(
         input_image_read(path, &model->framing, model->size_px, p->options->pixels_max, image));
-    return apply_view(p, 0, image, first_view(p, place, item));
+    return apply_view(p, 0, image, first_view(p, it->place, it->item));
 }
 
 static pulmo_status view_task(void *context, int task, int thread)
@@ -317,8 +318,12 @@ static pulmo_status prepare(prediction *p)
 {
     const pulmo_model *model = p->model;
     const pulmo_loss_spec loss = {0};
-    const pulmo_ahead_work work = {
-        .items = CHUNK, .size = chunk_size, .make = prepare_image, .context = p};
+    const pulmo_ahead_work work = {.items = CHUNK,
+                                   .depth = PULMO_AHEAD_BATCHES,
+                                   .threads = 1,
+                                   .plan = plan_chunk,
+                                   .make = prepare_image,
+                                   .context = p};
     PULMO_TRY(pulmo_model_check_backbone(model, p->backbone, p->options->run));
     PULMO_TRY(allocate(p));
     PULMO_TRY(pulmo_views_of_model(model, &p->views));
@@ -335,7 +340,7 @@ static pulmo_status predict_chunks(prediction *p)
     pulmo_progress_begin(&progress, "  predict", "img", (double)count);
     pulmo_ahead_begin(p->ahead);
     pulmo_ahead_next(p->ahead, &p->chunk);
-    while (p->chunk.count > 0) {
+    while (!p->chunk.ended) {
         const size_t done = chunk_begin(p->chunk.number) + (size_t)p->chunk.count;
         status = predict_chunk(p);
         pulmo_progress_update(&progress, (double)done, NULL);
