@@ -87,6 +87,13 @@ static pulmo_status open_reader(builder *work, uint32_t split)
     return image_reader_create(dataset, parts->backbone, &work->reader[split]);
 }
 
+/* The next chunk; none after a signal, which is not kept waiting until one more is read. */
+static pulmo_status next_chunk(image_reader *reader, image_chunk *out)
+{
+    *out = (image_chunk){.count = 0};
+    return pulmo_interrupt_wanted() ? PULMO_OK : image_reader_next(reader, out);
+}
+
 /* A signal ends it between two chunks. */
 static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer *writer)
 {
@@ -103,10 +110,10 @@ static pulmo_status add_images(builder *work, const bank_unit *unit, bank_writer
     if (unit->split != PULMO_BANK_TRAIN)
         span.view.averaged = &b->averaged;
     image_reader_begin(reader, &span);
-    PULMO_TRY(image_reader_next(reader, &chunk));
+    PULMO_TRY(next_chunk(reader, &chunk));
     while (chunk.count > 0 && !pulmo_interrupt_wanted()) {
         PULMO_TRY(add_chunk(work, &chunk, writer));
-        PULMO_TRY(image_reader_next(reader, &chunk));
+        PULMO_TRY(next_chunk(reader, &chunk));
     }
     return PULMO_OK;
 }
