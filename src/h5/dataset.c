@@ -15,6 +15,7 @@ static uint64_t elements(int rank, const uint64_t *dims)
 
 /* ---- writing ---- */
 
+#define SUM_BYTES   4                   /* of a chunk's checksum */
 #define CHUNK_BYTES ((uint64_t)1 << 21) /* far from the library's limit of 4 GiB */
 #define WHOLE_BYTES                                                                                \
     ((uint64_t)1 << 13) /* up to here a dataset lies in one piece, without a checksum */
@@ -72,52 +73,86 @@ static pulmo_status write_typed(pulmo_h5 *file, const char *name, hid_t file_typ
     return h5_end(file, &h, name, status);
 }
 
-/* Rows of a dataset that is open. `first`, `count` (rank). */
-static pulmo_status write_piece(const pulmo_h5 *file, h5_handles *h, const char *name, hid_t type,
-                                const hsize_t first[], const hsize_t count[], const void *rows)
+/* The checksum that HDF5's filter puts behind a chunk: Fletcher's, over pairs of bytes, the first
+ * the higher. */
+static uint32_t fletcher32(const uint8_t *data, size_t bytes)
 {
-    int rank = H5Sget_simple_extent_ndims(h->space);
-    H5Sselect_hyperslab(h->space, H5S_SELECT_SET, first, NULL, count, NULL);
-    h->memory = H5Screate_simple(rank, count, NULL);
-    herr_t written = H5Dwrite(h->dataset, type, h->memory, h->space, H5P_DEFAULT, rows);
-    pulmo_status status = written < 0 ? h5_fail(file, name, "cannot be written") : PULMO_OK;
-    H5Sclose(h->memory);
-    h->memory = -1;
+    uint32_t low = 0, high = 0;
+    for (size_t at = 0; at < bytes;) {
+        size_t end = bytes - at < 720 ? bytes : at + 720; /* before 32 bits are full */
+        for (; at < end; at += 2) {
+            low += (uint32_t)data[at] << 8 | (at + 1 < bytes ? data[at + 1] : 0u);
+            high += low;
+        }
+        low = (low & 0xFFFF) + (low >> 16);
+        high = (high & 0xFFFF) + (high >> 16);
+    }
+    low = (low & 0xFFFF) + (low >> 16);
+    high = (high & 0xFFFF) + (high >> 16);
+    return high << 16 | low;
+}
+
+/* Behind `bytes` of data, little-endian. */
+static void put_sum(uint8_t *data, size_t bytes)
+{
+    const uint32_t sum = fletcher32(data, bytes);
+    for (int k = 0; k < SUM_BYTES; k++)
+        data[bytes + (size_t)k] = (uint8_t)(sum >> 8 * k);
+}
+
+/* How a large dataset is cut. */
+typedef struct cut {
+    uint64_t rows, chunk_rows;
+    size_t row_bytes, chunk_bytes;
+} cut;
+
+static cut cut_of(hid_t type, int rank, const uint64_t *dims)
+{
+    cut c = {.rows = dims[0], .row_bytes = elements(rank - 1, dims + 1) * H5Tget_size(type)};
+    c.chunk_rows = rows_of_chunk(c.row_bytes);
+    c.chunk_bytes = c.chunk_rows * c.row_bytes;
+    return c;
+}
+
+/* All rows, a chunk at a time, as the file has it: the last one ends with zeros, behind each is its
+ * checksum. Unlocks for all but the writing: it is other threads' turn then. */
+static pulmo_status write_chunks(const pulmo_h5 *file, hid_t dataset, const char *name,
+                                 const cut *c, const uint8_t *data, pulmo_digester *digester)
+{
+    pulmo_status status = PULMO_OK;
+    hsize_t at[H5S_MAX_RANK] = {0};
+    uint8_t *chunk = malloc(c->chunk_bytes + SUM_BYTES);
+    if (!chunk)
+        return pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
+    for (; at[0] < c->rows && status == PULMO_OK; at[0] += c->chunk_rows) {
+        const uint64_t left = c->rows - at[0];
+        const size_t bytes = (left < c->chunk_rows ? left : c->chunk_rows) * c->row_bytes;
+        const uint8_t *rows = data + at[0] * c->row_bytes;
+        h5_unlock();
+        pulmo_digester_add(digester, rows, bytes);
+        memcpy(chunk, rows, bytes);
+        memset(chunk + bytes, 0, c->chunk_bytes - bytes);
+        put_sum(chunk, c->chunk_bytes);
+        h5_lock();
+        if (H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, at, c->chunk_bytes + SUM_BYTES, chunk) < 0)
+            status = h5_fail(file, name, "cannot be written");
+    }
+    free(chunk);
     return status;
 }
 
-/* All rows, a chunk at a time. Unlocks for the digest of each: it is other threads' turn then. */
-static pulmo_status write_pieces(const pulmo_h5 *file, h5_handles *h, const char *name, hid_t type,
-                                 int rank, const uint64_t *dims, const uint8_t *data,
-                                 pulmo_digester *digester)
-{
-    hsize_t first[PULMO_H5_RANK_MAX] = {0}, count[PULMO_H5_RANK_MAX];
-    const size_t row_bytes = elements(rank - 1, dims + 1) * H5Tget_size(type);
-    const uint64_t most = rows_of_chunk(row_bytes);
-    for (int i = 0; i < rank; i++)
-        count[i] = dims[i];
-    for (; first[0] < dims[0]; first[0] += count[0]) {
-        const uint8_t *rows = data + first[0] * row_bytes;
-        count[0] = dims[0] - first[0] < most ? dims[0] - first[0] : most;
-        PULMO_TRY(write_piece(file, h, name, type, first, count, rows));
-        h5_unlock();
-        pulmo_digester_add(digester, rows, count[0] * row_bytes);
-        h5_lock();
-    }
-    return PULMO_OK;
-}
-
 /* As write_typed, of what may take its time. */
-static pulmo_status write_large(pulmo_h5 *file, const char *name, pulmo_h5_type type, int rank,
+static pulmo_status write_large(pulmo_h5 *file, const char *name, hid_t type, int rank,
                                 const uint64_t *dims, const void *data)
 {
     h5_handles h = h5_no_handles;
     pulmo_digester *digester = NULL;
-    pulmo_status status = make(file, &h, name, h5_file_type(type), rank, dims, 0);
+    const cut c = cut_of(type, rank, dims);
+    pulmo_status status = make(file, &h, name, type, rank, dims, 0);
     if (status == PULMO_OK)
-        status = h5_digest_begin(h5_file_type(type), rank, dims, &digester);
+        status = h5_digest_begin(type, rank, dims, &digester);
     if (status == PULMO_OK)
-        status = write_pieces(file, &h, name, h5_memory_type(type), rank, dims, data, digester);
+        status = write_chunks(file, h.dataset, name, &c, data, digester);
     if (digester) {
         pulmo_digest digest = pulmo_digester_end(digester);
         if (status == PULMO_OK)
@@ -130,8 +165,9 @@ pulmo_status pulmo_h5_write(pulmo_h5 *file, const char *name, pulmo_h5_type type
                             const uint64_t *dims, const void *data)
 {
     h5_lock();
-    if (rank > 0 && elements(rank, dims) * H5Tget_size(h5_memory_type(type)) > CHUNK_BYTES)
-        return write_large(file, name, type, rank, dims, data);
+    /* Both types are little-endian (seal.c): what is given is what is stored. */
+    if (rank > 0 && elements(rank, dims) * H5Tget_size(h5_file_type(type)) > CHUNK_BYTES)
+        return write_large(file, name, h5_file_type(type), rank, dims, data);
     return write_typed(file, name, h5_file_type(type), h5_memory_type(type), rank, dims, data);
 }
 
@@ -244,39 +280,18 @@ pulmo_status pulmo_h5_write_rows(pulmo_h5 *file, const char *name, uint64_t firs
     return h5_end(file, &h, name, status);
 }
 
-/* The checksum that HDF5's filter puts behind a chunk: Fletcher's, over pairs of bytes, the first
- * the higher. */
-static uint32_t fletcher32(const uint8_t *data, size_t bytes)
-{
-    uint32_t low = 0, high = 0;
-    for (size_t at = 0; at < bytes;) {
-        size_t end = bytes - at < 720 ? bytes : at + 720; /* before 32 bits are full */
-        for (; at < end; at += 2) {
-            low += (uint32_t)data[at] << 8 | (at + 1 < bytes ? data[at + 1] : 0u);
-            high += low;
-        }
-        low = (low & 0xFFFF) + (low >> 16);
-        high = (high & 0xFFFF) + (high >> 16);
-    }
-    low = (low & 0xFFFF) + (low >> 16);
-    high = (high & 0xFFFF) + (high >> 16);
-    return high << 16 | low;
-}
-
 pulmo_status pulmo_h5_write_byte_rows(pulmo_h5 *file, const char *name, uint64_t first,
                                       uint64_t count, size_t row_bytes, const uint8_t *rows)
 {
     h5_handles h = h5_no_handles;
-    size_t chunk_bytes = row_bytes + 4;
+    size_t chunk_bytes = row_bytes + SUM_BYTES;
     uint8_t *chunks = malloc(count * chunk_bytes + 1);
     if (!chunks)
         return pulmo_fail(PULMO_MEMORY, "%s: /%s: out of memory", file->path, name);
     for (uint64_t i = 0; i < count; i++) {
         uint8_t *to = chunks + i * chunk_bytes;
-        uint32_t sum = fletcher32(rows + i * row_bytes, row_bytes);
         memcpy(to, rows + i * row_bytes, row_bytes);
-        for (int k = 0; k < 4; k++)
-            to[row_bytes + (size_t)k] = (uint8_t)(sum >> 8 * k);
+        put_sum(to, row_bytes);
     }
     h5_lock();
     pulmo_status status = count ? h5_select_rows(file, &h, name, first, count) : PULMO_OK;
