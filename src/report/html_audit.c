@@ -113,12 +113,15 @@ void html_audit(FILE *out, const report *r)
         table(out, split, &split->figures[worst], class);
     }
     each_class(out, r);
-    fprintf(out,
-            "<p class=\"soft\">%d cues were measured of each image, which know no anatomy: "
-            "sharpness at six scales, tones, and how light borders, corners and eighths of height "
-            "and width are. A logistic regression on those of %u training images tells the class "
-            "of patients that were left out with the AUC above. Some of that may be disease: a "
-            "lung full of fluid changes tones too. Among images alike in cues (covariate-adjusted, "
-            "Janes and Pepe 2009) the model has to read what cues do not say.</p></section>\n",
-            PULMO_CUES, audit->images);
+    fprintf(
+        out,
+        "<p class=\"soft\">%d cues were measured of each image, which know no anatomy: "
+        "sharpness at six scales, tones, and how light borders, corners and eighths of height "
+        "and width are. A logistic regression on those of %u training images tells the class "
+        "of patients that were left out with the AUC above. Some of that may be disease: a "
+        "lung full of fluid changes tones too. Among images alike in cues (covariate-adjusted, "
+        "Janes and Pepe 2009) the model has to read what cues do not say. Intervals here are from "
+        "patients drawn again (cluster bootstrap), for all rows alike; an AUC elsewhere on "
+        "this page has a slightly different one, by a formula.</p></section>\n",
+        PULMO_CUES, audit->images);
 }
