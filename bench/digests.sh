@@ -57,11 +57,11 @@ failed=0 rows=0
 # The digests of this version of the arithmetic, on every machine: a change of bits raises PULMO_ARITHMETIC, and is a line of
 # CHANGELOG.md.
 declare -A wanted=(
-    [head_only]=22afe71a2690f97f3c3673782b70d6dd4e32541a844f8de0c55374cdb922e398
-    [block5]=7c7bb2349babd84d9ab52f9710f401b6d94b77e5d6eda2a3838ea6178cab9574
-    [all]=0bbc919362ca61e4efe2cf4b0d94780e5b70f72e73c7eefef0a8f77d235d41be
-    [settings_on]=28d7fe8103401d20e8ddc70b4fe6dc0c71f21e5e80e14a27e4a9a99035a82c1c
-    [from_bank]=fbdaa5b04f680bd6457dbeac1efb485e64f00603e18cebf04d4d8e0810a03ee6
+    [head_only]=94a52bf5f69b906b7d6f37ab33b35060e26caf0fe56b3fae25d6b1f25161090a
+    [block5]=9330c646f6de1a263b554e2634361086e7a101d68dbb88d6bbb376321d909c62
+    [all]=203b5702bbec9e7d952d5d885da8020489683570bd6cdd541463d3f6c688750f
+    [settings_on]=9e434edddd7cd9f9bf7a3101aa2099c1b7bdf80e7c4c5234954a47cedf988530
+    [from_bank]=4f351ea77ba3b0cf486ab4064246d0309c0491be00c0d8185e3900dae4db35bc
 )
 # row NETWORK EXCHANGE TRANSPORT "MPI OPTIONS" RANKS THREADS
 row() {

@@ -63,7 +63,7 @@ count_ranks() {
         if [ "$quota" -lt "$cores" ]; then cores=$quota; fi
     fi
     memory_mb=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || echo 0)
-    while [ "$cores" -gt 1 ] && [ "$memory_mb" -gt 0 ] && [ $((500 + cores * 600)) -gt "$memory_mb" ]; do
+    while [ "$cores" -gt 1 ] && [ "$memory_mb" -gt 0 ] && [ $((700 + cores * 600)) -gt "$memory_mb" ]; do
         cores=$((cores - 1))
     done
     echo "$cores"

@@ -8,7 +8,7 @@
  * version, the same bits, on any tier, BLAS, number of ranks and threads. Raised with every change
  * of bits, which CHANGELOG.md names. Files of version 1 (0.1.0) do not say it; there, bits were
  * those of a tier and of OpenBLAS's kernels. */
-#define PULMO_ARITHMETIC 2
+#define PULMO_ARITHMETIC 3
 /* Of a run that one version began and another resumed. */
 #define PULMO_ARITHMETIC_MIXED 0
 

@@ -62,7 +62,7 @@ void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *
  * A layer is a convolution with its ReLU and pool. */
 typedef struct pulmo_trunk_layer_time {
     char name[16];         /* "conv1_1" ... */
-    char method[24];       /* "direct", "F(4x4,3x3)" ... */
+    char method[24];       /* "direct", "F(6x6,3x3)" ... */
     double seconds;        /* wall time, all threads together */
     double gemm_thread_s;  /* thread-seconds in the GEMM (or direct) stage; 0 if not measured */
     double total_thread_s; /* thread-seconds in all stages; 0 if not measured */

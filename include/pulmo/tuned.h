@@ -2,7 +2,8 @@
  *
  *   cut features (C, h, w) - [3x3 convolution - ReLU - max-pool at the end of a block]* - features
  *
- * Forward, the gradient by the data and the gradient by the weights are all Winograd F(4x4, 3x3).
+ * Forward, the gradient by the data and the gradient by the weights are all Winograd
+ * F(m x m, 3x3), m by block (docs/decisions/0002-winograd.md).
  * Each layer is computed for all of a batch's images before the next. Backward goes from the last
  * layer down, and each layer's gradients can be bounded, computed and sent before those of the
  * layer below are begun.

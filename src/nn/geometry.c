@@ -1,21 +1,27 @@
-/* Planes, tiles and runs of tiles. A run is what one thread takes through input transform, 36
+/* Planes, tiles and runs of tiles. A run is what one thread takes through input transform,
  * products and output transform; which tiles share a run changes no bit. */
 #include "geometry.h"
 
 #include <string.h>
 
-/* V and M of a run for few channels: 540 kB; with the weights of 64 x 64 about an L2. */
-#define RUN_REALS 138240
-/* Tiles per run where weights are large, so that their stream is used well. */
-#define RUN_TILES_LARGE 128
-#define RUN_TILES_LEAST 8
-#define RUN_TILES_MOST  132
+/* V and M of a run for few channels: about an L2. */
+#define RUN_REALS       245760
+#define RUN_TILES_LEAST 30
+/* Where weights are large, so that their stream is used well; whole register blocks. */
+#define RUN_TILES_MOST 132
 
-pulmo_plane pulmo_plane_of(int channels, int height, int width)
+int pulmo_tile_of_block(int block)
+{
+    static const int tiles[] = {6, 6, 7, 7, 5};
+    int last = (int)(sizeof tiles / sizeof *tiles);
+    return tiles[smaller(block, last) - 1];
+}
+
+pulmo_plane pulmo_plane_of(int out, int channels, int height, int width)
 {
     pulmo_plane p = {.channels = channels, .height = height, .width = width};
-    p.rows = round_up(height, WINO_OUT) + 2;
-    p.columns = round_up(width, WINO_OUT) + 2;
+    p.rows = round_up(height, out) + 2;
+    p.columns = round_up(width, out) + 2;
     p.image_reals = (size_t)channels * p.rows * p.columns;
     return p;
 }
@@ -81,33 +87,33 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
     }
 }
 
-pulmo_tiles pulmo_tiles_of(int height, int width)
+pulmo_tiles pulmo_tiles_of(int out, int height, int width)
 {
-    int down = divide_up(height, WINO_OUT);
-    int across = divide_up(width, WINO_OUT);
-    return (pulmo_tiles){.down = down, .across = across};
+    int down = divide_up(height, out);
+    int across = divide_up(width, out);
+    return (pulmo_tiles){.out = out, .down = down, .across = across};
 }
 
-int pulmo_run_tiles_most(int inputs, int outputs)
+int pulmo_run_tiles_most(int out, int inputs, int outputs)
 {
     int channels = inputs + outputs;
-    int tile_reals = WINO_POINTS * channels;
+    int tile_reals = tile_points(out) * channels;
     int tiles = RUN_REALS / tile_reals;
-    if (tiles < RUN_TILES_LARGE && outputs > 64)
-        tiles = RUN_TILES_LARGE;
+    if (outputs > 128)
+        return RUN_TILES_MOST;
     if (tiles < RUN_TILES_LEAST)
         tiles = RUN_TILES_LEAST;
     return smaller(tiles, RUN_TILES_MOST);
 }
 
-int pulmo_run_tiles(int inputs, int outputs, int total, int threads)
+int pulmo_run_tiles(const pulmo_tiles *all, int inputs, int outputs, int threads)
 {
-    int most = pulmo_run_tiles_most(inputs, outputs);
-    int least_runs = divide_up(total, most);
+    int most = pulmo_run_tiles_most(all->out, inputs, outputs);
+    int least_runs = divide_up(all->count, most);
     int runs = round_up(least_runs, threads);
     if (runs == 0)
         return 1;
-    return divide_up(total, runs);
+    return divide_up(all->count, runs);
 }
 
 pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each)
@@ -119,13 +125,14 @@ pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each)
     return tiles;
 }
 
-void pulmo_wino_products(const pulmo_kernels *kernels, const real *v, const real *u, real *m,
-                         int tiles, int inputs, int outputs)
+void pulmo_wino_products(const pulmo_kernels *kernels, const pulmo_tiles *tiles, const real *v,
+                         const real *u, real *m, int inputs, int outputs)
 {
-    for (int point = 0; point < WINO_POINTS; point++) {
-        kernels->gemm(v, u, m, tiles, inputs, outputs);
-        v += point_reals(inputs, tiles);
+    int points = tile_points(tiles->out);
+    for (int point = 0; point < points; point++) {
+        kernels->gemm(v, u, m, tiles->count, inputs, outputs);
+        v += point_reals(inputs, tiles->count);
         u += weight_point_reals(inputs, outputs);
-        m += point_reals(outputs, tiles);
+        m += point_reals(outputs, tiles->count);
     }
 }

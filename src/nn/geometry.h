@@ -26,8 +26,12 @@ static inline int image_tiles(const pulmo_tiles *tiles)
     return tiles->down * tiles->across;
 }
 
-/* A plane without data. */
-pulmo_plane pulmo_plane_of(int channels, int height, int width);
+/* The side of a tile's output in a block of convolutions, counted from 1: 6 in blocks 1 and 2, 7 in
+ * 3 and 4, 5 above. One table for every machine: it makes bits. */
+int pulmo_tile_of_block(int block);
+
+/* A plane without data, which whole tiles of `out` outputs can be read from. */
+pulmo_plane pulmo_plane_of(int out, int channels, int height, int width);
 /* The frame and the padding of one block of channels of one image become zero. */
 void pulmo_plane_clear_frame(const pulmo_plane *plane, int image, int block);
 /* One block of channels of one image, from `from` (images, channels, height, width); channels that
@@ -38,16 +42,16 @@ void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const floa
 void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to);
 
 /* Tiles of one image; count is 0, for the caller to set. */
-pulmo_tiles pulmo_tiles_of(int height, int width);
+pulmo_tiles pulmo_tiles_of(int out, int height, int width);
 /* Tiles of a run, at most: many where weights are large, few where V and M can stay in L2. */
-int pulmo_run_tiles_most(int inputs, int outputs);
-/* Tiles per run of `total`, evened out so that threads get equal shares. */
-int pulmo_run_tiles(int inputs, int outputs, int total, int threads);
+int pulmo_run_tiles_most(int out, int inputs, int outputs);
+/* Tiles per run of all->count, evened out so that threads get equal shares. */
+int pulmo_run_tiles(const pulmo_tiles *all, int inputs, int outputs, int threads);
 /* The tiles of run number `run`, of all->count in runs of `each`; the last run may be short. */
 pulmo_tiles pulmo_tiles_of_run(const pulmo_tiles *all, int run, int each);
 
-/* M = V U at all points of a run of `tiles` tiles. */
-void pulmo_wino_products(const pulmo_kernels *kernels, const real *v, const real *u, real *m,
-                         int tiles, int inputs, int outputs);
+/* M = V U at all points of a run. */
+void pulmo_wino_products(const pulmo_kernels *kernels, const pulmo_tiles *tiles, const real *v,
+                         const real *u, real *m, int inputs, int outputs);
 
 #endif

@@ -1,10 +1,10 @@
-/* The frozen convolutions: a direct first layer, then Winograd F(4x4, 3x3).
+/* The frozen convolutions: a direct first layer, then Winograd F(m x m, 3x3), m by block.
  *
  * Activations stay in one blocked layout, framed by zeros, from the first layer to the last. The
  * first layer's output, the largest, never stands whole: the second layer takes it a band of rows
  * at a time. Early blocks, whose activations are large, go through a few images at a time; deep
  * ones, whose weights are large, take the whole batch, so that each transformed weight serves many
- * tiles. A task is a run of tiles that one thread takes through input transform, 36 products and
+ * tiles. A task is a run of tiles that one thread takes through input transform, products and
  * output transform with buffers of its own. Which tiles share a task changes no bit: every output
  * element is one fixed chain of operations. */
 #include "pulmo/trunk.h"
@@ -89,27 +89,32 @@ void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int
 /* ---- forward ---- */
 
 /* Runs layers [first, end) on `images` images; `here` holds the input and gets swapped with
- * `there`; the last layer writes to `last` where that is not NULL. Returns where the output is. */
+ * `there`; the last layer leaves its output in `last` where that is not NULL. A max-pool apart goes
+ * from `there` back to `here`. Returns where the output is. */
 static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, const float *source,
                          float *here, float *there, float *last)
 {
     for (int i = first; i < end; i++) {
         layer *l = &trunk->layer[i];
+        bool apart = trunk_pools_apart(l);
         bool is_last = i + 1 == end;
-        float *to = is_last && last ? last : there;
+        float *to = apart ? here : there;
+        if (is_last && last)
+            to = last;
         layer_pass p = {.trunk = trunk,
                         .layer = l,
                         .in = trunk_input_plane(l),
-                        .out = trunk_output_plane(l),
+                        .out = apart ? trunk_unpooled_plane(l) : trunk_output_plane(l),
+                        .pooled = trunk_output_plane(l),
                         .images = images,
                         .source = source};
-        if (l->pack.direct && l->pack.pool_after)
-            p.out = trunk_unpooled_plane(l);
         p.in.data = here;
-        p.out.data = to;
+        p.out.data = apart ? there : to;
+        p.pooled.data = to;
         p.framed = trunk->arena + trunk_arena_of(trunk).framed;
         trunk_run_layer(&p);
-        there = here;
+        if (to != here)
+            there = here;
         here = to;
     }
     return here;

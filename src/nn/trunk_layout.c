@@ -7,34 +7,42 @@
  * done twice. */
 #define BAND_ROWS 32
 
+bool trunk_pools_apart(const layer *l)
+{
+    bool pools_straddle = l->pack.direct || l->pack.tile % 2;
+    return l->pack.pool_after && pools_straddle;
+}
+
 pulmo_plane trunk_input_plane(const layer *l)
 {
-    return pulmo_plane_of(l->pack.in_channels, l->height, l->width);
+    return pulmo_plane_of(l->pack.tile, l->pack.in_channels, l->height, l->width);
 }
+
 pulmo_plane trunk_output_plane(const layer *l)
 {
-    return pulmo_plane_of(l->pack.out_channels, l->out_height, l->out_width);
+    int next_block = l->pack.pool_after ? l->block + 1 : l->block;
+    int side = pulmo_tile_of_block(next_block);
+    return pulmo_plane_of(side, l->pack.out_channels, l->out_height, l->out_width);
 }
 
 pulmo_plane trunk_unpooled_plane(const layer *l)
 {
-    int channels = l->pack.out_channels;
-    return pulmo_plane_of(channels, l->height, l->width);
+    return pulmo_plane_of(l->pack.tile, l->pack.out_channels, l->height, l->width);
 }
 
 /* Bands of whole rows of tiles, as many of them as give every thread the same. */
-static int band_rows(int height, int threads)
+static int band_rows(int side, int height, int threads)
 {
     int least_bands = divide_up(height, BAND_ROWS);
     int bands = round_up(least_bands, threads);
     int rows = divide_up(height, bands);
-    return round_up(rows, WINO_OUT);
+    return round_up(rows, side);
 }
 
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk)
 {
-    int channels = trunk->layer[0].pack.out_channels;
-    return pulmo_plane_of(channels, trunk->band_rows, trunk->width_px);
+    const trunk_layer *first = &trunk->layer[0].pack;
+    return pulmo_plane_of(first->tile, first->out_channels, trunk->band_rows, trunk->width_px);
 }
 
 /* Floats of one image that layer i leaves in the arena, or finds there. */
@@ -43,12 +51,13 @@ static size_t layer_floats(const pulmo_trunk *trunk, int i)
     const layer *l = &trunk->layer[i];
     if (i == 0 && trunk->band_rows)
         return 0; /* only ever in scratch */
-    /* A first layer that is not taken in bands is written whole and pooled where it is. */
-    if (l->pack.direct)
-        return trunk_unpooled_plane(l).image_reals;
     size_t in = trunk_input_plane(l).image_reals;
     size_t out = trunk_output_plane(l).image_reals;
-    return i == 0 ? larger(out, in) : out;
+    if (l->pack.direct || trunk_pools_apart(l)) {
+        size_t unpooled = trunk_unpooled_plane(l).image_reals;
+        out = larger(out, unpooled);
+    }
+    return i == 0 && !l->pack.direct ? larger(out, in) : out;
 }
 
 /* Floats that one thread needs for a run of layer i. */
@@ -59,8 +68,8 @@ static size_t scratch_floats(const pulmo_trunk *trunk, int i)
         return 0;
     int in = pack->in_channels;
     int out = pack->out_channels;
-    int tiles = pulmo_run_tiles_most(in, out);
-    size_t floats = run_reals(in, out, tiles);
+    int tiles = pulmo_run_tiles_most(pack->tile, in, out);
+    size_t floats = run_reals(pack->tile, in, out, tiles);
     if (i == 1 && trunk->band_rows)
         floats += trunk_band_plane(trunk).image_reals;
     return floats;
@@ -86,7 +95,7 @@ static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
         l->out_width = width;
     }
     if (packs[0].direct && trunk->layers > 1 && !packs[0].pool_after)
-        trunk->band_rows = band_rows(spec->height_px, threads);
+        trunk->band_rows = band_rows(packs[1].tile, spec->height_px, threads);
 }
 
 void trunk_lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
@@ -109,11 +118,14 @@ void trunk_lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo
         bool last_early = l->block == EARLY_BLOCKS && l->pack.pool_after;
         bool last = i + 1 == trunk->layers;
         size_t floats = layer_floats(trunk, i);
+        size_t left = trunk_output_plane(l).image_reals;
         if (l->block <= EARLY_BLOCKS)
             early = larger(early, EARLY_IMAGES * floats);
         bool is_late = l->block > EARLY_BLOCKS;
-        if (is_late || last_early || last)
+        if (is_late)
             late = larger(late, trunk->batch * floats);
+        else if (last_early || last)
+            late = larger(late, trunk->batch * left);
         size_t run = scratch_floats(trunk, i);
         scratch = larger(scratch, run);
     }

@@ -10,8 +10,8 @@
 typedef struct trunk_layer {
     int in_channels, out_channels;
     bool pool_after;
+    int tile;                  /* the side of its tiles' outputs */
     bool direct;               /* the first layer of a frozen network: no transform */
-    bool fine_tuned;           /* transformed as in training */
     size_t weight_at, bias_at; /* floats from the block's start */
 } trunk_layer;
 

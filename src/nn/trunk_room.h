@@ -54,18 +54,22 @@ typedef struct arena_places {
 typedef struct layer_pass {
     pulmo_trunk *trunk;
     const layer *layer;
-    pulmo_plane in, out;
-    pulmo_tiles tiles; /* count: of all images */
-    int run;           /* tiles of a run */
-    int bands;         /* of an image */
+    pulmo_plane in, out; /* out: before a max-pool apart, */
+    pulmo_plane pooled;  /* and this after it */
+    pulmo_tiles tiles;   /* count: of all images */
+    int run;             /* tiles of a run */
+    int bands;           /* of an image */
     int images;
     const float *source; /* of the first layer: (images, 3, H, W) */
     float *framed;       /* of the first layer: framed images */
 } layer_pass;
 
+/* A layer whose max-pool is a step of its own: pools straddle its tiles, or it has none. */
+bool trunk_pools_apart(const layer *l);
 pulmo_plane trunk_input_plane(const layer *l);
+/* What the next layer reads. */
 pulmo_plane trunk_output_plane(const layer *l);
-/* The output before the max-pool. */
+/* The output before a max-pool apart. */
 pulmo_plane trunk_unpooled_plane(const layer *l);
 /* The first layer's output that one band of the second needs. */
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
@@ -74,7 +78,8 @@ void trunk_lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo
                    int threads);
 arena_places trunk_arena_of(const pulmo_trunk *trunk);
 
-/* Takes a layer's images from p->in to p->out. */
+/* Takes a layer's images from p->in to p->out, and on to p->pooled where it pools apart, which may
+ * be where the input was. */
 void trunk_run_layer(layer_pass *p);
 
 /* One thread's seconds in each stage of the layer at hand, (STAGES). */

@@ -54,13 +54,14 @@ static void convolve_run(const layer_pass *p, const pulmo_plane *in, const pulmo
     int blocks = plane_blocks(inputs);
     size_t v_point = point_reals(inputs, tiles->count);
     float *v = scratch;
-    float *m = v + WINO_POINTS * v_point;
+    float *m = v + tile_points(tiles->out) * v_point;
     double before_s = start_of_stage(trunk);
     kernels->input(in, tiles, 0, blocks, v);
     end_stage(trunk, thread, INPUT, &before_s);
-    pulmo_wino_products(kernels, v, u, m, tiles->count, inputs, w->out_channels);
+    pulmo_wino_products(kernels, tiles, v, u, m, inputs, w->out_channels);
     end_stage(trunk, thread, GEMM, &before_s);
-    kernels->output(m, tiles, bias, w->pool_after, out);
+    bool pool = w->pool_after && !trunk_pools_apart(p->layer);
+    kernels->output(m, tiles, bias, pool, out);
     end_stage(trunk, thread, OUTPUT, &before_s);
 }
 
@@ -175,9 +176,9 @@ static void convolve_band(const layer_pass *p, const pulmo_plane *band, const pu
                           int rows, int thread)
 {
     const layer *l = p->layer;
-    pulmo_tiles all = pulmo_tiles_of(rows, l->width);
+    pulmo_tiles all = pulmo_tiles_of(l->pack.tile, rows, l->width);
     all.count = image_tiles(&all);
-    int each = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, all.count, 1);
+    int each = pulmo_run_tiles(&all, l->pack.in_channels, l->pack.out_channels, 1);
     int runs = divide_up(all.count, each);
     float *scratch = band->data + band->image_reals;
     for (int run = 0; run < runs; run++) {
@@ -197,7 +198,7 @@ static void band_task(void *context, int task, int thread)
     int row = place * band_rows;
     int left = l->height - row;
     int rows = smaller(left, band_rows);
-    int out_row = l->pack.pool_after ? row / 2 : row;
+    int out_row = l->pack.pool_after && !trunk_pools_apart(l) ? row / 2 : row;
     double before_s = start_of_stage(p->trunk);
     pulmo_plane band = make_band(p, image, row, rows, thread);
     end_stage(p->trunk, thread, FIRST_ROWS, &before_s);
@@ -209,23 +210,18 @@ static void band_task(void *context, int task, int thread)
     convolve_band(p, &band, &out, rows, thread);
 }
 
-/* VGG11 pools after its first layer: the direct layer's full-size output shrinks where it is.
- * Pixels are read before they are written over. */
-static void max_pool_in_place(const layer_pass *p)
-{
-    const pulmo_kernels *kernels = p->trunk->kernels;
-    pulmo_plane small = trunk_output_plane(p->layer);
-    small.data = p->out.data;
-    int blocks = plane_blocks(small.channels);
-    for (int image = 0; image < p->images; image++) {
-        for (int block = 0; block < blocks; block++) {
-            kernels->pool(&p->out, &small, image, block);
-            pulmo_plane_clear_frame(&small, image, block);
-        }
-    }
-}
-
 /* ---- a layer ---- */
+
+/* One block of channels of one image. */
+static void pool_task(void *context, int task, int thread)
+{
+    const layer_pass *p = context;
+    plane_place at = plane_place_of(&p->pooled, task);
+    double before_s = start_of_stage(p->trunk);
+    pulmo_plane_clear_frame(&p->pooled, at.image, at.block);
+    p->trunk->kernels->pool(&p->out, &p->pooled, at.image, at.block);
+    end_stage(p->trunk, thread, OUTPUT, &before_s);
+}
 
 /* Puts the images where the first convolution finds them. */
 static void enter_images(const pulmo_trunk *trunk, layer_pass *p, bool banded)
@@ -248,19 +244,17 @@ static void convolve_directly(const pulmo_trunk *trunk, layer_pass *p)
     int each = divide_up(trunk->height_px, TASK_ROWS);
     int tasks = p->images * each;
     pulmo_pool_run(trunk->pool, tasks, first_task, p);
-    if (p->layer->pack.pool_after)
-        max_pool_in_place(p);
 }
 
 static void convolve_in_runs(const pulmo_trunk *trunk, layer_pass *p)
 {
     const layer *l = p->layer;
     int threads = pulmo_pool_threads(trunk->pool);
-    p->tiles = pulmo_tiles_of(l->height, l->width);
+    p->tiles = pulmo_tiles_of(l->pack.tile, l->height, l->width);
     int each = image_tiles(&p->tiles);
     int total = p->images * each;
     p->tiles.count = total;
-    p->run = pulmo_run_tiles(l->pack.in_channels, l->pack.out_channels, total, threads);
+    p->run = pulmo_run_tiles(&p->tiles, l->pack.in_channels, l->pack.out_channels, threads);
     int runs = divide_up(total, p->run);
     pulmo_pool_run(trunk->pool, runs, run_task, p);
 }
@@ -291,6 +285,8 @@ void trunk_run_layer(layer_pass *p)
     pulmo_pool_run(trunk->pool, frames, frame_task, p);
     enter_images(trunk, p, banded);
     convolve_layer(trunk, p, banded);
+    if (trunk_pools_apart(l))
+        pulmo_pool_run(trunk->pool, frames, pool_task, p);
     if (!trunk->measuring)
         return;
     double seconds = pulmo_now_s() - began_s;

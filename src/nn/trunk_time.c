@@ -49,18 +49,21 @@ void pulmo_trunk_measure(pulmo_trunk *trunk, bool on)
 /* What layer number `within` of its block took. */
 static void fill_time(const layer *l, int within, pulmo_trunk_layer_time *out)
 {
-    const char *method = l->pack.direct ? "direct" : "F(4x4,3x3)";
+    int side = l->pack.tile;
     const double *stage_s = l->stage_s;
     double pairs = 2.0 * l->pack.in_channels * l->pack.out_channels;
-    pulmo_tiles tiles = pulmo_tiles_of(l->height, l->width);
+    pulmo_tiles tiles = pulmo_tiles_of(side, l->height, l->width);
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "conv%d_%d", l->block & 0xFF, within & 0xFF);
-    snprintf(out->method, sizeof out->method, "%s", method);
+    if (l->pack.direct)
+        snprintf(out->method, sizeof out->method, "direct");
+    else
+        snprintf(out->method, sizeof out->method, "F(%dx%d,3x3)", side & 0xF, side & 0xF);
     out->seconds = l->seconds;
     out->gemm_thread_s = stage_s[GEMM];
     out->total_thread_s = stage_s[INPUT] + stage_s[GEMM] + stage_s[OUTPUT];
     out->direct_flop = pairs * 9 * l->height * l->width;
-    out->gemm_flop = pairs * WINO_POINTS * tiles.down * tiles.across;
+    out->gemm_flop = pairs * tile_points(side) * tiles.down * tiles.across;
     if (l->pack.direct)
         out->gemm_flop = out->direct_flop;
 }

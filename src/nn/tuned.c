@@ -36,12 +36,15 @@ static void shape_layer(const pulmo_tuned_spec *spec, const pulmo_layout *layout
     const pulmo_tensor *bias = pulmo_layout_get(layout, PULMO_CONV_BIAS, number);
     out->weight_at = weight->offset;
     out->bias_at = bias->offset;
-    out->tiles = pulmo_tiles_of(height, width);
-    out->in = pulmo_plane_of(out->inputs, height, width);
-    out->values = pulmo_plane_of(out->outputs, height, width);
+    int above = smaller(number + 1, spec->layers - 1);
+    int tile_above = pulmo_tile_of_block(spec->layer[above].block);
+    out->tile = pulmo_tile_of_block(spec->layer[number].block);
+    out->tiles = pulmo_tiles_of(out->tile, height, width);
+    out->in = pulmo_plane_of(out->tile, out->inputs, height, width);
+    out->values = pulmo_plane_of(out->tile, out->outputs, height, width);
     out->out = out->values;
     if (out->pool_after)
-        out->out = pulmo_plane_of(out->outputs, height / 2, width / 2);
+        out->out = pulmo_plane_of(tile_above, out->outputs, height / 2, width / 2);
 }
 
 /* The storage of one plane of every image. */
@@ -56,7 +59,7 @@ static void place_layer(tuned_layer *it, const tuned_layer *below, int images, r
                         size_t *at)
 {
     size_t point = weight_point_reals(it->inputs, it->outputs);
-    size_t weights = WINO_POINTS * point;
+    size_t weights = tile_points(it->tile) * point;
     if (below)
         it->in.data = below->out.data;
     else
@@ -81,13 +84,15 @@ typedef struct shared_sizes {
 static void grow_shared(shared_sizes *most, const tuned_layer *it, int microbatch)
 {
     int unit_tiles = tuned_unit_tiles(&it->tiles, microbatch);
-    int run_tiles = pulmo_run_tiles_most(it->inputs, it->outputs);
-    size_t unit = run_reals(it->inputs, it->outputs, unit_tiles);
-    size_t run = run_reals(it->inputs, it->outputs, run_tiles);
+    int run_tiles = pulmo_run_tiles_most(it->tile, it->inputs, it->outputs);
+    size_t unit = run_reals(it->tile, it->inputs, it->outputs, unit_tiles);
+    size_t run = run_reals(it->tile, it->inputs, it->outputs, run_tiles);
+    size_t part = (size_t)(tile_points(it->tile) + 9) * TUNED_PART_ROWS * TUNED_PART_COLS;
     most->plane = larger(most->plane, it->in.image_reals);
     most->plane = larger(most->plane, it->values.image_reals);
     most->unit = larger(most->unit, unit);
     most->run = larger(most->run, run);
+    most->run = larger(most->run, part);
     if (it->outputs > most->channels)
         most->channels = it->outputs;
     if (it->inputs > most->channels)
@@ -99,7 +104,7 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
                       int threads, real *base)
 {
     size_t at = 0;
-    shared_sizes most = {.run = (WINO_POINTS + 9) * TUNED_PART * TUNED_PART};
+    shared_sizes most = {.run = 0};
     int height = spec->height;
     int width = spec->width;
     const tuned_layer *below = NULL;
@@ -250,9 +255,9 @@ static void filter_task(void *context, int task, int thread)
     int turned = task - forward_blocks(it);
     const real *g = job->parameters + it->weight_at;
     if (turned < 0)
-        kernels->filter(g, it->outputs, it->true_inputs, task, false, it->u);
+        kernels->filter(it->tile, g, it->outputs, it->true_inputs, task, false, it->u);
     else
-        kernels->filter(g, it->outputs, it->inputs, turned, true, it->turned);
+        kernels->filter(it->tile, g, it->outputs, it->inputs, turned, true, it->turned);
 }
 
 void pulmo_tuned_use(pulmo_tuned *tuned, const float *parameters)
@@ -288,10 +293,10 @@ static void run_task(void *context, int task, int thread)
     int outputs = what->out->channels;
     size_t v_point = point_reals(inputs, tiles.count);
     real *v = tuned_scratch(job->tuned, thread);
-    real *m = v + WINO_POINTS * v_point;
+    real *m = v + tile_points(tiles.out) * v_point;
     int blocks = plane_blocks(inputs);
     kernels->input(what->in, &tiles, 0, blocks, v);
-    pulmo_wino_products(kernels, v, what->u, m, tiles.count, inputs, outputs);
+    pulmo_wino_products(kernels, &tiles, v, what->u, m, inputs, outputs);
     if (what->bias)
         kernels->output(m, &tiles, what->bias, false, what->out);
     else
@@ -308,7 +313,7 @@ void tuned_convolve(pulmo_tuned *tuned, const tuned_convolution *what)
     if (total == 0)
         return; /* a rank without microbatches */
     job.tiles.count = total;
-    job.run = pulmo_run_tiles(inputs, outputs, total, tuned->threads);
+    job.run = pulmo_run_tiles(&job.tiles, inputs, outputs, tuned->threads);
     int runs = divide_up(total, job.run);
     pulmo_pool_run(tuned->pool, runs, run_task, &job);
 }

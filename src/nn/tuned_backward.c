@@ -177,10 +177,10 @@ static double largest_bias(const pulmo_tuned *tuned, int image, int outputs)
 
 /* An element of the exact gradient is sum over pixels of dy x, at most the product of the two
  * channels' norms (Cauchy and Schwarz), image by image; and so is the sum of the magnitudes of a
- * microbatch's units. The computed one differs by the transforms' rounding: the absolute sums of
- * B^T's, A's and G^T's rows are below 5.2, 7.3 and 2.7, hence its error below (5.2 * 7.3 * 2.7)^2
- * (tiles + 20) 2^-24 times the norms' product, below 0.2 for 256 tiles. The factor 2 covers it, and
- * the norms' own rounding. */
+ * microbatch's units. The computed one differs by the transforms' rounding: summed over a tile's
+ * points, |G| times the absolute sums of B^T's and A's rows is below 192 for all tiles, hence its
+ * error below 192^2 (tiles + 40) 2^-24 times the norms' product, below 0.7 for 256 tiles. The
+ * factor 2 covers it, and the norms' own rounding. */
 void pulmo_tuned_bounds(pulmo_tuned *tuned, int layer, double *weight, double *bias)
 {
     const tuned_layer *it = &tuned->layer[layer];
@@ -291,13 +291,14 @@ static void make_part(const wave *w, const unit *u, const pulmo_tuned_part *part
     const real *m = u->m + m_first;
     const real *v = u->v + v_first;
     real *product = du;
-    for (int point = 0; point < WINO_POINTS; point++) {
+    int points = tile_points(u->tiles.out);
+    for (int point = 0; point < points; point++) {
         kernels->outer(m, v, m_point, v_point, tiles, part->rows, part->stride, product);
         m += m_point;
         v += v_point;
         product += du_point;
     }
-    kernels->filter_gradient(du, part->rows, part->stride, values);
+    kernels->filter_gradient(u->tiles.out, du, part->rows, part->stride, values);
 }
 
 /* A part of some units, so that what the sink adds it to stays in a cache. */
@@ -306,7 +307,7 @@ static void part_task(void *context, int task, int thread)
     const wave *w = context;
     const tuned_layer *it = w->layer;
     real *du = tuned_scratch(w->tuned, thread);
-    real *values = du + WINO_POINTS * TUNED_PART * TUNED_PART;
+    real *values = du + tile_points(it->tile) * TUNED_PART_ROWS * TUNED_PART_COLS;
     const void *made = values;
     pulmo_tuned_part part = {.layer = w->number, .values = made};
     int place = task / w->groups;
@@ -315,13 +316,13 @@ static void part_task(void *context, int task, int thread)
     int end = smaller(first + w->group, w->units);
     int down_place = place / w->across;
     int across_place = place % w->across;
-    part.row = down_place * TUNED_PART;
-    part.col = across_place * TUNED_PART;
+    part.row = down_place * TUNED_PART_ROWS;
+    part.col = across_place * TUNED_PART_COLS;
     int outputs_left = it->outputs - part.row;
     int inputs_left = it->inputs - part.col;
     int true_left = it->true_inputs - part.col;
-    part.rows = smaller(outputs_left, TUNED_PART);
-    part.stride = smaller(inputs_left, TUNED_PART);
+    part.rows = smaller(outputs_left, TUNED_PART_ROWS);
+    part.stride = smaller(inputs_left, TUNED_PART_COLS);
     part.cols = smaller(true_left, part.stride);
     for (int i = first; i < end; i++) {
         const unit *u = &w->unit[i];
@@ -352,21 +353,21 @@ static bool add_unit(wave *w, int number, const pulmo_tiles *tiles)
     int outputs = w->layer->outputs;
     real *at = w->tuned->wave;
     const real *wave_end = at + w->tuned->wave_reals;
-    size_t reals = run_reals(inputs, outputs, tiles->count);
+    size_t reals = run_reals(tiles->out, inputs, outputs, tiles->count);
     if (w->units == UNITS_MOST)
         return false;
     if (w->units > 0) {
         const unit *before = &w->unit[w->units - 1];
         int tiles_before = before->tiles.count;
         at = before->v;
-        at += run_reals(inputs, outputs, tiles_before);
+        at += run_reals(tiles->out, inputs, outputs, tiles_before);
     }
     if (at + reals > wave_end)
         return false;
     size_t v_point = point_reals(inputs, tiles->count);
     unit *added = &w->unit[w->units];
     *added = (unit){.tiles = *tiles, .number = number, .v = at};
-    added->m = at + WINO_POINTS * v_point;
+    added->m = at + tile_points(tiles->out) * v_point;
     w->units++;
     return true;
 }
@@ -390,12 +391,12 @@ void pulmo_tuned_gradients(pulmo_tuned *tuned, int layer, pulmo_tuned_sink sink,
 {
     const tuned_layer *it = &tuned->layer[layer];
     wave w = {.tuned = tuned, .layer = it, .number = layer, .sink = sink, .context = context};
-    int down = divide_up(it->outputs, TUNED_PART);
+    int down = divide_up(it->outputs, TUNED_PART_ROWS);
     int input_blocks = plane_blocks(it->inputs);
     int output_blocks = plane_blocks(it->outputs);
     w.input_tasks = divide_up(input_blocks, TASK_BLOCKS);
     w.spread_tasks = divide_up(output_blocks, TASK_BLOCKS);
-    w.across = divide_up(it->inputs, TUNED_PART);
+    w.across = divide_up(it->inputs, TUNED_PART_COLS);
     w.parts = w.across * down;
     int each = image_tiles(&it->tiles);
     int unit_tiles = tuned_unit_tiles(&it->tiles, tuned->microbatch);

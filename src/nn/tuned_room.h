@@ -8,6 +8,7 @@
 typedef struct tuned_layer {
     int inputs, outputs; /* channels; inputs rounded up to a block */
     int true_inputs;
+    int tile; /* the side of its tiles' outputs */
     bool pool_after;
     size_t weight_at, bias_at; /* in the parameters */
     pulmo_plane in, values;    /* its input; its output before the pool, after the ReLU */
@@ -65,7 +66,8 @@ static inline real *tuned_scratch(const pulmo_tuned *tuned, int thread)
  * TUNED_UNIT_MOST. */
 #define TUNED_UNIT_MOST 256
 int tuned_unit_tiles(const pulmo_tiles *tiles, int microbatch);
-/* Sides of a part: 36 transformed values of each pair stay in L2. */
-#define TUNED_PART 64
+/* Sides of a part: up to 81 transformed values of each pair stay in L2. */
+#define TUNED_PART_ROWS 32
+#define TUNED_PART_COLS 64
 
 #endif

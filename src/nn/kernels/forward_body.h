@@ -16,16 +16,21 @@
 #include <string.h>
 
 #include "kernels.h"
+
+#define VECTORS (CHANNEL_BLOCK / LANES) /* of a block */
 #include "winograd.h"
 
-#define VECTORS       (CHANNEL_BLOCK / LANES)  /* of a block */
 #define PANEL_VECTORS (PANEL_BLOCKS * VECTORS) /* of a panel */
 #define PANEL         (PANEL_BLOCKS * CHANNEL_BLOCK)
 #define LINE_REALS    16 /* floats of a cache line */
+#define SUM_CHANNELS  32 /* of a chain */
 
 /* Tiles that are fetched ahead: far enough for the rows to arrive, near enough for them to stay. */
 #define INPUT_AHEAD  2
 #define OUTPUT_AHEAD 1
+#define M_AHEAD      4
+/* A V of more than this, which no L2 holds, goes past the caches. */
+#define PAST_REALS ((size_t)1 << 19)
 
 /* Asks for `pixels` of each of `rows` rows of one block of channels. */
 INLINE void fetch(const real *from, size_t row_reals, const int rows, const int pixels)
@@ -37,46 +42,50 @@ INLINE void fetch(const real *from, size_t row_reals, const int rows, const int 
 
 /* ---- input ---- */
 
-/* Along the rows of one block of channels after another: six streams, which can be fetched ahead.
- */
-static void TIER(pulmo_k_wino43_input)(const pulmo_plane *in, const pulmo_tiles *tiles, int first,
-                                       int count, real *v)
+/* Along the rows of one block of channels after another: a stream per row, fetched ahead. */
+INLINE void input_tiles(const wino *w, const pulmo_plane *in, const pulmo_tiles *tiles, int first,
+                        int count, real *v)
 {
+    const int out = w->out;
     size_t block_reals = (size_t)tiles->count * CHANNEL_BLOCK;
     size_t row_reals = plane_row_reals(in);
     size_t apart = point_reals(in->channels, tiles->count);
+    size_t ahead = (size_t)(INPUT_AHEAD * out * CHANNEL_BLOCK);
+    bool past = apart * tile_points(out) > PAST_REALS;
     for (int block = first; block < first + count; block++)
         for (int t = 0; t < tiles->count; t++) {
             tile at = tile_at(tiles, t);
-            const real *from =
-                plane_at(in, at.image, block, at.down * WINO_OUT, at.across * WINO_OUT);
+            const real *from = plane_at(in, at.image, block, at.down * out, at.across * out);
             real *to = v + block * block_reals + (size_t)t * CHANNEL_BLOCK;
-            fetch(from + (INPUT_AHEAD * WINO_OUT + 2) * CHANNEL_BLOCK, row_reals, WINO_IN,
-                  WINO_OUT);
-            for (int j = 0; j < CHANNEL_BLOCK; j += LANES)
-                input_tile(from + j, row_reals, to + j, apart);
+            input_tile(w, from, row_reals, ahead, past, to, apart);
         }
+}
+
+static void TIER(pulmo_k_wino_input)(const pulmo_plane *in, const pulmo_tiles *tiles, int first,
+                                     int count, real *v)
+{
+#define CALL(w) input_tiles(w, in, tiles, first, count, v)
+    WITH_SIZE(tiles->out, CALL)
+#undef CALL
+    past_is_done();
 }
 
 /* ---- products ---- */
 
-/* Sums of a register block come from and go to memory between chunks of a chain, so that what they
- * multiply stays in L1: the chain of each element is the same. */
+/* Sums of a register block are added to memory after each SUM_CHANNELS channels, for accuracy, and
+ * a panel's weights are taken in chunks of GEMM_CHANNELS, a multiple, so that what they multiply
+ * stays in L1. */
 
-/* rows tiles x blocks of 16 outputs, over c input channels. Of `ahead`, wanted next, `lines` cache
- * lines are fetched for each 16 of them. */
-INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, bool more,
-                       const real *ahead, int lines, const int rows, const int blocks)
+/* sum = V U of rows tiles x blocks of 16 outputs, over `c` input channels. */
+INLINE const real *sum_block(const real *v, const real *u, vec sum[TILE_ROWS][PANEL_VECTORS],
+                             int tiles, int c, const real *ahead, int lines, const int rows,
+                             const int blocks)
 {
-    vec sum[TILE_ROWS][PANEL_VECTORS];
-    size_t block_reals = (size_t)tiles * CHANNEL_BLOCK;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int j = 0; j < blocks * VECTORS; j++)
-            sum[r][j] =
-                more ? load(m + j / VECTORS * block_reals + r * CHANNEL_BLOCK + j % VECTORS * LANES)
-                     : splat(0);
+            sum[r][j] = splat(0);
     for (int cb = 0; cb < c; cb += CHANNEL_BLOCK) {
         const real *x = v + (size_t)cb * tiles;
         const real *w = u + (size_t)cb * blocks * CHANNEL_BLOCK;
@@ -96,12 +105,35 @@ INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, 
             }
         }
     }
+    return ahead;
+}
+
+/* The sums of rows tiles x blocks of 16 outputs, over c input channels, to M, or onto what M has
+ * (`more`). Of `ahead`, wanted next, `lines` cache lines are fetched for each 16 of them. */
+INLINE void gemm_block(const real *v, const real *u, real *m, int tiles, int c, bool more,
+                       const real *ahead, int lines, const int rows, const int blocks)
+{
+    size_t block_reals = (size_t)tiles * CHANNEL_BLOCK;
+    for (int from = 0; from < c; from += SUM_CHANNELS, more = true) {
+        vec sum[TILE_ROWS][PANEL_VECTORS];
+        int count = c - from < SUM_CHANNELS ? c - from : SUM_CHANNELS;
+        ahead = sum_block(v + (size_t)from * tiles, u + (size_t)from * blocks * CHANNEL_BLOCK, sum,
+                          tiles, count, ahead, lines, rows, blocks);
+        if (more)
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
+            for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int j = 0; j < blocks * VECTORS; j++)
-            store(m + j / VECTORS * block_reals + r * CHANNEL_BLOCK + j % VECTORS * LANES,
-                  sum[r][j]);
+                for (int j = 0; j < blocks * VECTORS; j++)
+                    sum[r][j] = add(load(m + j / VECTORS * block_reals + r * CHANNEL_BLOCK +
+                                         j % VECTORS * LANES),
+                                    sum[r][j]);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+            for (int j = 0; j < blocks * VECTORS; j++)
+                store(m + j / VECTORS * block_reals + r * CHANNEL_BLOCK + j % VECTORS * LANES,
+                      sum[r][j]);
+    }
 }
 
 /* One panel of outputs: a chunk of its weights at a time, for all tiles. */
@@ -134,8 +166,7 @@ INLINE void gemm_panel(const real *v, const real *u, real *m, int tiles, int c, 
     }
 }
 
-static void TIER(pulmo_k_wino43_gemm)(const real *v, const real *u, real *m, int tiles, int c,
-                                      int k)
+static void TIER(pulmo_k_wino_gemm)(const real *v, const real *u, real *m, int tiles, int c, int k)
 {
     int blocks = k / CHANNEL_BLOCK;
     int block = 0;
@@ -149,64 +180,81 @@ static void TIER(pulmo_k_wino43_gemm)(const real *v, const real *u, real *m, int
 
 /* ---- output ---- */
 
-INLINE void add_bias(vec bias, vec y[4][4])
+/* One row of a tile: A^T's last part, bias, ReLU. */
+INLINE void output_row(const wino *w, const vec *half, vec bias, vec *y)
 {
     const vec zero = splat(0);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++)
-#pragma GCC unroll 4
-        for (int x = 0; x < 4; x++)
-            y[r][x] = max_(zero, add(y[r][x], bias)); /* a NaN passes */
+    output_1d(w, half, y);
+#pragma GCC unroll 7
+    for (int x = 0; x < w->out; x++)
+        y[x] = max_(zero, add(y[x], bias)); /* a NaN passes */
 }
 
-INLINE void write_tile(const pulmo_plane *out, real *to, int row, int column, vec y[4][4])
+/* The first `rows` x `columns` of a tile's outputs. */
+INLINE void write_tile(const wino *w, vec half[TILE_OUT_MOST][TILE_IN_MOST], vec bias, real *to,
+                       size_t row_reals, int rows, int columns)
 {
-    size_t row_reals = plane_row_reals(out);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++)
-#pragma GCC unroll 4
-        for (int x = 0; x < 4; x++)
-            if (row + r < out->height && column + x < out->width)
-                store(to + r * row_reals + x * CHANNEL_BLOCK, y[r][x]);
+    for (int r = 0; r < rows; r++, to += row_reals) {
+        vec y[TILE_OUT_MOST];
+        output_row(w, half[r], bias, y);
+#pragma GCC unroll 7
+        for (int x = 0; x < w->out; x++)
+            if (x < columns)
+                store(to + x * CHANNEL_BLOCK, y[x]);
+    }
 }
 
-INLINE void write_pooled(const pulmo_plane *out, real *to, int row, int column, vec y[4][4])
+/* The same of the maxima of each 2 x 2. */
+INLINE void write_pooled(const wino *w, vec half[TILE_OUT_MOST][TILE_IN_MOST], vec bias, real *to,
+                         size_t row_reals, int rows, int columns)
 {
-    size_t row_reals = plane_row_reals(out);
-#pragma GCC unroll 2
-    for (int r = 0; r < 2; r++)
-#pragma GCC unroll 2
-        for (int x = 0; x < 2; x++)
-            if (row + r < out->height && column + x < out->width)
-                store(to + r * row_reals + x * CHANNEL_BLOCK,
-                      max_(max_(y[2 * r][2 * x], y[2 * r][2 * x + 1]),
-                           max_(y[2 * r + 1][2 * x], y[2 * r + 1][2 * x + 1])));
+    for (int r = 0; r < rows; r++, to += row_reals) {
+        vec above[TILE_OUT_MOST], below[TILE_OUT_MOST];
+        output_row(w, half[2 * r], bias, above);
+        output_row(w, half[2 * r + 1], bias, below);
+#pragma GCC unroll 4
+        for (int x = 0; x < w->out / 2; x++)
+            if (x < columns)
+                store(to + x * CHANNEL_BLOCK, max_(max_(above[2 * x], above[2 * x + 1]),
+                                                   max_(below[2 * x], below[2 * x + 1])));
+    }
 }
 
-static void TIER(pulmo_k_wino43_output)(const real *m, const pulmo_tiles *tiles, const real *bias,
-                                        bool pool, const pulmo_plane *out)
+INLINE void output_tiles(const wino *w, const real *m, const pulmo_tiles *tiles, const real *bias,
+                         bool pool, const pulmo_plane *out)
 {
-    int side = pool ? WINO_OUT / 2 : WINO_OUT;
+    const int side = pool ? w->out / 2 : w->out;
     size_t block_reals = (size_t)tiles->count * CHANNEL_BLOCK;
+    size_t row_reals = plane_row_reals(out);
     size_t apart = point_reals(out->channels, tiles->count);
     for (int block = 0; block < out->channels / CHANNEL_BLOCK; block++)
         for (int t = 0; t < tiles->count; t++) {
             tile at = tile_at(tiles, t);
             int row = at.down * side;
             int column = at.across * side;
+            int rows = smaller(out->height - row, side);
+            int columns = smaller(out->width - column, side);
             const real *from = m + block * block_reals + (size_t)t * CHANNEL_BLOCK;
             real *to = plane_at(out, at.image, block, row + 1, column + 1);
-            fetch(to + OUTPUT_AHEAD * side * CHANNEL_BLOCK, plane_row_reals(out), side, side);
+            fetch(to + OUTPUT_AHEAD * side * CHANNEL_BLOCK, row_reals, side, side);
             for (int j = 0; j < CHANNEL_BLOCK; j += LANES) {
-                vec y[4][4];
-                output_tile(from + j, apart, y);
-                add_bias(load(bias + block * CHANNEL_BLOCK + j), y);
+                vec half[TILE_OUT_MOST][TILE_IN_MOST];
+                vec plus = load(bias + block * CHANNEL_BLOCK + j);
+                output_columns(w, from + j, apart, j == 0 ? M_AHEAD * CHANNEL_BLOCK : 0, half);
                 if (pool)
-                    write_pooled(out, to + j, row, column, y);
+                    write_pooled(w, half, plus, to + j, row_reals, rows, columns);
                 else
-                    write_tile(out, to + j, row, column, y);
+                    write_tile(w, half, plus, to + j, row_reals, rows, columns);
             }
         }
+}
+
+static void TIER(pulmo_k_wino_output)(const real *m, const pulmo_tiles *tiles, const real *bias,
+                                      bool pool, const pulmo_plane *out)
+{
+#define CALL(w) output_tiles(w, m, tiles, bias, pool, out)
+    WITH_SIZE(tiles->out, CALL)
+#undef CALL
 }
 
 /* ---- max-pool ---- */
@@ -229,49 +277,54 @@ static void TIER(pulmo_k_pool)(const pulmo_plane *in, const pulmo_plane *out, in
 
 /* ---- weights ---- */
 
-INLINE void filter_1d(vec g0, vec g1, vec g2, vec t[6])
+/* 16 filters in double: filters are few beside tiles, and one rounding is the least there is. */
+typedef struct filters {
+    double of[CHANNEL_BLOCK];
+} filters;
+
+/* t = G g, one dimension. */
+INLINE void filter_1d(const wino *w, const filters *g, filters *t)
 {
-    const vec third2 = splat((real)(2.0 / 3)), sixth = splat((real)(1.0 / 6)),
-              half = splat((real)0.5), two = splat((real)2);
-    const vec a = splat((real)(2.0 / 3) * A), b = splat((real)(1.0 / 6) * B);
-    vec even_a = mul(third2, fma_(half, g2, g0)), odd_a = mul(a, g1);
-    vec even_b = mul(sixth, fma_(two, g2, g0)), odd_b = mul(b, g1);
-    const vec zero = splat(0);
-    t[0] = g0;
-    t[1] = sub(zero, add(even_a, odd_a));
-    t[2] = sub(odd_a, even_a);
-    t[3] = add(even_b, odd_b);
-    t[4] = sub(even_b, odd_b);
-    t[5] = g2;
+    const int n = w->pairs, zero = w->zero;
+    const double turn = zero ? 1 : -1;
+    for (int o = 0; o < CHANNEL_BLOCK; o++) {
+        if (zero)
+            t[0].of[o] = g[0].of[o] * w->zero_scale;
+#pragma GCC unroll 4
+        for (int i = 0; i < n; i++) {
+            double even = (g[0].of[o] + g[2].of[o] * w->power[i][2]) * w->scale[i];
+            double odd = g[1].of[o] * (w->power[i][1] * w->scale[i]);
+            t[zero + 2 * i].of[o] = even + odd;
+            t[zero + 2 * i + 1].of[o] = turn * (even - odd);
+        }
+        t[zero + 2 * n].of[o] = g[2].of[o];
+    }
 }
 
-/* 16 outputs at one input: taps (9, 16) to 36 points, which go past the caches: they are larger. */
-INLINE void filter_16(const real *taps, real *u, size_t apart)
+/* 16 outputs at one input: taps (3, 3) to all points, which go past the caches: they are larger. */
+INLINE void filter_16(const wino *w, filters taps[3][3], real *u, size_t apart)
 {
-    for (int j = 0; j < CHANNEL_BLOCK; j += LANES) {
-        vec w[6][3];
-#pragma GCC unroll 3
-        for (int x = 0; x < 3; x++) {
-            vec t[6];
-            filter_1d(load(taps + x * CHANNEL_BLOCK + j), load(taps + (3 + x) * CHANNEL_BLOCK + j),
-                      load(taps + (6 + x) * CHANNEL_BLOCK + j), t);
-#pragma GCC unroll 6
-            for (int y = 0; y < 6; y++)
-                w[y][x] = t[y];
-        }
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) {
-            vec t[6];
-            filter_1d(w[y][0], w[y][1], w[y][2], t);
-#pragma GCC unroll 6
-            for (int x = 0; x < 6; x++)
-                store_past(u + (6 * y + x) * apart + j, t[x]);
+    const int in = w->out + 2;
+    filters half[3][TILE_IN_MOST];
+    for (int x = 0; x < 3; x++)
+        filter_1d(w, taps[x], half[x]);
+    for (int y = 0; y < in; y++) {
+        const filters row[3] = {half[0][y], half[1][y], half[2][y]};
+        filters t[TILE_IN_MOST];
+        filter_1d(w, row, t);
+        for (int x = 0; x < in; x++, u += apart) {
+            real rounded[CHANNEL_BLOCK];
+            for (int o = 0; o < CHANNEL_BLOCK; o++)
+                rounded[o] = (real)t[x].of[o];
+            for (int j = 0; j < CHANNEL_BLOCK; j += LANES)
+                store_past(u + j, load(rounded + j));
         }
     }
 }
 
-/* Taps (9, 16) of 16 outputs at one input, from output `first` on. */
-INLINE void gather_taps(const real *g, int k, int c, int input, int first, bool turned, real *taps)
+/* Taps, by column and row, of 16 outputs at one input, from output `first` on. */
+INLINE void gather_taps(const real *g, int k, int c, int input, int first, bool turned,
+                        filters taps[3][3])
 {
     for (int o = 0; o < CHANNEL_BLOCK; o++) {
         int output = first + o;
@@ -279,13 +332,13 @@ INLINE void gather_taps(const real *g, int k, int c, int input, int first, bool 
         bool exists = input < (turned ? k : c);
         for (int tap = 0; tap < 9; tap++) {
             int at = turned ? 8 - tap : tap;
-            taps[at * CHANNEL_BLOCK + o] = exists ? g[9 * filter + tap] : 0;
+            taps[at % 3][at / 3].of[o] = exists ? (double)g[9 * filter + tap] : 0;
         }
     }
 }
 
-static void TIER(pulmo_k_wino43_filter)(const real *g, int k, int c, int block, bool turned,
-                                        real *u)
+static void TIER(pulmo_k_wino_filter)(int out, const real *g, int k, int c, int block, bool turned,
+                                      real *u)
 {
     int inputs = turned ? k : round_up(c, CHANNEL_BLOCK);
     int outputs = turned ? c : k;
@@ -293,10 +346,12 @@ static void TIER(pulmo_k_wino43_filter)(const real *g, int k, int c, int block, 
     int width = panel_width(PANEL, outputs, first);
     size_t apart = weight_point_reals(inputs, outputs);
     u += weight_offset(PANEL, inputs, outputs, 0, first);
-    for (int i = 0; i < inputs; i++) {
-        real taps[9 * CHANNEL_BLOCK];
+    for (int i = 0; i < inputs; i++, u += width) {
+        filters taps[3][3];
         gather_taps(g, k, c, i, first, turned, taps);
-        filter_16(taps, u + (size_t)i * width, apart);
+#define CALL(w) filter_16(w, taps, u, apart)
+        WITH_SIZE(out, CALL)
+#undef CALL
     }
     past_is_done();
 }

@@ -7,59 +7,74 @@
 
 /* ---- transform of an output's gradient ---- */
 
-/* t = A y, one dimension: 4 values to 6 points. */
-INLINE void spread_1d(const vec y[4], vec t[6])
+/* t = A y, one dimension. */
+INLINE void spread_1d(const wino *w, const vec *y, vec *t)
 {
-    const vec half = splat((real)0.5), two = splat((real)2), a = splat(A), b = splat(B);
-    vec even_a = fma_(half, y[2], y[0]), odd_a = fma_(half, y[3], y[1]); /* a^3 = a / 2 */
-    vec even_b = fma_(two, y[2], y[0]), odd_b = fma_(two, y[3], y[1]);   /* b^3 = 2 b */
-    t[0] = y[0];
-    t[1] = fma_(a, odd_a, even_a);
-    t[2] = fnma_(a, odd_a, even_a);
-    t[3] = fma_(b, odd_b, even_b);
-    t[4] = fnma_(b, odd_b, even_b);
-    t[5] = y[3];
+    const int n = w->pairs, zero = w->zero, out = w->out;
+    if (zero)
+        t[0] = y[0];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        const vec p = splat((real)w->power[i][1]);
+        vec even = y[0], odd = y[1]; /* odd over p */
+#pragma GCC unroll 4
+        for (int k = 2; k < out; k += 2)
+            even = fma_(splat((real)w->power[i][k]), y[k], even);
+#pragma GCC unroll 4
+        for (int k = 3; k < out; k += 2)
+            odd = fma_(splat((real)w->power[i][k - 1]), y[k], odd);
+        t[zero + 2 * i] = fma_(p, odd, even);
+        t[zero + 2 * i + 1] = fnma_(p, odd, even);
+    }
+    t[zero + 2 * n] = y[out - 1];
 }
 
-INLINE void spread_tile(const real *from, size_t row_reals, real *to, size_t apart)
+INLINE void spread_tile(const wino *w, const real *from, size_t row_reals, real *to, size_t apart)
 {
-    vec w[6][4];
-#pragma GCC unroll 4
-    for (int x = 0; x < 4; x++) {
-        vec d[4], t[6];
-#pragma GCC unroll 4
-        for (int y = 0; y < 4; y++)
+    const int out = w->out, in = out + 2;
+    vec half[TILE_IN_MOST][TILE_OUT_MOST];
+    for (int x = 0; x < out; x++) {
+        vec d[TILE_OUT_MOST], t[TILE_IN_MOST];
+#pragma GCC unroll 7
+        for (int y = 0; y < out; y++)
             d[y] = load(from + y * row_reals + x * CHANNEL_BLOCK);
-        spread_1d(d, t);
-#pragma GCC unroll 6
-        for (int y = 0; y < 6; y++)
-            w[y][x] = t[y];
+        spread_1d(w, d, t);
+#pragma GCC unroll 9
+        for (int y = 0; y < in; y++)
+            half[y][x] = t[y];
     }
-#pragma GCC unroll 6
-    for (int y = 0; y < 6; y++) {
-        vec t[6];
-        spread_1d(w[y], t);
-#pragma GCC unroll 6
-        for (int x = 0; x < 6; x++)
-            store(to + (6 * y + x) * apart, t[x]);
+    for (int y = 0; y < in; y++) {
+        vec t[TILE_IN_MOST];
+        spread_1d(w, half[y], t);
+#pragma GCC unroll 9
+        for (int x = 0; x < in; x++)
+            store(to + (in * y + x) * apart, t[x]);
     }
 }
 
-static void TIER(pulmo_k_wino43_spread)(const pulmo_plane *gradient, const pulmo_tiles *tiles,
-                                        int first, int count, real *m)
+INLINE void spread_tiles(const wino *w, const pulmo_plane *gradient, const pulmo_tiles *tiles,
+                         int first, int count, real *m)
 {
+    const int out = w->out;
     size_t block_reals = (size_t)tiles->count * CHANNEL_BLOCK;
     size_t row_reals = plane_row_reals(gradient);
     size_t apart = point_reals(gradient->channels, tiles->count);
     for (int block = first; block < first + count; block++)
         for (int t = 0; t < tiles->count; t++) {
             tile at = tile_at(tiles, t);
-            const real *from = plane_at(gradient, at.image, block, at.down * WINO_OUT + 1,
-                                        at.across * WINO_OUT + 1);
+            const real *from =
+                plane_at(gradient, at.image, block, at.down * out + 1, at.across * out + 1);
             real *to = m + block * block_reals + (size_t)t * CHANNEL_BLOCK;
             for (int j = 0; j < CHANNEL_BLOCK; j += LANES)
-                spread_tile(from + j, row_reals, to + j, apart);
+                spread_tile(w, from + j, row_reals, to + j, apart);
         }
+}
+
+static void TIER(pulmo_k_wino_spread)(const pulmo_plane *gradient, const pulmo_tiles *tiles,
+                                      int first, int count, real *m){
+#define CALL(w) spread_tiles(w, gradient, tiles, first, count, m)
+    WITH_SIZE(tiles->out, CALL)
+#undef CALL
 }
 
 /* ---- products ---- */
@@ -127,8 +142,8 @@ INLINE void outer_columns(const real *m, const real *v, size_t m_ahead, size_t v
     }
 }
 
-static void TIER(pulmo_k_wino43_outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead,
-                                       int tiles, int rows, int cols, real *du)
+static void TIER(pulmo_k_wino_outer)(const real *m, const real *v, size_t m_ahead, size_t v_ahead,
+                                     int tiles, int rows, int cols, real *du)
 {
     size_t block_reals = (size_t)tiles * CHANNEL_BLOCK;
     int blocks = cols / CHANNEL_BLOCK;
@@ -143,42 +158,56 @@ static void TIER(pulmo_k_wino43_outer)(const real *m, const real *v, size_t m_ah
 
 /* ---- out of the transformed space ---- */
 
-/* `at` counts from the same place in the mask and in the output. */
-INLINE void write_masked(const pulmo_plane *mask, const pulmo_plane *out, size_t at, int row,
-                         int column, vec y[4][4])
+/* The first `rows` x `columns` of a tile, where the mask has them; `at` counts from the same place
+ * in the mask and in the output. */
+INLINE void write_masked(const wino *w, vec half[TILE_OUT_MOST][TILE_IN_MOST],
+                         const pulmo_plane *mask, const pulmo_plane *out, size_t at, int rows,
+                         int columns)
 {
     size_t row_reals = plane_row_reals(out);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++)
-#pragma GCC unroll 4
-        for (int x = 0; x < 4; x++) {
-            size_t here = at + r * row_reals + x * CHANNEL_BLOCK;
-            if (row + r >= out->height || column + x >= out->width)
+    for (int r = 0; r < rows; r++, at += row_reals) {
+        vec y[TILE_OUT_MOST];
+        output_1d(w, half[r], y);
+#pragma GCC unroll 7
+        for (int x = 0; x < w->out; x++) {
+            size_t here = at + x * CHANNEL_BLOCK;
+            if (x >= columns)
                 continue;
             if (mask)
-                y[r][x] = where_positive(load(mask->data + here), y[r][x]);
-            store(out->data + here, y[r][x]);
+                y[x] = where_positive(load(mask->data + here), y[x]);
+            store(out->data + here, y[x]);
         }
+    }
 }
 
-static void TIER(pulmo_k_wino43_output_masked)(const real *m, const pulmo_tiles *tiles,
-                                               const pulmo_plane *mask, const pulmo_plane *out)
+INLINE void output_masked_tiles(const wino *w, const real *m, const pulmo_tiles *tiles,
+                                const pulmo_plane *mask, const pulmo_plane *out)
 {
     size_t block_reals = (size_t)tiles->count * CHANNEL_BLOCK;
     size_t apart = point_reals(out->channels, tiles->count);
     for (int block = 0; block < out->channels / CHANNEL_BLOCK; block++)
         for (int t = 0; t < tiles->count; t++) {
             tile at = tile_at(tiles, t);
-            int row = at.down * WINO_OUT;
-            int column = at.across * WINO_OUT;
+            int row = at.down * w->out;
+            int column = at.across * w->out;
+            int rows = smaller(out->height - row, w->out);
+            int columns = smaller(out->width - column, w->out);
             const real *from = m + block * block_reals + (size_t)t * CHANNEL_BLOCK;
             size_t to = (size_t)(plane_at(out, at.image, block, row + 1, column + 1) - out->data);
             for (int j = 0; j < CHANNEL_BLOCK; j += LANES) {
-                vec y[4][4];
-                output_tile(from + j, apart, y);
-                write_masked(mask, out, to + j, row, column, y);
+                vec half[TILE_OUT_MOST][TILE_IN_MOST];
+                output_columns(w, from + j, apart, j == 0 ? M_AHEAD * CHANNEL_BLOCK : 0, half);
+                write_masked(w, half, mask, out, to + j, rows, columns);
             }
         }
+}
+
+static void TIER(pulmo_k_wino_output_masked)(const real *m, const pulmo_tiles *tiles,
+                                             const pulmo_plane *mask, const pulmo_plane *out)
+{
+#define CALL(w) output_masked_tiles(w, m, tiles, mask, out)
+    WITH_SIZE(tiles->out, CALL)
+#undef CALL
 }
 
 /* ---- max-pool ---- */
@@ -212,45 +241,61 @@ static void TIER(pulmo_k_unpool)(const pulmo_plane *from, const pulmo_plane *val
 /* ---- weights ---- */
 
 /* g = G^T t, one dimension. */
-INLINE void filter_gradient_1d(const vec t[6], vec g[3])
+INLINE void filter_gradient_1d(const wino *w, const vec *t, vec g[3])
 {
-    const vec third2 = splat((real)(2.0 / 3)), sixth = splat((real)(1.0 / 6)),
-              third = splat((real)(1.0 / 3));
-    const vec a = splat((real)(2.0 / 3) * A), b = splat((real)(1.0 / 6) * B);
-    vec even_a = add(t[1], t[2]), even_b = add(t[3], t[4]);
-    g[0] = fma_(sixth, even_b, fnma_(third2, even_a, t[0]));
-    g[1] = fma_(b, sub(t[3], t[4]), mul(a, sub(t[2], t[1])));
-    g[2] = fma_(third, sub(even_b, even_a), t[5]);
+    const int n = w->pairs, zero = w->zero;
+    g[0] = zero ? mul(splat((real)w->zero_scale), t[0]) : splat(0);
+    g[1] = splat(0);
+    g[2] = t[zero + 2 * n];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        const double scale = w->scale[i], p = w->power[i][1];
+        vec sum = add(t[zero + 2 * i], t[zero + 2 * i + 1]);
+        vec difference = sub(t[zero + 2 * i], t[zero + 2 * i + 1]);
+        vec even = zero ? sum : difference;
+        vec odd = zero ? difference : sum;
+        g[0] = fma_(splat((real)scale), even, g[0]);
+        g[1] = fma_(splat((real)(scale * p)), odd, g[1]);
+        g[2] = fma_(splat((real)(scale * p * p)), even, g[2]);
+    }
 }
 
-static void TIER(pulmo_k_wino43_filter_gradient)(const real *du, int rows, int cols, real *out)
+INLINE void filter_gradients(const wino *w, const real *du, int rows, int cols, real *values)
 {
+    const int in = w->out + 2;
     size_t apart = (size_t)rows * cols;
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < cols; c += LANES) {
             const real *from = du + (size_t)r * cols + c;
-            real *to = out + (size_t)r * 9 * cols + c;
-            vec w[3][6];
-#pragma GCC unroll 6
-            for (int x = 0; x < 6; x++) {
-                vec t[6], g[3];
-#pragma GCC unroll 6
-                for (int y = 0; y < 6; y++)
-                    t[y] = load(from + (6 * y + x) * apart);
-                filter_gradient_1d(t, g);
+            real *to = values + (size_t)r * 9 * cols + c;
+            vec half[3][TILE_IN_MOST];
+            for (int x = 0; x < in; x++) {
+                vec t[TILE_IN_MOST], g[3];
+#pragma GCC unroll 9
+                for (int y = 0; y < in; y++)
+                    t[y] = load(from + (in * y + x) * apart);
+                filter_gradient_1d(w, t, g);
 #pragma GCC unroll 3
                 for (int y = 0; y < 3; y++)
-                    w[y][x] = g[y];
+                    half[y][x] = g[y];
             }
 #pragma GCC unroll 3
             for (int y = 0; y < 3; y++) {
                 vec g[3];
-                filter_gradient_1d(w[y], g);
+                filter_gradient_1d(w, half[y], g);
 #pragma GCC unroll 3
                 for (int x = 0; x < 3; x++)
                     store(to + (size_t)(3 * y + x) * cols, g[x]);
             }
         }
+}
+
+static void TIER(pulmo_k_wino_filter_gradient)(int out, const real *du, int rows, int cols,
+                                               real *values)
+{
+#define CALL(w) filter_gradients(w, du, rows, cols, values)
+    WITH_SIZE(out, CALL)
+#undef CALL
 }
 
 /* ---- moments ---- */
@@ -289,17 +334,17 @@ static void TIER(pulmo_k_moments)(const pulmo_plane *plane, int image, int block
 const pulmo_kernels TIER(pulmo_kernels_table) = {
     .name = TIER_NAME,
     .panel = PANEL,
-    .input = TIER(pulmo_k_wino43_input),
-    .gemm = TIER(pulmo_k_wino43_gemm),
-    .output = TIER(pulmo_k_wino43_output),
+    .input = TIER(pulmo_k_wino_input),
+    .gemm = TIER(pulmo_k_wino_gemm),
+    .output = TIER(pulmo_k_wino_output),
     .direct3 = TIER(pulmo_k_direct3),
     .pool = TIER(pulmo_k_pool),
-    .filter = TIER(pulmo_k_wino43_filter),
-    .spread = TIER(pulmo_k_wino43_spread),
-    .outer = TIER(pulmo_k_wino43_outer),
-    .output_masked = TIER(pulmo_k_wino43_output_masked),
+    .filter = TIER(pulmo_k_wino_filter),
+    .spread = TIER(pulmo_k_wino_spread),
+    .outer = TIER(pulmo_k_wino_outer),
+    .output_masked = TIER(pulmo_k_wino_output_masked),
     .unpool = TIER(pulmo_k_unpool),
-    .filter_gradient = TIER(pulmo_k_wino43_filter_gradient),
+    .filter_gradient = TIER(pulmo_k_wino_filter_gradient),
     .moments = TIER(pulmo_k_moments),
     .fma_peak = TIER(pulmo_k_fma_peak),
 };

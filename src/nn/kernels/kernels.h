@@ -23,12 +23,12 @@ typedef struct pulmo_kernels {
 
     /* ---- forward ---- */
 
-    /* V = B^T d B of each tile, all 36 points, of blocks of channels [first, first + count). */
+    /* V = B^T d B of each tile, all points, of blocks of channels [first, first + count). */
     void (*input)(const pulmo_plane *in, const pulmo_tiles *tiles, int first, int count, real *v);
-    /* One point: M (K / 16, tiles, 16) = V (C / 16, tiles, 16) times U (K / panel, C, panel); one
-     * chain of fused multiply-adds per element, over c in order. */
+    /* One point: M (K / 16, tiles, 16) = V (C / 16, tiles, 16) times U (K / panel, C, panel); per
+     * element, sums of 32 channels, each a chain of fused multiply-adds, are added in order. */
     void (*gemm)(const real *v, const real *u, real *m, int tiles, int c, int k);
-    /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`. */
+    /* out = relu(A^T M A + bias), max-pooled 2 x 2 if `pool`, which needs an even tile. */
     void (*output)(const real *m, const pulmo_tiles *tiles, const real *bias, bool pool,
                    const pulmo_plane *out);
     /* First layer, direct: rows [row, row + rows) of relu(conv(image) + bias), written to `out`
@@ -37,13 +37,14 @@ typedef struct pulmo_kernels {
                     int rows, const pulmo_plane *out, int to);
     /* 2 x 2 max-pool of one block of channels of one image. */
     void (*pool)(const pulmo_plane *in, const pulmo_plane *out, int image, int block);
-    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T, C rounded up to 16.
-     * `turned`: the roles of K and C change and the taps turn by 180 degrees. */
-    void (*filter)(const real *g, int k, int c, int block, bool turned, real *u);
+    /* Weights g (K, C, 3, 3) of outputs [16 block, +16) as U = G g G^T for tiles of `out` outputs,
+     * C rounded up to 16; computed in double, rounded once. `turned`: the roles of K and C change
+     * and the taps turn by 180 degrees. */
+    void (*filter)(int out, const real *g, int k, int c, int block, bool turned, real *u);
 
     /* ---- backward ---- */
 
-    /* M = A dY A^T of each 4 x 4 tile of an output's gradient, all 36 points, of blocks of
+    /* M = A dY A^T of each tile of an output's gradient, all points, of blocks of
      * channels [first, first + count). */
     void (*spread)(const pulmo_plane *gradient, const pulmo_tiles *tiles, int first, int count,
                    real *m);
@@ -59,8 +60,8 @@ typedef struct pulmo_kernels {
      * `values` where that is positive, 0 elsewhere. */
     void (*unpool)(const pulmo_plane *from, const pulmo_plane *values, const pulmo_plane *to,
                    int image, int block);
-    /* out (rows, 9, cols) = G^T du G, du (36, rows, cols). */
-    void (*filter_gradient)(const real *du, int rows, int cols, real *out);
+    /* values (rows, 9, cols) = G^T du G, du (points, rows, cols), for tiles of `out` outputs. */
+    void (*filter_gradient)(int out, const real *du, int rows, int cols, real *values);
     /* squares[i], sums[i]: the sums over one image of channel 16 block + i, rows in `real`, then in
      * double. */
     void (*moments)(const pulmo_plane *plane, int image, int block, double squares[CHANNEL_BLOCK],

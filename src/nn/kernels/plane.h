@@ -1,5 +1,5 @@
 /* How the convolutions, frozen and fine-tuned, lie in memory: activations in planes, tiles of
- * Winograd F(4x4, 3x3) on them, and the two transformed arrays. Written for `real` (real.h). */
+ * Winograd F(m x m, 3x3) on them, and the two transformed arrays. Written for `real` (real.h). */
 #ifndef PULMO_PLANE_H
 #define PULMO_PLANE_H
 
@@ -8,10 +8,21 @@
 #include "counts.h"
 #include "real.h"
 
-/* A tile of 4 x 4 outputs from 6 x 6 inputs, 36 products per pair of channels. */
-#define WINO_OUT    4
-#define WINO_IN     6
-#define WINO_POINTS 36
+/* A tile of m x m outputs from (m + 2) x (m + 2) inputs, whose points are as many products per pair
+ * of channels; m is 5, 6 or 7. */
+#define TILE_OUT_MOST 7
+#define TILE_IN_MOST  9
+
+static inline int tile_in(int out)
+{
+    return out + 2;
+}
+
+static inline int tile_points(int out)
+{
+    return tile_in(out) * tile_in(out);
+}
+
 /* Channels that are stored together. */
 #define CHANNEL_BLOCK 16
 
@@ -51,6 +62,7 @@ static inline real *plane_at(const pulmo_plane *p, int image, int block, int row
 
 /* A run of tiles, numbered over images, then rows, then columns of tiles. */
 typedef struct pulmo_tiles {
+    int out; /* a tile's side in the output */
     int first, count;
     int down, across; /* tiles of one image */
 } pulmo_tiles;
@@ -70,11 +82,11 @@ static inline tile tile_at(const pulmo_tiles *tiles, int t)
 
 /* ---- transformed arrays ---- */
 
-/* V and M, of a run's inputs and outputs, are (36, C / 16, tiles, 16): a block of channels is a
+/* V and M, of a run's inputs and outputs, are (points, C / 16, tiles, 16): a block of channels is a
  * column of vectors over tiles, which products by vectors of channels and sums over tiles (the
- * gradient by the weights) stream alike. U, of weights, is (36, K / panel, C, panel), a tier's
+ * gradient by the weights) stream alike. U, of weights, is (points, K / panel, C, panel), a tier's
  * panel being a multiple of 16; where K is not a multiple of it, the rest are panels of 16. In all
- * of them points stand a cache line further apart than they are long: else the 36 of a tile would
+ * of them points stand a cache line further apart than they are long: else those of a tile would
  * fall into one set of the caches. */
 #define POINT_PAD 16
 
@@ -89,9 +101,10 @@ static inline size_t weight_point_reals(int inputs, int outputs)
 }
 
 /* V and M of a run, V first. */
-static inline size_t run_reals(int inputs, int outputs, int tiles)
+static inline size_t run_reals(int out, int inputs, int outputs, int tiles)
 {
-    return WINO_POINTS * (point_reals(inputs, tiles) + point_reals(outputs, tiles));
+    size_t points = (size_t)tile_points(out);
+    return points * (point_reals(inputs, tiles) + point_reals(outputs, tiles));
 }
 
 /* How wide the panel is that holds output k. */

@@ -12,8 +12,8 @@
 #define where_positive(x, y) _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ), y)
 #define where_equal(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), y)
 #define where_other(a, b, y) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), y)
-#define store_past(p, x)     store(p, x)
-#define past_is_done()       (void)0
+#define store_past(p, x)     _mm256_stream_ps(p, x)
+#define past_is_done()       _mm_sfence()
 
 #include "../forward_body.h"
 #include "../gradient_body.h"
