@@ -35,6 +35,7 @@ extern __typeof__(pulmo_tuned_below) tuned64_below;
 static pulmo_tuned_spec spec_of(pulmo_isa isa)
 {
     static const int channels[] = {3, 16, 32, 48, 80, 16};
+    static const int blocks[] = {1, 1, 3, 5, 5}; /* one of each tile */
     pulmo_tuned_spec spec = {
         .channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
     for (int l = 0; l < spec.layers; l++) {
@@ -42,7 +43,7 @@ static pulmo_tuned_spec spec_of(pulmo_isa isa)
         spec.layer[l].out_channels = channels[l + 1];
         spec.layer[l].feature_index = l;
         spec.layer[l].pool_after = l == 1 || l == 2 || l == 4;
-        spec.layer[l].block = l <= 1 ? 1 : l == 2 ? 3 : 5; /* one of each tile */
+        spec.layer[l].block = blocks[l];
     }
     return spec;
 }
