@@ -95,10 +95,9 @@ static pulmo_status put_views(FILE *out, const pulmo_bank *b, pulmo_bank_split s
     return PULMO_OK;
 }
 
-/* The lines of a key; owned by the caller (free). Stored in every shard: they stay as they are.
- * `tier`: the ISA tier that banks of version 0.1.0 name, or NULL. */
+/* The lines of a key; owned by the caller (free). Stored in every shard: they stay as they are. */
 static pulmo_status write_key(const pulmo_bank *b, pulmo_bank_split split, const char *probed,
-                              const char *tier, char **lines)
+                              char **lines)
 {
     const pulmo_backbone *backbone = b->parts.backbone;
     const pulmo_dataset_info *info = pulmo_dataset_info_of(b->parts.dataset[split]);
@@ -108,8 +107,6 @@ static pulmo_status write_key(const pulmo_bank *b, pulmo_bank_split split, const
     fprintf(out, "data: %s\n", info->digest_hex);
     put_backbone(out, backbone);
     put_pooling(out, b);
-    if (tier)
-        fprintf(out, "isa: %s\n", tier);
     fprintf(out, "features of a known image: %s\n", probed);
     fprintf(out, "precision: %s\n", bank_precision_name(&b->set[split].form));
     pulmo_status status = put_views(out, b, split);
@@ -159,32 +156,18 @@ static void describe_features(const pulmo_bank *b, bank_form *form)
 }
 
 static pulmo_status take_key(pulmo_bank *b, pulmo_bank_split split, const char *root,
-                             const char *probed, const char *tier)
+                             const char *probed)
 {
     bank_form *form = &b->set[split].form;
     free(form->text);
     free(form->directory);
     form->text = NULL;
     form->directory = NULL;
-    PULMO_TRY(write_key(b, split, probed, tier, &form->text));
+    PULMO_TRY(write_key(b, split, probed, &form->text));
     pulmo_digest digest = pulmo_digest_of(form->text, strlen(form->text));
     pulmo_digest_hex(&digest, form->key);
     form->directory = pulmo_format("%s/%s-%.16s", root, form->split, form->key);
     return form->directory ? PULMO_OK : PULMO_MEMORY;
-}
-
-/* A bank of version 0.1.0 is taken where it is there: its vector tiers' features were these to the
- * bit, which the known image proves. */
-static pulmo_status find_key(pulmo_bank *b, pulmo_bank_split split, const char *root,
-                             const char *probed)
-{
-    static const char *const tiers[] = {NULL, "avx512", "avx2"};
-    for (size_t i = 0; i < PULMO_COUNT_OF(tiers); i++) {
-        PULMO_TRY(take_key(b, split, root, probed, tiers[i]));
-        if (access(b->set[split].form.directory, F_OK) == 0)
-            return PULMO_OK;
-    }
-    return take_key(b, split, root, probed, NULL);
 }
 
 static pulmo_status describe_split(pulmo_bank *b, pulmo_bank_split split, const char *root,
@@ -200,7 +183,7 @@ static pulmo_status describe_split(pulmo_bank *b, pulmo_bank_split split, const 
     form->shards = shards_for(info->count);
     describe_features(b, form);
     set->views = views_of(b, split);
-    return find_key(b, split, root, probed);
+    return take_key(b, split, root, probed);
 }
 
 pulmo_status bank_describe(pulmo_bank *b)
