@@ -24,11 +24,6 @@
 
 #define BANK_FORMAT_VERSION 2
 
-/* Of version 1: sums of FNV-1a of 64 bits in /checksums. */
-#define BANK_FORMAT_FNV 1
-#define FNV_OFFSET      0xcbf29ce484222325u
-#define FNV_PRIME       0x100000001b3u
-
 static size_t floats_of(const bank_form *form)
 {
     size_t height = (size_t)form->height;
@@ -56,34 +51,6 @@ char *bank_shard_path(const bank_form *form, bank_place place)
 {
     return pulmo_format("%s/view%03u-%05u-of-%05u.h5", form->directory, place.view, place.shard,
                         form->shards);
-}
-
-/* What version 1 keeps of each image. Fletcher's idea in 16 lanes of 32 bits: sums of words, and
- * sums of these sums, which tell their order; then folded by FNV-1a. */
-static uint64_t fnv_of_lanes(const void *data, size_t bytes)
-{
-    typedef uint32_t lane __attribute__((vector_size(16)));
-    lane sum[4] = {{0}}, order[4] = {{0}}, word[4];
-    const char *at = data;
-    for (; bytes > 0; at += sizeof word) {
-        size_t take = bytes < sizeof word ? bytes : sizeof word;
-        if (take < sizeof word)
-            memset(word, 0, sizeof word);
-        memcpy(word, at, take);
-        for (int i = 0; i < 4; i++) {
-            sum[i] += word[i];
-            order[i] += sum[i];
-        }
-        bytes -= take;
-    }
-    uint64_t hash = FNV_OFFSET;
-    for (int i = 0; i < 4; i++) {
-        for (int k = 0; k < 4; k++) {
-            hash = (hash ^ sum[i][k]) * FNV_PRIME;
-            hash = (hash ^ order[i][k]) * FNV_PRIME;
-        }
-    }
-    return hash;
 }
 
 /* ---- writing ---- */
@@ -210,7 +177,6 @@ struct bank_shard {
     int fd;
     uint64_t offset; /* of the features in the file */
     uint32_t first, count;
-    bool of_version_1;
     uint64_t *sums; /* (count): of each image's bytes */
 };
 
@@ -236,30 +202,18 @@ static pulmo_status check_int(pulmo_h5 *file, const char *name, int64_t wanted)
                       name, (long long)found, (long long)wanted);
 }
 
-static pulmo_status check_version(pulmo_h5 *file, bank_shard *shard)
-{
-    int64_t version = 0;
-    PULMO_TRY(pulmo_h5_get_int(file, "/", "format_version", &version));
-    shard->of_version_1 = version == BANK_FORMAT_FNV;
-    int wanted = shard->of_version_1 ? BANK_FORMAT_FNV : BANK_FORMAT_VERSION;
-    return pulmo_h5_check_kind(file, "bank", wanted, "it will be made anew");
-}
-
 static pulmo_status read_head(pulmo_h5 *file, bank_place place, bank_shard *shard)
 {
     const bank_form *form = shard->form;
     uint64_t bytes = 0;
     uint64_t count = shard->count;
-    const char *name = "features_xxh3";
-    PULMO_TRY(check_version(file, shard));
-    if (shard->of_version_1)
-        name = "checksums";
+    PULMO_TRY(pulmo_h5_check_kind(file, "bank", BANK_FORMAT_VERSION, "it will be made anew"));
     PULMO_TRY(check_text(file, "key", form->key));
     PULMO_TRY(check_text(file, "made_of", form->text));
     PULMO_TRY(check_int(file, "view", place.view));
     PULMO_TRY(check_int(file, "shard", place.shard));
     PULMO_TRY(check_int(file, "shards", form->shards));
-    PULMO_TRY(pulmo_h5_read(file, name, PULMO_H5_U64, 1, &count, shard->sums));
+    PULMO_TRY(pulmo_h5_read(file, "features_xxh3", PULMO_H5_U64, 1, &count, shard->sums));
     PULMO_TRY(pulmo_h5_place_of(file, "features", &shard->offset, &bytes));
     uint64_t wanted = count * row_bytes_of(form);
     if (bytes == wanted)
@@ -344,8 +298,7 @@ pulmo_status bank_shard_read(const bank_shard *shard, uint32_t sample, float *ou
     size_t room_bytes = floats_of(form) * sizeof(float);
     char *raw = (char *)out + (room_bytes - bytes);
     PULMO_TRY(read_bytes(shard, shard->offset + row * bytes, bytes, raw));
-    uint64_t sum = shard->of_version_1 ? fnv_of_lanes(raw, bytes) : pulmo_xxh3(raw, bytes);
-    if (sum != shard->sums[row])
+    if (pulmo_xxh3(raw, bytes) != shard->sums[row])
         return pulmo_fail(PULMO_DATA,
                           "%s: features of image %u are not what was written (XXH3): the file is "
                           "damaged; remove it and run the same command "

@@ -1,10 +1,13 @@
 # What tests of the whole program share. Sourced with the program's path in $1: makes a scratch
 # directory, removed at the end, and a small data set and weight file in it.
-set -euo pipefail
+set -Eeuo pipefail
 PULMO=$1
 TOOLS=$(dirname "$PULMO")/../tests
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/pulmo-cli-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
+# A command that ends a script without a word: which, and what was printed last.
+trap 'status=$?; echo "FAILED: line $LINENO, status $status: $BASH_COMMAND" >&2; last_words' ERR
+last_words() { ls -t "$WORK" | grep -E "[.](txt|err)$" | head -n 2 | (cd "$WORK" && xargs -r tail -n 8) >&2; }
 . "$(dirname "${BASH_SOURCE[0]}")/launcher.sh"
 unset PULMO_WEIGHTS
 export XDG_CONFIG_HOME=$WORK/settings # keys of pseudonyms
