@@ -25,7 +25,7 @@ typedef struct pulmo_backbone {
     pulmo_shared *shared;
     pulmo_trunk *trunk;     /* NULL where nothing is frozen: the features are then the images */
     pulmo_tuned_spec tuned; /* what stands between the features and the head; no layers where all
-                               is frozen */
+                               is frozen. Its `averaged` holds in both cases */
     pulmo_weights weights;  /* the pretrained convolutions, kept where some are fine-tuned */
 } pulmo_backbone;
 
@@ -38,10 +38,17 @@ typedef struct pulmo_backbone {
  * close; on failure there is nothing to close. Collective. */
 pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *choice, int size_px,
                                  int threads, pulmo_backbone *out);
-/* The same, ending after `frozen_blocks` blocks: what is above is described by `tuned`. Collective.
- */
+typedef struct pulmo_backbone_cut {
+    int frozen_blocks; /* or PULMO_FROZEN_ALL */
+    /* Blocks whose averaged outputs are the head's features (pulmo_trunk_spec); the last alone
+     * stands for none, so that the head does its own pooling. */
+    pulmo_block_set averaged;
+} pulmo_backbone_cut;
+/* The same, ending after the frozen blocks: what is above is described by `tuned`. PULMO_CONFIG
+ * where the averaged blocks do not end with the last one, or where one ends below the cut, whose
+ * output is then not there. Collective. */
 pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice,
-                                     int size_px, int threads, int frozen_blocks,
+                                     int size_px, int threads, const pulmo_backbone_cut *cut,
                                      pulmo_backbone *out);
 struct pulmo_model;
 /* The same, all of it, with the convolutions that `model` trained in place of the pretrained ones:

@@ -61,7 +61,7 @@ typedef struct pulmo_config {
     struct {
         char weights[PULMO_TEXT_BYTES], positive_class[PULMO_TEXT_BYTES];
         int trainable, pool, preprocessing, weights_check;
-        pulmo_int_list hidden;
+        pulmo_int_list pool_blocks, hidden;
         double dropout;
     } model;
     struct {

@@ -18,6 +18,9 @@ void pulmo_augment_from(const pulmo_config *config, pulmo_augment_spec *out);
 void pulmo_optim_from(const pulmo_config *config, pulmo_optim_spec *out);
 /* Blocks that model.trainable leaves frozen, or PULMO_FROZEN_ALL. */
 int pulmo_frozen_blocks_from(const pulmo_config *config);
+/* What of the network is frozen, and what the head takes of it. PULMO_CONFIG for model.pool_blocks
+ * that do not ascend, or that model.pool does not average. */
+pulmo_status pulmo_backbone_cut_from(const pulmo_config *config, pulmo_backbone_cut *out);
 pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
                              int classes, pulmo_head_spec *out);
 /* Which class is the finding: model.positive_class, or what the names tell (pulmo_metrics_finding),

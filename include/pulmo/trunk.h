@@ -22,6 +22,11 @@ typedef struct pulmo_trunk_spec {
      * convolution gives after ReLU: (512, 14, 14) for VGG16 at 224 x 224, which Grad-CAM looks at.
      * Their 2 x 2 maxima are the usual features, bit for bit. Packed weights serve both. */
     bool keep_last_resolution;
+    /* Blocks whose outputs, after their max-pools, are averaged over their cells: the features are
+     * these averages, the channels of all blocks in block order, (C, 1, 1). The last block
+     * evaluated must be among them; with keep_last_resolution its output stands behind the others'
+     * averages as it is. None (default): the features are the last block's output. */
+    pulmo_block_set averaged;
     pulmo_isa isa;
     /* The first convolution that was trained (tuned.h), counted from 0; PULMO_CONVS_MAX (default):
      * none. From it on, filters are transformed and the first layer is computed as in training, so
@@ -51,8 +56,10 @@ void pulmo_trunk_destroy(pulmo_trunk *trunk); /* NULL is a no-op */
 size_t pulmo_trunk_arena_bytes(const pulmo_trunk_spec *spec, const pulmo_weights *weights,
                                int threads);
 
-/* Shape (C, H, W) of one image's features. */
+/* Shape (C, H, W) of one image's features; with keep_last_resolution, of the last block's. */
 void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width);
+/* Averages that stand before the last block's output, with keep_last_resolution; else 0. */
+int pulmo_trunk_averages_below(const pulmo_trunk *trunk);
 
 /* images (n, 3, H, W) float32, normalised; features (n, C, h, w) float32, torchvision's order.
  * Any n >= 0; more than spec.batch are computed in parts. Cannot fail. */

@@ -32,6 +32,9 @@ typedef struct pulmo_tuned_spec {
         int block; /* from 1, counted from the image */
         bool pool_after;
     } layer[PULMO_CONVS_MAX];
+    /* Blocks whose outputs are averaged over their cells: the head's features are these averages,
+     * (C, 1, 1), as in pulmo_trunk_spec. The lowest may be the one that ends at the cut. */
+    pulmo_block_set averaged;
     pulmo_isa isa;
 } pulmo_tuned_spec;
 
@@ -78,7 +81,9 @@ void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *fea
 
 /* ---- backward: begin, then for each layer from the last down: bounds, gradients, below ---- */
 
-/* gradient (n, C', h', w') of the loss by the features of the last forward's images. */
+/* gradient (n, C', h', w') of the loss by the features of the last forward's images; kept until
+ * the last layer is done. An output that feeds the layer above and the head, too (`averaged`), gets
+ * the gradient by the layer above, and then the head's on top. */
 void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient);
 /* Bounds: no sum of a microbatch's units (for the bias: of its images) is larger in magnitude, in
  * any microbatch. Infinite where a value is NaN or infinite. */

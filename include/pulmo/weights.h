@@ -15,11 +15,35 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pulmo/digest.h"
 #include "pulmo/status.h"
 
 #define PULMO_CONVS_MAX 32
+
+/* Some blocks (convolutions up to a max-pool) of a network: bit b is block b, counted from 1. */
+typedef uint32_t pulmo_block_set;
+#define PULMO_BLOCKS_MAX 16
+
+static inline pulmo_block_set pulmo_block_set_of(int block)
+{
+    return (pulmo_block_set)1 << block;
+}
+
+static inline bool pulmo_block_set_has(pulmo_block_set set, int block)
+{
+    bool is_block = block >= 1 && block <= PULMO_BLOCKS_MAX;
+    return is_block && (set & pulmo_block_set_of(block)) != 0;
+}
+
+/* Whether `block` is the highest of the set; true of the empty set. */
+static inline bool pulmo_block_set_ends(pulmo_block_set set, int block)
+{
+    if (set == 0)
+        return true;
+    return pulmo_block_set_has(set, block) && set >> block == 1;
+}
 
 /* One 3x3 convolution, stride 1, padding 1, followed by ReLU. */
 typedef struct pulmo_conv {

@@ -308,7 +308,7 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
 {
     const pulmo_weights_choice choice = {.path = options->weights, .drawn = options->drawn};
     const pulmo_config config = {.model = {.trainable = options->trainable}};
-    const int frozen = pulmo_frozen_blocks_from(&config);
+    const pulmo_backbone_cut cut = {.frozen_blocks = pulmo_frozen_blocks_from(&config)};
     bool opened = false;
     int rounds = 0;
     pulmo_status status = PULMO_OK;
@@ -317,7 +317,7 @@ static pulmo_status measure_steps(pulmo_comm *comm, const pulmo_bench_step_optio
     if (!b)
         return status;
     b->comm = comm;
-    status = pulmo_backbone_open_cut(comm, &choice, options->size_px, options->threads, frozen,
+    status = pulmo_backbone_open_cut(comm, &choice, options->size_px, options->threads, &cut,
                                      &b->backbone);
     opened = status == PULMO_OK;
     PULMO_GOTO(status);

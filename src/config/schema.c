@@ -181,6 +181,9 @@ static const config_key keys[] = {
            1, "the lowest part that is trained, with all above it; what is below stays frozen"),
     CHOICE(model, pool, "flatten", NAMES("flatten", "avg", "max", "avgmax"), 1,
            "how 512 x 7 x 7 features become the head's input"),
+    INTS(model, pool_blocks, "[]", 1, 16, 1,
+         "blocks whose outputs are averaged and side by side the head's input, as in [4, 5], with "
+         "model.pool: avg; [] for the last block alone"),
     INTS(model, hidden, "[256]", 1, 65536, 1, "widths of the hidden layers; [] for none"),
     REAL(model, dropout, "0.5", 0, 0.99, 1, "dropout after each hidden layer"),
     TEXT(model, positive_class, "", 1,

@@ -63,14 +63,27 @@ static void put_backbone(FILE *out, const pulmo_backbone *backbone)
     fprintf(out, ", std %.9g %.9g %.9g\n", (double)std[0], (double)std[1], (double)std[2]);
 }
 
+static void put_blocks(FILE *out, pulmo_block_set blocks)
+{
+    fprintf(out, "averaged blocks:");
+    for (int block = 1; block <= PULMO_BLOCKS_MAX; block++) {
+        if (pulmo_block_set_has(blocks, block))
+            fprintf(out, " %d", block);
+    }
+    fprintf(out, "\n");
+}
+
 static void put_pooling(FILE *out, const pulmo_bank *b)
 {
     int frozen = pulmo_frozen_blocks_from(b->parts.config);
     pulmo_pooling pool = b->pooled ? b->parts.head->pool : PULMO_POOL_FLATTEN;
+    pulmo_block_set averaged = b->parts.backbone->tuned.averaged;
     if (frozen == PULMO_FROZEN_ALL)
         frozen = 5;
     fprintf(out, "frozen blocks: %d\n", frozen);
     fprintf(out, "pooling: %s\n", pulmo_pooling_name(pool));
+    if (b->pooled && averaged != 0) /* else keys stay what they were */
+        put_blocks(out, averaged);
 }
 
 /* Which views: none of val and test unless several are averaged. */

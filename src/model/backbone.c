@@ -86,10 +86,34 @@ static void say_what(const pulmo_weights *weights)
 
 typedef struct opening {
     const pulmo_weights_choice *choice;
-    int size_px, threads, frozen_blocks;
+    int size_px, threads;
+    pulmo_backbone_cut cut;
     const pulmo_model
         *model; /* whose fine-tuned convolutions take the pretrained ones' place, or NULL */
 } opening;
+
+/* The blocks that are averaged, as `tuned` has them. */
+static pulmo_status check_averaged(const pulmo_backbone_cut *cut, const pulmo_weights *weights,
+                                   pulmo_block_set *out)
+{
+    int blocks = 0;
+    int lowest = 1;
+    for (int i = 0; i < weights->convs; i++)
+        blocks += weights->conv[i].pool_after;
+    if (!pulmo_block_set_ends(cut->averaged, blocks))
+        return pulmo_fail(PULMO_CONFIG,
+                          "model.pool_blocks: the last must be %d, the last block of these weights",
+                          blocks);
+    *out = cut->averaged == pulmo_block_set_of(blocks) ? 0 : cut->averaged;
+    while (*out != 0 && !pulmo_block_set_has(*out, lowest))
+        lowest++;
+    if (*out != 0 && lowest < cut->frozen_blocks)
+        return pulmo_fail(PULMO_CONFIG,
+                          "model.pool_blocks: block %d is below the frozen block %d, on which "
+                          "training begins; take blocks from %d up, or a lower model.trainable",
+                          lowest, cut->frozen_blocks, cut->frozen_blocks);
+    return PULMO_OK;
+}
 
 /* Rank-local: what each rank finds out for itself. */
 static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_weights *weights)
@@ -104,9 +128,13 @@ static pulmo_status open_local(const opening *how, pulmo_backbone *out, pulmo_we
     out->weights_digest = weights->digest;
     if (how->model)
         PULMO_TRY(model_apply(how->model, weights));
-    if (how->frozen_blocks == PULMO_FROZEN_ALL)
-        return PULMO_OK;
-    return pulmo_tuned_spec_of(weights, how->frozen_blocks, how->size_px, out->isa, &out->tuned);
+    pulmo_block_set averaged = 0;
+    int frozen_blocks = how->cut.frozen_blocks;
+    if (frozen_blocks != PULMO_FROZEN_ALL)
+        PULMO_TRY(pulmo_tuned_spec_of(weights, frozen_blocks, how->size_px, out->isa, &out->tuned));
+    PULMO_TRY(check_averaged(&how->cut, weights, &averaged));
+    out->tuned.averaged = averaged;
+    return PULMO_OK;
 }
 
 /* Tiers give the same bits, so that ranks may differ. */
@@ -181,7 +209,7 @@ static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo
                                pulmo_backbone *out)
 {
     pulmo_trunk_spec spec;
-    if (how->frozen_blocks == 0) {
+    if (how->cut.frozen_blocks == 0) {
         out->channels = out->tuned.channels;
         out->height = out->tuned.height;
         out->width = out->tuned.width;
@@ -193,7 +221,10 @@ static pulmo_status open_trunk(pulmo_comm *comm, const opening *how, const pulmo
     spec.batch = TRUNK_BATCH;
     if (how->model)
         spec.fine_tuned_from = weights->convs - how->model->tuned.layers;
-    spec.blocks = how->frozen_blocks == PULMO_FROZEN_ALL ? 0 : how->frozen_blocks;
+    if (how->cut.frozen_blocks == PULMO_FROZEN_ALL)
+        spec.averaged = out->tuned.averaged;
+    else
+        spec.blocks = how->cut.frozen_blocks;
     out->packed_bytes = pulmo_trunk_packed_bytes(&spec, weights);
     out->arena_bytes = pulmo_trunk_arena_bytes(&spec, weights, out->threads);
     PULMO_TRY(pulmo_agree(comm, check_memory(comm, out)));
@@ -231,16 +262,15 @@ pulmo_status pulmo_backbone_open(pulmo_comm *comm, const pulmo_weights_choice *c
     const opening how = {.choice = choice,
                          .size_px = size_px,
                          .threads = threads,
-                         .frozen_blocks = PULMO_FROZEN_ALL};
+                         .cut = {.frozen_blocks = PULMO_FROZEN_ALL}};
     return open_backbone(comm, &how, out);
 }
 
 pulmo_status pulmo_backbone_open_cut(pulmo_comm *comm, const pulmo_weights_choice *choice,
-                                     int size_px, int threads, int frozen_blocks,
+                                     int size_px, int threads, const pulmo_backbone_cut *cut,
                                      pulmo_backbone *out)
 {
-    const opening how = {
-        .choice = choice, .size_px = size_px, .threads = threads, .frozen_blocks = frozen_blocks};
+    const opening how = {.choice = choice, .size_px = size_px, .threads = threads, .cut = *cut};
     return open_backbone(comm, &how, out);
 }
 
@@ -250,7 +280,7 @@ pulmo_status pulmo_backbone_open_trained(pulmo_comm *comm, const pulmo_weights_c
     const opening how = {.choice = choice,
                          .size_px = model->size_px,
                          .threads = threads,
-                         .frozen_blocks = PULMO_FROZEN_ALL,
+                         .cut = {PULMO_FROZEN_ALL, model->tuned.averaged},
                          .model = model};
     return open_backbone(comm, &how, out);
 }

@@ -2,6 +2,7 @@
  *
  *   /head/classifier.N.weight (out, in), /head/classifier.N.bias (out)   float32
  *   /mean, /std (3) float32; /hidden (layers) int64, where there are hidden layers
+ *   /pool_blocks (blocks) int64, where the averaged outputs of several blocks are the features
  *   /config   the run's configuration, from whose augment section views are drawn
  *   and where convolutions were trained:
  *   /trunk/features.N.weight (out, in, 3, 3), /trunk/features.N.bias (out)   float32
@@ -142,6 +143,7 @@ static pulmo_status write_shape(pulmo_h5 *file, const pulmo_model *model)
     for (int i = 0; i < head->hidden_layers; i++)
         widths[i] = head->hidden[i];
     PULMO_TRY(set_text(file, "pool", pool));
+    PULMO_TRY(model_blocks_write(file, model->tuned.averaged));
     if (hidden > 0)
         PULMO_TRY(pulmo_h5_write(file, "hidden", PULMO_H5_I64, 1, &hidden, widths));
     PULMO_TRY(set_real(file, "dropout", head->dropout));
@@ -293,6 +295,7 @@ static pulmo_status read_shape(pulmo_h5 *file, pulmo_model *model)
                           "%s: attribute pool is \"%s\"; must be flatten, avg, max or avgmax",
                           pulmo_h5_path(file), pool);
     head->pool = (pulmo_pooling)pooling;
+    PULMO_TRY(model_blocks_read(file, &model->tuned.averaged));
     PULMO_TRY(read_hidden(file, head));
     PULMO_TRY(get_real(file, "dropout", 0, 1, &head->dropout));
     PULMO_TRY(get_int(file, "channels", 1, 65536, &head->channels));

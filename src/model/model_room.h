@@ -15,4 +15,9 @@ pulmo_status model_apply(const pulmo_model *model, pulmo_weights *weights);
 pulmo_status model_check_weights(const pulmo_model *model, const pulmo_digest *values,
                                  const char *run);
 
+/* /pool_blocks of a model file (blocks.c). Read: PULMO_DATA for what no training writes; that the
+ * last is the network's is checked where the weights are known. */
+pulmo_status model_blocks_write(struct pulmo_h5 *file, pulmo_block_set averaged);
+pulmo_status model_blocks_read(struct pulmo_h5 *file, pulmo_block_set *out);
+
 #endif

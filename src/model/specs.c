@@ -63,6 +63,32 @@ int pulmo_frozen_blocks_from(const pulmo_config *config)
     return PULMO_TRAINABLE_ALL - trainable;
 }
 
+static pulmo_status averaged_from(const pulmo_config *config, pulmo_block_set *out)
+{
+    const pulmo_int_list *blocks = &config->model.pool_blocks;
+    const char *pool = pulmo_pooling_name((pulmo_pooling)config->model.pool);
+    *out = 0;
+    for (int i = 0; i < blocks->count; i++) {
+        if (i > 0 && blocks->value[i] <= blocks->value[i - 1])
+            return pulmo_fail(PULMO_CONFIG,
+                              "model.pool_blocks: %d behind %d: blocks must ascend, as in [4, 5]",
+                              (int)blocks->value[i], (int)blocks->value[i - 1]);
+        *out |= pulmo_block_set_of((int)blocks->value[i]);
+    }
+    if (blocks->count > 1 && config->model.pool != (int)PULMO_POOL_AVG)
+        return pulmo_fail(PULMO_CONFIG,
+                          "model.pool_blocks: %d blocks with model.pool: %s: outputs of several "
+                          "blocks are averaged; set model.pool: avg, or model.pool_blocks: []",
+                          blocks->count, pool);
+    return PULMO_OK;
+}
+
+pulmo_status pulmo_backbone_cut_from(const pulmo_config *config, pulmo_backbone_cut *out)
+{
+    out->frozen_blocks = pulmo_frozen_blocks_from(config);
+    return averaged_from(config, &out->averaged);
+}
+
 pulmo_status pulmo_head_from(const pulmo_config *config, const pulmo_backbone *backbone,
                              int classes, pulmo_head_spec *out)
 {

@@ -87,6 +87,44 @@ void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to)
     }
 }
 
+void pulmo_plane_average(const pulmo_plane *plane, int image, int block, real *to)
+{
+    real sums[CHANNEL_BLOCK] = {0};
+    real cells = (real)(plane->height * plane->width);
+    const real *row = plane_at(plane, image, block, 1, 1);
+    for (int y = 0; y < plane->height; y++) {
+        const real *from = row;
+        for (int x = 0; x < plane->width; x++) {
+            for (int c = 0; c < CHANNEL_BLOCK; c++)
+                sums[c] += from[c];
+            from += CHANNEL_BLOCK;
+        }
+        row += plane_row_reals(plane);
+    }
+    to += (size_t)block * CHANNEL_BLOCK;
+    for (int c = 0; c < CHANNEL_BLOCK; c++)
+        to[c] = sums[c] / cells;
+}
+
+void pulmo_plane_spread(const pulmo_plane *plane, int image, int block, const float *from, bool add)
+{
+    real shares[CHANNEL_BLOCK];
+    real cells = (real)(plane->height * plane->width);
+    real *row = plane_at(plane, image, block, 1, 1);
+    from += (size_t)block * CHANNEL_BLOCK;
+    for (int c = 0; c < CHANNEL_BLOCK; c++)
+        shares[c] = (real)from[c] / cells;
+    for (int y = 0; y < plane->height; y++) {
+        real *to = row;
+        for (int x = 0; x < plane->width; x++) {
+            for (int c = 0; c < CHANNEL_BLOCK; c++)
+                to[c] = add ? to[c] + shares[c] : shares[c];
+            to += CHANNEL_BLOCK;
+        }
+        row += plane_row_reals(plane);
+    }
+}
+
 pulmo_tiles pulmo_tiles_of(int out, int height, int width)
 {
     int down = divide_up(height, out);

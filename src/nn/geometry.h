@@ -40,6 +40,13 @@ void pulmo_plane_fill(const pulmo_plane *plane, int image, int block, const floa
                       int channels);
 /* The way back: to `to` (images, C, height, width). */
 void pulmo_plane_read(const pulmo_plane *plane, int image, int block, real *to);
+/* The average of every channel over its cells, summed row by row: to[...] of all channels of the
+ * image, of which these are written. */
+void pulmo_plane_average(const pulmo_plane *plane, int image, int block, real *to);
+/* The gradient by what pulmo_plane_average gives, taken back: every cell of a channel gets its even
+ * share of from[...], of all channels of the image; `add`: on top of what stands there. */
+void pulmo_plane_spread(const pulmo_plane *plane, int image, int block, const float *from,
+                        bool add);
 
 /* Tiles of one image; count is 0, for the caller to set. */
 pulmo_tiles pulmo_tiles_of(int out, int height, int width);

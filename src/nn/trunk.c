@@ -46,6 +46,13 @@ pulmo_status pulmo_trunk_create(const pulmo_trunk_spec *spec, const pulmo_weight
             spec->height_px, spec->width_px);
         goto out;
     }
+    if (!pulmo_block_set_ends(spec->averaged, last->block)) {
+        status = pulmo_fail(PULMO_WEIGHTS,
+                            "the blocks whose outputs are averaged must end with block %d, the "
+                            "last of these weights",
+                            last->block);
+        goto out;
+    }
     trunk->pool = pool;
     if (!packed) {
         size_t bytes = pulmo_trunk_packed_bytes(spec, weights);
@@ -81,12 +88,62 @@ void pulmo_trunk_destroy(pulmo_trunk *trunk)
 void pulmo_trunk_shape(const pulmo_trunk *trunk, int *channels, int *height, int *width)
 {
     const layer *last = &trunk->layer[trunk->layers - 1];
-    *channels = last->pack.out_channels;
-    *height = last->out_height;
-    *width = last->out_width;
+    bool averaged = trunk_ends_averaged(trunk);
+    *channels = averaged ? trunk->averages : last->pack.out_channels;
+    *height = averaged ? 1 : last->out_height;
+    *width = averaged ? 1 : last->out_width;
+}
+
+int pulmo_trunk_averages_below(const pulmo_trunk *trunk)
+{
+    return trunk_ends_averaged(trunk) ? 0 : trunk->averages;
 }
 
 /* ---- forward ---- */
+
+/* One layer's output, (images) of a batch, and where it goes: features of `stride` values an image,
+ * among which it begins at `at`. */
+typedef struct reading {
+    const pulmo_plane *plane;
+    float *features;
+    size_t at, stride;
+} reading;
+
+static float *features_of(const reading *r, int image)
+{
+    size_t place = image * r->stride + r->at;
+    return r->features + place;
+}
+
+/* One block of channels of one image, averaged over its cells. */
+static void average_task(void *context, int task, int thread)
+{
+    const reading *r = context;
+    plane_place at = plane_place_of(r->plane, task);
+    (void)thread;
+    pulmo_plane_average(r->plane, at.image, at.block, features_of(r, at.image));
+}
+
+/* The same as it is. */
+static void read_task(void *context, int task, int thread)
+{
+    const reading *r = context;
+    plane_place at = plane_place_of(r->plane, task);
+    pulmo_plane image = *r->plane;
+    (void)thread;
+    image.data += at.image * image.image_reals;
+    pulmo_plane_read(&image, 0, at.block, features_of(r, at.image));
+}
+
+/* Puts a layer's output where its features are. */
+static void leave(const pulmo_trunk *trunk, const pulmo_plane *plane, int images, size_t at,
+                  pulmo_task task)
+{
+    reading r = {.plane = plane, .features = trunk->averaged, .at = at};
+    r.stride = trunk_feature_values(trunk);
+    int tasks = images * plane_blocks(plane->channels);
+    pulmo_pool_run(trunk->pool, tasks, task, &r);
+}
 
 /* Runs layers [first, end) on `images` images; `here` holds the input and gets swapped with
  * `there`; the last layer leaves its output in `last` where that is not NULL. A max-pool apart goes
@@ -113,24 +170,13 @@ static float *run_layers(pulmo_trunk *trunk, int first, int end, int images, con
         p.pooled.data = to;
         p.framed = trunk->arena + trunk_arena_of(trunk).framed;
         trunk_run_layer(&p);
+        if (l->average_at >= 0)
+            leave(trunk, &p.pooled, images, l->average_at, average_task);
         if (to != here)
             there = here;
         here = to;
     }
     return here;
-}
-
-typedef struct reading {
-    const pulmo_plane *plane;
-    float *features;
-} reading;
-
-static void read_task(void *context, int task, int thread)
-{
-    const reading *r = context;
-    plane_place at = plane_place_of(r->plane, task);
-    (void)thread;
-    pulmo_plane_read(r->plane, at.image, at.block, r->features);
 }
 
 /* Values of one input image. */
@@ -160,24 +206,24 @@ static void forward_batch(pulmo_trunk *trunk, int n, const float *images, float 
     const layer *last_early = &trunk->layer[early - 1];
     const layer *last_layer = &trunk->layer[trunk->layers - 1];
     size_t each = trunk_output_plane(last_early).image_reals;
+    size_t feature_values = trunk_feature_values(trunk);
     for (int at = 0; at < n; at += EARLY_IMAGES) {
         int count = smaller(n - at, EARLY_IMAGES);
         const float *source = images + at * values;
         float *to = late0 + at * each;
+        trunk->averaged = features + at * feature_values;
         (void)run_layers(trunk, first, early, count, source, early0, early1, to);
     }
     pulmo_plane last = trunk_output_plane(last_layer);
+    trunk->averaged = features;
     last.data = run_layers(trunk, early, trunk->layers, n, NULL, late0, late1, NULL);
-    reading r = {.plane = &last, .features = features};
-    int tasks = n * plane_blocks(last.channels);
-    pulmo_pool_run(trunk->pool, tasks, read_task, &r);
+    if (!trunk_ends_averaged(trunk))
+        leave(trunk, &last, n, trunk->averages, read_task);
 }
 
 void pulmo_trunk_forward(pulmo_trunk *trunk, int n, const float *images, float *features)
 {
-    int channels, height, width;
-    pulmo_trunk_shape(trunk, &channels, &height, &width);
-    size_t each = (size_t)channels * height * width;
+    size_t each = trunk_feature_values(trunk);
     size_t values = image_values(trunk);
     for (int at = 0; at < n; at += trunk->batch) {
         int left = n - at;

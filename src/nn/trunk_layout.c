@@ -75,6 +75,34 @@ static size_t scratch_floats(const pulmo_trunk *trunk, int i)
     return floats;
 }
 
+/* Where the averages of the blocks' outputs stand; a layer without its max-pool ends no block. */
+static void lay_out_averages(pulmo_trunk *trunk, pulmo_block_set averaged)
+{
+    trunk->averages = 0;
+    for (int i = 0; i < trunk->layers; i++) {
+        layer *l = &trunk->layer[i];
+        bool is_averaged = l->pack.pool_after && pulmo_block_set_has(averaged, l->block);
+        l->average_at = is_averaged ? trunk->averages : -1;
+        if (is_averaged)
+            trunk->averages += l->pack.out_channels;
+    }
+}
+
+bool trunk_ends_averaged(const pulmo_trunk *trunk)
+{
+    return trunk->layer[trunk->layers - 1].average_at >= 0;
+}
+
+size_t trunk_feature_values(const pulmo_trunk *trunk)
+{
+    const layer *last = &trunk->layer[trunk->layers - 1];
+    size_t cells = (size_t)last->out_height * last->out_width;
+    size_t values = last->pack.out_channels * cells;
+    if (trunk_ends_averaged(trunk))
+        values = 0;
+    return trunk->averages + values;
+}
+
 static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
                            const pulmo_weights *weights, int threads)
 {
@@ -94,6 +122,7 @@ static void lay_out_layers(pulmo_trunk *trunk, const pulmo_trunk_spec *spec,
         l->out_height = height;
         l->out_width = width;
     }
+    lay_out_averages(trunk, spec->averaged);
     if (packs[0].direct && trunk->layers > 1 && !packs[0].pool_after)
         trunk->band_rows = band_rows(packs[1].tile, spec->height_px, threads);
 }

@@ -19,11 +19,12 @@
 enum { INPUT, GEMM, OUTPUT, FIRST_ROWS, STAGES };
 
 typedef struct layer {
-    trunk_layer pack;           /* where its weights are */
-    int height, width;          /* of its input */
-    int out_height, out_width;  /* after the pool */
-    int block;                  /* from 1 */
-    double seconds;             /* wall */
+    trunk_layer pack;          /* where its weights are */
+    int height, width;         /* of its input */
+    int out_height, out_width; /* after the pool */
+    int block;                 /* from 1 */
+    int average_at;            /* where its output's averages stand among an image's; -1: nowhere */
+    double seconds;            /* wall */
     double stage_s[FIRST_ROWS]; /* thread-seconds per stage, of all threads */
 } layer;
 
@@ -39,7 +40,9 @@ struct pulmo_trunk {
     size_t early_floats, late_floats, scratch_floats, image_floats;
     /* Rows of the first layer's output that are made at a time, for the second; 0: all at once. */
     int band_rows;
-    int stride; /* of a framed input image */
+    int stride;      /* of a framed input image */
+    int averages;    /* of an image's blocks (pulmo_trunk_spec.averaged) */
+    float *averaged; /* while it runs: the features of the images at hand */
     bool measuring;
     char *stage_s; /* (threads) of PULMO_ALIGN bytes: STAGES doubles of the layer at hand */
 };
@@ -73,6 +76,10 @@ pulmo_plane trunk_output_plane(const layer *l);
 pulmo_plane trunk_unpooled_plane(const layer *l);
 /* The first layer's output that one band of the second needs. */
 pulmo_plane trunk_band_plane(const pulmo_trunk *trunk);
+/* Whether the last layer's output is among the features as averages only. */
+bool trunk_ends_averaged(const pulmo_trunk *trunk);
+/* Values of one image's features. */
+size_t trunk_feature_values(const pulmo_trunk *trunk);
 /* Shapes of all layers and sizes of the arena's parts. */
 void trunk_lay_out(pulmo_trunk *trunk, const pulmo_trunk_spec *spec, const pulmo_weights *weights,
                    int threads);

@@ -47,6 +47,24 @@ static void shape_layer(const pulmo_tuned_spec *spec, const pulmo_layout *layout
         out->out = pulmo_plane_of(tile_above, out->outputs, height / 2, width / 2);
 }
 
+/* Where the averages of outputs stand among an image's features. */
+static void place_averages(pulmo_tuned *tuned, const pulmo_tuned_spec *spec)
+{
+    int at = 0;
+    tuned->cut_is_averaged = pulmo_block_set_has(spec->averaged, spec->frozen_blocks);
+    if (tuned->cut_is_averaged)
+        at = spec->channels;
+    for (int l = 0; l < spec->layers; l++) {
+        tuned_layer *it = &tuned->layer[l];
+        bool in_set = pulmo_block_set_has(spec->averaged, spec->layer[l].block);
+        bool is_averaged = it->pool_after && in_set;
+        it->average_at = is_averaged ? at : -1;
+        if (is_averaged)
+            at += it->outputs;
+    }
+    tuned->averages = at;
+}
+
 /* The storage of one plane of every image. */
 static void place_plane(pulmo_plane *plane, int images, real *base, size_t *at)
 {
@@ -119,6 +137,7 @@ static size_t lay_out(pulmo_tuned *tuned, const pulmo_tuned_spec *spec, int micr
         width = it->out.width;
         below = it;
     }
+    place_averages(tuned, spec);
     tuned->most_channels = most.channels;
     for (int i = 0; i < 2; i++)
         tuned->gradient[i] = take(base, &at, images * most.plane);
@@ -175,7 +194,14 @@ static pulmo_status check_spec(const pulmo_tuned_spec *spec)
         return pulmo_fail(
             PULMO_WEIGHTS,
             "fine-tuned convolutions: there must be one at least, and a max-pool after the last");
-    return PULMO_OK;
+    bool cut_is_averaged = pulmo_block_set_has(spec->averaged, spec->frozen_blocks);
+    if (cut_is_averaged && !whole_blocks(spec->channels))
+        return fail_channels(spec, 0);
+    if (pulmo_block_set_ends(spec->averaged, spec->layer[spec->layers - 1].block))
+        return PULMO_OK;
+    return pulmo_fail(PULMO_WEIGHTS,
+                      "the blocks whose outputs are averaged must end with the last of these "
+                      "weights");
 }
 
 pulmo_status pulmo_tuned_create(const pulmo_tuned_spec *spec, pulmo_pool *pool, int microbatch,
@@ -325,6 +351,8 @@ typedef struct copying {
     const tuned_layer *layer;
     const float *cut;
     real *features;
+    const pulmo_plane *averaged; /* to `average_at` of each image's features */
+    int average_at;
 } copying;
 
 /* One block of channels of one image of the cut. */
@@ -347,6 +375,24 @@ static void pool_task(void *context, int task, int thread)
     job->tuned->kernels->pool(&it->values, &it->out, at.image, at.block);
 }
 
+/* One block of channels of one image of an output whose averages are features. */
+static void average_task(void *context, int task, int thread)
+{
+    const copying *job = context;
+    plane_place at = plane_place_of(job->averaged, task);
+    size_t first = (size_t)at.image * job->tuned->averages + job->average_at;
+    (void)thread;
+    pulmo_plane_average(job->averaged, at.image, at.block, job->features + first);
+}
+
+static void average(const copying *job, const pulmo_plane *plane, int average_at)
+{
+    copying averaging = *job;
+    averaging.averaged = plane;
+    averaging.average_at = average_at;
+    tuned_each_block(job->tuned, plane->channels, average_task, &averaging);
+}
+
 static void leave_task(void *context, int task, int thread)
 {
     const copying *job = context;
@@ -362,6 +408,8 @@ void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *fea
     tuned->n = n;
     job.layer = tuned->layer;
     tuned_each_block(tuned, job.layer->inputs, enter_task, &job);
+    if (tuned->cut_is_averaged)
+        average(&job, &job.layer->in, 0);
     for (int l = 0; l < tuned->layers; l++) {
         const tuned_layer *it = &tuned->layer[l];
         const tuned_convolution what = {.in = &it->in,
@@ -373,6 +421,9 @@ void pulmo_tuned_forward(pulmo_tuned *tuned, int n, const float *cut, float *fea
         job.layer = it;
         if (it->pool_after)
             tuned_each_block(tuned, it->outputs, pool_task, &job);
+        if (it->average_at >= 0)
+            average(&job, &it->out, it->average_at);
     }
-    tuned_each_block(tuned, job.layer->outputs, leave_task, &job);
+    if (tuned->averages == 0)
+        tuned_each_block(tuned, job.layer->outputs, leave_task, &job);
 }

@@ -12,6 +12,7 @@ typedef struct descent {
     const tuned_layer *layer;
     const float *from;
     const pulmo_plane *source, *to;
+    bool add; /* the averages' gradient to what stands there */
 } descent;
 
 /* The features' gradient, one block of channels of one image, into a plane. */
@@ -21,6 +22,16 @@ static void arrive_task(void *context, int task, int thread)
     plane_place at = plane_place_of(p->to, task);
     (void)thread;
     pulmo_plane_fill(p->to, at.image, at.block, p->from, p->to->channels);
+}
+
+/* The gradient by an output's averages, one block of channels of one image, into a plane. */
+static void spread_task(void *context, int task, int thread)
+{
+    const descent *p = context;
+    plane_place at = plane_place_of(p->to, task);
+    size_t first = (size_t)at.image * p->tuned->averages + p->layer->average_at;
+    (void)thread;
+    pulmo_plane_spread(p->to, at.image, at.block, p->tuned->gradients + first, p->add);
 }
 
 /* An odd last row or column belongs to no pooled cell. */
@@ -81,8 +92,10 @@ void pulmo_tuned_backward(pulmo_tuned *tuned, const float *gradient)
     const tuned_layer *last = &tuned->layer[tuned->layers - 1];
     tuned->current = 0;
     pulmo_plane pooled = plane_in(&last->out, tuned->gradient[1]);
-    descent p = {.tuned = tuned, .from = gradient, .to = &pooled};
-    tuned_each_block(tuned, last->outputs, arrive_task, &p);
+    descent p = {.tuned = tuned, .layer = last, .from = gradient, .to = &pooled};
+    tuned->gradients = gradient;
+    pulmo_task arrive = tuned->averages > 0 ? spread_task : arrive_task;
+    tuned_each_block(tuned, last->outputs, arrive, &p);
     unpool(tuned, last, &pooled);
 }
 
@@ -94,7 +107,10 @@ void pulmo_tuned_below(pulmo_tuned *tuned, int layer)
     pulmo_plane out = plane_in(&it->in, tuned->gradient[other]);
     tuned_convolution what = {.in = &tuned->dy, .out = &out, .tiles = &it->tiles, .u = it->turned};
     if (lower->pool_after) {
+        descent more = {.tuned = tuned, .layer = lower, .to = &out, .add = true};
         tuned_convolve(tuned, &what);
+        if (lower->average_at >= 0)
+            tuned_each_block(tuned, lower->outputs, spread_task, &more);
         unpool(tuned, lower, &out);
         return;
     }

@@ -14,6 +14,7 @@ typedef struct tuned_layer {
     pulmo_plane in, values;    /* its input; its output before the pool, after the ReLU */
     pulmo_plane out;           /* after the pool; the same as values where there is none */
     pulmo_tiles tiles;         /* of one image; count unused */
+    int average_at;            /* where its output's averages stand among an image's; -1: nowhere */
     /* Transformed weights: forward, and for the gradient by the data (NULL for the first). */
     real *u, *turned;
 } tuned_layer;
@@ -22,6 +23,9 @@ struct pulmo_tuned {
     const pulmo_kernels *kernels;
     pulmo_pool *pool;
     int threads, microbatch, images, layers;
+    int averages; /* of an image, all of its features; 0: they are the last layer's output */
+    bool cut_is_averaged;   /* the cut's averages stand before all others */
+    const float *gradients; /* by the averages, (n, averages): of the backward at hand */
     tuned_layer layer[PULMO_CONVS_MAX];
     real *bias[PULMO_CONVS_MAX]; /* copies of the layers' biases */
     real *storage;               /* one block for all reals below and in the layers */

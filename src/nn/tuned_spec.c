@@ -46,8 +46,27 @@ pulmo_status pulmo_tuned_spec_of(const pulmo_weights *weights, int frozen_blocks
     return PULMO_OK;
 }
 
+/* Channels of all blocks that are averaged. */
+static int averages_of(const pulmo_tuned_spec *spec)
+{
+    int channels = 0;
+    if (pulmo_block_set_has(spec->averaged, spec->frozen_blocks))
+        channels = spec->channels;
+    for (int l = 0; l < spec->layers; l++) {
+        bool ends_block = spec->layer[l].pool_after;
+        if (ends_block && pulmo_block_set_has(spec->averaged, spec->layer[l].block))
+            channels += spec->layer[l].out_channels;
+    }
+    return channels;
+}
+
 void pulmo_tuned_shape(const pulmo_tuned_spec *spec, int *channels, int *height, int *width)
 {
+    if (spec->averaged) {
+        *channels = averages_of(spec);
+        *height = *width = 1;
+        return;
+    }
     *channels = spec->layers ? spec->layer[spec->layers - 1].out_channels : spec->channels;
     *height = spec->height;
     *width = spec->width;

@@ -276,9 +276,10 @@ static pulmo_status open_network(run *r)
     const pulmo_weights_choice choice = pulmo_weights_choice_from(r->config);
     int size_px = train_info(r)->height_px;
     int threads = (int)r->config->train.threads;
-    int frozen = pulmo_frozen_blocks_from(r->config);
+    pulmo_backbone_cut cut;
+    PULMO_TRY(pulmo_agree(r->comm, pulmo_backbone_cut_from(r->config, &cut)));
     PULMO_TRY(
-        pulmo_backbone_open_cut(r->comm, &choice, size_px, threads, frozen, &r->network.backbone));
+        pulmo_backbone_open_cut(r->comm, &choice, size_px, threads, &cut, &r->network.backbone));
     r->network.open = true;
     describe_identity(r);
     PULMO_TRY(pulmo_agree(r->comm, check_recorded_weights(r)));

@@ -43,15 +43,18 @@ static pulmo_status check_head(const char *start, const pulmo_model *from, const
 {
     const pulmo_head_spec *theirs = &from->head;
     const pulmo_head_spec *ours = &to->head;
-    bool same = theirs->pool == ours->pool && theirs->hidden_layers == ours->hidden_layers &&
+    bool same_blocks = from->tuned.averaged == to->tuned.averaged;
+    bool same = same_blocks && theirs->pool == ours->pool &&
+                theirs->hidden_layers == ours->hidden_layers &&
                 pulmo_head_inputs(theirs) == pulmo_head_inputs(ours);
     for (int h = 0; same && h < ours->hidden_layers; h++)
         same = theirs->hidden[h] == ours->hidden[h];
     if (same)
         return PULMO_OK;
-    return fail_unlike(start, "its head has another shape",
-                       "set model.pool and model.hidden as they were there; with model.pool: "
-                       "flatten the size of images must be the same, too");
+    return fail_unlike(
+        start, "its head has another shape",
+        "set model.pool, model.pool_blocks and model.hidden as they were there; with "
+        "model.pool: flatten the size of images must be the same, too");
 }
 
 /* The convolutions that it trained are the topmost of those that are trained here. */

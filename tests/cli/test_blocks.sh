@@ -21,6 +21,15 @@ full="--set model.trainable=block4 --set train.unfreeze_epochs=[0,1] --set optim
 same_at_ranks block5 "$block5" "2 3 4"
 same_at_ranks full "$full" "2 4"
 same_at_ranks all "--set model.trainable=all" "3"
+same_at_ranks averages "$block5 --set model.pool=avg --set model.pool_blocks=[4,5]" "2 3"
+same_at_ranks averages4 "--set model.trainable=block4 --set model.pool=avg --set model.pool_blocks=[4,5] --set eval.tta=3" "2 4"
+for wrong in "[4,5]:model.pool=flatten:outputs of several blocks are averaged" "[4]:model.pool=avg:the last must be 5" "[3,5]:model.pool=avg:block 3 is below the frozen block 4"; do
+    IFS=: read -r blocks pool word <<< "$wrong"
+    EXTRA="$block5 --set $pool --set model.pool_blocks=$blocks" expect 2 "$word" small_train wrong ranks 2
+done
+# A head of other blocks does not begin here.
+EXTRA="$block5 --set model.pool=avg --set model.pool_blocks=[4,5] --set train.init=averages" small_train begun env > begun.txt 2>&1 || { cat begun.txt; fail "train.init"; }
+EXTRA="$block5 --set model.pool=avg --set train.init=averages" expect 2 "model.pool_blocks" small_train unlike env
 
 # What is below the cut, and what is not unfrozen yet, keeps its pretrained values; the rest has moved.
 moved() { "$PULMO" inspect "$1/model.h5" | sed -n "s,^  /trunk/features.$2.weight.* mean \([^ ]*\) .*,\1,p"; }

@@ -161,6 +161,30 @@ static void trainable_blocks_are_those_above_the_frozen(void **state)
     }
 }
 
+static void blocks_are_averaged_in_order(void **state)
+{
+    pulmo_backbone_cut cut;
+    (void)state;
+    assert_ok(pulmo_backbone_cut_from(&config, &cut));
+    assert_int_equal(cut.averaged, 0);
+    assert_int_equal(cut.frozen_blocks, PULMO_FROZEN_ALL);
+    set("model.pool_blocks=[5]"); /* one block is pooled in any way */
+    assert_ok(pulmo_backbone_cut_from(&config, &cut));
+    assert_int_equal(cut.averaged, 1 << 5);
+    set("model.pool_blocks=[4, 5]");
+    assert_refused(pulmo_backbone_cut_from(&config, &cut), PULMO_CONFIG,
+                   "2 blocks with model.pool: flatten");
+    set("model.pool=avg");
+    set("model.trainable=block4");
+    assert_ok(pulmo_backbone_cut_from(&config, &cut));
+    assert_int_equal(cut.averaged, 1 << 4 | 1 << 5);
+    assert_int_equal(cut.frozen_blocks, 3);
+    set("model.pool_blocks=[5, 4]");
+    assert_refused(pulmo_backbone_cut_from(&config, &cut), PULMO_CONFIG, "4 behind 5");
+    set("model.pool_blocks=[5, 5]");
+    assert_refused(pulmo_backbone_cut_from(&config, &cut), PULMO_CONFIG, "5 behind 5");
+}
+
 static void weights_are_chosen_by_three_keys(void **state)
 {
     (void)state;
@@ -266,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup(every_optim_key_reaches_its_field, reset),
         cmocka_unit_test_setup(choices_have_the_same_meaning, reset),
         cmocka_unit_test_setup(trainable_blocks_are_those_above_the_frozen, reset),
+        cmocka_unit_test_setup(blocks_are_averaged_in_order, reset),
         cmocka_unit_test_setup(weights_are_chosen_by_three_keys, reset),
         cmocka_unit_test_setup(the_head_sits_on_what_is_below, reset),
         cmocka_unit_test_setup(too_many_layers_are_refused, reset),

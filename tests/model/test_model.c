@@ -76,6 +76,12 @@ static void what_is_written_is_read(void **state)
     assert_ok(pulmo_model_write(path, &wrote));
     assert_ok(pulmo_model_read(path, &read));
     assert_true(read.threshold > 1);
+    assert_int_equal(read.tuned.averaged, 0); /* as in a file of before */
+    pulmo_model_free(&read);
+    wrote.tuned.averaged = pulmo_block_set_of(4) | pulmo_block_set_of(5);
+    assert_ok(pulmo_model_write(path, &wrote));
+    assert_ok(pulmo_model_read(path, &read));
+    assert_int_equal(read.tuned.averaged, wrote.tuned.averaged);
     pulmo_model_free(&read);
 }
 
@@ -188,6 +194,7 @@ static void what_no_training_writes_is_refused(void **state)
     REFUSED(head.hidden[0], 5, "head/classifier.0.weight");
     REFUSED(head.hidden[0], 0, "/hidden[0] is 0");
     REFUSED(size_px, 7, "size_px is 7");
+    REFUSED(tuned.averaged, pulmo_block_set_of(5), "/pool_blocks must hold 2 to 16 numbers");
     REFUSED(classes, 1, "classes has 1 names; must be 2 or more");
     REFUSED(mean[1], NAN, "/mean[1] is nan");
     REFUSED(std[2], 0, "/std[2] is 0");

@@ -50,6 +50,8 @@
 #define pulmo_plane_clear_frame geometry64_plane_clear_frame
 #define pulmo_plane_fill        geometry64_plane_fill
 #define pulmo_plane_read        geometry64_plane_read
+#define pulmo_plane_average     geometry64_plane_average
+#define pulmo_plane_spread      geometry64_plane_spread
 #define pulmo_tiles_of          geometry64_tiles_of
 #define pulmo_tiles_of_run      geometry64_tiles_of_run
 #define pulmo_run_tiles         geometry64_run_tiles

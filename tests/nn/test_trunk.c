@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "pulmo/h5.h"
+#include "pulmo/head.h"
 #include "pulmo/trunk.h"
 
 /* ---- a direct evaluation in double ---- */
@@ -279,6 +280,138 @@ static void test_keep_last_resolution(void **state)
     pulmo_weights_free(&first);
 }
 
+/* ---- averaged blocks ---- */
+
+enum { BLOCKS = 5, AVERAGED_IMAGES = 5 };
+
+/* The averages of one block's output, as a head makes them of it: (AVERAGED_IMAGES, channels). */
+static float *block_averages(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int block,
+                             const float *images, int *channels)
+{
+    pulmo_trunk_spec until = *spec;
+    float *features = NULL;
+    int shape[3];
+    until.blocks = block;
+    until.averaged = 0;
+    until.keep_last_resolution = false;
+    run_spec(&until, weights, 1, AVERAGED_IMAGES, images, &features, shape);
+    const pulmo_head_spec head = {
+        .channels = shape[0], .height = shape[1], .width = shape[2], .pool = PULMO_POOL_AVG};
+    size_t each = (size_t)(shape[0] * shape[1] * shape[2]);
+    float *out = malloc((size_t)(AVERAGED_IMAGES * shape[0]) * sizeof *out);
+    for (int n = 0; n < AVERAGED_IMAGES; n++)
+        pulmo_head_pool(&head, features + (size_t)n * each, out + n * shape[0]);
+    free(features);
+    *channels = shape[0];
+    return out;
+}
+
+/* Bit for bit what heads make of the blocks one by one, whatever the batch and the threads. */
+static void check_averaged(const pulmo_trunk_spec *spec, const pulmo_weights *weights, int threads,
+                           const float *images)
+{
+    float *features = NULL;
+    int shape[3], at = 0;
+    run_spec(spec, weights, threads, AVERAGED_IMAGES, images, &features, shape);
+    assert_int_equal(shape[1], 1);
+    assert_int_equal(shape[2], 1);
+    for (int block = 1; block <= BLOCKS; block++) {
+        int channels = 0;
+        if (!pulmo_block_set_has(spec->averaged, block))
+            continue;
+        float *wanted = block_averages(spec, weights, block, images, &channels);
+        size_t bytes = (size_t)channels * sizeof *wanted;
+        for (int n = 0; n < AVERAGED_IMAGES; n++)
+            assert_memory_equal(features + n * shape[0] + at, wanted + n * channels, bytes);
+        at += channels;
+        free(wanted);
+    }
+    assert_int_equal(at, shape[0]);
+    free(features);
+}
+
+static void check_averages_below(pulmo_trunk_spec *spec, const pulmo_weights *weights,
+                                 const float *image)
+{
+    pulmo_pool *pool = NULL;
+    pulmo_trunk *trunk = NULL;
+    pulmo_block_set averaged = spec->averaged;
+    float *kept = NULL, *all = NULL;
+    int shape[3];
+    spec->keep_last_resolution = true;
+    assert_ok(pulmo_pool_create(2, &pool));
+    assert_ok(pulmo_trunk_create(spec, weights, NULL, pool, &trunk));
+    int below = pulmo_trunk_averages_below(trunk);
+    pulmo_trunk_shape(trunk, &shape[0], &shape[1], &shape[2]);
+    size_t values = (size_t)(shape[0] * shape[1] * shape[2]);
+    float *features = malloc(((size_t)below + values) * sizeof *features);
+    pulmo_trunk_forward(trunk, 1, image, features);
+    pulmo_trunk_destroy(trunk);
+    pulmo_pool_destroy(pool);
+    spec->averaged = 0;
+    run_spec(spec, weights, 1, 1, image, &kept, shape);
+    assert_memory_equal(features + below, kept, values * sizeof *kept);
+    spec->averaged = averaged;
+    spec->keep_last_resolution = false;
+    run_spec(spec, weights, 1, 1, image, &all, shape);
+    assert_memory_equal(features, all, (size_t)below * sizeof *all);
+    free(features);
+    free(kept);
+    free(all);
+}
+
+static void test_averaged(void **state)
+{
+    static const int widths[] = {16, 48, 32, 80, 16, 64}, pools[] = {0, 1, 1, 1, 1, 1};
+    static const int sets[][BLOCKS + 1] = {{4, 5}, {1, 3, 5}, {1, 2, 3, 4, 5}, {5}};
+    enum { HEIGHT = 46, WIDTH = 67 };
+    pulmo_weights weights;
+    pulmo_trunk_spec spec;
+    (void)state;
+    small_network(&weights, widths, pools, 6);
+    size_t floats = 3 * HEIGHT * WIDTH;
+    float *images = malloc(AVERAGED_IMAGES * floats * sizeof *images);
+    fill_normal(images, AVERAGED_IMAGES * floats, 13);
+    pulmo_trunk_spec_init(&spec);
+    spec.height_px = HEIGHT, spec.width_px = WIDTH;
+    for (int i = 0; i < 4; i++) {
+        spec.averaged = 0;
+        for (int b = 0; sets[i][b]; b++)
+            spec.averaged |= pulmo_block_set_of(sets[i][b]);
+        for (int isa = 0; isa < PULMO_ISA_COUNT; isa++) {
+            if (!pulmo_isa_available((pulmo_isa)isa))
+                continue;
+            spec.isa = (pulmo_isa)isa;
+            for (spec.batch = 1; spec.batch <= 5; spec.batch += 2)
+                check_averaged(&spec, &weights, 1 + spec.batch / 2, images);
+        }
+        check_averages_below(&spec, &weights, images);
+    }
+    free(images);
+    pulmo_weights_free(&weights);
+}
+
+static void test_averaged_blocks_end_with_the_last(void **state)
+{
+    static const int widths[] = {16, 48, 32}, pools[] = {1, 1, 1};
+    pulmo_weights weights;
+    pulmo_pool *pool = NULL;
+    pulmo_trunk *trunk = NULL;
+    pulmo_trunk_spec spec;
+    (void)state;
+    small_network(&weights, widths, pools, 3);
+    assert_ok(pulmo_pool_create(1, &pool));
+    pulmo_trunk_spec_init(&spec);
+    spec.averaged = pulmo_block_set_of(2);
+    assert_refused(pulmo_trunk_create(&spec, &weights, NULL, pool, &trunk), PULMO_WEIGHTS,
+                   "must end with block 3");
+    spec.averaged |= pulmo_block_set_of(3) | pulmo_block_set_of(4);
+    assert_refused(pulmo_trunk_create(&spec, &weights, NULL, pool, &trunk), PULMO_WEIGHTS,
+                   "must end with block 3");
+    pulmo_pool_destroy(pool);
+    pulmo_weights_free(&weights);
+}
+
 /* All images together and each alone are within rounding of the truth. */
 static void check_golden(const char *what, const pulmo_trunk_spec *spec,
                          const pulmo_weights *weights, int n, const float *images,
@@ -352,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),    cmocka_unit_test(test_pool_after_first),
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_keep_last_resolution),
+        cmocka_unit_test(test_averaged),  cmocka_unit_test(test_averaged_blocks_end_with_the_last),
         cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,12 +32,16 @@ extern __typeof__(pulmo_tuned_below) tuned64_below;
 #define HEIGHT     69 /* 12 x 13 tiles: more than a unit a microbatch; odd sides below the pools */
 #define WIDTH      74
 
-static pulmo_tuned_spec spec_of(pulmo_isa isa)
+static pulmo_tuned_spec spec_of(pulmo_isa isa, pulmo_block_set averaged)
 {
     static const int channels[] = {3, 16, 32, 48, 80, 16};
     static const int blocks[] = {1, 1, 3, 5, 5}; /* one of each tile */
-    pulmo_tuned_spec spec = {
-        .channels = 3, .height = HEIGHT, .width = WIDTH, .layers = 5, .isa = isa};
+    pulmo_tuned_spec spec = {.channels = 3,
+                             .height = HEIGHT,
+                             .width = WIDTH,
+                             .layers = 5,
+                             .averaged = averaged,
+                             .isa = isa};
     for (int l = 0; l < spec.layers; l++) {
         spec.layer[l].in_channels = channels[l];
         spec.layer[l].out_channels = channels[l + 1];
@@ -50,6 +54,7 @@ static pulmo_tuned_spec spec_of(pulmo_isa isa)
 
 typedef struct fixture {
     pulmo_layout layout;
+    pulmo_block_set averaged;
     size_t features;     /* values of all images */
     float *cut, *weight; /* the loss is sum of weight * features */
     float *parameters;
@@ -69,19 +74,20 @@ static float *noise(size_t count, uint32_t which, double scale)
     return out;
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, pulmo_block_set averaged, double weight)
 {
     static fixture f;
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, averaged);
     int channels, height, width;
     pulmo_tuned_shape(&spec, &channels, &height, &width);
-    assert_int_equal(channels, 16);
-    assert_int_equal(height, HEIGHT / 8);
-    assert_int_equal(width, WIDTH / 8);
+    assert_int_equal(channels, averaged ? 32 + 48 + 16 : 16);
+    assert_int_equal(height, averaged ? 1 : HEIGHT / 8);
+    assert_int_equal(width, averaged ? 1 : WIDTH / 8);
     pulmo_tuned_layout_of(&spec, &f.layout);
-    f.features = (size_t)IMAGES * 16 * (HEIGHT / 8) * (WIDTH / 8);
+    f.averaged = averaged;
+    f.features = (size_t)IMAGES * (size_t)(channels * height * width);
     f.cut = noise(IMAGES * 3 * HEIGHT * WIDTH, 1, 1);
-    f.weight = noise(f.features, 2, 1);
+    f.weight = noise(f.features, 2, weight);
     f.parameters = malloc(f.layout.parameters * sizeof(float));
     f.parameters64 = malloc(f.layout.parameters * sizeof(double));
     for (int t = 0; t < f.layout.tensors; t++) {
@@ -97,6 +103,19 @@ static int set_up(void **state)
     assert_int_equal(pulmo_pool_create(3, &f.pool), PULMO_OK);
     *state = &f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, 0, 1);
+}
+
+/* Each block's averages are features: two outputs feed the layer above and the head. */
+static int set_up_averaged(void **state)
+{
+    pulmo_block_set averaged =
+        pulmo_block_set_of(1) | pulmo_block_set_of(3) | pulmo_block_set_of(5);
+    return set_up_with(state, averaged, 100);
 }
 
 static int tear_down(void **state)
@@ -144,24 +163,44 @@ static double *plain_layer(const double *in, int images, int c, int k, int heigh
     return out;
 }
 
+/* Averages of (IMAGES, channels, cells), to where they stand among an image's `each` features. */
+static void plain_averages(const double *values, int channels, int cells, size_t each, double *to)
+{
+    for (int n = 0; n < IMAGES; n++)
+        for (int c = 0; c < channels; c++) {
+            double sum = 0;
+            for (int i = 0; i < cells; i++)
+                sum += *values++;
+            to[(size_t)n * each + (size_t)c] = sum / cells;
+        }
+}
+
 static double *plain_forward(const fixture *f)
 {
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, f->averaged);
     double *at = malloc(IMAGES * 3 * HEIGHT * WIDTH * sizeof *at);
+    double *averages = calloc(f->features, sizeof *averages), *to = averages;
     int height = HEIGHT, width = WIDTH;
     for (int i = 0; i < IMAGES * 3 * HEIGHT * WIDTH; i++)
         at[i] = (double)f->cut[i];
     for (int l = 0; l < spec.layers; l++) {
-        double *next = plain_layer(
-            at, IMAGES, spec.layer[l].in_channels, spec.layer[l].out_channels, height, width,
-            f->parameters64 + f->layout.tensor[2 * l].offset,
-            f->parameters64 + f->layout.tensor[2 * l + 1].offset, spec.layer[l].pool_after);
+        int channels = spec.layer[l].out_channels;
+        double *next = plain_layer(at, IMAGES, spec.layer[l].in_channels, channels, height, width,
+                                   f->parameters64 + f->layout.tensor[2 * l].offset,
+                                   f->parameters64 + f->layout.tensor[2 * l + 1].offset,
+                                   spec.layer[l].pool_after);
         free(at);
         at = next;
-        if (spec.layer[l].pool_after)
-            height /= 2, width /= 2;
+        if (!spec.layer[l].pool_after)
+            continue;
+        height /= 2, width /= 2;
+        if (!f->averaged)
+            continue;
+        plain_averages(at, channels, height * width, f->features / IMAGES, to);
+        to += channels;
     }
-    return at;
+    free(f->averaged ? at : averages);
+    return f->averaged ? averages : at;
 }
 
 /* ---- sums of all units ---- */
@@ -238,7 +277,7 @@ static double loss64(const fixture *f, pulmo_tuned *tuned, double *features)
 static void forward_is_a_convolution(void **state)
 {
     const fixture *f = *state;
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, f->averaged);
     pulmo_tuned *tuned = NULL;
     double *features = calloc(f->features, sizeof *features), *wanted = plain_forward(f);
     assert_int_equal(tuned64_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
@@ -253,7 +292,7 @@ static void forward_is_a_convolution(void **state)
 static void gradients_are_differences(void **state)
 {
     const fixture *f = *state;
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, f->averaged);
     pulmo_tuned *tuned = NULL;
     pulmo_rng rng;
     int near = 0, tried = 0;
@@ -289,7 +328,7 @@ static void gradients_are_differences(void **state)
 static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted,
                         const double *features64)
 {
-    pulmo_tuned_spec spec = spec_of(isa);
+    pulmo_tuned_spec spec = spec_of(isa, f->averaged);
     pulmo_tuned *tuned = NULL;
     totals t;
     float *features = calloc(f->features, sizeof *features);
@@ -330,7 +369,7 @@ static void tier_agrees(const fixture *f, pulmo_isa isa, const double *wanted,
 static void tiers_agree_with_double(void **state)
 {
     const fixture *f = *state;
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, f->averaged);
     pulmo_tuned *tuned = NULL;
     double *features = calloc(f->features, sizeof *features);
     assert_int_equal(tuned64_create(&spec, f->pool, MICROBATCH, IMAGES, &tuned), PULMO_OK);
@@ -381,7 +420,7 @@ static void hash_part(void *context, const pulmo_tuned_part *part)
 /* The microbatch of images {0, 1} stands first or last among `images`, run by `threads` threads. */
 static uint64_t microbatch_bits(const fixture *f, int images, bool last, int threads)
 {
-    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF);
+    pulmo_tuned_spec spec = spec_of(PULMO_ISA_REF, f->averaged);
     pulmo_pool *pool = NULL;
     pulmo_tuned *tuned = NULL;
     hashes h = {.sum = 0};
@@ -444,5 +483,7 @@ int main(void)
         cmocka_unit_test(tiers_agree_with_double),
         cmocka_unit_test(a_microbatch_has_its_own_bits),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("the last block", tests, set_up, tear_down);
+    return failed +
+           cmocka_run_group_tests_name("averaged blocks", tests, set_up_averaged, tear_down);
 }
