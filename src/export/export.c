@@ -41,6 +41,21 @@ static void add_framing(export_facts *facts, const pulmo_framing *framing)
                   pulmo_framing_name(framing, part));
 }
 
+/* "[4,5]" */
+static void add_pool_blocks(export_facts *facts, pulmo_block_set averaged)
+{
+    char text[4 * PULMO_BLOCKS_MAX] = "";
+    const char *between = "[";
+    size_t at = 0;
+    for (int block = 1; block <= PULMO_BLOCKS_MAX; block++) {
+        if (!pulmo_block_set_has(averaged, block))
+            continue;
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%d", between, block);
+        between = ",";
+    }
+    facts_add(facts, "pool_blocks", "%s]", text);
+}
+
 /* What goes in and what its probabilities mean. */
 static void add_use(export_facts *facts, const pulmo_model *model)
 {
@@ -49,6 +64,8 @@ static void add_use(export_facts *facts, const pulmo_model *model)
     add_channels(facts, "mean", model->mean);
     add_channels(facts, "std", model->std);
     facts_add(facts, "pool", "%s", pulmo_pooling_name(model->head.pool));
+    if (model->tuned.averaged != 0)
+        add_pool_blocks(facts, model->tuned.averaged);
     if (model->classes == 2) {
         const char *finding = model->class_names[model->positive.index];
         facts_add(facts, "positive_class", "%s", finding);
@@ -117,12 +134,20 @@ static pulmo_status check_fit(const exporting *e)
 {
     const pulmo_head_spec *head = &e->model->head;
     const pulmo_conv *conv = e->weights->conv;
+    const pulmo_block_set averaged = e->model->tuned.averaged;
     int last = e->weights->convs - 1;
     int halves = 0;
-    for (int i = 0; i <= last; i++)
+    int channels = 0; /* of the averaged blocks */
+    for (int i = 0; i <= last; i++) {
         halves += conv[i].pool_after;
-    int height = e->model->size_px >> halves;
-    if (conv[last].out_channels == head->channels && height == head->height)
+        bool is_averaged = conv[i].pool_after && pulmo_block_set_has(averaged, halves);
+        channels += is_averaged ? conv[i].out_channels : 0;
+    }
+    int height = averaged ? 1 : e->model->size_px >> halves;
+    if (averaged == 0)
+        channels = conv[last].out_channels;
+    bool ends = pulmo_block_set_ends(averaged, halves);
+    if (ends && channels == head->channels && height == head->height)
         return PULMO_OK;
     return pulmo_fail(PULMO_WEIGHTS, "%s: its head does not fit the frozen network's features",
                       e->options->run);

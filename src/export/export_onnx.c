@@ -7,6 +7,7 @@
  *   pooling: flatten: Flatten
  *            avg, max: GlobalAveragePool or GlobalMaxPool, Flatten
  *            avgmax: both, Concat
+ *            of several blocks: GlobalAveragePool of each one's MaxPool, Concat, Flatten
  *
  * Written by the wire format of protobuf (protobuf.dev, "Encoding"), field numbers from onnx.proto.
  * The length of a message is not known before its end, so five bytes are kept for it and filled in
@@ -225,6 +226,32 @@ static void put_pooling(byte_buffer *b, pulmo_pooling pool, char at[NAME])
     put_along_channels(b, "Flatten", &input, 1, "flat", at);
 }
 
+/* The averages of several blocks, named after their max-pools, side by side. */
+static void put_averages(byte_buffer *b, const exporting *e, char at[NAME])
+{
+    const pulmo_weights *weights = e->weights;
+    char names[PULMO_BLOCKS_MAX][NAME];
+    const char *inputs[PULMO_BLOCKS_MAX];
+    const char *pooled = at;
+    int block = 1;
+    int count = 0;
+    for (int i = 0; i < weights->convs; i++) {
+        const pulmo_conv *conv = &weights->conv[i];
+        char max_pool[NAME];
+        if (!conv->pool_after)
+            continue;
+        name_feature(max_pool, conv->feature_index + 2, "");
+        if (pulmo_block_set_has(e->model->tuned.averaged, block++)) {
+            name_feature(names[count], conv->feature_index + 2, ".average");
+            put_node(b, "GlobalAveragePool", max_pool, names[count]);
+            inputs[count] = names[count];
+            count++;
+        }
+    }
+    put_along_channels(b, "Concat", inputs, count, "averages", at);
+    put_along_channels(b, "Flatten", &pooled, 1, "flat", at);
+}
+
 static void put_linear(byte_buffer *b, const pulmo_layout *layout, int layer, char at[NAME],
                        const char *output)
 {
@@ -339,7 +366,10 @@ static void put_layers(byte_buffer *b, const exporting *e)
         put_normalization(b, at);
     for (int i = 0; i < weights->convs; i++)
         put_convolution(b, &weights->conv[i], at);
-    put_pooling(b, model->head.pool, at);
+    if (model->tuned.averaged != 0)
+        put_averages(b, e, at);
+    else
+        put_pooling(b, model->head.pool, at);
     put_head(b, &model->layout, at);
     put_probabilities(b, model->temperature, at);
 }

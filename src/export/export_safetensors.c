@@ -2,7 +2,9 @@
  * the convolutions, which take RGB; classifier.0, .3, .6 ... of the head, each but the last
  * followed by ReLU and dropout, as in torchvision's VGG. What stands between them is said in
  * __metadata__: "pool" is flatten ((C, h, w), row-major), avg, max, or avgmax (all averages, then
- * all maxima). */
+ * all maxima); with "pool_blocks", as in [4,5], the averages of these blocks' outputs, side by
+ * side.
+ */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

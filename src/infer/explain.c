@@ -3,7 +3,9 @@
  * Between the last convolution's activations A and the head stands a max-pool, which hands each
  * gradient on to one cell of its window unchanged: the sum of dy/dA over a channel is the sum of
  * dy/dF over the pooled channel, whichever cell won. The same holds for the head's own pooling. So
- * alpha (equation 1) needs the gradient by the head's inputs alone, and no argmax. */
+ * alpha (equation 1) needs the gradient by the head's inputs alone, and no argmax. Where averages
+ * of lower blocks are inputs of the head too (model.pool_blocks), they stand before the last
+ * block's and do not depend on A. */
 #include "pulmo/explain.h"
 
 #include <stdbool.h>
@@ -22,10 +24,13 @@ struct pulmo_explainer {
     pulmo_trunk *trunk; /* without the last max-pool */
     pulmo_head *head;
     int channels, height, width; /* of A */
+    int below;                   /* averages of lower blocks that the head takes, too */
     size_t cells, pooled_cells;  /* of a channel, before and after the last max-pool */
     float *image;                /* (3, size, size) */
-    float *activations;          /* (C, h, w) */
-    float *features;             /* (C, h/2, w/2): what the head takes */
+    float *forward;              /* (below), then the activations */
+    float *activations;          /* (C, h, w), in `forward` */
+    float *pooled;               /* (C, h/2, w/2) */
+    float *features;             /* what the head takes: `pooled`, or (below + C) averages */
     float *logits;               /* (classes) */
     double *sums;                /* (classes): of the views' logits */
     pulmo_view_spec views;
@@ -39,15 +44,17 @@ struct pulmo_explainer {
 static pulmo_status check_features(const pulmo_explainer *e)
 {
     const pulmo_head_spec *head = &e->model->head;
-    const int height = e->height / 2;
-    const int width = e->width / 2;
+    const bool averaged = e->model->tuned.averaged != 0;
+    const int height = averaged ? 1 : e->height / 2;
+    const int width = averaged ? 1 : e->width / 2;
+    const int channels = e->below + e->channels;
     const bool same_side = height == head->height && width == head->width;
-    if (same_side && e->channels == head->channels)
+    if (same_side && channels == head->channels)
         return PULMO_OK;
     return pulmo_fail(PULMO_WEIGHTS,
                       "the model's head takes features of %d x %d x %d, the frozen weights give "
                       "%d x %d x %d; give the weights it was trained on (--weights)",
-                      head->channels, head->height, head->width, e->channels, height, width);
+                      head->channels, head->height, head->width, channels, height, width);
 }
 
 static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights, int threads)
@@ -60,10 +67,12 @@ static pulmo_status open_trunk(pulmo_explainer *e, const pulmo_weights *weights,
     spec.width_px = e->model->size_px;
     spec.batch = 1;
     spec.keep_last_resolution = 1;
+    spec.averaged = e->model->tuned.averaged;
     spec.fine_tuned_from = weights->convs - e->model->tuned.layers;
     PULMO_TRY(pulmo_pool_create(all_threads, &e->pool));
     PULMO_TRY(pulmo_trunk_create(&spec, weights, NULL, e->pool, &e->trunk));
     pulmo_trunk_shape(e->trunk, &e->channels, &e->height, &e->width);
+    e->below = pulmo_trunk_averages_below(e->trunk);
     return check_features(e);
 }
 
@@ -78,19 +87,22 @@ static pulmo_status allocate(pulmo_explainer *e)
     const size_t side = (size_t)e->model->size_px;
     const size_t channels = (size_t)e->channels;
     const size_t inputs = (size_t)pulmo_head_inputs(head);
+    const size_t below = (size_t)e->below;
     e->cells = (size_t)e->height * (size_t)e->width;
-    e->pooled_cells = (size_t)head->height * (size_t)head->width;
+    e->pooled_cells = (size_t)(e->height / 2) * (size_t)(e->width / 2);
     e->image = floats(3 * side * side);
-    e->activations = floats(channels * e->cells);
-    e->features = floats(channels * e->pooled_cells);
+    e->forward = floats(below + channels * e->cells);
+    e->pooled = floats(channels * e->pooled_cells);
+    e->features = floats(pulmo_head_floats(head));
     e->logits = floats((size_t)head->classes);
     e->sums = pulmo_alloc((size_t)head->classes, sizeof *e->sums);
     e->gradient = pulmo_alloc(inputs, sizeof *e->gradient);
     e->alpha = pulmo_alloc(channels, sizeof *e->alpha);
-    const bool forward = e->image && e->activations && e->features && e->logits && e->sums;
-    const bool backward = e->gradient && e->alpha;
-    if (!forward || !backward)
+    const bool planes = e->image && e->forward && e->pooled && e->features;
+    const bool scores = e->logits && e->sums && e->gradient && e->alpha;
+    if (!planes || !scores)
         return PULMO_MEMORY;
+    e->activations = e->forward + below;
     return PULMO_OK;
 }
 
@@ -131,7 +143,8 @@ void pulmo_explainer_close(pulmo_explainer *e)
     pulmo_trunk_destroy(e->trunk);
     pulmo_pool_destroy(e->pool);
     pulmo_free(e->image);
-    pulmo_free(e->activations);
+    pulmo_free(e->forward);
+    pulmo_free(e->pooled);
     pulmo_free(e->features);
     pulmo_free(e->logits);
     pulmo_free(e->sums);
@@ -171,12 +184,28 @@ static void pool_channel(const pulmo_explainer *e, const float *from, float *to)
 static void pool_last(const pulmo_explainer *e)
 {
     const float *from = e->activations;
-    float *to = e->features;
+    float *to = e->pooled;
     for (int c = 0; c < e->channels; c++) {
         pool_channel(e, from, to);
         from += e->cells;
         to += e->pooled_cells;
     }
+}
+
+/* What the head takes of `pooled` and of lower blocks. */
+static void make_features(const pulmo_explainer *e)
+{
+    const pulmo_head_spec average = {.channels = e->channels,
+                                     .height = e->height / 2,
+                                     .width = e->width / 2,
+                                     .pool = PULMO_POOL_AVG};
+    const size_t below = (size_t)e->below;
+    if (e->model->tuned.averaged == 0) {
+        memcpy(e->features, e->pooled, pulmo_head_floats(&e->model->head) * sizeof *e->features);
+        return;
+    }
+    memcpy(e->features, e->forward, below * sizeof *e->features);
+    pulmo_head_pool(&average, e->pooled, e->features + below);
 }
 
 static double cells_gradient(const pulmo_explainer *e, int channel)
@@ -194,7 +223,7 @@ static double channel_gradient(const pulmo_explainer *e, int channel)
     const pulmo_pooling pool = e->model->head.pool;
     if (pool == PULMO_POOL_FLATTEN)
         return cells_gradient(e, channel);
-    double sum = e->gradient[channel];
+    double sum = e->gradient[e->below + channel];
     if (pool == PULMO_POOL_AVGMAX)
         sum += e->gradient[e->channels + channel];
     return sum;
@@ -245,8 +274,9 @@ static pulmo_status run_view(pulmo_explainer *e, const pulmo_view_spec *views,
     const int shape[3] = {resized->height_px, resized->width_px, resized->channels};
     PULMO_TRY(
         pulmo_view_apply(views, view, resized->pixels, shape, model->mean, model->std, e->image));
-    pulmo_trunk_forward(e->trunk, 1, e->image, e->activations);
+    pulmo_trunk_forward(e->trunk, 1, e->image, e->forward);
     pool_last(e);
+    make_features(e);
     pulmo_head_logits(e->head, 1, e->features, e->logits);
     return PULMO_OK;
 }

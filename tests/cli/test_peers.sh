@@ -52,6 +52,12 @@ done
 EXTRA="--set model.pool=avg --set train.epochs=2 --set model.trainable=block5 --set eval.calibration=temperature" small_train block5 env > train.txt 2>&1 || { cat train.txt; fail "train block5"; }
 compare block5 $images
 
+# The averages of several blocks, from a frozen network and from trained ones.
+for trained in head block5 block4; do
+    EXTRA="--set model.pool=avg --set model.pool_blocks=[4,5] --set train.seed=5 --set train.epochs=2 --set model.trainable=$trained" small_train "blocks-$trained" env > train.txt 2>&1 || { cat train.txt; fail "train blocks-$trained"; }
+    compare "blocks-$trained" $images
+done
+
 # The same weights in another file: the same model, to the last bit; and predictions take either.
 EXTRA="--set train.epochs=2 --weights made/legacy.pth" small_train pth env > pth.txt 2>&1
 EXTRA="--set train.epochs=2" small_train st env > st.txt 2>&1

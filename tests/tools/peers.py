@@ -133,6 +133,19 @@ def pooled(kind, features):
     return {"flatten": features.flatten(1), "avg": average, "max": most, "avgmax": torch.cat([average, most], 1)}[kind]
 
 
+def features_of(trunk, facts, images):
+    """What the head takes: the last block's output pooled, or averages of several blocks' outputs side by side."""
+    if "pool_blocks" not in facts:
+        return pooled(facts["pool"], trunk(images))
+    wanted, averages, block, x = json.loads(facts["pool_blocks"]), [], 0, images
+    for layer in trunk:
+        x = layer(x)
+        if isinstance(layer, torch.nn.MaxPool2d):
+            block += 1
+            averages += [x.mean((2, 3))] if block in wanted else []
+    return torch.cat(averages, 1)
+
+
 def head(tensors, x):
     names = sorted({int(n.split(".")[1]) for n in tensors if n.startswith("classifier.")})
     for n in names:
@@ -185,7 +198,7 @@ def model(run, directory, images):
 
     trunk = torch.nn.Sequential(*layers_of(tensors)).double()
     with torch.no_grad():
-        theirs = torch.softmax(head(tensors, pooled(facts["pool"], trunk(torch.tensor(normal).double()))) / float(facts["temperature"]), 1)
+        theirs = torch.softmax(head(tensors, features_of(trunk, facts, torch.tensor(normal).double())) / float(facts["temperature"]), 1)
     far = worst(ours, theirs)
     print(f"{run}: PyTorch on the exported safetensors {far:.1e}")
     check(far <= 1e-5, "probabilities in PyTorch are more than 1e-5 away")
@@ -203,21 +216,25 @@ def model(run, directory, images):
 
     far, seen = 0.0, 0
     for folder in ["maps"] + [f"maps-{name}" for name in classes]:
-        away, drawn = compare_maps(f"{directory}/{folder}", tensors, trunk, facts["pool"], classes, images, normal)
+        away, drawn = compare_maps(f"{directory}/{folder}", tensors, trunk, facts, classes, images, normal)
         far, seen = max(far, away), seen + drawn
     print(f"{run}: Grad-CAM in PyTorch {far:.1e}, {seen} maps not empty")
     check(seen > 0, "all maps are empty: nothing was compared")
     check(far <= 1e-4, "a map is more than 1e-4 away from PyTorch's")
 
 
-def compare_maps(folder, tensors, trunk, pool, classes, images, normal):
+def compare_maps(folder, tensors, trunk, facts, classes, images, normal):
     far, drawn = 0.0, 0
     with h5py.File(f"{folder}/maps.h5") as maps:
         check(len(maps["maps"]) == len(images), "maps.h5 has another number of maps")
         for entry in maps["maps"].values():
             path, name = (x.decode() if isinstance(x, bytes) else x for x in (entry.attrs["path"], entry.attrs["class"]))
-            activations = trunk[:-1](torch.tensor(normal[images.index(path)][None]).double()).detach().requires_grad_(True)
-            logit = head(tensors, pooled(pool, trunk[-1](activations)))[0, classes.index(name)]
+            image = torch.tensor(normal[images.index(path)][None]).double()
+            activations = trunk[:-1](image).detach().requires_grad_(True)
+            taken = pooled(facts["pool"], trunk[-1](activations))
+            if "pool_blocks" in facts:
+                taken = torch.cat([features_of(trunk, facts, image)[:, : -taken.shape[1]].detach(), taken], 1)
+            logit = head(tensors, taken)[0, classes.index(name)]
             alpha = torch.autograd.grad(logit, activations)[0].mean((2, 3), keepdim=True)
             wanted = torch.relu((alpha * activations).sum(1))[0].detach()
             wanted = wanted / wanted.max() if wanted.max() > 0 else wanted
