@@ -104,7 +104,8 @@ static pulmo_status check_averaged(const pulmo_backbone_cut *cut, const pulmo_we
         return pulmo_fail(PULMO_CONFIG,
                           "model.pool_blocks: the last must be %d, the last block of these weights",
                           blocks);
-    *out = cut->averaged == pulmo_block_set_of(blocks) ? 0 : cut->averaged;
+    bool last_alone = (cut->averaged & (cut->averaged - 1)) == 0;
+    *out = last_alone ? 0 : cut->averaged;
     while (*out != 0 && !pulmo_block_set_has(*out, lowest))
         lowest++;
     if (*out != 0 && lowest < cut->frozen_blocks)

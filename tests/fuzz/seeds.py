@@ -199,8 +199,8 @@ def words():
         save("lists", f"list{number}", item)
     for path in sorted((SOURCE / "configs").rglob("*.yaml")):
         save("config", path.name, path.read_bytes())
-    lines = ["optim.lr=1e-3", "model.hidden=[256, 16]", "optim.class_weights=[1,2]", "augment.blur=0", "pack.table=a b.csv",
-             "pack.where={view: PA}", "eval.threshold=sensitivity>=0.9", "train.run_dir=\"a: b # c\""]
+    lines = ["optim.lr=1e-3", "model.hidden=[256, 16]", "model.pool_blocks=[4, 5]", "optim.class_weights=[1,2]", "augment.blur=0",
+             "pack.table=a b.csv", "pack.where={view: PA}", "eval.threshold=sensitivity>=0.9", "train.run_dir=\"a: b # c\""]
     save("config", "sets", "\n".join(lines))
     names = sorted(set(re.findall(r'"([a-z][a-z_0-9]+)"', (SOURCE / "src/config/schema.c").read_text())))
     (OUT / "config.dict").write_text("".join(f'"{name}"\n' for name in names))
