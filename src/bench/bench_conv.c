@@ -30,16 +30,18 @@ static void print_layer(const pulmo_trunk_layer_time *t, double images, double p
     double direct = t->direct_flop / seconds;
     double gemm = t->gemm_flop * images / t->gemm_thread_s;
     double gemm_part = t->gemm_thread_s / t->total_thread_s;
+    double limit = gemm / peak * gemm_part; /* products alone at the peak, of the time taken */
     fprintf(stderr, "%-10s %-12s ", t->name, t->method);
     fprintf(stderr, "%9.3f %15.1f ", 1e3 * seconds, direct / 1e9);
     fprintf(stderr, "%13.1f ", gemm / 1e9);
-    fprintf(stderr, "%8.0f%% %10.0f%%\n", 100 * gemm / peak, 100 * gemm_part);
+    fprintf(stderr, "%8.0f%% %10.0f%% ", 100 * gemm / peak, 100 * gemm_part);
+    fprintf(stderr, "%10.0f%%\n", 100 * limit);
 }
 
 static void print_layers(const pulmo_trunk_layer_time *times, int layers, long images, double peak)
 {
-    fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s\n", "layer", "method", "ms/image",
-            "direct GFLOP/s", "GEMM GFLOP/s", "of peak", "GEMM's part");
+    fprintf(stderr, "%-10s %-12s %9s %15s %13s %9s %11s %11s\n", "layer", "method", "ms/image",
+            "direct GFLOP/s", "GEMM GFLOP/s", "of peak", "GEMM's part", "of limit");
     for (int i = 0; i < layers; i++)
         print_layer(&times[i], (double)images, peak);
 }
