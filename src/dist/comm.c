@@ -26,7 +26,9 @@ static pulmo_status start_mpi(int *level)
     if (code != MPI_SUCCESS)
         return pulmo_fail(PULMO_MPI, "MPI cannot be started");
 #ifdef OPEN_MPI
-    if (!ready)
+    int ranks = 1;
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    if (!ready && ranks > 1)
         usleep(FIRST_MESSAGE_US);
 #endif
     /* From here on failures are statuses, not the end of the process. */
